@@ -1,0 +1,70 @@
+"""Every error gameday raises on purpose, and the exit code each one ends a command with.
+
+    GamedayError                 70  a bug, unless a subclass says otherwise
+    ├── UsageError                2  bad usage or a bad file; nothing was touched
+    │   └── FileError             2  the same, with a place in a file
+    ├── StackError                4  the stack did not become healthy
+    ├── UnknownError              3  no statement can be made: no data, not injected, not reachable
+    └── StuckFaultError           6  a fault could not be read back as gone
+
+The message says where, what and the offending value; `help` says what to do next. Errors are
+raised where the cause is known and printed once, by the command line.
+"""
+
+from dataclasses import dataclass
+
+
+class GamedayError(Exception):
+    """An error that gameday knows; `help` holds the cure, "" when there is none."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+class UsageError(GamedayError):
+    """The command line or a file asks for something that cannot be done."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a file, both counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class FileError(UsageError):
+    """A file is wrong, at a place that the message names first."""
+
+    def __init__(self, place: Place, problem: str, *, help: str = "") -> None:
+        super().__init__(f"{place}: {problem}", help=help)
+        self.place = place
+        self.problem = problem
+
+
+class StackError(GamedayError):
+    """A part of the stack did not start, is not healthy, or is not there."""
+
+    exit_code = 4
+
+
+class UnknownError(GamedayError):
+    """The evidence does not carry a statement."""
+
+    exit_code = 3
+
+
+class StuckFaultError(GamedayError):
+    """A fault's state could not be read back as gone."""
+
+    exit_code = 6

@@ -1,0 +1,97 @@
+"""Durations and rates, as people write them: `300ms`, `15s`, `2m`, `1h`; `100/s`, `300/m`.
+
+Text becomes a `timedelta` or a `Rate` once, at the edge. Inside, bare numbers carry their unit
+in their name.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = timedelta(days=7)
+
+
+def parse_duration(text: object) -> timedelta:
+    """`1m30s` → 90 s. Raises ValueError, which says what to write instead."""
+    if isinstance(text, timedelta):
+        return text
+    if text == 0 and not isinstance(text, bool):
+        return timedelta(0)
+    if not isinstance(text, str) or not re.fullmatch(f"(?:{_DURATION.pattern})+", text.strip()):
+        raise ValueError(f"{text!r} is not a duration: write a number and ms, s, m or h")
+    total = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(text))
+    if total > _LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than {_LONGEST.days} days")
+    return timedelta(seconds=total)
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest exact text: 90 s → `1m30s`, 0.3 s → `300ms`."""
+    left = round(value.total_seconds() * 1000)
+    parts = []
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h))+$"}),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many starts in a unit of time."""
+
+    count: float
+    unit: timedelta
+
+    @property
+    def per_s(self) -> float:
+        return self.count / self.unit.total_seconds()
+
+    def __str__(self) -> str:
+        names = {0.001: "ms", 1.0: "s", 60.0: "m", 3600.0: "h"}
+        return f"{self.count:g}/{names[self.unit.total_seconds()]}"
+
+    @classmethod
+    def parse(cls, text: object) -> "Rate":
+        """`100/s`, `300/m`. Raises ValueError, which says what to write instead."""
+        if isinstance(text, Rate):
+            return text
+        match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f"{text!r} is not a rate: write a number and /s, /m or /h")
+        return cls(float(match[1]), timedelta(seconds=_SECONDS[match[2]]))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\d+(\.\d+)?/(ms|s|m|h)$"}
+
+
+def ms(value: timedelta) -> int:
+    """Whole milliseconds."""
+    return round(value.total_seconds() * 1000)
+
+
+def seconds(value: timedelta) -> float:
+    """Seconds, as a number."""
+    return value.total_seconds()
