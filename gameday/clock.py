@@ -45,7 +45,7 @@ def utc_now() -> datetime:
 
 
 def boottime_ns() -> int:
-    """Nanoseconds since boot, suspends included; monotonic time where a system has no such clock."""
+    """Nanoseconds since boot, suspends included (CLOCK_MONOTONIC where there is none)."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
