@@ -1,0 +1,60 @@
+"""What a fault, a playbook step or a stack changes, and how to take it back: plain data.
+
+A `Change` says what is to be altered ("a latency toxic on proxy redis"); an `Undo` says how to
+take one alteration back. Both are flat records that survive JSON, so that the plan can print
+them, the journal can keep them, and another process can undo them without the experiment.
+`kind` names the file in `effects/` that knows how to do it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["toxic", "proxy", "traffic", "request", "process", "folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One alteration. `data` holds only what JSON can hold."""
+
+    kind: Kind
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.data}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Change":
+        return cls(record["kind"], {k: v for k, v in record.items() if k != "kind"})
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How to take one change back, by whoever finds this record. Undoing twice is harmless."""
+
+    kind: Kind
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.data}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Undo":
+        return cls(record["kind"], {k: v for k, v in record.items() if k != "kind"})
+
+
+def toxic(proxy: str, type_: str, **attributes: int) -> Change:
+    """A toxic on the answers of `proxy`; attributes in Toxiproxy's own units (ms, kB/s)."""
+    data = {"proxy": proxy, "type": type_, "stream": "downstream", "toxicity": 1.0}
+    return Change("toxic", {**data, "attributes": attributes})
+
+
+def proxy_down(proxy: str) -> Change:
+    """`proxy` refuses connections and drops the ones it has."""
+    return Change("proxy", {"proxy": proxy, "enabled": False})
+
+
+def extra_traffic(scenario: str, rate_per_s: float, duration_s: float) -> Change:
+    """A scenario of its own, on top of the others, at a constant rate."""
+    data = {"scenario": scenario, "rate_per_s": rate_per_s, "duration_s": duration_s}
+    return Change("traffic", data)

@@ -1,0 +1,90 @@
+"""The command line: the only code that prints.
+
+Commands are imported when they are called, not before, so that `gameday --help` is quick. They
+stand in the order a game day uses them. Errors are raised where their cause is known and
+printed here, once, with the exit code of their class (`errors.py`).
+"""
+
+import importlib
+import sys
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from gameday import __version__
+from gameday.errors import GamedayError
+
+COMMANDS = {
+    "doctor": ("gameday.cli.doctor:doctor", "Look whether this machine can run a game day."),
+    "list": ("gameday.cli.files:list_", "List the experiments that can be run."),
+    "show": ("gameday.cli.files:show", "Show an experiment: what is asked, broken and expected."),
+    "validate": ("gameday.cli.files:validate", "Check experiment files without touching anything."),
+    "schema": ("gameday.cli.files:schema", "Print the JSON Schema of a kind of file."),
+    "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
+    "run": ("gameday.cli.run:run", "Run an experiment and judge it."),
+    "ack": ("gameday.cli.control:ack", "Tell the running run that you have taken the incident."),
+    "heal": ("gameday.cli.control:heal", "Take out every fault that a run may have left behind."),
+    "runs": ("gameday.cli.runs:runs", "List the runs so far."),
+    "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
+    "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+}
+
+EXIT_CODES = """\b
+Exit codes (the first that applies):
+  6   a fault's state could not be read back as gone: gameday heal
+  1   a check is invalid: a weakness was found
+  4   the stack did not become healthy, or was not steady
+  5   aborted by a guard, the operator or a signal; every fault is out
+  70  a bug in gameday
+  2   bad usage or a bad file (before anything was touched)
+  3   unknown: not injected, generator limited, no data, not exercised
+  0   the hypothesis held
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GamedayError as error:
+            click.echo(f"error: {error.message}", err=True)
+            if error.help:
+                click.echo(f"  help: {error.help}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="gameday")
+def main() -> None:
+    """Practise incidents for real: break a system on purpose, watch it, put it back, learn."""

@@ -1,0 +1,29 @@
+"""Faults: what can go wrong, as data. One class a fault, one file a family.
+
+A fault names an effect (`network.latency`), a target, when it begins and how long it lasts.
+`changes()` is pure: it says what would be altered, and `effects/` knows how. Adding a fault
+means one class in a family file and its place in `AnyFault`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gameday.faults.base import Fault
+from gameday.faults.network import Bandwidth, Down, Latency, ResetPeer, Timeout
+from gameday.faults.traffic import Spike
+
+AnyFault = Annotated[
+    Latency | Timeout | Bandwidth | ResetPeer | Down | Spike, Field(discriminator="fault")
+]
+
+__all__ = [
+    "AnyFault",
+    "Bandwidth",
+    "Down",
+    "Fault",
+    "Latency",
+    "ResetPeer",
+    "Spike",
+    "Timeout",
+]
