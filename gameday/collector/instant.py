@@ -1,0 +1,75 @@
+"""One instant of the grid: scrape, fold, put into the store, evaluate, write.
+
+The values carry the instant's exact timestamp, not the one at which the answer came. The
+figures for the live screen (`traffic`) are PromQL over the same series as everything else, so
+that the screen and the readings cannot disagree.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gameday.clock import Clock
+from gameday.collector.evaluation import Evaluation
+from gameday.collector.requests import Requests
+from gameday.collector.scrape import Answer, Scraper
+from gameday.collector.settings import Settings
+from gameday.collector.writing import SamplesWriter
+from gameday.promql.labels import NAME, Labels, labels, value_of
+
+_MS = 1_000_000
+
+
+class Instants:
+    """What a collector keeps from one instant to the next."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._evaluation = Evaluation(settings.expressions, settings.rules)
+        self._requests = Requests(settings.history_dir, settings.scenarios)
+        self._scraper = Scraper(settings.targets, settings.scrape_timeout_s)
+        self._writer = SamplesWriter(settings.samples)
+
+    async def measure(self, t_ns: int) -> Mapping[str, Any]:
+        """Everything of the instant `t_ns`, recorded; the line that tells of it."""
+        late_ms = (self._clock.now_ns() - t_ns) / _MS
+        answers = await self._scraper.ask_all()
+        traffic = self._requests.read(self._clock.now_ns())
+        values = {**_scraped(answers), **traffic}
+        self._keep(t_ns, answers, traffic)
+        line = self._evaluation.at(t_ns)
+        up = {answer.target: answer.up for answer in answers}
+        self._writer.write(t_ns, values, up, line)
+        down = {answer.target: answer.problem for answer in answers if not answer.up}
+        beat = {"traffic": {**self._evaluation.traffic(t_ns), **_counts(traffic)}, "up": up}
+        return {**line, **beat, "down": down, "late_ms": round(late_ms, 3)}
+
+    async def close(self) -> None:
+        await self._scraper.close()
+        self._requests.close()
+        self._writer.close()
+
+    def _keep(self, t_ns: int, answers: list[Answer], traffic: Mapping[Labels, float]) -> None:
+        store = self._evaluation.store
+        for answer in answers:
+            up = {labels("up", instance=answer.target): float(answer.up)}
+            store.append(t_ns, {**answer.series, **up}.items(), source=answer.target)
+        store.append(t_ns, traffic.items(), source="")
+
+
+def _scraped(answers: list[Answer]) -> dict[Labels, float]:
+    return {series: value for answer in answers for series, value in answer.series.items()}
+
+
+def _counts(traffic: Mapping[Labels, float]) -> dict[str, Any]:
+    """The totals that the live screen shows, over all scenarios."""
+    outcomes: dict[str, int] = {}
+    totals = {"k6_vus": 0, "k6_dropped_iterations_total": 0}
+    for series, value in traffic.items():
+        name = value_of(series, NAME)
+        if name == "k6_http_reqs_total":
+            outcome = value_of(series, "outcome")
+            outcomes[outcome] = outcomes.get(outcome, 0) + int(value)
+        elif name in totals:
+            totals[name] += int(value)
+    open_, dropped = totals.values()
+    return {"by_outcome": outcomes, "open": open_, "dropped": dropped}

@@ -1,0 +1,46 @@
+"""What a collector is told at its start: one JSON line on standard input."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from gameday.clock import NS
+from gameday.documents import Model
+from gameday.errors import UsageError
+
+DEPENDENCY = "dependency:"
+
+
+class Target(Model):
+    """Where one replica tells its metrics; `name` becomes the label `instance` of its series."""
+
+    name: str = Field(min_length=1)
+    url: str
+
+
+class Settings(Model):
+    """Everything a collector does in its life."""
+
+    samples: Path
+    history_dir: Path
+    grid_start_ns: int
+    period_ns: int = Field(default=NS, gt=0)
+    targets: list[Target] = Field(default_factory=list)
+    scrape_timeout_s: float = Field(default=0.8, gt=0)
+    scenarios: list[str] = Field(default_factory=list)
+    rules: list[Path] = Field(default_factory=list)
+    expressions: Mapping[str, str] = Field(default_factory=dict)
+    clock: str = ""
+
+    @property
+    def period_s(self) -> float:
+        return self.period_ns / NS
+
+
+def parse_settings(line: bytes) -> Settings:
+    """The settings in one line of JSON. Raises UsageError."""
+    try:
+        return Settings.model_validate_json(line)
+    except ValidationError as error:
+        raise UsageError(f"the collector's first line cannot be used: {error}") from error
