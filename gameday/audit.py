@@ -1,0 +1,147 @@
+"""The audit: what the stores hold in the end, read past the proxies.
+
+The rows come from the store that is the authority where the system file gives one, else from
+the system's own audit answer; where both are given they must be equal sets. The stores are
+read PostgreSQL, Redis (one MULTI), PostgreSQL: equal row sets before and after make a
+consistent cut; else again, three times, then unknown.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import asyncpg
+import redis.asyncio
+
+from gameday.clock import Clock
+from gameday.effects.request import Sender, fill, secret
+from gameday.errors import GamedayError
+from gameday.system import PostgresStore, RedisStore, System
+
+Rows = list[tuple[int, str]]
+STATEMENT_TIMEOUT_MS = 10_000
+TRIES = 3
+
+
+@dataclass(slots=True)
+class Audit:
+    """What was read; the fields of audit.json."""
+
+    campaign: str
+    stock: int | None
+    rows: Rows = field(default_factory=list)
+    rows_from: Literal["postgres", "audit"] = "audit"
+    cut: Literal["consistent", "moving", "unknown"] = "unknown"
+    answer: Mapping[str, Any] | None = None
+    answer_rows_equal: bool | None = None
+    views: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    read_at_ns: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"schema": 1, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self.as_json(), indent=1) + "\n")
+
+
+async def read(
+    system: System, sender: Sender, campaign: str, stock: int | None, clock: Clock
+) -> Audit:
+    """Ask the system, then look for ourselves. Never raises for what a system does: it is told."""
+    audit = Audit(campaign, stock, read_at_ns=clock.now_ns())
+    problems = []
+    try:
+        audit.answer = _answer((await sender.send(system.audit)).json())
+        audit.stock = stock if stock is not None else audit.answer["stock"]
+        audit.rows = _rows_of(audit.answer)
+        audit.views = dict(audit.answer.get("views") or {})
+        audit.cut = "consistent"
+    except (GamedayError, ValueError, KeyError, TypeError) as error:
+        problems.append(f"audit answer: {error}")
+    if system.stores.postgres is not None:
+        try:
+            await _look(audit, system, campaign, sender.environment)
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            redis.RedisError,
+            TimeoutError,
+            GamedayError,
+            ValueError,
+        ) as error:
+            problems.append(f"stores: {type(error).__name__}: {error}")
+            audit.cut = "unknown"
+    audit.problem = "; ".join(problems)
+    return audit
+
+
+async def _look(
+    audit: Audit, system: System, campaign: str, environment: Mapping[str, str]
+) -> None:
+    """Read the stores directly until two readings of the rows around Redis' agree."""
+    postgres = system.stores.postgres
+    if postgres is None:
+        return
+    audit.cut = "moving"
+    for _ in range(TRIES):
+        before = await _postgres_rows(postgres, campaign, environment)
+        view = await _redis_view(system.stores.redis, campaign, environment)
+        after = await _postgres_rows(postgres, campaign, environment)
+        if sorted(before) == sorted(after):
+            audit.cut = "consistent"
+            break
+    else:
+        return
+    if audit.answer is not None:
+        audit.answer_rows_equal = sorted(_rows_of(audit.answer)) == sorted(after)
+    if system.authority in (None, "postgres"):
+        audit.rows, audit.rows_from = after, "postgres"
+    if view is not None:
+        current = (audit.views.get("redis") or {}).get("current")
+        audit.views["redis"] = {**view, "current": current}
+
+
+async def _postgres_rows(
+    store: PostgresStore, campaign: str, environment: Mapping[str, str]
+) -> Rows:
+    connection = await asyncpg.connect(
+        secret(store.dsn, environment),
+        timeout=5,
+        server_settings={"statement_timeout": str(STATEMENT_TIMEOUT_MS)},
+    )
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return [(int(r[0]), str(r[1])) for r in await connection.fetch(store.rows, campaign)]
+    finally:
+        await connection.close(timeout=2)
+
+
+async def _redis_view(
+    store: RedisStore | None, campaign: str, environment: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Stock left and holders, from one MULTI."""
+    if store is None:
+        return None
+    client = redis.asyncio.Redis.from_url(secret(store.url, environment), socket_timeout=10)
+    try:
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.get(fill(store.remaining, {"coupon": campaign, "run": ""}, in_path=False))
+            pipe.smembers(fill(store.holders, {"coupon": campaign, "run": ""}, in_path=False))
+            remaining, holders = await pipe.execute()
+    finally:
+        await client.aclose()
+    users = sorted(int(member) for member in holders)
+    return {"remaining": None if remaining is None else int(remaining), "holders": users}
+
+
+def _answer(answer: Any) -> Mapping[str, Any]:
+    if not isinstance(answer, dict) or "rows" not in answer or "stock" not in answer:
+        raise ValueError("it lacks `stock` or `rows`")
+    return answer
+
+
+def _rows_of(answer: Mapping[str, Any]) -> Rows:
+    return [(int(row["userId"]), str(row["issueId"])) for row in answer["rows"]]

@@ -1,0 +1,97 @@
+"""One run's state: what every part of the controller works with."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gameday.clock import NS, Clock
+from gameday.controller.children import Child, Traffic
+from gameday.effects.request import Sender
+from gameday.effects.site import Site
+from gameday.experiment import Experiment
+from gameday.journal import Journal
+from gameday.playbook import Playbook
+from gameday.readings import Readings
+from gameday.responder import Bot
+from gameday.system import System
+from gameday.witness import Spot
+
+Ended = Literal[
+    "completed",
+    "not_steady",
+    "guard",
+    "operator",
+    "signal",
+    "interrupted",
+    "unhealthy",
+    "error",
+]
+
+
+@dataclass(slots=True)
+class Abort:
+    """The one way a run ends early: the first reason counts, later ones are ignored."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: Ended = "completed"
+    why: str = ""
+
+    def __call__(self, ended: Ended, why: str) -> None:
+        if not self.event.is_set():
+            self.ended, self.why = ended, why
+            self.event.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for, beyond the files."""
+
+    stack: str = "embedded"
+    runs_dir: Path = Path("runs")
+    short: bool = False
+    responder: bool = True
+    responder_delay_s: float = 1.0
+    allowed: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way."""
+
+    id: str
+    dir: Path
+    options: Options
+    clock: Clock
+    journal: Journal
+    experiment: Experiment
+    system: System
+    playbook: Playbook | None
+    rules: list[Path]
+    coupon: str
+    stock: int | None
+    traffic_end_s: float
+    environment: Mapping[str, str]
+    site: Site
+    sender: Sender
+    admin: Sender
+    traffic: Traffic
+    collector: Child
+    readings: Readings
+    bot: Bot | None
+    abort: Abort = field(default_factory=Abort)
+    spots: dict[str, Spot] = field(default_factory=dict)
+    t0_ns: int = 0
+
+    def at_ns(self, seconds: float) -> int:
+        """An instant of the run, `seconds` after the start of the traffic."""
+        return self.t0_ns + round(seconds * NS)
+
+    async def until(self, seconds: float) -> None:
+        """Wait for an instant of the run."""
+        await self.clock.sleep((self.at_ns(seconds) - self.clock.now_ns()) / NS)
+
+    @property
+    def history_dir(self) -> Path:
+        return self.dir / "history"

@@ -1,0 +1,106 @@
+"""What may end a run early, and the gate before the first fault.
+
+Guards are the experiment's stop conditions; they fail closed: no data for 5 s counts as
+tripped, unless the file says to ignore that. A child process that dies, or a collector that
+falls silent, ends the run as well: without evidence there is nothing to judge.
+"""
+
+from gameday.clock import NS
+from gameday.controller.run import Run
+from gameday.experiment import Guard
+from gameday.readings import truth
+from gameday.samples import Evaluation
+
+BLIND_S = 5.0
+SILENT_S = 6.0
+STEADY_S = 5.0
+
+
+async def guards(run: Run) -> None:
+    """Abort when a guard has been true for its `for`, or blind for 5 s."""
+    watched = [GuardWatch(guard, f"guard:{n}") for n, guard in enumerate(run.experiment.abort_if)]
+    seen = 0
+    while watched:
+        await run.readings.next(SILENT_S)
+        for evaluation in run.readings.all[seen:]:
+            for watch in watched:
+                why = watch.trips(evaluation)
+                if why:
+                    run.journal.write("guard.tripped", guard=watch.guard.expr, why=why)
+                    run.abort("guard", f"{watch.guard.expr} is {why}")
+                    return
+        seen = len(run.readings.all)
+
+
+class GuardWatch:
+    """How long one guard has been true, or blind."""
+
+    def __init__(self, guard: Guard, name: str) -> None:
+        self.guard = guard
+        self._name = name
+        self._true_since_ns: int | None = None
+        self._blind_since_ns: int | None = None
+
+    def trips(self, evaluation: Evaluation) -> str:
+        """ "true" or "blind" when the run must end, else ""."""
+        read = truth(evaluation, self._name)
+        now = evaluation.t_ns
+        self._true_since_ns = _since(self._true_since_ns, now, holds=read is True)
+        self._blind_since_ns = _since(self._blind_since_ns, now, holds=read is None)
+        if _lasted_s(self._true_since_ns, now) >= self.guard.for_.total_seconds():
+            return "true"
+        if self.guard.blind == "abort" and _lasted_s(self._blind_since_ns, now) >= BLIND_S:
+            return "blind"
+        return ""
+
+
+def _since(since_ns: int | None, now_ns: int, *, holds: bool) -> int | None:
+    if not holds:
+        return None
+    return now_ns if since_ns is None else since_ns
+
+
+def _lasted_s(since_ns: int | None, now_ns: int) -> float:
+    return -1.0 if since_ns is None else (now_ns - since_ns) / NS
+
+
+async def children(run: Run) -> None:
+    """Abort when the worker or the collector dies, or the collector falls silent."""
+    while True:
+        news = await run.readings.next(SILENT_S)
+        for child in (run.traffic.child, run.collector):
+            if child.died:
+                run.journal.write("worker.gone", which=child.name, why=child.last_words())
+                run.abort("error", f"the {child.name} died")
+                return
+        if not news:
+            run.journal.write("worker.gone", which="collector", why="no reading for 6 s")
+            run.abort("error", "the collector fell silent")
+            return
+
+
+def steady(run: Run) -> str:
+    """ "" when every objective held for 5 s and no alert of this drill fires; else what is wrong."""
+    now_ns = run.clock.now_ns()
+    stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
+    for objective in run.experiment.objectives:
+        name = f"objective:{objective.name}"
+        read = [truth(evaluation, name) for evaluation in stretch]
+        if len(read) < STEADY_S - 1 or None in read:
+            return f"objective {objective.name!r} has no data for the last {STEADY_S:g} s"
+        if False in read:
+            return f"objective {objective.name!r} did not hold for the last {STEADY_S:g} s"
+    named = {expected.alert for expected in run.experiment.expect.alerts}
+    if run.playbook is not None:
+        named |= set(run.playbook.head.alerts)
+    firing = sorted(run.readings.firing() & named)
+    return f"alert {firing[0]} already fires" if firing else ""
+
+
+async def steady_gate(run: Run) -> None:
+    """Just before the first fault: end the run when the system is not in its steady state."""
+    first_s = min(fault.at.total_seconds() for fault in run.experiment.method)
+    await run.until(first_s - 0.05)
+    wrong = steady(run)
+    if wrong:
+        run.abort("not_steady", wrong)

@@ -1,0 +1,49 @@
+"""What changes the world, one file a kind of change: prepare (read), act, undo, read back.
+
+The controller acts through these and nothing else; the controller, the reaper and `gameday
+heal` undo through `undo` alone, which needs only the journaled record.
+"""
+
+from collections.abc import Mapping
+
+from gameday.changes import Change, Undo
+from gameday.effects import folder, process, proxy, request, toxic, traffic
+from gameday.effects.site import Site
+
+_FAULTS = {"toxic": toxic, "proxy": proxy, "traffic": traffic}
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Read what is there, and return how the change will be taken back. Alters nothing."""
+    return await _FAULTS[change.kind].prepare(change, site)
+
+
+async def act(change: Change, taken_back_by: Undo, site: Site) -> None:
+    """Make the change."""
+    await _FAULTS[change.kind].act(change, taken_back_by, site)
+
+
+async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+    """Take one change back. Doing it twice is harmless."""
+    match record.kind:
+        case "process":
+            await process.undo(record.data)
+        case "folder":
+            await folder.undo(record.data)
+        case "request":
+            await request.undo(record, environment)
+        case _:
+            await _FAULTS[record.kind].undo(record)
+
+
+async def read_back(record: Undo) -> bool | None:
+    """Whether it reads back as taken back; None when nothing can tell."""
+    match record.kind:
+        case "process":
+            return await process.read_back(record.data)
+        case "folder":
+            return await folder.read_back(record.data)
+        case "request":
+            return await request.read_back(record)
+        case _:
+            return await _FAULTS[record.kind].read_back(record)

@@ -1,0 +1,41 @@
+"""Proxies switched off: whoever connects is refused, and open connections are closed."""
+
+from gameday.changes import Change, Undo
+from gameday.effects.site import Site
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, ToxiproxyGoneError
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Look whether the proxy is on; it is put back to what it was."""
+    server = site.toxiproxy()
+    proxy = site.proxy_name(change.data["proxy"])
+    found = await server.proxy(proxy)
+    if found is None:
+        raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {proxy!r}")
+    if not found["enabled"]:
+        raise ToxiproxyError(f"toxiproxy {server.url}: proxy {proxy!r} is already disabled")
+    return Undo("proxy", {"url": server.url, "proxy": proxy, "enabled": True})
+
+
+async def act(change: Change, undo: Undo, site: Site) -> None:
+    """Switch it off."""
+    server = site.toxiproxy()
+    await server.enable(undo.data["proxy"], enabled=change.data["enabled"])
+
+
+async def undo(record: Undo) -> None:
+    """Switch it on again, if it was on."""
+    try:
+        server = Toxiproxy(record.data["url"])
+        await server.enable(record.data["proxy"], enabled=record.data["enabled"])
+    except ToxiproxyGoneError:
+        return
+
+
+async def read_back(record: Undo) -> bool:
+    """Read back: the proxy is as it was before."""
+    try:
+        found = await Toxiproxy(record.data["url"]).proxy(record.data["proxy"])
+    except ToxiproxyGoneError:
+        return True
+    return found is None or found["enabled"] == record.data["enabled"]

@@ -1,0 +1,55 @@
+"""Where effects happen in a run: the proxies' server, names that are the run's own, the traffic.
+
+Only acting needs a site. Undoing needs nothing but the `Undo`, so that a process that never saw
+the experiment can do it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gameday.effects.toxiproxy import Toxiproxy
+from gameday.errors import UsageError
+
+
+class TrafficSwitch(Protocol):
+    """What can switch a scenario on and off."""
+
+    async def on(self, scenario: dict[str, Any]) -> None: ...
+
+    async def off(self, scenario: str) -> None: ...
+
+
+class Site:
+    """One run's place for effects."""
+
+    def __init__(self, run: str, toxiproxy_url: str | None, proxies: Mapping[str, str]) -> None:
+        self._run = run
+        self._url = toxiproxy_url
+        self._proxies = proxies
+        self._count = 0
+        self._traffic: TrafficSwitch | None = None
+
+    def toxiproxy(self) -> Toxiproxy:
+        if self._url is None:
+            raise UsageError(
+                "this experiment breaks the network, but the system names no toxiproxy",
+                help="add `toxiproxy: http://…:8474` and `proxies:` to the system file",
+            )
+        return Toxiproxy(self._url)
+
+    def proxy_name(self, service: str) -> str:
+        """The Toxiproxy proxy in front of a service."""
+        return self._proxies[service]
+
+    def next_name(self) -> str:
+        """A toxic's name: the run's own, never used twice."""
+        self._count += 1
+        return f"gameday-{self._run}-{self._count}"
+
+    def use_traffic(self, switch: TrafficSwitch) -> None:
+        self._traffic = switch
+
+    def traffic(self) -> TrafficSwitch:
+        if self._traffic is None:
+            raise UsageError("extra traffic was asked for before the traffic began")
+        return self._traffic

@@ -1,0 +1,35 @@
+"""Extra traffic: a scenario of its own, switched on and off in the traffic workers.
+
+A worker ends when its controller does, so that another process has nothing left to undo.
+"""
+
+from gameday.changes import Change, Undo
+from gameday.effects.site import Site
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Nothing to read: the scenario is new."""
+    del site
+    return Undo("traffic", {"scenario": change.data["scenario"]})
+
+
+async def act(change: Change, undo: Undo, site: Site) -> None:
+    """Begin the scenario."""
+    del undo
+    await site.traffic().on(dict(change.data))
+
+
+async def switch_off(record: Undo, site: Site) -> None:
+    """End the scenario now; inside the run that started it."""
+    await site.traffic().off(record.data["scenario"])
+
+
+async def undo(record: Undo) -> None:
+    """Outside the run: the worker that carried it ended with its controller."""
+    del record
+
+
+async def read_back(record: Undo) -> bool:
+    """Outside the run: gone with its worker."""
+    del record
+    return True
