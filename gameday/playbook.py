@@ -1,7 +1,7 @@
 """The playbook: Markdown that reads well, with steps that gameday can do or verify.
 
 Front matter `name, alerts, severity`; every numbered item that holds a fenced block
-```` ```yaml step ```` is a step. Loading is in `loading.py`.
+```` ```yaml step ```` is a step. Loading is in `loading/`.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,23 @@ from gameday.units import Duration
 class FrontMatter(Model):
     """The head of a playbook: the alerts it answers."""
 
-    name: Name
-    alerts: list[str] = Field(min_length=1)
-    severity: str = "page"
+    name: Name = Field(description="The name of the file without .md")
+    alerts: list[str] = Field(min_length=1, description="The alerts it answers")
+    severity: str = Field(default="page", description="How urgent its alerts are")
 
 
 class StepBlock(Model):
     """One fenced step: an action of the system file, what must hold before, and what proves it."""
 
-    do: Name | None = None
-    before: str | None = None
-    after: str | None = None
-    within: Duration = timedelta(seconds=10)
-    undo: Name | None = None
-    optional: bool = False
-    refuses: bool = False
+    do: Name | None = Field(
+        default=None, description="An action of the system file; without it a person acts"
+    )
+    before: str | None = Field(default=None, description="PromQL; false = the step is not needed")
+    after: str | None = Field(default=None, description="PromQL; true = the step has worked")
+    within: Duration = Field(default=timedelta(seconds=10), description="How soon `after` holds")
+    undo: Name | None = Field(default=None, description="The action that takes the step back")
+    optional: bool = Field(default=False, description="A failure does not stop the playbook")
+    refuses: bool = Field(default=False, description="Requests are refused on purpose until undo")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ supplies replace the ones written here; secrets are always references (`{env: NA
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from gameday.documents import Model, Name
+from gameday.documents import Model, Name, shape
 from gameday.units import Duration
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -29,27 +29,63 @@ class FromFile(Model):
     file: str
 
 
-Secret = FromEnv | FromFile
+def _source(value: object) -> str | None:
+    """Where a secret comes from, or that it is plain text; None is neither."""
+    if isinstance(value, str):
+        return "text"
+    for source in ("env", "file"):
+        if (source in value) if isinstance(value, Mapping) else hasattr(value, source):
+            return source
+    return None
+
+
+_FromEnv = Annotated[FromEnv, Tag("env")]
+_FromFile = Annotated[FromFile, Tag("file")]
+Secret = Annotated[
+    _FromEnv | _FromFile,
+    Discriminator(
+        _source,
+        custom_error_type="secret",
+        custom_error_message="write {env: NAME} or {file: PATH}",
+    ),
+]
+HeaderValue = Annotated[
+    Annotated[str, Tag("text")] | _FromEnv | _FromFile,
+    Discriminator(
+        _source,
+        custom_error_type="header",
+        custom_error_message="write text, {env: NAME} or {file: PATH}",
+    ),
+]
+QueryValue = Annotated[
+    Annotated[str, Tag("text")] | Annotated[int, Tag("number")],
+    Discriminator(lambda value: "number" if isinstance(value, int) else "text"),
+]
+Status = Annotated[int, Field(ge=100, le=599)]
+StatusOrStatuses = Annotated[
+    Annotated[Status, Tag("one")] | Annotated[list[Status], Field(min_length=1), Tag("list")],
+    Discriminator(shape),
+]
 
 
 class Statuses(Model):
     """The HTTP statuses that count as done; default 2xx."""
 
-    status: int | list[int] | None = None
+    status: StatusOrStatuses | None = Field(default=None, description="One status or a list")
 
 
 class Request(Model):
     """One HTTP request, its method being the key: `{post: /path, json: {...}}`."""
 
-    get: str | None = None
-    post: str | None = None
-    put: str | None = None
-    patch: str | None = None
-    delete: str | None = None
-    headers: Mapping[str, str | Secret] = Field(default_factory=dict)
-    query: Mapping[str, str | int] = Field(default_factory=dict)
-    json_: Any = Field(default=None, alias="json")
-    timeout: Duration = timedelta(seconds=10)
+    get: str | None = Field(default=None, description="The path of a GET")
+    post: str | None = Field(default=None, description="The path of a POST")
+    put: str | None = Field(default=None, description="The path of a PUT")
+    patch: str | None = Field(default=None, description="The path of a PATCH")
+    delete: str | None = Field(default=None, description="The path of a DELETE")
+    headers: Mapping[str, HeaderValue] = Field(default_factory=dict, description="Header lines")
+    query: Mapping[str, QueryValue] = Field(default_factory=dict, description="The query string")
+    json_: Any = Field(default=None, alias="json", description="The body, with placeholders")
+    timeout: Duration = Field(default=timedelta(seconds=10), description="From sending to answer")
     expect: Statuses = Statuses()
 
     @model_validator(mode="after")
@@ -77,8 +113,10 @@ class Request(Model):
 class Match(Model):
     """An answer: its status, and values at dotted paths of its JSON."""
 
-    status: int | list[int]
-    json_: Mapping[str, Any] = Field(default_factory=dict, alias="json")
+    status: StatusOrStatuses = Field(description="One status or a list")
+    json_: Mapping[str, Any] = Field(
+        default_factory=dict, alias="json", description="Values at dotted paths of the JSON answer"
+    )
 
 
 OutcomeName = Literal["issued", "duplicate", "sold_out", "refused", "accepted"]
@@ -87,8 +125,12 @@ OutcomeName = Literal["issued", "duplicate", "sold_out", "refused", "accepted"]
 class IssueRequest(Request):
     """The request the traffic is made of, and how its answers read; first match wins."""
 
-    capture: Mapping[Literal["issue_id", "remaining"], str] = Field(default_factory=dict)
-    outcomes: Mapping[OutcomeName, Match] = Field(min_length=1)
+    capture: Mapping[Literal["issue_id", "remaining"], str] = Field(
+        default_factory=dict, description="Dotted paths into the JSON answer"
+    )
+    outcomes: Mapping[OutcomeName, Match] = Field(
+        min_length=1, description="First match wins; what matches nothing may have happened"
+    )
 
 
 class Requests(Model):
@@ -100,41 +142,49 @@ class Requests(Model):
 class Semantics(Model):
     """What the system promises beyond the stock; see CONTRIBUTING.md, "The system file"."""
 
-    duplicate: Literal["first", "either"] = "either"
-    holds: Literal["strict", "compensated"] = "compensated"
-    replay: Literal["none", "idempotent"] = "none"
-    restock: Literal["never"] = "never"
+    duplicate: Literal["first", "either"] = Field(
+        default="either", description="first: a holder is always told so, even when sold out"
+    )
+    holds: Literal["strict", "compensated"] = Field(
+        default="compensated", description="Whether a sold-out may come from a failed reservation"
+    )
+    replay: Literal["none", "idempotent"] = Field(
+        default="none", description="idempotent: the same key gets the same answer"
+    )
+    restock: Literal["never"] = Field(default="never", description="Coupons never come back")
 
 
 class Start(Model):
     """How the embedded stack starts the service. Placeholders: CONTRIBUTING.md."""
 
-    argv: list[str] = Field(min_length=1)
-    env: Mapping[str, str] = Field(default_factory=dict)
-    ready: str = "/"
+    argv: list[str] = Field(min_length=1, description="The command; a leading `python` is this one")
+    env: Mapping[str, str] = Field(default_factory=dict, description="Its environment")
+    ready: str = Field(default="/", description="A path that answers 200 once it is healthy")
 
 
 class Drain(Model):
     """When nothing is under way any more: `expr` true for `for`, at most `within`."""
 
-    expr: str
-    for_: Duration = Field(default=timedelta(seconds=2), alias="for")
-    within: Duration = timedelta(seconds=30)
+    expr: str = Field(description="PromQL; true = nothing is under way")
+    for_: Duration = Field(
+        default=timedelta(seconds=2), alias="for", description="How long without a break"
+    )
+    within: Duration = Field(default=timedelta(seconds=30), description="The longest wait")
 
 
 class PostgresStore(Model):
     """Where the durable rows are read directly; `rows` yields (user, issue id) for coupon `$1`."""
 
     dsn: Secret
-    rows: str
+    rows: str = Field(description="A SELECT of user and issue id; the coupon is $1")
 
 
 class RedisStore(Model):
     """Where the fast path's view is read directly."""
 
     url: Secret
-    remaining: str
-    holders: str
+    remaining: str = Field(description="The key of the number left")
+    holders: str = Field(description="The key of the set of users who hold one")
 
 
 class Stores(Model):
@@ -147,24 +197,35 @@ class Stores(Model):
 class System(Model):
     """One system file."""
 
-    name: Name
-    base_url: str
-    admin_url: str | None = None
-    metrics: list[str] = Field(default_factory=list)
+    name: Name = Field(description="How reports call the system")
+    base_url: str = Field(description="Where the traffic goes")
+    admin_url: str | None = Field(default=None, description="Base of `actions`; default base_url")
+    metrics: list[str] = Field(default_factory=list, description="One address a replica")
     start: Start | None = None
     requests: Requests
     semantics: Semantics = Semantics()
-    campaign: Request | None = None
-    close: Request | None = None
+    campaign: Request | None = Field(default=None, description="Creates a campaign")
+    close: Request | None = Field(default=None, description="No issue can happen after its answer")
     drain: Drain | None = None
-    settle: Duration = timedelta(seconds=5)
-    audit: Request
+    settle: Duration = Field(
+        default=timedelta(seconds=5), description="Without `drain`: the wait after close"
+    )
+    audit: Request = Field(description="Answers with the durable issues")
     stores: Stores = Stores()
-    authority: Literal["postgres", "redis"] | None = None
-    proxies: Mapping[Name, str] = Field(default_factory=dict)
-    dependencies: Mapping[Name, str] = Field(default_factory=dict)
-    toxiproxy: str | None = None
-    prometheus: str | None = None
-    alertmanager: str | None = None
-    rules: list[str] = Field(default_factory=list)
-    actions: Mapping[Name, Request] = Field(default_factory=dict)
+    authority: Literal["postgres", "redis"] | None = Field(
+        default=None, description="The store that is right when two differ"
+    )
+    proxies: Mapping[Name, str] = Field(
+        default_factory=dict, description="Service name to Toxiproxy proxy"
+    )
+    dependencies: Mapping[Name, str] = Field(
+        default_factory=dict,
+        description="Service name to PromQL: its latency as the system feels it",
+    )
+    toxiproxy: str | None = Field(default=None, description="The address of Toxiproxy's API")
+    prometheus: str | None = Field(default=None, description="Where samples and alerts are read")
+    alertmanager: str | None = Field(default=None, description="The address of Alertmanager")
+    rules: list[str] = Field(default_factory=list, description="Alerting rules; paths from here")
+    actions: Mapping[Name, Request] = Field(
+        default_factory=dict, description="What playbook steps may do, by name"
+    )
