@@ -1,0 +1,149 @@
+"""The parts of one stack, from the first folder to the last port: what was made is taken down.
+
+The crew announces, starts and remembers every part, so that a start that fails or is cancelled
+at any point leaves nothing, and a stop can prove it.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gameday.changes import Undo
+from gameday.clock import Clock
+from gameday.effects.folder import record
+from gameday.effects.folder import undo as remove
+from gameday.errors import GamedayError
+from gameday.stacks import Site
+from gameday.stacks.part import Account, Command, Part, launch
+from gameday.stacks.ports import is_free
+
+SERVICE = "service"
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a part runs; where and how is the crew's affair."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    output: Path | None = None
+    account: Account | None = None
+    stop_signal: str = "SIGTERM"
+    death_signal: signal.Signals = signal.SIGKILL
+
+
+class Crew:
+    """All that one start made. `outlives` says whether it is to survive this process."""
+
+    def __init__(self, site: Site, *, outlives: bool) -> None:
+        self.site = site
+        self.logs: dict[str, Path] = {}
+        self.ports: list[int] = []
+        self.secrets: set[str] = set()
+        self._parts: list[Part] = []
+        self._outlives = outlives
+        self._token = secrets.token_hex(8)
+        self._folder: Undo | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.site.clock
+
+    @property
+    def folder(self) -> Path:
+        """The work folder."""
+        return self.site.work_dir
+
+    def make_folder(self) -> None:
+        """Make the work folder, which others may pass through but not list."""
+        self._folder = record(self.folder)
+        self.site.announce("folder", [self._folder])
+        self.folder.mkdir(mode=0o711)
+        self.folder.chmod(0o711)  # whatever the umask says
+        self.site.logs_dir.mkdir(parents=True, exist_ok=True)
+
+    def new_secret(self) -> str:
+        """A random text that will not be shown in any message."""
+        secret = secrets.token_urlsafe(24)
+        self.secrets.add(secret)
+        return secret
+
+    def launch(self, task: Task) -> Part:
+        """Start one part; its log is `logs/<name>.log`."""
+        log = self.site.logs_dir / f"{task.name}.log"
+        self.logs[task.name] = log
+        tied = not self._outlives and sys.platform == "linux"
+        command = Command(
+            name=task.name,
+            argv=task.argv,
+            environment=task.environment,
+            folder=task.folder,
+            log=log,
+            output=task.output,
+            account=task.account,
+            stop_signal=task.stop_signal,
+            death_signal=task.death_signal if tied else None,
+            hidden=frozenset(self.secrets),
+        )
+        part = launch(command, self.site.announce, self._token)
+        self._parts.append(part)
+        return part
+
+    async def drop(self, part: Part) -> None:
+        """End one part, which is to be started anew."""
+        await part.stop(self.clock)
+        self._parts.remove(part)
+
+    def ended(self) -> list[str]:
+        """The names of the parts that no longer run."""
+        return [part.name for part in self._parts if part.exit_code() is not None]
+
+    async def stop(self) -> list[str]:
+        """End the service first, then the rest; remove the folder; what is left, in words."""
+        service = [part for part in self._parts if part.name == SERVICE]
+        others = [part for part in self._parts if part.name != SERVICE]
+        left = await self._end(service) + await self._end(others)
+        if self._folder is not None:
+            left.append(await _attempt(remove(self._folder.data, self.clock)))
+        left += [f"port {port} is still open" for port in self.ports if not is_free(port)]
+        return [text for text in left if text]
+
+    async def _end(self, parts: Sequence[Part]) -> list[str]:
+        return await asyncio.gather(*(_attempt(part.stop(self.clock)) for part in parts))
+
+
+async def _attempt(stopping: Coroutine[None, None, str | None]) -> str:
+    """What a step of the ending leaves behind, in words; the others go on."""
+    try:
+        return await stopping or ""
+    except GamedayError as error:
+        return error.message
+
+
+def plain_environment() -> dict[str, str]:
+    """What a part sees of this process's environment: where to find programs, and the language.
+
+    Nothing else: no secrets of the shell, no proxy settings, no Python settings.
+    """
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
+
+
+def write_private(path: Path, text: str, account: Account | None = None) -> None:
+    """Write a file that only its owner, `account` where given, may read."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    give(path, account)
+
+
+def give(path: Path, account: Account | None) -> None:
+    """Make `path` the property of `account`, where one is given."""
+    if account is not None:
+        os.chown(path, account.uid, account.gid)

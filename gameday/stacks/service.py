@@ -1,0 +1,104 @@
+"""The system under test, as a child: started by what its system file says and nothing else.
+
+It sees a small environment of its own, runs in the folder of its system file, and is ready when
+`start.ready` answers 200.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from gameday.errors import StackError
+from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
+from gameday.stacks.placeholders import Addresses, readdress, render
+from gameday.stacks.ports import HOST, is_free, with_ports
+from gameday.system import Start, System
+
+_PYTHONS = ("python", "python3")
+_PROBE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The running service: the environment it was given, its ports and its system file."""
+
+    environment: Mapping[str, str]
+    addresses: Addresses
+    system: System
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to start: `values` of the placeholders but the ports, and where the proxies are."""
+
+    system: System
+    start: Start
+    values: Mapping[str, str]
+    asked: frozenset[str]
+    proxies: Addresses
+    ready_s: float
+
+
+async def start_service(crew: Crew, order: Order) -> Service:
+    """Start it and wait until it is ready. Raises StackError."""
+    wanted = [name for name in ("port", "admin_port") if name in order.asked]
+    if "port" not in wanted:
+        _must_be_free(order.system.base_url)
+
+    async def start(numbers: list[int]) -> Service:
+        return await _attempt(crew, order, dict(zip(wanted, numbers, strict=True)))
+
+    service = await with_ports(len(wanted), start)
+    port = urlsplit(service.system.base_url).port
+    crew.ports.extend(
+        number for number in (port, service.addresses.admin_port) if number is not None
+    )
+    return service
+
+
+async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Service:
+    addresses = Addresses(
+        port=ports.get("port"),
+        admin_port=ports.get("admin_port"),
+        toxiproxy=order.proxies.toxiproxy,
+        proxies=order.proxies.proxies,
+    )
+    system = readdress(order.system, addresses)
+    values = {**order.values, **{name: str(port) for name, port in ports.items()}}
+    environment = {name: render(text, values) for name, text in order.start.env.items()}
+    argv = [render(text, values) for text in order.start.argv]
+    task = Task(
+        name=SERVICE,
+        argv=[sys.executable, *argv[1:]] if argv[0] in _PYTHONS else argv,
+        environment={**plain_environment(), **environment},
+        folder=crew.site.system_dir.resolve(),
+    )
+    part = crew.launch(task)
+    url = system.base_url.rstrip("/") + order.start.ready
+    try:
+        async with httpx.AsyncClient(timeout=_PROBE_S, trust_env=False) as client:
+            await part.until(lambda: _ready(client, url), order.ready_s, crew.clock)
+    except BaseException:
+        await crew.drop(part)
+        raise
+    return Service(environment, addresses, system)
+
+
+async def _ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _must_be_free(base_url: str) -> None:
+    """A service with a port of its own choice: somebody else's answer must not pass for it."""
+    port = urlsplit(base_url).port
+    if port is not None and not is_free(port):
+        raise StackError(
+            f"service: something listens on {HOST}:{port} already",
+            help="end it, or hand the service a free port: `{port}` in start.env",
+        )
