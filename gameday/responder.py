@@ -56,6 +56,7 @@ class Bot:
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
     taken_by_person: bool = False
     worked: list[Step] = field(default_factory=list)
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def take(self, who: str) -> None:
         """A person has taken the incident: the bot does no further step."""
@@ -77,14 +78,16 @@ class Bot:
         for step in self.hands.playbook.steps:
             if self.taken_by_person:
                 return
-            if await self._work(step) == "failed" and not step.block.optional:
+            async with self._one_at_a_time:
+                status = await self._work(step)
+            if status == "failed" and not step.block.optional:
                 return
 
     async def take_back(self) -> None:
         """Undo the steps that were worked, last first."""
-        for step in reversed(self.worked):
-            await self._take_back(step)
-        self.worked.clear()
+        async with self._one_at_a_time:
+            while self.worked:
+                await self._take_back(self.worked.pop())
 
     async def _wait_for_alert(self) -> str:
         named = set(self.hands.playbook.head.alerts)

@@ -68,6 +68,7 @@ class FaultTask:
         except GamedayError as error:
             self._dosed("no", None, [], f"it could not be prepared: {error.message}")
             return False
+        self.entered = True  # from here on it is undone, however this task ends
         await self._run.journal.write_durably(
             "fault.injecting",
             id=self.id,
@@ -76,7 +77,6 @@ class FaultTask:
             changes=[c.as_json() for c in changes],
             undo=[u.as_json() for u in self._undos],
         )
-        self.entered = True
         try:
             for change, undo in zip(changes, self._undos, strict=True):
                 await effects.act(change, undo, self._run.site)
@@ -108,10 +108,11 @@ class FaultTask:
 
     async def _sight(self, change: Change, spot: Spot) -> Sighting:
         if not await self._in_place():
-            return Sighting("P", False, None, None, "", 0, "it does not read back as in place")
+            why = "it does not read back as in place"
+            return Sighting("P", ok=False, asked=None, measured=None, unit="", n=0, why=why)
         if spot.protocol == "unknown":
             why = "it reads back as in place; no probe speaks this service's protocol"
-            return Sighting("P", True, None, None, "", 0, why)
+            return Sighting("P", ok=True, asked=None, measured=None, unit="", n=0, why=why)
         patience_s = SILENCE_S + change.data.get("attributes", {}).get("latency", 0) / 500
         probes = await probe(spot.address, spot.protocol, self._run.clock, patience_s)
         return judge_probes(change, probes, spot.before_ms)

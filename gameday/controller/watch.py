@@ -42,7 +42,7 @@ class GuardWatch:
         self._blind_since_ns: int | None = None
 
     def trips(self, evaluation: Evaluation) -> str:
-        """ "true" or "blind" when the run must end, else ""."""
+        """Why the run must end, `true` or `blind`; empty while it need not."""
         read = truth(evaluation, self._name)
         now = evaluation.t_ns
         self._true_since_ns = _since(self._true_since_ns, now, holds=read is True)
@@ -80,7 +80,7 @@ async def children(run: Run) -> None:
 
 
 def steady(run: Run) -> str:
-    """ "" when every objective held for 5 s and no alert of this drill fires; else what is wrong."""
+    """What is wrong; empty when every objective held for 5 s and no alert of this drill fires."""
     now_ns = run.clock.now_ns()
     stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
     for objective in run.experiment.objectives:

@@ -1,0 +1,17 @@
+"""The controller runs one experiment: phases, faults, steps, and the order in which it ends.
+
+inputs     the run directory, and the files byte by byte
+preflight  the campaign, and what is behind the proxies
+conduct    a run from its directory to its end
+method     everything between the first request and the last
+faults     one fault, from waiting for its moment to the proof that it is gone
+watch      the steady-state gate, the guards, the children
+ending     closing, draining, auditing
+target     one run at a time, and how other terminals reach it
+"""
+
+from gameday.controller.conduct import Conducted, conduct
+from gameday.controller.inputs import Files
+from gameday.controller.run import Options
+
+__all__ = ["Conducted", "Files", "Options", "conduct"]

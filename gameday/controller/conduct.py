@@ -1,0 +1,322 @@
+"""A run from its directory to its end: stack, preflight, traffic and faults, ending.
+
+The journal's first line is written before anything is started, its last after everything is
+stopped. Whatever goes wrong in between, faults are undone, the stores audited as far as they
+answer, and the stack taken down.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gameday import __version__
+from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
+from gameday.controller import ending, method, preflight, target
+from gameday.controller.children import Child, Traffic
+from gameday.controller.inputs import (
+    Files,
+    coupon_of,
+    lay_out,
+    new_run_id,
+    planned,
+    traffic_end_s,
+    write_effective,
+)
+from gameday.controller.run import Abort, Options, Run
+from gameday.effects.request import Sender, secret
+from gameday.effects.site import Site
+from gameday.errors import GamedayError, StackError, UsageError
+from gameday.faults.traffic import Spike
+from gameday.journal import Journal
+from gameday.readings import Readings
+from gameday.responder import Bot, Hands
+from gameday.stacks import Running, Stack, new_work_dir
+from gameday.stacks import Site as StackSite
+
+STACK_LIMIT_S = 90.0
+LEAD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conducted:
+    """Where the evidence is, and the error that ended the run early, if one did."""
+
+    dir: Path
+    error: GamedayError | None
+
+
+async def conduct(
+    files: Files, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
+) -> Conducted:
+    """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
+    run_id = new_run_id(files.experiment.name)
+    folder, sums = lay_out(options.runs_dir, run_id, files)
+    journal = Journal(folder / "journal.jsonl", clock, boot_id()[:8] or "host")
+    abort = Abort()
+    journal.write(
+        "run.started",
+        run=run_id,
+        experiment=files.experiment.name,
+        stack=options.stack,
+        seed=files.experiment.seed,
+        wall_ns=wall_time_ns(),
+        boottime_ns=boottime_ns(),
+        boot_id=boot_id(),
+        inputs=sums,
+        gameday=__version__,
+    )
+    stock = files.experiment.campaign.stock
+    write_effective(folder, files, files.system, _facts(files, options, run_id, stock))
+    begun(folder)
+    _listen_to_signals(abort, journal)
+    error: GamedayError | None = None
+    try:
+        await _on_stack(files, stack, options, _Start(run_id, folder, journal, clock, abort))
+    except UsageError as caught:
+        abort("error", caught.message)
+        error = caught
+    except GamedayError as caught:
+        abort("unhealthy" if caught.exit_code in (3, 4) else "error", caught.message)
+        error = caught
+    finally:
+        left = await asyncio.shield(stack.stop())
+        if left:
+            journal.write("phase", phase="stack", problem=f"still there: {', '.join(left)}")
+        journal.write("run.ended", ended=abort.ended, why=abort.why)
+        journal.close()
+    return Conducted(folder, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What there is of a run before its stack is up."""
+
+    id: str
+    dir: Path
+    journal: Journal
+    clock: Clock
+    abort: Abort
+
+
+def _listen_to_signals(abort: Abort, journal: Journal) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing."""
+    loop = asyncio.get_running_loop()
+
+    def heard(number: signal.Signals) -> None:
+        if abort.event.is_set():
+            return
+        journal.write("operator.abort", why=number.name)
+        abort("operator" if number is signal.SIGINT else "signal", number.name)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, heard, number)
+
+
+async def _on_stack(files: Files, stack: Stack, options: Options, start: _Start) -> None:
+    running = await _start_stack(files, stack, start)
+    if running is None:
+        return
+    run = _make_run(files, running, options, start)
+    with target.TargetLock(
+        running.system.base_url, running.system.toxiproxy, start.id, options.runs_dir
+    ) as lock:
+        server = await target.serve(lock.socket, lambda order: _answer(run, order))
+        try:
+            await _through(run, files)
+        finally:
+            if server is not None:
+                server.close()
+
+
+async def _start_stack(files: Files, stack: Stack, start: _Start) -> Running | None:
+    """The started stack; None when the run was aborted meanwhile."""
+    start.journal.write("phase", phase="stack")
+    begun_ns = start.clock.now_ns()
+    site = StackSite(
+        work_dir=new_work_dir(),
+        logs_dir=start.dir / "logs",
+        clock=start.clock,
+        announce=lambda name, undo: _announce(start.journal, name, undo),
+        system_dir=files.system_dir,
+    )
+    starting = asyncio.create_task(stack.start(files.system, site))
+    aborted = asyncio.create_task(start.abort.event.wait())
+    await asyncio.wait(
+        {starting, aborted}, timeout=STACK_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
+    )
+    aborted.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        if start.abort.event.is_set():
+            return None
+        raise StackError(f"the stack was not up within {STACK_LIMIT_S:g} s")
+    running = starting.result()
+    took_s = round((start.clock.now_ns() - begun_ns) / NS, 3)
+    addresses = {
+        "base_url": running.system.base_url,
+        "toxiproxy": running.system.toxiproxy,
+        "metrics": running.system.metrics,
+    }
+    start.journal.write(
+        "stack.ready", took_s=took_s, addresses=addresses, binaries=dict(running.binaries)
+    )
+    return running
+
+
+def _announce(journal: Journal, name: str, undo: Any) -> None:
+    journal.write("stack.starting", name=name, undo=[one.as_json() for one in undo])
+
+
+def _make_run(files: Files, running: Running, options: Options, start: _Start) -> Run:
+    system, experiment = running.system, files.experiment
+    coupon = coupon_of(files, start.id)
+    stock = experiment.campaign.stock
+    values = {"coupon": coupon, "stock": stock, "run": start.id}
+    readings = Readings(start.clock)
+    admin = Sender(system.admin_url or system.base_url, values, running.environment)
+    bot = None
+    if files.playbook is not None and options.responder:
+        hands = Hands(
+            files.playbook,
+            system.actions,
+            system.admin_url or system.base_url,
+            admin,
+            readings,
+            start.journal,
+            start.clock,
+        )
+        bot = Bot(hands, options.responder_delay_s)
+    return Run(
+        id=start.id,
+        dir=start.dir,
+        options=options,
+        clock=start.clock,
+        journal=start.journal,
+        experiment=experiment,
+        system=system,
+        playbook=files.playbook,
+        rules=list(files.rules),
+        coupon=coupon,
+        stock=stock,
+        traffic_end_s=traffic_end_s(experiment),
+        environment=running.environment,
+        site=Site(start.id, system.toxiproxy, system.proxies),
+        sender=Sender(system.base_url, values, running.environment),
+        admin=admin,
+        traffic=Traffic(start.dir / "logs" / "traffic.log", start.clock),
+        collector=Child("collector", "gameday.collector", start.dir / "logs" / "collector.log"),
+        readings=readings,
+        bot=bot,
+        abort=start.abort,
+    )
+
+
+def _answer(run: Run, order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What another terminal is told."""
+    if order.get("cmd") == "ack":
+        if run.bot is None:
+            run.journal.write("alert.acknowledged", by=order.get("by", "person"))
+        elif not run.bot.taken_by_person:
+            run.bot.take(str(order.get("by", "person")))
+        return {"ok": True, "run": run.id}
+    return {"ok": False, "run": run.id, "why": f"unknown order {order.get('cmd')!r}"}
+
+
+async def _through(run: Run, files: Files) -> None:
+    """Preflight, traffic and faults, ending."""
+    try:
+        if run.abort.event.is_set():
+            return
+        await preflight.prepare(run)
+        write_effective(run.dir, files, run.system, _facts(files, run.options, run.id, run.stock))
+        if not run.abort.event.is_set():
+            await _start_children(run)
+            await method.work(run)
+    finally:
+        run.site.use_traffic(run.traffic)
+        await ending.end(run)
+
+
+def _facts(files: Files, options: Options, run: str, stock: int | None) -> dict[str, Any]:
+    return {
+        "run": run,
+        "stack": options.stack,
+        "seed": files.experiment.seed,
+        "coupon": coupon_of(files, run),
+        "stock": stock,
+        "no_responder": not options.responder,
+    }
+
+
+async def _start_children(run: Run) -> None:
+    """Collector first, so that the counters are seen at 0 before the first request."""
+    run.site.use_traffic(run.traffic)
+    await run.traffic.child.start(_traffic_config(run), run.traffic.hear)
+    grid_start_ns = run.clock.now_ns() + int(LEAD_S * NS)
+    await run.collector.start(_collector_config(run, grid_start_ns), run.readings.hear)
+    run.t0_ns = max(grid_start_ns, run.clock.now_ns()) + int(LEAD_S * NS)
+    run.t0_ns -= (run.t0_ns - grid_start_ns) % NS
+    run.journal.write("phase", phase="traffic", t0_ns=run.t0_ns)
+    run.traffic.begin(run.t0_ns)
+
+
+def _traffic_config(run: Run) -> dict[str, Any]:
+    issue = run.system.requests.issue
+    request = issue.model_dump(mode="json", by_alias=True, exclude_none=True)
+    request["headers"] = {
+        name: value if isinstance(value, str) else secret(value, run.environment)
+        for name, value in issue.headers.items()
+    }
+    scenarios = [
+        {"name": name, **spec.model_dump(mode="json")}
+        for name, spec in run.experiment.traffic.items()
+    ]
+    return {
+        "worker": 0,
+        "workers": 1,
+        "history_dir": str(run.history_dir),
+        "seed": run.experiment.seed,
+        "run": run.id,
+        "coupon": run.coupon,
+        "stock": run.stock,
+        "users": run.experiment.campaign.users,
+        "base_url": run.system.base_url,
+        "request": request,
+        "scenarios": scenarios,
+    }
+
+
+def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
+    spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
+    targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
+    return {
+        "samples": str(run.dir / "samples.jsonl"),
+        "history_dir": str(run.history_dir),
+        "grid_start_ns": grid_start_ns,
+        "period_ns": NS,
+        "targets": targets,
+        "scrape_timeout_s": 0.8,
+        "scenarios": [*planned(run.experiment), *spikes],
+        "rules": [str(path) for path in run.rules],
+        "expressions": expressions(run),
+        "clock": boot_id()[:8] or "host",
+    }
+
+
+def expressions(run: Run) -> dict[str, str]:
+    """Everything that will be read, by name; known before the traffic starts."""
+    named = {f"objective:{o.name}": o.expr for o in run.experiment.objectives}
+    named |= {f"guard:{n}": guard.expr for n, guard in enumerate(run.experiment.abort_if)}
+    named |= {f"dependency:{name}": expr for name, expr in run.system.dependencies.items()}
+    if run.system.drain is not None:
+        named["drain"] = run.system.drain.expr
+    for step in run.playbook.steps if run.playbook is not None else ():
+        if step.block.before is not None:
+            named[f"step:{step.number}:before"] = step.block.before
+        if step.block.after is not None:
+            named[f"step:{step.number}:after"] = step.block.after
+    return named

@@ -1,0 +1,101 @@
+"""How a run ends: in this order, and within bounded time.
+
+Faults proven out, steps taken back, traffic ended, every request answered or timed out, the
+campaign closed, the system drained, the stores audited. On an abort traffic stops and faults
+come out at the same moment; what is not reached in its time is unknown, never assumed.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from gameday import audit
+from gameday.clock import NS
+from gameday.controller.run import Run
+from gameday.errors import GamedayError
+from gameday.readings import truth
+
+OPEN_GRACE_S = 2.0
+ABORT_STEP_S = 5.0
+CHILD_S = 5.0
+
+
+async def traffic_over(run: Run) -> None:
+    """Every start was made and every request answered, timed out or given up."""
+    await run.traffic.scheduled.wait()
+    await run.traffic.idle.wait()
+
+
+async def end(run: Run) -> None:
+    """Everything after the faults are out. Bounded, and each part goes on when one fails."""
+    aborted = run.abort.event.is_set()
+    run.journal.write("phase", phase="ending", aborted=aborted)
+    if run.bot is not None:
+        await _bounded(run, "steps", run.bot.take_back(), ABORT_STEP_S if aborted else 30.0)
+    await _stop_traffic(run, aborted=aborted)
+    if run.t0_ns:
+        await _bounded(run, "close", _close(run), ABORT_STEP_S if aborted else 15.0)
+        await _bounded(run, "drain", _drain(run, aborted=aborted), 40.0)
+        await _bounded(run, "audit", _audit(run), ABORT_STEP_S if aborted else 30.0)
+    await run.collector.finish(CHILD_S, run.clock)
+
+
+async def _bounded(run: Run, phase: str, work: Coroutine[Any, Any, None], limit_s: float) -> None:
+    run.journal.write("phase", phase=phase, at_most_s=limit_s)
+    try:
+        async with asyncio.timeout(limit_s):
+            await work
+    except TimeoutError:
+        run.journal.write("phase", phase=phase, problem=f"not reached within {limit_s:g} s")
+    except GamedayError as error:
+        run.journal.write("phase", phase=phase, problem=error.message)
+
+
+async def _stop_traffic(run: Run, *, aborted: bool) -> None:
+    """Aborted: open requests get 2 s. Otherwise the worker is idle already."""
+    if not run.t0_ns:
+        await run.traffic.child.finish(CHILD_S, run.clock)
+        return
+    run.traffic.stop(OPEN_GRACE_S if aborted else 0.0)
+    try:
+        async with asyncio.timeout(OPEN_GRACE_S + CHILD_S):
+            await run.traffic.done.wait()
+    except TimeoutError:
+        run.journal.write("phase", phase="traffic", problem="the worker did not end by itself")
+    await run.traffic.child.finish(CHILD_S, run.clock)
+
+
+async def _close(run: Run) -> None:
+    """Close the campaign: no issue can happen after this answered."""
+    if run.system.close is not None:
+        await run.sender.send(run.system.close)
+
+
+async def _drain(run: Run, *, aborted: bool) -> None:
+    """Wait until nothing is under way any more."""
+    drain = run.system.drain
+    if drain is None:
+        await run.clock.sleep(run.system.settle.total_seconds())
+        return
+    within_s = ABORT_STEP_S if aborted else drain.within.total_seconds()
+    quiet_since = 0
+    after_ns = run.clock.now_ns()
+    deadline = after_ns + int(within_s * NS)
+    while (left_s := (deadline - run.clock.now_ns()) / NS) > 0:
+        seen = await run.readings.until(lambda _: True, after_ns=after_ns, within_s=left_s)
+        if seen is None:
+            break
+        after_ns = seen.t_ns
+        if truth(seen, "drain") is not True:
+            quiet_since = 0
+            continue
+        quiet_since = quiet_since or seen.t_ns
+        if seen.t_ns - quiet_since >= drain.for_.total_seconds() * NS:
+            return
+    run.journal.write("phase", phase="drain", problem=f"not drained within {within_s:g} s")
+
+
+async def _audit(run: Run) -> None:
+    found = await audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
+    found.write(run.dir / "audit.json")
+    run.journal.write("audit.read", rows=len(found.rows), cut=found.cut, problem=found.problem)
