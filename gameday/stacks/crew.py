@@ -50,7 +50,6 @@ class Crew:
         self.secrets: set[str] = set()
         self._parts: list[Part] = []
         self._outlives = outlives
-        self._token = secrets.token_hex(8)
         self._folder: Undo | None = None
 
     @property
@@ -93,7 +92,7 @@ class Crew:
             death_signal=task.death_signal if tied else None,
             hidden=frozenset(self.secrets),
         )
-        part = launch(command, self.site.announce, self._token)
+        part = launch(command, self.site.announce)
         self._parts.append(part)
         return part
 
@@ -101,6 +100,11 @@ class Crew:
         """End one part, which is to be started anew."""
         await part.stop(self.clock)
         self._parts.remove(part)
+
+    def must_run(self) -> None:
+        """Raises PartEndedError for a part that has ended meanwhile."""
+        for part in self._parts:
+            part.must_run()
 
     def ended(self) -> list[str]:
         """The names of the parts that no longer run."""

@@ -47,7 +47,9 @@ class EmbeddedStack:
         crew = self._crew = Crew(site, outlives=self._outlives)
         try:
             crew.make_folder()
-            return await self._put_up(crew, system, start, asked)
+            running = await self._put_up(crew, system, start, asked)
+            crew.must_run()
+            return running
         except OSError as error:
             await asyncio.shield(self.stop())
             raise StackError(f"the stack cannot be put up: {error}") from error

@@ -12,6 +12,7 @@ in a child that may not read gameday's folder any more.
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
 CANNOT_START = 127
@@ -22,11 +23,13 @@ def main(arguments: list[str]) -> None:
     uid, gid, death_signal = (int(text) for text in arguments[:3])
     folder, *program = arguments[3:]
     os.setsid()
+    tell_death = _kernel_call(death_signal)  # loaded now: another user may not read the library
     if uid >= 0:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    _die_with_parent(death_signal)
+    if tell_death(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:  # a change of user clears it
+        os.write(2, b"this kernel does not tell a child that its parent died\n")
     if not os.read(0, 1):
         sys.exit(CANNOT_START)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -41,14 +44,14 @@ def main(arguments: list[str]) -> None:
         sys.exit(CANNOT_START)
 
 
-def _die_with_parent(number: int) -> None:
-    """Linux only, and after the user was changed, which would clear it."""
-    if number == 0 or sys.platform != "linux":
-        return
-    from ctypes import CDLL  # not before it is needed: it costs 10 ms
+def _kernel_call(death_signal: int) -> Callable[..., int]:
+    """What asks the kernel for a signal at the parent's death: prctl, where there is one."""
+    if death_signal == 0 or sys.platform != "linux":
+        return lambda *_: 0
+    from ctypes import CDLL  # only where it is needed: it costs 10 ms
 
-    if CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
-        os.write(2, b"this kernel does not tell a child that its parent died\n")
+    call: Callable[..., int] = CDLL(None).prctl
+    return call
 
 
 if __name__ == "__main__":

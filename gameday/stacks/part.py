@@ -6,6 +6,7 @@ end of its log.
 """
 
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -82,6 +83,11 @@ class Part:
                 raise StackError(self._story(f"not ready within {within_s:g} s"))
             await clock.sleep(_POLL_S)
 
+    def must_run(self) -> None:
+        """Raises PartEndedError when it has ended."""
+        if self.exit_code() is not None:
+            raise PartEndedError(self._story(self._how_it_ended()))
+
     async def finish(self, within_s: float, clock: Clock) -> None:
         """Wait for it to end by itself. Raises PartEndedError when it fails."""
 
@@ -113,8 +119,9 @@ class Part:
         return hide(f"{self.name}: {what}; the end of {log}:\n{end}", self._command.hidden)
 
 
-def launch(command: Command, announce: Callable[[str, list[Undo]], None], token: str) -> Part:
+def launch(command: Command, announce: Callable[[str, list[Undo]], None]) -> Part:
     """Start it: announced while it waits, then let go. Raises StackError."""
+    token = secrets.token_hex(8)
     waiting, go = os.pipe()
     try:
         pid = _spawn(command, waiting, token)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gameday.effects.toxiproxy import Toxiproxy
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import StackError
 from gameday.stacks.crew import Crew, Task, plain_environment
 from gameday.stacks.ports import HOST
@@ -58,7 +58,11 @@ async def add_proxies(crew: Crew, url: str, upstreams: Mapping[str, int]) -> Pro
     ports = {}
     for name, upstream in upstreams.items():
         body = {"name": name, "listen": f"{HOST}:0", "upstream": f"{HOST}:{upstream}"}
-        status, answer = await server.call("POST", "/proxies", {**body, "enabled": True})
+        try:
+            status, answer = await server.call("POST", "/proxies", {**body, "enabled": True})
+        except ToxiproxyError:
+            crew.must_run()  # where it died, its log says more than the lost call
+            raise
         if status != 201:
             raise StackError(f"toxiproxy: cannot make proxy {name!r}: {status} {answer}")
         ports[name] = int(answer["listen"].rpartition(":")[2])
