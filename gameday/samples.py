@@ -7,7 +7,7 @@ Three kinds of line, all with `t` in ns of CLOCK_MONOTONIC on the collector's ex
     {"t": …, "values": [[id, value], …], "up": {target: true|false}}
         one scrape, every series of it
     {"t": …, "readings": {name: true|false|null}, "figures": {name: number|null},
-     "alerts": [{"labels", "state", "active_at"}]}
+     "alerts": [{"labels", "state", "active_at"}], "traffic": {rates and counts for a screen}}
         one evaluation
 
 `readings` holds every named expression (objectives, guards, probes, drain); null means no data.

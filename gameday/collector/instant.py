@@ -38,10 +38,10 @@ class Instants:
         self._keep(t_ns, answers, traffic)
         line = self._evaluation.at(t_ns)
         up = {answer.target: answer.up for answer in answers}
+        line = {**line, "traffic": {**self._evaluation.traffic(t_ns), **_counts(traffic)}}
         self._writer.write(t_ns, values, up, line)
         down = {answer.target: answer.problem for answer in answers if not answer.up}
-        beat = {"traffic": {**self._evaluation.traffic(t_ns), **_counts(traffic)}, "up": up}
-        return {**line, **beat, "down": down, "late_ms": round(late_ms, 3)}
+        return {**line, "up": up, "down": down, "late_ms": round(late_ms, 3)}
 
     async def close(self) -> None:
         await self._scraper.close()

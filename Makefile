@@ -1,0 +1,45 @@
+# gameday: `make run` shows a whole incident, `make test` passes the tests. Nothing is installed
+# outside .venv, and nothing but Python 3.11+ and make is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+FORMAT_PATHS := gameday system_under_test tests
+
+.PHONY: run setup test check format lint types bench bench-redis lock clean
+
+run: setup ## Break Redis in the middle of a coupon drop, and see it noticed and mended.
+	@$(BIN)/python -m gameday doctor --brief
+	$(BIN)/gameday run redis-slow
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: gameday needs Python 3.11 or later; $$($(PYTHON) --version) was found"; \
+	       echo "  help: make PYTHON=python3.11 run"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+test: setup ## Everything that is tested, against real stores.
+	$(BIN)/python -m pytest -q
+
+check: setup ## Format, lint, types, then the tests; what .ci/run calls.
+	@sh tests/stages.sh "$(BIN)" $(FORMAT_PATHS)
+
+format: setup
+	$(BIN)/ruff format $(FORMAT_PATHS)
+	$(BIN)/ruff check --fix $(FORMAT_PATHS)
+
+bench: setup ## Speed, as ratios against peers in the same run.
+	$(BIN)/python -m tests.benchmarks
+
+lock: setup ## Pin the dependencies again: names, versions and hashes, no addresses.
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,236 @@
+"""The live screen of a run: it reads the run's files, and the controller knows nothing of it.
+
+In a terminal, a few lines that are drawn again and again on stderr; elsewhere, one plain line
+for each thing that happened.
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gameday.clock import NS, SystemClock
+
+REFRESH_S = 0.25
+SAID_AT_MOST = 12
+BEATS_S = 5
+
+
+class Tail:
+    """Whole new lines of a JSON-lines file that may not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What was appended since the last call."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
+                self._at += len(raw)
+                yield json.loads(raw)
+
+
+class Story:
+    """What the files have told so far."""
+
+    def __init__(self) -> None:
+        self.phase = "starting"
+        self.t0_ns = 0
+        self.t_ns = 0
+        self.limit_s: float | None = None
+        self.faults: dict[str, str] = {}
+        self.steps: dict[str, str] = {}
+        self.alerts: dict[str, str] = {}
+        self.traffic: Mapping[str, Any] = {}
+        self.said: list[tuple[float | None, str]] = []
+
+    def journal(self, record: Mapping[str, Any]) -> str:
+        """Take in one record of the journal; a plain line about it, "" when none is due."""
+        self.t_ns = max(self.t_ns, record["t"])
+        tell = _TELL.get(record["event"])
+        line = tell(self, record) if tell else ""
+        if line:
+            self.said.append((self._at(record["t"]), line))
+        return line
+
+    def sample(self, line: Mapping[str, Any]) -> list[str]:
+        """Take in one evaluation; a plain line for each alert that changed."""
+        if "readings" not in line:
+            return []
+        self.t_ns = max(self.t_ns, line["t"])
+        self.traffic = line.get("traffic", {})
+        now = {a["labels"]["alertname"]: a["state"] for a in line["alerts"]}
+        told = [
+            f"alert {name} is {state}"
+            for name, state in now.items()
+            if self.alerts.get(name) != state
+        ]
+        told += [
+            f"alert {name} resolved"
+            for name, state in self.alerts.items()
+            if name not in now and state == "firing"
+        ]
+        self.alerts = now
+        self.said += [(self._at(line["t"]), text) for text in told]
+        return told
+
+    def clock(self, t_ns: int) -> str:
+        """Seconds from the start of the traffic, as the screen shows them."""
+        return "      " if not self.t0_ns else f"{(t_ns - self.t0_ns) / NS:5.1f}s"
+
+    def _at(self, t_ns: int) -> float | None:
+        return (t_ns - self.t0_ns) / NS if self.t0_ns else None
+
+
+def _phase(story: Story, record: Mapping[str, Any]) -> str:
+    story.phase = record["phase"]
+    story.limit_s = record.get("at_most_s")
+    if "t0_ns" in record:
+        story.t0_ns = record["t0_ns"]
+        return "traffic begins"
+    if "problem" in record:
+        return f"{record['phase']}: {record['problem']}"
+    if record["phase"] == "ending" and record.get("aborted"):
+        return "ending early: faults are out, then close, drain and audit (at most 20 s)"
+    if "at_most_s" in record:
+        return f"{record['phase']} (at most {record['at_most_s']:g} s)"
+    return "" if "service" in record else str(record["phase"])
+
+
+def _fault(story: Story, record: Mapping[str, Any], word: str) -> str:
+    story.faults[record["id"]] = word
+    return f"fault {record['id']} {word}"
+
+
+def _step(story: Story, record: Mapping[str, Any]) -> str:
+    name = f"step {record['step']}{' undo' if record['undoing'] else ''}"
+    word = record.get("status", "…")
+    story.steps[name] = word
+    if word == "…":
+        return f"{name}: {record['do'] or record['text']}"
+    return f"{name} {word} ({record['why']})"
+
+
+_TELL: dict[str, Callable[[Story, Mapping[str, Any]], str]] = {
+    "stack.starting": lambda s, r: f"starting {r['name']}",
+    "stack.ready": lambda s, r: f"stack is up after {r['took_s']:.1f} s",
+    "phase": _phase,
+    "fault.injecting": lambda s, r: _fault(s, r, "being injected"),
+    "fault.injected": lambda s, r: _fault(s, r, "injected"),
+    "fault.dosed": lambda s, r: f"fault {r['id']} injected: {r['injected']} ({r['why']})",
+    "fault.removing": lambda s, r: _fault(s, r, "being removed"),
+    "fault.removed": lambda s, r: _fault(s, r, "removed"),
+    "fault.proven": lambda s, r: _fault(s, r, f"removed: {r['removed']}"),
+    "responder.started": lambda s, r: f"{r['by']} takes the incident ({r['alert']})",
+    "step.started": _step,
+    "step.done": _step,
+    "guard.tripped": lambda s, r: f"guard tripped ({r['why']}): {r['guard']}",
+    "operator.abort": lambda s, r: f"{r['why']}: taking the faults out, then ending",
+    "worker.gone": lambda s, r: f"{r['which']} is gone",
+    "audit.read": lambda s, r: f"audit: {r['rows']} durable issues, cut {r['cut']}",
+    "run.ended": lambda s, r: f"ended: {r['ended']}",
+}
+
+
+def draw(story: Story) -> RenderableType:
+    """The screen: what is going on now, and the last things that happened."""
+    head = Table.grid(padding=(0, 2))
+    limit = f" (at most {story.limit_s:g} s)" if story.limit_s else ""
+    head.add_row(Text(story.clock(story.t_ns), style="bold"), Text(story.phase + limit))
+    if story.traffic:
+        head.add_row("traffic", _traffic_line(story.traffic))
+    for title, words in (("faults", story.faults), ("alerts", story.alerts)):
+        if words:
+            head.add_row(title, ", ".join(f"{name} {word}" for name, word in words.items()))
+    if story.steps:
+        head.add_row("steps", ", ".join(f"{name} {word}" for name, word in story.steps.items()))
+    lines = [Text(_stamp(at) + line, style="dim") for at, line in story.said[-SAID_AT_MOST:]]
+    return Group(head, *lines)
+
+
+def _stamp(at: float | None) -> str:
+    return "         " if at is None else f"{at:7.1f}s "
+
+
+def _traffic_line(traffic: Mapping[str, Any]) -> str:
+    rate, p95 = traffic.get("rate_per_s"), traffic.get("p95_ms")
+    outcomes = {k: v for k, v in traffic.get("by_outcome", {}).items() if v}
+    told = " ".join(f"{name} {count}" for name, count in outcomes.items())
+    shown_rate = "–" if rate is None else f"{rate:.0f}/s"
+    shown_p95 = "–" if p95 is None else f"p95 {p95:.0f} ms"
+    return f"{shown_rate}  {shown_p95}  {told}  open {traffic.get('open', 0)}"
+
+
+class Screen:
+    """Shows a run on stderr until it is closed; a thread of its own, reading files only."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._story = Story()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open(self, run_dir: Path) -> None:
+        """Begin to show the run in `run_dir`."""
+        self._thread = threading.Thread(target=self._show, args=(run_dir,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Show what is left to show, and end."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _show(self, run_dir: Path) -> None:
+        tails = Tail(run_dir / "journal.jsonl"), Tail(run_dir / "samples.jsonl")
+        self._console.print(f"run {run_dir.name}")
+        if not self._console.is_terminal:
+            self._rounds(tails, self._print)
+            return
+        with Live(draw(self._story), console=self._console, auto_refresh=False) as live:
+            self._rounds(tails, lambda _: live.update(draw(self._story), refresh=True))
+
+    def _rounds(self, tails: tuple[Tail, Tail], show: Any) -> None:
+        clock = SystemClock()
+        while True:
+            last = self._over.is_set()
+            show(self._read(tails))
+            if last:
+                return
+            clock.pause(REFRESH_S)
+
+    def _read(self, tails: tuple[Tail, Tail]) -> list[str]:
+        before = len(self._story.said)
+        for record in tails[0].lines():
+            self._story.journal(record)
+        beat = self._story.traffic
+        for line in tails[1].lines():
+            self._story.sample(line)
+        lines = [_stamp(at) + line for at, line in self._story.said[before:]]
+        if self._story.traffic is not beat and self._due():
+            stamp = self._story.clock(self._story.t_ns)
+            lines.append(f"  {stamp} {_traffic_line(self._story.traffic)}")
+        return lines
+
+    def _due(self) -> bool:
+        """Whether a plain line about the traffic is due: every 5 s of the run."""
+        second = (self._story.t_ns - self._story.t0_ns) // NS
+        return bool(self._story.t0_ns) and second % BEATS_S == 0
+
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            self._console.print(line, soft_wrap=True, markup=False)
+        sys.stderr.flush()

