@@ -43,6 +43,8 @@ def left_behind(records: Sequence[journal.Record]) -> list[tuple[str, Undo]]:
                 parts += [(data["name"], Undo.from_json(u)) for u in data["undo"]]
             case "run.ended":
                 ended = True
+            case _:
+                pass
     found = [(f"fault {name}", undo) for name, undos in faults.items() for undo in undos]
     found += [(f"step {number}", undo) for number, undo in sorted(steps.items(), reverse=True)]
     return found + ([] if ended else list(reversed(parts)))

@@ -11,7 +11,6 @@ target     one run at a time, and how other terminals reach it
 """
 
 from gameday.controller.conduct import Conducted, conduct
-from gameday.controller.inputs import Files
 from gameday.controller.run import Options
 
-__all__ = ["Conducted", "Files", "Options", "conduct"]
+__all__ = ["Conducted", "Options", "conduct"]

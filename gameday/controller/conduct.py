@@ -16,21 +16,14 @@ from gameday import __version__
 from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
 from gameday.controller import ending, method, preflight, target
 from gameday.controller.children import Child, Traffic
-from gameday.controller.inputs import (
-    Files,
-    coupon_of,
-    lay_out,
-    new_run_id,
-    planned,
-    traffic_end_s,
-    write_effective,
-)
+from gameday.controller.inputs import coupon_of, lay_out, new_run_id, planned, write_effective
 from gameday.controller.run import Abort, Options, Run
 from gameday.effects.request import Sender, secret
 from gameday.effects.site import Site
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.faults.traffic import Spike
 from gameday.journal import Journal
+from gameday.loading import Inputs, refuse_foreign, traffic_end_s
 from gameday.readings import Readings
 from gameday.responder import Bot, Hands
 from gameday.stacks import Running, Stack, new_work_dir
@@ -49,32 +42,32 @@ class Conducted:
 
 
 async def conduct(
-    files: Files, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
+    inputs: Inputs, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
 ) -> Conducted:
     """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
-    run_id = new_run_id(files.experiment.name)
-    folder, sums = lay_out(options.runs_dir, run_id, files)
+    run_id = new_run_id(inputs.experiment.experiment.name)
+    folder, sums = lay_out(options.runs_dir, run_id, inputs)
     journal = Journal(folder / "journal.jsonl", clock, boot_id()[:8] or "host")
     abort = Abort()
     journal.write(
         "run.started",
         run=run_id,
-        experiment=files.experiment.name,
+        experiment=inputs.experiment.experiment.name,
         stack=options.stack,
-        seed=files.experiment.seed,
+        seed=inputs.experiment.experiment.seed,
         wall_ns=wall_time_ns(),
         boottime_ns=boottime_ns(),
         boot_id=boot_id(),
         inputs=sums,
         gameday=__version__,
     )
-    stock = files.experiment.campaign.stock
-    write_effective(folder, files, files.system, _facts(files, options, run_id, stock))
+    stock = inputs.experiment.experiment.campaign.stock
+    write_effective(folder, inputs, inputs.system.system, options, stock)
     begun(folder)
     _listen_to_signals(abort, journal)
     error: GamedayError | None = None
     try:
-        await _on_stack(files, stack, options, _Start(run_id, folder, journal, clock, abort))
+        await _on_stack(inputs, stack, options, _Start(run_id, folder, journal, clock, abort))
     except UsageError as caught:
         abort("error", caught.message)
         error = caught
@@ -115,23 +108,24 @@ def _listen_to_signals(abort: Abort, journal: Journal) -> None:
         loop.add_signal_handler(number, heard, number)
 
 
-async def _on_stack(files: Files, stack: Stack, options: Options, start: _Start) -> None:
-    running = await _start_stack(files, stack, start)
+async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
+    running = await _start_stack(inputs, stack, start)
     if running is None:
         return
-    run = _make_run(files, running, options, start)
+    refuse_foreign(running.system, set(options.allowed), running.environment)
+    run = _make_run(inputs, running, options, start)
     with target.TargetLock(
         running.system.base_url, running.system.toxiproxy, start.id, options.runs_dir
     ) as lock:
         server = await target.serve(lock.socket, lambda order: _answer(run, order))
         try:
-            await _through(run, files)
+            await _through(run, inputs)
         finally:
             if server is not None:
                 server.close()
 
 
-async def _start_stack(files: Files, stack: Stack, start: _Start) -> Running | None:
+async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running | None:
     """The started stack; None when the run was aborted meanwhile."""
     start.journal.write("phase", phase="stack")
     begun_ns = start.clock.now_ns()
@@ -140,9 +134,9 @@ async def _start_stack(files: Files, stack: Stack, start: _Start) -> Running | N
         logs_dir=start.dir / "logs",
         clock=start.clock,
         announce=lambda name, undo: _announce(start.journal, name, undo),
-        system_dir=files.system_dir,
+        system_dir=inputs.system.path.parent,
     )
-    starting = asyncio.create_task(stack.start(files.system, site))
+    starting = asyncio.create_task(stack.start(inputs.system.system, site))
     aborted = asyncio.create_task(start.abort.event.wait())
     await asyncio.wait(
         {starting, aborted}, timeout=STACK_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
@@ -171,17 +165,18 @@ def _announce(journal: Journal, name: str, undo: Any) -> None:
     journal.write("stack.starting", name=name, undo=[one.as_json() for one in undo])
 
 
-def _make_run(files: Files, running: Running, options: Options, start: _Start) -> Run:
-    system, experiment = running.system, files.experiment
-    coupon = coupon_of(files, start.id)
+def _make_run(inputs: Inputs, running: Running, options: Options, start: _Start) -> Run:
+    system, experiment = running.system, inputs.experiment.experiment
+    coupon = coupon_of(experiment, system, start.id)
+    book = None if inputs.playbook is None else inputs.playbook.playbook
     stock = experiment.campaign.stock
     values = {"coupon": coupon, "stock": stock, "run": start.id}
     readings = Readings(start.clock)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     bot = None
-    if files.playbook is not None and options.responder:
+    if book is not None and options.responder:
         hands = Hands(
-            files.playbook,
+            book,
             system.actions,
             system.admin_url or system.base_url,
             admin,
@@ -198,8 +193,8 @@ def _make_run(files: Files, running: Running, options: Options, start: _Start) -
         journal=start.journal,
         experiment=experiment,
         system=system,
-        playbook=files.playbook,
-        rules=list(files.rules),
+        playbook=book,
+        rules=list(inputs.rules),
         coupon=coupon,
         stock=stock,
         traffic_end_s=traffic_end_s(experiment),
@@ -226,30 +221,19 @@ def _answer(run: Run, order: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"ok": False, "run": run.id, "why": f"unknown order {order.get('cmd')!r}"}
 
 
-async def _through(run: Run, files: Files) -> None:
+async def _through(run: Run, inputs: Inputs) -> None:
     """Preflight, traffic and faults, ending."""
     try:
         if run.abort.event.is_set():
             return
         await preflight.prepare(run)
-        write_effective(run.dir, files, run.system, _facts(files, run.options, run.id, run.stock))
+        write_effective(run.dir, inputs, run.system, run.options, run.stock)
         if not run.abort.event.is_set():
             await _start_children(run)
             await method.work(run)
     finally:
         run.site.use_traffic(run.traffic)
         await ending.end(run)
-
-
-def _facts(files: Files, options: Options, run: str, stock: int | None) -> dict[str, Any]:
-    return {
-        "run": run,
-        "stack": options.stack,
-        "seed": files.experiment.seed,
-        "coupon": coupon_of(files, run),
-        "stock": stock,
-        "no_responder": not options.responder,
-    }
 
 
 async def _start_children(run: Run) -> None:

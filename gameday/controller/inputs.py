@@ -8,32 +8,16 @@ reporting read only that. No secret is in it: the system file has none.
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gameday.clock import utc_now
+from gameday.controller.run import Options
 from gameday.experiment import Experiment
-from gameday.playbook import Playbook
+from gameday.loading import Inputs, RunFacts, effective
 from gameday.system import System
 from gameday.workload import schedule
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """What was loaded: models, and the bytes they came from."""
-
-    experiment: Experiment
-    experiment_raw: bytes
-    short: bool
-    system: System
-    system_raw: bytes
-    system_dir: Path
-    playbook: Playbook | None
-    playbook_raw: bytes
-    rules: tuple[Path, ...]
 
 
 def new_run_id(name: str) -> str:
@@ -42,18 +26,13 @@ def new_run_id(name: str) -> str:
     return f"{utc_now():%Y%m%dT%H%M%SZ}-{name}-{tail}"
 
 
-def coupon_of(files: Files, run: str) -> str:
+def coupon_of(experiment: Experiment, system: System, run: str) -> str:
     """The campaign's code: the run's own where campaigns can be created, so runs never meet."""
-    coupon = files.experiment.campaign.coupon
-    if files.system.campaign is None:
+    coupon = experiment.campaign.coupon
+    if system.campaign is None:
         return coupon
     stamp, tail = run.split("-")[0], run.split("-")[-1]
     return f"{coupon}-{stamp}-{tail}"
-
-
-def traffic_end_s(experiment: Experiment) -> float:
-    """Seconds from t = 0 to the end of the last schedule."""
-    return max(schedule(spec.model_dump(mode="json")).end_s for spec in experiment.traffic.values())
 
 
 def planned(experiment: Experiment) -> dict[str, int]:
@@ -64,41 +43,34 @@ def planned(experiment: Experiment) -> dict[str, int]:
     }
 
 
-def lay_out(runs_dir: Path, run: str, files: Files) -> tuple[Path, dict[str, str]]:
+def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, str]]:
     """Make the run directory with the inputs in it; their SHA-256 by name."""
     folder = runs_dir / run
     for name in ("inputs/rules", "history", "logs"):
         (folder / name).mkdir(parents=True)
-    raws = {"experiment.yaml": files.experiment_raw, "system.yaml": files.system_raw}
-    if files.playbook is not None:
-        raws["playbook.md"] = files.playbook_raw
-    for path in files.rules:
+    raws = {"experiment.yaml": inputs.experiment.raw, "system.yaml": inputs.system.raw}
+    if inputs.playbook is not None:
+        raws["playbook.md"] = inputs.playbook.raw
+    for path in inputs.rules:
         raws[f"rules/{path.name}"] = path.read_bytes()
     for name, raw in raws.items():
         (folder / "inputs" / name).write_bytes(raw)
     return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}
 
 
-def write_effective(folder: Path, files: Files, system: System, facts: dict[str, Any]) -> None:
-    """`inputs/effective.json`; `facts` are the fields that are not models."""
-    dump: dict[str, Any] = {"mode": "json", "by_alias": True, "exclude_none": True}
-    book = files.playbook
-    effective = {
-        "schema": 1,
-        **facts,
-        "short": files.short,
-        "experiment": files.experiment.model_dump(**dump),
-        "system": system.model_dump(**dump),
-        "playbook": None
-        if book is None
-        else {
-            "head": book.head.model_dump(**dump),
-            "steps": [
-                {"number": s.number, "text": s.text, "block": s.block.model_dump(**dump)}
-                for s in book.steps
-            ],
-        },
-        "traffic_end_s": traffic_end_s(files.experiment),
-        "planned": planned(files.experiment),
-    }
-    (folder / "inputs" / "effective.json").write_text(json.dumps(effective, indent=1) + "\n")
+def write_effective(
+    folder: Path, inputs: Inputs, system: System, options: Options, stock: int | None
+) -> None:
+    """`inputs/effective.json`, with the addresses and the stock as far as they are known."""
+    experiment = inputs.experiment.experiment
+    facts = RunFacts(
+        run=folder.name,
+        stack=options.stack,
+        coupon=coupon_of(experiment, system, folder.name),
+        stock=stock,
+        planned=planned(experiment),
+        no_responder=not options.responder,
+    )
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    record = effective(inputs.experiment, system, book, facts)
+    (folder / "inputs" / "effective.json").write_text(json.dumps(record, indent=1) + "\n")
