@@ -38,16 +38,27 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Addresses:
+    """What a started stack knows: ports of the service (None: as written), proxies by service."""
+
+    port: int | None
+    admin_port: int | None
+    toxiproxy: str | None
+    proxies: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A started stack.
 
-    `system` has the stack's addresses; `environment` the values for `{env: NAME}`; `direct` and
+    `system` has the stack's `addresses`; `environment` the values for `{env: NAME}`; `direct` and
     `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
     not be shown; `binaries` says which program each store runs.
     """
 
     system: System
     environment: Mapping[str, str]
+    addresses: Addresses
     direct: Mapping[str, str] = field(default_factory=dict)
     proxied: Mapping[str, str] = field(default_factory=dict)
     logs: Mapping[str, Path] = field(default_factory=dict)

@@ -10,10 +10,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from gameday.errors import StackError, UsageError
-from gameday.stacks import Running, Site
+from gameday.stacks import Addresses, Running, Site
 from gameday.stacks.binaries import postgres, redis_server
 from gameday.stacks.crew import SERVICE, Crew
-from gameday.stacks.placeholders import Addresses, asked_for, stores_of
+from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.postgres import start_postgres
 from gameday.stacks.proxy import Proxies, add_proxies, start_toxiproxy
 from gameday.stacks.redis import Store, start_redis
@@ -89,6 +89,7 @@ class EmbeddedStack:
         return Running(
             system=service.system,
             environment=service.environment,
+            addresses=service.addresses,
             direct=direct,
             proxied=proxied,
             logs=dict(crew.logs),

@@ -7,10 +7,10 @@ random text of this start. `{{` and `}}` are braces. What is not asked for is no
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gameday.errors import UsageError
+from gameday.stacks import Addresses
 from gameday.system import Start, System
 
 STORES = ("redis", "postgres")
@@ -61,16 +61,6 @@ def _names(text: str) -> list[str]:
             )
         names.append(match[1])
     return names
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """What a started stack knows: ports of the service (None: as written), proxies by service."""
-
-    port: int | None
-    admin_port: int | None
-    toxiproxy: str | None
-    proxies: Mapping[str, str]
 
 
 def readdress(system: System, addresses: Addresses) -> System:

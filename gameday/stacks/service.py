@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from gameday.errors import StackError
+from gameday.stacks import Addresses
 from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
-from gameday.stacks.placeholders import Addresses, readdress, render
+from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
 from gameday.system import Start, System
 

@@ -1,0 +1,78 @@
+"""`gameday up` and `gameday down`: a stack that stays between runs."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from gameday.clock import NS, SystemClock
+from gameday.loading import find_system, load_system
+from gameday.stacks import Running
+from gameday.stacks.kept import put_up, take_down
+from gameday.stacks.state import stack_file
+
+INTERRUPTED = 5
+T = TypeVar("T")
+
+
+@click.command()
+@click.option("--system", metavar="FILE", help="System file (default: the shipped system).")
+def up(system: str | None) -> None:
+    """Start the embedded stack and keep it running.
+
+    `gameday run --reuse` runs on it, `gameday down` ends it.
+    """
+    loaded = load_system(find_system(system))
+    clock = SystemClock()
+    begun_ns = clock.now_ns()
+    click.echo(f"starting {loaded.system.name} …", err=True)
+    running = asyncio.run(_interruptible(put_up(loaded.system, loaded.path, clock)))
+    _tell(running, (clock.now_ns() - begun_ns) / NS)
+
+
+@click.command()
+def down() -> None:
+    """Stop the stack that `up` started. Harmless when there is none."""
+    kept = asyncio.run(take_down())
+    if kept is None:
+        click.echo("no stack is kept running")
+    else:
+        click.echo(f"{kept.name} is down")
+
+
+def _tell(running: Running, took_s: float) -> None:
+    """The addresses, without the passwords, and where those are."""
+    system = running.system
+    rows = [("service", system.base_url)]
+    rows += [("admin", system.admin_url)] if system.admin_url else []
+    rows += [("metrics", url) for url in system.metrics]
+    rows += [("toxiproxy", system.toxiproxy)] if system.toxiproxy else []
+    for name, url in running.direct.items():
+        place = running.hide(url).rpartition("@")[2].partition("/")[0]
+        rows.append((name, f"{place}  ({running.binaries[name]})"))
+    click.echo(f"{system.name} is up after {took_s:.1f} s")
+    for name, text in rows:
+        click.echo(f"  {name:<10} {text}")
+    click.echo(f"  {'passwords':<10} {_short(stack_file())}")
+    click.echo("next: gameday run EXPERIMENT --reuse; in the end: gameday down")
+
+
+def _short(path: Path) -> str:
+    home = str(Path.home())
+    return str(path).replace(home, "~", 1) if str(path).startswith(home + "/") else str(path)
+
+
+async def _interruptible(work: Coroutine[None, None, T]) -> T:
+    """Ctrl-C, SIGTERM and a closed terminal cancel `work`, which then tidies up; exit 5."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        click.echo("stopped; nothing is left running", err=True)
+        raise SystemExit(INTERRUPTED) from None

@@ -1,0 +1,89 @@
+"""The external stack: a system that runs already. Nothing is started, stopped or moved.
+
+Network faults need a Toxiproxy before the system's dependencies; without one that answers, an
+experiment can still send traffic and judge.
+"""
+
+import os
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
+from gameday.errors import UsageError
+from gameday.stacks import Addresses, Running, Site
+from gameday.system import FromEnv, Start, System
+
+_ALWAYS = frozenset({"traffic", "request"})
+_BY_TOXIPROXY = frozenset({"toxic", "proxy"})
+
+
+class ExternalStack:
+    """Whatever the system file names. `lacks` says why its network cannot be broken, "" if it can.
+
+    `kinds` grows at `start`, when a Toxiproxy answers.
+    """
+
+    name = "external"
+
+    def __init__(self) -> None:
+        self.kinds = _ALWAYS
+        self.lacks = "not started"
+
+    async def start(self, system: System, site: Site) -> Running:
+        """Find the secrets in the environment, and whether a Toxiproxy answers.
+
+        Raises UsageError for a variable that is not set.
+        """
+        del site  # nothing is made, so nothing is announced
+        environment = _environment(system)
+        self.lacks = await _lacks(system)
+        self.kinds = _ALWAYS if self.lacks else _ALWAYS | _BY_TOXIPROXY
+        return Running(
+            system=system,
+            environment=environment,
+            addresses=Addresses(None, None, system.toxiproxy, system.proxies),
+            secrets=frozenset(value for value in environment.values() if value),
+        )
+
+    async def stop(self) -> list[str]:
+        """Nothing is stopped: it is not ours."""
+        self.kinds = _ALWAYS
+        return []
+
+
+async def _lacks(system: System) -> str:
+    if system.toxiproxy is None:
+        return "the system file names no toxiproxy"
+    try:
+        await Toxiproxy(system.toxiproxy).version()
+    except ToxiproxyError as error:
+        return error.message
+    return ""
+
+
+def _environment(system: System) -> dict[str, str]:
+    """The variables that the system file's `{env: NAME}` name."""
+    names = sorted({secret.env for secret in _from_env(system)})
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise UsageError(
+            f"system {system.name!r}: the environment has no {', '.join(missing)}",
+            help=f"export {missing[0]}=…",
+        )
+    return {name: os.environ[name] for name in names}
+
+
+def _from_env(value: object) -> Iterator[FromEnv]:
+    """Every `{env: NAME}` in a model, but those of a `start` that is not ours to do."""
+    if isinstance(value, FromEnv):
+        yield value
+    elif isinstance(value, BaseModel) and not isinstance(value, Start):
+        for _, each in value:
+            yield from _from_env(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _from_env(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _from_env(each)

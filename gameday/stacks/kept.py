@@ -1,0 +1,191 @@
+"""The embedded stack that stays: put up once, used by many runs, taken down in the end.
+
+`put_up` and `take_down` are `gameday up` and `gameday down`; `KeptStack` is what `gameday run
+--reuse` runs on. It starts nothing and stops nothing.
+"""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+
+from gameday.changes import Undo
+from gameday.clock import Clock, utc_now
+from gameday.effects import read_back, undo
+from gameday.effects.process import alive
+from gameday.errors import GamedayError, StackError, UsageError
+from gameday.stacks import Addresses, Running, Site, new_work_dir
+from gameday.stacks.crew import SERVICE
+from gameday.stacks.embedded import EmbeddedStack
+from gameday.stacks.placeholders import readdress
+from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, state_dir, write_kept
+from gameday.system import System
+
+ANSWER_S = 5.0
+_ANEW = "gameday down, then gameday up"
+
+
+class KeptStack:
+    """The one that `gameday up` left running."""
+
+    name = "embedded"
+    kinds = EmbeddedStack.kinds
+
+    async def start(self, system: System, site: Site) -> Running:
+        """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
+        del site  # nothing is made, so nothing is announced
+        kept = read_kept()
+        if kept is None:
+            raise StackError("no stack is kept running", help="gameday up")
+        if kept.state == "starting" or kept.addresses is None:
+            raise StackError("the kept stack was never ready", help=_ANEW)
+        if ended := kept.ended():
+            raise StackError(f"the kept stack is broken: no {', '.join(ended)}", help=_ANEW)
+        if (kept.name, kept.start) != (system.name, system.start):
+            raise StackError(
+                f"the kept stack runs {kept.name!r} as {kept.system_file} started it",
+                help=f"{_ANEW} --system FILE",
+            )
+        running = _running(kept, kept.addresses, system)
+        await _must_answer(running.system, kept.start.ready)
+        return running
+
+    async def stop(self) -> list[str]:
+        """Nothing is stopped: the stack is kept."""
+        return []
+
+
+async def put_up(system: System, system_file: Path, clock: Clock) -> Running:
+    """Start the embedded stack so that it outlives this process.
+
+    Raises UsageError when one is kept already, StackError when it does not start; then, as after
+    a cancellation, nothing is left.
+    """
+    with only_one():
+        await _refuse_second()
+        keeper = _Keeper(system, system_file)
+        logs = state_dir() / "logs"
+        logs.mkdir(exist_ok=True, mode=0o700)
+        where = system_file.resolve().parent
+        site = Site(new_work_dir(), logs, clock, keeper.announce, where)
+        try:
+            running = await EmbeddedStack(outlives=True).start(system, site)
+            keeper.complete(running)
+        except BaseException:
+            await asyncio.shield(_undo_all(keeper.kept))
+            raise
+        return running
+
+
+async def take_down() -> Kept | None:
+    """End the kept stack; None when there was none. Raises StackError naming what stays."""
+    with only_one():
+        kept = read_kept()
+        if kept is not None and (left := await _undo_all(kept)):
+            raise StackError(
+                f"still there: {'; '.join(left)}", help="end them by hand, then gameday down again"
+            )
+        return kept
+
+
+class _Keeper:
+    """Keeps the file at what is really there."""
+
+    def __init__(self, system: System, system_file: Path) -> None:
+        if system.start is None:
+            raise UsageError(f"{system_file}: system {system.name!r} has no `start`")
+        self.kept = Kept(
+            started_at=utc_now().isoformat(timespec="seconds"),
+            name=system.name,
+            system_file=str(system_file.resolve()),
+            start=system.start,
+        )
+
+    def announce(self, name: str, records: list[Undo]) -> None:
+        """Write down a part before it starts."""
+        del name  # each record has it
+        more = tuple(each.as_json() for each in records)
+        self.kept = self.kept.model_copy(update={"undo": self.kept.undo + more})
+        write_kept(self.kept)
+
+    def complete(self, running: Running) -> None:
+        """The stack is up: only what runs is remembered, and how to reach it."""
+        there = tuple(each for each in self.kept.undo if each["kind"] != "process" or alive(each))
+        update = {
+            "state": "running",
+            "undo": there,
+            "addresses": running.addresses,
+            "base_url": running.system.base_url,
+            "environment": running.environment,
+            "direct": running.direct,
+            "proxied": running.proxied,
+            "logs": running.logs,
+            "secrets": tuple(sorted(running.secrets)),
+            "binaries": running.binaries,
+        }
+        self.kept = self.kept.model_copy(update=update)
+        write_kept(self.kept)
+
+
+async def _refuse_second() -> None:
+    """One stack is kept at a time; what a dead one left is cleared away."""
+    kept = read_kept()
+    if kept is None:
+        return
+    if kept.running():
+        raise UsageError(
+            f"a stack is kept already: {kept.name!r} at {kept.base_url or 'no address yet'}, "
+            f"since {kept.started_at}",
+            help="gameday run EXPERIMENT --reuse uses it; gameday down ends it",
+        )
+    if left := await _undo_all(kept):
+        raise StackError(f"an earlier stack left {'; '.join(left)}", help="remove it by hand")
+
+
+async def _undo_all(kept: Kept) -> list[str]:
+    """End the service, the other parts, the folders; forget them if all are gone."""
+    processes = kept.undos("process")
+    service = [each for each in processes if each.data["name"] == SERVICE]
+    others = [each for each in processes if each.data["name"] != SERVICE]
+    left: list[str] = []
+    for several in (service, others, kept.undos("folder")):
+        said = await asyncio.gather(*(_take_back(each) for each in several))
+        left += [text for text in said if text]
+    if not left:
+        forget_kept()
+    return left
+
+
+async def _take_back(record: Undo) -> str:
+    """Take one record back; "" or what stays."""
+    try:
+        await undo(record)
+    except GamedayError as error:
+        return error.message
+    gone = await read_back(record)
+    return "" if gone else f"{record.data.get('name', 'folder')}: {dict(record.data)}"
+
+
+def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
+    return Running(
+        system=readdress(system, addresses),
+        environment=kept.environment,
+        addresses=addresses,
+        direct=kept.direct,
+        proxied=kept.proxied,
+        logs=kept.logs,
+        secrets=frozenset(kept.secrets),
+        binaries=kept.binaries,
+    )
+
+
+async def _must_answer(system: System, ready: str) -> None:
+    url = system.base_url.rstrip("/") + ready
+    try:
+        async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False) as client:
+            status = (await client.get(url)).status_code
+    except httpx.HTTPError as error:
+        what = type(error).__name__
+        raise StackError(f"the kept stack does not answer: {url}: {what}", help=_ANEW) from error
+    if status != 200:
+        raise StackError(f"the kept stack is not healthy: {url} answers {status}", help=_ANEW)

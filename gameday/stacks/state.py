@@ -1,0 +1,110 @@
+"""The stack that `gameday up` left running, as its file says: `stack.json` in the state folder.
+
+The file is written before each part starts, so that `gameday down` finds whatever an `up` that
+was killed half-way has left. It holds the passwords of the stores, and only its owner may read
+it.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from gameday.changes import Undo
+from gameday.documents import Model
+from gameday.effects.process import alive
+from gameday.errors import StackError, UsageError
+from gameday.stacks import Addresses
+from gameday.system import Start
+
+
+class Kept(Model):
+    """What the file holds. `undo` lists what is there, in the order it was made."""
+
+    schema_: Literal[1] = 1
+    state: Literal["starting", "running"] = "starting"
+    started_at: str
+    name: str
+    system_file: str
+    start: Start
+    undo: tuple[Mapping[str, Any], ...] = ()
+    addresses: Addresses | None = None
+    base_url: str = ""
+    environment: Mapping[str, str] = {}
+    direct: Mapping[str, str] = {}
+    proxied: Mapping[str, str] = {}
+    logs: Mapping[str, Path] = {}
+    secrets: tuple[str, ...] = ()
+    binaries: Mapping[str, str] = {}
+
+    def undos(self, kind: str) -> list[Undo]:
+        """The records of one kind."""
+        return [Undo.from_json(each) for each in self.undo if each["kind"] == kind]
+
+    def running(self) -> list[str]:
+        """The names of the parts that run."""
+        return [undo.data["name"] for undo in self.undos("process") if alive(undo.data)]
+
+    def ended(self) -> list[str]:
+        """The names of the parts that do not."""
+        return [undo.data["name"] for undo in self.undos("process") if not alive(undo.data)]
+
+
+def state_dir() -> Path:
+    """`$XDG_STATE_HOME/gameday`, made when it is not there."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    path = Path(home) / "gameday"
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def stack_file() -> Path:
+    """Where the kept stack is described."""
+    return state_dir() / "stack.json"
+
+
+def read_kept() -> Kept | None:
+    """The kept stack, None when there is none. Raises StackError for a file that makes no sense."""
+    path = stack_file()
+    try:
+        return Kept.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise StackError(
+            f"{path}: not what `gameday up` writes ({error.error_count()} problems)",
+            help=f"end what is left of the stack by hand, then remove {path}",
+        ) from error
+
+
+def write_kept(kept: Kept) -> None:
+    """Replace the file in one step."""
+    path = stack_file()
+    new = path.with_suffix(".new")
+    text = json.dumps(kept.model_dump(mode="json", by_alias=True), indent=1)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text + "\n")
+    new.replace(path)
+
+
+def forget_kept() -> None:
+    """Remove the file; there is no kept stack any more."""
+    stack_file().unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Raises UsageError while another `up` or `down` is at work."""
+    handle = os.open(state_dir() / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UsageError("another `gameday up` or `gameday down` is at work") from error
+    finally:
+        os.close(handle)
