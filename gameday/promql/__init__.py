@@ -1,0 +1,49 @@
+"""PromQL: the language of rules, objectives, guards and probes, read and evaluated here.
+
+    query = parse('rate(errors_total[5s]) > 0.1')
+    store = Store(retention_s=query.window_s)
+    store.append(t_ns, [(labels("errors_total", job="x"), 3.0)], source="http://…/metrics")
+    evaluate(query, store, t_ns)      a number, or a vector {labels: number}
+    reading(query, store, t_ns)       True, False, or None for no data
+
+Everything is pure. What is not evaluated exactly as Prometheus does is refused when it is read.
+Several expressions at one instant share their common parts through a `Moment`.
+"""
+
+from gameday.promql.errors import EvaluationError, PromqlError
+from gameday.promql.evaluate import (
+    PROMETHEUS_2,
+    PROMETHEUS_3,
+    Moment,
+    Semantics,
+    Value,
+    Vector,
+    evaluate,
+)
+from gameday.promql.labels import Labels, label_set, labels, show, value_of
+from gameday.promql.parse import parse
+from gameday.promql.query import Query
+from gameday.promql.readings import reading, reading_at
+from gameday.promql.store import Store
+
+__all__ = [
+    "PROMETHEUS_2",
+    "PROMETHEUS_3",
+    "EvaluationError",
+    "Labels",
+    "Moment",
+    "PromqlError",
+    "Query",
+    "Semantics",
+    "Store",
+    "Value",
+    "Vector",
+    "evaluate",
+    "label_set",
+    "labels",
+    "parse",
+    "reading",
+    "reading_at",
+    "show",
+    "value_of",
+]
