@@ -1,0 +1,125 @@
+"""What an answer means: the outcomes of the system file, first match wins.
+
+An answer that no outcome describes is unknown, never a refusal: a 500 may come after the coupon
+was written.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.history import ID_BYTES, Outcome, Reason, stored_id
+from gameday.system import IssueRequest
+
+_SMALLEST, _LARGEST = -(2**31), 2**31 - 1
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one answer said."""
+
+    outcome: Outcome
+    reason: Reason
+    issue_id: bytes = b""
+    remaining: int = -1
+
+
+_UNMATCHED = Reading(Outcome.UNKNOWN, Reason.UNMATCHED)
+_PLAIN = {outcome: Reading(outcome, Reason.NONE) for outcome in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    outcome: Outcome
+    wanted: tuple[tuple[tuple[str, ...], Any], ...]
+
+
+class Answers:
+    """Reads answers by the `outcomes` and `capture` of the issue request."""
+
+    def __init__(self, request: IssueRequest) -> None:
+        self._rules: dict[int, list[_Rule]] = {}
+        for name, match in request.outcomes.items():
+            wanted = tuple((tuple(path.split(".")), value) for path, value in match.json_.items())
+            statuses = [match.status] if isinstance(match.status, int) else match.status
+            for status in statuses:
+                rule = _Rule(Outcome[name.upper()], wanted)
+                self._rules.setdefault(status, []).append(rule)
+        self._issue_id = _path(request.capture.get("issue_id"))
+        self._remaining = _path(request.capture.get("remaining"))
+        self._captures = self._issue_id is not None or self._remaining is not None
+
+    def read(self, status: int, body: bytes) -> Reading:
+        """The outcome that `status` and `body` mean."""
+        rules = self._rules.get(status)
+        if rules is None:
+            return _UNMATCHED
+        parsed = _MISSING
+        if self._captures or any(rule.wanted for rule in rules):
+            parsed = _parse(body)
+        for rule in rules:
+            if not rule.wanted or _holds(rule.wanted, parsed):
+                return self._captured(rule.outcome, parsed)
+        return _UNMATCHED
+
+    def _captured(self, outcome: Outcome, parsed: object) -> Reading:
+        if not self._captures or parsed is _MISSING:
+            return _PLAIN[outcome]
+        issue_id, remaining = b"", -1
+        if self._issue_id is not None:
+            issue_id = _identity(_at(parsed, self._issue_id))
+        if self._remaining is not None:
+            remaining = _number(_at(parsed, self._remaining))
+        return Reading(outcome, Reason.NONE, issue_id, remaining)
+
+
+def _path(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(text.split("."))
+
+
+def _parse(body: bytes) -> object:
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return _MISSING
+    return parsed
+
+
+def _at(value: object, path: Iterable[str]) -> object:
+    """The value at a dotted path; a number steps into a list."""
+    for step in path:
+        if isinstance(value, dict):
+            value = value.get(step, _MISSING)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return _MISSING
+    return value
+
+
+def _holds(wanted: Iterable[tuple[tuple[str, ...], Any]], parsed: object) -> bool:
+    return all(_same(_at(parsed, path), value) for path, value in wanted)
+
+
+def _same(left: object, right: object) -> bool:
+    """JSON equality: true is not 1, but 1 is 1.0."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    return left == right
+
+
+def _identity(value: object) -> bytes:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return b""
+    text = str(value)
+    if len(text) <= ID_BYTES and text.isascii():
+        return text.encode()
+    return stored_id(text.encode(errors="replace").decode())
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return -1
+    return min(max(value, _SMALLEST), _LARGEST)

@@ -1,0 +1,86 @@
+"""The first line a traffic worker hears: what to send, where to, and where to write."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gameday.errors import UsageError
+from gameday.system import IssueRequest
+
+# Run, scenario and key stand in requests unescaped, and scenario names become file names.
+Plain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class Config(BaseModel):
+    """What one worker of `workers` needs to know; header secrets are already resolved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    worker: int = Field(ge=0)
+    workers: int = Field(ge=1)
+    history_dir: Path
+    seed: int
+    run: Plain
+    coupon: str
+    stock: int | None = None
+    users: int = Field(ge=1, le=2**53)
+    base_url: str
+    request: IssueRequest
+    scenarios: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Spike(BaseModel):
+    """A scenario that a fault adds; without a duration it lasts until it is switched off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Plain
+    rate_per_s: float = Field(gt=0, le=1_000_000)
+    duration_s: float | None = Field(default=None, gt=0)
+
+
+def scenario_name(text: object) -> str:
+    """A name that may become a file's. Raises UsageError."""
+    if isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
+        return text
+    raise UsageError(f"{text!r} is no name for a scenario", help="write letters, digits and dashes")
+
+
+class Origin(BaseModel):
+    """Where requests go: the parts of `base_url`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    port: int
+    authority: str
+    prefix: str
+
+    @classmethod
+    def parse(cls, base_url: str) -> "Origin":
+        """The parts of an http URL. Raises UsageError for what a worker cannot send to."""
+        parts = urlsplit(base_url)
+        if parts.scheme == "https":
+            raise UsageError(
+                f"{base_url!r}: traffic over TLS cannot be sent yet",
+                help="name an http:// address, such as the one behind the TLS terminator",
+            )
+        if parts.scheme != "http" or not parts.hostname:
+            raise UsageError(
+                f"{base_url!r} is not an http:// address", help="write http://host:port"
+            )
+        if parts.username is not None or parts.query or parts.fragment:
+            raise UsageError(
+                f"base_url {parts.hostname!r} carries credentials, a query or a fragment",
+                help="write http://host:port/prefix, and secrets as headers",
+            )
+        authority = parts.netloc
+        return cls(
+            host=parts.hostname,
+            port=parts.port or 80,
+            authority=authority,
+            prefix=parts.path.rstrip("/"),
+        )

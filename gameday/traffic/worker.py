@@ -1,0 +1,226 @@
+"""The worker itself: hears orders, sends every start when it is due, and reports once a second.
+
+The pace is kept by an alarm set to the next due time. When it rings, every start that is due by
+then goes out, however late that is: the schedule is never stretched. A start is dropped only at
+the limit of open requests: as `system-saturated`, since it is the system that has not answered,
+or as `late` when the worker itself was behind and its own burst met the limit.
+"""
+
+import asyncio
+import resource
+from collections.abc import Callable, Coroutine, Mapping
+from math import ceil
+from typing import Any, Final
+
+from gameday.clock import NS, Clock
+from gameday.errors import UsageError
+from gameday.history import Reason
+from gameday.traffic.alarm import alarm
+from gameday.traffic.answers import Answers
+from gameday.traffic.client import Client
+from gameday.traffic.config import Config, Origin, Spike
+from gameday.traffic.request import RequestBytes
+from gameday.traffic.stream import Stream
+from gameday.units import seconds
+
+MOST_OPEN: Final = 10_000
+FLUSH_S: Final = 0.04
+LATE_NS: Final = NS // 10
+# The alarm rings at most this often, so that a high rate costs fewer wake-ups.
+SHORTEST_WAIT_NS: Final = 200_000
+
+Say = Callable[[Mapping[str, Any]], None]
+
+
+class Worker:
+    """One worker's whole life, from `ready` to `done`."""
+
+    def __init__(self, config: Config, clock: Clock, say: Say) -> None:
+        self._config = config
+        self._clock = clock
+        self._say = say
+        self._origin = Origin.parse(config.base_url)
+        self._timeout_s = seconds(config.request.timeout)
+        self._request = RequestBytes(config)
+        self._client = Client(Answers(config.request), self._timeout_s, clock)
+        self._alarm = alarm(self._tick, clock)
+        self._streams: dict[str, Stream] = {}
+        self._t0_ns = 0
+        self._most_open = 1
+        self._announced = {"scheduled": False, "idle": False}
+        self._loop_lag_ns = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.finished = asyncio.Event()
+        self.problem: BaseException | None = None
+
+    async def prepare(self) -> None:
+        """Look the address up and say `ready`. Raises UnknownError when there is none."""
+        await self._client.resolve(self._origin)
+        self._say({"event": "ready"})
+
+    def obey(self, order: Mapping[str, Any]) -> None:
+        """Do what one line of stdin says. Raises UsageError, ValueError or KeyError."""
+        match order.get("cmd"):
+            case "start":
+                self._start(int(order["t0_ns"]))
+            case "on":
+                self._on(Spike.model_validate(order["scenario"]), int(order["at_ns"]))
+            case "off":
+                self._off(str(order["name"]))
+            case "stop":
+                self.stop(float(order.get("grace_s", 2.0)))
+            case other:
+                raise UsageError(f"unknown order {other!r}", help="start, on, off or stop")
+
+    def _start(self, t0_ns: int) -> None:
+        if self._t0_ns:
+            raise UsageError("the traffic was started before")
+        self._t0_ns = t0_ns
+        for scenario in self._config.scenarios:
+            spec = {name: value for name, value in scenario.items() if name != "name"}
+            self._add(scenario["name"], spec)
+        self._spawn(self._keep_house())
+        self._tick()
+
+    def _on(self, spike: Spike, at_ns: int) -> None:
+        if not self._t0_ns:
+            raise UsageError("the traffic was not started yet")
+        duration = None if spike.duration_s is None else f"{spike.duration_s:f}s"
+        spec = {
+            "executor": "constant-arrival-rate",
+            "rate": f"{spike.rate_per_s:f}/s",
+            "duration": duration,
+            "start_ns": at_ns - self._t0_ns,
+        }
+        self._add(spike.name, spec)
+        self._tick()
+
+    def _add(self, name: str, spec: Mapping[str, Any]) -> None:
+        if name in self._streams:
+            raise UsageError(f"there is a scenario {name!r} already")
+        self._streams[name] = Stream(self._config, name, spec, self._t0_ns)
+        self._announced = {"scheduled": False, "idle": False}
+        self._set_limit()
+
+    def _off(self, name: str) -> None:
+        if name not in self._streams:
+            raise UsageError(f"there is no scenario {name!r}")
+        self._streams[name].end()
+
+    def _set_limit(self) -> None:
+        """Open requests: 1.1 × rate × timeout and 10,000, of which this worker has its share."""
+        now_ns = self._clock.now_ns()
+        rates = [stream.rate_near(now_ns, self._timeout_s) for stream in self._streams.values()]
+        wanted = ceil(1.1 * sum(rates) * self._timeout_s) + 1
+        self._most_open = min(wanted, MOST_OPEN // self._config.workers)
+
+    def _tick(self) -> None:
+        """Send whatever is due, and set the alarm for what comes next."""
+        if self.finished.is_set():
+            return
+        now_ns = self._clock.now_ns()
+        coming = []
+        for stream in self._streams.values():
+            self._send_due(stream, now_ns)
+            if stream.next_due_ns is not None:
+                coming.append(stream.next_due_ns)
+        if coming:
+            self._alarm.set(max(min(coming), now_ns + SHORTEST_WAIT_NS))
+
+    def _send_due(self, stream: Stream, now_ns: int) -> None:
+        client, render, needs_key = self._client, self._request.render, self._request.needs_key
+        for start in stream.due(now_ns):
+            if len(client.open) < self._most_open:
+                k, user, _ = start
+                client.send(stream, start, render(user, stream.key(k) if needs_key else ""))
+            else:
+                late = now_ns - start[2] > LATE_NS
+                stream.dropped(start, Reason.LATE if late else Reason.SYSTEM_SATURATED, now_ns)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._look_at)
+        self._tasks.append(task)
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.problem = task.exception()
+            self.finished.set()
+
+    def crash(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """End with a problem that no one caught: an event loop's exception handler."""
+        loop.default_exception_handler(dict(context))
+        self.problem = context.get("exception") or RuntimeError(context["message"])
+        self.finished.set()
+
+    async def _keep_house(self) -> None:
+        """Write records, close idle connections, follow the limit; say how things are."""
+        next_beat_ns = self._clock.now_ns() + NS
+        while True:
+            before_ns = self._clock.now_ns()
+            await self._clock.sleep(FLUSH_S)
+            now_ns = self._clock.now_ns()
+            late_ns = now_ns - before_ns - round(FLUSH_S * NS)
+            self._loop_lag_ns = max(self._loop_lag_ns, late_ns)
+            self._flush()
+            self._client.close_idle()
+            self._set_limit()
+            self._announce()
+            if now_ns >= next_beat_ns:
+                next_beat_ns += NS
+                self._beat(now_ns)
+
+    def _flush(self) -> None:
+        for stream in self._streams.values():
+            stream.flush()
+
+    def _beat(self, now_ns: int) -> None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self._say(
+            {
+                "event": "beat",
+                "t": self._since_t0_s(now_ns),
+                "open": len(self._client.open),
+                "loop_lag_ms": round(self._loop_lag_ns / 1e6, 3),
+                "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
+            }
+        )
+        self._loop_lag_ns = 0
+
+    def _since_t0_s(self, now_ns: int) -> float:
+        return round((now_ns - self._t0_ns) / NS, 3)
+
+    def _announce(self) -> None:
+        """Say once that all is dispatched, and once that then nothing is open any more."""
+        for event, reached in (
+            ("scheduled", all(stream.ended for stream in self._streams.values())),
+            ("idle", not self._client.open),
+        ):
+            if not reached:
+                return
+            if not self._announced[event]:
+                self._announced[event] = True
+                self._say({"event": event, "t": self._since_t0_s(self._clock.now_ns())})
+
+    def stop(self, grace_s: float) -> None:
+        """Start nothing more; open requests get `grace_s`, then they are interrupted."""
+        for stream in self._streams.values():
+            stream.end()
+        self._spawn(self._finish(grace_s))
+
+    async def _finish(self, grace_s: float) -> None:
+        until_ns = self._clock.now_ns() + round(grace_s * NS)
+        while self._client.open and self._clock.now_ns() < until_ns:
+            await self._clock.sleep(0.01)
+        if self.finished.is_set():  # an earlier stop, with a shorter grace, has done all this
+            return
+        self.finished.set()
+        self._client.interrupt()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._alarm.close()
+        never = {stream.name: stream.never_started() for stream in self._streams.values()}
+        for stream in self._streams.values():
+            stream.close()
+        self._say({"event": "done", "never_started": never})
