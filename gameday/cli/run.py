@@ -1,0 +1,155 @@
+"""`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
+
+import asyncio
+import contextlib
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gameday.errors import GamedayError
+from gameday.units import parse_duration
+
+
+class DurationType(click.ParamType):
+    """A duration as people write it: `1s`, `500ms`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.argument("experiment")
+@click.option(
+    "--stack",
+    type=click.Choice(["embedded", "compose", "external"]),
+    default="embedded",
+    show_default=True,
+    help="Where the system runs: started here, in containers, or already somewhere.",
+)
+@click.option("--system", help="The system file; default our coupon issuance service.")
+@click.option(
+    "--runs",
+    "runs_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the evidence goes.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Instead of the file's seed.")
+@click.option("--short", is_flag=True, help="Run the experiment's short form.")
+@click.option("--reuse", is_flag=True, help="Use the stack that `gameday up` keeps running.")
+@click.option("--responder/--no-responder", default=True, help="Whether a bot works the playbook.")
+@click.option(
+    "--responder-delay",
+    type=DurationType(),
+    default="1s",
+    show_default=True,
+    help="How long the bot waits for a person (`gameday ack`) after the alert.",
+)
+@click.option(
+    "--allow-target",
+    "allowed",
+    multiple=True,
+    metavar="HOST",
+    help="A host that is not this machine and may be broken. Can be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout.")
+@click.pass_context
+def run(ctx: click.Context, experiment: str, **options: Any) -> None:
+    """Run EXPERIMENT (a name, or the path of a file) and judge it.
+
+    The live screen is on stderr, the verdict on stdout; the exit code says what was found.
+    """
+    from gameday.cli.screen import Screen
+    from gameday.clock import SystemClock
+    from gameday.controller import Options, conduct
+    from gameday.loading import load_inputs, refuse_foreign, validate
+
+    inputs = load_inputs(
+        experiment, options["system"], short=options["short"], seed=options["seed"]
+    )
+    for warning in validate(inputs):
+        click.echo(f"warning: {warning}", err=True)
+    allowed = frozenset(options["allowed"])
+    if options["stack"] == "external":
+        refuse_foreign(inputs.system.system, set(allowed))
+    asked = Options(
+        stack=options["stack"],
+        runs_dir=options["runs_dir"],
+        responder=options["responder"],
+        responder_delay_s=options["responder_delay"].total_seconds(),
+        allowed=allowed,
+    )
+    stack = _stack(options["stack"], reuse=options["reuse"])
+    screen = Screen()
+    try:
+        conducted = asyncio.run(conduct(inputs, stack, asked, SystemClock(), screen.open))
+    finally:
+        screen.close()
+    if conducted.error is not None:
+        _tell(conducted.error)
+    ctx.exit(_judge(conducted.dir, as_json=options["as_json"], error=conducted.error))
+
+
+def _stack(name: str, *, reuse: bool) -> Any:
+    """The stack asked for."""
+    from gameday.errors import UsageError
+
+    if reuse and name != "embedded":
+        raise UsageError(f"--reuse is for the embedded stack, not for {name!r}")
+    if name == "external":
+        from gameday.stacks.external import ExternalStack
+
+        return ExternalStack()
+    if name == "compose":
+        raise UsageError(
+            "the compose stack is not built yet",
+            help="run on the embedded stack, or start the containers and use --stack external",
+        )
+    if reuse:
+        from gameday.stacks.kept import KeptStack
+
+        return KeptStack()
+    from gameday.stacks.embedded import EmbeddedStack
+
+    return EmbeddedStack()
+
+
+def _tell(error: GamedayError) -> None:
+    click.echo(f"error: {error.message}", err=True)
+    if error.help:
+        click.echo(f"  help: {error.help}", err=True)
+
+
+def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
+    """Judge the evidence, write it up, show the verdict; the exit code."""
+    from gameday.cli.runs import show_result
+    from gameday.judge import judge
+    from gameday.evidence import read
+    from gameday.report import write_report
+
+    result = judge(read(run_dir))
+    raw = result.to_bytes()
+    (run_dir / "result.json").write_bytes(raw)
+    report = write_report(run_dir)
+    if as_json:
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.buffer.write(raw)
+            sys.stdout.buffer.flush()
+    else:
+        show_result(result)
+        click.echo(f"result      {run_dir / 'result.json'}")
+        click.echo(f"postmortem  {report}")
+    if error is not None and error.exit_code == 2:
+        return error.exit_code
+    return int(result.exit_code)

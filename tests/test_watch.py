@@ -1,0 +1,50 @@
+"""Guards fail closed, and the gate lets no fault into a system that is not in its steady state."""
+
+import pytest
+
+from gameday.clock import NS
+from gameday.controller.watch import GuardWatch
+from gameday.experiment import Guard
+from gameday.samples import Evaluation, Truth
+
+
+def trips(guard: Guard, *read: Truth) -> list[str]:
+    watch = GuardWatch(guard, "guard:0")
+    return [
+        watch.trips(Evaluation(second * NS, {"guard:0": value}, [], {}))
+        for second, value in enumerate(read)
+    ]
+
+
+def guard(**more: object) -> Guard:
+    return Guard.model_validate({"expr": "x > 1", **more})
+
+
+def test_a_guard_trips_at_once_without_a_for() -> None:
+    assert trips(guard(), False, True) == ["", "true"]
+
+
+def test_a_guard_trips_only_when_true_for_its_whole_for() -> None:
+    assert trips(guard(**{"for": "2s"}), True, True, False, True, True, True)[-3:] == [
+        "",
+        "",
+        "true",
+    ]
+
+
+def test_a_guard_without_data_for_five_seconds_is_blind() -> None:
+    assert trips(guard(), None, None, None, None, None, None) == [""] * 5 + ["blind"]
+
+
+def test_data_in_between_means_not_blind() -> None:
+    assert "blind" not in trips(guard(), None, None, None, False, None, None, None, None, None)
+
+
+def test_a_guard_may_be_told_to_ignore_blindness() -> None:
+    assert trips(guard(blind="ignore"), *[None] * 20) == [""] * 20
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_a_missing_name_reads_as_no_data(value: bool) -> None:
+    watch = GuardWatch(guard(), "guard:1")
+    assert watch.trips(Evaluation(0, {"guard:0": value}, [], {})) == ""

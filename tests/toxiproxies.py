@@ -1,0 +1,48 @@
+"""A real embedded Toxiproxy server as a child process, for tests that need one."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def toxiproxy() -> AsyncIterator[str]:
+    """Its base URL; the server ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gameday.toxiproxy",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    if process.stdout is None:
+        raise RuntimeError("no pipe")
+    try:
+        host, port = json.loads(await process.stdout.readline())["listening"]
+        yield f"http://{host}:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def redis_like(answer: bytes = b"-NOAUTH Authentication required.\r\n") -> AsyncIterator[int]:
+    """A server that answers whatever it is sent with `answer`; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(256):
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
