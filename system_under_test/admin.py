@@ -38,7 +38,7 @@ class Changes:
         self._control = control
 
     async def apply(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """Do what `path` asks; None where there is no such route. Raises BadRequest, Unavailable."""
+        """Do what `path` asks; None if there is no such route. Raises BadRequest, Unavailable."""
         if path == "/admin/rate-limit":
             return await self._rate_limit(body)
         if path not in ("/admin/strategy", "/admin/pause", "/admin/resume"):
@@ -167,5 +167,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+    def log_message(self, format: str, *args: object) -> None:
         log.debug(format, *args)

@@ -118,20 +118,24 @@ class Api:
     async def _route(self, scope: dict[str, Any], receive: Receive) -> Answer:
         method, path = scope["method"], scope["path"]
         try:
-            if path == "/healthz":
-                return Answer(200, {"status": "UP"})
-            if path == "/actuator/loggers" or path.startswith("/actuator/loggers/"):
-                return await self._loggers(method, path, receive)
-            if path == COUPONS and method == "POST":
-                return await self._create(await _json(receive))
-            if path.startswith(COUPONS + "/"):
-                raw = scope.get("raw_path", path.encode()).decode("ascii", "replace")
-                return await self._campaign(method, raw[len(COUPONS) + 1 :])
+            return await self._found(method, scope, receive)
         except Invalid as error:
             return Answer(422, {"code": "INVALID", "message": str(error)})
         except Unavailable as error:
             log.warning("%s %s: %s", method, path, error)
             return Answer(503, {"code": "UNAVAILABLE", "message": str(error)}, 1)
+
+    async def _found(self, method: str, scope: dict[str, Any], receive: Receive) -> Answer:
+        path = scope["path"]
+        if path == "/healthz":
+            return Answer(200, {"status": "UP"})
+        if path == "/actuator/loggers" or path.startswith("/actuator/loggers/"):
+            return await self._loggers(method, path, receive)
+        if path == COUPONS and method == "POST":
+            return await self._create(await _json(receive))
+        if path.startswith(COUPONS + "/"):
+            raw = scope.get("raw_path", path.encode()).decode("ascii", "replace")
+            return await self._campaign(method, raw[len(COUPONS) + 1 :])
         return Answer(404, {"code": "NOT_FOUND"})
 
     async def _create(self, body: Any) -> Answer:
@@ -211,7 +215,9 @@ def _told(decision: Decision, user: int, code: str) -> Answer:
     status, name = _STATUS[decision.outcome]
     if status >= 500 and decision.outcome != "paused":
         log.info("user %d: %s: %s", user, decision.outcome, decision.reason)
-    return Answer(status, {"code": decision.reason or name}, _RETRY_AFTER_S.get(decision.outcome, 0))
+    return Answer(
+        status, {"code": decision.reason or name}, _RETRY_AFTER_S.get(decision.outcome, 0)
+    )
 
 
 def _unknown() -> Answer:

@@ -39,22 +39,24 @@ class Audit:
             raise Unavailable(message) from failure
 
     async def _cut(self, connection: asyncpg.Connection, code: str) -> dict[str, Any] | None:
-        row = await connection.fetchrow(f"{schema.STATE} WHERE code = $1", code)
-        if row is None:
+        state = await self._state(connection, code)
+        if state is None:
             return None
-        rows, view, consistent = await self._rows(connection, code), {}, False
+        rows, consistent = await self._rows(connection, code), False
+        view: dict[str, Any] = {}
         for _ in range(TRIES):
-            view = await self._view(Campaign(**row))
-            again = await self._rows(connection, code)
-            state = await connection.fetchrow(f"{schema.STATE} WHERE code = $1", code)
-            consistent = again == rows and (state["epoch"], state["view"]) == (
-                row["epoch"],
-                row["view"],
-            )
-            rows, row = again, state
+            view = await self._view(state)
+            rows_after = await self._rows(connection, code)
+            state_after = await self._state(connection, code) or state
+            consistent = rows_after == rows and state_after.guard == state.guard
+            rows, state = rows_after, state_after
             if consistent:
                 break
-        return _answer(Campaign(**row), rows, view, consistent=consistent)
+        return _answer(state, rows, view, consistent=consistent)
+
+    async def _state(self, connection: asyncpg.Connection, code: str) -> Campaign | None:
+        row = await connection.fetchrow(f"{schema.STATE} WHERE code = $1", code)
+        return None if row is None else Campaign(**row)
 
     async def _rows(self, connection: asyncpg.Connection, code: str) -> list[tuple[int, str]]:
         rows = await connection.fetch(

@@ -17,6 +17,7 @@ from typing import Literal
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath, schema
@@ -137,7 +138,7 @@ class Control:
         return self.campaigns[seen.code]
 
     async def create(self, code: str, stock: int) -> bool:
-        """Open a campaign; False if the code is taken. Redis is filled now or at the first issue."""
+        """Open a campaign; False if the code is taken. Redis is filled now or at first use."""
         async with self._ask() as connection:
             done = await connection.execute(
                 "INSERT INTO campaign (code, stock, remaining) VALUES ($1, $2, $2)"
@@ -222,9 +223,7 @@ class Control:
                 raise Unavailable(message) from failure
             await self.lookup(code)
 
-    async def _rebuild_with(
-        self, redis: fastpath.Connection, code: str, seen: str | None
-    ) -> None:
+    async def _rebuild_with(self, redis: Connection, code: str, seen: str | None) -> None:
         async with self._pool.acquire(timeout=ADMIN_S) as connection, connection.transaction():
             row = await connection.fetchrow(f"{schema.STATE} WHERE code = $1 FOR UPDATE", code)
             if row is None:

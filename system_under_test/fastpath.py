@@ -9,7 +9,7 @@ Reserving is idempotent by reservation id, and a released id leaves a tombstone,
 reservation delayed in the network cannot take effect after it was given up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha1
 
 from redis.asyncio.connection import Connection, parse_url
@@ -60,7 +60,10 @@ return freed
 SOLD_OUT, DUPLICATE, RELEASED = -1, -2, -3
 CALL_TIMEOUT_S = 1.0
 _CHUNK = 1000
-_SHA = {script: sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (RESERVE, RELEASE)}
+_SHA = {
+    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (RESERVE, RELEASE)
+}
 
 
 def keys(code: str) -> tuple[str, str, str, str]:
@@ -79,12 +82,12 @@ async def connect(url: str) -> Connection:
         socket_timeout=None,
         socket_connect_timeout=CALL_TIMEOUT_S,
     )
-    await connection.connect()
+    await connection.connect()  # type: ignore[no-untyped-call]
     return connection
 
 
 def alive(connection: Connection) -> bool:
-    """Has the other side left the idle connection open?"""
+    """Tell whether the other side has left the idle connection open."""
     reader = connection._reader  # noqa: SLF001 - redis-py has no public way to ask without reading
     return reader is not None and reader.exception() is None and not reader.at_eof()
 
@@ -112,7 +115,7 @@ async def script(connection: Connection, source: str, code: str, *args: str | in
 async def reserve(
     connection: Connection, code: str, guard: str, asked: Sequence[tuple[str, int]]
 ) -> list[int] | None:
-    """Reserve for each (id, user): coupons left, or a negative code; None where the guard differs."""
+    """Reserve for each (id, user): coupons left or a negative code; None: another guard."""
     flat = [value for pair in asked for value in pair]
     answer = await script(connection, RESERVE, code, guard, *flat)
     if not isinstance(answer, list):
@@ -139,7 +142,7 @@ async def rebuild(
     commands: list[tuple[str | int, ...]] = [
         ("MULTI",),
         ("DEL", holders_key, reservations_key),
-        *(("SADD", holders_key, *holders[i : i + _CHUNK]) for i in range(0, len(holders), _CHUNK)),
+        *_added(holders_key, holders),
         ("SET", stock_key, left),
         ("SET", guard_key, guard),
         ("EXEC",),
@@ -147,6 +150,11 @@ async def rebuild(
     await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
     for _ in commands:
         await connection.read_response()
+
+
+def _added(key: str, holders: Sequence[int]) -> Iterator[tuple[str | int, ...]]:
+    for i in range(0, len(holders), _CHUNK):
+        yield ("SADD", key, *holders[i : i + _CHUNK])
 
 
 async def look(connection: Connection, code: str, last: tuple[str, str]) -> list[object]:

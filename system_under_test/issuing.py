@@ -1,4 +1,4 @@
-"""One request from end to end: may this user have a coupon, and is it written down?
+"""One request from end to end: who may have a coupon, and when it is safe to say so.
 
 Under `redis` the script reserves and the ledger records; under `postgres` the ledger decides
 alone. A request is told it has a coupon only when the row is durable. Where the campaign moved
@@ -14,6 +14,7 @@ from itertools import count
 from typing import Literal
 
 import asyncpg
+from redis.asyncio.connection import Connection
 
 from system_under_test import fastpath
 from system_under_test.control import Campaign, Control
@@ -25,7 +26,7 @@ from system_under_test.sweeper import Sweeper
 Outcome = Literal[
     "issued", "duplicate", "sold_out", "not_found", "closed", "paused", "unavailable", "unknown"
 ]
-ReserveLane = Lane[fastpath.Connection, tuple[str, str], tuple[str, int], int | None]
+ReserveLane = Lane[Connection, tuple[str, str], tuple[str, int], int | None]
 LedgerLane = Lane[asyncpg.Connection, tuple[Kind, str, int], tuple[str, int], Entry]
 TRIES = 3
 TRY_AGAIN_WITHIN_S = 4.0
@@ -45,9 +46,9 @@ NOT_FOUND, CLOSED, PAUSED = Decision("not_found"), Decision("closed"), Decision(
 
 
 async def reserve(
-    connection: fastpath.Connection, key: tuple[str, str], asked: Sequence[tuple[str, int]]
+    connection: Connection, key: tuple[str, str], asked: Sequence[tuple[str, int]]
 ) -> Sequence[int | None]:
-    """A batch of reservations for (code, guard): coupons left, a negative code, None: other guard."""
+    """Reserve for (code, guard): coupons left, a negative code, or None: another guard."""
     code, guard = key
     answers = await fastpath.reserve(connection, code, guard, asked)
     return [None] * len(asked) if answers is None else answers
@@ -69,24 +70,19 @@ class Issuing:
 
     async def issue(self, code: str, user: int) -> Decision:
         """Decide one request; fenced ones again, at most `TRIES` times in all."""
-        began = time.monotonic()
+        give_up = time.monotonic() + TRY_AGAIN_WITHIN_S
         try:
             campaign = await self._control.find(code)
         except Unavailable:
             return Decision("unavailable", reason="POSTGRES_UNAVAILABLE")
+        if campaign is None:
+            return NOT_FOUND
         for _ in range(TRIES):
-            if campaign is None:
-                return NOT_FOUND
-            if campaign.closed:
-                return CLOSED
-            if campaign.paused:
-                return PAUSED
-            decide = self._by_redis if campaign.strategy == "redis" else self._by_ledger
-            decision = await decide(campaign, user)
+            decision = await self._decide(campaign, user)
             if decision is not None:
                 return decision
             self._metrics.fenced.inc()
-            if time.monotonic() - began > TRY_AGAIN_WITHIN_S:
+            if time.monotonic() > give_up:
                 break
             try:
                 campaign = await self._control.moved_on(campaign)
@@ -94,13 +90,25 @@ class Issuing:
                 break
         return Decision("unavailable", reason="FENCED")
 
+    async def _decide(self, campaign: Campaign, user: int) -> Decision | None:
+        """Decide under the campaign's state as given; None when that state is out of date."""
+        if campaign.closed:
+            return CLOSED
+        if campaign.paused:
+            return PAUSED
+        if campaign.strategy == "redis":
+            return await self._by_redis(campaign, user)
+        return await self._by_ledger(campaign, user)
+
     def _new_id(self) -> str:
         return f"{self._prefix}-{next(self._numbers)}"
 
     async def _by_ledger(self, campaign: Campaign, user: int) -> Decision | None:
         id_ = self._new_id()
         try:
-            entry = await self._ledger.submit(("direct", campaign.code, campaign.epoch), (id_, user))
+            entry = await self._ledger.submit(
+                ("direct", campaign.code, campaign.epoch), (id_, user)
+            )
         except Unavailable:
             return Decision("unavailable", reason="POSTGRES_UNAVAILABLE")
         except Lost:
@@ -140,11 +148,11 @@ class Issuing:
             return Decision("duplicate")
         return Decision("unknown", reason="RESERVATION_RELEASED")
 
-    async def _record(
-        self, campaign: Campaign, id_: str, user: int, left: int
-    ) -> Decision | None:
+    async def _record(self, campaign: Campaign, id_: str, user: int, left: int) -> Decision | None:
         try:
-            entry = await self._ledger.submit(("record", campaign.code, campaign.epoch), (id_, user))
+            entry = await self._ledger.submit(
+                ("record", campaign.code, campaign.epoch), (id_, user)
+            )
         except Unavailable:
             self._sweeper.unrecorded(campaign, id_)
             return Decision("unavailable", reason="POSTGRES_UNAVAILABLE")

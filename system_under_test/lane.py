@@ -51,7 +51,7 @@ class Pace:
 
     connections: int
     batch: int = 256
-    every_s: float = 0.002
+    every_s: float = 0.003
     wait_s: float = 1.0
     answer_s: float = 1.0
     backlog: int = 20_000
@@ -76,6 +76,12 @@ class Lane(Generic[C, K, T, R]):
     ) -> None:
         self.store, self.pace = store, pace
         self._send = send
+        self._broken: tuple[type[Exception], ...] = (TimeoutError, *store.broken)
+        self._no_connection: tuple[type[Exception], ...] = (
+            OSError,
+            *self._broken,
+            *store.refusals,
+        )
         self._free: list[C] = []
         self._queue: deque[_Waiting[K, T, R]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,28 +136,37 @@ class Lane(Generic[C, K, T, R]):
         loop = asyncio.get_running_loop()
         self._timer = None
         self._give_up(loop.time() - self.pace.wait_s)
-        if self._queue and self._prune():
+        if self._queue and self._free:
             batches: dict[K, list[_Waiting[K, T, R]]] = {}
             for _ in range(min(len(self._queue), self.pace.batch)):
                 waiting = self._queue.popleft()
                 batches.setdefault(waiting.key, []).append(waiting)
             self._last = loop.time()
             for key, batch in batches.items():
-                if not self._free:
+                connection = self._take()
+                if connection is None:
                     self._queue.extendleft(reversed(batch))
                     continue
                 self.in_use += 1
-                self._spawn(self._carry(self._free.pop(), key, batch))
+                self._spawn(self._carry(connection, key, batch))
         self._schedule(loop)
 
-    def _prune(self) -> bool:
-        """Drop idle connections that the other side has closed; is one left?"""
-        dead = [connection for connection in self._free if not self.store.alive(connection)]
-        for connection in dead:
+    def _take(self) -> C | None:
+        """A free connection that the other side has not closed."""
+        while self._free:
+            connection = self._free.pop()
+            if self.store.alive(connection):
+                return connection
+            self.live -= 1
+            self._spawn(self.store.close(connection))
+        return None
+
+    def _prune(self) -> None:
+        """Drop idle connections that the other side has closed."""
+        for connection in [c for c in self._free if not self.store.alive(c)]:
             self._free.remove(connection)
             self.live -= 1
             self._spawn(self.store.close(connection))
-        return bool(self._free)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -175,7 +190,7 @@ class Lane(Generic[C, K, T, R]):
         except self.store.refusals as refusal:
             error = Unavailable(f"{self.store.name}: {refusal}")
             log.warning("%s refused a batch: %s", self.store.name, refusal)
-        except (TimeoutError, *self.store.broken) as failure:
+        except self._broken as failure:
             healthy = False
             error = Lost(f"{self.store.name}: {failure!r}")
             log.warning("%s: answer lost: %r", self.store.name, failure)
@@ -210,9 +225,7 @@ class Lane(Generic[C, K, T, R]):
             if missing <= 0:
                 continue
             wanted = min(missing, 8) if self.live else 1
-            opened = await asyncio.gather(
-                *(self._try_open() for _ in range(wanted))
-            )
+            opened = await asyncio.gather(*(self._try_open() for _ in range(wanted)))
             fresh = [connection for connection in opened if connection is not None]
             self._free.extend(fresh)
             self.live += len(fresh)
@@ -222,6 +235,6 @@ class Lane(Generic[C, K, T, R]):
         try:
             async with asyncio.timeout(2.0):
                 return await self.store.open()
-        except (TimeoutError, OSError, *self.store.broken, *self.store.refusals) as failure:
+        except self._no_connection as failure:
             log.info("%s: cannot connect: %r", self.store.name, failure)
             return None

@@ -51,7 +51,7 @@ async def close(connection: asyncpg.Connection) -> None:
 
 
 def alive(connection: asyncpg.Connection) -> bool:
-    """Is the line still up, as far as this side knows?"""
+    """Tell whether the line is still up, as far as this side knows."""
     return not connection.is_closed()
 
 

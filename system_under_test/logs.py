@@ -56,10 +56,8 @@ def level(name: str) -> dict[str, str | None]:
 
 
 def known(name: str) -> bool:
-    """Is there a logger of this name?"""
-    return name == "ROOT" or isinstance(
-        logging.root.manager.loggerDict.get(name), logging.Logger
-    )
+    """Tell whether there is a logger of this name."""
+    return name == "ROOT" or isinstance(logging.root.manager.loggerDict.get(name), logging.Logger)
 
 
 def set_level(name: str, configured: str | None) -> bool:

@@ -32,7 +32,7 @@ class Metrics:
     """Counters and histograms, with one child looked up per label value."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=False)
         requests = Counter(
             "issuance_requests", "Issue requests by outcome.", ["outcome"], registry=self.registry
@@ -133,7 +133,9 @@ class Live(Collector):
         paused = [c.paused_s or 0.0 for c in campaigns if c.paused]
         yield _gauge("issuance_paused", "1 while a campaign is paused.", bool(paused))
         yield _gauge("issuance_paused_seconds", "Longest pause.", max(paused, default=0.0))
-        yield _gauge("issuance_limit_users", "1 while users are limited.", self._control.limit_users)
+        yield _gauge(
+            "issuance_limit_users", "1 while users are limited.", self._control.limit_users
+        )
 
     def _coupons(self) -> Iterator[GaugeMetricFamily]:
         books, campaigns = self.books, self._control.open

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import time
 
-
 import asyncpg
+from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath, ledger
@@ -31,7 +31,7 @@ class RedisPing:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection: fastpath.Connection | None = None
+        self._connection: Connection | None = None
 
     async def __call__(self) -> None:
         if self._connection is None:
@@ -86,7 +86,7 @@ class Comparison:
     def __init__(self, pool: asyncpg.Pool, redis_url: str, control: Control, live: Live) -> None:
         self._pool, self._redis_url = pool, redis_url
         self._control, self._live = control, live
-        self._redis: fastpath.Connection | None = None
+        self._redis: Connection | None = None
 
     async def run(self) -> None:
         """Compare for ever; what cannot be read is left out of the books."""
@@ -100,22 +100,20 @@ class Comparison:
     async def _compare(self, campaign: Campaign, books: Books) -> None:
         code = campaign.code
         try:
-            before = await self._rows(code)
-            books.rows[code] = before
-            if campaign.strategy != "redis":
-                return
-            left, holders, open_ = await self._view(campaign)
-            after = await self._rows(code)
-        except (RedisError, LookupError, *BROKEN) as failure:
+            view = await self._view(campaign) if campaign.strategy == "redis" else None
+            after = books.rows[code] = await self._rows(code)
+        except (RedisError, *BROKEN) as failure:
             log.debug("campaign %s not compared: %r", code, failure)
             await self._hang_up()
             return
         now = self._control.campaigns.get(code)
-        if now is None or now.guard != campaign.guard:
+        if view is None or now is None or now.guard != campaign.guard:
             return
-        books.rows[code] = after
+        # Rows only grow, so the last count is a lower bound of what there was when Redis was read.
+        before = self._live.books.rows.get(code, 0)
+        left, holders, unconfirmed = view
         books.redis_remaining[code] = left
-        books.drift[code] = max(before - holders, holders - open_ - after, 0)
+        books.drift[code] = max(before - holders, holders - unconfirmed - after, 0)
 
     async def _rows(self, code: str) -> int:
         async with asyncio.timeout(2.0), self._pool.acquire(timeout=2.0) as connection:
@@ -124,21 +122,20 @@ class Comparison:
             )
         return int(count)
 
-    async def _view(self, campaign: Campaign) -> tuple[int, int, int]:
-        """Coupons left, holders and open reservations; LookupError when the view is not current."""
+    async def _view(self, campaign: Campaign) -> tuple[int, int, int] | None:
+        """Coupons left, holders and open reservations; None when the view is not current."""
         async with asyncio.timeout(fastpath.CALL_TIMEOUT_S):
             if self._redis is None:
                 self._redis = await fastpath.connect(self._redis_url)
-            guard, left, holders, open_ = await fastpath.look(
-                self._redis, campaign.code, ("SCARD", "HLEN")
-            )
-        if not isinstance(guard, bytes) or guard.decode() != campaign.guard:
-            raise LookupError(campaign.code)
-        return int(str(left, "ascii")), int(str(holders)), int(str(open_))  # type: ignore[call-overload]
+            found = await fastpath.look(self._redis, campaign.code, ("SCARD", "HLEN"))
+        match found:
+            case [bytes(guard), bytes(left), int(holders), int(unconfirmed)]:
+                current = guard == campaign.guard.encode()
+                return (int(left), holders, unconfirmed) if current else None
+            case _:
+                return None
 
     async def _hang_up(self) -> None:
         if self._redis is not None:
             await fastpath.close(self._redis)
             self._redis = None
-
-

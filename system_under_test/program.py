@@ -4,9 +4,8 @@ import asyncio
 import logging
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from collections.abc import AsyncIterator
 
 import asyncpg
 import uvicorn
@@ -48,7 +47,7 @@ async def serve(settings: Settings) -> None:
         admin = AdminServer(address, settings.admin_token, parts.metrics.registry, changes)
         stack.callback(admin.stop)
         config = uvicorn.Config(
-            Api(parts),  # type: ignore[arg-type]  # a bare ASGI application with plain dicts
+            Api(parts),
             host=settings.host,
             port=settings.port,
             loop="uvloop",
@@ -57,6 +56,7 @@ async def serve(settings: Settings) -> None:
             lifespan="off",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             backlog=4096,
@@ -85,14 +85,15 @@ async def _create_tables(settings: Settings) -> None:
     while True:
         try:
             connection = await asyncpg.connect(settings.database_url, timeout=5.0)
-            break
         except (OSError, asyncpg.CannotConnectNowError) as failure:
             log.info("waiting for postgres: %r", failure)
             await asyncio.sleep(0.1)
-    try:
-        await schema.create(connection, limit_users=settings.limit_users)
-    finally:
-        await connection.close()
+            continue
+        try:
+            await schema.create(connection, limit_users=settings.limit_users)
+        finally:
+            await connection.close()
+        return
 
 
 @asynccontextmanager
@@ -147,9 +148,7 @@ async def _pool(dsn: str, least: int, most: int) -> AsyncIterator[asyncpg.Pool]:
         pool.terminate()
 
 
-def _lanes(
-    settings: Settings, metrics: Metrics
-) -> tuple[issuing.ReserveLane, issuing.LedgerLane]:
+def _lanes(settings: Settings, metrics: Metrics) -> tuple[issuing.ReserveLane, issuing.LedgerLane]:
     redis = Store(
         name="redis",
         open=lambda: fastpath.connect(settings.redis_url),
@@ -175,7 +174,7 @@ def _lanes(
             Pace(
                 connections=settings.postgres_writers,
                 batch=512,
-                every_s=0.004,
+                every_s=0.005,
                 wait_s=2.0,
                 answer_s=ledger.ANSWER_S,
             ),

