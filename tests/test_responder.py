@@ -89,7 +89,7 @@ class Drill:
         return [status for event, status in self.events() if event == "step.done"]
 
 
-async def feed(drill: Drill, **readings: bool | None) -> None:
+async def feed(drill: Drill, **readings: Any) -> None:
     """The same reading again and again, as a collector would send it."""
     while True:
         drill.read(**readings)

@@ -1,5 +1,7 @@
 """Guards fail closed, and the gate lets no fault into a system that is not in its steady state."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gameday.clock import NS
@@ -8,7 +10,7 @@ from gameday.experiment import Guard
 from gameday.samples import Evaluation, Truth
 
 
-def trips(guard: Guard, *read: Truth) -> list[str]:
+def trips(guard: Guard, read: Sequence[Truth]) -> list[str]:
     watch = GuardWatch(guard, "guard:0")
     return [
         watch.trips(Evaluation(second * NS, {"guard:0": value}, [], {}))
@@ -21,11 +23,11 @@ def guard(**more: object) -> Guard:
 
 
 def test_a_guard_trips_at_once_without_a_for() -> None:
-    assert trips(guard(), False, True) == ["", "true"]
+    assert trips(guard(), [False, True]) == ["", "true"]
 
 
 def test_a_guard_trips_only_when_true_for_its_whole_for() -> None:
-    assert trips(guard(**{"for": "2s"}), True, True, False, True, True, True)[-3:] == [
+    assert trips(guard(**{"for": "2s"}), [True, True, False, True, True, True])[-3:] == [
         "",
         "",
         "true",
@@ -33,15 +35,15 @@ def test_a_guard_trips_only_when_true_for_its_whole_for() -> None:
 
 
 def test_a_guard_without_data_for_five_seconds_is_blind() -> None:
-    assert trips(guard(), None, None, None, None, None, None) == [""] * 5 + ["blind"]
+    assert trips(guard(), [None] * 6) == [""] * 5 + ["blind"]
 
 
 def test_data_in_between_means_not_blind() -> None:
-    assert "blind" not in trips(guard(), None, None, None, False, None, None, None, None, None)
+    assert "blind" not in trips(guard(), [None] * 3 + [False] + [None] * 5)
 
 
 def test_a_guard_may_be_told_to_ignore_blindness() -> None:
-    assert trips(guard(blind="ignore"), *[None] * 20) == [""] * 20
+    assert trips(guard(blind="ignore"), [None] * 20) == [""] * 20
 
 
 @pytest.mark.parametrize("value", [False, True])
