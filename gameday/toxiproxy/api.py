@@ -1,0 +1,190 @@
+"""The HTTP API, route by route, with the answers that Toxiproxy's clients expect.
+
+`ROUTES` is the whole of it. A handler takes the request and the names in its path, and returns a
+response or raises `ApiError`. Requests of one client are answered in order; no handler waits for
+anything but a name to be resolved, and that for a limited time.
+"""
+
+import base64
+import posixpath
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+from gameday.toxiproxy import VERSION, metrics, toxic_requests
+from gameday.toxiproxy.bodies import read_value, write_value
+from gameday.toxiproxy.errors import ApiError
+from gameday.toxiproxy.http import PLAIN, Request, Response
+from gameday.toxiproxy.proxies import Proxies, Wanted
+from gameday.toxiproxy.proxy import shown_toxic
+from gameday.toxiproxy.shared import Shared
+
+JSON = "application/json"
+NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
+
+Route = Callable[["Api", Request, list[str]], Awaitable[Response]]
+
+
+class Api:
+    """The API over the proxies of one server."""
+
+    def __init__(self, proxies: Proxies, shared: Shared) -> None:
+        self._proxies = proxies
+        self._shared = shared
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request."""
+        clean = _clean(request.path)
+        if clean != request.path:
+            return Response(301, b"", headers={"Location": clean})
+        methods, names = _find(request.path)
+        if not methods:
+            return Response(404, b"404 page not found\n", PLAIN, NO_SNIFF)
+        route = methods.get(request.method) or methods.get("*")
+        if route is None:
+            return Response(405)
+        return _identified(await self._answer(route, request, names))
+
+    async def _answer(self, route: Route, request: Request, names: list[str]) -> Response:
+        if request.headers.get("user-agent", "").startswith("Mozilla/"):
+            return Response(403, b"User agent not allowed\n", PLAIN, NO_SNIFF)
+        try:
+            return await route(self, request, names)
+        except ApiError as error:
+            return _refusal(error)
+
+    # The routes.
+
+    async def version(self, _request: Request, _names: list[str]) -> Response:
+        body = f'{{"version": "{VERSION}"}}\n'.encode()
+        return Response(200, body, "application/json;charset=utf-8")
+
+    async def metrics(self, _request: Request, _names: list[str]) -> Response:
+        if not self._shared.metrics.enabled:
+            return Response(404, b"404 page not found\n", PLAIN, NO_SNIFF)
+        return Response(200, self._shared.metrics.text(), metrics.CONTENT_TYPE)
+
+    async def reset(self, _request: Request, _names: list[str]) -> Response:
+        await self._proxies.reset()
+        return Response(204)
+
+    async def list_proxies(self, _request: Request, _names: list[str]) -> Response:
+        return _ok({proxy.name: proxy.shown() for proxy in self._proxies.sorted()})
+
+    async def create_proxy(self, request: Request, _names: list[str]) -> Response:
+        proxy = await self._proxies.create(Wanted.read(read_value(request.body)))
+        return _ok(proxy.shown(), 201)
+
+    async def populate(self, request: Request, _names: list[str]) -> Response:
+        try:
+            done = await self._proxies.populate(read_value(request.body))
+        except ApiError as error:
+            return _ok(_error(error) | {"proxies": None}, error.status)
+        proxies = [proxy.shown() for proxy in done.proxies] or None
+        if done.error is not None:
+            return _ok(_error(done.error) | {"proxies": proxies}, done.error.status)
+        return _ok({"proxies": proxies}, 201)
+
+    async def show_proxy(self, _request: Request, names: list[str]) -> Response:
+        return _ok(self._proxies[names[0]].shown())
+
+    async def update_proxy(self, request: Request, names: list[str]) -> Response:
+        proxy = self._proxies[names[0]]
+        await self._proxies.update(proxy, read_value(request.body))
+        return _ok(proxy.shown())
+
+    async def delete_proxy(self, _request: Request, names: list[str]) -> Response:
+        await self._proxies.delete(names[0])
+        return Response(204)
+
+    async def list_toxics(self, _request: Request, names: list[str]) -> Response:
+        return _ok([shown_toxic(toxic) for toxic in self._proxies[names[0]].toxics])
+
+    async def create_toxic(self, request: Request, names: list[str]) -> Response:
+        proxy = self._proxies[names[0]]
+        return _ok(shown_toxic(toxic_requests.create(proxy, read_value(request.body))))
+
+    async def show_toxic(self, _request: Request, names: list[str]) -> Response:
+        return _ok(shown_toxic(self._proxies[names[0]].toxic(names[1])))
+
+    async def update_toxic(self, request: Request, names: list[str]) -> Response:
+        proxy = self._proxies[names[0]]
+        toxic = proxy.toxic(names[1])
+        toxic_requests.update(proxy, toxic, read_value(request.body))
+        return _ok(shown_toxic(toxic))
+
+    async def delete_toxic(self, _request: Request, names: list[str]) -> Response:
+        proxy = self._proxies[names[0]]
+        proxy.remove_toxic(proxy.toxic(names[1]))
+        return Response(204)
+
+
+NAME = "*"
+ROUTES: list[tuple[tuple[str, ...], dict[str, Route]]] = [
+    (("version",), {"GET": Api.version}),
+    (("metrics",), {"*": Api.metrics}),
+    (("reset",), {"POST": Api.reset}),
+    (("populate",), {"POST": Api.populate}),
+    (("proxies",), {"GET": Api.list_proxies, "POST": Api.create_proxy}),
+    (
+        ("proxies", NAME),
+        {
+            "GET": Api.show_proxy,
+            "POST": Api.update_proxy,
+            "PATCH": Api.update_proxy,
+            "DELETE": Api.delete_proxy,
+        },
+    ),
+    (("proxies", NAME, "toxics"), {"GET": Api.list_toxics, "POST": Api.create_toxic}),
+    (
+        ("proxies", NAME, "toxics", NAME),
+        {
+            "GET": Api.show_toxic,
+            "POST": Api.update_toxic,
+            "PATCH": Api.update_toxic,
+            "DELETE": Api.delete_toxic,
+        },
+    ),
+]
+
+
+def _find(path: str) -> tuple[dict[str, Route], list[str]]:
+    """The methods of the route that `path` names, and the names in it; no methods, no route.
+
+    Each part is decoded by itself, so a name with a `/` in it can be addressed as `%2F`.
+    """
+    parts = [unquote(part) for part in path[1:].split("/")]
+    for pattern, methods in ROUTES:
+        if len(pattern) == len(parts) and all(
+            part if expected == NAME else part == expected
+            for expected, part in zip(pattern, parts, strict=True)
+        ):
+            pairs = zip(pattern, parts, strict=True)
+            return methods, [part for expected, part in pairs if expected == NAME]
+    return {}, []
+
+
+def _clean(path: str) -> str:
+    """`path` without `//`, `.` and `..`, as Go's router redirects to."""
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    return clean + "/" if path.endswith("/") and clean != "/" else clean
+
+
+def _ok(value: Any, status: int = 200) -> Response:
+    return Response(status, write_value(value), JSON)
+
+
+def _error(error: ApiError) -> dict[str, Any]:
+    return {"error": error.message, "status": error.status}
+
+
+def _refusal(error: ApiError) -> Response:
+    return Response(error.status, write_value(_error(error)) + b"\n", PLAIN, NO_SNIFF)
+
+
+def _identified(response: Response) -> Response:
+    """With a new request id, as every routed answer has one."""
+    digits = base64.b32hexencode(secrets.token_bytes(12)).decode().lower().rstrip("=")
+    headers = {**response.headers, "X-Toxiproxy-Request-Id": digits}
+    return Response(response.status, response.body, response.content_type, headers)

@@ -1,0 +1,21 @@
+"""What the API refuses, with the status and the text that Toxiproxy's clients know."""
+
+from gameday.errors import GamedayError
+
+
+class ApiError(GamedayError):
+    """A request that cannot be done; `status` is the HTTP status it is answered with."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def bad_body(problem: str) -> ApiError:
+    """The request's body is not what the route takes."""
+    return ApiError(400, f"bad request body: {problem}")
+
+
+def missing_field(name: str) -> ApiError:
+    """A required key is absent or empty."""
+    return ApiError(400, f"missing required field: {name}")

@@ -1,0 +1,141 @@
+"""All proxies of the server, by name: what creating, updating, populating and resetting mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.toxiproxy import address
+from gameday.toxiproxy.address import Address
+from gameday.toxiproxy.bodies import read_fields
+from gameday.toxiproxy.errors import ApiError, bad_body, missing_field
+from gameday.toxiproxy.proxy import Proxy
+from gameday.toxiproxy.shared import Shared
+
+_FIELDS = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A proxy as a client describes it."""
+
+    name: str = ""
+    listen: str = ""
+    upstream: str = ""
+    enabled: bool = True
+
+    @classmethod
+    def read(cls, value: Any) -> "Wanted":
+        """Raises ApiError 400 when a field has the wrong type."""
+        return cls(**read_fields(value, _FIELDS))
+
+    def check(self, place: str = "") -> None:
+        """Raises ApiError 400 unless there is a name and an upstream."""
+        for field in ("name", "upstream"):
+            if not getattr(self, field):
+                raise missing_field(field + place)
+
+
+class Proxies:
+    """The proxies of one server."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._proxies: dict[str, Proxy] = {}
+
+    def __getitem__(self, name: str) -> Proxy:
+        """Raises ApiError 404."""
+        if name not in self._proxies:
+            raise ApiError(404, "proxy not found")
+        return self._proxies[name]
+
+    def sorted(self) -> list[Proxy]:
+        return [self._proxies[name] for name in sorted(self._proxies)]
+
+    async def create(self, wanted: Wanted) -> Proxy:
+        """A new proxy. Raises ApiError 400, 409, or 500 when it cannot listen."""
+        wanted.check()
+        self._refuse_duplicate(wanted.name)
+        where = await address.resolve(wanted.listen) if wanted.enabled else None
+        self._refuse_duplicate(wanted.name)
+        return await self._add(wanted, where)
+
+    def _refuse_duplicate(self, name: str) -> None:
+        if name in self._proxies:
+            raise ApiError(409, "proxy already exists")
+
+    async def _add(self, wanted: Wanted, where: Address | None) -> Proxy:
+        proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, self._shared)
+        self._proxies[wanted.name] = proxy
+        if where is not None:
+            try:
+                await proxy.start(where)
+            except ApiError:
+                del self._proxies[wanted.name]
+                raise
+        return proxy
+
+    async def update(self, proxy: Proxy, value: Any) -> None:
+        """Take over `listen`, `upstream` and `enabled` from a body; what it lacks stays."""
+        changes = read_fields(value, {key: _FIELDS[key] for key in _FIELDS if key != "name"})
+        where = await address.resolve(changes.get("listen", proxy.listen))
+        upstream = changes.get("upstream", proxy.upstream)
+        await proxy.update(where, upstream, enabled=changes.get("enabled", proxy.enabled))
+
+    async def delete(self, name: str) -> None:
+        """Stop it and forget it. Raises ApiError 404."""
+        proxy = self[name]
+        del self._proxies[name]
+        await proxy.stop()
+
+    async def populate(self, value: Any) -> "Populated":
+        """Make each proxy of an array exist; the first failure stops, what is done stays."""
+        if not isinstance(value, list | None):
+            raise bad_body("expected an array of proxies")
+        entries = [Wanted.read(item) for item in value or []]
+        for number, wanted in enumerate(entries, start=1):
+            wanted.check(f" at proxy {number}")
+        done: list[Proxy] = []
+        for wanted in entries:
+            try:
+                done.append(await self._add_or_replace(wanted))
+            except ApiError as error:
+                return Populated(done, error)
+        return Populated(done)
+
+    async def _add_or_replace(self, wanted: Wanted) -> Proxy:
+        existing = self._proxies.get(wanted.name)
+        if existing is None:
+            return await self.create(wanted)
+        where = await address.resolve(wanted.listen)
+        if existing.listens_on(where) and existing.upstream == wanted.upstream:
+            return existing
+        await existing.stop()
+        replacement = Proxy(wanted.name, wanted.listen, wanted.upstream, self._shared)
+        if wanted.enabled:
+            await replacement.start(where)
+        self._proxies[wanted.name] = replacement
+        return replacement
+
+    async def reset(self) -> None:
+        """Enable every proxy and remove every toxic. Raises ApiError 500 for the first that fails.
+
+        The toxics of all are removed first: a proxy that cannot listen keeps no fault elsewhere.
+        """
+        for proxy in self.sorted():
+            proxy.remove_toxics()
+        for proxy in self.sorted():
+            if not proxy.enabled:
+                await proxy.start(await address.resolve(proxy.listen))
+
+    async def close(self) -> None:
+        """Stop all."""
+        for proxy in self.sorted():
+            await proxy.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Populated:
+    """What populating did, and the error that ended it early, if any."""
+
+    proxies: Sequence[Proxy]
+    error: ApiError | None = None

@@ -1,0 +1,13 @@
+"""Slow close: the bytes arrive in time, the end of the stream late."""
+
+from gameday.toxiproxy.toxics.stage import ANY, MS, Stage
+
+
+class SlowClose(Stage):
+    """Holds the end of the stream back for `delay` ms."""
+
+    type = "slow_close"
+    fields = {"delay": ANY}  # noqa: RUF012
+
+    def end_due_ns(self, ended_ns: int) -> int:
+        return ended_ns + self["delay"] * MS
