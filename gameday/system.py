@@ -220,7 +220,7 @@ class System(Model):
     )
     dependencies: Mapping[Name, str] = Field(
         default_factory=dict,
-        description="Service name to PromQL: its latency as the system feels it",
+        description="Service name to PromQL: its latency, felt by the system",
     )
     toxiproxy: str | None = Field(default=None, description="The address of Toxiproxy's API")
     prometheus: str | None = Field(default=None, description="Where samples and alerts are read")

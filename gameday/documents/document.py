@@ -25,6 +25,17 @@ class Document:
         """Everything in it, without positions."""
         return self.root.plain()
 
+    def overlaid(self, key: str) -> "Document":
+        """The document with the mapping under `key` laid over the top, whole keys at a time.
+
+        What comes from there keeps its own positions; `key` itself is gone.
+        """
+        top, over = self.root.content, self.root.child(key)
+        if not isinstance(top, dict) or over is None or not isinstance(over[1].content, dict):
+            raise self.error((key,), f"{key!r} is not a mapping")
+        rest = {name: entry for name, entry in top.items() if name != key}
+        return Document(self.file, Node(self.root.place, rest | over[1].content), self.raw)
+
     def place(self, *loc: str | int) -> Place:
         """Where the key or item at `loc` stands; of what is not there, its nearest parent."""
         place, node = self.root.place, self.root

@@ -1,0 +1,187 @@
+"""Rules about time and amount: limits, faults inside the traffic, deadlines that can be seen."""
+
+from datetime import timedelta
+
+from gameday.documents import Document
+from gameday.experiment import (
+    ConstantArrivalRate,
+    ExpectedAlert,
+    Experiment,
+    RampingArrivalRate,
+)
+from gameday.faults import AnyFault, Latency, Spike
+from gameday.loading.findings import Findings, Inputs, Warning_
+from gameday.loading.timing import expected_starts, sell_out_s, traffic_end_s
+from gameday.units import format_duration, seconds
+
+MOST_STARTS = 50_000_000
+LONGEST_S = 24 * 3600.0
+STEADY_S = 5.0
+"""Every objective must have held for so long before the first fault."""
+BREACH_S = 2.0
+"""Damage shows at the second of two false evaluations, one second apart, after the injection."""
+_TOO_SHORT = "'duration': must be longer than 0s"
+
+
+def bounds(inputs: Inputs) -> Findings:
+    """Rates and lengths are positive, and the whole is not too large."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    for name, scenario in experiment.traffic.items():
+        if isinstance(scenario, ConstantArrivalRate):
+            yield from _constant(document, name, scenario)
+        else:
+            yield from _ramp(document, name, scenario)
+    if traffic_end_s(experiment) > LONGEST_S:
+        yield document.error(("traffic",), "'traffic': lasts longer than 24h")
+    starts = expected_starts(experiment)
+    if starts > MOST_STARTS:
+        problem = f"'traffic': asks for {starts:.0f} requests, more than {MOST_STARTS}"
+        yield document.error(("traffic",), problem)
+
+
+def _constant(document: Document, name: str, scenario: ConstantArrivalRate) -> Findings:
+    if scenario.rate.count == 0:
+        problem = f"'rate': {scenario.rate} asks for nothing"
+        yield document.error(("traffic", name, "rate"), problem)
+    if not scenario.duration:
+        yield document.error(("traffic", name, "duration"), _TOO_SHORT)
+
+
+def _ramp(document: Document, name: str, scenario: RampingArrivalRate) -> Findings:
+    at = ("traffic", name, "stages")
+    if not any((scenario.startRate.count, *(stage.target.count for stage in scenario.stages))):
+        yield document.error(at, "'stages': every rate is 0: nothing is asked for")
+    if not sum((stage.duration for stage in scenario.stages), timedelta(0)):
+        yield document.error(at, "'stages': together must be longer than 0s")
+
+
+def faults_lie_in_traffic(inputs: Inputs) -> Findings:
+    """A fault needs traffic before, during and after it; the same one not twice at a time."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    end_s = traffic_end_s(experiment)
+    for index, fault in enumerate(experiment.method):
+        at = ("method", index)
+        if not fault.duration:
+            yield document.error((*at, "duration"), _TOO_SHORT)
+        fault_end_s = seconds(fault.at + fault.duration)
+        if fault_end_s > end_s:
+            problem = f"the fault ends at {fault_end_s:g} s, after the traffic ({end_s:g} s)"
+            yield document.error((*at, "at"), problem, help="lengthen the traffic")
+        if experiment.objectives and seconds(fault.at) < STEADY_S:
+            problem = f"'at': {format_duration(fault.at)} leaves no 5 s to see the steady state"
+            yield document.error((*at, "at"), problem, help="begin at 5s or later")
+        yield from _fault_values(inputs, index, fault)
+        yield from _overlaps(inputs, index, fault)
+
+
+def _fault_values(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
+    document = inputs.experiment.document
+    if isinstance(fault, Spike) and fault.rate.count == 0:
+        yield document.error(("method", index, "rate"), f"'rate': {fault.rate} asks for nothing")
+    if isinstance(fault, Latency):
+        if not fault.latency:
+            yield document.error(("method", index, "latency"), "'latency': must be longer than 0s")
+        elif fault.jitter > fault.latency:
+            jitter, latency = format_duration(fault.jitter), format_duration(fault.latency)
+            problem = f"'jitter': {jitter} is more than the latency ({latency})"
+            yield document.error(("method", index, "jitter"), problem)
+
+
+def _overlaps(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
+    for earlier in inputs.experiment.experiment.method[:index]:
+        same = (earlier.fault, earlier.on) == (fault.fault, fault.on)
+        if isinstance(fault, Spike) or not same:
+            continue
+        if earlier.at < fault.at + fault.duration and fault.at < earlier.at + earlier.duration:
+            problem = f"{fault.fault} on {fault.on!r} overlaps with {earlier.id!r}"
+            help = "begin it after the other has ended"
+            yield inputs.experiment.document.error(("method", index), problem, help=help)
+
+
+def expectations_can_show(inputs: Inputs) -> Findings:
+    """Every deadline lies inside the traffic; after its end there is nothing to see it by."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    expect = experiment.expect
+    if expect.recovers_within is not None:
+        yield from _recovery(inputs)
+    for index, alert in enumerate(expect.alerts):
+        if not experiment.method:
+            problem = "'alerts': no fault that an alert could be about"
+            yield document.error(("expect", "alerts", index), problem)
+            continue
+        fault = fault_of(experiment, alert)
+        if fault is not None:
+            yield from _alert(inputs, index, alert, fault)
+
+
+def fault_of(experiment: Experiment, alert: ExpectedAlert) -> AnyFault | None:
+    """The fault an expected alert's deadline counts from; None if `of` names none."""
+    if alert.of is None:
+        return min(experiment.method, key=lambda fault: fault.at)
+    return next((fault for fault in experiment.method if fault.id == alert.of), None)
+
+
+def recovers_s(experiment: Experiment) -> float | None:
+    """The latest instant at which the file lets the system be well again."""
+    if experiment.expect.recovers_within is None or not experiment.method:
+        return None
+    first = min(seconds(fault.at) for fault in experiment.method)
+    return first + BREACH_S + seconds(experiment.expect.recovers_within)
+
+
+def _recovery(inputs: Inputs) -> Findings:
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    at = ("expect", "recovers_within")
+    for key, there in (("method", experiment.method), ("objectives", experiment.objectives)):
+        if not there:
+            yield document.error(at, f"'recovers_within': without {key!r} it says nothing")
+    latest, end_s = recovers_s(experiment), traffic_end_s(experiment)
+    if latest is not None and latest > end_s:
+        within = format_duration(experiment.expect.recovers_within or timedelta(0))
+        first = latest - BREACH_S - seconds(experiment.expect.recovers_within or timedelta(0))
+        problem = (
+            f"'recovers_within': {within} may end at {latest:g} s ({first:g} + 2 + {within}), "
+            f"after the traffic ({end_s:g} s)"
+        )
+        yield document.error(at, problem, help="lengthen the traffic or shorten the deadline")
+
+
+def _alert(inputs: Inputs, index: int, alert: ExpectedAlert, fault: AnyFault) -> Findings:
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    end_s = traffic_end_s(experiment)
+    help = "lengthen the traffic or shorten the deadline"
+    fires = seconds(fault.at + alert.fires_within)
+    if fires > end_s:
+        problem = (
+            f"'fires_within': {alert.alert} may fire until {fires:g} s "
+            f"({seconds(fault.at):g} + {format_duration(alert.fires_within)}), "
+            f"after the traffic ({end_s:g} s)"
+        )
+        yield document.error(("expect", "alerts", index, "fires_within"), problem, help=help)
+    if alert.resolves_within is None:
+        return
+    removed = seconds(fault.at + fault.duration)
+    since = max(removed, recovers_s(experiment) or removed)
+    resolves = since + seconds(alert.resolves_within)
+    if resolves > end_s:
+        problem = (
+            f"'resolves_within': {alert.alert} may resolve until {resolves:g} s "
+            f"({since:g} + {format_duration(alert.resolves_within)}), "
+            f"after the traffic ({end_s:g} s)"
+        )
+        yield document.error(("expect", "alerts", index, "resolves_within"), problem, help=help)
+
+
+def sell_out_comes_late(inputs: Inputs) -> Findings:
+    """A fault that comes when everything is sold shows nothing about issuing."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    sold_out = sell_out_s(experiment)
+    if sold_out is None or not experiment.method:
+        return
+    last = max(seconds(fault.at + fault.duration) for fault in experiment.method)
+    if sold_out < last:
+        text = (
+            f"'stock': {experiment.campaign.stock} coupons are expected to be gone at "
+            f"{sold_out:.1f} s, before the last fault ends ({last:g} s): raise the stock"
+        )
+        yield Warning_(document.place("campaign", "stock"), text)

@@ -1,0 +1,101 @@
+"""Rules about expressions: PromQL where a reading is meant, thresholds where a total is."""
+
+from collections.abc import Iterable
+
+from gameday.documents import Document, one_of_them
+from gameday.errors import FileError, UsageError
+from gameday.loading.findings import Findings, Inputs, Warning_
+
+Loc = tuple[str | int, ...]
+
+_HISTOGRAMS = ("k6_http_req_duration_seconds", "k6_http_req_service_seconds")
+TRAFFIC_METRICS = frozenset(
+    {"k6_http_reqs_total", "k6_dropped_iterations_total", "k6_vus", "k6_vus_max"}
+    | {f"{name}_{part}" for name in _HISTOGRAMS for part in ("bucket", "sum", "count")}
+)
+"""The series of the traffic, as the collector makes them from the history."""
+
+
+def of_experiment(inputs: Inputs) -> Findings:
+    """Objectives and guards are conditions; thresholds fit their metrics."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    for index, objective in enumerate(experiment.objectives):
+        yield from _promql(document, ("objectives", index, "expr"), objective.expr)
+    for index, guard in enumerate(experiment.abort_if):
+        yield from _promql(document, ("abort_if", index, "expr"), guard.expr)
+    scenarios = {*experiment.traffic, *(str(fault.id) for fault in experiment.method)}
+    for key, texts in experiment.expect.thresholds.items():
+        yield from _thresholds(document, key, texts, scenarios)
+
+
+def of_playbook(inputs: Inputs) -> Findings:
+    """The probes of every step are conditions."""
+    if inputs.playbook is None:
+        return
+    for step in inputs.playbook.playbook.steps:
+        block = inputs.playbook.blocks[step.number]
+        for key, probe in (("before", step.block.before), ("after", step.block.after)):
+            if probe is not None:
+                yield from _promql(block, (key,), probe)
+
+
+def of_system(inputs: Inputs) -> Findings:
+    """`drain` is a condition, a dependency's latency a value."""
+    document, system = inputs.system.document, inputs.system.system
+    if system.drain is not None:
+        yield from _promql(document, ("drain", "expr"), system.drain.expr)
+    for service, expr in system.dependencies.items():
+        yield from _promql(document, ("dependencies", service), expr, is_condition=False)
+        if service not in system.proxies:
+            text = f"'dependencies': {service!r} is not a service under 'proxies'"
+            yield Warning_(document.place("dependencies", service), text)
+
+
+def _promql(document: Document, loc: Loc, text: str, *, is_condition: bool = True) -> Findings:
+    from gameday.promql import PromqlError, parse
+
+    try:
+        query = parse(text)
+    except PromqlError as error:
+        yield document.error(loc, f"{loc[-1]!r}: {error.message}", help=error.help)
+        return
+    yield from _unknown_traffic_metrics(document, loc, query.metric_names())
+    if is_condition and not query.is_condition:
+        text = f"{loc[-1]!r}: compares nothing: it is true whenever a value is not 0"
+        yield Warning_(document.place(*loc), text)
+
+
+def _unknown_traffic_metrics(document: Document, loc: Loc, names: Iterable[str]) -> Findings:
+    """A misspelt metric of the traffic would have no data for the whole run."""
+    for name in sorted(names):
+        if name.startswith("k6_") and name not in TRAFFIC_METRICS:
+            problem = f"{loc[-1]!r}: unknown traffic metric {name!r}"
+            yield document.error(loc, problem, help=one_of_them(name, TRAFFIC_METRICS))
+
+
+def _thresholds(document: Document, key: str, texts: list[str], scenarios: set[str]) -> Findings:
+    from gameday.thresholds import check_metric, parse_key
+
+    loc = ("expect", "thresholds", key)
+    try:
+        check_metric(key, [])
+    except UsageError as error:
+        yield document.error(loc, error.message, help=error.help)
+        return
+    if not texts:
+        yield document.error(loc, f"{key!r}: must not be empty")
+    yield from _each_threshold(document, loc, texts)
+    scenario = parse_key(key).tags.get("scenario")
+    if scenario is not None and scenario not in scenarios:
+        problem = f"{key!r}: there is no scenario {scenario!r}"
+        yield document.error(loc, problem, help=one_of_them(scenario, scenarios))
+
+
+def _each_threshold(document: Document, loc: tuple[str, str, str], texts: list[str]) -> Findings:
+    from gameday.thresholds import check_metric
+
+    for index, text in enumerate(texts):
+        try:
+            check_metric(loc[-1], [text])
+        except UsageError as error:
+            yield FileError(document.place(*loc, index), error.message, help=error.help)

@@ -1,0 +1,92 @@
+"""Where files are: a path as it is given, a name in the current folder, then among the shipped.
+
+The wheel carries copies of the experiments and playbooks; in a checkout the folders themselves
+are found.
+"""
+
+from pathlib import Path
+
+from gameday.documents import one_of_them, shown_path
+from gameday.errors import UsageError
+
+_PACKAGE = Path(__file__).parent.parent
+_EXPERIMENTS = "experiments"
+_PLAYBOOKS = "playbooks"
+
+
+def shipped() -> list[Path]:
+    """The folders that hold shipped `experiments/` and `playbooks/`, the nearest first."""
+    places = [_PACKAGE / "_shipped", _PACKAGE.parent]
+    return [place for place in places if (place / _EXPERIMENTS).is_dir()]
+
+
+def _folders(kind: str) -> list[Path]:
+    places = [Path(), *shipped()]
+    return [place / kind for place in places if (place / kind).is_dir()]
+
+
+def all_experiments() -> list[Path]:
+    """Every experiment that can be run by name; the current folder's hides a shipped one."""
+    found: dict[str, Path] = {}
+    for folder in _folders(_EXPERIMENTS):
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return [found[name] for name in sorted(found)]
+
+
+def all_playbooks() -> list[Path]:
+    """Every playbook that can be named; the current folder's hides a shipped one."""
+    found: dict[str, Path] = {}
+    for folder in _folders(_PLAYBOOKS):
+        for path in sorted(folder.glob("*.md")):
+            found.setdefault(path.stem, path)
+    return [found[name] for name in sorted(found)]
+
+
+def find_experiment(ref: str) -> Path:
+    """The file of an experiment, from its path or its name. Raises UsageError."""
+    if _is_path(ref, (".yaml", ".yml")):
+        return _existing(Path(ref), "experiment")
+    names = {path.stem: path for path in all_experiments()}
+    if ref not in names:
+        help = one_of_them(ref, names) or "there is no folder `experiments` here"
+        raise UsageError(f"no experiment {ref!r}", help=help)
+    return names[ref]
+
+
+def find_playbook(ref: str, experiment: Path) -> Path | None:
+    """The file of the playbook an experiment names; None if there is none.
+
+    A path counts from the experiment's folder; a name is looked up in `./playbooks`, beside the
+    experiment's folder, and among the shipped.
+    """
+    if _is_path(ref, (".md",)):
+        path = experiment.parent / ref
+        return path if path.is_file() else None
+    beside = experiment.absolute().parent
+    folders = [Path(_PLAYBOOKS), beside.parent / _PLAYBOOKS, beside, *_folders(_PLAYBOOKS)]
+    paths = [folder / f"{ref}.md" for folder in folders]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def find_system(ref: str | None) -> Path:
+    """The system file: the one given, `./system_under_test/system.yaml`, or the shipped one."""
+    if ref is not None:
+        return _existing(Path(ref), "system file")
+    inside = Path("system_under_test", "system.yaml")
+    for path in (inside, _PACKAGE.parent / inside):
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"no system file: {shown_path(inside)} is not there", help="name one with --system FILE"
+    )
+
+
+def _is_path(ref: str, endings: tuple[str, ...]) -> bool:
+    return "/" in ref or ref.endswith(endings)
+
+
+def _existing(path: Path, what: str) -> Path:
+    if not path.is_file():
+        raise UsageError(f"no {what} {shown_path(path)}", help="it is not there or not a file")
+    return path

@@ -1,0 +1,123 @@
+"""Rules about names: what an experiment, its playbook and the system call each other by."""
+
+from collections.abc import Mapping
+
+from gameday.documents import Document, one_of_them
+from gameday.errors import FileError
+from gameday.faults import Spike
+from gameday.faults.network import NetworkFault
+from gameday.loading.findings import Findings, Inputs, Warning_
+from gameday.playbook import StepBlock
+from gameday.system import Request
+
+
+def inside_experiment(inputs: Inputs) -> Findings:
+    """Ids and names are unique, and `of:` names one."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    if experiment.name != inputs.experiment.path.stem:
+        text = f"'name': {experiment.name!r} is not the name of the file"
+        yield Warning_(document.place("name"), text)
+    ids = [str(fault.id) for fault in experiment.method]
+    yield from _unique(document, ("method", "id"), ids)
+    names = [objective.name for objective in experiment.objectives]
+    yield from _unique(document, ("objectives", "name"), names)
+    for index, fault in enumerate(experiment.method):
+        if isinstance(fault, Spike) and ids[index] in experiment.traffic:
+            problem = f"'id': {ids[index]!r} is a scenario of 'traffic' already"
+            yield document.error(("method", index, "id"), problem)
+    for index, alert in enumerate(experiment.expect.alerts):
+        if alert.of is not None and alert.of not in ids:
+            problem, help = f"'of': no fault has the id {alert.of!r}", one_of_them(alert.of, ids)
+            yield document.error(("expect", "alerts", index, "of"), problem, help=help)
+
+
+def _unique(document: Document, where: tuple[str, str], names: list[str]) -> Findings:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            loc = (where[0], index, where[1])
+            yield document.error(loc, f"{where[1]!r}: {name!r} is there twice")
+
+
+def against_system(inputs: Inputs) -> Findings:
+    """Targets are services behind a proxy; a system that creates campaigns needs a stock."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    proxies = inputs.system.system.proxies
+    for index, fault in enumerate(experiment.method):
+        if isinstance(fault, NetworkFault) and fault.target not in proxies:
+            problem = f"'target': {fault.target!r} is not a service under 'proxies' of the system"
+            help = one_of_them(fault.target, proxies)
+            yield document.error(("method", index, "target"), problem, help=help)
+    if inputs.system.system.campaign is not None and experiment.campaign.stock is None:
+        problem = "'campaign': 'stock' is missing: the system creates a campaign for each run"
+        yield document.error(("campaign",), problem)
+
+
+def alerts_have_rules(inputs: Inputs) -> Findings:
+    """An alert that is expected, allowed or answered is one that some rule raises.
+
+    Where the rules live in a Prometheus of their own and no file is named, nobody can tell.
+    """
+    from gameday.alerting.rules import load_rules
+
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    files = [load_rules(path) for path in inputs.rules]
+    known = {rule.alert for file in files for group in file.groups for rule in group.rules}
+    if not files and inputs.system.system.prometheus is not None:
+        return
+    for index, alert in enumerate(experiment.expect.alerts):
+        if alert.alert not in known:
+            yield _no_rule(document, ("expect", "alerts", index, "alert"), alert.alert, known)
+    others = experiment.expect.other_alerts
+    for index, name in enumerate(others if isinstance(others, list) else ()):
+        if name not in known:
+            yield _no_rule(document, ("expect", "other_alerts", index), name, known)
+    if inputs.playbook is not None and files:
+        yield from _answered_alerts(inputs, known)
+
+
+def _answered_alerts(inputs: Inputs, known: set[str]) -> Findings:
+    """An experiment with rules of its own may have fewer than the playbook answers."""
+    playbook, own_rules = inputs.playbook, inputs.experiment.experiment.rules is not None
+    if playbook is None:
+        return
+    for index, name in enumerate(playbook.playbook.head.alerts):
+        if name not in known and not own_rules:
+            yield _no_rule(playbook.front, ("alerts", index), name, known)
+
+
+def _no_rule(
+    document: Document, at: tuple[str | int, ...], name: str, known: set[str]
+) -> FileError:
+    key = next(key for key in reversed(at) if isinstance(key, str))
+    return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
+
+
+def playbook_answers(inputs: Inputs) -> Findings:
+    """A playbook's steps are actions of the system, and one of its alerts is expected."""
+    loaded, experiment = inputs.playbook, inputs.experiment.experiment
+    if loaded is None:
+        return
+    for step in loaded.playbook.steps:
+        block, actions = loaded.blocks[step.number], inputs.system.system.actions
+        yield from _step(step.block, block, actions)
+    head = loaded.playbook.head
+    if head.name != loaded.path.stem:
+        yield Warning_(loaded.front.place("name"), f"'name': {head.name!r} is not the file's name")
+    if not loaded.playbook.steps:
+        yield Warning_(loaded.front.place(), "no step for gameday to do or verify")
+    expected = [alert.alert for alert in experiment.expect.alerts]
+    if expected and not set(expected) & set(head.alerts):
+        text = f"'playbook': {head.name!r} answers none of the expected alerts: it never starts"
+        yield Warning_(inputs.experiment.document.place("playbook"), text)
+
+
+def _step(block: StepBlock, document: Document, actions: Mapping[str, Request]) -> Findings:
+    for key, action in (("do", block.do), ("undo", block.undo)):
+        if action is not None and action not in actions:
+            problem = f"{key!r}: {action!r} is not an action of the system"
+            yield document.error((key,), problem, help=one_of_them(action, actions))
+    if block.undo is not None and block.do is None:
+        yield document.error(("undo",), "'undo': there is no 'do' to take back")
+    if block.do is not None and block.after is None:
+        text = "'do': without 'after' nothing shows that the step worked"
+        yield Warning_(document.place("do"), text)
