@@ -1,0 +1,135 @@
+"""What it cost: requests, answers, latencies and coupons, each number with its source."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from gameday.report import refs
+from gameday.report.markdown import Markup, table
+from gameday.report.material import Material
+from gameday.report.messages import Messages, Value
+
+_BOOKS: Final = (
+    "scheduled",
+    "started",
+    "completed",
+    "failed",
+    "interrupted",
+    "dropped",
+    "never_started",
+)
+_OUTCOMES: Final = ("issued", "duplicate", "sold_out", "refused", "accepted", "unknown")
+_LATENCIES: Final = {"p50": "med", "p95": "p(95)", "p99": "p(99)", "max": "max"}
+_SLOW_S: Final = (0.2, 1.0)
+
+Row = tuple[Markup, Markup, Markup]
+
+
+def impact(m: Material, say: Messages) -> list[Markup]:
+    """The table of numbers, and what the traffic can speak for."""
+    blocks = [say("impact.head")]
+    if not m.has_traffic:
+        return [*blocks, say("impact.no_traffic")]
+    rows = [*_books(m, say), *_answers(m, say), *_latencies(m, say), *_coupons(m, say)]
+    head = [say(f"impact.col_{name}") for name in ("what", "value", "from")]
+    blocks.append(table(head, rows))
+    return [*blocks, *_generator(m, say), say("impact.person")]
+
+
+def outcome_count(m: Material, outcome: str) -> int | None:
+    """How many answers of a kind the last sample counts."""
+    counter = m.curves.answers.get(outcome)
+    return int(counter[-1]) if counter is not None and len(counter) else None
+
+
+def last_sample(m: Material) -> Markup:
+    """Where the totals of the samples stand."""
+    return refs.of_sample(float(m.curves.t_s[-1]) if len(m.curves.t_s) else None)
+
+
+def _row(say: Messages, what: Markup, value: Value, ref: Markup) -> Row:
+    return what, say.value(value), ref
+
+
+def _books(m: Material, say: Messages) -> list[Row]:
+    rows = [
+        _row(say, say(f"impact.{name}"), m.traffic.get(name), refs.of_result(f"traffic.{name}"))
+        for name in _BOOKS
+    ]
+    rate = _metric(m, "http_req_failed").get("rate")
+    ref = refs.of_result("traffic.metrics.http_req_failed.rate")
+    return [*rows, _row(say, say("impact.failed_rate"), refs.percent(rate), ref)]
+
+
+def _answers(m: Material, say: Messages) -> list[Row]:
+    rows = [
+        _row(say, say(f"impact.outcome_{name}"), outcome_count(m, name), last_sample(m))
+        for name in _OUTCOMES
+        if name != "accepted" or outcome_count(m, name)
+    ]
+    for edge_s in _SLOW_S:
+        what = say("impact.slower", edge=refs.length(edge_s))
+        rows.append(_row(say, what, m.curves.slower_than(edge_s), last_sample(m)))
+    return rows
+
+
+def _latencies(m: Material, say: Messages) -> list[Row]:
+    known = _metric(m, "http_req_duration")
+    rows = [
+        _row(
+            say,
+            say(f"impact.latency_{name}"),
+            refs.milliseconds(known.get(key)),
+            refs.of_result(f"traffic.metrics.http_req_duration.{key}"),
+        )
+        for name, key in _LATENCIES.items()
+    ]
+    worst = m.curves.percentile(0.95)
+    if np.isfinite(worst).any():
+        at = int(np.nanargmax(worst))
+        value, ref = refs.milliseconds(worst[at] * 1000), refs.of_sample(float(m.curves.t_s[at]))
+        rows.append(_row(say, say("impact.worst_p95"), value, ref))
+    return rows
+
+
+def _coupons(m: Material, say: Messages) -> list[Row]:
+    audit, stock = m.first("audit.read"), m.effective.get("stock")
+    stored = None if audit is None else audit.data.get("rows")
+    beyond = max(0, stored - stock) if stored is not None and stock is not None else None
+    ref = refs.of_record(audit)
+    rows = [
+        _row(say, say("impact.rows"), stored, ref),
+        _row(say, say("impact.beyond", stock=stock), beyond, ref),
+    ]
+    check = m.check("no_premature_sold_out")
+    if check is None:
+        return rows
+    told_no: Value = None
+    if check["verdict"] == "valid":
+        told_no = say("impact.none_seen")
+    elif check["verdict"] == "invalid":
+        told_no = say("impact.see_check", summary=check["summary"])
+    told_ref = refs.of_result("checks.no_premature_sold_out")
+    return [*rows, _row(say, say("impact.told_no"), told_no, told_ref)]
+
+
+def _generator(m: Material, say: Messages) -> list[Markup]:
+    generator = m.traffic.get("generator")
+    if not generator:
+        return []
+    reasons = say.value(", ".join(str(reason) for reason in generator.get("reasons", [])))
+    why = Markup(f" ({reasons})" if reasons else "")
+    found = [say("impact.generator", status=say.word(generator["status"]), why=why)]
+    limited = generator["status"] == "limited"
+    return [*found, say("impact.generator_limited")] if limited else found
+
+
+def _metric(m: Material, name: str) -> dict[str, Any]:
+    """A metric of the result; figures that are no number count as not known."""
+    values = (m.traffic.get("metrics") or {}).get(name) or {}
+    return {
+        key: value
+        for key, value in values.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }

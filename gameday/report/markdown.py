@@ -1,0 +1,58 @@
+"""Text becomes Markdown that shows it, whatever it holds: nothing it says can turn into markup.
+
+What a run met (issue ids, error texts, labels of alerts) was written by the system under test
+or by somebody who attacked it. Only `Markup` goes into a postmortem as it stands; every other
+text is escaped first, for Markdown and for the HTML that Markdown lets through.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+LONGEST: Final = 400
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]"
+)
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]{}|~#!$^]")
+_STARTS_A_BLOCK: Final = re.compile(r"^(\d*(?=[.)](?:\s|$)))?([-+=](?!\d)|[.)](?:\s|$))")
+_PLAIN_CODE: Final = re.compile(r"[A-Za-z0-9_ .,:;/%+=()\[\]{}\"'#@*?^$!~-]+")
+_HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+class Markup(str):
+    """Markdown that is safe as it stands."""
+
+    __slots__ = ()
+
+
+def text(value: str) -> Markup:
+    """`value` as running text, on one line."""
+    shown = _SPECIAL.sub(lambda found: "\\" + found[0], _one_line(value))
+    shown = re.sub(r"[&<>]", lambda found: _HTML[found[0]], shown)
+    shown = shown.replace("://", "\\://").replace("www.", "www\\.")
+    return Markup(_STARTS_A_BLOCK.sub(r"\1\\\2", shown))
+
+
+def code(value: str) -> Markup:
+    """`value` as code, on one line; also in a table, where a code span may hold no bar."""
+    line = _one_line(value)
+    if _PLAIN_CODE.fullmatch(line) and line == line.strip():
+        return Markup(f"`{line}`")
+    shown = re.sub(r"[^A-Za-z0-9 .,:;/%+=()-]", lambda found: f"&#{ord(found[0])};", line)
+    return Markup(f"<code>{shown}</code>")
+
+
+def table(head: Sequence[Markup], rows: Sequence[Sequence[Markup]]) -> Markup:
+    """A table; every row is as long as the head."""
+    lines = [head, ["---"] * len(head), *rows]
+    return Markup("\n".join("| " + " | ".join(cells) + " |" for cells in lines))
+
+
+def bullets(items: Sequence[Markup]) -> Markup:
+    """A list without order."""
+    return Markup("\n".join(f"- {item}" for item in items))
+
+
+def _one_line(value: str) -> str:
+    line = " ".join(_INVISIBLE.sub("", value.replace("\r", "\n")).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
