@@ -8,7 +8,7 @@ that the screen and the readings cannot disagree.
 from collections.abc import Mapping
 from typing import Any
 
-from gameday.clock import Clock
+from gameday.clock import Clock, wall_time_ns
 from gameday.collector.evaluation import Evaluation
 from gameday.collector.requests import Requests
 from gameday.collector.scrape import Answer, Scraper
@@ -24,7 +24,8 @@ class Instants:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._clock = clock
-        self._evaluation = Evaluation(settings.expressions, settings.rules)
+        wall_offset_ns = wall_time_ns() - clock.now_ns()
+        self._evaluation = Evaluation(settings.expressions, settings.rules, wall_offset_ns)
         self._requests = Requests(settings.history_dir, settings.scenarios)
         self._scraper = Scraper(settings.targets, settings.scrape_timeout_s)
         self._writer = SamplesWriter(settings.samples)
@@ -36,9 +37,9 @@ class Instants:
         traffic = self._requests.read(self._clock.now_ns())
         values = {**_scraped(answers), **traffic}
         self._keep(t_ns, answers, traffic)
-        line = self._evaluation.at(t_ns)
+        line, moving = self._evaluation.at(t_ns)
         up = {answer.target: answer.up for answer in answers}
-        line = {**line, "traffic": {**self._evaluation.traffic(t_ns), **_counts(traffic)}}
+        line = {**line, "traffic": {**moving, **_counts(traffic)}}
         self._writer.write(t_ns, values, up, line)
         down = {answer.target: answer.problem for answer in answers if not answer.up}
         return {**line, "up": up, "down": down, "late_ms": round(late_ms, 3)}
