@@ -7,18 +7,18 @@ was written.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gameday.history import ID_BYTES, Outcome, Reason, stored_id
 from gameday.system import IssueRequest
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 _MISSING = object()
+_decode = json.JSONDecoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one answer said."""
+class Reading(NamedTuple):
+    """What one answer said; a tuple, since one is made for every answer."""
 
     outcome: Outcome
     reason: Reason
@@ -81,7 +81,7 @@ def _path(text: str | None) -> tuple[str, ...] | None:
 
 def _parse(body: bytes) -> object:
     try:
-        parsed: object = json.loads(body)
+        parsed: object = _decode(body.decode())
     except (ValueError, RecursionError):
         return _MISSING
     return parsed
@@ -111,9 +111,12 @@ def _same(left: object, right: object) -> bool:
 
 
 def _identity(value: object) -> bytes:
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = str(value)
+    else:
         return b""
-    text = str(value)
     if len(text) <= ID_BYTES and text.isascii():
         return text.encode()
     return stored_id(text.encode(errors="replace").decode())

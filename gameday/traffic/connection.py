@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_framed",
+        "_last",
         "_owner",
         "_parser",
         "_state",
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
         "user",
     )
 
-    _WAITING, _HEAD_READ, _WHOLE, _EXCESS = range(4)
+    _WAITING, _HEAD_READ, _WHOLE = range(3)
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -93,6 +94,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self._state = self._WAITING
         self._framed = False
+        self._last = False
         self._body = b""
         self.open = True
 
@@ -126,11 +128,11 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if self._state < self._WHOLE:
+            if self._state != self._WHOLE:
                 self._fail(_GARBAGE)
                 return
-            self.closed = True  # the answer was whole, what follows is not
-        if self._state >= self._WHOLE:
+            self._last = True  # the answer was whole, what follows is not
+        if self._state == self._WHOLE:
             self._finish()
         elif self._too_long():
             self._fail(_GARBAGE)
@@ -150,7 +152,7 @@ class Connection(asyncio.Protocol):
         return len(self._body) > LONGEST_BODY
 
     def _finish(self) -> None:
-        if self._state == self._EXCESS or not self._parser.should_keep_alive():
+        if self._last:
             self.close()
         self._owner.answered(self, self._body)
 
@@ -162,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._state == self._WHOLE:
-            self._state = self._EXCESS
+            self._last = True  # more than was asked for
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lower = name.lower()
@@ -172,7 +174,7 @@ class Connection(asyncio.Protocol):
             self._framed = True
 
     def on_headers_complete(self) -> None:
-        if self._state < self._WHOLE:
+        if self._state != self._WHOLE:
             self._state = self._HEAD_READ
             self.status = self._parser.get_status_code()
 
@@ -188,3 +190,4 @@ class Connection(asyncio.Protocol):
             self._framed = False
         else:
             self._state = self._WHOLE
+            self._last = not self._parser.should_keep_alive()
