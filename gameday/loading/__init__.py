@@ -31,7 +31,13 @@ from gameday.loading.read import (
     load_system,
 )
 from gameday.loading.timing import expected_starts, sell_out_s, traffic_end_s
-from gameday.loading.validate import gather, load_inputs, validate
+from gameday.loading.validate import (
+    gather,
+    load_inputs,
+    validate,
+    validate_playbook,
+    validate_system,
+)
 
 __all__ = [
     "Inputs",
@@ -61,4 +67,6 @@ __all__ = [
     "shipped",
     "traffic_end_s",
     "validate",
+    "validate_playbook",
+    "validate_system",
 ]

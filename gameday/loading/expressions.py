@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from gameday.documents import Document, one_of_them
 from gameday.errors import FileError, UsageError
 from gameday.loading.findings import Findings, Inputs, Warning_
+from gameday.loading.read import LoadedPlaybook, LoadedSystem
 
 Loc = tuple[str | int, ...]
 
@@ -28,20 +29,18 @@ def of_experiment(inputs: Inputs) -> Findings:
         yield from _thresholds(document, key, texts, scenarios)
 
 
-def of_playbook(inputs: Inputs) -> Findings:
+def of_playbook(loaded: LoadedPlaybook) -> Findings:
     """The probes of every step are conditions."""
-    if inputs.playbook is None:
-        return
-    for step in inputs.playbook.playbook.steps:
-        block = inputs.playbook.blocks[step.number]
+    for step in loaded.playbook.steps:
+        block = loaded.blocks[step.number]
         for key, probe in (("before", step.block.before), ("after", step.block.after)):
             if probe is not None:
                 yield from _promql(block, (key,), probe)
 
 
-def of_system(inputs: Inputs) -> Findings:
+def of_system(loaded: LoadedSystem) -> Findings:
     """`drain` is a condition, a dependency's latency a value."""
-    document, system = inputs.system.document, inputs.system.system
+    document, system = loaded.document, loaded.system
     if system.drain is not None:
         yield from _promql(document, ("drain", "expr"), system.drain.expr)
     for service, expr in system.dependencies.items():

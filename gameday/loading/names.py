@@ -7,6 +7,7 @@ from gameday.errors import FileError
 from gameday.faults import Spike
 from gameday.faults.network import NetworkFault
 from gameday.loading.findings import Findings, Inputs, Warning_
+from gameday.loading.read import LoadedPlaybook, LoadedSystem
 from gameday.playbook import StepBlock
 from gameday.system import Request
 
@@ -93,22 +94,25 @@ def _no_rule(
 
 
 def playbook_answers(inputs: Inputs) -> Findings:
-    """A playbook's steps are actions of the system, and one of its alerts is expected."""
-    loaded, experiment = inputs.playbook, inputs.experiment.experiment
-    if loaded is None:
+    """One of the alerts that start the playbook is expected, or it would never start."""
+    if inputs.playbook is None:
         return
-    for step in loaded.playbook.steps:
-        block, actions = loaded.blocks[step.number], inputs.system.system.actions
-        yield from _step(step.block, block, actions)
-    head = loaded.playbook.head
-    if head.name != loaded.path.stem:
-        yield Warning_(loaded.front.place("name"), f"'name': {head.name!r} is not the file's name")
-    if not loaded.playbook.steps:
-        yield Warning_(loaded.front.place(), "no step for gameday to do or verify")
-    expected = [alert.alert for alert in experiment.expect.alerts]
+    head = inputs.playbook.playbook.head
+    expected = [alert.alert for alert in inputs.experiment.experiment.expect.alerts]
     if expected and not set(expected) & set(head.alerts):
         text = f"'playbook': {head.name!r} answers none of the expected alerts: it never starts"
         yield Warning_(inputs.experiment.document.place("playbook"), text)
+
+
+def steps_are_actions(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
+    """What steps do are actions of the system, and something shows that it worked."""
+    for step in loaded.playbook.steps:
+        yield from _step(step.block, loaded.blocks[step.number], system.system.actions)
+    name = loaded.playbook.head.name
+    if name != loaded.path.stem:
+        yield Warning_(loaded.front.place("name"), f"'name': {name!r} is not the file's name")
+    if not loaded.playbook.steps:
+        yield Warning_(loaded.front.place(), "no step for gameday to do or verify")
 
 
 def _step(block: StepBlock, document: Document, actions: Mapping[str, Request]) -> Findings:

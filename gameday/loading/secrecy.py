@@ -3,17 +3,19 @@
 import re
 from urllib.parse import urlsplit
 
-from gameday.loading.findings import Findings, Inputs
+from gameday.documents import Document
+from gameday.loading.findings import Findings
+from gameday.loading.read import LoadedSystem
 
 _CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]+@", re.IGNORECASE)
 _TELLING = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
 
 
-def no_secrets(inputs: Inputs) -> Findings:
+def no_secrets(loaded: LoadedSystem) -> Findings:
     """Passwords in addresses or headers would end up in every run directory and report."""
-    document = inputs.system.document
-    for loc, place, node in document.root.walk():
+    document = loaded.document
+    for loc, _, node in document.root.walk():
         if not isinstance(node.content, str):
             continue
         key = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
@@ -25,11 +27,10 @@ def no_secrets(inputs: Inputs) -> Findings:
             problem = f"{key!r}: a secret written out"
             yield document.error(loc, problem, help="write {env: NAME} or {file: PATH}")
         elif loc[0] in ADDRESSES:
-            yield from _address(inputs, loc, node.content)
-        del place
+            yield from _address(document, loc, node.content)
 
 
-def _address(inputs: Inputs, loc: tuple[str | int, ...], text: str) -> Findings:
+def _address(document: Document, loc: tuple[str | int, ...], text: str) -> Findings:
     try:
         parts = urlsplit(text)
         whole = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -39,4 +40,4 @@ def _address(inputs: Inputs, loc: tuple[str | int, ...], text: str) -> Findings:
     if not whole:
         problem = f"{str(loc[0])!r}: {text!r} is not an address"
         help = "write http://HOST:PORT"
-        yield inputs.system.document.error(loc, problem, help=help)
+        yield document.error(loc, problem, help=help)

@@ -3,7 +3,8 @@
 import re
 
 from gameday.documents import Document, Node, one_of_them
-from gameday.loading.findings import Findings, Inputs
+from gameday.loading.findings import Findings
+from gameday.loading.read import LoadedSystem
 
 Loc = tuple[str | int, ...]
 
@@ -31,9 +32,9 @@ _PLACES: dict[Loc, frozenset[str]] = {
 `start.argv` takes ports only."""
 
 
-def are_known(inputs: Inputs) -> Findings:
+def are_known(loaded: LoadedSystem) -> Findings:
     """Every placeholder is one that will be filled in."""
-    document = inputs.system.document
+    document = loaded.document
     for loc, _, node in document.root.walk():
         for prefix, known in _PLACES.items():
             if loc[: len(prefix)] == prefix:

@@ -4,14 +4,14 @@ Each rule looks at all inputs and yields findings. The first error is raised: th
 before the playbook's before the system's, and within a file the first from the top.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gameday.documents import one_of_them
 from gameday.errors import FileError
 from gameday.loading import deadlines, expressions, names, secrecy, templates
 from gameday.loading.find import all_playbooks, find_playbook, find_system
-from gameday.loading.findings import Finding, Inputs, Warning_
+from gameday.loading.findings import Finding, Findings, Inputs, Warning_
 from gameday.loading.read import (
     LoadedExperiment,
     LoadedPlaybook,
@@ -26,25 +26,51 @@ def validate(inputs: Inputs) -> list[Warning_]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
         *(deadlines.bounds, deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
-        *(deadlines.sell_out_comes_late, names.inside_experiment, names.against_system),
+        *(deadlines.sell_out_is_clear, names.inside_experiment, names.against_system),
         *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
-        *(expressions.of_playbook, expressions.of_system, secrecy.no_secrets, templates.are_known),
     )
     findings = [finding for rule in rules for finding in rule(inputs)]
-    raise_first(findings, inputs)
+    files = [inputs.experiment.document.file]
+    if inputs.playbook is not None:
+        findings += _of_playbook(inputs.playbook, inputs.system)
+        files.append(inputs.playbook.front.file)
+    findings += _of_system(inputs.system)
+    _raise_first(findings, [*files, inputs.system.document.file])
     return [each for each in findings if isinstance(each, Warning_)]
 
 
-def raise_first(findings: Iterable[Finding], inputs: Inputs) -> None:
-    """Raise the error that comes first."""
-    files = [inputs.experiment.document.file]
-    files += [inputs.playbook.front.file] if inputs.playbook else []
-    files += [inputs.system.document.file]
-    order = {file: rank for rank, file in enumerate(files)}
+def validate_system(loaded: LoadedSystem) -> list[Warning_]:
+    """Check a system file by itself; the warnings. Raises FileError."""
+    findings = list(_of_system(loaded))
+    _raise_first(findings, [loaded.document.file])
+    return [each for each in findings if isinstance(each, Warning_)]
+
+
+def _of_system(loaded: LoadedSystem) -> Findings:
+    yield from expressions.of_system(loaded)
+    yield from secrecy.no_secrets(loaded)
+    yield from templates.are_known(loaded)
+
+
+def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[Warning_]:
+    """Check a playbook against the system whose actions it uses. Raises FileError."""
+    findings = list(_of_playbook(loaded, system))
+    _raise_first(findings, [loaded.front.file])
+    return [each for each in findings if isinstance(each, Warning_)]
+
+
+def _of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
+    yield from names.steps_are_actions(loaded, system)
+    yield from expressions.of_playbook(loaded)
+
+
+def _raise_first(findings: Iterable[Finding], files: Sequence[str]) -> None:
+    """Raise the error that comes first, `files` being the order in which they are told."""
 
     def rank(error: FileError) -> tuple[int, int, int]:
         place = error.place
-        return order.get(place.file, len(order)), place.line, place.column
+        file = files.index(place.file) if place.file in files else len(files)
+        return file, place.line, place.column
 
     errors = [each for each in findings if isinstance(each, FileError)]
     if errors:

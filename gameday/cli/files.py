@@ -1,0 +1,231 @@
+"""Commands about files: `list`, `show`, `validate`, `schema`. They touch nothing else.
+
+What only prints is imported when it prints: `validate` has half a second, cold.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gameday.errors import GamedayError, UsageError
+
+if TYPE_CHECKING:
+    from gameday.faults import AnyFault
+    from gameday.loading import Inputs, LoadedExperiment, LoadedSystem
+
+KINDS = ("experiment", "system", "playbook")
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What was said about one file."""
+
+    file: str
+    warnings: list[str] = field(default_factory=list)
+    error: GamedayError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        error = self.error and {"message": self.error.message, "help": self.error.help}
+        return {"file": self.file, "ok": not error, "warnings": self.warnings, "error": error}
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[EXPERIMENT|FILE]...")
+@click.option("--system", "system_file", metavar="FILE", help="The system file to check against.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes it by name
+    """Check experiment files without touching anything.
+
+    A name or a path for each; without any, all experiments. Short forms are checked too. Playbooks
+    (.md) and system files can be named by path.
+    """
+    from gameday.loading import all_experiments
+
+    refs = files or tuple(str(path) for path in all_experiments())
+    if not refs:
+        raise UsageError("no experiment to check", help="there is no folder `experiments` here")
+    judged = list(_judge_all(refs, system_file))
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in judged], indent=2))
+    else:
+        for each in judged:
+            _print_judged(each)
+    errors = [each.error for each in judged if each.error is not None]
+    if errors:
+        sys.exit(errors[0].exit_code)
+
+
+def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged]:
+    """Each file by itself; the system file is read once."""
+    from gameday.documents import shown_path
+    from gameday.loading import find_experiment, find_system, load_system
+
+    system = load_system(find_system(system_file))
+    for ref in refs:
+        judged = _Judged(ref)
+        try:
+            kind = _kind(ref)
+            path = find_experiment(ref) if kind == "experiment" else Path(ref)
+            judged.file = shown_path(path)
+            judged.warnings = list(dict.fromkeys(_warnings(kind, path, system)))
+        except GamedayError as error:
+            judged.error = error
+        yield judged
+
+
+def _kind(ref: str) -> str:
+    """What a file is: Markdown is a playbook, and only a system has a `base_url`."""
+    from gameday.documents import load
+
+    path = Path(ref)
+    if path.suffix == ".md":
+        return "playbook"
+    is_system = path.suffix in (".yaml", ".yml") and path.is_file() and load(path)
+    return "system" if is_system and is_system.root.child("base_url") else "experiment"
+
+
+def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
+    from gameday import loading
+
+    if kind == "playbook":
+        yield from map(str, loading.validate_playbook(loading.load_playbook(path), system))
+        return
+    if kind == "system":
+        yield from map(str, loading.validate_system(loading.load_system(path)))
+        return
+    loaded = loading.load_experiment(str(path))
+    yield from map(str, loading.validate(loading.gather(loaded, system)))
+    if loading.has_short(loaded.document):
+        short = loading.load_experiment(str(path), short=True)
+        yield from map(str, loading.validate(loading.gather(short, system)))
+
+
+def _print_judged(judged: _Judged) -> None:
+    if judged.error is not None:
+        click.echo(f"error: {judged.error.message}", err=True)
+        if judged.error.help:
+            click.echo(f"  help: {judged.error.help}", err=True)
+        return
+    count = len(judged.warnings)
+    note = "" if not count else f", {count} warning" + "s" * (count > 1)
+    click.echo(f"ok  {judged.file}{note}")
+    for warning in judged.warnings:
+        click.echo(f"    warning: {warning}")
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
+    """List the experiments that can be run."""
+    from gameday.loading import all_experiments
+
+    rows = [_row(path) for path in all_experiments()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("experiment", "what happens", "faults", "length", "short", "playbook"):
+        whole = title in ("experiment", "faults", "playbook")
+        right = title in ("length", "short")
+        table.add_column(title, no_wrap=whole, justify="right" if right else "left")
+    for row in rows:
+        cells = (row["title"], "\n".join(row["faults"]) or "–", row["length"])
+        table.add_row(row["name"], *cells, row["short"] or "–", row["playbook"] or "–")
+    Console().print(table)
+
+
+def _row(path: Path) -> dict[str, Any]:
+    """One experiment in a few words; a broken file is shown with what is wrong."""
+    from gameday.loading import has_short, load_experiment
+
+    try:
+        loaded = load_experiment(str(path))
+        short = load_experiment(str(path), short=True) if has_short(loaded.document) else None
+    except GamedayError as error:
+        return {
+            "name": path.stem,
+            "title": error.message,
+            "faults": [],
+            "length": "–",
+            "short": None,
+            "playbook": None,
+            "file": str(path),
+        }
+    return {
+        "name": loaded.experiment.name,
+        "title": loaded.experiment.title,
+        "faults": [_fault(fault) for fault in loaded.experiment.method],
+        "length": _length(loaded),
+        "short": _length(short) if short else None,
+        "playbook": loaded.experiment.playbook,
+        "file": str(path),
+    }
+
+
+def _fault(fault: "AnyFault") -> str:
+    return fault.fault if fault.on == "traffic" else f"{fault.fault} {fault.on}"
+
+
+def _length(loaded: "LoadedExperiment") -> str:
+    from datetime import timedelta
+
+    from gameday.loading import traffic_end_s
+    from gameday.units import format_duration
+
+    return format_duration(timedelta(seconds=traffic_end_s(loaded.experiment)))
+
+
+@click.command()
+@click.argument("experiment")
+@click.option("--short", is_flag=True, help="Show the short form.")
+@click.option("--system", "system_file", metavar="FILE", help="The system file it is about.")
+@click.option("--json", "as_json", is_flag=True, help="Print it with every default filled in.")
+def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes them by name
+    """Show an experiment: what is asked, broken and expected."""
+    from gameday.loading import dump, load_inputs, validate
+
+    inputs: Inputs = load_inputs(experiment, system_file, short=short)
+    warnings = validate(inputs)
+    if as_json:
+        click.echo(json.dumps(dump(inputs.experiment.experiment), indent=2))
+        return
+    from gameday.cli.picture import draw
+
+    draw(inputs)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS), default="experiment")
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a kind of file.
+
+    Editors check and complete YAML with it. A playbook has two parts: its front matter, and the
+    block of a step.
+    """
+    click.echo(json.dumps(_schema(kind), indent=2, ensure_ascii=False))
+
+
+def _schema(kind: str) -> dict[str, Any]:
+    from gameday.experiment import Experiment
+    from gameday.playbook import FrontMatter, StepBlock
+    from gameday.system import System
+
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    if kind == "playbook":
+        parts = {
+            "front_matter": FrontMatter.model_json_schema(),
+            "step": StepBlock.model_json_schema(),
+        }
+        return {**dialect, "$defs": parts}
+    model = System if kind == "system" else Experiment
+    return {**dialect, **model.model_json_schema(by_alias=True)}
