@@ -1,0 +1,27 @@
+"""What is said about requests: one code for the live metrics, the summary and the judging.
+
+Everything here is a pure fold of history records. `Fold` follows a history that grows and yields
+the `k6_*` series; `complete` adds the starts that left no record; `summary` gives k6's figures of
+a finished run, `measure` those of one metric or tagged part; `generator` says whether the worker
+kept its schedule; `per_second` is for charts.
+"""
+
+from gameday.fold.books import BooksError, complete
+from gameday.fold.generator import GeneratorStatus, generator
+from gameday.fold.moving import Seconds, per_second
+from gameday.fold.series import BUCKETS_S, Fold
+from gameday.fold.summary import TrafficSummary, measure, summary
+
+__all__ = [
+    "BUCKETS_S",
+    "BooksError",
+    "Fold",
+    "GeneratorStatus",
+    "Seconds",
+    "TrafficSummary",
+    "complete",
+    "generator",
+    "measure",
+    "per_second",
+    "summary",
+]
