@@ -7,6 +7,7 @@ printed here, once, with the exit code of their class (`errors.py`).
 
 import importlib
 import sys
+import traceback
 from difflib import get_close_matches
 from typing import Any
 
@@ -78,6 +79,15 @@ class LazyGroup(click.Group):
             if error.help:
                 click.echo(f"  help: {error.help}", err=True)
             sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(5)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - the last place: a bug must not look like a verdict
+            traceback.print_exc()
+            click.echo("error: this is a bug in gameday; the lines above say where", err=True)
+            sys.exit(70)
 
 
 @click.group(

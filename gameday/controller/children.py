@@ -32,10 +32,8 @@ class Child:
         self.gone = asyncio.Event()
         self._finishing = False
 
-    async def start(
-        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
-    ) -> None:
-        """Start it, hand it its configuration, and wait until it is ready."""
+    async def launch(self) -> None:
+        """Start the process; it waits for its configuration."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -47,6 +45,11 @@ class Child:
                 limit=LINE_LIMIT,
                 start_new_session=True,
             )
+
+    async def start(
+        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Hand it its configuration, and wait until it is ready."""
         self._reader = asyncio.create_task(self._listen(hear))
         self.tell(config)
         ready = asyncio.create_task(self.ready.wait())

@@ -18,9 +18,9 @@ from gameday.controller import ending, method, preflight, target
 from gameday.controller.children import Child, Traffic
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, planned, write_effective
 from gameday.controller.run import Abort, Options, Run
-from gameday.effects.request import Sender, secret
+from gameday.effects.request import RequestError, Sender, secret
 from gameday.effects.site import Site
-from gameday.errors import GamedayError, StackError, UsageError
+from gameday.errors import GamedayError, StackError, UnknownError
 from gameday.faults.traffic import Spike
 from gameday.journal import Journal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
@@ -30,7 +30,7 @@ from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
 
 STACK_LIMIT_S = 90.0
-LEAD_S = 1.0
+LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,42 +45,58 @@ async def conduct(
     inputs: Inputs, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
 ) -> Conducted:
     """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
-    run_id = new_run_id(inputs.experiment.experiment.name)
-    folder, sums = lay_out(options.runs_dir, run_id, inputs)
+    start = _begin(inputs, options, clock)
+    begun(start.dir)
+    _listen_to_signals(start.abort, start.journal)
+    error: GamedayError | None = None
+    try:
+        await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
+        await _on_stack(inputs, stack, options, start)
+    except GamedayError as caught:
+        unhealthy = isinstance(caught, StackError | RequestError | UnknownError)
+        start.abort("unhealthy" if unhealthy else "error", caught.message)
+        error = caught
+    except BaseException as caught:
+        start.abort("error", repr(caught))
+        raise
+    finally:
+        await asyncio.shield(_clear_away(stack, start))
+    return Conducted(start.dir, error)
+
+
+def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
+    """The run directory, and the first line of its journal."""
+    experiment = inputs.experiment.experiment
+    run = new_run_id(experiment.name)
+    folder, sums = lay_out(options.runs_dir, run, inputs)
     journal = Journal(folder / "journal.jsonl", clock, boot_id()[:8] or "host")
-    abort = Abort()
     journal.write(
         "run.started",
-        run=run_id,
-        experiment=inputs.experiment.experiment.name,
+        run=run,
+        experiment=experiment.name,
         stack=options.stack,
-        seed=inputs.experiment.experiment.seed,
+        seed=experiment.seed,
         wall_ns=wall_time_ns(),
         boottime_ns=boottime_ns(),
         boot_id=boot_id(),
         inputs=sums,
         gameday=__version__,
     )
-    stock = inputs.experiment.experiment.campaign.stock
-    write_effective(folder, inputs, inputs.system.system, options, stock)
-    begun(folder)
-    _listen_to_signals(abort, journal)
-    error: GamedayError | None = None
-    try:
-        await _on_stack(inputs, stack, options, _Start(run_id, folder, journal, clock, abort))
-    except UsageError as caught:
-        abort("error", caught.message)
-        error = caught
-    except GamedayError as caught:
-        abort("unhealthy" if caught.exit_code in (3, 4) else "error", caught.message)
-        error = caught
-    finally:
-        left = await asyncio.shield(stack.stop())
-        if left:
-            journal.write("phase", phase="stack", problem=f"still there: {', '.join(left)}")
-        journal.write("run.ended", ended=abort.ended, why=abort.why)
-        journal.close()
-    return Conducted(folder, error)
+    write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
+    traffic = Traffic(folder / "logs" / "traffic.log", clock)
+    collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
+    return _Start(run, folder, journal, clock, Abort(), traffic, collector)
+
+
+async def _clear_away(stack: Stack, start: "_Start") -> None:
+    """Children and stack stopped, and the journal's last line."""
+    for child in (start.traffic.child, start.collector):
+        await child.finish(ending.CHILD_S, start.clock)
+    left = await stack.stop()
+    if left:
+        start.journal.write("phase", phase="stack", problem=f"still there: {', '.join(left)}")
+    start.journal.write("run.ended", ended=start.abort.ended, why=start.abort.why)
+    start.journal.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +108,8 @@ class _Start:
     journal: Journal
     clock: Clock
     abort: Abort
+    traffic: Traffic
+    collector: Child
 
 
 def _listen_to_signals(abort: Abort, journal: Journal) -> None:
@@ -202,8 +220,8 @@ def _make_run(inputs: Inputs, running: Running, options: Options, start: _Start)
         site=Site(start.id, system.toxiproxy, system.proxies),
         sender=Sender(system.base_url, values, running.environment),
         admin=admin,
-        traffic=Traffic(start.dir / "logs" / "traffic.log", start.clock),
-        collector=Child("collector", "gameday.collector", start.dir / "logs" / "collector.log"),
+        traffic=start.traffic,
+        collector=start.collector,
         readings=readings,
         bot=bot,
         abort=start.abort,
@@ -237,13 +255,15 @@ async def _through(run: Run, inputs: Inputs) -> None:
 
 
 async def _start_children(run: Run) -> None:
-    """Collector first, so that the counters are seen at 0 before the first request."""
+    """Both, then the start of the traffic: the counters are seen at 0 before it."""
     run.site.use_traffic(run.traffic)
-    await run.traffic.child.start(_traffic_config(run), run.traffic.hear)
-    grid_start_ns = run.clock.now_ns() + int(LEAD_S * NS)
-    await run.collector.start(_collector_config(run, grid_start_ns), run.readings.hear)
-    run.t0_ns = max(grid_start_ns, run.clock.now_ns()) + int(LEAD_S * NS)
-    run.t0_ns -= (run.t0_ns - grid_start_ns) % NS
+    grid_start_ns = run.clock.now_ns()
+    await asyncio.gather(
+        run.traffic.child.start(_traffic_config(run), run.traffic.hear),
+        run.collector.start(_collector_config(run, grid_start_ns), run.readings.hear),
+    )
+    passed = (run.clock.now_ns() - grid_start_ns) // NS
+    run.t0_ns = grid_start_ns + (passed + LEAD) * NS
     run.journal.write("phase", phase="traffic", t0_ns=run.t0_ns)
     run.traffic.begin(run.t0_ns)
 
