@@ -15,13 +15,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -238,56 +239,77 @@ def running_service(
 
 
 class DelayProxy:
-    """A TCP proxy whose answers can be delayed, and which can be cut off and restored."""
+    """A TCP proxy in a thread of its own; its answers can be delayed, and it can be cut off."""
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
+        self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._pipes: set[asyncio.Task[None]] = set()
         self.delay_s = 0.0
         self.port = 0
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.restore()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.cut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def restore(self) -> None:
+        """Accept connections, on the same port as before."""
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
+
+    def cut(self) -> None:
+        """Refuse connections and break the open ones."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(5)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = int(self._server.sockets[0].getsockname()[1])
 
-    async def cut(self) -> None:
-        """Refuse connections and close the open ones."""
+    async def _hang_up(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._open):
-            writer.transport.abort()
+        pipes = list(self._pipes)
+        for pipe in pipes:
+            pipe.cancel()
+        await asyncio.gather(*pipes, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pipe = self._loop.create_task(self._serve(reader, writer))
+        self._pipes.add(pipe)
+        pipe.add_done_callback(self._pipes.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = [writer]
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._open |= {writer, up_writer}
-        try:
-            await asyncio.gather(
-                self._pump(reader, up_writer, late=False), self._pump(up_reader, writer, late=True)
-            )
+            ends.append(up_writer)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, up_writer, late=False))
+                group.create_task(self._pump(up_reader, writer, late=True))
+        except* OSError:
+            pass  # one side is gone; the other is told so below
         finally:
-            for end in (writer, up_writer):
+            for end in ends:
                 end.transport.abort()
-                self._open.discard(end)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool
     ) -> None:
-        try:
-            while data := await reader.read(65536):
-                if late and self.delay_s:
-                    await asyncio.sleep(self.delay_s)
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            return
-        finally:
-            writer.close()
+        while data := await reader.read(65536):
+            if late and self.delay_s:
+                await asyncio.sleep(self.delay_s)
+            writer.write(data)
+            await writer.drain()
+        writer.close()
 
 
 def dumps(value: object) -> bytes:

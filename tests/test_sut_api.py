@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from sut_stores import Service, running_service, running_stores, wait_until
+
+from tests.sut_stores import Service, running_service, running_stores, wait_until
 
 COUPONS = "/api/v1/coupons"
 

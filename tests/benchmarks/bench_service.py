@@ -19,9 +19,9 @@ from typing import cast
 
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from sut_stores import dumps, running_service, running_stores
+from tests.sut_stores import dumps, running_service, running_stores
 
 WINDOW_S = 5.0
 WINDOWS = 10
