@@ -36,9 +36,9 @@ def main() -> int:
 async def _run(settings: Settings, clock: Clock) -> None:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
-    threading.Thread(target=_await_end, args=(loop, over), daemon=True).start()
     instants = Instants(settings, clock)
     try:
+        threading.Thread(target=_await_end, args=(loop, over), daemon=True).start()
         _say({"event": "ready"}, over)
         await _tick(Grid(settings.grid_start_ns, settings.period_ns), instants, clock, over)
     finally:
@@ -76,7 +76,9 @@ def _await_end(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
     """In a thread of its own, because not every standard input can be polled."""
     while os.read(STDIN, 4096):
         pass
-    loop.call_soon_threadsafe(over.set)
+    # A loop that is closed has ended for another reason, and needs no order to.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(over.set)
 
 
 def _say(line: Mapping[str, Any], over: asyncio.Event) -> None:

@@ -26,7 +26,8 @@ class Requests:
         self._open_new()
         for tail in self._tails.values():
             records, dispatched = tail.read_new()
-            self._fold(tail.scenario).add(records, dispatched, now_ns)
+            stripe = (tail.header["worker"], tail.header["workers"])
+            self._fold(tail.scenario).add(records, dispatched, now_ns, stripe)
         return {
             label_set(labels): value
             for fold in self._folds.values()

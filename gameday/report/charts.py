@@ -107,7 +107,8 @@ def _lanes(m: Material, say: Messages) -> str:
     xs = time_scale(m.curves.t_s)
     spans = {name: alert_spans(m.evaluations, name) for name in alert_names(m.evaluations)}
     for name in objective_names(m.evaluations):
-        spans[name] = [s for s in objective_spans(m.evaluations, name) if s.state != "true"]
+        label = say.plain("chart.objective", objective=name)
+        spans[label] = [s for s in objective_spans(m.evaluations, name) if s.state != "true"]
     lanes = [
         Lane(name, [_bar(m, span, xs.high) for span in found]) for name, found in spans.items()
     ]
