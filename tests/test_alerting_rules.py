@@ -8,6 +8,7 @@ from gameday.alerting import load_rules
 from gameday.alerting.rules import parse_prometheus_duration
 from gameday.alerting.templates import (
     expand,
+    go_number,
     humanize,
     humanize_duration,
     humanize_percentage,
@@ -135,3 +136,8 @@ def test_numbers_are_made_readable_as_prometheus_does() -> None:
     assert humanize_percentage(0.125) == "12.5%"
     durations = [humanize_duration(v) for v in (0.25, 5.5, 90, 3700, 90000)]
     assert durations == ["250ms", "5.5s", "1m 30s", "1h 1m 40s", "1d 1h 0m 0s"]
+
+
+def test_numbers_are_written_as_go_does() -> None:
+    shown = [go_number(v) for v in (0.0, -5.0, 123456.0, 1234567.0, 1e20, 0.0001, 0.00001)]
+    assert shown == ["0", "-5", "123456", "1.234567e+06", "1e+20", "0.0001", "1e-05"]

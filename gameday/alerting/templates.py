@@ -53,14 +53,14 @@ def _expand(action: str, labels: Labels, value: float, *, as_is: str) -> str:
 
 
 def go_number(value: float) -> str:
-    """A number as Go prints it: the shortest exact text, with an exponent from 1e21 on."""
+    """A number as Go prints it: the shortest exact text, with an exponent from 1e6 on."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     sign, digits, shift = Decimal(repr(value)).normalize().as_tuple()
     exponent = len(digits) - 1 + int(shift)
-    if -5 < exponent < 21:
+    if -5 < exponent < 6:
         return format(Decimal((sign, digits, int(shift))), "f")
     mantissa = "".join(map(str, digits))
     fraction = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
