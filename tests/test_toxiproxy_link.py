@@ -1,4 +1,4 @@
-"""A link, driven by Hypothesis: whatever is done to its toxics, the bytes come out as they went in."""
+"""A link, driven by Hypothesis: whatever is done to its toxics, bytes come out as they went in."""
 
 import asyncio
 from collections.abc import Callable
@@ -45,9 +45,7 @@ class Wire:
 
 ATTRIBUTES = {
     "noop": st.just({}),
-    "latency": st.fixed_dictionaries(
-        {"latency": st.integers(-1, 4), "jitter": st.integers(-1, 4)}
-    ),
+    "latency": st.fixed_dictionaries({"latency": st.integers(-1, 4), "jitter": st.integers(-1, 4)}),
     "bandwidth": st.fixed_dictionaries({"rate": st.sampled_from([0, 20_000, 1_000_000])}),
     "slicer": st.fixed_dictionaries(
         {
@@ -115,7 +113,7 @@ class Driver:
             toxic.toxicity = value
         self.link.apply(self.toxics)
 
-    def room(self, there_is: bool) -> None:  # noqa: FBT001 - drawn
+    def room(self, there_is: bool) -> None:
         self.sink.has_room = there_is
         self.link.run()
 
@@ -139,7 +137,7 @@ async def play(actions: list[tuple[str, object]]) -> Driver:
     return driver
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(ACTIONS, max_size=14))
 def test_bytes_in_are_bytes_out_and_the_end_comes_once_and_last(
     actions: list[tuple[str, object]],

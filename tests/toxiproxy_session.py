@@ -1,4 +1,4 @@
-"""What the tests of the Toxiproxy-compatible server share: starting one, asking it, being both ends.
+"""What the tests of the Toxiproxy-compatible server share: start one, ask it, be both ends.
 
 The tests play client and upstream themselves with plain blocking sockets, so every byte and every
 close is theirs to see.

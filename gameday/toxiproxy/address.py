@@ -41,11 +41,11 @@ def split(text: str) -> tuple[str, str]:
     return host, port
 
 
-def port_number(text: str, address: str) -> int:
+def port_number(text: str) -> int:
     """A port by number or by service name, "" being 0. Raises ValueError."""
     if text.isascii() and text.isdigit():
         if int(text) > _HIGHEST_PORT:
-            raise ValueError(f"address {address}: invalid port")
+            raise ValueError(f"address {text}: invalid port")
         return int(text)
     if not text:
         return 0
@@ -55,16 +55,16 @@ def port_number(text: str, address: str) -> int:
         raise ValueError(f"lookup tcp/{text}: unknown port") from error
 
 
-async def resolve(listen: str) -> Address:
-    """Where `listen` points. Raises ApiError 500, as for everything the system refuses."""
+async def resolve(listen: str, doing: str = "") -> Address:
+    """Where `listen` points. Raises ApiError 500, its text starting with what was being done."""
     if not listen:
         return Address("", 0)
     try:
         host, port_text = split(listen)
-        port = port_number(port_text, listen)
+        port = port_number(port_text)
         return Address(await _numeric(host), port)
     except (ValueError, OSError) as error:
-        raise ApiError(500, str(error)) from error
+        raise ApiError(500, f"{doing}{error}") from error
 
 
 async def _numeric(host: str) -> str:

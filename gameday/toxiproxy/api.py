@@ -39,7 +39,7 @@ class Api:
         if clean != request.path:
             return Response(301, b"", headers={"Location": clean})
         methods, names = _find(request.path)
-        if not methods:
+        if not methods or ("*" in methods and not self._shared.metrics.enabled):
             return Response(404, b"404 page not found\n", PLAIN, NO_SNIFF)
         route = methods.get(request.method) or methods.get("*")
         if route is None:
@@ -61,8 +61,6 @@ class Api:
         return Response(200, body, "application/json;charset=utf-8")
 
     async def metrics(self, _request: Request, _names: list[str]) -> Response:
-        if not self._shared.metrics.enabled:
-            return Response(404, b"404 page not found\n", PLAIN, NO_SNIFF)
         return Response(200, self._shared.metrics.text(), metrics.CONTENT_TYPE)
 
     async def reset(self, _request: Request, _names: list[str]) -> Response:

@@ -169,7 +169,7 @@ class Connection:
         upstream = self._owner.upstream
         try:
             host, port_text = address.split(upstream)
-            port = address.port_number(port_text, upstream)
+            port = address.port_number(port_text)
             async with asyncio.timeout(DIAL_LIMIT_S):
                 loop = asyncio.get_running_loop()
                 await loop.create_connection(lambda: self.server, host or "localhost", port)

@@ -55,7 +55,9 @@ class Proxies:
         """A new proxy. Raises ApiError 400, 409, or 500 when it cannot listen."""
         wanted.check()
         self._refuse_duplicate(wanted.name)
-        where = await address.resolve(wanted.listen) if wanted.enabled else None
+        where = None
+        if wanted.enabled:
+            where = await address.resolve(wanted.listen, "listen tcp: ")
         self._refuse_duplicate(wanted.name)
         return await self._add(wanted, where)
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -46,9 +46,9 @@ def running(argv: list[str], port: int) -> Iterator[None]:
             process.terminate()
 
 
-def post(api: int, path: str, body: dict[str, object]) -> None:
-    request = urllib.request.Request(f"http://127.0.0.1:{api}{path}", json.dumps(body).encode())  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback
+def post(api: int, path: str, body: Mapping[str, object]) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{api}{path}", json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=10):
         pass
 
 
