@@ -23,7 +23,18 @@ from gameday.stacks.part import Account, Command, Part, launch
 from gameday.stacks.ports import is_free
 
 SERVICE = "service"
-_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME")
+_KEPT = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "JAVA_HOME",
+)
 
 
 @dataclass(frozen=True, slots=True)

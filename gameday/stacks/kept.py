@@ -66,6 +66,8 @@ async def put_up(system: System, system_file: Path, clock: Clock) -> Running:
         keeper = _Keeper(system, system_file)
         logs = state_dir() / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
+        for old in logs.glob("*.log"):
+            old.unlink()
         where = system_file.resolve().parent
         site = Site(new_work_dir(), logs, clock, keeper.announce, where)
         try:

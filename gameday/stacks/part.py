@@ -56,11 +56,12 @@ class Command:
 class Part:
     """A running part."""
 
-    def __init__(self, command: Command, pid: int, undo: Undo) -> None:
+    def __init__(self, command: Command, pid: int, undo: Undo, log_from: int) -> None:
         self.name = command.name
         self.pid = pid
         self.undo = undo
         self._command = command
+        self._log_from = log_from
         self._status: int | None = None
 
     def exit_code(self) -> int | None:
@@ -112,9 +113,10 @@ class Part:
         return f"ended with exit code {code}"
 
     def _story(self, what: str) -> str:
-        """What happened, and the end of the log."""
+        """What happened, and the end of what it wrote to the log."""
         log = self._command.log
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        written = log.read_bytes()[self._log_from :].decode(errors="replace")
+        lines = written.splitlines()[-LOG_LINES:]
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
         return hide(f"{self.name}: {what}; the end of {log}:\n{end}", self._command.hidden)
 
@@ -122,6 +124,7 @@ class Part:
 def launch(command: Command, announce: Callable[[str, list[Undo]], None]) -> Part:
     """Start it: announced while it waits, then let go. Raises StackError."""
     token = secrets.token_hex(8)
+    log_from = command.log.stat().st_size if command.log.exists() else 0
     waiting, go = os.pipe()
     try:
         pid = _spawn(command, waiting, token)
@@ -132,7 +135,7 @@ def launch(command: Command, announce: Callable[[str, list[Undo]], None]) -> Par
     finally:
         os.close(waiting)
         os.close(go)
-    return Part(command, pid, ends)
+    return Part(command, pid, ends, log_from)
 
 
 def _spawn(command: Command, waiting: int, token: str) -> int:
