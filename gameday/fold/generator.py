@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gameday.fold.books import Figures, Records, complete, schedule_of
+from gameday.fold.books import Columns, Figures, Records, columns, complete, schedule_of
 from gameday.history import RECORD, History, Outcome, Reason
 
 WINDOW_S: Final = 5
@@ -24,6 +24,7 @@ KEPT_FROM: Final = 0.99
 DEFAULT_LAG_MS: Final = 50.0
 # Below this many starts a window's 95th percentile is its slowest start.
 FEWEST: Final = 20
+_FIELDS: Final = ("outcome", "reason", "intended_ns", "sent_ns")
 _OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 
 
@@ -62,10 +63,8 @@ def generator(
     it that no worker dispatched count as not sent, but for scenarios that are switched off.
     """
     allowed_ms = DEFAULT_LAG_MS if bound_ms is None else bound_ms / 4
-    records = np.concatenate(
-        [np.zeros(0, dtype=RECORD), *(_due(history, until_ns) for history in histories)]
-    )
-    records = records[np.argsort(records["intended_ns"], kind="stable")]
+    starts = columns([part for h in histories for part in _due(h, until_ns)], _FIELDS)
+    records = starts.where(np.argsort(starts["intended_ns"], kind="stable"))
     t0_ns = min((int(history.header["t0_ns"]) for history in histories), default=0)
     windows = _windows(records, t0_ns)
     lag_ms = _lag_ms(records)
@@ -86,11 +85,11 @@ def generator(
     )
 
 
-def _due(history: History, until_ns: int | None) -> Records:
+def _due(history: History, until_ns: int | None) -> list[Records]:
     """All starts that were due, those never dispatched as dropped for being late."""
     records = complete(history)
     if until_ns is None or "start_ns" in history.header["spec"]:
-        return records
+        return [records]
     header, times = history.header, schedule_of(history)
     first = len(range(header.get("worker", 0), history.dispatched, header.get("workers", 1)))
     step = header.get("workers", 1)
@@ -101,10 +100,10 @@ def _due(history: History, until_ns: int | None) -> Records:
     never["intended_ns"] = due_ns
     never["outcome"] = Outcome.DROPPED
     never["reason"] = Reason.LATE
-    return np.concatenate([records, never])
+    return [records, never]
 
 
-def _unsent(records: Records) -> npt.NDArray[np.bool_]:
+def _unsent(records: Columns) -> npt.NDArray[np.bool_]:
     """Starts that we failed to send."""
     ours: npt.NDArray[np.bool_] = (records["outcome"] == Outcome.DROPPED) & np.isin(
         records["reason"], _OURS
@@ -112,12 +111,12 @@ def _unsent(records: Records) -> npt.NDArray[np.bool_]:
     return ours
 
 
-def _lag_ms(records: Records) -> Figures:
-    sent = records[records["sent_ns"] > 0]
-    return np.asarray((sent["sent_ns"] - sent["intended_ns"]) / 1e6)
+def _lag_ms(records: Columns) -> Figures:
+    sent = records["sent_ns"] > 0
+    return np.asarray((records["sent_ns"] - records["intended_ns"])[sent] / 1e6)
 
 
-def _windows(records: Records, t0_ns: int) -> list[_Window]:
+def _windows(records: Columns, t0_ns: int) -> list[_Window]:
     """Windows of 5 s, one beginning each second, over records sorted by intended time."""
     if not len(records):
         return []
@@ -126,7 +125,7 @@ def _windows(records: Records, t0_ns: int) -> list[_Window]:
     found = []
     for begin in range(0, last + STEP_S, STEP_S):
         first, end = np.searchsorted(seconds, (begin, begin + WINDOW_S))
-        part = records[first:end]
+        part = records.where(slice(int(first), int(end)))
         if len(part):
             lag_ms = _lag_ms(part)
             p95 = float(np.percentile(lag_ms, 95)) if len(lag_ms) >= FEWEST else 0.0
@@ -164,12 +163,12 @@ def _slips(windows: Sequence[_Window], allowed_ms: float, p99: float) -> list[st
     return reasons
 
 
-def _drops(records: Records) -> list[str]:
+def _drops(records: Columns) -> list[str]:
     counts = np.bincount(records["reason"][_unsent(records)], minlength=len(Reason))
     return [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
 
 
-def _highest(windows: Sequence[_Window], records: Records) -> float:
+def _highest(windows: Sequence[_Window], records: Columns) -> float:
     """The highest rate sent over a whole window, or over all there was when it was shorter."""
     if not windows:
         return 0.0

@@ -89,10 +89,10 @@ class Fold:
         self._outcomes += np.bincount(records["outcome"], minlength=len(Outcome))
         dropped = records["reason"][records["outcome"] == Outcome.DROPPED]
         self._drops += np.bincount(dropped, minlength=len(Reason))
-        over = records[timed(records)]
-        self._intended.add(over["ended_ns"] - over["intended_ns"])
-        sent = over[over["sent_ns"] > 0]
-        self._service.add(sent["ended_ns"] - sent["sent_ns"])
+        over = timed(records)
+        sent = over & (records["sent_ns"] > 0)
+        self._intended.add((records["ended_ns"] - records["intended_ns"])[over])
+        self._service.add((records["ended_ns"] - records["sent_ns"])[sent])
         self._most_open = max(self._most_open, self.open)
 
     @property

@@ -15,19 +15,31 @@ import numpy.typing as npt
 
 from gameday.fold.books import (
     BooksError,
+    Columns,
     Figures,
-    Records,
+    columns,
     complete,
     dispatched_of,
     schedule_of,
-    timed,
 )
-from gameday.history import RECORD, History, Outcome, Reason
+from gameday.history import History, Outcome, Reason
 from gameday.thresholds import METRICS, parse_key
 from gameday.workload.schedule import MOST_STARTS
 
 PERCENTILES: Final = (90.0, 95.0, 99.0)
 _EXPECTED = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
+
+_FIELDS = (
+    "status",
+    "outcome",
+    "reason",
+    "intended_ns",
+    "sent_ns",
+    "first_byte_ns",
+    "ended_ns",
+    "bytes_sent",
+    "bytes_received",
+)
 
 Window = tuple[int, int]
 
@@ -50,35 +62,31 @@ class TrafficSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Traffic:
-    """Completed records of all scenarios, with the tag `scenario` as a column beside them."""
+    """The completed records of all scenarios; column `scenario` counts into `names`."""
 
-    records: Records
-    scenarios: npt.NDArray[np.str_]
+    rows: Columns
+    names: Sequence[str]
     length_s: float
-
-    def where(self, kept: npt.NDArray[np.bool_]) -> "_Traffic":
-        return _Traffic(self.records[kept], self.scenarios[kept], self.length_s)
 
 
 def _gather(histories: Sequence[History]) -> _Traffic:
-    parts, began, ended = [], [], []
-    names = np.array([history.scenario for history in histories], dtype=str)
-    for history in histories:
-        records = complete(history)
-        parts.append(records)
-        began.append(int(history.header["t0_ns"]))
-        ended.append(max(int(records[at].max(initial=0)) for at in ("ended_ns", "intended_ns")))
-    length_s = max((max(ended) - min(began)) / 1e9, 0.0) if ended else 0.0
-    whole = np.concatenate([np.zeros(0, dtype=RECORD), *parts])
-    return _Traffic(whole, np.repeat(names, [len(part) for part in parts]), length_s)
+    parts = [complete(history) for history in histories]
+    rows = columns(parts, _FIELDS)
+    names = sorted({history.scenario for history in histories})
+    codes = [names.index(history.scenario) for history in histories]
+    scenario = np.repeat(np.array(codes, dtype=np.int64), [len(part) for part in parts])
+    last = max(int(rows[at].max(initial=0)) for at in ("ended_ns", "intended_ns"))
+    t0_ns = min((int(history.header["t0_ns"]) for history in histories), default=0)
+    length_s = max(last - t0_ns, 0) / 1e9
+    return _Traffic(Columns({**rows.by_name, "scenario": scenario}), names, length_s)
 
 
-def _apart(records: Records, windows: Sequence[Window]) -> npt.NDArray[np.bool_]:
+def _apart(rows: Columns, windows: Sequence[Window]) -> npt.NDArray[np.bool_]:
     """Refusals a playbook step asked for: answered so, within one of its windows."""
-    inside = np.zeros(len(records), dtype=bool)
+    inside = np.zeros(len(rows), dtype=bool)
     for begin_ns, end_ns in windows:
-        inside |= (records["ended_ns"] >= begin_ns) & (records["sent_ns"] < end_ns)
-    refused = (records["outcome"] == Outcome.REFUSED) & (records["status"] > 0)
+        inside |= (rows["ended_ns"] >= begin_ns) & (rows["sent_ns"] < end_ns)
+    refused = (rows["outcome"] == Outcome.REFUSED) & (rows["status"] > 0)
     kept: npt.NDArray[np.bool_] = inside & refused
     return kept
 
@@ -96,13 +104,11 @@ def summary(
     Raises BooksError when the books do not balance.
     """
     traffic = _gather(histories)
-    records = traffic.records
-    outcome, reason = records["outcome"], records["reason"]
+    outcome, reason = traffic.rows["outcome"], traffic.rows["reason"]
     dropped = int((outcome == Outcome.DROPPED).sum())
     interrupted = int((reason == Reason.INTERRUPTED).sum())
-    completed = int(np.isin(outcome, _EXPECTED).sum())
-    failures = np.isin(outcome, (Outcome.REFUSED, Outcome.UNKNOWN))
-    failed = int((failures & (reason != Reason.INTERRUPTED)).sum())
+    by_outcome = np.bincount(outcome, minlength=len(Outcome))
+    failed = int(((outcome == Outcome.REFUSED) | (outcome == Outcome.UNKNOWN)).sum())
     dispatched = sum(dispatched_of(history) for history in histories)
     never = _never_started(histories, planned)
     found = TrafficSummary(
@@ -110,11 +116,11 @@ def summary(
         started=dispatched - dropped,
         dropped=dropped,
         never_started=never,
-        completed=completed,
-        failed=failed,
+        completed=int(sum(by_outcome[o] for o in _EXPECTED)),
+        failed=failed - interrupted,
         interrupted=interrupted,
-        refused_apart=int(_apart(records, apart).sum()),
-        outcomes={o.text: int((outcome == o).sum()) for o in Outcome},
+        refused_apart=int(_apart(traffic.rows, apart).sum()),
+        outcomes={o.text: int(by_outcome[o]) for o in Outcome},
         metrics=_metrics(traffic, apart),
     )
     _balance(found)
@@ -179,36 +185,36 @@ def measure(
     """
     asked = parse_key(key)
     traffic = _gather(histories)
-    records = traffic.records
-    kept = np.ones(len(records), dtype=bool)
+    kept = np.ones(len(traffic.rows), dtype=bool)
     for tag, value in asked.tags.items():
         kept &= _tagged(traffic, tag, value)
     if not kept.any() and asked.kind == "counter" and _could_happen(traffic, asked.tags):
         return {"count": 0, "rate": 0.0}
-    return _metric(asked.metric, traffic.where(kept), percentiles, apart)
+    part = _Traffic(traffic.rows.where(kept), traffic.names, traffic.length_s)
+    return _metric(asked.metric, part, percentiles, apart)
 
 
 def _could_happen(traffic: _Traffic, tags: Mapping[str, str]) -> bool:
     """Whether the tags' values exist at all, so that none counted means none happened."""
     known = {
-        "scenario": set(traffic.scenarios.tolist()),
+        "scenario": set(traffic.names),
         "outcome": {outcome.text for outcome in Outcome},
         "reason": {reason.text for reason in Reason},
         "status": {str(status) for status in range(100, 600)},
     }
-    return len(traffic.records) > 0 and all(value in known[tag] for tag, value in tags.items())
+    return len(traffic.rows) > 0 and all(value in known[tag] for tag, value in tags.items())
 
 
 def _tagged(traffic: _Traffic, tag: str, value: str) -> npt.NDArray[np.bool_]:
-    if tag == "scenario":
-        matches: npt.NDArray[np.bool_] = traffic.scenarios == value
-    elif tag == "outcome":
-        matches = np.isin(traffic.records["outcome"], [o for o in Outcome if o.text == value])
-    elif tag == "reason":
-        matches = np.isin(traffic.records["reason"], [r for r in Reason if r.text == value])
-    else:
-        matches = traffic.records["status"].astype(str) == value
-    return matches
+    rows = traffic.rows
+    codes = {
+        "scenario": {name: code for code, name in enumerate(traffic.names)},
+        "outcome": {outcome.text: int(outcome) for outcome in Outcome},
+        "reason": {reason.text: int(reason) for reason in Reason},
+        "status": {str(status): status for status in range(1000)},
+    }
+    kept: npt.NDArray[np.bool_] = rows[tag] == codes[tag].get(value, -1)
+    return kept
 
 
 def _metrics(traffic: _Traffic, apart: Sequence[Window]) -> dict[str, Mapping[str, float]]:
@@ -224,83 +230,79 @@ def _metric(
     name: str, traffic: _Traffic, percentiles: Sequence[float], apart: Sequence[Window]
 ) -> Mapping[str, float] | None:
     """One metric of the given part of the traffic."""
-    records = traffic.records
-    requests = records[records["outcome"] != Outcome.DROPPED]
+    rows = traffic.rows
     kind = METRICS[name]
-    if not len(records):
+    if not len(rows):
         return None
     if kind == "trend":
-        return _trend(_samples(name, records[timed(records)]), percentiles)
+        return _trend(_samples(name, rows.over), percentiles)
     if kind == "counter":
-        total = _total(name, records, requests)
+        total = _total(name, rows)
         return {"count": total, "rate": total / traffic.length_s if traffic.length_s else 0.0}
     if kind == "gauge":
-        most = _most_open(requests)
+        most = _most_open(rows)
         return {"value": most if name == "vus_max" else 0, "min": 0, "max": most}
-    return _failed(records, apart)
+    return _failed(rows, apart)
 
 
-def _samples(name: str, over: Records) -> Figures:
+def _samples(name: str, over: Columns) -> Figures:
     """The samples of a trend, in nanoseconds."""
-    sent = over[over["sent_ns"] > 0]
-    answered = sent[sent["first_byte_ns"] > 0]
+    ended, sent, first = over["ended_ns"], over["sent_ns"], over["first_byte_ns"]
     if name == "http_req_duration_intended":
-        found = over["ended_ns"] - over["intended_ns"]
-    elif name == "http_req_duration":
-        found = sent["ended_ns"] - sent["sent_ns"]
-    elif name == "http_req_waiting":
-        came = np.where(sent["first_byte_ns"] > 0, sent["first_byte_ns"], sent["ended_ns"])
-        found = came - sent["sent_ns"]
-    else:
-        found = answered["ended_ns"] - answered["first_byte_ns"]
-    return np.asarray(found)
+        return np.asarray(ended - over["intended_ns"])
+    if name == "http_req_duration":
+        return np.asarray((ended - sent)[sent > 0])
+    if name == "http_req_waiting":
+        return np.asarray((np.where(first > 0, first, ended) - sent)[sent > 0])
+    return np.asarray((ended - first)[first > 0])
 
 
 def _trend(samples_ns: Figures, percentiles: Sequence[float]) -> Mapping[str, float] | None:
     if not len(samples_ns):
         return None
-    took_ms = np.sort(samples_ns / 1e6)
+    took_ms = samples_ns / 1e6
+    figures = np.percentile(took_ms, [50, *percentiles])
     found = {
         "avg": float(took_ms.mean()),
-        "min": float(took_ms[0]),
-        "med": float(np.percentile(took_ms, 50)),
-        "max": float(took_ms[-1]),
+        "min": float(took_ms.min()),
+        "med": float(figures[0]),
+        "max": float(took_ms.max()),
     }
-    for percentile in percentiles:
-        found[f"p({percentile:g})"] = float(np.percentile(took_ms, percentile))
+    for percentile, figure in zip(percentiles, figures[1:], strict=True):
+        found[f"p({percentile:g})"] = float(figure)
     return found
 
 
-def _total(name: str, records: Records, requests: Records) -> int:
+def _total(name: str, rows: Columns) -> int:
+    requests = rows.requests
     if name == "http_reqs":
         return len(requests)
     if name == "iterations":
         return int((requests["reason"] != Reason.INTERRUPTED).sum())
     if name == "dropped_iterations":
-        return len(records) - len(requests)
+        return len(rows) - len(requests)
     column = "bytes_sent" if name == "data_sent" else "bytes_received"
-    return int(requests[column].astype(np.int64).sum())
+    return int(requests[column].sum(dtype=np.int64))
 
 
-def _most_open(requests: Records) -> int:
-    """The largest number of requests open at once."""
-    sent = requests[requests["sent_ns"] > 0]
-    ended = sent["ended_ns"][sent["ended_ns"] > 0]
-    if not len(sent):
-        return 0
-    instants = np.concatenate([sent["sent_ns"], ended])
-    steps = np.concatenate([np.ones(len(sent), np.int64), -np.ones(len(ended), np.int64)])
-    order = np.lexsort((steps, instants))
-    return int(np.cumsum(steps[order]).max())
+def _most_open(rows: Columns) -> int:
+    """The largest number of requests open at once: after each send, sent so far less ended."""
+    sent, ended = rows["sent_ns"], rows["ended_ns"]
+    sends = np.sort(sent[sent > 0], kind="stable")
+    ends = np.sort(ended[(sent > 0) & (ended > 0)], kind="stable")
+    open_then = np.arange(1, len(sends) + 1) - np.searchsorted(ends, sends, side="right")
+    return int(open_then.max(initial=0))
 
 
-def _failed(records: Records, apart: Sequence[Window]) -> Mapping[str, float] | None:
+def _failed(rows: Columns, apart: Sequence[Window]) -> Mapping[str, float] | None:
     """k6's rate: `passes` are the failures. What the system was too full to take failed too."""
-    full = (records["outcome"] == Outcome.DROPPED) & (records["reason"] == Reason.SYSTEM_SATURATED)
-    counted = ((records["outcome"] != Outcome.DROPPED) | full) & ~_apart(records, apart)
+    outcome = rows["outcome"]
+    dropped = outcome == Outcome.DROPPED
+    full = dropped & (rows["reason"] == Reason.SYSTEM_SATURATED)
+    counted = (~dropped | full) & ~_apart(rows, apart)
     total = int(counted.sum())
     if not total:
         return None
-    bad = np.isin(records["outcome"], (Outcome.REFUSED, Outcome.UNKNOWN)) | full
+    bad = (outcome == Outcome.REFUSED) | (outcome == Outcome.UNKNOWN) | full
     failures = int((bad & counted).sum())
     return {"rate": failures / total, "passes": failures, "fails": total - failures}
