@@ -130,15 +130,18 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("experiment", "what happens", "faults", "length", "short", "playbook"):
-        whole = title in ("experiment", "faults", "playbook")
-        right = title in ("length", "short")
-        table.add_column(title, no_wrap=whole, justify="right" if right else "left")
+    table.add_column("experiment", no_wrap=True)
+    table.add_column("length", no_wrap=True, justify="right")
+    table.add_column("short", no_wrap=True, justify="right")
+    table.add_column("what happens: title, faults, playbook")
     for row in rows:
-        cells = (row["title"], "\n".join(row["faults"]) or "–", row["length"])
-        table.add_row(row["name"], *cells, row["short"] or "–", row["playbook"] or "–")
+        what = Text(row["title"])
+        what.append("".join(f"\n{fault}" for fault in row["faults"]), style="red")
+        what.append(f"\n{row['playbook']}.md" if row["playbook"] else "", style="green")
+        table.add_row(row["name"], row["length"], row["short"] or "–", what)
     Console().print(table)
 
 

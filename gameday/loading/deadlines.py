@@ -163,7 +163,8 @@ def _alert(inputs: Inputs, index: int, alert: ExpectedAlert, fault: AnyFault) ->
     if alert.resolves_within is None:
         return
     removed = seconds(fault.at + fault.duration)
-    since = max(removed, recovers_s(experiment) or removed)
+    recovered = recovers_s(experiment) or removed
+    since = max(removed, recovered) if recovered <= end_s else removed  # else told by _recovery
     resolves = since + seconds(alert.resolves_within)
     if resolves > end_s:
         problem = (

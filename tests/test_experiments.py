@@ -1,0 +1,97 @@
+"""The shipped experiments: valid, timed honestly, and answered by playbooks."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.alerting.rules import RuleFile, load_rules
+from gameday.loading import (
+    all_experiments,
+    all_playbooks,
+    expected_starts,
+    find_system,
+    has_short,
+    load_experiment,
+    load_inputs,
+    load_playbook,
+    sell_out_s,
+    traffic_end_s,
+    validate,
+)
+from gameday.units import seconds
+
+NAMES = {
+    *("redis-slow", "redis-down", "db-slow", "db-down", "traffic-spike"),
+    *("redis-slow-under-spike", "normal", "peak", "stress", "load-1500"),
+}
+EXPERIMENTS = all_experiments()
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def test_the_experiments_of_the_issue_are_there() -> None:
+    assert {path.stem for path in EXPERIMENTS} >= NAMES
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+@pytest.mark.parametrize("short", [False, True], ids=["whole", "short"])
+def test_every_experiment_is_valid_without_warnings(path: Path, *, short: bool) -> None:
+    inputs = load_inputs(str(path), short=short)
+    assert validate(inputs) == []
+    assert inputs.experiment.experiment.name == path.stem
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_every_experiment_has_a_short_form_of_at_most_half_a_minute(path: Path) -> None:
+    loaded = load_experiment(str(path))
+    assert has_short(loaded.document)
+    assert traffic_end_s(load_experiment(str(path), short=True).experiment) <= 30
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_every_expected_alert_has_a_playbook_that_answers_it(path: Path) -> None:
+    experiment = load_experiment(str(path)).experiment
+    answered = {
+        alert for each in all_playbooks() for alert in load_playbook(each).playbook.head.alerts
+    }
+    assert {alert.alert for alert in experiment.expect.alerts} <= answered
+
+
+@pytest.mark.parametrize("path", all_playbooks(), ids=name)
+def test_every_playbook_has_an_experiment_that_drills_it(path: Path) -> None:
+    drilled = {load_experiment(str(each)).experiment.playbook for each in EXPERIMENTS}
+    assert path.stem in drilled
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_a_sell_out_that_is_expected_comes_after_the_last_fault(path: Path) -> None:
+    experiment = load_experiment(str(path)).experiment
+    sold_out = sell_out_s(experiment)
+    ends = [seconds(fault.at + fault.duration) for fault in experiment.method]
+    assert sold_out is not None
+    assert sold_out > max(ends, default=0.0)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "starts"), [("normal", 1500), ("peak", 165_450), ("stress", 81_750)]
+)
+def test_the_original_scenarios_ask_for_what_they_asked_for(experiment: str, starts: int) -> None:
+    loaded = load_experiment(experiment).experiment
+    assert expected_starts(loaded) == pytest.approx(starts)
+    assert loaded.campaign.users == 100_000
+
+
+def alerts(file: RuleFile) -> list[str]:
+    return [rule.alert for group in file.groups for rule in group.rules]
+
+
+def test_the_quick_rules_are_those_of_the_system_over_shorter_windows() -> None:
+    system = find_system(None)
+    quick = load_rules(EXPERIMENTS[0].parent / "rules" / "quick.yml")
+    drill = load_rules(system.parent / "prometheus" / "alerts.yml")
+    names = [
+        [rule.alert for group in file.groups for rule in group.rules] for file in (quick, drill)
+    ]
+    assert names[0] == names[1]
