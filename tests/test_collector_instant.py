@@ -8,10 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from gameday import samples
+from gameday.alerting import Evaluator, load_rules
 from gameday.clock import NS, SystemClock
 from gameday.collector.instant import Instants
 from gameday.collector.settings import Settings
 from gameday.history import RECORD, HistoryWriter, Outcome
+from gameday.promql import Store, label_set, parse, reading
 
 CLOCK = SystemClock()
 Json = dict[str, Any]
@@ -170,6 +173,38 @@ async def test_an_alert_goes_from_pending_to_firing_on_the_grid_and_resolves(
             assert all(a["labels"] == {"alertname": "Broken", "instance": "one"} for a in alerts)
     pending, firing = [[("pending", s)] for s in (0, 1)], [[("firing", s)] for s in (2, 3)]
     assert states == [[], *pending, *firing, []]
+
+
+async def test_the_recorded_series_replay_to_the_recorded_alerts_and_readings(
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(RULES + '      - {alert: Down, expr: "up == 0 or absent(broken)"}\n')
+    named = {"objective:fine": "rate(broken[3s]) < 0.5"}
+    async with (
+        Service() as service,
+        measuring(tmp_path, targets=[service.target], rules=[rules], expressions=named) as tick,
+    ):
+        for body in ("broken 0\n", "broken 1\n", None, "broken 1\n", "broken 3\n", "broken 5\n"):
+            service.body = body
+            await tick()
+    store, alerts, query = Store(), Evaluator([load_rules(rules)]), parse(named["objective:fine"])
+    recorded = list(samples.read(tmp_path / "samples.jsonl"))
+    firing = set()
+    for scrape, seen in zip(recorded[::2], recorded[1::2], strict=True):
+        assert isinstance(scrape, samples.Scrape)
+        assert isinstance(seen, samples.Evaluation)
+        series = [(label_set(labels), value) for labels, value in scrape.values]
+        store.append(scrape.t_ns, series, source="samples")
+        again = [alert.record() for alert in alerts.tick(store, scrape.t_ns)]
+        then = [
+            {"labels": a.labels, "state": a.state, "active_at_ns": a.active_at_ns}
+            for a in seen.alerts
+        ]
+        assert again == then
+        assert seen.readings == {"objective:fine": reading(query, store, scrape.t_ns)}
+        firing |= {a.name for a in seen.alerts if a.state == "firing"}
+    assert firing == {"Broken", "Down"}
 
 
 async def test_a_target_that_goes_silent_leaves_no_data_and_comes_back(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ RESULT: Json = {
             "certificate": None,
         },
     ],
-    "not_applicable": [{"name": "thresholds", "lacks": "no thresholds are expected"}],
+    "not_applicable": [{"name": "thresholds", "lacks": "thresholds"}],
     "faults": [
         {
             "id": "network-latency-1",
@@ -407,7 +407,7 @@ def test_a_page_reads_from_the_summary_to_the_sums_of_the_files(page: str) -> No
     ]
     assert "| `IssuanceSlow` | 2.0 s | 1.0 s | 5.0 s | 8.0 s |" in page
     assert "| worst 95th percentile of a 5 s window, from the time due | 494 ms |" in page
-    assert "`P`: 303.5 ms of 300 asked, 12 samples" in page
+    assert "`P`: 303.5 ms of 300 ms asked, 12 samples" in page
     assert "| 24.010 | 08:30:32 | Step 2 begins, by bot: Take Redis out of the path. |" in page
     assert "needs a person" in page
     assert page.count("TODO(person)") >= 10
@@ -443,7 +443,7 @@ def test_a_row_of_numbers_without_a_source_does_not_exist(page: str) -> None:
     impact = page.split("## Impact in numbers")[1].split("## Timeline")[0]
     rows = [line.strip("| ").split(" | ") for line in impact.splitlines() if line[:1] == "|"][2:]
     assert len(rows) > 15
-    assert all(re.fullmatch(r"`[^`]+`", row[2]) for row in rows)
+    assert all(re.fullmatch(r"`[^`]+`( `[^`]+`)?", row[2]) for row in rows)
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -666,7 +666,8 @@ def test_a_long_run_of_many_series_is_written_in_two_seconds(tmp_path: Path) -> 
         line = {"t": T0 + at * NS, "readings": readings, "figures": {}, "alerts": []}
         writer.write(T0 + at * NS, values, {}, line)
     writer.close()
-    begun = time.perf_counter()
+    # Processor time: the clock on the wall measures the neighbours too.
+    begun = time.process_time()
     write_report(run_dir)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert len(list(read(run_dir / "samples.jsonl"))) == 660

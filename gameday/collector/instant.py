@@ -35,12 +35,11 @@ class Instants:
         late_ms = (self._clock.now_ns() - t_ns) / _MS
         answers = await self._scraper.ask_all()
         traffic = self._requests.read(self._clock.now_ns())
-        values = {**_scraped(answers), **traffic}
         self._keep(t_ns, answers, traffic)
         line, moving = self._evaluation.at(t_ns)
         up = {answer.target: answer.up for answer in answers}
         line = {**line, "traffic": {**moving, **_counts(traffic)}}
-        self._writer.write(t_ns, values, up, line)
+        self._writer.write(t_ns, {**_scraped(answers), **traffic}, up, line)
         down = {answer.target: answer.problem for answer in answers if not answer.up}
         return {**line, "up": up, "down": down, "late_ms": round(late_ms, 3)}
 
@@ -52,13 +51,17 @@ class Instants:
     def _keep(self, t_ns: int, answers: list[Answer], traffic: Mapping[Labels, float]) -> None:
         store = self._evaluation.store
         for answer in answers:
-            up = {labels("up", instance=answer.target): float(answer.up)}
-            store.append(t_ns, {**answer.series, **up}.items(), source=answer.target)
+            store.append(t_ns, _said(answer).items(), source=answer.target)
         store.append(t_ns, traffic.items(), source="")
 
 
 def _scraped(answers: list[Answer]) -> dict[Labels, float]:
-    return {series: value for answer in answers for series, value in answer.series.items()}
+    return {series: value for answer in answers for series, value in _said(answer).items()}
+
+
+def _said(answer: Answer) -> dict[Labels, float]:
+    """The target's series, and `up` as Prometheus has it."""
+    return {**answer.series, labels("up", instance=answer.target): float(answer.up)}
 
 
 def _counts(traffic: Mapping[Labels, float]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ _BOOKS: Final = (
 )
 _OUTCOMES: Final = ("issued", "duplicate", "sold_out", "refused", "accepted", "unknown")
 _LATENCIES: Final = {"p50": "med", "p95": "p(95)", "p99": "p(99)", "max": "max"}
+_FAILED: Final = ("unknown", "refused")
 _SLOW_S: Final = (0.2, 1.0)
 
 Row = tuple[Markup, Markup, Markup]
@@ -68,10 +69,28 @@ def _answers(m: Material, say: Messages) -> list[Row]:
         for name in _OUTCOMES
         if name != "accepted" or outcome_count(m, name)
     ]
+    rows += _hurt(m, say)
     for edge_s in _SLOW_S:
         what = say("impact.slower", edge=refs.length(edge_s))
         rows.append(_row(say, what, m.curves.slower_than(edge_s), last_sample(m)))
     return rows
+
+
+def _hurt(m: Material, say: Messages) -> list[Row]:
+    """Failures from the damage until it was over, or until the last sample."""
+    t_s, start_s = m.curves.t_s, m.clocks.get("damage_at")
+    if start_s is None or not len(t_s):
+        return []
+    lasted_s = m.clocks.get("recovered_after_s")
+    end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
+    inside = [max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s)]
+    failed = sum(
+        (m.curves.answers[name] for name in _FAILED if name in m.curves.answers), m.curves.drops
+    )
+    first, last = inside
+    what = say("impact.hurt", start=refs.clock(start_s), end=refs.clock(end_s))
+    source = f"{refs.of_sample(float(t_s[first]))} {refs.of_sample(float(t_s[last]))}"
+    return [_row(say, what, int(failed[last] - failed[first]), Markup(source))]
 
 
 def _latencies(m: Material, say: Messages) -> list[Row]:

@@ -129,8 +129,10 @@ def _broken(m: Material, say: Messages) -> Iterator[Prompt]:
     for step in _bad_steps(m):
         what = say("actions.step", step=step["step"], status=say.word(step["status"]))
         yield what, _step(m, step, say)
-    for check in _checks(m, "unknown"):
-        yield say("actions.unknown", check=check["name"]), _summary(check, say)
+    unknown = _checks(m, "unknown")
+    if unknown:
+        evidence = Markup(", ".join(refs.of_result(f"checks.{c['name']}") for c in unknown))
+        yield say("actions.unknown", checks=names(check["name"] for check in unknown)), evidence
 
 
 def lessons(m: Material, say: Messages) -> list[Markup]:

@@ -34,7 +34,7 @@ def proof(m: Material, say: Messages) -> list[Markup]:
     blocks += [say("proof.about"), table(head, [_row(check, say) for check in checks])]
     certificates = [_certificate(check, say) for check in checks if check.get("certificate")]
     blocks += [bullets(certificates)] if certificates else []
-    lacking = [_lacking(each) for each in m.part("not_applicable")]
+    lacking = [_lacking(each, say) for each in m.part("not_applicable")]
     if lacking:
         blocks.append(say("proof.not_applicable", checks=Markup(", ".join(lacking))))
     return blocks
@@ -51,10 +51,8 @@ def _certificate(check: Json, say: Messages) -> Markup:
     return say("proof.certificate", check=code(check["name"]), certificate=content)
 
 
-def _lacking(each: Json) -> Markup:
-    lacks = each.get("lacks")
-    words = ", ".join(map(str, lacks)) if isinstance(lacks, list) else str(lacks)
-    return Markup(f"{code(each['name'])} ({code(words)})")
+def _lacking(each: Json, say: Messages) -> Markup:
+    return say("proof.lacking", check=code(each["name"]), lacks=str(each["lacks"]))
 
 
 def supporting_data(m: Material, say: Messages) -> list[Markup]:

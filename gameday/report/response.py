@@ -10,7 +10,7 @@ from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.material import Json, Material
 from gameday.report.messages import Messages
 from gameday.report.opening import CLOCKS, describe_fault
-from gameday.report.timeline import tell
+from gameday.report.timeline import quantity, tell
 
 _STEP: Final = ("step", "what", "by", "status", "started", "took", "verified", "ref")
 _TRIGGER: Final = ("fault", "target", "asked", "dose", "injected", "window", "removed", "ref")
@@ -175,9 +175,13 @@ def dose(value: Json | None, say: Messages) -> Markup:
 
 
 def _witness(seen: Json, say: Messages) -> Markup:
-    figures = {name: say.figure(seen.get(name)) for name in ("measured", "asked", "n")}
-    unit = str(seen.get("unit") or "")
-    return say("trigger.witness", witness=code(str(seen.get("witness"))), unit=unit, **figures)
+    unit, asked = str(seen.get("unit") or ""), seen.get("asked")
+    measured = quantity(seen.get("measured"), unit, say)
+    told = {"witness": code(str(seen.get("witness"))), "measured": measured}
+    told["n"] = say.figure(seen.get("n"))
+    if asked is None:
+        return say("trigger.felt", **told)
+    return say("trigger.witness", asked=quantity(asked, unit, say), **told)
 
 
 def pairs(fields: Json) -> Markup:

@@ -63,6 +63,8 @@ def tell(record: Record, say: Messages) -> Markup:
     wanted = say.placeholders(message)
     data = {**record.data, "text": record.data.get("text") or record.data.get("do")}
     values = {name: _value(name, data.get(name), say) for name in wanted - {"event"}}
+    for name in wanted & {"measured", "asked"}:
+        values[name] = quantity(data.get(name), str(data.get("unit") or ""), say)
     if "event" in wanted:
         values["event"] = code(record.event)
     what = say(message, **values)
@@ -70,10 +72,21 @@ def tell(record: Record, say: Messages) -> Markup:
     return say("timeline.why", what=what, why=str(why)) if why else what
 
 
+def quantity(value: Any, unit: str, say: Messages) -> Markup:
+    """A measured value with its unit."""
+    if isinstance(value, (int, float)) and unit == "share":
+        return Markup(f"{value * 100:.0f} %")
+    return Markup(f"{say.figure(value)} {text(unit)}".rstrip())
+
+
 def _message(record: Record, say: Messages) -> str:
     event = record.event
     if event in {"step.started", "step.done"} and record.data.get("undoing"):
         event = event.replace("step", "undo")
+    if event == "fault.probed" and record.data.get("asked") is None:
+        event = "fault.felt"
+    if event == "phase" and "before_ms" in record.data:
+        event = "measured.before"
     message = f"event.{event.replace('.', '_')}"
     return message if message in say.by_id else "event.other"
 
