@@ -233,7 +233,7 @@ class Lane(Generic[C, K, T, R]):
 
     async def _try_open(self) -> C | None:
         try:
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(4.0):
                 return await self.store.open()
         except self._no_connection as failure:
             log.info("%s: cannot connect: %r", self.store.name, failure)

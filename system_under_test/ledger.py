@@ -41,8 +41,15 @@ class Gone(Exception):
 
 
 async def connect(dsn: str) -> asyncpg.Connection:
-    """One connection for durable writes."""
-    return await asyncpg.connect(dsn, timeout=2.0, server_settings=SERVER_LIMITS)
+    """One connection, with its statements prepared: a durable write is then one round trip."""
+    connection = await asyncpg.connect(dsn, timeout=2.0, server_settings=SERVER_LIMITS)
+    try:
+        for call in _CALLS.values():
+            await connection.fetchrow(call, "", 0, [], [])
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 async def close(connection: asyncpg.Connection) -> None:

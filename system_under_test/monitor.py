@@ -54,7 +54,7 @@ class PostgresPing:
 
     async def __call__(self) -> None:
         if self._connection is None:
-            self._connection = await ledger.connect(self._dsn)
+            self._connection = await asyncpg.connect(self._dsn, timeout=PING_TIMEOUT_S)
         await self._connection.fetchval("SELECT 1")
 
     async def hang_up(self) -> None:

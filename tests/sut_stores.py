@@ -166,6 +166,7 @@ class Service:
     token: str
     process: subprocess.Popen[bytes]
     log: Path
+    http: httpx.Client
 
     @property
     def url(self) -> str:
@@ -177,30 +178,32 @@ class Service:
 
     def admin(self, path: str, **body: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.post(f"{self.admin_url}/admin/{path}", json=body, headers=headers, timeout=15)
+        return self.http.post(
+            f"{self.admin_url}/admin/{path}", json=body, headers=headers, timeout=15
+        )
 
     def create(self, stock: int, code: str | None = None) -> str:
         code = code or f"C-{secrets.token_hex(4)}"
-        made = httpx.post(f"{self.url}/api/v1/coupons", json={"code": code, "stock": stock})
+        made = self.http.post(f"{self.url}/api/v1/coupons", json={"code": code, "stock": stock})
         assert made.status_code == 201, made.text
         return code
 
     def issue(self, user: object, code: str) -> httpx.Response:
         body = {"userId": user, "couponCode": code}
-        return httpx.post(f"{self.url}/api/v1/coupons/issue", json=body, timeout=15)
+        return self.http.post(f"{self.url}/api/v1/coupons/issue", json=body, timeout=15)
 
     def audit(self, code: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.url}/api/v1/coupons/{code}/audit", timeout=15)
+        answer = self.http.get(f"{self.url}/api/v1/coupons/{code}/audit", timeout=15)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def close(self, code: str) -> None:
-        closed = httpx.post(f"{self.url}/api/v1/coupons/{code}/close", timeout=15)
+        closed = self.http.post(f"{self.url}/api/v1/coupons/{code}/close", timeout=15)
         assert closed.status_code == 200, closed.text
 
     def metrics(self) -> dict[str, float]:
         """Every sample of the metrics page by its full name, labels included."""
-        text = httpx.get(f"{self.admin_url}/metrics", timeout=15).text
+        text = self.http.get(f"{self.admin_url}/metrics", timeout=15).text
         lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, value in lines}
 
@@ -227,7 +230,8 @@ def running_service(
                 [sys.executable, "-m", "system_under_test"],
                 env={**os.environ, **settings, **env}, cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip
-        service = Service(port, admin_port, token, process, path)
+        http = httpx.Client(timeout=15)
+        service = Service(port, admin_port, token, process, path, http)
         try:
             wait_until(
                 lambda: listens(port) or process.poll() is not None, 20, "the service listens"
@@ -235,6 +239,7 @@ def running_service(
             assert process.poll() is None, path.read_text()[-2000:]
             yield service
         finally:
+            http.close()
             stop(process)
 
 
@@ -315,3 +320,33 @@ class DelayProxy:
 def dumps(value: object) -> bytes:
     """Compact JSON."""
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+class Http:
+    """A plain HTTP client for many requests at once, one request on a connection at a time."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, path: str, body: object) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of the answer."""
+        content = dumps(body)
+        if self._free:
+            reader, writer = self._free.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        head = f"POST {path} HTTP/1.1\r\nHost: s\r\nContent-Length: {len(content)}\r\n\r\n"
+        writer.write(head.encode() + content)
+        async with asyncio.timeout(20):
+            answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(answer.partition("content-length: ")[2].partition("\r\n")[0])
+            found = json.loads(await reader.readexactly(length))
+        self._free.append((reader, writer))
+        return int(answer[9:12]), found
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for _, writer in self._free:
+            writer.close()
+            await writer.wait_closed()

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
@@ -76,32 +75,32 @@ def test_a_paused_campaign_says_when_to_come_back_and_goes_on_afterwards(
     {"userId": 2**64, "couponCode": "X"},
 ])  # fmt: skip
 def test_a_body_that_is_not_a_request_is_422(service: Service, body: object) -> None:
-    assert httpx.post(f"{service.url}{COUPONS}/issue", json=body).status_code == 422
+    assert service.http.post(f"{service.url}{COUPONS}/issue", json=body).status_code == 422
 
 
 def test_bytes_that_are_not_json_are_422_and_long_ones_too(service: Service) -> None:
     for content in (b"", b"{", b"\xff", b'"' + b"x" * 100_000 + b'"'):
-        answer = httpx.post(f"{service.url}{COUPONS}/issue", content=content)
+        answer = service.http.post(f"{service.url}{COUPONS}/issue", content=content)
         assert answer.status_code == 422, content[:20]
 
 
 def test_an_unknown_campaign_is_404_at_every_door(service: Service) -> None:
     assert service.issue(1, "NOBODY").status_code == 404
     for path in ("NOBODY", "NOBODY/audit"):
-        assert httpx.get(f"{service.url}{COUPONS}/{path}").status_code == 404
-    assert httpx.post(f"{service.url}{COUPONS}/NOBODY/close").status_code == 404
-    assert httpx.get(f"{service.url}/nothing").status_code == 404
+        assert service.http.get(f"{service.url}{COUPONS}/{path}").status_code == 404
+    assert service.http.post(f"{service.url}{COUPONS}/NOBODY/close").status_code == 404
+    assert service.http.get(f"{service.url}/nothing").status_code == 404
 
 
 def test_a_campaign_is_created_once_and_shows_its_state(service: Service) -> None:
     code = service.create(5)
-    again = httpx.post(f"{service.url}{COUPONS}", json={"code": code, "stock": 9})
+    again = service.http.post(f"{service.url}{COUPONS}", json={"code": code, "stock": 9})
     assert again.status_code == 409
-    state = httpx.get(f"{service.url}{COUPONS}/{code}").json()
+    state = service.http.get(f"{service.url}{COUPONS}/{code}").json()
     assert (state["stock"], state["strategy"], state["closed"]) == (5, "redis", False)
     bad: list[object] = [{"code": code}, {"code": "", "stock": 1}, {"code": "x", "stock": -1}, []]
     for broken in bad:
-        assert httpx.post(f"{service.url}{COUPONS}", json=broken).status_code == 422
+        assert service.http.post(f"{service.url}{COUPONS}", json=broken).status_code == 422
     service.close(code)
 
 
@@ -139,9 +138,9 @@ def test_the_fourth_request_in_ten_seconds_is_limited_once_that_is_switched_on(
 def test_admin_calls_need_the_token_bare_or_as_bearer(service: Service) -> None:
     url = f"{service.admin_url}/admin/pause"
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ""}):
-        assert httpx.post(url, json={}, headers=headers).status_code == 401
+        assert service.http.post(url, json={}, headers=headers).status_code == 401
     bare = {"Authorization": service.token}
-    assert httpx.post(f"{service.admin_url}/admin/resume", headers=bare).status_code == 200
+    assert service.http.post(f"{service.admin_url}/admin/resume", headers=bare).status_code == 200
 
 
 def test_admin_calls_that_make_no_sense_are_refused(service: Service) -> None:
@@ -155,24 +154,24 @@ def test_admin_calls_that_make_no_sense_are_refused(service: Service) -> None:
 def test_log_levels_are_read_and_changed_while_it_runs(service: Service) -> None:
     loggers = f"{service.url}/actuator/loggers"
     name = "system_under_test.api"
-    assert name in httpx.get(loggers).json()["loggers"]
-    changed = httpx.post(f"{loggers}/{name}", json={"configuredLevel": "DEBUG"})
+    assert name in service.http.get(loggers).json()["loggers"]
+    changed = service.http.post(f"{loggers}/{name}", json={"configuredLevel": "DEBUG"})
     assert changed.status_code == 204
-    assert httpx.get(f"{loggers}/{name}").json() == {
+    assert service.http.get(f"{loggers}/{name}").json() == {
         "configuredLevel": "DEBUG",
         "effectiveLevel": "DEBUG",
     }
-    httpx.post(f"{loggers}/{name}", json={"configuredLevel": None})
-    assert httpx.get(f"{loggers}/{name}").json()["effectiveLevel"] == "INFO"
-    loud = httpx.post(f"{loggers}/{name}", json={"configuredLevel": "LOUD"})
+    service.http.post(f"{loggers}/{name}", json={"configuredLevel": None})
+    assert service.http.get(f"{loggers}/{name}").json()["effectiveLevel"] == "INFO"
+    loud = service.http.post(f"{loggers}/{name}", json={"configuredLevel": "LOUD"})
     assert loud.status_code == 422
-    assert httpx.get(f"{loggers}/nobody").status_code == 404
+    assert service.http.get(f"{loggers}/nobody").status_code == 404
 
 
 def test_the_request_id_comes_back_and_stands_in_the_log(service: Service) -> None:
     headers = {"X-Request-Id": "find-me-42"}
     body = {"code": "WITH-AN-ID", "stock": 1}
-    made = httpx.post(f"{service.url}{COUPONS}", json=body, headers=headers)
+    made = service.http.post(f"{service.url}{COUPONS}", json=body, headers=headers)
     assert made.headers["x-request-id"] == "find-me-42"
     wait_until(lambda: '"request_id": "find-me-42"' in service.log.read_text(), 5, "logged")
     service.close("WITH-AN-ID")

@@ -4,15 +4,14 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-import httpx
 import pytest
 import redis
 
-from tests.sut_stores import DelayProxy, Service, Stores, running_service, running_stores
+from tests.sut_stores import DelayProxy, Http, Service, Stores, running_service, running_stores
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +32,24 @@ class Told:
         return sorted(self.seconds)[int(len(self.seconds) * 0.95)]
 
 
-@asynccontextmanager
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-    async with httpx.AsyncClient(limits=limits, timeout=15, verify=False) as made:
-        yield made
-
-
-async def ask(http: httpx.AsyncClient, service: Service, code: str, user: int, told: Told) -> str:
+async def ask(http: Http, code: str, user: int, told: Told) -> None:
     began = time.perf_counter()
     body = {"userId": user, "couponCode": code}
-    answer = await http.post(f"{service.url}/api/v1/coupons/issue", json=body)
+    status, answer = await http.post("/api/v1/coupons/issue", body)
     told.seconds.append(time.perf_counter() - began)
-    said = str(answer.status_code)
-    if answer.status_code == 200:
-        told.issued.add((user, answer.json()["issueId"]))
-    else:
-        said += " " + answer.json()["code"]
-    told.answers[said] += 1
-    return said
+    if status == 200:
+        told.issued.add((user, answer["issueId"]))
+    told.answers[str(status) if status == 200 else f"{status} {answer['code']}"] += 1
 
 
 async def arrive(service: Service, code: str, rate: float, users: range) -> Told:
     """Users arrive at `rate` a second, whether or not the earlier ones were answered."""
     told = Told()
-    async with client() as http, asyncio.TaskGroup() as group:
+    async with aclosing(Http(service.port)) as http, asyncio.TaskGroup() as group:
         start = time.perf_counter()
         for i, user in enumerate(users):
             await asyncio.sleep(max(0.0, start + i / rate - time.perf_counter()))
-            group.create_task(ask(http, service, code, user, told))
+            group.create_task(ask(http, code, user, told))
     return told
 
 
@@ -109,21 +97,24 @@ async def test_switches_and_pauses_under_load_on_two_replicas_lose_and_invent_no
         code = one.create(1200)
         told = Told()
 
-        async def user_asks(http: httpx.AsyncClient, i: int) -> None:
-            service = one if i % 2 else two
-            await ask(http, service, code, i % 1500, told)
-
         async def switch() -> None:
             for strategy in ("postgres", "redis") * 4:
                 await admin(one, "strategy", strategy=strategy, campaign=code)
             await admin(two, "pause", campaign=code)
             await admin(two, "resume", campaign=code)
 
-        async with client() as http, asyncio.TaskGroup() as group:
+        async with (
+            aclosing(Http(one.port)) as first,
+            aclosing(Http(two.port)) as second,
+            asyncio.TaskGroup() as group,
+        ):
+            doors = (first, second)
             switching = group.create_task(switch())
             asked = 0
             while asked < 2000 or not switching.done():
-                await asyncio.gather(*(user_asks(http, asked + i) for i in range(100)))
+                await asyncio.gather(
+                    *(ask(doors[i % 2], code, (asked + i) % 1500, told) for i in range(100))
+                )
                 asked += 100
         assert switching.done()
         assert_safe(one, code, told)
