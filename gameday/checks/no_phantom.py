@@ -1,0 +1,76 @@
+"""No coupon out of nothing: every row has a request behind it, and so has every "you have one".
+
+A user whose requests were all refused or told "sold out" must not have a row: told no, charged
+yes. And a user who is told "duplicate" must have asked before in a way that could have worked.
+A request without an answer may have worked, so it explains both.
+"""
+
+import numpy as np
+
+from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, count
+from gameday.evidence import Audit, Evidence
+from gameday.evidence.attempts import Indices
+from gameday.history import Outcome
+
+NAME = "no_phantom"
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Rows belong to users who may have been issued one; so do duplicate answers (I5)."""
+    attempts = evidence.asked
+    audit = evidence.audited
+    issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
+    explained = set(attempts.users[issuing].tolist())
+    phantoms = sorted(row for row in audit.rows if row[0] not in explained)
+    if phantoms:
+        return _rows_without_request(evidence, phantoms)
+    if audit.unsettled:
+        return Verdict(NAME, Validity.UNKNOWN, f"rows may be missing: {audit.unsettled}")
+    baseless = _baseless_duplicates(evidence, audit)
+    if len(baseless):
+        return _duplicates_of_nothing(evidence, baseless)
+    return Verdict(NAME, Validity.VALID, f"{count(len(audit.rows), 'row')}, each was asked for")
+
+
+def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -> Verdict:
+    shown = [{"user": user, "issue_id": id_} for user, id_ in phantoms[:SHOWN]]
+    user = phantoms[0][0]
+    asked = np.flatnonzero(evidence.attempts.users == user)
+    answers = evidence.attempts.describe(asked, evidence.t0_ns)
+    certificate = {"row": list(phantoms[0]), "attempts_of_the_user": answers}
+    users = ", ".join(str(user) for user, _ in phantoms[:3])
+    summary = f"{count(len(phantoms), 'row')} that no answer explains: users {users}"
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+
+
+def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
+    """Duplicate answers to users without a row, and without an earlier try that could have held.
+
+    Where holds are compensated, a try that failed in the end may have held one for a while; where
+    they are strict, whoever is told "duplicate" holds one for good.
+    """
+    attempts = evidence.attempts
+    users = attempts.users
+    told = np.flatnonzero(attempts.are(Outcome.DUPLICATE))
+    told = told[~np.isin(users[told], np.fromiter(audit.users, dtype=np.int64))]
+    if evidence.plan.system.semantics.holds == "strict":
+        return told
+    tries = ~attempts.are(Outcome.DUPLICATE, Outcome.SOLD_OUT) & ~attempts.reached_nobody
+    first: dict[int, int] = {}
+    for user, sent in zip(users[tries].tolist(), attempts.sent[tries].tolist(), strict=True):
+        first[user] = min(sent, first.get(user, sent))
+    ended = attempts.ended
+    held = [first.get(int(users[i]), ended[i] + 1) <= ended[i] for i in told]
+    return told[~np.array(held, dtype=np.bool_)]
+
+
+def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:
+    attempts = evidence.attempts
+    shown = attempts.describe(baseless[:SHOWN], evidence.t0_ns)
+    user = shown[0]["user"]
+    asked = np.flatnonzero(attempts.users == user)
+    tries = attempts.describe(asked, evidence.t0_ns)
+    certificate = {"answer": shown[0], "row": None, "attempts_of_the_user": tries}
+    users = ", ".join(str(answer["user"]) for answer in shown[:3])
+    summary = f"{count(len(baseless), 'duplicate answer')} to users who hold nothing: {users}"
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)

@@ -1,0 +1,115 @@
+"""Nobody is turned away while there is stock.
+
+For every "sold out" there must be an instant, between the question and the answer, at which all
+coupons could have been taken. A coupon can be taken by a user who got one, counted from the
+user's first try; and, where `semantics.holds` is `compensated`, also by a try that was under way
+then and failed in the end, or never ended: it may have held a coupon for a while. So the test
+never accuses an honest service, and the strict form, without holds, is told beside it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict
+from gameday.evidence import Attempts, Audit, Evidence
+from gameday.evidence.attempts import Indices, Mask, Times
+from gameday.history import Outcome
+
+NAME = "no_premature_sold_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Takers:
+    """When each coupon that was issued could first be taken, and the tries that held one."""
+
+    first_tries: Times
+    held_from: Times
+    held_to: Times
+
+    def issued_by(self, instants: Times) -> Times:
+        """How many could have been issued by each instant."""
+        return np.searchsorted(self.first_tries, instants, side="right").astype(np.int64)
+
+    def held_during(self, starts: Times, ends: Times) -> Times:
+        """How many tries overlap each span; touching is overlapping."""
+        begun = np.searchsorted(self.held_from, ends, side="right")
+        over = np.searchsorted(self.held_to, starts, side="left")
+        return (begun - over).astype(np.int64)
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """At every "sold out", issued and held coupons could have reached the stock (I6)."""
+    system = evidence.plan.system
+    if "sold_out" not in system.requests.issue.outcomes:
+        return NotApplicable(NAME, "requests.issue.outcomes.sold_out")
+    attempts = evidence.asked
+    told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))
+    if not len(told):
+        return Verdict(NAME, Validity.VALID, 'nobody was told "sold out"')
+    audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
+    takers = _takers(attempts, audit)
+    taken = takers.issued_by(attempts.ended[told])
+    strictly = told[taken < evidence.stock]
+    if system.semantics.holds == "compensated":
+        taken = taken + takers.held_during(attempts.sent[told], attempts.ended[told])
+    elif audit is not None and len(audit.rows) < evidence.stock:
+        return _left_over(evidence, told, audit)
+    early = taken < evidence.stock
+    if early.any():
+        return _premature(evidence, told[early], taken[early])
+    aside = f"; {len(strictly)} of them only by coupons held for a while" if len(strictly) else ""
+    summary = f'{len(told)} told "sold out", none while a coupon was left{aside}'
+    return Verdict(NAME, Validity.VALID, summary)
+
+
+def _takers(attempts: Attempts, audit: Audit | None) -> Takers:
+    """Who took coupons: by the rows where they are known, else everyone who may have."""
+    users = attempts.users
+    able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
+    if audit is not None:
+        holding = np.isin(users, np.fromiter(audit.users, dtype=np.int64, count=len(audit.users)))
+    else:
+        holding = np.isin(users, users[attempts.are(Outcome.ISSUED) | attempts.may_have_worked])
+    tries = np.flatnonzero(able & holding)
+    tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
+    _, first = np.unique(users[tries], return_index=True)
+    held = _may_have_held(attempts, holding)
+    ended = np.where(attempts.may_have_worked, np.iinfo(np.int64).max, attempts.ended)
+    return Takers(
+        first_tries=np.sort(attempts.sent[tries[first]]),
+        held_from=np.sort(attempts.sent[held]),
+        held_to=np.sort(ended[held]),
+    )
+
+
+def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
+    """Tries that got no coupon but may have held one: failed, or never resolved.
+
+    An unresolved try of a user who got a coupon without ever being told so is what got it.
+    """
+    users = attempts.users
+    told = np.isin(users, users[attempts.are(Outcome.ISSUED)])
+    unresolved = attempts.may_have_worked & ~(holding & ~told)
+    failed = attempts.are(Outcome.REFUSED, Outcome.DUPLICATE) & ~attempts.reached_nobody
+    held: Mask = unresolved | failed
+    return held
+
+
+def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
+    stock = evidence.stock
+    shown = evidence.attempts.describe(told[-SHOWN:], evidence.t0_ns)
+    certificate = {"answer": shown[-1], "rows": len(audit.rows), "stock": stock}
+    summary = f'{len(told)} told "sold out", but {len(audit.rows)} of {stock} were issued'
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+
+
+def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
+    stock = evidence.stock
+    shown = evidence.attempts.describe(early[:SHOWN], evidence.t0_ns)
+    certificate = {"answer": shown[0], "could_be_taken": int(taken[0]), "stock": stock}
+    summary = (
+        f'{len(early)} told "sold out" too early: at {shown[0]["ended_at"]} s '
+        f"at most {int(taken[0])} of {stock} could be taken"
+    )
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)

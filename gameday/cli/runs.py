@@ -1,0 +1,204 @@
+"""Looking back: `gameday runs`, `gameday check RUN`, `gameday report RUN`.
+
+RUN is a path, a run's name, the last 4 characters of one, or `last`. Checking never rewrites
+what a run concluded: it judges the evidence again, and shows any difference.
+"""
+
+import difflib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gameday.errors import UsageError
+
+if TYPE_CHECKING:
+    from gameday.judge.result import Result
+
+TAIL = 4  # so many last characters of a run's name are enough to mean it
+COLOURS = {
+    "passed": "green",
+    "valid": "green",
+    "failed": "red",
+    "invalid": "red",
+    "unknown": "yellow",
+}
+
+runs_dir_option = click.option(
+    "--runs",
+    "runs_dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the run directories are.",
+)
+run_argument = click.argument("ref", metavar="[RUN]", default="last")
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """Every run directory, newest first: their names begin with the time."""
+    if not runs_dir.is_dir():
+        return []
+    found = [path for path in runs_dir.iterdir() if (path / "journal.jsonl").is_file()]
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def find_run(ref: str, runs_dir: Path) -> Path:
+    """The run directory that `ref` means. Raises UsageError when it is none, or more than one."""
+    found = list_runs(runs_dir)
+    if ref == "last":
+        if not found:
+            raise UsageError(f"there is no run in {runs_dir}", help="gameday run makes one")
+        return found[0]
+    named = [path for path in found if path.name == ref]
+    if not named and (Path(ref) / "journal.jsonl").is_file():
+        return Path(ref)
+    matching = named or [path for path in found if len(ref) == TAIL and path.name.endswith(ref)]
+    if len(matching) > 1:
+        names = ", ".join(path.name for path in matching)
+        raise UsageError(f"{ref!r} means more than one run: {names}", help="give the whole name")
+    if not matching:
+        near = difflib.get_close_matches(ref, [path.name for path in found], n=1)
+        cure = f"did you mean {near[0]!r}?" if near else "gameday runs lists them"
+        raise UsageError(f"no run {ref!r} in {runs_dir}", help=cure)
+    return matching[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of `gameday runs`."""
+
+    run: str
+    experiment: str
+    verdict: str
+    ended: str
+    when: str
+
+    def as_json(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@click.command()
+@runs_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def runs(runs_dir: Path, *, as_json: bool) -> None:
+    """List the runs so far, newest first."""
+    lines = [_listed(path) for path in list_runs(runs_dir)]
+    if as_json:
+        click.echo(json.dumps([line.as_json() for line in lines], indent=1))
+        return
+    if not lines:
+        click.echo(f"no runs in {runs_dir}")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "experiment", "verdict", "ended", "when"):
+        table.add_column(name, no_wrap=name == "run")
+    for line in lines:
+        shown = [escape(line.run), escape(line.experiment), _coloured(line.verdict)]
+        table.add_row(*shown, escape(line.ended), escape(line.when))
+    Console().print(table)
+
+
+def _listed(run_dir: Path) -> Listed:
+    """What a run concluded, or that it did not."""
+    result = _concluded(run_dir)
+    if result is None:
+        stamp, _, rest = run_dir.name.partition("-")
+        return Listed(run_dir.name, rest.rpartition("-")[0], "not judged", "", stamp)
+    told = [str(result.get(key) or "") for key in ("experiment", "verdict", "ended", "started_at")]
+    return Listed(run_dir.name, *told)
+
+
+def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
+    try:
+        result = json.loads((run_dir / "result.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def _coloured(word: str) -> str:
+    colour = COLOURS.get(word)
+    return f"[{colour}]{word}[/{colour}]" if colour else escape(word)
+
+
+@click.command()
+@run_argument
+@runs_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead.")
+def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
+    """Judge RUN again, from its evidence alone, and exit with the code that follows.
+
+    RUN is a path, a run's name, its last 4 characters, or `last` (the default).
+    """
+    from gameday import evidence
+    from gameday.judge import judge
+
+    run_dir = find_run(ref, runs_dir)
+    result = judge(evidence.read(run_dir))
+    if as_json:
+        click.echo(result.to_bytes(), nl=False)
+    else:
+        show_result(result)
+    _compare(run_dir / "result.json", result.to_bytes())
+    sys.exit(result.exit_code)
+
+
+def show_result(judged: "Result") -> None:
+    """Print the verdict, and a line per check."""
+    result = judged.as_json()
+    console = Console()
+    console.print(
+        f"{escape(result['run'])}: [bold]{_coloured(result['verdict'])}[/bold]"
+        f" (ended: {escape(result['ended'])}, exit code {result['exit_code']})"
+    )
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for one in result["checks"]:
+        table.add_row(_coloured(one["verdict"]), one["name"], escape(one["summary"]))
+    for one in result["not_applicable"]:
+        lacks = escape(f"does not apply, there is no {one['lacks']}")
+        table.add_row("[dim]-[/dim]", f"[dim]{one['name']}[/dim]", f"[dim]{lacks}[/dim]")
+    console.print(table)
+
+
+def _compare(path: Path, judged: bytes) -> None:
+    """Say on stderr how the run's own result differs, if it does."""
+    if not path.is_file():
+        click.echo(f"{path.name} is not there: this run was never judged before", err=True)
+        return
+    written = path.read_bytes()
+    if written == judged:
+        return
+    click.echo(
+        f"{path.name} differs from what the evidence says now (it stays as it is):", err=True
+    )
+    for line in _difference(written, judged):
+        click.echo(line, err=True)
+
+
+def _difference(written: bytes, judged: bytes) -> Sequence[str]:
+    before = written.decode(errors="replace").splitlines()
+    after = judged.decode().splitlines()
+    return list(difflib.unified_diff(before, after, "result.json", "judged again", lineterm=""))
+
+
+@click.command()
+@run_argument
+@runs_dir_option
+def report(ref: str, runs_dir: Path) -> None:
+    """Write the postmortem draft of RUN again.
+
+    RUN is a path, a run's name, its last 4 characters, or `last` (the default). A draft that
+    somebody has edited stays; the new one is written beside it.
+    """
+    from gameday.report import write_report
+
+    click.echo(write_report(find_run(ref, runs_dir)))

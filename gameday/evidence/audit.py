@@ -1,0 +1,75 @@
+"""What the stores held in the end (`audit.json`): the durable rows, and other views of them.
+
+`cut` says whether the rows stood still while they were read: `consistent`, `moving`, or
+`unknown` where nobody could tell. A row that is there is there, whatever the cut; that a row is
+absent means something only when nothing was moving any more.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Row = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How another store saw it; `current` is None where that cannot be known."""
+
+    store: str
+    remaining: int | None
+    holders: frozenset[int] | None
+    current: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well."""
+
+    rows: tuple[Row, ...]
+    rows_from: str
+    cut: Literal["consistent", "moving", "unknown"]
+    answer_rows: tuple[Row, ...] | None
+    answer_rows_equal: bool | None
+    views: tuple[View, ...]
+    problem: str
+
+    @property
+    def users(self) -> frozenset[int]:
+        return frozenset(user for user, _ in self.rows)
+
+    @property
+    def unsettled(self) -> str:
+        """Why the absence of a row means nothing, "" when it does mean something."""
+        if self.problem:
+            return self.problem
+        return "the rows were still changing when they were read" if self.cut == "moving" else ""
+
+
+def audit_from_json(fields: Mapping[str, Any]) -> Audit:
+    """The content of `audit.json`. Raises ValueError, KeyError or TypeError otherwise."""
+    answer = fields.get("answer")
+    shown = (answer or {}).get("rows")
+    return Audit(
+        rows=tuple(_row(user, id_) for user, id_ in fields["rows"]),
+        rows_from=fields["rows_from"],
+        cut=fields["cut"],
+        answer_rows=None if shown is None else tuple(_answer_row(row) for row in shown),
+        answer_rows_equal=fields["answer_rows_equal"],
+        views=tuple(_view(name, view) for name, view in sorted(fields["views"].items())),
+        problem=fields["problem"],
+    )
+
+
+def _row(user: Any, issue_id: Any) -> Row:
+    return int(user), "" if issue_id is None else str(issue_id)
+
+
+def _answer_row(row: Mapping[str, Any]) -> Row:
+    return _row(row["userId"], row.get("issueId"))
+
+
+def _view(store: str, view: Mapping[str, Any]) -> View:
+    holders = view.get("holders")
+    known = None if holders is None else frozenset(int(user) for user in holders)
+    return View(store, view.get("remaining"), known, view.get("current"))

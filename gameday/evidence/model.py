@@ -1,0 +1,116 @@
+"""The evidence of one run, as the checks see it.
+
+Each part comes through an accessor that either returns it or raises `MissingEvidenceError` with
+the reason it is not there; so no check needs to ask, and none can forget to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gameday.evidence.anchors import Anchors
+from gameday.evidence.attempts import Attempts
+from gameday.evidence.audit import Audit
+from gameday.evidence.effective import Effective
+from gameday.evidence.missing import MissingEvidenceError
+from gameday.evidence.timeline import FaultWindow, Timeline
+from gameday.experiment import Experiment
+from gameday.history import History
+from gameday.journal import Record
+from gameday.samples import Evaluation
+
+Part = Literal["effective", "journal", "history", "samples", "audit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A run directory as read. `problems` says what could not be read, by part."""
+
+    name: str
+    effective: Effective | None
+    journal: tuple[Record, ...]
+    timeline: Timeline
+    anchors: Anchors
+    histories: tuple[History, ...]
+    attempts: Attempts
+    evaluations: tuple[Evaluation, ...]
+    audit: Audit | None
+    problems: Mapping[Part, str]
+
+    @property
+    def plan(self) -> Effective:
+        """What was run."""
+        if self.effective is None:
+            raise MissingEvidenceError(f"effective.json: {self._why('effective')}")
+        return self.effective
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.plan.experiment
+
+    @property
+    def stock(self) -> int:
+        """How many coupons there were."""
+        if self.plan.stock is None:
+            raise MissingEvidenceError("the stock is not known: no campaign was begun")
+        return self.plan.stock
+
+    @property
+    def t0_ns(self) -> int:
+        """When the traffic schedule began."""
+        if self.timeline.t0_ns is None:
+            raise MissingEvidenceError("no traffic was started")
+        return self.timeline.t0_ns
+
+    @property
+    def traffic_end_ns(self) -> int:
+        """When the traffic ended, by its schedule or early."""
+        if self.anchors.traffic_end_ns is None:
+            raise MissingEvidenceError("no traffic was started")
+        return self.anchors.traffic_end_ns
+
+    @property
+    def asked(self) -> Attempts:
+        """Everything that was asked, if anything was."""
+        if "history" in self.problems:
+            raise MissingEvidenceError(f"history: {self.problems['history']}")
+        if not len(self.attempts):
+            raise MissingEvidenceError("nothing was asked")
+        return self.attempts
+
+    @property
+    def audited(self) -> Audit:
+        """What the stores held in the end."""
+        if self.audit is None:
+            raise MissingEvidenceError(f"audit.json: {self._why('audit')}")
+        return self.audit
+
+    @property
+    def readings(self) -> tuple[Evaluation, ...]:
+        """What was evaluated, once a second."""
+        if not self.evaluations or "samples" in self.problems:
+            raise MissingEvidenceError(f"samples.jsonl: {self._why('samples')}")
+        return self.evaluations
+
+    def fault(self, id_: str) -> FaultWindow:
+        """The window of a fault; one that was never begun has no times."""
+        found = (fault for fault in self.timeline.faults if fault.id == id_)
+        return next(found, FaultWindow(id=id_))
+
+    def seconds(self, t_ns: int | None) -> float | None:
+        """An instant in seconds from t = 0, with 3 decimals."""
+        return None if t_ns is None else round((t_ns - self.t0_ns) / 1e9, 3)
+
+    @property
+    def pauses(self) -> list[tuple[int, int]]:
+        """From when to when a step refused requests on purpose: until its undo was done."""
+        refusing = {step.number for step in self.plan.steps if step.block.refuses}
+        ends = {run.step: run.ended_ns for run in self.timeline.steps if run.undoing}
+        return [
+            (run.started_ns, ends.get(run.step) or self.traffic_end_ns)
+            for run in self.timeline.steps
+            if run.step in refusing and not run.undoing and run.started_ns is not None
+        ]
+
+    def _why(self, part: Part) -> str:
+        return self.problems.get(part, "nothing was recorded")

@@ -1,0 +1,117 @@
+"""Reading a run directory, whatever state it was left in."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gameday import history, journal, samples
+from gameday.errors import UnknownError, UsageError
+from gameday.evidence.acknowledged import first_wrong_ns
+from gameday.evidence.anchors import anchors
+from gameday.evidence.attempts import Attempts, table
+from gameday.evidence.audit import Audit, audit_from_json
+from gameday.evidence.effective import Effective, effective_from_json
+from gameday.evidence.model import Evidence, Part
+from gameday.evidence.timeline import timeline
+from gameday.journal import Journaled
+
+T = TypeVar("T")
+Problems = dict[Part, str]
+ABSENT = "not there"
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+def read(run_dir: Path) -> Evidence:
+    """Everything a run directory holds. Raises UsageError when it is not one."""
+    if not any((run_dir / name).exists() for name in ("journal.jsonl", "inputs", "history")):
+        raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
+    problems: Problems = {}
+    effective = _load(
+        run_dir / "inputs" / "effective.json", effective_from_json, problems, "effective"
+    )
+    journaled = _journal(run_dir / "journal.jsonl")
+    if journaled.damage:
+        problems["journal"] = journaled.damage
+    reaped = _journal(run_dir / "reaper.jsonl").records
+    line = timeline(journaled.records, reaped)
+    histories = _histories(run_dir / "history", problems)
+    attempts = _table(histories, problems)
+    evaluations = _evaluations(run_dir / "samples.jsonl", problems)
+    audit = _load(run_dir / "audit.json", audit_from_json, problems, "audit")
+    if audit is not None and line.unsettled:
+        audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
+    return Evidence(
+        name=str(line.started.get("run") or (effective.run if effective else run_dir.name)),
+        effective=effective,
+        journal=journaled.records,
+        timeline=line,
+        anchors=anchors(effective, line, evaluations, _wrong_coupon(effective, attempts, audit)),
+        histories=histories,
+        attempts=attempts,
+        evaluations=evaluations,
+        audit=audit,
+        problems=problems,
+    )
+
+
+def _load(path: Path, parse: Callable[[Any], T], problems: Problems, part: Part) -> T | None:
+    """A JSON file as `parse` makes of it, or None with the problem noted."""
+    try:
+        return parse(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        problems[part] = ABSENT
+    except DAMAGED as error:
+        problems[part] = f"cannot be read: {_first_line(error)}"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _journal(path: Path) -> Journaled:
+    return journal.read(path) if path.exists() else Journaled((), ABSENT)
+
+
+def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
+    found = []
+    for path in sorted(folder.glob("*.bin")):
+        try:
+            found.append(history.read(path))
+        except DAMAGED as error:
+            problems["history"] = f"{path.name} cannot be read: {_first_line(error)}"
+    return tuple(found)
+
+
+def _table(histories: tuple[history.History, ...], problems: Problems) -> Attempts:
+    try:
+        return table(histories)
+    except (*DAMAGED, UnknownError) as error:
+        problems["history"] = f"cannot be completed: {_first_line(error)}"
+        return table(())
+
+
+def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ...]:
+    """The evaluation lines in order; what comes after a damaged line is left out."""
+    found: list[samples.Evaluation] = []
+    if not path.exists():
+        problems["samples"] = ABSENT
+        return ()
+    try:
+        for line in samples.read(path):
+            if isinstance(line, samples.Evaluation):
+                found.append(line)
+    except DAMAGED as error:
+        problems["samples"] = f"cannot be read to the end: {_first_line(error)}"
+    return tuple(found)
+
+
+def _wrong_coupon(
+    effective: Effective | None, attempts: Attempts, audit: Audit | None
+) -> int | None:
+    if effective is None or effective.stock is None:
+        return None
+    replay = effective.system.semantics.replay
+    return first_wrong_ns(attempts, audit, effective.stock, replay)
