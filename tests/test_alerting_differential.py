@@ -34,9 +34,7 @@ def _rules(rng: random.Random) -> dict[str, object]:
             ),
             "for": rng.choice(lengths),
             "keep_firing_for": rng.choice(lengths),
-            "labels": rng.choice(
-                [{}, {"job": "s{{ $labels.job }}{{ $labels.i }}"}, {"severity": "page"}]
-            ),
+            "labels": rng.choice([{}, templated, {"severity": "page"}]),
         }
         for n in range(RULES)
     ]

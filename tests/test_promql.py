@@ -38,6 +38,9 @@ REFUSED = [
     ("x" * 5000, "longer than"),
     ("", "not PromQL"),
     ("1 > 2", "BOOL"),
+    ("x offset NaN", "a duration is"),
+    ("rate(x[1e300])", "a duration is"),
+    ("rate(x[5])", "a duration is"),
 ]
 
 
@@ -231,8 +234,8 @@ def test_twenty_expressions_over_five_hundred_series_take_well_under_a_tick() ->
     queries = [parse(text) for text in texts]
     best = math.inf
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         for query in queries:
             evaluate(query, store, 60 * NS)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     assert best < 0.4

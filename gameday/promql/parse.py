@@ -38,6 +38,9 @@ LONGEST = 4000
 MOST_STEPS = 150
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+# The grammar panics on some durations that are plain numbers (`offset NaN`), so none is let in.
+_LENGTH = r"(?:\d{1,9}(?:ms|[smhdwy]))+"
+_UNITLESS = re.compile(rf"\boffset\s+(?!-?\s*{_LENGTH}\b)\S*|\[(?!\s*{_LENGTH}\s*[\]:])[^\]]*\]?")
 FUNCTIONS = frozenset(functions.NAMES) | frozenset(ranges.NAMES)
 AGGREGATIONS = frozenset(FOLDS) | frozenset(PARAMETERISED)
 
@@ -48,11 +51,13 @@ def parse(text: str) -> Query:
         raise PromqlError(f"is longer than {LONGEST} characters", text[:60] + "…")
     if _steps(text) > MOST_STEPS:
         raise PromqlError(f"has more than {MOST_STEPS} operators and brackets", text[:60] + "…")
+    unitless = _UNITLESS.search(_QUOTED.sub("", text))
+    if unitless is not None:
+        raise PromqlError("a duration is a whole number and ms, s, m, h, d, w or y", unitless[0])
     try:
-        tree = grammar.parse(text)
+        node = _node(grammar.parse(text))
     except ValueError as error:
         raise PromqlError(f"is not PromQL: {error}", text.strip()) from error
-    node = _node(tree)
     if isinstance(node, Selector) and node.range_ns is not None:
         raise PromqlError("is a range, not a value: put a function such as rate around it", text)
     return Query(text, node)
