@@ -5,6 +5,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gameday.documents import Document, compose, load
 from gameday.errors import FileError
@@ -191,3 +193,44 @@ def test_an_endless_value_is_cut_short_in_the_message() -> None:
     with pytest.raises(FileError) as caught:
         compose(broken("300ms", "x" * 50_000), "x.yaml").parse(Experiment)
     assert len(caught.value.message) < 400
+
+
+SHARDS = [
+    "{",
+    "}",
+    "[",
+    ":",
+    "- ",
+    "\n",
+    "\t",
+    "'",
+    '"',
+    "&a ",
+    "*a",
+    "!x ",
+    "null",
+    "-1",
+    "---\n",
+    "é",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 9), st.sampled_from(SHARDS)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_damage_leaves_a_whole_file_or_an_error_with_a_place(
+    damage: list[tuple[int, int, str]],
+) -> None:
+    text = WHOLE
+    for at, cut, shard in damage:
+        text = text[:at] + shard + text[at + cut :]
+    try:
+        compose(text, "x.yaml").parse(Experiment)
+    except FileError as error:
+        assert str(error.place).startswith("x.yaml:")
+        assert error.place.line <= text.count("\n") + 2

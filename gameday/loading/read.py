@@ -1,6 +1,5 @@
 """Files become models; each keeps its bytes and positions, for the record and for messages."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +94,7 @@ def has_short(document: Document) -> bool:
 def _filled(experiment: Experiment, seed: int | None) -> Experiment:
     """With every fault's id, and the seed."""
     if seed is None:
-        seed = experiment.seed if experiment.seed is not None else secrets.randbits(31)
+        seed = experiment.seed if experiment.seed is not None else _random_seed()
     method = _with_ids(experiment.method)
     alerts = [
         alert if alert.of is None else alert.model_copy(update={"of": _as_id(alert.of)})
@@ -104,6 +103,13 @@ def _filled(experiment: Experiment, seed: int | None) -> Experiment:
     expect = experiment.expect.model_copy(update={"alerts": alerts})
     filled = {"seed": seed, "method": method, "expect": expect, "short": None}
     return experiment.model_copy(update=filled)
+
+
+def _random_seed() -> int:
+    """The one choice that is not a function of the seed; it is recorded with the run."""
+    import secrets  # only here: it is slow to import, and most files name a seed
+
+    return secrets.randbits(31)
 
 
 def _with_ids(method: list[AnyFault]) -> list[AnyFault]:
