@@ -22,7 +22,7 @@ from gameday.stacks import hide
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 LOG_LINES = 20
-_POLL_S = 0.02
+_POLL_S = 0.03
 
 
 class PartEndedError(StackError):
