@@ -11,7 +11,6 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, cast
 
 import uvloop
@@ -85,11 +84,10 @@ async def _work() -> None:
     gc.set_threshold(20_000, 20, 50)
     await worker.prepare()
     hearing = asyncio.create_task(_hear(reader, worker, voice.say))
+    hearing.add_done_callback(worker.watch)
     await worker.finished.wait()
     await voice.close()
     hearing.cancel()
-    with suppress(asyncio.CancelledError):
-        await hearing
     if worker.problem is not None:
         raise worker.problem
 

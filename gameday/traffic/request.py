@@ -56,7 +56,7 @@ def _texts(
     """Head (up to the value of Content-Length, which ends it) and body, with marks in them."""
     target = origin.prefix + fill_text(request.path, values, percent)
     pairs = [
-        f"{percent(name)}={fill_text(str(value), values, percent)}"
+        f"{percent(name)}={percent(fill_text(str(value), values))}"
         for name, value in request.query.items()
     ]
     if pairs:

@@ -139,10 +139,11 @@ class Worker:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        task.add_done_callback(self._look_at)
+        task.add_done_callback(self.watch)
         self._tasks.append(task)
 
-    def _look_at(self, task: asyncio.Task[None]) -> None:
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """End when a task of ours failed: a done callback."""
         if not task.cancelled() and task.exception() is not None:
             self.problem = task.exception()
             self.finished.set()
