@@ -4,7 +4,6 @@ All instants are nanoseconds of CLOCK_MONOTONIC, one base for every process of a
 time is read only to name things and to tie a run to the calendar.
 """
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,8 @@ class SystemClock:
         return time.monotonic_ns()
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # here, for the commands that never wait and should start quickly
+
         await asyncio.sleep(max(0.0, seconds))
 
     def pause(self, seconds: float) -> None:

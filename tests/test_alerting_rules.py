@@ -34,7 +34,7 @@ groups:
           summary: 'p95 is {{ $value }} on {{ $labels.job }}, {{ query "x" }}'
 """
 BROKEN = [
-    ("groups: [", 1, 10, "not YAML"),
+    ("groups: ]", 1, 9, "not YAML"),
     ("", 1, 1, "empty"),
     ("[]", 1, 1, "a mapping is needed"),
     ("groups: {}", 1, 9, "a list is needed"),

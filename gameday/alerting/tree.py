@@ -15,6 +15,7 @@ import yaml
 from gameday.errors import FileError, Place, UsageError
 
 LARGEST_FILE = 1_000_000
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Tree:
@@ -97,9 +98,9 @@ def read_tree(path: Path) -> Tree:
         raise UsageError(f"{path}: larger than {LARGEST_FILE} bytes")
     start = Place(str(path), 1, 1)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
             raise FileError(start, "aliases (*name) are not taken in a rule file")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = Place(str(path), mark.line + 1, mark.column + 1) if mark else start

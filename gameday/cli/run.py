@@ -134,8 +134,8 @@ def _tell(error: GamedayError) -> None:
 def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
     from gameday.cli.runs import show_result
-    from gameday.judge import judge
     from gameday.evidence import read
+    from gameday.judge import judge
     from gameday.report import write_report
 
     result = judge(read(run_dir))
