@@ -8,7 +8,8 @@ The fence: a write names the epoch it was admitted under and locks the campaign 
 looks. Writes that only insert rows share the lock; the one that changes `remaining` takes it for
 itself. A switch locks the row first and counts the rows in a second statement, whose snapshot is
 taken after every earlier writer has finished. One statement doing both would wait for the
-writers and then count with the snapshot from before the wait.
+writers and then count with the snapshot from before the wait. Since each writer holds the
+campaign row, the rows need no foreign key, which would look it up again for every coupon.
 """
 
 import asyncpg
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS campaign (
 CREATE TABLE IF NOT EXISTS issuances (
     id text PRIMARY KEY,
     user_id bigint NOT NULL,
-    coupon_code text NOT NULL REFERENCES campaign (code),
+    coupon_code text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (user_id, coupon_code)
 );
@@ -131,5 +132,7 @@ async def create(connection: asyncpg.Connection, *, limit_users: bool) -> None:
         for statement in (TABLES, RECORD_RESERVED, ISSUE_DIRECTLY, USE_POSTGRES):
             await connection.execute(statement)
         await connection.execute(
-            "INSERT INTO service (limit_users) VALUES ($1) ON CONFLICT DO NOTHING", limit_users
+            "INSERT INTO service (limit_users) VALUES ($1) ON CONFLICT (one) DO UPDATE"
+            " SET limit_users = service.limit_users OR excluded.limit_users",
+            limit_users,
         )

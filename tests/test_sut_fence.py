@@ -110,11 +110,11 @@ async def test_switches_and_pauses_under_load_on_two_replicas_lose_and_invent_no
         ):
             doors = (first, second)
             switching = group.create_task(switch())
-            asked = 0
-            while asked < 2000 or not switching.done():
-                await asyncio.gather(
-                    *(ask(doors[i % 2], code, (asked + i) % 1500, told) for i in range(100))
-                )
+            asked, calm = 0, 0
+            while asked < 2000 or calm < 1500:  # everybody once more after the last change
+                calm += 100 if switching.done() else 0
+                users = [user % 1500 for user in range(asked, asked + 100)]
+                await asyncio.gather(*(ask(doors[u % 2], code, u, told) for u in users))
                 asked += 100
         assert switching.done()
         assert_safe(one, code, told)
