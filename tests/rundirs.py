@@ -252,10 +252,7 @@ class RunDir:
         return path
 
     def _effective(self) -> dict[str, Any]:
-        system = {
-            **self.system,
-            "semantics": {**self.system.get("semantics", {}), **self.semantics},
-        }
+        system = {**self.system, "semantics": self.semantics}
         return {
             "schema": 1,
             "run": RUN,

@@ -70,7 +70,7 @@ def _sell_out(evidence: Evidence) -> Iterator[str]:
     attempts = evidence.asked
     issued = len(np.unique(attempts.users[attempts.are(Outcome.ISSUED)]))
     if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.stock:
-        yield f"the sell-out, expected at {evidence.seconds(expected)} s"
+        yield f"the sell-out, expected at {evidence.seconds(expected):.1f} s"
 
 
 def _expected_sell_out(evidence: Evidence) -> int | None:

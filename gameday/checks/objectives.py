@@ -13,6 +13,7 @@ from gameday.samples import Evaluation
 NAME = "objectives"
 STEADY_S = 5
 LAST_S = 5
+FEWEST = 3  # evaluations of those five seconds; a late tick is skipped, not made up
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -50,7 +51,7 @@ def _held(evidence: Evidence, name: str, where: str, span: Sequence[Evaluation])
         return _unless_lagging(
             evidence, name, span, Verdict(NAME, Validity.INVALID, summary, shown)
         )
-    if not span or any(e.readings.get(key) is None for e in span):
+    if len(span) < FEWEST or any(e.readings.get(key) is None for e in span):
         return Verdict(NAME, Validity.UNKNOWN, f"{name}: no data {where}")
     valid = Verdict(NAME, Validity.VALID, f"{name}: true {where}")
     return _unless_lagging(evidence, name, span, valid)

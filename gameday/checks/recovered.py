@@ -56,12 +56,11 @@ def _never_breached(evidence: Evidence) -> Verdict:
 def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> Verdict:
     damage = evidence.anchors.damage_ns or outage.breached_ns
     limit = evidence.experiment.expect.recovers_within
-    end = evidence.traffic_end_ns
     if outage.recovered_ns is None:
-        late = limit is not None and damage + limit.total_seconds() * NS <= end
-        if late or (limit is None and _had_time(evidence)):
+        late = limit is not None and damage + limit.total_seconds() * NS <= outage.last_ns
+        if late or (limit is None and _had_time(evidence, outage)):
             return Verdict(NAME, Validity.INVALID, "not recovered by the end of traffic", shown)
-        return Verdict(NAME, Validity.UNKNOWN, "the traffic ended before it could recover", shown)
+        return Verdict(NAME, Validity.UNKNOWN, "not seen long enough to recover", shown)
     took_s = (outage.recovered_ns - damage) / NS
     if limit is None:
         return Verdict(NAME, Validity.VALID, f"recovered after {took_s:.1f} s", shown)
@@ -70,7 +69,7 @@ def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> V
     return Verdict(NAME, Validity.VALID if kept else Validity.INVALID, summary, shown)
 
 
-def _had_time(evidence: Evidence) -> bool:
-    """Traffic went on long enough after the last fault that no recovery is a second outage."""
+def _had_time(evidence: Evidence, outage: Outage) -> bool:
+    """It was watched for as long after the last fault as makes a second outage."""
     removed = evidence.anchors.last_removed_ns
-    return removed is not None and evidence.traffic_end_ns - removed >= SECOND_OUTAGE_S * NS
+    return removed is not None and outage.last_ns - removed >= SECOND_OUTAGE_S * NS

@@ -1,0 +1,103 @@
+"""`gameday runs` and `gameday check`, over run directories on the disk."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gameday import evidence
+from gameday.cli import main
+from gameday.cli.runs import find_run
+from gameday.errors import UsageError
+from gameday.judge import judge
+from tests.rundirs import RUN, RunDir
+
+OLDER = "20261122T083000Z-redis-slow-a2b3"
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    for name in (RUN, OLDER):
+        RunDir().write(tmp_path / name)
+    run_dir = tmp_path / RUN
+    (run_dir / "result.json").write_bytes(judge(evidence.read(run_dir)).to_bytes())
+    (tmp_path / "notes.txt").write_text("not a run")
+    return tmp_path
+
+
+@pytest.mark.parametrize("ref", ["last", "k3f9", RUN])
+def test_a_run_is_found_by_its_name_its_tail_or_as_the_last(runs_dir: Path, ref: str) -> None:
+    assert find_run(ref, runs_dir) == runs_dir / RUN
+
+
+def test_a_run_is_found_by_its_path(runs_dir: Path, tmp_path: Path) -> None:
+    assert find_run(str(runs_dir / OLDER), tmp_path / "elsewhere") == runs_dir / OLDER
+
+
+def test_an_ambiguous_tail_is_refused(runs_dir: Path) -> None:
+    RunDir().write(runs_dir / "20261121T083000Z-db-slow-k3f9")
+    with pytest.raises(UsageError, match="more than one"):
+        find_run("k3f9", runs_dir)
+
+
+def test_a_missing_run_is_refused_with_the_nearest_name(runs_dir: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_run(RUN[:-1] + "x", runs_dir)
+    assert RUN in caught.value.help
+    with pytest.raises(UsageError, match="there is no run"):
+        find_run("last", runs_dir / "none")
+
+
+def test_the_list_is_newest_first_and_knows_what_was_not_judged(runs_dir: Path) -> None:
+    told = CliRunner().invoke(main, ["runs", "--runs", str(runs_dir), "--json"])
+    lines = json.loads(told.stdout)
+    assert [line["run"] for line in lines] == [RUN, OLDER]
+    assert [line["verdict"] for line in lines] == ["passed", "not judged"]
+    assert [line["experiment"] for line in lines] == ["redis-slow", "redis-slow"]
+    table = CliRunner().invoke(main, ["runs", "--runs", str(runs_dir)])
+    assert table.stdout.index(RUN) < table.stdout.index(OLDER)
+
+
+def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
+    told = CliRunner().invoke(main, ["runs", "--runs", str(tmp_path)])
+    assert (told.exit_code, told.stdout) == (0, f"no runs in {tmp_path}\n")
+
+
+def test_checking_again_prints_the_same_verdict_and_no_difference(runs_dir: Path) -> None:
+    told = CliRunner().invoke(main, ["check", "--runs", str(runs_dir)])
+    assert told.exit_code == 0
+    assert "passed" in told.stdout
+    assert "no_over_issuance" in told.stdout
+    assert told.stderr == ""
+
+
+def test_checking_exits_with_the_code_it_computes(runs_dir: Path) -> None:
+    run = RunDir()
+    run.rows = [*run.stored_rows(), (299, "i299")]
+    run.write(runs_dir / "20261124T083000Z-redis-slow-zzzz")
+    told = CliRunner().invoke(main, ["check", "zzzz", "--runs", str(runs_dir)])
+    assert told.exit_code == 1
+    assert "never judged before" in told.stderr
+
+
+def test_a_difference_is_shown_and_the_result_left_as_it_is(runs_dir: Path) -> None:
+    path = runs_dir / RUN / "result.json"
+    written = path.read_bytes().replace(b'"verdict": "passed"', b'"verdict": "failed"')
+    path.write_bytes(written)
+    told = CliRunner().invoke(main, ["check", RUN, "--runs", str(runs_dir)])
+    assert told.exit_code == 0
+    assert '- "verdict": "failed",' in told.stderr
+    assert '+ "verdict": "passed",' in told.stderr
+    assert path.read_bytes() == written
+
+
+def test_json_is_the_result_byte_for_byte(runs_dir: Path) -> None:
+    told = CliRunner().invoke(main, ["check", "--json", "--runs", str(runs_dir)])
+    assert told.stdout_bytes == (runs_dir / RUN / "result.json").read_bytes()
+
+
+def test_a_missing_run_ends_with_exit_code_2(runs_dir: Path) -> None:
+    told = CliRunner().invoke(main, ["check", "nope", "--runs", str(runs_dir)])
+    assert told.exit_code == 2
+    assert "error: no run 'nope'" in told.stderr

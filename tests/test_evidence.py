@@ -1,0 +1,122 @@
+"""Reading a run directory: tables, times and anchors, and what is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday import evidence
+from gameday.clock import NS
+from gameday.errors import UsageError
+from gameday.evidence import MissingEvidenceError
+from gameday.history import Outcome, Reason
+from gameday.workload import population
+from tests.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a run"):
+        evidence.read(tmp_path)
+
+
+def test_a_whole_run_is_read_without_a_problem() -> None:
+    found = read(RunDir())
+    assert found.problems == {}
+    assert found.name == RUN
+    assert len(found.attempts) == 300
+    assert found.seconds(found.traffic_end_ns) == 30.0
+
+
+def test_a_dispatched_start_without_a_record_is_unknown_and_its_user_known() -> None:
+    found = read(RunDir(answers=[issue(0, 0, 0.0), issue(2, 2, 0.2)], dispatched=4))
+    unknown = found.attempts.are(Outcome.UNKNOWN)
+    assert found.attempts.records["k"][unknown].tolist() == [1, 3]
+    users = [population.user(7, "drop", k, 1_000_000) for k in (1, 3)]
+    assert found.attempts.users[unknown].tolist() == users
+    assert found.attempts.sent[unknown].tolist() == [T0_NS + NS // 10, T0_NS + 3 * NS // 10]
+
+
+def test_attempts_are_sorted_by_the_time_they_were_meant_to_start() -> None:
+    found = read(RunDir(answers=[issue(1, 1, 0.1), issue(0, 0, 0.0)]))
+    assert found.attempts.records["k"].tolist() == [0, 1]
+
+
+def test_a_dropped_start_and_a_refused_connection_reached_nobody() -> None:
+    answers = [
+        Answer(0, 0, Outcome.DROPPED, 0.0, 0.0, "", Reason.SYSTEM_SATURATED),
+        Answer(1, 1, Outcome.REFUSED, 0.1, 0.1, "", Reason.CONNECT_REFUSED),
+        Answer(2, 2, Outcome.REFUSED, 0.2),
+        Answer(3, 3, Outcome.UNKNOWN, 0.3),
+    ]
+    assert read(RunDir(answers=answers)).attempts.reached_nobody.tolist() == [
+        *(True, True),
+        *(False, False),
+    ]
+
+
+def test_the_window_of_a_fault_has_the_times_of_the_answers() -> None:
+    fault = read(RunDir()).fault(FAULT)
+    times = (fault.injecting_ns, fault.injected_ns, fault.removed_ns)
+    assert [None if t is None else (t - T0_NS) / NS for t in times] == [10.0, 10.004, 16.005]
+    assert not fault.left_behind
+
+
+def test_the_first_removal_that_read_back_as_gone_counts() -> None:
+    run = RunDir()
+    run.event("fault.removed", gone=None)
+    run.events.append((17.5, "fault.removed", {"id": FAULT, "gone": True}))
+    run.events.append((18.5, "fault.removed", {"id": FAULT, "gone": True}))
+    fault = read(run).fault(FAULT)
+    assert (fault.removed_ns or 0) - T0_NS == 17.5 * NS
+    assert fault.gone
+
+
+def test_a_step_that_the_run_ended_in_was_interrupted() -> None:
+    run = RunDir(ended=None)
+    run.events = [e for e in run.events if e[0] < 15]
+    step = read(run).timeline.steps[0]
+    assert (step.status, step.took_s) == ("interrupted", None)
+
+
+def test_readings_after_the_traffic_are_not_a_breach() -> None:
+    run = RunDir()
+    assert read(run).anchors.outages[0].recovered_ns == T0_NS + 18 * NS
+    for line in run.evaluations[31:]:
+        line["readings"] = {"objective:fast": False}
+    assert len(read(run).anchors.outages) == 1
+
+
+def test_an_abort_ends_the_traffic() -> None:
+    run = RunDir(ended="guard")
+    run.events.insert(4, (12.0, "guard.tripped", {"guard": "x > 1", "why": "true"}))
+    assert read(run).seconds(read(run).traffic_end_ns) == 12.0
+
+
+@pytest.mark.parametrize(
+    ("answers", "rows", "expected_s"),
+    [
+        ([issue(0, 0, 0.0), issue(1, 1, 0.1), issue(2, 2, 0.2)], None, 0.21),
+        ([issue(0, 0, 0.0), issue(1, 0, 0.1)], None, 0.11),
+        ([issue(0, 0, 0.0), issue(1, 1, 0.1)], [(0, "i0")], 0.11),
+        ([issue(0, 0, 0.0), issue(1, 1, 0.1)], None, None),
+    ],
+)
+def test_the_first_wrong_coupon_has_an_instant(
+    answers: list[Answer], rows: list[tuple[int, str]] | None, expected_s: float | None
+) -> None:
+    found = read(RunDir(stock=2, answers=answers, rows=rows))
+    assert found.seconds(found.anchors.wrong_coupon_ns) == expected_s
+
+
+def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
+    folder = RunDir().write(tmp_path / "run")
+    (folder / "audit.json").write_text("{")
+    (folder / "samples.jsonl").unlink()
+    (folder / "history" / "drop-0.bin").write_bytes(b"no history")
+    found = evidence.read(folder)
+    for part, ask in (
+        ("audit", lambda: found.audited),
+        ("samples", lambda: found.readings),
+        ("history", lambda: found.asked),
+    ):
+        with pytest.raises(MissingEvidenceError, match=part):
+            ask()
