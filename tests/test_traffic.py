@@ -511,6 +511,21 @@ async def test_a_bad_configuration_ends_the_worker_before_anything_is_sent(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+async def test_a_scenario_without_a_schedule_is_refused_before_ready(tmp_path: Path) -> None:
+    async with child(1, tmp_path, drop("0/s")) as one:
+        _, stderr = await one.process.communicate()
+    assert one.process.returncode == 2
+    assert "scenario 'drop': a rate of 0/s" in stderr.decode()
+
+
+async def test_a_history_that_cannot_be_written_ends_the_worker(tmp_path: Path) -> None:
+    async with child(1, tmp_path / "missing", drop()) as one:
+        await one.begin()
+        _, stderr = await one.process.communicate()
+    assert one.process.returncode == 1
+    assert "No such file" in stderr.decode()
+
+
 async def test_1500_starts_a_second_are_sent_without_a_drop(tmp_path: Path) -> None:
     async with serving(always(answer())) as server:
         history = await run(server.port, tmp_path, drop("1500/s", "2s"))

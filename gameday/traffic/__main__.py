@@ -7,11 +7,14 @@ happens then. It ends when it is told to, and when its stdin closes.
 import asyncio
 import gc
 import json
+import os
 import resource
 import signal
+import stat
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import uvloop
 from pydantic import ValidationError
@@ -23,6 +26,7 @@ from gameday.traffic.worker import Say, Worker
 
 LONGEST_LINE = 4 * 1024 * 1024
 GRACE_S = 2.0
+PRIORITY = -10
 
 
 class _Voice(asyncio.Protocol):
@@ -67,6 +71,23 @@ async def _hear(reader: asyncio.StreamReader, worker: Worker, say: Say) -> None:
     worker.stop(GRACE_S)
 
 
+def _where(location: tuple[str | int, ...]) -> str:
+    return ".".join(str(step) for step in location) or "the line"
+
+
+def _require_pipe(stream: TextIO, name: str) -> None:
+    """Refuse what the event loop cannot wait for: files and devices."""
+    mode = os.fstat(stream.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stream.isatty()):
+        raise UsageError(f"{name} of the traffic worker is no pipe", help="gameday run starts it")
+
+
+def _prefer() -> None:
+    """Ask for the processor before others, where that is allowed: a late request blames no one."""
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+
+
 async def _work() -> None:
     voice = _Voice()
     await asyncio.get_running_loop().connect_write_pipe(lambda: voice, sys.stdout)
@@ -74,7 +95,9 @@ async def _work() -> None:
     try:
         config = Config.model_validate_json(await reader.readline())
     except ValidationError as error:
-        raise UsageError(f"the traffic worker's configuration is wrong: {error}") from error
+        # Without the input: it holds secrets.
+        found = [f"{_where(one['loc'])}: {one['msg']}" for one in error.errors(include_input=False)]
+        raise UsageError(f"the traffic worker's configuration: {'; '.join(found)}") from None
     worker = Worker(config, SystemClock(), voice.say)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop, GRACE_S)
     asyncio.get_running_loop().set_exception_handler(worker.crash)
@@ -97,7 +120,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _prefer()
     try:
+        _require_pipe(sys.stdin, "stdin")
+        _require_pipe(sys.stdout, "stdout")
         uvloop.run(_work())
     except GamedayError as error:
         sys.stderr.write(

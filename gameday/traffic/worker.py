@@ -18,10 +18,11 @@ from gameday.history import Reason
 from gameday.traffic.alarm import alarm
 from gameday.traffic.answers import Answers
 from gameday.traffic.client import Client
-from gameday.traffic.config import Config, Origin, Spike
+from gameday.traffic.config import Config, Origin, Spike, scenario_name
 from gameday.traffic.request import RequestBytes
 from gameday.traffic.stream import Stream
 from gameday.units import seconds
+from gameday.workload import schedule
 
 MOST_OPEN: Final = 10_000
 FLUSH_S: Final = 0.04
@@ -30,6 +31,17 @@ LATE_NS: Final = NS // 10
 SHORTEST_WAIT_NS: Final = 200_000
 
 Say = Callable[[Mapping[str, Any]], None]
+
+
+def _spec(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    """The scenario without its name. Raises UsageError for what cannot be scheduled."""
+    name = scenario_name(scenario.get("name"))
+    spec = {key: value for key, value in scenario.items() if key != "name"}
+    try:
+        schedule(spec)
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"scenario {name!r}: {error}") from error
+    return spec
 
 
 class Worker:
@@ -45,6 +57,7 @@ class Worker:
         self._client = Client(Answers(config.request), self._timeout_s, clock)
         self._alarm = alarm(self._tick, clock)
         self._streams: dict[str, Stream] = {}
+        self._scenarios = {one["name"]: _spec(one) for one in config.scenarios}
         self._t0_ns = 0
         self._most_open = 1
         self._announced = {"scheduled": False, "idle": False}
@@ -76,9 +89,8 @@ class Worker:
         if self._t0_ns:
             raise UsageError("the traffic was started before")
         self._t0_ns = t0_ns
-        for scenario in self._config.scenarios:
-            spec = {name: value for name, value in scenario.items() if name != "name"}
-            self._add(scenario["name"], spec)
+        for name, spec in self._scenarios.items():
+            self._add(name, spec)
         self._spawn(self._keep_house())
         self._tick()
 

@@ -126,9 +126,9 @@ async def bare(port: int, rate: int) -> dict[str, Any]:
     free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     times: list[tuple[int, int, int]] = []
     body = b'{"userId":12345,"couponCode":"COUPON"}'
-    request = (
-        b"POST /api/v1/coupons/issue HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
-        % (len(body), body)
+    request = b"POST /api/v1/coupons/issue HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
     )
 
     async def one(intended: int) -> None:
@@ -170,7 +170,9 @@ def main(rates: list[int]) -> None:
         print(f"{rate}/s  gameday       {ours}")
         print(f"{rate}/s  bare asyncio  {theirs}")
         ratio = theirs["lag_p99_ms"] / max(ours["lag_p99_ms"], 0.001)
-        print(f"{rate}/s  lag p99 {ratio:.1f} times smaller; steal {after.steal - before.steal:.2f} s")
+        print(
+            f"{rate}/s  lag p99 {ratio:.1f} times smaller; steal {after.steal - before.steal:.2f} s"
+        )
     server.terminate()
     server.join()
 
