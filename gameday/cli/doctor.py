@@ -59,7 +59,8 @@ class Finding:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> None:  # noqa: FBT001  # click passes a flag by name
+@click.option("--brief", is_flag=True, help="Say only what has to be cured first.")
+def doctor(*, as_json: bool, brief: bool) -> None:
     """Look whether this machine can run a game day.
 
     Exit code 0, or 4 when something has to be cured first.
@@ -69,6 +70,8 @@ def doctor(as_json: bool) -> None:  # noqa: FBT001  # click passes a flag by nam
     if as_json:
         body = {"healthy": healthy, "findings": [asdict(finding) for finding in findings]}
         click.echo(json.dumps(body, indent=1))
+    elif brief:
+        _show([finding for finding in findings if finding.status == "fail"], healthy=healthy)
     else:
         _show(findings, healthy=healthy)
     sys.exit(0 if healthy else UNHEALTHY)
@@ -84,7 +87,8 @@ def _show(findings: list[Finding], *, healthy: bool) -> None:
         mark = f"[{colour[each.status]}]{each.status}[/]"
         table.add_row(mark, each.name, _plain(each.found + cure))
     console = Console()
-    console.print(table)
+    if findings:
+        console.print(table)
     console.print("this machine can run a game day" if healthy else "cure what fails, then again")
 
 

@@ -15,16 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from gameday.errors import UsageError
+from gameday.stacks.state import state_dir
 
 SOCKET_BYTES_MAX = 100
-
-
-def state_dir() -> Path:
-    """`$XDG_STATE_HOME/gameday`, made when it is not there."""
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    path = Path(home) / "gameday"
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
 
 
 class TargetLock:
