@@ -161,6 +161,9 @@ class Issuing:
             return Decision("unknown", reason="POSTGRES_ANSWER_LOST")
         if entry.verdict == "issued":
             self._sweeper.recorded(campaign, id_)
+        elif entry.verdict == "fenced":
+            # Nothing to free under a new epoch; but a close fences without one.
+            self._sweeper.unrecorded(campaign, id_)
         elif entry.verdict == "duplicate":
             # The rows know a holder that the view does not: the view is wrong.
             self._sweeper.in_doubt(campaign)

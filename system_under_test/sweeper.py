@@ -78,19 +78,28 @@ class Sweeper:
         for code, guard in list(self._doubt):
             await self._control.rebuild(code, seen=guard)
             self._doubt.discard((code, guard))
+        self._forget_what_no_view_holds()
         if not self._confirm and not self._release and not look:
             return
         if self._redis is None:
             self._redis = await fastpath.connect(self._redis_url)
         await self._settle_confirmed(self._redis)
         for (code, guard), ids in list(self._release.items()):
-            await self._free(self._redis, (code, guard), ids[:CHUNK])
-            del ids[:CHUNK]
+            batch = ids[:CHUNK]
+            await self._free(self._redis, (code, guard), batch)
+            del ids[: len(batch)]  # more may have come in meanwhile, at the end
             if not ids:
-                self._release.pop((code, guard), None)
+                del self._release[code, guard]
         if look:
             for campaign in self._control.open:
                 await self._look_for_abandoned(self._redis, campaign)
+
+    def _forget_what_no_view_holds(self) -> None:
+        """Drop reservations of views that are over: Redis is rebuilt before it is used again."""
+        for code, guard in list(self._release):
+            now = self._control.campaigns.get(code)
+            if now is not None and now.guard != guard:
+                del self._release[code, guard]
 
     async def _settle_confirmed(self, redis: Connection) -> None:
         for code, ids in list(self._confirm.items()):

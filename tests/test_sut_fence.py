@@ -167,6 +167,21 @@ async def test_a_slow_redis_slows_requests_down_and_does_not_pile_them_up(stores
         assert_view_is_the_rows(service, code)
 
 
+async def test_closing_under_load_leaves_no_reservation_behind(stores: Stores) -> None:
+    with running_service(stores) as service:
+        code = service.create(5000)
+        arriving = asyncio.create_task(arrive(service, code, 400, range(400)))
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(service.close, code)
+        closed = rows_of(service, code)
+        told = await arriving
+        await settled(service)
+        assert set(told.answers) == {"200", "404 CAMPAIGN_CLOSED"}
+        assert rows_of(service, code) == closed
+        assert_safe(service, code, told)
+        assert_view_is_the_rows(service, code)
+
+
 async def test_an_emptied_redis_never_issues_and_is_rebuilt_from_the_rows(stores: Stores) -> None:
     with running_service(stores) as service, redis.Redis.from_url(stores.redis()) as direct:
         code = service.create(50)
