@@ -1,7 +1,8 @@
 """The worker itself: hears orders, sends every start when it is due, and reports once a second.
 
 The pace is kept by an alarm set to the next due time. When it rings, every start that is due by
-then goes out, however late that is: the schedule is never stretched. A start is dropped only at
+then goes out (in bursts, with answers read between them), however late that is: the schedule is
+never stretched. A start is dropped only at
 the limit of open requests: as `system-saturated`, since it is the system that has not answered,
 or as `late` when the worker itself was behind and its own burst met the limit.
 """
