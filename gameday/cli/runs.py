@@ -152,10 +152,10 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     sys.exit(result.exit_code)
 
 
-def show_result(judged: "Result") -> None:
-    """Print the verdict, and a line per check."""
+def show_result(judged: "Result", console: Console | None = None) -> None:
+    """Print the verdict, a line per check, and how long the damage lasted."""
     result = judged.as_json()
-    console = Console()
+    console = console or Console()
     console.print(
         f"{escape(result['run'])}: [bold]{_coloured(result['verdict'])}[/bold]"
         f" (ended: {escape(result['ended'])}, exit code {result['exit_code']})"
@@ -167,6 +167,17 @@ def show_result(judged: "Result") -> None:
         lacks = escape(f"does not apply, there is no {one['lacks']}")
         table.add_row("[dim]-[/dim]", f"[dim]{one['name']}[/dim]", f"[dim]{lacks}[/dim]")
     console.print(table)
+    if result["clocks"]["damage_at"] is not None:
+        console.print(_clocks(result["clocks"]))
+
+
+def _clocks(clocks: Mapping[str, float | None]) -> str:
+    """When the damage began, and how long each thing took from there."""
+    told = [f"damage began at {clocks['damage_at']:.1f} s"]
+    for word in ("detected", "acknowledged", "mitigated", "recovered"):
+        after_s = clocks[f"{word}_after_s"]
+        told.append(f"not {word}" if after_s is None else f"{word} after {after_s:.1f} s")
+    return ", ".join(told)
 
 
 def _compare(path: Path, judged: bytes) -> None:

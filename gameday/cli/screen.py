@@ -17,10 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gameday.clock import NS, SystemClock
+from gameday.units import parse_duration
 
 REFRESH_S = 0.25
 SAID_AT_MOST = 12
 BEATS_S = 5
+BAR_CELLS = 60
+COLOURS = {"firing": "bold red", "pending": "yellow", "injected": "red", "done": "green"}
 
 
 class Tail:
@@ -56,6 +59,15 @@ class Story:
         self.alerts: dict[str, str] = {}
         self.traffic: Mapping[str, Any] = {}
         self.said: list[tuple[float | None, str]] = []
+        self.end_s = 0.0
+        self.windows: list[tuple[float, float]] = []
+
+    def plan(self, effective: Mapping[str, Any]) -> None:
+        """Take in what is planned: how long the traffic lasts, and when which fault."""
+        self.end_s = effective["traffic_end_s"]
+        faults = effective["experiment"].get("method", [])
+        spans = [(_seconds(f["at"]), _seconds(f["duration"])) for f in faults]
+        self.windows = [(at, at + duration) for at, duration in spans]
 
     def journal(self, record: Mapping[str, Any]) -> str:
         """Take in one record of the journal; a plain line about it, "" when none is due."""
@@ -150,15 +162,37 @@ def draw(story: Story) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     limit = f" (at most {story.limit_s:g} s)" if story.limit_s else ""
     head.add_row(Text(story.clock(story.t_ns), style="bold"), Text(story.phase + limit))
+    if story.t0_ns and story.end_s:
+        head.add_row("", _bar(story))
     if story.traffic:
         head.add_row("traffic", _traffic_line(story.traffic))
-    for title, words in (("faults", story.faults), ("alerts", story.alerts)):
+    named = (("faults", story.faults), ("alerts", story.alerts), ("steps", story.steps))
+    for title, words in named:
         if words:
-            head.add_row(title, ", ".join(f"{name} {word}" for name, word in words.items()))
-    if story.steps:
-        head.add_row("steps", ", ".join(f"{name} {word}" for name, word in story.steps.items()))
+            head.add_row(title, _words(words))
     lines = [Text(_stamp(at) + line, style="dim") for at, line in story.said[-SAID_AT_MOST:]]
     return Group(head, *lines)
+
+
+def _words(words: Mapping[str, str]) -> Text:
+    told = [Text(f"{name} {word}", style=COLOURS.get(word, "")) for name, word in words.items()]
+    return Text(", ").join(told)
+
+
+def _bar(story: Story) -> Text:
+    """The length of the traffic, the fault windows in it, and where the run is."""
+    now_s = (story.t_ns - story.t0_ns) / NS
+    bar = Text()
+    for cell in range(BAR_CELLS):
+        at_s = (cell + 0.5) * story.end_s / BAR_CELLS
+        broken = any(begin <= at_s < end for begin, end in story.windows)
+        mark = ("█" if broken else "━") if at_s <= now_s else ("░" if broken else "─")
+        bar.append(mark, style="red" if broken else "green" if at_s <= now_s else "dim")
+    return bar.append(f" {story.end_s:g} s")
+
+
+def _seconds(text: str) -> float:
+    return parse_duration(text).total_seconds()
 
 
 def _stamp(at: float | None) -> str:
@@ -195,6 +229,7 @@ class Screen:
             self._thread.join(5)
 
     def _show(self, run_dir: Path) -> None:
+        self._story.plan(json.loads((run_dir / "inputs" / "effective.json").read_bytes()))
         tails = Tail(run_dir / "journal.jsonl"), Tail(run_dir / "samples.jsonl")
         self._console.print(f"run {run_dir.name}")
         if not self._console.is_terminal:
