@@ -83,7 +83,8 @@ def at(seconds: int, *, fast: bool | None) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("second", "fast", "expected"),
     [
-        (28, False, Validity.INVALID),
+        (26, False, Validity.INVALID),
+        (25, False, Validity.VALID),
         (28, None, Validity.UNKNOWN),
         (8, False, Validity.INVALID),
         (8, None, Validity.UNKNOWN),
@@ -201,6 +202,17 @@ def test_alerts_are_held_to_their_deadlines(firing: dict[str, range], expected: 
     assert validity(alerts(RunDir(), firing), "alerts") is expected
 
 
+def test_resolving_counts_from_the_removal_where_nothing_was_breached() -> None:
+    run = RunDir()
+    run.evaluations = [
+        evaluation(s, firing=["RedisSlow"] if 13 <= s < 24 else [], active_s=11.0)
+        for s in range(36)
+    ]
+    assert validity(run, "alerts") is Validity.VALID
+    run.event("fault.removed", gone=None)
+    assert validity(run, "alerts") is Validity.UNKNOWN
+
+
 def test_other_alerts_may_be_allowed() -> None:
     run = alerts(RunDir(), {"RedisSlow": range(13, 20), "Other": range(14, 15)})
     run.expect(other_alerts=["Other"])
@@ -252,6 +264,8 @@ def test_an_optional_step_may_fail() -> None:
     steps = [{**s, "block": {**s["block"], "optional": True}} for s in PLAYBOOK["steps"]]
     run.playbook = {**PLAYBOOK, "steps": steps}
     assert validity(run, "playbook") is Validity.VALID
+    undone = step(run, 1, True, status="failed")  # noqa: FBT003
+    assert validity(undone, "playbook") is Validity.INVALID
 
 
 def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:
