@@ -16,9 +16,10 @@ import asyncpg
 import redis.asyncio
 
 from gameday.clock import Clock
-from gameday.effects.request import Sender, fill, secret
+from gameday.effects.request import Sender, secret
 from gameday.errors import GamedayError
 from gameday.system import PostgresStore, RedisStore, System
+from gameday.workload.template import fill_text
 
 Rows = list[tuple[int, str]]
 STATEMENT_TIMEOUT_MS = 10_000
@@ -128,8 +129,8 @@ async def _redis_view(
     client = redis.asyncio.Redis.from_url(secret(store.url, environment), socket_timeout=10)
     try:
         async with client.pipeline(transaction=True) as pipe:
-            pipe.get(fill(store.remaining, {"coupon": campaign, "run": ""}, in_path=False))
-            pipe.smembers(fill(store.holders, {"coupon": campaign, "run": ""}, in_path=False))
+            pipe.get(fill_text(store.remaining, {"coupon": campaign}))
+            pipe.smembers(fill_text(store.holders, {"coupon": campaign}))
             remaining, holders = await pipe.execute()
     finally:
         await client.aclose()

@@ -4,10 +4,11 @@ import pytest
 
 from gameday import effects
 from gameday.changes import Undo, proxy_down, toxic
-from gameday.effects.request import Sender, fill
+from gameday.effects.request import Sender, secret
 from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import UsageError
+from gameday.system import FromEnv
 from tests.toxiproxies import redis_like, toxiproxy
 
 
@@ -85,17 +86,7 @@ async def test_a_server_that_is_gone_took_its_toxics_with_it() -> None:
     assert await effects.read_back(undo) is True
 
 
-def test_placeholders_keep_their_types_and_are_escaped_in_paths() -> None:
-    values = {"user": 7, "coupon": "A/B c"}
-    assert fill({"userId": "{user}", "c": "x-{coupon}"}, values) == {"userId": 7, "c": "x-A/B c"}
-    assert fill("/api/{coupon}/audit", values, in_path=True) == "/api/A%2FB%20c/audit"
-    assert fill("{{user}", values) == "{user}"
-
-
 def test_a_secret_that_is_not_set_names_the_variable() -> None:
-    from gameday.effects.request import secret
-    from gameday.system import FromEnv
-
     with pytest.raises(UsageError, match="GAMEDAY_NO_SUCH"):
         secret(FromEnv(env="GAMEDAY_NO_SUCH"), {})
     assert secret(FromEnv(env="A"), {"A": "b"}) == "b"

@@ -13,7 +13,7 @@ from gameday.errors import GamedayError
 from gameday.units import parse_duration
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[timedelta]):
     """A duration as people write it: `1s`, `500ms`."""
 
     name = "duration"
@@ -65,7 +65,7 @@ class DurationType(click.ParamType):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout.")
 @click.pass_context
-def run(ctx: click.Context, experiment: str, **options: Any) -> None:
+def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """Run EXPERIMENT (a name, or the path of a file) and judge it.
 
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.

@@ -188,7 +188,9 @@ def _make_run(inputs: Inputs, running: Running, options: Options, start: _Start)
     coupon = coupon_of(experiment, system, start.id)
     book = None if inputs.playbook is None else inputs.playbook.playbook
     stock = experiment.campaign.stock
-    values = {"coupon": coupon, "stock": stock, "run": start.id}
+    values: dict[str, int | str] = {"coupon": coupon, "run": start.id}
+    if stock is not None:
+        values["stock"] = stock
     readings = Readings(start.clock)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     bot = None

@@ -5,12 +5,26 @@ heal` undo through `undo` alone, which needs only the journaled record.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from gameday.changes import Change, Undo
 from gameday.effects import folder, process, proxy, request, toxic, traffic
 from gameday.effects.site import Site
 
-_FAULTS = {"toxic": toxic, "proxy": proxy, "traffic": traffic}
+
+class Effect(Protocol):
+    """What each file of a kind of fault's change offers."""
+
+    async def prepare(self, change: Change, site: Site) -> Undo: ...
+
+    async def act(self, change: Change, undo: Undo, site: Site) -> None: ...
+
+    async def undo(self, record: Undo) -> None: ...
+
+    async def read_back(self, record: Undo) -> bool: ...
+
+
+_FAULTS: Mapping[str, Effect] = {"toxic": toxic, "proxy": proxy, "traffic": traffic}
 
 
 async def prepare(change: Change, site: Site) -> Undo:
