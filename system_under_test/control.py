@@ -235,6 +235,8 @@ class Control:
                 "SELECT user_id FROM issuances WHERE coupon_code = $1", code
             )
             left = max(campaign.stock - len(rows), 0)
+            if not self._fenced_switch and campaign.strategy == "postgres":
+                left = campaign.remaining  # planted: trusts the counter that the switch got wrong
             epoch, view = campaign.epoch + 1, secrets.token_hex(4)
             holders = [row["user_id"] for row in rows]
             await fastpath.rebuild(redis, code, f"{epoch}:{view}", left, holders)

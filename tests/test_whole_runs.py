@@ -143,6 +143,34 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 
 
 @pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], int]]:
+    """Starts somebody else's server, honest or careless; its port."""
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def one(manner: str) -> int:
+        file = tmp_path_factory.mktemp("server") / "port"
+        arguments = [str(file), "200", *(["--careless"] if manner == "careless" else [])]
+        program = [sys.executable, str(ROOT / "tests" / "own_server.py")]
+        servers.append(subprocess.Popen([*program, *arguments]))
+        until(lambda: file.exists() and file.read_text())
+        return int(file.read_text())
+
+    yield one
+    for server in servers:
+        server.kill()
+        server.wait()
+
+
+def own_system(folder: Path, port: int) -> tuple[Path, Path]:
+    """The system file that describes it, and an experiment."""
+    folder.mkdir()
+    system, experiment = folder / "own.yaml", folder / "own-drop.yaml"
+    system.write_text(OWN_SYSTEM.format(port=port))
+    experiment.write_text(OWN_EXPERIMENT)
+    return system, experiment
+
+
+@pytest.fixture(scope="module")
 def first(start: Start, installed: tuple[str, Path]) -> dict[str, Started]:
     """Two runs side by side: more would starve one another on two cores."""
     python, empty = installed
@@ -154,9 +182,12 @@ def first(start: Start, installed: tuple[str, Path]) -> dict[str, Started]:
 
 @pytest.fixture(scope="module")
 def second(
-    first: dict[str, Started], start: Start, tmp_path_factory: pytest.TempPathFactory
+    first: dict[str, Started],
+    start: Start,
+    own_server: Callable[[str], int],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Started]:
-    """Two more, when those are over."""
+    """Two small ones against a server of one's own, then two more, when those are over."""
     for run in first.values():
         run.finish()
     folder = tmp_path_factory.mktemp("systems")
@@ -166,7 +197,13 @@ def second(
         folder / "unfenced",
         lambda text: text.replace(port, f'{port}\n    SUT_UNFENCED_SWITCH: "1"'),
     )
-    return {
+    own = {}
+    for manner in ("honest", "careless"):
+        system, experiment = own_system(folder / manner, own_server(manner))
+        own[manner] = start(str(experiment), "--stack", "external", "--system", str(system))
+    for run in own.values():
+        run.finish()
+    return own | {
         "bypass": start("redis-slow", "--short", "--no-responder", "--system", str(bypass)),
         "unfenced": start("redis-slow", "--short", "--system", str(unfenced)),
     }
@@ -235,21 +272,9 @@ def test_judging_again_gives_the_same_bytes(first: dict[str, Started]) -> None:
 
 @pytest.mark.parametrize(("manner", "code"), [("honest", 0), ("careless", 1)])
 def test_a_server_of_ones_own_is_judged_by_a_system_file(
-    start: Start, tmp_path: Path, manner: str, code: int
+    second: dict[str, Started], manner: str, code: int
 ) -> None:
-    port_file = tmp_path / "port"
-    arguments = [str(port_file), "200", "--careless"][: 3 if manner == "careless" else 2]
-    server = subprocess.Popen([sys.executable, str(ROOT / "tests" / "own_server.py"), *arguments])
-    try:
-        until(lambda: port_file.exists() and port_file.read_text())
-        system = tmp_path / "own.yaml"
-        system.write_text(OWN_SYSTEM.format(port=port_file.read_text()))
-        experiment = tmp_path / "own-drop.yaml"
-        experiment.write_text(OWN_EXPERIMENT)
-        run = start(str(experiment), "--stack", "external", "--system", str(system))
-        found, told = run.finish()
-    finally:
-        server.kill()
-        server.wait()
+    run = second[manner]
+    found, told = run.finish()
     assert found == code, told
     assert run.check("no_over_issuance")["verdict"] == ("valid" if code == 0 else "invalid")
