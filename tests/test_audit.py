@@ -1,0 +1,138 @@
+"""The audit: real stores are looked into, and compared with what the system says of itself."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from gameday import audit
+from gameday.audit import Audit
+from gameday.clock import SystemClock
+from gameday.effects.request import Sender
+from gameday.system import System
+from tests.sut_stores import Stores, running_stores
+
+ANSWER = {"code": "C", "stock": 5, "rows": [{"userId": 1, "issueId": "a"}]}
+SYSTEM: dict[str, Any] = {
+    "name": "own",
+    "base_url": "http://127.0.0.1:1",
+    "requests": {"issue": {"post": "/", "outcomes": {"issued": {"status": 200}}}},
+    "audit": {"get": "/audit/{coupon}"},
+    "stores": {
+        "postgres": {
+            "dsn": {"env": "DSN"},
+            "rows": "SELECT user_id, id FROM audit_rows WHERE coupon_code = $1",
+        },
+        "redis": {
+            "url": {"env": "REDIS"},
+            "remaining": "left:{coupon}",
+            "holders": "holders:{coupon}",
+        },
+    },
+    "authority": "postgres",
+}
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[Stores]:
+    with running_stores() as started:
+        yield started
+
+
+@asynccontextmanager
+async def answering(body: object, status: str = "200 OK") -> AsyncIterator[str]:
+    """A server whose audit says `body`; its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        raw = json.dumps(body).encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def filled(stores: Stores, *rows: tuple[int, str], holders: list[int]) -> None:
+    """The stores hold these rows of campaign C, and one of another."""
+    connection = await asyncpg.connect(stores.postgres())
+    await connection.execute("DROP TABLE IF EXISTS audit_rows")
+    await connection.execute("CREATE TABLE audit_rows (user_id bigint, id text, coupon_code text)")
+    for user, name in rows:
+        await connection.execute("INSERT INTO audit_rows VALUES ($1, $2, 'C')", user, name)
+    await connection.execute("INSERT INTO audit_rows VALUES (99, 'z', 'D')")
+    await connection.close()
+    client = redis.asyncio.Redis.from_url(stores.redis())
+    await client.flushall()
+    await client.set("left:C", 5 - len(holders))
+    if holders:
+        await client.sadd("holders:C", *holders)
+    await client.aclose()
+
+
+async def read(held: Stores, body: object, **changes: object) -> Audit:
+    async with answering(body) as url:
+        system = System.model_validate_json(json.dumps({**SYSTEM, "base_url": url, **changes}))
+        environment = {"DSN": held.postgres(), "REDIS": held.redis()}
+        sender = Sender(url, {"coupon": "C", "run": "r"}, environment)
+        return await audit.read(system, sender, "C", 5, SystemClock())
+
+
+async def test_rows_come_from_the_authority_and_agree_with_the_answer(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    found = await read(stores, {**ANSWER, "views": {"redis": {"current": True}}})
+    assert (found.rows, found.rows_from, found.cut) == ([(1, "a")], "postgres", "consistent")
+    assert found.answer_rows_equal is True
+    assert found.views["redis"] == {"remaining": 4, "holders": [1], "current": True}
+    assert found.problem == ""
+
+
+async def test_an_answer_that_differs_from_the_store_is_told(stores: Stores) -> None:
+    await filled(stores, (1, "a"), (2, "b"), holders=[])
+    found = await read(stores, ANSWER)
+    assert found.answer_rows_equal is False
+    assert found.rows == [(1, "a"), (2, "b")]
+    assert found.views["redis"]["current"] is None
+
+
+async def test_without_stores_the_answer_is_the_evidence(stores: Stores) -> None:
+    found = await read(stores, ANSWER, stores={}, authority=None)
+    assert (found.rows, found.rows_from, found.cut) == ([(1, "a")], "audit", "consistent")
+
+
+async def test_a_store_that_cannot_be_read_leaves_the_cut_unknown(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[])
+    broken = {"postgres": {"dsn": {"env": "DSN"}, "rows": "SELECT nothing FROM nowhere"}}
+    found = await read(stores, ANSWER, stores=broken)
+    assert found.cut == "unknown"
+    assert "nowhere" in found.problem
+
+
+async def test_the_store_is_only_read(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[])
+    thief = {"postgres": {"dsn": {"env": "DSN"}, "rows": "DELETE FROM audit_rows RETURNING 1, $1"}}
+    found = await read(stores, ANSWER, stores=thief)
+    assert "read-only" in found.problem
+    connection = await asyncpg.connect(stores.postgres())
+    assert await connection.fetchval("SELECT count(*) FROM audit_rows") == 2
+    await connection.close()
+
+
+@pytest.mark.parametrize("body", [{}, [], {"stock": 5}, {"stock": 5, "rows": [{"userId": "x"}]}])
+async def test_an_answer_that_is_none_is_a_problem_and_no_crash(
+    stores: Stores, body: object
+) -> None:
+    found = await read(stores, body, stores={}, authority=None)
+    assert found.cut == "unknown"
+    assert found.problem.startswith("audit answer:")

@@ -1,0 +1,77 @@
+"""Healing by hand: what a killed run left behind is taken out, from its journal alone."""
+
+from pathlib import Path
+from typing import Any
+
+from gameday import effects
+from gameday.changes import toxic
+from gameday.clock import SystemClock
+from gameday.effects.site import Site
+from gameday.effects.toxiproxy import Toxiproxy
+from gameday.healing import heal, left_behind
+from gameday.journal import Journal, Record, read
+from tests.toxiproxies import redis_like, toxiproxy
+
+
+def records(*events: tuple[str, dict[str, Any]]) -> list[Record]:
+    return [Record(n, n, event, "all", data) for n, (event, data) in enumerate(events)]
+
+
+TOXIC = {"kind": "toxic", "url": "http://127.0.0.1:1", "proxy": "p", "name": "gameday-r-1"}
+PROCESS = {"kind": "process", "pid": 1, "start_time": "0@x", "name": "redis"}
+INJECTING = ("fault.injecting", {"id": "f", "undo": [TOXIC]})
+
+
+def kinds(*events: tuple[str, dict[str, Any]]) -> list[str]:
+    return [undo.kind for _, undo in left_behind(records(*events))]
+
+
+def test_a_fault_that_was_not_seen_gone_is_left_behind() -> None:
+    assert kinds(INJECTING) == ["toxic"]
+    assert kinds(INJECTING, ("fault.removed", {"id": "f", "gone": None})) == ["toxic"]
+    assert kinds(INJECTING, ("fault.removed", {"id": "f", "gone": True})) == []
+
+
+def test_a_stack_is_left_behind_unless_the_run_ended_and_comes_last() -> None:
+    starting = ("stack.starting", {"name": "redis", "undo": [PROCESS]})
+    assert kinds(starting, INJECTING) == ["toxic", "process"]
+    assert kinds(starting, INJECTING, ("run.ended", {"ended": "completed"})) == ["toxic"]
+
+
+def test_a_step_is_left_behind_until_it_is_taken_back() -> None:
+    undo = {"kind": "request", "action": "back", "base_url": "http://x", "request": {}}
+    started = ("step.started", {"step": 1, "undo": undo, "undoing": False})
+    taken_back = ("step.done", {"step": 1, "undoing": True, "status": "done"})
+    assert kinds(started) == ["request"]
+    assert kinds(started, taken_back) == []
+
+
+async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path) -> None:
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = Toxiproxy(url)
+        body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
+        await server.call("POST", "/proxies", body)
+        await server.add_toxic("cache", {"type": "noop", "name": "somebody-elses"})
+        site = Site("r", url, {"redis": "cache"})
+        change = toxic("redis", "latency", latency=50, jitter=0)
+        undo = await effects.prepare(change, site)
+        journal = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        journal.close()
+        await effects.act(change, undo, site)
+        for _ in range(2):
+            healed = await heal(tmp_path, {})
+            assert [one.gone for one in healed] == [True]
+        assert await server.toxic_names("cache") == ["somebody-elses"]
+    assert len(read(tmp_path / "journal.jsonl").records) == 1
+
+
+async def test_a_server_that_answers_wrongly_is_not_called_healed(tmp_path: Path) -> None:
+    async with redis_like(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n") as port:
+        undo = {**TOXIC, "url": f"http://127.0.0.1:{port}"}
+        journal = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        journal.write("fault.injecting", id="f", undo=[undo])
+        journal.close()
+        healed = await heal(tmp_path, {})
+    assert [one.gone for one in healed] == [False]
+    assert "500" in healed[0].why
