@@ -114,6 +114,7 @@ def _listed(run_dir: Path) -> Listed:
         stamp, _, rest = run_dir.name.partition("-")
         return Listed(run_dir.name, rest.rpartition("-")[0], "not judged", "", stamp)
     told = [str(result.get(key) or "") for key in ("experiment", "verdict", "ended", "started_at")]
+    told[-1] = told[-1][:16].replace("T", " ")
     return Listed(run_dir.name, *told)
 
 
@@ -160,6 +161,9 @@ def show_result(judged: "Result", console: Console | None = None) -> None:
         f"{escape(result['run'])}: [bold]{_coloured(result['verdict'])}[/bold]"
         f" (ended: {escape(result['ended'])}, exit code {result['exit_code']})"
     )
+    if result["traffic"] is None and all(c["verdict"] == "unknown" for c in result["checks"]):
+        console.print("nothing was asked of the system, so nothing can be said about it")
+        return
     table = Table(box=None, pad_edge=False, show_header=False)
     for one in result["checks"]:
         table.add_row(_coloured(one["verdict"]), one["name"], escape(one["summary"]))
