@@ -129,6 +129,14 @@ def test_one_false_evaluation_is_no_breach() -> None:
     assert verdict(run, "recovered").summary == "no objective was breached"
 
 
+def test_a_breach_may_hide_where_an_objective_has_no_data() -> None:
+    run = RunDir()
+    run.evaluations = [at(s, fast=None if s in (12, 14) else True) for s in range(36)]
+    assert validity(run, "recovered") is Validity.VALID
+    run.evaluations = [at(s, fast=None if s in (12, 13) else True) for s in range(36)]
+    assert validity(run, "recovered") is Validity.UNKNOWN
+
+
 def test_four_true_evaluations_are_no_recovery() -> None:
     run = replaced(RunDir(), at(22, fast=False))
     assert read(run).anchors.recovered_ns == read(run).t0_ns + 23_000_000_000
@@ -221,6 +229,13 @@ def test_other_alerts_may_be_allowed() -> None:
     assert isinstance(said(run, "alerts"), NotApplicable)
 
 
+def test_a_deadline_counts_from_the_fault_that_comes_first_wherever_it_stands() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(13, 20)})
+    later = {**run.experiment["method"][0], "id": "later", "at": "24s", "duration": "1s"}
+    run.experiment = {**run.experiment, "method": [later, *run.experiment["method"]]}
+    assert validity(run, "alerts") is Validity.VALID
+
+
 def test_a_deadline_after_the_traffic_is_unknown() -> None:
     run = alerts(RunDir(effective={"traffic_end_s": 22.0}), {"RedisSlow": range(13, 24)})
     assert validity(run, "alerts") is Validity.UNKNOWN
@@ -274,6 +289,14 @@ def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:
     assert validity(run, "playbook") is Validity.INVALID
     quiet = alerts(run, {})
     assert validity(quiet, "playbook") is Validity.VALID
+
+
+def test_an_alert_that_fires_when_nobody_can_answer_any_more_asks_for_nobody() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(29, 36)})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is Validity.VALID
+    run = alerts(run, {"RedisSlow": range(28, 36)})
+    assert validity(run, "playbook") is Validity.INVALID
 
 
 def test_without_a_responder_or_a_playbook_there_is_nothing_to_judge() -> None:

@@ -60,11 +60,12 @@ def _recorded(alert: AlertLine) -> RecordedAlert:
 
 
 def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
-    first = fault_id(evidence, 0) if evidence.experiment.method else ""
+    method = evidence.experiment.method
+    first = min(range(len(method)), key=lambda n: method[n].at, default=None)
     resolves = alert.resolves_within
     return Expected(
         alert=alert.alert,
-        of=alert.of or first,
+        of=alert.of or ("" if first is None else fault_id(evidence, first)),
         fires_within_s=alert.fires_within.total_seconds(),
         resolves_within_s=None if resolves is None else resolves.total_seconds(),
     )
