@@ -46,7 +46,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def _plain(number: float) -> str:
-    """A number as a duration or a rate takes it: no exponent, and no digit lost that was written."""
+    """A number as durations and rates take it: without an exponent, and with every digit."""
     return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
