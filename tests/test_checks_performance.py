@@ -243,6 +243,10 @@ def test_a_deadline_after_the_traffic_is_unknown() -> None:
 
 def test_a_system_without_rules_has_no_alerts() -> None:
     assert isinstance(said(RunDir(system={**SYSTEM, "rules": []}), "alerts"), NotApplicable)
+    elsewhere = {**SYSTEM, "rules": [], "prometheus": "http://127.0.0.1:9090"}
+    assert isinstance(said(RunDir(system=elsewhere), "alerts"), NotApplicable)
+    none_of_its_own = {**RunDir().experiment, "rules": []}
+    assert isinstance(said(RunDir(experiment=none_of_its_own), "alerts"), NotApplicable)
 
 
 def step(run: RunDir, number: int, undoing: bool, **changes: object) -> RunDir:
