@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gameday import effects, journal
 from gameday.changes import Undo
+from gameday.effects import process
 from gameday.errors import GamedayError
 
 
@@ -27,7 +28,6 @@ def left_behind(records: Sequence[journal.Record]) -> list[tuple[str, Undo]]:
     faults: dict[str, list[Undo]] = {}
     parts: list[tuple[str, Undo]] = []
     steps: dict[int, Undo] = {}
-    ended = False
     for record in records:
         data = record.data
         match record.event:
@@ -41,36 +41,53 @@ def left_behind(records: Sequence[journal.Record]) -> list[tuple[str, Undo]]:
                 steps.pop(data["step"], None)
             case "stack.starting":
                 parts += [(data["name"], Undo.from_json(u)) for u in data["undo"]]
-            case "run.ended":
-                ended = True
             case _:
                 pass
     found = [(f"fault {name}", undo) for name, undos in faults.items() for undo in undos]
     found += [(f"step {number}", undo) for number, undo in sorted(steps.items(), reverse=True)]
-    return found + ([] if ended else list(reversed(parts)))
+    return found + ([] if _stopped(records) else list(reversed(parts)))
+
+
+def _stopped(records: Sequence[journal.Record]) -> bool:
+    """Whether the run came to its end, and said of no part of its stack that it stayed."""
+    return any(r.event == "run.ended" for r in records) and not any(
+        r.data.get("left") for r in records if r.event == "phase"
+    )
+
+
+def is_under_way(run_dir: Path) -> bool:
+    """Whether the controller of the run is alive: then what is there is there on purpose."""
+    started = next((r for r in _records(run_dir) if r.event == "run.started"), None)
+    controller = started.data.get("controller") if started is not None else None
+    if controller is None or any(r.event == "run.ended" for r in _records(run_dir)):
+        return False
+    return bool(process.start_time(int(controller["pid"])) == controller["start_time"])
+
+
+def _records(run_dir: Path) -> Sequence[journal.Record]:
+    return journal.read(run_dir / "journal.jsonl").records
 
 
 async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
     """Undo what a run left behind, and read back whether it is gone."""
-    records = journal.read(run_dir / "journal.jsonl").records
+    records = _records(run_dir)
     return [
-        await _undo(what, undo, environment, stack_gone=_stack_gone(records))
+        await _undo(what, undo, environment, own_stack=_own_stack(records))
         for what, undo in left_behind(records)
     ]
 
 
-def _stack_gone(records: Sequence[journal.Record]) -> bool:
-    """Whether the run's own stack was stopped: with it, what a step changed is gone as well."""
-    started = any(r.event == "stack.starting" for r in records)
-    return started and any(r.event == "run.ended" for r in records)
+def _own_stack(records: Sequence[journal.Record]) -> bool:
+    """Whether the run started its stack, which is taken down whole, what steps changed with it."""
+    return any(record.event == "stack.starting" for record in records)
 
 
 async def _undo(
-    what: str, undo: Undo, environment: Mapping[str, str], *, stack_gone: bool
+    what: str, undo: Undo, environment: Mapping[str, str], *, own_stack: bool
 ) -> Healed:
     shown = f"{what}: {undo.kind} {undo.data.get('name') or undo.data.get('path') or ''}".strip()
-    if undo.kind == "request" and stack_gone:
-        return Healed(shown, gone=True, why="the stack it changed is stopped")
+    if undo.kind == "request" and own_stack:
+        return Healed(shown, gone=True, why="it goes with the stack that the run started")
     try:
         await effects.undo(undo, environment)
         gone = await effects.read_back(undo)
