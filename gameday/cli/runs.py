@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gameday.cli import reader_may_leave
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
@@ -145,10 +146,11 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
 
     run_dir = find_run(ref, runs_dir)
     result = judge(evidence.read(run_dir))
-    if as_json:
-        click.echo(result.to_bytes(), nl=False)
-    else:
-        show_result(result)
+    with reader_may_leave():
+        if as_json:
+            click.echo(result.to_bytes(), nl=False)
+        else:
+            show_result(result)
     _compare(run_dir / "result.json", result.to_bytes())
     sys.exit(result.exit_code)
 
