@@ -62,6 +62,22 @@ def test_refusals_that_a_step_asked_for_do_not_count() -> None:
     assert validity(run, "thresholds") is Validity.VALID
 
 
+def test_a_step_that_was_not_needed_excuses_no_refusal() -> None:
+    run = failing(RunDir(), Outcome.REFUSED, 14.2, 16.9)
+    steps = [dict(step) for step in PLAYBOOK["steps"]]
+    steps[0] = {**steps[0], "block": {**steps[0]["block"], "refuses": True}}
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    for status, taken_back, expected in (
+        ("not_applicable", False, Validity.INVALID),
+        ("placebo", False, Validity.INVALID),
+        ("failed", False, Validity.INVALID),
+        ("failed", True, Validity.VALID),
+    ):
+        run.events = [e for e in RunDir().events if taken_back or not e[2].get("undoing")]
+        step(run, 1, undoing=False, status=status)
+        assert validity(run, "thresholds") is expected, status
+
+
 def test_without_thresholds_there_is_nothing_to_say() -> None:
     run = RunDir()
     run.expect(thresholds={})
