@@ -12,7 +12,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """No step failed, and somebody started once an alert of the playbook had fired."""
     book = evidence.plan.playbook
     if book is None or evidence.plan.no_responder:
-        return NotApplicable(NAME, "a playbook" if book is None else "a responder")
+        return NotApplicable(NAME, "playbook" if book is None else "responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
         fired = sorted(firing(evidence) & set(book.alerts))

@@ -170,7 +170,7 @@ def show_result(judged: "Result", console: Console | None = None) -> None:
     for one in result["checks"]:
         table.add_row(_coloured(one["verdict"]), one["name"], escape(one["summary"]))
     for one in result["not_applicable"]:
-        lacks = escape(f"does not apply, there is no {one['lacks']}")
+        lacks = escape(f"does not apply: {one['lacks']} not given")
         table.add_row("[dim]-[/dim]", f"[dim]{one['name']}[/dim]", f"[dim]{lacks}[/dim]")
     console.print(table)
     if result["clocks"]["damage_at"] is not None:
