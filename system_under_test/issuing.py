@@ -28,7 +28,7 @@ Outcome = Literal[
 ]
 ReserveLane = Lane[Connection, tuple[str, str], tuple[str, int], int | None]
 LedgerLane = Lane[asyncpg.Connection, tuple[Kind, str, int], tuple[str, int], Entry]
-TRIES = 3
+TRIES = 2
 TRY_AGAIN_WITHIN_S = 4.0
 
 

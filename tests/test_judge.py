@@ -214,7 +214,12 @@ def test_a_check_the_experiment_names_may_not_lack_its_evidence() -> None:
     run = RunDir()
     run.expect(checks=["no_lost_issuance", "stores_agree"])
     judged = result(run)
-    assert verdicts(judged) == {"no_lost_issuance": "valid", "stores_agree": "unknown"}
+    always = {"fault_injected": "valid", "fault_removed": "valid"}
+    assert verdicts(judged) == {
+        "no_lost_issuance": "valid",
+        "stores_agree": "unknown",
+        **always,
+    }
     assert judged.exit_code == 3
 
 
@@ -222,7 +227,16 @@ def test_naming_checks_does_not_hide_that_the_run_was_unfit() -> None:
     run = RunDir()
     run.expect(checks=["recovered"])
     run.event("fault.dosed", injected="no")
-    assert verdicts(result(run)) == {"recovered": "unknown"}
+    always = {"fault_injected": "unknown", "fault_removed": "valid"}
+    assert verdicts(result(run)) == {"recovered": "unknown", **always}
+    assert result(run).exit_code == 3
+
+
+def test_naming_only_safety_checks_does_not_pass_a_run_whose_fault_was_not_in() -> None:
+    run = RunDir()
+    run.expect(checks=["no_over_issuance"])
+    run.event("fault.dosed", injected="no")
+    assert result(run).exit_code == 3
 
 
 def test_the_same_evidence_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ ENDINGS: Final[Mapping[str, int]] = {
     "interrupted": ABORTED,
     "error": BUG,
 }
+ALWAYS: Final = ("fault_injected", "fault_removed")
 VERDICTS: Final[Mapping[Validity, VerdictName]] = {
     Validity.VALID: "passed",
     Validity.UNKNOWN: "unknown",
@@ -68,13 +69,17 @@ def judge(evidence: Evidence) -> Result:
 def _wanted(
     evidence: Evidence, said: Sequence[Verdict | NotApplicable]
 ) -> tuple[list[Verdict], list[NotApplicable]]:
-    """What the experiment asks for. A check it names and that does not apply is unknown."""
+    """What the experiment asks for. A check it names and that does not apply is unknown.
+
+    Whether the faults were in and are out is always asked: without that a run says nothing.
+    """
     wanted = evidence.effective.experiment.expect.checks if evidence.effective else "all"
     if wanted == "all":
         verdicts = [one for one in said if isinstance(one, Verdict)]
         return verdicts, [one for one in said if isinstance(one, NotApplicable)]
-    named = [one for one in said if one.name in wanted]
-    return [_insisted(one) for one in named], []
+    asked = [_insisted(one) for one in said if one.name in wanted]
+    always = [one for one in said if one.name in ALWAYS and isinstance(one, Verdict)]
+    return asked + [one for one in always if one not in asked], []
 
 
 def _insisted(said: Verdict | NotApplicable) -> Verdict:
