@@ -17,6 +17,7 @@ from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
 from gameday.controller import ending, method, preflight, target
 from gameday.controller.children import Child, Traffic
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, planned, write_effective
+from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run
 from gameday.effects.request import RequestError, Sender, secret
 from gameday.effects.site import Site
@@ -50,6 +51,7 @@ async def conduct(
     _listen_to_signals(start.abort, start.journal)
     error: GamedayError | None = None
     try:
+        await start.reaper.launch()
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         await _on_stack(inputs, stack, options, start)
     except GamedayError as caught:
@@ -85,7 +87,9 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
     traffic = Traffic(folder / "logs" / "traffic.log", clock)
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
-    return _Start(run, folder, journal, clock, Abort(), traffic, collector)
+    abort = Abort()
+    reaper = Reaper(folder, clock, lambda why: abort("interrupted", why))
+    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -97,6 +101,7 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
         start.journal.write("phase", phase="stack", problem=f"still there: {', '.join(left)}")
     start.journal.write("run.ended", ended=start.abort.ended, why=start.abort.why)
     start.journal.close()
+    await start.reaper.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class _Start:
     abort: Abort
     traffic: Traffic
     collector: Child
+    reaper: Reaper
 
 
 def _listen_to_signals(abort: Abort, journal: Journal) -> None:
@@ -135,6 +141,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     with target.TargetLock(
         running.system.base_url, running.system.toxiproxy, start.id, options.runs_dir
     ) as lock:
+        start.reaper.hand_over(lock.fileno(), running.environment)
         server = await target.serve(lock.socket, lambda order: _answer(run, order))
         try:
             await _through(run, inputs)
@@ -226,6 +233,7 @@ def _make_run(inputs: Inputs, running: Running, options: Options, start: _Start)
         collector=start.collector,
         readings=readings,
         bot=bot,
+        reaper=start.reaper,
         abort=start.abort,
     )
 

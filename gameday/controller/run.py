@@ -8,6 +8,7 @@ from typing import Literal
 
 from gameday.clock import NS, Clock
 from gameday.controller.children import Child, Traffic
+from gameday.controller.reaper import Reaper
 from gameday.effects.request import Sender
 from gameday.effects.site import Site
 from gameday.experiment import Experiment
@@ -80,6 +81,7 @@ class Run:
     collector: Child
     readings: Readings
     bot: Bot | None
+    reaper: Reaper
     abort: Abort = field(default_factory=Abort)
     spots: dict[str, Spot] = field(default_factory=dict)
     t0_ns: int = 0

@@ -83,9 +83,3 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
     """Send the undoing request."""
     request = Request.model_validate(record.data["request"])
     await Sender(record.data["base_url"], {}, environment or {}).send(request)
-
-
-async def read_back(record: Undo) -> bool | None:
-    """Nobody but a probe of the playbook can tell."""
-    del record
-    return None
