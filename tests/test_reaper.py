@@ -243,7 +243,11 @@ class Stubborn:
             return 204, None
         if method == "POST":
             self.toxics.append("gameday-r-1")
-        return 200, {"enabled": True, "toxics": [{"name": name} for name in self.toxics]}
+        return 200, {
+            "listen": "",
+            "enabled": True,
+            "toxics": [{"name": name} for name in self.toxics],
+        }
 
 
 async def test_an_undo_that_fails_twice_is_tried_until_it_works(tmp_path: Path) -> None:
