@@ -38,8 +38,11 @@ class Reaper:
 
     async def launch(self) -> None:
         """Start it, and wait until it watches: nothing that needs undoing comes before."""
-        lease = Lease(self._run_dir)
-        self._process = self._spawn()
+        try:
+            lease = Lease(self._run_dir)
+            self._process = self._spawn()
+        except OSError as error:
+            raise StackError(f"the reaper cannot be started: {error}") from error
         self._renewing = asyncio.create_task(self._renew(lease))
         hearing = asyncio.get_running_loop().sock_recv(self._control, 64)
         try:
