@@ -103,18 +103,22 @@ class Watcher:
             return 0
         reaping.begin("the controller is gone")
         deadline_ns = self._clock.now_ns() + int(GIVE_UP_S * NS)
-        pause_s = POLL_S
-        while not reaping.attempt(self._environment, alone=True):
-            if self._clock.now_ns() > deadline_ns:
-                break
-            self._clock.pause(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        if not reaping.remaining and reaping.look_again():
+        self._try_until(deadline_ns)
+        if reaping.look_again():
             # What the controller sent with its last breath may have arrived after the undo.
             self._clock.pause(CONFIRM_S)
-            reaping.attempt(self._environment, alone=True)
+            self._try_until(deadline_ns)
         reaping.end()
         return EXIT_LEFT if reaping.remaining else 0
+
+    def _try_until(self, deadline_ns: int) -> None:
+        """Undo until nothing is left, less and less often."""
+        pause_s = POLL_S
+        while not self._reaping.attempt(self._environment, alone=True):
+            if self._clock.now_ns() > deadline_ns:
+                return
+            self._clock.pause(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def main() -> int:
