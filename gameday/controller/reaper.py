@@ -94,7 +94,7 @@ class Reaper:
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gameday.reaper", str(self._run_dir.resolve())],
-                stdin=self._theirs,
+                stdin=self._theirs.fileno(),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

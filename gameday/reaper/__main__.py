@@ -58,9 +58,8 @@ class Watcher:
         """Until the run is done or undone; the exit code."""
         self._tell_ready()
         while not self._done and not self._alone:
+            self._look_at_lease()
             self._hear(POLL_S)
-            if not self._done and not self._alone:
-                self._look_at_lease()
         return 0 if self._done else self._undo_all()
 
     def _tell_ready(self) -> None:
