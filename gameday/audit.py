@@ -2,8 +2,8 @@
 
 The rows come from the store that is the authority where the system file gives one, else from
 the system's own audit answer; where both are given they must be equal sets. The stores are
-read PostgreSQL, Redis (one MULTI), PostgreSQL: equal row sets before and after make a
-consistent cut; else again, three times, then unknown.
+read PostgreSQL (or the answer again), Redis (one MULTI), PostgreSQL: equal row sets before and
+after make a consistent cut; else again, three times, then unknown.
 """
 
 import json
@@ -24,6 +24,19 @@ from gameday.workload.template import fill_text
 Rows = list[tuple[int, str]]
 STATEMENT_TIMEOUT_MS = 10_000
 TRIES = 3
+# What somebody's stores, their SQL, or the keys in the system file may answer with.
+UNREADABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    redis.RedisError,
+    GamedayError,
+    ValueError,
+    TypeError,
+    LookupError,
+)
 
 
 @dataclass(slots=True)
@@ -58,51 +71,54 @@ async def read(
         audit.answer = _answer((await sender.send(system.audit)).json())
         audit.stock = stock if stock is not None else audit.answer["stock"]
         audit.rows = _rows_of(audit.answer)
-        audit.views = dict(audit.answer.get("views") or {})
+        audit.views = _views(audit.answer)
         audit.cut = "consistent"
-    except (GamedayError, ValueError, KeyError, TypeError) as error:
+    except (GamedayError, ValueError) as error:
         problems.append(f"audit answer: {error}")
-    if system.stores.postgres is not None:
+    if system.stores.postgres is not None or system.stores.redis is not None:
         try:
-            await _look(audit, system, campaign, sender.environment)
-        except (
-            OSError,
-            asyncpg.PostgresError,
-            redis.RedisError,
-            TimeoutError,
-            GamedayError,
-            ValueError,
-        ) as error:
+            await _look(audit, system, campaign, sender)
+        except UNREADABLE as error:
             problems.append(f"stores: {type(error).__name__}: {error}")
             audit.cut = "unknown"
     audit.problem = "; ".join(problems)
     return audit
 
 
-async def _look(
-    audit: Audit, system: System, campaign: str, environment: Mapping[str, str]
-) -> None:
+async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> None:
     """Read the stores directly until two readings of the rows around Redis' agree."""
-    postgres = system.stores.postgres
-    if postgres is None:
-        return
+    stores, environment = system.stores, sender.environment
+
+    async def rows() -> Rows:
+        if stores.postgres is None:
+            return _rows_of(_answer((await sender.send(system.audit)).json()))
+        return await _postgres_rows(stores.postgres, campaign, environment)
+
     audit.cut = "moving"
     for _ in range(TRIES):
-        before = await _postgres_rows(postgres, campaign, environment)
-        view = await _redis_view(system.stores.redis, campaign, environment)
-        after = await _postgres_rows(postgres, campaign, environment)
+        before = await rows()
+        view = await _redis_view(stores.redis, campaign, environment)
+        after = await rows()
         if sorted(before) == sorted(after):
             audit.cut = "consistent"
             break
     else:
         return
-    if audit.answer is not None:
-        audit.answer_rows_equal = sorted(_rows_of(audit.answer)) == sorted(after)
-    if system.authority in (None, "postgres"):
-        audit.rows, audit.rows_from = after, "postgres"
+    if stores.postgres is None:
+        audit.rows = after
+    else:
+        _keep_rows(audit, system, after)
     if view is not None:
         current = (audit.views.get("redis") or {}).get("current")
         audit.views["redis"] = {**view, "current": current}
+
+
+def _keep_rows(audit: Audit, system: System, rows: Rows) -> None:
+    """The authority's rows count; the answer must tell the same ones."""
+    if audit.answer is not None:
+        audit.answer_rows_equal = sorted(_rows_of(audit.answer)) == sorted(rows)
+    if system.authority in (None, "postgres"):
+        audit.rows, audit.rows_from = rows, "postgres"
 
 
 async def _postgres_rows(
@@ -115,7 +131,7 @@ async def _postgres_rows(
     )
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return [(int(r[0]), str(r[1])) for r in await connection.fetch(store.rows, campaign)]
+            return [(int(r[0]), _id(r[1])) for r in await connection.fetch(store.rows, campaign)]
     finally:
         await connection.close(timeout=2)
 
@@ -145,4 +161,20 @@ def _answer(answer: Any) -> Mapping[str, Any]:
 
 
 def _rows_of(answer: Mapping[str, Any]) -> Rows:
-    return [(int(row["userId"]), str(row["issueId"])) for row in answer["rows"]]
+    try:
+        return [(int(row["userId"]), _id(row["issueId"])) for row in answer["rows"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("its `rows` are not a list of {userId, issueId}") from error
+
+
+def _views(answer: Mapping[str, Any]) -> dict[str, Any]:
+    views = answer.get("views")
+    if views is None:
+        return {}
+    if not isinstance(views, dict) or not all(isinstance(view, dict) for view in views.values()):
+        raise ValueError("its `views` are not mappings by the name of a store")
+    return dict(views)
+
+
+def _id(issue_id: object) -> str:
+    return "" if issue_id is None else str(issue_id)

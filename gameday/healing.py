@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from gameday import effects, journal
 from gameday.changes import Undo
+from gameday.effects import process
 from gameday.errors import GamedayError
 
 
@@ -36,7 +37,6 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
     faults: dict[str, list[Undo]] = {}
     parts: list[Left] = []
     steps: dict[int, Undo] = {}
-    ended = False
     for record in records:
         data = record.data
         match record.event:
@@ -50,31 +50,48 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
                 steps.pop(data["step"], None)
             case "stack.starting":
                 parts += [Left("part", data["name"], Undo.from_json(u)) for u in data["undo"]]
-            case "run.ended":
-                ended = True
             case _:
                 pass
     found = [Left("fault", name, undo) for name, undos in faults.items() for undo in undos]
     found += [Left("step", str(n), undo) for n, undo in sorted(steps.items(), reverse=True)]
-    return found + ([] if ended else list(reversed(parts)))
+    return found + ([] if _stopped(records) else list(reversed(parts)))
+
+
+def _stopped(records: Sequence[journal.Record]) -> bool:
+    """Whether the run came to its end, and said of no part of its stack that it stayed."""
+    return any(r.event == "run.ended" for r in records) and not any(
+        r.data.get("left") for r in records if r.event == "phase"
+    )
+
+
+def is_under_way(run_dir: Path) -> bool:
+    """Whether the controller of the run is alive: then what is there is there on purpose."""
+    started = next((r for r in _records(run_dir) if r.event == "run.started"), None)
+    controller = started.data.get("controller") if started is not None else None
+    if controller is None or any(r.event == "run.ended" for r in _records(run_dir)):
+        return False
+    return bool(process.start_time(int(controller["pid"])) == controller["start_time"])
+
+
+def _records(run_dir: Path) -> Sequence[journal.Record]:
+    return journal.read(run_dir / "journal.jsonl").records
 
 
 async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
     """Undo what a run left behind, and read back whether it is gone."""
-    records = journal.read(run_dir / "journal.jsonl").records
-    steps_gone = _stack_gone(records) or _reaped(run_dir / "reaper.jsonl")
+    records = _records(run_dir)
+    steps_gone = _own_stack(records) or _reaped(run_dir / "reaper.jsonl")
     return [
-        Healed(_shown(left), gone=True, why="it is taken back, or the stack it changed is stopped")
+        Healed(_shown(left), gone=True, why="taken back before, or gone with the run's own stack")
         if left.owner == "step" and steps_gone
         else await take_back(left, environment)
         for left in left_behind(records)
     ]
 
 
-def _stack_gone(records: Sequence[journal.Record]) -> bool:
-    """Whether the run's own stack was stopped: with it, what a step changed is gone as well."""
-    started = any(r.event == "stack.starting" for r in records)
-    return started and any(r.event == "run.ended" for r in records)
+def _own_stack(records: Sequence[journal.Record]) -> bool:
+    """Whether the run started its stack, which is taken down whole, what steps changed with it."""
+    return any(record.event == "stack.starting" for record in records)
 
 
 def _reaped(path: Path) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gameday.clock import NS, Clock
-from gameday.effects.request import RequestError, Sender, undo_record
+from gameday.effects.request import Sender, undo_record
 from gameday.errors import GamedayError
 from gameday.journal import Journal
 from gameday.playbook import Playbook, Step
@@ -83,11 +83,16 @@ class Bot:
             if status == "failed" and not step.block.optional:
                 return
 
-    async def take_back(self) -> None:
-        """Undo the steps that were worked, last first."""
+    async def take_back(self, at_most_s: float | None = None) -> None:
+        """Undo the steps that were worked, last first; each has its share of `at_most_s`.
+
+        A step is forgotten when its undo is over: one that was cut off is undone again.
+        """
         async with self._one_at_a_time:
+            share_s = None if at_most_s is None else 0.8 * at_most_s / max(1, len(self.worked))
             while self.worked:
-                await self._take_back(self.worked.pop())
+                await self._take_back(self.worked[-1], share_s)
+                self.worked.pop()
 
     async def _wait_for_alert(self) -> str:
         named = set(self.hands.playbook.head.alerts)
@@ -143,15 +148,15 @@ class Bot:
             self.worked.append(step)  # from here on it may have acted, so it is taken back
         try:
             await self.hands.sender.send(request)
-        except RequestError as error:
+        except GamedayError as error:
             return Result("failed", None, error.message)
         if step.block.after is None:
             return Result("done", None, "answered as expected; it names no state to verify")
-        return await self._seen(step, acted_ns, wanted=True)
-
-    async def _seen(self, step: Step, acted_ns: int, *, wanted: bool) -> Result:
-        name = f"step:{step.number}:after"
         within_s = step.block.within.total_seconds()
+        return await self._seen(step, acted_ns, within_s, wanted=True)
+
+    async def _seen(self, step: Step, acted_ns: int, within_s: float, *, wanted: bool) -> Result:
+        name = f"step:{step.number}:after"
         seen = await self.hands.readings.until(
             lambda e: truth(e, name) is wanted, after_ns=acted_ns, within_s=within_s
         )
@@ -176,8 +181,11 @@ class Bot:
         )
         return None if seen is None else truth(seen, name)
 
-    async def _take_back(self, step: Step) -> None:
+    async def _take_back(self, step: Step, at_most_s: float | None) -> None:
         begun_ns = self.hands.clock.now_ns()
+        within_s = step.block.within.total_seconds()
+        if at_most_s is not None:
+            within_s = min(within_s, at_most_s)
         undo = step.block.undo
         if undo is None:
             return
@@ -188,7 +196,7 @@ class Bot:
         try:
             await self.hands.sender.send(self._action(undo))
             if step.block.after is not None:
-                result = await self._seen(step, begun_ns, wanted=False)
+                result = await self._seen(step, begun_ns, within_s, wanted=False)
         except GamedayError as error:
             result = Result("failed", None, error.message)
         self._done(step, begun_ns, result, undoing=True)
@@ -212,4 +220,5 @@ class Bot:
         name = step.block.undo
         if name is None:
             return None
-        return undo_record(name, self._action(name), self.hands.base_url).as_json()
+        values = self.hands.sender.values
+        return undo_record(name, self._action(name), self.hands.base_url, values).as_json()

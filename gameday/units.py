@@ -33,14 +33,21 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest exact text: 90 s → `1m30s`, 0.3 s → `300ms`."""
-    left = round(value.total_seconds() * 1000)
+    """The shortest exact text: 90 s → `1m30s`, 0.3 s → `300ms`, 1.5 ms → `1.5ms`."""
+    left_us = value // timedelta(microseconds=1)
     parts = []
-    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-        count, left = divmod(left, size)
+    for unit, size_us in (("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000)):
+        count, left_us = divmod(left_us, size_us)
         if count:
             parts.append(f"{count}{unit}")
+    if left_us:
+        parts.append(f"{_plain(left_us / 1000)}ms")
     return "".join(parts) or "0s"
+
+
+def _plain(number: float) -> str:
+    """A number as durations and rates take it: without an exponent, and with every digit."""
+    return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
 Duration = Annotated[
@@ -64,7 +71,7 @@ class Rate:
 
     def __str__(self) -> str:
         names = {0.001: "ms", 1.0: "s", 60.0: "m", 3600.0: "h"}
-        return f"{self.count:g}/{names[self.unit.total_seconds()]}"
+        return f"{_plain(self.count)}/{names[self.unit.total_seconds()]}"
 
     @classmethod
     def parse(cls, text: object) -> "Rate":

@@ -20,7 +20,7 @@ from gameday.clock import Clock
 from gameday.readings import Felt
 
 Protocol = Literal["redis", "postgres", "unknown"]
-Answer = Literal["answered", "unanswered", "refused", "reset", "closed"]
+Answer = Literal["answered", "unanswered", "refused", "reset", "closed", "failed"]
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
@@ -69,8 +69,10 @@ async def ask(
         answer, said = "unanswered", b""
     except ConnectionRefusedError:
         answer, said = "refused", b""
-    except OSError:
+    except (ConnectionResetError, BrokenPipeError):
         answer, said = "reset", b""
+    except OSError:  # our own: no free port, no free file, no way there
+        answer, said = "failed", b""
     finally:
         if writer is not None:
             writer.transport.abort()

@@ -130,12 +130,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         try:
             length = int(self.headers.get("content-length", "0"))
-            if length > BODY_LIMIT:
+            if not 0 <= length <= BODY_LIMIT:
                 self.close_connection = True
                 self._answer_json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"code": "TOO_LONG"})
                 return
             body = json.loads(self.rfile.read(length) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             self._answer_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"code": "INVALID"})
             return
         given = self.headers.get("authorization", "").removeprefix("Bearer ").strip()

@@ -139,11 +139,8 @@ class Api:
         return Answer(404, {"code": "NOT_FOUND"})
 
     async def _create(self, body: Any) -> Answer:
-        code = body.get("code") if isinstance(body, dict) else None
+        code = _code("code", body.get("code") if isinstance(body, dict) else None)
         stock = body.get("stock") if isinstance(body, dict) else None
-        if not isinstance(code, str) or not 0 < len(code) <= CODE_LIMIT:
-            message = f"code: {code!r} is not a text of 1 to {CODE_LIMIT} characters"
-            raise Invalid(message)
         if type(stock) is not int or not 0 <= stock < STOCK_LIMIT:
             message = f"stock: {stock!r} is not a whole number from 0"
             raise Invalid(message)
@@ -200,10 +197,15 @@ def _asked(body: Any) -> tuple[int, str]:
     if type(user) is not int or not 0 <= user < USER_LIMIT:
         message = f"userId: {user!r} is not a whole number from 0"
         raise Invalid(message)
-    if not isinstance(code, str) or not 0 < len(code) <= CODE_LIMIT:
-        message = f"couponCode: {code!r} is not a text of 1 to {CODE_LIMIT} characters"
+    return user, _code("couponCode", code)
+
+
+def _code(key: str, code: object) -> str:
+    """A coupon code; what cannot be printed (NUL, half a character) no store takes as a text."""
+    if not isinstance(code, str) or not 0 < len(code) <= CODE_LIMIT or not code.isprintable():
+        message = f"{key}: {code!r} is not a text of 1 to {CODE_LIMIT} characters"
         raise Invalid(message)
-    return user, code
+    return code
 
 
 def _told(decision: Decision, user: int, code: str) -> Answer:
@@ -242,7 +244,7 @@ async def _json(receive: Receive) -> Any:
             raise Invalid(text)
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         text = f"the body is not JSON: {error}"
         raise Invalid(text) from error
 

@@ -11,12 +11,11 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath, schema
-from system_under_test.control import Campaign
+from system_under_test.control import BROKEN, Campaign
 from system_under_test.lane import Unavailable
 
 TRIES = 3
 LIMIT_S = 8.0
-BROKEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Audit:

@@ -26,7 +26,13 @@ from system_under_test.lane import Unavailable
 Strategy = Literal["redis", "postgres"]
 REFRESH_S = 0.2
 ADMIN_S = 3.0
-BROKEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+BROKEN = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # such as a protocol cut off in the middle of a message
+)
 
 log = logging.getLogger(__name__)
 

@@ -116,6 +116,9 @@ class Issuing:
         return _told(entry, id_, entry.remaining)
 
     async def _by_redis(self, campaign: Campaign, user: int) -> Decision | None:
+        if not self._ledger.live:
+            # What cannot be recorded would only keep a coupon from somebody else.
+            return Decision("unavailable", reason="POSTGRES_UNAVAILABLE")
         id_ = self._new_id()
         try:
             left = await self._redis.submit((campaign.code, campaign.guard), (id_, user))

@@ -123,6 +123,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             background.append(monitor.ping("redis", metrics, monitor.RedisPing(redis)))
             background.append(monitor.ping("postgres", metrics, monitor.PostgresPing(postgres)))
         tasks = [asyncio.create_task(work) for work in background]
+        for task in tasks:
+            task.add_done_callback(_tell_if_broken)
         stack.callback(lambda: [task.cancel() for task in tasks])
         yield Parts(
             issuing=issuing.Issuing((redis_lane, ledger_lane), control, sweeper, metrics),
@@ -131,6 +133,12 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
             metrics=metrics,
             live=live,
         )
+
+
+def _tell_if_broken(task: asyncio.Task[None]) -> None:
+    """A sweeper or a ping that broke must not be missing in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("background work broke: %s", task.get_coro(), exc_info=error)
 
 
 @asynccontextmanager

@@ -118,6 +118,12 @@ def _postgres_files(folder: Path) -> tuple[Path, dict[str, Any]]:
     return install, {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
+def _takes_sessions(data: Path) -> bool:
+    """The last line of its PID file says so; its port is open before it does."""
+    file = data / "postmaster.pid"
+    return file.exists() and file.read_text().rstrip().endswith("ready")
+
+
 @contextmanager
 def postgres_server(folder: Path, password: str) -> Iterator[int]:
     """A PostgreSQL of its own, with fsync; yields its port."""
@@ -139,7 +145,7 @@ def postgres_server(folder: Path, password: str) -> Iterator[int]:
     with (folder / "postgres.log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(argv, stdout=log, stderr=log, **common)
     try:
-        wait_until(lambda: listens(port), 15, "postgres listens")
+        wait_until(lambda: _takes_sessions(data), 15, "postgres takes sessions")
         yield port
     finally:
         stop(process, signal.SIGINT)

@@ -36,13 +36,13 @@ groups:
 BROKEN = [
     ("groups: ]", 1, 9, "not YAML"),
     ("", 1, 1, "empty"),
-    ("[]", 1, 1, "a mapping is needed"),
+    ("[]", 1, 1, "not a mapping"),
     ("groups: {}", 1, 9, "a list is needed"),
     ("rules: []", 1, 1, "unknown key 'rules'"),
     (GOOD.replace("interval: 1s", "interval: 1 s"), 3, 15, "'1 s' is not a duration"),
     (GOOD.replace("for: 5s", "for: 0.5s"), 9, 14, "'0.5s' is not a duration"),
     (GOOD.replace("for: 5s", "fro: 5s"), 9, 9, "unknown key 'fro'"),
-    (GOOD.replace("for: 5s", "expr: x"), 9, 9, "appears twice"),
+    (GOOD.replace("for: 5s", "expr: x"), 9, 9, "stands here twice"),
     (GOOD.replace("limit: 10", "limit: many"), 4, 12, "'many' is not a whole number"),
     (GOOD.replace("rate(x[10s])", "deriv(x[10s])"), 8, 15, "in 'deriv(x[10s])': the function"),
     (GOOD.replace("rate(x[10s])", "rate(x)"), 8, 15, "expected type matrix"),
@@ -51,7 +51,7 @@ BROKEN = [
     (GOOD.replace("severity: ticket", "a-b: ticket"), 11, 18, "'a-b' is not a name"),
     (GOOD.replace("severity: ticket", "alertname: other"), 11, 18, "the alert's own"),
     (GOOD + "  - name: issuance\n", 14, 5, "the group 'issuance' appears twice"),
-    (GOOD.replace("name: issuance\n", "name: &n issuance\n") + "  - name: *n\n", 1, 1, "aliases"),
+    (GOOD.replace("severity: ticket", "<<: {a: b}"), 11, 18, "merge keys are not supported"),
 ]
 
 
@@ -70,6 +70,20 @@ def test_a_rule_file_is_read_whole(tmp_path: Path) -> None:
     assert dict(rule.labels)["severity"] == "ticket"
     assert dict(rule.labels)["team"] == "coupons"
     assert rule.query.text == "sum(rate(x[10s])) > 0.2"
+
+
+def test_labels_are_texts_as_they_are_written(tmp_path: Path) -> None:
+    labels = "labels: {version: 1.10, code: 010, old: true, none: , quoted: '1'}"
+    text = GOOD.replace("labels: {team: coupons, severity: page}", labels)
+    ((rule,),) = (load_rules(written(tmp_path, text)).rules,)
+    told = {"version": "1.10", "code": "010", "old": "true", "none": "", "quoted": "1"}
+    assert told.items() <= dict(rule.labels).items()
+
+
+def test_an_alias_stands_for_what_it_names(tmp_path: Path) -> None:
+    text = GOOD.replace("name: issuance", "name: &name issuance") + "          where: *name\n"
+    (rule,) = load_rules(written(tmp_path, text)).rules
+    assert dict(rule.annotations)["where"] == "issuance"
 
 
 def test_a_template_that_is_not_known_is_reported(tmp_path: Path) -> None:

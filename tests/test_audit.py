@@ -119,6 +119,30 @@ async def test_a_store_that_cannot_be_read_leaves_the_cut_unknown(stores: Stores
     assert "nowhere" in found.problem
 
 
+@pytest.mark.parametrize("rows", ["SELECT 1", "SELECT $1", "SELECT NULL, $1", "nonsense"])
+async def test_sql_that_does_not_fit_is_a_problem_and_no_crash(stores: Stores, rows: str) -> None:
+    found = await read(stores, ANSWER, stores={"postgres": {"dsn": {"env": "DSN"}, "rows": rows}})
+    assert found.cut == "unknown"
+    assert found.problem.startswith("stores:")
+
+
+async def test_a_row_without_an_id_has_none(stores: Stores) -> None:
+    await filled(stores, holders=[])
+    nameless = {"postgres": {"dsn": {"env": "DSN"}, "rows": "SELECT 1, NULL WHERE $1 <> ''"}}
+    body = {**ANSWER, "rows": [{"userId": 1, "issueId": None}]}
+    found = await read(stores, body, stores=nameless)
+    assert (found.rows, found.answer_rows_equal) == ([(1, "")], True)
+
+
+async def test_redis_alone_is_looked_into_as_well(stores: Stores) -> None:
+    await filled(stores, holders=[1])
+    body = {**ANSWER, "views": {"redis": {"current": True}}}
+    only = {"redis": SYSTEM["stores"]["redis"]}
+    found = await read(stores, body, stores=only, authority=None)
+    assert found.views["redis"] == {"remaining": 4, "holders": [1], "current": True}
+    assert (found.rows_from, found.cut, found.answer_rows_equal) == ("audit", "consistent", None)
+
+
 async def test_the_store_is_only_read(stores: Stores) -> None:
     await filled(stores, (1, "a"), holders=[])
     thief = {"postgres": {"dsn": {"env": "DSN"}, "rows": "DELETE FROM audit_rows RETURNING 1, $1"}}
@@ -129,7 +153,17 @@ async def test_the_store_is_only_read(stores: Stores) -> None:
     await connection.close()
 
 
-@pytest.mark.parametrize("body", [{}, [], {"stock": 5}, {"stock": 5, "rows": [{"userId": "x"}]}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({}, [], {"stock": 5}, {"stock": 5, "rows": 1}, {"stock": 5, "rows": [{"userId": "x"}]}),
+        *(
+            {**ANSWER, "views": []},
+            {**ANSWER, "views": ["redis"]},
+            {**ANSWER, "views": {"redis": 1}},
+        ),
+    ],
+)
 async def test_an_answer_that_is_none_is_a_problem_and_no_crash(
     stores: Stores, body: object
 ) -> None:

@@ -62,6 +62,22 @@ def test_refusals_that_a_step_asked_for_do_not_count() -> None:
     assert validity(run, "thresholds") is Validity.VALID
 
 
+def test_a_step_that_was_not_needed_excuses_no_refusal() -> None:
+    run = failing(RunDir(), Outcome.REFUSED, 14.2, 16.9)
+    steps = [dict(step) for step in PLAYBOOK["steps"]]
+    steps[0] = {**steps[0], "block": {**steps[0]["block"], "refuses": True}}
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    for status, taken_back, expected in (
+        ("not_applicable", False, Validity.INVALID),
+        ("placebo", False, Validity.INVALID),
+        ("failed", False, Validity.INVALID),
+        ("failed", True, Validity.VALID),
+    ):
+        run.events = [e for e in RunDir().events if taken_back or not e[2].get("undoing")]
+        step(run, 1, undoing=False, status=status)
+        assert validity(run, "thresholds") is expected, status
+
+
 def test_without_thresholds_there_is_nothing_to_say() -> None:
     run = RunDir()
     run.expect(thresholds={})
@@ -127,6 +143,14 @@ def test_one_false_evaluation_is_no_breach() -> None:
     run = RunDir()
     run.evaluations = [at(s, fast=s != 11) for s in range(36)]
     assert verdict(run, "recovered").summary == "no objective was breached"
+
+
+def test_a_breach_may_hide_where_an_objective_has_no_data() -> None:
+    run = RunDir()
+    run.evaluations = [at(s, fast=None if s in (12, 14) else True) for s in range(36)]
+    assert validity(run, "recovered") is Validity.VALID
+    run.evaluations = [at(s, fast=None if s in (12, 13) else True) for s in range(36)]
+    assert validity(run, "recovered") is Validity.UNKNOWN
 
 
 def test_four_true_evaluations_are_no_recovery() -> None:
@@ -221,6 +245,13 @@ def test_other_alerts_may_be_allowed() -> None:
     assert isinstance(said(run, "alerts"), NotApplicable)
 
 
+def test_a_deadline_counts_from_the_fault_that_comes_first_wherever_it_stands() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(13, 20)})
+    later = {**run.experiment["method"][0], "id": "later", "at": "24s", "duration": "1s"}
+    run.experiment = {**run.experiment, "method": [later, *run.experiment["method"]]}
+    assert validity(run, "alerts") is Validity.VALID
+
+
 def test_a_deadline_after_the_traffic_is_unknown() -> None:
     run = alerts(RunDir(effective={"traffic_end_s": 22.0}), {"RedisSlow": range(13, 24)})
     assert validity(run, "alerts") is Validity.UNKNOWN
@@ -228,6 +259,10 @@ def test_a_deadline_after_the_traffic_is_unknown() -> None:
 
 def test_a_system_without_rules_has_no_alerts() -> None:
     assert isinstance(said(RunDir(system={**SYSTEM, "rules": []}), "alerts"), NotApplicable)
+    elsewhere = {**SYSTEM, "rules": [], "prometheus": "http://127.0.0.1:9090"}
+    assert isinstance(said(RunDir(system=elsewhere), "alerts"), NotApplicable)
+    none_of_its_own = {**RunDir().experiment, "rules": []}
+    assert isinstance(said(RunDir(experiment=none_of_its_own), "alerts"), NotApplicable)
 
 
 def step(run: RunDir, number: int, undoing: bool, **changes: object) -> RunDir:
@@ -274,6 +309,14 @@ def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:
     assert validity(run, "playbook") is Validity.INVALID
     quiet = alerts(run, {})
     assert validity(quiet, "playbook") is Validity.VALID
+
+
+def test_an_alert_that_fires_when_nobody_can_answer_any_more_asks_for_nobody() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(29, 36)})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is Validity.VALID
+    run = alerts(run, {"RedisSlow": range(28, 36)})
+    assert validity(run, "playbook") is Validity.INVALID
 
 
 def test_without_a_responder_or_a_playbook_there_is_nothing_to_judge() -> None:

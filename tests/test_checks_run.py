@@ -115,6 +115,12 @@ def test_a_fault_without_any_request_during_it_is_named() -> None:
     assert missing(run) == [f"an attempt during {FAULT}"]
 
 
+def test_a_fault_in_which_every_start_was_dropped_is_named_too() -> None:
+    run = RunDir(answers=[Answer(k, k, Outcome.DROPPED, k / 10) for k in range(300)])
+    run.events = [e for e in run.events if e[1] != "fault.removed"]
+    assert "an attempt during network-latency-1" in verdict(run, "exercised").summary
+
+
 def test_a_request_that_was_refused_during_a_fault_counts_as_an_attempt() -> None:
     run = without(RunDir(stock=190), 9.9, 16.1)
     run.experiment = {**run.experiment, "campaign": {**EXPERIMENT["campaign"], "stock": 190}}
@@ -159,5 +165,9 @@ def test_the_tightest_latency_bound_of_the_file_is_found() -> None:
     thresholds = {"http_req_duration": ["p(95)<150", "p(99)>10"], "http_reqs": ["count<3"]}
     tighter = {**EXPERIMENT, "expect": {"thresholds": thresholds}}
     assert tightest_bound_ms(Experiment.model_validate(tighter)) == 150.0
+    for changed in ("{} * 1000 < 200", "{} + 1 < 2"):
+        expr = changed.format(EXPERIMENT["objectives"][0]["expr"].removesuffix(" < 0.2"))
+        scaled = {**EXPERIMENT, "objectives": [{"name": "fast", "expr": expr}], "expect": {}}
+        assert tightest_bound_ms(Experiment.model_validate(scaled)) is None
     other = {**EXPERIMENT, "objectives": [{"name": "up", "expr": "up == 1"}], "expect": {}}
     assert tightest_bound_ms(Experiment.model_validate(other)) is None

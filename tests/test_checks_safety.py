@@ -293,6 +293,26 @@ def test_an_earlier_try_that_may_have_held_one_explains_a_duplicate_unless_holds
     assert verdict(run, "no_phantom").validity is Validity.INVALID
 
 
+def test_a_try_that_a_switch_overtook_explains_a_duplicate_while_it_lasted() -> None:
+    overtaken = Answer(0, 1, Outcome.SOLD_OUT, 0.1, 0.5)
+    run = RunDir(answers=[overtaken, Answer(1, 1, Outcome.DUPLICATE, 0.2)])
+    assert verdict(run, "no_phantom").validity is Validity.VALID
+    run.answers[1] = Answer(1, 1, Outcome.DUPLICATE, 0.7)
+    assert verdict(run, "no_phantom").validity is Validity.INVALID
+
+
+def test_a_try_that_a_step_overtook_may_have_held_a_coupon() -> None:
+    overtaken = Answer(0, 0, Outcome.SOLD_OUT, 14.0, 0.5)
+    during = Answer(1, 1, Outcome.SOLD_OUT, 14.1)
+    last = issue(2, 2, 14.3)
+    run = RunDir(stock=1, answers=[overtaken, during, last])
+    assert verdict(run, "no_premature_sold_out").validity is Validity.VALID
+    run.answers = [Answer(0, 0, Outcome.SOLD_OUT, 14.0, 0.01), during, last]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+    run.answers = [replace(answer, sent_s=answer.sent_s - 10) for answer in run.answers]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+
+
 @several
 @given(honest_runs)
 def test_sold_out_before_anybody_asked_is_caught(run: RunDir) -> None:

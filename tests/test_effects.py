@@ -86,6 +86,32 @@ async def test_a_server_that_is_gone_took_its_toxics_with_it() -> None:
     assert await effects.read_back(undo) is True
 
 
+async def test_a_server_that_cannot_be_reached_may_still_break_things() -> None:
+    url = "http://no-such-host.invalid:8474"
+    undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r1-1"})
+    with pytest.raises(ToxiproxyError, match="no answer"):
+        await effects.undo(undo)
+    with pytest.raises(ToxiproxyError, match="no answer"):
+        await effects.read_back(undo)
+
+
+async def test_what_is_no_toxiproxy_is_told() -> None:
+    html = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml"
+    async with redis_like(html) as port:
+        with pytest.raises(ToxiproxyError, match="GET /version answered 200: html"):
+            await Toxiproxy(f"http://127.0.0.1:{port}").version()
+
+
+async def test_a_proxy_that_somebody_removed_is_nobodys_to_switch_on() -> None:
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = await with_proxy(url, upstream)
+        site = Site("r1", url, {"redis": "cache"})
+        undo = await effects.prepare(proxy_down("redis"), site)
+        await server.call("DELETE", "/proxies/cache")
+        await effects.undo(undo)
+        assert await effects.read_back(undo) is True
+
+
 def test_a_secret_that_is_not_set_names_the_variable() -> None:
     with pytest.raises(UsageError, match="GAMEDAY_NO_SUCH"):
         secret(FromEnv(env="GAMEDAY_NO_SUCH"), {})

@@ -1,14 +1,16 @@
 """Healing by hand: what a killed run left behind is taken out, from its journal alone."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from gameday import effects
 from gameday.changes import toxic
 from gameday.clock import SystemClock
+from gameday.effects.process import record
 from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy
-from gameday.healing import heal, left_behind
+from gameday.healing import heal, is_under_way, left_behind
 from gameday.journal import Journal, Record, read
 from tests.toxiproxies import redis_like, toxiproxy
 
@@ -44,6 +46,42 @@ def test_a_step_is_left_behind_until_it_is_taken_back() -> None:
     taken_back = ("step.done", {"step": 1, "undoing": True, "status": "done"})
     assert kinds(started) == ["request"]
     assert kinds(started, taken_back) == []
+
+
+def test_what_a_run_could_not_stop_is_left_behind() -> None:
+    starting = ("stack.starting", {"name": "redis", "undo": [PROCESS]})
+    left = ("phase", {"phase": "stack", "problem": "still there", "left": ["redis"]})
+    assert kinds(starting, left, ("run.ended", {"ended": "completed"})) == ["process"]
+
+
+def begun(folder: Path, controller: Any) -> Journal:
+    journal = Journal(folder / "journal.jsonl", SystemClock(), "m1")
+    journal.write("run.started", run="r", controller=controller)
+    return journal
+
+
+def test_a_run_whose_controller_lives_is_left_alone(tmp_path: Path) -> None:
+    journal = begun(tmp_path, record(os.getpid(), "gameday run").as_json())
+    assert is_under_way(tmp_path)
+    journal.write("run.ended", ended="completed")
+    journal.close()
+    assert not is_under_way(tmp_path)
+
+
+def test_a_run_whose_pid_is_somebody_elses_now_is_not_under_way(tmp_path: Path) -> None:
+    controller = record(os.getpid(), "gameday run").as_json() | {"start_time": "0@another"}
+    begun(tmp_path, controller).close()
+    assert not is_under_way(tmp_path)
+
+
+async def test_a_step_goes_with_the_stack_that_its_run_started(tmp_path: Path) -> None:
+    undo = {"kind": "request", "action": "back", "base_url": "http://127.0.0.1:1", "request": {}}
+    folder = {"kind": "folder", "path": "/nowhere/gameday-x"}
+    journal = begun(tmp_path, None)
+    journal.write("stack.starting", name="folder", undo=[folder])
+    journal.write("step.started", step=1, undo=undo, undoing=False)
+    journal.close()
+    assert [one.gone for one in await heal(tmp_path, {})] == [True, True]
 
 
 async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path) -> None:

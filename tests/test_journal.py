@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,4 +68,21 @@ async def test_a_durable_record_is_on_the_disk_when_it_returns(tmp_path: Path) -
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     record = await book.write_durably("fault.removed", id="f", gone=True)
     assert journal.read(book.path).records == (record,)
+    book.close()
+
+
+async def test_a_full_disk_is_told_once_and_stops_nobody() -> None:
+    told: list[str] = []
+    book = Journal(Path("/dev/full"), SystemClock(), "m1", told.append)
+    book.write("fault.removing", id="f")
+    await book.write_durably("fault.removed", id="f", gone=True)
+    book.close()
+    assert told == ["/dev/full cannot be written: No space left on device"]
+    assert book.problem == told[0]
+
+
+def test_a_full_disk_is_an_error_where_nobody_listens() -> None:
+    book = Journal(Path("/dev/full"), SystemClock(), "m1")
+    with pytest.raises(OSError, match="No space left"):
+        book.write("run.started")
     book.close()

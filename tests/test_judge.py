@@ -158,6 +158,16 @@ def test_the_same_failures_count_where_the_run_was_fit() -> None:
     assert (found["recovered"], found["thresholds"]) == ("invalid", "invalid")
 
 
+def test_a_close_that_fails_takes_nothing_back_of_what_was_seen() -> None:
+    run = RunDir(ended="unhealthy")
+    run.expect(recovers_within="1s")
+    assert verdicts(result(run))["recovered"] == "invalid"
+    assert result(run).exit_code == 1
+    run.event("phase", aborted=True)
+    assert verdicts(result(run))["recovered"] == "unknown"
+    assert result(run).exit_code == 4
+
+
 def left_behind(run: RunDir) -> RunDir:
     run.event("fault.removed", gone=None)
     return run

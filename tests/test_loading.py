@@ -301,6 +301,14 @@ def test_a_default_id_may_be_written_as_the_fault_is(of: str) -> None:
     assert validate(gathered()) == []
 
 
+def test_what_is_not_read_yet_is_said() -> None:
+    rewrite(S, "rules: [rules.yml]", "prometheus: http://127.0.0.1:9090")
+    with pytest.raises(FileError, match="no rule raises 'Slow'"):
+        validate(gathered())
+    rewrite(S, "prometheus: http", "rules: [rules.yml]\nprometheus: http")
+    assert "'prometheus': not read yet" in str(validate(gathered())[0])
+
+
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="no experiment 'slw'") as caught:
         find_experiment("slw")

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gameday import journal
 from gameday.clock import SystemClock
 from gameday.effects.request import Sender
@@ -20,6 +22,9 @@ ACTIONS = {
     "switch": Request(post="/switch"),
     "back": Request(post="/back"),
     "broken": Request(post="/missing"),
+    "locked": Request.model_validate(
+        {"post": "/switch", "headers": {"Authorization": {"env": "GAMEDAY_NO_SUCH"}}}
+    ),
 }
 
 
@@ -172,6 +177,31 @@ async def test_steps_are_taken_back_in_reverse_and_only_once(tmp_path: Path) -> 
         await drill.bot.take_back()
         await drill.bot.take_back()
     assert asked == ["/switch", "/back", "/switch", "/back"]
+
+
+async def test_an_undo_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", undo="back", after="x == 1"))
+        drill.read(step_1_after=False)
+        responding = asyncio.create_task(drill.bot.respond())
+        while not asked:
+            await asyncio.sleep(0.01)
+        drill.read(step_1_after=True)
+        await responding
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await drill.bot.take_back()
+        await drill.bot.take_back(at_most_s=0.2)
+    assert asked == ["/switch", "/back", "/back"]
+    assert drill.statuses() == ["done", "failed"]
+
+
+async def test_an_action_whose_secret_is_missing_fails_its_step(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="locked"))
+        await respond(drill)
+    assert drill.statuses() == ["failed"]
+    assert asked == []
 
 
 async def test_a_person_who_takes_it_keeps_the_bot_out(tmp_path: Path) -> None:

@@ -209,6 +209,19 @@ def second(
     }
 
 
+def test_a_close_that_is_not_answered_as_expected_ends_the_run(
+    start: Start, own_server: Callable[[str], int], tmp_path: Path
+) -> None:
+    system, experiment = own_system(tmp_path / "open", own_server("honest"))
+    close = "close: {get: /audit, expect: {status: 204}}\n"
+    system.write_text(system.read_text() + close)
+    run = start(str(experiment), "--stack", "external", "--system", str(system))
+    code, told = run.finish()
+    assert code == 3, told
+    assert run.result()["ended"] == "unhealthy"
+    assert "answered 200" in run.check("no_over_issuance")["summary"]
+
+
 def test_ctrl_c_during_the_fault_takes_it_out_and_leaves_a_draft(first: dict[str, Started]) -> None:
     run = first["stopped"]
     until(lambda: "fault.injected" in run.events(), 90)

@@ -6,13 +6,15 @@ an expression is written where it is used.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from gameday.alerting import templates
-from gameday.alerting.tree import Tree, read_tree
 from gameday.clock import NS
-from gameday.errors import Place
+from gameday.documents import Entry, Node, load, one_of_them
+from gameday.errors import FileError, Place
 from gameday.promql import PromqlError, Query, parse
 
 _GROUP = ("name", "interval", "limit", "labels", "rules")
@@ -64,13 +66,13 @@ class RuleFile:
 
 
 def load_rules(path: Path) -> RuleFile:
-    """Read a rule file. Raises FileError; UsageError where the file cannot be read."""
-    root = read_tree(path).fields(("groups",), required=("groups",))
+    """Read a rule file. Raises FileError."""
+    root = _Part(load(path).root).fields(("groups",), required=("groups",))
     groups: dict[str, Group] = {}
-    for tree in root["groups"].items():
-        group = _group(tree)
+    for part in root["groups"].items():
+        group = _group(part)
         if group.name in groups:
-            tree.fail(f"the group {group.name!r} appears twice")
+            part.fail(f"the group {group.name!r} appears twice")
         groups[group.name] = group
     rules = [rule for group in groups.values() for rule in group.rules]
     if len(rules) > _MOST_RULES:
@@ -91,8 +93,62 @@ def parse_prometheus_duration(text: str) -> int:
     )
 
 
-def _group(tree: Tree) -> Group:
-    fields = tree.fields(_GROUP, required=("name",))
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A value of the file, and in words what it belongs to; errors begin with both."""
+
+    node: Node
+    what: str = ""
+
+    def about(self, what: str) -> "_Part":
+        """The same value, described otherwise."""
+        return replace(self, what=what)
+
+    def fail(self, problem: str, *, help: str = "", place: Place | None = None) -> NoReturn:
+        """Raise a FileError about this value, or about a key in it that stands at `place`."""
+        said = f"{self.what}: {problem}" if self.what else problem
+        raise FileError(place or self.node.place, said, help=help)
+
+    def fields(
+        self, known: Collection[str], *, required: Collection[str] = ()
+    ) -> "dict[str, _Part]":
+        """The members of a mapping that has no other keys than these."""
+        found = self.entries()
+        for key, entry in found.items():
+            if key not in known:
+                help = one_of_them(key, known)
+                self.fail(f"unknown key {key!r}", help=help, place=entry.place)
+        for key in required:
+            if key not in found:
+                self.fail(f"{key!r} is missing")
+        return {key: _Part(entry.node, self.what) for key, entry in found.items()}
+
+    def entries(self) -> dict[str, Entry]:
+        """The members of a mapping, whatever their keys."""
+        if not isinstance(self.node.content, dict):
+            self.fail(f"a mapping is needed here, not {self._shown()}")
+        return self.node.content
+
+    def items(self) -> "list[_Part]":
+        """The items of a list."""
+        if not isinstance(self.node.content, list):
+            self.fail(f"a list is needed here, not {self._shown()}")
+        return [_Part(node, self.what) for node in self.node.content]
+
+    def text(self) -> str:
+        """A scalar as it is written: a label may be 1.10 without quotes."""
+        if isinstance(self.node.content, dict | list):
+            self.fail(f"a text is needed here, not {self._shown()}")
+        return self.node.written
+
+    def _shown(self) -> str:
+        if isinstance(self.node.content, dict):
+            return "a mapping"
+        return "a list" if isinstance(self.node.content, list) else repr(self.node.written)
+
+
+def _group(part: _Part) -> Group:
+    fields = part.fields(_GROUP, required=("name",))
     name = fields["name"].text()
     what = f"group {name!r}"
     shared = _texts(fields["labels"].about(what), "label") if "labels" in fields else {}
@@ -105,9 +161,9 @@ def _group(tree: Tree) -> Group:
     return Group(name=name, interval_ns=interval, limit=limit, rules=rules)
 
 
-def _rule(tree: Tree, group: str, shared: dict[str, str]) -> AlertRule:
-    tree = tree.about(group)
-    fields = tree.fields(_RULE)
+def _rule(part: _Part, group: str, shared: dict[str, str]) -> AlertRule:
+    part = part.about(group)
+    fields = part.fields(_RULE)
     if "record" in fields:
         fields["record"].about(f"{group}, recording rule {fields['record'].text()!r}").fail(
             "recording rules are not supported",
@@ -115,7 +171,7 @@ def _rule(tree: Tree, group: str, shared: dict[str, str]) -> AlertRule:
         )
     for key in ("alert", "expr"):
         if key not in fields:
-            tree.fail(f"a rule without {key!r}")
+            part.fail(f"a rule without {key!r}")
     alert = fields["alert"].text()
     if not alert:
         fields["alert"].about(group).fail("an alert needs a name")
@@ -130,43 +186,43 @@ def _rule(tree: Tree, group: str, shared: dict[str, str]) -> AlertRule:
         keep_firing_ns=_optional_duration(described, "keep_firing_for"),
         labels=tuple(sorted({**shared, **labels}.items())),
         annotations=tuple(notes.items()),
-        place=tree.place,
+        place=part.node.place,
     )
 
 
-def _expression(tree: Tree) -> Query:
+def _expression(part: _Part) -> Query:
     try:
-        return parse(tree.text())
+        return parse(part.text())
     except PromqlError as error:
-        tree.fail(f"in {error.fragment!r}: {error.problem}", help=error.help)
+        part.fail(f"in {error.fragment!r}: {error.problem}", help=error.help)
 
 
-def _optional_duration(fields: dict[str, Tree], key: str) -> int:
+def _optional_duration(fields: dict[str, _Part], key: str) -> int:
     return _duration(fields[key]) if key in fields else 0
 
 
-def _duration(tree: Tree) -> int:
+def _duration(part: _Part) -> int:
     try:
-        return parse_prometheus_duration(tree.text())
+        return parse_prometheus_duration(part.text())
     except ValueError as error:
-        tree.fail(str(error))
+        part.fail(str(error))
 
 
-def _limit(tree: Tree) -> int:
-    text = tree.text()
+def _limit(part: _Part) -> int:
+    text = part.text()
     if not text.isascii() or not text.isdigit():
-        tree.fail(f"the limit {text!r} is not a whole number")
+        part.fail(f"the limit {text!r} is not a whole number")
     return int(text)
 
 
-def _texts(tree: Tree, kind: str) -> dict[str, str]:
+def _texts(part: _Part, kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for key, (key_tree, value) in tree.members().items():
+    for key, entry in part.entries().items():
         if not _NAME.fullmatch(key) or key == "__name__":
-            key_tree.fail(f"{key!r} is not a name for a {kind}")
+            part.fail(f"{key!r} is not a name for a {kind}", place=entry.place)
         if kind == "label" and key == "alertname":
-            key_tree.fail("the label 'alertname' is the alert's own")
-        found[key] = value.text()
+            part.fail("the label 'alertname' is the alert's own", place=entry.place)
+        found[key] = _Part(entry.node, part.what).text()
     return found
 
 

@@ -25,7 +25,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Each expected alert is a hit, and no other fired that must not."""
     expect = evidence.experiment.expect
     if not has_rules(evidence):
-        return NotApplicable(NAME, "alert rules (rules, or prometheus)")
+        return NotApplicable(NAME, "alert rules (rules)")
     if not expect.alerts and expect.other_alerts == "allowed":
         return NotApplicable(NAME, "expect.alerts")
     found = statuses(evidence)
@@ -40,8 +40,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 def has_rules(evidence: Evidence) -> bool:
     """Somebody evaluates alert rules in this run."""
-    system = evidence.plan.system
-    return bool(evidence.experiment.rules or system.rules or system.prometheus)
+    own = evidence.experiment.rules
+    return bool(evidence.plan.system.rules if own is None else own)
 
 
 def statuses(evidence: Evidence) -> list[AlertStatus]:
@@ -60,11 +60,12 @@ def _recorded(alert: AlertLine) -> RecordedAlert:
 
 
 def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
-    first = fault_id(evidence, 0) if evidence.experiment.method else ""
+    method = evidence.experiment.method
+    first = min(range(len(method)), key=lambda n: method[n].at, default=None)
     resolves = alert.resolves_within
     return Expected(
         alert=alert.alert,
-        of=alert.of or first,
+        of=alert.of or ("" if first is None else fault_id(evidence, first)),
         fires_within_s=alert.fires_within.total_seconds(),
         resolves_within_s=None if resolves is None else resolves.total_seconds(),
     )

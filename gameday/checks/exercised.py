@@ -16,6 +16,7 @@ from gameday.history import Outcome
 from gameday.loading.timing import expected_starts, sell_out_s, starts_for
 
 NAME = "exercised"
+FOREVER = np.iinfo(np.int64).max
 MARGIN = 1.02  # so much more must be asked than the stock needs: a few requests fail
 
 
@@ -51,8 +52,9 @@ def _in_faults(evidence: Evidence) -> Iterator[str]:
     attempts = evidence.asked
     sent = attempts.sent[~attempts.are(Outcome.DROPPED)]
     for fault in planned_faults(evidence):
-        begin, end = fault.injected_ns, fault.removed_ns
-        if begin is None or not ((sent >= begin) & (sent <= (end or sent.max()))).any():
+        begin = fault.injected_ns
+        end = FOREVER if fault.removed_ns is None else fault.removed_ns
+        if begin is None or not ((sent >= begin) & (sent <= end)).any():
             yield f"an attempt during {fault.id}"
 
 

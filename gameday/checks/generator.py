@@ -5,7 +5,7 @@ from gameday.checks.verdict import NotApplicable, Validity, Verdict
 from gameday.evidence import Evidence, MissingEvidenceError
 from gameday.experiment import Experiment
 from gameday.promql import PromqlError, parse
-from gameday.promql.nodes import Binary, Number, selectors
+from gameday.promql.nodes import Aggregation, Binary, Call, Node, Number, selectors
 
 NAME = "generator"
 LATENCY = frozenset({"k6_http_req_duration_seconds_bucket", "k6_http_req_service_seconds_bucket"})
@@ -62,5 +62,16 @@ def _upper_bound(expr: str) -> float | None:
         return None
     if not isinstance(node.rhs, Number) or node.rhs.value <= 0:
         return None
-    named = {selector.name for selector in selectors(node.lhs)}
-    return node.rhs.value if named & LATENCY else None
+    return node.rhs.value if _is_latency(node.lhs) else None
+
+
+def _is_latency(node: Node) -> bool:
+    """Seconds, as the histograms have them: a quantile as it is, or the largest of several.
+
+    What is calculated from one may be in any unit, so its bound is not taken for seconds.
+    """
+    if isinstance(node, Aggregation):
+        return node.op in ("max", "min", "avg") and _is_latency(node.operand)
+    if not isinstance(node, Call) or node.name != "histogram_quantile":
+        return False
+    return bool(LATENCY & {selector.name for selector in selectors(node)})

@@ -8,8 +8,8 @@ A request without an answer may have worked, so it explains both.
 import numpy as np
 
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, count
-from gameday.evidence import Audit, Evidence
-from gameday.evidence.attempts import Indices
+from gameday.evidence import Attempts, Audit, Evidence
+from gameday.evidence.attempts import Indices, Mask
 from gameday.history import Outcome
 
 NAME = "no_phantom"
@@ -46,8 +46,9 @@ def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -
 def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
     """Duplicate answers to users without a row, and without an earlier try that could have held.
 
-    Where holds are compensated, a try that failed in the end may have held one for a while; where
-    they are strict, whoever is told "duplicate" holds one for good.
+    Where holds are compensated, a try that failed in the end may have held one for a while, and
+    one that was turned away while it was under way; where they are strict, whoever is told
+    "duplicate" holds one for good.
     """
     attempts = evidence.attempts
     users = attempts.users
@@ -61,7 +62,26 @@ def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
         first[user] = min(sent, first.get(user, sent))
     ended = attempts.ended
     held = [first.get(int(users[i]), ended[i] + 1) <= ended[i] for i in told]
-    return told[~np.array(held, dtype=np.bool_)]
+    doubtful = told[~np.array(held, dtype=np.bool_)]
+    return doubtful[~_overtaken_meanwhile(attempts, doubtful)]
+
+
+def _overtaken_meanwhile(attempts: Attempts, told: Indices) -> Mask:
+    """Which answers overlap a try of the same user that was told "sold out".
+
+    Fenced by a switch and decided again, that one may have lost the coupon it held.
+    """
+    away = np.flatnonzero(
+        attempts.are(Outcome.SOLD_OUT) & np.isin(attempts.users, attempts.users[told])
+    )
+    users, sent, ended = (
+        column.tolist() for column in (attempts.users, attempts.sent, attempts.ended)
+    )
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for i in away:
+        spans.setdefault(users[i], []).append((sent[i], ended[i]))
+    found = [any(b <= ended[i] and e >= sent[i] for b, e in spans.get(users[i], ())) for i in told]
+    return np.array(found, dtype=np.bool_)
 
 
 def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:

@@ -3,16 +3,19 @@
 For every "sold out" there must be an instant, between the question and the answer, at which all
 coupons could have been taken. A coupon can be taken by a user who got one, counted from the
 user's first try; and, where `semantics.holds` is `compensated`, also by a try that was under way
-then and failed in the end, or never ended: it may have held a coupon for a while. So the test
-never accuses an honest service, and the strict form, without holds, is told beside it.
+then and failed in the end, or never ended: it may have held a coupon for a while. So may one that
+a step of the playbook overtook: fenced by a switch it is decided again, and may be told "sold out"
+itself. So the test never accuses an honest service, and the strict form, without holds, is told
+beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict
-from gameday.evidence import Attempts, Audit, Evidence
+from gameday.evidence import Attempts, Audit, Evidence, StepRun
 from gameday.evidence.attempts import Indices, Mask, Times
 from gameday.history import Outcome
 
@@ -24,6 +27,7 @@ class Takers:
     """When each coupon that was issued could first be taken, and the tries that held one."""
 
     first_tries: Times
+    held: Mask
     held_from: Times
     held_to: Times
 
@@ -48,11 +52,12 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if not len(told):
         return Verdict(NAME, Validity.VALID, 'nobody was told "sold out"')
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
-    takers = _takers(attempts, audit)
+    takers = _takers(attempts, audit, evidence.timeline.steps)
     taken = takers.issued_by(attempts.ended[told])
     strictly = told[taken < evidence.stock]
     if system.semantics.holds == "compensated":
-        taken = taken + takers.held_during(attempts.sent[told], attempts.ended[told])
+        held = takers.held_during(attempts.sent[told], attempts.ended[told])
+        taken = taken + held - takers.held[told]  # nobody's answer explains itself
     elif audit is not None and len(audit.rows) < evidence.stock:
         return _left_over(evidence, told, audit)
     early = taken < evidence.stock
@@ -63,7 +68,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return Verdict(NAME, Validity.VALID, summary)
 
 
-def _takers(attempts: Attempts, audit: Audit | None) -> Takers:
+def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -> Takers:
     """Who took coupons: by the rows where they are known, else everyone who may have."""
     users = attempts.users
     able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
@@ -74,10 +79,11 @@ def _takers(attempts: Attempts, audit: Audit | None) -> Takers:
     tries = np.flatnonzero(able & holding)
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
     _, first = np.unique(users[tries], return_index=True)
-    held = _may_have_held(attempts, holding)
+    held = _may_have_held(attempts, holding) | _overtaken(attempts, steps)
     ended = np.where(attempts.may_have_worked, np.iinfo(np.int64).max, attempts.ended)
     return Takers(
         first_tries=np.sort(attempts.sent[tries[first]]),
+        held=held,
         held_from=np.sort(attempts.sent[held]),
         held_to=np.sort(ended[held]),
     )
@@ -94,6 +100,17 @@ def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
     failed = attempts.are(Outcome.REFUSED, Outcome.DUPLICATE) & ~attempts.reached_nobody
     held: Mask = unresolved | failed
     return held
+
+
+def _overtaken(attempts: Attempts, steps: Sequence[StepRun]) -> Mask:
+    """Tries told "sold out" that were under way while a step, or its undo, was worked."""
+    under_way = np.zeros(len(attempts), dtype=np.bool_)
+    for step in steps:
+        if step.started_ns is not None:
+            end_ns = step.started_ns if step.ended_ns is None else step.ended_ns
+            under_way |= (attempts.sent <= end_ns) & (attempts.ended >= step.started_ns)
+    overtaken: Mask = under_way & attempts.are(Outcome.SOLD_OUT)
+    return overtaken
 
 
 def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:

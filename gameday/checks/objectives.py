@@ -94,13 +94,13 @@ def _all_along(evidence: Evidence) -> Verdict:
         summary = f"breached {count(len(outages), 'time')}, {names} at {shown[0]['false_from']} s"
         return Verdict(NAME, Validity.INVALID, summary, shown)
     span = _inside(evidence, evidence.t0_ns + WARM_UP_S * NS, evidence.traffic_end_ns)
-    blind = [o.name for o in evidence.experiment.objectives if _blind(span, f"objective:{o.name}")]
-    if blind:
-        return Verdict(NAME, Validity.UNKNOWN, f"no data for {', '.join(blind)}")
+    unseen = [o.name for o in evidence.experiment.objectives if blind(span, f"objective:{o.name}")]
+    if unseen:
+        return Verdict(NAME, Validity.UNKNOWN, f"no data for {', '.join(unseen)}")
     return Verdict(NAME, Validity.VALID, f"never breached in {count(len(span), 'evaluation')}")
 
 
-def _blind(span: Sequence[Evaluation], key: str) -> bool:
+def blind(span: Sequence[Evaluation], key: str) -> bool:
     """No data at all, or none twice in a row: a breach could have hidden there."""
     gaps = [e.readings.get(key) is None for e in span]
     return all(gaps) or any(gap and after for gap, after in pairwise(gaps))

@@ -1,16 +1,18 @@
 """The playbook was worked, and its steps did what they say."""
 
 from gameday.checks.verdict import NotApplicable, Validity, Verdict, count
+from gameday.clock import NS
 from gameday.evidence import Evidence, StepRun
 
 NAME = "playbook"
+REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """No step failed, and somebody started once an alert of the playbook had fired."""
     book = evidence.plan.playbook
     if book is None or evidence.plan.no_responder:
-        return NotApplicable(NAME, "a playbook" if book is None else "a responder")
+        return NotApplicable(NAME, "playbook" if book is None else "responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
         fired = sorted(firing(evidence) & set(book.alerts))
@@ -26,9 +28,13 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def firing(evidence: Evidence) -> set[str]:
-    """Every alert that was seen firing from the first fault on, or at all without faults."""
+    """Every alert that fired while it could be answered: from the first fault on, in the traffic.
+
+    Without faults, from the beginning on.
+    """
     since = evidence.anchors.first_injecting_ns or 0
-    seen = [e for e in evidence.readings if e.t_ns >= since]
+    until = evidence.traffic_end_ns - REACTION_S * NS
+    seen = [e for e in evidence.readings if since <= e.t_ns <= until]
     return {alert.name for e in seen for alert in e.alerts if alert.state == "firing"}
 
 

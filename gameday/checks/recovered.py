@@ -7,6 +7,7 @@ came earlier. A later breach is told with what was going on; a long one is a sec
 from collections.abc import Sequence
 from typing import Any
 
+from gameday.checks.objectives import blind
 from gameday.checks.verdict import NotApplicable, Validity, Verdict
 from gameday.clock import NS
 from gameday.evidence import Evidence, Outage
@@ -46,10 +47,13 @@ def _tell(evidence: Evidence, outage: Outage) -> dict[str, Any]:
 def _never_breached(evidence: Evidence) -> Verdict:
     """Nothing was breached, if the objectives could be read at all from the first fault on."""
     first, end = evidence.anchors.first_injecting_ns or 0, evidence.traffic_end_ns
-    names = [f"objective:{objective.name}" for objective in evidence.experiment.objectives]
     span = [e for e in evidence.readings if first <= e.t_ns <= end]
-    if not all(any(e.readings.get(name) is not None for e in span) for name in names):
-        return Verdict(NAME, Validity.UNKNOWN, "an objective has no data from the first fault on")
+    unseen = [o.name for o in evidence.experiment.objectives if blind(span, f"objective:{o.name}")]
+    if unseen:
+        names = ", ".join(unseen)
+        return Verdict(
+            NAME, Validity.UNKNOWN, f"no data for {names} at times from the first fault on"
+        )
     return Verdict(NAME, Validity.VALID, "no objective was breached")
 
 

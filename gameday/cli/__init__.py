@@ -6,8 +6,11 @@ printed here, once, with the exit code of their class (`errors.py`).
 """
 
 import importlib
+import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -45,6 +48,19 @@ Exit codes (the first that applies):
 """
 
 
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Print in here what `| head` may cut off: the exit code stands, and nothing is a bug."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):  # as rich ends, with 1
+            raise
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported on first use."""
 
@@ -73,7 +89,9 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with reader_may_leave():
+                return super().invoke(ctx)
+            return None
         except GamedayError as error:
             click.echo(f"error: {error.message}", err=True)
             if error.help:

@@ -1,7 +1,6 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
 import asyncio
-import contextlib
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -133,23 +132,29 @@ def _tell(error: GamedayError) -> None:
 
 def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
+    from gameday.cli import reader_may_leave
     from gameday.cli.runs import show_result
+    from gameday.errors import UnknownError
     from gameday.evidence import read
     from gameday.judge import judge
     from gameday.report import write_report
 
     result = judge(read(run_dir))
     raw = result.to_bytes()
-    (run_dir / "result.json").write_bytes(raw)
-    report = write_report(run_dir)
-    if as_json:
-        with contextlib.suppress(BrokenPipeError):
+    report = None
+    try:
+        (run_dir / "result.json").write_bytes(raw)
+        report = write_report(run_dir)
+    except OSError as problem:  # the verdict stands, and is shown, all the same
+        text = f"the result and its report cannot be written: {problem}"
+        _tell(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
+    with reader_may_leave():
+        if as_json:
             sys.stdout.buffer.write(raw)
-            sys.stdout.buffer.flush()
-    else:
-        show_result(result)
-        click.echo(f"result      {run_dir / 'result.json'}")
-        click.echo(f"postmortem  {report}")
+        else:
+            show_result(result)
+            click.echo(f"result      {run_dir / 'result.json'}")
+            click.echo(f"postmortem  {report or 'not written'}")
     if error is not None and error.exit_code == 2:
         return error.exit_code
     return int(result.exit_code)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gameday.cli import reader_may_leave
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
@@ -145,10 +146,11 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
 
     run_dir = find_run(ref, runs_dir)
     result = judge(evidence.read(run_dir))
-    if as_json:
-        click.echo(result.to_bytes(), nl=False)
-    else:
-        show_result(result)
+    with reader_may_leave():
+        if as_json:
+            click.echo(result.to_bytes(), nl=False)
+        else:
+            show_result(result)
     _compare(run_dir / "result.json", result.to_bytes())
     sys.exit(result.exit_code)
 
@@ -168,7 +170,7 @@ def show_result(judged: "Result", console: Console | None = None) -> None:
     for one in result["checks"]:
         table.add_row(_coloured(one["verdict"]), one["name"], escape(one["summary"]))
     for one in result["not_applicable"]:
-        lacks = escape(f"does not apply, there is no {one['lacks']}")
+        lacks = escape(f"does not apply: {one['lacks']} not given")
         table.add_row("[dim]-[/dim]", f"[dim]{one['name']}[/dim]", f"[dim]{lacks}[/dim]")
     console.print(table)
     if result["clocks"]["damage_at"] is not None:

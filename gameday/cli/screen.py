@@ -108,13 +108,13 @@ class Story:
 
 
 def _phase(story: Story, record: Mapping[str, Any]) -> str:
+    if "problem" in record:
+        return f"{record['phase']}: {record['problem']}"
     story.phase = record["phase"]
     story.limit_s = record.get("at_most_s")
     if "t0_ns" in record:
         story.t0_ns = record["t0_ns"]
         return "traffic begins"
-    if "problem" in record:
-        return f"{record['phase']}: {record['problem']}"
     if record["phase"] == "ending" and record.get("aborted"):
         return "ending early: faults are out, then close, drain and audit (at most 20 s)"
     if "at_most_s" in record:
@@ -147,6 +147,7 @@ _TELL: dict[str, Callable[[Story, Mapping[str, Any]], str]] = {
     "fault.removed": lambda s, r: _fault(s, r, "removed"),
     "fault.proven": lambda s, r: _fault(s, r, f"removed: {r['removed']}"),
     "responder.started": lambda s, r: f"{r['by']} takes the incident ({r['alert']})",
+    "alert.acknowledged": lambda s, r: "" if r["by"] == "bot" else f"acknowledged by {r['by']}",
     "step.started": _step,
     "step.done": _step,
     "guard.tripped": lambda s, r: f"guard tripped ({r['why']}): {r['guard']}",
@@ -208,11 +209,21 @@ def _traffic_line(traffic: Mapping[str, Any]) -> str:
     return f"{shown_rate}  {shown_p95}  {told}  open {traffic.get('open', 0)}"
 
 
+class _Stderr(Console):
+    """When its reader leaves, it falls silent; rich would close stdout, where the verdict goes."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Screen:
     """Shows a run on stderr until it is closed; a thread of its own, reading files only."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = _Stderr()
         self._story = Story()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None

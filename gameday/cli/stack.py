@@ -1,7 +1,6 @@
 """`gameday up` and `gameday down`: a stack that stays between runs."""
 
 import asyncio
-import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 import click
 
 from gameday.clock import NS, SystemClock
+from gameday.controller.conduct import heeded
 from gameday.loading import find_system, load_system
 from gameday.stacks import Running
 from gameday.stacks.kept import put_up, take_down
@@ -69,8 +69,13 @@ async def _interruptible(work: Coroutine[None, None, T]) -> T:
     """Ctrl-C, SIGTERM and a closed terminal cancel `work`, which then tidies up; exit 5."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
+
+    def once() -> None:
+        if not task.cancelling():  # another Ctrl-C must not cut the tidying up short
+            task.cancel()
+
+    for number in heeded():
+        loop.add_signal_handler(number, once)
     try:
         return await task
     except asyncio.CancelledError:

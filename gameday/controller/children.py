@@ -82,7 +82,7 @@ class Child:
             process.kill()
         await process.wait()
         if self._reader is not None:
-            await self._reader
+            await asyncio.wait({self._reader})
         return by_itself
 
     @property
@@ -91,7 +91,11 @@ class Child:
         return self.gone.is_set() and not self._finishing
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """What it said that nobody understood, or the end of its log."""
+        if self._reader is not None and self._reader.done():
+            error = self._reader.exception()
+            if error is not None:
+                return repr(error)
         return self._last_words()
 
     def _running(self) -> asyncio.subprocess.Process:
@@ -103,13 +107,15 @@ class Child:
         stdout = self._running().stdout
         if stdout is None:
             return
-        async for line in stdout:
-            heard = json.loads(line)
-            if heard.get("event") == "ready":
-                self.ready.set()
-            else:
-                hear(heard)
-        self.gone.set()
+        try:
+            async for line in stdout:
+                heard = json.loads(line)
+                if heard.get("event") == "ready":
+                    self.ready.set()
+                else:
+                    hear(heard)
+        finally:  # also when it said what nobody understands: it is no longer heard
+            self.gone.set()
 
     def _last_words(self) -> str:
         text = self._log.read_text(errors="replace").splitlines()
@@ -125,12 +131,15 @@ class Traffic:
         self.scheduled = asyncio.Event()
         self.idle = asyncio.Event()
         self.done = asyncio.Event()
+        self.refused = ""
 
     def hear(self, line: Mapping[str, Any]) -> None:
         """One line of the worker."""
         events = {"scheduled": self.scheduled, "idle": self.idle, "done": self.done}
         if line["event"] in events:
             events[line["event"]].set()
+        if line["event"] == "refused":
+            self.refused = line["why"]
 
     def begin(self, t0_ns: int) -> None:
         self.child.tell({"cmd": "start", "t0_ns": t0_ns})

@@ -6,6 +6,8 @@ answer, and the stack taken down.
 """
 
 import asyncio
+import errno
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ from gameday.controller.children import Child, Traffic
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, planned, write_effective
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run
-from gameday.effects.request import RequestError, Sender, secret
+from gameday.effects.process import record as process_record
+from gameday.effects.request import Sender, secret
 from gameday.effects.site import Site
-from gameday.errors import GamedayError, StackError, UnknownError
+from gameday.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.faults.traffic import Spike
 from gameday.journal import Journal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
@@ -31,6 +34,8 @@ from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
 
 STACK_LIMIT_S = 90.0
+# Room, files, memory or processes: what a machine has too little of, and no bug.
+EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
 
@@ -54,27 +59,53 @@ async def conduct(
         await start.reaper.launch()
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         await _on_stack(inputs, stack, options, start)
-    except GamedayError as caught:
-        unhealthy = isinstance(caught, StackError | RequestError | UnknownError)
-        start.abort("unhealthy" if unhealthy else "error", caught.message)
-        error = caught
+    except (GamedayError, OSError) as caught:
+        error = _give_up(start.abort, caught)
+        if error is None:
+            raise
     except BaseException as caught:
-        start.abort("error", repr(caught))
+        _give_up(start.abort, caught)
         raise
     finally:
         await asyncio.shield(_clear_away(stack, start))
+    if start.journal.problem:
+        cure = f"make room, then: gameday heal {start.dir}"
+        error = UnknownError(start.journal.problem, help=cure)
     return Conducted(start.dir, error)
+
+
+def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
+    """End the run for an error; it, as one that gameday knows, or None when it is a bug of ours."""
+    known = error if isinstance(error, GamedayError) else None
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        known = StackError(f"this machine has run out: {error}", help="gameday doctor")
+    if known is not None and known.exit_code != GamedayError.exit_code:
+        abort("unhealthy", known.message)
+    else:
+        abort("error", repr(error))
+    return known
 
 
 def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     """The run directory, and the first line of its journal."""
     experiment = inputs.experiment.experiment
     run = new_run_id(experiment.name)
-    folder, sums = lay_out(options.runs_dir, run, inputs)
-    journal = Journal(folder / "journal.jsonl", clock, boot_id()[:8] or "host")
+    abort = Abort()
+    try:
+        folder, sums = lay_out(options.runs_dir, run, inputs)
+        clock_id = boot_id()[:8] or "host"
+        path = folder / "journal.jsonl"
+        journal = Journal(path, clock, clock_id, lambda why: abort("error", why))
+        write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
+    except OSError as error:
+        raise UsageError(
+            f"no run can be written to {options.runs_dir}: {error.strerror}",
+            help="make room, or name another folder: --runs DIR",
+        ) from error
     journal.write(
         "run.started",
         run=run,
+        controller=process_record(os.getpid(), "gameday run").as_json(),
         experiment=experiment.name,
         stack=options.stack,
         seed=experiment.seed,
@@ -84,24 +115,26 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
         inputs=sums,
         gameday=__version__,
     )
-    write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
     traffic = Traffic(folder / "logs" / "traffic.log", clock)
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
-    abort = Abort()
-    reaper = Reaper(folder, clock, lambda why: abort("interrupted", why))
+    reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
     return _Start(run, folder, journal, clock, abort, traffic, collector, reaper)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
     """Children and stack stopped, and the journal's last line."""
-    for child in (start.traffic.child, start.collector):
-        await child.finish(ending.CHILD_S, start.clock)
-    left = await stack.stop()
-    if left:
-        start.journal.write("phase", phase="stack", problem=f"still there: {', '.join(left)}")
-    start.journal.write("run.ended", ended=start.abort.ended, why=start.abort.why)
-    start.journal.close()
-    await start.reaper.finish()
+    start.abort.over = True
+    try:
+        for child in (start.traffic.child, start.collector):
+            await child.finish(ending.CHILD_S, start.clock)
+    finally:
+        left = await stack.stop()
+        if left:
+            problem = f"still there: {'; '.join(left)}"
+            start.journal.write("phase", phase="stack", problem=problem, left=left)
+        start.journal.write("run.ended", ended=start.abort.ended, why=start.abort.why)
+        start.journal.close()
+        await start.reaper.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +156,19 @@ def _listen_to_signals(abort: Abort, journal: Journal) -> None:
     loop = asyncio.get_running_loop()
 
     def heard(number: signal.Signals) -> None:
-        if abort.event.is_set():
+        if abort.over or abort.event.is_set():
             return
         journal.write("operator.abort", why=number.name)
         abort("operator" if number is signal.SIGINT else "signal", number.name)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in heeded():
         loop.add_signal_handler(number, heard, number)
+
+
+def heeded() -> list[signal.Signals]:
+    """The signals that end a run; not SIGHUP under `nohup`, which asks to outlive the terminal."""
+    stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if stays else [signal.SIGHUP])]
 
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
@@ -137,7 +176,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     if running is None:
         return
     refuse_foreign(running.system, set(options.allowed), running.environment)
-    run = _make_run(inputs, running, options, start)
+    run = _make_run(inputs, running, options, start, stack.ended)
     with target.TargetLock(
         running.system.base_url, running.system.toxiproxy, start.id, options.runs_dir
     ) as lock:
@@ -190,7 +229,13 @@ def _announce(journal: Journal, name: str, undo: Any) -> None:
     journal.write("stack.starting", name=name, undo=[one.as_json() for one in undo])
 
 
-def _make_run(inputs: Inputs, running: Running, options: Options, start: _Start) -> Run:
+def _make_run(
+    inputs: Inputs,
+    running: Running,
+    options: Options,
+    start: _Start,
+    ended: Callable[[], list[str]],
+) -> Run:
     system, experiment = running.system, inputs.experiment.experiment
     coupon = coupon_of(experiment, system, start.id)
     book = None if inputs.playbook is None else inputs.playbook.playbook
@@ -235,6 +280,7 @@ def _make_run(inputs: Inputs, running: Running, options: Options, start: _Start)
         bot=bot,
         reaper=start.reaper,
         abort=start.abort,
+        ended_parts=ended,
     )
 
 
@@ -259,6 +305,9 @@ async def _through(run: Run, inputs: Inputs) -> None:
         if not run.abort.event.is_set():
             await _start_children(run)
             await method.work(run)
+    except BaseException as caught:
+        _give_up(run.abort, caught)  # before the ending, which hurries then
+        raise
     finally:
         run.site.use_traffic(run.traffic)
         await ending.end(run)

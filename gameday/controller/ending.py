@@ -7,16 +7,21 @@ come out at the same moment; what is not reached in its time is unknown, never a
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 from gameday import audit
 from gameday.clock import NS
 from gameday.controller.run import Run
-from gameday.errors import GamedayError
+from gameday.errors import GamedayError, UnknownError
 from gameday.readings import truth
 
 OPEN_GRACE_S = 2.0
 ABORT_STEP_S = 5.0
+ABORT_CLOSE_S = 2.0
+SETTLED_S = 0.2  # so that a settle of just 5 s is over within them
+SLACK_S = 5.0
+STORES_S = 30.0
 CHILD_S = 5.0
 
 
@@ -31,24 +36,65 @@ async def end(run: Run) -> None:
     aborted = run.abort.event.is_set()
     run.journal.write("phase", phase="ending", aborted=aborted)
     if run.bot is not None:
-        await _bounded(run, "steps", run.bot.take_back(), ABORT_STEP_S if aborted else 30.0)
+        hurried_s = ABORT_STEP_S if aborted else None
+        await _bounded(run, "steps", run.bot.take_back(hurried_s), 30.0)
     await _stop_traffic(run, aborted=aborted)
+    problem = ""
+    if run.t0_ns or run.campaign_made:
+        limit_s = _close_limit_s(run)
+        problem = await _bounded(run, "close", _close(run), limit_s, ABORT_CLOSE_S)
     if run.t0_ns:
-        await _bounded(run, "close", _close(run), ABORT_STEP_S if aborted else 15.0)
-        await _bounded(run, "drain", _drain(run, aborted=aborted), 40.0)
-        await _bounded(run, "audit", _audit(run), ABORT_STEP_S if aborted else 30.0)
+        await _bounded(run, "drain", _drain(run), _drain_limit_s(run))
+        problem = await _bounded(run, "audit", _audit(run), _audit_limit_s(run)) or problem
+    if problem:  # a close or an audit that is not answered as expected ends the run
+        run.abort("unhealthy", problem)
     await run.collector.finish(CHILD_S, run.clock)
 
 
-async def _bounded(run: Run, phase: str, work: Coroutine[Any, Any, None], limit_s: float) -> None:
+async def _bounded(
+    run: Run,
+    phase: str,
+    work: Coroutine[Any, Any, None],
+    calm_s: float,
+    hurried_s: float = ABORT_STEP_S,
+) -> str:
+    """Do `work` within `calm_s`, or `hurried_s` from an abort on; what went wrong, or ""."""
+    aborted = run.abort.event
+    limit_s = hurried_s if aborted.is_set() else calm_s
     run.journal.write("phase", phase=phase, at_most_s=limit_s)
-    try:
-        async with asyncio.timeout(limit_s):
-            await work
-    except TimeoutError:
+    task, hurry = asyncio.ensure_future(work), asyncio.ensure_future(aborted.wait())
+    await asyncio.wait({task, hurry}, timeout=calm_s, return_when=asyncio.FIRST_COMPLETED)
+    if aborted.is_set():
+        await asyncio.wait({task}, timeout=hurried_s + SETTLED_S)
+    hurry.cancel()
+    reached = task.done()
+    task.cancel()
+    await asyncio.gather(task, hurry, return_exceptions=True)
+    if not reached:
         run.journal.write("phase", phase=phase, problem=f"not reached within {limit_s:g} s")
-    except GamedayError as error:
-        run.journal.write("phase", phase=phase, problem=error.message)
+        return ""
+    error = task.exception()
+    if error is None:
+        return ""
+    if not isinstance(error, GamedayError | OSError):
+        raise error
+    run.journal.write("phase", phase=phase, problem=str(error))
+    return str(error)
+
+
+def _close_limit_s(run: Run) -> float:
+    close = run.system.close
+    return SLACK_S + (close.timeout if close is not None else timedelta(0)).total_seconds()
+
+
+def _drain_limit_s(run: Run) -> float:
+    drain = run.system.drain
+    return SLACK_S + (drain.within if drain is not None else run.system.settle).total_seconds()
+
+
+def _audit_limit_s(run: Run) -> float:
+    """The system's answer, and then the stores, which are read up to three times."""
+    return run.system.audit.timeout.total_seconds() + STORES_S
 
 
 async def _stop_traffic(run: Run, *, aborted: bool) -> None:
@@ -59,10 +105,20 @@ async def _stop_traffic(run: Run, *, aborted: bool) -> None:
     run.traffic.stop(OPEN_GRACE_S if aborted else 0.0)
     try:
         async with asyncio.timeout(OPEN_GRACE_S + CHILD_S):
-            await run.traffic.done.wait()
+            await _done_or_gone(run)
     except TimeoutError:
         run.journal.write("phase", phase="traffic", problem="the worker did not end by itself")
     await run.traffic.child.finish(CHILD_S, run.clock)
+
+
+async def _done_or_gone(run: Run) -> None:
+    waiting = [run.traffic.done.wait(), run.traffic.child.gone.wait()]
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _close(run: Run) -> None:
@@ -71,13 +127,13 @@ async def _close(run: Run) -> None:
         await run.sender.send(run.system.close)
 
 
-async def _drain(run: Run, *, aborted: bool) -> None:
+async def _drain(run: Run) -> None:
     """Wait until nothing is under way any more."""
     drain = run.system.drain
     if drain is None:
         await run.clock.sleep(run.system.settle.total_seconds())
         return
-    within_s = ABORT_STEP_S if aborted else drain.within.total_seconds()
+    within_s = drain.within.total_seconds()
     quiet_since = 0
     after_ns = run.clock.now_ns()
     deadline = after_ns + int(within_s * NS)
@@ -99,3 +155,5 @@ async def _audit(run: Run) -> None:
     found = await audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
     found.write(run.dir / "audit.json")
     run.journal.write("audit.read", rows=len(found.rows), cut=found.cut, problem=found.problem)
+    if found.answer is None:
+        raise UnknownError(found.problem)

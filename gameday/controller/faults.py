@@ -12,7 +12,7 @@ from typing import Literal
 from gameday import effects, history
 from gameday.changes import Change, Undo
 from gameday.clock import NS
-from gameday.controller.run import Run
+from gameday.controller.run import Run, to_the_end
 from gameday.effects.traffic import switch_off
 from gameday.errors import GamedayError
 from gameday.faults import Fault
@@ -31,6 +31,7 @@ from gameday.witness import (
 
 GONE_WITHIN_S = 10.0
 NORMAL_WITHIN_S = 10.0
+ABORTED_NORMAL_WITHIN_S = 3.0
 CALM_S = 5.0
 Certainty = Literal["yes", "no", "unknown"]
 
@@ -46,10 +47,9 @@ class FaultTask:
         self._sighting: Sighting | None = None
         self._injected_ns = 0
         self.entered = False
-        self.proven_out = asyncio.Event()
 
     async def work(self) -> None:
-        """The whole life of the fault. Cancelling it makes it undo itself."""
+        """The whole life of the fault. Cancelling it, at whatever moment, makes it undo itself."""
         begin_s = self._fault.at.total_seconds()
         await self._run.until(begin_s)
         try:
@@ -57,8 +57,7 @@ class FaultTask:
                 await self._look_and_wait(begin_s + self._fault.duration.total_seconds())
         finally:
             if self.entered:
-                await self._leave()
-            self.proven_out.set()
+                await to_the_end(self._leave())
 
     async def _enter(self) -> bool:
         """Journal how to undo, then act; False when nothing could be injected."""
@@ -77,14 +76,20 @@ class FaultTask:
             changes=[c.as_json() for c in changes],
             undo=[u.as_json() for u in self._undos],
         )
+        if self._run.journal.problem:
+            self._dosed("no", None, [], "how to undo it could not be written down")
+            return False
         try:
-            for change, undo in zip(changes, self._undos, strict=True):
-                await effects.act(change, undo, self._run.site)
+            await to_the_end(self._act(changes))
         except GamedayError as error:
             self._dosed("no", None, [], f"it could not be injected: {error.message}")
             return False
         self._injected_ns = self._run.journal.write("fault.injected", id=self.id).t_ns
         return True
+
+    async def _act(self, changes: Sequence[Change]) -> None:
+        for change, undo in zip(changes, self._undos, strict=True):
+            await effects.act(change, undo, self._run.site)
 
     async def _look_and_wait(self, end_s: float) -> None:
         """Probe the dose while the fault lasts; a failing probe never shortens it."""
@@ -206,13 +211,17 @@ class FaultTask:
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
             return "yes", "it reads back as gone; latency was not known before, so not compared"
-        deadline = self._run.clock.now_ns() + int(NORMAL_WITHIN_S * NS)
-        while self._run.clock.now_ns() < deadline:
+        begun_ns = self._run.clock.now_ns()
+        while self._run.clock.now_ns() - begun_ns < self._patience_s() * NS:
             probes = await probe(spot.address, spot.protocol, self._run.clock)
             if back_to_normal(probes, spot.before_ms):
                 return "yes", "it reads back as gone, and latency through the proxy is as before"
             await self._run.clock.sleep(0.2)
         return "unknown", "it reads back as gone, but latency through the proxy is not as before"
+
+    def _patience_s(self) -> float:
+        """How long to wait for calm: less once somebody waits for the run to end."""
+        return ABORTED_NORMAL_WITHIN_S if self._run.abort.event.is_set() else NORMAL_WITHIN_S
 
     async def _rate_is_back(self) -> tuple[Certainty, str]:
         """No further start of the extra scenario within a second."""

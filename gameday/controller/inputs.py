@@ -52,7 +52,8 @@ def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, s
     if inputs.playbook is not None:
         raws["playbook.md"] = inputs.playbook.raw
     for path in inputs.rules:
-        raws[f"rules/{path.name}"] = path.read_bytes()
+        same = f"rules/{path.name}" in raws  # from another folder
+        raws[f"rules/{len(raws)}-{path.name}" if same else f"rules/{path.name}"] = path.read_bytes()
     for name, raw in raws.items():
         (folder / "inputs" / name).write_bytes(raw)
     return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}

@@ -8,15 +8,18 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from gameday.clock import NS
 from gameday.controller import watch
 from gameday.controller.ending import OPEN_GRACE_S, traffic_over
 from gameday.controller.faults import FaultTask
 from gameday.controller.run import Run
 
+MARGIN_S = 30.0
+
 
 async def work(run: Run) -> None:
     """Run the method to its end, or to the abort; every fault is out when this returns."""
-    watching = [watch.guards(run), watch.children(run)]
+    watching = [watch.guards(run), watch.children(run), watch.parts(run)]
     if run.bot is not None:
         watching.append(run.bot.respond())
     watchers = [asyncio.create_task(one) for one in watching]
@@ -25,7 +28,7 @@ async def work(run: Run) -> None:
     try:
         await _until_abort(run, _method(run))
         if not run.abort.event.is_set():
-            await _until_abort(run, traffic_over(run))
+            await _until_abort(run, _traffic_over(run))
     finally:
         for task in watchers:
             task.cancel()
@@ -33,6 +36,18 @@ async def work(run: Run) -> None:
     for error in ended:
         if isinstance(error, Exception):
             raise error
+
+
+async def _traffic_over(run: Run) -> None:
+    """Wait for the last answer, but not for a worker that never tells of it."""
+    timeout_s = run.system.requests.issue.timeout.total_seconds()
+    end_ns = max(run.at_ns(run.traffic_end_s), run.clock.now_ns())
+    limit_s = (end_ns - run.clock.now_ns()) / NS + timeout_s + MARGIN_S
+    try:
+        async with asyncio.timeout(limit_s):
+            await traffic_over(run)
+    except TimeoutError:
+        run.abort("error", f"the {run.traffic.child.name} did not tell the end of the traffic")
 
 
 def _abort_if_failed(run: Run, task: "asyncio.Task[None]") -> None:

@@ -3,6 +3,8 @@
 Nothing is broken yet. What is found wrong here ends the run before any traffic.
 """
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from gameday.controller.run import Run
@@ -11,10 +13,13 @@ from gameday.errors import GamedayError, StackError, UsageError
 from gameday.faults.network import NetworkFault
 from gameday.witness import look
 
+OURS = "gameday-"
+
 
 async def prepare(run: Run) -> None:
     """Create the campaign (or look at the one there is), and measure the calm latencies."""
     run.journal.write("phase", phase="preflight")
+    await _refuse_leftovers(run)
     if run.system.campaign is not None:
         await _create_campaign(run)
     else:
@@ -22,6 +27,36 @@ async def prepare(run: Run) -> None:
     for fault in run.experiment.method:
         if isinstance(fault, NetworkFault) and fault.target not in run.spots:
             await _look_at(run, fault.target)
+
+
+async def _refuse_leftovers(run: Run) -> None:
+    """What an earlier run left broken would be taken for this system's own weakness."""
+    breaks_network = any(isinstance(fault, NetworkFault) for fault in run.experiment.method)
+    if run.system.toxiproxy is None and not breaks_network:
+        return
+    server = run.site.toxiproxy()
+    try:
+        proxies = await server.proxies()
+    except ToxiproxyError as error:
+        if breaks_network:
+            cure = "start it, or run an experiment that breaks no network"
+            raise StackError(error.message, help=cure) from error
+        return
+    for name in sorted(set(run.system.proxies.values()) & set(proxies)):
+        wrong = _left_behind(proxies[name])
+        if wrong:
+            raise StackError(
+                f"toxiproxy {server.url}: proxy {name!r} {wrong}, before anything was broken",
+                help="gameday heal takes out what a run has left behind",
+            )
+
+
+def _left_behind(proxy: Mapping[str, Any]) -> str:
+    if not proxy["enabled"]:
+        return "is disabled"
+    toxics = [toxic["name"] for toxic in proxy.get("toxics") or []]
+    ours = [name for name in toxics if name.startswith(OURS)]
+    return f"has toxic {ours[0]}" if ours else ""
 
 
 async def _create_campaign(run: Run) -> None:
@@ -33,6 +68,7 @@ async def _create_campaign(run: Run) -> None:
         await run.sender.send(run.system.campaign)
     except GamedayError as error:
         raise StackError(f"the campaign could not be created: {error.message}") from error
+    run.campaign_made = True
 
 
 async def _take_campaign_as_it_is(run: Run) -> None:
@@ -58,12 +94,7 @@ async def _take_campaign_as_it_is(run: Run) -> None:
 async def _look_at(run: Run, service: str) -> None:
     """The proxy's address and what answers behind it; without a proxy there is no spot."""
     server = run.site.toxiproxy()
-    try:
-        proxy = await server.proxy(run.site.proxy_name(service))
-    except ToxiproxyError as error:
-        if run.options.stack == "external":
-            raise StackError(error.message) from error
-        raise
+    proxy = await server.proxy(run.site.proxy_name(service))
     if proxy is None:
         return
     host, _, port = str(proxy["listen"]).rpartition(":")

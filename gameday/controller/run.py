@@ -1,10 +1,10 @@
 """One run's state: what every part of the controller works with."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from gameday.clock import NS, Clock
 from gameday.controller.children import Child, Traffic
@@ -31,13 +31,38 @@ Ended = Literal[
 ]
 
 
+T = TypeVar("T")
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finish `work` even when this task is cancelled meanwhile; the cancellation comes after it.
+
+    For what must not stop half-way: an undo, and the act that it takes back.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
+
+
 @dataclass(slots=True)
 class Abort:
-    """The one way a run ends early: the first reason counts, later ones are ignored."""
+    """The one way a run ends early: the first reason counts, later ones are ignored.
+
+    `over` is set when all is collected and only the stack is still to stop: too late to abort.
+    """
 
     event: asyncio.Event = field(default_factory=asyncio.Event)
     ended: Ended = "completed"
     why: str = ""
+    over: bool = False
 
     def __call__(self, ended: Ended, why: str) -> None:
         if not self.event.is_set():
@@ -51,7 +76,6 @@ class Options:
 
     stack: str = "embedded"
     runs_dir: Path = Path("runs")
-    short: bool = False
     responder: bool = True
     responder_delay_s: float = 1.0
     allowed: frozenset[str] = frozenset()
@@ -82,8 +106,10 @@ class Run:
     readings: Readings
     bot: Bot | None
     reaper: Reaper
+    ended_parts: Callable[[], list[str]]
     abort: Abort = field(default_factory=Abort)
     spots: dict[str, Spot] = field(default_factory=dict)
+    campaign_made: bool = False
     t0_ns: int = 0
 
     def at_ns(self, seconds: float) -> int:

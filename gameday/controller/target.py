@@ -33,7 +33,18 @@ class TargetLock:
         self._about = {"run": run, "pid": os.getpid(), "runs_dir": str(runs_dir.resolve())}
 
     def __enter__(self) -> Self:
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        while True:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._take()
+            if _is_still(self.path, self._file):
+                break
+            os.close(self._file)  # the run before us removed it between our two calls
+        about = json.dumps({**self._about, "socket": str(self.socket)}).encode()
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, about, 0)
+        return self
+
+    def _take(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -43,10 +54,6 @@ class TargetLock:
                 f"run {held.get('run', '?')} (PID {held.get('pid', '?')}) already uses this target",
                 help="wait for it, or end it with Ctrl-C in its terminal",
             ) from error
-        about = json.dumps({**self._about, "socket": str(self.socket)}).encode()
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, about, 0)
-        return self
 
     def fileno(self) -> int:
         """The file that is locked; whoever else holds it open holds the lock."""
@@ -63,6 +70,14 @@ class TargetLock:
         os.close(self._file)
 
 
+def _is_still(path: Path, file: int) -> bool:
+    """Whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text() or "{}")
@@ -76,14 +91,23 @@ def running() -> list[dict[str, Any]]:
     folder = state_dir() / "targets"
     found = []
     for path in sorted(folder.glob("*.lock")) if folder.exists() else []:
-        file = os.open(path, os.O_RDWR)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if _is_held(path):
             found.append(_read(path))
-        finally:
-            os.close(file)
-    return found
+    return [run for run in found if "run" in run]  # one that is just beginning says nothing yet
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 async def serve(

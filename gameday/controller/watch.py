@@ -10,6 +10,7 @@ from gameday.controller.run import Run
 from gameday.experiment import Guard
 from gameday.readings import truth
 from gameday.samples import Evaluation
+from gameday.stacks.crew import SERVICE
 
 BLIND_S = 5.0
 SILENT_S = 6.0
@@ -73,10 +74,30 @@ async def children(run: Run) -> None:
                 run.journal.write("worker.gone", which=child.name, why=child.last_words())
                 run.abort("error", f"the {child.name} died")
                 return
+        if run.traffic.refused and not run.abort.event.is_set():
+            why = f"it refused an order: {run.traffic.refused}"
+            run.journal.write("worker.gone", which=run.traffic.child.name, why=why)
+            run.abort("error", f"the {run.traffic.child.name} {why}")
+            return
         if not news:
             run.journal.write("worker.gone", which="collector", why="no reading for 6 s")
             run.abort("error", "the collector fell silent")
             return
+
+
+async def parts(run: Run) -> None:
+    """Abort when a store or the proxy of our own stack ends: that is no weakness of the service.
+
+    The end of the service itself is told, and left to the checks.
+    """
+    told: set[str] = set()
+    while True:
+        await run.readings.next(SILENT_S)
+        for name in sorted(set(run.ended_parts()) - told):
+            told.add(name)
+            run.journal.write("phase", phase="stack", problem=f"{name} has ended")
+            if name != SERVICE:
+                run.abort("unhealthy", f"{name}, a part of the stack, has ended")
 
 
 def steady(run: Run) -> str:

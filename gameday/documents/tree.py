@@ -48,12 +48,14 @@ class Entry:
 class Node:
     """A value at `place`: a scalar, a list of nodes, or entries by key.
 
-    `size` counts the values in it with every alias written out.
+    `size` counts the values in it with every alias written out; `written` is a scalar as it stands
+    in the file, for formats in which 1.10 and 010 are texts.
     """
 
     place: Place
     content: str | int | float | bool | None | list["Node"] | dict[str, Entry]
     size: int = 1
+    written: str = ""
 
     def plain(self) -> Any:
         """The value without positions."""
@@ -121,7 +123,8 @@ class _Builder:
                 self._document(place)
             case yaml.ScalarEvent():
                 _check_tag(place, event.tag)
-                self._add(Node(place, scalar(event)), event.value, event.anchor)
+                node = Node(place, scalar(event), written=event.value)
+                self._add(node, event.value, event.anchor)
             case yaml.AliasEvent():
                 self._alias(place, event.anchor)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
@@ -141,7 +144,7 @@ class _Builder:
         if anchor is None or anchor not in self.anchors:
             raise FileError(place, f"alias '*{anchor}' names nothing that stands before it")
         target = self.anchors[anchor]
-        self._add(Node(place, target.content, target.size), None, None)
+        self._add(Node(place, target.content, target.size, target.written), None, None)
 
     def _begin(self, place: Place, event: yaml.CollectionStartEvent) -> None:
         if len(self.open) >= DEEPEST:

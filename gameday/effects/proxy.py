@@ -27,6 +27,8 @@ async def undo(record: Undo) -> None:
     """Switch it on again, if it was on."""
     try:
         server = Toxiproxy(record.data["url"])
+        if await server.proxy(record.data["proxy"]) is None:
+            return  # somebody has removed it: there is nothing to switch on
         await server.enable(record.data["proxy"], enabled=record.data["enabled"])
     except ToxiproxyGoneError:
         return

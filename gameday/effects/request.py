@@ -43,15 +43,15 @@ class Sender:
 
     def __init__(self, base_url: str, values: Values, environment: Mapping[str, str]) -> None:
         self._base_url = base_url
-        self._values = values
+        self.values = values
         self.environment = environment
 
     async def send(self, request: Request) -> httpx.Response:
         """The answer, whose status is one that the request expects. Raises RequestError."""
-        url = self._base_url + fill_text(request.path, self._values, percent)
+        url = self._base_url + fill_text(request.path, self.values, percent)
         what = f"{request.method} {url}"
         headers = {
-            name: fill_text(value, self._values)
+            name: fill_text(value, self.values)
             if isinstance(value, str)
             else secret(value, self.environment)
             for name, value in request.headers.items()
@@ -62,9 +62,9 @@ class Sender:
                 answer = await client.request(
                     request.method,
                     url,
-                    params=fill_json(request.query, self._values) or None,
+                    params=fill_json(request.query, self.values) or None,
                     headers=headers,
-                    json=fill_json(request.json_, self._values),
+                    json=fill_json(request.json_, self.values),
                 )
             except httpx.HTTPError as error:
                 raise RequestError(f"{what}: no answer ({type(error).__name__})") from error
@@ -73,13 +73,15 @@ class Sender:
         return answer
 
 
-def undo_record(action: str, request: Request, base_url: str) -> Undo:
-    """How to take a step back: the whole undoing request, secrets as references."""
+def undo_record(action: str, request: Request, base_url: str, values: Values) -> Undo:
+    """How to take a step back: the whole undoing request and its values, secrets as references."""
     dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return Undo("request", {"action": action, "base_url": base_url, "request": dumped})
+    data = {"action": action, "base_url": base_url, "request": dumped, "values": dict(values)}
+    return Undo("request", data)
 
 
 async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
     """Send the undoing request."""
     request = Request.model_validate(record.data["request"])
-    await Sender(record.data["base_url"], {}, environment or {}).send(request)
+    values = record.data.get("values", {})
+    await Sender(record.data["base_url"], values, environment or {}).send(request)

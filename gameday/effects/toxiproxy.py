@@ -5,7 +5,7 @@ handled, no update. Thirteen routes are little, so this speaks the few it needs;
 the embedded server with toxiproxy-python as an independent client.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +23,10 @@ class ToxiproxyError(GamedayError):
 
 
 class ToxiproxyGoneError(ToxiproxyError):
-    """Nothing listens at the address: with the server, its proxies and toxics are gone too."""
+    """Nothing listens at the address: with the server, its proxies and toxics are gone too.
+
+    Only a refused connection says so. A host that cannot be reached may still break things.
+    """
 
 
 class Toxiproxy:
@@ -39,21 +42,22 @@ class Toxiproxy:
         async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
             try:
                 answer = await client.request(method, self.url + path, json=body)
-            except httpx.ConnectError as error:
-                raise ToxiproxyGoneError(f"toxiproxy {self.url}: {error}") from error
             except httpx.HTTPError as error:
+                if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
+                    raise ToxiproxyGoneError(f"toxiproxy {self.url}: {error}") from error
                 kind = type(error).__name__
                 raise ToxiproxyError(f"toxiproxy {self.url}{path}: no answer ({kind})") from error
         return answer.status_code, _json(answer)
 
     async def version(self) -> str:
         status, body = await self.call("GET", "/version")
-        _must(status == 200, self.url, "GET /version", status, body)
+        fine = status == 200 and isinstance(body, dict) and "version" in body
+        _must(fine, self.url, "GET /version", status, body)
         return str(body["version"])
 
     async def proxies(self) -> Mapping[str, Any]:
         status, body = await self.call("GET", "/proxies")
-        _must(status == 200, self.url, "GET /proxies", status, body)
+        _must(status == 200 and isinstance(body, dict), self.url, "GET /proxies", status, body)
         return dict(body)
 
     async def proxy(self, name: str) -> Mapping[str, Any] | None:
@@ -61,7 +65,8 @@ class Toxiproxy:
         status, body = await self.call("GET", f"/proxies/{_q(name)}")
         if status == 404:
             return None
-        _must(status == 200, self.url, f"GET proxy {name}", status, body)
+        fine = status == 200 and isinstance(body, dict) and {"listen", "enabled"} <= body.keys()
+        _must(fine, self.url, f"GET proxy {name}", status, body)
         return dict(body)
 
     async def enable(self, name: str, *, enabled: bool) -> None:
@@ -81,6 +86,16 @@ class Toxiproxy:
         """The names of a proxy's toxics, None when there is no such proxy."""
         found = await self.proxy(proxy)
         return None if found is None else [toxic["name"] for toxic in found.get("toxics", [])]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it came from, and so on; where several came together, all of them."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for one in error.exceptions:
+                yield from _causes(one)
+        error = error.__cause__ or error.__context__
 
 
 def _json(answer: httpx.Response) -> Any:

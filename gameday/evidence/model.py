@@ -19,6 +19,7 @@ from gameday.history import History
 from gameday.journal import Record
 from gameday.samples import Evaluation
 
+ACTED = frozenset({"done", "interrupted"})
 Part = Literal["effective", "journal", "history", "samples", "audit"]
 
 
@@ -103,13 +104,20 @@ class Evidence:
 
     @property
     def pauses(self) -> list[tuple[int, int]]:
-        """From when to when a step refused requests on purpose: until its undo was done."""
+        """From when to when a step refused requests on purpose: until its undo was done.
+
+        A step that was found not to be needed refused nothing. One that failed may have acted,
+        and then it was taken back.
+        """
         refusing = {step.number for step in self.plan.steps if step.block.refuses}
         ends = {run.step: run.ended_ns for run in self.timeline.steps if run.undoing}
         return [
             (run.started_ns, ends.get(run.step) or self.traffic_end_ns)
             for run in self.timeline.steps
-            if run.step in refusing and not run.undoing and run.started_ns is not None
+            if run.step in refusing
+            and not run.undoing
+            and run.started_ns is not None
+            and (run.status in ACTED or run.step in ends)
         ]
 
     def _why(self, part: Part) -> str:

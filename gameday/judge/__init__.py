@@ -85,8 +85,9 @@ def _insisted(said: Verdict | NotApplicable) -> Verdict:
 
 def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> str:
     """Why the run carries no statement about performance, "" when it does."""
-    if evidence.timeline.ended != "completed":
-        return f"the run did not complete ({evidence.timeline.ended})"
+    ended = evidence.timeline.ended
+    if ended != "completed" and not (ended == "unhealthy" and _traffic_was_whole(evidence)):
+        return f"the run did not complete ({ended})"
     answers = {one.name: one for one in said if isinstance(one, Verdict)}
     reasons = {
         "generator": "the traffic is not known to have kept its schedule",
@@ -98,6 +99,13 @@ def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> str:
         if name in answers and answers[name].validity is not Validity.VALID
     ]
     return "; ".join(found)
+
+
+def _traffic_was_whole(evidence: Evidence) -> bool:
+    """Nothing was wrong before the traffic was over: only the close or the audit failed."""
+    phases = (record.data for record in evidence.journal if record.event == "phase")
+    ending = next((phase for phase in phases if phase.get("phase") == "ending"), {})
+    return evidence.timeline.t0_ns is not None and ending.get("aborted") is False
 
 
 def _demoted(verdict: Verdict, reason: str) -> Verdict:

@@ -54,17 +54,12 @@ def against_system(inputs: Inputs) -> Findings:
 
 
 def alerts_have_rules(inputs: Inputs) -> Findings:
-    """An alert that is expected, allowed or answered is one that some rule raises.
-
-    Where the rules live in a Prometheus of their own and no file is named, nobody can tell.
-    """
+    """An alert that is expected, allowed or answered is one that some rule raises."""
     from gameday.alerting.rules import load_rules
 
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     files = [load_rules(path) for path in inputs.rules]
     known = {rule.alert for file in files for group in file.groups for rule in group.rules}
-    if not files and inputs.system.system.prometheus is not None:
-        return
     for index, alert in enumerate(experiment.expect.alerts):
         if alert.alert not in known:
             yield _no_rule(document, ("expect", "alerts", index, "alert"), alert.alert, known)
@@ -91,6 +86,14 @@ def _no_rule(
 ) -> FileError:
     key = next(key for key in reversed(at) if isinstance(key, str))
     return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
+
+
+def nobody_else_is_asked(loaded: LoadedSystem) -> Findings:
+    """Keys of the format that this version does not read; silence would let people rely on them."""
+    for key in ("prometheus", "alertmanager"):
+        if getattr(loaded.system, key) is not None:
+            text = f"{key!r}: not read yet; gameday scrapes 'metrics' and evaluates 'rules' itself"
+            yield Warning_(loaded.document.place(key), text)
 
 
 def playbook_answers(inputs: Inputs) -> Findings:

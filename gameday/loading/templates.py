@@ -13,7 +13,7 @@ ONCE = frozenset({"coupon", "stock", "run"})
 """Campaign, close, audit and actions are sent once a run: there is no user to name."""
 PORTS = frozenset({"port", "admin_port"})
 START = PORTS | {"redis", "postgres", "redis_direct", "postgres_direct", "secret"}
-STORE_KEYS = frozenset({"coupon", "run"})
+STORE_KEYS = frozenset({"coupon"})
 
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
 _PLACES: dict[Loc, frozenset[str]] = {

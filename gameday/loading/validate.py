@@ -47,6 +47,7 @@ def validate_system(loaded: LoadedSystem) -> list[Warning_]:
 
 
 def _of_system(loaded: LoadedSystem) -> Findings:
+    yield from names.nobody_else_is_asked(loaded)
     yield from expressions.of_system(loaded)
     yield from secrecy.no_secrets(loaded)
     yield from templates.are_known(loaded)

@@ -81,6 +81,10 @@ class Stack(Protocol):
         """Put it up and wait until it is healthy. Raises StackError; then nothing is left."""
         ...
 
+    def ended(self) -> list[str]:
+        """The parts of ours that should run but do not. Quick: it is asked once a second."""
+        ...
+
     async def stop(self) -> list[str]:
         """Take it down again; what could not be stopped, normally nothing."""
         ...

@@ -46,6 +46,10 @@ class ExternalStack:
             secrets=frozenset(value for value in environment.values() if value),
         )
 
+    def ended(self) -> list[str]:
+        """No part of it is ours."""
+        return []
+
     async def stop(self) -> list[str]:
         """Nothing is stopped: it is not ours."""
         self.kinds = _ALWAYS

@@ -12,7 +12,7 @@ import httpx
 from gameday.changes import Undo
 from gameday.clock import Clock, utc_now
 from gameday.effects import read_back, undo
-from gameday.effects.process import alive
+from gameday.effects.process import alive, start_time
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.stacks import Addresses, Running, Site, new_work_dir
 from gameday.stacks.crew import SERVICE
@@ -31,6 +31,9 @@ class KeptStack:
     name = "embedded"
     kinds = EmbeddedStack.kinds
 
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, int, str]] = []
+
     async def start(self, system: System, site: Site) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
         del site  # nothing is made, so nothing is announced
@@ -48,7 +51,13 @@ class KeptStack:
             )
         running = _running(kept, kept.addresses, system)
         await _must_answer(running.system, kept.start.ready)
+        known = [each.data for each in kept.undos("process")]
+        self._parts = [(one["name"], int(one["pid"]), one["start_time"]) for one in known]
         return running
+
+    def ended(self) -> list[str]:
+        """The parts that should run but do not."""
+        return [name for name, pid, began in self._parts if start_time(pid) != began]
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""

@@ -56,10 +56,16 @@ class Kept(Model):
 
 
 def state_dir() -> Path:
-    """`$XDG_STATE_HOME/gameday`, made when it is not there."""
+    """`$XDG_STATE_HOME/gameday`, made when it is not there. Raises StackError."""
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     path = Path(home) / "gameday"
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StackError(
+            f"{path}: cannot be made: {error.strerror}",
+            help="export XDG_STATE_HOME=DIR, a folder that you may write to",
+        ) from error
     return path
 
 
