@@ -7,6 +7,7 @@ again; doing it twice is harmless, and names that are not the run's own are neve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from gameday import effects, journal
 from gameday.changes import Undo
@@ -23,10 +24,18 @@ class Healed:
     why: str
 
 
-def left_behind(records: Sequence[journal.Record]) -> list[tuple[str, Undo]]:
+class Left(NamedTuple):
+    """One undo that may still be due, and what it belongs to: a fault, a step, a stack's part."""
+
+    owner: Literal["fault", "step", "part"]
+    name: str
+    undo: Undo
+
+
+def left_behind(records: Sequence[journal.Record]) -> list[Left]:
     """What may still be active: announced, and not seen gone. Faults first, the stack last."""
     faults: dict[str, list[Undo]] = {}
-    parts: list[tuple[str, Undo]] = []
+    parts: list[Left] = []
     steps: dict[int, Undo] = {}
     for record in records:
         data = record.data
@@ -40,11 +49,11 @@ def left_behind(records: Sequence[journal.Record]) -> list[tuple[str, Undo]]:
             case "step.done" if data["undoing"] and data["status"] == "done":
                 steps.pop(data["step"], None)
             case "stack.starting":
-                parts += [(data["name"], Undo.from_json(u)) for u in data["undo"]]
+                parts += [Left("part", data["name"], Undo.from_json(u)) for u in data["undo"]]
             case _:
                 pass
-    found = [(f"fault {name}", undo) for name, undos in faults.items() for undo in undos]
-    found += [(f"step {number}", undo) for number, undo in sorted(steps.items(), reverse=True)]
+    found = [Left("fault", name, undo) for name, undos in faults.items() for undo in undos]
+    found += [Left("step", str(n), undo) for n, undo in sorted(steps.items(), reverse=True)]
     return found + ([] if _stopped(records) else list(reversed(parts)))
 
 
@@ -71,9 +80,12 @@ def _records(run_dir: Path) -> Sequence[journal.Record]:
 async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
     """Undo what a run left behind, and read back whether it is gone."""
     records = _records(run_dir)
+    steps_gone = _own_stack(records) or _reaped(run_dir / "reaper.jsonl")
     return [
-        await _undo(what, undo, environment, own_stack=_own_stack(records))
-        for what, undo in left_behind(records)
+        Healed(_shown(left), gone=True, why="taken back before, or gone with the run's own stack")
+        if left.owner == "step" and steps_gone
+        else await take_back(left, environment)
+        for left in left_behind(records)
     ]
 
 
@@ -82,17 +94,25 @@ def _own_stack(records: Sequence[journal.Record]) -> bool:
     return any(record.event == "stack.starting" for record in records)
 
 
-async def _undo(
-    what: str, undo: Undo, environment: Mapping[str, str], *, own_stack: bool
-) -> Healed:
-    shown = f"{what}: {undo.kind} {undo.data.get('name') or undo.data.get('path') or ''}".strip()
-    if undo.kind == "request" and own_stack:
-        return Healed(shown, gone=True, why="it goes with the stack that the run started")
+def _reaped(path: Path) -> bool:
+    """Whether the reaper has undone it all."""
+    records = journal.read(path).records if path.exists() else ()
+    return bool(records) and records[-1].event == "reaper.ended" and not records[-1].data["left"]
+
+
+async def take_back(left: Left, environment: Mapping[str, str]) -> Healed:
+    """Undo one, and read back whether it is gone."""
     try:
-        await effects.undo(undo, environment)
-        gone = await effects.read_back(undo)
+        await effects.undo(left.undo, environment)
+        gone = await effects.read_back(left.undo)
     except GamedayError as error:
-        return Healed(shown, gone=False, why=error.message)
+        return Healed(_shown(left), gone=False, why=error.message)
     if gone is None:
-        return Healed(shown, gone=None, why="the request was answered as expected")
-    return Healed(shown, gone=gone, why="" if gone else "it still reads back as there")
+        return Healed(_shown(left), gone=None, why="the request was answered as expected")
+    return Healed(_shown(left), gone=gone, why="" if gone else "it still reads back as there")
+
+
+def _shown(left: Left) -> str:
+    data = left.undo.data
+    what = left.name if left.owner == "part" else f"{left.owner} {left.name}"
+    return f"{what}: {left.undo.kind} {data.get('name') or data.get('path') or ''}".strip()

@@ -25,7 +25,7 @@ INJECTING = ("fault.injecting", {"id": "f", "undo": [TOXIC]})
 
 
 def kinds(*events: tuple[str, dict[str, Any]]) -> list[str]:
-    return [undo.kind for _, undo in left_behind(records(*events))]
+    return [left.undo.kind for left in left_behind(records(*events))]
 
 
 def test_a_fault_that_was_not_seen_gone_is_left_behind() -> None:

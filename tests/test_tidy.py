@@ -25,7 +25,7 @@ LAYERS = [
     {"effects"},
     {"stacks", "traffic", "collector", "report", "toxiproxy"},
     {"readings", "healing", "audit"},
-    {"witness", "responder"},
+    {"witness", "responder", "reaper"},
     {"controller"},
     {"cli"},
     {"__main__"},

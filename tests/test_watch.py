@@ -1,19 +1,27 @@
 """Guards fail closed, and the gate lets no fault into a system that is not in its steady state."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from gameday.clock import NS
+from gameday import journal
+from gameday.clock import NS, SystemClock
+from gameday.controller import watch
+from gameday.controller.run import Abort, Run
 from gameday.controller.watch import GuardWatch
 from gameday.experiment import Guard
+from gameday.journal import Journal
+from gameday.readings import Readings
 from gameday.samples import Evaluation, Truth
 
 
 def trips(guard: Guard, read: Sequence[Truth]) -> list[str]:
-    watch = GuardWatch(guard, "guard:0")
+    guarding = GuardWatch(guard, "guard:0")
     return [
-        watch.trips(Evaluation(second * NS, {"guard:0": value}, [], {}))
+        guarding.trips(Evaluation(second * NS, {"guard:0": value}, [], {}))
         for second, value in enumerate(read)
     ]
 
@@ -48,5 +56,24 @@ def test_a_guard_may_be_told_to_ignore_blindness() -> None:
 
 @pytest.mark.parametrize("value", [False, True])
 def test_a_missing_name_reads_as_no_data(value: bool) -> None:
-    watch = GuardWatch(guard(), "guard:1")
-    assert watch.trips(Evaluation(0, {"guard:0": value}, [], {})) == ""
+    guarding = GuardWatch(guard(), "guard:1")
+    assert guarding.trips(Evaluation(0, {"guard:0": value}, [], {})) == ""
+
+
+async def test_a_dead_reaper_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "SILENT_S", 0.01)
+    book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    alive = SimpleNamespace(name="collector", died=False)
+    dead = SimpleNamespace(name="reaper", died=True, last_words=lambda: "out of memory")
+    run = SimpleNamespace(
+        readings=Readings(SystemClock()),
+        traffic=SimpleNamespace(child=alive, refused=""),
+        collector=alive,
+        reaper=dead,
+        journal=book,
+        abort=Abort(),
+    )
+    await watch.children(cast("Run", run))
+    assert (run.abort.ended, run.abort.why) == ("error", "the reaper died")
+    book.close()
+    assert [r.data["why"] for r in journal.read(book.path).records] == ["out of memory"]

@@ -8,6 +8,7 @@ faults     one fault, from waiting for its moment to the proof that it is gone
 watch      the steady-state gate, the guards, the children
 ending     closing, draining, auditing
 target     one run at a time, and how other terminals reach it
+reaper     the lease, and the process that undoes the run when it runs out
 """
 
 from gameday.controller.conduct import Conducted, conduct

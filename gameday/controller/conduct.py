@@ -19,6 +19,7 @@ from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
 from gameday.controller import ending, method, preflight, target
 from gameday.controller.children import Child, Traffic
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, planned, write_effective
+from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run
 from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender, secret
@@ -55,6 +56,7 @@ async def conduct(
     _listen_to_signals(start.abort, start.journal)
     error: GamedayError | None = None
     try:
+        await start.reaper.launch()
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         await _on_stack(inputs, stack, options, start)
     except (GamedayError, OSError) as caught:
@@ -115,7 +117,8 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     )
     traffic = Traffic(folder / "logs" / "traffic.log", clock)
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
-    return _Start(run, folder, journal, clock, abort, traffic, collector)
+    reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
+    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -131,6 +134,7 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
             start.journal.write("phase", phase="stack", problem=problem, left=left)
         start.journal.write("run.ended", ended=start.abort.ended, why=start.abort.why)
         start.journal.close()
+        await start.reaper.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class _Start:
     abort: Abort
     traffic: Traffic
     collector: Child
+    reaper: Reaper
 
 
 def _listen_to_signals(abort: Abort, journal: Journal) -> None:
@@ -175,6 +180,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     with target.TargetLock(
         running.system.base_url, running.system.toxiproxy, start.id, options.runs_dir
     ) as lock:
+        start.reaper.hand_over(lock.fileno(), running.environment)
         server = await target.serve(lock.socket, lambda order: _answer(run, order))
         try:
             await _through(run, inputs)
@@ -272,6 +278,7 @@ def _make_run(
         collector=start.collector,
         readings=readings,
         bot=bot,
+        reaper=start.reaper,
         abort=start.abort,
         ended_parts=ended,
     )

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from gameday.clock import NS, Clock
 from gameday.controller.children import Child, Traffic
+from gameday.controller.reaper import Reaper
 from gameday.effects.request import Sender
 from gameday.effects.site import Site
 from gameday.experiment import Experiment
@@ -104,6 +105,7 @@ class Run:
     collector: Child
     readings: Readings
     bot: Bot | None
+    reaper: Reaper
     ended_parts: Callable[[], list[str]]
     abort: Abort = field(default_factory=Abort)
     spots: dict[str, Spot] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """One run at a time per target, and a way for other terminals to reach it.
 
-The lock is a file lock (flock), which a dead process cannot hold; the file says which run holds
-it and where its control socket is. `gameday ack` finds running runs by the locks that are held.
+The lock is a file lock (flock), which a dead process cannot hold; the reaper holds it too, so that
+nobody begins before it is done. The file says which run holds it and where its control socket is;
+`gameday ack` finds running runs by the locks that are held.
 """
 
 import asyncio
@@ -53,6 +54,10 @@ class TargetLock:
                 f"run {held.get('run', '?')} (PID {held.get('pid', '?')}) already uses this target",
                 help="wait for it, or end it with Ctrl-C in its terminal",
             ) from error
+
+    def fileno(self) -> int:
+        """The file that is locked; whoever else holds it open holds the lock."""
+        return self._file
 
     def __exit__(
         self,

@@ -66,10 +66,10 @@ def _lasted_s(since_ns: int | None, now_ns: int) -> float:
 
 
 async def children(run: Run) -> None:
-    """Abort when the worker or the collector dies, or the collector falls silent."""
+    """Abort when the worker, the collector or the reaper dies, or the collector falls silent."""
     while True:
         news = await run.readings.next(SILENT_S)
-        for child in (run.traffic.child, run.collector):
+        for child in (run.traffic.child, run.collector, run.reaper):
             if child.died:
                 run.journal.write("worker.gone", which=child.name, why=child.last_words())
                 run.abort("error", f"the {child.name} died")

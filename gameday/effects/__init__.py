@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gameday.changes import Change, Undo
-from gameday.effects import folder, process, proxy, request, toxic, traffic
+from gameday.effects import folder, process, proxy, toxic, traffic
 from gameday.effects.site import Site
 
 
@@ -45,6 +45,8 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
         case "folder":
             await folder.undo(record.data)
         case "request":
+            from gameday.effects import request  # here: it loads much that the reaper seldom needs
+
             await request.undo(record, environment)
         case _:
             await _FAULTS[record.kind].undo(record)
@@ -58,6 +60,6 @@ async def read_back(record: Undo) -> bool | None:
         case "folder":
             return await folder.read_back(record.data)
         case "request":
-            return await request.read_back(record)
+            return None  # nobody but a probe of the playbook can tell
         case _:
             return await _FAULTS[record.kind].read_back(record)

@@ -85,9 +85,3 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
     request = Request.model_validate(record.data["request"])
     values = record.data.get("values", {})
     await Sender(record.data["base_url"], values, environment or {}).send(request)
-
-
-async def read_back(record: Undo) -> bool | None:
-    """Nobody but a probe of the playbook can tell."""
-    del record
-    return None

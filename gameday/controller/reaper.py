@@ -1,0 +1,122 @@
+"""The reaper as the controller sees it: started first, kept informed, told when the run is done.
+
+While it lives the controller renews its lease from its event loop. A controller that was stopped
+or suspended for longer than the lease finds that out at its next renewal, and ends the run.
+"""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gameday.clock import NS, Clock
+from gameday.errors import StackError
+from gameday.reaper.lease import RENEW_S, Lease
+
+READY_S = 20.0
+END_S = 10.0
+
+
+class Reaper:
+    """The process, and the lease it watches."""
+
+    name = "reaper"
+
+    def __init__(self, run_dir: Path, clock: Clock, lost: Callable[[str], None]) -> None:
+        """`lost` is called, with why, when the lease was lost."""
+        self._run_dir = run_dir
+        self._lost = lost
+        self._clock = clock
+        self._log = run_dir / "logs" / "reaper.log"
+        self._control, self._theirs = socket.socketpair()
+        self._control.setblocking(False)  # noqa: FBT003
+        self._process: subprocess.Popen[bytes] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def launch(self) -> None:
+        """Start it, and wait until it watches: nothing that needs undoing comes before."""
+        try:
+            lease = Lease(self._run_dir)
+            self._process = self._spawn()
+        except OSError as error:
+            raise StackError(f"the reaper cannot be started: {error}") from error
+        self._renewing = asyncio.create_task(self._renew(lease))
+        hearing = asyncio.get_running_loop().sock_recv(self._control, 64)
+        try:
+            ready = await asyncio.wait_for(hearing, READY_S)
+        except (TimeoutError, OSError):
+            ready = b""
+        if not ready:
+            raise StackError(f"the reaper did not get ready:\n{self.last_words()}")
+
+    def hand_over(self, lock: int, environment: Mapping[str, str]) -> None:
+        """Let it hold the target's lock too, and know what undoing requests need."""
+        order = json.dumps({"environment": dict(environment)}).encode() + b"\n"
+        try:
+            socket.send_fds(self._control, [order], [lock])
+        except OSError as error:
+            raise StackError(f"the reaper is gone: {error}") from error
+
+    @property
+    def died(self) -> bool:
+        """Whether it ended although the run goes on."""
+        return self._process is not None and self._process.poll() is not None
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        return "\n".join(text.splitlines()[-20:]) or "(it said nothing)"
+
+    async def finish(self) -> None:
+        """Tell it that the run is done, and wait for its end."""
+        if self._renewing is None or self._process is None:
+            self._close()
+            return
+        try:
+            self._control.send(b'{"done": true}\n')
+        except OSError:  # it has died before; the run was aborted for it
+            self._process.poll()
+        self._close()
+        deadline_ns = self._clock.now_ns() + int(END_S * NS)
+        while self._process.poll() is None and self._clock.now_ns() < deadline_ns:
+            await self._clock.sleep(0.02)
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
+
+    def _close(self) -> None:
+        self._control.close()
+        self._theirs.close()
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gameday.reaper", str(self._run_dir.resolve())],
+                stdin=self._theirs.fileno(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._theirs.close()
+        return process
+
+    async def _renew(self, lease: Lease) -> None:
+        """Renew the lease until cancelled, and end the run when it was lost."""
+        try:
+            while True:
+                await self._clock.sleep(RENEW_S)
+                why = _renewed(lease)
+                if why:
+                    self._lost(why)
+        finally:
+            lease.close()
+
+
+def _renewed(lease: Lease) -> str:
+    """Why the run is lost, "" while it is not."""
+    try:
+        return lease.renew()
+    except OSError as error:
+        return f"the lease cannot be renewed: {error}"

@@ -1,0 +1,144 @@
+"""Undoing a run from outside of it: faults first, then steps, then the stack the run owned.
+
+What is done is written to `reaper.jsonl`, in the journal's format, so that judging knows when a
+fault came out. What cannot be written, or fails, never keeps anything else in place.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gameday import healing, journal
+from gameday.clock import Clock, boot_id
+from gameday.healing import Healed, Left
+
+
+class Reaping:
+    """The clean-up of one run, tried as often as it takes."""
+
+    def __init__(self, run_dir: Path, clock: Clock) -> None:
+        self._run_dir = run_dir
+        self._book = Book(run_dir / "reaper.jsonl", clock)
+        self._out: list[Left] = []
+        self._told: set[str] = set()
+        self.remaining: dict[str, str] = {}
+        """What could not be undone by the last attempt, and why."""
+
+    def run_ended(self) -> bool:
+        """Whether the controller had come to its end: then it has undone what it could."""
+        return any(record.event == "run.ended" for record in self._records())
+
+    def begin(self, why: str) -> None:
+        """Journal that the run is claimed. What was undone before is undone anew."""
+        self._out.clear()
+        self._told.clear()
+        self._book.write("reaper.claimed", why=why)
+
+    def attempt(self, environment: Mapping[str, str], *, alone: bool) -> bool:
+        """Undo what may still be there; True when nothing is left. `alone`: no controller lives."""
+        due = [each for each in self._due(alone=alone) if each not in self._out]
+        healed = asyncio.run(_undo(due, environment))
+        before, self.remaining = self.remaining, {}
+        for left, one in zip(due, healed, strict=True):
+            if one.gone is False:
+                self.remaining[_name(left)] = one.why
+            else:
+                self._out.append(left)
+        for left in due:
+            self._tell_undone(left)
+        for name, why in self.remaining.items():
+            if before.get(name) != why:
+                self._book.write("reaper.failed", what=name, why=why)
+        return not self.remaining
+
+    def look_again(self) -> bool:
+        """Let the next attempt undo everything once more; False when there was nothing."""
+        found = bool(self._out)
+        self._out.clear()
+        return found
+
+    def end(self) -> None:
+        """Journal what is left."""
+        for name, why in self.remaining.items():
+            owner, _, id_ = name.partition(" ")
+            if owner == "fault":
+                self._book.write("fault.removed", id=id_, gone=False, why=why)
+        self._book.write("reaper.ended", left=sorted(self.remaining))
+
+    def _due(self, *, alone: bool) -> list[Left]:
+        """What may be there and is this process's to undo.
+
+        A stopped controller may go on: its stack and the traffic it sends stay with it. The steps
+        of a run that owned its stack end with that stack.
+        """
+        found = healing.left_behind(self._records())
+        if not alone:
+            return [e for e in found if e.owner != "part" and e.undo.kind != "traffic"]
+        owned = any(each.owner == "part" for each in found)
+        return [each for each in found if not (owned and each.owner == "step")]
+
+    def _records(self) -> Sequence[journal.Record]:
+        try:
+            return journal.read(self._run_dir / "journal.jsonl").records
+        except OSError as error:
+            _say(f"the journal cannot be read: {error}")
+            return ()
+
+    def _tell_undone(self, left: Left) -> None:
+        """Journal it, once, when no part of the same is left."""
+        name = _name(left)
+        if name in self.remaining or name in self._told:
+            return
+        self._told.add(name)
+        match left.owner:
+            case "fault":
+                self._book.write("fault.removed", id=left.name, gone=True)
+            case "step":
+                data = {"step": int(left.name), "undoing": True, "status": "done"}
+                self._book.write("step.done", **data)
+            case "part":
+                self._book.write("part.ended", name=left.name)
+
+
+class Book:
+    """`reaper.jsonl`, made when there is something to write."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._journal: journal.Journal | None = None
+
+    def write(self, event: str, **data: Any) -> None:
+        """Append a record, as far as the disk allows."""
+        try:
+            if self._journal is None:
+                self._journal = journal.Journal(self._path, self._clock, boot_id()[:8] or "host")
+            self._journal.write(event, **data)
+        except OSError as error:
+            _say(f"{event} {data} cannot be written: {error}")
+
+
+async def _undo(due: Sequence[Left], environment: Mapping[str, str]) -> list[Healed]:
+    """Undo all faults at once, then the rest one by one, in the order given."""
+    faults = [each for each in due if each.owner == "fault"]
+    healed = list(await asyncio.gather(*(_attempt(each, environment) for each in faults)))
+    return healed + [await _attempt(each, environment) for each in due[len(faults) :]]
+
+
+async def _attempt(left: Left, environment: Mapping[str, str]) -> Healed:
+    """Undo one; whatever goes wrong with it, the others have their turn."""
+    try:
+        return await healing.take_back(left, environment)
+    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
+        return Healed(_name(left), gone=False, why=repr(error))
+
+
+def _name(left: Left) -> str:
+    return f"{left.owner} {left.name}"
+
+
+def _say(text: str) -> None:
+    """Tell the log."""
+    sys.stderr.write(f"reaper: {text}\n")
