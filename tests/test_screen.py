@@ -63,7 +63,7 @@ def test_an_abort_says_what_is_done_and_how_long_it_may_take() -> None:
     assert story.journal(record(24, "operator.abort", why="SIGINT"))
     assert "at most 20 s" in story.journal(record(24, "phase", phase="ending", aborted=True))
     story.journal(record(24, "phase", phase="drain", at_most_s=5))
-    assert "drain (at most 5 s)" in shown(story)
+    assert "drain (at most 5 s more)" in shown(story)
 
 
 def test_a_tail_yields_whole_lines_only_and_each_once(tmp_path: Path) -> None:

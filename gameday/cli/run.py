@@ -133,7 +133,7 @@ def _tell(error: GamedayError) -> None:
 def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
     from gameday.cli import reader_may_leave
-    from gameday.cli.runs import show_result
+    from gameday.cli.runs import show_result, write_result
     from gameday.errors import UnknownError
     from gameday.evidence import read
     from gameday.judge import judge
@@ -143,7 +143,7 @@ def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
     raw = result.to_bytes()
     report = None
     try:
-        (run_dir / "result.json").write_bytes(raw)
+        write_result(run_dir, raw)
         report = write_report(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"

@@ -23,6 +23,7 @@ from gameday.errors import UsageError
 if TYPE_CHECKING:
     from gameday.judge.result import Result
 
+RESULT = "result.json"
 TAIL = 4  # so many last characters of a run's name are enough to mean it
 COLOURS = {
     "passed": "green",
@@ -121,7 +122,7 @@ def _listed(run_dir: Path) -> Listed:
 
 def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
     try:
-        result = json.loads((run_dir / "result.json").read_bytes())
+        result = json.loads((run_dir / RESULT).read_bytes())
     except (OSError, ValueError):
         return None
     return result if isinstance(result, dict) else None
@@ -151,7 +152,7 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
             click.echo(result.to_bytes(), nl=False)
         else:
             show_result(result)
-    _compare(run_dir / "result.json", result.to_bytes())
+    _compare(run_dir / RESULT, result.to_bytes())
     sys.exit(result.exit_code)
 
 
@@ -214,8 +215,21 @@ def report(ref: str, runs_dir: Path) -> None:
     """Write the postmortem draft of RUN again.
 
     RUN is a path, a run's name, its last 4 characters, or `last` (the default). A draft that
-    somebody has edited stays; the new one is written beside it.
+    somebody has edited stays; the new one is written beside it. A run that was killed before it
+    was judged is judged first.
     """
+    from gameday import evidence
+    from gameday.judge import judge
     from gameday.report import write_report
 
-    click.echo(write_report(find_run(ref, runs_dir)))
+    run_dir = find_run(ref, runs_dir)
+    if not (run_dir / RESULT).is_file():
+        write_result(run_dir, judge(evidence.read(run_dir)).to_bytes())
+    click.echo(write_report(run_dir))
+
+
+def write_result(run_dir: Path, raw: bytes) -> None:
+    """Keep what was judged: whole, or not at all."""
+    half = run_dir / f"{RESULT}.tmp"
+    half.write_bytes(raw)
+    half.replace(run_dir / RESULT)

@@ -53,7 +53,7 @@ class Story:
         self.phase = "starting"
         self.t0_ns = 0
         self.t_ns = 0
-        self.limit_s: float | None = None
+        self.deadline_ns: int | None = None
         self.faults: dict[str, str] = {}
         self.steps: dict[str, str] = {}
         self.alerts: dict[str, str] = {}
@@ -111,7 +111,8 @@ def _phase(story: Story, record: Mapping[str, Any]) -> str:
     if "problem" in record:
         return f"{record['phase']}: {record['problem']}"
     story.phase = record["phase"]
-    story.limit_s = record.get("at_most_s")
+    limit_s = record.get("at_most_s")
+    story.deadline_ns = None if limit_s is None else record["t"] + int(limit_s * NS)
     if "t0_ns" in record:
         story.t0_ns = record["t0_ns"]
         return "traffic begins"
@@ -158,10 +159,13 @@ _TELL: dict[str, Callable[[Story, Mapping[str, Any]], str]] = {
 }
 
 
-def draw(story: Story) -> RenderableType:
+def draw(story: Story, now_ns: int | None = None) -> RenderableType:
     """The screen: what is going on now, and the last things that happened."""
     head = Table.grid(padding=(0, 2))
-    limit = f" (at most {story.limit_s:g} s)" if story.limit_s else ""
+    limit = ""
+    if story.deadline_ns is not None:
+        now_ns = story.t_ns if now_ns is None else now_ns
+        limit = f" (at most {max(0, story.deadline_ns - now_ns) / NS:.0f} s more)"
     head.add_row(Text(story.clock(story.t_ns), style="bold"), Text(story.phase + limit))
     if story.t0_ns and story.end_s:
         head.add_row("", _bar(story))
@@ -247,7 +251,10 @@ class Screen:
             self._rounds(tails, self._print)
             return
         with Live(draw(self._story), console=self._console, auto_refresh=False) as live:
-            self._rounds(tails, lambda _: live.update(draw(self._story), refresh=True))
+            clock = SystemClock()
+            self._rounds(
+                tails, lambda _: live.update(draw(self._story, clock.now_ns()), refresh=True)
+            )
 
     def _rounds(self, tails: tuple[Tail, Tail], show: Any) -> None:
         clock = SystemClock()

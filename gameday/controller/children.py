@@ -37,6 +37,7 @@ class Child:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # the folder gameday is called from must not shadow what a child imports
                 "-m",
                 self._module,
                 stdin=asyncio.subprocess.PIPE,

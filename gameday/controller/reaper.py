@@ -93,7 +93,7 @@ class Reaper:
     def _spawn(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gameday.reaper", str(self._run_dir.resolve())],
+                [sys.executable, "-P", "-m", "gameday.reaper", str(self._run_dir.resolve())],
                 stdin=self._theirs.fileno(),
                 stdout=log,
                 stderr=log,
