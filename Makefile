@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 test: setup ## Everything that is tested, against real stores.
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: setup ## Format, lint, types, then the tests; what .ci/run calls.
 	@sh tests/stages.sh "$(BIN)" $(FORMAT_PATHS)

@@ -57,13 +57,21 @@ async def test_another_terminal_is_answered() -> None:
 
     with lock() as held:
         server = await target.serve(held.socket, answer)
-        assert server is not None
+        assert held.socket.stat().st_mode & 0o077 == 0
         told = await target.tell(target.running()[0], {"cmd": "ack", "by": "ann"})
         server.close()
         await server.wait_closed()
     assert told == {"ok": True, "run": "second"}
     assert heard == [{"cmd": "ack", "by": "ann"}]
     assert not held.socket.exists()
+
+
+def test_a_path_too_long_for_a_socket_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("deep" * 20)))
+    with lock() as held:
+        assert len(str(held.socket)) <= target.SOCKET_BYTES_MAX
 
 
 async def test_a_run_that_does_not_answer_is_told(tmp_path: Path) -> None:

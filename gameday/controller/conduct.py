@@ -185,8 +185,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
         try:
             await _through(run, inputs)
         finally:
-            if server is not None:
-                server.close()
+            server.close()
 
 
 async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running | None:

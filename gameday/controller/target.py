@@ -10,6 +10,8 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +31,7 @@ class TargetLock:
         folder = state_dir() / "targets"
         folder.mkdir(exist_ok=True, mode=0o700)
         self.path = folder / f"{name}.lock"
-        self.socket = folder / f"{name}.sock"
+        self.socket = _socket_path(folder, name)
         self._about = {"run": run, "pid": os.getpid(), "runs_dir": str(runs_dir.resolve())}
 
     def __enter__(self) -> Self:
@@ -110,12 +112,18 @@ def _is_held(path: Path) -> bool:
     return False
 
 
+def _socket_path(folder: Path, name: str) -> Path:
+    """Beside the lock; in the temporary folder where that path is too long for a socket."""
+    path = folder / f"{name}.sock"
+    if len(os.fsencode(path)) <= SOCKET_BYTES_MAX:
+        return path
+    return Path(tempfile.gettempdir()) / f"gameday-{os.getuid()}-{name}.sock"
+
+
 async def serve(
-    socket: Path, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-) -> asyncio.Server | None:
-    """Answer orders of other terminals; None where the path is too long for a socket."""
-    if len(os.fsencode(socket)) > SOCKET_BYTES_MAX:
-        return None
+    path: Path, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> asyncio.Server:
+    """Answer orders of other terminals of the same user."""
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -127,8 +135,14 @@ async def serve(
         finally:
             writer.close()
 
-    socket.unlink(missing_ok=True)
-    return await asyncio.start_unix_server(one, str(socket))
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o177)  # for its owner alone from the first moment on
+    try:
+        bound.bind(str(path))
+    finally:
+        os.umask(mask)
+    return await asyncio.start_unix_server(one, sock=bound)
 
 
 async def tell(run: Mapping[str, Any], order: Mapping[str, Any]) -> Mapping[str, Any]:
