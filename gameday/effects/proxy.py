@@ -7,14 +7,11 @@ from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, ToxiproxyGoneEr
 
 async def prepare(change: Change, site: Site) -> Undo:
     """Look whether the proxy is on; it is put back to what it was."""
-    server = site.toxiproxy()
-    proxy = site.proxy_name(change.data["proxy"])
-    found = await server.proxy(proxy)
-    if found is None:
-        raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {proxy!r}")
+    found = await site.proxy(change.data["proxy"])
+    url, name = site.toxiproxy().url, found["name"]
     if not found["enabled"]:
-        raise ToxiproxyError(f"toxiproxy {server.url}: proxy {proxy!r} is already disabled")
-    return Undo("proxy", {"url": server.url, "proxy": proxy, "enabled": True})
+        raise ToxiproxyError(f"toxiproxy {url}: proxy {name!r} is already disabled")
+    return Undo("proxy", {"url": url, "proxy": name, "enabled": True})
 
 
 async def act(change: Change, undo: Undo, site: Site) -> None:

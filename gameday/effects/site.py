@@ -7,7 +7,7 @@ the experiment can do it.
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from gameday.effects.toxiproxy import Toxiproxy
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import UsageError
 
 
@@ -40,6 +40,14 @@ class Site:
     def proxy_name(self, service: str) -> str:
         """The Toxiproxy proxy in front of a service."""
         return self._proxies[service]
+
+    async def proxy(self, service: str) -> Mapping[str, Any]:
+        """That proxy as the server shows it. Raises ToxiproxyError when it has none."""
+        server, name = self.toxiproxy(), self.proxy_name(service)
+        found = await server.proxy(name)
+        if found is None:
+            raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {name!r}")
+        return {**found, "name": name}
 
     def next_name(self) -> str:
         """A toxic's name: the run's own, never used twice."""

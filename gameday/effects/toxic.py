@@ -8,19 +8,16 @@ from typing import Any
 
 from gameday.changes import Change, Undo
 from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, ToxiproxyGoneError
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyGoneError
 from gameday.errors import UsageError
 
 
 async def prepare(change: Change, site: Site) -> Undo:
-    """Look whether the proxy is there and enabled, and say how the toxic will be taken out."""
-    server = site.toxiproxy()
-    proxy = site.proxy_name(change.data["proxy"])
-    found = await server.proxy(proxy)
-    if found is None:
-        raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {proxy!r}")
+    """Look whether the proxy is there, and say how the toxic will be taken out."""
+    found = await site.proxy(change.data["proxy"])
     _check(change.data["type"], change.data["attributes"])
-    return Undo("toxic", {"url": server.url, "proxy": proxy, "name": site.next_name()})
+    where = {"url": site.toxiproxy().url, "proxy": found["name"]}
+    return Undo("toxic", {**where, "name": site.next_name()})
 
 
 async def act(change: Change, undo: Undo, site: Site) -> None:

@@ -73,12 +73,6 @@ def dispatched_of(history: History) -> int:
     return len(range(worker, history.dispatched, workers))
 
 
-def share_of(history: History, count: int) -> int:
-    """How many of the scenario's `count` starts were this history's worker's."""
-    worker, workers = _stripe(history)
-    return len(range(worker, count, workers))
-
-
 def complete(history: History) -> Records:
     """The records, and after them one as unknown and interrupted for each start that left none.
 
