@@ -1,39 +1,18 @@
-"""Witnesses say whether the dose was really there, and whether the service felt it.
+"""What the witnesses say of a dose: was it there, and did the service feel it.
 
-A fault counts as injected when two kinds of witness agree. P is a probe through the proxy, by
-gameday itself: a Redis PING (a NOAUTH answer counts), or PostgreSQL's SSLRequest, which every
-PostgreSQL answers with one byte before asking for a password. S is the service's own metric of
-the dependency, T the latency or the failures of the traffic. P alone is unknown: the fault was
-there, but the service was not seen to pass by it.
-
-A plain TCP connect proves nothing: Toxiproxy accepts at once whatever its toxics do.
+P is a probe through the proxy by gameday itself, S the service's own metric of the dependency, T
+the latency or the failures of the traffic. A fault counts as injected when P and one of the
+others agree. P alone is unknown: the service was not seen to pass by it.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
 from gameday.changes import Change
-from gameday.clock import Clock
 from gameday.readings import Felt
-
-Protocol = Literal["redis", "postgres", "unknown"]
-Answer = Literal["answered", "unanswered", "refused", "reset", "closed", "failed"]
-
-PING = b"*1\r\n$4\r\nPING\r\n"
-SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
-PROBES = 12
-SILENCE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One question through a proxy: what came of it, and how long the answer took."""
-
-    answer: Answer
-    took_ms: float
+from gameday.witness.probing import SILENCE_S, Answer, Probe, was_answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,81 +29,6 @@ class Sighting:
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-async def ask(
-    address: tuple[str, int], question: bytes, clock: Clock, patience_s: float = SILENCE_S
-) -> tuple[Probe, bytes]:
-    """Connect, ask, and wait for the first bytes of an answer."""
-    writer = None
-    begun = sent = clock.now_ns()
-    try:
-        async with asyncio.timeout(patience_s):
-            reader, writer = await asyncio.open_connection(*address)
-            sent = clock.now_ns()
-            writer.write(question)
-            said = await reader.read(64)
-        answer: Answer = "answered" if said else "closed"
-    except TimeoutError:
-        answer, said = "unanswered", b""
-    except ConnectionRefusedError:
-        answer, said = "refused", b""
-    except (ConnectionResetError, BrokenPipeError):
-        answer, said = "reset", b""
-    except OSError:  # our own: no free port, no free file, no way there
-        answer, said = "failed", b""
-    finally:
-        if writer is not None:
-            writer.transport.abort()
-    started = sent if answer == "answered" else begun
-    return Probe(answer, (clock.now_ns() - started) / 1e6), said
-
-
-async def speaks(address: tuple[str, int], clock: Clock) -> Protocol:
-    """Which protocol answers at `address`."""
-    probe, said = await ask(address, PING, clock)
-    if said[:1] in (b"+", b"-"):
-        return "redis"
-    probe, said = await ask(address, SSL_REQUEST, clock)
-    if probe.answer == "answered" and said[:1] in (b"N", b"S"):
-        return "postgres"
-    return "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where to probe one service: its proxy's address, its protocol, latency before the fault."""
-
-    address: tuple[str, int]
-    protocol: Protocol
-    before_ms: float | None
-
-
-async def look(spot_address: tuple[str, int], clock: Clock) -> Spot:
-    """Find out what answers behind a proxy, and how fast it does when nothing is wrong."""
-    protocol = await speaks(spot_address, clock)
-    if protocol == "unknown":
-        return Spot(spot_address, protocol, None)
-    answered = [p.took_ms for p in await probe(spot_address, protocol, clock) if _came(p)]
-    return Spot(spot_address, protocol, median(answered) if answered else None)
-
-
-async def probe(
-    address: tuple[str, int], protocol: Protocol, clock: Clock, patience_s: float = SILENCE_S
-) -> list[Probe]:
-    """A dozen probes, a few at a time so that they do not wait for one another."""
-    question = PING if protocol == "redis" else SSL_REQUEST
-    gate = asyncio.Semaphore(4)
-
-    async def one() -> Probe:
-        async with gate:
-            return (await ask(address, question, clock, patience_s))[0]
-
-    return list(await asyncio.gather(*(one() for _ in range(PROBES))))
-
-
-def _came(one: Probe) -> bool:
-    return one.answer == "answered"
 
 
 def judge_probes(change: Change, probes: Sequence[Probe], before_ms: float | None) -> Sighting:
@@ -147,7 +51,7 @@ def judge_probes(change: Change, probes: Sequence[Probe], before_ms: float | Non
 
 def _latency(probes: Sequence[Probe], asked_ms: float, before_ms: float | None) -> Sighting:
     """Median of the answered probes, less the latency before, within 20 % or 20 ms of asked."""
-    came = [p.took_ms for p in probes if _came(p)]
+    came = [p.took_ms for p in probes if was_answered(p)]
     if len(came) < 10:
         why = f"only {len(came)} of {len(probes)} probes were answered"
         return Sighting("P", None, asked_ms, None, "ms", len(came), why)
@@ -241,14 +145,6 @@ def injected(
         return "yes", f"{p.why}; {seen[0].why}"
     told = "; ".join(s.why for s in felt)
     return "unknown", f"{p.why}, but the service was not seen to use this proxy ({told})"
-
-
-def back_to_normal(probes: Sequence[Probe], before_ms: float | None) -> bool:
-    """Latency through the proxy is what it was: median ≤ max(1.2 × before, before + 5 ms)."""
-    came = [p.took_ms for p in probes if _came(p)]
-    if before_ms is None or len(came) < 0.8 * len(probes):
-        return False
-    return median(came) <= max(1.2 * before_ms, before_ms + 5.0)
 
 
 def dose(p: Sighting | None, felt: Sequence[Sighting]) -> Mapping[str, Any]:
