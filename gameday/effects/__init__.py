@@ -4,12 +4,16 @@ The controller acts through these and nothing else; the controller, the reaper a
 heal` undo through `undo` alone, which needs only the journaled record.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from gameday.changes import Change, Undo
 from gameday.effects import folder, process, proxy, toxic, traffic
 from gameday.effects.site import Site
+
+
+# Whether it was there (None: cannot tell), how much of it, in which unit, and why.
+Dose = tuple[bool | None, float | None, str, str]
 
 
 class Effect(Protocol):
@@ -35,6 +39,18 @@ async def prepare(change: Change, site: Site) -> Undo:
 async def act(change: Change, taken_back_by: Undo, site: Site) -> None:
     """Make the change."""
     await _FAULTS[change.kind].act(change, taken_back_by, site)
+
+
+async def dose(record: Undo) -> Dose | None:
+    """What the kind of change says of its own dose; None where `read_back` alone tells it.
+
+    For a change that is over at once (a restart, evicted keys): `async def dose(data) -> Dose` in
+    the file of its kind.
+    """
+    told: Callable[[Mapping[str, Any]], Awaitable[Dose]] | None = getattr(
+        _FAULTS.get(record.kind), "dose", None
+    )
+    return None if told is None else await told(record.data)
 
 
 async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
