@@ -4,8 +4,11 @@ A record is written *before* the act it announces (`fault.injecting`, then `faul
 whatever may still be active after a crash can be read from the file. `prev` is the SHA-256 of
 the line before; a torn or altered file yields its valid prefix, and says what is missing.
 
-A journal that can no longer be written (a full disk) tells its owner once and writes no more: what
-is to be undone must be undone all the same.
+A journal that can no longer be written (a full disk) tells its owner once: what is to be undone
+must be undone all the same. Two writers make the same lines: `Journal` writes in its caller;
+`LiveJournal` has a thread for it, and never holds up the event loop of the run it tells of.
+
+What a line must not show, a password for instance, is taken out by `hide` before it is chained.
 
 Fields of every record: `seq` (from 0), `t` (ns of CLOCK_MONOTONIC), `clock` (the clock's id),
 `event`, `audience` ("all" or "facilitator"), `prev`.
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gameday.appending import Appender
 from gameday.clock import Clock
 
 Audience = Literal["all", "facilitator"]
@@ -38,10 +42,10 @@ class Record:
 
 
 class Journal:
-    """The writer: one per run directory, used by the controller alone.
+    """The writer: one per run directory, used by one process alone.
 
     `failed` hears of a line that could not be written, and `problem` keeps why; without it, the
-    error is raised.
+    error is raised. `hide` takes out of a text what nobody is to read.
     """
 
     def __init__(
@@ -53,23 +57,32 @@ class Journal:
     ) -> None:
         self.path = path
         self.problem = ""
+        self.hide: Callable[[str], str] = str
         self._failed = failed
         self._clock = clock
         self._clock_id = clock_id
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._seq = 0
         self._prev = GENESIS
+        self._file = -1
+        self._open()
 
     def write(self, event: str, *, audience: Audience = "all", **data: Any) -> Record:
-        """Append one record; it is in the kernel when this returns, though not yet on the disk."""
+        """Append one record. A `Journal` has it in the kernel when this returns."""
         t_ns = self._clock.now_ns()
         head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event}
-        line = json.dumps({**head, "audience": audience, **data, "prev": self._prev}, default=str)
-        raw = line.encode() + b"\n"
+        body = {**head, "audience": audience, **hidden_in(data, self.hide), "prev": self._prev}
+        raw = json.dumps(body).encode() + b"\n"
         self._append(raw)
         record = Record(self._seq, t_ns, event, audience, data)
         self._seq += 1
         self._prev = hashlib.sha256(raw[:-1]).hexdigest()
+        return record
+
+    def write_through(self, event: str, **data: Any) -> Record:
+        """The same, and in the kernel before this returns. Raises OSError when it is not."""
+        record = self.write(event, **data)
+        if self.problem:
+            raise OSError(self.problem)
         return record
 
     async def write_durably(self, event: str, **data: Any) -> Record:
@@ -86,6 +99,9 @@ class Journal:
         os.close(self._file)
         self._file = -1  # a late line must not go into whatever file has this number next
 
+    def _open(self) -> None:
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
     def _append(self, raw: bytes) -> None:
         if self.problem:
             return
@@ -95,10 +111,70 @@ class Journal:
             self._fails(error)
 
     def _fails(self, error: OSError) -> None:
+        if self.problem:
+            return
         self.problem = f"{self.path} cannot be written: {error.strerror}"
         if self._failed is None:
             raise error
         self._failed(self.problem)
+
+
+class LiveJournal(Journal):
+    """The journal of a run under way: its lines are written by a thread, in order.
+
+    A line that could not be written is told to `failed` from the event loop, which must run when
+    this is made. When the disk is full, the last words still have room (see `appending`).
+    """
+
+    def _open(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._appender = Appender(self.path, self._fails_elsewhere)
+
+    def write_through(self, event: str, **data: Any) -> Record:
+        """Append it, and wait here until it is in the kernel. Raises OSError when it is not.
+
+        It holds up the event loop for one write: for what starts a stack, not for a fault.
+        """
+        record = self.write(event, **data)
+        self._settle(self._appender.in_kernel())
+        if self.problem:
+            raise OSError(self.problem)
+        return record
+
+    async def write_durably(self, event: str, **data: Any) -> Record:
+        """Append it, and wait until it is on the disk; the event loop goes on meanwhile."""
+        record = self.write(event, **data)
+        self._settle(await self._appender.on_disk())
+        return record
+
+    def close(self) -> None:
+        """Write what is waiting, for some seconds at most."""
+        self._settle(self._appender.close())
+
+    def _append(self, raw: bytes) -> None:
+        self._appender.append(raw)
+
+    def _settle(self, trouble: OSError | None) -> None:
+        if trouble is not None:
+            self._fails(trouble)
+
+    def _fails_elsewhere(self, error: OSError) -> None:
+        """Called from the thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._fails, error)
+        except RuntimeError:
+            return  # the loop is closed: whoever closes the journal is told
+
+
+def hidden_in(value: Any, hide: Callable[[str], str]) -> Any:
+    """A JSON value with `hide` applied to every text in it."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {hide(str(key)): hidden_in(each, hide) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [hidden_in(each, hide) for each in value]
+    return value if value is None or isinstance(value, bool | int | float) else hide(str(value))
 
 
 def _write_all(file: int, raw: bytes) -> None:

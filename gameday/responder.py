@@ -111,7 +111,7 @@ class Bot:
     async def _work(self, step: Step) -> Status:
         begun_ns = self.hands.clock.now_ns()
         block = step.block
-        self.hands.journal.write(
+        await self.hands.journal.write_durably(  # its undo is on the disk before it acts
             "step.started",
             step=step.number,
             text=step.text,

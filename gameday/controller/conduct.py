@@ -26,7 +26,7 @@ from gameday.effects.request import Sender, secret
 from gameday.effects.site import Site
 from gameday.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.faults.traffic import Spike
-from gameday.journal import Journal
+from gameday.journal import Journal, LiveJournal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
 from gameday.readings import Readings
 from gameday.responder import Bot, Hands
@@ -95,8 +95,8 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
         folder, sums = lay_out(options.runs_dir, run, inputs)
         clock_id = boot_id()[:8] or "host"
         path = folder / "journal.jsonl"
-        journal = Journal(path, clock, clock_id, lambda why: abort("error", why))
         write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
+        journal = LiveJournal(path, clock, clock_id, lambda why: abort("interrupted", why))
     except OSError as error:
         raise UsageError(
             f"no run can be written to {options.runs_dir}: {error.strerror}",
@@ -225,7 +225,7 @@ async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running |
 
 
 def _announce(journal: Journal, name: str, undo: Any) -> None:
-    journal.write("stack.starting", name=name, undo=[one.as_json() for one in undo])
+    journal.write_through("stack.starting", name=name, undo=[one.as_json() for one in undo])
 
 
 def _make_run(
