@@ -11,7 +11,7 @@ from gameday.controller.run import Run
 from gameday.effects.toxiproxy import ToxiproxyError
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.faults.network import NetworkFault
-from gameday.witness import look
+from gameday.witness import direct_address, look
 
 OURS = "gameday-"
 
@@ -100,7 +100,8 @@ async def _look_at(run: Run, service: str) -> None:
     host, _, port = str(proxy["listen"]).rpartition(":")
     if host in ("[::]", "0.0.0.0", ""):
         host = urlsplit(server.url).hostname or "127.0.0.1"
-    spot = await look((host.strip("[]"), int(port)), run.clock)
+    upstream = await direct_address(proxy, server.url, run.options.allowed)
+    spot = await look((host.strip("[]"), int(port)), run.clock, upstream)
     run.spots[service] = spot
     run.journal.write(
         "phase",
@@ -108,4 +109,5 @@ async def _look_at(run: Run, service: str) -> None:
         service=service,
         protocol=spot.protocol,
         before_ms=None if spot.before_ms is None else round(spot.before_ms, 3),
+        extra_ms=None if spot.extra_ms is None else round(spot.extra_ms, 3),
     )

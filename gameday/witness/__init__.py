@@ -3,7 +3,7 @@
 `probing` asks through a proxy, `sightings` judges the dose, `calm` the removal.
 """
 
-from gameday.witness.calm import back_to_normal
+from gameday.witness.calm import back_to_normal, difference_is_back, direct_address, is_calm
 from gameday.witness.probing import SILENCE_S, Answer, Probe, Spot, look, probe
 from gameday.witness.sightings import Sighting, dose, injected, judge_probes, shifts
 
@@ -14,8 +14,11 @@ __all__ = [
     "Sighting",
     "Spot",
     "back_to_normal",
+    "difference_is_back",
+    "direct_address",
     "dose",
     "injected",
+    "is_calm",
     "judge_probes",
     "look",
     "probe",

@@ -6,6 +6,7 @@ at once whatever its toxics do.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -18,7 +19,13 @@ Answer = Literal["answered", "unanswered", "refused", "reset", "closed", "failed
 PING = b"*1\r\n$4\r\nPING\r\n"
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 PROBES = 12
+PROBES_BOTH_WAYS = 20
 SILENCE_S = 1.0
+_QUESTIONS: Mapping[Protocol, bytes] = {
+    "redis": PING,
+    "postgres": SSL_REQUEST,
+    "unknown": SSL_REQUEST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +82,63 @@ async def speaks(address: tuple[str, int], clock: Clock) -> Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where to probe one service: its proxy's address, its protocol, latency before the fault."""
+    """Where to probe one service, and what its latency was before the fault.
+
+    `address` is the proxy's. `upstream` is what stands behind it, None where it does not answer
+    from here; `extra_ms` is what the way through the proxy costs more than the direct one.
+    """
 
     address: tuple[str, int]
     protocol: Protocol
     before_ms: float | None
+    upstream: tuple[str, int] | None = None
+    extra_ms: float | None = None
 
 
-async def look(spot_address: tuple[str, int], clock: Clock) -> Spot:
+async def look(
+    spot_address: tuple[str, int], clock: Clock, upstream: tuple[str, int] | None = None
+) -> Spot:
     """Find out what answers behind a proxy, and how fast it does when nothing is wrong."""
     protocol = await speaks(spot_address, clock)
     if protocol == "unknown":
         return Spot(spot_address, protocol, None)
-    answered = [p.took_ms for p in await probe(spot_address, protocol, clock) if was_answered(p)]
-    return Spot(spot_address, protocol, median(answered) if answered else None)
+    if upstream is None or await speaks(upstream, clock) != protocol:
+        through = latency_ms(await probe(spot_address, protocol, clock))
+        return Spot(spot_address, protocol, through)
+    through_probes, direct_probes = await probe_both(spot_address, upstream, protocol, clock)
+    through, direct = latency_ms(through_probes), latency_ms(direct_probes)
+    if through is None or direct is None:
+        return Spot(spot_address, protocol, through)
+    return Spot(spot_address, protocol, through, upstream, through - direct)
+
+
+def latency_ms(probes: Sequence[Probe]) -> float | None:
+    """The median of those that were answered, None when none was."""
+    answered = [p.took_ms for p in probes if was_answered(p)]
+    return median(answered) if answered else None
+
+
+async def probe_both(
+    through: tuple[str, int], direct: tuple[str, int], protocol: Protocol, clock: Clock
+) -> tuple[list[Probe], list[Probe]]:
+    """Ask through the proxy and past it in turns, so that a busy machine slows both alike."""
+    question = _QUESTIONS[protocol]
+    gate = asyncio.Semaphore(4)
+
+    async def one(address: tuple[str, int]) -> Probe:
+        async with gate:
+            return (await ask(address, question, clock))[0]
+
+    turns = [one(address) for _ in range(PROBES_BOTH_WAYS) for address in (through, direct)]
+    probes = list(await asyncio.gather(*turns))
+    return probes[::2], probes[1::2]
 
 
 async def probe(
     address: tuple[str, int], protocol: Protocol, clock: Clock, patience_s: float = SILENCE_S
 ) -> list[Probe]:
     """A dozen probes, a few at a time so that they do not wait for one another."""
-    question = PING if protocol == "redis" else SSL_REQUEST
+    question = _QUESTIONS[protocol]
     gate = asyncio.Semaphore(4)
 
     async def one() -> Probe:
