@@ -1,6 +1,12 @@
 """The journal: what was written is what is read, however the file was cut or altered."""
 
+import asyncio
+import contextlib
 import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,8 +14,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameday import journal
+from gameday.appending import LINES_WAITING
 from gameday.clock import SystemClock
-from gameday.journal import Journal
+from gameday.journal import Journal, LiveJournal
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Take all the room that is left."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def first_lines(file: int, number: int) -> list[bytes]:
+    """So many lines of a pipe, as they come."""
+    os.set_blocking(file, True)
+    raw = b""
+    while raw.count(b"\n") < number:
+        raw += os.read(file, 65536)
+    return raw.splitlines()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        await asyncio.sleep(0.01)
 
 
 def written(folder: Path, events: int = 5) -> Path:
@@ -86,3 +128,121 @@ def test_a_full_disk_is_an_error_where_nobody_listens() -> None:
     with pytest.raises(OSError, match="No space left"):
         book.write("run.started")
     book.close()
+
+
+async def test_a_live_journal_has_the_same_lines_in_the_same_order(tmp_path: Path) -> None:
+    book = LiveJournal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    written = [book.write("phase", number=n) for n in range(500)]
+    book.close()
+    found = journal.read(book.path)
+    assert found.records == tuple(written)
+    assert found.damage == ""
+    assert not (tmp_path / "journal.reserve").exists()
+
+
+async def test_what_is_written_through_is_in_the_kernel_at_once(tmp_path: Path) -> None:
+    book = LiveJournal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    before = book.write("phase", phase="stack")
+    record = book.write_through("stack.starting", name="redis", undo=[])
+    assert journal.read(book.path).records == (before, record)
+    book.close()
+
+
+async def test_what_is_durable_is_there_when_it_was_awaited(tmp_path: Path) -> None:
+    book = LiveJournal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    for number in range(50):
+        book.write("phase", number=number)
+    record = await book.write_durably("fault.injecting", id="f", undo=[])
+    assert journal.read(book.path).records[-1] == record
+    book.close()
+
+
+async def test_a_reader_that_stands_still_holds_up_no_write(tmp_path: Path) -> None:
+    """A write to a full pipe blocks for ever; handing a line over does not."""
+    path = tmp_path / "journal.jsonl"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    told: list[str] = []
+    book = LiveJournal(path, SystemClock(), "m1", told.append)
+    for number in range(1_000):  # some 500 KiB, and a pipe holds 64
+        book.write("phase", number=number, padding="x" * 400)
+    lines = first_lines(reader, 1_000)
+    book.close()
+    os.close(reader)
+    assert [json.loads(line)["number"] for line in lines] == list(range(1_000))
+    assert told == []
+
+
+async def test_a_disk_that_is_too_slow_is_told_and_the_queue_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    told: list[str] = []
+    book = LiveJournal(path, SystemClock(), "m1", told.append)
+    for number in range(LINES_WAITING + 2_000):
+        book.write("phase", number=number)
+    await until(lambda: told)
+    os.close(reader)  # the thread's write ends with EPIPE
+    book.close()
+    assert "the disk is too slow" in told[0]
+    assert len(told) == 1
+
+
+async def test_a_full_disk_still_takes_the_last_words(small_disk: Path) -> None:
+    """The room that was set aside holds what says that the fault is out, and how the run ended."""
+    told: list[str] = []
+    book = LiveJournal(small_disk / "journal.jsonl", SystemClock(), "m1", told.append)
+    await book.write_durably("fault.injecting", id="f", undo=[])
+    fill(small_disk / "filler")
+    while not told:
+        await book.write_durably("phase", padding="x" * 1_000)
+    await book.write_durably("fault.removed", id="f", gone=True)
+    book.write("run.ended", ended="interrupted")
+    book.close()
+    found = journal.read(book.path)
+    assert [r.event for r in found.records[-2:]] == ["fault.removed", "run.ended"]
+    assert found.damage == ""
+    assert told == [f"{book.path} cannot be written: No space left on device"]
+
+
+async def test_a_part_that_cannot_be_announced_is_an_error(small_disk: Path) -> None:
+    book = LiveJournal(small_disk / "journal.jsonl", SystemClock(), "m1", lambda _: None)
+    fill(small_disk / "filler")
+    with pytest.raises(OSError, match="No space left"):
+        for _ in range(1_000):
+            book.write_through("stack.starting", name="redis", undo=["x" * 1_000])
+    book.close()
+
+
+async def test_a_live_journal_on_a_full_device_is_told_once() -> None:
+    told: list[str] = []
+    book = LiveJournal(Path("/dev/full"), SystemClock(), "m1", told.append)
+    book.write("fault.removing", id="f")
+    await book.write_durably("fault.removed", id="f", gone=True)
+    book.write("run.ended")
+    book.close()
+    assert told == ["/dev/full cannot be written: No space left on device"]
+    assert book.problem == told[0]
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 4096, b"\xff\xfe{", b'{"seq": 1}\n', b"[]\n", b"7\n"])
+def test_what_a_power_cut_leaves_behind_is_no_record(tmp_path: Path, tail: bytes) -> None:
+    path = written(tmp_path)
+    with path.open("ab") as file:
+        file.write(tail)
+    read = journal.read(path)
+    assert len(read.records) == 5
+    assert "line 6" in read.damage
+
+
+async def test_what_is_to_be_hidden_is_in_no_line(tmp_path: Path) -> None:
+    book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    book.hide = lambda text: text.replace("s3cret", "***")
+    book.write(
+        "phase", problem="it said s3cret", nested=[{"s3cret": ("s3cret", 1)}], path=Path("s3cret")
+    )
+    book.close()
+    found = journal.read(book.path)
+    assert "s3cret" not in book.path.read_text()
+    assert found.damage == ""
+    assert found.records[0].data["nested"] == [{"***": ["***", 1]}]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PARTS = ("bench_service", "bench_traffic", "bench_toxiproxy")
+PARTS = ("bench_service", "bench_traffic", "bench_toxiproxy", "bench_journal")
 
 
 def main() -> int:
