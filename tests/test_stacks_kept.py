@@ -68,7 +68,7 @@ async def test_what_a_dead_stack_left_is_cleared_by_the_next_up(tmp_path: Path) 
     first = read_kept()
     assert first is not None
     ended = {"start_time": "1@before", "token": ""}
-    gone = [{**each, **ended} for each in first.undo if each["kind"] == "process"]
+    gone = [{**each, **ended, "part": ""} for each in first.undo if each["kind"] == "process"]
     folder = [each for each in first.undo if each["kind"] == "folder"]
     write_kept(first.model_copy(update={"undo": (*folder, *gone)}))
     try:

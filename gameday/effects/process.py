@@ -3,9 +3,11 @@
 A process is named by its PID *and* its start time, so that a PID which the kernel has given to
 somebody else is never hit; on Linux the signal goes through a pidfd, which closes even the gap
 between looking and signalling. Its children are known by their session, and by a token in their
-environment where they have left the session or outlived their parent.
+environment where they have left the session or outlived their parent. A part that was started
+again is another process; the file that its record names says which one it is now.
 """
 
+import json
 import os
 import signal
 import sys
@@ -25,14 +27,17 @@ _POLL_S = 0.02
 _GONE_STATES = b"ZXx"
 
 
-def record(pid: int, name: str, *, token: str = "", stop_signal: str = "SIGTERM") -> Undo:
+def record(
+    pid: int, name: str, *, token: str = "", stop_signal: str = "SIGTERM", part: str = ""
+) -> Undo:
     """How to end the running process `pid`; it must be a session leader or become one.
 
     `stop_signal` asks it to end; SIGKILL follows after `PATIENCE_S`. `token` is the value of
-    `GAMEDAY_PART` in the environment of its children.
+    `GAMEDAY_PART` in the environment of its children. `part` is the file with its `Launch`.
     """
     data = {"pid": pid, "start_time": start_time(pid) or "", "name": name}
-    return Undo("process", {**data, "token": token, "signal": stop_signal})
+    where = {"part": part} if part else {}
+    return Undo("process", {**data, "token": token, "signal": stop_signal, **where})
 
 
 def start_time(pid: int) -> str | None:
@@ -55,7 +60,7 @@ async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
     clock = clock or SystemClock()
     polite = signal.Signals[data.get("signal", "SIGTERM")]
     for number in (polite, signal.SIGKILL):
-        if await _end(data, number, clock):
+        if await end(data, number, clock):
             return
 
 
@@ -66,17 +71,32 @@ async def read_back(data: Mapping[str, Any]) -> bool:
 
 def alive(data: Mapping[str, Any]) -> dict[int, str]:
     """The process and its children that run: PID → start time."""
-    pid, began = int(data["pid"]), data["start_time"]
-    leads = began != "" and start_time(pid) == began
-    found = {pid} if leads else set()
+    leading = leaders(data)
+    found = set(leading)
     token = f"{TOKEN_VARIABLE}={data['token']}".encode() if data.get("token") else b""
     for other in psutil.pids():
-        if (leads and _session(other) == pid) or (token and token in _environment(other)):
+        if _session(other) in leading or (token and token in _environment(other)):
             found.add(other)
     return {each: began for each in found if (began := start_time(each)) is not None}
 
 
-async def _end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) -> bool:
+def leaders(data: Mapping[str, Any]) -> set[int]:
+    """The process itself, and the one that it was started again as, where they run."""
+    known = [(int(data["pid"]), data["start_time"]), *_now(data.get("part", ""))]
+    return {pid for pid, began in known if began != "" and start_time(pid) == began}
+
+
+def _now(part: str) -> Iterator[tuple[int, str]]:
+    """The process that the file of a part names; none when it is gone with its stack."""
+    try:
+        launched = json.loads(Path(part).read_bytes()) if part else None
+    except FileNotFoundError:
+        return
+    if launched is not None:
+        yield launched["pid"], launched["start_time"]
+
+
+async def end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) -> bool:
     """Send `number` once to each, and wait. True when all are gone in time."""
     deadline_ns = clock.now_ns() + int(PATIENCE_S * NS)
     told: set[tuple[int, str]] = set()
@@ -84,7 +104,8 @@ async def _end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) ->
         for each in left.items():
             if each not in told:
                 told.add(each)
-                _send(*each, number, data["name"])
+                send(*each, number, data["name"])
+                send(*each, signal.SIGCONT, data["name"])  # a stopped one would never hear it
         # Looking through all processes is dear on a busy host; these few are looked at instead.
         while any(start_time(pid) == began for pid, began in left.items()):
             if clock.now_ns() >= deadline_ns:
@@ -93,8 +114,8 @@ async def _end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) ->
     return True
 
 
-def _send(pid: int, began: str, number: signal.Signals, name: str) -> None:
-    """Signal that very process, or nobody."""
+def send(pid: int, began: str, number: signal.Signals, name: str) -> None:
+    """Signal that very process, or nobody. Raises StuckFaultError for another user's."""
     try:
         for target in _held(pid):
             if start_time(pid) == began:

@@ -53,7 +53,8 @@ class Running:
 
     `system` has the stack's `addresses`; `environment` the values for `{env: NAME}`; `direct` and
     `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
-    not be shown; `binaries` says which program each store runs.
+    not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
+    part is started (`effects/launching.py`).
     """
 
     system: System
@@ -64,6 +65,7 @@ class Running:
     logs: Mapping[str, Path] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
     binaries: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Path] = field(default_factory=dict)
 
     def hide(self, text: str) -> str:
         """`text` without the secrets of this stack."""

@@ -17,12 +17,14 @@ from gameday.changes import Undo
 from gameday.clock import Clock
 from gameday.effects.folder import record
 from gameday.effects.folder import undo as remove
+from gameday.effects.launching import Launch, me
 from gameday.errors import GamedayError
 from gameday.stacks import Site
-from gameday.stacks.part import Account, Command, Part, launch
+from gameday.stacks.part import Account, Part, launch
 from gameday.stacks.ports import is_free
 
 SERVICE = "service"
+PARTS = "parts"
 _KEPT = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -48,6 +50,7 @@ class Task:
     output: Path | None = None
     account: Account | None = None
     stop_signal: str = "SIGTERM"
+    polite: str = "SIGTERM"
     death_signal: signal.Signals = signal.SIGKILL
 
 
@@ -78,6 +81,7 @@ class Crew:
         self.site.announce("folder", [self._folder])
         self.folder.mkdir(mode=0o711)
         self.folder.chmod(0o711)  # whatever the umask says
+        (self.folder / PARTS).mkdir(mode=0o700)
         self.site.logs_dir.mkdir(parents=True, exist_ok=True)
 
     def new_secret(self) -> str:
@@ -91,8 +95,9 @@ class Crew:
         log = self.site.logs_dir / f"{task.name}.log"
         self.logs[task.name] = log
         tied = not self._outlives and sys.platform == "linux"
-        command = Command(
+        what = Launch(
             name=task.name,
+            token=secrets.token_hex(8),
             argv=task.argv,
             environment=task.environment,
             folder=task.folder,
@@ -100,10 +105,12 @@ class Crew:
             output=task.output,
             account=task.account,
             stop_signal=task.stop_signal,
-            death_signal=task.death_signal if tied else None,
-            hidden=frozenset(self.secrets),
+            polite=task.polite,
+            death_signal=int(task.death_signal) if tied else 0,
+            owner=None if self._outlives else me(),
         )
-        part = launch(command, self.site.announce)
+        file = self.folder / PARTS / f"{task.name}.json"
+        part = launch(what, file, self.site.announce, frozenset(self.secrets))
         self._parts.append(part)
         return part
 
@@ -111,6 +118,7 @@ class Crew:
         """End one part, which is to be started anew."""
         await part.stop(self.clock)
         self._parts.remove(part)
+        part.file.unlink(missing_ok=True)
 
     def must_run(self) -> None:
         """Raises PartEndedError for a part that has ended meanwhile."""
@@ -119,7 +127,11 @@ class Crew:
 
     def ended(self) -> list[str]:
         """The names of the parts that no longer run."""
-        return [part.name for part in self._parts if part.exit_code() is not None]
+        return [part.name for part in self._parts if not part.runs()]
+
+    def files(self) -> dict[str, Path]:
+        """Where it stands how each part is started, by its name."""
+        return {part.name: part.file for part in self._parts}
 
     async def stop(self) -> list[str]:
         """End the service first, then the rest; remove the folder; what is left, in words."""

@@ -29,7 +29,7 @@ class EmbeddedStack:
     """Starts all of it. `outlives`: it is to run on when this process has ended."""
 
     name = "embedded"
-    kinds = frozenset({"toxic", "proxy", "traffic", "request", "process", "folder"})
+    kinds = frozenset({"toxic", "proxy", "traffic", "request", "process", "service", "folder"})
 
     def __init__(self, *, ready_s: float = READY_S, outlives: bool = False) -> None:
         self._ready_s = ready_s
@@ -95,6 +95,7 @@ class EmbeddedStack:
             logs=dict(crew.logs),
             secrets=frozenset(crew.secrets),
             binaries={name: store.binary for name, store in stores.items()},
+            parts=crew.files(),
         )
 
 

@@ -12,7 +12,7 @@ import httpx
 from gameday.changes import Undo
 from gameday.clock import Clock, utc_now
 from gameday.effects import read_back, undo
-from gameday.effects.process import alive, start_time
+from gameday.effects.process import alive, leaders
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.stacks import Addresses, Running, Site, new_work_dir
 from gameday.stacks.crew import SERVICE
@@ -32,7 +32,7 @@ class KeptStack:
     kinds = EmbeddedStack.kinds
 
     def __init__(self) -> None:
-        self._parts: list[tuple[str, int, str]] = []
+        self._parts: list[Undo] = []
 
     async def start(self, system: System, site: Site) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
@@ -51,13 +51,12 @@ class KeptStack:
             )
         running = _running(kept, kept.addresses, system)
         await _must_answer(running.system, kept.start.ready)
-        known = [each.data for each in kept.undos("process")]
-        self._parts = [(one["name"], int(one["pid"]), one["start_time"]) for one in known]
+        self._parts = kept.undos("process")
         return running
 
     def ended(self) -> list[str]:
         """The parts that should run but do not."""
-        return [name for name, pid, began in self._parts if start_time(pid) != began]
+        return [each.data["name"] for each in self._parts if not leaders(each.data)]
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""
@@ -187,6 +186,11 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
         logs=kept.logs,
         secrets=frozenset(kept.secrets),
         binaries=kept.binaries,
+        parts={
+            each.data["name"]: Path(each.data["part"])
+            for each in kept.undos("process")
+            if "part" in each.data
+        },
     )
 
 

@@ -1,26 +1,26 @@
 """One part of a stack: a child process with a log, announced before it is let go.
 
-A part is started by `launcher.py`, which waits until this side has announced the PID and then
-becomes the program. Until it is healthy, its end is an error that shows its exit code and the
+How it is started stands in a file of its own (`effects/launching.py`), so that it can be started
+again by whoever must. Until it is healthy, its end is an error that shows its exit code and the
 end of its log.
 """
 
 import os
-import secrets
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock
-from gameday.effects.process import TOKEN_VARIABLE, alive, record, undo
+from gameday.effects.launching import Account, Launch, Question, start
+from gameday.effects.process import alive, leaders, record, undo
 from gameday.errors import StackError
 from gameday.stacks import hide
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+__all__ = ["Account", "Part", "PartEndedError", "Question", "launch"]
+
 LOG_LINES = 20
 _POLL_S = 0.03
 
@@ -29,40 +29,47 @@ class PartEndedError(StackError):
     """A part ended although it should run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user to run as."""
-
-    uid: int
-    gid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to run. `output` takes standard output where that is not for the log."""
-
-    name: str
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    folder: Path
-    log: Path
-    output: Path | None = None
-    account: Account | None = None
-    stop_signal: str = "SIGTERM"
-    death_signal: signal.Signals | None = None
-    hidden: frozenset[str] = field(default_factory=frozenset)
-
-
 class Part:
-    """A running part."""
+    """A running part. `file` holds its `Launch`; `hidden` are texts that no message shows."""
 
-    def __init__(self, command: Command, pid: int, undo: Undo, log_from: int) -> None:
-        self.name = command.name
-        self.pid = pid
-        self.undo = undo
-        self._command = command
+    def __init__(self, launched: Launch, file: Path, hidden: frozenset[str], log_from: int) -> None:
+        self.name = launched.name
+        self.pid = launched.pid
+        self.file = file
+        self.undo = _ending(launched, file)
+        self._launch = launched
+        self._hidden = hidden
         self._log_from = log_from
         self._status: int | None = None
+
+    def is_healthy_when(
+        self,
+        question: Question,
+        *,
+        argv: Sequence[str] | None = None,
+        stale: Sequence[Path] = (),
+        memory: Sequence[Path] = (),
+    ) -> None:
+        """Complete the file, so that the part can be started again as it is now."""
+        self._launch = replace(
+            self._launch,
+            question=question,
+            argv=self._launch.argv if argv is None else argv,
+            stale=stale,
+            memory=memory,
+        )
+        self._launch.write(self.file)
+
+    def runs(self) -> bool:
+        """Whether it runs, be it that it was started again."""
+        if self.exit_code() is None:
+            return True
+        now = Launch.read(self.file)
+        if now is None or now.pid == self.pid:
+            return False
+        with suppress(ChildProcessError):  # somebody else has started it
+            os.waitpid(now.pid, os.WNOHANG)
+        return bool(leaders(self.undo.data))
 
     def exit_code(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""
@@ -104,6 +111,7 @@ class Part:
         await undo(self.undo.data, clock)
         self.exit_code()
         left = alive(self.undo.data)
+        self.runs()
         return f"{self.name}: process {', '.join(map(str, left))} does not end" if left else ""
 
     def _how_it_ended(self) -> str:
@@ -114,44 +122,31 @@ class Part:
 
     def _story(self, what: str) -> str:
         """What happened, and the end of what it wrote to the log."""
-        log = self._command.log
+        log = self._launch.log
         written = log.read_bytes()[self._log_from :].decode(errors="replace")
         lines = written.splitlines()[-LOG_LINES:]
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
-        return hide(f"{self.name}: {what}; the end of {log}:\n{end}", self._command.hidden)
+        return hide(f"{self.name}: {what}; the end of {log}:\n{end}", self._hidden)
 
 
-def launch(command: Command, announce: Callable[[str, list[Undo]], None]) -> Part:
-    """Start it: announced while it waits, then let go. Raises StackError."""
-    token = secrets.token_hex(8)
-    log_from = command.log.stat().st_size if command.log.exists() else 0
-    waiting, go = os.pipe()
-    try:
-        pid = _spawn(command, waiting, token)
-        ends = record(pid, command.name, token=token, stop_signal=command.stop_signal)
-        announce(command.name, [ends])
-        with suppress(BrokenPipeError):  # it ended while waiting: `until` will say why
-            os.write(go, b"1")
-    finally:
-        os.close(waiting)
-        os.close(go)
-    return Part(command, pid, ends, log_from)
+def launch(
+    what: Launch, file: Path, announce: Callable[[str, list[Undo]], None], hidden: frozenset[str]
+) -> Part:
+    """Start it, and write `file`: announced while it waits, then let go. Raises StackError."""
+    log_from = what.log.stat().st_size if what.log.exists() else 0
+
+    def tell(launched: Launch) -> None:
+        launched.write(file)
+        announce(launched.name, [_ending(launched, file)])
+
+    return Part(start(what, tell), file, hidden, log_from)
 
 
-def _spawn(command: Command, waiting: int, token: str) -> int:
-    account = command.account or Account(-1, -1)
-    how = [account.uid, account.gid, int(command.death_signal or 0)]
-    argv = [sys.executable, "-I", "-S", str(LAUNCHER), *map(str, how), str(command.folder)]
-    write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    actions = [
-        (os.POSIX_SPAWN_DUP2, waiting, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(command.output or command.log), write, 0o600),
-        (os.POSIX_SPAWN_OPEN, 2, str(command.log), write, 0o600),
-    ]
-    environment = {**command.environment, TOKEN_VARIABLE: token}
-    try:
-        return os.posix_spawn(
-            argv[0], [*argv, *command.argv], environment, file_actions=actions, setsigmask=[]
-        )
-    except OSError as error:
-        raise StackError(f"{command.name}: cannot start a process: {error.strerror}") from error
+def _ending(launched: Launch, file: Path) -> Undo:
+    return record(
+        launched.pid,
+        launched.name,
+        token=launched.token,
+        stop_signal=launched.stop_signal,
+        part=str(file),
+    )

@@ -18,7 +18,7 @@ import asyncpg
 from gameday.errors import StackError
 from gameday.stacks.binaries import Binary, postgres
 from gameday.stacks.crew import Crew, Task, give, plain_environment, write_private
-from gameday.stacks.part import Account, Part
+from gameday.stacks.part import Account, Part, Question
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store
 
@@ -55,6 +55,8 @@ async def start_postgres(crew: Crew) -> Store:
         except BaseException:
             await crew.drop(part)
             raise
+        lock = folder / "data" / "postmaster.pid"
+        part.is_healthy_when(_lets_in(ports[0]), stale=[lock])
         return Store(part, ports[0], url, str(binary))
 
     store = await with_ports(1, start)
@@ -149,9 +151,17 @@ def _launch(path: Path, crew: Crew, account: Account | None, port: int) -> Part:
         # An immediate end: the data is thrown away. It still removes its shared memory, as
         # SIGKILL would not.
         stop_signal="SIGQUIT",
+        polite="SIGINT",
         death_signal=signal.SIGQUIT,
     )
     return crew.launch(task)
+
+
+def _lets_in(port: int) -> Question:
+    """A startup message: it asks for a password, and not while it is starting or recovering."""
+    words = ("user", USER, "database", DATABASE)
+    body = (3 << 16).to_bytes(4, "big") + b"".join(f"{w}\0".encode() for w in words) + b"\0"
+    return Question(HOST, port, (len(body) + 4).to_bytes(4, "big") + body, (b"R",))
 
 
 async def _has_database(port: int, password: str) -> bool:

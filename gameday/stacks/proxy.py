@@ -15,6 +15,7 @@ from typing import Any
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import StackError
 from gameday.stacks.crew import Crew, Task, plain_environment
+from gameday.stacks.part import Question
 from gameday.stacks.ports import HOST
 
 READY_S = 10.0
@@ -48,6 +49,8 @@ async def start_toxiproxy(crew: Crew) -> str:
 
     await part.until(listening, READY_S, crew.clock)
     host, port = _announced(output)["listening"]
+    again = [*task.argv[:-1], str(port)]  # where its clients look for it
+    part.is_healthy_when(Question.get(host, port, "/version"), argv=again)
     crew.ports.append(port)
     return f"http://{host}:{port}"
 

@@ -12,7 +12,7 @@ import redis.exceptions
 
 from gameday.stacks.binaries import redis_server
 from gameday.stacks.crew import Crew, Task, plain_environment, write_private
-from gameday.stacks.part import Part
+from gameday.stacks.part import Part, Question
 from gameday.stacks.ports import HOST, with_ports
 
 READY_S = 10.0
@@ -53,6 +53,10 @@ async def start_redis(crew: Crew) -> Store:
         except BaseException:
             await crew.drop(part)
             raise
+        # Without the password, which any answer asks for, it is not let in; but it is there.
+        ping = Question(HOST, port, b"PING\r\n", (b"-NOAUTH", b"+PONG"))
+        remembered = [folder / name for name in ("dump.rdb", "appendonlydir")]
+        part.is_healthy_when(ping, memory=remembered)
         return Store(part, port, url, str(binary))
 
     store = await with_ports(1, start)

@@ -14,6 +14,7 @@ import httpx
 from gameday.errors import StackError
 from gameday.stacks import Addresses
 from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
+from gameday.stacks.part import Question
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
 from gameday.system import Start, System
@@ -85,6 +86,8 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
     except BaseException:
         await crew.drop(part)
         raise
+    split = urlsplit(url)
+    part.is_healthy_when(Question.get(HOST, split.port or 80, split.path or "/"))
     return Service(environment, addresses, system)
 
 
