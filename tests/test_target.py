@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gameday.controller import target
-from gameday.controller.target import TargetLock
+from gameday.controller.target import Presence, TargetClosed, TargetLock, UnderWay
 from gameday.errors import UsageError
 
 HOLD = """
@@ -37,15 +37,28 @@ def test_a_second_run_on_the_same_target_is_refused_and_names_the_first() -> Non
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        assert [r["run"] for r in target.running()] == ["first"]
+        assert [r.run for r in target.running()] == ["first"]
         with pytest.raises(UsageError, match="run first .*already uses this target"), lock():
             pass
         with lock(base_url="http://another"):
             pass
         holder.kill()
     with lock():
-        assert [r["run"] for r in target.running()] == ["second"]
+        assert [r.run for r in target.running()] == ["second"]
     assert target.running() == []
+
+
+def test_what_holds_a_target_without_being_a_run_is_named_and_not_listed() -> None:
+    with TargetClosed("http://s", "http://t", "gameday down"):
+        assert target.running() == []
+        with pytest.raises(UsageError, match="gameday down .*already uses this target"), lock():
+            pass
+
+
+def test_the_refusal_says_how_to_end_the_first() -> None:
+    with lock("first"), pytest.raises(UsageError) as caught, lock():
+        pass
+    assert caught.value.help == "gameday stop first ends it"
 
 
 async def test_another_terminal_is_answered() -> None:
@@ -55,10 +68,12 @@ async def test_another_terminal_is_answered() -> None:
         heard.append(order)
         return {"ok": True, "run": "second"}
 
-    with lock() as held:
+    with Presence("second", Path("runs")) as held:
         server = await target.serve(held.socket, answer)
         assert held.socket.stat().st_mode & 0o077 == 0
-        told = await target.tell(target.running()[0], {"cmd": "ack", "by": "ann"})
+        (run,) = target.running()
+        assert run.has_controller
+        told = await target.tell(run, {"cmd": "ack", "by": "ann"})
         server.close()
         await server.wait_closed()
     assert told == {"ok": True, "run": "second"}
@@ -66,14 +81,37 @@ async def test_another_terminal_is_answered() -> None:
     assert not held.socket.exists()
 
 
+def test_a_run_is_listed_once_and_found_where_its_evidence_is(tmp_path: Path) -> None:
+    with Presence("r", tmp_path), lock("r"):
+        (run,) = target.running()
+        assert run.has_controller
+        assert run.dir.name == "r"
+    with lock("r"):
+        assert [r.has_controller for r in target.running()] == [False]
+
+
+def test_the_presence_of_a_killed_run_is_cleared_away(tmp_path: Path) -> None:
+    hold_it = HOLD.replace("TargetLock", "Presence").replace('"http://s", "http://t", ', "")
+    with subprocess.Popen(
+        [sys.executable, "-c", hold_it], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert [r.run for r in target.running()] == ["first"]
+        holder.kill()
+    assert target.running() == []
+    assert not list((tmp_path / "gameday" / "targets").iterdir())
+
+
 def test_a_path_too_long_for_a_socket_is_no_hindrance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("deep" * 20)))
-    with lock() as held:
+    with Presence("r", tmp_path) as held:
         assert len(str(held.socket)) <= target.SOCKET_BYTES_MAX
 
 
 async def test_a_run_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    run = UnderWay("x", 1, tmp_path / "x", tmp_path / "none.sock", has_controller=True)
     with pytest.raises(UsageError, match="run x does not answer"):
-        await target.tell({"run": "x", "socket": str(tmp_path / "none.sock")}, {"cmd": "ack"})
+        await target.tell(run, {"cmd": "ack"})

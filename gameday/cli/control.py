@@ -1,4 +1,4 @@
-"""`gameday ack` and `gameday heal`: what a person does from another terminal, or afterwards."""
+"""What a person does from another terminal, or afterwards: `ack`, `stop`, `release`, `heal`."""
 
 import asyncio
 import getpass
@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gameday.controller import target
+from gameday.clock import SystemClock
+from gameday.controller import hold, stopping, target
 from gameday.errors import StackError, StuckFaultError, UsageError
 from gameday.stacks.state import read_kept
 
 if TYPE_CHECKING:
+    from gameday.controller.stopping import Stopped
+    from gameday.controller.target import UnderWay
     from gameday.healing import Healed
 
 
@@ -25,15 +28,89 @@ if TYPE_CHECKING:
 @click.option("--by", default=None, help="Who takes it; default the user's name.")
 def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
-    found = [r for r in target.running() if run is None or run in (r["run"], r["run"][-4:])]
-    if not found:
-        raise UsageError("no run is under way" + (f" named {run!r}" if run else ""))
-    if len(found) > 1:
-        names = ", ".join(r["run"] for r in found)
-        raise UsageError(f"{len(found)} runs are under way", help=f"name one of {names}")
+    found = _one(run)
     who = by or _me()
-    answer = asyncio.run(target.tell(found[0], {"cmd": "ack", "by": who}))
-    click.echo(f"run {answer['run']}: acknowledged by {who}")
+    answer = asyncio.run(target.tell(found, {"cmd": "ack", "by": who}))
+    if not answer["ok"]:
+        raise UsageError(f"run {found.run}: {answer['why']}")
+    click.echo(f"run {found.run}: acknowledged by {who}")
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--all", "everything", is_flag=True, help="Stop every run that is under way.")
+@click.option(
+    "--hold", "reason", metavar="REASON", help="Also refuse new runs, until `gameday release`."
+)
+@click.option("--by", default=None, help="Who stops it; default the user's name.")
+def stop(run: str | None, *, everything: bool, reason: str | None, by: str | None) -> None:
+    """Take the faults of the running RUN out at once, and end it.
+
+    Returns when the faults are out: exit code 0; 6 when one could not be read back as gone. With
+    --hold every run is stopped, unless RUN is named, and it is no error when there is none.
+    """
+    who = by or _me()
+    if reason is not None:
+        if not reason.strip():
+            raise UsageError("--hold: the reason is empty", help='say why: --hold "REASON"')
+        click.echo(f"{hold.put(reason, who)}\n  gameday release lifts it")
+    wanted = _all_named(run) if everything or reason is not None else [_one(run)]
+    if not wanted:
+        if reason is None:
+            raise _none(run)
+        click.echo("no run is under way")
+        return
+    for each in wanted:
+        click.echo(f"run {each.run}: stopping …", err=True)
+    _tell_stopped(asyncio.run(_stop_all(wanted, who)))
+
+
+async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
+    clock = SystemClock()
+    return await asyncio.gather(*(stopping.stop(each, who, clock) for each in runs))
+
+
+def _tell_stopped(stopped: "Sequence[Stopped]") -> None:
+    for one in stopped:
+        how = ", by its reaper: its controller did not answer" if one.silent else ""
+        if not one.left:
+            click.echo(f"run {one.run}: no fault is in, after {one.after_s:.2f} s{how}")
+    stuck = [f"{name} of run {one.run}" for one in stopped for name in one.left]
+    if stuck:
+        raise StuckFaultError(
+            f"could not be read back as gone: {', '.join(stuck)}",
+            help="gameday heal; else restart that Toxiproxy, its toxics go with it",
+        )
+
+
+def _all_named(run: str | None) -> list["UnderWay"]:
+    return [r for r in target.running() if run is None or run in (r.run, r.run[-4:])]
+
+
+def _one(run: str | None) -> "UnderWay":
+    """The run that is meant. Raises UsageError when it is none, or more than one."""
+    found = _all_named(run)
+    if not found:
+        raise _none(run)
+    if len(found) > 1:
+        names = ", ".join(r.run for r in found)
+        raise UsageError(f"{len(found)} runs are under way", help=f"name one of {names}")
+    return found[0]
+
+
+def _none(run: str | None) -> UsageError:
+    others = ", ".join(r.run for r in target.running())
+    return UsageError(
+        "no run is under way" + (f" named {run!r}" if run else ""),
+        help=f"under way: {others}" if others else "gameday heal takes out what one left behind",
+    )
+
+
+@click.command()
+def release() -> None:
+    """Let runs begin again after `gameday stop --hold`."""
+    lifted = hold.release()
+    click.echo("nothing was on hold" if lifted is None else f"released; it was {lifted}")
 
 
 def _me() -> str:
@@ -66,7 +143,9 @@ def heal(run: str | None, runs_dir: Path) -> None:
     environment = _environment()
     for folder in folders:
         if is_under_way(folder):
-            click.echo(f"run {folder.name} is under way: left alone (end it with Ctrl-C)", err=True)
+            click.echo(
+                f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True
+            )
             continue
         healed += [(folder.name, one) for one in asyncio.run(heal_run(folder, environment))]
     _show(healed, len(folders), runs_dir)

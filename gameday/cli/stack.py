@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from gameday.clock import NS, SystemClock
-from gameday.controller.conduct import heeded
+from gameday.controller.orders import heeded
+from gameday.controller.target import TargetClosed
 from gameday.loading import find_system, load_system
 from gameday.stacks import Running
 from gameday.stacks.kept import put_up, take_down
-from gameday.stacks.state import stack_file
+from gameday.stacks.state import read_kept, stack_file
 
 INTERRUPTED = 5
 T = TypeVar("T")
@@ -35,8 +37,15 @@ def up(system: str | None) -> None:
 
 @click.command()
 def down() -> None:
-    """Stop the stack that `up` started. Harmless when there is none."""
-    kept = asyncio.run(take_down())
+    """Stop the stack that `up` started. Harmless when there is none.
+
+    Refused while a run uses it: exit code 2.
+    """
+    known = read_kept()
+    toxiproxy = known.addresses.toxiproxy if known and known.addresses else None
+    free = TargetClosed(known.base_url, toxiproxy, "gameday down") if known else nullcontext()
+    with free:
+        kept = asyncio.run(take_down())
     if kept is None:
         click.echo("no stack is kept running")
     else:

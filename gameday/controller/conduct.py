@@ -8,24 +8,25 @@ answer, and the stack taken down.
 import asyncio
 import errno
 import os
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gameday import __version__
 from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
-from gameday.controller import ending, method, preflight, target
+from gameday.controller import ending, hold, method, preflight, target
+from gameday.controller.briefing import start_children
 from gameday.controller.children import Child, Traffic
-from gameday.controller.inputs import coupon_of, lay_out, new_run_id, planned, write_effective
+from gameday.controller.inputs import coupon_of, lay_out, new_run_id, write_effective
+from gameday.controller.marker import Marking
+from gameday.controller.orders import Desk, listen_to_signals
 from gameday.controller.reaper import Reaper
-from gameday.controller.run import Abort, Options, Run
+from gameday.controller.run import Abort, Options, Run, unless_aborted
 from gameday.effects.process import record as process_record
-from gameday.effects.request import Sender, secret
-from gameday.effects.site import Site
+from gameday.effects.request import Sender
+from gameday.effects.site import Direct, Site
 from gameday.errors import GamedayError, StackError, UnknownError, UsageError
-from gameday.faults.traffic import Spike
 from gameday.journal import Journal, LiveJournal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
 from gameday.readings import Readings
@@ -36,7 +37,7 @@ from gameday.stacks import Site as StackSite
 STACK_LIMIT_S = 90.0
 # Room, files, memory or processes: what a machine has too little of, and no bug.
 EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
+PREFLIGHT_GRACE_S = 2.0  # for its request that is under way when the run is aborted
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,17 @@ async def conduct(
     inputs: Inputs, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
 ) -> Conducted:
     """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
+    hold.refuse()
     start = _begin(inputs, options, clock)
     begun(start.dir)
-    _listen_to_signals(start.abort, start.journal)
+    listen_to_signals(start.desk)
     error: GamedayError | None = None
     try:
+        await start.desk.open(options.runs_dir)
         await start.reaper.launch()
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
-        await _on_stack(inputs, stack, options, start)
+        if not start.abort.event.is_set():
+            await _on_stack(inputs, stack, options, start)
     except (GamedayError, OSError) as caught:
         error = _give_up(start.abort, caught)
         if error is None:
@@ -68,6 +72,7 @@ async def conduct(
         raise
     finally:
         await asyncio.shield(_clear_away(stack, start))
+        start.desk.close()
     if start.journal.problem:
         cure = f"make room, then: gameday heal {start.dir}"
         error = UnknownError(start.journal.problem, help=cure)
@@ -118,7 +123,8 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     traffic = Traffic(folder / "logs" / "traffic.log", clock)
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
-    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper)
+    desk = Desk(run, journal, abort)
+    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper, desk)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -149,26 +155,7 @@ class _Start:
     traffic: Traffic
     collector: Child
     reaper: Reaper
-
-
-def _listen_to_signals(abort: Abort, journal: Journal) -> None:
-    """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing."""
-    loop = asyncio.get_running_loop()
-
-    def heard(number: signal.Signals) -> None:
-        if abort.over or abort.event.is_set():
-            return
-        journal.write("operator.abort", why=number.name)
-        abort("operator" if number is signal.SIGINT else "signal", number.name)
-
-    for number in heeded():
-        loop.add_signal_handler(number, heard, number)
-
-
-def heeded() -> list[signal.Signals]:
-    """The signals that end a run; not SIGHUP under `nohup`, which asks to outlive the terminal."""
-    stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([] if stays else [signal.SIGHUP])]
+    desk: Desk
 
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
@@ -177,15 +164,12 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
         return
     refuse_foreign(running.system, set(options.allowed), running.environment)
     run = _make_run(inputs, running, options, start, stack.ended)
-    with target.TargetLock(
-        running.system.base_url, running.system.toxiproxy, start.id, options.runs_dir
-    ) as lock:
+    start.desk.run = run
+    system = running.system
+    with target.TargetLock(system.base_url, system.toxiproxy, start.id, options.runs_dir) as lock:
         start.reaper.hand_over(lock.fileno(), running.environment)
-        server = await target.serve(lock.socket, lambda order: _answer(run, order))
-        try:
+        async with Marking(run):
             await _through(run, inputs)
-        finally:
-            server.close()
 
 
 async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running | None:
@@ -243,6 +227,7 @@ def _make_run(
     if stock is not None:
         values["stock"] = stock
     readings = Readings(start.clock)
+    direct = Direct(system.stores, running.environment)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     bot = None
     if book is not None and options.responder:
@@ -270,7 +255,7 @@ def _make_run(
         stock=stock,
         traffic_end_s=traffic_end_s(experiment),
         environment=running.environment,
-        site=Site(start.id, system.toxiproxy, system.proxies),
+        site=Site(start.id, system.toxiproxy, system.proxies, direct),
         sender=Sender(system.base_url, values, running.environment),
         admin=admin,
         traffic=start.traffic,
@@ -283,26 +268,15 @@ def _make_run(
     )
 
 
-def _answer(run: Run, order: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What another terminal is told."""
-    if order.get("cmd") == "ack":
-        if run.bot is None:
-            run.journal.write("alert.acknowledged", by=order.get("by", "person"))
-        elif not run.bot.taken_by_person:
-            run.bot.take(str(order.get("by", "person")))
-        return {"ok": True, "run": run.id}
-    return {"ok": False, "run": run.id, "why": f"unknown order {order.get('cmd')!r}"}
-
-
 async def _through(run: Run, inputs: Inputs) -> None:
     """Preflight, traffic and faults, ending."""
     try:
         if run.abort.event.is_set():
             return
-        await preflight.prepare(run)
+        await unless_aborted(run.abort, preflight.prepare(run), PREFLIGHT_GRACE_S)
         write_effective(run.dir, inputs, run.system, run.options, run.stock)
         if not run.abort.event.is_set():
-            await _start_children(run)
+            await start_children(run)
             await method.work(run)
     except BaseException as caught:
         _give_up(run.abort, caught)  # before the ending, which hurries then
@@ -310,75 +284,3 @@ async def _through(run: Run, inputs: Inputs) -> None:
     finally:
         run.site.use_traffic(run.traffic)
         await ending.end(run)
-
-
-async def _start_children(run: Run) -> None:
-    """Both, then the start of the traffic: the counters are seen at 0 before it."""
-    run.site.use_traffic(run.traffic)
-    grid_start_ns = run.clock.now_ns()
-    await asyncio.gather(
-        run.traffic.child.start(_traffic_config(run), run.traffic.hear),
-        run.collector.start(_collector_config(run, grid_start_ns), run.readings.hear),
-    )
-    passed = (run.clock.now_ns() - grid_start_ns) // NS
-    run.t0_ns = grid_start_ns + (passed + LEAD) * NS
-    run.journal.write("phase", phase="traffic", t0_ns=run.t0_ns)
-    run.traffic.begin(run.t0_ns)
-
-
-def _traffic_config(run: Run) -> dict[str, Any]:
-    issue = run.system.requests.issue
-    request = issue.model_dump(mode="json", by_alias=True, exclude_none=True)
-    request["headers"] = {
-        name: value if isinstance(value, str) else secret(value, run.environment)
-        for name, value in issue.headers.items()
-    }
-    scenarios = [
-        {"name": name, **spec.model_dump(mode="json")}
-        for name, spec in run.experiment.traffic.items()
-    ]
-    return {
-        "worker": 0,
-        "workers": 1,
-        "history_dir": str(run.history_dir),
-        "seed": run.experiment.seed,
-        "run": run.id,
-        "coupon": run.coupon,
-        "stock": run.stock,
-        "users": run.experiment.campaign.users,
-        "base_url": run.system.base_url,
-        "request": request,
-        "scenarios": scenarios,
-    }
-
-
-def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
-    spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
-    targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
-    return {
-        "samples": str(run.dir / "samples.jsonl"),
-        "history_dir": str(run.history_dir),
-        "grid_start_ns": grid_start_ns,
-        "period_ns": NS,
-        "targets": targets,
-        "scrape_timeout_s": 0.8,
-        "scenarios": [*planned(run.experiment), *spikes],
-        "rules": [str(path) for path in run.rules],
-        "expressions": expressions(run),
-        "clock": boot_id()[:8] or "host",
-    }
-
-
-def expressions(run: Run) -> dict[str, str]:
-    """Everything that will be read, by name; known before the traffic starts."""
-    named = {f"objective:{o.name}": o.expr for o in run.experiment.objectives}
-    named |= {f"guard:{n}": guard.expr for n, guard in enumerate(run.experiment.abort_if)}
-    named |= {f"dependency:{name}": expr for name, expr in run.system.dependencies.items()}
-    if run.system.drain is not None:
-        named["drain"] = run.system.drain.expr
-    for step in run.playbook.steps if run.playbook is not None else ():
-        if step.block.before is not None:
-            named[f"step:{step.number}:before"] = step.block.before
-        if step.block.after is not None:
-            named[f"step:{step.number}:after"] = step.block.after
-    return named

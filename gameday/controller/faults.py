@@ -47,6 +47,8 @@ class FaultTask:
         except GamedayError as error:
             self._dosing.tell_absent(f"it could not be prepared: {error.message}")
             return False
+        if self._run.abort.event.is_set():
+            return False  # whoever ended the run must not see a fault begin after that
         self.entered = True  # from here on it is undone, however this task ends
         await self._run.journal.write_durably(
             "fault.injecting",

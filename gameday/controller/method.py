@@ -5,7 +5,7 @@ over and every fault proven out, or something aborted the run.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gameday.clock import NS
@@ -25,17 +25,26 @@ async def work(run: Run) -> None:
     watchers = [asyncio.create_task(one) for one in watching]
     for watcher in watchers:
         watcher.add_done_callback(lambda task: _abort_if_failed(run, task))
+    dismissing = asyncio.create_task(_dismiss_on_abort(run, watchers))
     try:
         await _until_abort(run, _method(run))
         if not run.abort.event.is_set():
             await _until_abort(run, _traffic_over(run))
     finally:
-        for task in watchers:
+        for task in (dismissing, *watchers):
             task.cancel()
+        await asyncio.gather(dismissing, return_exceptions=True)
         ended = await asyncio.gather(*watchers, return_exceptions=True)
     for error in ended:
         if isinstance(error, Exception):
             raise error
+
+
+async def _dismiss_on_abort(run: Run, watchers: "Sequence[asyncio.Task[None]]") -> None:
+    """No guard, and above all no further step of the playbook, while faults come out."""
+    await run.abort.event.wait()
+    for watcher in watchers:
+        watcher.cancel()
 
 
 async def _traffic_over(run: Run) -> None:

@@ -70,6 +70,23 @@ class Abort:
             self.event.set()
 
 
+async def unless_aborted(
+    abort: Abort, work: Coroutine[Any, Any, object], grace_s: float = 0.0
+) -> None:
+    """Do `work` to its end; from an abort on only for `grace_s` more, then cancel it."""
+    task, aborted = asyncio.ensure_future(work), asyncio.ensure_future(abort.event.wait())
+    try:
+        await asyncio.wait({task, aborted}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=grace_s)
+    finally:
+        task.cancel()
+        aborted.cancel()
+        await asyncio.gather(task, aborted, return_exceptions=True)
+    if not task.cancelled():
+        task.result()
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line asked for, beyond the files."""

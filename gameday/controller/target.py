@@ -1,8 +1,10 @@
 """One run at a time per target, and a way for other terminals to reach it.
 
 The lock is a file lock (flock), which a dead process cannot hold; the reaper holds it too, so that
-nobody begins before it is done. The file says which run holds it and where its control socket is;
-`gameday ack` finds running runs by the locks that are held.
+nobody begins before it is done. A run takes it when it knows its target's addresses, that is once
+its stack is up; from its first moment on it holds another one, its presence. Both files say which
+run it is and where its control socket is: `gameday stop` and `ack` find running runs by the locks
+that are held.
 """
 
 import asyncio
@@ -13,53 +15,59 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gameday.clock import SystemClock
 from gameday.errors import UsageError
 from gameday.stacks.state import state_dir
 
 SOCKET_BYTES_MAX = 100
+PRESENCE = "run-"
+ANSWER_S = 5.0
+LOOKERS, LOOK_S = 5, 0.02
 
 
-class TargetLock:
-    """Held for the length of a run: nobody else may break the same system meanwhile."""
+class _Held:
+    """A file that is locked for as long as a process has it open, and says what for."""
 
-    def __init__(self, base_url: str, toxiproxy: str | None, run: str, runs_dir: Path) -> None:
-        name = hashlib.sha256(f"{toxiproxy} {base_url}".encode()).hexdigest()[:16]
-        folder = state_dir() / "targets"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        self.path = folder / f"{name}.lock"
-        self.socket = _socket_path(folder, name)
-        self._about = {"run": run, "pid": os.getpid(), "runs_dir": str(runs_dir.resolve())}
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self.path = path
+        self._about = about
+        self._file = -1
 
-    def __enter__(self) -> Self:
+    def take(self) -> Self:
+        """Hold it. Raises UsageError while somebody else does."""
         while True:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            self._take()
+            self._lock()
             if _is_still(self.path, self._file):
                 break
             os.close(self._file)  # the run before us removed it between our two calls
-        about = json.dumps({**self._about, "socket": str(self.socket)}).encode()
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, about, 0)
+        os.pwrite(self._file, json.dumps(self._about).encode(), 0)
         return self
 
-    def _take(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            held = _read(self.path)
-            os.close(self._file)
-            raise UsageError(
-                f"run {held.get('run', '?')} (PID {held.get('pid', '?')}) already uses this target",
-                help="wait for it, or end it with Ctrl-C in its terminal",
-            ) from error
+    def _lock(self) -> None:
+        for _ in range(LOOKERS):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                SystemClock().pause(LOOK_S)  # somebody may only be looking who holds it
+            else:
+                return
+        os.close(self._file)
+        raise _in_use(_read(self.path))
 
-    def fileno(self) -> int:
-        """The file that is locked; whoever else holds it open holds the lock."""
-        return self._file
+    def drop(self) -> None:
+        """Let go of it."""
+        self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self.take()
 
     def __exit__(
         self,
@@ -67,9 +75,76 @@ class TargetLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.drop()
+
+
+class TargetLock(_Held):
+    """Held for the length of a run: nobody else may break the same system meanwhile."""
+
+    def __init__(self, base_url: str, toxiproxy: str | None, run: str, runs_dir: Path) -> None:
+        super().__init__(target_file(base_url, toxiproxy), _about(run, runs_dir))
+
+    def fileno(self) -> int:
+        """The file that is locked; whoever else holds it open holds the lock."""
+        return self._file
+
+
+class TargetClosed(_Held):
+    """Held while a target is taken away: no run may begin on it. `what` says who does that."""
+
+    def __init__(self, base_url: str, toxiproxy: str | None, what: str) -> None:
+        super().__init__(target_file(base_url, toxiproxy), {"holder": what, "pid": os.getpid()})
+
+
+class Presence(_Held):
+    """Held by the controller alone, from the first moment of its run to the last."""
+
+    def __init__(self, run: str, runs_dir: Path) -> None:
+        about = _about(run, runs_dir)
+        super().__init__(_folder() / f"{PRESENCE}{_short(run)}.lock", about)
+        self.socket = Path(about["socket"])
+
+    def drop(self) -> None:
         self.socket.unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
-        os.close(self._file)
+        super().drop()
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A run that holds a lock now. Without a controller only its reaper is still at work."""
+
+    run: str
+    pid: int
+    dir: Path
+    socket: Path
+    has_controller: bool
+
+
+def _about(run: str, runs_dir: Path) -> dict[str, Any]:
+    socket_path = _socket_path(_folder(), _short(run))
+    about = {"run": run, "pid": os.getpid(), "runs_dir": str(runs_dir.resolve())}
+    return {**about, "socket": str(socket_path)}
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _folder() -> Path:
+    folder = state_dir() / "targets"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
+def target_file(base_url: str, toxiproxy: str | None) -> Path:
+    """The file that whoever uses this target holds."""
+    return _folder() / f"{_short(f'{toxiproxy} {base_url}')}.lock"
+
+
+def _in_use(held: Mapping[str, Any]) -> UsageError:
+    who = f"run {held['run']}" if "run" in held else str(held.get("holder", "another run"))
+    help_ = f"gameday stop {held['run']} ends it" if "run" in held else "wait for its end"
+    return UsageError(f"{who} (PID {held.get('pid', '?')}) already uses this target", help=help_)
 
 
 def _is_still(path: Path, file: int) -> bool:
@@ -88,23 +163,36 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def running() -> list[dict[str, Any]]:
-    """The runs that hold a lock now, as their lock files describe them."""
-    folder = state_dir() / "targets"
-    found = []
-    for path in sorted(folder.glob("*.lock")) if folder.exists() else []:
-        if _is_held(path):
-            found.append(_read(path))
-    return [run for run in found if "run" in run]  # one that is just beginning says nothing yet
+def running() -> list[UnderWay]:
+    """The runs that hold a lock now, as their lock files describe them, oldest first."""
+    found: dict[str, UnderWay] = {}
+    for path in sorted(_folder().glob("*.lock")):
+        held = _read(path) if _is_held(path) else {}
+        if "run" not in held:
+            continue  # nobody's, or of one that is just beginning
+        present = path.name.startswith(PRESENCE)
+        before = found.get(held["run"])
+        found[held["run"]] = UnderWay(
+            run=held["run"],
+            pid=held["pid"],
+            dir=Path(held["runs_dir"], held["run"]),
+            socket=Path(held["socket"]),
+            has_controller=present or (before is not None and before.has_controller),
+        )
+    return sorted(found.values(), key=lambda each: each.run)
 
 
 def _is_held(path: Path) -> bool:
+    """Whether somebody holds it; a presence that nobody holds is a killed run's, and removed."""
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if path.name.startswith(PRESENCE) and _is_still(path, file):
+            Path(_read(path).get("socket", path)).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # under the lock: whoever takes it now begins anew
     except BlockingIOError:
         return True
     finally:
@@ -145,16 +233,16 @@ async def serve(
     return await asyncio.start_unix_server(one, sock=bound)
 
 
-async def tell(run: Mapping[str, Any], order: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send one order to a running run, and return its answer."""
+async def tell(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send one order to a running run, and return its answer. Raises UsageError without one."""
     try:
-        async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_unix_connection(run["socket"])
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_unix_connection(run.socket)
             writer.write(json.dumps(order).encode() + b"\n")
-            line = await reader.readline()
+            answer: dict[str, Any] = json.loads(await reader.readline())
             writer.close()
             await writer.wait_closed()
-    except (OSError, TimeoutError, KeyError) as error:
-        raise UsageError(f"run {run.get('run', '?')} does not answer: {error}") from error
-    answer: dict[str, Any] = json.loads(line)
+    except (OSError, TimeoutError, ValueError) as error:
+        why = str(error) or f"nothing within {ANSWER_S:g} s"
+        raise UsageError(f"run {run.run} does not answer: {why}") from error
     return answer

@@ -1,0 +1,94 @@
+"""Orders from outside: signals of the terminal, and what other terminals say over the socket.
+
+Both are heard from the first moment of a run to its last, and answered at once: an order only
+sets the run's abort, and nobody who gives one waits for what the run is doing just then.
+"""
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gameday.controller import hold, target
+from gameday.controller.run import Abort, Ended, Run
+from gameday.journal import Journal
+
+
+class Desk:
+    """Answers the orders for one run; `run` is set once its stack is up."""
+
+    def __init__(self, run_id: str, journal: Journal, abort: Abort) -> None:
+        self._id = run_id
+        self._journal = journal
+        self._abort = abort
+        self._presence: target.Presence | None = None
+        self._server: asyncio.Server | None = None
+        self.run: Run | None = None
+
+    async def open(self, runs_dir: Path) -> None:
+        """Be found by other terminals, and listen to them."""
+        self._presence = target.Presence(self._id, runs_dir).take()
+        self._server = await target.serve(self._presence.socket, self.answer)
+        found = hold.held()
+        if found is not None:  # set since this run looked before it began
+            self.end("operator", str(found))
+
+    def close(self) -> None:
+        """Not be found any more."""
+        if self._server is not None:
+            self._server.close()
+        if self._presence is not None:
+            self._presence.drop()
+
+    def answer(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What another terminal is told."""
+        by = str(order.get("by", "person"))
+        match order.get("cmd"):
+            case "ack":
+                why = self._acknowledge(by)
+            case "stop":
+                why = self._stop(by)
+            case unknown:
+                why = f"unknown order {unknown!r}"
+        return {"ok": not why, "run": self._id, "why": why}
+
+    def _stop(self, by: str) -> str:
+        if not self._abort.over:
+            self._journal.write("operator.stop", by=by)  # what whoever gave it waits to see
+        self.end("operator", f"gameday stop by {by}")
+        return ""
+
+    def end(self, ended: Ended, why: str) -> None:
+        """End the run early, if that can still be done; the first reason counts."""
+        if self._abort.over or self._abort.event.is_set():
+            return
+        self._journal.write("operator.abort", why=why)
+        self._abort(ended, why)
+
+    def _acknowledge(self, by: str) -> str:
+        if self.run is None:
+            return "it is just beginning: there is nothing to take yet"
+        bot = self.run.bot
+        if bot is None:
+            self._journal.write("alert.acknowledged", by=by)
+        elif not bot.taken_by_person:
+            bot.take(by)
+        return ""
+
+
+def listen_to_signals(desk: Desk) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing."""
+    loop = asyncio.get_running_loop()
+
+    def heard(number: signal.Signals) -> None:
+        desk.end("operator" if number is signal.SIGINT else "signal", number.name)
+
+    for number in heeded():
+        loop.add_signal_handler(number, heard, number)
+
+
+def heeded() -> list[signal.Signals]:
+    """The signals that end a run; not SIGHUP under `nohup`, which asks to outlive the terminal."""
+    stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if stays else [signal.SIGHUP])]
