@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["toxic", "proxy", "traffic", "request", "process", "folder"]
+Kind = Literal[
+    "toxic", "proxy", "traffic", "request", "process", "folder", "redis", "sql", "service"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,19 @@ class Undo:
         return cls(record["kind"], {k: v for k, v in record.items() if k != "kind"})
 
 
-def toxic(proxy: str, type_: str, **attributes: int) -> Change:
-    """A toxic on the answers of `proxy`; attributes in Toxiproxy's own units (ms, kB/s)."""
-    data = {"proxy": proxy, "type": type_, "stream": "downstream", "toxicity": 1.0}
+def toxic(
+    proxy: str,
+    type_: str,
+    *,
+    stream: str = "downstream",
+    toxicity: float = 1.0,
+    **attributes: int,
+) -> Change:
+    """A toxic on `proxy`; attributes in Toxiproxy's own units (ms, µs for a slicer, kB/s).
+
+    `downstream` are the answers, `upstream` the requests; `toxicity` the share of connections.
+    """
+    data = {"proxy": proxy, "type": type_, "stream": stream, "toxicity": toxicity}
     return Change("toxic", {**data, "attributes": attributes})
 
 
@@ -58,3 +70,21 @@ def extra_traffic(scenario: str, rate_per_s: float, duration_s: float) -> Change
     """A scenario of its own, on top of the others, at a constant rate."""
     data = {"scenario": scenario, "rate_per_s": rate_per_s, "duration_s": duration_s}
     return Change("traffic", data)
+
+
+def in_redis(do: str, **how: Any) -> Change:
+    """Something done to the Redis that the system file names under `stores`, past its proxy."""
+    return Change("redis", {"do": do, **how})
+
+
+def in_postgres(do: str, **how: Any) -> Change:
+    """Something done to the PostgreSQL that the system file names under `stores`."""
+    return Change("sql", {"do": do, **how})
+
+
+def part_struck(part: str, do: str, *, forget: bool = False) -> Change:
+    """A process of the stack: `kill` and `pause` last, a `restart` is over at once.
+
+    `forget` takes from it what it would remember.
+    """
+    return Change("service", {"part": part, "do": do, "forget": forget})

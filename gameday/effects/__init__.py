@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from gameday.changes import Change, Undo
-from gameday.effects import folder, process, proxy, toxic, traffic
+from gameday.effects import folder, process, proxy, service, toxic, traffic
 from gameday.effects.site import Site
-
 
 # Whether it was there (None: cannot tell), how much of it, in which unit, and why.
 Dose = tuple[bool | None, float | None, str, str]
@@ -28,17 +27,35 @@ class Effect(Protocol):
     async def read_back(self, record: Undo) -> bool: ...
 
 
-_FAULTS: Mapping[str, Effect] = {"toxic": toxic, "proxy": proxy, "traffic": traffic}
+_FAULTS: Mapping[str, Effect] = {
+    "toxic": toxic,
+    "proxy": proxy,
+    "traffic": traffic,
+    "service": service,
+}
+
+
+def _of(kind: str) -> Effect:
+    """The file of a kind of fault's change; the stores' load much that a reaper seldom needs."""
+    if kind == "redis":
+        from gameday.effects import redis
+
+        return redis
+    if kind == "sql":
+        from gameday.effects import sql
+
+        return sql
+    return _FAULTS[kind]
 
 
 async def prepare(change: Change, site: Site) -> Undo:
     """Read what is there, and return how the change will be taken back. Alters nothing."""
-    return await _FAULTS[change.kind].prepare(change, site)
+    return await _of(change.kind).prepare(change, site)
 
 
 async def act(change: Change, taken_back_by: Undo, site: Site) -> None:
     """Make the change."""
-    await _FAULTS[change.kind].act(change, taken_back_by, site)
+    await _of(change.kind).act(change, taken_back_by, site)
 
 
 async def dose(record: Undo) -> Dose | None:
@@ -48,7 +65,7 @@ async def dose(record: Undo) -> Dose | None:
     the file of its kind.
     """
     told: Callable[[Mapping[str, Any]], Awaitable[Dose]] | None = getattr(
-        _FAULTS.get(record.kind), "dose", None
+        _of(record.kind), "dose", None
     )
     return None if told is None else await told(record.data)
 
@@ -64,11 +81,19 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
             from gameday.effects import request  # here: it loads much that the reaper seldom needs
 
             await request.undo(record, environment)
+        case "redis":
+            from gameday.effects import redis
+
+            await redis.undo(record, environment)
+        case "sql":
+            from gameday.effects import sql
+
+            await sql.undo(record, environment)
         case _:
             await _FAULTS[record.kind].undo(record)
 
 
-async def read_back(record: Undo) -> bool | None:
+async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
     """Whether it reads back as taken back; None when nothing can tell."""
     match record.kind:
         case "process":
@@ -77,5 +102,13 @@ async def read_back(record: Undo) -> bool | None:
             return await folder.read_back(record.data)
         case "request":
             return None  # nobody but a probe of the playbook can tell
+        case "redis":
+            from gameday.effects import redis
+
+            return await redis.read_back(record, environment)
+        case "sql":
+            from gameday.effects import sql
+
+            return await sql.read_back(record, environment)
         case _:
             return await _FAULTS[record.kind].read_back(record)

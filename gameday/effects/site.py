@@ -5,10 +5,13 @@ the experiment can do it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import UsageError
+from gameday.system import Stores
 
 
 class TrafficSwitch(Protocol):
@@ -19,10 +22,30 @@ class TrafficSwitch(Protocol):
     async def off(self, scenario: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The stores as the system file names them, past the proxies, and what its secrets hold.
+
+    `parts` is where it stands how each part of a started stack is started.
+    """
+
+    stores: Stores = field(default_factory=Stores)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Path] = field(default_factory=dict)
+
+
 class Site:
     """One run's place for effects."""
 
-    def __init__(self, run: str, toxiproxy_url: str | None, proxies: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        run: str,
+        toxiproxy_url: str | None,
+        proxies: Mapping[str, str],
+        direct: Direct | None = None,
+    ) -> None:
+        self.direct = direct or Direct()
+        self.struck: set[str] = set()  # parts of the stack that a fault has ended on purpose
         self._run = run
         self._url = toxiproxy_url
         self._proxies = proxies

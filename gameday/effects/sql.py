@@ -1,0 +1,365 @@
+"""Things done to a PostgreSQL itself, past its proxy: locks, connections, an index, slow writes.
+
+`lock`, `connections` and `kill` are held by sessions that bear the run's own name and end with
+them. Each such session is a lease in the server itself: the server ends one that is not heard of
+for `LEASE_S`, so that nothing stays when its owner is frozen, killed or cut off. To undo them from
+another process, the sessions of that name are ended.
+
+`slow` adds a trigger that sleeps until a moment written in it, and not after. `index` drops an
+index, which its own definition, journaled before, makes again; nothing else can.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from gameday.changes import Change, Undo
+from gameday.clock import NS, Clock, SystemClock
+from gameday.effects.site import Site
+from gameday.effects.stores import Held, StoreError, StoreGoneError, address, refused, short
+from gameday.errors import UsageError
+
+CONNECT_S = 3.0
+ANSWER_S = 5.0
+LOCK_WAIT_S = 3.0
+LEASE_S = 5.0
+RENEW_S = 1.0
+AT_A_TIME = 8
+MOST_SESSIONS = 2_000
+OVERDUE_S = 10
+"""How long after its time a slow trigger that nobody has removed still sleeps."""
+HELD_BY_SESSIONS = ("lock", "connections", "kill")
+_BROKEN = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+_DEFINITION = re.compile(r"CREATE (?:UNIQUE )?INDEX (?=[^;]+ ON [^;]+\Z)")
+
+_HELD = Held()
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Read what the undo will need, and that it can be done. Raises StoreError."""
+    store = site.direct.stores.postgres
+    if store is None:
+        raise UsageError(
+            "this experiment breaks PostgreSQL itself, but the system names none",
+            help="add `postgres:` with its `dsn` under `stores` of the system file",
+        )
+    reference = store.dsn.model_dump(mode="json")
+    how = change.data
+    data = {"do": how["do"], "dsn": reference, "name": short(site.next_name())}
+    async with _session(data, site.direct.environment) as session:
+        match how["do"]:
+            case "lock" | "slow":
+                await _table(session, how["table"])
+            case "index":
+                data |= await _look_at_index(session, how["index"])
+                data["concurrently"] = how["concurrently"]
+            case _:
+                pass
+    return Undo("sql", data)
+
+
+async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None) -> None:
+    """Do it; what sessions hold is held by a task of its own until `undo`."""
+    how, data, environment = change.data, undo.data, site.direct.environment
+    if how["do"] in HELD_BY_SESSIONS:
+        holding = _Holding(how, data, environment, clock or SystemClock())
+        await holding.begin()
+        _HELD.start(data["name"], holding.go_on())
+        return
+    async with _session(data, environment) as session:
+        match how["do"]:
+            case "slow":
+                await _slow(session, how, data)
+            case "index":
+                await session.execute(f"DROP INDEX {_how(data)} {_quoted(data['index'])}")
+            case other:
+                raise ValueError(f"no such thing to do to a PostgreSQL: {other!r}")
+
+
+async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+    """Take it back: only sessions, triggers and indexes that the record names."""
+    data = record.data
+    await _HELD.stop(data["name"])
+    try:
+        async with _session(data, environment) as session:
+            match data["do"]:
+                case "slow":
+                    await _no_longer_slow(session, data)
+                case "index":
+                    await _index_again(session, data)
+                case _:
+                    await session.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = $1",
+                        data["name"],
+                    )
+    except StoreGoneError:
+        if data["do"] not in HELD_BY_SESSIONS:  # what is on its disk comes back with it
+            raise
+
+
+async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
+    """Read back: nothing of it is there, or the index is there again."""
+    data = record.data
+    if data["do"] in HELD_BY_SESSIONS and _HELD.goes_on(data["name"]):
+        return False  # asking may need the very connection that is not to be had
+    try:
+        async with _session(data, environment) as session:
+            match data["do"]:
+                case "slow":
+                    return not await session.fetchval(_IS_SLOW, data["name"])
+                case "index":
+                    return bool(await session.fetchval(_IS_INDEX, _quoted(data["index"])))
+                case _:
+                    return not await session.fetchval(_HAS_SESSIONS, data["name"])
+    except StoreGoneError:
+        if data["do"] not in HELD_BY_SESSIONS:
+            raise
+        return True
+
+
+async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
+    """How many connections were taken or ended; None where reading back tells it."""
+    if data["do"] not in ("connections", "kill"):
+        return None
+    count = _HELD.done(data["name"])
+    what = "taken, until no more were to be had" if data["do"] == "connections" else "ended"
+    return count > 0, float(count), "connections", f"{count} connections were {what}"
+
+
+_HAS_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+_IS_SLOW = """
+SELECT (SELECT count(*) FROM pg_trigger WHERE tgname = $1)
+     + (SELECT count(*) FROM pg_proc WHERE proname = $1)
+"""
+_IS_INDEX = """
+SELECT coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)), false)
+"""
+_INDEX = """
+SELECT pg_get_indexdef(i.indexrelid) AS definition, i.indisprimary, i.indisvalid,
+    (SELECT conname FROM pg_constraint WHERE conindid = i.indexrelid LIMIT 1) AS constrains,
+    n.nspname || '.' || c.relname AS name
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE i.indexrelid = to_regclass($1)
+"""
+_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend'
+  AND pid <> pg_backend_pid() AND NOT starts_with(application_name, 'gameday-')
+  AND ($1::text IS NULL OR application_name = $1)
+"""
+
+
+class _Holding:
+    """One fault that sessions of this process hold."""
+
+    def __init__(
+        self,
+        how: Mapping[str, Any],
+        data: Mapping[str, Any],
+        environment: Mapping[str, str],
+        clock: Clock,
+    ) -> None:
+        self._how = how
+        self._data = data
+        self._environment = environment
+        self._clock = clock
+        self._sessions: list[asyncpg.Connection] = []
+
+    async def begin(self) -> None:
+        """Have what is to be held, or nothing. Raises StoreError."""
+        try:
+            self._sessions.append(await self._open())
+            first = self._sessions[0]
+            if self._how["do"] == "lock":
+                await first.execute(f"BEGIN; LOCK TABLE {_quoted(self._how['table'])}")
+            else:
+                await self._work(first)
+        except BaseException as error:
+            self._drop()
+            if isinstance(error, _BROKEN):
+                raise _told(error) from error
+            raise
+
+    async def go_on(self) -> None:
+        """Renew each session's lease, and the fault, until cancelled or the server ends it."""
+        every_s = self._how.get("every_ms", 0) / 1000
+        next_ns = self._clock.now_ns() + int(every_s * NS)
+        try:
+            while True:
+                await self._clock.sleep(min(every_s or RENEW_S, RENEW_S))
+                for session in self._sessions:
+                    await session.execute("SELECT 1")
+                due = every_s and self._clock.now_ns() >= next_ns
+                if due or self._how["do"] == "connections":
+                    await self._work(self._sessions[0])
+                    next_ns = self._clock.now_ns() + int(every_s * NS)
+        except _BROKEN:
+            return  # it reads back as gone, and the witnesses will say so
+        finally:
+            self._drop()
+
+    async def _work(self, session: asyncpg.Connection) -> None:
+        """End others' sessions where that is asked, and take every connection there is."""
+        do, name = self._how["do"], self._data["name"]
+        if do == "kill" or self._how["end_others"]:
+            ended = await session.fetch(_OTHERS, self._how["application"])
+            if do == "kill":
+                _HELD.count(name, len(ended))
+        if do == "connections":
+            before = len(self._sessions)
+            taking = (self._take() for _ in range(AT_A_TIME))
+            said = await asyncio.gather(*taking, return_exceptions=True)
+            _HELD.count(name, len(self._sessions) - before)
+            for problem in said:
+                if problem is not None:
+                    raise problem
+
+    async def _take(self) -> None:
+        """Open sessions until there is no room for another."""
+        while True:
+            if len(self._sessions) >= MOST_SESSIONS:
+                raise StoreError(f"postgres: {MOST_SESSIONS} connections, and there is still room")
+            try:
+                self._sessions.append(await self._open())
+            except asyncpg.TooManyConnectionsError:
+                return
+
+    async def _open(self) -> asyncpg.Connection:
+        """A session that the server ends when it is not heard of."""
+        lease_ms = str(int(LEASE_S * 1000))
+        return await asyncpg.connect(
+            address(self._data["dsn"], self._environment),
+            timeout=CONNECT_S,
+            command_timeout=ANSWER_S,
+            server_settings={
+                "application_name": self._data["name"],
+                "idle_session_timeout": lease_ms,
+                "idle_in_transaction_session_timeout": lease_ms,
+                "lock_timeout": str(int(LOCK_WAIT_S * 1000)),
+            },
+        )
+
+    def _drop(self) -> None:
+        """Without waiting: the server ends a session whose connection is closed."""
+        for session in self._sessions:
+            session.terminate()
+        self._sessions.clear()
+
+
+@asynccontextmanager
+async def _session(
+    data: Mapping[str, Any], environment: Mapping[str, str] | None
+) -> AsyncIterator[asyncpg.Connection]:
+    """A session of its own for a moment. Raises StoreError, StoreGoneError when nobody listens."""
+    limits = {
+        "application_name": "gameday-at-work",
+        "lock_timeout": str(int(LOCK_WAIT_S * 1000)),
+        "statement_timeout": str(int(ANSWER_S * 1000)),
+    }
+    session = None
+    try:
+        session = await asyncpg.connect(
+            address(data["dsn"], environment), timeout=CONNECT_S, server_settings=limits
+        )
+        yield session
+    except _BROKEN as error:
+        raise _told(error) from error
+    finally:
+        if session is not None:
+            session.terminate()
+
+
+def _told(error: BaseException) -> StoreError:
+    kind = StoreGoneError if refused(error) else StoreError
+    return kind(f"postgres: {type(error).__name__}: {error}")
+
+
+def _quoted(name: str) -> str:
+    """A name, with or without its schema, that is certainly only a name."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+async def _table(session: asyncpg.Connection, name: str) -> None:
+    """Raises StoreError when there is no such table."""
+    if await session.fetchval("SELECT to_regclass($1)::text", _quoted(name)) is None:
+        raise StoreError(f"postgres: there is no table {name!r}")
+
+
+async def _slow(
+    session: asyncpg.Connection, how: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """A trigger that sleeps before each statement that writes to the table."""
+    name = _quoted(data["name"])
+    last = await session.fetchval(
+        "SELECT (clock_timestamp() + make_interval(secs => $1))::text",
+        how["lasts_ms"] / 1000 + OVERDUE_S,
+    )
+    sleep = f"PERFORM pg_sleep({how['delay_ms'] / 1000:.3f});"
+    body = (
+        f"BEGIN IF clock_timestamp() < '{last}'::timestamptz THEN {sleep} END IF; RETURN NULL; END"
+    )
+    async with session.transaction():
+        await session.execute(
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$"
+        )
+        await session.execute(
+            f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {_quoted(how['table'])}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+        )
+
+
+async def _no_longer_slow(session: asyncpg.Connection, data: Mapping[str, Any]) -> None:
+    """First make it sleep no more, which needs no lock on the table; then remove it."""
+    if not await session.fetchval(_IS_SLOW, data["name"]):
+        return
+    name = _quoted(data["name"])
+    await session.execute(
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$BEGIN RETURN NULL; END$$"
+    )
+    await session.execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")  # and its trigger
+
+
+async def _look_at_index(session: asyncpg.Connection, name: str) -> dict[str, Any]:
+    """Its definition. Raises StoreError for one that keeps a promise of its table."""
+    found = await session.fetchrow(_INDEX, _quoted(name))
+    if found is None:
+        raise StoreError(f"postgres: there is no index {name!r}")
+    constrains = "the primary key" if found["indisprimary"] else found["constrains"]
+    if constrains:
+        raise StoreError(
+            f"postgres: index {name!r} keeps a constraint: {constrains}",
+            help="without it wrong rows could be written, and then it could not be made again",
+        )
+    if not found["indisvalid"] or not _DEFINITION.match(found["definition"]):
+        raise StoreError(f"postgres: index {name!r} could not be made again as it is")
+    return {"index": found["name"], "definition": found["definition"]}
+
+
+def _how(data: Mapping[str, Any]) -> str:
+    return "CONCURRENTLY" if data["concurrently"] else ""
+
+
+async def _index_again(session: asyncpg.Connection, data: Mapping[str, Any]) -> None:
+    """Make the index again as it was, unless it is there; one that was not finished goes first."""
+    name = _quoted(data["index"])
+    if await session.fetchval(_IS_INDEX, name):
+        return
+    words = _DEFINITION.match(data["definition"])
+    if words is None:
+        raise StoreError(f"postgres: not the definition of an index: {data['definition']!r}")
+    await session.execute("SET statement_timeout = 0")  # a large table takes its time
+    await session.execute(f"DROP INDEX {_how(data)} IF EXISTS {name}")
+    await session.execute(f"{words[0]}{_how(data)} {data['definition'][words.end() :]}")

@@ -1,0 +1,84 @@
+"""What the effects on stores share: the address behind a reference, names, and held work.
+
+An `Undo` carries only the *reference* to an address (`{"env": "AUDIT_REDIS"}`): its password
+never reaches a journal. Some faults last only as long as somebody works at them, such as a lock
+that a session holds. That work is a task of the process that acted, known by the undo's name; it
+ends with its process, and each file says how the store itself ends it when the process is frozen.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from gameday.effects.request import secret
+from gameday.errors import GamedayError
+from gameday.system import FromEnv, FromFile
+
+LONGEST_NAME = 63  # of a PostgreSQL identifier or application_name; longer ones are cut off
+_SHOWN = 40
+
+
+class StoreError(GamedayError):
+    """A store refused what was asked of it, or does not answer."""
+
+    exit_code = 4
+
+
+class StoreGoneError(StoreError):
+    """Nothing listens at the address: what lived only in the store's memory is gone with it."""
+
+
+def address(reference: Mapping[str, str], environment: Mapping[str, str] | None) -> str:
+    """The address that a reference stands for. Raises UsageError when it cannot be found."""
+    if "file" in reference:
+        return secret(FromFile(file=reference["file"]), environment or {})
+    return secret(FromEnv(env=reference["env"]), environment or {})
+
+
+def short(name: str) -> str:
+    """`name`, or one as unique that a store takes whole."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+class Held:
+    """The work that this process does for faults, and how much of it was done, by name."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._done: dict[str, int] = {}
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with `work` until `stop`; it says for itself when it cannot go on."""
+        self._tasks[name] = asyncio.create_task(work, name=name)
+
+    async def stop(self, name: str) -> None:
+        """End the work of that name, if this process does any, and wait for its end."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def goes_on(self, name: str) -> bool:
+        """Whether this process is at it."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    def count(self, name: str, more: int) -> None:
+        """Note that `more` was done."""
+        self._done[name] = self._done.get(name, 0) + more
+
+    def done(self, name: str) -> int:
+        """How much was done so far."""
+        return self._done.get(name, 0)
+
+
+def refused(error: BaseException | None) -> bool:
+    """Whether nothing listened: only a refused connection says that a store is gone."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
