@@ -6,22 +6,10 @@ that a step is never proven by what was measured before it acted.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gameday.clock import NS, Clock
 from gameday.samples import Evaluation, Truth, evaluation_from_json
-
-
-@dataclass(frozen=True, slots=True)
-class Felt:
-    """What the service and its callers showed at one evaluation; None where there was no data."""
-
-    t_ns: int
-    dependency_s: float | None
-    traffic_p95_s: float | None
-    failed: int
-    ended: int
 
 
 class Readings:
@@ -30,7 +18,6 @@ class Readings:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.all: list[Evaluation] = []
-        self.traffic: list[tuple[int, Mapping[str, Any]]] = []
         self._news = asyncio.Event()
 
     def hear(self, line: Mapping[str, Any]) -> None:
@@ -38,7 +25,6 @@ class Readings:
         if "readings" not in line:
             return
         self.all.append(evaluation_from_json(line))
-        self.traffic.append((line["t"], line["traffic"]))
         self._news.set()
         self._news = asyncio.Event()
 
@@ -75,22 +61,9 @@ class Readings:
             return set()
         return {a.name for a in self.all[-1].alerts if a.state == "firing"}
 
-    def felt(self, service: str, begin_ns: int, end_ns: int) -> list[Felt]:
-        """What the service and its callers showed in a stretch of time."""
-        stretch = []
-        for evaluation, (t_ns, traffic) in zip(self.all, self.traffic, strict=True):
-            if begin_ns < t_ns <= end_ns:
-                counts = traffic["by_outcome"]
-                p95_ms = traffic["p95_ms"]
-                felt = Felt(
-                    t_ns,
-                    evaluation.figures.get(f"dependency:{service}"),
-                    None if p95_ms is None else p95_ms / 1000,
-                    counts.get("unknown", 0) + counts.get("refused", 0),
-                    sum(counts.values()) - counts.get("dropped", 0),
-                )
-                stretch.append(felt)
-        return stretch
+    def figures(self, name: str, begin_ns: int, end_ns: int) -> list[tuple[int, float | None]]:
+        """Instant and figure of one expression with begin < t ≤ end; None where it had no data."""
+        return [(e.t_ns, e.figures.get(name)) for e in self.between(begin_ns, end_ns)]
 
 
 def truth(evaluation: Evaluation, name: str) -> Truth:

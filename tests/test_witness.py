@@ -1,27 +1,39 @@
 """Witnesses: the dose is measured, and a fault nobody passes by is never called injected."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gameday import witness
 from gameday.changes import Change, proxy_down, toxic
 from gameday.clock import SystemClock
-from gameday.readings import Felt
-from gameday.witness import Probe, Sighting
+from gameday.witness import Felt, Probe, Sighting, Stretch
 from tests.toxiproxies import redis_like
 
 LATENCY = toxic("redis", "latency", latency=300, jitter=50)
+S = 1_000_000_000
 
 
 def answered(*took_ms: float) -> list[Probe]:
     return [Probe("answered", t) for t in took_ms]
 
 
-def felt(*values: tuple[float | None, float | None, int, int]) -> list[Felt]:
-    return [Felt(n, *value) for n, value in enumerate(values)]
+def traffic(
+    *took_s: float | None, failed: float | None = 0.0, lag_s: float = 0.001
+) -> list[Stretch]:
+    """One stretch a second, of a hundred requests each."""
+    return [Stretch(n * S, n * S + S, 100, took, failed, lag_s) for n, took in enumerate(took_s)]
 
 
-def sighting(*, ok: bool | None) -> Sighting:
-    return Sighting("P", ok, 300, 300, "ms", 12, "why")
+def felt(metric_s: Sequence[float | None], seen: Sequence[Stretch]) -> Felt:
+    return Felt(metric_s, seen)
+
+
+CALM = felt([0.002] * 5, traffic(*[0.01] * 5))
+
+
+def sighting(*, ok: bool | None, shown: bool = True) -> Sighting:
+    return Sighting("P", ok, 300, 300, "ms", 12, "why", shown)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,12 @@ def sighting(*, ok: bool | None) -> Sighting:
 )
 def test_latency_is_seen_within_a_fifth_of_what_was_asked(took_ms: float, ok: bool) -> None:
     assert witness.judge_probes(LATENCY, answered(*[took_ms] * 12), 1.0).ok is ok
+
+
+def test_a_small_latency_is_not_seen_where_there_is_none() -> None:
+    small = toxic("redis", "latency", latency=10, jitter=0)
+    assert witness.judge_probes(small, answered(*[1.0] * 12), 1.0).ok is False
+    assert witness.judge_probes(small, answered(*[11.0] * 12), 1.0).ok is True
 
 
 def test_too_few_answers_tell_nothing_of_latency() -> None:
@@ -56,40 +74,93 @@ def test_each_fault_is_known_by_how_probes_end(
 
 
 def test_a_dose_that_the_service_felt_is_injected() -> None:
-    calm, hit = felt((0.002, 0.01, 0, 100)), felt((0.3, 0.35, 0, 200))
-    seen = witness.shifts(LATENCY, calm, hit, dependency=True)
+    hit = felt([0.3] * 4, traffic(*[0.35] * 4))
+    seen = witness.shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [True, True]
     assert witness.injected(sighting(ok=True), seen)[0] == "yes"
 
 
 def test_a_dose_that_nobody_felt_is_unknown_and_says_so() -> None:
-    calm, hit = felt((0.002, 0.01, 0, 100)), felt((0.002, 0.012, 0, 200))
-    verdict, why = witness.injected(
-        sighting(ok=True), witness.shifts(LATENCY, calm, hit, dependency=True)
-    )
+    hit = felt([0.002] * 4, traffic(*[0.012] * 4))
+    seen = witness.shifts(LATENCY, CALM, hit, dependency=True)
+    verdict, why = witness.injected(sighting(ok=True), seen)
     assert verdict == "unknown"
     assert "not seen to use this proxy" in why
 
 
+def test_half_the_dose_is_the_least_that_counts() -> None:
+    for took_s, ok in ((0.155, False), (0.175, True)):
+        hit = felt([], traffic(*[took_s] * 4))
+        assert witness.shifts(LATENCY, CALM, hit, dependency=False)[0].ok is ok
+
+
+def test_one_slow_second_is_a_hiccup_and_no_witness() -> None:
+    hit = felt([0.002, 0.4, 0.002, 0.4], traffic(0.01, 0.4, 0.01, 0.4))
+    seen = witness.shifts(LATENCY, CALM, hit, dependency=True)
+    assert [s.ok for s in seen] == [False, False]
+
+
+def test_two_slow_seconds_in_a_row_are_a_witness_even_when_a_step_ends_them() -> None:
+    hit = felt([0.3, 0.3, None, None], traffic(0.3, 0.3, 0.01, 0.01, 0.01, 0.01))
+    assert [s.ok for s in witness.shifts(LATENCY, CALM, hit, dependency=True)] == [True, True]
+
+
+def test_what_the_generators_lag_explains_is_nobodys_dose() -> None:
+    hit = felt([], traffic(*[0.35] * 4, lag_s=0.25))
+    assert witness.shifts(LATENCY, CALM, hit, dependency=False)[0].ok is False
+
+
+def test_what_was_so_before_is_no_witness() -> None:
+    slow = felt([0.4] * 5, traffic(*[0.4] * 5))
+    assert [s.ok for s in witness.shifts(LATENCY, slow, slow, dependency=True)] == [False, False]
+
+
+def test_what_goes_up_and_down_in_the_calm_must_go_higher_in_the_fault() -> None:
+    restless = felt([], traffic(0.01, 0.35, 0.35, 0.01, 0.01))
+    higher = felt([], traffic(*[0.5] * 4))
+    assert witness.shifts(LATENCY, restless, higher, dependency=False)[0].ok is False
+    highest = felt([], traffic(*[0.75] * 4))
+    assert witness.shifts(LATENCY, restless, highest, dependency=False)[0].ok is True
+
+
 def test_a_probe_that_saw_no_dose_means_not_injected_whatever_was_felt() -> None:
-    calm, hit = felt((0.002, 0.01, 0, 100)), felt((0.3, 0.35, 0, 200))
-    seen = witness.shifts(LATENCY, calm, hit, dependency=True)
+    hit = felt([0.3] * 4, traffic(*[0.35] * 4))
+    seen = witness.shifts(LATENCY, CALM, hit, dependency=True)
     assert witness.injected(sighting(ok=False), seen)[0] == "no"
+    assert witness.injected(sighting(ok=None), seen)[0] == "unknown"
     assert witness.injected(None, seen)[0] == "unknown"
 
 
+def test_what_is_only_read_back_needs_the_services_own_metric() -> None:
+    hit = felt([0.002] * 4, traffic(*[0.35] * 4))
+    seen = witness.shifts(LATENCY, CALM, hit, dependency=True)
+    assert [s.ok for s in seen] == [False, True]
+    assert witness.injected(sighting(ok=True), seen)[0] == "yes"
+    read_back = sighting(ok=True, shown=False)
+    assert witness.injected(read_back, seen)[0] == "unknown"
+    without = witness.shifts(LATENCY, CALM, hit, dependency=False)
+    verdict, why = witness.injected(read_back, without)
+    assert (verdict, "names none" in why) == ("unknown", True)
+    told = witness.shifts(LATENCY, CALM, felt([0.3] * 4, []), dependency=True)
+    assert witness.injected(read_back, told)[0] == "yes"
+
+
 def test_metrics_without_data_are_no_witnesses() -> None:
-    nothing = felt((None, None, 0, 0))
+    nothing = felt([None] * 5, traffic(*[None] * 5, failed=None))
     seen = witness.shifts(LATENCY, nothing, nothing, dependency=True)
     assert [s.ok for s in seen] == [None, None]
     assert witness.injected(sighting(ok=True), seen)[0] == "unknown"
+    blank = witness.shifts(proxy_down("redis"), CALM, nothing, dependency=True)
+    assert [s.ok for s in blank] == [None, None, None]
 
 
 def test_a_service_that_is_down_is_felt_as_failures() -> None:
-    calm = felt((0.002, 0.01, 0, 100), (0.002, 0.01, 0, 200), (0.002, 0.01, 0, 300))
-    hit = felt((None, None, 0, 300), (None, None, 90, 400), (None, None, 190, 500))
-    seen = witness.shifts(proxy_down("redis"), calm, hit, dependency=True)
+    hit = felt([None] * 4, traffic(None, None, None, failed=1.0))
+    seen = witness.shifts(proxy_down("redis"), CALM, hit, dependency=True)
     assert [s.ok for s in seen if s.unit == "share"] == [True]
+    few = felt([None] * 4, traffic(None, None, None, failed=0.4))
+    seen = witness.shifts(proxy_down("redis"), CALM, few, dependency=True)
+    assert [s.ok for s in seen if s.unit == "share"] == [False]
 
 
 async def test_redis_is_known_by_its_answer_even_when_it_wants_a_password() -> None:

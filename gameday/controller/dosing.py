@@ -1,11 +1,11 @@
-"""Whether a fault's dose was there: probed while it lasts, judged when it is out.
+"""Whether a fault's dose was there: looked at while it lasts, judged when it is out.
 
-The probe through the proxy is made as soon as the fault is in, and again until it says yes. What
-the service and the traffic felt can only be told afterwards, from the readings.
+Witness P is asked as soon as the fault is in, and again until it says yes; then the change is
+read back until the fault ends, for somebody may take it out or turn it down. What the service and
+the traffic felt can only be told afterwards, from the readings and the history.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 from gameday import effects, history
 from gameday.changes import Change, Undo
@@ -15,18 +15,32 @@ from gameday.errors import GamedayError
 from gameday.faults import Fault
 from gameday.history import Outcome
 from gameday.witness import (
-    SILENCE_S,
+    BESIDE_ALL,
+    BESIDE_PROXY,
+    Certainty,
+    Felt,
+    Proxy,
     Sighting,
-    Spot,
+    Stretch,
     dose,
+    in_place,
     injected,
-    judge_probes,
-    probe,
+    not_shown,
+    proxy_of,
+    said,
     shifts,
+    show,
+    stretches,
+    worst_lag_s,
 )
 
 CALM_S = 5.0
-Certainty = Literal["yes", "no", "unknown"]
+AGAIN_S = 0.2
+WATCH_S = 0.5
+STRETCH_S = 1.0
+MOMENT_S = 0.25
+METRIC_WINDOW_S = 5.0
+NETWORK = ("toxic", "proxy")
 
 
 class Dosing:
@@ -36,9 +50,17 @@ class Dosing:
         self._run = run
         self._fault = fault
         self._id = fault.id or fault.fault
+        self._changes = fault.changes()
         self._undos: Sequence[Undo] = ()
+        self._proxies: list[Proxy | None] = []
         self._sighting: Sighting | None = None
+        self._looks: list[bool | None] = []
+        self._lasts = True
         self._injected_ns = 0
+
+    @property
+    def _network(self) -> bool:
+        return self._changes[0].kind in NETWORK
 
     def begins(self, injected_ns: int, undos: Sequence[Undo]) -> None:
         """The fault is in since then."""
@@ -49,50 +71,134 @@ class Dosing:
         self._dosed("no", None, [], why)
 
     async def look(self) -> None:
-        """Witness P, asked again until it says yes or the fault ends."""
-        change = self._fault.changes()[0]
+        """Witness P: asked until it says yes, and watched until the fault ends."""
+        if self._changes[0].kind == "traffic":
+            return
+        self._proxies = [await self._proxy(undo) for undo in self._undos]
+        while self._sighting is None or not self._sighting.ok:
+            self._tell_seen(await self._sight())
+            await self._run.clock.sleep(AGAIN_S)
+        self._lasts = (await self._in_place())[0] is not False or self._network
+        while self._lasts and self._sighting.ok:
+            there, why = await self._in_place()
+            self._looks.append(there)
+            if there is False:
+                self._tell_seen(said(f"it was in place and did not stay so: {why}", ok=False))
+            await self._run.clock.sleep(WATCH_S)
+
+    def _tell_seen(self, seen: Sighting) -> None:
+        """Keep what P says now, and journal it when it is news."""
+        if seen != self._sighting:
+            self._run.journal.write("fault.probed", id=self._id, **seen.as_json())
+        self._sighting = seen
+
+    async def _sight(self) -> Sighting:
+        """Witness P, once."""
+        own = await self._own_dose()
+        if own is not None:
+            return own
+        there, why = await self._in_place()
+        if not there:
+            return said(why, ok=there)
+        if not self._network:
+            return said("it reads back as in place", ok=True)
         spot = self._run.spots.get(self._fault.on)
         if spot is None:
-            return
-        while self._sighting is None or not self._sighting.ok:
-            self._sighting = await self._sight(change, spot)
-            self._run.journal.write("fault.probed", id=self._id, **self._sighting.as_json())
-            await self._run.clock.sleep(0.2)
+            return not_shown("its proxy was not there to be looked at before")
+        return await show(self._changes[0], spot, self._run.clock)
 
-    async def _sight(self, change: Change, spot: Spot) -> Sighting:
-        if not await self._in_place():
-            why = "it does not read back as in place"
-            return Sighting("P", ok=False, asked=None, measured=None, unit="", n=0, why=why)
-        if spot.protocol == "unknown":
-            why = "it reads back as in place; no probe speaks this service's protocol"
-            return Sighting("P", ok=True, asked=None, measured=None, unit="", n=0, why=why)
-        patience_s = SILENCE_S + change.data.get("attributes", {}).get("latency", 0) / 500
-        probes = await probe(spot.address, spot.protocol, self._run.clock, patience_s)
-        return judge_probes(change, probes, spot.before_ms)
+    async def _own_dose(self) -> Sighting | None:
+        """What the change says of itself, where its kind can; the first that is not a yes."""
+        told = None
+        for undo in self._undos:
+            try:
+                one = await effects.dose(undo)
+            except GamedayError as error:
+                return said(f"its dose cannot be told: {error.message}", ok=None)
+            if one is not None:
+                ok, measured, unit, why = one
+                told = Sighting("P", ok, None, measured, unit, 1, why)
+                if not ok:
+                    break
+        return told
 
-    async def _in_place(self) -> bool:
+    async def _in_place(self) -> tuple[bool | None, str]:
+        """Whether every change is there as it was asked for; the first that is not, and why."""
+        proxies = self._proxies or [None] * len(self._undos)
+        for change, undo, proxy in zip(self._changes, self._undos, proxies, strict=True):
+            there, why = await in_place(change, undo, proxy)
+            if not there:
+                return there, why
+        return True, ""
+
+    async def _proxy(self, undo: Undo) -> Proxy | None:
+        """The proxy as it is when the fault begins; None where there is none, or no answer."""
+        if not self._network:
+            return None
         try:
-            return not any([await effects.read_back(u) for u in self._undos])
+            return await proxy_of(undo)
         except GamedayError:
-            return False
+            return None
 
     def tell(self, removed_ns: int) -> None:
         """Journal the verdict of the witnesses, once the fault is out."""
         if not self._injected_ns:
             return
-        change = self._fault.changes()[0]
+        change = self._changes[0]
         if change.kind == "traffic":
             self._dosed(*self._extra_traffic(change, removed_ns))
             return
-        begin = self._injected_ns
-        before = self._run.readings.felt(self._fault.on, begin - int(CALM_S * NS), begin)
-        during = self._run.readings.felt(self._fault.on, begin, removed_ns + NS)
-        known = self._fault.on in self._run.system.dependencies
-        felt = shifts(change, before, during, dependency=known)
+        p = self._final()
+        felt = self._felt(change, removed_ns)
         for sighting in felt:
             self._run.journal.write("fault.probed", id=self._id, **sighting.as_json())
-        verdict, why = injected(self._sighting, felt)
-        self._dosed(verdict, self._sighting, felt, why)
+        beside = BESIDE_PROXY if self._network else BESIDE_ALL
+        verdict, why = injected(p, felt, beside=beside)
+        self._dosed(verdict, p, felt, why)
+
+    def _final(self) -> Sighting | None:
+        """P, if it could be read back for most of the time that it lasted."""
+        blind = sum(there is None for there in self._looks)
+        if self._sighting is not None and self._sighting.ok and blind > len(self._looks) / 2:
+            why = "it was there at first, and could not be read back while it lasted"
+            return said(why, ok=None)
+        return self._sighting
+
+    def _felt(self, change: Change, removed_ns: int) -> list[Sighting]:
+        """Witnesses S and T."""
+        width_s = STRETCH_S if self._lasts else MOMENT_S
+        begin = self._injected_ns
+        width_s = min(width_s, max(0.1, (removed_ns - begin) / NS / 3))
+        calm_s = min(CALM_S, max(0.0, (begin - self._run.t0_ns) / NS))
+        calm_ns = begin - int(calm_s / width_s) * round(width_s * NS)
+        before = self._traffic(calm_ns, begin, width_s)
+        during = self._traffic(begin, removed_ns, width_s)
+        known = self._fault.on in self._run.system.dependencies
+        lags = [*before, *during]
+        return shifts(
+            change,
+            Felt(self._metric(begin - int(CALM_S * NS), begin, lags), before),
+            Felt(self._metric(begin, removed_ns + NS, lags), during),
+            dependency=known,
+        )
+
+    def _metric(self, begin_ns: int, end_ns: int, lags: Sequence[Stretch]) -> list[float | None]:
+        """The service's own metric, less what the machine held everybody up by in its window."""
+        read = self._run.readings.figures(f"dependency:{self._fault.on}", begin_ns, end_ns)
+        window_ns = int(METRIC_WINDOW_S * NS)
+        return [
+            None if figure is None else max(0.0, figure - worst_lag_s(lags, t - window_ns, t))
+            for t, figure in read
+        ]
+
+    def _traffic(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
+        """The traffic of a stretch of time; none when the history cannot be read."""
+        try:
+            read = [history.read(path) for path in self._run.history_dir.glob("*.bin")]
+            return stretches(read, begin_ns, end_ns, self._run.clock.now_ns(), width_s)
+        except (GamedayError, OSError, ValueError) as error:
+            self._run.journal.write("fault.probed", id=self._id, witness="T", problem=str(error))
+            return []
 
     def _extra_traffic(
         self, change: Change, removed_ns: int

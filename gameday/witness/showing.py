@@ -1,0 +1,89 @@
+"""The right probe for each toxic: short questions, or long ones whose size fits the dose.
+
+A toxic for some connections only is not probed: a dozen connections cannot tell three quarters
+from a half. PostgreSQL answers a stranger with one byte, too little for a rate or a slice.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from gameday.changes import Change
+from gameday.clock import Clock
+from gameday.witness.doses import LEAST_MS, LONG, SHORT, judge_exchanges, judge_probes, not_shown
+from gameday.witness.exchange import (
+    MOST,
+    PONG_BYTES,
+    STRANGERS_MOST,
+    Exchange,
+    greeting,
+    parting,
+    pings,
+)
+from gameday.witness.probing import PING, SILENCE_S, Spot, probe
+from gameday.witness.sightings import Sighting
+
+LONG_PROBES = 6
+TARGET_MS = 4 * LEAST_MS
+LONG_PATIENCE_S = 4.0
+
+
+async def show(change: Change, spot: Spot, clock: Clock) -> Sighting:
+    """Witness P for a change that reads back as asked."""
+    if spot.protocol == "unknown":
+        return not_shown("no probe speaks this service's protocol")
+    if change.kind == "proxy":
+        return judge_probes(change, await probe(spot.address, spot.protocol, clock), None)
+    kind, attributes = change.data["type"], change.data["attributes"]
+    if change.data["toxicity"] < 1.0:
+        return not_shown(f"a dozen probes cannot show a toxicity of {change.data['toxicity']:g}")
+    if kind in SHORT:
+        patience_s = SILENCE_S + attributes.get("latency", 0) / 500
+        probes = await probe(spot.address, spot.protocol, clock, patience_s)
+        return judge_probes(change, probes, spot.before_ms)
+    if kind in LONG:
+        return await _show_long(change, spot, clock)
+    return not_shown(f"no probe shows a {kind}")
+
+
+async def _show_long(change: Change, spot: Spot, clock: Clock) -> Sighting:
+    kind, attributes = change.data["type"], change.data["attributes"]
+    if kind == "slow_close":
+        patience_s = SILENCE_S + attributes["delay"] / 500
+        seen = [parting(spot.address, spot.protocol, clock, patience_s) for _ in range(LONG_PROBES)]
+    elif spot.protocol == "redis":
+        line_bytes = await _line_bytes(spot, clock)
+        count = _count(kind, attributes, line_bytes, upstream=_upstream(change))
+        several = range(LONG_PROBES)
+        seen = [pings(spot.address, count, clock, LONG_PATIENCE_S) for _ in several]
+    elif kind == "limit_data" and not _upstream(change):
+        seen = [greeting(spot.address, clock, SILENCE_S) for _ in range(LONG_PROBES)]
+    else:
+        return not_shown("a stranger is answered too little to show it")
+    return judge_exchanges(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
+
+
+def _upstream(change: Change) -> bool:
+    return bool(change.data["stream"] == "upstream")
+
+
+async def _line_bytes(spot: Spot, clock: Clock) -> int:
+    """How long one answer is; PONG where it cannot be had now."""
+    one: Exchange = await pings(spot.address, 1, clock, SILENCE_S)
+    return one.received if one.ended == "whole" else PONG_BYTES
+
+
+def _count(kind: str, attributes: Mapping[str, Any], line_bytes: int, *, upstream: bool) -> int:
+    """How many PINGs make the toxic show, within what a stranger may ask for."""
+    each = len(PING) if upstream else line_bytes
+    most = (MOST if line_bytes == PONG_BYTES else STRANGERS_MOST) // line_bytes
+    match kind:
+        case "bandwidth":
+            wanted = attributes["rate"] * TARGET_MS
+        case "slicer":
+            largest = attributes["average_size"] + attributes.get("size_variation", 0)
+            delay_ms = max(0.001, attributes.get("delay", 0) / 1000)
+            wanted = largest * (TARGET_MS / delay_ms + 1)
+        case _:
+            wanted = attributes["bytes"] + 20 * each
+    return int(min(most, max(2, wanted / each)))
