@@ -104,7 +104,7 @@ async def take_back(left: Left, environment: Mapping[str, str]) -> Healed:
     """Undo one, and read back whether it is gone."""
     try:
         await effects.undo(left.undo, environment)
-        gone = await effects.read_back(left.undo)
+        gone = await effects.read_back(left.undo, environment)
     except GamedayError as error:
         return Healed(_shown(left), gone=False, why=error.message)
     if gone is None:

@@ -33,7 +33,7 @@ class Removal:
             try:
                 for undo in reversed(self._undos):
                     await self._undo(undo)
-                gone = all([await effects.read_back(u) for u in self._undos])
+                gone = all([await effects.read_back(u, self._run.environment) for u in self._undos])
             except GamedayError:
                 gone = None
             if gone or self._run.clock.now_ns() > deadline:
@@ -44,7 +44,7 @@ class Removal:
         if undo.kind == "traffic":
             await switch_off(undo, self._run.site)
         else:
-            await effects.undo(undo)
+            await effects.undo(undo, self._run.environment)
 
     async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:
         """Whether things are as they were before the fault."""
