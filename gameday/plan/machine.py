@@ -1,0 +1,206 @@
+"""What a run needs of this machine: programs, room, ports, files, a clock, quiet processors.
+
+Every finding is looked at, not assumed: programs are run, ports are bound, a file is executed in
+the temporary folder. `gameday doctor` and `gameday plan` tell the same findings.
+"""
+
+import os
+import pwd
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import psutil
+
+from gameday.clock import SystemClock, boottime_ns
+from gameday.errors import GamedayError
+from gameday.plan.finding import Finding, Status
+from gameday.stacks.binaries import Binary, postgres, redis_server, version
+from gameday.stacks.placeholders import STORES
+from gameday.stacks.ports import free_ports
+from gameday.stacks.state import read_kept, stack_file, state_dir
+
+DISK_MIN_MB, DISK_AIM_MB = 200, 1000
+MEMORY_MIN_MB, MEMORY_AIM_MB = 300, 1000
+FILES_MIN, FILES_AIM = 1024, 11_000
+PORTS = 16
+STEAL_SAMPLE_S = 0.5
+STEAL_MAX_PERCENT = 10
+LOAD_MAX_A_CORE = 2.0
+_MB = 1024 * 1024
+
+
+def stores(wanted: Collection[str] = STORES) -> list[Finding]:
+    """The programs of the stores, each run once."""
+    finders = {"redis": redis_server, "postgres": postgres}
+    return [_program(name, find) for name, find in finders.items() if name in wanted]
+
+
+def _program(name: str, find: Callable[[], Binary]) -> Finding:
+    try:
+        binary = find()
+        said = version(binary)
+    except GamedayError as error:
+        return Finding(name, "fail", error.message, error.help or "reinstall it")
+    return Finding(name, "ok", f"{said.partition(' sha=')[0]} ({binary})")
+
+
+def temporary_folder() -> list[Finding]:
+    """Room, programs that may run there, and, for root, a way in for another user."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    free_mb = shutil.disk_usage(folder).free // _MB
+    status: Status = "ok" if free_mb >= DISK_AIM_MB else "warn"
+    status = status if free_mb >= DISK_MIN_MB else "fail"
+    cure = "" if status == "ok" else f"make room ({DISK_AIM_MB} MB), or set TMPDIR"
+    room = Finding("disk", status, f"{free_mb} MB free in {folder}", cure)
+    return [room, _executable(folder), *_open_to_nobody(folder)]
+
+
+def _executable(folder: Path) -> Finding:
+    elsewhere = "set TMPDIR to a folder that is not mounted noexec"
+    with tempfile.TemporaryDirectory(prefix="gameday-", dir=folder) as inside:
+        script = Path(inside) / "runs"
+        script.write_text("#!/bin/sh\nexit 0\n")
+        script.chmod(stat.S_IRWXU)
+        try:
+            subprocess.run([script], check=True, timeout=5, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.SubprocessError) as error:
+            # Only root's PostgreSQL is copied there; everybody else's runs in place.
+            status: Status = "fail" if os.geteuid() == 0 else "warn"
+            return Finding("temp programs", status, str(error), elsewhere)
+    return Finding("temp programs", "ok", "a program runs there")
+
+
+def _open_to_nobody(folder: Path) -> list[Finding]:
+    if os.geteuid() != 0:
+        return []
+    try:
+        pwd.getpwnam("nobody")
+    except KeyError:
+        cure = "run gameday as an ordinary user"
+        return [Finding("root", "fail", "no user `nobody` for PostgreSQL to run as", cure)]
+    shut = [str(each) for each in (folder, *folder.parents) if not each.stat().st_mode & 0o001]
+    if not shut:
+        return [Finding("root", "ok", f"PostgreSQL runs as nobody, who can pass {folder}")]
+    cure = "set TMPDIR to a folder that everybody can pass, or run as an ordinary user"
+    return [Finding("root", "fail", f"nobody cannot pass {shut[0]}", cure)]
+
+
+def ports() -> list[Finding]:
+    """Free loopback ports, bound for a moment."""
+    try:
+        found = free_ports(PORTS)
+    except OSError as error:
+        return [Finding("ports", "fail", f"cannot bind to 127.0.0.1: {error}", "ip link set lo up")]
+    return [Finding("ports", "ok", f"{len(found)} free ports bound on 127.0.0.1")]
+
+
+def open_files() -> list[Finding]:
+    """The limit on open files: processes raise the soft one to the hard one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= FILES_AIM:
+        text = "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
+        return [Finding("open files", "ok", text)]
+    status: Status = "warn" if hard >= FILES_MIN else "fail"
+    cure = f"raise the hard limit (ulimit -Hn) to {FILES_AIM}: 10,000 requests may be open"
+    return [Finding("open files", status, f"only {hard}", cure)]
+
+
+def clock() -> list[Finding]:
+    """The clock that all processes share, and whether a suspend would show."""
+    if sys.platform == "darwin":
+        cure = "keep the machine awake during a run: caffeinate gameday run …"
+        return [Finding("clock", "warn", "CLOCK_MONOTONIC; a suspend is not seen", cure)]
+    suspended_s = (boottime_ns() - SystemClock().now_ns()) / 1e9
+    path = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    source = path.read_text().strip() if path.exists() else "unknown source"
+    text = f"CLOCK_MONOTONIC from {source}; suspended for {max(0.0, suspended_s):.0f} s since boot"
+    return [Finding("clock", "ok", text)]
+
+
+def steal() -> list[Finding]:
+    """How much of the processors other machines of the same host take away."""
+    before = _processor_ticks()
+    if before is None:
+        return [Finding("steal", "ok", "this system does not count it")]
+    SystemClock().pause(STEAL_SAMPLE_S)
+    after = _processor_ticks() or before
+    total = sum(after) - sum(before)
+    percent = 100 * (after[7] - before[7]) / total if total else 0.0
+    text = f"{percent:.0f} % over {STEAL_SAMPLE_S:g} s"
+    if percent <= STEAL_MAX_PERCENT:
+        return [Finding("steal", "ok", text)]
+    cure = "expect limited generators; use a quieter machine for performance statements"
+    return [Finding("steal", "warn", text, cure)]
+
+
+def _processor_ticks() -> list[int] | None:
+    """Ticks of all processors: user nice system idle iowait irq softirq steal."""
+    path = Path("/proc/stat")
+    if not path.exists():
+        return None
+    return [int(text) for text in path.read_text().splitlines()[0].split()[1:9]]
+
+
+def processors() -> list[Finding]:
+    """How many this process may use, and whether they have much to do already."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    one = "a single core: the service and the traffic disturb each other"
+    found = [
+        Finding("cores", "ok", str(cores))
+        if cores > 1
+        else Finding("cores", "warn", "1", f"{one}; give it two")
+    ]
+    load = os.getloadavg()[0]
+    text = f"{load:.1f} over the last minute"
+    if load <= LOAD_MAX_A_CORE * cores:
+        return [*found, Finding("load", "ok", text)]
+    cure = "wait until it is quieter: the traffic may not keep its schedule"
+    return [*found, Finding("load", "warn", f"{text}, on {cores} cores", cure)]
+
+
+def memory() -> list[Finding]:
+    """The memory that can be had."""
+    free_mb = psutil.virtual_memory().available // _MB
+    status: Status = "ok" if free_mb >= MEMORY_AIM_MB else "warn"
+    status = status if free_mb >= MEMORY_MIN_MB else "fail"
+    cure = "" if status == "ok" else f"free some: a run needs about {MEMORY_AIM_MB} MB"
+    return [Finding("memory", status, f"{free_mb} MB available", cure)]
+
+
+def state_folder() -> list[Finding]:
+    """Where locks, holds and the kept stack are written: something is written there."""
+    name, cure = "state folder", "export XDG_STATE_HOME=DIR, a folder that you may write to"
+    try:
+        folder = state_dir()
+        with tempfile.NamedTemporaryFile(prefix="doctor-", dir=folder):
+            return [Finding(name, "ok", str(folder))]
+    except GamedayError as error:
+        return [Finding(name, "fail", error.message, error.help)]
+    except OSError as error:
+        return [Finding(name, "fail", f"cannot be written: {error}", cure)]
+
+
+def kept_stack() -> list[Finding]:
+    """The stack that `gameday up` left, alive or not."""
+    name = "kept stack"
+    try:
+        kept = read_kept()
+    except GamedayError as error:
+        return [Finding(name, "warn", error.message, error.help)]
+    except OSError as error:
+        cure = "make it readable to you, or export XDG_STATE_HOME=DIR"
+        return [Finding(name, "fail", f"what is kept cannot be read: {error}", cure)]
+    if kept is None:
+        return [Finding(name, "ok", "none")]
+    ended = kept.ended()
+    if ended or kept.state == "starting":
+        what = f"{', '.join(ended)} no longer run" if ended else "never got ready"
+        return [Finding(name, "warn", f"{kept.name}: {what} ({stack_file()})", "gameday down")]
+    return [Finding(name, "ok", f"{kept.name} at {kept.base_url}, since {kept.started_at}")]
