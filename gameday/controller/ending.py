@@ -15,6 +15,7 @@ from gameday.clock import NS
 from gameday.controller.run import Run
 from gameday.errors import GamedayError, UnknownError
 from gameday.readings import truth
+from gameday.stacks.crew import SERVICE
 
 OPEN_GRACE_S = 2.0
 ABORT_STEP_S = 5.0
@@ -141,6 +142,9 @@ async def _drain(run: Run) -> None:
         seen = await run.readings.until(lambda _: True, after_ns=after_ns, within_s=left_s)
         if seen is None:
             break
+        if SERVICE in run.ended_parts():
+            run.journal.write("phase", phase="drain", problem="the service has ended")
+            return
         after_ns = seen.t_ns
         if truth(seen, "drain") is not True:
             quiet_since = 0

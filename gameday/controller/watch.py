@@ -88,12 +88,15 @@ async def children(run: Run) -> None:
 async def parts(run: Run) -> None:
     """Abort when a store or the proxy of our own stack ends: that is no weakness of the service.
 
-    The end of the service itself is told, and left to the checks.
+    The end of the service itself is told, and left to the checks. What a fault has taken down is
+    looked at again once that fault is out.
     """
     told: set[str] = set()
     while True:
         await run.readings.next(SILENT_S)
-        for name in sorted(set(run.ended_parts()) - told):
+        ended = set(run.ended_parts()) - run.site.struck
+        told &= ended
+        for name in sorted(ended - told):
             told.add(name)
             run.journal.write("phase", phase="stack", problem=f"{name} has ended")
             if name != SERVICE:

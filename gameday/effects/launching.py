@@ -7,21 +7,24 @@ says which process the part is now, so that whoever knows the file finds the par
 
 import asyncio
 import base64
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gameday.clock import NS, Clock
 from gameday.effects.process import TOKEN_VARIABLE, start_time
-from gameday.errors import StackError
+from gameday.errors import StackError, StuckFaultError
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 _POLL_S = 0.03
 _ANSWER_S = 2.0
+_LOCK_S = 10.0
 _LONGEST_ANSWER = 256
 
 
@@ -162,6 +165,52 @@ class Launch:
             "question": None if question is None else Question.from_json(question),
         }
         return cls(**{**data, **paths, **several, **more})
+
+
+@asynccontextmanager
+async def alone(part: Path, clock: Clock) -> AsyncIterator[None]:
+    """One process at a time ends or starts a part; a dead one holds no lock.
+
+    Raises StuckFaultError when the part's stack is gone, or another process never has done.
+    """
+    try:
+        handle = os.open(_lock(part), os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        raise StuckFaultError(f"{part}: it is gone, and with it its stack") from None
+    try:
+        deadline_ns = clock.now_ns() + int(_LOCK_S * NS)
+        while not _taken(handle):
+            if clock.now_ns() > deadline_ns:
+                raise StuckFaultError(f"{part}: another process is starting it all the time")
+            await clock.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_being_started(part: Path) -> bool:
+    """Whether somebody is ending or starting it just now."""
+    try:
+        handle = os.open(_lock(part), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _taken(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(part: Path) -> Path:
+    return part.with_suffix(".lock")
+
+
+def _taken(handle: int) -> bool:
+    """Whether the lock was free, and is now ours until the handle is closed."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def me() -> tuple[int, str]:

@@ -52,6 +52,14 @@ def start_time(pid: int) -> str | None:
         return None
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped it."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
 async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
     """Ask the process and its children to end, then end them. Harmless when they are gone.
 

@@ -7,23 +7,157 @@ there, what is to be undone goes with the stack.
 """
 
 import asyncio
-import fcntl
-import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from gameday.clock import NS, Clock
+from gameday.changes import Change, Undo
+from gameday.clock import NS, Clock, SystemClock
 from gameday.effects import process
-from gameday.effects.launching import Launch, start, until_ready
-from gameday.errors import StuckFaultError
+from gameday.effects.launching import Launch, alone, start, until_ready
+from gameday.effects.site import Site
+from gameday.errors import GamedayError, StackError, StuckFaultError, UsageError
 
 RESTART_S = 10.0
-_LOCK_S = 10.0
+STOPPED_WITHIN_S = 2.0
+ANSWERS_WITHIN_S = 1.5
 _POLL_S = 0.02
+
+
+class StrikeError(GamedayError):
+    """A process did not do what the fault asks of it."""
+
+    exit_code = 3
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Find the part and look that it runs.
+
+    Raises UsageError where the stack has no such part of gameday's, StackError where it is down.
+    """
+    name, do = change.data["part"], change.data["do"]
+    parts = site.direct.parts
+    if name not in parts:
+        told = f"; it has {', '.join(sorted(parts))}" if parts else ": gameday did not start it"
+        raise UsageError(
+            f"this stack cannot do service.{do}: it has no part {name!r}{told}",
+            help="run it on the embedded stack, or break the network on the way instead",
+        )
+    launch = Launch.read(parts[name])
+    if launch is None or not launch.runs():
+        raise StackError(f"{name} does not run, before anything was broken")
+    what = {"what": "continue" if do == "pause" else "start", "do": do, "part": str(parts[name])}
+    return Undo(
+        "service", {**what, "name": name, "pid": launch.pid, "start_time": launch.start_time}
+    )
+
+
+async def act(change: Change, undo: Undo, site: Site) -> None:
+    """End it, stop it, or end it and start it anew. Raises StrikeError, StuckFaultError."""
+    clock, data = SystemClock(), undo.data
+    part = Path(data["part"])
+    match data["do"]:
+        case "pause":
+            await _pause(_same(part, data), clock)
+        case "kill":
+            site.struck.add(data["name"])
+            await _end(_same(part, data), signal.SIGKILL, clock)
+        case "restart":
+            site.struck.add(data["name"])
+            launch = _same(part, data)
+            forget = bool(change.data["forget"])
+            number = signal.SIGKILL if forget else signal.Signals[launch.polite]
+            await restart(part, clock, number, forget=forget)
+        case other:
+            raise UsageError(f"service: {other!r} is not known")
+
+
+async def undo(record: Undo) -> None:
+    """Start it again unless it runs, or let it go on. Harmless when its stack is gone.
+
+    Raises StuckFaultError when it does not get healthy.
+    """
+    part, clock = Path(record.data["part"]), SystemClock()
+    launch = Launch.read(part)
+    if record.data["what"] == "continue":
+        await _go_on(record.data, launch, clock)
+    elif launch is not None and not launch.is_orphaned():
+        await start_again(part, clock)
+
+
+async def read_back(record: Undo) -> bool:
+    """Whether it runs and is healthy, or is not stopped; or has gone with its stack."""
+    if record.data["what"] == "continue":
+        return not _stopped(record.data)
+    launch = Launch.read(Path(record.data["part"]))
+    return launch is None or launch.is_orphaned() or await launch.is_ready()
+
+
+async def dose(data: Mapping[str, Any]) -> tuple[bool | None, float | None, str, str]:
+    """Whether the process is away, stopped, or another than before."""
+    who = f"{data['name']} (process {data['pid']})"
+    same = process.start_time(data["pid"]) == data["start_time"]
+    if data["do"] == "pause":
+        there, still = _processes(data), _stopped(data)
+        share = len(still) / len(there) if there else 0.0
+        why = f"{len(still)} of {len(there)} processes of {data['name']} are stopped"
+        return share == 1.0, round(share, 3), "share", why
+    if same:
+        return False, 0.0, "processes", f"{who} still runs"
+    launch = Launch.read(Path(data["part"]))
+    runs = launch is not None and launch.runs()
+    if data["do"] == "kill":
+        why = f"{who} has ended" + (", but it was started again" if runs else "")
+        return not runs, 1.0, "processes", why
+    why = f"{who} has ended, and another runs" if runs else f"{who} has ended, and none runs"
+    return runs, 1.0, "processes", why
+
+
+def _same(part: Path, data: Mapping[str, Any]) -> Launch:
+    """The part, if it still is the process that was prepared."""
+    launch = _known(part)
+    if (launch.pid, launch.start_time) != (data["pid"], data["start_time"]):
+        raise StrikeError(f"{launch.name}: it was started anew meanwhile")
+    return launch
+
+
+async def _pause(launch: Launch, clock: Clock) -> None:
+    """Stop the process first, which then starts no more children, and all of them after it."""
+    data = {**launch.process(), "part": ""}
+    deadline_ns = clock.now_ns() + int(STOPPED_WITHIN_S * NS)
+    process.send(launch.pid, launch.start_time, signal.SIGSTOP, launch.name)
+    while there := process.alive(data):
+        moving = {pid: began for pid, began in there.items() if not process.is_stopped(pid)}
+        if not moving and launch.pid in there:
+            return
+        for pid, began in moving.items():
+            process.send(pid, began, signal.SIGSTOP, launch.name)
+        if clock.now_ns() > deadline_ns:
+            raise StrikeError(f"{launch.name}: process {min(moving)} does not stop")
+        await clock.sleep(_POLL_S)
+    raise StrikeError(f"{launch.name}: it has ended, and cannot be stopped")
+
+
+async def _go_on(data: Mapping[str, Any], launch: Launch | None, clock: Clock) -> None:
+    for pid, began in _stopped(data).items():
+        process.send(pid, began, signal.SIGCONT, data["name"])
+    if launch is not None and launch.runs():
+        await until_ready(launch, ANSWERS_WITHIN_S, clock)
+
+
+def _stopped(data: Mapping[str, Any]) -> dict[int, str]:
+    """The processes of the part that are stopped."""
+    there = _processes(data)
+    return {pid: began for pid, began in there.items() if process.is_stopped(pid)}
+
+
+def _processes(data: Mapping[str, Any]) -> dict[int, str]:
+    launch = Launch.read(Path(data["part"]))
+    token = "" if launch is None else launch.token
+    return process.alive({**data, "token": token})
 
 
 async def restart(
@@ -34,7 +168,7 @@ async def restart(
     It keeps its port, its token and its log. `forget`: what it would remember is removed first.
     Raises StuckFaultError when its stack is gone, or it is not healthy in time.
     """
-    async with _alone(part, clock):
+    async with alone(part, clock):
         launch = _known(part)
         await _end(launch, number, clock)
         return await _start(launch, part, clock, forget=forget)
@@ -42,7 +176,7 @@ async def restart(
 
 async def start_again(part: Path, clock: Clock) -> None:
     """Start it unless it runs, and wait until it is healthy. Raises as `restart` does."""
-    async with _alone(part, clock):
+    async with alone(part, clock):
         launch = _known(part)
         if launch.runs():
             await _must_get_ready(launch, clock)
@@ -97,29 +231,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _alone(part: Path, clock: Clock) -> AsyncIterator[None]:
-    """One process at a time starts a part; a dead one holds no lock."""
-    try:
-        handle = os.open(part.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except FileNotFoundError:
-        raise StuckFaultError(f"{part}: it is gone, with its stack") from None
-    try:
-        deadline_ns = clock.now_ns() + int(_LOCK_S * NS)
-        while not _locked(handle):
-            if clock.now_ns() > deadline_ns:
-                raise StuckFaultError(f"{part}: another process is starting it all the time")
-            await clock.sleep(_POLL_S)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -11,10 +11,21 @@ from pydantic import Field
 
 from gameday.faults.base import Fault
 from gameday.faults.network import Bandwidth, Down, Latency, ResetPeer, Timeout
+from gameday.faults.service import Kill, Pause, Restart, RestartEmpty
 from gameday.faults.traffic import Spike
 
 AnyFault = Annotated[
-    Latency | Timeout | Bandwidth | ResetPeer | Down | Spike, Field(discriminator="fault")
+    Latency
+    | Timeout
+    | Bandwidth
+    | ResetPeer
+    | Down
+    | Spike
+    | Kill
+    | Pause
+    | Restart
+    | RestartEmpty,
+    Field(discriminator="fault"),
 ]
 
 __all__ = [
@@ -22,8 +33,12 @@ __all__ = [
     "Bandwidth",
     "Down",
     "Fault",
+    "Kill",
     "Latency",
+    "Pause",
     "ResetPeer",
+    "Restart",
+    "RestartEmpty",
     "Spike",
     "Timeout",
 ]

@@ -10,6 +10,7 @@ from gameday.experiment import (
     RampingArrivalRate,
 )
 from gameday.faults import AnyFault, Latency, Spike
+from gameday.faults.service import ServiceFault
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.timing import expected_starts, sell_out_s, starts_until, traffic_end_s
 from gameday.units import format_duration, seconds
@@ -91,7 +92,8 @@ def _fault_values(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
 
 def _overlaps(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
     for earlier in inputs.experiment.experiment.method[:index]:
-        same = (earlier.fault, earlier.on) == (fault.fault, fault.on)
+        kin = isinstance(fault, ServiceFault) and isinstance(earlier, ServiceFault)
+        same = earlier.on == fault.on and (kin or earlier.fault == fault.fault)
         if isinstance(fault, Spike) or not same:
             continue
         if earlier.at < fault.at + fault.duration and fault.at < earlier.at + earlier.duration:

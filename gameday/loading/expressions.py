@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from gameday.documents import Document, one_of_them
 from gameday.errors import FileError, UsageError
+from gameday.faults.service import ServiceFault
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.read import LoadedPlaybook, LoadedSystem
 
@@ -27,6 +28,30 @@ def of_experiment(inputs: Inputs) -> Findings:
     scenarios = {*experiment.traffic, *(str(fault.id) for fault in experiment.method)}
     for key, texts in experiment.expect.thresholds.items():
         yield from _thresholds(document, key, texts, scenarios)
+
+
+def guards_can_see(inputs: Inputs) -> Findings:
+    """A fault of the service's process takes its metrics away, and blind guards stop the run."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    struck = [f for f in experiment.method if isinstance(f, ServiceFault) and f.on == "service"]
+    for index, guard in enumerate(experiment.abort_if if struck else ()):
+        read = [
+            name for name in _metrics(guard.expr) if not name.startswith("k6_") and name != "up"
+        ]
+        if read and guard.blind == "abort":
+            problem = f"'expr': {struck[0].id} takes {read[0]!r} away, and this guard aborts then"
+            help = "add `blind: ignore`, or guard on k6_http_reqs_total"
+            yield document.error(("abort_if", index, "expr"), problem, help=help)
+
+
+def _metrics(text: str) -> list[str]:
+    """The metrics that an expression reads; none where it is told elsewhere that it is wrong."""
+    from gameday.promql import PromqlError, parse
+
+    try:
+        return sorted(parse(text).metric_names())
+    except PromqlError:
+        return []
 
 
 def of_playbook(loaded: LoadedPlaybook) -> Findings:

@@ -28,6 +28,7 @@ def validate(inputs: Inputs) -> list[Warning_]:
         *(deadlines.bounds, deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
         *(deadlines.sell_out_is_clear, names.inside_experiment, names.against_system),
         *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
+        expressions.guards_can_see,
     )
     findings = [finding for rule in rules for finding in rule(inputs)]
     files = [inputs.experiment.document.file]

@@ -12,6 +12,7 @@ import httpx
 from gameday.changes import Undo
 from gameday.clock import Clock, utc_now
 from gameday.effects import read_back, undo
+from gameday.effects.launching import is_being_started
 from gameday.effects.process import alive, leaders
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.stacks import Addresses, Running, Site, new_work_dir
@@ -56,7 +57,9 @@ class KeptStack:
 
     def ended(self) -> list[str]:
         """The parts that should run but do not."""
-        return [each.data["name"] for each in self._parts if not leaders(each.data)]
+        data = [each.data for each in self._parts]
+        away = [each for each in data if not leaders(each)]
+        return [each["name"] for each in away if not is_being_started(Path(each["part"]))]
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""

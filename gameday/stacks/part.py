@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock
-from gameday.effects.launching import Account, Launch, Question, start
+from gameday.effects.launching import Account, Launch, Question, is_being_started, start
 from gameday.effects.process import alive, leaders, record, undo
 from gameday.errors import StackError
 from gameday.stacks import hide
@@ -61,8 +61,8 @@ class Part:
         self._launch.write(self.file)
 
     def runs(self) -> bool:
-        """Whether it runs, be it that it was started again."""
-        if self.exit_code() is None:
+        """Whether it runs, or is just started again, by whomever."""
+        if self.exit_code() is None or is_being_started(self.file):
             return True
         now = Launch.read(self.file)
         if now is None or now.pid == self.pid:
