@@ -227,7 +227,7 @@ def _make_run(
     if stock is not None:
         values["stock"] = stock
     readings = Readings(start.clock)
-    direct = Direct(system.stores, running.environment)
+    direct = Direct(system.stores, running.environment, running.parts)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     bot = None
     if book is not None and options.responder:
