@@ -49,6 +49,7 @@ async def prepare(change: Change, site: Site) -> Undo:
         )
     reference = store.url.model_dump(mode="json")
     data = {"do": change.data["do"], "url": reference, "name": short(site.next_name())}
+    _HELD.know(data["name"], site.direct.environment)
     async with _redis(data, site.direct.environment) as client:
         match data["do"]:
             case "expire":
@@ -85,6 +86,7 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
     """End it, and put back what can be put back and is still as this run set it."""
     data = record.data
     await _HELD.stop(data["name"])
+    environment = _HELD.secrets(data["name"], environment)
     if data["do"] == "evict" and not data["lasts"]:
         return
     try:
@@ -105,6 +107,7 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
     """Read back: nothing of it goes on. Keys that were deleted stay deleted."""
     data = record.data
+    environment = _HELD.secrets(data["name"], environment)
     if data["do"] == "evict" and not data["lasts"]:
         return True
     try:

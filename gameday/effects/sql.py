@@ -56,6 +56,7 @@ async def prepare(change: Change, site: Site) -> Undo:
     reference = store.dsn.model_dump(mode="json")
     how = change.data
     data = {"do": how["do"], "dsn": reference, "name": short(site.next_name())}
+    _HELD.know(data["name"], site.direct.environment)
     async with _session(data, site.direct.environment) as session:
         match how["do"]:
             case "lock" | "slow":
@@ -90,6 +91,7 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
     """Take it back: only sessions, triggers and indexes that the record names."""
     data = record.data
     await _HELD.stop(data["name"])
+    environment = _HELD.secrets(data["name"], environment)
     try:
         async with _session(data, environment) as session:
             match data["do"]:
@@ -111,6 +113,7 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
     """Read back: nothing of it is there, or the index is there again."""
     data = record.data
+    environment = _HELD.secrets(data["name"], environment)
     if data["do"] in HELD_BY_SESSIONS and _HELD.goes_on(data["name"]):
         return False  # asking may need the very connection that is not to be had
     try:

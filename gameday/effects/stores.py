@@ -44,11 +44,20 @@ def short(name: str) -> str:
 
 
 class Held:
-    """The work that this process does for faults, and how much of it was done, by name."""
+    """What this process does for faults, by name: the work, how much of it, with which secrets."""
 
     def __init__(self) -> None:
+        self._secrets: dict[str, Mapping[str, str]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._done: dict[str, int] = {}
+
+    def know(self, name: str, environment: Mapping[str, str]) -> None:
+        """Remember that this process acts under that name, with the secrets of `environment`."""
+        self._secrets[name] = environment
+
+    def secrets(self, name: str, given: Mapping[str, str] | None) -> Mapping[str, str]:
+        """The secrets that are given; else those that this process acted with."""
+        return given if given is not None else self._secrets.get(name, {})
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Go on with `work` until `stop`; it says for itself when it cannot go on."""

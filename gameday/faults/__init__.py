@@ -10,7 +10,18 @@ from typing import Annotated
 from pydantic import Field
 
 from gameday.faults.base import Fault
-from gameday.faults.network import Bandwidth, Down, Latency, ResetPeer, Timeout
+from gameday.faults.network import (
+    Bandwidth,
+    Down,
+    Latency,
+    LimitData,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+)
+from gameday.faults.postgres import Connections, DropIndex, KillBackends, Lock, Slow
+from gameday.faults.redis import Block, Evict, Expire, Memory
 from gameday.faults.service import Kill, Pause, Restart, RestartEmpty
 from gameday.faults.traffic import Spike
 
@@ -19,7 +30,19 @@ AnyFault = Annotated[
     | Timeout
     | Bandwidth
     | ResetPeer
+    | SlowClose
+    | Slicer
+    | LimitData
     | Down
+    | Evict
+    | Expire
+    | Block
+    | Memory
+    | Lock
+    | Connections
+    | KillBackends
+    | DropIndex
+    | Slow
     | Spike
     | Kill
     | Pause
@@ -31,14 +54,26 @@ AnyFault = Annotated[
 __all__ = [
     "AnyFault",
     "Bandwidth",
+    "Block",
+    "Connections",
     "Down",
+    "DropIndex",
+    "Evict",
+    "Expire",
     "Fault",
     "Kill",
+    "KillBackends",
     "Latency",
+    "LimitData",
+    "Lock",
+    "Memory",
     "Pause",
     "ResetPeer",
     "Restart",
     "RestartEmpty",
+    "Slicer",
+    "Slow",
+    "SlowClose",
     "Spike",
     "Timeout",
 ]
