@@ -17,7 +17,7 @@ Judging reads these lines and evaluates no PromQL.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,21 +58,40 @@ class Scrape:
 
 def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     """A line that holds `readings`, as the file and the collector's pipe carry it."""
-    alerts = [AlertLine(a["labels"], a["state"], a["active_at"]) for a in line["alerts"]]
-    return Evaluation(line["t"], line["readings"], alerts, line.get("figures", {}))
+    alerts = [AlertLine(dict(a["labels"]), a["state"], a["active_at"]) for a in line["alerts"]]
+    return Evaluation(line["t"], dict(line["readings"]), alerts, dict(line.get("figures", {})))
 
 
-def read(path: Path) -> Iterator[Evaluation | Scrape]:
-    """The lines of a samples file in order; a torn last line ends it."""
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Evaluation | Scrape]:
+    """The lines of a samples file in order, up to the first that is torn or cannot be read.
+
+    `damaged` is told which line that is.
+    """
     series: dict[int, Mapping[str, str]] = {}
     with path.open("rb") as file:
-        for raw in file:
-            if not raw.endswith(b"\n"):
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = _line(raw, series)
+            except DAMAGED:
+                if damaged is not None:
+                    torn = not raw.endswith(b"\n")
+                    damaged(f"line {number} {'is torn' if torn else 'cannot be read'}")
                 return
-            line = json.loads(raw)
-            if "series" in line:
-                series.update(line["series"])
-            elif "readings" in line:
-                yield evaluation_from_json(line)
-            else:
-                yield Scrape(line["t"], [(series[i], value) for i, value in line["values"]])
+            if line is not None:
+                yield line
+
+
+def _line(raw: bytes, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
+    """What one line says; None when it names series, which are kept."""
+    if not raw.endswith(b"\n"):
+        raise ValueError("it is torn")
+    line = json.loads(raw)
+    if "series" in line:
+        series.update({int(id_): dict(labels) for id_, labels in line["series"]})
+        return None
+    if "readings" in line:
+        return evaluation_from_json(line)
+    return Scrape(int(line["t"]), [(series[i], float(value)) for i, value in line["values"]])

@@ -138,7 +138,10 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
         if left:
             problem = f"still there: {'; '.join(left)}"
             start.journal.write("phase", phase="stack", problem=problem, left=left)
-        start.journal.write("run.ended", ended=start.abort.ended, why=start.abort.why)
+        sums = await asyncio.to_thread(seal.sums, start.dir)
+        start.journal.write(
+            "run.ended", ended=start.abort.ended, why=start.abort.why, evidence=sums
+        )
         start.journal.close()
         await start.reaper.finish()
 

@@ -20,7 +20,7 @@ from gameday.journal import Record
 from gameday.samples import Evaluation
 
 ACTED = frozenset({"done", "interrupted"})
-Part = Literal["effective", "journal", "history", "samples", "audit"]
+Part = Literal["effective", "journal", "history", "samples", "audit", "reaper"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

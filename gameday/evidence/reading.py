@@ -1,4 +1,8 @@
-"""Reading a run directory, whatever state it was left in."""
+"""Reading a run directory, whatever state it was left in.
+
+What is absent, torn or altered is noted, by part, and never taken for what it was: the checks
+that need it are unknown, and the result names it.
+"""
 
 import json
 from collections.abc import Callable
@@ -8,6 +12,7 @@ from typing import Any, TypeVar
 
 from gameday import history, journal, samples
 from gameday.errors import UnknownError, UsageError
+from gameday.evidence import seal
 from gameday.evidence.acknowledged import first_wrong_ns
 from gameday.evidence.anchors import anchors
 from gameday.evidence.attempts import Attempts, table
@@ -15,6 +20,7 @@ from gameday.evidence.audit import Audit, audit_from_json
 from gameday.evidence.effective import Effective, effective_from_json
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.timeline import timeline
+from gameday.fold.books import schedule_of
 from gameday.journal import Journaled
 
 T = TypeVar("T")
@@ -27,17 +33,20 @@ def read(run_dir: Path) -> Evidence:
     """Everything a run directory holds. Raises UsageError when it is not one."""
     if not any((run_dir / name).exists() for name in ("journal.jsonl", "inputs", "history")):
         raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
-    problems: Problems = {}
+    journaled = _journal(run_dir / "journal.jsonl")
+    problems: Problems = seal.broken(run_dir, journaled.records)
     effective = _load(
         run_dir / "inputs" / "effective.json", effective_from_json, problems, "effective"
     )
-    journaled = _journal(run_dir / "journal.jsonl")
     if journaled.damage:
         problems["journal"] = journaled.damage
-    reaped = _journal(run_dir / "reaper.jsonl").records
-    line = timeline(journaled.records, reaped)
+    reaped = _journal(run_dir / "reaper.jsonl")
+    if reaped.damage not in ("", ABSENT):
+        problems["reaper"] = reaped.damage
+    line = timeline(journaled.records, reaped.records)
     histories = _histories(run_dir / "history", problems)
     attempts = _table(histories, problems)
+    whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems)
     audit = _load(run_dir / "audit.json", audit_from_json, problems, "audit")
     if audit is not None and line.unsettled:
@@ -47,7 +56,7 @@ def read(run_dir: Path) -> Evidence:
         effective=effective,
         journal=journaled.records,
         timeline=line,
-        anchors=anchors(effective, line, evaluations, _wrong_coupon(effective, attempts, audit)),
+        anchors=anchors(effective, line, evaluations, _wrong_coupon(effective, whole, audit)),
         histories=histories,
         attempts=attempts,
         evaluations=evaluations,
@@ -58,11 +67,13 @@ def read(run_dir: Path) -> Evidence:
 
 def _load(path: Path, parse: Callable[[Any], T], problems: Problems, part: Part) -> T | None:
     """A JSON file as `parse` makes of it, or None with the problem noted."""
+    if part in problems:
+        return None
     try:
         return parse(json.loads(path.read_bytes()))
     except FileNotFoundError:
         problems[part] = ABSENT
-    except DAMAGED as error:
+    except (*DAMAGED, OSError) as error:
         problems[part] = f"cannot be read: {_first_line(error)}"
     return None
 
@@ -79,39 +90,40 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
     found = []
     for path in sorted(folder.glob("*.bin")):
         try:
-            found.append(history.read(path))
-        except DAMAGED as error:
-            problems["history"] = f"{path.name} cannot be read: {_first_line(error)}"
+            one = history.read(path)
+            if one.dispatched > schedule_of(one).count:
+                raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
+            found.append(one)
+        except (*DAMAGED, ArithmeticError, UsageError, OSError) as error:
+            problems.setdefault("history", f"{path.name} cannot be read: {_first_line(error)}")
     return tuple(found)
 
 
 def _table(histories: tuple[history.History, ...], problems: Problems) -> Attempts:
     try:
         return table(histories)
-    except (*DAMAGED, UnknownError) as error:
-        problems["history"] = f"cannot be completed: {_first_line(error)}"
+    except (*DAMAGED, ArithmeticError, UnknownError) as error:
+        problems.setdefault("history", f"cannot be completed: {_first_line(error)}")
         return table(())
 
 
 def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ...]:
     """The evaluation lines in order; what comes after a damaged line is left out."""
-    found: list[samples.Evaluation] = []
     if not path.exists():
-        problems["samples"] = ABSENT
+        problems.setdefault("samples", ABSENT)
         return ()
-    try:
-        for line in samples.read(path):
-            if isinstance(line, samples.Evaluation):
-                found.append(line)
-    except DAMAGED as error:
-        problems["samples"] = f"cannot be read to the end: {_first_line(error)}"
-    return tuple(found)
+
+    def note(damage: str) -> None:
+        problems.setdefault("samples", damage)
+
+    lines = samples.read(path, note)
+    return tuple(line for line in lines if isinstance(line, samples.Evaluation))
 
 
 def _wrong_coupon(
-    effective: Effective | None, attempts: Attempts, audit: Audit | None
+    effective: Effective | None, attempts: Attempts | None, audit: Audit | None
 ) -> int | None:
-    if effective is None or effective.stock is None:
+    if effective is None or effective.stock is None or attempts is None:
         return None
     replay = effective.system.semantics.replay
     return first_wrong_ns(attempts, audit, effective.stock, replay)

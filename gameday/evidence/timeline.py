@@ -15,6 +15,7 @@ YesNo = Literal["yes", "no", "unknown"]
 
 # What stops the traffic before its schedule ends, if it comes before it.
 ENDINGS = frozenset({"guard.tripped", "operator.abort", "worker.gone", "run.ended"})
+NO_END = "the journal has no end"
 # What must have gone well, or rows may still be on their way.
 SETTLING = frozenset({"close", "drain"})
 
@@ -97,7 +98,7 @@ def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
         cut_ns=min(cut, default=None),
         unsettled=_unsettled(records),
         ended=str(ended.data["ended"]) if ended else "interrupted",
-        ended_why=str(ended.data.get("why", "")) if ended else "the journal has no end",
+        ended_why=str(ended.data.get("why", "")) if ended else NO_END,
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any, Final
 from gameday import checks
 from gameday.checks import NotApplicable, Validity, Verdict
 from gameday.evidence import Evidence
+from gameday.evidence.reading import ABSENT
+from gameday.evidence.timeline import NO_END
 from gameday.judge import blocks
 from gameday.judge.result import Result, VerdictName
 
@@ -30,6 +32,12 @@ ENDINGS: Final[Mapping[str, int]] = {
     "error": BUG,
 }
 ALWAYS: Final = ("fault_injected", "fault_removed")
+# What it means that a part is not there, where that can be said better.
+MISSING: Final = {
+    ("audit", ABSENT): "the audit was not reached",
+    ("samples", ABSENT): "nothing was measured",
+    ("effective", ABSENT): "what was run is not known: inputs/effective.json is not there",
+}
 VERDICTS: Final[Mapping[Validity, VerdictName]] = {
     Validity.VALID: "passed",
     Validity.UNKNOWN: "unknown",
@@ -43,7 +51,8 @@ def judge(evidence: Evidence) -> Result:
     verdicts, lacking = _wanted(evidence, said)
     reason = unfit(evidence, said)
     verdicts = [_demoted(verdict, reason) for verdict in verdicts]
-    verdict = _concluded(evidence, verdicts)
+    missing = missing_parts(evidence)
+    verdict = _concluded(evidence, verdicts, missing)
     started = evidence.timeline.started
     effective = evidence.effective
     return Result(
@@ -63,6 +72,7 @@ def judge(evidence: Evidence) -> Result:
         traffic=blocks.traffic(evidence),
         playbook=blocks.playbook(evidence),
         clocks=blocks.clocks(evidence),
+        missing=[{"part": part, "why": why} for part, why in missing.items()],
     )
 
 
@@ -122,10 +132,20 @@ def _demoted(verdict: Verdict, reason: str) -> Verdict:
     return replace(verdict, validity=Validity.UNKNOWN, summary=summary, certificate=None)
 
 
-def _concluded(evidence: Evidence, verdicts: Sequence[Verdict]) -> Validity:
-    """The worst of all; a run that did not complete is unknown at best."""
+def missing_parts(evidence: Evidence) -> Mapping[str, str]:
+    """What the run directory lacks, by part, and why; empty for a run that is whole."""
+    found = {part: MISSING.get((part, why), why) for part, why in evidence.problems.items()}
+    if evidence.timeline.ended_why == NO_END and "journal" not in found:
+        found["journal"] = "it has no end: the controller did not come to write one"
+    return dict(sorted(found.items()))
+
+
+def _concluded(
+    evidence: Evidence, verdicts: Sequence[Verdict], missing: Mapping[str, str]
+) -> Validity:
+    """The worst of all; a run that did not complete, or is not whole, is unknown at best."""
     worst = checks.worst([verdict.validity for verdict in verdicts])
-    if worst is Validity.VALID and evidence.timeline.ended != "completed":
+    if worst is Validity.VALID and (missing or evidence.timeline.ended != "completed"):
         return Validity.UNKNOWN
     return worst
 

@@ -36,6 +36,7 @@ class Result:
     traffic: Json | None
     playbook: Sequence[Json]
     clocks: Json
+    missing: Sequence[Json] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The content of result.json."""

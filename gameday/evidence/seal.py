@@ -1,0 +1,68 @@
+"""The seal of a run: the sums of its evidence, in the journal's last line.
+
+The journal is chained, so whoever alters a file of evidence afterwards, by a full disk, a power
+cut or by hand, is found out when the run is judged again. A run that was killed has no seal: its
+files are taken as they are, and its verdict is never better than unknown.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from gameday.evidence.model import Part
+from gameday.journal import Record
+
+_PIECE = 1 << 20
+_PARTS: Mapping[str, Part] = {
+    "inputs/effective.json": "effective",
+    "history": "history",
+    "samples.jsonl": "samples",
+    "audit.json": "audit",
+}
+
+
+def sums(run_dir: Path) -> dict[str, str]:
+    """The SHA-256 of each file of evidence, by its name in the run directory.
+
+    A file that cannot be read has none.
+    """
+    found = {}
+    for path in _files(run_dir):
+        try:
+            found[path.relative_to(run_dir).as_posix()] = _sum(path)
+        except OSError:
+            continue  # judging will say that it cannot be read
+    return found
+
+
+def broken(run_dir: Path, records: Sequence[Record]) -> dict[Part, str]:
+    """Which parts are no longer what they were when the run ended, and what is wrong with them."""
+    ended = next((record for record in records if record.event == "run.ended"), None)
+    sealed = ended.data.get("evidence") if ended is not None else None
+    if not isinstance(sealed, Mapping):
+        return {}
+    found: dict[Part, str] = {}
+    now = sums(run_dir)
+    for name, digest in sealed.items():
+        part = _PARTS.get(name, _PARTS.get(name.partition("/")[0]))
+        if part is not None and now.get(name) != digest:
+            gone = "" if (run_dir / name).exists() else ": it is not there"
+            found[part] = f"{name} is not what it was when the run ended{gone}"
+    return found
+
+
+def _files(run_dir: Path) -> Iterator[Path]:
+    for name in _PARTS:
+        path = run_dir / name
+        if path.is_dir():
+            yield from sorted(path.glob("*.bin"))
+        elif path.is_file():
+            yield path
+
+
+def _sum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
