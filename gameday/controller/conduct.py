@@ -27,6 +27,7 @@ from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender
 from gameday.effects.site import Direct, Site
 from gameday.errors import GamedayError, StackError, UnknownError, UsageError
+from gameday.evidence import seal
 from gameday.journal import Journal, LiveJournal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
 from gameday.readings import Readings
