@@ -1,13 +1,16 @@
 """`python -m tests.kills N`: kill the controller N times at random moments, and look what is left.
 
-Runs of `redis-slow --short` on one kept stack. Half of the moments are drawn over the whole run,
-half over the fault and the seconds around it; with `--stops M`, M more runs are stopped (SIGSTOP)
-in their fault until it is out, and then woken up. Nothing may be left: no toxic, no disabled
-proxy, no process, no switched strategy. Exit code 1 when something is, or when the 99th
-percentile of the clean-up times is above the lease and 2 s.
+Runs of short forms (`--experiments`, drawn in turn) on one kept stack of its own, so that several
+of these commands can go on side by side. Half of the moments are drawn over the whole run, half
+over the fault and the seconds around it; with `--stops M`, M more runs are stopped (SIGSTOP) in
+their fault until it is out, and then woken up. Nothing may be left: no toxic, no disabled proxy, no
+stopped or missing part of the stack, no process, no switched strategy, nothing of which its own
+undo says that it is there. Exit code 1 when something is, or when the 99th percentile of the
+clean-up times is above the lease and 2 s.
 """
 
 import argparse
+import asyncio
 import json
 import math
 import os
@@ -18,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,12 +30,17 @@ from typing import Any
 import httpx
 import psutil
 
-from gameday import journal
+from gameday import effects, journal
+from gameday.changes import Undo
+from gameday.effects.process import start_time
+from gameday.errors import GamedayError
 from gameday.healing import left_behind
+from gameday.loading import load_inputs, traffic_end_s
 from gameday.reaper.lease import LEASE_S
 
-RUN_S = 30.0  # from the start of the process to where a short run closes its campaign
-AROUND_FAULT_S = 10.0  # from its announcement to after its end
+BESIDE_TRAFFIC_S = 5.0  # from the start of the process to that of the traffic, and a bit
+AFTER_FAULT_S = 1.0
+EXPERIMENTS = "redis-slow,redis-down,db-slow"
 ALLOWED_S = LEASE_S + 2.0
 PATIENCE_S = 60.0
 GAMEDAY = (sys.executable, "-m", "gameday")
@@ -45,15 +53,41 @@ class Kept:
     folder: Path
     toxiproxy: str
     metrics: str
+    health: str
+
+    def described(self) -> dict[str, Any]:
+        """The state file of the stack."""
+        path = self.folder / "state" / "gameday" / "stack.json"
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
 
     def unclean(self) -> list[str]:
-        """What a run has left in the proxies, in words."""
+        """What a run has left in the proxies and the parts of the stack, in words."""
+        return self.broken_proxies() + self.broken_parts()
+
+    def broken_proxies(self) -> list[str]:
+        """Toxics and disabled proxies, as the server shows them."""
         proxies = httpx.get(f"{self.toxiproxy}/proxies", timeout=5, trust_env=False).json()
         return [
             f"{name}: {what}"
             for name, proxy in proxies.items()
             for what in [t["name"] for t in proxy["toxics"]] + ["disabled"] * (not proxy["enabled"])
         ]
+
+    def broken_parts(self) -> list[str]:
+        """Parts of the stack that do not run, and a service that does not answer."""
+        parts = [each for each in self.described()["undo"] if each["kind"] == "process"]
+        names = dict.fromkeys(each["name"] for each in parts)
+        alive = {each["name"] for each in parts if runs(each)}
+        return [f"{name} does not run" for name in names if name not in alive] + self.ill()
+
+    def ill(self) -> list[str]:
+        """Whether the service answers that it is not well, or nothing."""
+        try:
+            status = httpx.get(self.health, timeout=5, trust_env=False).status_code
+        except httpx.HTTPError as error:
+            return [f"the service does not answer: {error!r}"]
+        return [] if status == 200 else [f"the service answers {status}"]
 
     def switched(self) -> bool:
         """Whether the playbook's switch was not taken back."""
@@ -72,19 +106,40 @@ class Outcome:
     left: list[str]
 
 
+@dataclass(frozen=True)
+class Short:
+    """An experiment's short form: how long a run takes, and how long it is in its fault."""
+
+    name: str
+    run_s: float
+    fault_s: float
+
+    @classmethod
+    def load(cls, name: str) -> "Short":
+        experiment = load_inputs(name, None, short=True, seed=None).experiment.experiment
+        faults = experiment.method
+        begin_s = min(fault.at.total_seconds() for fault in faults)
+        end_s = max((fault.at + fault.duration).total_seconds() for fault in faults)
+        run_s = traffic_end_s(experiment) + BESIDE_TRAFFIC_S
+        return cls(name, run_s, end_s - begin_s + AFTER_FAULT_S)
+
+
 def main() -> int:
     """Kill, look, and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.kills")
     parser.add_argument("kills", type=int)
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--experiments", default=EXPERIMENTS)
     asked = parser.parse_args()
+    shorts = [Short.load(name) for name in asked.experiments.split(",")]
     outcomes = []
     with kept_stack() as kept:
         for number in range(asked.kills + asked.stops):
             draw = random.Random(f"{asked.seed} {number}")
+            run = Run(kept, shorts[number // 2 % len(shorts)])
             stop = number >= asked.kills
-            outcome = stopped(kept, draw) if stop else killed(kept, draw, in_fault=number % 2 == 1)
+            outcome = stopped(run, draw) if stop else killed(run, draw, in_fault=number % 2 == 1)
             outcomes.append(outcome)
             mark = "" if outcome.had_something else " (nothing to undo)"
             print(
@@ -105,84 +160,127 @@ def kept_stack() -> Iterator[Kept]:
         described = json.loads((folder / "state" / "gameday" / "stack.json").read_text())
         addresses = described["addresses"]
         metrics = f"http://127.0.0.1:{addresses['admin_port']}/metrics"
-        yield Kept(folder, addresses["toxiproxy"], metrics)
+        health = described["base_url"] + described["start"]["ready"]
+        yield Kept(folder, addresses["toxiproxy"], metrics, health)
     finally:
         subprocess.run([*GAMEDAY, "down"], check=True, timeout=60, stdout=subprocess.DEVNULL)
         shutil.rmtree(folder)
 
 
 class Run:
-    """One `gameday run` under way."""
+    """One `gameday run` under way on the kept stack."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, short: Short) -> None:
+        self.kept = kept
+        self.short = short
         self._runs = Path(tempfile.mkdtemp(dir=kept.folder, prefix="runs-"))
-        command = [*GAMEDAY, "run", "redis-slow", "--short", "--reuse", "--runs", str(self._runs)]
+        command = [*GAMEDAY, "run", short.name, "--short", "--reuse", "--runs", str(self._runs)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def records(self) -> tuple[journal.Record, ...]:
-        path = next(self._runs.glob("*/journal.jsonl"), None)
-        return () if path is None else journal.read(path).records
+    def records(self) -> list[journal.Record]:
+        paths = [*self._runs.glob("*/journal.jsonl"), *self._runs.glob("*/reaper.jsonl")]
+        return [record for path in paths for record in journal.read(path).records]
 
     def happened(self, event: str) -> bool:
         """Whether the journal has such a line; asked often, so it is not parsed."""
         path = next(self._runs.glob("*/journal.jsonl"), None)
         return path is not None and f'"event": "{event}"'.encode() in path.read_bytes()
 
+    def gets_to(self, event: str) -> bool:
+        """Wait for such a line; False when the run ends without it."""
+        until(lambda: self.happened(event) or self.process.poll() is not None, every_s=0.005)
+        return self.happened(event)
+
     def children(self) -> list[psutil.Process]:
+        """The processes of the run, its own stack excluded: that one is kept."""
+        if self.process.poll() is not None:
+            return []
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def still_there(self) -> list[str]:
+        """Faults of which the undo itself reads that they are there, whatever was journaled."""
+        undos = [
+            (record.data["id"], Undo.from_json(undo))
+            for record in self.records()
+            if record.event == "fault.injecting"
+            for undo in record.data["undo"]
+        ]
+        environment = {**self.kept.described()["environment"], **os.environ}
+        there = [(name, undo) for name, undo in undos if not reads_as_gone(undo, environment)]
+        return [f"fault {name}: {undo.kind}" for name, undo in there]
 
-def killed(kept: Kept, draw: random.Random, *, in_fault: bool) -> Outcome:
+
+def reads_as_gone(undo: Undo, environment: Mapping[str, str]) -> bool:
+    try:
+        # None: nothing can tell, as for traffic, which ends with its worker.
+        return asyncio.run(effects.read_back(undo, environment)) is not False
+    except GamedayError:
+        return False
+
+
+def killed(run: Run, draw: random.Random, *, in_fault: bool) -> Outcome:
     """One run, killed."""
-    run = Run(kept)
     if in_fault:
-        until(lambda: run.happened("fault.injecting"), "the fault", every_s=0.005)
-        # Every other one so soon that the toxic may be on its way.
-        after_s = draw.uniform(0, 0.05 if draw.random() < 0.5 else AROUND_FAULT_S)
-        moment = f"kill {after_s:6.3f} s into the fault"
+        if not run.gets_to("fault.injecting"):
+            return look(run, [], (f"{run.short.name}: no fault", False, time.monotonic()))
+        # Every other one so soon that the change may be on its way.
+        after_s = draw.uniform(0, 0.05 if draw.random() < 0.5 else run.short.fault_s)
+        moment = f"{run.short.name}: kill {after_s:6.3f} s into the fault"
     else:
-        after_s = draw.uniform(0, RUN_S)
-        moment = f"kill {after_s:6.3f} s into the run  "
+        after_s = draw.uniform(0, run.short.run_s)
+        moment = f"{run.short.name}: kill {after_s:6.3f} s into the run  "
     time.sleep(after_s)
-    children = run.children() if run.process.poll() is None else []
+    children = run.children()
     run.process.kill()
     began = time.monotonic()
     run.process.wait()
-    had_something = bool(left_behind(run.records()))
-    return look(kept, children, (moment, had_something, began))
+    had_something = any(left.owner == "fault" for left in left_behind(run.records()))
+    return look(run, children, (moment, had_something, began))
 
 
-def stopped(kept: Kept, draw: random.Random) -> Outcome:
+def stopped(run: Run, draw: random.Random) -> Outcome:
     """One run, stopped in its fault until that is out, then woken up; it must end by itself."""
-    run = Run(kept)
-    until(lambda: run.happened("fault.injected"), "the fault")
+    if not run.gets_to("fault.injected"):
+        return look(run, [], (f"{run.short.name}: no fault", False, time.monotonic()))
     after_s = draw.uniform(0, 3.0)
     time.sleep(after_s)
     children = run.children()
     run.process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
-    until(lambda: not kept.unclean(), "a clean Toxiproxy")
+    until(lambda: not run.kept.unclean() and not run.still_there())
     clean_s = time.monotonic() - began
     run.process.send_signal(signal.SIGCONT)
     code = run.process.wait(timeout=90)
-    found = look(kept, children, (f"stop {after_s:6.3f} s into the fault", True, began))
+    moment = f"{run.short.name}: stop {after_s:6.3f} s into the fault"
+    found = look(run, children, (moment, True, began))
     ended = [record.data["ended"] for record in run.records() if record.event == "run.ended"]
     fine = code == 5 and ended == ["interrupted"]
     left = found.left + ([] if fine else [f"ended {ended}, exit code {code}"])
     return replace(found, clean_s=clean_s, left=left)
 
 
-def look(kept: Kept, children: list[psutil.Process], about: tuple[str, bool, float]) -> Outcome:
-    """When the proxies were clean, when every process had ended, and what is there after that."""
+def look(run: Run, children: list[psutil.Process], about: tuple[str, bool, float]) -> Outcome:
+    """When all was as before, when every process had ended, and what is there after that."""
     moment, had_something, began = about
-    until(lambda: not kept.unclean(), "a clean Toxiproxy")
+    kept = run.kept
+    until(lambda: not kept.broken_proxies())
+    until(lambda: not kept.broken_parts() and not run.still_there())
     clean_s = time.monotonic() - began
-    until(lambda: not [each for each in children if lives(each)], "the end of every process")
+    until(lambda: not [each for each in children if lives(each)])
     over_s = time.monotonic() - began
-    left = kept.unclean() + (["the strategy"] if kept.switched() else [])
+    left = kept.unclean() + run.still_there() + (["the strategy"] if kept.switched() else [])
+    left += [f"process {each.pid}" for each in children if lives(each)]
     return Outcome(moment, had_something, clean_s, over_s, left)
+
+
+def runs(part: Mapping[str, Any]) -> bool:
+    """Whether a process of the stack is there, and is not stopped."""
+    pid = int(part["pid"])
+    if start_time(pid) != part["start_time"]:
+        return False
+    return psutil.Process(pid).status() != psutil.STATUS_STOPPED
 
 
 def lives(process: psutil.Process) -> bool:
@@ -192,13 +290,14 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def until(condition: Callable[[], Any], what: str, *, every_s: float = 0.01) -> None:
-    """Wait for it. Raises TimeoutError."""
+def until(condition: Callable[[], Any], *, every_s: float = 0.02) -> bool:
+    """Wait for it, and say whether it came about."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come about within {PATIENCE_S:g} s")
+            return False
         time.sleep(every_s)
+    return True
 
 
 def told(outcomes: list[Outcome]) -> int:

@@ -66,8 +66,8 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
 
 
 async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
-    clock = SystemClock()
-    return await asyncio.gather(*(stopping.stop(each, who, clock) for each in runs))
+    clock, secrets = SystemClock(), _environment()
+    return await asyncio.gather(*(stopping.stop(each, who, clock, secrets) for each in runs))
 
 
 def _tell_stopped(stopped: "Sequence[Stopped]") -> None:

@@ -6,7 +6,7 @@ more is no reason not to know: its reaper takes the faults out when the lease ru
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gameday import effects, journal
@@ -32,8 +32,11 @@ class Stopped:
     """The controller did not answer."""
 
 
-async def stop(run: UnderWay, by: str, clock: Clock) -> Stopped:
-    """Order a run to end, and wait for its faults to be out, but not for its audit."""
+async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, str]) -> Stopped:
+    """Order a run to end, and wait for its faults to be out, but not for its audit.
+
+    `environment` has the secrets that a look at a store may need.
+    """
     begun_ns = clock.now_ns()
     heard = run.has_controller and await _order(run, by)
     deadline_ns = begun_ns + round(LIMIT_S * NS)
@@ -46,7 +49,7 @@ async def stop(run: UnderWay, by: str, clock: Clock) -> Stopped:
         if not left and (told or over or (heard and patience)):
             break
         if over or clock.now_ns() > deadline_ns:
-            left = [each for each in left if not await _reads_as_gone(each)]
+            left = [each for each in left if not await _reads_as_gone(each, environment)]
             break
         await clock.sleep(LOOK_S)
     names = tuple(dict.fromkeys(each.name for each in left))
@@ -75,9 +78,9 @@ def _records(run: UnderWay) -> Sequence[journal.Record]:
     return found
 
 
-async def _reads_as_gone(left: Left) -> bool:
+async def _reads_as_gone(left: Left, environment: Mapping[str, str]) -> bool:
     """Look at the thing itself, where the journal does not say that it is gone."""
     try:
-        return bool(await effects.read_back(left.undo))
+        return bool(await effects.read_back(left.undo, environment))
     except GamedayError:
         return False
