@@ -6,6 +6,8 @@ from gameday.documents import Document, one_of_them
 from gameday.errors import FileError
 from gameday.faults import Spike
 from gameday.faults.network import NetworkFault
+from gameday.faults.postgres import PostgresFault
+from gameday.faults.redis import RedisFault
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.read import LoadedPlaybook, LoadedSystem
 from gameday.playbook import StepBlock
@@ -48,9 +50,23 @@ def against_system(inputs: Inputs) -> Findings:
             problem = f"'target': {fault.target!r} is not a service under 'proxies' of the system"
             help = one_of_them(fault.target, proxies)
             yield document.error(("method", index, "target"), problem, help=help)
+        yield from _store_is_named(inputs, index)
     if inputs.system.system.campaign is not None and experiment.campaign.stock is None:
         problem = "'campaign': 'stock' is missing: the system creates a campaign for each run"
         yield document.error(("campaign",), problem)
+
+
+def _store_is_named(inputs: Inputs, index: int) -> Findings:
+    """A fault of a store itself needs its address."""
+    fault, stores = inputs.experiment.experiment.method[index], inputs.system.system.stores
+    lacks = {
+        "redis.url": isinstance(fault, RedisFault) and stores.redis is None,
+        "postgres.dsn": isinstance(fault, PostgresFault) and stores.postgres is None,
+    }
+    for key in (key for key, lacking in lacks.items() if lacking):
+        problem = f"'fault': {fault.fault!r} needs 'stores.{key}', which the system does not name"
+        help = "past the proxies, as {env: NAME} or {file: PATH}"
+        yield inputs.experiment.document.error(("method", index, "fault"), problem, help=help)
 
 
 def alerts_have_rules(inputs: Inputs) -> Findings:

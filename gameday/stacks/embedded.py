@@ -29,7 +29,9 @@ class EmbeddedStack:
     """Starts all of it. `outlives`: it is to run on when this process has ended."""
 
     name = "embedded"
-    kinds = frozenset({"toxic", "proxy", "traffic", "request", "process", "service", "folder"})
+    kinds = frozenset(
+        {"toxic", "proxy", "traffic", "request", "process", "service", "folder", "redis", "sql"}
+    )
 
     def __init__(self, *, ready_s: float = READY_S, outlives: bool = False) -> None:
         self._ready_s = ready_s

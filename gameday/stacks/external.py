@@ -38,7 +38,9 @@ class ExternalStack:
         del site  # nothing is made, so nothing is announced
         environment = _environment(system)
         self.lacks = await _lacks(system)
-        self.kinds = _ALWAYS if self.lacks else _ALWAYS | _BY_TOXIPROXY
+        self.kinds = _ALWAYS | _by_stores(system)
+        if not self.lacks:
+            self.kinds |= _BY_TOXIPROXY
         return Running(
             system=system,
             environment=environment,
@@ -54,6 +56,13 @@ class ExternalStack:
         """Nothing is stopped: it is not ours."""
         self.kinds = _ALWAYS
         return []
+
+
+def _by_stores(system: System) -> frozenset[str]:
+    """What the addresses of its stores allow."""
+    stores = system.stores
+    named = {"redis": stores.redis, "sql": stores.postgres}
+    return frozenset(kind for kind, store in named.items() if store is not None)
 
 
 async def _lacks(system: System) -> str:
