@@ -26,6 +26,7 @@ COMMANDS = {
     "validate": ("gameday.cli.files:validate", "Check experiment files without touching anything."),
     "schema": ("gameday.cli.files:schema", "Print the JSON Schema of a kind of file."),
     "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
+    "plan": ("gameday.cli.plan:plan", "Tell what a run would touch, and whether it can begin."),
     "run": ("gameday.cli.run:run", "Run an experiment and judge it."),
     "ack": ("gameday.cli.control:ack", "Tell the running run that you have taken the incident."),
     "stop": ("gameday.cli.control:stop", "Take the faults of the running run out, and end it."),
@@ -35,6 +36,7 @@ COMMANDS = {
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+    "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }
 
 EXIT_CODES = """\b

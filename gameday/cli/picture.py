@@ -1,6 +1,11 @@
-"""An experiment for the eye: what is asked, when what breaks, what should be seen."""
+"""An experiment for the eye: what is asked, when what breaks, what should be seen.
 
-from collections.abc import Iterator
+`gameday show` draws the file; `gameday plan` draws what a run of it would touch, with the same
+sections where both tell the same.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,43 +13,92 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gameday.changes import Change
 from gameday.experiment import ConstantArrivalRate, Experiment, RampingArrivalRate
 from gameday.loading import Inputs, expected_starts, sell_out_s, traffic_end_s
+from gameday.plan.blast import touches
 from gameday.units import format_duration, seconds
 
 WIDTH = 40
+_ASCII = str.maketrans(
+    {"±": "+-", "·": ".", "█": "#", "–": "-", "…": "...", "→": "->", "µ": "u", "×": "x"}
+)
+
+
+class Page:
+    """What is printed on stdout; in a pipe with nothing but ASCII of our own."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+
+    def plain(self, text: str) -> str:
+        """The text as it can be shown here."""
+        shows_all = self._console.is_terminal and not self._console.options.ascii_only
+        return text if shows_all else text.translate(_ASCII)
+
+    def head(self, experiment: Experiment) -> None:
+        """Name, title and hypothesis."""
+        name, title = escape(experiment.name), escape(self.plain(experiment.title))
+        self._console.print(f"[bold]{name}[/]  {title}")
+        if experiment.hypothesis:
+            self._console.print(f"[italic]{escape(self.plain(experiment.hypothesis))}[/]")
+
+    def section(self, title: str, lines: Iterable[str], indent: int = 2) -> None:
+        """A heading with lines below it; nothing where there are none. A tab sets a line deeper."""
+        told = list(lines)
+        if told:
+            self._console.print(f"\n[bold]{title}[/]")
+        for line in told:
+            depth = indent + 4 * (len(line) - len(line.lstrip("\t")))
+            text = escape(self.plain(line.lstrip("\t")))
+            self._console.print(Padding(text, (0, 0, 0, depth)))
+
+    def timeline(self, experiment: Experiment) -> None:
+        """One bar a fault; the whole width is the traffic."""
+        if not experiment.method:
+            return
+        end_s = traffic_end_s(experiment)
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+        for fault in experiment.method:
+            begin_s, stop_s = seconds(fault.at), seconds(fault.at + fault.duration)
+            before = round(begin_s / end_s * WIDTH)
+            during = max(1, round(stop_s / end_s * WIDTH) - before)
+            after = WIDTH - before - during
+            bar = Text(self.plain("·" * before + "█" * during + "·" * after))
+            bar.stylize("red", before, before + during)
+            table.add_row(f"  {fault.id}", bar, f"{begin_s:g} to {stop_s:g} of {end_s:g} s")
+        self._console.print("\n[bold]timeline[/]")
+        self._console.print(table)
+
+    def table(self, title: str, table: Table) -> None:
+        """A heading with a table below it."""
+        self._console.print(f"\n[bold]{title}[/]")
+        self._console.print(table)
+
+    def last(self, text: str, style: str = "") -> None:
+        """The line that sums it up."""
+        self._console.print(f"\n[{style}]{escape(text)}[/]" if style else f"\n{escape(text)}")
+        sys.stdout.flush()
 
 
 def draw(inputs: Inputs) -> None:
-    """Print it on stdout."""
+    """Print what the file says on stdout."""
     experiment = inputs.experiment.experiment
-    console = Console(highlight=False)
-    console.print(f"[bold]{escape(experiment.name)}[/]  {escape(experiment.title)}")
-    if experiment.hypothesis:
-        console.print(f"[italic]{escape(experiment.hypothesis)}[/]")
+    page = Page()
+    page.head(experiment)
     for title, lines in (
-        ("traffic", _traffic(experiment)),
+        ("traffic", traffic(experiment)),
         ("steady state", (f"{each.name}: {each.expr}" for each in experiment.objectives)),
-        ("blast radius", _blast_radius(experiment)),
+        ("blast radius", (f"{each.fault}: {each.what}" for each in touches(experiment))),
         ("expected", _expected(experiment)),
         ("stops early when", _guards(experiment)),
         ("playbook", _playbook(inputs)),
     ):
-        _section(console, title, list(lines))
-    if experiment.method:
-        console.print("\n[bold]timeline[/]")
-        console.print(_timeline(experiment))
+        page.section(title, lines)
+    page.timeline(experiment)
 
 
-def _section(console: Console, title: str, lines: list[str]) -> None:
-    if lines:
-        console.print(f"\n[bold]{title}[/]")
-    for line in lines:
-        console.print(Padding(escape(line), (0, 0, 0, 2)))
-
-
-def _traffic(experiment: Experiment) -> Iterator[str]:
+def traffic(experiment: Experiment) -> Iterator[str]:
+    """Who asks when, for what."""
     for name, scenario in experiment.traffic.items():
         yield f"{name}: {_rates(scenario)}"
     campaign = experiment.campaign
@@ -64,25 +118,6 @@ def _rates(scenario: ConstantArrivalRate | RampingArrivalRate) -> str:
         f"to {stage.target} in {format_duration(stage.duration)}" for stage in scenario.stages
     )
     return f"{scenario.startRate}, {', '.join(stages)}{late}"
-
-
-def _blast_radius(experiment: Experiment) -> Iterator[str]:
-    """What will be altered, by the records that will alter it."""
-    for fault in experiment.method:
-        for change in fault.changes():
-            yield f"{fault.id}: {_words(change)}"
-
-
-def _words(change: Change) -> str:
-    data = change.data
-    if change.kind == "toxic":
-        attributes = ", ".join(f"{name} {value}" for name, value in data["attributes"].items())
-        return f"toxic {data['type']} ({attributes}) on proxy of {data['proxy']}, {data['stream']}"
-    if change.kind == "proxy":
-        return f"proxy of {data['proxy']} refuses connections"
-    if change.kind == "traffic":
-        return f"{data['rate_per_s']:g} more requests a second for {data['duration_s']:g} s"
-    return f"{change.kind} " + ", ".join(f"{key} {value}" for key, value in data.items())
 
 
 def _expected(experiment: Experiment) -> Iterator[str]:
@@ -114,17 +149,3 @@ def _playbook(inputs: Inputs) -> Iterator[str]:
     for step in playbook.steps:
         undo = f", undone by {step.block.undo}" if step.block.undo else ""
         yield f"{step.number}. {step.block.do or 'a person'}{undo}: {step.text}"
-
-
-def _timeline(experiment: Experiment) -> Table:
-    """One bar a fault; the whole width is the traffic."""
-    end_s = traffic_end_s(experiment)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    for fault in experiment.method:
-        begin_s, stop_s = seconds(fault.at), seconds(fault.at + fault.duration)
-        before = round(begin_s / end_s * WIDTH)
-        during = max(1, round(stop_s / end_s * WIDTH) - before)
-        bar = Text("·" * before + "█" * during + "·" * (WIDTH - before - during))
-        bar.stylize("red", before, before + during)
-        table.add_row(f"  {fault.id}", bar, f"{begin_s:g} to {stop_s:g} of {end_s:g} s")
-    return table

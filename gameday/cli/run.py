@@ -4,12 +4,16 @@ import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gameday.errors import GamedayError
 from gameday.units import parse_duration
+
+if TYPE_CHECKING:
+    from gameday.loading import Inputs
+    from gameday.plan.before import Question
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -72,16 +76,17 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     from gameday.cli.screen import Screen
     from gameday.clock import SystemClock
     from gameday.controller import Options, conduct
-    from gameday.loading import load_inputs, refuse_foreign, validate
+    from gameday.loading import load_inputs
+    from gameday.plan.before import Question
 
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
     )
-    for warning in validate(inputs):
-        click.echo(f"warning: {warning}", err=True)
+    stack = stack_of(options["stack"], reuse=options["reuse"])
     allowed = frozenset(options["allowed"])
-    if options["stack"] == "external":
-        refuse_foreign(inputs.system.system, set(allowed))
+    starts = options["stack"] == "embedded" and not options["reuse"]
+    runs_dir = options["runs_dir"]
+    _look_first(inputs, Question(options["stack"], stack.kinds, runs_dir, allowed, starts))
     asked = Options(
         stack=options["stack"],
         runs_dir=options["runs_dir"],
@@ -89,7 +94,6 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         responder_delay_s=options["responder_delay"].total_seconds(),
         allowed=allowed,
     )
-    stack = _stack(options["stack"], reuse=options["reuse"])
     screen = Screen()
     try:
         conducted = asyncio.run(conduct(inputs, stack, asked, SystemClock(), screen.open))
@@ -100,7 +104,23 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     ctx.exit(_judge(conducted.dir, as_json=options["as_json"], error=conducted.error))
 
 
-def _stack(name: str, *, reuse: bool) -> Any:
+def _look_first(inputs: "Inputs", question: "Question") -> None:
+    """What `gameday plan` looks at without a stack: warnings are told, a failure ends it here."""
+    from gameday.plan.before import before
+    from gameday.plan.finding import as_error, failures
+
+    findings = before(inputs, question)
+    for each in findings:
+        if each.status == "warn":
+            click.echo(f"warning: {each.name}: {each.found}", err=True)
+    wrong = failures(findings)
+    for each in wrong[1:]:
+        _tell(as_error(each, external=question.stack == "external"))
+    if wrong:
+        raise as_error(wrong[0], external=question.stack == "external")
+
+
+def stack_of(name: str, *, reuse: bool) -> Any:
     """The stack asked for."""
     from gameday.errors import UsageError
 

@@ -65,7 +65,7 @@ def _end_if_unfit(run: Run, findings: Iterable[Finding]) -> None:
     for each in found:
         if each.status == "warn":
             text = f"{each.name}: {each.found}"
-            run.journal.write("phase", phase="preflight", warning=text, cure=each.cure)
+            run.journal.write("phase", phase="preflight", problem=text, cure=each.cure)
     wrong = failures(found)
     if wrong:
         raise as_error(wrong[0], external=run.options.stack == EXTERNAL)

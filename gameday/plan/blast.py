@@ -65,6 +65,7 @@ class Blast:
     requests: int
     peak_per_s: float
     length_s: float
+    whole_s: float
     sold_out_s: float | None
     touches: tuple[Touch, ...]
     playbook: str
@@ -75,7 +76,11 @@ class Blast:
     evidence_bytes: int
 
 
-def blast(inputs: Inputs, system: System, address: str) -> Blast:
+START_S = 5.0
+"""About what the embedded stack takes to be up."""
+
+
+def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blast:
     """What this run would touch on that system; `address` is where the traffic goes, in words."""
     loaded, experiment = inputs.experiment, inputs.experiment.experiment
     book = None if inputs.playbook is None else inputs.playbook.playbook
@@ -91,6 +96,7 @@ def blast(inputs: Inputs, system: System, address: str) -> Blast:
         requests=round(expected_starts(experiment)),
         peak_per_s=peak_per_s(experiment),
         length_s=traffic_end_s(experiment),
+        whole_s=(START_S if starts else 0.0) + traffic_end_s(experiment) + _quiet_s(system),
         sold_out_s=sell_out_s(experiment),
         touches=touches(experiment),
         playbook="" if book is None else book.head.name,
@@ -102,6 +108,11 @@ def blast(inputs: Inputs, system: System, address: str) -> Blast:
         recovers_by_s=recovers_s(experiment),
         evidence_bytes=evidence_bytes(experiment),
     )
+
+
+def _quiet_s(system: System) -> float:
+    """The least that a drain takes, or the wait instead of one."""
+    return seconds(system.settle if system.drain is None else system.drain.for_)
 
 
 def touches(experiment: Experiment) -> tuple[Touch, ...]:

@@ -1,0 +1,244 @@
+"""`gameday plan`: what a run would touch, and whether it can begin; nothing is acted on."""
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from gameday.cli.picture import Page, traffic
+from gameday.cli.run import stack_of
+from gameday.clock import SystemClock
+from gameday.controller import hold, target
+from gameday.loading import Inputs, load_inputs
+from gameday.plan import machine
+from gameday.plan.before import Question, before
+from gameday.plan.blast import Blast, Touch, blast
+from gameday.plan.finding import Finding, Status, as_error, failures
+from gameday.plan.standing import standing
+from gameday.reaper.lease import LEASE_S
+from gameday.stacks.placeholders import asked_for
+from gameday.system import System
+
+WORDS: dict[Status, str] = {"ok": "ok", "warn": "warning", "fail": "problem"}
+COLOURS: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is told: the question, its answer in full, and the exit code."""
+
+    question: Question
+    blast: Blast
+    findings: list[Finding]
+    evidence: str
+    exit_code: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "stack": self.question.stack,
+            "fit": self.exit_code == 0,
+            "exit_code": self.exit_code,
+            "evidence": self.evidence,
+            "lease_s": LEASE_S,
+            "plan": asdict(self.blast),
+            "findings": [asdict(each) for each in self.findings],
+        }
+
+
+@click.command()
+@click.argument("experiment")
+@click.option(
+    "--stack",
+    type=click.Choice(["embedded", "compose", "external"]),
+    default="embedded",
+    show_default=True,
+    help="Where the system would run.",
+)
+@click.option("--system", help="The system file; default our coupon issuance service.")
+@click.option(
+    "--runs",
+    "runs_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the evidence would go.",
+)
+@click.option("--short", is_flag=True, help="Plan the experiment's short form.")
+@click.option("--reuse", is_flag=True, help="Look at the stack that `gameday up` keeps running.")
+@click.option(
+    "--allow-target",
+    "allowed",
+    multiple=True,
+    metavar="HOST",
+    help="A host that is not this machine and may be broken. Can be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as data.")
+@click.pass_context
+def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
+    """Tell what a run of EXPERIMENT would touch, and whether it can begin. Touches nothing.
+
+    Exit code 0, 2 for a bad file or usage (a hold and another run too), 4 when the stack cannot
+    become healthy, 3 when a stack that is not ours is not fit.
+    """
+    inputs = load_inputs(experiment, options["system"], short=options["short"])
+    stack = stack_of(options["stack"], reuse=options["reuse"])
+    starts = options["stack"] == "embedded" and not options["reuse"]
+    question = Question(
+        stack=options["stack"],
+        kinds=stack.kinds,
+        runs_dir=options["runs_dir"],
+        allowed=frozenset(options["allowed"]),
+        starts=starts,
+    )
+    made = _plan(inputs, stack, question)
+    if options["as_json"]:
+        click.echo(json.dumps(made.as_json(), indent=1))
+    else:
+        _show(inputs, made)
+    ctx.exit(made.exit_code)
+
+
+def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
+    """Look at everything, in the order in which it could go wrong."""
+    findings = [*before(inputs, question), *machine.steal(), *_hold()]
+    system = inputs.system.system
+    if not question.starts:
+        if not any(each.usage for each in failures(findings)):
+            stands = asyncio.run(standing(inputs, stack, question, SystemClock()))
+            findings += stands.findings
+            system = stands.system
+        findings += _lock(system)
+    wrong = failures(findings)
+    code = as_error(wrong[0], external=question.stack == "external").exit_code if wrong else 0
+    address = _address(inputs.system.system, system, starts=question.starts)
+    evidence = str(question.runs_dir / f"<time>-{inputs.experiment.experiment.name}-<4 letters>")
+    told = blast(inputs, system, address, starts=question.starts)
+    return Plan(question, told, findings, evidence, code)
+
+
+def _address(written: System, found: System, *, starts: bool) -> str:
+    """Where the traffic goes: a stack of the run's own may choose its port when it starts."""
+    if starts and written.start is not None and "port" in asked_for(written.start):
+        return "a free port of this machine"
+    return found.base_url
+
+
+def _hold() -> Iterator[Finding]:
+    """Whether somebody has said that nothing may be broken for now."""
+    held = hold.held()
+    if held is not None:
+        yield Finding("hold", "fail", str(held), hold.CURE, usage=True)
+
+
+def _lock(system: System) -> Iterator[Finding]:
+    """Whether another run uses this very target now; the lock is only looked at."""
+    path = target.target_file(system.base_url, system.toxiproxy)
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield Finding("target", "ok", "no run uses it")
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield Finding("target", "ok", "no run uses it")
+    except BlockingIOError:
+        about = json.loads(path.read_text() or "{}")
+        who = f"run {about['run']}" if "run" in about else str(about.get("holder", "another run"))
+        text = f"{who} (PID {about.get('pid', '?')}) uses it"
+        cure = "wait for its end, or: gameday stop"
+        yield Finding("target", "fail", text, cure, usage=True)
+    finally:
+        os.close(file)
+
+
+def _show(inputs: Inputs, made: Plan) -> None:
+    """For the eye, at 80 columns."""
+    page, experiment = Page(), inputs.experiment.experiment
+    page.head(experiment)
+    page.section("blast radius", _touched(made.blast))
+    page.section("the playbook may do", _acts(made.blast))
+    page.section("traffic", [*traffic(experiment), *_asked(made.blast)])
+    page.timeline(experiment)
+    page.section("expected", _expected(made.blast))
+    page.section("stops early when", made.blast.guards)
+    page.section("length and evidence", _length(made))
+    page.table("findings", _table(page, made.findings))
+    wrong = [each for each in made.findings if each.status == "fail"]
+    odd = sum(each.status == "warn" for each in made.findings)
+    warnings = f", {odd} warning" + "s" * (odd != 1) if odd else ""
+    if wrong:
+        count = f"{len(wrong)} problem" + "s" * (len(wrong) != 1)
+        page.last(f"cannot begin: {count}{warnings} (exit code {made.exit_code})", "bold red")
+    else:
+        page.last(f"can begin{warnings}; nothing was touched", "bold green")
+
+
+def _touched(told: Blast) -> Iterator[str]:
+    """What is altered, how long, and what takes it back."""
+    groups: dict[str, list[Touch]] = {}
+    for each in told.touches:
+        groups.setdefault(each.fault, []).append(each)
+    for fault, touches in groups.items():
+        first = touches[0]
+        length_s = first.until_s - first.at_s
+        when = f"from {first.at_s:g} to {first.until_s:g} s ({length_s:g} s)"
+        yield f"{fault}: {first.kind}, {when}"
+        for each in touches:
+            yield f"\t{each.what}"
+            yield f"\tundone by: {each.undone_by}"
+    if groups:
+        yield f"should the run be killed, its reaper takes every fault out {LEASE_S:g} s later"
+    else:
+        yield "nothing is broken: only the traffic below"
+
+
+def _acts(told: Blast) -> Iterator[str]:
+    for each in told.acts:
+        undo = f"undone by {each.undone_by}" if each.undone_by else "nothing takes it back"
+        yield f"{each.step}. {each.does}" + ("" if each.does == "a person acts" else f", {undo}")
+
+
+def _asked(told: Blast) -> Iterator[str]:
+    yield f"at most {told.peak_per_s:g} a second, to {told.address}"
+
+
+def _expected(told: Blast) -> Iterator[str]:
+    for each in told.alerts:
+        resolves = each.resolves_by_s
+        after = f", is resolved by {resolves:g} s" if resolves is not None else ""
+        yield f"{each.alert} fires by {each.fires_by_s:g} s{after}"
+    if told.recovers_by_s is not None:
+        yield f"every objective holds again by {told.recovers_by_s:g} s at the latest"
+
+
+def _length(made: Plan) -> Iterator[str]:
+    told = made.blast
+    start = "the start of the stack, " if made.question.starts else ""
+    yield (
+        f"{told.length_s:g} s of traffic; with {start}close, drain and audit "
+        f"at least {told.whole_s:.0f} s"
+    )
+    yield f"evidence: {made.evidence}, about {max(0.1, told.evidence_bytes / MB):.1f} MB"
+
+
+def _table(page: Page, findings: list[Finding]) -> Table:
+    """Problems last, where the eye is."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", max_width=30)
+    table.add_column(overflow="fold")
+    ranks: list[Status] = ["ok", "warn", "fail"]
+    for each in sorted(findings, key=lambda finding: ranks.index(finding.status)):
+        cure = f"\n→ {each.cure}" if each.cure and each.status != "ok" else ""
+        mark = f"  [{COLOURS[each.status]}]{WORDS[each.status]}[/]"
+        table.add_row(mark, escape(each.name), escape(page.plain(each.found + cure)))
+    return table

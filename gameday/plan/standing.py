@@ -1,0 +1,90 @@
+"""A stack that stands already, kept or somebody else's: looked at all over, in bounded time.
+
+Finding it is the same call that a run makes; on such a stack it starts nothing.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.clock import Clock
+from gameday.effects.request import Sender
+from gameday.errors import GamedayError
+from gameday.loading import Inputs, refuse_foreign
+from gameday.plan import answers, live
+from gameday.plan.before import Question
+from gameday.plan.finding import Finding, from_error
+from gameday.plan.leftovers import leftovers
+from gameday.stacks import Running, Site, Stack, new_work_dir
+from gameday.stacks.state import read_kept
+from gameday.system import System
+
+PATIENCE_S = 7.0
+PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was found, and the system with its real addresses (as written where it is not up)."""
+
+    system: System
+    findings: list[Finding]
+
+
+async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Clock) -> Standing:
+    """Everything that can be asked of a stack that is up, without altering anything."""
+    written = inputs.system.system
+    nowhere = new_work_dir()  # such a stack makes nothing, so it is never there
+    site = Site(nowhere, nowhere, clock, lambda _, __: None, inputs.system.path.parent)
+    try:
+        running = await stack.start(written, site)
+        refuse_foreign(running.system, set(question.allowed), running.environment)
+    except GamedayError as error:
+        return Standing(written, [from_error("stack", error)])
+    system = running.system
+    since = kept.started_at if question.stack != "external" and (kept := read_kept()) else ""
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    experiment = inputs.experiment.experiment
+    asked = answers.asked_of(experiment, system, book, inputs.rules)
+    looks = {
+        "service": answers.service(system),
+        "proxies": _network(inputs, system, question, clock),
+        "metrics": answers.metrics(system, asked),
+        "alerts": answers.conditions(system, asked, clock),
+        "audit": _campaign(inputs, running),
+        "earlier runs": leftovers(question.runs_dir, system.base_url, since),
+    }
+    found = await asyncio.gather(*(_in_time(name, look) for name, look in looks.items()))
+    return Standing(system, [finding for each in found for finding in each])
+
+
+async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+    """A look that is not over in time is a failure itself; the others go on."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await look
+    except TimeoutError:
+        text = f"no answer within {PATIENCE_S:g} s"
+        return [Finding(name, "fail", text, "is it overloaded, or has it stopped?")]
+
+
+async def _network(
+    inputs: Inputs, system: System, question: Question, clock: Clock
+) -> list[Finding]:
+    experiment = inputs.experiment.experiment
+    return (await live.network(experiment, system, question.allowed, clock)).findings
+
+
+async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
+    """The campaign there is; where a run would create its own, whether the audit can be asked."""
+    wanted, system = inputs.experiment.experiment.campaign, running.system
+    made = system.campaign is not None
+    coupon = f"{wanted.coupon}-{PLAN}" if made else wanted.coupon
+    values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}
+    if wanted.stock is not None:
+        values["stock"] = wanted.stock
+    sender = Sender(system.base_url, values, running.environment)
+    if made:
+        return await answers.audit(system, sender, exists=False)
+    return (await answers.campaign(system, sender, coupon, wanted.stock)).findings
