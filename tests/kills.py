@@ -54,6 +54,7 @@ class Kept:
     toxiproxy: str
     metrics: str
     health: str
+    client: httpx.Client
 
     def described(self) -> dict[str, Any]:
         """The state file of the stack."""
@@ -67,7 +68,7 @@ class Kept:
 
     def broken_proxies(self) -> list[str]:
         """Toxics and disabled proxies, as the server shows them."""
-        proxies = httpx.get(f"{self.toxiproxy}/proxies", timeout=5, trust_env=False).json()
+        proxies = self.client.get(f"{self.toxiproxy}/proxies").json()
         return [
             f"{name}: {what}"
             for name, proxy in proxies.items()
@@ -84,14 +85,14 @@ class Kept:
     def ill(self) -> list[str]:
         """Whether the service answers that it is not well, or nothing."""
         try:
-            status = httpx.get(self.health, timeout=5, trust_env=False).status_code
+            status = self.client.get(self.health).status_code
         except httpx.HTTPError as error:
             return [f"the service does not answer: {error!r}"]
         return [] if status == 200 else [f"the service answers {status}"]
 
     def switched(self) -> bool:
         """Whether the playbook's switch was not taken back."""
-        text = httpx.get(self.metrics, timeout=5, trust_env=False).text
+        text = self.client.get(self.metrics).text
         return 'issuance_strategy{strategy="redis"} 1.0' not in text
 
 
@@ -161,7 +162,8 @@ def kept_stack() -> Iterator[Kept]:
         addresses = described["addresses"]
         metrics = f"http://127.0.0.1:{addresses['admin_port']}/metrics"
         health = described["base_url"] + described["start"]["ready"]
-        yield Kept(folder, addresses["toxiproxy"], metrics, health)
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            yield Kept(folder, addresses["toxiproxy"], metrics, health, client)
     finally:
         subprocess.run([*GAMEDAY, "down"], check=True, timeout=60, stdout=subprocess.DEVNULL)
         shutil.rmtree(folder)
