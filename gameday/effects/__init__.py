@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from gameday.changes import Change, Undo
-from gameday.effects import folder, process, proxy, service, toxic, traffic
+from gameday.effects import escalation, folder, process, proxy, service, toxic, traffic
+from gameday.effects.manner import Manner
 from gameday.effects.site import Site
 
 # Whether it was there (None: cannot tell), how much of it, in which unit, and why.
@@ -70,9 +71,13 @@ async def dose(record: Undo) -> Dose | None:
     return None if told is None else await told(record.data)
 
 
-async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+async def undo(
+    record: Undo, environment: Mapping[str, str] | None = None, manner: Manner | None = None
+) -> None:
     """Take one change back. Doing it twice is harmless."""
     match record.kind:
+        case "toxic" | "proxy":
+            await escalation.take_out(record, manner or Manner())
         case "process":
             await process.undo(record.data)
         case "folder":

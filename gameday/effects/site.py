@@ -75,7 +75,12 @@ class Site:
     def next_name(self) -> str:
         """A toxic's name: the run's own, never used twice."""
         self._count += 1
-        return f"gameday-{self._run}-{self._count}"
+        return f"{self.ours}{self._count}"
+
+    @property
+    def ours(self) -> str:
+        """What the name of each toxic of this run begins with."""
+        return f"gameday-{self._run}-"
 
     def use_traffic(self, switch: TrafficSwitch) -> None:
         self._traffic = switch

@@ -1,23 +1,37 @@
 """Toxics: latency, timeouts, slow links and resets on a proxy.
 
-A toxic is named `gameday-<run>-<n>`, and an undo never touches another name.
+A toxic is named `gameday-<run>-<n>`, and an undo never touches another name. What makes the real
+server panic, or what it would ignore in silence, is never sent.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from gameday.changes import Change, Undo
+from gameday.effects import proxy
 from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyGoneError
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyGoneError, names_of
 from gameday.errors import UsageError
+
+_MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a jitter
+_MOST_BYTES = 2**53
+# Each type's attributes, and the least and the most of each.
+_ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "latency": {"latency": (0, _MOST), "jitter": (0, _MOST)},
+    "bandwidth": {"rate": (1, _MOST)},
+    "slow_close": {"delay": (0, _MOST)},
+    "timeout": {"timeout": (0, _MOST)},
+    "reset_peer": {"timeout": (0, _MOST)},
+    "slicer": {"average_size": (1, _MOST), "size_variation": (0, _MOST), "delay": (0, _MOST)},
+    "limit_data": {"bytes": (0, _MOST_BYTES)},
+    "noop": {},
+}
 
 
 async def prepare(change: Change, site: Site) -> Undo:
     """Look whether the proxy is there, and say how the toxic will be taken out."""
+    check(change)
     found = await site.proxy(change.data["proxy"])
-    _check(change.data["type"], change.data["attributes"])
-    where = {"url": site.toxiproxy().url, "proxy": found["name"]}
-    return Undo("toxic", {**where, "name": site.next_name()})
+    return Undo("toxic", {**await proxy.place(found, site), "name": site.next_name()})
 
 
 async def act(change: Change, undo: Undo, site: Site) -> None:
@@ -29,9 +43,8 @@ async def act(change: Change, undo: Undo, site: Site) -> None:
 
 async def undo(record: Undo) -> None:
     """Remove the toxic. A server that is not there any more has no toxics either."""
-    data = record.data
     try:
-        await Toxiproxy(data["url"]).remove_toxic(data["proxy"], data["name"])
+        await remove(record, Toxiproxy(record.data["url"]))
     except ToxiproxyGoneError:
         return
 
@@ -39,15 +52,52 @@ async def undo(record: Undo) -> None:
 async def read_back(record: Undo) -> bool:
     """Read back: no toxic of that name. Raises ToxiproxyError when it cannot be read."""
     try:
-        names = await Toxiproxy(record.data["url"]).toxic_names(record.data["proxy"])
+        return await is_gone(record, Toxiproxy(record.data["url"]))
     except ToxiproxyGoneError:
         return True
-    return names is None or record.data["name"] not in names
 
 
-def _check(kind: str, attributes: Mapping[str, Any]) -> None:
-    """Refuse what makes the real server panic: a rate below 0, a jitter of 2^62 and more."""
+async def remove(record: Undo, server: Toxiproxy) -> None:
+    """Remove the toxic. Raises ToxiproxyError."""
+    await server.remove_toxic(record.data["proxy"], record.data["name"])
+
+
+async def is_gone(record: Undo, server: Toxiproxy) -> bool:
+    """Whether the proxy has no toxic of that name. Raises ToxiproxyError."""
+    found = await server.proxy(record.data["proxy"])
+    return found is None or record.data["name"] not in names_of(found)
+
+
+def check(change: Change) -> None:
+    """Refuse what the real server panics on or leaves out in silence. Raises UsageError."""
+    kind, attributes = change.data["type"], change.data["attributes"]
+    known = _ATTRIBUTES.get(kind)
+    if known is None:
+        raise UsageError(f"{kind!r} is no toxic", help=f"there are {', '.join(_ATTRIBUTES)}")
     for name, value in attributes.items():
-        lowest = 1 if name == "rate" else 0
-        if not lowest <= value < 2**53:
-            raise UsageError(f"{kind} toxic: {name} = {value} is outside {lowest}..2^53")
+        if name not in known:
+            told = ", ".join(known) or "none"
+            raise UsageError(f"{kind} toxic: it has no {name!r}", help=f"its attributes: {told}")
+        lowest, highest = known[name]
+        if type(value) is not int or not lowest <= value <= highest:
+            raise UsageError(f"{kind} toxic: {name} = {value} is no integer {lowest}..{highest}")
+    if kind == "slicer":
+        _check_slices(attributes)
+    _check_share(change)
+
+
+def _check_share(change: Change) -> None:
+    stream, toxicity = change.data["stream"], change.data["toxicity"]
+    if stream not in ("upstream", "downstream"):
+        raise UsageError(f"stream {stream!r} is neither 'upstream' nor 'downstream'")
+    if not 0 < toxicity <= 1:
+        raise UsageError(f"toxicity = {toxicity} is no share of the connections, 0 to 1")
+
+
+def _check_slices(attributes: Mapping[str, int]) -> None:
+    average, variation = attributes.get("average_size", 0), attributes.get("size_variation", 0)
+    if variation >= average:
+        raise UsageError(
+            f"slicer toxic: size_variation = {variation} is not below average_size = {average}",
+            help="a Toxiproxy server may end with a panic over it",
+        )
