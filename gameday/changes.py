@@ -85,6 +85,6 @@ def in_postgres(do: str, **how: Any) -> Change:
 def part_struck(part: str, do: str, *, forget: bool = False) -> Change:
     """A process of the stack: `kill` and `pause` last, a `restart` is over at once.
 
-    `forget` takes from it what it would remember.
+    `forget`: it comes back with nothing of what it would remember.
     """
     return Change("service", {"part": part, "do": do, "forget": forget})

@@ -49,10 +49,16 @@ async def prepare(change: Change, site: Site) -> Undo:
     launch = Launch.read(parts[name])
     if launch is None or not launch.runs():
         raise StackError(f"{name} does not run, before anything was broken")
-    what = {"what": "continue" if do == "pause" else "start", "do": do, "part": str(parts[name])}
-    return Undo(
-        "service", {**what, "name": name, "pid": launch.pid, "start_time": launch.start_time}
-    )
+    data = {
+        "what": "continue" if do == "pause" else "start",
+        "do": do,
+        "forget": change.data["forget"],
+        "part": str(parts[name]),
+        "name": name,
+        "pid": launch.pid,
+        "start_time": launch.start_time,
+    }
+    return Undo("service", data)
 
 
 async def act(change: Change, undo: Undo, site: Site) -> None:
@@ -68,9 +74,7 @@ async def act(change: Change, undo: Undo, site: Site) -> None:
         case "restart":
             site.struck.add(data["name"])
             launch = _same(part, data)
-            forget = bool(change.data["forget"])
-            number = signal.SIGKILL if forget else signal.Signals[launch.polite]
-            await restart(part, clock, number, forget=forget)
+            await restart(part, clock, signal.Signals[launch.polite])
         case other:
             raise UsageError(f"service: {other!r} is not known")
 
@@ -85,7 +89,7 @@ async def undo(record: Undo) -> None:
     if record.data["what"] == "continue":
         await _go_on(record.data, launch, clock)
     elif launch is not None and not launch.is_orphaned():
-        await start_again(part, clock)
+        await start_again(part, clock, forget=record.data["forget"])
 
 
 async def read_back(record: Undo) -> bool:
@@ -174,7 +178,7 @@ async def restart(
         return await _start(launch, part, clock, forget=forget)
 
 
-async def start_again(part: Path, clock: Clock) -> None:
+async def start_again(part: Path, clock: Clock, *, forget: bool = False) -> None:
     """Start it unless it runs, and wait until it is healthy. Raises as `restart` does."""
     async with alone(part, clock):
         launch = _known(part)
@@ -182,7 +186,7 @@ async def start_again(part: Path, clock: Clock) -> None:
             await _must_get_ready(launch, clock)
         else:
             await _end(launch, signal.SIGKILL, clock)  # children that have outlived it
-            await _start(launch, part, clock, forget=False)
+            await _start(launch, part, clock, forget=forget)
 
 
 async def _start(launch: Launch, part: Path, clock: Clock, *, forget: bool) -> Launch:

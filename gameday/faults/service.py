@@ -61,16 +61,15 @@ class Restart(ServiceFault):
 
 
 class RestartEmpty(ServiceFault):
-    """Redis is killed and started again with nothing in it. What it held does not come back.
+    """Redis is killed, and started again after `duration` with nothing in it.
 
-    `duration` (5s) is how long the effect of it is looked for; nothing is done at its end.
+    What it held does not come back: the system must build it again from what is durable.
     """
 
     about: ClassVar[str] = "it restarts, and has lost its memory"
 
     fault: Literal["redis.restart"]
     target: Literal["redis"] = "redis"
-    duration: Duration = _LOOKED_AT
 
     def changes(self) -> list[Change]:
-        return [part_struck(self.target, "restart", forget=True)]
+        return [part_struck(self.target, "kill", forget=True)]
