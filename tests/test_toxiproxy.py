@@ -1,15 +1,9 @@
 """The running server: the API's table of answers, and what each toxic does to real sockets."""
 
-import json
-import os
-import signal
 import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.toxiproxy_session import (
@@ -245,30 +239,3 @@ def test_half_close_is_kept_alive_when_asked_for() -> None:
         pair.server.close()
         assert read_all(pair.client) == b"answer"
         assert session.ask("GET", "/metrics").status_code == 404
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*OURS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def test_the_program_announces_its_port_reads_its_config_and_ends_cleanly(tmp_path: Path) -> None:
-    config = tmp_path / "proxies.json"
-    config.write_text('[{"name":"p","upstream":"127.0.0.1:1","listen":"127.0.0.1:0"}]')
-    with start("--port", "0", "--config", str(config)) as process:
-        assert process.stdout is not None
-        host, port = json.loads(process.stdout.readline())["listening"]
-        assert httpx.get(f"http://{host}:{port}/proxies", trust_env=False).json()["p"]["enabled"]
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(LIMIT_S) == 0
-
-
-@pytest.mark.parametrize(("arguments", "code"), [(["--config", "/nowhere"], 2), ([], 4)])
-def test_what_cannot_be_had_at_the_start_ends_the_program(arguments: list[str], code: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        with start("--port", port, *arguments) as process:
-            _, error = process.communicate(timeout=15)
-    assert process.returncode == code
-    assert error.startswith(("error: ", "WARNING ")), error

@@ -1,7 +1,8 @@
-"""`python -m gameday.toxiproxy`: the server as a program of its own.
+"""`python -m gameday.toxiproxy`, and `gameday toxiproxy`: the server as a program of its own.
 
 It prints one line of JSON, `{"listening": [host, port]}`, once the API answers; everything else
-it has to say goes to stderr. It ends with 0 on SIGTERM or SIGINT.
+it has to say goes to stderr. It ends with 0 on SIGTERM or SIGINT, with 2 for an option or a file
+that is wrong, with 4 for an address that cannot be had.
 """
 
 import argparse
@@ -23,18 +24,21 @@ from gameday.toxiproxy.shared import CONNECTIONS_MAX, Shared, raise_file_limit
 log = logging.getLogger("gameday.toxiproxy")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the server; returns the exit status."""
-    args = _parser().parse_args(argv)
+HIGHEST_PORT = 65535
+
+
+def main(argv: Sequence[str] | None = None, program: str = "python -m gameday.toxiproxy") -> int:
+    """Run the server; returns the exit status. `program` is what its help calls it."""
+    args = _parser(program).parse_args(argv)
     logging.basicConfig(level=args.log_level.upper(), format="%(levelname)s %(message)s")
     carried = raise_file_limit()
-    if carried < args.connections_max:
+    if args.connections_max is not None and carried < args.connections_max:
         log.warning("the limit on open files allows %d connections", carried)
     shared = Shared(
         clock=SystemClock(),
         seed=args.seed if args.seed is not None else secrets.randbits(32),
         half_close=args.half_close,
-        connections_max=min(carried, args.connections_max),
+        connections_max=min(carried, args.connections_max or carried),
         metrics=Metrics(proxies=args.proxy_metrics, runtime=args.runtime_metrics),
     )
     log.info("seed %d", shared.seed)
@@ -63,22 +67,43 @@ def _announce(address: tuple[str, int]) -> None:
     sys.stdout.flush()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="toxiproxy", description="A Toxiproxy-compatible server.")
-    parser.add_argument("--host", default="localhost", help="where the API listens")
-    parser.add_argument("--port", type=int, default=8474, help="the API's port, 0 for any")
-    parser.add_argument("--config", type=Path, help="proxies to start with, a JSON array")
-    parser.add_argument("--seed", type=int, help="for toxicity, jitter and slices; default random")
-    parser.add_argument("--half-close", action="store_true", help="keep half-closed connections")
-    parser.add_argument("--connections-max", type=int, default=CONNECTIONS_MAX, metavar="N")
-    parser.add_argument("--proxy-metrics", action="store_true", help="count bytes at /metrics")
-    parser.add_argument("--runtime-metrics", action="store_true", help="the process at /metrics")
-    levels = ["debug", "info", "warning", "error"]
-    parser.add_argument("--log-level", default="warning", choices=levels)
-    parser.add_argument(
-        "--version", action="version", version=f"toxiproxy-server version {VERSION}"
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program, allow_abbrev=False, description="A Toxiproxy-compatible server."
     )
+    add = parser.add_argument
+    add("--host", default="localhost", help="where the API listens (default: %(default)s)")
+    add("--port", type=_port, default=8474, help="its port, 0 for any (default: %(default)s)")
+    add("--config", type=Path, metavar="FILE", help="proxies to start with, a JSON array")
+    add("--seed", type=int, help="for toxicity, jitter and slices (default: random)")
+    add("--half-close", action="store_true", help="let half-closed connections live on")
+    add(
+        "--connections-max",
+        type=_count,
+        metavar="N",
+        help="refuse more at once (default: what the limit on open files allows)",
+    )
+    add("--proxy-metrics", action="store_true", help="count bytes at /metrics")
+    add("--runtime-metrics", action="store_true", help="the process at /metrics")
+    levels = ["debug", "info", "warning", "error"]
+    add("--log-level", default="warning", choices=levels, help="(default: %(default)s)")
+    add("--version", action="version", version=f"toxiproxy-server version {VERSION}")
     return parser
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, 0, HIGHEST_PORT)
+
+
+def _count(text: str) -> int:
+    return _whole_number(text, 1, CONNECTIONS_MAX)
+
+
+def _whole_number(text: str, lowest: int, highest: int) -> int:
+    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+        problem = f"{text!r} is not a whole number from {lowest} to {highest}"
+        raise argparse.ArgumentTypeError(problem)
+    return int(text)
 
 
 if __name__ == "__main__":

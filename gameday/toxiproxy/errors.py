@@ -2,6 +2,8 @@
 
 from gameday.errors import GamedayError
 
+BODY_ERROR = "bad request body: "
+
 
 class ApiError(GamedayError):
     """A request that cannot be done; `status` is the HTTP status it is answered with."""
@@ -13,7 +15,7 @@ class ApiError(GamedayError):
 
 def bad_body(problem: str) -> ApiError:
     """The request's body is not what the route takes."""
-    return ApiError(400, f"bad request body: {problem}")
+    return ApiError(400, f"{BODY_ERROR}{problem}")
 
 
 def missing_field(name: str) -> ApiError:

@@ -11,7 +11,7 @@ from gameday.toxiproxy.errors import ApiError, bad_body, missing_field
 from gameday.toxiproxy.proxy import Proxy
 from gameday.toxiproxy.shared import Shared
 
-_FIELDS = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
+FIELDS = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Wanted:
     @classmethod
     def read(cls, value: Any) -> "Wanted":
         """Raises ApiError 400 when a field has the wrong type."""
-        return cls(**read_fields(value, _FIELDS))
+        return cls(**read_fields(value, FIELDS))
 
     def check(self, place: str = "") -> None:
         """Raises ApiError 400 unless there is a name and an upstream."""
@@ -78,7 +78,7 @@ class Proxies:
 
     async def update(self, proxy: Proxy, value: Any) -> None:
         """Take over `listen`, `upstream` and `enabled` from a body; what it lacks stays."""
-        changes = read_fields(value, {key: _FIELDS[key] for key in _FIELDS if key != "name"})
+        changes = read_fields(value, {key: FIELDS[key] for key in FIELDS if key != "name"})
         where = await address.resolve(changes.get("listen", proxy.listen))
         upstream = changes.get("upstream", proxy.upstream)
         await proxy.update(where, upstream, enabled=changes.get("enabled", proxy.enabled))

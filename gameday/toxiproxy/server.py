@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.errors import StackError, UsageError
+from gameday.errors import StackError
 from gameday.toxiproxy.api import Api
-from gameday.toxiproxy.bodies import read_value
-from gameday.toxiproxy.errors import ApiError
+from gameday.toxiproxy.config import create_all
 from gameday.toxiproxy.http import ApiProtocol
 from gameday.toxiproxy.proxies import Proxies
 from gameday.toxiproxy.shared import Shared
@@ -29,7 +28,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; tell `listening` the API's address once it has one.
 
-    Raises UsageError for a config that cannot be had, StackError for a port that cannot.
+    Raises UsageError for a config that cannot be had, StackError for an address that cannot.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -38,7 +37,7 @@ async def serve(
     proxies = Proxies(shared)
     clients: set[ApiProtocol] = set()
     if options.config is not None:
-        await _configure(proxies, options.config)
+        await create_all(proxies, options.config)
     api = Api(proxies, shared)
     server = await _listen(lambda: ApiProtocol(api, clients), options)
     host, port = server.sockets[0].getsockname()[:2]
@@ -48,15 +47,6 @@ async def serve(
     for client in list(clients):
         client.close()
     await proxies.close()
-
-
-async def _configure(proxies: Proxies, path: Path) -> None:
-    try:
-        populated = await proxies.populate(read_value(path.read_bytes()))
-    except (OSError, ApiError) as error:
-        raise UsageError(f"{path}: {error}", help="write an array of proxies, as JSON") from error
-    if populated.error is not None:
-        raise UsageError(f"{path}: {populated.error}")
 
 
 async def _listen(factory: Callable[[], ApiProtocol], options: Options) -> asyncio.Server:
