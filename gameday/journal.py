@@ -11,13 +11,15 @@ must be undone all the same. Two writers make the same lines: `Journal` writes i
 What a line must not show, a password for instance, is taken out by `hide` before it is chained.
 
 Fields of every record: `seq` (from 0), `t` (ns of CLOCK_MONOTONIC), `clock` (the clock's id),
-`event`, `audience` ("all" or "facilitator"), `prev`.
+`event`, `audience` ("all" or "facilitator"), `prev`, and in the end `crc`: the CRC-32 of the line
+up to there, because the last line has no successor to vouch for it.
 """
 
 import asyncio
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from gameday.clock import Clock
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
+_CRC = b', "crc": "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Journal:
         t_ns = self._clock.now_ns()
         head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event}
         body = {**head, "audience": audience, **hidden_in(data, self.hide), "prev": self._prev}
-        raw = json.dumps(body).encode() + b"\n"
+        raw = _sealed(json.dumps(body).encode()) + b"\n"
         self._append(raw)
         record = Record(self._seq, t_ns, event, audience, data)
         self._seq += 1
@@ -177,6 +180,11 @@ def hidden_in(value: Any, hide: Callable[[str], str]) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else hide(str(value))
 
 
+def _sealed(line: bytes) -> bytes:
+    """The line with its CRC as the last field."""
+    return b'%s%s%08x"}' % (line[:-1], _CRC, zlib.crc32(line[:-1]))
+
+
 def _write_all(file: int, raw: bytes) -> None:
     while raw:
         raw = raw[os.write(file, raw) :]
@@ -190,7 +198,7 @@ class Journaled:
     damage: str
 
 
-COMMON = {"seq", "t", "clock", "event", "audience", "prev"}
+COMMON = {"seq", "t", "clock", "event", "audience", "prev", "crc"}
 
 
 def read(path: Path) -> Journaled:
@@ -199,8 +207,11 @@ def read(path: Path) -> Journaled:
     records: list[Record] = []
     prev = GENESIS
     lines = raw.split(b"\n")
+    checked = _CRC in lines[0]  # journals of the first versions have none
     for number, line in enumerate(lines[:-1], start=1):
         try:
+            if checked and _sealed(line[: line.rindex(_CRC)] + b"}") != line:
+                raise ValueError("the line is not what was written")
             fields = json.loads(line)
             chained = fields["prev"] == prev and fields["seq"] == len(records)
             data = {k: v for k, v in fields.items() if k not in COMMON}

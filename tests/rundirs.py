@@ -212,6 +212,7 @@ class RunDir:
     events: list[tuple[float, str, dict[str, Any]]] = field(default_factory=redis_slow_events)
     evaluations: list[dict[str, Any]] = field(default_factory=redis_slow_evaluations)
     ended: str | None = "completed"
+    sealed: dict[str, str] = field(default_factory=dict)
 
     def without_faults(self) -> "RunDir":
         """The same traffic, and nothing that goes wrong."""
@@ -245,7 +246,7 @@ class RunDir:
             (path / name).mkdir(parents=True)
         _write_json(path / "inputs" / "effective.json", self._effective())
         _write_json(path / "audit.json", self._audit())
-        self._write_journal(path / "journal.jsonl")
+        self.write_journal(path / "journal.jsonl")
         self._write_history(path / "history" / "drop-0.bin")
         lines = "".join(json.dumps(line) + "\n" for line in self.evaluations)
         (path / "samples.jsonl").write_text(lines)
@@ -286,14 +287,16 @@ class RunDir:
             **self.audit,
         }
 
-    def _write_journal(self, path: Path) -> None:
+    def write_journal(self, path: Path) -> None:
+        """The events, with the seal in the last where there is one."""
         clock = SetClock()
         journal = Journal(path, clock, "host")
         start: dict[str, Any] = {"run": RUN, "experiment": "redis-slow", "stack": "embedded"}
         start |= {"seed": 7, "wall_ns": WALL_NS, "inputs": {}, "gameday": "0.1"}
         events = [(-10.0, "run.started", start), *self.events]
         if self.ended is not None:
-            events.append((33.0, "run.ended", {"ended": self.ended, "why": ""}))
+            seal = {"evidence": self.sealed} if self.sealed else {}
+            events.append((33.0, "run.ended", {"ended": self.ended, "why": "", **seal}))
         for at_s, event, data in events:
             clock.at_ns = T0_NS + round(at_s * NS)
             journal.write(event, **data)

@@ -93,8 +93,24 @@ def test_an_altered_line_ends_the_valid_prefix(tmp_path: Path) -> None:
     lines[2] = json.dumps(altered)
     path.write_text("\n".join(lines) + "\n")
     read = journal.read(path)
-    assert len(read.records) == 3
-    assert "line 4" in read.damage
+    assert len(read.records) == 2
+    assert "line 3" in read.damage
+
+
+def test_the_last_line_is_vouched_for_too(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"f4"', b'"f5"'))
+    assert len(journal.read(path).records) == 4
+
+
+def test_an_altered_line_with_a_sum_of_its_own_does_not_fit_the_next(tmp_path: Path) -> None:
+    path, other = written(tmp_path), tmp_path / "other"
+    other.mkdir()
+    lines, others = path.read_bytes().splitlines(), written(other).read_bytes().splitlines()
+    path.write_bytes(b"\n".join([lines[0], others[1], *lines[2:], b""]))
+    read = journal.read(path)
+    assert len(read.records) == 1
+    assert read.damage == "line 2 does not follow the line before it"
 
 
 def test_a_line_taken_out_is_noticed(tmp_path: Path) -> None:

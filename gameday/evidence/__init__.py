@@ -7,6 +7,7 @@ pure: fault windows and steps come from the journal (`timeline`), the anchors of
 readings and history (`anchors`), and what was asked and answered is one table (`attempts`).
 """
 
+from gameday.evidence import seal
 from gameday.evidence.anchors import Anchors, Outage
 from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit, View
@@ -30,4 +31,5 @@ __all__ = [
     "Timeline",
     "View",
     "read",
+    "seal",
 ]

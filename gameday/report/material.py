@@ -101,7 +101,7 @@ def read_material(run_dir: Path) -> Material:
     return Material(
         run_dir=run_dir,
         result=result,
-        effective=_document(run_dir / "inputs" / "effective.json") or {},
+        effective=_effective(run_dir / "inputs" / "effective.json"),
         records=journaled.records,
         journal_damage=journaled.damage,
         evaluations=[line for line in lines if isinstance(line, Evaluation)],
@@ -109,6 +109,16 @@ def read_material(run_dir: Path) -> Material:
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
     )
+
+
+def _effective(path: Path) -> Json:
+    """What was run; empty where that cannot be read, as the result says then."""
+    try:
+        found = _document(path)
+    except UnknownError:
+        return {}
+    readable = isinstance(found, dict) and isinstance(found.get("experiment"), dict)
+    return found if found is not None and readable else {}
 
 
 def _document(path: Path) -> Json | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gameday.report import refs
-from gameday.report.markdown import Markup, code
+from gameday.report.markdown import Markup, bullets, code
 from gameday.report.material import Json, Material
 from gameday.report.messages import Messages
 
@@ -33,6 +33,9 @@ def title(m: Material, say: Messages) -> list[Markup]:
         blocks.append(say("title.no_traffic"))
     if m.journal_damage:
         blocks.append(say("title.journal_damage", damage=m.journal_damage))
+    if m.part("missing"):
+        blocks.append(say("title.missing"))
+        blocks.append(bullets([_missing(each, say) for each in m.part("missing")]))
     return [*blocks, say("title.people"), say("title.references")]
 
 
@@ -54,6 +57,10 @@ def describe_fault(fault: Json) -> Markup:
     """A fault and what it hits, in a few words."""
     target = fault.get("target")
     return Markup(code(fault["fault"]) + (f" → {code(target)}" if target else ""))
+
+
+def _missing(each: Json, say: Messages) -> Markup:
+    return say("title.missing_part", part=code(str(each["part"])), why=str(each["why"]))
 
 
 def _how(m: Material, say: Messages) -> Markup:
