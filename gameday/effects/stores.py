@@ -54,6 +54,7 @@ class Held:
     def know(self, name: str, environment: Mapping[str, str]) -> None:
         """Remember that this process acts under that name, with the secrets of `environment`."""
         self._secrets[name] = environment
+        self._done.pop(name, None)
 
     def secrets(self, name: str, given: Mapping[str, str] | None) -> Mapping[str, str]:
         """The secrets that are given; else those that this process acted with."""
