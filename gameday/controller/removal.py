@@ -1,20 +1,29 @@
-"""A fault taken out again, and the proof that things are as they were before it."""
+"""A fault taken out again, and the proof that things are as they were before it.
 
+Taken out is one thing: every part reads back as gone, by whatever steps that needed. Proven is
+another: latency is as before too. A loaded machine can deny the second without any fault, so a
+fault that is gone but not proven is `unknown`, and nothing more is pressed for it.
+"""
+
+import asyncio
 from collections.abc import Sequence
 
 from gameday import effects, history
 from gameday.changes import Undo
 from gameday.clock import NS
-from gameday.controller.dosing import Certainty
 from gameday.controller.run import Run
+from gameday.effects.manner import Manner
+from gameday.effects.proxy import OWN_SERVER
 from gameday.effects.traffic import switch_off
 from gameday.errors import GamedayError
 from gameday.faults import Fault
-from gameday.witness import back_to_normal, probe
+from gameday.witness import Certainty, Spot, is_calm
 
 GONE_WITHIN_S = 10.0
+ATTEMPT_S = 2.5
 NORMAL_WITHIN_S = 10.0
 ABORTED_NORMAL_WITHIN_S = 3.0
+LOOK_S = 3.0
 
 
 class Removal:
@@ -24,45 +33,86 @@ class Removal:
         self._run = run
         self._fault = fault
         self._undos = undos
+        self._problem = ""
 
     async def take_out(self) -> bool | None:
         """Undo until every part reads back as gone; None when that could not be read."""
-        deadline = self._run.clock.now_ns() + int(GONE_WITHIN_S * NS)
-        gone: bool | None = None
+        begun_ns = self._run.clock.now_ns()
+        manner = Manner(tell=self._tell)
         while True:
-            try:
-                for undo in reversed(self._undos):
-                    await self._undo(undo)
-                gone = all([await effects.read_back(u, self._run.environment) for u in self._undos])
-            except GamedayError:
-                gone = None
-            if gone or self._run.clock.now_ns() > deadline:
+            gone = await self._attempt(manner)
+            passed_s = (self._run.clock.now_ns() - begun_ns) / NS
+            if gone or passed_s + ATTEMPT_S > GONE_WITHIN_S:
+                self._run.site.struck.discard(OWN_SERVER)
                 return gone
+            manner = Manner(escalate=False, refused_s=0)  # every step was taken; it may work now
             await self._run.clock.sleep(0.1)
 
-    async def _undo(self, undo: Undo) -> None:
+    async def _attempt(self, manner: Manner) -> bool | None:
+        """Undo each part, whatever becomes of the others, and read back."""
+        self._problem = ""
+        for undo in reversed(self._undos):
+            try:
+                await self._undo(undo, manner)
+            except GamedayError as error:
+                self._problem = f"{error.message}; {error.help}" if error.help else error.message
+                manner = Manner(escalate=False, refused_s=0)
+        if self._problem:
+            return None
+        try:
+            return all([await effects.read_back(u, self._run.environment) for u in self._undos])
+        except GamedayError as error:
+            self._problem = error.message
+            return None
+
+    async def _undo(self, undo: Undo, manner: Manner) -> None:
         if undo.kind == "traffic":
             await switch_off(undo, self._run.site)
         else:
-            await effects.undo(undo, self._run.environment)
+            await effects.undo(undo, self._run.environment, manner)
+
+    async def _tell(self, step: str, why: str, undos: Sequence[Undo]) -> None:
+        """Journal a step beyond the fault itself, with what would take that one back."""
+        if step == "restart":
+            self._run.site.struck.add(OWN_SERVER)  # it is ended on purpose
+        await self._run.journal.write_durably(
+            "fault.escalated",
+            id=self._fault.id or self._fault.fault,
+            step=step,
+            why=why,
+            undo=[u.as_json() for u in undos],
+        )
 
     async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:
         """Whether things are as they were before the fault."""
+        if gone is False:
+            return "no", "it still reads back as in place"
         if not gone:
-            why = "it still reads back as in place" if gone is False else "it cannot be read back"
-            return "no", why
+            return "no", f"it cannot be read back: {self._problem}"
         if self._undos[0].kind == "traffic":
             return await self._rate_is_back()
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
             return "yes", "it reads back as gone; latency was not known before, so not compared"
+        compared = "latency through the proxy"
+        if spot.upstream is not None:
+            compared += ", less that past it,"
+        if await self._calms_down(spot):
+            return "yes", f"it reads back as gone, and {compared} is as before"
+        return "unknown", f"it reads back as gone, but {compared} is not as before"
+
+    async def _calms_down(self, spot: Spot) -> bool:
+        """Whether latency gets back to what it was, in the time that there is for it."""
         begun_ns = self._run.clock.now_ns()
-        while self._run.clock.now_ns() - begun_ns < self._patience_s() * NS:
-            probes = await probe(spot.address, spot.protocol, self._run.clock)
-            if back_to_normal(probes, spot.before_ms):
-                return "yes", "it reads back as gone, and latency through the proxy is as before"
+        while (left_s := self._patience_s() - (self._run.clock.now_ns() - begun_ns) / NS) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, LOOK_S)):
+                    if await is_calm(spot, self._run.clock):
+                        return True
+            except TimeoutError:
+                continue  # too few probes are answered for it to be calm
             await self._run.clock.sleep(0.2)
-        return "unknown", "it reads back as gone, but latency through the proxy is not as before"
+        return False
 
     def _patience_s(self) -> float:
         """How long to wait for calm: less once somebody waits for the run to end."""
