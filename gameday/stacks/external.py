@@ -16,18 +16,20 @@ from gameday.system import FromEnv, Start, System
 
 _ALWAYS = frozenset({"traffic", "request"})
 _BY_TOXIPROXY = frozenset({"toxic", "proxy"})
+_BY_STORES = frozenset({"redis", "sql"})
 
 
 class ExternalStack:
     """Whatever the system file names. `lacks` says why its network cannot be broken, "" if it can.
 
-    `kinds` grows at `start`, when a Toxiproxy answers.
+    `kinds` is all that such a stack may be able to do, and from `start` on what this one can:
+    with a Toxiproxy that answers, and with the stores that its file names.
     """
 
     name = "external"
 
     def __init__(self) -> None:
-        self.kinds = _ALWAYS
+        self.kinds = _ALWAYS | _BY_TOXIPROXY | _BY_STORES
         self.lacks = "not started"
 
     async def start(self, system: System, site: Site) -> Running:
