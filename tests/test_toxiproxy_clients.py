@@ -1,17 +1,31 @@
-"""Others' word for it: an independent client drives the server, and the real server is compared.
+"""Others' word for it: clients of others drive the server, and the real server is compared.
 
 The comparison runs the same session against both and compares answer by answer. It needs the real
 program (GAMEDAY_TOXIPROXY, or `toxiproxy-server` on the PATH) and is skipped, saying so, without.
 """
 
+import json
+import os
 import re
+import socket
+import subprocess
+import threading
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.toxiproxy_clients import (
+    SESSION_LIMIT_S,
+    Absent,
+    Command,
+    go_command,
+    node_command,
+)
 from tests.toxiproxy_session import (
     OURS,
     Pair,
@@ -54,6 +68,56 @@ def test_the_python_client_of_others_drives_the_server() -> None:
         server.destroy_all()
         assert server.proxies() == {}
         assert proxy.toxics is not None
+
+
+@pytest.mark.timeout(200)  # the first time, a client is fetched and perhaps compiled
+@pytest.mark.parametrize("command", [node_command, go_command])
+def test_clients_in_other_languages_drive_the_server(command: Callable[..., Command]) -> None:
+    with running(OURS) as session, echoing(session.upstream):
+        try:
+            argv, env = command(f"http://127.0.0.1:{session.port}", session.upstream_address)
+        except Absent as absent:
+            pytest.skip(f"this client cannot be had here: {absent}")
+        done = subprocess.run(
+            argv, env=os.environ | env, stdout=subprocess.PIPE, timeout=SESSION_LIMIT_S, check=True
+        )
+    seen = json.loads(done.stdout)
+    late, soon = seen.pop("late"), seen.pop("soon")
+    assert (late["text"], soon["text"]) == ("hello", "hello")
+    assert soon["ms"] < 80 <= late["ms"]
+    assert seen == {
+        "version": "2.12.0",
+        "again": 409,
+        "unknown": 400,
+        "removed": 404,
+        "updated": 0,
+        "disabled": False,
+        "refused": True,
+        "after_reset": True,
+        "names": ["p", "q"],
+        "left": 0,
+    }
+
+
+@contextmanager
+def echoing(listener: socket.socket) -> Iterator[None]:
+    """Send whatever comes in on `listener` back, until the block ends."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            with suppress(OSError), listener.accept()[0] as peer:
+                while data := peer.recv(4096):
+                    peer.sendall(data)
+
+    thread = threading.Thread(target=serve)
+    listener.settimeout(0.1)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 CALLS: list[tuple[str, str, Any]] = [
