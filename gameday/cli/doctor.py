@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from gameday.controller import hold
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
     clock,
@@ -123,6 +124,14 @@ def container_engine() -> list[Finding]:
     return [Finding("container engine", "ok", text)]
 
 
+def on_hold() -> list[Finding]:
+    """Whether somebody has said that nothing may be broken for now."""
+    held = None if state_folder()[0].status == "fail" else hold.held()
+    if held is None:
+        return [Finding("hold", "ok", "none")]
+    return [Finding("hold", "warn", str(held), hold.CURE)]
+
+
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     python,
     libraries,
@@ -137,4 +146,5 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     container_engine,
     state_folder,
     kept_stack,
+    on_hold,
 )

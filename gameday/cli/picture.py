@@ -88,13 +88,18 @@ def draw(inputs: Inputs) -> None:
     for title, lines in (
         ("traffic", traffic(experiment)),
         ("steady state", (f"{each.name}: {each.expr}" for each in experiment.objectives)),
-        ("blast radius", (f"{each.fault}: {each.what}" for each in touches(experiment))),
+        ("blast radius", _touched(inputs)),
         ("expected", _expected(experiment)),
         ("stops early when", _guards(experiment)),
         ("playbook", _playbook(inputs)),
     ):
         page.section(title, lines)
     page.timeline(experiment)
+
+
+def _touched(inputs: Inputs) -> Iterator[str]:
+    for each in touches(inputs.experiment.experiment, inputs.system.system):
+        yield f"{each.fault}: {each.what}"
 
 
 def traffic(experiment: Experiment) -> Iterator[str]:

@@ -109,7 +109,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
 def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
     """Look at everything, in the order in which it could go wrong."""
-    findings = [*before(inputs, question), *machine.steal(), *_hold()]
+    findings = [*before(inputs, question), *machine.steal()]
     system = inputs.system.system
     if not question.starts:
         if not any(each.usage for each in failures(findings)):
@@ -117,6 +117,7 @@ def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
             findings += stands.findings
             system = stands.system
         findings += _lock(system)
+    findings += _hold()
     wrong = failures(findings)
     code = as_error(wrong[0], external=question.stack == "external").exit_code if wrong else 0
     address = _address(inputs.system.system, system, starts=question.starts)
@@ -234,11 +235,11 @@ def _table(page: Page, findings: list[Finding]) -> Table:
     """Problems last, where the eye is."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold", max_width=30)
     table.add_column(overflow="fold")
     ranks: list[Status] = ["ok", "warn", "fail"]
     for each in sorted(findings, key=lambda finding: ranks.index(finding.status)):
         cure = f"\n→ {each.cure}" if each.cure and each.status != "ok" else ""
         mark = f"  [{COLOURS[each.status]}]{WORDS[each.status]}[/]"
-        table.add_row(mark, escape(each.name), escape(page.plain(each.found + cure)))
+        told = escape(page.plain(each.found + cure))
+        table.add_row(mark, f"[bold]{escape(each.name)}:[/] {told}")
     return table

@@ -21,14 +21,15 @@ async def prepare(run: Run) -> None:
     Raises UsageError, StackError, or on a stack that is not ours UnknownError.
     """
     run.journal.write("phase", phase="preflight")
-    looked, measured, well = await asyncio.gather(
+    looked, struck, measured, well = await asyncio.gather(
         live.network(run.experiment, run.system, run.options.allowed, run.clock),
+        live.prepared(run.experiment, run.site),
         answers.metrics(run.system, _asked(run)),
         answers.service(run.system) if run.options.stack == EXTERNAL else _nothing(),
     )
     run.spots.update(looked.spots)
     _tell_spots(run)
-    _end_if_unfit(run, [*well, *looked.findings, *measured])
+    _end_if_unfit(run, [*well, *looked.findings, *struck, *measured])
     if run.system.campaign is not None:
         await _create_campaign(run)
         found = await answers.audit(run.system, run.sender, exists=True)

@@ -68,22 +68,30 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
 
 def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
     """Every change of every fault is of a kind that the stack can make."""
-    document, system = inputs.experiment.document, inputs.system.system
+    document = inputs.experiment.document
     for index, fault in enumerate(inputs.experiment.experiment.method):
         where = str(document.place("method", index, "fault"))
-        for change in fault.changes():
-            if change.kind not in question.kinds:
-                found = f"the {question.stack} stack cannot do {fault.fault!r}"
-                cure = f"it can: {', '.join(sorted(question.kinds))}"
+        for kind in dict.fromkeys(change.kind for change in fault.changes()):
+            if kind not in question.kinds:
+                found = f"'fault': the {question.stack} stack cannot do {fault.fault!r}"
+                cure = f"it can make changes of kind {', '.join(sorted(question.kinds))}"
                 yield Finding(where, "fail", found, cure, usage=True)
-            elif (
-                change.kind in ("toxic", "proxy")
-                and not question.starts
-                and (question.stack == "external" and system.toxiproxy is None)
-            ):
-                cure = "add `toxiproxy: http://HOST:8474` and `proxies:` to the system file"
-                found = f"{fault.fault!r} needs a Toxiproxy, and the system names none"
-                yield Finding(where, "fail", found, cure, usage=True)
+            elif lacks := _lacks(inputs.system.system, question, kind):
+                found = f"'fault': {fault.fault!r} needs `{lacks}`, and the system names none"
+                yield Finding(where, "fail", found, "add it to the system file", usage=True)
+
+
+def _lacks(system: System, question: Question, kind: str) -> str:
+    """What the system file must name for such a change, "" where it does."""
+    stores = system.stores
+    needs: dict[str, tuple[str, object]] = {
+        "redis": ("stores.redis", stores.redis),
+        "sql": ("stores.postgres", stores.postgres),
+    }
+    if question.stack == "external":  # our own brings its Toxiproxy with it
+        needs |= {each: ("toxiproxy", system.toxiproxy) for each in ("toxic", "proxy")}
+    key, there = needs.get(kind, ("", kind))
+    return key if there is None else ""
 
 
 def _machine(system: System, question: Question) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ sentence is kept anywhere else, so that the plan cannot differ from what is done
 from dataclasses import dataclass
 from typing import Any
 
+from gameday.changes import Change
 from gameday.experiment import ExpectedAlert, Experiment
 from gameday.loading import Inputs, expected_starts, sell_out_s, traffic_end_s
 from gameday.loading.deadlines import fault_of, recovers_s
@@ -98,7 +99,7 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
         length_s=traffic_end_s(experiment),
         whole_s=(START_S if starts else 0.0) + traffic_end_s(experiment) + _quiet_s(system),
         sold_out_s=sell_out_s(experiment),
-        touches=touches(experiment),
+        touches=touches(experiment, system),
         playbook="" if book is None else book.head.name,
         acts=tuple(_act(step, system) for step in (book.steps if book is not None else ())),
         alerts=tuple(_deadline(experiment, alert) for alert in experiment.expect.alerts),
@@ -115,7 +116,7 @@ def _quiet_s(system: System) -> float:
     return seconds(system.settle if system.drain is None else system.drain.for_)
 
 
-def touches(experiment: Experiment) -> tuple[Touch, ...]:
+def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
     """Every change of every fault, in the order in which they begin."""
     return tuple(
         Touch(
@@ -129,8 +130,16 @@ def touches(experiment: Experiment) -> tuple[Touch, ...]:
             change=change.as_json(),
         )
         for fault in sorted(experiment.method, key=lambda fault: fault.at)
-        for change in fault.changes()
+        for change in (_at_its_proxy(each, system) for each in fault.changes())
     )
+
+
+def _at_its_proxy(change: Change, system: System) -> Change:
+    """The same, naming the proxy as Toxiproxy does; a fault names the service behind it."""
+    if "proxy" not in change.data:
+        return change
+    name = system.proxies.get(change.data["proxy"], change.data["proxy"])
+    return Change(change.kind, {**change.data, "proxy": name})
 
 
 def _act(step: Step, system: System) -> Act:

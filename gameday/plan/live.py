@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from gameday import effects
 from gameday.clock import Clock
+from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
+from gameday.errors import GamedayError
 from gameday.experiment import Experiment
-from gameday.plan.finding import Finding
+from gameday.plan.finding import Finding, from_error
 from gameday.system import System
 from gameday.witness.calm import direct_address
 from gameday.witness.probing import PING, Spot, ask, look
 
 OURS = "gameday-"
+_PREPARED = ("redis", "sql", "service")
 _HEAL = "gameday heal takes out what a run has left behind"
 
 
@@ -76,6 +80,25 @@ async def network(
     for service, (spot, finding) in zip(whole, looked, strict=True):
         found.spots[service] = spot
         found.findings.append(finding)
+    return found
+
+
+async def prepared(experiment: Experiment, site: Site) -> list[Finding]:
+    """Whether what faults do to stores and processes could be done: their own reading says so.
+
+    Keys that are to expire are looked for only when their fault begins: none may be there yet.
+    """
+    found = []
+    for fault in experiment.method:
+        for change in fault.changes():
+            if change.kind not in _PREPARED or change.data["do"] == "expire":
+                continue
+            try:
+                await effects.prepare(change, site)
+            except GamedayError as error:
+                found.append(from_error(f"fault {fault.id}", error))
+            else:
+                found.append(Finding(f"fault {fault.id}", "ok", "what it strikes is there"))
     return found
 
 

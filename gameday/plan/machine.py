@@ -189,7 +189,9 @@ def state_folder() -> list[Finding]:
 
 def kept_stack() -> list[Finding]:
     """The stack that `gameday up` left, alive or not."""
-    name = "kept stack"
+    name, state = "kept stack", state_folder()[0]
+    if state.status == "fail":
+        return [Finding(name, "fail", "nothing can be kept, or found again", state.cure)]
     try:
         kept = read_kept()
     except GamedayError as error:

@@ -10,6 +10,8 @@ from typing import Any
 
 from gameday.clock import Clock
 from gameday.effects.request import Sender
+from gameday.effects.site import Direct
+from gameday.effects.site import Site as EffectSite
 from gameday.errors import GamedayError
 from gameday.loading import Inputs, refuse_foreign
 from gameday.plan import answers, live
@@ -50,6 +52,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     looks = {
         "service": answers.service(system),
         "proxies": _network(inputs, system, question, clock),
+        "faults": live.prepared(experiment, _site(running)),
         "metrics": answers.metrics(system, asked),
         "alerts": answers.conditions(system, asked, clock),
         "audit": _campaign(inputs, running),
@@ -67,6 +70,13 @@ async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[
     except TimeoutError:
         text = f"no answer within {PATIENCE_S:g} s"
         return [Finding(name, "fail", text, "is it overloaded, or has it stopped?")]
+
+
+def _site(running: Running) -> EffectSite:
+    """Where effects would be; only to let them read."""
+    system = running.system
+    direct = Direct(system.stores, running.environment, running.parts)
+    return EffectSite(PLAN, system.toxiproxy, system.proxies, direct)
 
 
 async def _network(

@@ -19,17 +19,19 @@ def what(change: Change) -> str:
 
 
 def undone_by(change: Change) -> str:
-    """What takes it back, and who sees to it when the run cannot."""
-    return _UNDOINGS.get(change.kind, f"the undo of the {change.kind} that is journaled before it")
+    """What takes it back; what cannot be given back is said."""
+    by_do = _UNDONE.get((change.kind, str(change.data.get("do", ""))))
+    if change.kind == "service" and change.data["forget"]:
+        return f"{by_do}, empty: what it held does not come back"
+    return by_do or _UNDOINGS.get(change.kind, f"the undo of kind {change.kind} in the journal")
 
 
 def _toxic(data: Mapping[str, Any]) -> str:
     stream = _STREAMS[data["stream"]]
     share = data["toxicity"]
     some = "" if share == 1 else f", on {share:.0%} of the connections"
-    tell = _TOXICS.get(data["type"])
-    dose = f" of {_listed(data['attributes'])}" if data["attributes"] else ""
-    text = tell(data["attributes"]) if tell is not None else f"a {data['type']} toxic{dose}"
+    tell, attributes = _TOXICS.get(data["type"]), data["attributes"]
+    text = tell(attributes) if tell else f"a {data['type']} toxic ({_listed(attributes)})"
     return f"{text} on proxy {data['proxy']}, {stream}{some}"
 
 
@@ -61,6 +63,63 @@ def _traffic(data: Mapping[str, Any]) -> str:
     return f"{rate:g} more requests a second for {length:g} s (scenario {data['scenario']})"
 
 
+def _slow_close(attributes: Mapping[str, Any]) -> str:
+    return f"a slow_close toxic of {attributes['delay']} ms"
+
+
+def _slicer(attributes: Mapping[str, Any]) -> str:
+    size, varies = attributes["average_size"], attributes["size_variation"]
+    pause = f", {attributes['delay']} µs apart" if attributes["delay"] else ""
+    return f"a slicer toxic (pieces of {size} ± {varies} bytes{pause})"
+
+
+def _limit_data(attributes: Mapping[str, Any]) -> str:
+    return f"a limit_data toxic (connections close after {attributes['bytes']} bytes)"
+
+
+def _redis(data: Mapping[str, Any]) -> str:
+    share = f"{data.get('share', 1):.0%} of the keys that match {data.get('keys', '*')!r}"
+    match data["do"]:
+        case "evict":
+            return f"Redis loses {share}, {_how_often(data['every_ms'])}"
+        case "expire":
+            return f"{share} in Redis get {data['ttl_ms']} ms to live"
+        case "block":
+            return f"a script keeps Redis busy for {data['busy_ms']} ms, again and again"
+        case "memory":
+            return "Redis has no memory left to write to (maxmemory, without eviction)"
+        case do:
+            return f"Redis: {do}, {_listed(data)}"
+
+
+def _sql(data: Mapping[str, Any]) -> str:
+    match data["do"]:
+        case "lock":
+            return f"PostgreSQL: table {data['table']} is locked against everybody"
+        case "connections":
+            others = ", those of others ended first" if data["end_others"] else ""
+            return f"PostgreSQL: every connection that is left is taken{others}"
+        case "kill":
+            whose = data["application"] or "everybody else"
+            return f"PostgreSQL: the sessions of {whose} are ended, {_how_often(data['every_ms'])}"
+        case "index":
+            return f"PostgreSQL: index {data['index']} is dropped"
+        case "slow":
+            return f"PostgreSQL: each write to {data['table']} sleeps {data['delay_ms']} ms first"
+        case do:
+            return f"PostgreSQL: {do}, {_listed(data)}"
+
+
+def _how_often(every_ms: int) -> str:
+    return f"every {every_ms} ms" if every_ms else "once"
+
+
+def _service(data: Mapping[str, Any]) -> str:
+    done = {"kill": "killed", "pause": "stopped (SIGSTOP)", "restart": "asked to end"}
+    empty = ", and forgets what it holds" if data["forget"] else ""
+    return f"the process of {data['part']} is {done.get(data['do'], data['do'])}{empty}"
+
+
 def _listed(data: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in data.items())
 
@@ -70,11 +129,31 @@ _TOXICS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "timeout": _timeout,
     "bandwidth": _bandwidth,
     "reset_peer": _reset_peer,
+    "slow_close": _slow_close,
+    "slicer": _slicer,
+    "limit_data": _limit_data,
 }
 _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "toxic": _toxic,
     "proxy": _proxy,
     "traffic": _traffic,
+    "redis": _redis,
+    "sql": _sql,
+    "service": _service,
+}
+_UNDONE: Mapping[tuple[str, str], str] = {
+    ("redis", "evict"): "nothing: it only ends, and the system must recover what was lost",
+    ("redis", "expire"): "keys that still live are spared; the others are lost",
+    ("redis", "block"): "no script is sent any more; the last one ends by itself within 1 s",
+    ("redis", "memory"): "maxmemory and its policy set back to what they were",
+    ("sql", "lock"): "the session that holds the lock ended",
+    ("sql", "connections"): "the sessions that hold them ended",
+    ("sql", "kill"): "nothing: it only ends, whoever was cut off connects again",
+    ("sql", "index"): "the index made again by its own definition",
+    ("sql", "slow"): "the trigger and its function dropped",
+    ("service", "kill"): "it is started again",
+    ("service", "pause"): "it goes on (SIGCONT)",
+    ("service", "restart"): "it is started again, at once",
 }
 _UNDOINGS: Mapping[str, str] = {
     "toxic": "that one toxic removed, by its name",
