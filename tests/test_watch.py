@@ -60,20 +60,45 @@ def test_a_missing_name_reads_as_no_data(value: bool) -> None:
     assert guarding.trips(Evaluation(0, {"guard:0": value}, [], {})) == ""
 
 
-async def test_a_dead_reaper_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "SILENT_S", 0.01)
+@pytest.mark.parametrize(
+    ("killed", "ended"), [(True, "interrupted"), (False, "error")], ids=["killed", "crashed"]
+)
+async def test_a_dead_reaper_ends_the_run(tmp_path: Path, killed: bool, ended: str) -> None:
+    async def was_killed() -> bool:
+        return killed
+
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     alive = SimpleNamespace(name="collector", died=False)
-    dead = SimpleNamespace(name="reaper", died=True, last_words=lambda: "out of memory")
-    run = SimpleNamespace(
+    dead = SimpleNamespace(
+        name="reaper", died=True, last_words=lambda: "out of memory", was_killed=was_killed
+    )
+    run = watched(book, alive, dead)
+    await watch.children(cast("Run", run))
+    assert (run.abort.ended, run.abort.why) == (ended, "the reaper died")
+    book.close()
+    assert [r.data["why"] for r in journal.read(book.path).records] == ["out of memory"]
+
+
+async def test_a_silent_collector_interrupts_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SILENT_S", 0.05)
+    monkeypatch.setattr(watch, "LOOK_S", 0.01)
+    book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    alive = SimpleNamespace(name="collector", died=False)
+    run = watched(book, alive, alive)
+    await watch.children(cast("Run", run))
+    book.close()
+    assert (run.abort.ended, run.abort.why) == ("interrupted", "the collector fell silent")
+
+
+def watched(book: Journal, alive: SimpleNamespace, reaper: SimpleNamespace) -> SimpleNamespace:
+    return SimpleNamespace(
+        clock=SystemClock(),
         readings=Readings(SystemClock()),
         traffic=SimpleNamespace(child=alive, refused=""),
         collector=alive,
-        reaper=dead,
+        reaper=reaper,
         journal=book,
         abort=Abort(),
     )
-    await watch.children(cast("Run", run))
-    assert (run.abort.ended, run.abort.why) == ("error", "the reaper died")
-    book.close()
-    assert [r.data["why"] for r in journal.read(book.path).records] == ["out of memory"]

@@ -1,7 +1,8 @@
 """Looking back: `gameday runs`, `gameday check RUN`, `gameday report RUN`.
 
 RUN is a path, a run's name, the last 4 characters of one, or `last`. Checking never rewrites
-what a run concluded: it judges the evidence again, and shows any difference.
+what a run concluded: it judges the evidence again, and shows any difference. A run whose journal
+has no end and whose controller is gone was interrupted; one whose controller lives is under way.
 """
 
 import difflib
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 
 RESULT = "result.json"
 TAIL = 4  # so many last characters of a run's name are enough to mean it
+UNDER_WAY = "under way"
 COLOURS = {
     "passed": "green",
     "valid": "green",
     "failed": "red",
     "invalid": "red",
     "unknown": "yellow",
+    "under way": "cyan",
 }
 
 runs_dir_option = click.option(
@@ -93,6 +96,10 @@ class Listed:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def runs(runs_dir: Path, *, as_json: bool) -> None:
     """List the runs so far, newest first."""
+    from gameday.controller.hold import held
+
+    if (found := held()) is not None:
+        click.echo(f"no run may begin: {found}\n  help: gameday release lifts it", err=True)
     lines = [_listed(path) for path in list_runs(runs_dir)]
     if as_json:
         click.echo(json.dumps([line.as_json() for line in lines], indent=1))
@@ -114,10 +121,23 @@ def _listed(run_dir: Path) -> Listed:
     result = _concluded(run_dir)
     if result is None:
         stamp, _, rest = run_dir.name.partition("-")
-        return Listed(run_dir.name, rest.rpartition("-")[0], "not judged", "", stamp)
+        verdict, ended = _unconcluded(run_dir)
+        return Listed(run_dir.name, rest.rpartition("-")[0], verdict, ended, stamp)
     told = [str(result.get(key) or "") for key in ("experiment", "verdict", "ended", "started_at")]
     told[-1] = told[-1][:16].replace("T", " ")
     return Listed(run_dir.name, *told)
+
+
+def _unconcluded(run_dir: Path) -> tuple[str, str]:
+    """What stands for the verdict of a run without a result, and how it ended."""
+    from gameday import journal
+    from gameday.healing import is_under_way
+
+    if is_under_way(run_dir):
+        return UNDER_WAY, ""
+    records = journal.read(run_dir / "journal.jsonl").records
+    ends = [str(record.data["ended"]) for record in records if record.event == "run.ended"]
+    return "not judged", ends[0] if ends else "interrupted"
 
 
 def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
@@ -146,6 +166,7 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     from gameday.judge import judge
 
     run_dir = find_run(ref, runs_dir)
+    _say_if_under_way(run_dir)
     result = judge(evidence.read(run_dir))
     with reader_may_leave():
         if as_json:
@@ -154,6 +175,13 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
             show_result(result)
     _compare(run_dir / RESULT, result.to_bytes())
     sys.exit(result.exit_code)
+
+
+def _say_if_under_way(run_dir: Path) -> None:
+    from gameday.healing import is_under_way
+
+    if is_under_way(run_dir):
+        click.echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
 
 
 def show_result(judged: "Result", console: Console | None = None) -> None:
@@ -219,10 +247,16 @@ def report(ref: str, runs_dir: Path) -> None:
     was judged is judged first.
     """
     from gameday import evidence
+    from gameday.healing import is_under_way
     from gameday.judge import judge
     from gameday.report import write_report
 
     run_dir = find_run(ref, runs_dir)
+    if is_under_way(run_dir):
+        raise UsageError(
+            f"run {run_dir.name} is under way: it writes its own report when it ends",
+            help="gameday stop ends it",
+        )
     if not (run_dir / RESULT).is_file():
         write_result(run_dir, judge(evidence.read(run_dir)).to_bytes())
     click.echo(write_report(run_dir))

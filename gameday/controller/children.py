@@ -16,6 +16,7 @@ from gameday.clock import Clock
 from gameday.errors import StackError
 
 READY_S = 20.0
+EXIT_S = 1.0
 LINE_LIMIT = 4 * 1024 * 1024
 
 
@@ -90,6 +91,14 @@ class Child:
     def died(self) -> bool:
         """Whether it ended without being told to."""
         return self.gone.is_set() and not self._finishing
+
+    async def was_killed(self) -> bool:
+        """Whether a signal ended it, which is no mistake of its own; for when it has died."""
+        try:
+            async with asyncio.timeout(EXIT_S):
+                return await self._running().wait() < 0
+        except TimeoutError:  # it has closed its pipe, and lives
+            return False
 
     def last_words(self) -> str:
         """What it said that nobody understood, or the end of its log."""

@@ -65,6 +65,10 @@ class Reaper:
         """Whether it ended although the run goes on."""
         return self._process is not None and self._process.poll() is not None
 
+    async def was_killed(self) -> bool:
+        """Whether a signal ended it; for when it has died."""
+        return self._process is not None and (self._process.poll() or 0) < 0
+
     def last_words(self) -> str:
         """The end of its log."""
         text = self._log.read_text(errors="replace") if self._log.exists() else ""

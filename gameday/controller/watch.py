@@ -6,7 +6,7 @@ falls silent, ends the run as well: without evidence there is nothing to judge.
 """
 
 from gameday.clock import NS
-from gameday.controller.run import Run
+from gameday.controller.run import Ended, Run
 from gameday.experiment import Guard
 from gameday.readings import truth
 from gameday.samples import Evaluation
@@ -14,6 +14,7 @@ from gameday.stacks.crew import SERVICE
 
 BLIND_S = 5.0
 SILENT_S = 6.0
+LOOK_S = 1.0
 STEADY_S = 5.0
 
 
@@ -66,23 +67,34 @@ def _lasted_s(since_ns: int | None, now_ns: int) -> float:
 
 
 async def children(run: Run) -> None:
-    """Abort when the worker, the collector or the reaper dies, or the collector falls silent."""
+    """Abort when the worker, the collector or the reaper dies, or the collector falls silent.
+
+    One that was killed from outside, or that is kept from running, interrupts the run; one that
+    ends by itself, or refuses an order, is a bug of ours.
+    """
+    heard_ns = run.clock.now_ns()
     while True:
-        news = await run.readings.next(SILENT_S)
+        news = await run.readings.next(LOOK_S)
+        heard_ns = run.clock.now_ns() if news else heard_ns
         for child in (run.traffic.child, run.collector, run.reaper):
             if child.died:
-                run.journal.write("worker.gone", which=child.name, why=child.last_words())
-                run.abort("error", f"the {child.name} died")
+                ended: Ended = "interrupted" if await child.was_killed() else "error"
+                _lost(run, child.name, child.last_words(), (ended, f"the {child.name} died"))
                 return
         if run.traffic.refused and not run.abort.event.is_set():
             why = f"it refused an order: {run.traffic.refused}"
-            run.journal.write("worker.gone", which=run.traffic.child.name, why=why)
-            run.abort("error", f"the {run.traffic.child.name} {why}")
+            name = run.traffic.child.name
+            _lost(run, name, why, ("error", f"the {name} {why}"))
             return
-        if not news:
-            run.journal.write("worker.gone", which="collector", why="no reading for 6 s")
-            run.abort("error", "the collector fell silent")
+        if run.clock.now_ns() - heard_ns > SILENT_S * NS:
+            end: tuple[Ended, str] = ("interrupted", "the collector fell silent")
+            _lost(run, "collector", f"no reading for {SILENT_S:g} s", end)
             return
+
+
+def _lost(run: Run, which: str, why: str, end: tuple[Ended, str]) -> None:
+    run.journal.write("worker.gone", which=which, why=why)
+    run.abort(*end)
 
 
 async def parts(run: Run) -> None:
