@@ -67,7 +67,7 @@ async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None
     how, data, environment = change.data, undo.data, site.direct.environment
     if data.get("lasts"):
         client = await _open(data, environment, data["name"])
-        _HELD.start(data["name"], _go_on(client, how, data["name"], clock or SystemClock()))
+        await _HELD.start(data["name"], _go_on(client, how, data["name"], clock or SystemClock()))
         return
     async with _redis(data, environment) as client:
         match data["do"]:

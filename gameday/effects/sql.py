@@ -75,7 +75,7 @@ async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None
     if how["do"] in HELD_BY_SESSIONS:
         holding = _Holding(how, data, environment, clock or SystemClock())
         await holding.begin()
-        _HELD.start(data["name"], holding.go_on())
+        await _HELD.start(data["name"], holding.go_on())
         return
     async with _session(data, environment) as session:
         match how["do"]:

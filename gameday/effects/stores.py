@@ -60,9 +60,16 @@ class Held:
         """The secrets that are given; else those that this process acted with."""
         return given if given is not None else self._secrets.get(name, {})
 
-    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Go on with `work` until `stop`; it says for itself when it cannot go on."""
-        self._tasks[name] = asyncio.create_task(work, name=name)
+    async def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with `work` until `stop`; it has begun by then, so that it can clear up."""
+        begun = asyncio.Event()
+
+        async def carry() -> None:
+            begun.set()
+            await work
+
+        self._tasks[name] = asyncio.create_task(carry(), name=name)
+        await begun.wait()
 
     async def stop(self, name: str) -> None:
         """End the work of that name, if this process does any, and wait for its end."""
