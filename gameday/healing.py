@@ -4,14 +4,19 @@ Needs nothing but a journal. Every undo that was journaled and not seen to be do
 again; doing it twice is harmless, and names that are not the run's own are never touched.
 """
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gameday import effects, journal
 from gameday.changes import Undo
+from gameday.clock import Clock, SystemClock, boot_id
 from gameday.effects import process
+from gameday.effects.manner import Manner, Tell
 from gameday.errors import GamedayError
 
 
@@ -42,6 +47,8 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
         match record.event:
             case "fault.injecting":
                 faults[data["id"]] = [Undo.from_json(u) for u in data["undo"]]
+            case "fault.escalated" if data["id"] in faults:
+                faults[data["id"]] += [Undo.from_json(u) for u in data["undo"]]
             case "fault.removed" if data["gone"] is True:
                 faults.pop(data["id"], None)
             case "step.started" if data.get("undo"):
@@ -78,38 +85,159 @@ def _records(run_dir: Path) -> Sequence[journal.Record]:
 
 
 async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
-    """Undo what a run left behind, and read back whether it is gone."""
-    records = _records(run_dir)
-    steps_gone = _own_stack(records) or _reaped(run_dir / "reaper.jsonl")
+    """Undo what a run left behind, and read back whether it is gone.
+
+    What can be looked at is looked at each time. A step's undo is a request, whose answer is all
+    there is: one that was answered is not sent again, to a system that others may use by now.
+    What was done is written to the first `healed-<n>.jsonl` that does not exist yet.
+    """
+    records, others = _records(run_dir), _others(run_dir)
+    answered = _steps_taken_back(records, others)
+    own_stack = any(record.event == "stack.starting" for record in records)
+    book = Book(run_dir, "healed", SystemClock())
+    due = _due(records, others)
+    healed = []
+    for left in due:
+        if left.owner == "step" and (own_stack or left.name in answered):
+            why = "taken back before, or gone with the run's own stack"
+            healed.append(Healed(_shown(left), gone=True, why=why))
+            continue
+        manner = Manner(tell=book.telling(left.name), refused_s=0)
+        healed.append(await take_back(left, environment, manner))
+        if left.owner == "step" and healed[-1].gone is not False:
+            book.write("step.done", step=int(left.name), undoing=True, status="done")
+    _note_pressed(due, healed, book)
+    book.close()
+    return healed
+
+
+def _note_pressed(due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
+    """Write down which faults are out with all that pressing them had put at risk."""
+    gone = {name: True for name in dict.fromkeys(e.name for e in due if _is_pressed(e))}
+    for left, one in zip(due, healed, strict=True):
+        if left.owner == "fault" and left.name in gone:
+            gone[left.name] = gone[left.name] and one.gone is True
+    for name, whole in gone.items():
+        book.write("fault.removed", id=name, gone=whole)
+
+
+def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) -> list[Left]:
+    """What to look at. What only pressing put at risk is left alone once that fault was out."""
+    pressed = [record for record in others if record.event == "fault.escalated"]
+    out = {}
+    for record in [*records, *others]:
+        if record.event in ("fault.escalated", "fault.removed"):
+            out[record.data["id"]] = record.data.get("gone") is True
     return [
-        Healed(_shown(left), gone=True, why="taken back before, or gone with the run's own stack")
-        if left.owner == "step" and steps_gone
-        else await take_back(left, environment)
-        for left in left_behind(records)
+        left
+        for left in left_behind([*records, *pressed])
+        if not (_is_pressed(left) and out.get(left.name))
     ]
 
 
-def _own_stack(records: Sequence[journal.Record]) -> bool:
-    """Whether the run started its stack, which is taken down whole, what steps changed with it."""
-    return any(record.event == "stack.starting" for record in records)
+def _is_pressed(left: Left) -> bool:
+    """Whether this takes back a step of the removal, and not the fault itself."""
+    return left.owner == "fault" and left.undo.kind == "proxy" and "was" not in left.undo.data
 
 
-def _reaped(path: Path) -> bool:
-    """Whether the reaper has undone it all."""
-    records = journal.read(path).records if path.exists() else ()
-    return bool(records) and records[-1].event == "reaper.ended" and not records[-1].data["left"]
+def _steps_taken_back(
+    records: Sequence[journal.Record], others: Sequence[journal.Record]
+) -> set[str]:
+    """The steps whose undo was answered, to the reaper or to an earlier healing.
+
+    A controller that woke up after the reaper may have done the step once more: that one counts.
+    """
+    began = {
+        r.data["step"]: r.t_ns
+        for r in records
+        if r.event == "step.started" and not r.data.get("undoing")
+    }
+    return {
+        str(r.data["step"])
+        for r in others
+        if r.event == "step.done" and r.data.get("undoing") and r.data.get("status") == "done"
+        if r.t_ns > began.get(r.data["step"], 0)
+    }
 
 
-async def take_back(left: Left, environment: Mapping[str, str]) -> Healed:
+def _others(run_dir: Path) -> list[journal.Record]:
+    """What the reaper and earlier healings did, in that order."""
+    found: list[journal.Record] = []
+    numbered = sorted(run_dir.glob("healed-*.jsonl"), key=lambda p: (len(p.name), p.name))
+    for path in [run_dir / "reaper.jsonl", *numbered]:
+        if path.exists():
+            found += journal.read(path).records
+    return found
+
+
+async def take_back(
+    left: Left, environment: Mapping[str, str], manner: Manner | None = None
+) -> Healed:
     """Undo one, and read back whether it is gone."""
     try:
-        await effects.undo(left.undo, environment)
+        await effects.undo(left.undo, environment, manner)
         gone = await effects.read_back(left.undo, environment)
     except GamedayError as error:
-        return Healed(_shown(left), gone=False, why=error.message)
+        why = f"{error.message}; {error.help}" if error.help else error.message
+        return Healed(_shown(left), gone=False, why=why)
     if gone is None:
         return Healed(_shown(left), gone=None, why="the request was answered as expected")
     return Healed(_shown(left), gone=gone, why="" if gone else "it still reads back as there")
+
+
+class Book:
+    """What was undone from outside of the run, in the journal's format.
+
+    Made when there is something to write, as `<name>-<n>.jsonl` or `<name>.jsonl`: a file has one
+    writer. What cannot be written keeps nothing in place.
+    """
+
+    def __init__(self, run_dir: Path, name: str, clock: Clock, *, numbered: bool = True) -> None:
+        self._run_dir = run_dir
+        self._name = name
+        self._clock = clock
+        self._numbered = numbered
+        self._journal: journal.Journal | None = None
+        self.pressed: list[journal.Record] = []
+        """The steps of stuck removals, whether or not they could be written."""
+
+    def write(self, event: str, **data: Any) -> None:
+        """Append a record, as far as the disk allows."""
+        try:
+            if self._journal is None:
+                self._journal = self._open()
+            self._journal.write(event, **data)
+        except OSError as error:
+            sys.stderr.write(f"{self._name}: {event} {data} cannot be written: {error}\n")
+
+    def telling(self, id_: str) -> Tell:
+        """What writes down the steps of a removal that is stuck, of the fault `id_`."""
+
+        async def tell(step: str, why: str, undos: Sequence[Undo]) -> None:
+            listed = [undo.as_json() for undo in undos]
+            data = {"id": id_, "step": step, "why": why, "undo": listed}
+            self.pressed.append(
+                journal.Record(0, self._clock.now_ns(), "fault.escalated", "all", data)
+            )
+            self.write("fault.escalated", **data)
+
+        return tell
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _open(self) -> journal.Journal:
+        clock_id = boot_id()[:8] or "host"
+        path = self._run_dir / f"{self._name}.jsonl"
+        for n in count(1) if self._numbered else ():
+            path = self._run_dir / f"{self._name}-{n}.jsonl"
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+                break
+            except FileExistsError:
+                continue
+        return journal.Journal(path, self._clock, clock_id)
 
 
 def _shown(left: Left) -> str:

@@ -8,11 +8,13 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gameday import healing, journal
-from gameday.clock import Clock, boot_id
-from gameday.healing import Healed, Left
+from gameday.clock import Clock
+from gameday.effects.manner import Manner
+from gameday.healing import Book, Healed, Left
+
+CUT_OFF_S = 15.0
 
 
 class Reaping:
@@ -20,9 +22,10 @@ class Reaping:
 
     def __init__(self, run_dir: Path, clock: Clock) -> None:
         self._run_dir = run_dir
-        self._book = Book(run_dir / "reaper.jsonl", clock)
+        self._book = Book(run_dir, "reaper", clock, numbered=False)
         self._out: list[Left] = []
         self._told: set[str] = set()
+        self._pressed: list[Left] = []
         self.remaining: dict[str, str] = {}
         """What could not be undone by the last attempt, and why."""
 
@@ -34,12 +37,15 @@ class Reaping:
         """Journal that the run is claimed. What was undone before is undone anew."""
         self._out.clear()
         self._told.clear()
+        self._pressed.clear()
         self._book.write("reaper.claimed", why=why)
 
     def attempt(self, environment: Mapping[str, str], *, alone: bool) -> bool:
         """Undo what may still be there; True when nothing is left. `alone`: no controller lives."""
         due = [each for each in self._due(alone=alone) if each not in self._out]
-        healed = asyncio.run(_undo(due, environment))
+        manners = [self._manner(left) for left in due]
+        healed = asyncio.run(_undo(due, manners, environment))
+        self._pressed += [left for left in due if left not in self._pressed]
         before, self.remaining = self.remaining, {}
         for left, one in zip(due, healed, strict=True):
             if one.gone is False:
@@ -52,6 +58,18 @@ class Reaping:
             if before.get(name) != why:
                 self._book.write("reaper.failed", what=name, why=why)
         return not self.remaining
+
+    def _manner(self, left: Left) -> Manner:
+        """Pressed once, then only tried: a server that hangs is not shaken again and again.
+
+        A Toxiproxy that refuses connections may be cut off; one that the run started has ended.
+        """
+        owned = any(record.event == "stack.starting" for record in self._records())
+        return Manner(
+            tell=self._book.telling(left.name),
+            escalate=left not in self._pressed,
+            refused_s=0.0 if owned else CUT_OFF_S,
+        )
 
     def look_again(self) -> bool:
         """Let the next attempt undo everything once more; False when there was nothing."""
@@ -73,7 +91,7 @@ class Reaping:
         A stopped controller may go on: its stack and the traffic it sends stay with it. The steps
         of a run that owned its stack end with that stack.
         """
-        found = healing.left_behind(self._records())
+        found = healing.left_behind([*self._records(), *self._book.pressed])
         if not alone:
             return [e for e in found if e.owner != "part" and e.undo.kind != "traffic"]
         owned = any(each.owner == "part" for each in found)
@@ -102,35 +120,20 @@ class Reaping:
                 self._book.write("part.ended", name=left.name)
 
 
-class Book:
-    """`reaper.jsonl`, made when there is something to write."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
-        self._clock = clock
-        self._journal: journal.Journal | None = None
-
-    def write(self, event: str, **data: Any) -> None:
-        """Append a record, as far as the disk allows."""
-        try:
-            if self._journal is None:
-                self._journal = journal.Journal(self._path, self._clock, boot_id()[:8] or "host")
-            self._journal.write(event, **data)
-        except OSError as error:
-            _say(f"{event} {data} cannot be written: {error}")
-
-
-async def _undo(due: Sequence[Left], environment: Mapping[str, str]) -> list[Healed]:
+async def _undo(
+    due: Sequence[Left], manners: Sequence[Manner], environment: Mapping[str, str]
+) -> list[Healed]:
     """Undo all faults at once, then the rest one by one, in the order given."""
-    faults = [each for each in due if each.owner == "fault"]
-    healed = list(await asyncio.gather(*(_attempt(each, environment) for each in faults)))
-    return healed + [await _attempt(each, environment) for each in due[len(faults) :]]
+    pairs = list(zip(due, manners, strict=True))
+    faults = [(left, manner) for left, manner in pairs if left.owner == "fault"]
+    healed = list(await asyncio.gather(*(_attempt(*pair, environment) for pair in faults)))
+    return healed + [await _attempt(*pair, environment) for pair in pairs[len(faults) :]]
 
 
-async def _attempt(left: Left, environment: Mapping[str, str]) -> Healed:
+async def _attempt(left: Left, manner: Manner, environment: Mapping[str, str]) -> Healed:
     """Undo one; whatever goes wrong with it, the others have their turn."""
     try:
-        return await healing.take_back(left, environment)
+        return await healing.take_back(left, environment, manner)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
         return Healed(_name(left), gone=False, why=repr(error))
 
