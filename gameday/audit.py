@@ -16,8 +16,9 @@ import asyncpg
 import redis.asyncio
 
 from gameday.clock import Clock
-from gameday.effects.request import Sender, secret
-from gameday.errors import GamedayError
+from gameday.effects.request import Sender, secret, secrets_of
+from gameday.errors import GamedayError, UsageError
+from gameday.hiding import Hidden, hidden_in
 from gameday.system import PostgresStore, RedisStore, System
 from gameday.workload.template import fill_text
 
@@ -81,8 +82,22 @@ async def read(
         except UNREADABLE as error:
             problems.append(f"stores: {type(error).__name__}: {error}")
             audit.cut = "unknown"
-    audit.problem = "; ".join(problems)
+    hide = Hidden(secrets_of(system, sender.environment))
+    audit.problem = hide("; ".join(problems))
+    audit.answer = None if audit.answer is None else _without_secrets(audit.answer, hide)
+    audit.views = hidden_in(audit.views, hide)
     return audit
+
+
+def _without_secrets(answer: Mapping[str, Any], hide: Hidden) -> dict[str, Any]:
+    """The answer as it is kept: of its rows only what counts, and that as it was told."""
+    hidden: dict[str, Any] = hidden_in(answer, hide)
+    try:
+        _rows_of(answer)
+    except ValueError:
+        return hidden
+    rows = [{key: row[key] for key in ("userId", "issueId")} for row in answer["rows"]]
+    return {**hidden, "rows": rows}
 
 
 async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> None:
@@ -124,11 +139,15 @@ def _keep_rows(audit: Audit, system: System, rows: Rows) -> None:
 async def _postgres_rows(
     store: PostgresStore, campaign: str, environment: Mapping[str, str]
 ) -> Rows:
-    connection = await asyncpg.connect(
-        secret(store.dsn, environment),
-        timeout=5,
-        server_settings={"statement_timeout": str(STATEMENT_TIMEOUT_MS)},
-    )
+    dsn = secret(store.dsn, environment)
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=5,
+            server_settings={"statement_timeout": str(STATEMENT_TIMEOUT_MS)},
+        )
+    except (ValueError, TypeError, asyncpg.InterfaceError) as error:
+        raise _unusable("stores.postgres.dsn", error) from error
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             return [(int(r[0]), _id(r[1])) for r in await connection.fetch(store.rows, campaign)]
@@ -142,7 +161,11 @@ async def _redis_view(
     """Stock left and holders, from one MULTI."""
     if store is None:
         return None
-    client = redis.asyncio.Redis.from_url(secret(store.url, environment), socket_timeout=10)
+    url = secret(store.url, environment)
+    try:
+        client = redis.asyncio.Redis.from_url(url, socket_timeout=10)
+    except (ValueError, TypeError) as error:
+        raise _unusable("stores.redis.url", error) from error
     try:
         async with client.pipeline(transaction=True) as pipe:
             pipe.get(fill_text(store.remaining, {"coupon": campaign}))
@@ -152,6 +175,13 @@ async def _redis_view(
         await client.aclose()
     users = sorted(int(member) for member in holders)
     return {"remaining": None if remaining is None else int(remaining), "holders": users}
+
+
+def _unusable(key: str, error: Exception) -> UsageError:
+    """The error of a library quotes pieces of the address, and a piece may be of the password."""
+    what = type(error).__name__
+    help = "percent-encode what is special in a password: / ? # @ : %"
+    return UsageError(f"{key}: the value behind it is no address ({what})", help=help)
 
 
 def _answer(answer: Any) -> Mapping[str, Any]:

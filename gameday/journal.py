@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from gameday.appending import Appender
 from gameday.clock import Clock
+from gameday.hiding import hidden_in, nothing
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
@@ -60,7 +61,7 @@ class Journal:
     ) -> None:
         self.path = path
         self.problem = ""
-        self.hide: Callable[[str], str] = str
+        self.hide: Callable[[str], str] = nothing
         self._failed = failed
         self._clock = clock
         self._clock_id = clock_id
@@ -167,17 +168,6 @@ class LiveJournal(Journal):
             self._loop.call_soon_threadsafe(self._fails, error)
         except RuntimeError:
             return  # the loop is closed: whoever closes the journal is told
-
-
-def hidden_in(value: Any, hide: Callable[[str], str]) -> Any:
-    """A JSON value with `hide` applied to every text in it."""
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, Mapping):
-        return {hide(str(key)): hidden_in(each, hide) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [hidden_in(each, hide) for each in value]
-    return value if value is None or isinstance(value, bool | int | float) else hide(str(value))
 
 
 def _sealed(line: bytes) -> bytes:

@@ -13,7 +13,7 @@ SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
 
 # A part may import from the rows above its own, and from itself.
 LAYERS = [
-    {"errors", "units", "clock", "appending"},
+    {"errors", "units", "clock", "appending", "hiding"},
     {"promql", "thresholds", "workload"},
     {"changes", "journal", "history", "samples", "documents"},
     {"fold", "faults"},

@@ -14,6 +14,7 @@ from gameday.collector.requests import Requests
 from gameday.collector.scrape import Answer, Scraper
 from gameday.collector.settings import Settings
 from gameday.collector.writing import SamplesWriter
+from gameday.hiding import Hidden
 from gameday.promql.labels import NAME, Labels, labels, value_of
 
 _MS = 1_000_000
@@ -28,7 +29,7 @@ class Instants:
         self._evaluation = Evaluation(settings.expressions, settings.rules, wall_offset_ns)
         self._requests = Requests(settings.history_dir, settings.scenarios)
         self._scraper = Scraper(settings.targets, settings.scrape_timeout_s)
-        self._writer = SamplesWriter(settings.samples)
+        self._writer = SamplesWriter(settings.samples, Hidden(settings.hidden))
 
     async def measure(self, t_ns: int) -> Mapping[str, Any]:
         """Everything of the instant `t_ns`, recorded; the line that tells of it."""

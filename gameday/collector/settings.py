@@ -32,6 +32,7 @@ class Settings(Model):
     rules: list[Path] = Field(default_factory=list)
     expressions: Mapping[str, str] = Field(default_factory=dict)
     clock: str = ""
+    hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
 
     @property
     def period_s(self) -> float:

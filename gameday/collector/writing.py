@@ -8,19 +8,21 @@ writes and reads them.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gameday.hiding import hidden_in, nothing
 from gameday.promql.labels import Labels
 
 
 class SamplesWriter:
     """The one writer of one samples file, which must not exist yet."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hide: Callable[[str], str] = nothing) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self._ids: dict[Labels, int] = {}
+        self._hide = hide
 
     def write(
         self,
@@ -35,9 +37,10 @@ class SamplesWriter:
         if new:
             first = len(self._ids)
             self._ids.update((series, first + i) for i, series in enumerate(new))
-            lines.append({"series": [[self._ids[series], dict(series)] for series in new]})
+            told = [[self._ids[series], hidden_in(dict(series), self._hide)] for series in new]
+            lines.append({"series": told})
         pairs = [[self._ids[series], value] for series, value in values.items()]
-        lines += [{"t": t_ns, "values": pairs, "up": up}, evaluation]
+        lines += [{"t": t_ns, "values": pairs, "up": up}, hidden_in(evaluation, self._hide)]
         self._append("".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
     def close(self) -> None:

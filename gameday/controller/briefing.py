@@ -10,7 +10,7 @@ from typing import Any
 from gameday.clock import NS, boot_id
 from gameday.controller.inputs import planned
 from gameday.controller.run import Run
-from gameday.effects.request import secret
+from gameday.effects.request import secret, secrets_of
 from gameday.faults.traffic import Spike
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
@@ -70,6 +70,7 @@ def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "rules": [str(path) for path in run.rules],
         "expressions": expressions(run),
         "clock": boot_id()[:8] or "host",
+        "hidden": secrets_of(run.system, run.environment),
     }
 
 

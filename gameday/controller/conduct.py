@@ -24,10 +24,11 @@ from gameday.controller.orders import Desk, listen_to_signals
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
 from gameday.effects.process import record as process_record
-from gameday.effects.request import Sender
+from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct, Site
 from gameday.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.evidence import seal
+from gameday.hiding import Hidden, hide_in_file
 from gameday.journal import Journal, LiveJournal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
 from gameday.readings import Readings
@@ -36,6 +37,7 @@ from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
 
 STACK_LIMIT_S = 90.0
+REAPER_LOG = "reaper.log"
 # Room, files, memory or processes: what a machine has too little of, and no bug.
 EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 PREFLIGHT_GRACE_S = 2.0  # for its request that is under way when the run is aborted
@@ -77,7 +79,19 @@ async def conduct(
     if start.journal.problem:
         cure = f"make room, then: gameday heal {start.dir}"
         error = UnknownError(start.journal.problem, help=cure)
+    if error is not None:
+        error.message = start.journal.hide(error.message)
     return Conducted(start.dir, error)
+
+
+def _hide_in_logs(start: "_Start") -> None:
+    """What the system wrote to its own logs stays, but for the secrets in it."""
+    for path in sorted((start.dir / "logs").glob("*.log")):
+        if path.name != REAPER_LOG:  # it is still being written
+            try:
+                hide_in_file(path, start.journal.hide)
+            except OSError as error:
+                start.journal.write("phase", phase="logs", problem=f"{path.name}: {error}")
 
 
 def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
@@ -139,6 +153,7 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
         if left:
             problem = f"still there: {'; '.join(left)}"
             start.journal.write("phase", phase="stack", problem=problem, left=left)
+        await asyncio.to_thread(_hide_in_logs, start)
         sums = await asyncio.to_thread(seal.sums, start.dir)
         start.journal.write(
             "run.ended", ended=start.abort.ended, why=start.abort.why, evidence=sums
@@ -166,6 +181,8 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     running = await _start_stack(inputs, stack, start)
     if running is None:
         return
+    found = secrets_of(running.system, running.environment)
+    start.journal.hide = Hidden([*running.secrets, *found])
     refuse_foreign(running.system, set(options.allowed), running.environment)
     run = _make_run(inputs, running, options, start, stack.ended)
     start.desk.run = run

@@ -1,18 +1,20 @@
 """Requests: the actions of the system file that playbook steps do, and how to take them back.
 
-An `Undo` keeps the request
-as the system file writes it, with secrets as references, so the journal holds none.
+An `Undo` keeps the request as the system file writes it, with secrets as references, so the
+journal holds none. What a server answers may quote them: an error never does.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
+from pydantic import BaseModel
 
 from gameday.changes import Undo
 from gameday.errors import GamedayError, UsageError
-from gameday.system import FromFile, Request, Secret
+from gameday.hiding import Hidden, telling
+from gameday.system import FromEnv, FromFile, Request, Secret, System
 from gameday.workload.template import Values, fill_json, fill_text, percent
 
 
@@ -38,6 +40,34 @@ def secret(reference: Secret, environment: Mapping[str, str]) -> str:
     return value
 
 
+def secrets_of(system: System, environment: Mapping[str, str]) -> list[str]:
+    """The values of every `{env: NAME}` and `{file: PATH}` that can be found, and what tells.
+
+    A started stack hands the service passwords of its own; they are secret by their name or form.
+    """
+    found = telling(environment)
+    for reference in _references(system):
+        try:
+            found.append(secret(reference, environment))
+        except UsageError:
+            continue  # nothing is known of it, so nothing can show it
+    return found
+
+
+def _references(value: object) -> Iterator[Secret]:
+    if isinstance(value, FromEnv | FromFile):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, each in value:
+            yield from _references(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _references(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _references(each)
+
+
 class Sender:
     """Sends requests of the system file to one base URL."""
 
@@ -56,6 +86,7 @@ class Sender:
             else secret(value, self.environment)
             for name, value in request.headers.items()
         }
+        hide = Hidden([*self._secrets(request), *telling(self.environment)])
         timeout = httpx.Timeout(request.timeout.total_seconds())
         async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
             try:
@@ -66,11 +97,16 @@ class Sender:
                     headers=headers,
                     json=fill_json(request.json_, self.values),
                 )
-            except httpx.HTTPError as error:
-                raise RequestError(f"{what}: no answer ({type(error).__name__})") from error
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+                why = f"no answer ({type(error).__name__})"
+                raise RequestError(hide(f"{what}: {why}")) from error
         if not request.expects(answer.status_code):
-            raise RequestError(f"{what} answered {answer.status_code}: {answer.text[:200]}")
+            said = hide(answer.text)[:200]
+            raise RequestError(hide(f"{what} answered {answer.status_code}: {said}"))
         return answer
+
+    def _secrets(self, request: Request) -> list[str]:
+        return [secret(reference, self.environment) for reference in _references(request)]
 
 
 def undo_record(action: str, request: Request, base_url: str, values: Values) -> Undo:

@@ -1,0 +1,122 @@
+"""Secrets taken out of texts that people will read: `***` stands where one was.
+
+A secret is quoted in many ways: percent-encoded in an address, escaped in JSON, base64 in a
+header, or in part, as when a library that cannot read an address complains of the piece it
+stumbled over. All of them are hidden. A text of fewer than `SHORTEST` characters is no secret
+that could be hidden without hiding half of everything else.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+SHORTEST = 4
+SHORTEST_PIECE = 6
+MASK = "***"
+TELLING = re.compile(r"auth|cookie|credential|dsn|passw|secret|token|api.?key", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_PIECES = re.compile(r"[/?#@:&=\s]+")
+
+
+class Hidden:
+    """A function from a text to the same without the secrets it was made with."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        found = {form for secret in secrets for form in _forms(secret)}
+        self._forms = sorted(found, key=lambda form: (-len(form), form))
+
+    def __call__(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
+        return text
+
+
+def nothing(text: str) -> str:
+    """Hides nothing."""
+    return text
+
+
+def hidden_in(value: Any, hide: Callable[[str], str]) -> Any:
+    """A JSON value with `hide` applied to every text in it."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {hide(str(key)): hidden_in(each, hide) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [hidden_in(each, hide) for each in value]
+    return value if value is None or isinstance(value, bool | int | float) else hide(str(value))
+
+
+def telling(environment: Mapping[str, str]) -> list[str]:
+    """The values that are secret by their name, or as an address with credentials in it."""
+    return [
+        value
+        for name, value in environment.items()
+        if TELLING.search(name) or _password(value) is not None
+    ]
+
+
+def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
+    """Rewrite a log without the secrets, where there is one in it. Raises OSError."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        lines = file.readlines()
+    hidden = [hide(line) for line in lines]
+    if hidden != lines:
+        half = path.with_name(f"{path.name}.tmp")
+        half.touch(mode=0o600)
+        half.write_text("".join(hidden), "utf-8", "surrogateescape", newline="")
+        half.replace(path)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Everything that a secret may look like."""
+    for part in _parts(secret.strip()):
+        if len(part) < SHORTEST:
+            continue
+        yield part
+        yield quote(part, safe="")
+        yield quote(part)
+        yield quote_plus(part)
+        yield json.dumps(part)[1:-1]
+        yield json.dumps(part, ensure_ascii=False)[1:-1]
+        yield repr(part)[1:-1]
+        yield repr(part.encode())[2:-1]
+        yield b64encode(part.encode()).decode().rstrip("=")
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """The whole, and what of it is secret by itself."""
+    yield secret
+    password = _password(secret)
+    if password is not None:
+        for form in {password, unquote(password)}:
+            yield form
+            yield from (piece for piece in _PIECES.split(form) if len(piece) >= SHORTEST_PIECE)
+        yield from _queried(secret)
+    elif _ADDRESS.fullmatch(secret):
+        yield from _queried(secret)
+    else:
+        yield from (piece for piece in re.split(r"\s+", secret) if len(piece) >= SHORTEST_PIECE)
+
+
+def _password(text: str) -> str | None:
+    """What stands between the first colon and the last @ of an address."""
+    match = _ADDRESS.fullmatch(text.strip())
+    if match is None or "@" not in match["rest"]:
+        return None
+    user, _, password = match["rest"].rpartition("@")[0].partition(":")
+    return password or user
+
+
+def _queried(address: str) -> Iterator[str]:
+    """Values of the query string that are secret by their name."""
+    try:
+        query = urlsplit(address).query
+    except ValueError:
+        return
+    yield from (value for name, value in parse_qsl(query) if TELLING.search(name))
