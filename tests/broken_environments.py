@@ -132,7 +132,7 @@ async def asked_aside(stage: Stage) -> None:
 
 @environment()
 async def metric_is_constant(stage: Stage) -> None:
-    """The service passes by the proxy not, and its metric never moves."""
+    """The service does not pass by the proxy, and its metric never moves."""
     past_the_proxy(stage)
     stage.issuer.metric = "constant"
 

@@ -37,7 +37,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: f
     while not await condition():
         if monotonic() > deadline:
             raise TimeoutError(f"not within {within_s:g} s: {what}")
-        await CLOCK.sleep(0.05)
+        await CLOCK.sleep(0.1)
 
 
 @asynccontextmanager
@@ -169,10 +169,12 @@ class Toxi:
 
     url: str
     process: asyncio.subprocess.Process
+    client: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=5, verify=False)
+    )
 
     async def ask(self, method: str, path: str, body: object = None) -> Any:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            answer = await client.request(method, self.url + path, json=body)
+        answer = await self.client.request(method, self.url + path, json=body)
         return answer.json() if answer.content else None
 
     async def proxy(self, name: str, upstream: int) -> int:
@@ -199,6 +201,7 @@ class Toxi:
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()
+        await self.client.aclose()
 
 
 async def start_toxi(*, real: bool = False, port: int = 0) -> Toxi:
@@ -240,13 +243,13 @@ class Redis:
 
 
 @asynccontextmanager
-async def real_redis() -> AsyncIterator[Redis]:
-    """A Redis of its own, without a password."""
+async def real_redis(password: str = "") -> AsyncIterator[Redis]:
+    """A Redis of its own."""
     folder = tempfile.mkdtemp(prefix="gameday-broken-")
     redis = Redis(free_port(), f"{folder}/redis.sock")
     process = await asyncio.create_subprocess_exec(
         *(str(redis_server().path), "--port", str(redis.port), "--bind", "127.0.0.1"),
-        *("--unixsocket", redis.path, "--save", "", "--dir", folder),
+        *("--unixsocket", redis.path, "--save", "", "--dir", folder, "--requirepass", password),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -289,7 +292,7 @@ Lie = Callable[[str, str, bytes, Forward], Awaitable[Reply]]
 @asynccontextmanager
 async def liar(behind: str, lie: Lie) -> AsyncIterator[str]:
     """A server before an API; `lie` answers for it, and may ask it. Its URL."""
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=5, verify=False) as client:
 
         async def forward(method: str, path: str, body: bytes) -> tuple[int, bytes]:
             answer = await client.request(method, behind + path, content=body)

@@ -100,9 +100,30 @@ def test_one_slow_second_is_a_hiccup_and_no_witness() -> None:
     assert [s.ok for s in seen] == [False, False]
 
 
-def test_two_slow_seconds_in_a_row_are_a_witness_even_when_a_step_ends_them() -> None:
-    hit = felt([0.3, 0.3, None, None], traffic(0.3, 0.3, 0.01, 0.01, 0.01, 0.01))
+def test_what_holds_is_a_witness_even_when_a_step_ends_it() -> None:
+    hit = felt([0.3, 0.3, None, None], traffic(*[0.3] * 5, *[0.01] * 15))
     assert [s.ok for s in witness.shifts(LATENCY, CALM, hit, dependency=True)] == [True, True]
+
+
+def test_a_hiccup_of_a_second_is_no_witness_in_a_long_fault() -> None:
+    hit = felt([], traffic(*[0.01] * 8, 0.4, 0.4, 0.4, *[0.01] * 8))
+    assert witness.shifts(LATENCY, CALM, hit, dependency=False)[0].ok is False
+
+
+@pytest.mark.parametrize(("up_for", "ok"), [(5, False), (6, True)])
+def test_a_metric_over_five_seconds_must_stay_up_for_longer_than_one_hiccup(
+    up_for: int, ok: bool
+) -> None:
+    hit = felt([*[0.3] * up_for, *[0.002] * 6], [])
+    seen = witness.shifts(LATENCY, CALM, hit, dependency=True, window_s=5.0)
+    assert seen[0].ok is ok
+
+
+def test_the_level_that_held_is_the_lowest_of_the_highest_run() -> None:
+    assert witness.held([1, 9, 2, 5, 4, 6]) == 4
+    assert witness.held([1, 9, 2, 5, 4, 6], 4) == 2
+    assert witness.held([1, None, 2, None]) is None
+    assert witness.held([]) is None
 
 
 def test_what_the_generators_lag_explains_is_nobodys_dose() -> None:

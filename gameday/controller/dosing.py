@@ -6,6 +6,7 @@ the traffic felt can only be told afterwards, from the readings and the history.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gameday import effects, history
 from gameday.changes import Change, Undo
@@ -14,6 +15,8 @@ from gameday.controller.run import Run
 from gameday.errors import GamedayError
 from gameday.faults import Fault
 from gameday.history import Outcome
+from gameday.promql import parse
+from gameday.readings import Readings
 from gameday.witness import (
     BESIDE_ALL,
     BESIDE_PROXY,
@@ -37,10 +40,26 @@ from gameday.witness import (
 CALM_S = 5.0
 AGAIN_S = 0.2
 WATCH_S = 0.5
-STRETCH_S = 1.0
+STRETCH_S = 0.5
 MOMENT_S = 0.25
-METRIC_WINDOW_S = 5.0
 NETWORK = ("toxic", "proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """The service's own metric of its dependency, a figure over the last `window_s`."""
+
+    name: str
+    window_s: float
+    lags: Sequence[Stretch]
+
+    def between(self, readings: Readings, begin_ns: int, end_ns: int) -> list[float | None]:
+        """Its readings, less what the machine held everybody up by in their windows."""
+        window_ns = int(self.window_s * NS)
+        return [
+            None if figure is None else max(0.0, figure - worst_lag_s(self.lags, t - window_ns, t))
+            for t, figure in readings.figures(self.name, begin_ns, end_ns)
+        ]
 
 
 class Dosing:
@@ -173,23 +192,16 @@ class Dosing:
         calm_ns = begin - int(calm_s / width_s) * round(width_s * NS)
         before = self._traffic(calm_ns, begin, width_s)
         during = self._traffic(begin, removed_ns, width_s)
-        known = self._fault.on in self._run.system.dependencies
-        lags = [*before, *during]
+        metric = self._run.system.dependencies.get(self._fault.on)
+        window_s = parse(metric).window_s if metric else 0.0
+        seen = _Metric(f"dependency:{self._fault.on}", window_s, [*before, *during])
         return shifts(
             change,
-            Felt(self._metric(begin - int(CALM_S * NS), begin, lags), before),
-            Felt(self._metric(begin, removed_ns + NS, lags), during),
-            dependency=known,
+            Felt(seen.between(self._run.readings, begin - int(CALM_S * NS), begin), before),
+            Felt(seen.between(self._run.readings, begin, removed_ns + NS), during),
+            dependency=metric is not None,
+            window_s=window_s,
         )
-
-    def _metric(self, begin_ns: int, end_ns: int, lags: Sequence[Stretch]) -> list[float | None]:
-        """The service's own metric, less what the machine held everybody up by in its window."""
-        read = self._run.readings.figures(f"dependency:{self._fault.on}", begin_ns, end_ns)
-        window_ns = int(METRIC_WINDOW_S * NS)
-        return [
-            None if figure is None else max(0.0, figure - worst_lag_s(lags, t - window_ns, t))
-            for t, figure in read
-        ]
 
     def _traffic(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
         """The traffic of a stretch of time; none when the history cannot be read."""
