@@ -11,11 +11,14 @@ import asyncpg
 import pytest
 import redis.asyncio
 
+from gameday import effects
+from gameday.changes import Undo, part_struck
 from gameday.clock import SystemClock
-from gameday.effects.launching import Launch
-from gameday.effects.process import alive
-from gameday.effects.service import restart
-from gameday.errors import StuckFaultError
+from gameday.effects.launching import Launch, alone, is_being_started
+from gameday.effects.process import alive, is_stopped
+from gameday.effects.service import StrikeError, restart
+from gameday.effects.site import Direct, Site
+from gameday.errors import StackError, StuckFaultError, UsageError
 from gameday.stacks import Running, new_work_dir
 from gameday.stacks.embedded import EmbeddedStack
 from tests.stack_parts import BOTH, Ground, system_of
@@ -34,6 +37,17 @@ class Up:
 
     def __init__(self, stack: EmbeddedStack, running: Running, ground: Ground) -> None:
         self.stack, self.running, self.ground = stack, running, ground
+
+    @property
+    def site(self) -> Site:
+        return Site("r", None, {}, Direct(parts=self.running.parts))
+
+    async def strike(self, name: str, do: str, *, forget: bool = False) -> Undo:
+        change, site = part_struck(name, do, forget=forget), self.site
+        undo = await effects.prepare(change, site)
+        await effects.act(change, undo, site)
+        assert site.struck == (set() if do == "pause" else {name})
+        return undo
 
     def launch(self, name: str) -> Launch:
         found = Launch.read(self.running.parts[name])
@@ -91,6 +105,7 @@ async def test_rows_outlive_a_killed_postgres_and_keys_do_not_outlive_a_killed_r
     await database.execute("INSERT INTO kept VALUES (1)")
     store = redis.asyncio.Redis.from_url(up.running.direct["redis"])
     await store.set("stock", 5)
+    await store.aclose()
 
     await restart(up.running.parts["postgres"], SystemClock())
     await restart(up.running.parts["redis"], SystemClock(), forget=True)
@@ -120,8 +135,10 @@ async def test_two_at_once_start_it_one_after_the_other(up: Up) -> None:
 
 async def test_a_part_that_does_not_come_up_is_told_with_its_log(up: Up, tmp_path: Path) -> None:
     data = json.loads(up.running.parts["service"].read_text())
+    data |= {"argv": ["/nowhere"], "pid": 0, "start_time": "", "token": "another"}
+    data["question"]["port"] = 1
     broken = tmp_path / "broken.json"
-    broken.write_text(json.dumps({**data, "argv": ["/nowhere"], "pid": 0, "start_time": ""}))
+    broken.write_text(json.dumps(data))
     with pytest.raises(StuckFaultError, match="service: ended while starting") as caught:
         await restart(broken, SystemClock())
     assert "service.log" in caught.value.help
@@ -130,3 +147,132 @@ async def test_a_part_that_does_not_come_up_is_told_with_its_log(up: Up, tmp_pat
 async def test_nothing_is_started_once_the_stack_is_gone(tmp_path: Path) -> None:
     with pytest.raises(StuckFaultError, match="it is gone"):
         await restart(tmp_path / "gone" / "redis.json", SystemClock())
+
+
+STRUCK = ("service", "redis", "postgres")
+
+
+async def told(undo: Undo) -> effects.Dose:
+    dose = await effects.dose(undo)
+    assert dose is not None
+    return dose
+
+
+@pytest.mark.parametrize("name", STRUCK)
+async def test_a_killed_part_is_away_until_it_is_taken_back(up: Up, name: str) -> None:
+    undo = await up.strike(name, "kill")
+    assert (await told(undo))[:2] == (True, 1.0)
+    assert await effects.read_back(undo) is False
+    assert up.stack.ended() == [name]
+
+    await effects.undo(undo)
+    assert await effects.read_back(undo) is True
+    assert (await told(undo))[0] is False
+    again = up.launch(name).pid
+    await effects.undo(undo)
+    assert up.launch(name).pid == again
+    assert up.stack.ended() == []
+
+
+@pytest.mark.parametrize("name", STRUCK)
+async def test_a_paused_part_stands_still_with_its_children_and_goes_on(up: Up, name: str) -> None:
+    before = up.launch(name)
+    undo = await up.strike(name, "pause")
+    try:
+        assert (await told(undo))[:2] == (True, 1.0)
+        assert await effects.read_back(undo) is False
+        assert all(is_stopped(pid) for pid in alive(undo.data))
+        assert not await before.is_ready()
+        assert up.stack.ended() == []
+    finally:
+        await effects.undo(undo)
+
+    assert await effects.read_back(undo) is True
+    assert await before.is_ready()
+    assert (await told(undo))[0] is False
+    await effects.undo(undo)
+    assert up.launch(name).pid == before.pid
+
+
+@pytest.mark.parametrize("name", STRUCK)
+async def test_a_restart_is_over_at_once_and_shows_another_process(up: Up, name: str) -> None:
+    before = up.launch(name).pid
+    undo = await up.strike(name, "restart")
+    assert (await told(undo))[:2] == (True, 1.0)
+    assert await effects.read_back(undo) is True
+    again = up.launch(name).pid
+    await effects.undo(undo)
+    assert before != up.launch(name).pid == again
+
+
+async def test_what_redis_would_remember_is_gone_where_it_is_to_forget(up: Up) -> None:
+    (dump,) = [path for path in up.launch("redis").memory if path.name == "dump.rdb"]
+    undo = await up.strike("redis", "kill", forget=True)
+    dump.write_bytes(b"what it would load")
+    await effects.undo(undo)
+    assert not dump.exists()
+    assert await effects.read_back(undo) is True
+
+
+async def test_a_part_that_is_away_or_not_of_the_stack_cannot_be_struck(up: Up) -> None:
+    with pytest.raises(UsageError, match="has no part 'kafka'; it has postgres, redis, service"):
+        await effects.prepare(part_struck("kafka", "kill"), up.site)
+    with pytest.raises(UsageError, match="gameday did not start it"):
+        await effects.prepare(part_struck("redis", "kill"), Site("r", None, {}))
+    undo = await up.strike("redis", "kill")
+    with pytest.raises(StackError, match="redis does not run"):
+        await effects.prepare(part_struck("redis", "pause"), up.site)
+    await effects.undo(undo)
+
+
+async def test_another_process_than_the_one_prepared_is_left_alone(up: Up) -> None:
+    change = part_struck("redis", "kill")
+    undo = await effects.prepare(change, up.site)
+    await restart(up.running.parts["redis"], SystemClock())
+    with pytest.raises(StrikeError, match="started anew meanwhile"):
+        await effects.act(change, undo, up.site)
+    assert await up.launch("redis").is_ready()
+
+
+async def test_a_number_that_is_somebody_elses_now_is_neither_stopped_nor_continued(
+    up: Up,
+) -> None:
+    undo = await up.strike("redis", "pause")
+    try:
+        other = Undo("service", {**undo.data, "part": "/gone.json", "start_time": "1@before"})
+        await effects.undo(other)
+        assert is_stopped(up.launch("redis").pid)
+        assert await effects.read_back(other) is True
+    finally:
+        await effects.undo(undo)
+
+
+async def test_a_stack_that_ended_with_its_owner_is_not_started_again(
+    up: Up, tmp_path: Path
+) -> None:
+    data = json.loads(up.running.parts["redis"].read_text())
+    orphan = tmp_path / "redis.json"
+    orphan.write_text(json.dumps({**data, "owner": [1, "1@before"], "pid": 0}))
+    undo = Undo("service", {"what": "start", "do": "kill", "forget": False, "part": str(orphan)})
+    await effects.undo(undo)
+    assert json.loads(orphan.read_text())["pid"] == 0
+    assert await effects.read_back(undo) is True
+
+
+async def test_nothing_is_left_to_undo_where_the_stack_is_gone(tmp_path: Path) -> None:
+    gone = str(tmp_path / "redis.json")
+    for what in ("start", "continue"):
+        data = {"what": what, "part": gone, "name": "redis", "pid": 2**22, "start_time": "1@b"}
+        await effects.undo(Undo("service", {**data, "forget": False}))
+        assert await effects.read_back(Undo("service", data)) is True
+
+
+async def test_a_part_that_is_just_started_does_not_count_as_ended(up: Up) -> None:
+    undo = await up.strike("redis", "kill")
+    part = up.running.parts["redis"]
+    assert up.stack.ended() == ["redis"]
+    async with alone(part, SystemClock()):
+        assert is_being_started(part)
+        assert up.stack.ended() == []
+    assert not is_being_started(part)
+    await effects.undo(undo)

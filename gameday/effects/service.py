@@ -23,7 +23,7 @@ from gameday.errors import GamedayError, StackError, StuckFaultError, UsageError
 
 RESTART_S = 10.0
 STOPPED_WITHIN_S = 2.0
-ANSWERS_WITHIN_S = 1.5
+ANSWERS_WITHIN_S = 1.0
 _POLL_S = 0.02
 
 

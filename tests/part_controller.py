@@ -1,0 +1,51 @@
+"""A controller that strikes one part of the kept stack and nothing else, for tests that kill it.
+
+It tells what happens as JSON lines, and ends in order when its standard input does.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gameday import effects
+from gameday.changes import part_struck
+from gameday.clock import SystemClock
+from gameday.controller.reaper import Reaper
+from gameday.effects.site import Direct, Site
+from gameday.journal import Journal
+from gameday.stacks.state import read_kept
+
+
+def say(**fields: Any) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+async def main(run_dir: Path, part: str, do: str) -> None:
+    """Strike, hold, take back."""
+    kept = read_kept()
+    if kept is None:
+        raise SystemExit("no stack is kept")
+    parts = {each.data["name"]: Path(each.data["part"]) for each in kept.undos("process")}
+    journal = Journal(run_dir / "journal.jsonl", SystemClock(), "m1")
+    reaper = Reaper(run_dir, SystemClock(), lambda why: say(lost=why))
+    await reaper.launch()
+    site = Site(run_dir.name, None, {}, Direct(parts=parts))
+    change = part_struck(part, do)
+    undo = await effects.prepare(change, site)
+    journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+    await effects.act(change, undo, site)
+    journal.write("fault.injected", id="f")
+    say(injected=undo.data["pid"])
+    await asyncio.to_thread(sys.stdin.read)
+    await effects.undo(undo)
+    journal.write("fault.removed", id="f", gone=await effects.read_back(undo))
+    journal.write("run.ended", ended="completed")
+    journal.close()
+    await reaper.finish()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
