@@ -166,7 +166,7 @@ async def _probe(proxy_name: str, proxy: Mapping[str, Any], way: _Way) -> tuple[
     if upstream is not None and (await ask(upstream, PING, clock))[0].answer == "refused":
         text = f"carries nothing: nothing listens at its upstream, {proxy['upstream']}"
         return spot, Finding(name, "fail", text, "start what stands behind it")
-    text = f"{shown} takes connections, of a protocol that gameday does not know"
+    text = f"{shown} takes connections, but answers as neither Redis nor PostgreSQL does"
     cure = "name its metric under `dependencies`: without it a fault cannot be proven to be in"
     return spot, Finding(name, "warn", text, cure)
 
