@@ -21,7 +21,16 @@ from redis.exceptions import RedisError
 from gameday.changes import Change, Undo
 from gameday.clock import Clock, SystemClock
 from gameday.effects.site import Site
-from gameday.effects.stores import Held, StoreError, StoreGoneError, address, refused, short
+from gameday.effects.stores import (
+    Held,
+    StoreError,
+    StoreGoneError,
+    address,
+    part_of,
+    refused,
+    short,
+    thrown_away,
+)
 from gameday.errors import UsageError
 
 CONNECT_S = 3.0
@@ -49,6 +58,7 @@ async def prepare(change: Change, site: Site) -> Undo:
         )
     reference = store.url.model_dump(mode="json")
     data = {"do": change.data["do"], "url": reference, "name": short(site.next_name())}
+    data |= part_of(site, "redis")
     _HELD.know(data["name"], site.direct.environment)
     async with _redis(data, site.direct.environment) as client:
         match data["do"]:
@@ -100,8 +110,8 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
                     for each in await _clients(client, data["name"]):
                         await client.client_kill_filter(_id=each)
     except StoreGoneError:
-        if data["do"] == "expire":  # a Redis that keeps its data on a disk may come back with it
-            raise
+        if data["do"] == "expire" and not thrown_away(data):
+            raise  # a Redis that keeps its data on a disk may come back with it
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
@@ -120,7 +130,7 @@ async def read_back(record: Undo, environment: Mapping[str, str] | None = None) 
                 case _:
                     return not await _clients(client, data["name"])
     except StoreGoneError:
-        if data["do"] == "expire":
+        if data["do"] == "expire" and not thrown_away(data):
             raise
         return True
 

@@ -20,7 +20,16 @@ import asyncpg
 from gameday.changes import Change, Undo
 from gameday.clock import NS, Clock, SystemClock
 from gameday.effects.site import Site
-from gameday.effects.stores import Held, StoreError, StoreGoneError, address, refused, short
+from gameday.effects.stores import (
+    Held,
+    StoreError,
+    StoreGoneError,
+    address,
+    part_of,
+    refused,
+    short,
+    thrown_away,
+)
 from gameday.errors import UsageError
 
 CONNECT_S = 3.0
@@ -28,6 +37,8 @@ ANSWER_S = 5.0
 LOCK_WAIT_S = 3.0
 LEASE_S = 5.0
 RENEW_S = 1.0
+BEGIN_S = 30.0
+"""How long it may take to have all that is to be held; then leases are as short as said."""
 AT_A_TIME = 8
 MOST_SESSIONS = 2_000
 OVERDUE_S = 10
@@ -56,6 +67,7 @@ async def prepare(change: Change, site: Site) -> Undo:
     reference = store.dsn.model_dump(mode="json")
     how = change.data
     data = {"do": how["do"], "dsn": reference, "name": short(site.next_name())}
+    data |= part_of(site, "postgres")
     _HELD.know(data["name"], site.direct.environment)
     async with _session(data, site.direct.environment) as session:
         match how["do"]:
@@ -106,8 +118,8 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
                         data["name"],
                     )
     except StoreGoneError:
-        if data["do"] not in HELD_BY_SESSIONS:  # what is on its disk comes back with it
-            raise
+        if data["do"] not in HELD_BY_SESSIONS and not thrown_away(data):
+            raise  # what is on its disk comes back with it
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
@@ -126,7 +138,7 @@ async def read_back(record: Undo, environment: Mapping[str, str] | None = None) 
                 case _:
                     return not await session.fetchval(_HAS_SESSIONS, data["name"])
     except StoreGoneError:
-        if data["do"] not in HELD_BY_SESSIONS:
+        if data["do"] not in HELD_BY_SESSIONS and not thrown_away(data):
             raise
         return True
 
@@ -203,7 +215,7 @@ class _Holding:
             while True:
                 await self._clock.sleep(min(every_s or RENEW_S, RENEW_S))
                 for session in self._sessions:
-                    await session.execute("SELECT 1")
+                    await session.execute(f"SET idle_session_timeout = {_ms(LEASE_S)}")
                 due = every_s and self._clock.now_ns() >= next_ns
                 if due or self._how["do"] == "connections":
                     await self._work(self._sessions[0])
@@ -214,20 +226,26 @@ class _Holding:
             self._drop()
 
     async def _work(self, session: asyncpg.Connection) -> None:
-        """End others' sessions where that is asked, and take every connection there is."""
-        do, name = self._how["do"], self._data["name"]
-        if do == "kill" or self._how["end_others"]:
-            ended = await session.fetch(_OTHERS, self._how["application"])
-            if do == "kill":
-                _HELD.count(name, len(ended))
-        if do == "connections":
-            before = len(self._sessions)
-            taking = (self._take() for _ in range(AT_A_TIME))
-            said = await asyncio.gather(*taking, return_exceptions=True)
-            _HELD.count(name, len(self._sessions) - before)
-            for problem in said:
-                if problem is not None:
-                    raise problem
+        """End others' sessions, or take every connection there is, theirs last where asked."""
+        if self._how["do"] == "connections":
+            await self._take_all()
+            if not self._how["end_others"]:
+                return
+        ended = await session.fetch(_OTHERS, self._how["application"])
+        if self._how["do"] == "kill":
+            _HELD.count(self._data["name"], len(ended))
+        elif ended:
+            await self._take_all()
+
+    async def _take_all(self) -> None:
+        """Some at a time: each takes the server and this process a while to get to know."""
+        before = len(self._sessions)
+        taking = (self._take() for _ in range(AT_A_TIME))
+        said = await asyncio.gather(*taking, return_exceptions=True)
+        _HELD.count(self._data["name"], len(self._sessions) - before)
+        for problem in said:
+            if problem is not None:
+                raise problem
 
     async def _take(self) -> None:
         """Open sessions until there is no room for another."""
@@ -240,17 +258,16 @@ class _Holding:
                 return
 
     async def _open(self) -> asyncpg.Connection:
-        """A session that the server ends when it is not heard of."""
-        lease_ms = str(int(LEASE_S * 1000))
+        """A session that the server ends when it is not heard of: soon, once it was renewed."""
         return await asyncpg.connect(
             address(self._data["dsn"], self._environment),
             timeout=CONNECT_S,
             command_timeout=ANSWER_S,
             server_settings={
                 "application_name": self._data["name"],
-                "idle_session_timeout": lease_ms,
-                "idle_in_transaction_session_timeout": lease_ms,
-                "lock_timeout": str(int(LOCK_WAIT_S * 1000)),
+                "idle_session_timeout": _ms(BEGIN_S),
+                "idle_in_transaction_session_timeout": _ms(LEASE_S),
+                "lock_timeout": _ms(LOCK_WAIT_S),
             },
         )
 
@@ -268,8 +285,8 @@ async def _session(
     """A session of its own for a moment. Raises StoreError, StoreGoneError when nobody listens."""
     limits = {
         "application_name": "gameday-at-work",
-        "lock_timeout": str(int(LOCK_WAIT_S * 1000)),
-        "statement_timeout": str(int(ANSWER_S * 1000)),
+        "lock_timeout": _ms(LOCK_WAIT_S),
+        "statement_timeout": _ms(ANSWER_S),
     }
     session = None
     try:
@@ -282,6 +299,10 @@ async def _session(
     finally:
         if session is not None:
             session.terminate()
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))
 
 
 def _told(error: BaseException) -> StoreError:

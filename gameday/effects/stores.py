@@ -9,9 +9,11 @@ ends with its process, and each file says how the store itself ends it when the 
 import asyncio
 import hashlib
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 from gameday.effects.request import secret
+from gameday.effects.site import Site
 from gameday.errors import GamedayError
 from gameday.system import FromEnv, FromFile
 
@@ -41,6 +43,17 @@ def short(name: str) -> str:
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def part_of(site: Site, name: str) -> dict[str, str]:
+    """The file of the stack that tells of that store; nothing where the store is not ours."""
+    path = site.direct.parts.get(name)
+    return {} if path is None else {"part": str(path)}
+
+
+def thrown_away(data: Mapping[str, Any]) -> bool:
+    """Whether the store was a stack's own, and has gone with all its data."""
+    return "part" in data and not Path(data["part"]).exists()
 
 
 class Held:
