@@ -50,7 +50,7 @@ class FaultTask:
         if self._run.abort.event.is_set():
             return False  # whoever ended the run must not see a fault begin after that
         self.entered = True  # from here on it is undone, however this task ends
-        await self._run.journal.write_durably(
+        begun = await self._run.journal.write_durably(
             "fault.injecting",
             id=self.id,
             fault=self._fault.fault,
@@ -66,7 +66,8 @@ class FaultTask:
         except GamedayError as error:
             self._dosing.tell_absent(f"it could not be injected: {error.message}")
             return False
-        self._dosing.begins(self._run.journal.write("fault.injected", id=self.id).t_ns, self._undos)
+        self._run.journal.write("fault.injected", id=self.id)
+        self._dosing.begins(begun.t_ns, self._undos)  # a restart is felt before it is complete
         return True
 
     async def _act(self, changes: Sequence[Change]) -> None:
