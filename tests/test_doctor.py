@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gameday.cli import doctor
+from gameday.controller import hold
 from gameday.errors import StackError
 from gameday.plan import machine
 from gameday.stacks.state import read_kept
@@ -103,3 +104,28 @@ def test_a_broken_state_file_does_not_end_the_examination(
     assert machine.kept_stack()[0].status == "warn"
     with pytest.raises(StackError):
         read_kept()
+
+
+def test_a_state_folder_that_cannot_be_written_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    (state,), (kept,), (held,) = machine.state_folder(), machine.kept_stack(), doctor.on_hold()
+    assert (state.status, kept.status, held.status) == ("fail", "fail", "ok")
+    assert "XDG_STATE_HOME" in kept.cure
+
+
+def test_a_hold_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert doctor.on_hold()[0].found == "none"
+    hold.put("an audit", "anna")
+    (found,) = doctor.on_hold()
+    assert (found.status, "anna: an audit" in found.found) == ("warn", True)
+    assert "gameday release" in found.cure
+
+
+def test_a_machine_that_is_busy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "LOAD_MAX_A_CORE", -1.0)
+    load = next(each for each in machine.processors() if each.name == "load")
+    assert (load.status, "quieter" in load.cure) == ("warn", True)

@@ -1,19 +1,15 @@
 """`gameday plan`: what would be touched is told in full, and what stands in the way is found."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from click.testing import CliRunner, Result
 
 from gameday.changes import Change, Undo, toxic
+from gameday.cli import main
 from gameday.clock import SystemClock
 from gameday.controller.target import TargetLock
 from gameday.effects.request import Sender
@@ -27,33 +23,25 @@ from gameday.plan.leftovers import leftovers
 from gameday.plan.words import undone_by, what
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.external import ExternalStack
+from tests.plan_parts import (
+    DROP,
+    inputs_of,
+    make,
+    own_server,
+    post,
+    serving,
+    slow,
+    taken_port,
+    wedged,
+)
 from tests.stack_parts import document_of
 from tests.toxiproxies import redis_like, toxiproxy
 
 ROOT = Path(__file__).parent.parent
-DROP: dict[str, Any] = {
-    "name": "drop",
-    "campaign": {"coupon": "C", "stock": 100, "users": 10_000},
-    "traffic": {
-        "even": {"executor": "constant-arrival-rate", "rate": "50/s", "duration": "20s"},
-    },
-}
-SLOW = {"fault": "network.latency", "target": "redis", "latency": "300ms", "at": "5s"}
 METRICS = """# TYPE answers histogram
 # TYPE open gauge
 open{pool="a"} 3
 """
-
-
-def inputs_of(folder: Path, system: Mapping[str, Any] | None = None, **experiment: Any) -> Inputs:
-    """Files with these keys, loaded; JSON is YAML."""
-    (folder / "system.yaml").write_text(json.dumps({**document_of(), **(system or {})}))
-    (folder / "drop.yaml").write_text(json.dumps({**DROP, **experiment}))
-    return load_inputs(str(folder / "drop.yaml"), str(folder / "system.yaml"))
-
-
-def slow(**more: Any) -> list[dict[str, Any]]:
-    return [{**SLOW, "duration": "5s", **more}]
 
 
 def looked(
@@ -271,7 +259,7 @@ async def test_somebody_elses_toxic_is_told_and_left_alone(tmp_path: Path) -> No
 async def test_a_wedged_server_is_told_from_a_dead_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gameday.effects.toxiproxy.CALL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(live, "ASK_S", 0.3)
     async with wedged() as url:
         (found,) = failing((await network(tmp_path, url)).findings)
     assert "wedged: /version answers 2.12.0" in found.found
@@ -345,9 +333,12 @@ async def test_an_audit_is_asked_before_its_campaign_exists(tmp_path: Path) -> N
     assert (there.status, lacking.status, gone.status) == ("ok", "fail", "fail")
 
 
-async def test_an_alert_of_the_drill_that_holds_already_is_told(tmp_path: Path) -> None:
+async def test_an_alert_of_the_drill_that_holds_already_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LOOK_EVERY_S", 0.2)
     rules = tmp_path / "rules.yml"
-    rule = {"alert": "ManyOpen", "expr": "open > 2", "for": "1s"}
+    rule = {"alert": "ManyOpen", "expr": "open > 2", "for": "200ms"}
     rules.write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
     asked = answers.Asked({}, (rules,), frozenset({"ManyOpen"}))
     async with serving({"/metrics": (200, METRICS)}) as url:
@@ -375,21 +366,24 @@ async def test_what_an_earlier_run_left_on_this_system_is_told(tmp_path: Path) -
     assert [each.status for each in older] == ["ok"]
 
 
-def run(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "gameday", "plan", *words, "--runs", str(folder / "runs")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-        env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **environment},
-    )
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Calls the command in this process, with a state and runs of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("gameday.plan.machine.STEAL_SAMPLE_S", 0.01)
+    monkeypatch.chdir(ROOT)
+
+    def call(*words: str) -> Result:
+        return CliRunner().invoke(main, ["plan", *words, "--runs", str(tmp_path / "runs")])
+
+    return call
 
 
-def test_the_plan_fits_80_columns_and_is_ascii_in_a_pipe(tmp_path: Path) -> None:
-    done = run(tmp_path, "redis-slow")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_plan_fits_80_columns_and_is_ascii_in_a_pipe(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = plan("redis-slow")
+    assert done.exit_code == 0, done.stdout + done.stderr
     assert done.stdout.isascii()
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "a latency toxic of 300 ms +- 50 ms on proxy redis, answers only" in done.stdout
@@ -397,54 +391,55 @@ def test_the_plan_fits_80_columns_and_is_ascii_in_a_pipe(tmp_path: Path) -> None
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_plan_as_data_tells_the_same(tmp_path: Path) -> None:
-    said = json.loads(run(tmp_path, "redis-slow", "--short", "--json").stdout)
+def test_the_plan_as_data_tells_the_same(plan: Callable[..., Result]) -> None:
+    said = json.loads(plan("redis-slow", "--short", "--json").stdout)
     assert (said["fit"], said["exit_code"]) == (True, 0)
     assert said["plan"]["touches"][0]["change"]["type"] == "latency"
     assert {each["status"] for each in said["findings"]} <= {"ok", "warn"}
 
 
-def test_a_bad_file_ends_with_2_and_its_place(tmp_path: Path) -> None:
+def test_a_bad_file_ends_with_2_and_its_place(plan: Callable[..., Result], tmp_path: Path) -> None:
     inputs_of(tmp_path)
     (tmp_path / "drop.yaml").write_text(json.dumps({**DROP, "traffic": {}}))
-    done = run(tmp_path, str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
-    assert done.returncode == 2
+    done = plan(str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
+    assert done.exit_code == 2
     assert "drop.yaml:1:" in done.stderr
 
 
-def test_a_stack_that_is_not_ours_and_not_fit_ends_with_3(tmp_path: Path) -> None:
+def test_a_stack_that_is_not_ours_and_not_fit_ends_with_3(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
     with taken_port() as port:
         pass
     inputs_of(tmp_path, {"base_url": f"http://127.0.0.1:{port}"})
     words = (str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
-    done = run(tmp_path, *words, "--stack", "external")
-    assert done.returncode == 3, done.stdout + done.stderr
+    done = plan(*words, "--stack", "external")
+    assert done.exit_code == 3, done.stdout + done.stderr
     assert "does not answer" in done.stdout
 
 
-def test_a_stack_of_ours_that_is_not_there_ends_with_4(tmp_path: Path) -> None:
-    done = run(tmp_path, "redis-slow", "--reuse")
-    assert done.returncode == 4, done.stdout + done.stderr
+def test_a_stack_of_ours_that_is_not_there_ends_with_4(plan: Callable[..., Result]) -> None:
+    done = plan("redis-slow", "--reuse")
+    assert done.exit_code == 4, done.stdout + done.stderr
     assert "no stack is kept running" in done.stdout
 
 
 def test_another_run_on_the_same_target_and_a_hold_end_with_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Callable[..., Result], tmp_path: Path
 ) -> None:
     said = json.dumps({"code": "C", "stock": 100, "rows": []})
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with own_server({"/audit": said, "/healthz": "", "/metrics": METRICS}) as url:
         inputs_of(tmp_path, {"base_url": url, "metrics": [f"{url}/metrics"]})
         words = (str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
         external = (*words, "--stack", "external")
-        assert run(tmp_path, *external).returncode == 0
+        assert plan(*external).exit_code == 0
         with TargetLock(url, None, "20260101T000000Z-drop-aaaa", tmp_path):
-            done = run(tmp_path, *external)
-        assert (done.returncode, "drop-aaaa" in done.stdout) == (2, True), done.stdout
+            done = plan(*external)
+        assert (done.exit_code, "drop-aaaa" in done.stdout) == (2, True), done.stdout
         held = {"reason": "an audit", "by": "anna", "since": "2026-01-01T00:00:00+00:00"}
         (tmp_path / "state" / "gameday" / "hold.json").write_text(json.dumps(held))
-        done = run(tmp_path, *external)
-        assert (done.returncode, "anna: an audit" in done.stdout) == (2, True), done.stdout
+        done = plan(*external)
+        assert (done.exit_code, "anna: an audit" in done.stdout) == (2, True), done.stdout
 
 
 async def network(folder: Path, url: str) -> live.Network:
@@ -452,101 +447,6 @@ async def network(folder: Path, url: str) -> live.Network:
     inputs = inputs_of(folder, system, method=slow())
     experiment = inputs.experiment.experiment
     return await live.network(experiment, inputs.system.system, frozenset(), SystemClock())
-
-
-async def post(url: str, path: str, body: Mapping[str, Any]) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(url + path, json=body)
-    assert answer.status_code in (200, 201), answer.text
-
-
-async def make(url: str, name: str, upstream: int) -> None:
-    where = {"listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
-    await post(url, "/proxies", {"name": name, "enabled": True, **where})
-
-
-@contextmanager
-def taken_port() -> Iterator[int]:
-    import socket
-
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        held.listen()
-        yield held.getsockname()[1]
-
-
-@asynccontextmanager
-async def serving(pages: Mapping[str, tuple[int, str]]) -> AsyncIterator[str]:
-    """A server of these pages: path → status and body; anything else is not found."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        status, body = pages.get(head.split()[1], (404, ""))
-        raw = body.encode()
-        lines = f"HTTP/1.1 {status} X\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
-        writer.write(lines.encode() + raw)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-@asynccontextmanager
-async def wedged() -> AsyncIterator[str]:
-    """A Toxiproxy as it is when its lock is held for ever: `/version` answers, nothing else."""
-    body = json.dumps({"version": "2.12.0"})
-    shut = asyncio.Event()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        if head.split()[1] != "/version":
-            await shut.wait()
-        else:
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        shut.set()
-        server.close()
-        await server.wait_closed()
-
-
-PAGES = """
-import http.server, json, sys
-pages = json.loads(sys.argv[1])
-class Answers(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = pages.get(self.path, "").encode()
-        self.send_response(200 if self.path in pages else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *words):
-        pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-print(server.server_address[1], flush=True)
-server.serve_forever()
-"""
-
-
-@contextmanager
-def own_server(pages: Mapping[str, str]) -> Iterator[str]:
-    """The same in a process of its own, for commands."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PAGES, json.dumps(pages)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def left_run(folder: Path, base_url: str, undo: Undo) -> None:

@@ -24,6 +24,7 @@ from gameday.witness.calm import direct_address
 from gameday.witness.probing import PING, Spot, ask, look
 
 OURS = "gameday-"
+ASK_S = 3.0
 _PREPARED = ("redis", "sql", "service")
 _HEAL = "gameday heal takes out what a run has left behind"
 
@@ -63,7 +64,7 @@ async def network(
             text = "this experiment breaks the network, but the system names none"
             found.findings.append(Finding("toxiproxy", "fail", text, cure, usage=True))
         return found
-    server = Toxiproxy(system.toxiproxy)
+    server = Toxiproxy(system.toxiproxy, ASK_S)
     try:
         proxies = await server.proxies()
     except ToxiproxyError as error:

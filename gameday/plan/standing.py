@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gameday.clock import Clock
-from gameday.effects.request import Sender
+from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct
 from gameday.effects.site import Site as EffectSite
 from gameday.errors import GamedayError
+from gameday.hiding import Hidden
 from gameday.loading import Inputs, refuse_foreign
 from gameday.plan import answers, live
 from gameday.plan.before import Question
@@ -95,6 +96,7 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     if wanted.stock is not None:
         values["stock"] = wanted.stock
     sender = Sender(system.base_url, values, running.environment)
+    sender.hide = Hidden(secrets_of(system, running.environment))
     if made:
         return await answers.audit(system, sender, exists=False)
     return (await answers.campaign(system, sender, coupon, wanted.stock)).findings

@@ -1,0 +1,160 @@
+"""Preflight: what is not fit ends the run before its first request, and nothing is broken yet."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gameday import journal
+from gameday.clock import SystemClock
+from gameday.controller.preflight import prepare
+from gameday.effects.request import Sender
+from gameday.effects.site import Site
+from gameday.errors import StackError, UnknownError, UsageError
+from gameday.journal import Journal
+from tests.plan_parts import inputs_of, make, post, slow, taken_port
+from tests.toxiproxies import redis_like, toxiproxy
+
+FRESH = {"code": "C", "stock": 100, "rows": []}
+CREATE = {"post": "/campaigns", "json": {"code": "{coupon}", "stock": "{stock}"}}
+
+
+class Ground:
+    """As much of a run as preflight looks at."""
+
+    def __init__(self, folder: Path, url: str, stack: str = "embedded", **system: Any) -> None:
+        given = {"base_url": url, "metrics": [], **system}
+        method = slow() if "toxiproxy" in system else []
+        inputs = inputs_of(folder, given, method=method)
+        self.path = folder / "journal.jsonl"
+        document, clock = inputs.system.system, SystemClock()
+        self.run: Any = SimpleNamespace(
+            options=SimpleNamespace(stack=stack, allowed=frozenset()),
+            clock=clock,
+            journal=Journal(self.path, clock, "m1"),
+            experiment=inputs.experiment.experiment,
+            system=document,
+            playbook=None,
+            rules=[],
+            coupon="C",
+            stock=100,
+            site=Site("r", document.toxiproxy, document.proxies),
+            sender=Sender(url, {"coupon": "C", "stock": 100, "run": "r"}, {}),
+            spots={},
+            campaign_made=False,
+        )
+
+    async def prepare(self) -> None:
+        """Preflight, with its journal closed at the end."""
+        try:
+            await prepare(self.run)
+        finally:
+            self.run.journal.close()
+
+    def told(self, key: str) -> list[Any]:
+        return [r.data[key] for r in journal.read(self.path).records if key in r.data]
+
+
+async def test_a_campaign_is_made_and_its_audit_read_before_the_traffic(tmp_path: Path) -> None:
+    async with service(FRESH) as (url, asked):
+        ground = Ground(tmp_path, url, campaign=CREATE)
+        await ground.prepare()
+    assert asked == ["POST /campaigns", "GET /audit"]
+    assert ground.run.campaign_made
+
+
+async def test_an_audit_that_cannot_be_read_ends_the_run_before_the_traffic(tmp_path: Path) -> None:
+    async with service({"code": "C"}) as (url, _):
+        with pytest.raises(StackError, match="lacks `rows`"):
+            await Ground(tmp_path, url, campaign=CREATE).prepare()
+        with pytest.raises(UnknownError, match="lacks `rows`"):
+            await Ground(tmp_path, url, "external", start=None, campaign=CREATE).prepare()
+
+
+async def test_a_campaign_that_is_used_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
+    async with service({**FRESH, "rows": [{"userId": 1, "issueId": "a"}]}) as (url, _):
+        with pytest.raises(UsageError, match="is used"):
+            await Ground(tmp_path, url).prepare()
+
+
+async def test_the_systems_own_stock_is_taken(tmp_path: Path) -> None:
+    async with service({**FRESH, "stock": 7}) as (url, _):
+        ground = Ground(tmp_path, url)
+        ground.run.stock = None
+        await ground.prepare()
+    assert ground.run.stock == 7
+
+
+async def test_a_proxy_is_measured_and_what_is_odd_about_it_journaled(tmp_path: Path) -> None:
+    async with service(FRESH) as (url, _), toxiproxy() as api, redis_like() as upstream:
+        await make(api, "redis", upstream)
+        await post(api, "/proxies/redis/toxics", {"name": "theirs", "type": "noop"})
+        ground = Ground(tmp_path, url, toxiproxy=api)
+        await ground.prepare()
+    assert ground.run.spots["redis"].protocol == "redis"
+    assert ground.told("protocol") == ["redis"]
+    assert ["theirs" in each for each in ground.told("problem")] == [True]
+
+
+@pytest.mark.parametrize(("stack", "kind"), [("embedded", StackError), ("external", UnknownError)])
+async def test_a_proxy_that_is_missing_ends_the_run_before_anything_is_sent(
+    tmp_path: Path, stack: str, kind: type[Exception]
+) -> None:
+    async with service(FRESH) as (url, asked), toxiproxy() as api:
+        ground = Ground(tmp_path, url, stack, toxiproxy=api, campaign=CREATE)
+        with pytest.raises(kind, match="has no proxy 'redis'"):
+            await ground.prepare()
+    assert asked == ([] if stack == "embedded" else ["GET /healthz"])
+    assert not ground.run.campaign_made
+
+
+async def test_a_service_of_somebody_elses_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    with taken_port() as port:
+        pass
+    ground = Ground(tmp_path, f"http://127.0.0.1:{port}", "external")
+    with pytest.raises(UnknownError, match="does not answer"):
+        await ground.prepare()
+
+
+async def test_a_store_that_a_fault_strikes_must_be_there(tmp_path: Path) -> None:
+    with taken_port() as port:
+        pass
+    async with service(FRESH) as (url, _):
+        store = {"url": {"env": "R"}, "remaining": "s", "holders": "h"}
+        ground = Ground(tmp_path, url, stores={"redis": store})
+        fault = {"fault": "redis.block", "busy": "100ms", "at": "5s", "duration": "5s"}
+        inputs = inputs_of(tmp_path, {"stores": {"redis": store}}, method=[fault])
+        ground.run.experiment = inputs.experiment.experiment
+        ground.run.site.direct = SimpleNamespace(
+            stores=ground.run.system.stores,
+            environment={"R": f"redis://127.0.0.1:{port}/0"},
+            parts={},
+        )
+        with pytest.raises(StackError, match=r"fault redis-block-1: redis"):
+            await ground.prepare()
+
+
+@asynccontextmanager
+async def service(audit: Mapping[str, Any]) -> AsyncIterator[tuple[str, list[str]]]:
+    """A service that answers its audit with this; and what it was asked."""
+    asked: list[str] = []
+    raw = json.dumps(audit).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(" ".join(head.split()[:2]))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            % (len(raw), raw)
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
