@@ -555,7 +555,7 @@ async def right_latency_without_metric(stage: Stage) -> None:
 
 @environment(healthy=True)
 async def right_latency_only_in_the_metric(stage: Stage) -> None:
-    """Every hundredth request asks the store, and the service's own metric tells it."""
+    """Every tenth request asks the store, and the service's own metric tells it."""
     stage.issuer.asks = lambda k: k % 10 == 0
 
 

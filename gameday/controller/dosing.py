@@ -143,9 +143,9 @@ class Dosing:
 
     async def _in_place(self) -> tuple[bool | None, str]:
         """Whether every change is there as it was asked for; the first that is not, and why."""
-        proxies = self._proxies or [None] * len(self._undos)
-        for change, undo, proxy in zip(self._changes, self._undos, proxies, strict=True):
-            there, why = await in_place(change, undo, proxy)
+        environment = self._run.environment
+        for change, undo, proxy in zip(self._changes, self._undos, self._proxies, strict=True):
+            there, why = await in_place(change, undo, proxy, environment)
             if not there:
                 return there, why
         return True, ""

@@ -62,10 +62,10 @@ async def act(change: Change, taken_back_by: Undo, site: Site) -> None:
 async def dose(record: Undo) -> Dose | None:
     """What the kind of change says of its own dose; None where `read_back` alone tells it.
 
-    For a change that is over at once (a restart, evicted keys): `async def dose(data) -> Dose` in
-    the file of its kind.
+    For a change that is over at once (a restart, evicted keys): `async def dose(data)` in the file
+    of its kind, which returns a `Dose`, or None as well.
     """
-    told: Callable[[Mapping[str, Any]], Awaitable[Dose]] | None = getattr(
+    told: Callable[[Mapping[str, Any]], Awaitable[Dose | None]] | None = getattr(
         _of(record.kind), "dose", None
     )
     return None if told is None else await told(record.data)

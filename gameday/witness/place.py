@@ -16,15 +16,20 @@ Place = tuple[bool | None, str]
 Proxy = Mapping[str, Any]
 
 
-async def in_place(change: Change, undo: Undo, before: Proxy | None = None) -> Place:
+async def in_place(
+    change: Change,
+    undo: Undo,
+    before: Proxy | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Place:
     """Whether it is there, None when that cannot be read, and why it is not.
 
-    `before` is the proxy as it was when the fault began.
+    `before` is the proxy as it was when the fault began; a store's secrets are in `environment`.
     """
     try:
         if change.kind in ("toxic", "proxy"):
             return _as_asked(change, undo, await proxy_of(undo), before)
-        back = await effects.read_back(undo)
+        back = await effects.read_back(undo, environment)
     except ToxiproxyGoneError:
         return False, "no Toxiproxy listens there any more"
     except GamedayError as error:
