@@ -75,7 +75,7 @@ class Expire(KeysFault):
 
 
 class Block(RedisFault):
-    """A script keeps Redis busy for `busy` of its processor time, again and again.
+    """A script keeps Redis busy for `busy`, again and again.
 
     Redis does one thing at a time: everybody waits for the script, and is served before the next.
     """
