@@ -10,11 +10,13 @@ import pytest
 
 from gameday import journal
 from gameday.clock import SystemClock
-from gameday.controller.ending import _bounded
+from gameday.controller.ending import _bounded, _drain
 from gameday.controller.run import Abort, to_the_end
 from gameday.errors import UnknownError
 from gameday.journal import Journal
 from gameday.plan.live import left_behind
+from gameday.readings import Readings
+from gameday.system import Drain
 
 
 async def test_an_undo_is_finished_although_it_is_cancelled_again_and_again() -> None:
@@ -81,6 +83,25 @@ async def test_a_part_that_fails_says_why_and_the_ending_goes_on(tmp_path: Path)
     ending = Ending(tmp_path)
     assert await ending.part(close(), calm_s=5) == "POST /close answered 500"
     assert ending.problems() == ["POST /close answered 500"]
+
+
+async def test_nobody_waits_for_a_service_that_has_ended_to_finish_its_work(tmp_path: Path) -> None:
+    readings = Readings(SystemClock())
+    book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    drain = Drain.model_validate({"expr": "busy == 0", "within": "30s"})
+    run: Any = SimpleNamespace(
+        system=SimpleNamespace(drain=drain),
+        clock=SystemClock(),
+        readings=readings,
+        journal=book,
+        ended_parts=lambda: ["service"],
+    )
+    draining = asyncio.create_task(_drain(run))
+    await asyncio.sleep(0)
+    readings.hear({"t": SystemClock().now_ns(), "readings": {"drain": None}, "alerts": []})
+    await asyncio.wait_for(draining, 5)
+    (record,) = journal.read(book.path).records
+    assert record.data["problem"] == "the service has ended"
 
 
 def test_a_proxy_that_an_earlier_run_left_broken_is_seen() -> None:
