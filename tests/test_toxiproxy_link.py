@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gameday.clock import SystemClock
+from gameday.toxiproxy.alarms import Alarms
 from gameday.toxiproxy.link import Link
 from gameday.toxiproxy.toxics.bandwidth import Bandwidth
 from gameday.toxiproxy.toxics.slicer import Slicer
@@ -84,8 +85,8 @@ class Driver:
         self.ends = 0
         self.toxics: list[Toxic] = []
         self.fed = bytearray()
-        clock = SystemClock()
-        self.link = Link(self.source, self.sink, clock=clock, chance=(1, "p/1"), count=False)
+        self.alarms = Alarms(SystemClock())
+        self.link = Link(self.source, self.sink, alarms=self.alarms, chance=(1, "p/1"), count=False)
         self.link.on_end = self._ended
         self.link.apply([])
 
@@ -134,6 +135,7 @@ async def play(actions: list[tuple[str, object]]) -> Driver:
     async with asyncio.timeout(20):
         while not driver.link.done:
             await asyncio.sleep(0.001)
+    driver.alarms.close()
     return driver
 
 

@@ -182,7 +182,7 @@ class Connection:
             link = Link(
                 source,
                 sink,
-                clock=self._shared.clock,
+                alarms=self._shared.alarms,
                 chance=(self._shared.seed, f"{self._owner.name}/{self._number}/{stream}"),
                 count=self._shared.counts_bytes,
             )

@@ -2,22 +2,20 @@
 
 Without toxics the source's bytes go straight into the sink's socket: no queue, no task, no clock.
 With toxics each read becomes chunks that move from stage to stage. `run` steps the stages, last
-first so that there is room, until nothing moves, and sets one timer for the earliest that wants
+first so that there is room, until nothing moves, and sets an alarm for the earliest that wants
 to be woken. The first stage's room decides whether the source is read at all, so a slow sink or a
 narrow toxic stops the sender and memory stays bounded.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gameday.clock import Clock
+from gameday.toxiproxy.alarms import NEVER, Alarm, Alarms
 from gameday.toxiproxy.chance import draw
 from gameday.toxiproxy.toxics import TYPES
-from gameday.toxiproxy.toxics.stage import MS, NEVER, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Stage, Toxic
 
 CHUNK_BYTES = 32 * 1024
-LONGEST_TIMER_MS = 3_600_000
 
 
 class End(Protocol):
@@ -46,7 +44,7 @@ class Link:
         source: End,
         sink: End,
         *,
-        clock: Clock,
+        alarms: Alarms,
         chance: tuple[int, str],
         count: bool,
     ) -> None:
@@ -57,13 +55,14 @@ class Link:
         self.done = False
         self.on_end: Callable[[Link], None] = _nobody
         self.on_reset: Callable[[], None] = _nothing
-        self._clock = clock
+        self._clock = alarms.clock
+        self._alarms = alarms
         self._seed, self._purpose = chance
         self._count = count
         self._stages: list[Stage] = []
         self._ended = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = NEVER
+        self._alarm: Alarm | None = None
+        self._alarm_ns = NEVER
 
     # What the source and the sink tell.
 
@@ -171,7 +170,7 @@ class Link:
                 moved |= stage.step(now_ns)
         if self.done:
             return
-        self._wake_at(min((stage.wake_ns for stage in self._stages), default=NEVER), now_ns)
+        self._wake_at(min((stage.wake_ns for stage in self._stages), default=NEVER))
         if self._ended:
             return
         if self._first().has_room:
@@ -179,30 +178,27 @@ class Link:
         else:
             self.source.pause()
 
-    def _wake_at(self, due_ns: int, now_ns: int) -> None:
-        if due_ns == self._timer_ns:
-            return
-        self._cancel_timer()
-        if due_ns != NEVER:
-            delay_ms = min(LONGEST_TIMER_MS, max(1, -(-(due_ns - now_ns) // MS)))
-            self._timer_ns = due_ns
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(delay_ms / 1000, self._woken)
+    def _wake_at(self, due_ns: int) -> None:
+        """Be woken at `due_ns` at the latest: too early finds nothing due and asks again."""
+        if due_ns < self._alarm_ns:
+            self._cancel_alarm()
+            self._alarm_ns = due_ns
+            self._alarm = self._alarms.at(due_ns, self._woken)
 
     def _woken(self) -> None:
-        """Timers may fire early by a fraction of a millisecond: then nothing is due yet."""
-        self._timer_ns = NEVER
+        self._alarm = None
+        self._alarm_ns = NEVER
         self.run()
 
-    def _cancel_timer(self) -> None:
-        self._timer_ns = NEVER
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _cancel_alarm(self) -> None:
+        self._alarm_ns = NEVER
+        if self._alarm is not None:
+            self._alarms.cancel(self._alarm)
+            self._alarm = None
 
     def _finish(self) -> None:
         self.done = True
-        self._cancel_timer()
+        self._cancel_alarm()
         self._stages = []
         self.source.deliver_to(discard)
 

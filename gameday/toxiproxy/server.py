@@ -47,6 +47,7 @@ async def serve(
     for client in list(clients):
         client.close()
     await proxies.close()
+    shared.alarms.close()
 
 
 async def _listen(factory: Callable[[], ApiProtocol], options: Options) -> asyncio.Server:

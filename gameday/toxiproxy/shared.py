@@ -4,6 +4,7 @@ import resource
 from dataclasses import dataclass, field
 
 from gameday.clock import Clock
+from gameday.toxiproxy.alarms import Alarms
 from gameday.toxiproxy.metrics import Metrics
 
 CONNECTIONS_MAX = 10_000
@@ -21,6 +22,10 @@ class Shared:
     connections_max: int = CONNECTIONS_MAX
     metrics: Metrics = field(default_factory=Metrics)
     connections_open: int = 0
+    alarms: Alarms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alarms = Alarms(self.clock)
 
     @property
     def counts_bytes(self) -> bool:

@@ -1,6 +1,7 @@
 """Bandwidth: everything arrives, but only so many bytes a second."""
 
-from gameday.toxiproxy.toxics.stage import MS, NEVER, NOT_NEGATIVE, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.alarms import NEVER
+from gameday.toxiproxy.toxics.stage import MS, NOT_NEGATIVE, Chunk, Outlet, Stage, Toxic
 
 PIECE_MS = 100
 CREDIT_LIMIT_NS = 100 * MS

@@ -1,6 +1,7 @@
 """Reset peer: the connection breaks as if a machine had died or a firewall had cut it."""
 
-from gameday.toxiproxy.toxics.stage import ANY, MS, NEVER, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.alarms import NEVER
+from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
 
 
 class ResetPeer(Stage):

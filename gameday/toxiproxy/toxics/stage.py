@@ -10,9 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from gameday.toxiproxy.alarms import NEVER
 from gameday.toxiproxy.chance import draw_integer
 
-NEVER = 1 << 200
 MS = 1_000_000
 US = 1_000
 _INT64 = 1 << 63

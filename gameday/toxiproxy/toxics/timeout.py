@@ -1,6 +1,7 @@
 """Timeout: nothing arrives, and after a while the connection closes."""
 
-from gameday.toxiproxy.toxics.stage import ANY, MS, NEVER, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.alarms import NEVER
+from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
 
 
 class Timeout(Stage):
