@@ -256,9 +256,9 @@ async def test_an_undo_that_fails_twice_is_tried_until_it_works(tmp_path: Path) 
         run.process.kill()
         await until_clean(run, CLEAN_S)
     assert stubborn.removals >= 3
-    failed = [each.data for each in run.told() if each.event == "reaper.failed"]
-    assert [each["what"] for each in failed] == ["fault f"]
-    assert "500" in failed[0]["why"]
+    pressed = [each.data for each in run.told() if each.event == "fault.escalated"]
+    assert [each["step"] for each in pressed][:2] == ["retry", "switch"]
+    assert "500" in pressed[0]["why"]
     assert run.removals() == [True]
 
 

@@ -34,7 +34,7 @@ from gameday.effects.toxiproxy import (
 from gameday.errors import GamedayError, StuckFaultError
 
 REMOVE_S = 1.5
-READ_S = 1.0
+READ_S = 0.8
 AGAIN_S = 1.0
 NUDGE_S = 0.6
 VERSION_S = 0.5
@@ -190,6 +190,8 @@ class _Ladder:
         was = self._record.data.get("was", {}).get(self._proxy, {"enabled": True})
         if self._state == "away" or not was["enabled"]:
             return False  # nobody would hear it, or its owner had it off
+        if self._state == "wedged" and self._part is not None:
+            return False  # it would only cost the time in which it is restarted
         on = {"url": self._server.url, "proxy": self._proxy, "enabled": True}
         await self._manner.tell("switch", self._problem, [Undo("proxy", on)])
         self._switched = True
