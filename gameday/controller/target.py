@@ -238,9 +238,11 @@ async def tell(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         async with asyncio.timeout(ANSWER_S):
             reader, writer = await asyncio.open_unix_connection(run.socket)
-            writer.write(json.dumps(order).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await reader.readline())
-            writer.close()
+            try:
+                writer.write(json.dumps(order).encode() + b"\n")
+                answer: dict[str, Any] = json.loads(await reader.readline())
+            finally:
+                writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as error:
         why = str(error) or f"nothing within {ANSWER_S:g} s"
