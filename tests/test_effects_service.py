@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import stat
 from collections.abc import AsyncIterator
@@ -188,6 +189,15 @@ async def test_a_paused_part_stands_still_with_its_children_and_goes_on(up: Up, 
     assert (await told(undo))[0] is False
     await effects.undo(undo)
     assert up.launch(name).pid == before.pid
+
+
+async def test_a_part_that_was_stopped_on_its_way_to_be_killed_is_woken_up(up: Up) -> None:
+    before = up.launch("redis")
+    undo = await effects.prepare(part_struck("redis", "kill"), up.site)
+    os.kill(before.pid, signal.SIGSTOP)
+    await effects.undo(undo)
+    assert await effects.read_back(undo) is True
+    assert up.launch("redis").pid == before.pid
 
 
 @pytest.mark.parametrize("name", STRUCK)

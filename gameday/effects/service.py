@@ -63,6 +63,7 @@ async def prepare(change: Change, site: Site) -> Undo:
 
 async def act(change: Change, undo: Undo, site: Site) -> None:
     """End it, stop it, or end it and start it anew. Raises StrikeError, StuckFaultError."""
+    del change  # all of it stands in its undo
     clock, data = SystemClock(), undo.data
     part = Path(data["part"])
     match data["do"]:
@@ -95,7 +96,7 @@ async def undo(record: Undo) -> None:
 async def read_back(record: Undo) -> bool:
     """Whether it runs and is healthy, or is not stopped; or has gone with its stack."""
     if record.data["what"] == "continue":
-        return not _stopped(record.data)
+        return not _stopped(_whole(record.data))
     launch = Launch.read(Path(record.data["part"]))
     return launch is None or launch.is_orphaned() or await launch.is_ready()
 
@@ -105,7 +106,7 @@ async def dose(data: Mapping[str, Any]) -> tuple[bool | None, float | None, str,
     who = f"{data['name']} (process {data['pid']})"
     same = process.start_time(data["pid"]) == data["start_time"]
     if data["do"] == "pause":
-        there, still = _processes(data), _stopped(data)
+        there, still = process.alive(_whole(data)), _stopped(_whole(data))
         share = len(still) / len(there) if there else 0.0
         why = f"{len(still)} of {len(there)} processes of {data['name']} are stopped"
         return share == 1.0, round(share, 3), "share", why
@@ -146,22 +147,26 @@ async def _pause(launch: Launch, clock: Clock) -> None:
 
 
 async def _go_on(data: Mapping[str, Any], launch: Launch | None, clock: Clock) -> None:
-    for pid, began in _stopped(data).items():
-        process.send(pid, began, signal.SIGCONT, data["name"])
+    _wake(_whole(data))
     if launch is not None and launch.runs():
         await until_ready(launch, ANSWERS_WITHIN_S, clock)
 
 
+def _wake(data: Mapping[str, Any]) -> None:
+    for pid, began in _stopped(data).items():
+        process.send(pid, began, signal.SIGCONT, data["name"])
+
+
 def _stopped(data: Mapping[str, Any]) -> dict[int, str]:
     """The processes of the part that are stopped."""
-    there = _processes(data)
+    there = process.alive(data)
     return {pid: began for pid, began in there.items() if process.is_stopped(pid)}
 
 
-def _processes(data: Mapping[str, Any]) -> dict[int, str]:
+def _whole(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the journal knows of the part, and the token that finds children which left it."""
     launch = Launch.read(Path(data["part"]))
-    token = "" if launch is None else launch.token
-    return process.alive({**data, "token": token})
+    return {**data, "token": "" if launch is None else launch.token}
 
 
 async def restart(
@@ -183,6 +188,7 @@ async def start_again(part: Path, clock: Clock, *, forget: bool = False) -> None
     async with alone(part, clock):
         launch = _known(part)
         if launch.runs():
+            _wake(launch.process())  # whoever was to kill it may have got no further
             await _must_get_ready(launch, clock)
         else:
             await _end(launch, signal.SIGKILL, clock)  # children that have outlived it
@@ -211,16 +217,24 @@ async def _must_get_ready(launch: Launch, clock: Clock) -> None:
 
 
 async def _end(launch: Launch, number: signal.Signals, clock: Clock) -> None:
-    """Signal it and its children; SIGKILL for those that do not end in time."""
-    data = launch.process()
-    if number is signal.SIGKILL and launch.runs():
+    """End it and its children; SIGKILL for those that a polite signal does not end in time."""
+    data, there = launch.process(), process.alive(launch.process())
+    if number is not signal.SIGKILL and launch.runs():
+        # To the process alone: it knows how to end its children.
+        process.send(launch.pid, launch.start_time, number, launch.name)
+        deadline_ns = clock.now_ns() + int(process.PATIENCE_S * NS)
+        while _any_runs(there) and clock.now_ns() < deadline_ns:
+            await clock.sleep(_POLL_S)
+    elif launch.runs():
         # Stopped first, so that it starts no child that is not seen below.
         process.send(launch.pid, launch.start_time, signal.SIGSTOP, launch.name)
-    for each in (number, signal.SIGKILL):
-        if await process.end(data, each, clock):
-            return
-    left = ", ".join(map(str, process.alive(data)))
-    raise StuckFaultError(f"{launch.name}: process {left} does not end")
+    if not await process.end(data, signal.SIGKILL, clock):
+        left = ", ".join(map(str, process.alive(data)))
+        raise StuckFaultError(f"{launch.name}: process {left} does not end")
+
+
+def _any_runs(processes: Mapping[int, str]) -> bool:
+    return any(process.start_time(pid) == began for pid, began in processes.items())
 
 
 def _known(part: Path) -> Launch:
