@@ -145,6 +145,7 @@ _TELL: dict[str, Callable[[Story, Mapping[str, Any]], str]] = {
     "fault.injected": lambda s, r: _fault(s, r, "injected"),
     "fault.dosed": lambda s, r: f"fault {r['id']} injected: {r['injected']} ({r['why']})",
     "fault.removing": lambda s, r: _fault(s, r, "being removed"),
+    "fault.escalated": lambda s, r: f"fault {r['id']} is stuck ({r['why']}): {r['step']}",
     "fault.removed": lambda s, r: _fault(s, r, "removed"),
     "fault.proven": lambda s, r: _fault(s, r, f"removed: {r['removed']}"),
     "responder.started": lambda s, r: f"{r['by']} takes the incident ({r['alert']})",

@@ -96,7 +96,10 @@ class _Ladder:
         if await self._try(self._remove(AGAIN_S), NUDGE_S):
             return
         lock = _turns.setdefault(self._server.url, asyncio.Lock())
-        async with lock:  # two faults on one server: one presses, the other finds it done
+        helped = lock.locked()  # by another fault on this server
+        async with lock:
+            if helped and await self._try(self._remove(AGAIN_S), NUDGE_S):
+                return
             if await self._press():
                 return
         raise self._stuck()
