@@ -12,6 +12,9 @@ from typing import Any
 
 import httpx
 
+from gameday.changes import Undo
+from gameday.clock import SystemClock
+from gameday.journal import Journal
 from gameday.loading import Inputs, load_inputs
 from tests.stack_parts import document_of
 
@@ -127,3 +130,15 @@ def own_server(pages: Mapping[str, str]) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
+
+
+def left_run(folder: Path, base_url: str, undo: Undo) -> None:
+    """A run that was killed with a fault in and a step done."""
+    folder.mkdir(parents=True)
+    journal = Journal(folder / "journal.jsonl", SystemClock(), "m1")
+    journal.write("run.started", run=folder.name)
+    journal.write("stack.ready", addresses={"base_url": base_url})
+    journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+    request = Undo("request", {"action": "use-redis"})
+    journal.write("step.started", step=1, undo=request.as_json())
+    journal.close()

@@ -13,7 +13,6 @@ from gameday.cli import main
 from gameday.clock import SystemClock
 from gameday.controller.target import TargetLock
 from gameday.effects.request import Sender
-from gameday.journal import Journal
 from gameday.loading import Inputs, all_experiments, load_inputs
 from gameday.plan import answers, live, load
 from gameday.plan.before import Question, before
@@ -26,6 +25,7 @@ from gameday.stacks.external import ExternalStack
 from tests.plan_parts import (
     DROP,
     inputs_of,
+    left_run,
     make,
     own_server,
     post,
@@ -447,15 +447,3 @@ async def network(folder: Path, url: str) -> live.Network:
     inputs = inputs_of(folder, system, method=slow())
     experiment = inputs.experiment.experiment
     return await live.network(experiment, inputs.system.system, frozenset(), SystemClock())
-
-
-def left_run(folder: Path, base_url: str, undo: Undo) -> None:
-    """A run that was killed with a fault in and a step done."""
-    folder.mkdir()
-    journal = Journal(folder / "journal.jsonl", SystemClock(), "m1")
-    journal.write("run.started", run=folder.name)
-    journal.write("stack.ready", addresses={"base_url": base_url})
-    journal.write("fault.injecting", id="f", undo=[undo.as_json()])
-    request = Undo("request", {"action": "use-redis"})
-    journal.write("step.started", step=1, undo=request.as_json())
-    journal.close()

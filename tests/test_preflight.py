@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from gameday import journal
+from gameday.changes import Undo
 from gameday.clock import SystemClock
 from gameday.controller.preflight import prepare
 from gameday.effects.request import Sender
 from gameday.effects.site import Site
 from gameday.errors import StackError, UnknownError, UsageError
 from gameday.journal import Journal
-from tests.plan_parts import inputs_of, make, post, slow, taken_port
+from tests.plan_parts import inputs_of, left_run, make, post, slow, taken_port
 from tests.toxiproxies import redis_like, toxiproxy
 
 FRESH = {"code": "C", "stock": 100, "rows": []}
@@ -34,7 +35,7 @@ class Ground:
         self.path = folder / "journal.jsonl"
         document, clock = inputs.system.system, SystemClock()
         self.run: Any = SimpleNamespace(
-            options=SimpleNamespace(stack=stack, allowed=frozenset()),
+            options=SimpleNamespace(stack=stack, allowed=frozenset(), runs_dir=folder / "runs"),
             clock=clock,
             journal=Journal(self.path, clock, "m1"),
             experiment=inputs.experiment.experiment,
@@ -137,6 +138,18 @@ async def test_a_store_that_a_fault_strikes_must_be_there(tmp_path: Path) -> Non
         )
         with pytest.raises(StackError, match=r"fault redis-block-1: redis"):
             await ground.prepare()
+
+
+async def test_what_an_earlier_run_left_broken_ends_the_run(tmp_path: Path) -> None:
+    async with service(FRESH) as (url, _), toxiproxy() as api, redis_like() as upstream:
+        await make(api, "other", upstream)
+        await post(api, "/proxies/other/toxics", {"name": "gameday-r-1", "type": "noop"})
+        undo = Undo("toxic", {"url": api, "proxy": "other", "name": "gameday-r-1"})
+        left_run(tmp_path / "runs" / "20260101T000000Z-drop-aaaa", url, undo)
+        ground = Ground(tmp_path, url, "external")
+        with pytest.raises(UnknownError, match="fault f is still there") as caught:
+            await ground.prepare()
+    assert "gameday heal" in caught.value.help
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from gameday.controller.run import Run
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.plan import answers, live
 from gameday.plan.finding import Finding, as_error, failures
+from gameday.plan.leftovers import on_standing
 
 EXTERNAL = "external"
 
@@ -21,15 +22,17 @@ async def prepare(run: Run) -> None:
     Raises UsageError, StackError, or on a stack that is not ours UnknownError.
     """
     run.journal.write("phase", phase="preflight")
-    looked, struck, measured, well = await asyncio.gather(
+    external, runs_dir = run.options.stack == EXTERNAL, run.options.runs_dir
+    looked, struck, measured, left, well = await asyncio.gather(
         live.network(run.experiment, run.system, run.options.allowed, run.clock),
         live.prepared(run.experiment, run.site),
         answers.metrics(run.system, _asked(run)),
-        answers.service(run.system) if run.options.stack == EXTERNAL else _nothing(),
+        on_standing(runs_dir, run.system.base_url, external=external),
+        answers.service(run.system) if external else _nothing(),
     )
     run.spots.update(looked.spots)
     _tell_spots(run)
-    _end_if_unfit(run, [*well, *looked.findings, *struck, *measured])
+    _end_if_unfit(run, [*well, *looked.findings, *struck, *left, *measured])
     if run.system.campaign is not None:
         await _create_campaign(run)
         found = await answers.audit(run.system, run.sender, exists=True)

@@ -11,8 +11,19 @@ from gameday import effects, journal
 from gameday.errors import GamedayError
 from gameday.healing import Left, is_under_way, left_behind
 from gameday.plan.finding import Finding, Status
+from gameday.stacks.state import read_kept
 
 NEWEST = 50
+
+
+async def on_standing(runs_dir: Path, base_url: str, *, external: bool) -> list[Finding]:
+    """The same for a system that outlives its runs: the kept stack, or one that is not ours."""
+    if external:
+        return await leftovers(runs_dir, base_url, "")
+    kept = read_kept()
+    if kept is None or kept.base_url != base_url:
+        return []  # put up for one run alone: nothing of an earlier one can be on it
+    return await leftovers(runs_dir, base_url, kept.started_at)
 
 
 async def leftovers(runs_dir: Path, base_url: str, since: str) -> list[Finding]:

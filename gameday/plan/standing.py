@@ -12,19 +12,20 @@ from gameday.clock import Clock
 from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct
 from gameday.effects.site import Site as EffectSite
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import GamedayError
 from gameday.hiding import Hidden
 from gameday.loading import Inputs, refuse_foreign
 from gameday.plan import answers, live
 from gameday.plan.before import Question
 from gameday.plan.finding import Finding, from_error
-from gameday.plan.leftovers import leftovers
+from gameday.plan.leftovers import on_standing
 from gameday.stacks import Running, Site, Stack, new_work_dir
-from gameday.stacks.state import read_kept
 from gameday.system import System
 
 PATIENCE_S = 7.0
 PLAN = "plan"
+MARKER = "gameday-lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     except GamedayError as error:
         return Standing(written, [from_error("stack", error)])
     system = running.system
-    since = kept.started_at if question.stack != "external" and (kept := read_kept()) else ""
+    external = question.stack == "external"
     book = None if inputs.playbook is None else inputs.playbook.playbook
     experiment = inputs.experiment.experiment
     asked = answers.asked_of(experiment, system, book, inputs.rules)
@@ -57,7 +58,8 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
         "metrics": answers.metrics(system, asked),
         "alerts": answers.conditions(system, asked, clock),
         "audit": _campaign(inputs, running),
-        "earlier runs": leftovers(question.runs_dir, system.base_url, since),
+        "earlier runs": on_standing(question.runs_dir, system.base_url, external=external),
+        "marker": _marked(system),
     }
     found = await asyncio.gather(*(_in_time(name, look) for name, look in looks.items()))
     return Standing(system, [finding for each in found for finding in each])
@@ -85,6 +87,21 @@ async def _network(
 ) -> list[Finding]:
     experiment = inputs.experiment.experiment
     return (await live.network(experiment, system, question.allowed, clock)).findings
+
+
+async def _marked(system: System) -> list[Finding]:
+    """Whether a run, perhaps of another host, has marked this Toxiproxy as its own."""
+    if system.toxiproxy is None:
+        return []
+    try:
+        found = await Toxiproxy(system.toxiproxy, live.ASK_S).proxy(MARKER)
+    except ToxiproxyError:
+        return []  # told with the proxies
+    if found is None:
+        return []
+    text = f"marked by a run: {found.get('upstream')}"
+    cure = "wait for its end; a mark that nobody renews is taken over by the next run"
+    return [Finding(f"toxiproxy {system.toxiproxy}", "warn", text, cure)]
 
 
 async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
