@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -29,8 +29,9 @@ from gameday import journal
 from gameday.cli import main
 
 ROOT = Path(__file__).parent.parent
-PROMPT_S = 2.0
-LEASE_AND_2_S = 7.0
+PROMPT_S = 5.0  # on a busy machine; `python -m tests.stops` measures the 2 s
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+REAPED_S = 10.0  # the lease and 2 s, and a busy machine; `python -m tests.kills` measures
 SYSTEM = """
 name: own
 base_url: http://127.0.0.1:{port}
@@ -88,8 +89,9 @@ class Silent(StreamRequestHandler):
     """Answers like a Redis that wants a password."""
 
     def handle(self) -> None:
-        while self.connection.recv(256):
-            self.connection.sendall(b"-NOAUTH Authentication required.\r\n")
+        with suppress(ConnectionError):  # a proxy that ends resets
+            while self.connection.recv(256):
+                self.connection.sendall(b"-NOAUTH Authentication required.\r\n")
 
 
 class Server(ThreadingTCPServer):
@@ -241,11 +243,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         )
         for name in ("stopped", "closed", "killed", "worker", "frozen"):
             found.runs[name] = started(found, name, terminal=name == "closed")
-        until(lambda: all(run.held_up() for run in found.runs.values()), 50)
+        until(lambda: all(run.held_up() for run in found.runs.values()), 200)
         yield found
 
 
-@pytest.mark.timeout(120)
 def test_with_several_runs_under_way_stop_asks_which(place: Place) -> None:
     told = place.gameday("stop")
     assert told.exit_code == 2
@@ -304,7 +305,7 @@ def test_a_killed_run_is_undone_and_can_be_judged(place: Place) -> None:
     run = place.runs["killed"]
     run.process.kill()
     run.process.wait()
-    run.until_clean(LEASE_AND_2_S)
+    run.until_clean(REAPED_S)
     until(lambda: "reaper.ended" in [r.event for r in run.records("reaper.jsonl")])
     runs = ("--runs", str(run.runs))
     listed = json.loads(place.gameday("runs", "--json", *runs).stdout)
