@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 SHORTEST = 4
-SHORTEST_PIECE = 6
+SHORTEST_PIECE = 8  # longer than the word before a token, such as Bearer
 MASK = "***"
 TELLING = re.compile(r"auth|cookie|credential|dsn|passw|secret|token|api.?key", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
@@ -96,12 +96,16 @@ def _parts(secret: str) -> Iterator[str]:
     if password is not None:
         for form in {password, unquote(password)}:
             yield form
-            yield from (piece for piece in _PIECES.split(form) if len(piece) >= SHORTEST_PIECE)
-        yield from _queried(secret)
-    elif _ADDRESS.fullmatch(secret):
+            yield from _pieces(form)
+    if _ADDRESS.fullmatch(secret):
         yield from _queried(secret)
     else:
-        yield from (piece for piece in re.split(r"\s+", secret) if len(piece) >= SHORTEST_PIECE)
+        yield from _pieces(secret)
+
+
+def _pieces(secret: str) -> Iterator[str]:
+    """What is left of it where a reader of addresses or headers has cut it up."""
+    yield from (piece for piece in _PIECES.split(secret) if len(piece) >= SHORTEST_PIECE)
 
 
 def _password(text: str) -> str | None:

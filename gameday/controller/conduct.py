@@ -250,6 +250,8 @@ def _make_run(
     readings = Readings(start.clock)
     direct = Direct(system.stores, running.environment, running.parts)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
+    sender = Sender(system.base_url, values, running.environment)
+    admin.hide = sender.hide = start.journal.hide
     bot = None
     if book is not None and options.responder:
         hands = Hands(
@@ -277,7 +279,7 @@ def _make_run(
         traffic_end_s=traffic_end_s(experiment),
         environment=running.environment,
         site=Site(start.id, system.toxiproxy, system.proxies, direct),
-        sender=Sender(system.base_url, values, running.environment),
+        sender=sender,
         admin=admin,
         traffic=start.traffic,
         collector=start.collector,

@@ -5,7 +5,7 @@ journal holds none. What a server answers may quote them: an error never does.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -69,12 +69,16 @@ def _references(value: object) -> Iterator[Secret]:
 
 
 class Sender:
-    """Sends requests of the system file to one base URL."""
+    """Sends requests of the system file to one base URL.
+
+    `hide` takes all secrets out of an error; by default those that the sender can know itself.
+    """
 
     def __init__(self, base_url: str, values: Values, environment: Mapping[str, str]) -> None:
         self._base_url = base_url
         self.values = values
         self.environment = environment
+        self.hide: Callable[[str], str] = Hidden(telling(environment))
 
     async def send(self, request: Request) -> httpx.Response:
         """The answer, whose status is one that the request expects. Raises RequestError."""
@@ -86,7 +90,7 @@ class Sender:
             else secret(value, self.environment)
             for name, value in request.headers.items()
         }
-        hide = Hidden([*self._secrets(request), *telling(self.environment)])
+        own = Hidden([secret(each, self.environment) for each in _references(request)])
         timeout = httpx.Timeout(request.timeout.total_seconds())
         async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
             try:
@@ -99,14 +103,11 @@ class Sender:
                 )
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
                 why = f"no answer ({type(error).__name__})"
-                raise RequestError(hide(f"{what}: {why}")) from error
+                raise RequestError(self.hide(own(f"{what}: {why}"))) from error
         if not request.expects(answer.status_code):
-            said = hide(answer.text)[:200]
-            raise RequestError(hide(f"{what} answered {answer.status_code}: {said}"))
+            said = self.hide(own(answer.text))[:200]  # hidden before it is cut
+            raise RequestError(f"{what} answered {answer.status_code}: {said}")
         return answer
-
-    def _secrets(self, request: Request) -> list[str]:
-        return [secret(reference, self.environment) for reference in _references(request)]
 
 
 def undo_record(action: str, request: Request, base_url: str, values: Values) -> Undo:
