@@ -22,8 +22,8 @@ from system_under_test.control import ADMIN_S, BROKEN, Campaign, Control
 from system_under_test.lane import Unavailable
 
 EVERY_S = 0.25
-ABANDONED_S = 30
-LOOK_FOR_ABANDONED_EVERY = 40
+ABANDONED_S = 10  # twice as long as a request can wait for the ledger and its answer
+LOOK_FOR_ABANDONED_EVERY = 8
 CHUNK = 500
 
 log = logging.getLogger(__name__)
