@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from gameday.effects.toxiproxy import Toxiproxy
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from tests.toxiproxies import redis_like, toxiproxy
 
 Whim = Literal["pass", "hang", "fail", "pretend"]
@@ -61,7 +61,12 @@ class Door:
             told = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(raw)}\r\n"
             writer.write(f"{told}Connection: close\r\n\r\n".encode() + raw)
             await writer.drain()
-        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+        except (
+            asyncio.CancelledError,
+            asyncio.IncompleteReadError,
+            ConnectionError,
+            ToxiproxyError,  # the server behind is being restarted
+        ):
             writer.transport.abort()
         finally:
             self._busy.discard(task)
