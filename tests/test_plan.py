@@ -13,6 +13,7 @@ from gameday.cli import main
 from gameday.clock import SystemClock
 from gameday.controller.target import TargetLock
 from gameday.effects.request import Sender
+from gameday.journal import Journal
 from gameday.loading import Inputs, all_experiments, load_inputs
 from gameday.plan import answers, live, load
 from gameday.plan.before import Question, before
@@ -355,11 +356,18 @@ async def test_what_an_earlier_run_left_on_this_system_is_told(tmp_path: Path) -
         undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
         left_run(tmp_path / "20260101T000000Z-drop-aaaa", "http://here", undo)
         left_run(tmp_path / "20260101T000000Z-drop-bbbb", "http://elsewhere", undo)
-        healed = await leftovers(tmp_path, "http://here", "")
+        healed = await leftovers(tmp_path, "http://here", {})
         await post(url, "/proxies/cache/toxics", {"name": "gameday-r-1", "type": "noop"})
-        there = await leftovers(tmp_path, "http://here", "")
-        older = await leftovers(tmp_path, "http://here", "2026-02-01T00:00:00+00:00")
+        there = await leftovers(tmp_path, "http://here", {})
+        older = await leftovers(tmp_path, "http://here", {}, "2026-02-01T00:00:00+00:00")
+        book = Journal(
+            tmp_path / "20260101T000000Z-drop-aaaa" / "healed-1.jsonl", SystemClock(), "m1"
+        )
+        book.write("step.done", step=1, undoing=True, status="done")
+        book.close()
+        stepped = await leftovers(tmp_path, "http://here", {})
     assert [each.status for each in healed] == ["warn"], "of the step nobody can tell"
+    assert [each.status for each in stepped] == ["fail"], "it was healed"
     assert [each.status for each in there] == ["fail", "warn"]
     assert "fault f is still there" in there[0].found
     assert "drop-aaaa" in there[0].cure

@@ -43,6 +43,7 @@ class Ground:
             playbook=None,
             rules=[],
             coupon="C",
+            environment={},
             stock=100,
             site=Site("r", document.toxiproxy, document.proxies),
             sender=Sender(url, {"coupon": "C", "stock": 100, "run": "r"}, {}),

@@ -27,7 +27,7 @@ async def prepare(run: Run) -> None:
         live.network(run.experiment, run.system, run.options.allowed, run.clock),
         live.prepared(run.experiment, run.site),
         answers.metrics(run.system, _asked(run)),
-        on_standing(runs_dir, run.system.base_url, external=external),
+        on_standing(runs_dir, run.system, run.environment, external=external),
         answers.service(run.system) if external else _nothing(),
     )
     run.spots.update(looked.spots)

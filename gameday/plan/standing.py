@@ -58,7 +58,9 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
         "metrics": answers.metrics(system, asked),
         "alerts": answers.conditions(system, asked, clock),
         "audit": _campaign(inputs, running),
-        "earlier runs": on_standing(question.runs_dir, system.base_url, external=external),
+        "earlier runs": on_standing(
+            question.runs_dir, system, running.environment, external=external
+        ),
         "marker": _marked(system),
     }
     found = await asyncio.gather(*(_in_time(name, look) for name, look in looks.items()))
