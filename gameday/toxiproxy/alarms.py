@@ -45,6 +45,7 @@ class Alarms:
         self._file = _timer_file() if timer_file else None
         self._handle: asyncio.TimerHandle | None = None
         self._watched = False
+        self._ringing = False
 
     def __len__(self) -> int:
         return len(self._alarms)
@@ -54,7 +55,7 @@ class Alarms:
         due_ns = min(due_ns, self.clock.now_ns() + LONGEST_NS)
         alarm = Alarm(due_ns, ring)
         heappush(self._alarms, alarm)
-        if due_ns < self._armed_ns:
+        if due_ns < self._armed_ns and not self._ringing:
             self._arm(due_ns)
         return alarm
 
@@ -95,10 +96,18 @@ class Alarms:
         self._handle = loop.call_later(delay_ms / 1000, self._due)
 
     def _due(self) -> None:
-        if self._file is not None:
-            os.read(self._file, 8)
-        self._armed_ns = NEVER
-        now_ns = self.clock.now_ns()
+        """Ring all that are due, then set the timer anew: that also empties its file."""
+        self._ringing = True
+        try:
+            self._ring_all(self.clock.now_ns())
+        finally:
+            self._ringing = False
+            if self._alarms:
+                self._arm(self._alarms[0].due_ns)
+            else:
+                self._disarm()
+
+    def _ring_all(self, now_ns: int) -> None:
         while self._alarms and (self._alarms[0].due_ns <= now_ns or self._alarms[0].ring is None):
             alarm = heappop(self._alarms)
             if alarm.ring is None:
@@ -106,8 +115,11 @@ class Alarms:
                 continue
             ring, alarm.ring = alarm.ring, None
             ring()
-        if self._alarms and self._alarms[0].due_ns < self._armed_ns:
-            self._arm(self._alarms[0].due_ns)
+
+    def _disarm(self) -> None:
+        self._armed_ns = NEVER
+        if self._file is not None:
+            _set(self._file, 0)
 
 
 def _timer_file() -> int | None:
@@ -120,8 +132,8 @@ def _timer_file() -> int | None:
 
 
 def _set(file: int, due_ns: int) -> None:
-    """Make `file` readable at `due_ns`. Raises OSError."""
-    once = struct.pack("qqqq", 0, 0, *divmod(max(1, due_ns), 1_000_000_000))
+    """Make `file` readable at `due_ns` and not before; 0 is never. Raises OSError."""
+    once = struct.pack("qqqq", 0, 0, *divmod(due_ns, 1_000_000_000))
     if _LIBC.timerfd_settime(file, _ABSOLUTE, once, None):
         raise OSError(ctypes.get_errno(), "timerfd_settime")
 

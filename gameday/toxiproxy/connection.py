@@ -47,6 +47,7 @@ class End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.has_room = True
         self.lost = False
+        self.paused = False
         self.out_of: Link | None = None
         self.into: Link | None = None
         self._connection = connection
@@ -100,11 +101,13 @@ class End(asyncio.Protocol):
             self.transport.set_protocol(self)  # uvloop keeps the bound method
 
     def pause(self) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self.paused:
+            self.paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self.transport is not None and not self.lost:
+        if self.paused and self.transport is not None and not self.lost:
+            self.paused = False
             self.transport.resume_reading()
 
     # What the connection calls.

@@ -70,10 +70,12 @@ class Link:
         """Bytes were read from the source."""
         now_ns = self._clock.now_ns()
         self.received_bytes += len(data)
-        for start in range(0, len(data), CHUNK_BYTES):
-            piece = data if len(data) <= CHUNK_BYTES else data[start : start + CHUNK_BYTES]
-            chunk = Chunk(piece, now_ns)
-            self._first().put(chunk, now_ns)
+        first = self._first()
+        if len(data) <= CHUNK_BYTES:
+            first.put(Chunk(data, now_ns), now_ns)
+        else:
+            for start in range(0, len(data), CHUNK_BYTES):
+                first.put(Chunk(data[start : start + CHUNK_BYTES], now_ns), now_ns)
         self._run(now_ns)
 
     def source_ended(self) -> None:
@@ -148,6 +150,8 @@ class Link:
 
     def _affected_by(self, toxic: Toxic) -> bool:
         """Drawn once per connection, stream and toxic: the same answer at each call."""
+        if toxic.toxicity >= 1:
+            return True
         return draw(self._seed, f"{self._purpose}/{toxic.name}", 0) < toxic.toxicity
 
     def _stage(self, toxic: Toxic, now_ns: int) -> Stage:
@@ -168,9 +172,12 @@ class Link:
             moved = False
             for stage in reversed(self._stages):
                 moved |= stage.step(now_ns)
+            moved = moved and len(self._stages) > 1  # one alone has done all it could
         if self.done:
             return
-        self._wake_at(min((stage.wake_ns for stage in self._stages), default=NEVER))
+        for stage in self._stages:
+            if stage.wake_ns < self._alarm_ns:
+                self._wake_at(stage.wake_ns)
         if self._ended:
             return
         if self._first().has_room:
@@ -180,10 +187,9 @@ class Link:
 
     def _wake_at(self, due_ns: int) -> None:
         """Be woken at `due_ns` at the latest: too early finds nothing due and asks again."""
-        if due_ns < self._alarm_ns:
-            self._cancel_alarm()
-            self._alarm_ns = due_ns
-            self._alarm = self._alarms.at(due_ns, self._woken)
+        self._cancel_alarm()
+        self._alarm_ns = due_ns
+        self._alarm = self._alarms.at(due_ns, self._woken)
 
     def _woken(self) -> None:
         self._alarm = None

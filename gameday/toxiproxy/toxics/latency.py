@@ -23,7 +23,9 @@ class Latency(Stage):
 
     def due_ns(self, head: Chunk) -> int:
         jitter_ms = self["jitter"]
-        if self._drawn_for is None or self._drawn_for != (head, jitter_ms):
+        if jitter_ms <= 0:
+            self._jitter_ms = 0
+        elif self._drawn_for != (head, jitter_ms):
             self._drawn_for = (head, jitter_ms)
             self._jitter_ms = self.draw_integer(jitter_ms)
         return head.received_ns + (self["latency"] + self._jitter_ms) * MS
