@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from gameday.documents import Document, one_of_them
 from gameday.errors import FileError, UsageError
 from gameday.faults.service import ServiceFault
+from gameday.history import Outcome, Reason
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.read import LoadedPlaybook, LoadedSystem
 
@@ -109,10 +110,15 @@ def _thresholds(document: Document, key: str, texts: list[str], scenarios: set[s
     if not texts:
         yield document.error(loc, f"{key!r}: must not be empty")
     yield from _each_threshold(document, loc, texts)
-    scenario = parse_key(key).tags.get("scenario")
-    if scenario is not None and scenario not in scenarios:
-        problem = f"{key!r}: there is no scenario {scenario!r}"
-        yield document.error(loc, problem, help=one_of_them(scenario, scenarios))
+    known = {
+        "scenario": scenarios,
+        "outcome": {outcome.text for outcome in Outcome},
+        "reason": {reason.text for reason in Reason},
+    }
+    for tag, value in parse_key(key).tags.items():
+        if tag in known and value not in known[tag]:
+            problem = f"{key!r}: there is no {tag} {value!r}"
+            yield document.error(loc, problem, help=one_of_them(value, known[tag]))
 
 
 def _each_threshold(document: Document, loc: tuple[str, str, str], texts: list[str]) -> Findings:

@@ -4,12 +4,23 @@ import re
 from urllib.parse import urlsplit
 
 from gameday.documents import Document
-from gameday.loading.findings import Findings
+from gameday.hiding import TELLING
+from gameday.loading.findings import Findings, Warning_
 from gameday.loading.read import LoadedSystem
 
 _CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]+@", re.IGNORECASE)
-_TELLING = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+_NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
 ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
+
+
+def promises_are_checked(loaded: LoadedSystem) -> Findings:
+    """Promises of the format that no check of this version holds a system to."""
+    semantics = loaded.system.semantics
+    unchecked = {"duplicate": "first", "replay": "idempotent"}
+    for key, value in unchecked.items():
+        if getattr(semantics, key) == value:
+            text = f"{key!r}: that a system keeps {value!r} is not checked yet"
+            yield Warning_(loaded.document.place("semantics", key), text)
 
 
 def no_secrets(loaded: LoadedSystem) -> Findings:
@@ -23,11 +34,21 @@ def no_secrets(loaded: LoadedSystem) -> Findings:
             problem = f"{key!r}: an address with credentials in it"
             help = "take the secret from {env: NAME} or {file: PATH}"
             yield document.error(loc, problem, help=help)
-        elif len(loc) > 1 and loc[-2] == "headers" and key.lower() in _TELLING:
+        elif len(loc) > 1 and loc[-2] == "headers" and TELLING.search(key):
             problem = f"{key!r}: a secret written out"
             yield document.error(loc, problem, help="write {env: NAME} or {file: PATH}")
+        elif _is_written_out(loc, key, node.content):
+            problem = f"{key!r}: a secret written out"
+            yield document.error(loc, problem, help="write {secret}: one is made up at each start")
         elif loc[0] in ADDRESSES:
             yield from _address(document, loc, node.content)
+
+
+def _is_written_out(loc: tuple[str | int, ...], key: str, text: str) -> bool:
+    """A value of the service's environment that is secret by its name, and no placeholder."""
+    return (
+        loc[:2] == ("start", "env") and bool(TELLING.search(key)) and not _NO_SECRET.fullmatch(text)
+    )
 
 
 def _address(document: Document, loc: tuple[str | int, ...], text: str) -> Findings:

@@ -51,6 +51,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from names.nobody_else_is_asked(loaded)
     yield from expressions.of_system(loaded)
     yield from secrecy.no_secrets(loaded)
+    yield from secrecy.promises_are_checked(loaded)
     yield from templates.are_known(loaded)
 
 

@@ -69,6 +69,8 @@ def _pair(text: str, pair: str) -> tuple[str, str]:
         raise UsageError(f"{text!r}: {pair!r} is not tag:value", help="write metric{tag:value}")
     if tag not in TAGS:
         raise UsageError(f"{text!r}: unknown tag {tag!r}", help=_nearest(tag, TAGS))
+    if tag == "status" and not (value.isdigit() and 100 <= int(value) <= 599):
+        raise UsageError(f"{text!r}: {value!r} is not an HTTP status", help="write 100 to 599")
     return tag, value
 
 
