@@ -38,6 +38,7 @@ ANSWER_S = 5.0
 MOST_KEYS = 100_000
 MOST_KEYS_JOURNALED = 1_000
 BATCH = 500
+FIRST_PART = 8
 # In seconds of processor time: inside a script Redis' own TIME stands still. On a loaded machine
 # they take longer, so the next script is told to do less.
 BUSY = """
@@ -188,7 +189,7 @@ def _told(error: Exception) -> StoreError:
 
 async def _go_on(client: _Client, how: Mapping[str, Any], name: str, clock: Clock) -> None:
     """Block or evict again and again, until cancelled or Redis does not let us."""
-    work_s = how.get("busy_ms", 0) / 1000
+    work_s = how.get("busy_ms", 0) / 1000 / FIRST_PART
     try:
         while True:
             if how["do"] == "block":
@@ -207,7 +208,8 @@ async def _block(client: _Client, busy_s: float, work_s: float, clock: Clock) ->
     begun_ns = clock.now_ns()
     await client.eval(BUSY, 0, f"{work_s:.4f}")
     took_s = max((clock.now_ns() - begun_ns) / NS, 0.001)
-    return min(busy_s, max(busy_s / 20, work_s * busy_s / took_s))
+    wanted_s = min(work_s * busy_s / took_s, 2 * work_s)  # a loaded machine is felt its way into
+    return min(busy_s, max(busy_s / 20, wanted_s))
 
 
 async def _chosen(client: _Client, pattern: str, share: float) -> list[str]:
