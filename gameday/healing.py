@@ -113,7 +113,8 @@ async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
 
 def _note_pressed(due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
     """Write down which faults are out with all that pressing them had put at risk."""
-    gone = {name: True for name in dict.fromkeys(e.name for e in due if _is_pressed(e))}
+    before = [left.name for left in due if _is_pressed(left)]
+    gone = dict.fromkeys([*before, *(record.data["id"] for record in book.pressed)], True)
     for left, one in zip(due, healed, strict=True):
         if left.owner == "fault" and left.name in gone:
             gone[left.name] = gone[left.name] and one.gone is True

@@ -1,5 +1,6 @@
 """Healing by hand: what a killed run left behind is taken out, from its journal alone."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.healing import heal, is_under_way, left_behind
 from gameday.journal import Journal, Record, read
+from tests.obstacles import SOMEBODYS, cache_behind_door
 from tests.toxiproxies import redis_like, toxiproxy
 
 
@@ -21,6 +23,7 @@ def records(*events: tuple[str, dict[str, Any]]) -> list[Record]:
 
 TOXIC = {"kind": "toxic", "url": "http://127.0.0.1:1", "proxy": "p", "name": "gameday-r-1"}
 PROCESS = {"kind": "process", "pid": 1, "start_time": "0@x", "name": "redis"}
+LATENCY = toxic("redis", "latency", latency=20, jitter=0)
 INJECTING = ("fault.injecting", {"id": "f", "undo": [TOXIC]})
 
 
@@ -113,3 +116,73 @@ async def test_a_server_that_answers_wrongly_is_not_called_healed(tmp_path: Path
         healed = await heal(tmp_path, {})
     assert [one.gone for one in healed] == [False]
     assert "500" in healed[0].why
+
+
+BACK = {"post": "/back"}
+
+
+async def test_a_step_that_was_taken_back_once_is_not_taken_back_again(tmp_path: Path) -> None:
+    heads: list[str] = []
+    statuses = [500, 200, 200]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        status = statuses[len(heads) - 1]
+        told = f"HTTP/1.1 {status} Said\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(told.encode())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    undo = {"kind": "request", "action": "back", "base_url": url, "request": BACK}
+    journal = begun(tmp_path, None)
+    journal.write("step.started", step=2, undo=undo, undoing=False)
+    journal.close()
+    try:
+        assert [one.gone for one in await heal(tmp_path, {})] == [False]
+        assert [one.gone for one in await heal(tmp_path, {})] == [None]
+        for _ in range(2):
+            assert [one.gone for one in await heal(tmp_path, {})] == [True]
+        assert len(heads) == 2
+    finally:
+        server.close()
+        await server.wait_closed()
+    assert [each.name for each in tmp_path.glob("healed-*")] == ["healed-1.jsonl"]
+
+
+async def test_what_pressing_put_at_risk_is_put_back_once_and_then_left_alone(
+    tmp_path: Path,
+) -> None:
+    async with cache_behind_door() as one:
+        undo = await effects.prepare(LATENCY, Site("r", one.url, {"redis": "cache"}))
+        journal = begun(tmp_path, None)
+        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        off = {"kind": "proxy", "url": one.url, "proxy": "cache", "enabled": True}
+        journal.write("fault.escalated", id="f", step="switch", why="stuck", undo=[off])
+        journal.close()
+        await one.behind.enable("cache", enabled=False)  # and there the controller was killed
+        assert [each.gone for each in await heal(tmp_path, {})] == [True, True]
+        found = await one.behind.proxy("cache")
+        assert found is not None
+        assert found["enabled"]
+        await one.behind.enable("cache", enabled=False)  # by its owner, days later
+        assert [each.gone for each in await heal(tmp_path, {})] == [True]
+        found = await one.behind.proxy("cache")
+        assert found is not None
+        assert not found["enabled"]
+
+
+async def test_healing_presses_a_stuck_removal_and_writes_it_down(tmp_path: Path) -> None:
+    async with cache_behind_door() as one:
+        site = Site("r", one.url, {"redis": "cache"})
+        undo = await effects.prepare(LATENCY, site)
+        await effects.act(LATENCY, undo, site)
+        journal = begun(tmp_path, None)
+        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        journal.close()
+        one.rule = lambda m, p: "fail" if m == "DELETE" and "/toxics/" in p else "pass"
+        assert [each.gone for each in await heal(tmp_path, {})] == [True]
+        assert await one.behind.toxic_names("cache") == [SOMEBODYS]
+    *steps, last = [each.data for each in read(tmp_path / "healed-1.jsonl").records]
+    assert [each["step"] for each in steps] == ["retry", "switch", "recreate"]
+    assert last == {"id": "f", "gone": True}
