@@ -347,6 +347,7 @@ async def api_never_answers(stage: Stage) -> None:
     async def lie(method: str, path: str, body: bytes, forward: Forward) -> Reply:
         if adds_toxic(method, path):
             await CLOCK.sleep(60)
+            return None
         return await forward(method, path, body)
 
     await stage.behind(lie)

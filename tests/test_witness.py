@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from gameday import witness
 from gameday.changes import Change, proxy_down, toxic
 from gameday.clock import SystemClock
+from gameday.history import RECORD, History, Outcome, Reason
 from gameday.witness import Felt, Probe, Sighting, Stretch
 from tests.toxiproxies import redis_like
 
@@ -212,3 +214,67 @@ def test_latency_is_back_when_it_is_about_what_it_was(
     before_ms: float, took_ms: float, normal: bool
 ) -> None:
     assert witness.back_to_normal(answered(*[took_ms] * 12), before_ms) is normal
+
+
+MS = 1_000_000
+HEADER = {
+    "scenario": "drop",
+    "worker": 0,
+    "workers": 1,
+    "seed": 1,
+    "users": 100,
+    "t0_ns": 0,
+    "spec": {"executor": "constant-arrival-rate", "rate": "10/s", "duration": "3s"},
+}
+
+
+def history(*rows: tuple[int, int, Outcome, Reason], dispatched: int = 0) -> History:
+    """Start k was due at k · 100 ms; a row is its lag and time in ms, outcome and reason."""
+    records = np.zeros(len(rows), dtype=RECORD)
+    for k, (lag_ms, took_ms, outcome, reason) in enumerate(rows):
+        intended = k * 100 * MS
+        sent = 0 if outcome is Outcome.DROPPED else intended + lag_ms * MS
+        ended = intended + (lag_ms + took_ms) * MS
+        records[k] = (k, 200, outcome, reason, k, intended, sent, sent, ended, -1, 0, 0, b"")
+    return History("drop", HEADER, max(dispatched, len(rows)), records)
+
+
+def row(took_ms: int = 10, *, lag_ms: int = 0) -> tuple[int, int, Outcome, Reason]:
+    return lag_ms, took_ms, Outcome.ISSUED, Reason.NONE
+
+
+def test_a_stretch_tells_the_time_from_the_send_and_the_lag_beside_it() -> None:
+    seen = witness.stretches([history(*[row(20, lag_ms=50)] * 20)], 0, 2 * S, 9 * S, 1.0)
+    assert [s.took_s for s in seen] == [0.02, 0.02]
+    assert [s.lag_s for s in seen] == [0.05, 0.05]
+    assert [s.failed for s in seen] == [0.0, 0.0]
+    assert witness.worst_lag_s(seen, 0, S) == 0.05
+    assert witness.worst_lag_s(seen, 5 * S, 6 * S) == 0.0
+
+
+def test_the_one_slowest_of_few_requests_is_not_their_p95() -> None:
+    (seen,) = witness.stretches([history(*[row()] * 9, row(900))], 0, S, 9 * S, 1.0)
+    assert seen.took_s == 0.01
+
+
+def test_a_request_that_is_still_open_took_at_least_until_now() -> None:
+    (seen,) = witness.stretches([history(*[row()] * 5, dispatched=10)], 0, S, 5 * S, 1.0)
+    assert seen.n == 10
+    assert seen.took_s is not None
+    assert seen.took_s >= 4.1
+    assert seen.failed == 0.0
+
+
+def test_what_failed_is_counted_and_what_we_did_not_send_is_not_asked() -> None:
+    ours = (0, 0, Outcome.DROPPED, Reason.NO_PORTS)
+    theirs = (0, 0, Outcome.DROPPED, Reason.SYSTEM_SATURATED)
+    refused = (0, 5, Outcome.REFUSED, Reason.CONNECT_REFUSED)
+    rows = [row(), row(), row(), ours, ours, theirs, refused, refused]
+    (seen,) = witness.stretches([history(*rows)], 0, S, 9 * S, 1.0)
+    assert seen.n == 6
+    assert seen.failed == 0.5
+
+
+def test_two_requests_tell_nothing() -> None:
+    (seen,) = witness.stretches([history(row(), row())], 0, S, 9 * S, 1.0)
+    assert (seen.took_s, seen.failed) == (None, None)
