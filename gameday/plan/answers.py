@@ -63,7 +63,7 @@ async def service(system: System) -> list[Finding]:
         return []
     url = system.base_url.rstrip("/") + system.start.ready
     try:
-        async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False) as client:
+        async with _client([url]) as client:
             status = (await client.get(url)).status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         text = f"{url} does not answer ({type(error).__name__})"
@@ -88,6 +88,12 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
         return [Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)]
     when = "" if exists else f" ({answer.status_code}: no campaign yet)"
     return [Finding("audit", "ok", f"{request.path} answers{when}")]
+
+
+def _client(urls: Sequence[str]) -> httpx.AsyncClient:
+    """Certificates are loaded only where an address needs them: it takes a while."""
+    secure = any(url.startswith("https:") for url in urls)
+    return httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=secure)
 
 
 def _rows_and_stock(answer: Any) -> tuple[list[Any], int]:
@@ -126,8 +132,7 @@ class Campaign:
 
 async def metrics(system: System, asked: Asked) -> list[Finding]:
     """Whether every target answers, and every series that is asked for is known by its name."""
-    client = httpx.AsyncClient(timeout=ANSWER_S, trust_env=False)
-    async with client:
+    async with _client(system.metrics) as client:
         told = await asyncio.gather(*(_names(client, url) for url in system.metrics))
     down = {
         u: names for u, names in zip(system.metrics, told, strict=True) if isinstance(names, str)

@@ -20,7 +20,10 @@ from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import FILES_MIN
 
 KEPT_PER_S = 3000
-"""The rate one worker was measured to keep on two busy cores: `tests/benchmarks/bench_traffic`."""
+"""What one worker was measured to send in full on two busy cores; of 5,000 it sent 3,900.
+
+By `tests/benchmarks/bench_traffic.py`, against a server on the same cores.
+"""
 MOST_OPEN = 10_000
 """The most requests a worker holds open (CONTRACTS.md, "Traffic limits")."""
 OPEN_SHARE = 1.1
