@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import traceback
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from gameday.errors import GamedayError
 from gameday.units import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gameday.loading import Inputs
     from gameday.plan.before import Question
 
@@ -95,13 +98,36 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         allowed=allowed,
     )
     screen = Screen()
+    folders: list[Path] = []
+
+    def begun(folder: Path) -> None:
+        folders.append(folder)
+        screen.open(folder)
+
     try:
-        conducted = asyncio.run(conduct(inputs, stack, asked, SystemClock(), screen.open))
+        conducted = asyncio.run(conduct(inputs, stack, asked, SystemClock(), begun))
+    except Exception:
+        _must_be_out(folders)  # a bug must not hide a fault that may still be in
+        raise
     finally:
         screen.close()
     if conducted.error is not None:
         _tell(conducted.error)
-    ctx.exit(_judge(conducted.dir, as_json=options["as_json"], error=conducted.error))
+    ctx.exit(_judge(conducted.dir, as_json=options["as_json"]))
+
+
+def _must_be_out(folders: "Sequence[Path]") -> None:
+    """Raises StuckFaultError, beside the bug that is under way, for a fault nobody saw gone."""
+    from gameday.errors import StuckFaultError
+    from gameday.evidence import read
+
+    for folder in folders:
+        if any(fault.left_behind for fault in read(folder).timeline.faults):
+            traceback.print_exc()
+            raise StuckFaultError(
+                "gameday failed, the lines above say where, and a fault was not seen gone",
+                help=f"gameday heal {folder}",
+            )
 
 
 def _look_first(inputs: "Inputs", question: "Question") -> None:
@@ -150,7 +176,7 @@ def _tell(error: GamedayError) -> None:
         click.echo(f"  help: {error.help}", err=True)
 
 
-def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
+def _judge(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
     from gameday.cli import reader_may_leave
     from gameday.cli.runs import show_result, write_result
@@ -175,6 +201,4 @@ def _judge(run_dir: Path, *, as_json: bool, error: GamedayError | None) -> int:
             show_result(result)
             click.echo(f"result      {run_dir / 'result.json'}")
             click.echo(f"postmortem  {report or 'not written'}")
-    if error is not None and error.exit_code == 2:
-        return error.exit_code
     return int(result.exit_code)

@@ -67,7 +67,7 @@ async def conduct(
         if not start.abort.event.is_set():
             await _on_stack(inputs, stack, options, start)
     except (GamedayError, OSError) as caught:
-        error = _give_up(start.abort, caught)
+        error = _ends(start, caught)
         if error is None:
             raise
     except BaseException as caught:
@@ -92,6 +92,14 @@ def _hide_in_logs(start: "_Start") -> None:
                 hide_in_file(path, start.journal.hide)
             except OSError as error:
                 start.journal.write("phase", phase="logs", problem=f"{path.name}: {error}")
+
+
+def _ends(start: "_Start", caught: GamedayError | OSError) -> GamedayError | None:
+    """End the run for an error, and journal that it was refused if that was bad usage."""
+    error = _give_up(start.abort, caught)
+    if isinstance(error, UsageError):
+        start.journal.write("run.refused", why=error.message)
+    return error
 
 
 def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:

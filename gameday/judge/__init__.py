@@ -19,7 +19,7 @@ from gameday.evidence.timeline import NO_END
 from gameday.judge import blocks
 from gameday.judge.result import Result, VerdictName
 
-STUCK, INVALID, UNHEALTHY, ABORTED, BUG, UNKNOWN, HELD = 6, 1, 4, 5, 70, 3, 0
+STUCK, INVALID, UNHEALTHY, ABORTED, BUG, REFUSED, UNKNOWN, HELD = 6, 1, 4, 5, 70, 2, 3, 0
 
 # How a run ended, when not as planned, and the exit code that stands for it.
 ENDINGS: Final[Mapping[str, int]] = {
@@ -157,11 +157,19 @@ def exit_code(evidence: Evidence, verdict: Validity) -> int:
     if verdict is Validity.INVALID:
         return INVALID
     ended = ENDINGS.get(evidence.timeline.ended)
+    if ended == UNHEALTHY and _refused(evidence):
+        return REFUSED
     if ended == UNHEALTHY and _stack(evidence) == "external":
         return UNKNOWN  # somebody else's stack: not ours to keep healthy
     if ended is not None:
         return ended
     return UNKNOWN if verdict is Validity.UNKNOWN else HELD
+
+
+def _refused(evidence: Evidence) -> bool:
+    """It was bad usage that ended the run, found before anything was touched."""
+    refused = any(record.event == "run.refused" for record in evidence.journal)
+    return refused and evidence.timeline.t0_ns is None
 
 
 def _stack(evidence: Evidence) -> str:
