@@ -32,7 +32,7 @@ import psutil
 
 from gameday import effects, journal
 from gameday.changes import Undo
-from gameday.effects.process import start_time
+from gameday.effects.process import is_stopped, leaders, start_time
 from gameday.errors import GamedayError
 from gameday.healing import left_behind
 from gameday.loading import load_inputs, traffic_end_s
@@ -77,10 +77,13 @@ class Kept:
 
     def broken_parts(self) -> list[str]:
         """Parts of the stack that do not run, and a service that does not answer."""
-        parts = [each for each in self.described()["undo"] if each["kind"] == "process"]
-        names = dict.fromkeys(each["name"] for each in parts)
-        alive = {each["name"] for each in parts if runs(each)}
+        names = dict.fromkeys(each["name"] for each in self.parts())
+        alive = {each["name"] for each in self.parts() if runs(each)}
         return [f"{name} does not run" for name in names if name not in alive] + self.ill()
+
+    def parts(self) -> list[Mapping[str, Any]]:
+        """The processes of the stack, as they were announced."""
+        return [each for each in self.described()["undo"] if each["kind"] == "process"]
 
     def ill(self) -> list[str]:
         """Whether the service answers that it is not well, or nothing."""
@@ -195,11 +198,22 @@ class Run:
         until(lambda: self.happened(event) or self.process.poll() is not None, every_s=0.005)
         return self.happened(event)
 
+    def without_fault(self) -> str:
+        """Why no fault came in, as far as the journal says it."""
+        why = [
+            f"{record.data.get('ended', '')} {record.data['why']}".strip()
+            for record in self.records()
+            if record.event in ("run.ended", "fault.dosed")
+        ]
+        return f"{self.short.name}: no fault came in ({'; '.join(why) or 'no word'})"
+
     def children(self) -> list[psutil.Process]:
         """The processes of the run, its own stack excluded: that one is kept."""
         if self.process.poll() is not None:
             return []
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        kept = {pid for part in self.kept.parts() for pid in leaders(part)}  # started again by it
+        return [child for child in found if child.pid not in kept]
 
     def still_there(self) -> list[str]:
         """Faults of which the undo itself reads that they are there, whatever was journaled."""
@@ -226,7 +240,7 @@ def killed(run: Run, draw: random.Random, *, in_fault: bool) -> Outcome:
     """One run, killed."""
     if in_fault:
         if not run.gets_to("fault.injecting"):
-            return look(run, [], (f"{run.short.name}: no fault", False, time.monotonic()))
+            return look(run, [], (run.without_fault(), False, time.monotonic()))
         # Every other one so soon that the change may be on its way.
         after_s = draw.uniform(0, 0.05 if draw.random() < 0.5 else run.short.fault_s)
         moment = f"{run.short.name}: kill {after_s:6.3f} s into the fault"
@@ -245,7 +259,7 @@ def killed(run: Run, draw: random.Random, *, in_fault: bool) -> Outcome:
 def stopped(run: Run, draw: random.Random) -> Outcome:
     """One run, stopped in its fault until that is out, then woken up; it must end by itself."""
     if not run.gets_to("fault.injected"):
-        return look(run, [], (f"{run.short.name}: no fault", False, time.monotonic()))
+        return look(run, [], (run.without_fault(), False, time.monotonic()))
     after_s = draw.uniform(0, 3.0)
     time.sleep(after_s)
     children = run.children()
@@ -279,10 +293,8 @@ def look(run: Run, children: list[psutil.Process], about: tuple[str, bool, float
 
 def runs(part: Mapping[str, Any]) -> bool:
     """Whether a process of the stack is there, and is not stopped."""
-    pid = int(part["pid"])
-    if start_time(pid) != part["start_time"]:
-        return False
-    return psutil.Process(pid).status() != psutil.STATUS_STOPPED
+    found = leaders(part)  # it may have been started again meanwhile
+    return bool(found) and not any(is_stopped(pid) for pid in found)
 
 
 def lives(process: psutil.Process) -> bool:
