@@ -32,7 +32,7 @@ import psutil
 
 from gameday import effects, journal
 from gameday.changes import Undo
-from gameday.effects.process import is_stopped, leaders, start_time
+from gameday.effects.process import is_stopped, leaders
 from gameday.errors import GamedayError
 from gameday.healing import left_behind
 from gameday.loading import load_inputs, traffic_end_s
