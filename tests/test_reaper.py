@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,18 @@ import psutil
 import pytest
 
 from gameday import journal
+from gameday.clock import NS, SystemClock, boottime_ns
 from gameday.controller.target import TargetLock
 from gameday.effects import process
+from gameday.effects.service import restart
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import UsageError
 from gameday.healing import heal
+from gameday.reaper import lease
 from gameday.reaper.lease import LEASE_S, Lease, Watched
+from tests.obstacles import door
 from tests.toxiproxies import redis_like, toxiproxy
+from tests.wedge import OURS, server
 
 ROOT = Path(__file__).parent.parent
 CLEAN_S = LEASE_S + 2.0
@@ -180,20 +186,20 @@ async def test_a_dead_reaper_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_run_is_claimed_once(tmp_path: Path) -> None:
-    lease = Lease(tmp_path)
+    held = Lease(tmp_path)
     first, second = Watched(tmp_path), Watched(tmp_path)
-    assert lease.renew() == ""
+    assert held.renew() == ""
     assert first.age_s() < 1
     assert first.claim()
     assert not second.claim()
     assert first.claim()
-    assert "the reaper has undone the run" in lease.renew()
-    lease.close()
+    assert "the reaper has undone the run" in held.renew()
+    held.close()
 
 
 def test_a_stamp_that_is_gone_grows_old(tmp_path: Path) -> None:
-    lease = Lease(tmp_path)
-    lease.close()
+    held = Lease(tmp_path)
+    held.close()
     watched = Watched(tmp_path)
     before_s = watched.age_s()
     (tmp_path / "lease").unlink()
@@ -343,3 +349,70 @@ def test_a_reaper_without_a_controller_says_how_it_is_used() -> None:
     )
     assert done.returncode == 2
     assert b"its input a socket" in done.stderr
+
+
+async def test_a_toxiproxy_cut_off_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    async with cache() as url, door(url) as one, controlled(tmp_path, one.url) as run:
+        await one.shut()
+        run.process.kill()
+        await until(run.told)
+        await asyncio.sleep(2)  # refused, and not taken for gone
+        assert run.removals() == []
+        await one.open()
+        await until_clean(run, CLEAN_S)
+        await until(lambda: run.removals() == [True])
+        assert await one.behind.toxic_names("cache") == ["somebody-elses"]
+
+
+async def test_a_toxiproxy_restarted_in_the_fault_took_the_toxic_with_it(tmp_path: Path) -> None:
+    async with redis_like() as upstream, server(tmp_path, OURS, upstream) as one:
+        async with controlled(tmp_path, one.url) as run:
+            await restart(one.part, SystemClock())
+            run.process.kill()
+            await until(lambda: run.removals() == [True], CLEAN_S + 5)
+        assert await run.server.proxies() == {}
+
+
+async def test_a_removal_that_hangs_is_pressed_by_the_reaper_too(tmp_path: Path) -> None:
+    async with cache() as url, door(url) as one, controlled(tmp_path, one.url) as run:
+        one.rule = lambda m, p: "fail" if m == "DELETE" and "/toxics/" in p else "pass"
+        run.process.kill()
+        await until(lambda: run.removals() == [True])
+        assert await one.behind.toxic_names("cache") == ["somebody-elses"]
+    steps = [each.data["step"] for each in run.told() if each.event == "fault.escalated"]
+    assert steps == ["retry", "switch", "recreate"]
+
+
+@pytest.fixture
+def suspended(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets CLOCK_BOOTTIME go on by so many seconds, as it does while a machine is suspended."""
+    asleep_ns = 0
+
+    def resume_after(seconds: float) -> None:
+        nonlocal asleep_ns
+        asleep_ns += int(seconds * NS)
+
+    monkeypatch.setattr(lease, "boottime_ns", lambda: boottime_ns() + asleep_ns)
+    return resume_after
+
+
+def test_a_machine_that_was_suspended_has_lost_the_lease_on_both_sides(
+    tmp_path: Path, suspended: Callable[[float], None]
+) -> None:
+    held, watched = Lease(tmp_path), Watched(tmp_path)
+    assert watched.age_s() < LEASE_S
+    suspended(3600)
+    assert watched.age_s() > LEASE_S
+    assert "not renewed for 3600." in held.renew()
+    held.close()
+
+
+def test_the_lease_reads_no_clock_that_can_be_set(tmp_path: Path) -> None:
+    parts = [*(ROOT / "gameday/reaper").glob("*.py"), ROOT / "gameday/controller/reaper.py"]
+    text = "".join(path.read_text() for path in parts)
+    assert not {"utc_now", "wall_time_ns", "datetime"} & set(re.findall(r"\w+", text))
+    held, watched = Lease(tmp_path), Watched(tmp_path)
+    os.utime(tmp_path / "lease", (0, 0))  # as after the wall clock was set by decades
+    assert watched.age_s() < 1
+    assert held.renew() == ""
+    held.close()
