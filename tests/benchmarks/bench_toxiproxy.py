@@ -358,7 +358,8 @@ def main() -> None:
             asyncio.run(show_many(way, size.connections))
     took_s = time.monotonic() - begun
     stolen = (psutil.cpu_times().steal - spent.steal) / took_s / (os.cpu_count() or 1)
-    print(f"took {took_s:.0f} s, {stolen:.0%} of the CPU time was stolen by the host")
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"took {took_s:.0f} s; load {load}; {stolen:.0%} of the CPU time stolen by the host")
 
 
 if __name__ == "__main__":
