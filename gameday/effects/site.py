@@ -7,11 +7,13 @@ the experiment can do it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import UsageError
-from gameday.system import Stores
+
+if TYPE_CHECKING:
+    from gameday.system import Stores
 
 
 class TrafficSwitch(Protocol):
@@ -22,6 +24,13 @@ class TrafficSwitch(Protocol):
     async def off(self, scenario: str) -> None: ...
 
 
+def _none() -> "Stores":
+    """No stores; the model of a system file takes long to load, and the reaper is in a hurry."""
+    from gameday.system import Stores
+
+    return Stores()
+
+
 @dataclass(frozen=True, slots=True)
 class Direct:
     """The stores as the system file names them, past the proxies, and what its secrets hold.
@@ -29,7 +38,7 @@ class Direct:
     `parts` is where it stands how each part of a started stack is started.
     """
 
-    stores: Stores = field(default_factory=Stores)
+    stores: "Stores" = field(default_factory=_none)
     environment: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
 
