@@ -139,7 +139,7 @@ def test_the_list_shows_a_broken_file_instead_of_failing(
 
 def test_show_tells_what_is_asked_broken_and_expected() -> None:
     text = gameday("show", "redis-slow").stdout
-    for part in ("100/s for 1m", "15 to 35 of 60 s", "toxic latency", "use-postgres", "RedisSlow"):
+    for part in ("100/s for 1m", "15 to 35 of 60 s", "latency toxic", "use-postgres", "RedisSlow"):
         assert part in text
 
 
