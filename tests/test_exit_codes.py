@@ -6,7 +6,7 @@ could not be read back as gone, 6, comes before everything else, and is tried ag
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,14 @@ JUDGED: list[tuple[str, list[Change], int]] = [
     ("nothing was measured", [unmeasured], 3),
     ("no check that was asked for applies", [inapplicable], 3),
 ]
+
+
+def names(table: Sequence[tuple[str, Any, int]]) -> list[str]:
+    return [line[0] for line in table]
+
+
+def rest(table: Sequence[tuple[str, Any, int]]) -> list[tuple[Any, int]]:
+    return [line[1:] for line in table]
 
 
 @pytest.mark.parametrize(("changes", "code"), rest(JUDGED), ids=names(JUDGED))
