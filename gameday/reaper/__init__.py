@@ -6,5 +6,5 @@ run and undoes what the journal says may still be there; it knows nothing else o
 
 lease      the stamp that the controller renews, and the claim that ends it
 __main__   the process: waits, hears, decides; it loads little, to be small and soon there
-reaping    the undoing itself, loaded when it is due
+reaping    the undoing itself, loaded when it may soon be due
 """

@@ -88,6 +88,8 @@ class Watcher:
         age_s = self._lease.age_s()
         if age_s <= LEASE_S:
             self._held = True
+            if age_s > LEASE_S / 2:
+                _ = self._reaping  # takes a while to load, on a busy machine
             return
         if self._held and self._lease.claim():
             self._held = self._settled = False
