@@ -138,6 +138,7 @@ async def test_keys_that_have_run_out_stay_lost(url: str) -> None:
             return not await redis.exists("a")
 
         assert await eventually(out)
+        assert await effects.read_back(undo, {"A": url}) is False
         await effects.undo(undo, {"A": url})
         assert await redis.keys("*") == ["b"]
         assert await effects.read_back(undo, {"A": url}) is True

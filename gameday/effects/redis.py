@@ -87,6 +87,7 @@ async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None
                 _HELD.count(data["name"], await _evict(client, how))
             case "expire":
                 _HELD.count(data["name"], await _let_run_out(client, data))
+                await _HELD.start(data["name"], _stay(clock or SystemClock()))
             case "memory":
                 await client.config_set("maxmemory-policy", "noeviction")
                 await client.config_set("maxmemory", data["maxmemory"])
@@ -122,6 +123,8 @@ async def read_back(record: Undo, environment: Mapping[str, str] | None = None) 
     environment = _HELD.secrets(data["name"], environment)
     if data["do"] == "evict" and not data["lasts"]:
         return True
+    if data["do"] == "expire" and _HELD.goes_on(data["name"]):
+        return False  # until it is undone, though by now all of the keys may have run out
     try:
         async with _redis(data, environment) as client:
             match data["do"]:
@@ -201,6 +204,12 @@ async def _go_on(client: _Client, how: Mapping[str, Any], name: str, clock: Cloc
         return  # it reads back as gone, and the witnesses will say so
     finally:
         await asyncio.shield(client.aclose())
+
+
+async def _stay(clock: Clock) -> None:
+    """Keep the fault in place in this process' eyes, until cancelled."""
+    while True:
+        await clock.sleep(60.0)
 
 
 async def _block(client: _Client, busy_s: float, work_s: float, clock: Clock) -> float:
