@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 import redis.asyncio
 
@@ -120,6 +121,14 @@ async def test_postgres_ends_politely_and_recovers(up: Up) -> None:
     part = up.running.parts["postgres"]
     await restart(part, SystemClock(), signal.Signals[up.launch("postgres").polite])
     assert "database system is shut down" in up.launch("postgres").log.read_text()
+
+
+async def test_a_restarted_part_holds_no_file_of_whoever_started_it(up: Up, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - it has no name
+        await restart(up.running.parts["service"], SystemClock())
+    held = [path.path for path in psutil.Process(up.launch("service").pid).open_files()]
+    assert str(tmp_path / "lock") not in held
 
 
 async def test_two_at_once_start_it_one_after_the_other(up: Up) -> None:

@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> None:
     """Become the program, or end with 127 and a line that says why not."""
     uid, gid, death_signal = (int(text) for text in arguments[:3])
     folder, *program = arguments[3:]
+    # A part must hold nothing of whoever starts it: the reaper has the lock of the run's target.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.setsid()
     tell_death = _kernel_call(death_signal)  # loaded now: another user may not read the library
     if uid >= 0:
