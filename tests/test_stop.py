@@ -30,7 +30,7 @@ from gameday.cli import main
 
 ROOT = Path(__file__).parent.parent
 PROMPT_S = 5.0  # on a busy machine; `python -m tests.stops` measures the 2 s
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 REAPED_S = 10.0  # the lease and 2 s, and a busy machine; `python -m tests.kills` measures
 SYSTEM = """
 name: own
@@ -57,9 +57,9 @@ EXPERIMENT = """
 name: held-up
 campaign: {coupon: DROP, users: 100000}
 traffic:
-  drop: {executor: constant-arrival-rate, rate: 20/s, duration: 300s}
+  drop: {executor: constant-arrival-rate, rate: 20/s, duration: 900s}
 method:
-  - {fault: network.latency, target: cache, latency: 20s, at: 1s, duration: 290s}
+  - {fault: network.latency, target: cache, latency: 20s, at: 1s, duration: 890s}
 expect: {other_alerts: allowed}
 playbook: held-up
 """
@@ -157,7 +157,11 @@ class Started:
         children = self.process.children()
         return next(each for each in children if f"gameday.{module}" in each.cmdline())
 
-    def held_up(self) -> bool:
+    def told(self) -> str:
+        path = self.place.folder / self.name / "told"
+        return path.read_text() if path.exists() else ""
+
+    def is_held_up(self) -> bool:
         """The fault is in, and a step waits for its answer."""
         return {"fault.injected", "step.started"} <= set(self.events())
 
@@ -218,6 +222,17 @@ def end(process: psutil.Popen) -> None:
     process.wait()
 
 
+def held_up(place: Place, name: str) -> Started:
+    """A run that has come that far; on a very busy machine it may lose its lease before."""
+    for attempt in ("", "-again", "-at-last"):
+        run = started(place, name + attempt, terminal=name == "closed")
+        until(lambda run=run: run.is_held_up() or run.process.poll() is not None, 120)  # type: ignore[misc]
+        if run.process.poll() is None:
+            return run
+        assert run.ended() == ["interrupted"], run.told()
+    pytest.skip("this machine is too busy: three runs lost their lease before their fault")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Five runs, all of them held up in their fault."""
@@ -242,8 +257,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             leaving,
         )
         for name in ("stopped", "closed", "killed", "worker", "frozen"):
-            found.runs[name] = started(found, name, terminal=name == "closed")
-        until(lambda: all(run.held_up() for run in found.runs.values()), 200)
+            found.runs[name] = held_up(found, name)
         yield found
 
 
@@ -252,7 +266,7 @@ def test_with_several_runs_under_way_stop_asks_which(place: Place) -> None:
     assert told.exit_code == 2
     names = [run.dir().name for run in place.runs.values()]
     assert all(name in told.stderr for name in names)
-    assert all(place.toxics(name) for name in place.runs)
+    assert all(place.toxics(run.name) for run in place.runs.values())
     listed = json.loads(
         place.gameday("runs", "--json", "--runs", str(place.runs["stopped"].runs)).stdout
     )
@@ -270,12 +284,12 @@ def test_a_second_run_on_the_same_target_names_the_first_and_how_to_end_it(place
 def test_stop_takes_the_fault_out_whatever_the_run_waits_for(place: Place) -> None:
     run = place.runs["stopped"]
     told = place.gameday("stop", run.dir().name[-4:], "--by", "ann")
-    assert not place.toxics("stopped")
+    assert not place.toxics(run.name)
     assert told.exit_code == 0, told.stderr
     assert "no fault is in" in told.stdout
     at = {record.event: record.t_ns for record in run.records()}
     assert (at["fault.removed"] - at["operator.stop"]) / 1e9 < PROMPT_S
-    assert place.toxics("frozen"), "the others go on"
+    assert place.toxics(place.runs["frozen"].name), "the others go on"
     assert run.code() == 5
     assert run.ended() == ["operator"]
     assert [r.data["why"] for r in run.records() if r.event == "operator.abort"] == [
@@ -325,7 +339,7 @@ def test_stop_does_not_need_a_controller_that_answers(place: Place) -> None:
     told = place.gameday("stop", "--all")
     assert told.exit_code == 0, told.stderr
     assert "its controller did not answer" in told.stdout
-    assert not place.toxics("frozen")
+    assert not place.toxics(run.name)
     run.process.send_signal(signal.SIGCONT)
     assert run.code() == 5
     assert run.ended() == ["interrupted"]
