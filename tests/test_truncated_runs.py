@@ -123,6 +123,7 @@ def test_a_run_that_never_came_to_its_audit_says_so(tmp_path: Path) -> None:
         ("inputs/effective.json", lambda _: b"{}", "effective", "cannot be read: "),
         ("reaper.jsonl", lambda _: b'{"seq": 0', "reaper", "line 1 is torn"),
     ],
+    ids=[f"damage {number}" for number in range(10)],
 )
 def test_a_file_torn_in_a_run_without_a_seal_is_named(
     tmp_path: Path, file: str, damage: Callable[[bytes], bytes], part: str, why: str

@@ -69,8 +69,8 @@ def _lasted_s(since_ns: int | None, now_ns: int) -> float:
 async def children(run: Run) -> None:
     """Abort when the worker, the collector or the reaper dies, or the collector falls silent.
 
-    One that was killed from outside, or that is kept from running, interrupts the run; one that
-    ends by itself, or refuses an order, is a bug of ours.
+    One that was killed from outside, that is kept from running, or for which the disk is full,
+    interrupts the run; one that ends by itself, or refuses an order, is a bug of ours.
     """
     heard_ns = run.clock.now_ns()
     while True:
@@ -78,7 +78,8 @@ async def children(run: Run) -> None:
         heard_ns = run.clock.now_ns() if news else heard_ns
         for child in (run.traffic.child, run.collector, run.reaper):
             if child.died:
-                ended: Ended = "interrupted" if await child.was_killed() else "error"
+                outside = await child.was_killed() or _ran_out(child.last_words())
+                ended: Ended = "interrupted" if outside else "error"
                 _lost(run, child.name, child.last_words(), (ended, f"the {child.name} died"))
                 return
         if run.traffic.refused and not run.abort.event.is_set():
@@ -90,6 +91,11 @@ async def children(run: Run) -> None:
             end: tuple[Ended, str] = ("interrupted", "the collector fell silent")
             _lost(run, "collector", f"no reading for {SILENT_S:g} s", end)
             return
+
+
+def _ran_out(words: str) -> bool:
+    """Whether it ended because there was no room on the disk."""
+    return any(os.strerror(code) in words for code in (errno.ENOSPC, errno.EDQUOT))
 
 
 def _lost(run: Run, which: str, why: str, end: tuple[Ended, str]) -> None:
