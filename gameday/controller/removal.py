@@ -94,9 +94,9 @@ class Removal:
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
             return "yes", "it reads back as gone; latency was not known before, so not compared"
-        compared = "latency through the proxy"
-        if spot.upstream is not None:
-            compared += ", less that past it,"
+        compared = "latency through the proxy, less that past it,"
+        if spot.upstream is None:
+            compared = "latency through the proxy (what is behind it does not answer from here)"
         if await self._calms_down(spot):
             return "yes", f"it reads back as gone, and {compared} is as before"
         return "unknown", f"it reads back as gone, but {compared} is not as before"
