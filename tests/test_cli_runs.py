@@ -1,6 +1,7 @@
 """`gameday runs` and `gameday check`, over run directories on the disk."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ from click.testing import CliRunner
 from gameday import evidence
 from gameday.cli import main
 from gameday.cli.runs import find_run
+from gameday.clock import SystemClock
+from gameday.controller import hold
+from gameday.effects import process
 from gameday.errors import UsageError
+from gameday.journal import Journal
 from gameday.judge import judge
 from tests.rundirs import RUN, RunDir
 
@@ -101,3 +106,35 @@ def test_a_missing_run_ends_with_exit_code_2(runs_dir: Path) -> None:
     told = CliRunner().invoke(main, ["check", "nope", "--runs", str(runs_dir)])
     assert told.exit_code == 2
     assert "error: no run 'nope'" in told.stderr
+
+
+def test_a_run_without_an_end_was_interrupted_or_is_under_way(runs_dir: Path) -> None:
+    killed, alive = "20261124T083000Z-redis-slow-aaaa", "20261125T083000Z-redis-slow-bbbb"
+    for name in (killed, alive):
+        run = RunDir()
+        run.ended = None
+        run.write(runs_dir / name)
+    path = runs_dir / alive / "journal.jsonl"
+    path.unlink()
+    book = Journal(path, SystemClock(), "host")
+    book.write("run.started", controller=process.record(os.getpid(), "gameday run").as_json())
+    book.close()
+    told = CliRunner().invoke(main, ["runs", "--runs", str(runs_dir), "--json"])
+    lines = {line["run"]: (line["verdict"], line["ended"]) for line in json.loads(told.stdout)}
+    assert lines[killed] == ("not judged", "interrupted")
+    assert lines[alive] == ("under way", "")
+    assert lines[OLDER] == ("not judged", "completed")
+    told = CliRunner().invoke(main, ["check", killed, "--runs", str(runs_dir)])
+    assert (told.exit_code, "ended: interrupted" in told.stdout) == (5, True)
+    told = CliRunner().invoke(main, ["check", alive, "--runs", str(runs_dir)])
+    assert "is under way: this is what can be said so far" in told.stderr
+    told = CliRunner().invoke(main, ["report", alive, "--runs", str(runs_dir)])
+    assert (told.exit_code, "gameday stop ends it" in told.stderr) == (2, True)
+
+
+def test_a_hold_is_shown_beside_the_runs(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(runs_dir / "state"))
+    hold.put("incident 7", "ann")
+    told = CliRunner().invoke(main, ["runs", "--runs", str(runs_dir), "--json"])
+    assert "by ann: incident 7" in told.stderr
+    assert len(json.loads(told.stdout)) == 2
