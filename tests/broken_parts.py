@@ -149,7 +149,8 @@ class Issuer:
 
     def close(self) -> None:
         while self._idle:
-            self._idle.pop()[1].transport.abort()
+            _, writer = self._idle.pop()
+            writer.transport.abort()
 
     def _metrics(self) -> str:
         took = [0.0015] * len(self._took_s) if self.metric == "constant" else self._took_s

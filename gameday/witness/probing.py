@@ -20,6 +20,7 @@ PING = b"*1\r\n$4\r\nPING\r\n"
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 PROBES = 12
 PROBES_BOTH_WAYS = 20
+A_FEW = 4
 SILENCE_S = 1.0
 _QUESTIONS: Mapping[Protocol, bytes] = {
     "redis": PING,
@@ -123,7 +124,7 @@ async def probe_both(
 ) -> tuple[list[Probe], list[Probe]]:
     """Ask through the proxy and past it in turns, so that a busy machine slows both alike."""
     question = _QUESTIONS[protocol]
-    gate = asyncio.Semaphore(4)
+    gate = asyncio.Semaphore(A_FEW)
 
     async def one(address: tuple[str, int]) -> Probe:
         async with gate:
@@ -135,11 +136,15 @@ async def probe_both(
 
 
 async def probe(
-    address: tuple[str, int], protocol: Protocol, clock: Clock, patience_s: float = SILENCE_S
+    address: tuple[str, int],
+    protocol: Protocol,
+    clock: Clock,
+    patience_s: float = SILENCE_S,
+    at_once: int = A_FEW,
 ) -> list[Probe]:
     """A dozen probes, a few at a time so that they do not wait for one another."""
     question = _QUESTIONS[protocol]
-    gate = asyncio.Semaphore(4)
+    gate = asyncio.Semaphore(at_once)
 
     async def one() -> Probe:
         async with gate:

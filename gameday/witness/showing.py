@@ -20,7 +20,7 @@ from gameday.witness.exchange import (
     parting,
     pings,
 )
-from gameday.witness.probing import PING, SILENCE_S, Spot, latency_ms, probe
+from gameday.witness.probing import A_FEW, PING, PROBES, SILENCE_S, Spot, latency_ms, probe
 from gameday.witness.sightings import Sighting
 
 LONG_PROBES = 6
@@ -47,7 +47,9 @@ async def show(change: Change, spot: Spot, clock: Clock) -> Sighting:
 
 async def _show_short(change: Change, spot: Spot, clock: Clock, patience_s: float) -> Sighting:
     """Through the proxy, and past it where that can be: a busy machine slows both alike."""
-    through = probe(spot.address, spot.protocol, clock, patience_s)
+    # What is never answered is told by silence: that is no time to compare, and long to wait for.
+    at_once = PROBES if change.data["type"] == "timeout" else A_FEW
+    through = probe(spot.address, spot.protocol, clock, patience_s, at_once)
     if spot.upstream is None or spot.extra_ms is None:
         return judge_probes(change, await through, spot.before_ms)
     past = probe(spot.upstream, spot.protocol, clock)
