@@ -5,6 +5,9 @@ tripped, unless the file says to ignore that. A child process that dies, or a co
 falls silent, ends the run as well: without evidence there is nothing to judge.
 """
 
+import errno
+import os
+
 from gameday.clock import NS
 from gameday.controller.run import Ended, Run
 from gameday.experiment import Guard
