@@ -81,7 +81,8 @@ def _redis(data: Mapping[str, Any]) -> str:
     share = f"{data.get('share', 1):.0%} of the keys that match {data.get('keys', '*')!r}"
     match data["do"]:
         case "evict":
-            return f"Redis loses {share}, {_how_often(data['every_ms'])}"
+            lost = f"Redis loses {share}, {_how_often(data['every_ms'])}"
+            return f"{lost}; cannot be undone: the system must recover by itself"
         case "expire":
             return f"{share} in Redis get {data['ttl_ms']} ms to live"
         case "block":
