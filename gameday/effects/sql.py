@@ -37,7 +37,7 @@ ANSWER_S = 5.0
 LOCK_WAIT_S = 3.0
 LEASE_S = 5.0
 RENEW_S = 1.0
-BEGIN_S = 30.0
+BEGIN_S = 15.0
 """How long it may take to have all that is to be held; then leases are as short as said."""
 AT_A_TIME = 8
 MOST_SESSIONS = 2_000
@@ -201,6 +201,7 @@ class _Holding:
                 await first.execute(f"BEGIN; LOCK TABLE {_quoted(self._how['table'])}")
             else:
                 await self._work(first)
+            await self._renew()
         except BaseException as error:
             self._drop()
             if isinstance(error, _BROKEN):
@@ -214,8 +215,7 @@ class _Holding:
         try:
             while True:
                 await self._clock.sleep(min(every_s or RENEW_S, RENEW_S))
-                for session in self._sessions:
-                    await session.execute(f"SET idle_session_timeout = {_ms(LEASE_S)}")
+                await self._renew()
                 due = every_s and self._clock.now_ns() >= next_ns
                 if due or self._how["do"] == "connections":
                     await self._work(self._sessions[0])
@@ -224,6 +224,11 @@ class _Holding:
             return  # it reads back as gone, and the witnesses will say so
         finally:
             self._drop()
+
+    async def _renew(self) -> None:
+        """Be heard of; the lease is short from here on."""
+        for session in self._sessions:
+            await session.execute(f"SET idle_session_timeout = {_ms(LEASE_S)}")
 
     async def _work(self, session: asyncpg.Connection) -> None:
         """End others' sessions, or take every connection there is, theirs last where asked."""
