@@ -154,6 +154,13 @@ def main() -> int:
     return told(outcomes)
 
 
+def gameday(*arguments: str) -> int:
+    """The exit code of a command of which nobody wants to read."""
+    quiet = subprocess.DEVNULL
+    command = [*GAMEDAY, *arguments]
+    return subprocess.run(command, check=False, timeout=120, stdout=quiet, stderr=quiet).returncode
+
+
 @contextmanager
 def kept_stack() -> Iterator[Kept]:
     """`gameday up` in a state folder of its own, and `gameday down` in the end."""
@@ -168,7 +175,10 @@ def kept_stack() -> Iterator[Kept]:
         with httpx.Client(timeout=5, trust_env=False) as client:
             yield Kept(folder, addresses["toxiproxy"], metrics, health, client)
     finally:
-        subprocess.run([*GAMEDAY, "down"], check=True, timeout=60, stdout=subprocess.DEVNULL)
+        gameday("stop", "--all")
+        down = until(lambda: gameday("down") == 0, every_s=1.0)
+        if not down:  # as when this command was ended in a run that does not end
+            raise RuntimeError(f"the stack stays: XDG_STATE_HOME={folder / 'state'} gameday down")
         shutil.rmtree(folder)
 
 
