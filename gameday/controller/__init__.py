@@ -7,7 +7,12 @@ method     everything between the first request and the last
 faults     one fault, from waiting for its moment to the proof that it is gone
 watch      the steady-state gate, the guards, the children
 ending     closing, draining, auditing
-target     one run at a time, and how other terminals reach it
+briefing   what the traffic worker and the collector are told before they begin
+target     one run at a time, and how other terminals find it
+marker     the same on a Toxiproxy that another host's runs may use
+orders     signals, and what other terminals say
+stopping   the other end of that: a run told to end, and watched until its faults are out
+hold       no run may begin for now
 reaper     the lease, and the process that undoes the run when it runs out
 """
 
