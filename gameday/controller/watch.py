@@ -5,8 +5,8 @@ tripped, unless the file says to ignore that. A child process that dies, or a co
 falls silent, ends the run as well: without evidence there is nothing to judge.
 """
 
-import errno
-import os
+import shutil
+from pathlib import Path
 
 from gameday.clock import NS
 from gameday.controller.run import Ended, Run
@@ -18,6 +18,7 @@ from gameday.stacks.crew import SERVICE
 BLIND_S = 5.0
 SILENT_S = 6.0
 LOOK_S = 1.0
+ROOM_BYTES = 1024 * 1024
 STEADY_S = 5.0
 
 
@@ -81,7 +82,7 @@ async def children(run: Run) -> None:
         heard_ns = run.clock.now_ns() if news else heard_ns
         for child in (run.traffic.child, run.collector, run.reaper):
             if child.died:
-                outside = await child.was_killed() or _ran_out(child.last_words())
+                outside = await child.was_killed() or _no_room(run.dir)
                 ended: Ended = "interrupted" if outside else "error"
                 _lost(run, child.name, child.last_words(), (ended, f"the {child.name} died"))
                 return
@@ -96,9 +97,9 @@ async def children(run: Run) -> None:
             return
 
 
-def _ran_out(words: str) -> bool:
-    """Whether it ended because there was no room on the disk."""
-    return any(os.strerror(code) in words for code in (errno.ENOSPC, errno.EDQUOT))
+def _no_room(folder: Path) -> bool:
+    """Whether the disk is full: then a worker cannot even write down why it ended."""
+    return shutil.disk_usage(folder).free < ROOM_BYTES
 
 
 def _lost(run: Run, which: str, why: str, end: tuple[Ended, str]) -> None:
