@@ -1,11 +1,38 @@
 """Who asks, when: k6's executors as arithmetic, the people who ask, and what they send.
 
-Everything here is pure. A `Schedule` says when start k is due; `population` says which user it is
-for; `template` fills a system file's placeholders. So the k-th request is the same in every
-process that thinks about it: the worker that sends it, and the judge who asks what became of it.
+Everything here is pure. A `Schedule` says when start k is due; a `VuPlan` how many virtual users
+there are where no rate is given; `population` says which user a start is for; `template` fills a
+system file's placeholders. So the k-th request is the same in every process that thinks about it:
+the worker that sends it, and the judge who asks what became of it.
 """
 
-from gameday.workload.population import key, user, users_of
-from gameday.workload.schedule import ConstantRate, RampingRate, Schedule, schedule
+from gameday.workload.population import attempt, key, user, users_of
+from gameday.workload.schedule import (
+    Bunches,
+    Closed,
+    ConstantRate,
+    RampingRate,
+    Schedule,
+    schedule,
+)
+from gameday.workload.vus import Step, VuLimit, VuPlan, is_closed, share_of, vu_limit, vus
 
-__all__ = ["ConstantRate", "RampingRate", "Schedule", "key", "schedule", "user", "users_of"]
+__all__ = [
+    "Bunches",
+    "Closed",
+    "ConstantRate",
+    "RampingRate",
+    "Schedule",
+    "Step",
+    "VuLimit",
+    "VuPlan",
+    "attempt",
+    "is_closed",
+    "key",
+    "schedule",
+    "share_of",
+    "user",
+    "users_of",
+    "vu_limit",
+    "vus",
+]

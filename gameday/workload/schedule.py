@@ -4,12 +4,12 @@ Start k of a constant rate is due at k · P, P being the unit of time divided by
 whole nanoseconds; the first one at 0, and none at or after the duration. A ramping rate is a
 chain of straight lines, and start n (counted from 1, so n = k + 1) is due when the integral of
 the rate reaches n; a remainder carries over into the next stage. Counts are exact: rates are
-fractions, not floats. Nothing is random, and nothing depends on what was sent before.
+fractions, not floats. Nothing is random, and nothing depends on what was sent before. Where one
+user asks many times at once (population `same`), the starts of a bunch are due together.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from gameday.units import Rate, parse_duration
+from gameday.workload.given import as_mapping, begin_ns, duration_ns, per_s
+from gameday.workload.vus import is_closed, vus
 
 NS = 1_000_000_000
 MOST_STARTS = 2**32 - 1
@@ -220,14 +221,54 @@ class RampingRate(_Offsets):
         return max(rates)
 
 
-def _ns(value: object) -> int:
-    return parse_duration(value) // timedelta(microseconds=1) * 1000
+@dataclass(frozen=True)
+class Bunches(_Offsets):
+    """Starts of another schedule, `size` at a time: all of a bunch are due when its first one is.
+
+    This is how one user asks from many connections at once. As many starts as ever are asked for,
+    at the same rates in the mean.
+    """
+
+    each: Schedule
+    size: int
+
+    @property
+    def count(self) -> int:  # type: ignore[override]  # a class attribute, made here on demand
+        return self.each.count
+
+    @property
+    def end_s(self) -> float:
+        return self.each.end_s
+
+    def due_ns(self, ks: Instants) -> Instants:
+        return self.each.due_ns(ks // self.size * self.size)
+
+    def rate_at(self, s: float) -> float:
+        return self.each.rate_at(s)
+
+    def highest_rate(self, from_s: float, to_s: float) -> float:
+        return self.each.highest_rate(from_s, to_s)
 
 
-def _per_s(value: object) -> Fraction:
-    """The rate a file writes, exactly: 0.3/s is three tenths."""
-    rate = Rate.parse(value)
-    return Fraction(str(rate.count)) / Fraction(_ns(rate.unit), NS)
+@dataclass(frozen=True)
+class Closed(_Offsets):
+    """A scenario of virtual users: its starts have no due times and no known number.
+
+    What can be said of each is that it begins no earlier than the scenario; a rate has it none.
+    """
+
+    start_ns: int
+    end_s: float
+    count: int = MOST_STARTS
+
+    def due_ns(self, ks: Instants) -> Instants:
+        return np.full(len(ks), self.start_ns, dtype=np.int64)
+
+    def rate_at(self, s: float) -> float:
+        return 0.0
+
+    def highest_rate(self, from_s: float, to_s: float) -> float:
+        return 0.0
 
 
 def schedule(spec: Mapping[str, Any] | BaseModel) -> Schedule:
@@ -236,18 +277,28 @@ def schedule(spec: Mapping[str, Any] | BaseModel) -> Schedule:
     Two keys more are understood, for traffic that a fault adds: `start_ns` instead of `startTime`,
     and a `duration` of None, which lasts until it is switched off. Raises ValueError.
     """
-    given = spec.model_dump() if isinstance(spec, BaseModel) else spec
-    start_ns = int(given["start_ns"]) if "start_ns" in given else _ns(given.get("startTime", 0))
-    executor = given["executor"]
+    given = as_mapping(spec)
+    if is_closed(given):
+        plan = vus(given)
+        return Closed(plan.start_ns, plan.end_s)
+    times = _by_rate(given)
+    kind = given.get("population")
+    if isinstance(kind, Mapping) and "same" in kind:
+        return Bunches(times, int(kind["same"]))
+    return times
+
+
+def _by_rate(given: Mapping[str, Any]) -> Schedule:
+    start_ns, executor = begin_ns(given), given["executor"]
     if executor == "constant-arrival-rate":
         duration = given["duration"]
-        duration_ns = None if duration is None else _ns(duration)
-        return ConstantRate(_per_s(given["rate"]), duration_ns, start_ns)
+        length = None if duration is None else duration_ns(duration)
+        return ConstantRate(per_s(given["rate"]), length, start_ns)
     if executor == "ramping-arrival-rate":
-        rates = [_per_s(given.get("startRate", "0/s"))]
+        rates = [per_s(given.get("startRate", "0/s"))]
         lines = []
         for stage in given["stages"]:
-            rates.append(_per_s(stage["target"]))
-            lines.append(Line(rates[-2], rates[-1], _ns(stage["duration"])))
+            rates.append(per_s(stage["target"]))
+            lines.append(Line(rates[-2], rates[-1], duration_ns(stage["duration"])))
         return RampingRate(tuple(lines), start_ns)
     raise ValueError(f"unknown executor {executor!r}")
