@@ -202,6 +202,9 @@ async def wedged(folder: Path, argv: Sequence[str], share: float, *, own: bool) 
             return None
         undo, cycle = staged
         taken = await take_out(undo)
+        if not taken.steps:
+            say(f"  stuck in cycle {cycle}, but it let go by itself after more than 12 s")
+            return None
         say(f"  wedged in cycle {cycle}: {taken.took_s:.2f} s by {', '.join(taken.steps)}")
         if not taken.stuck:
             found = await Toxiproxy(one.url).proxy("cache")
