@@ -95,6 +95,7 @@ async def test_a_silent_collector_interrupts_the_run(
 def watched(book: Journal, alive: SimpleNamespace, reaper: SimpleNamespace) -> SimpleNamespace:
     return SimpleNamespace(
         clock=SystemClock(),
+        dir=book.path.parent,
         readings=Readings(SystemClock()),
         traffic=SimpleNamespace(child=alive, refused=""),
         collector=alive,
