@@ -14,6 +14,9 @@ from gameday.documents import Model, Name, shape
 from gameday.faults import AnyFault
 from gameday.units import Duration, Rate
 
+MOST_VUS = 10_000
+"""As many as requests may be open (CONTRACTS.md, "Traffic limits")."""
+
 
 class Campaign(Model):
     """The limited stock that the traffic is after; `{coupon}` becomes `<coupon>-<run id>`."""
@@ -25,17 +28,99 @@ class Campaign(Model):
         default=None, ge=0, le=100_000_000, description="How many coupons there are in all"
     )
     users: int = Field(
-        default=100_000, ge=1, le=2**53, description="Users are drawn uniformly from 0..users-1"
+        default=100_000, ge=1, le=2**53, description="Users are drawn from 0..users-1"
     )
 
 
-class ConstantArrivalRate(Model):
+class Zipf(Model):
+    """User n + 1 asks (n + 1)^-zipf times as often as the first: few ask often, most hardly."""
+
+    zipf: float = Field(gt=0, le=10, description="The exponent; 1 is the classic one")
+
+
+class Bots(Model):
+    """The first `bots` users make `share` of the starts, the other users the rest."""
+
+    bots: int = Field(ge=1, description="How many users are bots")
+    share: float = Field(gt=0, le=1, description="Their share of the starts")
+
+
+class Same(Model):
+    """So many starts in a row are one user's, all due at once: each has its own connection."""
+
+    same: int = Field(ge=2, le=1000, description="How many times a user asks at once")
+
+
+def _population(value: object) -> str | None:
+    """Which kind of population a value is meant to be."""
+    if isinstance(value, str):
+        return "word"
+    for kind in ("zipf", "bots", "same"):
+        if (kind in value) if isinstance(value, Mapping) else hasattr(value, kind):
+            return kind
+    return None
+
+
+Population = Annotated[
+    Annotated[Literal["uniform", "once"], Tag("word")]
+    | Annotated[Zipf, Tag("zipf")]
+    | Annotated[Bots, Tag("bots")]
+    | Annotated[Same, Tag("same")],
+    Discriminator(
+        _population,
+        custom_error_type="population",
+        custom_error_message=(
+            "write uniform, once, {zipf: 1.1}, {bots: 3, share: 0.9} or {same: 4}"
+        ),
+    ),
+]
+
+
+class Retries(Model):
+    """A start that got no answer in time asks again, with the same `{key}`."""
+
+    on: Literal["timeout"] = Field(default="timeout", description="After what it asks again")
+    at_most: int = Field(ge=1, le=10, description="How many times it asks again")
+    backoff: Duration = Field(
+        default=timedelta(0), description="The wait before each, from the timeout"
+    )
+
+
+class Stream(Model):
+    """What every scenario may say, whatever its executor."""
+
+    startTime: Duration = Field(default=timedelta(0), description="When it begins, from t = 0")
+    gracefulStop: Duration = Field(
+        default=timedelta(seconds=30), description="How long what is open may take at its end"
+    )
+    sleep: Duration = Field(
+        default=timedelta(0), description="The pause of a virtual user after each request"
+    )
+    population: Population = Field(default="uniform", description="Which users ask")
+    retries: Retries | None = Field(default=None, description="What is asked again, and how often")
+
+
+class ByRate(Stream):
+    """The open model: starts are due by the clock, whether or not the system keeps up.
+
+    Without the two limits there are as many virtual users as it takes. With them k6's rule holds:
+    a start that finds none free is dropped, and one more is made, up to the most.
+    """
+
+    preAllocatedVUs: int | None = Field(
+        default=None, ge=0, le=MOST_VUS, description="Virtual users at first; default: no limit"
+    )
+    maxVUs: int | None = Field(
+        default=None, ge=0, le=MOST_VUS, description="Never more; default: preAllocatedVUs"
+    )
+
+
+class ConstantArrivalRate(ByRate):
     """k6's constant-arrival-rate: start k is due at k / rate."""
 
     executor: Literal["constant-arrival-rate"]
     rate: Rate = Field(description="Requests started in a unit of time, answered or not")
     duration: Duration = Field(description="How long requests are started")
-    startTime: Duration = Field(default=timedelta(0), description="When it begins, from t = 0")
 
 
 class Stage(Model):
@@ -45,16 +130,44 @@ class Stage(Model):
     duration: Duration = Field(description="How long the rate takes to get there")
 
 
-class RampingArrivalRate(Model):
+class RampingArrivalRate(ByRate):
     """k6's ramping-arrival-rate: start n is due when the integral of the rate reaches n."""
 
     executor: Literal["ramping-arrival-rate"]
     startRate: Rate = Field(default=Rate(0, timedelta(seconds=1)), description="The rate at first")
     stages: list[Stage] = Field(min_length=1, description="Straight lines, one after the other")
-    startTime: Duration = Field(default=timedelta(0), description="When it begins, from t = 0")
 
 
-Scenario = Annotated[ConstantArrivalRate | RampingArrivalRate, Field(discriminator="executor")]
+class ConstantVus(Stream):
+    """k6's constant-vus: virtual users that ask, wait for the answer, and ask again."""
+
+    executor: Literal["constant-vus"]
+    vus: int = Field(default=1, ge=1, le=MOST_VUS, description="How many virtual users")
+    duration: Duration = Field(description="How long they begin again")
+
+
+class VuStage(Model):
+    """A straight line of the number of virtual users, in whole steps."""
+
+    target: int = Field(ge=0, le=MOST_VUS, description="Virtual users at the end of this stage")
+    duration: Duration = Field(description="How long the number takes to get there")
+
+
+class RampingVus(Stream):
+    """k6's ramping-vus: a number of virtual users that goes up and down."""
+
+    executor: Literal["ramping-vus"]
+    startVUs: int = Field(default=1, ge=0, le=MOST_VUS, description="Virtual users at first")
+    stages: list[VuStage] = Field(min_length=1, description="Straight lines, one after the other")
+    gracefulRampDown: Duration = Field(
+        default=timedelta(seconds=30), description="How long a user who leaves may still take"
+    )
+
+
+Scenario = Annotated[
+    ConstantArrivalRate | RampingArrivalRate | ConstantVus | RampingVus,
+    Field(discriminator="executor"),
+]
 
 
 class Objective(Model):
@@ -115,11 +228,31 @@ AlertPolicy = Annotated[
 ]
 
 
+class Threshold(Model):
+    """A k6 threshold with what k6 lets it do besides judging."""
+
+    threshold: str = Field(description="As `p(95)<200`")
+    abortOnFail: bool = Field(default=False, description="End the run when it is crossed")
+    delayAbortEval: Duration = Field(
+        default=timedelta(0), description="From t = 0 until it may end the run"
+    )
+
+
+def _threshold(value: object) -> str:
+    """Whether a threshold is written as text or as a mapping."""
+    return "text" if isinstance(value, str) else "mapping"
+
+
+ThresholdOrText = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Threshold, Tag("mapping")], Discriminator(_threshold)
+]
+
+
 class Expect(Model):
     """What the hypothesis says will be seen."""
 
     checks: Checks = Field(default="all", description="All checks that apply, or some by name")
-    thresholds: Mapping[str, list[str]] = Field(
+    thresholds: Mapping[str, list[ThresholdOrText]] = Field(
         default_factory=dict, description="k6 thresholds for the traffic as a whole, by metric"
     )
     alerts: list[ExpectedAlert] = Field(default_factory=list, description="Alerts that must fire")
@@ -129,6 +262,14 @@ class Expect(Model):
     recovers_within: Duration | None = Field(
         default=None, description="Counted from the damage until every objective holds again"
     )
+
+    @property
+    def threshold_texts(self) -> dict[str, list[str]]:
+        """The thresholds of each metric, as text."""
+        return {
+            metric: [each if isinstance(each, str) else each.threshold for each in thresholds]
+            for metric, thresholds in self.thresholds.items()
+        }
 
 
 class Experiment(Model):

@@ -194,12 +194,26 @@ class Stores(Model):
     redis: RedisStore | None = None
 
 
+class Tls(Model):
+    """Whom to believe when `base_url` is an https address; default: the machine's authorities."""
+
+    ca: str | None = Field(default=None, description="A PEM file of authorities; path from here")
+    insecure: bool = Field(default=False, description="Believe anybody: for a test system only")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Tls":
+        if self.insecure and self.ca is not None:
+            raise ValueError("write `ca` or `insecure`, not both")
+        return self
+
+
 class System(Model):
     """One system file."""
 
     name: Name = Field(description="How reports call the system")
     base_url: str = Field(description="Where the traffic goes")
     admin_url: str | None = Field(default=None, description="Base of `actions`; default base_url")
+    tls: Tls = Tls()
     metrics: list[str] = Field(default_factory=list, description="One address a replica")
     start: Start | None = None
     requests: Requests

@@ -4,6 +4,7 @@ Asked is only what the schedule makes possible: where the stock is expected to b
 last fault is out, no issue can be asked for after it.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +14,7 @@ from gameday.checks.verdict import NotApplicable, Validity, Verdict
 from gameday.clock import NS
 from gameday.evidence import Evidence
 from gameday.history import Outcome
-from gameday.loading.timing import expected_starts, sell_out_s, starts_for
+from gameday.loading.timing import askers, sell_out_s
 
 NAME = "exercised"
 FOREVER = np.iinfo(np.int64).max
@@ -80,7 +81,6 @@ def _expected_sell_out(evidence: Evidence) -> int | None:
     experiment, stock = evidence.experiment, evidence.stock
     campaign = experiment.campaign.model_copy(update={"stock": stock})
     at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}))
-    needed = MARGIN * starts_for(campaign.users, stock)
-    if at_s is None or expected_starts(experiment) < needed:
+    if at_s is None or askers(experiment, math.inf, share=1 / MARGIN) < stock:
         return None
     return evidence.t0_ns + round(at_s * NS)

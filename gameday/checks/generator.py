@@ -36,7 +36,7 @@ def tightest_bound_ms(experiment: Experiment) -> float | None:
 
 def _threshold_bounds_ms(experiment: Experiment) -> list[float]:
     found: list[thresholds.Threshold] = []
-    for key, expressions in experiment.expect.thresholds.items():
+    for key, expressions in experiment.expect.threshold_texts.items():
         if thresholds.parse_key(key).kind == "trend":
             found.extend(thresholds.parse(text) for text in expressions)
     return [one.bound for one in found if one.op in ("<", "<=") and one.bound > 0]

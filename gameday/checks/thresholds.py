@@ -35,7 +35,7 @@ class Held:
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Every threshold of the file is kept."""
-    wanted = evidence.experiment.expect.thresholds
+    wanted = evidence.experiment.expect.threshold_texts
     if not wanted:
         return NotApplicable(NAME, "expect.thresholds")
     lag_ms = _doubt_ms(evidence)

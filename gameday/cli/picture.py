@@ -13,8 +13,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gameday.experiment import ConstantArrivalRate, Experiment, RampingArrivalRate
-from gameday.loading import Inputs, expected_starts, sell_out_s, traffic_end_s
+from gameday.experiment import (
+    Bots,
+    ByRate,
+    ConstantArrivalRate,
+    ConstantVus,
+    Experiment,
+    Population,
+    RampingArrivalRate,
+    Same,
+    Scenario,
+    Zipf,
+)
+from gameday.loading import Inputs, closed, expected_starts, sell_out_s, traffic_end_s
 from gameday.plan.blast import touches
 from gameday.units import format_duration, seconds
 
@@ -105,31 +116,86 @@ def _touched(inputs: Inputs) -> Iterator[str]:
 def traffic(experiment: Experiment) -> Iterator[str]:
     """Who asks when, for what."""
     for name, scenario in experiment.traffic.items():
-        yield f"{name}: {_rates(scenario)}"
+        yield f"{name}: {', '.join((_level(scenario), *_details(scenario)))}"
     campaign = experiment.campaign
     users = f"users 0 to {campaign.users - 1}"
-    yield f"{expected_starts(experiment):.0f} requests for {campaign.coupon}, {users}"
-    sold_out = sell_out_s(experiment)
+    yield f"{_amount(experiment)} for {campaign.coupon}, {users}"
     if campaign.stock is not None:
-        when = "not all of them go" if sold_out is None else f"gone at about {sold_out:.0f} s"
-        yield f"{campaign.stock} coupons: {when}"
+        yield f"{campaign.stock} coupons: {_sell_out(experiment)}"
 
 
-def _rates(scenario: ConstantArrivalRate | RampingArrivalRate) -> str:
-    late = f", from {format_duration(scenario.startTime)}" if scenario.startTime else ""
-    if isinstance(scenario, ConstantArrivalRate):
-        return f"{scenario.rate} for {format_duration(scenario.duration)}{late}"
+def _amount(experiment: Experiment) -> str:
+    """How many requests; virtual users ask as often as they are answered."""
+    starts = f"{expected_starts(experiment):.0f} requests"
+    asking = closed(experiment)
+    if not asking:
+        return starts
+    free = f"as many requests as virtual users get answered ({', '.join(asking)})"
+    return free if len(asking) == len(experiment.traffic) else f"{starts}, and {free},"
+
+
+def _sell_out(experiment: Experiment) -> str:
+    if closed(experiment):
+        return "when they are gone depends on how fast virtual users are answered"
+    sold_out = sell_out_s(experiment)
+    return "not all of them go" if sold_out is None else f"gone at about {sold_out:.0f} s"
+
+
+def _level(scenario: Scenario) -> str:
+    """The rate, or the number of virtual users, and how it goes."""
+    match scenario:
+        case ConstantArrivalRate():
+            return f"{scenario.rate} for {format_duration(scenario.duration)}"
+        case ConstantVus():
+            return f"{_vus(scenario.vus)} for {format_duration(scenario.duration)}"
+        case RampingArrivalRate():
+            first = str(scenario.startRate)
+        case _:
+            first = _vus(scenario.startVUs)
     stages = (
         f"to {stage.target} in {format_duration(stage.duration)}" for stage in scenario.stages
     )
-    return f"{scenario.startRate}, {', '.join(stages)}{late}"
+    return ", ".join((first, *stages))
+
+
+def _vus(count: int) -> str:
+    return f"{count} VU{'' if count == 1 else 's'}"
+
+
+def _details(scenario: Scenario) -> Iterator[str]:
+    """What is out of the ordinary about a scenario."""
+    if scenario.startTime:
+        yield f"from {format_duration(scenario.startTime)}"
+    if isinstance(scenario, ByRate) and scenario.preAllocatedVUs is not None:
+        first = scenario.preAllocatedVUs
+        most = first if scenario.maxVUs is None else scenario.maxVUs
+        yield f"with {_vus(first)}" if most == first else f"with {first} to {_vus(most)}"
+    if scenario.sleep:
+        yield f"each sleeps {format_duration(scenario.sleep)} after an answer"
+    yield from _asking(scenario.population)
+    if scenario.retries is not None:
+        yield f"asks again after a timeout, at most {scenario.retries.at_most} times"
+
+
+def _asking(population: Population) -> Iterator[str]:
+    match population:
+        case "once":
+            yield "each user at most once"
+        case Zipf():
+            yield f"users by Zipf's law ({population.zipf:g})"
+        case Bots():
+            yield f"{population.bots} users make {population.share:.0%} of them"
+        case Same():
+            yield f"each user {population.same} times at once"
+        case "uniform":
+            pass
 
 
 def _expected(experiment: Experiment) -> Iterator[str]:
     expect = experiment.expect
     checks = expect.checks
     yield f"checks: {checks if isinstance(checks, str) else ', '.join(checks)}"
-    for metric, texts in expect.thresholds.items():
+    for metric, texts in expect.threshold_texts.items():
         yield f"{metric}: {', '.join(texts)}"
     for alert in expect.alerts:
         resolves = alert.resolves_within

@@ -8,7 +8,6 @@ import asyncio
 from typing import Any
 
 from gameday.clock import NS, boot_id
-from gameday.controller.inputs import planned
 from gameday.controller.run import Run
 from gameday.effects.request import secret, secrets_of
 from gameday.faults.traffic import Spike
@@ -66,7 +65,7 @@ def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "period_ns": NS,
         "targets": targets,
         "scrape_timeout_s": 0.8,
-        "scenarios": [*planned(run.experiment), *spikes],
+        "scenarios": [*run.experiment.traffic, *spikes],
         "rules": [str(path) for path in run.rules],
         "expressions": expressions(run),
         "clock": boot_id()[:8] or "host",

@@ -15,7 +15,7 @@ from gameday.controller.run import Options
 from gameday.experiment import Experiment
 from gameday.loading import Inputs, RunFacts, effective
 from gameday.system import System
-from gameday.workload import schedule
+from gameday.workload import is_closed, schedule
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -36,11 +36,9 @@ def coupon_of(experiment: Experiment, system: System, run: str) -> str:
 
 
 def planned(experiment: Experiment) -> dict[str, int]:
-    """How many starts each scenario's schedule asks for."""
-    return {
-        name: schedule(spec.model_dump(mode="json")).count
-        for name, spec in experiment.traffic.items()
-    }
+    """How many starts each scenario's schedule asks for; virtual users are in no plan."""
+    specs = {name: spec.model_dump(mode="json") for name, spec in experiment.traffic.items()}
+    return {name: schedule(spec).count for name, spec in specs.items() if not is_closed(spec)}
 
 
 def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, str]]:

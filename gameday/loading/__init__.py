@@ -30,7 +30,7 @@ from gameday.loading.read import (
     load_playbook,
     load_system,
 )
-from gameday.loading.timing import expected_starts, sell_out_s, traffic_end_s
+from gameday.loading.timing import closed, expected_starts, sell_out_s, traffic_end_s
 from gameday.loading.validate import (
     gather,
     load_inputs,
@@ -48,6 +48,7 @@ __all__ = [
     "Warning_",
     "all_experiments",
     "all_playbooks",
+    "closed",
     "dump",
     "dump_playbook",
     "effective",

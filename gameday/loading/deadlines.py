@@ -1,22 +1,14 @@
-"""Rules about time and amount: limits, faults inside the traffic, deadlines that can be seen."""
+"""Rules about time: faults inside the traffic, deadlines that can be seen, a clear sell-out."""
 
 from datetime import timedelta
 
-from gameday.documents import Document
-from gameday.experiment import (
-    ConstantArrivalRate,
-    ExpectedAlert,
-    Experiment,
-    RampingArrivalRate,
-)
+from gameday.experiment import ExpectedAlert, Experiment
 from gameday.faults import AnyFault, Latency, Spike
 from gameday.faults.service import ServiceFault
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.timing import expected_starts, sell_out_s, starts_until, traffic_end_s
 from gameday.units import format_duration, seconds
 
-MOST_STARTS = 50_000_000
-LONGEST_S = 24 * 3600.0
 STEADY_S = 5.0
 """Every objective must have held for so long before the first fault."""
 BREACH_S = 2.0
@@ -24,38 +16,6 @@ BREACH_S = 2.0
 CLOSE = 0.98
 """A sell-out that takes more than this share of all requests may or may not happen."""
 _TOO_SHORT = "'duration': must be longer than 0s"
-
-
-def bounds(inputs: Inputs) -> Findings:
-    """Rates and lengths are positive, and the whole is not too large."""
-    document, experiment = inputs.experiment.document, inputs.experiment.experiment
-    for name, scenario in experiment.traffic.items():
-        if isinstance(scenario, ConstantArrivalRate):
-            yield from _constant(document, name, scenario)
-        else:
-            yield from _ramp(document, name, scenario)
-    if traffic_end_s(experiment) > LONGEST_S:
-        yield document.error(("traffic",), "'traffic': lasts longer than 24h")
-    starts = expected_starts(experiment)
-    if starts > MOST_STARTS:
-        problem = f"'traffic': asks for {starts:.0f} requests, more than {MOST_STARTS}"
-        yield document.error(("traffic",), problem)
-
-
-def _constant(document: Document, name: str, scenario: ConstantArrivalRate) -> Findings:
-    if scenario.rate.count == 0:
-        problem = f"'rate': {scenario.rate} asks for nothing"
-        yield document.error(("traffic", name, "rate"), problem)
-    if not scenario.duration:
-        yield document.error(("traffic", name, "duration"), _TOO_SHORT)
-
-
-def _ramp(document: Document, name: str, scenario: RampingArrivalRate) -> Findings:
-    at = ("traffic", name, "stages")
-    if not any((scenario.startRate.count, *(stage.target.count for stage in scenario.stages))):
-        yield document.error(at, "'stages': every rate is 0: nothing is asked for")
-    if not sum((stage.duration for stage in scenario.stages), timedelta(0)):
-        yield document.error(at, "'stages': together must be longer than 0s")
 
 
 def faults_lie_in_traffic(inputs: Inputs) -> Findings:

@@ -27,7 +27,7 @@ def of_experiment(inputs: Inputs) -> Findings:
     for index, guard in enumerate(experiment.abort_if):
         yield from _promql(document, ("abort_if", index, "expr"), guard.expr)
     scenarios = {*experiment.traffic, *(str(fault.id) for fault in experiment.method)}
-    for key, texts in experiment.expect.thresholds.items():
+    for key, texts in experiment.expect.threshold_texts.items():
         yield from _thresholds(document, key, texts, scenarios)
 
 
@@ -128,4 +128,5 @@ def _each_threshold(document: Document, loc: tuple[str, str, str], texts: list[s
         try:
             check_metric(loc[-1], [text])
         except UsageError as error:
-            yield FileError(document.place(*loc, index), error.message, help=error.help)
+            place = document.place(*loc, index, "threshold")
+            yield FileError(place, error.message, help=error.help)

@@ -131,7 +131,18 @@ def _as_id(text: str) -> str:
 def load_system(path: Path) -> LoadedSystem:
     """The system file at `path`. Raises FileError."""
     document = load(path)
-    return LoadedSystem(document.parse(System), path, document.raw, document)
+    system = _with_authorities(document.parse(System), path, document)
+    return LoadedSystem(system, path, document.raw, document)
+
+
+def _with_authorities(system: System, path: Path, document: Document) -> System:
+    """The path of `tls.ca` counts from the file that names it, as all paths do."""
+    if system.tls.ca is None:
+        return system
+    found = (path.parent / system.tls.ca).resolve()
+    if not found.is_file():
+        raise document.error(("tls", "ca"), f"'ca': there is no file {system.tls.ca!r}")
+    return system.model_copy(update={"tls": system.tls.model_copy(update={"ca": str(found)})})
 
 
 def load_playbook(path: Path) -> LoadedPlaybook:

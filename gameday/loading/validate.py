@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gameday.documents import one_of_them
 from gameday.errors import FileError
-from gameday.loading import deadlines, expressions, names, secrecy, templates
+from gameday.loading import deadlines, expressions, names, scenarios, secrecy, templates
 from gameday.loading.find import all_playbooks, find_playbook, find_system
 from gameday.loading.findings import Finding, Findings, Inputs, Warning_
 from gameday.loading.read import (
@@ -25,7 +25,8 @@ from gameday.loading.read import (
 def validate(inputs: Inputs) -> list[Warning_]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
-        *(deadlines.bounds, deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
+        *(scenarios.bounds, scenarios.retries_carry_a_key),
+        *(deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
         *(deadlines.sell_out_is_clear, names.inside_experiment, names.against_system),
         *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
         expressions.guards_can_see,

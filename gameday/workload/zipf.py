@@ -68,3 +68,18 @@ def ranks(draw: Callable[[Ints], npt.NDArray[np.uint64]], ks: Ints, most: int, z
         if not len(left):
             break
     return found
+
+
+_EXACT = 1000
+"""Up to this rank weights are summed; beyond, the integral is as good to one part in a million."""
+
+
+def weights(edges: Ints, z: float) -> Floats:
+    """The sum of n^-z over the ranks after each edge up to the next; edges count from 0."""
+    small = np.arange(1, min(int(edges[-1]), _EXACT) + 1, dtype=float) ** -z
+    sums = np.concatenate([[0.0], np.cumsum(small)])
+    exact = sums[np.minimum(edges, len(small))]
+    law = _Law(max(int(edges[-1]), 1), z)
+    tail = law.integral(np.maximum(edges, _EXACT) + 0.5) - law.integral(np.array([_EXACT + 0.5]))
+    total: Floats = np.diff(exact + tail)
+    return total
