@@ -10,6 +10,14 @@ little-endian u64 at offset 8, then the header as JSON, padded with spaces), the
 `RECORD` in order of completion. `dispatched` is advanced *before* a request is sent: every
 k < dispatched without a record is unknown, and its user is a pure function of (seed, scenario,
 k), so even kill -9 of the worker loses no request. The file is readable while it grows.
+
+numpy reads it in place: `np.memmap(path, RECORD, "r", offset=HEAD_BYTES)`, once nothing is being
+written. Other tools find 100 bytes a record at offset 4096, laid out as `RECORD` says; from
+Python, DuckDB takes a dict of its columns, each as `np.ascontiguousarray(records[name])`.
+
+`sent_ns` is when the worker turned to the start, before it had a connection. Connecting, the TLS
+handshake and writing follow, as spans in milliseconds (half floats: three digits, at most 65 s),
+each 0 where it did not take place. Files of version 1 lack those and are read all the same.
 """
 
 import json
@@ -20,14 +28,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-MAGIC: Final = b"GDHIST01"
+MAGIC: Final = b"GDHIST02"
+MAGIC_1: Final = b"GDHIST01"
 HEAD_BYTES: Final = 4096
-ID_BYTES: Final = 40
+ID_BYTES: Final = 36  # a UUID as text
+LONGEST_SPAN_MS: Final = 65504.0  # the largest half float
 
 
 class Outcome(IntEnum):
@@ -68,29 +78,86 @@ class Reason(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+_COMMON: Final = [
+    ("k", "<u4"),
+    ("status", "<u2"),  # HTTP status, 0 without an answer
+    ("outcome", "u1"),
+    ("reason", "u1"),
+    ("user", "<i8"),
+    ("intended_ns", "<i8"),
+    ("sent_ns", "<i8"),  # 0: never sent
+    ("first_byte_ns", "<i8"),  # 0: none came
+    ("ended_ns", "<i8"),  # 0: not ended
+    ("remaining", "<i4"),  # what the answer said, -1: nothing
+    ("bytes_sent", "<u2"),  # 65,535 stands for more, too
+    ("bytes_received", "<u2"),  # without what `received_64k` counts
+]
 RECORD: Final = np.dtype(
     [
-        ("k", "<u4"),
-        ("status", "<u2"),  # HTTP status, 0 without an answer
-        ("outcome", "u1"),
-        ("reason", "u1"),
-        ("user", "<i8"),
-        ("intended_ns", "<i8"),
-        ("sent_ns", "<i8"),  # 0: never sent
-        ("first_byte_ns", "<i8"),  # 0: none came
-        ("ended_ns", "<i8"),  # 0: not ended
-        ("remaining", "<i4"),  # what the answer said, -1: nothing
-        ("bytes_sent", "<u2"),
-        ("bytes_received", "<u2"),
-        ("issue_id", f"S{ID_BYTES}"),  # NUL-padded; ids over 40 bytes as 32 hex digits of a digest
+        *_COMMON,
+        ("connecting_ms", "<f2"),  # 0: on a connection there was already
+        ("tls_ms", "<f2"),
+        ("sending_ms", "<f2"),
+        ("attempts", "u1"),  # more than 1: it was asked again after a timeout
+        ("received_64k", "u1"),  # 65,536 bytes each, besides `bytes_received`
+        ("issue_id", f"S{ID_BYTES}"),  # NUL-padded; ids over 36 bytes as 32 hex digits of a digest
     ]
 )
+_RECORD_1: Final = np.dtype([*_COMMON, ("issue_id", "S40")])
+
+Records = npt.NDArray[np.void]
+Figures = npt.NDArray[Any]
 
 
 def stored_id(text: str) -> bytes:
-    """An id as a record holds it: itself up to 40 bytes, else its 16-byte digest in hex."""
+    """An id as a record holds it: itself up to 36 bytes, else its 16-byte digest in hex."""
     raw = text.encode()
     return raw if len(raw) <= ID_BYTES else blake2b(raw, digest_size=16).hexdigest().encode()
+
+
+class _Columns(Protocol):
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def received(records: _Columns) -> Figures:
+    """How many bytes came back to each start, heads included."""
+    more = np.asarray(records["received_64k"]).astype(np.int64) << 16
+    return np.asarray(more + records["bytes_received"])
+
+
+def phases_ms(records: _Columns) -> dict[str, Figures]:
+    """k6's phases of each start in ms, by k6's names without `http_req_`.
+
+    blocked = connecting + tls_handshaking, as addresses are looked up before the traffic and
+    nothing waits for a place. The rest of the time from `sent_ns` to the end is sending, waiting
+    and receiving, whose sum is k6's duration. A start that ended without a byte waited until
+    then. Meaningless where `sent_ns` or `ended_ns` is 0. Of a start that was asked again the first
+    three are of its last attempt, and waiting holds what the earlier ones took.
+    """
+    connecting = np.asarray(records["connecting_ms"], dtype=np.float64)
+    tls = np.asarray(records["tls_ms"], dtype=np.float64)
+    sent, ended = np.asarray(records["sent_ns"]), np.asarray(records["ended_ns"])
+    first = np.where(np.asarray(records["first_byte_ns"]) > 0, records["first_byte_ns"], ended)
+    until_first = np.maximum((first - sent) / 1e6 - connecting - tls, 0.0)
+    sending = np.minimum(np.asarray(records["sending_ms"], dtype=np.float64), until_first)
+    return {
+        "blocked": connecting + tls,
+        "connecting": connecting,
+        "tls_handshaking": tls,
+        "sending": sending,
+        "waiting": until_first - sending,
+        "receiving": (ended - first) / 1e6,
+    }
+
+
+def _modern(old: Records) -> Records:
+    """Records of version 1 as `RECORD`: one attempt each, spans that nobody took down as 0."""
+    made = np.zeros(len(old), dtype=RECORD)
+    for name, _ in _COMMON:
+        made[name] = old[name]
+    made["attempts"] = 1
+    made["issue_id"] = [stored_id(raw.decode(errors="replace")) for raw in old["issue_id"]]
+    return made
 
 
 class HistoryWriter:
@@ -125,7 +192,7 @@ class History:
     scenario: str
     header: Mapping[str, Any]
     dispatched: int
-    records: npt.NDArray[np.void]
+    records: Records
 
 
 class HistoryTail:
@@ -134,22 +201,25 @@ class HistoryTail:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         head = self._file.read(HEAD_BYTES)
-        if head[:8] != MAGIC or len(head) < HEAD_BYTES:
+        if head[:8] not in (MAGIC, MAGIC_1) or len(head) < HEAD_BYTES:
             self._file.close()
             raise ValueError(f"{path} is not a history")
+        self._version_1 = head[:8] == MAGIC_1
         self.header: Mapping[str, Any] = json.loads(head[16:])
         self.scenario: str = self.header["scenario"]
 
-    def read_new(self) -> tuple[npt.NDArray[np.void], int]:
+    def read_new(self) -> tuple[Records, int]:
         """Records since the last call, and `dispatched` as read before them."""
         at = self._file.tell()
         self._file.seek(8)
         dispatched = int.from_bytes(self._file.read(8), "little")
         self._file.seek(at)
         raw = self._file.read()
-        whole = len(raw) - len(raw) % RECORD.itemsize
+        kind = _RECORD_1 if self._version_1 else RECORD
+        whole = len(raw) - len(raw) % kind.itemsize
         self._file.seek(at + whole)
-        return np.frombuffer(raw[:whole], dtype=RECORD), dispatched
+        records = np.frombuffer(raw[:whole], dtype=kind)
+        return (_modern(records) if self._version_1 else records), dispatched
 
     def close(self) -> None:
         self._file.close()
