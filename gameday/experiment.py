@@ -57,15 +57,15 @@ def _population(value: object) -> str | None:
         return "word"
     for kind in ("zipf", "bots", "same"):
         if (kind in value) if isinstance(value, Mapping) else hasattr(value, kind):
-            return kind
+            return f"of {kind}"  # no key of the mapping: a place in the file is found by keys
     return None
 
 
 Population = Annotated[
     Annotated[Literal["uniform", "once"], Tag("word")]
-    | Annotated[Zipf, Tag("zipf")]
-    | Annotated[Bots, Tag("bots")]
-    | Annotated[Same, Tag("same")],
+    | Annotated[Zipf, Tag("of zipf")]
+    | Annotated[Bots, Tag("of bots")]
+    | Annotated[Same, Tag("of same")],
     Discriminator(
         _population,
         custom_error_type="population",

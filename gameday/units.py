@@ -25,11 +25,18 @@ def parse_duration(text: object) -> timedelta:
     if text == 0 and not isinstance(text, bool):
         return timedelta(0)
     if not isinstance(text, str) or not re.fullmatch(f"(?:{_DURATION.pattern})+", text.strip()):
-        raise ValueError(f"{text!r} is not a duration: write a number and ms, s, m or h")
+        raise ValueError(_refused(text, "duration", "ms, s, m or h"))
     total = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(text))
     if total > _LONGEST.total_seconds():
         raise ValueError(f"{text!r} is longer than {_LONGEST.days} days")
     return timedelta(seconds=total)
+
+
+def _refused(given: object, what: str, units: str) -> str:
+    """Why a value is neither a duration nor a rate, and what to write instead."""
+    if str(given).strip().startswith("-"):
+        return f"{given!r} is negative: a {what} is 0 or more"
+    return f"{given!r} is not a {what}: write a number and {units}"
 
 
 def format_duration(value: timedelta) -> str:
@@ -80,7 +87,7 @@ class Rate:
             return text
         match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f"{text!r} is not a rate: write a number and /s, /m or /h")
+            raise ValueError(_refused(text, "rate", "/s, /m or /h"))
         return cls(float(match[1]), timedelta(seconds=_SECONDS[match[2]]))
 
     @classmethod

@@ -31,10 +31,10 @@ _KINDS = {
     "model_attributes_type": "a mapping",
 }
 _BOUNDS = {
-    "greater_than_equal": ("ge", "less than"),
-    "greater_than": ("gt", "not more than"),
-    "less_than_equal": ("le", "more than"),
-    "less_than": ("lt", "not less than"),
+    "greater_than_equal": ("ge", "less than", "write {} or more"),
+    "greater_than": ("gt", "not more than", "write more than {}"),
+    "less_than_equal": ("le", "more than", "write {} or less"),
+    "less_than": ("lt", "not less than", "write less than {}"),
 }
 _LONGEST = 300
 
@@ -106,8 +106,9 @@ class _Complaint:
         if self.kind in _KINDS:
             return self._about(f"{shown} is not {_KINDS[self.kind]}"), self._type_cure()
         if self.kind in _BOUNDS:
-            key, words = _BOUNDS[self.kind]
-            return self._about(f"{shown} is {words} {context[key]}"), ""
+            key, words, cure = _BOUNDS[self.kind]
+            bound = f"{context[key]:.15g}"
+            return self._about(f"{shown} is {words} {bound}"), cure.format(bound)
         if self.kind == "literal_error":
             known = _quoted(context["expected"])
             return self._about(f"unknown value {shown}"), one_of_them(shown.strip("'"), known)
