@@ -15,7 +15,7 @@ SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
 LAYERS = [
     {"errors", "units", "clock", "appending", "hiding"},
     {"promql", "thresholds", "workload"},
-    {"changes", "journal", "history", "samples", "documents"},
+    {"changes", "journal", "history", "samples", "vitals", "documents"},
     {"fold", "faults"},
     {"system", "playbook", "experiment"},
     {"alerting"},

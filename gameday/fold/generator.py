@@ -1,54 +1,95 @@
-"""Did the worker keep its schedule? If it did not, the run says nothing about the system's speed.
+"""Did the workers keep their schedule? If not, the run says nothing about the system's speed.
 
 *limited*: in some window of 5 seconds less than 95 % of the due starts were sent, or the dispatch
 lag (sent − intended) had a 95th percentile above a quarter of the tightest latency bound that is
-to be judged. *kept*: 99 % in every window, and the lag's 99th percentile below that. *degraded*:
-between. A start dropped because the system holds too many unanswered requests is the system's
-doing, and so is a connection it refused: neither limits the generator.
+to be judged, or a worker's event loop stood still for as long as makes 5 % of answers so late.
+*kept*: 99 % in every window, and the lag's 99th percentile below that. *degraded*: between. A
+start dropped because the system holds too many unanswered requests is the system's doing, and so
+is a connection it refused: neither limits the generator.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from gameday.fold.books import Columns, Figures, Records, columns, complete, schedule_of
+from gameday.fold.causes import FULL_CORE, Span, causes, core_share, stood_still_ms
+from gameday.fold.occupancy import Occupancy, ceiling_per_s, occupancies
 from gameday.history import RECORD, History, Outcome, Reason
+from gameday.vitals import Vitals
+from gameday.workload import is_closed
 
 WINDOW_S: Final = 5
 STEP_S: Final = 1
 LIMITED_BELOW: Final = 0.95
 KEPT_FROM: Final = 0.99
 DEFAULT_LAG_MS: Final = 50.0
+# A lag may be this share of the tightest latency bound.
+LAG_SHARE: Final = 0.25
 # Below this many starts a window's 95th percentile is its slowest start.
 FEWEST: Final = 20
+# How near the most that its virtual users can start a run must have come to be said to reach it.
+REACHED: Final = 0.9
 _FIELDS: Final = ("outcome", "reason", "intended_ns", "sent_ns")
 _OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
+
+Mask = npt.NDArray[np.bool_]
+Status = Literal["kept", "degraded", "limited"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorStatus:
-    """`speaks_up_to_per_s` is the highest rate that was really offered over 5 seconds."""
+    """`speaks_up_to_per_s` is the highest rate that was really offered over 5 seconds.
 
-    status: Literal["kept", "degraded", "limited"]
+    Where virtual users were too few, it is what so many can start at most.
+    """
+
+    status: Status
     reasons: tuple[str, ...]
     speaks_up_to_per_s: float
     lag_p95_ms: float
     lag_p99_ms: float
+    occupancy: tuple[Occupancy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    begin_s: float
+    """5 s of starts; `scenario` is "" for all together."""
+
+    span: Span
     due: int
     sent: int
-    lag_p95_ms: float
+    lag_p95_ms: float = 0.0
+    scenario: str = ""
 
     @property
     def share(self) -> float:
         return self.sent / self.due
+
+    @property
+    def whose(self) -> str:
+        return f"the starts of {self.scenario!r}" if self.scenario else "the starts"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """All that is looked at: starts in the order they were due, and what the signs say."""
+
+    rows: Columns
+    names: Sequence[str]
+    t0_ns: int
+    allowed_ms: float
+    unsent: Mask
+    vitals: Vitals
+    closed: bool
+
+    @property
+    def end_s(self) -> float:
+        last = max(int(self.rows[at].max(initial=0)) for at in ("intended_ns", "sent_ns"))
+        return max(last - self.t0_ns, 0) / 1e9
 
 
 def generator(
@@ -56,43 +97,67 @@ def generator(
     bound_ms: float | None = None,
     *,
     until_ns: int | None = None,
+    vitals: Vitals | None = None,
 ) -> GeneratorStatus:
     """The generator's status over all scenarios. `bound_ms` is the tightest latency bound.
 
     Without one the lag may be 50 ms. With `until_ns` (the end of the traffic), starts due before
     it that no worker dispatched count as not sent, but for scenarios that are switched off.
     """
-    allowed_ms = DEFAULT_LAG_MS if bound_ms is None else bound_ms / 4
-    starts = columns([part for h in histories for part in _due(h, until_ns)], _FIELDS)
-    records = starts.where(np.argsort(starts["intended_ns"], kind="stable"))
-    t0_ns = min((int(history.header["t0_ns"]) for history in histories), default=0)
-    windows = _windows(records, t0_ns)
-    lag_ms = _lag_ms(records)
+    allowed_ms = DEFAULT_LAG_MS if bound_ms is None else bound_ms * LAG_SHARE
+    busy = occupancies(histories, allowed_ms / LAG_SHARE)
+    held = {one.scenario for one in busy if one.no_vus and one.held_by_system}
+    sight = _sight(histories, until_ns, allowed_ms, vitals or Vitals())
+    sight = replace(sight, unsent=sight.unsent & ~_held(sight, held))
+    windows = _windows(sight)
+    lag_ms = _lag_ms(sight.rows)
     p95, p99 = (float(np.percentile(lag_ms, p)) if len(lag_ms) else 0.0 for p in (95, 99))
-    reasons = _limits(windows, allowed_ms, p95)
+    status: Status = "limited"
+    reasons = _limits(windows, sight, p95)
     if reasons:
-        reasons += _drops(records)
-    status: Literal["kept", "degraded", "limited"] = "limited" if reasons else "kept"
-    if not reasons:
-        reasons = _slips(windows, allowed_ms, p99)
+        reasons += _drops(sight) + _vus(histories, busy, held)
+    else:
+        reasons = _slips(windows, sight, p99) + [
+            _held_reason(one) for one in busy if one.scenario in held
+        ]
         status = "degraded" if reasons else "kept"
     return GeneratorStatus(
         status=status,
         reasons=tuple(reasons),
-        speaks_up_to_per_s=_highest(windows, records),
+        speaks_up_to_per_s=_speaks_up_to(windows, sight, histories),
         lag_p95_ms=p95,
         lag_p99_ms=p99,
+        occupancy=tuple(busy),
     )
+
+
+def _sight(
+    histories: Sequence[History], until_ns: int | None, allowed_ms: float, vitals: Vitals
+) -> _Sight:
+    names = sorted({history.scenario for history in histories})
+    parts, codes = [], []
+    for history in histories:
+        for part in _due(history, until_ns):
+            parts.append(part)
+            codes.append(np.full(len(part), names.index(history.scenario)))
+    rows = columns(parts, _FIELDS)
+    scenario = np.concatenate([np.zeros(0, dtype=np.int64), *codes])
+    rows = Columns({**rows.by_name, "scenario": scenario})
+    rows = rows.where(np.argsort(rows["intended_ns"], kind="stable"))
+    t0_ns = min((int(history.header["t0_ns"]) for history in histories), default=0)
+    closed = any(is_closed(history.header["spec"]) for history in histories)
+    return _Sight(rows, names, t0_ns, allowed_ms, _unsent(rows), vitals, closed)
 
 
 def _due(history: History, until_ns: int | None) -> list[Records]:
     """All starts that were due, those never dispatched as dropped for being late."""
     records = complete(history)
-    if until_ns is None or "start_ns" in history.header["spec"]:
+    spec = history.header["spec"]
+    if until_ns is None or "start_ns" in spec or is_closed(spec):
         return [records]
     header, times = history.header, schedule_of(history)
-    first = len(range(header.get("worker", 0), history.dispatched, header.get("workers", 1)))
     step = header.get("workers", 1)
+    first = len(range(header.get("worker", 0), history.dispatched, step))
     ks = np.arange(header.get("worker", 0) + first * step, times.count, step, dtype=np.int64)
     due_ns = times.due_ns(ks) + header["t0_ns"]
     due_ns = due_ns[due_ns < until_ns]
@@ -103,75 +168,181 @@ def _due(history: History, until_ns: int | None) -> list[Records]:
     return [records, never]
 
 
-def _unsent(records: Columns) -> npt.NDArray[np.bool_]:
+def _unsent(rows: Columns) -> Mask:
     """Starts that we failed to send."""
-    ours: npt.NDArray[np.bool_] = (records["outcome"] == Outcome.DROPPED) & np.isin(
-        records["reason"], _OURS
-    )
+    ours: Mask = (rows["outcome"] == Outcome.DROPPED) & np.isin(rows["reason"], _OURS)
     return ours
 
 
-def _lag_ms(records: Columns) -> Figures:
-    sent = records["sent_ns"] > 0
-    return np.asarray((records["sent_ns"] - records["intended_ns"])[sent] / 1e6)
+def _held(sight: _Sight, held: set[str]) -> Mask:
+    """Starts that found no virtual user free because the system held them all."""
+    codes = [sight.names.index(name) for name in held]
+    mask: Mask = np.isin(sight.rows["scenario"], codes) & (sight.rows["reason"] == Reason.NO_VUS)
+    return mask
 
 
-def _windows(records: Columns, t0_ns: int) -> list[_Window]:
-    """Windows of 5 s, one beginning each second, over records sorted by intended time."""
-    if not len(records):
+def _lag_ms(rows: Columns) -> Figures:
+    sent = rows["sent_ns"] > 0
+    return np.asarray((rows["sent_ns"] - rows["intended_ns"])[sent] / 1e6)
+
+
+def _windows(sight: _Sight) -> list[_Window]:
+    """Windows of 5 s, one beginning each second: of all starts, and of each scenario's."""
+    rows = sight.rows
+    if not len(rows):
         return []
-    seconds = (records["intended_ns"] - t0_ns) / 1e9
-    last = max(0, int(np.ceil(seconds[-1])) - WINDOW_S)
+    seconds = (rows["intended_ns"] - sight.t0_ns) / 1e9
+    begins = range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S)
     found = []
-    for begin in range(0, last + STEP_S, STEP_S):
-        first, end = np.searchsorted(seconds, (begin, begin + WINDOW_S))
-        part = records.where(slice(int(first), int(end)))
-        if len(part):
-            lag_ms = _lag_ms(part)
+    for begin in begins:
+        span = Span(begin, begin + WINDOW_S)
+        first, end = (int(at) for at in np.searchsorted(seconds, (span.begin_s, span.end_s)))
+        if end > first:
+            lag_ms = _lag_ms(rows.where(slice(first, end)))
             p95 = float(np.percentile(lag_ms, 95)) if len(lag_ms) >= FEWEST else 0.0
-            sent = len(part) - int(_unsent(part).sum())
-            found.append(_Window(begin, len(part), sent, p95))
+            unsent = int(sight.unsent[first:end].sum())
+            found.append(_Window(span, end - first, end - first - unsent, p95))
+    if len(sight.names) > 1:
+        for code, name in enumerate(sight.names):
+            found += _shares(name, seconds, sight, rows["scenario"] == code)
     return found
 
 
-def _limits(windows: Sequence[_Window], allowed_ms: float, p95: float) -> list[str]:
-    reasons = []
+def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Window]:
+    """The windows of one scenario among others, where enough of its starts are due."""
+    due_s, missed = seconds[mine], np.concatenate([[0], np.cumsum(sight.unsent[mine])])
+    found = []
+    for begin in range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S):
+        span = Span(begin, begin + WINDOW_S)
+        first, end = (int(at) for at in np.searchsorted(due_s, (span.begin_s, span.end_s)))
+        if end - first >= FEWEST:
+            unsent = int(missed[end] - missed[first])
+            found.append(_Window(span, end - first, end - first - unsent, scenario=name))
+    return found
+
+
+def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> list[str]:
+    """What limits it, and after that why, for the worst seconds."""
+    allowed_ms, reasons, spans = sight.allowed_ms, [], []
     fewest = min(windows, key=lambda window: window.share, default=None)
     if fewest is not None and fewest.share < LIMITED_BELOW:
-        reasons.append(
-            f"{fewest.share:.1%} of the starts due from {fewest.begin_s:g} s to "
-            f"{fewest.begin_s + WINDOW_S:g} s were sent"
-        )
+        reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
+        spans.append(fewest.span)
     latest = max(windows, key=lambda window: window.lag_p95_ms, default=None)
     if latest is not None and latest.lag_p95_ms > allowed_ms:
         reasons.append(
-            f"dispatch lag p95 from {latest.begin_s:g} s to {latest.begin_s + WINDOW_S:g} s was "
-            f"{latest.lag_p95_ms:.1f} ms, of {allowed_ms:g} ms allowed"
+            f"dispatch lag p95 {latest.span} was {latest.lag_p95_ms:.1f} ms, "
+            f"of {allowed_ms:g} ms allowed"
         )
+        spans.append(latest.span)
     elif p95 > allowed_ms:
         reasons.append(f"dispatch lag p95 was {p95:.1f} ms, of {allowed_ms:g} ms allowed")
-    return reasons
+    stood_ms, span = _longest_stall(sight)
+    if not reasons and stood_ms > (1 - LIMITED_BELOW) * WINDOW_S * 1000:
+        reasons.append(_stall_reason(stood_ms, span, allowed_ms))
+        spans.append(span)
+    if not reasons and sight.closed and (full := _full_core(sight)) is not None:
+        reasons.append(f"a worker's core was full {full}: its virtual users could ask no faster")
+        spans.append(full)
+    told = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
+    return reasons + list(dict.fromkeys(told))
 
 
-def _slips(windows: Sequence[_Window], allowed_ms: float, p99: float) -> list[str]:
+def _longest_stall(sight: _Sight) -> tuple[float, Span]:
+    """How long an event loop stood still beyond what is allowed, in the worst window."""
+    if not sight.vitals.beats or not len(sight.rows):
+        return 0.0, Span(0, WINDOW_S)
+    spans = [Span(at, at + WINDOW_S) for at in range(0, max(1, int(sight.end_s)), STEP_S)]
+    stood = [(stood_still_ms(sight.vitals, span, sight.allowed_ms), span) for span in spans]
+    return max(stood, key=lambda one: one[0])
+
+
+def _stall_reason(stood_ms: float, span: Span, allowed_ms: float) -> str:
+    return (
+        f"a worker's event loop stood still {span}: {stood_ms:.0f} ms beyond "
+        f"the {allowed_ms:g} ms allowed each time"
+    )
+
+
+def _full_core(sight: _Sight) -> Span | None:
+    """Some 5 s in which a worker used a whole core."""
+    for at in range(0, max(1, int(sight.end_s) - WINDOW_S + 1), STEP_S):
+        span = Span(at, at + WINDOW_S)
+        if core_share(sight.vitals, span) > FULL_CORE:
+            return span
+    return None
+
+
+def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[str]:
     reasons = []
-    share = min((window.share for window in windows), default=1.0)
-    if share < KEPT_FROM:
-        reasons.append(f"in some 5 s {share:.1%} of the due starts were sent")
-    if p99 >= allowed_ms:
-        reasons.append(f"dispatch lag p99 was {p99:.1f} ms, of {allowed_ms:g} ms allowed")
+    fewest = min(windows, key=lambda window: window.share, default=None)
+    if fewest is not None and fewest.share < KEPT_FROM:
+        reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
+        reasons += _drops(sight)
+    if p99 >= sight.allowed_ms:
+        reasons.append(f"dispatch lag p99 was {p99:.1f} ms, of {sight.allowed_ms:g} ms allowed")
+    stood_ms, span = _longest_stall(sight)
+    if not reasons and stood_ms > (1 - KEPT_FROM) * WINDOW_S * 1000:
+        reasons.append(_stall_reason(stood_ms, span, sight.allowed_ms))
     return reasons
 
 
-def _drops(records: Columns) -> list[str]:
-    counts = np.bincount(records["reason"][_unsent(records)], minlength=len(Reason))
+def _drops(sight: _Sight) -> list[str]:
+    counts = np.bincount(sight.rows["reason"][sight.unsent], minlength=len(Reason))
     return [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
 
 
-def _highest(windows: Sequence[_Window], records: Columns) -> float:
-    """The highest rate sent over a whole window, or over all there was when it was shorter."""
-    if not windows:
+def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]) -> list[str]:
+    """What the virtual users of each scenario that had too few were busy with."""
+    told = []
+    for one in busy:
+        if not one.no_vus:
+            continue
+        if one.scenario in held:
+            told.append(_held_reason(one))
+            continue
+        spec = next(h.header["spec"] for h in histories if h.scenario == one.scenario)
+        most = ceiling_per_s(spec)
+        can = "" if most is None else f", so they can start at most {most:g}/s"
+        told.append(
+            f"{one.scenario!r}: all {one.most} virtual users were busy {one.all_busy:.0%} of the "
+            f"time, {one.think:.0%} of it asleep and {one.server:.0%} waiting for the system{can}"
+        )
+    return told
+
+
+def _held_reason(one: Occupancy) -> str:
+    return (
+        f"{one.scenario!r}: {one.no_vus} starts found no virtual user free, as the system held "
+        f"all {one.most}; {one.enough} are enough where it answers in time"
+    )
+
+
+def _speaks_up_to(windows: Sequence[_Window], sight: _Sight, histories: Sequence[History]) -> float:
+    """The highest rate sent in time over a window, or over all there was when it was shorter."""
+    good = [one.sent for one in windows if not one.scenario and _is_good(one, sight)]
+    if not good:
         return 0.0
-    span_s = (int(records["intended_ns"][-1]) - int(records["intended_ns"][0])) / 1e9
-    length_s = min(float(WINDOW_S), max(span_s, 1.0))
-    return max(window.sent for window in windows) / length_s
+    rows = sight.rows
+    span_s = (int(rows["intended_ns"][-1]) - int(rows["intended_ns"][0])) / 1e9
+    offered = max(good) / min(float(WINDOW_S), max(span_s, 1.0))
+    ceiling = _ceiling(histories)
+    too_few = bool((sight.unsent & (rows["reason"] == Reason.NO_VUS)).any())
+    if too_few and ceiling is not None and offered >= REACHED * ceiling:
+        return ceiling
+    return offered
+
+
+def _is_good(window: _Window, sight: _Sight) -> bool:
+    stood_ms = stood_still_ms(sight.vitals, window.span, sight.allowed_ms)
+    allowed = (1 - LIMITED_BELOW) * WINDOW_S * 1000
+    return window.lag_p95_ms <= sight.allowed_ms and stood_ms <= allowed
+
+
+def _ceiling(histories: Sequence[History]) -> float | None:
+    """What all virtual users together can start at most; None where one scenario has no limit."""
+    by_name = {history.scenario: history.header["spec"] for history in histories}
+    found = [ceiling_per_s(spec) for spec in by_name.values()]
+    if not found or None in found:
+        return None
+    return sum(most for most in found if most is not None)

@@ -8,7 +8,6 @@ or as `late` when the worker itself was behind and its own burst met the limit.
 """
 
 import asyncio
-import resource
 from collections.abc import Callable, Coroutine, Mapping
 from math import ceil
 from typing import Any, Final
@@ -20,6 +19,7 @@ from gameday.traffic.alarm import alarm
 from gameday.traffic.answers import Answers
 from gameday.traffic.client import Client
 from gameday.traffic.config import Config, Origin, Spike, scenario_name
+from gameday.traffic.pulse import Pulse
 from gameday.traffic.request import RequestBytes
 from gameday.traffic.stream import Stream
 from gameday.units import seconds
@@ -63,6 +63,7 @@ class Worker:
         self._most_open = 1
         self._announced = {"scheduled": False, "idle": False}
         self._loop_lag_ns = 0
+        self._pulse = Pulse(clock)
         self._tasks: list[asyncio.Task[None]] = []
         self.finished = asyncio.Event()
         self.problem: BaseException | None = None
@@ -170,12 +171,14 @@ class Worker:
     async def _keep_house(self) -> None:
         """Write records, close idle connections, follow the limit; say how things are."""
         next_beat_ns = self._clock.now_ns() + NS
+        self._beat(self._clock.now_ns(), "vitals")
         while True:
             before_ns = self._clock.now_ns()
             await self._clock.sleep(FLUSH_S)
             now_ns = self._clock.now_ns()
             late_ns = now_ns - before_ns - round(FLUSH_S * NS)
             self._loop_lag_ns = max(self._loop_lag_ns, late_ns)
+            self._pulse.stood_still(now_ns, late_ns)
             self._flush()
             self._client.close_idle()
             self._set_limit()
@@ -188,15 +191,16 @@ class Worker:
         for stream in self._streams.values():
             stream.flush()
 
-    def _beat(self, now_ns: int) -> None:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+    def _beat(self, now_ns: int, event: str = "beat") -> None:
+        """Say how things are: each second, and as `vitals` before the first and after the last."""
         self._say(
             {
-                "event": "beat",
+                "event": event,
+                "who": f"worker-{self._config.worker}",
                 "t": self._since_t0_s(now_ns),
                 "open": len(self._client.open),
                 "loop_lag_ms": round(self._loop_lag_ns / 1e6, 3),
-                "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
+                **self._pulse.signs(self._t0_ns),
             }
         )
         self._loop_lag_ns = 0
@@ -234,6 +238,8 @@ class Worker:
             if task is not asyncio.current_task():
                 task.cancel()
         self._alarm.close()
+        self._beat(self._clock.now_ns(), "vitals")
+        self._pulse.close()
         never = {stream.name: stream.never_started() for stream in self._streams.values()}
         for stream in self._streams.values():
             stream.close()
