@@ -14,10 +14,11 @@ from pathlib import Path
 
 from gameday.experiment import Experiment
 from gameday.history import HEAD_BYTES, RECORD
-from gameday.loading import Inputs, expected_starts, sell_out_s, traffic_end_s
-from gameday.loading.timing import Segment, everything, starts_for
+from gameday.loading import Inputs, closed, expected_starts, sell_out_s, traffic_end_s
+from gameday.loading.timing import Segment, askers, everything, starts_for
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import FILES_MIN
+from gameday.workload import vus
 
 KEPT_PER_S = 3000
 """What one worker was measured to send in full on two busy cores; of 5,000 it sent 3,900.
@@ -70,6 +71,7 @@ def checks(inputs: Inputs, runs_dir: Path) -> Iterator[Finding]:
     yield _users(inputs)
     yield _generator(inputs)
     open_most = peak_per_s(experiment) * OPEN_SHARE * _timeout_s(inputs)
+    open_most += sum(vus(experiment.traffic[name]).max for name in closed(experiment))
     yield from _open_requests(open_most, _timeout_s(inputs))
     yield _disk(experiment, runs_dir)
 
@@ -88,7 +90,9 @@ def _stock(inputs: Inputs) -> Finding:
         text = f"{where}: 0 coupons: nothing can be issued, so nothing is exercised"
         return Finding("stock", "warn", text, "raise the stock")
     sold_out = sell_out_s(experiment)
-    if sold_out is None:
+    if closed(experiment):
+        text = f"{stock} coupons; virtual users take them as fast as they are answered"
+    elif sold_out is None:
         text = f"{stock} coupons are enough for {starts:.0f} requests: no sell-out is expected"
     else:
         text = f"{stock} coupons, expected to be gone at {sold_out:.0f} s"
@@ -96,12 +100,12 @@ def _stock(inputs: Inputs) -> Finding:
 
 
 def _users(inputs: Inputs) -> Finding:
-    """Users are drawn at random; who asks again is told that he has one."""
+    """Who asks again is told that he has one. Nobody knows how often virtual users ask."""
     experiment = inputs.experiment.experiment
     campaign, starts = experiment.campaign, expected_starts(experiment)
     where = str(inputs.experiment.document.place("campaign", "users"))
     users = campaign.users
-    different = users * -math.expm1(starts * math.log1p(-1 / users)) if users > 1 else 1.0
+    different = askers(experiment, math.inf)
     repeats = max(0.0, 1 - different / starts) if starts else 0.0
     text = (
         f"{users} users, {starts / users:.2g} requests each: about {different:.0f} different ones "
@@ -119,6 +123,9 @@ def _users(inputs: Inputs) -> Finding:
 def _generator(inputs: Inputs) -> Finding:
     peak = peak_per_s(inputs.experiment.experiment)
     text = f"at most {peak:g} requests a second; one worker was measured to keep {KEPT_PER_S}"
+    asking = closed(inputs.experiment.experiment)
+    if asking:
+        text += f"; the virtual users of {', '.join(asking)} ask as fast as they are answered"
     if peak <= KEPT_PER_S:
         return Finding("generator", "ok", text)
     where = inputs.experiment.document.place("traffic")
