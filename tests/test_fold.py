@@ -10,19 +10,24 @@ from hypothesis import strategies as st
 
 from gameday.fold import (
     BUCKETS_S,
+    About,
     BooksError,
     Fold,
+    Starts,
     complete,
     generator,
     measure,
     per_second,
     summary,
+    trends,
 )
 from gameday.history import RECORD, History, Outcome, Reason
+from gameday.thresholds import evaluate, parse
 from gameday.workload import schedule, user
 
 T0 = 5_000_000_000
 MS = 1_000_000
+NS = 1_000_000_000
 SPEC = {"executor": "constant-arrival-rate", "rate": "100/s", "duration": "20s", "startTime": "0s"}
 COUNT = 2000
 
@@ -310,3 +315,115 @@ def test_a_million_records_are_folded_in_seconds() -> None:
     assert found.completed == many
     assert folded - began < 2.0  # 0.1 s on a quiet machine
     assert summarised - folded < 6.0
+
+
+def test_k6s_phases_add_up_and_refused_connections_are_in_none() -> None:
+    records = sent(100, took_ms=20.0)
+    records["connecting_ms"][:10], records["tls_ms"][:10] = 2.0, 4.0
+    records["sending_ms"] = 1.0
+    refuse(records, slice(90, 100))
+    found = summary([history(records)], {}).metrics
+    assert found["http_req_connecting"]["max"] == 2
+    assert found["http_req_tls_handshaking"]["count"] == 90
+    assert found["http_req_blocked"]["max"] == 6
+    assert found["http_req_duration"]["min"] == 14
+    assert found["http_req_duration"]["max"] == 20
+    assert found["http_req_waiting"]["max"] == 14
+    assert found["http_req_receiving"]["med"] == 5
+    parts = ("sending", "waiting", "receiving")
+    whole = sum(found[f"http_req_{part}"]["avg"] for part in parts)
+    assert whole == pytest.approx(found["http_req_duration"]["avg"])
+    assert found["iteration_duration"]["count"] == 100  # an iteration without an answer is one
+    assert found["iterations"]["count"] == 100
+
+
+def test_the_pause_of_a_virtual_user_is_part_of_its_iteration() -> None:
+    asleep = history(sent(200), spec=SPEC | {"sleep": "1s", "preAllocatedVUs": 150})
+    found = summary([asleep], {}).metrics
+    assert found["iteration_duration"]["med"] == pytest.approx(1020)
+    assert found["http_req_duration"]["med"] == pytest.approx(20)
+    assert found["vus"]["max"] == 102
+    assert found["vus_max"]["value"] == 150
+    assert summary([asleep], {}).closed == ()
+    users = SPEC | {"executor": "constant-vus", "vus": 3}
+    assert summary([history(sent(3), spec=users)], {}).closed == ("drop",)
+
+
+def test_open_requests_are_censored_and_a_percentile_among_them_is_at_least_its_figure() -> None:
+    records = sent(200)
+    opened = records[190:]
+    opened["outcome"], opened["reason"] = Outcome.UNKNOWN, Reason.INTERRUPTED
+    opened["ended_ns"] = opened["first_byte_ns"] = 0
+    records["ended_ns"][100] += 5_000 * MS  # until then somebody looked
+    found = measure([history(records)], "http_req_duration", percentiles=[90, 95, 99])
+    assert found is not None
+    assert found["censored"] == 10
+    assert found["count"] == 200
+    assert found["p(90)"] == 20
+    assert 94 < found["known_to_p"] < 95
+    assert found["p(99)"] > 4000  # they were open for so long when it ended
+    assert not evaluate(parse("p(99)<60000"), found)
+    assert evaluate(parse("p(90)<100"), found)
+    assert evaluate(parse("p(99)>1000"), found)
+    assert evaluate(parse("p(99)>60000"), found) is None
+    assert not evaluate(parse("max<60000"), found)
+
+
+def test_a_killed_workers_requests_fail_a_bound_though_nobody_knows_when_they_were_sent() -> None:
+    found = measure([history(sent(10), 100)], "http_req_duration", percentiles=[95])
+    assert found is not None
+    assert found["censored"] == 90
+    assert found["p(95)"] == 20
+    assert not evaluate(parse("p(95)<200"), found)
+    assert evaluate(parse("min<200"), found)
+
+
+def test_an_attempt_that_was_made_again_is_a_request_that_failed() -> None:
+    records = sent(100)
+    records["attempts"] = 1
+    records["attempts"][:10] = 3
+    found = summary([history(records)], {}).metrics
+    assert found["http_reqs"]["count"] == 120
+    assert found["iterations"]["count"] == 100
+    assert found["http_req_failed"] == {"rate": 20 / 120, "passes": 20, "fails": 100}
+
+
+def test_windows_outcomes_and_what_all_requests_share_are_tags() -> None:
+    records = sent(2000)
+    records["ended_ns"][1000:1500] += 300 * MS
+    records["outcome"][1200:1300] = Outcome.UNKNOWN
+    windows = {"before": [(T0, T0 + 10 * NS)], "during-slow": [(T0 + 10 * NS, T0 + 15 * NS)]}
+    about = About(tags={"method": "POST"}, windows=windows)
+    found = summary([history(records)], {}, about=about).metrics
+    assert found["http_req_duration{window:before}"]["max"] == 20
+    assert found["http_req_duration{window:during-slow}"]["min"] == 320
+    assert found["http_req_failed{window:during-slow}"]["rate"] == 0.2
+    assert found["http_req_duration{expected_response:true}"]["count"] == 1900
+    assert found["http_req_duration{outcome:unknown}"]["count"] == 100
+    both = "http_reqs{window:during-slow,method:POST,outcome:unknown}"
+    asked = measure([history(records)], both, about=about)
+    assert asked is not None
+    assert asked["count"] == 100
+    assert measure([history(records)], "http_reqs{method:GET}", about=about) is None
+    assert measure([history(records)], "http_reqs{window:after}", about=about) is None
+
+
+def test_beyond_two_million_samples_percentiles_are_within_a_thousandth() -> None:
+    rng = np.random.default_rng(3)
+    samples = rng.lognormal(16, 1, trends.EXACT_UP_TO + 1).astype(np.int64)
+    found = trends.figures(trends.store(samples), samples[:0], (95, 99.9))
+    assert found is not None
+    assert found["count"] == len(samples)
+    for percentile in (95, 99.9):
+        exact = np.percentile(samples, percentile) / MS
+        assert found[f"p({percentile:g})"] == pytest.approx(exact, rel=0.001)
+
+
+def test_several_workers_starts_stand_in_the_order_they_were_due() -> None:
+    records = sent(300)
+    rng = np.random.default_rng(1)
+    parts = [rng.permutation(records[worker::3]) for worker in range(3)]
+    starts = Starts([history(part, 300, worker=w, workers=3) for w, part in enumerate(parts)])
+    assert starts["k"].tolist() == list(range(300))
+    assert starts.records.tolist() == records.tolist()
+    assert starts.record(17)["k"] == 17

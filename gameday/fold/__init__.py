@@ -8,16 +8,20 @@ kept its schedule; `per_second` is for charts.
 
 from gameday.fold.books import BooksError, complete
 from gameday.fold.generator import GeneratorStatus, generator
+from gameday.fold.metrics import About
 from gameday.fold.moving import Seconds, per_second
 from gameday.fold.series import BUCKETS_S, Fold
+from gameday.fold.starts import Starts
 from gameday.fold.summary import TrafficSummary, measure, summary
 
 __all__ = [
     "BUCKETS_S",
+    "About",
     "BooksError",
     "Fold",
     "GeneratorStatus",
     "Seconds",
+    "Starts",
     "TrafficSummary",
     "complete",
     "generator",

@@ -105,7 +105,8 @@ def _interrupted(header: Mapping[str, Any], times: Schedule, ks: npt.NDArray[np.
     made["k"] = ks
     made["outcome"] = Outcome.UNKNOWN
     made["reason"] = Reason.INTERRUPTED
-    made["user"] = users_of(header["seed"], header["scenario"], ks, header["users"])
+    population = header["spec"].get("population")
+    made["user"] = users_of(header["seed"], header["scenario"], ks, header["users"], population)
     made["intended_ns"] = times.due_ns(ks) + header["t0_ns"]
     made["remaining"] = -1
     return made

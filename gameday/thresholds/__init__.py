@@ -5,7 +5,7 @@ it, `http_req_duration{scenario:drop}`. One thing differs on purpose: without sa
 and here the answer is None, unknown.
 """
 
-from gameday.thresholds.grammar import Threshold, evaluate, parse
+from gameday.thresholds.grammar import Threshold, at_least, evaluate, parse
 from gameday.thresholds.metrics import METRICS, TAGS, MetricKey, check_metric, parse_key
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "TAGS",
     "MetricKey",
     "Threshold",
+    "at_least",
     "check_metric",
     "evaluate",
     "parse",

@@ -15,8 +15,13 @@ METRICS: Final[Mapping[str, Kind]] = {
     "http_req_failed": "rate",
     "http_req_duration": "trend",
     "http_req_duration_intended": "trend",
+    "http_req_blocked": "trend",
+    "http_req_connecting": "trend",
+    "http_req_tls_handshaking": "trend",
+    "http_req_sending": "trend",
     "http_req_waiting": "trend",
     "http_req_receiving": "trend",
+    "iteration_duration": "trend",
     "iterations": "counter",
     "dropped_iterations": "counter",
     "data_sent": "counter",
@@ -24,7 +29,19 @@ METRICS: Final[Mapping[str, Kind]] = {
     "vus": "gauge",
     "vus_max": "gauge",
 }
-TAGS: Final = ("scenario", "outcome", "reason", "status")
+TAGS: Final = (
+    "scenario",
+    "status",
+    "method",
+    "name",
+    "url",
+    "proto",
+    "group",
+    "expected_response",
+    "outcome",
+    "reason",
+    "window",
+)
 _STATISTICS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "counter": ("count", "rate"),
     "gauge": ("value",),
@@ -43,6 +60,12 @@ class MetricKey:
     @property
     def kind(self) -> Kind:
         return METRICS[self.metric]
+
+    @property
+    def text(self) -> str:
+        """As a file writes it."""
+        tags = ",".join(f"{tag}:{value}" for tag, value in self.tags.items())
+        return f"{self.metric}{{{tags}}}" if tags else self.metric
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -69,8 +92,13 @@ def _pair(text: str, pair: str) -> tuple[str, str]:
         raise UsageError(f"{text!r}: {pair!r} is not tag:value", help="write metric{tag:value}")
     if tag not in TAGS:
         raise UsageError(f"{text!r}: unknown tag {tag!r}", help=_nearest(tag, TAGS))
-    if tag == "status" and not (value.isdigit() and 100 <= int(value) <= 599):
-        raise UsageError(f"{text!r}: {value!r} is not an HTTP status", help="write 100 to 599")
+    if tag == "status" and value != "0" and not (value.isdigit() and 100 <= int(value) <= 599):
+        raise UsageError(
+            f"{text!r}: {value!r} is not an HTTP status",
+            help="write 100 to 599, or 0 for no answer",
+        )
+    if tag == "expected_response" and value not in ("true", "false"):
+        raise UsageError(f"{text!r}: {value!r} is no truth", help="write true or false")
     return tag, value
 
 

@@ -1,0 +1,245 @@
+"""k6's metrics of some starts, and of the part of them that carries certain tags.
+
+Tags are k6's (scenario, status, method, name, url, proto, group, expected_response) and gameday's
+own: outcome, reason, and window, which is where in the run a start was due (before a fault,
+during, after). Every attempt of a start that was asked again is a request.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.fold import trends
+from gameday.fold.starts import Starts
+from gameday.history import Outcome, Reason, received
+from gameday.thresholds import METRICS, MetricKey
+from gameday.workload import is_closed, vu_limit, vus
+
+Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.int64]
+Window = tuple[int, int]
+
+EXPECTED: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the records do not tell. Windows are from and to, in ns of the run's clock.
+
+    `tags` are those that all requests share, such as the method; `windows` the stretches of the
+    run by name; `apart` those in which a step refused requests on purpose.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    windows: Mapping[str, Sequence[Window]] = field(default_factory=dict)
+    apart: Sequence[Window] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The starts of a run for which `kept` is true; all where it is None."""
+
+    starts: Starts
+    kept: Mask | None = None
+    about: About = About()
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        whole = self.starts.column(name)
+        return whole if self.kept is None else whole[self.kept]
+
+    def __len__(self) -> int:
+        return len(self.starts) if self.kept is None else int(self.kept.sum())
+
+    def tagged(self, tags: Mapping[str, str]) -> "Part":
+        """The starts that carry all these tags as well."""
+        kept = self.kept
+        for tag, value in tags.items():
+            mask = _carries(self, tag, value)
+            kept = mask if kept is None else kept & mask
+        return Part(self.starts, kept, self.about)
+
+    def could_happen(self, tags: Mapping[str, str]) -> bool:
+        """Whether the tags' values exist at all, so that none counted means none happened."""
+        known = {
+            "scenario": set(self.starts.names),
+            "outcome": {outcome.text for outcome in Outcome},
+            "reason": {reason.text for reason in Reason},
+            "status": {"0", *(str(status) for status in range(100, 600))},
+            "expected_response": {"true", "false"},
+            "window": set(self.about.windows),
+        }
+        return len(self.starts) > 0 and all(
+            value in known.get(tag, {self.about.tags.get(tag)}) for tag, value in tags.items()
+        )
+
+    def derived(self, name: str, make: Callable[[Starts], npt.NDArray[np.generic]]) -> Times:
+        """A column that is reckoned from others, once for all parts."""
+        whole = self.starts.derived(name, make)
+        found: Times = whole if self.kept is None else whole[self.kept]
+        return found
+
+
+def _carries(part: Part, tag: str, value: str) -> Mask:
+    starts = part.starts
+    if tag == "window":
+        return inside(starts["intended_ns"], part.about.windows.get(value, ()))
+    if tag == "expected_response":
+        expected = starts.derived("expected", lambda all_: np.isin(all_["outcome"], EXPECTED))
+        return expected if value == "true" else ~expected & (value == "false")
+    codes: Mapping[str, Mapping[str, int]] = {
+        "scenario": {name: code for code, name in enumerate(starts.names)},
+        "outcome": {outcome.text: int(outcome) for outcome in Outcome},
+        "reason": {reason.text: int(reason) for reason in Reason},
+        "status": {str(status): status for status in range(1000)},
+    }
+    if tag in codes:
+        kept: Mask = starts.column(tag) == codes[tag].get(value, -1)
+        return kept
+    return np.full(len(starts), part.about.tags.get(tag) == value)
+
+
+def inside(times: Times, windows: Sequence[Window]) -> Mask:
+    """Which instants lie in one of the windows, its end not included."""
+    found = np.zeros(len(times), dtype=bool)
+    for begin_ns, end_ns in windows:
+        found |= (times >= begin_ns) & (times < end_ns)
+    return found
+
+
+def metric(
+    asked: MetricKey, whole: Part, percentiles: Sequence[float]
+) -> Mapping[str, float] | None:
+    """The figures of a metric, or of a tagged part; None when it has no sample.
+
+    A counter of something that did not happen is 0 as long as there was traffic in which it could.
+    """
+    part = whole.tagged(asked.tags)
+    if not len(part):
+        zero = asked.kind == "counter" and whole.could_happen(asked.tags)
+        return {"count": 0, "rate": 0.0} if zero else None
+    if asked.kind == "trend":
+        return _trend(asked.metric, part, percentiles)
+    if asked.kind == "counter":
+        total, length_s = counted(asked.metric, part), whole.starts.length_s
+        return {"count": total, "rate": total / length_s if length_s else 0.0}
+    return _gauge(asked.metric, part) if asked.kind == "gauge" else _failed(part)
+
+
+def _trend(name: str, part: Part, percentiles: Sequence[float]) -> Mapping[str, float] | None:
+    has = part.derived(f"has {name}", lambda all_: trends.has_sample(name, all_))
+    samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))[has]
+    waiting = trends.open_in_the_end(name, part, part.starts.last_ns)
+    return trends.figures(trends.store(samples), waiting, percentiles)
+
+
+def _spans(name: str, starts: Starts) -> Times:
+    found = trends.spans(name, starts)
+    if name == trends.ITERATION and starts.sleep_ns.any():
+        found = found + starts.sleep_ns[starts.scenario]
+    return found
+
+
+def counted(name: str, rows: trends.Fields) -> int:
+    """A counter's value."""
+    outcome = np.asarray(rows["outcome"])
+    asked = outcome != Outcome.DROPPED
+    if name == "http_reqs":
+        return int(np.maximum(rows["attempts"], 1)[asked].sum(dtype=np.int64))
+    if name == "iterations":
+        return int((asked & (rows["reason"] != Reason.INTERRUPTED)).sum())
+    if name == "dropped_iterations":
+        return len(rows) - int(asked.sum())
+    if name == "data_sent":
+        return int(np.asarray(rows["bytes_sent"])[asked].sum(dtype=np.int64))
+    return int(received(rows)[asked].sum(dtype=np.int64))
+
+
+def refused_on_purpose(rows: trends.Fields, apart: Sequence[Window]) -> Mask:
+    """Refusals that a step asked for: answered so, and open within one of its windows."""
+    found = np.zeros(len(rows), dtype=bool)
+    for begin_ns, end_ns in apart:
+        found |= (rows["ended_ns"] >= begin_ns) & (rows["sent_ns"] < end_ns)
+    if apart:
+        found &= (rows["outcome"] == Outcome.REFUSED) & (rows["status"] > 0)
+    return found
+
+
+def failures(rows: trends.Fields, apart: Sequence[Window]) -> tuple[int, int]:
+    """How many requests failed, and of how many; what the system was too full to take failed too.
+
+    An attempt that was made again had failed.
+    """
+    outcome = np.asarray(rows["outcome"])
+    dropped = outcome == Outcome.DROPPED
+    full = dropped & (rows["reason"] == Reason.SYSTEM_SATURATED)
+    counts = ~dropped | full
+    if apart:
+        counts &= ~refused_on_purpose(rows, apart)
+    bad = (outcome == Outcome.REFUSED) | (outcome == Outcome.UNKNOWN) | full
+    again = int(np.maximum(rows["attempts"], 1)[counts].sum(dtype=np.int64)) - int(counts.sum())
+    return int((bad & counts).sum()) + again, int(counts.sum()) + again
+
+
+def _failed(part: Part) -> Mapping[str, float] | None:
+    """k6's rate: `passes` are the failures."""
+    bad, total = failures(part, part.about.apart)
+    if not total:
+        return None
+    return {"rate": bad / total, "passes": bad, "fails": total - bad}
+
+
+def _gauge(name: str, part: Part) -> Mapping[str, float]:
+    """Virtual users: those at work, and those there were, where a scenario says how many."""
+    most = _most_at_work(part)
+    if name == "vus":
+        return {"value": 0, "min": 0, "max": most}
+    codes = np.unique(part["scenario"]).tolist()
+    given = sum(_given(part.starts.specs[part.starts.names[code]]) for code in codes)
+    most = max(most, given)
+    return {"value": most, "min": 0, "max": most}
+
+
+def _given(spec: Mapping[str, object]) -> int:
+    if is_closed(spec):
+        return vus(spec).max
+    limit = vu_limit(spec)
+    return 0 if limit is None else limit.first
+
+
+def _most_at_work(part: Part) -> int:
+    """After each send: sent so far, less those that had ended and paused."""
+    sent, ended = np.asarray(part["sent_ns"]), np.asarray(part["ended_ns"])
+    pause = part.starts.sleep_ns[part["scenario"]] if part.starts.sleep_ns.any() else 0
+    sends = np.sort(sent[sent > 0])
+    ends = np.sort((ended + pause)[(sent > 0) & (ended > 0)])
+    open_then = np.arange(1, len(sends) + 1) - np.searchsorted(ends, sends, side="right")
+    return int(open_then.max(initial=0))
+
+
+def all_metrics(part: Part, percentiles: Sequence[float]) -> dict[str, Mapping[str, float]]:
+    """Every metric of the run that has a sample, and the parts that are always told."""
+    keys = [MetricKey(name) for name in METRICS]
+    keys += [MetricKey(name, tags) for tags, names in _told(part) for name in names]
+    found = {}
+    for asked in keys:
+        said = metric(asked, part, percentiles)
+        if said is not None:
+            found[asked.text] = said
+    return found
+
+
+def _told(part: Part) -> list[tuple[dict[str, str], Sequence[str]]]:
+    """By outcome, by scenario where there are several, and by window."""
+    there = [one for one in Outcome if one != Outcome.DROPPED and one in part["outcome"]]
+    duration = ("http_req_duration",)
+    several = ("http_reqs", "http_req_failed", "http_req_duration", trends.INTENDED)
+    names = part.starts.names
+    return [
+        *(({"expected_response": "true"}, duration) for _ in range(bool(there))),
+        *(({"outcome": outcome.text}, duration) for outcome in there),
+        *(({"scenario": name}, several) for name in names if len(names) > 1),
+        *(({"window": name}, several) for name in part.about.windows),
+    ]

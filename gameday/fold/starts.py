@@ -1,0 +1,145 @@
+"""All starts of a run as columns, in the order they were meant to be made.
+
+A record is a hundred bytes, and most questions need a few of them: so each field is taken out of
+the records once, when it is first asked for, and kept. What every metric, check and chart says is
+said over these columns.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.fold.books import Columns, Figures, Records, complete
+from gameday.history import RECORD, History
+from gameday.workload import is_closed
+from gameday.workload.given import duration_ns
+
+Indices = npt.NDArray[np.intp]
+
+
+class Starts:
+    """Every dispatched start of all histories; column `scenario` counts into `names`.
+
+    Raises BooksError when a history contradicts itself.
+    """
+
+    def __init__(self, histories: Sequence[History]) -> None:
+        self.histories = tuple(sorted(histories, key=lambda one: one.scenario))
+        self.names = tuple(sorted({history.scenario for history in histories}))
+        self._parts = [complete(history) for history in self.histories]
+        self._made: dict[str, Figures] = {}
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def __getitem__(self, name: str) -> Figures:
+        if name not in self._made:
+            self._made[name] = self._ordered(
+                [np.ascontiguousarray(part[name]) for part in self._parts], name
+            )
+        return self._made[name]
+
+    def _ordered(self, parts: Sequence[Figures], name: str) -> Figures:
+        if not parts:
+            return np.zeros(0, dtype=RECORD[name])
+        column = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return column if self._order is None else column[self._order]
+
+    @cached_property
+    def _order(self) -> Indices | None:
+        """Where each row is found in the parts; None where they are in order as they are."""
+        intended = [np.ascontiguousarray(part["intended_ns"]) for part in self._parts]
+        orders, before = [], 0
+        for part, times in zip(self._parts, intended, strict=True):
+            orders.append(_by_number(part, times) + before)
+            before += len(part)
+        if not orders:
+            return None
+        whole = np.concatenate(intended)
+        order = np.concatenate(orders)
+        if len(orders) > 1:
+            order = order[np.argsort(whole[order], kind="stable")]
+        return order if (np.diff(order) != 1).any() else None
+
+    @cached_property
+    def scenario(self) -> npt.NDArray[np.int32]:
+        """The place of each row's scenario in `names`."""
+        codes = [self.names.index(history.scenario) for history in self.histories]
+        lengths = [len(part) for part in self._parts]
+        column = np.repeat(np.array(codes, dtype=np.int32), lengths)
+        return column if self._order is None else column[self._order]
+
+    def record(self, index: int) -> np.void:
+        """One row as its history holds it."""
+        at = index if self._order is None else int(self._order[index])
+        for part in self._parts:
+            if at < len(part):
+                row: np.void = part[at]
+                return row
+            at -= len(part)
+        raise IndexError(index)
+
+    @cached_property
+    def records(self) -> Records:
+        """All rows as records, for what wants to have them whole."""
+        parts = [np.zeros(0, dtype=RECORD), *self._parts]
+        whole = np.concatenate(parts)
+        return whole if self._order is None else whole[self._order]
+
+    def column(self, name: str) -> Figures:
+        """A field of all rows, or their `scenario`."""
+        return self.scenario if name == "scenario" else self[name]
+
+    def derived(self, name: str, make: Callable[["Starts"], Figures]) -> Figures:
+        """A column that is reckoned from others, made when it is first asked for."""
+        if name not in self._made:
+            self._made[name] = make(self)
+        return self._made[name]
+
+    def where(self, kept: Figures | slice, names: Sequence[str]) -> Columns:
+        """Some fields of the rows that a mask, an order or a slice picks."""
+        return Columns({name: self.column(name)[kept] for name in names})
+
+    @cached_property
+    def t0_ns(self) -> int:
+        return min((int(history.header["t0_ns"]) for history in self.histories), default=0)
+
+    @cached_property
+    def last_ns(self) -> int:
+        """The last instant that any record tells of."""
+        return max(int(self[name].max(initial=0)) for name in ("ended_ns", "intended_ns"))
+
+    @property
+    def length_s(self) -> float:
+        return max(self.last_ns - self.t0_ns, 0) / 1e9
+
+    @cached_property
+    def specs(self) -> Mapping[str, Mapping[str, object]]:
+        """Each scenario as it was asked for."""
+        return {history.scenario: history.header["spec"] for history in self.histories}
+
+    @cached_property
+    def sleep_ns(self) -> npt.NDArray[np.int64]:
+        """The pause after each request, by scenario in the order of `names`."""
+        pauses = [duration_ns(self.specs[name].get("sleep", 0)) for name in self.names]
+        return np.array(pauses, dtype=np.int64)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """The scenarios of virtual users: their requests have no intended time but the send."""
+        return tuple(name for name in self.names if is_closed(self.specs[name]))
+
+
+def _by_number(part: Records, times: npt.NDArray[np.int64]) -> Indices:
+    """The rows of one history by k, which is the order of their times; else by time."""
+    ks = np.ascontiguousarray(part["k"]).astype(np.int64)
+    if not len(ks):
+        return np.zeros(0, dtype=np.intp)
+    place = np.full(int(ks.max()) + 1, -1, dtype=np.intp)
+    place[ks] = np.arange(len(ks))
+    order = place[place >= 0]
+    if (np.diff(times[order]) < 0).any():
+        order = order[np.argsort(times[order], kind="stable")]
+    return order
