@@ -24,7 +24,7 @@ LAYERS = [
     {"judge"},
     {"effects"},
     {"stacks", "traffic", "collector", "report", "toxiproxy", "k6"},
-    {"readings", "healing", "audit"},
+    {"readings", "healing", "audit", "capacity"},
     {"witness", "responder", "reaper"},
     {"plan"},
     {"controller"},

@@ -16,7 +16,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from gameday.capacity import calibration
 from gameday.controller import hold
+from gameday.errors import GamedayError
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
     clock,
@@ -40,12 +42,16 @@ ENGINE_TIMEOUT_S = 2
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--brief", is_flag=True, help="Say only what has to be cured first.")
-def doctor(*, as_json: bool, brief: bool) -> None:
+@click.option(
+    "--calibrate", is_flag=True, help="Measure what the traffic generator keeps here (5 s)."
+)
+def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
     """Look whether this machine can run a game day.
 
     Exit code 0, or 4 when something has to be cured first.
     """
     findings = [finding for check in CHECKS for finding in check()]
+    findings.append(_generator(measure=calibrate))
     healthy = all(finding.status != "fail" for finding in findings)
     if as_json:
         body = {"healthy": healthy, "findings": [_as_json(finding) for finding in findings]}
@@ -130,6 +136,18 @@ def on_hold() -> list[Finding]:
     if held is None:
         return [Finding("hold", "ok", "none")]
     return [Finding("hold", "warn", str(held), hold.CURE)]
+
+
+def _generator(*, measure: bool) -> Finding:
+    """How many requests a second one traffic worker keeps, as far as it was measured."""
+    try:
+        found = calibration.calibrate() if measure else calibration.known()
+    except GamedayError as error:
+        return Finding("generator", "warn", error.message, "make sure that 127.0.0.1 can be bound")
+    if found is None:
+        return Finding("generator", "ok", "not measured yet: gameday doctor --calibrate, in 5 s")
+    more = " or more" if found.reached_top else ""
+    return Finding("generator", "ok", f"one worker keeps {found.kept_per_s:.0f}/s{more}")
 
 
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (

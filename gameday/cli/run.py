@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gameday.loading import Inputs
     from gameday.plan.before import Question
+    from gameday.plan.finding import Finding
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -69,6 +70,11 @@ class DurationType(click.ParamType[timedelta]):
     metavar="HOST",
     help="A host that is not this machine and may be broken. Can be repeated.",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Run it even if its traffic generator cannot keep the schedule; it ends as unknown.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout.")
 @click.pass_context
 def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
@@ -85,11 +91,12 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
     )
+    kept_per_s = _generator_first(inputs, force=options["force"])
     stack = stack_of(options["stack"], reuse=options["reuse"])
     allowed = frozenset(options["allowed"])
     starts = options["stack"] == "embedded" and not options["reuse"]
-    runs_dir = options["runs_dir"]
-    _look_first(inputs, Question(options["stack"], stack.kinds, runs_dir, allowed, starts))
+    about = (options["runs_dir"], allowed, starts, kept_per_s, options["force"])
+    _look_first(inputs, Question(options["stack"], stack.kinds, *about))
     asked = Options(
         stack=options["stack"],
         runs_dir=options["runs_dir"],
@@ -130,20 +137,46 @@ def _must_be_out(folders: "Sequence[Path]") -> None:
             )
 
 
+def _generator_first(inputs: "Inputs", *, force: bool) -> float | None:
+    """Refuse at once what no generator can do; then what one worker keeps here, if it matters."""
+    from gameday.capacity import calibration
+    from gameday.capacity.shortfalls import WARNED_ABOVE
+    from gameday.plan import generator
+
+    _refuse(list(generator.checks(inputs, force=force)), external=False)
+    peak_per_s = generator.demand(inputs).peak_per_s
+    known = calibration.known()
+    if peak_per_s <= generator.UNMEASURED_PER_S:
+        return None if known is None else known.kept_per_s
+    if known is None or peak_per_s > WARNED_ABOVE * known.kept_per_s:
+        click.echo("measuring what the generator keeps on this machine (5 s)", err=True)
+    try:
+        return calibration.kept_per_s(peak_per_s, WARNED_ABOVE)
+    except GamedayError as error:
+        click.echo(f"warning: {error.message}", err=True)
+        return None
+
+
 def _look_first(inputs: "Inputs", question: "Question") -> None:
     """What `gameday plan` looks at without a stack: warnings are told, a failure ends it here."""
     from gameday.plan.before import before
-    from gameday.plan.finding import as_error, failures
 
     findings = before(inputs, question)
     for each in findings:
         if each.status == "warn":
             click.echo(f"warning: {each.name}: {each.found}", err=True)
+    _refuse(findings, external=question.stack == "external")
+
+
+def _refuse(findings: "Sequence[Finding]", *, external: bool) -> None:
+    """Raise the first failure, the others told before it."""
+    from gameday.plan.finding import as_error, failures
+
     wrong = failures(findings)
     for each in wrong[1:]:
-        _tell(as_error(each, external=question.stack == "external"))
+        _tell(as_error(each, external=external))
     if wrong:
-        raise as_error(wrong[0], external=question.stack == "external")
+        raise as_error(wrong[0], external=external)
 
 
 def stack_of(name: str, *, reuse: bool) -> Any:

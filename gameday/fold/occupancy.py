@@ -21,7 +21,7 @@ from gameday.workload.given import duration_ns
 MOSTLY: Final = 0.5
 ALL_BUSY: Final = 0.99
 GRID: Final = 512
-_CONNECTING: Final = ("blocked_ns", "connecting_ns", "tls_ns", "tls_handshaking_ns")
+_CONNECTING: Final = ("connecting_ms", "tls_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def _shares(asked: Records, pause_s: float) -> dict[str, float]:
     begin, end = _spans(asked, 0.0)
     whole_s = float((end - begin).sum()) / 1e9
     names = [name for name in _CONNECTING if name in (asked.dtype.names or ())]
-    blocked_s = sum(float(ended[name].sum()) for name in names) / 1e9
+    blocked_s = sum(float(ended[name].astype(float).sum()) for name in names) / 1e3
     own_s = float(np.maximum(sent["sent_ns"] - sent["intended_ns"], 0).sum()) / 1e9
     think_s = pause_s * int((asked["ended_ns"] > 0).sum())
     server_s = max(whole_s - blocked_s - own_s, 0.0)

@@ -2,7 +2,8 @@
 
     blast      what will be touched, for how long, and what takes it back
     words      a change, and its undo, as a sentence
-    load       what the traffic asks of stock, users, generator, ports and disk
+    load       what the traffic asks of stock, users and disk
+    generator  what it asks of its generator: rate, virtual users, files, ports
     machine    what a run needs of this machine
     before     all that can be known before a stack is up
     live       proxies and Toxiproxy, service, metrics and campaign of a stack that is up

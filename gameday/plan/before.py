@@ -13,7 +13,7 @@ from gameday.alerting.rules import load_rules
 from gameday.clock import wall_time_ns
 from gameday.errors import GamedayError
 from gameday.loading import Inputs, refuse_foreign, validate
-from gameday.plan import load, machine
+from gameday.plan import generator, load, machine
 from gameday.plan.finding import Finding, from_error
 from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.ports import is_free
@@ -27,7 +27,8 @@ AHEAD_S = 60.0
 class Question:
     """What a run was asked to be: on which stack, with which changes possible, evidence where.
 
-    `starts` says that the stack is put up for this run alone, and so starts from nothing.
+    `starts` says that the stack is put up for this run alone, and so starts from nothing;
+    `kept_per_s` what its generator was measured to keep; `force` that it may be too little.
     """
 
     stack: str
@@ -35,6 +36,8 @@ class Question:
     runs_dir: Path
     allowed: frozenset[str] = frozenset()
     starts: bool = True
+    kept_per_s: float | None = None
+    force: bool = False
 
 
 def before(inputs: Inputs, question: Question) -> list[Finding]:
@@ -43,6 +46,7 @@ def before(inputs: Inputs, question: Question) -> list[Finding]:
         *_files(inputs),
         *_possible(inputs, question),
         *load.checks(inputs, question.runs_dir),
+        *generator.checks(inputs, question.kept_per_s, force=question.force),
         *_machine(inputs.system.system, question),
         *_clock(inputs),
         *_addresses(inputs.system.system, question),

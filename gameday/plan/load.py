@@ -1,59 +1,32 @@
-"""What the traffic asks for: of the stock, the users, the generator, files, ports and the disk.
+"""What the traffic asks for: of the stock, the users and the disk. Arithmetic over the file.
 
-Arithmetic over the file, held against what this machine gives. What the generator can do is a
-measured figure of another moment; in the run its own schedule is measured again, and that counts.
+What it asks of its generator is in `generator`.
 """
 
 import math
 import os
-import resource
 import shutil
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
+from gameday.capacity import peak_of
 from gameday.experiment import Experiment
 from gameday.history import HEAD_BYTES, RECORD
 from gameday.loading import Inputs, closed, expected_starts, sell_out_s, traffic_end_s
-from gameday.loading.timing import Segment, askers, everything, starts_for
-from gameday.plan.finding import Finding, Status
-from gameday.plan.machine import FILES_MIN
-from gameday.workload import vus
+from gameday.loading.timing import askers, everything, starts_for
+from gameday.plan.finding import Finding
 
-KEPT_PER_S = 3000
-"""What one worker was measured to send in full on two busy cores; of 5,000 it sent 3,900.
-
-By `tests/benchmarks/bench_traffic.py`, against a server on the same cores.
-"""
-MOST_OPEN = 10_000
-"""The most requests a worker holds open (CONTRACTS.md, "Traffic limits")."""
-OPEN_SHARE = 1.1
-SPARE_FILES = 100
 SAMPLE_BYTES_PER_S = 6_000
 ROW_BYTES = 200
 FIXED_BYTES = 1_000_000
 DISK_SPARE = 2.0
 REPEATS_MAX = 0.75
 _MB = 1_000_000
-_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def peak_per_s(experiment: Experiment) -> float:
-    """The highest rate of all scenarios and spikes together: it is reached where a line ends."""
-    lines = everything(experiment)
-    edges = sorted({edge for line in lines for edge in (line.begin_s, line.end_s)})
-    highest = 0.0
-    for begin_s, end_s in pairwise(edges):
-        through = [line for line in lines if line.begin_s <= begin_s and end_s <= line.end_s]
-        for at_s in (begin_s, end_s):
-            highest = max(highest, sum(_rate_at(line, at_s) for line in through))
-    return highest
-
-
-def _rate_at(line: Segment, at_s: float) -> float:
-    """The rate of a line at one of its own instants."""
-    passed = (at_s - line.begin_s) / (line.end_s - line.begin_s)
-    return line.begin_per_s + (line.end_per_s - line.begin_per_s) * passed
+    """The highest rate of all scenarios and spikes together."""
+    return peak_of(everything(experiment))
 
 
 def evidence_bytes(experiment: Experiment) -> int:
@@ -65,19 +38,11 @@ def evidence_bytes(experiment: Experiment) -> int:
 
 
 def checks(inputs: Inputs, runs_dir: Path) -> Iterator[Finding]:
-    """Everything the traffic asks for, one finding each."""
+    """Stock, users and disk, one finding each."""
     experiment = inputs.experiment.experiment
     yield _stock(inputs)
     yield _users(inputs)
-    yield _generator(inputs)
-    open_most = peak_per_s(experiment) * OPEN_SHARE * _timeout_s(inputs)
-    open_most += sum(vus(experiment.traffic[name]).max for name in closed(experiment))
-    yield from _open_requests(open_most, _timeout_s(inputs))
     yield _disk(experiment, runs_dir)
-
-
-def _timeout_s(inputs: Inputs) -> float:
-    return inputs.system.system.requests.issue.timeout.total_seconds()
 
 
 def _stock(inputs: Inputs) -> Finding:
@@ -118,56 +83,6 @@ def _users(inputs: Inputs) -> Finding:
         cure = "more users: a repeat tests no issuing"
         return Finding("users", "warn", f"{where}: {text}", cure)
     return Finding("users", "ok", text)
-
-
-def _generator(inputs: Inputs) -> Finding:
-    peak = peak_per_s(inputs.experiment.experiment)
-    text = f"at most {peak:g} requests a second; one worker was measured to keep {KEPT_PER_S}"
-    asking = closed(inputs.experiment.experiment)
-    if asking:
-        text += f"; the virtual users of {', '.join(asking)} ask as fast as they are answered"
-    if peak <= KEPT_PER_S:
-        return Finding("generator", "ok", text)
-    where = inputs.experiment.document.place("traffic")
-    cure = "expect a limited generator: `make bench` measures what this machine keeps"
-    return Finding("generator", "warn", f"{where}: {text}", cure)
-
-
-def _open_requests(open_most: float, timeout_s: float) -> Iterator[Finding]:
-    """How many requests, and so connections, a system that stops answering would hold open."""
-    text = f"{min(open_most, MOST_OPEN):.0f} if nothing is answered for {timeout_s:g} s"
-    if open_most > MOST_OPEN:
-        text += f"; {MOST_OPEN} is the most, starts beyond it are dropped as system-saturated"
-    yield Finding("open requests", "ok", text)
-    connections = math.ceil(min(open_most, MOST_OPEN))
-    yield _files(connections)
-    yield from _ephemeral(connections)
-
-
-def _files(connections: int) -> Finding:
-    """Every process raises its soft limit to the hard one; each connection is a file."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    needed = connections + SPARE_FILES
-    if hard == resource.RLIM_INFINITY or hard >= needed:
-        limit = "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
-        return Finding("open files", "ok", f"{limit}, {needed} are needed at most")
-    status: Status = "warn" if hard >= FILES_MIN else "fail"
-    cure = f"raise the hard limit: ulimit -Hn {needed}"
-    return Finding("open files", status, f"only {hard}, {needed} may be needed", cure)
-
-
-def _ephemeral(connections: int) -> Iterator[Finding]:
-    """A connection to one address takes a port of this machine's own."""
-    if not _PORTS.exists():
-        return
-    low, high = (int(text) for text in _PORTS.read_text().split())
-    there = high - low + 1
-    text = f"{there} ports for connections to one address, {connections} are needed at most"
-    if connections <= there:
-        yield Finding("own ports", "ok", text)
-    else:
-        cure = 'sysctl -w net.ipv4.ip_local_port_range="1024 65535"'
-        yield Finding("own ports", "warn", text, cure)
 
 
 def _disk(experiment: Experiment, runs_dir: Path) -> Finding:

@@ -1,0 +1,185 @@
+"""How many requests one worker keeps on this machine: measured over loopback, in under 5 s.
+
+The rate goes up in a straight line, against a server that answers at once, until the worker falls
+behind. Up to then it kept every start in time; from then on it sends what it can. The lower of
+the two is what it keeps. The figure is kept in the state folder for as long as the machine is
+not booted again; a run that comes near it measures again, as the figure may be of a busy moment.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+
+from gameday import __version__, history
+from gameday.clock import NS, SystemClock, boot_id
+from gameday.errors import StackError
+from gameday.history import Records
+from gameday.stacks.state import state_dir
+
+RAMP_S: Final = 3.5
+TOP_PER_S: Final = 30_000
+LATE_MS: Final = 20.0
+PIECE_S: Final = 0.1
+GRACE_S: Final = 0.3
+LEAD_NS: Final = NS // 10
+READY_S: Final = 20.0
+FILE: Final = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What one worker keeps; `reached_top` says that it never fell behind."""
+
+    kept_per_s: float
+    reached_top: bool
+    boot: str
+    version: str
+
+
+def known() -> Calibration | None:
+    """What was measured since this machine was booted, by this version; None: nothing."""
+    try:
+        found = Calibration(**json.loads((state_dir() / FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if (found.boot, found.version) == (boot_id(), __version__) else None
+
+
+def kept_per_s(peak_per_s: float, share: float) -> float:
+    """What one worker keeps. Measured again where `peak_per_s` is more than `share` of it.
+
+    The higher figure counts: what disturbed the lower one was another moment.
+    """
+    found = known()
+    if found is not None and peak_per_s <= share * found.kept_per_s:
+        return found.kept_per_s
+    again = calibrate()
+    return again.kept_per_s if found is None else max(again.kept_per_s, found.kept_per_s)
+
+
+def calibrate() -> Calibration:
+    """Measure now, and keep the figure, or the better one of before. Raises StackError."""
+    with tempfile.TemporaryDirectory(prefix="gameday-calibration-") as folder:
+        records = _records(Path(folder))
+    rate, top = ceiling(records)
+    found = Calibration(round(rate, 1), top, boot_id(), __version__)
+    before = known()
+    if before is None or before.kept_per_s < found.kept_per_s:
+        path = state_dir() / FILE
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(found)) + "\n")
+        new.replace(path)
+    return found
+
+
+def ceiling(records: Records) -> tuple[float, bool]:
+    """The rate at which a ramp from 0 fell behind, and whether it never did.
+
+    `records` hold one start each; the ramp is as `calibrate` makes it.
+    """
+    begin_ns = int(records["intended_ns"].min(initial=0))
+    due_s = (records["intended_ns"] - begin_ns) / 1e9
+    sent = records["sent_ns"] > 0
+    lag_ms = np.where(sent, (records["sent_ns"] - records["intended_ns"]) / 1e6, np.inf)
+    edges = np.arange(0, RAMP_S, PIECE_S)
+    piece = np.digitize(due_s, edges) - 1
+    late = [
+        np.percentile(lag_ms[piece == n], 95, method="lower") > LATE_MS
+        if (piece == n).any()
+        else True
+        for n in range(len(edges))
+    ]
+    # One late piece is a hiccup; from the last one on that was in time all are late.
+    in_time = [n for n, is_late in enumerate(late) if not is_late]
+    if not in_time:
+        return 0.0, False
+    kept = TOP_PER_S * float(edges[in_time[-1]] + PIECE_S) / RAMP_S
+    if in_time[-1] == len(edges) - 1:
+        return float(TOP_PER_S), True
+    sent_s = (records["sent_ns"][sent] - begin_ns) / 1e9
+    behind = np.histogram(sent_s, np.arange(edges[in_time[-1] + 1], RAMP_S, PIECE_S))[0]
+    return (min(kept, float(np.median(behind)) / PIECE_S) if len(behind) else kept), False
+
+
+def _records(folder: Path) -> Records:
+    """One ramp by a real worker against a real server, each a process of its own."""
+    server = _launch("gameday.capacity.server")
+    worker = _launch("gameday.traffic")
+    try:
+        port = _line(server, "server")
+        _say(worker, _config(folder, int(port)))
+        _line(worker, "worker")
+        _say(worker, {"cmd": "start", "t0_ns": SystemClock().now_ns() + LEAD_NS})
+        SystemClock().pause(RAMP_S + LEAD_NS / NS)
+        _say(worker, {"cmd": "stop", "grace_s": GRACE_S})
+        worker.communicate(timeout=READY_S)
+        return history.read(folder / "ramp-0.bin").records
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"the generator could not be measured: {error}") from error
+    finally:
+        for child in (worker, server):
+            child.kill()
+            child.communicate()
+
+
+def _launch(module: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the child has no pipe")
+    return stream
+
+
+def _line(child: "subprocess.Popen[bytes]", name: str) -> bytes:
+    line = _pipe(child.stdout).readline()
+    if not line:
+        raise ValueError(f"its {name} ended")
+    return line
+
+
+def _say(child: "subprocess.Popen[bytes]", order: dict[str, Any]) -> None:
+    pipe = _pipe(child.stdin)
+    pipe.write(json.dumps(order).encode() + b"\n")
+    pipe.flush()
+
+
+def _config(folder: Path, port: int) -> dict[str, Any]:
+    ramp = {
+        "name": "ramp",
+        "executor": "ramping-arrival-rate",
+        "startRate": "0/s",
+        "stages": [{"target": f"{TOP_PER_S}/s", "duration": f"{RAMP_S}s"}],
+    }
+    request = {
+        "post": "/api/v1/coupons/issue",
+        "json": {"userId": "{user}", "couponCode": "{coupon}"},
+        "timeout": "10s",
+        "capture": {"issue_id": "issueId", "remaining": "remaining"},
+        "outcomes": {"issued": {"status": 200}},
+    }
+    return {
+        "worker": 0,
+        "workers": 1,
+        "history_dir": str(folder),
+        "seed": 1,
+        "run": "calibration",
+        "coupon": "calibration",
+        "users": 100_000,
+        "base_url": f"http://127.0.0.1:{port}",
+        "request": request,
+        "scenarios": [ramp],
+    }

@@ -1,0 +1,88 @@
+"""Whether the traffic generator can do what the file asks for: looked at before anything else.
+
+What cannot work is refused, unless it is forced: then the run says up to which rate it speaks
+for the system. A rate that was measured on this machine is of another moment; in the run its own
+schedule is measured again, and that counts.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from gameday.capacity import Demand, Machine, Shortfall, demand_of, shortfalls, this_machine
+from gameday.capacity.demand import MOST_OPEN
+from gameday.capacity.machine import SPARE_FILES
+from gameday.checks.generator import tightest_bound_ms
+from gameday.experiment import Experiment
+from gameday.loading import Inputs, closed
+from gameday.loading.timing import everything, scheduled
+from gameday.plan.finding import Finding
+
+UNMEASURED_PER_S: Final = 1000
+"""Up to this rate nothing needs to be measured: every machine keeps it."""
+KEPT_PER_S: Final = 3000
+"""What one worker was seen to keep on two busy cores, where nothing was measured here."""
+
+
+def demand(inputs: Inputs) -> Demand:
+    """What the experiment asks of its generator, spikes included."""
+    experiment = inputs.experiment.experiment
+    timeout_s = inputs.system.system.requests.issue.timeout.total_seconds()
+    added = everything(experiment)[len(scheduled(experiment)) :]
+    return demand_of(experiment.traffic, timeout_s, added)
+
+
+def checks(
+    inputs: Inputs, kept_per_s: float | None = None, *, force: bool = False
+) -> Iterator[Finding]:
+    """Virtual users, rate, open requests, files and ports, one finding each."""
+    asked, machine = demand(inputs), this_machine(kept_per_s)
+    bound_ms = tightest_bound_ms(inputs.experiment.experiment)
+    found = shortfalls(asked, machine, None if bound_ms is None else bound_ms / 1000)
+    for each in found:
+        yield _finding(inputs, each, force=force)
+    short: set[str] = {each.name for each in found}
+    yield from _fine(inputs.experiment.experiment, asked, machine, short)
+
+
+def _finding(inputs: Inputs, short: Shortfall, *, force: bool) -> Finding:
+    document = inputs.experiment.document
+    keys = ("traffic", short.scenario) if short.scenario else ("traffic",)
+    ours = short.name in ("virtual users", "generator")
+    text = f"{document.place(*keys)}: {short.text}" if ours else short.text
+    forced = force and ours
+    status = "warn" if forced else short.status
+    cure = "forced: the run speaks for the system only as far" if forced else short.cure
+    return Finding(short.name, status, text, cure, usage=ours)
+
+
+def _fine(
+    experiment: Experiment, asked: Demand, machine: Machine, short: set[str]
+) -> Iterator[Finding]:
+    """What is not too little."""
+    if "generator" not in short:
+        yield _rate(experiment, asked, machine)
+    text = f"{asked.open_most} if nothing is answered in time"
+    if asked.open_most == MOST_OPEN:
+        text += f"; {MOST_OPEN} is the most, starts beyond it are dropped as system-saturated"
+    yield Finding("open requests", "ok", text)
+    if "open files" not in short:
+        limit = "no limit" if machine.files is None else f"up to {machine.files}"
+        needed = asked.open_most + SPARE_FILES
+        yield Finding("open files", "ok", f"{limit}, {needed} are needed at most")
+    if "own ports" not in short and machine.ports is not None:
+        text = f"{machine.ports} ports for connections to one address, {asked.open_most} are needed"
+        yield Finding("own ports", "ok", f"{text} at most")
+
+
+def _rate(experiment: Experiment, asked: Demand, machine: Machine) -> Finding:
+    kept, measured = machine.kept_per_s, "this machine was measured to keep"
+    if kept is None:
+        kept, measured = KEPT_PER_S, "one worker was measured to keep"
+    text = f"at most {asked.peak_per_s:g} requests a second; {measured} {kept:.0f}"
+    asking = closed(experiment)
+    if asking:
+        text += f"; the virtual users of {', '.join(asking)} ask as fast as they are answered"
+    if asked.peak_per_s <= kept:
+        return Finding("generator", "ok", text)
+    cure = "expect a limited generator: `gameday doctor --calibrate` measures what is kept here"
+    return Finding("generator", "warn", text, cure)
