@@ -95,16 +95,15 @@ def ceiling(records: Records) -> tuple[float, bool]:
         else True
         for n in range(len(edges))
     ]
-    # One late piece is a hiccup; from the last one on that was in time all are late.
-    in_time = [n for n, is_late in enumerate(late) if not is_late]
-    if not in_time:
-        return 0.0, False
-    kept = TOP_PER_S * float(edges[in_time[-1]] + PIECE_S) / RAMP_S
-    if in_time[-1] == len(edges) - 1:
+    # One late piece is a hiccup; after the last one that was in time all are late.
+    behind_from = max((n + 1 for n, is_late in enumerate(late) if not is_late), default=0)
+    if behind_from == len(edges):
         return float(TOP_PER_S), True
+    kept = TOP_PER_S * behind_from * PIECE_S / RAMP_S
     sent_s = (records["sent_ns"][sent] - begin_ns) / 1e9
-    behind = np.histogram(sent_s, np.arange(edges[in_time[-1] + 1], RAMP_S, PIECE_S))[0]
-    return (min(kept, float(np.median(behind)) / PIECE_S) if len(behind) else kept), False
+    behind = np.histogram(sent_s, np.arange(behind_from, len(edges) + 1) * PIECE_S)[0]
+    sending = float(np.median(behind)) / PIECE_S
+    return (min(kept, sending) if behind_from else sending), False
 
 
 def _records(folder: Path) -> Records:

@@ -5,9 +5,11 @@ and waits later.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from gameday.clock import NS, boot_id
+from gameday.controller import canary
 from gameday.controller.run import Run
 from gameday.effects.request import secret, secrets_of
 from gameday.faults.traffic import Spike
@@ -20,7 +22,7 @@ async def start_children(run: Run) -> None:
     run.site.use_traffic(run.traffic)
     grid_start_ns = run.clock.now_ns()
     await asyncio.gather(
-        run.traffic.child.start(_traffic_config(run), run.traffic.hear),
+        run.traffic.child.start(_traffic_config(run), partial(canary.hear, run)),
         run.collector.start(_collector_config(run, grid_start_ns), run.readings.hear),
     )
     passed = (run.clock.now_ns() - grid_start_ns) // NS

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gameday.clock import NS
-from gameday.controller import watch
+from gameday.controller import canary, watch
 from gameday.controller.ending import OPEN_GRACE_S, traffic_over
 from gameday.controller.faults import FaultTask
 from gameday.controller.run import Run
@@ -19,7 +19,7 @@ MARGIN_S = 30.0
 
 async def work(run: Run) -> None:
     """Run the method to its end, or to the abort; every fault is out when this returns."""
-    watching = [watch.guards(run), watch.children(run), watch.parts(run)]
+    watching = [watch.guards(run), watch.children(run), watch.parts(run), canary.sing(run)]
     if run.bot is not None:
         watching.append(run.bot.respond())
     watchers = [asyncio.create_task(one) for one in watching]
