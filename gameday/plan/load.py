@@ -79,7 +79,8 @@ def _users(inputs: Inputs) -> Finding:
     if campaign.stock is not None and math.isinf(starts_for(users, campaign.stock)):
         few = f"{where}: {users} users cannot take {campaign.stock} coupons, one each"
         return Finding("users", "warn", few, "more users, or less stock")
-    if repeats > REPEATS_MAX:
+    meant = {each.population for each in experiment.traffic.values()} - {"uniform", "once"}
+    if repeats > REPEATS_MAX and not meant:
         cure = "more users: a repeat tests no issuing"
         return Finding("users", "warn", f"{where}: {text}", cure)
     return Finding("users", "ok", text)
