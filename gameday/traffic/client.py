@@ -1,52 +1,95 @@
 """Sends requests: a free connection or a new one for each, a time limit, a place in the books.
 
 As many connections as open requests, one request at a time on each, the most recently used one
-first. A connection that has idled for two seconds is closed (servers close at five; a request
-that crosses such a close on the wire is a false unknown). A connection found broken before a byte
-was written is replaced; once bytes were written the outcome is unknown and nothing is retried.
+first; a virtual user keeps his own. A connection that has idled for two seconds is closed
+(servers close at five; a request that crosses such a close on the wire is a false unknown). A
+connection found broken before a byte was written is replaced.
+
+Once bytes were written the outcome is unknown, and nothing is asked again unless the scenario has
+`retries`: then a start that got no answer in time asks again with the same key. What came of its
+first attempt is still unknown: only an answer that says it was issued, or one to the same key of
+a system that answers a key alike each time, settles it. A refusal settles nothing.
 """
 
 import asyncio
-import errno
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from gameday.clock import NS, Clock
 from gameday.errors import UnknownError
 from gameday.history import Outcome, Reason
 from gameday.traffic.answers import Answers, Reading
 from gameday.traffic.config import Origin
-from gameday.traffic.connection import Connection
-from gameday.traffic.stream import Stream
+from gameday.traffic.connection import Address, Connection
+from gameday.traffic.framing import Heads
+from gameday.traffic.ledger import Ledger, Start
+from gameday.traffic.poller import Poller
+from gameday.traffic.tls import Secrecy
+from gameday.traffic.vus import Vu
 
-LONGEST_IDLE_NS = 2 * NS
+LONGEST_IDLE_NS: Final = 2 * NS
 
-_REFUSED = Reading(Outcome.REFUSED, Reason.CONNECT_REFUSED)
-_NOT_CONNECTED = Reading(Outcome.REFUSED, Reason.CONNECT_FAILED)
 _NOT_CONNECTED_IN_TIME = Reading(Outcome.REFUSED, Reason.TIMEOUT)
 _TIMEOUT = Reading(Outcome.UNKNOWN, Reason.TIMEOUT)
 _INTERRUPTED = Reading(Outcome.UNKNOWN, Reason.INTERRUPTED)
-_WHY_NOT = {
-    errno.EMFILE: Reading(Outcome.DROPPED, Reason.NO_FILES),
-    errno.ENFILE: Reading(Outcome.DROPPED, Reason.NO_FILES),
-    errno.EADDRNOTAVAIL: Reading(Outcome.DROPPED, Reason.NO_PORTS),
-    errno.ECONNREFUSED: _REFUSED,
-}
+_SETTLED = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
+
+
+class Book(Protocol):
+    """A scenario whose starts are sent."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def over(self, vu: Vu) -> None:
+        """The request of a virtual user is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Attempt:
+    """A start that waits to ask again; `sent_ns` is 0 while no attempt of it was sent."""
+
+    book: Book
+    start: Start
+    vu: Vu | None
+    number: int
+    begun_ns: int
+    sent_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How answers are read, and how long they are waited for."""
+
+    answers: Answers
+    timeout_s: float
+    idempotent: bool = False  # the same key gets the same answer
+    secrecy: Secrecy | None = None
 
 
 class Client:
-    """All connections of one worker to one address."""
+    """All connections of one worker to one system."""
 
-    def __init__(self, answers: Answers, timeout_s: float, clock: Clock) -> None:
+    def __init__(self, habits: Habits, clock: Clock, after: Callable[[], None]) -> None:
         self.now: Callable[[], int] = clock.now_ns
+        self.poller = Poller(after)
+        self.addresses: list[Address] = []
+        self.secrecy = habits.secrecy
+        self.heads: Heads = {}
         self.open: dict[Connection, None] = {}  # in the order of sending
+        self.most_open = 1
         self._idle: deque[Connection] = deque()  # in the order of use
-        self._answers = answers
-        self._timeout_ns = round(timeout_s * NS)
+        self._homes: dict[Connection, None] = {}  # idle too, each a virtual user's own
+        self._waiting: dict[_Attempt, asyncio.TimerHandle] = {}
+        self._read = habits.answers.read
+        self._idempotent = habits.idempotent
+        self._timeout_ns = round(habits.timeout_s * NS)
         self._loop = asyncio.get_running_loop()
         self._expiry: asyncio.TimerHandle | None = None
-        self._addresses: list[tuple[str, int]] = []
 
     async def resolve(self, origin: Origin) -> None:
         """Look the name up, once. Raises UnknownError when it has no address."""
@@ -56,65 +99,131 @@ class Client:
             )
         except OSError as error:
             raise UnknownError(f"{origin.host!r} has no address: {error}") from error
-        self._addresses = [(str(address[0]), origin.port) for *_, address in found]
+        self.addresses = [Address(family, at) for family, _, _, _, at in found]
 
-    def send(self, stream: Stream, start: tuple[int, int, int], request: bytes) -> None:
-        """Send the request of one start, on an idle connection or on a new one."""
-        connection = self._take()
-        connection.begin(stream, *start)
-        self.open[connection] = None
+    @property
+    def busy(self) -> bool:
+        """Whether some start is not over: open, or about to ask again."""
+        return bool(self.open or self._waiting)
+
+    def send(self, book: Book, start: Start, vu: Vu | None = None) -> None:
+        """Send a start, on an idle connection or on a new one."""
+        now_ns = self.now()
+        connection = self._take(vu, now_ns)
+        connection.attempt = 1
+        connection.sent_ns = now_ns
+        connection.doubt = False
+        self._begin(connection, book, start, now_ns)
+
+    def _begin(self, connection: Connection, book: Book, start: Start, now_ns: int) -> None:
+        c = connection
+        c.book = book
+        c.k, c.user, c.intended_ns = start
+        c.begun_ns = now_ns
+        c.first_byte_ns = c.bytes_received = c.bytes_sent = c.status = 0
+        c.connecting_ms = c.tls_ms = c.sending_ms = 0.0
+        c.open = True
+        self.open[c] = None
         if self._expiry is None:
             self._expiry = self._loop.call_later(self._timeout_ns / NS, self._expire)
-        connection.sent_ns = self.now()
-        if connection.transport is None:
-            connection.request = request
-            connection.bytes_sent = 0
-            connection.connecting = self._loop.create_task(self._connect(connection))
-        else:
-            connection.send(request)
+        request = book.ledger.request(c.k, c.user, c.attempt)
+        if not c.up:
+            c.connect(request)
+        elif not c.write(request):
+            self._replace(c, request)
 
-    def _take(self) -> Connection:
-        oldest_ns = self.now() - LONGEST_IDLE_NS
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            transport = connection.transport
-            if connection.closed or transport is None or transport.is_closing():
+    def _replace(self, broken: Connection, request: bytes) -> None:
+        """Send on a new connection what a broken one did not take."""
+        del self.open[broken]
+        broken.open = False
+        broken.close()
+        new = Connection(self)
+        new.vu = broken.vu
+        new.take_over(broken)
+        self.open[new] = None
+        new.connect(request)
+
+    def _take(self, vu: Vu | None, now_ns: int) -> Connection:
+        """A connection that can be used, or a new one."""
+        oldest_ns = now_ns - LONGEST_IDLE_NS
+        while (connection := self._next_idle(vu)) is not None:
+            if connection.closed:
                 continue
-            if connection.idle_since_ns >= oldest_ns:
+            if connection.idle_since_ns >= oldest_ns and not connection.is_stale(now_ns):
                 return connection
             connection.close()
-        return Connection(self)
+        connection = Connection(self)
+        connection.vu = vu
+        return connection
 
-    async def _connect(self, connection: Connection) -> None:
-        """Connect to the first address that accepts, or end the request with what went wrong."""
-        problem = OSError()
-        for address in self._addresses:
-            try:
-                await self._loop.create_connection(lambda: connection, *address)
-            except OSError as error:
-                problem = error
-            else:
-                break
-        else:
-            if connection.open:
-                self.ended(connection, _WHY_NOT.get(problem.errno or 0, _NOT_CONNECTED))
-        connection.connecting = None
+    def _next_idle(self, vu: Vu | None) -> Connection | None:
+        if vu is None:
+            return self._idle.pop() if self._idle else None
+        connection, vu.connection = vu.connection, None
+        if connection is not None:
+            self._homes.pop(connection, None)
+        return connection
 
-    def answered(self, connection: Connection, body: bytes) -> None:
-        self.ended(connection, self._answers.read(connection.status, body))
+    def answered(self, connection: Connection, status: int, body: bytes) -> None:
+        self.ended(connection, self._read(status, body))
 
     def ended(self, connection: Connection, reading: Reading) -> None:
-        """Record the end of the open request and free its connection."""
+        """Record the end of the open request, or ask again, and free its connection."""
+        c = connection
         now_ns = self.now()
-        connection.open = False
-        del self.open[connection]
-        sent_ns = connection.sent_ns if connection.transport is not None else 0
+        c.open = False
+        del self.open[c]
+        book = c.book
+        if reading.reason is Reason.TIMEOUT and c.attempt <= book.ledger.again.at_most:
+            self._ask_again(c)
+            return
+        sent_ns = c.sent_ns if c.up or c.doubt else 0
+        if c.doubt:
+            reading = self._doubted(reading)
         ended_ns = 0 if reading.reason is Reason.INTERRUPTED else now_ns
-        connection.book.record(connection, reading, sent_ns, ended_ns)
-        if not connection.closed and connection.transport is not None:
-            connection.idle_since_ns = now_ns
+        book.ledger.record(c, reading, sent_ns, ended_ns)
+        if not c.closed:
+            self._park(c, now_ns)
+        if c.vu is not None:
+            book.over(c.vu)
+
+    def _park(self, connection: Connection, now_ns: int) -> None:
+        connection.idle_since_ns = now_ns
+        if connection.tls_ms:
+            connection.remember_session()
+        if connection.vu is None:
             self._idle.append(connection)
+        else:
+            connection.vu.connection = connection
+            self._homes[connection] = None
+
+    # Asking again.
+
+    def _ask_again(self, c: Connection) -> None:
+        start = (c.k, c.user, c.intended_ns)
+        sent_ns = c.sent_ns if c.up or c.doubt else 0
+        again = _Attempt(c.book, start, c.vu, c.attempt + 1, c.sent_ns, sent_ns)
+        backoff_s = c.book.ledger.again.backoff_s
+        self._waiting[again] = self._loop.call_later(backoff_s, self._resend, again)
+
+    def _resend(self, again: _Attempt) -> None:
+        del self._waiting[again]
+        now_ns = self.now()
+        connection = self._take(again.vu, now_ns)
+        connection.attempt = again.number
+        connection.sent_ns = again.begun_ns
+        connection.doubt = again.sent_ns > 0
+        self._begin(connection, again.book, again.start, now_ns)
+
+    def _doubted(self, reading: Reading) -> Reading:
+        """What is known of a start whose earlier attempt may have worked."""
+        if reading.outcome is Outcome.ISSUED or reading.reason is Reason.INTERRUPTED:
+            return reading
+        if self._idempotent and reading.outcome in _SETTLED:
+            return reading
+        return _TIMEOUT
+
+    # The time limit, and the end.
 
     def _expire(self) -> None:
         """End what has been open for the whole time limit, then sleep until the next can be."""
@@ -122,34 +231,55 @@ class Client:
         late = []
         self._expiry = None
         for connection in self.open:
-            if connection.sent_ns > limit_ns:
-                wait_ns = connection.sent_ns - limit_ns
+            if connection.begun_ns > limit_ns:
+                wait_ns = connection.begun_ns - limit_ns
                 self._expiry = self._loop.call_later(wait_ns / NS, self._expire)
                 break
             late.append(connection)
         for connection in late:
-            self._give_up(connection, _TIMEOUT, _NOT_CONNECTED_IN_TIME)
+            if connection.open:
+                self._give_up(connection, _TIMEOUT, _NOT_CONNECTED_IN_TIME)
 
     def _give_up(self, connection: Connection, written: Reading, unwritten: Reading) -> None:
         """End an open request from our side: `written` if any byte of it may have gone out."""
-        connected = connection.transport is not None
         connection.close()
-        if connection.connecting is not None:
-            connection.connecting.cancel()
-        self.ended(connection, written if connected else unwritten)
+        self.ended(connection, written if connection.up else unwritten)
 
     def close_idle(self) -> None:
         """Close the connections that have idled too long."""
         oldest_ns = self.now() - LONGEST_IDLE_NS
-        idle = self._idle
+        idle, homes = self._idle, self._homes
         while idle and (idle[0].closed or idle[0].idle_since_ns < oldest_ns):
             idle.popleft().close()
+        while homes and (first := next(iter(homes))).idle_since_ns < oldest_ns:
+            del homes[first]
+            first.close()
 
-    def interrupt(self) -> None:
+    def interrupt(self, book: Book, vus: Collection[Vu] | None = None) -> None:
+        """End the open requests of one scenario, or of some of its virtual users."""
+
+        def meant(other: Book, vu: Vu | None) -> bool:
+            return other is book and (vus is None or vu in vus)
+
+        for connection in [c for c in self.open if meant(c.book, c.vu)]:
+            self._give_up(connection, _INTERRUPTED, _INTERRUPTED)
+        for again in [a for a in self._waiting if meant(a.book, a.vu)]:
+            self._leave_open(again)
+
+    def _leave_open(self, again: _Attempt) -> None:
+        self._waiting.pop(again).cancel()
+        again.book.ledger.left_open(again.start, again.sent_ns, again.number - 1)
+        if again.vu is not None:
+            again.book.over(again.vu)
+
+    def close(self) -> None:
         """End every open request, then every connection."""
         for connection in list(self.open):
             self._give_up(connection, _INTERRUPTED, _INTERRUPTED)
-        while self._idle:
-            self._idle.pop().close()
+        for again in list(self._waiting):
+            self._leave_open(again)
+        for connection in (*self._idle, *self._homes):
+            connection.close()
         if self._expiry is not None:
             self._expiry.cancel()
+        self.poller.close()

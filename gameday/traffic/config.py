@@ -2,13 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gameday.errors import UsageError
-from gameday.system import IssueRequest
+from gameday.system import IssueRequest, Tls
 
 # Run, scenario and key stand in requests unescaped, and scenario names become file names.
 Plain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -29,6 +29,8 @@ class Config(BaseModel):
     users: int = Field(ge=1, le=2**53)
     base_url: str
     request: IssueRequest
+    tls: Tls = Tls()
+    replay: Literal["none", "idempotent"] = "none"
     scenarios: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -58,29 +60,26 @@ class Origin(BaseModel):
     port: int
     authority: str
     prefix: str
+    tls: bool = False
 
     @classmethod
     def parse(cls, base_url: str) -> "Origin":
-        """The parts of an http URL. Raises UsageError for what a worker cannot send to."""
+        """The parts of an http or https URL. Raises UsageError for what a worker cannot send to."""
         parts = urlsplit(base_url)
-        if parts.scheme == "https":
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(
-                f"{base_url!r}: traffic over TLS cannot be sent yet",
-                help="name an http:// address, such as the one behind the TLS terminator",
-            )
-        if parts.scheme != "http" or not parts.hostname:
-            raise UsageError(
-                f"{base_url!r} is not an http:// address", help="write http://host:port"
+                f"{base_url!r} is not an http:// or https:// address", help="write http://host:port"
             )
         if parts.username is not None or parts.query or parts.fragment:
             raise UsageError(
                 f"base_url {parts.hostname!r} carries credentials, a query or a fragment",
                 help="write http://host:port/prefix, and secrets as headers",
             )
-        authority = parts.netloc
+        tls = parts.scheme == "https"
         return cls(
             host=parts.hostname,
-            port=parts.port or 80,
-            authority=authority,
+            port=parts.port or (443 if tls else 80),
+            authority=parts.netloc,
             prefix=parts.path.rstrip("/"),
+            tls=tls,
         )

@@ -1,41 +1,62 @@
 """One keep-alive connection, and the one request that may be open on it.
 
 The fields of the open request live on the connection, so a request costs no object of its own.
-A C parser (llhttp) frames the answers: lengths, chunks, interim 1xx, HTTP/1.0, bodies that last
-until the server closes. Whatever goes wrong ends in exactly one call of `Owner.ended`.
+The socket is used directly: connect, perhaps a TLS handshake, write, read, each as far as it goes
+without waiting. Whatever goes wrong ends in exactly one call of `Owner.ended`.
 """
 
-import asyncio
+import errno
+import os
+import socket
+import ssl
 from collections.abc import Callable
-from typing import Protocol, cast
-
-import httptools
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from gameday.history import Outcome, Reason
 from gameday.traffic.answers import Reading
+from gameday.traffic.framing import Framing, Heads
+from gameday.traffic.poller import READING, WRITING, Poller
+from gameday.traffic.tls import Secrecy
 
-LONGEST_BODY = 4 * 1024 * 1024
-LONGEST_HEAD = 64 * 1024
+if TYPE_CHECKING:
+    from gameday.traffic.client import Book
+    from gameday.traffic.vus import Vu
 
+PIECE: Final = 16 * 1024
+# A server may have closed a connection that has idled this long, and nobody looked yet.
+SUSPECT_NS: Final = 20_000_000
+
+_NOTHING = memoryview(b"")
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _RESET = Reading(Outcome.UNKNOWN, Reason.RESET)
 _GARBAGE = Reading(Outcome.UNKNOWN, Reason.GARBAGE)
+_NOT_CONNECTED = Reading(Outcome.REFUSED, Reason.CONNECT_FAILED)
+_WHY_NOT = {
+    errno.EMFILE: Reading(Outcome.DROPPED, Reason.NO_FILES),
+    errno.ENFILE: Reading(Outcome.DROPPED, Reason.NO_FILES),
+    errno.EADDRNOTAVAIL: Reading(Outcome.DROPPED, Reason.NO_PORTS),
+    errno.ECONNREFUSED: Reading(Outcome.REFUSED, Reason.CONNECT_REFUSED),
+}
 
 
-class Book(Protocol):
-    """Where the end of a request is written down."""
+class Address(NamedTuple):
+    """One address of the system: a family of sockets, and what `connect` takes."""
 
-    def record(
-        self, connection: "Connection", reading: Reading, sent_ns: int, ended_ns: int
-    ) -> None: ...
+    family: int
+    at: tuple[Any, ...]
 
 
 class Owner(Protocol):
-    """Whom a connection tells how its request ended."""
+    """What the connections of one client share, and whom they tell how a request ended."""
 
     now: Callable[[], int]
+    poller: Poller
+    addresses: list[Address]
+    secrecy: Secrecy | None
+    heads: Heads
 
-    def answered(self, connection: "Connection", body: bytes) -> None:
-        """A whole answer came; its status is on the connection."""
+    def answered(self, connection: "Connection", status: int, body: bytes) -> None:
+        """A whole answer came."""
         ...
 
     def ended(self, connection: "Connection", reading: Reading) -> None:
@@ -43,151 +64,298 @@ class Owner(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """A protocol for one TCP connection."""
+class Connection:
+    """One TCP connection, from before it is made until after it is closed."""
 
     __slots__ = (
-        "_body",
-        "_framed",
-        "_last",
+        "_at_ns",
+        "_failed",
+        "_fed",
+        "_framing",
+        "_next",
         "_owner",
-        "_parser",
-        "_state",
+        "_recv",
+        "_rest",
+        "_send",
+        "_sock",
+        "attempt",
+        "begun_ns",
         "book",
         "bytes_received",
         "bytes_sent",
         "closed",
-        "connecting",
+        "connecting_ms",
+        "doubt",
         "first_byte_ns",
         "idle_since_ns",
         "intended_ns",
         "k",
         "open",
-        "request",
+        "sending_ms",
         "sent_ns",
         "status",
-        "transport",
+        "tls_ms",
+        "up",
         "user",
+        "vu",
     )
 
-    _WAITING, _HEAD_READ, _WHOLE = range(3)
+    book: "Book"
+    vu: "Vu | None"
+    k: int
+    user: int
+    intended_ns: int
+    sent_ns: int  # of the first attempt
+    begun_ns: int  # of this attempt
+    attempt: int
+    doubt: bool  # an earlier attempt may have worked
+    first_byte_ns: int
+    bytes_received: int
+    bytes_sent: int
+    connecting_ms: float
+    tls_ms: float
+    sending_ms: float
+    status: int
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._parser = httptools.HttpResponseParser(self)
-        self.transport: asyncio.Transport | None = None
-        self.connecting: asyncio.Task[None] | None = None
-        self.request = b""  # what to send once connected
-        self.sent_ns = 0
+        self._sock: socket.socket | None = None
+        self._framing: Framing | None = None
+        self._fed = False  # the parser has part of an answer
+        self._rest = _NOTHING  # what is still to be written
+        self._next = 0  # the address that is tried next
+        self._failed: OSError | None = None
+        self.up = False  # requests can be written
         self.closed = False
         self.open = False
         self.idle_since_ns = 0
 
-    def begin(self, book: Book, k: int, user: int, intended_ns: int) -> None:
-        """Take the next request on; `send` follows when there is a transport."""
-        self.book = book
-        self.k = k
-        self.user = user
-        self.intended_ns = intended_ns
-        self.first_byte_ns = 0
-        self.bytes_received = 0
-        self.status = 0
-        self._state = self._WAITING
-        self._framed = False
-        self._last = False
-        self._body = b""
+    def take_over(self, other: "Connection") -> None:
+        """Go on with the request of a connection that proved broken before it took any of it."""
+        self.book, self.vu = other.book, other.vu
+        self.k, self.user, self.intended_ns = other.k, other.user, other.intended_ns
+        self.sent_ns, self.begun_ns = other.sent_ns, other.begun_ns
+        self.attempt, self.doubt = other.attempt, other.doubt
+        self.first_byte_ns = self.bytes_received = self.bytes_sent = self.status = 0
+        self.connecting_ms = self.tls_ms = self.sending_ms = 0.0
         self.open = True
 
-    def send(self, request: bytes) -> None:
-        self.bytes_sent = len(request)
-        if self.transport is not None:
-            self.transport.write(request)
+    # The way up.
 
-    def close(self) -> None:
-        self.closed = True
-        if self.transport is not None:
-            self.transport.abort()
+    def connect(self, request: bytes) -> None:
+        """Connect to the first address that accepts, then write `request`."""
+        self._rest = memoryview(request)
+        self._at_ns = self.begun_ns
+        self._try_next()
 
-    # What the event loop calls.
+    def _try_next(self) -> None:
+        while self._next < len(self._owner.addresses):
+            address = self._owner.addresses[self._next]
+            self._next += 1
+            try:
+                self._begin_connecting(address)
+            except OSError as error:
+                self._failed = error
+            else:
+                return
+        why = (self._failed and self._failed.errno) or 0
+        self._fail(_WHY_NOT.get(why, _NOT_CONNECTED))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have the methods of asyncio's, not their classes.
-        self.transport = cast("asyncio.Transport", transport)
-        if self.closed:
-            self.transport.abort()
+    def _begin_connecting(self, address: Address) -> None:
+        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(0)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            problem = sock.connect_ex(address.at)
+            if problem not in (0, errno.EINPROGRESS):
+                raise OSError(problem, os.strerror(problem))
+            self._owner.poller.watch(sock, WRITING, self._connected)
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+
+    def _connected(self) -> None:
+        """The connection was made, or was not."""
+        sock = self._socket()
+        problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if problem:
+            self._failed = OSError(problem, os.strerror(problem))
+            self._owner.poller.forget(sock)
+            self._sock = None
+            self._try_next()
             return
-        self.send(self.request)
+        self.connecting_ms = self._lap_ms()
+        if self._owner.secrecy is None:
+            self._begin_requests()
+            return
+        try:
+            self._sock = self._owner.secrecy.wrap(sock)  # the same descriptor
+        except OSError:
+            self._fail(_NOT_CONNECTED)
+            return
+        self._owner.poller.change(self._sock, READING | WRITING, self._shake)
+        self._shake()
 
-    def data_received(self, data: bytes) -> None:
+    def _shake(self) -> None:
+        """Go on with the TLS handshake."""
+        sock = self._socket()
+        assert isinstance(sock, ssl.SSLSocket)
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._owner.poller.change(sock, READING, self._shake)
+        except ssl.SSLWantWriteError:
+            self._owner.poller.change(sock, WRITING, self._shake)
+        except OSError:
+            self._fail(_NOT_CONNECTED)
+        else:
+            self.tls_ms = self._lap_ms()
+            self._begin_requests()
+
+    def _lap_ms(self) -> float:
+        """The time since the last step."""
+        now_ns = self._owner.now()
+        took_ns, self._at_ns = now_ns - self._at_ns, now_ns
+        return took_ns / 1e6
+
+    def _begin_requests(self) -> None:
+        sock = self._socket()
+        self._recv, self._send = sock.recv, sock.send
+        self._owner.poller.change(sock, READING, self._readable)
+        self.up = True
+        request, self._rest = bytes(self._rest), _NOTHING
+        if not self.write(request):
+            self._fail(_RESET)
+
+    def _socket(self) -> socket.socket:
+        assert self._sock is not None
+        return self._sock
+
+    # Writing.
+
+    def write(self, request: bytes) -> bool:
+        """Write a request; False when the connection proves broken and no byte was written."""
+        self.bytes_sent = len(request)
+        try:
+            written = self._send(request)
+        except _NOT_NOW:
+            written = 0
+        except OSError:
+            return False
+        now_ns = self._owner.now()
+        if written == len(request):
+            self.sending_ms = (now_ns - self.begun_ns) / 1e6 - self.connecting_ms - self.tls_ms
+        else:
+            self._rest = memoryview(request)[written:]
+            self._owner.poller.change(self._socket(), READING | WRITING, self._writable)
+        return True
+
+    def _writable(self) -> None:
+        """Write what is left, and read: a server may answer before it has read everything."""
+        try:
+            self._rest = self._rest[self._send(self._rest) :]
+        except _NOT_NOW:
+            pass
+        except OSError:
+            self._fail(_RESET)
+            return
+        if not self._rest:
+            past_ms = self.connecting_ms + self.tls_ms
+            self.sending_ms = (self._owner.now() - self.begun_ns) / 1e6 - past_ms
+            self._owner.poller.change(self._socket(), READING, self._readable)
+        self._readable()
+
+    # Reading.
+
+    def _readable(self) -> None:
+        try:
+            data = self._recv(PIECE)
+        except _NOT_NOW:
+            return
+        except OSError:
+            self._broken(ended=False)
+            return
+        if not data:
+            self._broken(ended=True)
+            return
         if not self.open:  # nobody asked for this
             self.close()
             return
         if not self.first_byte_ns:
             self.first_byte_ns = self._owner.now()
         self.bytes_received += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if self._state != self._WHOLE:
-                self._fail(_GARBAGE)
+        if not self._fed:
+            end = data.find(b"\r\n\r\n") + 4
+            plain = self._owner.heads.get(data[:end])
+            if plain is not None and len(data) == end + plain[1] and not self._rest:
+                self.status = plain[0]
+                self._owner.answered(self, plain[0], data[end:])
                 return
-            self._last = True  # the answer was whole, what follows is not
-        if self._state == self._WHOLE:
-            self._finish()
-        elif self._too_long():
-            self._fail(_GARBAGE)
+        self._parse(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
+    def _parse(self, data: bytes) -> None:
+        """Let the parser see what the shortcut does not know."""
+        framing = self._framing
+        if framing is None:
+            framing = self._framing = Framing()
+        first = not self._fed
+        if first:
+            framing.begin()
+            self._fed = True
+        sound = framing.feed(data)
+        self.status = framing.status
+        if not sound:
+            self._fail(_GARBAGE)
+        elif framing.whole:
+            if first:
+                framing.remember(data, self._owner.heads)
+            self._answered(framing)
+        elif isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            self._readable()  # decrypted already, so no poll tells of it
+
+    def _answered(self, framing: Framing) -> None:
+        self._fed = False
+        if framing.last or self._rest:  # an answer to half a request leaves the rest unread
+            self.close()
+        self._owner.answered(self, framing.status, framing.body)
+
+    def _broken(self, *, ended: bool) -> None:
+        """The server closed (`ended`), or the connection broke."""
+        framing = self._framing
+        self.close()
         if not self.open:
             return
-        if exc is None and self._state == self._HEAD_READ and not self._framed:
-            self._owner.answered(self, self._body)
+        if ended and self._fed and framing and framing.head_read and not framing.framed:
+            self._answered(framing)  # this is how a body without a length ends
         else:
             self._owner.ended(self, _RESET)
-
-    def _too_long(self) -> bool:
-        if self._state == self._WAITING:
-            return self.bytes_received > LONGEST_HEAD
-        return len(self._body) > LONGEST_BODY
-
-    def _finish(self) -> None:
-        if self._last:
-            self.close()
-        self._owner.answered(self, self._body)
 
     def _fail(self, reading: Reading) -> None:
         self.close()
         self._owner.ended(self, reading)
 
-    # What the parser calls.
+    # Between requests.
 
-    def on_message_begin(self) -> None:
-        if self._state == self._WHOLE:
-            self._last = True  # more than was asked for
+    def is_stale(self, now_ns: int) -> bool:
+        """Whether an idle connection was closed by the server, and nobody has looked yet."""
+        if now_ns - self.idle_since_ns < SUSPECT_NS or isinstance(self._sock, ssl.SSLSocket):
+            return False
+        try:
+            self._socket().recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        lower = name.lower()
-        if lower == b"content-length" or (
-            lower == b"transfer-encoding" and b"chunked" in value.lower()
-        ):
-            self._framed = True
+    def remember_session(self) -> None:
+        """Offer the TLS session of this connection to those to come."""
+        if self._owner.secrecy is not None and isinstance(self._sock, ssl.SSLSocket):
+            self._owner.secrecy.remember(self._sock)
 
-    def on_headers_complete(self) -> None:
-        if self._state != self._WHOLE:
-            self._state = self._HEAD_READ
-            self.status = self._parser.get_status_code()
-
-    def on_body(self, body: bytes) -> None:
-        if self._state == self._HEAD_READ:
-            self._body = self._body + body if self._body else body
-
-    def on_message_complete(self) -> None:
-        if self._state != self._HEAD_READ:
-            return
-        if self.status < 200:  # interim: the answer is still to come
-            self._state = self._WAITING
-            self._framed = False
-        else:
-            self._state = self._WHOLE
-            self._last = not self._parser.should_keep_alive()
+    def close(self) -> None:
+        self.closed = True
+        if self._sock is not None:
+            self._owner.poller.forget(self._sock)
+            self._sock = None

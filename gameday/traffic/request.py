@@ -37,17 +37,30 @@ class RequestBytes:
         self._body, self._body_slots = _cut(body, mark)
         slots = {*self._head_slots, *self._body_slots}
         self.needs_key = bool(slots & {"key", "attempt"})
+        self._one = b"%b%%d\r\n\r\n%b" % (self._head, self._body)
+        self._rest = len(self._body % tuple([b"" for _ in self._body_slots]))
 
-    def render(self, user: int, key: str) -> bytes:
+    def render(self, user: int, key: str = "", attempt: int = 1) -> bytes:
         """The request of one start for `user`; `key` may be "" unless `needs_key`."""
+        if self.needs_key:
+            return self._with_key(user, key, attempt)
+        text = b"%d" % user
+        times = len(self._body_slots)
+        length = self._rest + times * len(text)
+        if not self._head_slots and times == 1:
+            return self._one % (length, text)
+        return self._one % (*(text,) * len(self._head_slots), length, *(text,) * times)
+
+    def _with_key(self, user: int, key: str, attempt: int) -> bytes:
         values: Mapping[str, bytes] = {
             "user": b"%d" % user,
             "key": key.encode(),
-            "attempt": f"{key}-1".encode(),
+            "attempt": f"{key}-{attempt}".encode(),
         }
-        body = self._body % tuple([values[name] for name in self._body_slots])
-        head = self._head % tuple([values[name] for name in self._head_slots])
-        return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+        body = [values[name] for name in self._body_slots]
+        head = [values[name] for name in self._head_slots]
+        length = self._rest + sum(len(value) for value in body)
+        return self._one % (*head, length, *body)
 
 
 def _texts(

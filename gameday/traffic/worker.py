@@ -2,32 +2,34 @@
 
 The pace is kept by an alarm set to the next due time. When it rings, every start that is due by
 then goes out (in bursts, with answers read between them), however late that is: the schedule is
-never stretched. A start is dropped only at
-the limit of open requests: as `system-saturated`, since it is the system that has not answered,
-or as `late` when the worker itself was behind and its own burst met the limit.
+never stretched. Between answers, too, it is looked whether something is due, which costs no
+waking up.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from math import ceil
+from math import ceil, inf
 from typing import Any, Final
 
 from gameday.clock import NS, Clock
 from gameday.errors import UsageError
-from gameday.history import Reason
 from gameday.traffic.alarm import alarm
 from gameday.traffic.answers import Answers
-from gameday.traffic.client import Client
+from gameday.traffic.client import Client, Habits
 from gameday.traffic.config import Config, Origin, Spike, scenario_name
+from gameday.traffic.ledger import Ledger
+from gameday.traffic.loops import Loops
 from gameday.traffic.pulse import Pulse
 from gameday.traffic.request import RequestBytes
 from gameday.traffic.stream import Stream
+from gameday.traffic.tls import Secrecy
+from gameday.traffic.vus import Pool
 from gameday.units import seconds
-from gameday.workload import schedule
+from gameday.workload import VuLimit, is_closed, schedule, share_of, vu_limit, vus
+from gameday.workload.given import duration_ns
 
 MOST_OPEN: Final = 10_000
 FLUSH_S: Final = 0.04
-LATE_NS: Final = NS // 10
 # The alarm rings at most this often, so that a high rate costs fewer wake-ups.
 SHORTEST_WAIT_NS: Final = 200_000
 
@@ -40,6 +42,7 @@ def _spec(scenario: Mapping[str, Any]) -> dict[str, Any]:
     spec = {key: value for key, value in scenario.items() if key != "name"}
     try:
         schedule(spec)
+        vu_limit(spec)
     except (ValueError, KeyError) as error:
         raise UsageError(f"scenario {name!r}: {error}") from error
     return spec
@@ -55,12 +58,18 @@ class Worker:
         self._origin = Origin.parse(config.base_url)
         self._timeout_s = seconds(config.request.timeout)
         self._request = RequestBytes(config)
-        self._client = Client(Answers(config.request), self._timeout_s, clock)
+        habits = Habits(
+            answers=Answers(config.request),
+            timeout_s=self._timeout_s,
+            idempotent=config.replay == "idempotent",
+            secrecy=Secrecy(self._origin.host, config.tls) if self._origin.tls else None,
+        )
+        self._client = Client(habits, clock, self._between_answers)
         self._alarm = alarm(self._tick, clock)
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, Stream | Loops] = {}
         self._scenarios = {one["name"]: _spec(one) for one in config.scenarios}
         self._t0_ns = 0
-        self._most_open = 1
+        self._next_ns: float = inf  # when something is due
         self._announced = {"scheduled": False, "idle": False}
         self._loop_lag_ns = 0
         self._pulse = Pulse(clock)
@@ -69,8 +78,14 @@ class Worker:
         self.problem: BaseException | None = None
 
     async def prepare(self) -> None:
-        """Look the address up and say `ready`. Raises UnknownError when there is none."""
+        """Look the address up and say `ready`.
+
+        Raises UnknownError when there is none, UsageError for a certificate nobody believes.
+        """
         await self._client.resolve(self._origin)
+        if self._client.secrecy is not None:
+            host, port = self._client.addresses[0].at[:2]
+            await self._client.secrecy.check(host, port)
         self._say({"event": "ready"})
 
     def obey(self, order: Mapping[str, Any]) -> None:
@@ -112,9 +127,26 @@ class Worker:
     def _add(self, name: str, spec: Mapping[str, Any]) -> None:
         if name in self._streams:
             raise UsageError(f"there is a scenario {name!r} already")
-        self._streams[name] = Stream(self._config, name, spec, self._t0_ns)
+        self._streams[name] = self._stream(name, spec)
         self._announced = {"scheduled": False, "idle": False}
         self._set_limit()
+
+    def _stream(self, name: str, spec: Mapping[str, Any]) -> Stream | Loops:
+        """A scenario with its file begun, by its executor."""
+        ledger = Ledger(self._config, name, spec, self._request)
+        ledger.open(self._t0_ns)
+        if is_closed(spec):
+            return Loops(ledger, vus(spec), self._client, self._hurry)
+        return Stream(ledger, spec, self._client, self._pool(spec))
+
+    def _pool(self, spec: Mapping[str, Any]) -> Pool | None:
+        """A worker's share of the virtual users that limit a scenario of a set rate."""
+        limit = vu_limit(spec)
+        if limit is None:
+            return None
+        stripe = self._config.worker, self._config.workers
+        mine = VuLimit(share_of(limit.first, *stripe), share_of(limit.most, *stripe))
+        return Pool(mine, duration_ns(spec.get("sleep", 0)))
 
     def _off(self, name: str) -> None:
         if name not in self._streams:
@@ -124,32 +156,33 @@ class Worker:
     def _set_limit(self) -> None:
         """Open requests: 1.1 × rate × timeout and 10,000, of which this worker has its share."""
         now_ns = self._clock.now_ns()
-        rates = [stream.rate_near(now_ns, self._timeout_s) for stream in self._streams.values()]
-        wanted = ceil(1.1 * sum(rates) * self._timeout_s) + 1
-        self._most_open = min(wanted, MOST_OPEN // self._config.workers)
+        wanted = [one.most_open(now_ns, self._timeout_s) for one in self._streams.values()]
+        self._client.most_open = min(ceil(sum(wanted)) + 1, MOST_OPEN // self._config.workers)
 
     def _tick(self) -> None:
         """Send whatever is due, and set the alarm for what comes next."""
         if self.finished.is_set():
             return
         now_ns = self._clock.now_ns()
-        coming = []
+        next_ns = inf
         for stream in self._streams.values():
-            self._send_due(stream, now_ns)
-            if stream.next_due_ns is not None:
-                coming.append(stream.next_due_ns)
-        if coming:
-            self._alarm.set(max(min(coming), now_ns + SHORTEST_WAIT_NS))
+            due_ns = stream.dispatch(now_ns)
+            if due_ns is not None and due_ns < next_ns:
+                next_ns = due_ns
+        self._next_ns = next_ns
+        if next_ns < inf:
+            self._alarm.set(max(int(next_ns), now_ns + SHORTEST_WAIT_NS))
 
-    def _send_due(self, stream: Stream, now_ns: int) -> None:
-        client, render, needs_key = self._client, self._request.render, self._request.needs_key
-        for start in stream.due(now_ns):
-            if len(client.open) < self._most_open:
-                k, user, _ = start
-                client.send(stream, start, render(user, stream.key(k) if needs_key else ""))
-            else:
-                late = now_ns - start[2] > LATE_NS
-                stream.dropped(start, Reason.LATE if late else Reason.SYSTEM_SATURATED, now_ns)
+    def _between_answers(self) -> None:
+        """Some answers were read, which may have taken until something is due."""
+        if self._clock.now_ns() >= self._next_ns:
+            self._tick()
+
+    def _hurry(self) -> None:
+        """Something is due at once that was not when the alarm was set."""
+        if self._next_ns > 0:
+            self._next_ns = 0
+            asyncio.get_running_loop().call_soon(self._tick)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -182,6 +215,8 @@ class Worker:
             self._flush()
             self._client.close_idle()
             self._set_limit()
+            for stream in self._streams.values():
+                stream.interrupt_overdue(now_ns)
             self._announce()
             if now_ns >= next_beat_ns:
                 next_beat_ns += NS
@@ -189,7 +224,7 @@ class Worker:
 
     def _flush(self) -> None:
         for stream in self._streams.values():
-            stream.flush()
+            stream.ledger.flush()
 
     def _beat(self, now_ns: int, event: str = "beat") -> None:
         """Say how things are: each second, and as `vitals` before the first and after the last."""
@@ -212,7 +247,7 @@ class Worker:
         """Say once that all is dispatched, and once that then nothing is open any more."""
         for event, reached in (
             ("scheduled", all(stream.ended for stream in self._streams.values())),
-            ("idle", not self._client.open),
+            ("idle", not self._client.busy),
         ):
             if not reached:
                 return
@@ -228,12 +263,12 @@ class Worker:
 
     async def _finish(self, grace_s: float) -> None:
         until_ns = self._clock.now_ns() + round(grace_s * NS)
-        while self._client.open and self._clock.now_ns() < until_ns:
+        while self._client.busy and self._clock.now_ns() < until_ns:
             await self._clock.sleep(0.01)
         if self.finished.is_set():  # an earlier stop, with a shorter grace, has done all this
             return
         self.finished.set()
-        self._client.interrupt()
+        self._client.close()
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -242,5 +277,5 @@ class Worker:
         self._pulse.close()
         never = {stream.name: stream.never_started() for stream in self._streams.values()}
         for stream in self._streams.values():
-            stream.close()
+            stream.ledger.close()
         self._say({"event": "done", "never_started": never})

@@ -1,0 +1,101 @@
+"""Where an answer ends: a C parser (llhttp), and a shortcut for heads that were read before.
+
+The parser frames whatever HTTP/1 allows: lengths, chunks, interim 1xx, HTTP/1.0, answers without
+a body, bodies that last until the server closes. But a server says the same head thousands of
+times a second, but for its date. So the meaning of a head is remembered with its exact bytes, as
+long as the parser found nothing unusual in it: a final status, a body of known length, a
+connection that stays. Whatever is not exactly that goes to the parser.
+"""
+
+from typing import Final
+
+import httptools
+
+LONGEST_BODY: Final = 4 * 1024 * 1024
+LONGEST_HEAD: Final = 64 * 1024
+MOST_HEADS: Final = 256
+
+Heads = dict[bytes, tuple[int, int]]
+"""Status and length of the body, by the bytes of a head."""
+
+
+class Framing:
+    """One connection's answers, one after the other, as far as they have come."""
+
+    __slots__ = (
+        *("_body", "_interim", "_parser", "_size"),
+        *("framed", "head_read", "last", "status", "whole"),
+    )
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect the next answer."""
+        self._body = bytearray()
+        self._interim = False
+        self._size = 0
+        self.status = 0
+        self.framed = False  # the head says where the body ends
+        self.head_read = False
+        self.whole = False
+        self.last = False  # the connection cannot be used again
+
+    def feed(self, data: bytes) -> bool:
+        """Take what came; False when it is no HTTP, or more than anybody should send."""
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.last = True  # if the answer was whole, what follows is not
+            return self.whole
+        if self.whole:
+            return True
+        return self._size <= (LONGEST_BODY if self.head_read else 0) + LONGEST_HEAD
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._body)
+
+    def remember(self, data: bytes, heads: Heads) -> None:
+        """Note the head of `data`, a whole answer that came in one piece, if it was a plain one."""
+        end = data.find(b"\r\n\r\n") + 4
+        plain = self.whole and not self.last and not self._interim
+        if plain and len(data) == end + len(self._body):
+            if len(heads) >= MOST_HEADS:
+                heads.clear()
+            heads[data[:end]] = self.status, len(self._body)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self.whole:
+            self.last = True  # more than was asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        if lower == b"content-length" or (
+            lower == b"transfer-encoding" and b"chunked" in value.lower()
+        ):
+            self.framed = True
+
+    def on_headers_complete(self) -> None:
+        if not self.whole:
+            self.head_read = True
+            self.status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.whole:
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        if self.whole:
+            return
+        if self.status < 200:  # interim: the answer is still to come
+            self._interim = True
+            self.head_read = False
+            self.framed = False
+        else:
+            self.whole = True
+            self.last = not self._parser.should_keep_alive()
