@@ -36,6 +36,7 @@ COMMANDS = {
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+    "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }
 

@@ -1,0 +1,142 @@
+"""What `gameday traffic` shows: a line or two while it sends, the summary when it is over.
+
+While it sends, on stderr: drawn again and again in a terminal, a plain line every five seconds
+elsewhere. The summary is k6's in form, with what k6 does not say below it.
+"""
+
+import math
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from gameday.cli.screen import BAR_CELLS, _Stderr
+from gameday.k6.text import Marks, Told, summary_lines, time_text
+from gameday.loading import traffic_end_s
+
+if TYPE_CHECKING:
+    from gameday.loadtest.live import Moment
+    from gameday.loadtest.load import Load
+    from gameday.loadtest.verdict import Verdict
+
+PLAIN_EVERY_S: Final = 5
+
+
+class LoadScreen:
+    """Shows moments on stderr between entering and leaving."""
+
+    def __init__(self, load: "Load") -> None:
+        self._console = _Stderr()
+        self._end_s = traffic_end_s(load.experiment)
+        self._live: Live | None = None
+        self._said_s = 0.0
+        self._head = (
+            f"traffic to {load.system.base_url}: {', '.join(load.experiment.traffic)}, "
+            f"{self._end_s:g} s, {load.workers} worker{'s' * (load.workers > 1)}"
+        )
+
+    def __enter__(self) -> Self:
+        self._console.print(self._head, markup=False, soft_wrap=True)
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, moment: "Moment") -> None:
+        """One moment of the traffic."""
+        if self._live is not None:
+            self._live.update(Group(self._bar(moment), Text(_line(moment))), refresh=True)
+        elif moment.t_s >= self._said_s + PLAIN_EVERY_S:
+            self._said_s = moment.t_s
+            self._console.print(f"{moment.t_s:7.1f}s {_line(moment)}", markup=False, soft_wrap=True)
+
+    def _bar(self, moment: "Moment") -> Text:
+        share = min(moment.t_s / self._end_s, 1.0) if self._end_s else 1.0
+        filled = math.floor(share * BAR_CELLS)
+        bar = Text("━" * filled, style="green")
+        bar.append("─" * (BAR_CELLS - filled), style="dim")
+        return bar.append(f" {moment.t_s:.0f} of {self._end_s:g} s")
+
+
+def _line(moment: "Moment") -> str:
+    marks = Marks.for_encoding("utf-8")
+    counts = "  ".join(f"{name} {count}" for name, count in moment.by_outcome.items() if count)
+    times = ""
+    if moment.p95_ms is not None:
+        times = f"  p95 {time_text(moment.p95_ms, marks)}"
+    if moment.service_p95_ms is not None:
+        times += f" (from the send {time_text(moment.service_p95_ms, marks)})"
+    dropped = f"  dropped {moment.dropped}" if moment.dropped else ""
+    return f"{moment.rate_per_s:.0f}/s{times}  {counts}  open {moment.open}{dropped}"
+
+
+def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:
+    """The lines of the end summary."""
+    marks = Marks.for_encoding(encoding)
+    told = [Told(one.metric, one.threshold, one.kept, one.figures, one.why) for one in verdict.held]
+    yield ""
+    yield from summary_lines(verdict.all_metrics, told, marks)
+    yield "    GENERATOR"
+    yield from (f"    {line}" for line in _generator(verdict, marks))
+    yield ""
+    yield _last(verdict)
+
+
+def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
+    """What k6 does not say: whether the traffic was what was asked for."""
+    status, books = verdict.generator, verdict.summary
+    yield (
+        f"{status.status}: speaks up to {status.speaks_up_to_per_s:.6g}/s; dispatch lag "
+        f"p95={time_text(status.lag_p95_ms, marks)} p99={time_text(status.lag_p99_ms, marks)}"
+    )
+    yield from (f"  {reason}" for reason in status.reasons)
+    yield (
+        f"scheduled {books.scheduled} = started {books.started} + dropped {books.dropped} "
+        f"+ never started {books.never_started}"
+    )
+    yield (
+        f"started {books.started} = completed {books.completed} + failed {books.failed} "
+        f"+ interrupted {books.interrupted}"
+    )
+    duration = books.metrics.get("http_req_duration_intended", {})
+    censored = int(duration.get("censored", 0))
+    if censored:
+        yield (
+            f"{censored} requests were open in the end: they count as the longest, and a figure "
+            f"among them is the least it can be ({marks.at_least})"
+        )
+    if books.closed:
+        yield (
+            f"closed model ({', '.join(books.closed)}): virtual users wait for answers, so a "
+            "stall hides what was not asked meanwhile"
+        )
+
+
+def _last(verdict: "Verdict") -> str:
+    """The line that says what follows."""
+    sent = verdict.sent
+    if sent.ended == "interrupted":
+        return f"interrupted ({sent.why}): the figures are of what was sent"
+    crossed = [one for one in verdict.held if one.kept is False]
+    if crossed:
+        early = f"; ended early by {sent.why}" if sent.ended == "threshold" else ""
+        return f"crossed: {len(crossed)} of {len(verdict.held)} thresholds{early}"
+    if sent.ended == "worker":
+        return f"unknown: a traffic worker died: {sent.why}"
+    if verdict.generator.status == "limited":
+        return "unknown: the generator was limited, so this says nothing of the system beyond it"
+    if verdict.exit_code:
+        return "unknown: there was nothing to tell from"
+    return f"kept: {len(verdict.held)} thresholds" if verdict.held else "done"

@@ -1,0 +1,321 @@
+"""`gameday traffic`: load alone, without a stack, faults or an audit; and k6's scripts, both ways.
+
+The first word may be `import` or `export`; anything else belongs to the sending itself.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gameday.cli.run import DurationType
+from gameday.cli.scripts import export, import_
+from gameday.errors import UsageError
+from gameday.units import Rate
+
+if TYPE_CHECKING:
+    from gameday.capacity import Demand
+    from gameday.experiment import Experiment
+    from gameday.loadtest.load import Load
+    from gameday.loadtest.session import Sent, Site
+    from gameday.loadtest.verdict import Verdict
+    from gameday.system import System
+
+DEFAULT_USERS: Final = 100_000
+DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
+KEPT_PER_S: Final = 8_000
+"""What one worker is taken to keep where nothing was measured."""
+
+EXIT_CODES = """\b
+Exit codes (the first that applies):
+  5  interrupted (Ctrl-C); the summary is of what was sent
+  1  a threshold was crossed
+  3  unknown: the generator was limited, or a threshold had no sample
+  2  bad usage or a bad file; nothing was sent
+  0  every threshold was kept
+"""
+
+
+class RateType(click.ParamType[Rate]):
+    """A rate as people write it: `1000/s`, `300/m`."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Rate:
+        try:
+            return Rate.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TrafficGroup(click.Group):
+    """A group whose nameless command sends."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "send", self.commands["send"], args
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in self.commands:
+            args = ["send", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=TrafficGroup)
+def traffic() -> None:
+    """Send traffic alone, and take k6's scripts over."""
+
+
+@traffic.command(epilog=EXIT_CODES, options_metavar="[OPTIONS] | import SCRIPT.js | export --k6")
+@click.argument("file", required=False, metavar="[FILE.yaml]")
+@click.option("--url", help="Send to this address instead of a system file's request.")
+@click.option("--rate", type=RateType(), help="Start so many requests, as 1000/s.")
+@click.option("--duration", type=DurationType(), help="How long requests are started.")
+@click.option("--vus", type=click.IntRange(1), help="Virtual users; with --rate, their limit.")
+@click.option("--sleep", type=DurationType(), help="The pause of a virtual user after a request.")
+@click.option("--json", "body", metavar="BODY", help="POST this JSON; {user} is drawn anew.")
+@click.option("--get", "get", is_flag=True, help="Send a GET: what --url does without --json.")
+@click.option("--method", type=click.Choice(["get", "post", "put", "patch", "delete"]))
+@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Repeatable.")
+@click.option("--expect", metavar="STATUSES", help="Answers that are no failure.  [200-399]")
+@click.option("--timeout", type=DurationType(), help="How long to wait for an answer.  [10s]")
+@click.option("--insecure", is_flag=True, help="Believe any TLS certificate.")
+@click.option("--users", type=click.IntRange(1, 2**53), help="Users {user} is drawn from.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Fixes every random choice.")
+@click.option("--system", help="The system file whose request is sent; default ours.")
+@click.option("--short", is_flag=True, help="Use the file's short form.")
+@click.option("--threshold", "thresholds", multiple=True, metavar="METRIC:EXPR", help="Repeatable.")
+@click.option("--abort-on-fail", is_flag=True, help="A crossed --threshold ends the traffic.")
+@click.option("--delay-abort", type=DurationType(), default="0s", help="But not before.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes that send; default: as needed."
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the records.")
+@click.option("--summary-export", type=click.Path(path_type=Path), help="k6's flat JSON summary.")
+@click.option("--handle-summary", type=click.Path(path_type=Path), help="As k6's handleSummary.")
+@click.option(
+    "--summary", "own", type=click.Path(path_type=Path), help="gameday's own JSON; -: stdout."
+)
+@click.option("--force", is_flag=True, help="Send even what the generator cannot do.")
+@click.option("--allow-target", "allowed", multiple=True, metavar="HOST", help="Repeatable.")
+@click.pass_context
+def send(ctx: click.Context, /, **options: Any) -> None:
+    """Send traffic, without a stack, faults or an audit.
+
+    Either FILE.yaml, an experiment of which the traffic and the thresholds count, or --url with
+    --rate or --vus and --duration. Only to this machine, unless --allow-target names another.
+
+    `gameday traffic import SCRIPT.js` makes such a file of a k6 script, `gameday traffic export
+    --k6 FILE.yaml` a k6 script of such a file.
+    """
+    from gameday.loadtest.load import refuse_strangers
+    from gameday.loadtest.verdict import judge
+
+    load = _load(options)
+    refuse_strangers(load.system, frozenset(options["allowed"]))
+    _must_be_possible(load, force=options["force"])
+    with ExitStack() as stack:
+        site = _site(options["out"], stack)
+        verdict = judge(load, asyncio.run(_send(load, site)), site.history_dir)
+    _write(verdict, options)
+    ctx.exit(verdict.exit_code)
+
+
+def _load(options: dict[str, Any]) -> "Load":
+    """What the command line asks for. Raises UsageError."""
+    from gameday.loadtest.load import Load, with_thresholds
+
+    experiment = _from_file(options) if options["file"] else _from_options(options)
+    experiment = with_thresholds(
+        experiment,
+        options["thresholds"],
+        abort=options["abort_on_fail"],
+        delay=options["delay_abort"],
+    )
+    load = Load(experiment=experiment, system=_system(options), workers=options["workers"] or 1)
+    if options["workers"] is None:
+        load = replace(load, workers=_workers_for(load))
+    return load
+
+
+def _from_file(options: dict[str, Any]) -> "Experiment":
+    from gameday.loading import load_experiment
+    from gameday.loadtest.load import check_traffic
+
+    for name in ("rate", "duration", "vus", "sleep", "users"):
+        if options[name] is not None:
+            raise UsageError(f"--{name} beside {options['file']}", help="write it into the file")
+    loaded = load_experiment(options["file"], short=options["short"], seed=options["seed"])
+    check_traffic(loaded)
+    return loaded.experiment
+
+
+def _from_options(options: dict[str, Any]) -> "Experiment":
+    """One scenario. Raises UsageError where the command line does not make one."""
+    from gameday.loadtest.load import experiment_of
+
+    rate, vus, duration = options["rate"], options["vus"], options["duration"]
+    if options["url"] is None:
+        help = (
+            "gameday traffic FILE.yaml, or --url http://HOST:PORT/PATH --rate 100/s --duration 30s"
+        )
+        raise UsageError("there is nothing to send: no file and no --url", help=help)
+    if options["short"] or options["system"]:
+        raise UsageError("--short and --system belong to a file", help="name the file first")
+    if duration is None or (rate is None and vus is None):
+        help = "write --rate 100/s or --vus 10, and --duration 30s"
+        raise UsageError("--url needs --duration, and --rate or --vus", help=help)
+    spec: dict[str, Any] = {"duration": duration, "sleep": options["sleep"]}
+    if rate is None:
+        spec |= {"executor": "constant-vus", "vus": vus}
+    else:
+        spec |= {"executor": "constant-arrival-rate", "rate": rate, "preAllocatedVUs": vus}
+    made = experiment_of(spec, options["users"] or DEFAULT_USERS)
+    seed = options["seed"] if options["seed"] is not None else secrets.randbits(31)
+    return made.model_copy(update={"seed": seed})
+
+
+def _system(options: dict[str, Any]) -> "System":
+    """The request: that of --url, else that of the system file. Raises UsageError."""
+    from gameday.loading import find_system, load_system, validate_system
+    from gameday.loadtest.load import FINE, Target, system_of
+
+    if options["url"] is None:
+        given = [name for name in ("body", "get", "method", "headers", "expect", "insecure")]
+        for name in given:
+            if options[name]:
+                word = {"body": "json", "headers": "header"}.get(name, name)
+                raise UsageError(f"--{word} without --url", help="the system file has the request")
+        loaded = load_system(find_system(options["system"]))
+        validate_system(loaded)
+        return loaded.system
+    if options["get"] and options["body"] is not None:
+        raise UsageError("--get and --json contradict each other", help="leave one of them out")
+    return system_of(
+        Target(
+            url=options["url"],
+            method="get" if options["get"] else options["method"],
+            body=options["body"],
+            headers=options["headers"],
+            expect=options["expect"] or FINE,
+            timeout=options["timeout"] or DEFAULT_TIMEOUT,
+            insecure=options["insecure"],
+        )
+    )
+
+
+def _demand(load: "Load") -> "Demand":
+    from gameday.capacity import demand_of
+
+    timeout_s = load.system.requests.issue.timeout.total_seconds()
+    return demand_of(load.experiment.traffic, timeout_s)
+
+
+def _workers_for(load: "Load") -> int:
+    """As many as the peak needs, by what one was measured to keep here; at most the cores."""
+    from gameday.capacity import calibration
+
+    known = calibration.known()
+    kept_per_s = KEPT_PER_S if known is None else max(known.kept_per_s, 1.0)
+    return min(os.cpu_count() or 1, max(1, ceil(_demand(load).peak_per_s / kept_per_s)))
+
+
+def _must_be_possible(load: "Load", *, force: bool) -> None:
+    """Refuse what no generator can do, before the first request. Raises UsageError."""
+    from gameday.capacity import calibration, shortfalls, this_machine
+    from gameday.checks.generator import tightest_bound_ms
+
+    known = calibration.known()
+    kept_per_s = None if known is None else known.kept_per_s * load.workers
+    bound_ms = tightest_bound_ms(load.experiment)
+    found = shortfalls(
+        _demand(load), this_machine(kept_per_s), None if bound_ms is None else bound_ms / 1000
+    )
+    fatal = [one for one in found if one.status == "fail"]
+    for one in found:
+        if one not in fatal[:1] or force:
+            click.echo(f"warning: {one.scenario or one.name}: {one.text}", err=True)
+    if fatal and not force:
+        first = fatal[0]
+        raise UsageError(f"{first.scenario or first.name}: {first.text}", help=first.cure)
+
+
+def _site(out: Path | None, stack: ExitStack) -> "Site":
+    """Where the records go: into --out, else into a folder that is gone in the end."""
+    from gameday.loadtest.load import records_folder
+    from gameday.loadtest.session import Site
+
+    folder = out
+    if folder is None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gameday-traffic-")))
+    return Site(records_folder(folder), folder / "workers.log")
+
+
+async def _send(load: "Load", site: "Site") -> "Sent":
+    """Send, with the live view on stderr; Ctrl-C ends it, a second one at once."""
+    from gameday.cli.load_screen import LoadScreen
+    from gameday.clock import SystemClock
+    from gameday.loadtest.session import send as send_load
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, interrupted)
+    with LoadScreen(load) as screen:
+        return await send_load(load, site, SystemClock(), screen.show, stop)
+
+
+def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
+    """The summary on stdout, and the files that were asked for. Raises UsageError."""
+    from gameday.cli.load_screen import end_summary
+    from gameday.k6 import summaries
+
+    metrics, kept = verdict.all_metrics, verdict.kept
+    terminals = sys.stdout.isatty(), sys.stderr.isatty()
+    length_ms = verdict.length_s * 1000
+    handed = summaries.handed(metrics, kept, length_ms=length_ms, terminals=terminals)
+    documents = (
+        (options["summary_export"], summaries.flat(metrics, kept)),
+        (options["handle_summary"], handed),
+        (options["own"], verdict.as_json()),
+        (options["out"] and options["out"] / "summary.json", verdict.as_json()),
+    )
+    for path, document in documents:
+        if path is not None and str(path) != "-":
+            _write_json(path, document)
+    if str(options["own"]) == "-":
+        click.echo(json.dumps(verdict.as_json(), indent=2))
+        return
+    for line in end_summary(verdict, sys.stdout.encoding):
+        click.echo(line)
+
+
+def _write_json(path: Path, document: Any) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+traffic.add_command(import_, "import")
+traffic.add_command(export)

@@ -1,0 +1,199 @@
+"""Workers without a controller: started, followed once a second, and ended whatever happens.
+
+Each worker is a process of its own and ends by itself when its pipe closes, so a command that is
+killed leaves none behind. The traffic ends when every start was made and answered, when somebody
+asks for it (Ctrl-C), when a threshold that may end it is crossed, or when a worker dies.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from gameday import vitals
+from gameday.clock import NS, Clock
+from gameday.controller.children import Child
+from gameday.effects.request import secret
+from gameday.loadtest.live import Live, Moment
+from gameday.loadtest.load import Load
+from gameday.vitals import Vitals
+
+LEAD_NS: Final = NS // 2
+BEAT_S: Final = 0.05
+LOOK_NS: Final = NS
+EVALUATE_NS: Final = 2 * NS
+"""k6 looks at its thresholds as often."""
+GRACE_S: Final = 2.0
+PATIENCE_S: Final = 10.0
+
+Ending = Literal["completed", "interrupted", "threshold", "worker"]
+Show = Callable[[Moment], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where records and the workers' log go."""
+
+    history_dir: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """How the sending went; `until_ns` is when the traffic was told to stop, None: to the end."""
+
+    run: str
+    t0_ns: int
+    ended: Ending
+    why: str = ""
+    until_ns: int | None = None
+    vitals: Vitals = field(default_factory=Vitals)
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One worker process and what it has said so far."""
+
+    child: Child
+    number: int
+    idle: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: str = ""
+    beats: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def hear(self, line: Mapping[str, Any]) -> None:
+        event = line.get("event")
+        if event == "beat":
+            self.beats.append({"who": f"worker-{self.number}", **line})
+        elif event == "refused":
+            self.refused = str(line.get("why"))
+        elif event == "done":
+            self.done.set()
+        elif event == "idle":
+            self.idle = True
+
+
+async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
+    """Send the load. `show` is called once a second; setting `stop` ends it early.
+
+    Raises StackError when a worker does not get ready.
+    """
+    session = _Session(load, site, clock)
+    try:
+        return await session.run(show, stop)
+    finally:
+        await session.close()
+
+
+class _Session:
+    def __init__(self, load: Load, site: Site, clock: Clock) -> None:
+        self._load, self._site, self._clock = load, site, clock
+        self._run = f"load-{clock.now_ns():x}"
+        self._live = Live(site.history_dir)
+        self._workers = [
+            _Worker(Child(f"traffic worker {n}", "gameday.traffic", site.log), n)
+            for n in range(load.workers)
+        ]
+
+    async def run(self, show: Show, stop: asyncio.Event) -> Sent:
+        for worker in self._workers:
+            await worker.child.launch()
+        await asyncio.gather(
+            *(
+                worker.child.start(
+                    config(self._load, self._site, self._run, worker.number), worker.hear
+                )
+                for worker in self._workers
+            )
+        )
+        t0_ns = self._clock.now_ns() + LEAD_NS
+        for worker in self._workers:
+            worker.child.tell({"cmd": "start", "t0_ns": t0_ns})
+        ended, why = await self._follow(t0_ns, show, stop)
+        until_ns = None if ended == "completed" else self._clock.now_ns()
+        await self._end(GRACE_S if until_ns is not None else 0.0)
+        self._show(t0_ns, show)
+        lines = [line for worker in self._workers for line in worker.beats]
+        return Sent(
+            run=self._run,
+            t0_ns=t0_ns,
+            ended=ended,
+            why=why,
+            until_ns=until_ns,
+            vitals=vitals.of(lines),
+        )
+
+    async def _follow(self, t0_ns: int, show: Show, stop: asyncio.Event) -> tuple[Ending, str]:
+        """Until it is over: why it is."""
+        look_ns, evaluate_ns = t0_ns + LOOK_NS, t0_ns + EVALUATE_NS
+        while True:
+            if stop.is_set():
+                return "interrupted", "Ctrl-C"
+            gone = next((w for w in self._workers if w.child.gone.is_set() or w.refused), None)
+            if gone is not None:
+                return "worker", gone.refused or gone.child.last_words()
+            if all(worker.idle for worker in self._workers):
+                return "completed", ""
+            await self._clock.sleep(BEAT_S)
+            now_ns = self._clock.now_ns()
+            if now_ns >= look_ns:
+                look_ns += LOOK_NS
+                self._show(t0_ns, show)
+            if now_ns >= evaluate_ns and self._load.aborting:
+                evaluate_ns += EVALUATE_NS
+                crossed = self._live.crossed(self._load.aborting, (now_ns - t0_ns) / NS)
+                if crossed is not None:
+                    metric, text, figure = crossed
+                    return "threshold", f"{metric} {text}: {figure:.6g}"
+
+    def _show(self, t0_ns: int, show: Show) -> None:
+        now_ns = self._clock.now_ns()
+        self._live.read(now_ns)
+        show(self._live.moment(t0_ns, now_ns))
+
+    async def _end(self, grace_s: float) -> None:
+        """Have every worker write what it still holds. A worker that does not is closed later."""
+        alive = [worker for worker in self._workers if not worker.child.gone.is_set()]
+        for worker in alive:
+            worker.child.tell({"cmd": "stop", "grace_s": grace_s})
+        waits = [asyncio.create_task(worker.done.wait()) for worker in alive]
+        if waits:
+            await asyncio.wait(waits, timeout=grace_s + PATIENCE_S)
+        for wait in waits:
+            wait.cancel()
+
+    async def close(self) -> None:
+        """End every process that was started."""
+        self._live.close()
+        await asyncio.gather(
+            *(worker.child.finish(PATIENCE_S, self._clock) for worker in self._workers)
+        )
+
+
+def config(load: Load, site: Site, run: str, number: int) -> dict[str, Any]:
+    """The first line that worker `number` hears; the secrets of its headers are filled in."""
+    experiment, system = load.experiment, load.system
+    issue = system.requests.issue
+    request = issue.model_dump(mode="json", by_alias=True, exclude_none=True)
+    request["headers"] = {
+        name: value if isinstance(value, str) else secret(value, os.environ)
+        for name, value in issue.headers.items()
+    }
+    return {
+        "worker": number,
+        "workers": load.workers,
+        "history_dir": str(site.history_dir),
+        "seed": experiment.seed or 0,
+        "run": run,
+        "coupon": experiment.campaign.coupon,
+        "stock": experiment.campaign.stock,
+        "users": experiment.campaign.users,
+        "base_url": system.base_url,
+        "request": request,
+        "scenarios": [
+            {"name": name, **spec.model_dump(mode="json")}
+            for name, spec in experiment.traffic.items()
+        ],
+    }
