@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from gameday import evidence
+from gameday.checks import Validity
 from gameday.clock import NS
 from gameday.errors import UsageError
 from gameday.evidence import MissingEvidenceError
 from gameday.history import Outcome, Reason
 from gameday.workload import population
-from tests.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read
+from tests.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read, verdict
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -120,3 +121,26 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
     ):
         with pytest.raises(MissingEvidenceError, match=part):
             ask()
+
+
+def test_a_run_has_windows_before_during_and_after_each_fault() -> None:
+    found = read(RunDir()).about.windows
+    assert list(found) == ["before", f"during-{FAULT}", f"after-{FAULT}"]
+    seconds = [[(round((t - T0_NS) / NS, 1)) for t in span[:2]] for [span] in found.values()]
+    assert seconds[0] == [0, 10]
+    assert seconds[1] == [10.0, 16.0]
+    assert seconds[2][0] == 16.0
+    assert read(RunDir().without_faults()).about.windows == {}
+
+
+def test_thresholds_may_ask_about_a_window_and_about_the_method() -> None:
+    run = RunDir()
+    run.expect(
+        thresholds={
+            f"http_reqs{{window:during-{FAULT}}}": ["count==60"],
+            "http_reqs{window:before,method:POST,name:/api/v1/coupons/issue}": ["count>=100"],
+        }
+    )
+    assert verdict(run, "thresholds").validity is Validity.VALID
+    run.expect(thresholds={"http_reqs{method:GET}": ["count==0"]})
+    assert verdict(run, "thresholds").validity is Validity.UNKNOWN

@@ -24,8 +24,12 @@ def generator_status(evidence: Evidence) -> fold.GeneratorStatus:
     """How well the workers kept their schedule."""
     if not len(evidence.asked):
         raise MissingEvidenceError("nothing was asked")
-    bound_ms = tightest_bound_ms(evidence.experiment)
-    return fold.generator(evidence.histories, bound_ms, until_ns=evidence.anchors.traffic_end_ns)
+    if NAME not in evidence.reckoned:
+        bound_ms = tightest_bound_ms(evidence.experiment)
+        until_ns = evidence.anchors.traffic_end_ns
+        evidence.reckoned[NAME] = fold.generator(evidence.histories, bound_ms, until_ns=until_ns)
+    status: fold.GeneratorStatus = evidence.reckoned[NAME]
+    return status
 
 
 def tightest_bound_ms(experiment: Experiment) -> float | None:

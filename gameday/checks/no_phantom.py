@@ -20,8 +20,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     attempts = evidence.asked
     audit = evidence.audited
     issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
-    explained = set(attempts.users[issuing].tolist())
-    phantoms = sorted(row for row in audit.rows if row[0] not in explained)
+    holders, _ = audit.columns
+    unexplained = np.flatnonzero(~np.isin(holders, attempts.users[issuing]))
+    phantoms = sorted(audit.rows[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)
     if audit.unsettled:
@@ -53,10 +54,11 @@ def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
     attempts = evidence.attempts
     users = attempts.users
     told = np.flatnonzero(attempts.are(Outcome.DUPLICATE))
-    told = told[~np.isin(users[told], np.fromiter(audit.users, dtype=np.int64))]
-    if evidence.plan.system.semantics.holds == "strict":
+    told = told[~np.isin(users[told], audit.columns[0])]
+    if evidence.plan.system.semantics.holds == "strict" or not len(told):
         return told
-    tries = ~attempts.are(Outcome.DUPLICATE, Outcome.SOLD_OUT) & ~attempts.reached_nobody
+    tries = np.isin(users, users[told])
+    tries &= ~attempts.are(Outcome.DUPLICATE, Outcome.SOLD_OUT) & ~attempts.reached_nobody
     first: dict[int, int] = {}
     for user, sent in zip(users[tries].tolist(), attempts.sent[tries].tolist(), strict=True):
         first[user] = min(sent, first.get(user, sent))

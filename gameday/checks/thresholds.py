@@ -26,10 +26,12 @@ class Held:
     figure: float | None
     validity: Validity
     why: str = ""
+    at_least: bool = False
 
     @property
     def text(self) -> str:
         figure = "no sample" if self.figure is None else f"{self.figure:.6g}"
+        figure = f"at least {figure}, as requests were open" if self.at_least else figure
         return f"{self.key} {self.threshold.text}: {figure}{self.why}"
 
 
@@ -64,14 +66,21 @@ def _hold(evidence: Evidence, key: str, threshold: Threshold, doubt_ms: float) -
     if kept is None or figures is None:
         return Held(key, threshold, None, Validity.UNKNOWN)
     figure = figures[threshold.statistic]
+    if thresholds.at_least(threshold.statistic, figures):
+        return Held(key, threshold, figure, _said(kept=kept), at_least=True)
     margin = abs(figure - threshold.bound)
     if thresholds.parse_key(key).kind == "trend" and margin < doubt_ms:
         why = f" (closer to its bound than the generator's lag, {doubt_ms:.1f} ms)"
         return Held(key, threshold, figure, Validity.UNKNOWN, why)
-    return Held(key, threshold, figure, Validity.VALID if kept else Validity.INVALID)
+    return Held(key, threshold, figure, _said(kept=kept))
+
+
+def _said(*, kept: bool) -> Validity:
+    return Validity.VALID if kept else Validity.INVALID
 
 
 def figures_of(evidence: Evidence, key: str, threshold: Threshold) -> Mapping[str, float] | None:
     """The figures of one metric, or of a tagged part of it."""
     percentiles = () if threshold.percentile is None else (threshold.percentile,)
-    return fold.measure(evidence.histories, key, percentiles=percentiles, apart=evidence.pauses)
+    starts = evidence.attempts.records
+    return fold.measure(starts, key, percentiles=percentiles, about=evidence.about)

@@ -6,20 +6,26 @@ functions return positions in the table of attempts, ordered by the time of the 
 
 import numpy as np
 
-from gameday.evidence.attempts import Attempts, Indices
+from gameday.evidence.attempts import Attempts, Indices, Mask, Times
 from gameday.evidence.audit import Audit
 from gameday.history import Outcome, stored_id
 
 
 def issued(attempts: Attempts) -> Indices:
     """Every answer that said "issued", in the order they arrived."""
-    found = np.flatnonzero(attempts.are(Outcome.ISSUED))
-    return found[np.argsort(attempts.ended[found], kind="stable")]
+
+    def found(_: object) -> Indices:
+        answers = np.flatnonzero(attempts.are(Outcome.ISSUED))
+        return answers[np.argsort(attempts.ended[answers], kind="stable")]
+
+    return attempts.records.derived("issued", found)
 
 
 def beyond_stock(attempts: Attempts, stock: int) -> Indices:
     """The first "issued" answer of each user after `stock` other users had one."""
     answers = issued(attempts)
+    if len(answers) <= stock:
+        return answers[:0]
     _, first = np.unique(attempts.users[answers], return_index=True)
     return answers[np.sort(first)][stock:]
 
@@ -30,6 +36,7 @@ def issued_again(attempts: Attempts, replay: str) -> Indices:
     Where the system promises idempotent replay, the same issue id again is the same coupon.
     """
     answers = issued(attempts)
+    answers = answers[_repeated(attempts.users[answers])]
     users = attempts.users[answers].tolist()
     ids = attempts.records["issue_id"][answers].tolist()
     known: dict[int, bytes] = {}
@@ -42,19 +49,37 @@ def issued_again(attempts: Attempts, replay: str) -> Indices:
     return answers[np.array(again, dtype=np.intp)]
 
 
+def _repeated(users: Times) -> Mask:
+    """Which of them are there more than once."""
+    _, place, counts = np.unique(users, return_inverse=True, return_counts=True)
+    found: Mask = counts[place] > 1
+    return found
+
+
 def lost(attempts: Attempts, audit: Audit) -> Indices:
     """Every "issued" answer whose user and issue id are not among the durable rows."""
     answers = issued(attempts)
+    answers = answers[~_plainly_kept(attempts, answers, audit)]
     users = attempts.users[answers].tolist()
     ids = attempts.records["issue_id"][answers].tolist()
-    stored = {(user, stored_id(id_)) for user, id_ in audit.rows}
-    holders = audit.users
+    stored = {(user, stored_id(id_)) for user, id_ in audit.rows} if len(answers) else set()
     missing = [
         position
         for position, (user, id_) in enumerate(zip(users, ids, strict=True))
-        if not _kept(user, id_, stored, holders)
+        if not _kept(user, id_, stored, audit.users)
     ]
     return answers[np.array(missing, dtype=np.intp)]
+
+
+def _plainly_kept(attempts: Attempts, answers: Indices, audit: Audit) -> Mask:
+    """Answers whose user's last row has their very id: nearly all of them, found at once."""
+    holders, rows = audit.by_user
+    if not len(holders):
+        return np.zeros(len(answers), dtype=bool)
+    users = attempts.users[answers]
+    at = np.searchsorted(holders, users, side="right") - 1
+    same: Mask = (holders[at] == users) & (rows[at] == attempts.records["issue_id"][answers])
+    return same
 
 
 def _kept(user: int, id_: bytes, stored: set[tuple[int, bytes]], holders: frozenset[int]) -> bool:

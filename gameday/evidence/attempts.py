@@ -7,49 +7,61 @@ its user and its time are pure functions of the seed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gameday import fold
-from gameday.history import RECORD, History, Outcome, Reason
+from gameday.history import History, Outcome, Reason
 
 Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
+FOREVER: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """`records` (dtype `RECORD`), and beside each the index of its scenario in `scenarios`."""
+    """The starts of all scenarios, and the questions that checks ask of them.
 
-    records: npt.NDArray[np.void]
-    scenario: npt.NDArray[np.int32]
-    scenarios: tuple[str, ...]
+    Columns are made once and shared: do not change what is returned.
+    """
+
+    records: fold.Starts
 
     def __len__(self) -> int:
         return len(self.records)
 
     @property
+    def scenarios(self) -> tuple[str, ...]:
+        return self.records.names
+
+    @property
     def users(self) -> Times:
-        return np.ascontiguousarray(self.records["user"])
+        return self.records["user"]
 
     @property
     def sent(self) -> Times:
         """When each was sent, or meant to be where it never was."""
-        sent = np.ascontiguousarray(self.records["sent_ns"])
-        return np.where(sent > 0, sent, self.records["intended_ns"])
+        return self.records.derived(
+            "sent or meant to be",
+            lambda all_: np.where(all_["sent_ns"] > 0, all_["sent_ns"], all_["intended_ns"]),
+        )
 
     @property
     def ended(self) -> Times:
         """When each was answered; for one that never was, the end of time."""
-        ended = np.ascontiguousarray(self.records["ended_ns"])
-        return np.where(ended > 0, ended, np.iinfo(np.int64).max)
+        return self.records.derived(
+            "ended or never",
+            lambda all_: np.where(all_["ended_ns"] > 0, all_["ended_ns"], FOREVER),
+        )
 
     def are(self, *outcomes: Outcome) -> Mask:
         """Which of them ended in one of `outcomes`."""
-        mask: Mask = np.isin(self.records["outcome"], [int(outcome) for outcome in outcomes])
+        mask: Mask = np.zeros(len(self), dtype=bool)
+        for outcome in outcomes:
+            mask |= self.records["outcome"] == outcome
         return mask
 
     @property
@@ -69,10 +81,10 @@ class Attempts:
         return [self._describe(int(index), t0_ns) for index in indices]
 
     def _describe(self, index: int, t0_ns: int) -> dict[str, Any]:
-        record = self.records[index]
+        record = self.records.record(index)
         ended_ns = int(record["ended_ns"])
         return {
-            "scenario": self.scenarios[self.scenario[index]],
+            "scenario": self.scenarios[self.records.scenario[index]],
             "k": int(record["k"]),
             "user": int(record["user"]),
             "outcome": Outcome(record["outcome"]).text,
@@ -83,13 +95,5 @@ class Attempts:
 
 
 def table(histories: Sequence[History]) -> Attempts:
-    """All histories of a run as one table, with a record for every dispatched start."""
-    scenarios = tuple(sorted({history.scenario for history in histories}))
-    parts = [fold.complete(history) for history in histories]
-    if not parts:
-        return Attempts(np.empty(0, dtype=RECORD), np.empty(0, dtype=np.int32), ())
-    records = np.concatenate(parts)
-    names = [scenarios.index(history.scenario) for history in histories]
-    scenario = np.repeat(np.array(names, dtype=np.int32), [len(part) for part in parts])
-    order = np.lexsort((records["k"], scenario, records["intended_ns"]))
-    return Attempts(records[order], scenario[order], scenarios)
+    """All histories of a run as one table, with a row for every dispatched start."""
+    return Attempts(fold.Starts(histories))

@@ -5,9 +5,15 @@
 absent means something only when nothing was moving any more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.history import ID_BYTES, stored_id
 
 Row = tuple[int, str]
 
@@ -22,7 +28,7 @@ class View:
     current: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well."""
 
@@ -34,9 +40,22 @@ class Audit:
     views: tuple[View, ...]
     problem: str
 
-    @property
+    @cached_property
     def users(self) -> frozenset[int]:
         return frozenset(user for user, _ in self.rows)
+
+    @cached_property
+    def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
+        """The users of the rows, and beside each its issue id as a history holds ids."""
+        users = np.array([user for user, _ in self.rows], dtype=np.int64)
+        return users, _stored([id_ for _, id_ in self.rows])
+
+    @cached_property
+    def by_user(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
+        """The same, in the order of the users."""
+        users, ids = self.columns
+        order = np.argsort(users, kind="stable")
+        return users[order], ids[order]
 
     @property
     def unsettled(self) -> str:
@@ -59,6 +78,12 @@ def audit_from_json(fields: Mapping[str, Any]) -> Audit:
         views=tuple(_view(name, view) for name, view in sorted(fields["views"].items())),
         problem=fields["problem"],
     )
+
+
+def _stored(ids: Sequence[str]) -> npt.NDArray[np.bytes_]:
+    """`stored_id` of all; short ids of plain letters, as nearly all are, at once."""
+    plain = all(map(str.isascii, ids)) and max(map(len, ids), default=0) <= ID_BYTES
+    return np.array(ids if plain else [stored_id(id_) for id_ in ids], dtype=f"S{ID_BYTES}")
 
 
 def _row(user: Any, issue_id: Any) -> Row:

@@ -6,7 +6,8 @@ the reason it is not there; so no check needs to ask, and none can forget to.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from gameday.evidence.anchors import Anchors
 from gameday.evidence.attempts import Attempts
@@ -14,7 +15,9 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.effective import Effective
 from gameday.evidence.missing import MissingEvidenceError
 from gameday.evidence.timeline import FaultWindow, Timeline
+from gameday.evidence.windows import windows
 from gameday.experiment import Experiment
+from gameday.fold import About
 from gameday.history import History
 from gameday.journal import Record
 from gameday.samples import Evaluation
@@ -23,7 +26,7 @@ ACTED = frozenset({"done", "interrupted"})
 Part = Literal["effective", "journal", "history", "samples", "audit", "reaper"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """A run directory as read. `problems` says what could not be read, by part."""
 
@@ -37,6 +40,11 @@ class Evidence:
     evaluations: tuple[Evaluation, ...]
     audit: Audit | None
     problems: Mapping[Part, str]
+
+    @cached_property
+    def reckoned(self) -> dict[str, Any]:
+        """What was reckoned for one check and is asked for by others, by name."""
+        return {}
 
     @property
     def plan(self) -> Effective:
@@ -119,6 +127,14 @@ class Evidence:
             and run.started_ns is not None
             and (run.status in ACTED or run.step in ends)
         ]
+
+    @property
+    def about(self) -> About:
+        """What thresholds may ask about requests and their records do not tell."""
+        issue = self.plan.system.requests.issue
+        tags = {"method": issue.method.upper(), "name": issue.path, "url": issue.path}
+        tags |= {"proto": "HTTP/1.1", "group": ""}
+        return About(tags=tags, windows=windows(self.timeline), apart=self.pauses)
 
     def _why(self, part: Part) -> str:
         return self.problems.get(part, "nothing was recorded")

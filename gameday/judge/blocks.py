@@ -81,7 +81,8 @@ def traffic(evidence: Evidence) -> Line | None:
 def _traffic(evidence: Evidence) -> Line:
     if not len(evidence.asked):
         raise MissingEvidenceError("nothing was asked")
-    told = fold.summary(evidence.histories, evidence.plan.planned, apart=evidence.pauses)
+    starts = evidence.attempts.records
+    told = fold.summary(starts, evidence.plan.planned, about=evidence.about)
     status = generator_status(evidence)
     return {
         "scheduled": told.scheduled,
