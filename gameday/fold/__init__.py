@@ -13,6 +13,7 @@ from gameday.fold.moving import Seconds, per_second
 from gameday.fold.series import BUCKETS_S, Fold
 from gameday.fold.starts import Starts
 from gameday.fold.summary import TrafficSummary, measure, summary
+from gameday.fold.tally import Tally
 
 __all__ = [
     "BUCKETS_S",
@@ -22,6 +23,7 @@ __all__ = [
     "GeneratorStatus",
     "Seconds",
     "Starts",
+    "Tally",
     "TrafficSummary",
     "complete",
     "generator",

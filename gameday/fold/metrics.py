@@ -129,10 +129,15 @@ def metric(
 
 
 def _trend(name: str, part: Part, percentiles: Sequence[float]) -> Mapping[str, float] | None:
+    samples, waiting = trend_samples(name, part)
+    return trends.figures(trends.store(samples), waiting, percentiles)
+
+
+def trend_samples(name: str, part: Part) -> tuple[Times, Times]:
+    """The samples of a trend in ns, and how long the requests had taken that stayed open."""
     has = part.derived(f"has {name}", lambda all_: trends.has_sample(name, all_))
     samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))[has]
-    waiting = trends.open_in_the_end(name, part, part.starts.last_ns)
-    return trends.figures(trends.store(samples), waiting, percentiles)
+    return samples, trends.open_in_the_end(name, part, part.starts.last_ns)
 
 
 def _spans(name: str, starts: Starts) -> Times:

@@ -25,10 +25,14 @@ class Starts:
     Raises BooksError when a history contradicts itself.
     """
 
-    def __init__(self, histories: Sequence[History]) -> None:
+    def __init__(self, histories: Sequence[History], *, so_far: bool = False) -> None:
+        """All starts; with `so_far` only those that have a record, in the order of their end."""
         self.histories = tuple(sorted(histories, key=lambda one: one.scenario))
         self.names = tuple(sorted({history.scenario for history in histories}))
-        self._parts = [complete(history) for history in self.histories]
+        self._so_far = so_far
+        self._parts = [
+            history.records if so_far else complete(history) for history in self.histories
+        ]
         self._made: dict[str, Figures] = {}
 
     def __len__(self) -> int:
@@ -51,6 +55,8 @@ class Starts:
     def _order(self) -> Indices | None:
         """Where each row is found in the parts; None where they are in order as they are."""
         intended = [np.ascontiguousarray(part["intended_ns"]) for part in self._parts]
+        if self._so_far:
+            return None
         orders, before = [], 0
         for part, times in zip(self._parts, intended, strict=True):
             orders.append(_by_number(part, times) + before)
