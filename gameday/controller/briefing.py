@@ -43,8 +43,6 @@ def _traffic_config(run: Run) -> dict[str, Any]:
         for name, spec in run.experiment.traffic.items()
     ]
     return {
-        "worker": 0,
-        "workers": 1,
         "history_dir": str(run.history_dir),
         "seed": run.experiment.seed,
         "run": run.id,
@@ -53,6 +51,8 @@ def _traffic_config(run: Run) -> dict[str, Any]:
         "users": run.experiment.campaign.users,
         "base_url": run.system.base_url,
         "request": request,
+        "tls": run.system.tls.model_dump(mode="json"),
+        "replay": run.system.semantics.replay,
         "scenarios": scenarios,
     }
 

@@ -1,23 +1,31 @@
-"""The processes of a run that the controller starts: the traffic worker and the collector.
+"""The processes of a run that the controller starts: traffic workers and the collector.
 
 Orders go down their standard input as JSON lines, readings come up their standard output. Each
 ends by itself when its pipe closes, so a killed controller leaves none behind. A child that
 dies before it was told to ends the run.
+
+One traffic worker is enough for most runs. A rate that one core cannot send is shared by several,
+each of which takes every n-th start; they are started, told and ended as one.
 """
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from gameday.capacity import calibration
 from gameday.clock import Clock
 from gameday.errors import StackError
 
 READY_S = 20.0
 EXIT_S = 1.0
 LINE_LIMIT = 4 * 1024 * 1024
+# What one worker keeps on most machines, where nobody has measured it.
+KEPT_PER_S: Final = 8_000
 
 
 class Child:
@@ -31,6 +39,7 @@ class Child:
         self._reader: asyncio.Task[None] | None = None
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
+        self.left: Callable[[], None] = lambda: None  # called when it is gone
         self._finishing = False
 
     async def launch(self) -> None:
@@ -126,37 +135,131 @@ class Child:
                     hear(heard)
         finally:  # also when it said what nobody understands: it is no longer heard
             self.gone.set()
+            self.left()
 
     def _last_words(self) -> str:
         text = self._log.read_text(errors="replace").splitlines()
         return "\n".join(text[-20:]) or "(it said nothing)"
 
 
-class Traffic:
-    """The traffic worker, as the controller sees it: scenarios on and off, and how far it is."""
+class Workers:
+    """The traffic workers of a run, which is what a `Child` is, for all of them."""
 
-    def __init__(self, log: Path, clock: Clock) -> None:
-        self.child = Child("traffic worker", "gameday.traffic", log)
+    def __init__(self, log: Path, count: int) -> None:
+        names = ["traffic worker"]
+        if count > 1:
+            names = [f"traffic worker {n + 1} of {count}" for n in range(count)]
+        logs = [log, *(log.with_name(f"{log.stem}-{n}{log.suffix}") for n in range(1, count))]
+        self._all = [
+            Child(name, "gameday.traffic", log) for name, log in zip(names, logs, strict=True)
+        ]
+        self.gone = asyncio.Event()  # all of them
+        self.left: Callable[[], None] = lambda: None
+        for child in self._all:
+            child.left = self._one_left
+
+    def _one_left(self) -> None:
+        if all(child.gone.is_set() for child in self._all):
+            self.gone.set()
+        self.left()
+
+    @property
+    def here(self) -> set[int]:
+        """The numbers of those that are not gone."""
+        return {n for n, child in enumerate(self._all) if not child.gone.is_set()}
+
+    async def launch(self) -> None:
+        """Start the processes; they wait for their configuration."""
+        await asyncio.gather(*(child.launch() for child in self._all))
+
+    async def start(
+        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Hand each its configuration, and wait until all are ready.
+
+        What they say is heard with the number of the `worker` that said it.
+        """
+
+        def hear_from(worker: int) -> Callable[[Mapping[str, Any]], None]:
+            return lambda line: hear({"worker": worker, **line})
+
+        stripes = [
+            dict(config) | {"worker": n, "workers": len(self._all)} for n in range(len(self._all))
+        ]
+        starting = [
+            child.start(stripe, hear_from(n))
+            for n, (child, stripe) in enumerate(zip(self._all, stripes, strict=True))
+        ]
+        await asyncio.gather(*starting)
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        """Send one order to each."""
+        for child in self._all:
+            child.tell(order)
+
+    async def finish(self, patience_s: float, clock: Clock) -> bool:
+        """As a child's; True if all ended by themselves."""
+        ended = [child.finish(patience_s, clock) for child in self._all]
+        return all(await asyncio.gather(*ended))
+
+    @property
+    def _first_dead(self) -> Child:
+        """One that died, or else the first."""
+        return next((child for child in self._all if child.died), self._all[0])
+
+    @property
+    def name(self) -> str:
+        return self._first_dead.name
+
+    @property
+    def died(self) -> bool:
+        """Whether any of them ended without being told to."""
+        return any(child.died for child in self._all)
+
+    async def was_killed(self) -> bool:
+        """Whether a signal ended the one that died."""
+        return await self._first_dead.was_killed()
+
+    def last_words(self) -> str:
+        return self._first_dead.last_words()
+
+
+class Traffic:
+    """The traffic, as the controller sees it: scenarios on and off, and how far it is."""
+
+    def __init__(self, log: Path, clock: Clock, workers: int = 1) -> None:
+        self.child = Workers(log, workers)
+        self.child.left = self._count
         self._clock = clock
         self.scheduled = asyncio.Event()
         self.idle = asyncio.Event()
         self.done = asyncio.Event()
+        self._events = {"scheduled": self.scheduled, "idle": self.idle, "done": self.done}
+        self._said: dict[str, set[int]] = {name: set() for name in self._events}
         self.refused = ""
 
     def hear(self, line: Mapping[str, Any]) -> None:
-        """One line of the worker."""
-        events = {"scheduled": self.scheduled, "idle": self.idle, "done": self.done}
-        if line["event"] in events:
-            events[line["event"]].set()
+        """One line of a worker."""
+        if line["event"] in self._said:
+            self._said[line["event"]].add(int(line.get("worker", 0)))
+            self._count()
         if line["event"] == "refused":
             self.refused = line["why"]
+
+    def _count(self) -> None:
+        """What is true of all workers that are there is true of the traffic."""
+        for name, event in self._events.items():
+            said = self._said[name]
+            if said and said >= self.child.here:
+                event.set()
 
     def begin(self, t0_ns: int) -> None:
         self.child.tell({"cmd": "start", "t0_ns": t0_ns})
 
     async def on(self, scenario: dict[str, Any]) -> None:
-        self.scheduled.clear()
-        self.idle.clear()
+        for name in ("scheduled", "idle"):
+            self._events[name].clear()
+            self._said[name].clear()
         body = {
             "name": scenario["scenario"],
             "rate_per_s": scenario["rate_per_s"],
@@ -169,3 +272,10 @@ class Traffic:
 
     def stop(self, grace_s: float) -> None:
         self.child.tell({"cmd": "stop", "grace_s": grace_s})
+
+
+def workers_for(peak_per_s: float) -> int:
+    """How many workers a rate takes, by what one was measured to keep here; at most the cores."""
+    known = calibration.known()
+    kept_per_s = KEPT_PER_S if known is None else max(known.kept_per_s, 1.0)
+    return min(os.cpu_count() or 1, max(1, ceil(peak_per_s / kept_per_s)))

@@ -17,7 +17,7 @@ from gameday import __version__
 from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
 from gameday.controller import ending, hold, method, preflight, target
 from gameday.controller.briefing import start_children
-from gameday.controller.children import Child, Traffic
+from gameday.controller.children import Child, Traffic, workers_for
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, write_effective
 from gameday.controller.marker import Marking
 from gameday.controller.orders import Desk, listen_to_signals
@@ -31,6 +31,7 @@ from gameday.evidence import seal
 from gameday.hiding import Hidden, hide_in_file
 from gameday.journal import Journal, LiveJournal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
+from gameday.plan.load import peak_per_s
 from gameday.readings import Readings
 from gameday.responder import Bot, Hands
 from gameday.stacks import Running, Stack, new_work_dir
@@ -143,7 +144,8 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
         inputs=sums,
         gameday=__version__,
     )
-    traffic = Traffic(folder / "logs" / "traffic.log", clock)
+    workers = workers_for(peak_per_s(experiment))
+    traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
     desk = Desk(run, journal, abort)

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from gameday.clock import NS
-from gameday.controller import canary, watch
+from gameday.controller import canary, crossed, watch
 from gameday.controller.ending import OPEN_GRACE_S, traffic_over
 from gameday.controller.faults import FaultTask
 from gameday.controller.run import Run
@@ -20,6 +20,7 @@ MARGIN_S = 30.0
 async def work(run: Run) -> None:
     """Run the method to its end, or to the abort; every fault is out when this returns."""
     watching = [watch.guards(run), watch.children(run), watch.parts(run), canary.sing(run)]
+    watching.append(crossed.thresholds(run))
     if run.bot is not None:
         watching.append(run.bot.respond())
     watchers = [asyncio.create_task(one) for one in watching]
@@ -49,14 +50,24 @@ async def _dismiss_on_abort(run: Run, watchers: "Sequence[asyncio.Task[None]]") 
 
 async def _traffic_over(run: Run) -> None:
     """Wait for the last answer, but not for a worker that never tells of it."""
-    timeout_s = run.system.requests.issue.timeout.total_seconds()
     end_ns = max(run.at_ns(run.traffic_end_s), run.clock.now_ns())
-    limit_s = (end_ns - run.clock.now_ns()) / NS + timeout_s + MARGIN_S
+    limit_s = (end_ns - run.clock.now_ns()) / NS + _longest_start_s(run) + MARGIN_S
     try:
         async with asyncio.timeout(limit_s):
             await traffic_over(run)
     except TimeoutError:
         run.abort("error", f"the {run.traffic.child.name} did not tell the end of the traffic")
+
+
+def _longest_start_s(run: Run) -> float:
+    """The longest that a start can stay open, with all that it asks again."""
+    timeout_s = run.system.requests.issue.timeout.total_seconds()
+    waits = [
+        each.retries.at_most * (timeout_s + each.retries.backoff.total_seconds())
+        for each in run.experiment.traffic.values()
+        if each.retries is not None
+    ]
+    return timeout_s + max(waits, default=0.0)
 
 
 def _abort_if_failed(run: Run, task: "asyncio.Task[None]") -> None:
