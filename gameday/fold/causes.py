@@ -11,14 +11,16 @@ and of few starts none may fall into a stall; but every answer that came in it w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 import numpy as np
 
-from gameday.vitals import Beat, Chirp, Vitals
+from gameday.vitals import Beat, Chirp, Stall, Vitals
 
 SHARE: Final = 0.05
+# A stall is explained by a wait of more than this share of it.
+SHARE_OF_STALL: Final = 0.7
 FULL_CORE: Final = 0.9
 SHORTEST_S: Final = 2.0
 FEWEST_CHIRPS: Final = 5
@@ -52,12 +54,16 @@ def stood_still_ms(vitals: Vitals, span: Span, allowed_ms: float) -> float:
 
 
 def core_share(vitals: Vitals, span: Span) -> float:
-    """How much of a core the busiest worker used; 0 where it was not seen for long enough."""
+    """How much of a core the busiest worker used, or wanted and waited for.
+
+    0 where it was not seen for long enough.
+    """
     found = [0.0]
     for beats in _by_worker(vitals.beats):
         first, last = _ends(beats, span)
         if first is not None and last is not None and last.t_s - first.t_s >= SHORTEST_S:
-            found.append((last.cpu_s - first.cpu_s) / (last.t_s - first.t_s))
+            wanted_s = last.cpu_s - first.cpu_s + last.waited_s - first.waited_s
+            found.append(wanted_s / (last.t_s - first.t_s))
     return max(found)
 
 
@@ -75,27 +81,40 @@ def _of_worker(beats: Sequence[Beat], span: Span) -> list[str]:
     first, last = _ends(beats, span)
     if first is None or last is None:
         return []
-    who, length_s = last.who, last.t_s - first.t_s
-    used_s = last.cpu_s - first.cpu_s
+    length_s, used_s = last.t_s - first.t_s, last.cpu_s - first.cpu_s
     taken = {
-        "its control group was throttled for {:.2f} s": last.throttled_s - first.throttled_s,
+        "its control group was throttled for {:.2f} s": _throttled_s(beats, span),
         "it waited {:.2f} s for a processor": last.waited_s - first.waited_s,
         "other machines took {:.2f} s of the processors": last.stolen_s - first.stolen_s,
         "it collected garbage for {:.2f} s": last.gc_s - first.gc_s,
     }
-    within = f"{who}, of {length_s:.1f} s"
-    told = [
-        f"{within}: {text.format(value)}"
-        for text, value in taken.items()
-        if value > SHARE * length_s
-    ]
+    told = [text.format(value) for text, value in taken.items() if value > SHARE * length_s]
     if used_s > FULL_CORE * length_s:
-        told.append(f"{within}: it used {used_s:.2f} s of a core, more workers are needed")
-    if not told:
-        stalls = [stall.ms for beat in beats for stall in beat.stalls if stall.at_s in span]
-        if sum(stalls) > SHARE * length_s * 1000:
-            told.append(f"{within}: it stood still, {max(stalls):.0f} ms at the longest")
-    return told
+        told.append(f"it used {used_s:.2f} s of a core, more workers are needed")
+    for stall, held_s in _stalls(beats, span):
+        if stall.ms / 1000 > max(SHARE * length_s, held_s / SHARE_OF_STALL):
+            told.append(f"it stood still for {stall.ms:.0f} ms at {stall.at_s:.1f} s")
+            break
+    return [f"{last.who}, of {length_s:.1f} s: {text}" for text in told]
+
+
+def _throttled_s(beats: Sequence[Beat], span: Span) -> float:
+    """The sum of what was added from beat to beat: a process may be moved to a group without."""
+    around = [beat for beat in beats if span.begin_s - 1 <= beat.t_s <= span.end_s + 1]
+    added = [beat.throttled_s - before.throttled_s for before, beat in pairwise(around)]
+    return sum(max(0.0, one) for one in added)
+
+
+def _stalls(beats: Sequence[Beat], span: Span) -> list[tuple[Stall, float]]:
+    """The stalls of these seconds, the longest first, and beside each what the kernel explains.
+
+    That is how long the process was ready to run, or throttled, between two beats around it.
+    """
+    found = []
+    for before, beat in pairwise(beats):
+        held_s = max(beat.waited_s - before.waited_s, beat.throttled_s - before.throttled_s)
+        found += [(stall, held_s) for stall in beat.stalls if stall.at_s in span]
+    return sorted(found, key=lambda one: -one[0].ms)
 
 
 def _of_canary(chirps: Sequence[Chirp], span: Span) -> list[str]:

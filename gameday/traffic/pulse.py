@@ -7,7 +7,7 @@ this system does not tell (macOS has no run queue to read) stays 0.
 import gc
 import os
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ SHORTEST_STALL_MS: Final = 10.0
 MOST_STALLS: Final = 50
 _PROC: Final = Path("/proc")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
+_THROTTLED: Final = {"throttled_usec": 1e6, "throttled_time": 1e9}
 
 
 class Pulse:
@@ -27,7 +28,6 @@ class Pulse:
         self._stalls: list[tuple[int, float]] = []
         self._gc_ns = 0
         self._gc_began_ns = 0
-        self._throttle_file = next(_throttle_files(), None)
         self._ticks_per_s = os.sysconf("SC_CLK_TCK")
         gc.callbacks.append(self._collects)
 
@@ -52,7 +52,7 @@ class Pulse:
         return {
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
             "waited_s": _waited_s(),
-            "throttled_s": self._throttled_s(),
+            "throttled_s": _throttled_s(),
             "stolen_s": self._stolen_s(),
             "gc_s": round(self._gc_ns / NS, 3),
             "stalls": stalls,
@@ -61,16 +61,6 @@ class Pulse:
 
     def close(self) -> None:
         gc.callbacks.remove(self._collects)
-
-    def _throttled_s(self) -> float:
-        """How long the control group was throttled, by version 2's `cpu.stat` or version 1's."""
-        for line in _lines(self._throttle_file):
-            name, _, value = line.partition(" ")
-            if name == "throttled_usec":
-                return int(value) / 1e6
-            if name == "throttled_time":
-                return int(value) / 1e9
-        return 0.0
 
     def _stolen_s(self) -> float:
         """What other machines of the same host took from all processors of this one."""
@@ -95,21 +85,25 @@ def _time_wait() -> int:
     return 0
 
 
-def _throttle_files() -> Iterator[Path]:
-    """The `cpu.stat` of this process's control group, and of each above it that can throttle."""
+def _throttled_s() -> float:
+    """How long its control group was throttled, by version 2's `cpu.stat` or by version 1's.
+
+    The group is looked up each time: a process can be moved to another.
+    """
     for line in _lines(_PROC / "self" / "cgroup"):
         _, controllers, name = line.split(":", 2)
-        root = _CGROUPS / "cpu" if "cpu" in controllers.split(",") else _CGROUPS
-        if not controllers or "cpu" in controllers.split(","):
-            path = root / name.lstrip("/") / "cpu.stat"
-            if any(line.startswith("throttled") for line in _lines(path)):
-                yield path
+        named = "cpu" in controllers.split(",")
+        if named or not controllers:
+            root = _CGROUPS / "cpu" if named else _CGROUPS
+            for told in _lines(root / name.lstrip("/") / "cpu.stat"):
+                word, _, value = told.partition(" ")
+                if word in _THROTTLED:
+                    return int(value) / _THROTTLED[word]
+    return 0.0
 
 
-def _lines(path: Path | None) -> list[str]:
+def _lines(path: Path) -> list[str]:
     """The lines of a file of the kernel's, none where there is no such file."""
-    if path is None:
-        return []
     try:
         return path.read_text().splitlines()
     except OSError:
