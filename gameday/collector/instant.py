@@ -13,6 +13,7 @@ from gameday.collector.evaluation import Evaluation
 from gameday.collector.requests import Requests
 from gameday.collector.scrape import Answer, Scraper
 from gameday.collector.settings import Settings
+from gameday.collector.thresholds import Thresholds
 from gameday.collector.writing import SamplesWriter
 from gameday.hiding import Hidden
 from gameday.promql.labels import NAME, Labels, labels, value_of
@@ -27,7 +28,8 @@ class Instants:
         self._clock = clock
         wall_offset_ns = wall_time_ns() - clock.now_ns()
         self._evaluation = Evaluation(settings.expressions, settings.rules, wall_offset_ns)
-        self._requests = Requests(settings.history_dir, settings.scenarios)
+        self._thresholds = Thresholds(settings.thresholds, settings.tags)
+        self._requests = Requests(settings.history_dir, settings.scenarios, self._thresholds)
         self._scraper = Scraper(settings.targets, settings.scrape_timeout_s)
         self._writer = SamplesWriter(settings.samples, Hidden(settings.hidden))
 
@@ -38,6 +40,9 @@ class Instants:
         traffic = self._requests.read(self._clock.now_ns())
         self._keep(t_ns, answers, traffic)
         line, moving = self._evaluation.at(t_ns)
+        readings, figures = self._thresholds.read(t_ns)
+        line["readings"] |= readings
+        line["figures"] |= figures
         up = {answer.target: answer.up for answer in answers}
         line = {**line, "traffic": {**moving, **_counts(traffic)}}
         self._writer.write(t_ns, {**_scraped(answers), **traffic}, up, line)

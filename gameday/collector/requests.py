@@ -8,6 +8,7 @@ series from the first instant on, at 0, because a rate needs a first sample to g
 from collections.abc import Sequence
 from pathlib import Path
 
+from gameday.collector.thresholds import Thresholds
 from gameday.fold import Fold
 from gameday.history import HEAD_BYTES, HistoryTail
 from gameday.promql.labels import Labels, label_set
@@ -16,8 +17,9 @@ from gameday.promql.labels import Labels, label_set
 class Requests:
     """All histories of one run, folded by scenario while they grow."""
 
-    def __init__(self, folder: Path, scenarios: Sequence[str]) -> None:
+    def __init__(self, folder: Path, scenarios: Sequence[str], thresholds: Thresholds) -> None:
         self._folder = folder
+        self._thresholds = thresholds
         self._folds = {name: Fold(name) for name in scenarios}
         self._tails: dict[Path, HistoryTail] = {}
 
@@ -28,6 +30,7 @@ class Requests:
             records, dispatched = tail.read_new()
             stripe = (tail.header["worker"], tail.header["workers"])
             self._fold(tail.scenario).add(records, dispatched, now_ns, stripe)
+            self._thresholds.add(tail.header, records, dispatched)
         return {
             label_set(labels): value
             for fold in self._folds.values()

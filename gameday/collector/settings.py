@@ -19,6 +19,13 @@ class Target(Model):
     url: str
 
 
+class Bound(Model):
+    """A threshold that may end the run."""
+
+    metric: str
+    threshold: str
+
+
 class Settings(Model):
     """Everything a collector does in its life."""
 
@@ -31,6 +38,8 @@ class Settings(Model):
     scenarios: list[str] = Field(default_factory=list)
     rules: list[Path] = Field(default_factory=list)
     expressions: Mapping[str, str] = Field(default_factory=dict)
+    thresholds: Mapping[str, Bound] = Field(default_factory=dict)
+    tags: Mapping[str, str] = Field(default_factory=dict, description="What all requests share")
     clock: str = ""
     hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
 

@@ -6,6 +6,7 @@ conduct    a run from its directory to its end
 method     everything between the first request and the last
 faults     one fault, from waiting for its moment to the proof that it is gone
 watch      the steady-state gate, the guards, the children
+crossed    thresholds that end a run
 ending     closing, draining, auditing
 briefing   what the traffic worker and the collector are told before they begin
 target     one run at a time, and how other terminals find it

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from gameday.clock import NS, boot_id
-from gameday.controller import canary
+from gameday.controller import canary, crossed
 from gameday.controller.run import Run
 from gameday.effects.request import secret, secrets_of
 from gameday.faults.traffic import Spike
@@ -70,6 +70,7 @@ def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "scenarios": [*run.experiment.traffic, *spikes],
         "rules": [str(path) for path in run.rules],
         "expressions": expressions(run),
+        **crossed.settings(run),
         "clock": boot_id()[:8] or "host",
         "hidden": secrets_of(run.system, run.environment),
     }

@@ -17,13 +17,14 @@ from gameday.evidence.missing import MissingEvidenceError
 from gameday.evidence.timeline import FaultWindow, Timeline
 from gameday.evidence.windows import windows
 from gameday.experiment import Experiment
-from gameday.fold import About
+from gameday.fold import About, request_tags
 from gameday.history import History
 from gameday.journal import Record
 from gameday.samples import Evaluation
+from gameday.vitals import Vitals
 
 ACTED = frozenset({"done", "interrupted"})
-Part = Literal["effective", "journal", "history", "samples", "audit", "reaper"]
+Part = Literal["effective", "journal", "history", "samples", "vitals", "audit", "reaper"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Evidence:
     attempts: Attempts
     evaluations: tuple[Evaluation, ...]
     audit: Audit | None
+    vitals: Vitals
     problems: Mapping[Part, str]
 
     @cached_property
@@ -132,9 +134,11 @@ class Evidence:
     def about(self) -> About:
         """What thresholds may ask about requests and their records do not tell."""
         issue = self.plan.system.requests.issue
-        tags = {"method": issue.method.upper(), "name": issue.path, "url": issue.path}
-        tags |= {"proto": "HTTP/1.1", "group": ""}
-        return About(tags=tags, windows=windows(self.timeline), apart=self.pauses)
+        return About(
+            tags=request_tags(issue.method, issue.path),
+            windows=windows(self.timeline),
+            apart=self.pauses,
+        )
 
     def _why(self, part: Part) -> str:
         return self.problems.get(part, "nothing was recorded")

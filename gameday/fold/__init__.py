@@ -8,7 +8,7 @@ kept its schedule; `per_second` is for charts.
 
 from gameday.fold.books import BooksError, complete
 from gameday.fold.generator import GeneratorStatus, generator
-from gameday.fold.metrics import About
+from gameday.fold.metrics import About, request_tags
 from gameday.fold.moving import Seconds, per_second
 from gameday.fold.series import BUCKETS_S, Fold
 from gameday.fold.starts import Starts
@@ -29,5 +29,6 @@ __all__ = [
     "generator",
     "measure",
     "per_second",
+    "request_tags",
     "summary",
 ]

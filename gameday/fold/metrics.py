@@ -38,6 +38,11 @@ class About:
     apart: Sequence[Window] = ()
 
 
+def request_tags(method: str, path: str) -> dict[str, str]:
+    """The tags that all requests of a run share, as k6 names them."""
+    return {"method": method, "name": path, "url": path, "proto": "HTTP/1.1", "group": ""}
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The starts of a run for which `kept` is true; all where it is None."""
