@@ -15,8 +15,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """The workers kept, or nearly kept, their schedule; otherwise unknown."""
     status = generator_status(evidence)
     figures = f"dispatch lag p95 {status.lag_p95_ms:.1f} ms, p99 {status.lag_p99_ms:.1f} ms"
-    summary = "; ".join([f"{status.status}, {figures}", *status.reasons])
     limited = status.status == "limited"
+    how = f"limited above {status.speaks_up_to_per_s:.0f}/s" if limited else status.status
+    summary = "; ".join([f"{how}, {figures}", *status.reasons])
     return Verdict(NAME, Validity.UNKNOWN if limited else Validity.VALID, summary)
 
 
@@ -27,7 +28,9 @@ def generator_status(evidence: Evidence) -> fold.GeneratorStatus:
     if NAME not in evidence.reckoned:
         bound_ms = tightest_bound_ms(evidence.experiment)
         until_ns = evidence.anchors.traffic_end_ns
-        evidence.reckoned[NAME] = fold.generator(evidence.histories, bound_ms, until_ns=until_ns)
+        evidence.reckoned[NAME] = fold.generator(
+            evidence.histories, bound_ms, until_ns=until_ns, vitals=evidence.vitals
+        )
     status: fold.GeneratorStatus = evidence.reckoned[NAME]
     return status
 

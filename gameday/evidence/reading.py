@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gameday import history, journal, samples
+from gameday import history, journal, samples, vitals
 from gameday.errors import UnknownError, UsageError
 from gameday.evidence import seal
 from gameday.evidence.acknowledged import first_wrong_ns
@@ -48,6 +48,7 @@ def read(run_dir: Path) -> Evidence:
     attempts = _table(histories, problems)
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems)
+    signs = _vitals(run_dir / "vitals.jsonl", problems)
     audit = _load(run_dir / "audit.json", audit_from_json, problems, "audit")
     if audit is not None and line.unsettled:
         audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
@@ -61,6 +62,7 @@ def read(run_dir: Path) -> Evidence:
         attempts=attempts,
         evaluations=evaluations,
         audit=audit,
+        vitals=signs,
         problems=problems,
     )
 
@@ -118,6 +120,15 @@ def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ..
 
     lines = samples.read(path, note)
     return tuple(line for line in lines if isinstance(line, samples.Evaluation))
+
+
+def _vitals(path: Path, problems: Problems) -> vitals.Vitals:
+    """How the workers were. A run that kept no such file says nothing of it; that is no damage."""
+
+    def note(damage: str) -> None:
+        problems.setdefault("vitals", damage)
+
+    return vitals.read(path, note)
 
 
 def _wrong_coupon(

@@ -17,6 +17,7 @@ _PARTS: Mapping[str, Part] = {
     "inputs/effective.json": "effective",
     "history": "history",
     "samples.jsonl": "samples",
+    "vitals.jsonl": "vitals",
     "audit.json": "audit",
 }
 

@@ -5,6 +5,7 @@ of the same name says why.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from gameday import fold
@@ -93,7 +94,12 @@ def _traffic(evidence: Evidence) -> Line:
         "failed": told.failed,
         "interrupted": told.interrupted,
         "metrics": {name: dict(told.metrics[name]) for name in sorted(told.metrics)},
-        "generator": {"status": status.status, "reasons": list(status.reasons)},
+        "generator": {
+            "status": status.status,
+            "reasons": list(status.reasons),
+            "speaks_up_to_per_s": status.speaks_up_to_per_s,
+            "virtual_users": [asdict(one) for one in status.occupancy],
+        },
     }
 
 
