@@ -9,6 +9,7 @@ has a limit of virtual users and none of them is free.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import Any, Final
 
 from gameday.clock import NS
@@ -126,15 +127,19 @@ class Stream:
     def most_open(self, now_ns: int, before_s: float) -> float:
         """How many requests may be open: by the highest rate of the last `before_s` seconds.
 
-        And of the next tenth of one. Virtual users limit themselves.
+        And of the next tenth of one, and as many as are due at once. Who asks again may take so
+        many times as long. Virtual users limit themselves.
         """
         if self.pool is not None:
             return self.pool.made
         if self.ended and self.schedule.end_s == float("inf"):
             return 0.0
+        again = self.ledger.again
+        before_s += again.at_most * (before_s + again.backoff_s)
         now_s = (now_ns - self.ledger.t0_ns) / NS
         rate = self.schedule.highest_rate(now_s - before_s, now_s + 0.1)
-        return 1.1 * self.ledger.part(rate) * before_s
+        together = ceil(self.ledger.part(self.schedule.at_once - 1))
+        return 1.1 * self.ledger.part(rate) * before_s + together
 
     def vus(self) -> tuple[int, int] | None:
         """How many virtual users are busy, of how many; None where there is no limit."""

@@ -41,6 +41,11 @@ class Schedule(Protocol):
         """When the scenario ends, in seconds from t = 0."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many starts are due at the same instant, whatever the rate."""
+        ...
+
     def due_ns(self, ks: Instants) -> Instants:
         """The due times of the starts `ks`."""
         ...
@@ -66,6 +71,10 @@ class _Offsets:
     """What follows from `due_ns` and `count`, whatever the executor."""
 
     count: int
+
+    @property
+    def at_once(self) -> int:
+        return 1
 
     def due_ns(self, ks: Instants) -> Instants:
         raise NotImplementedError
@@ -239,6 +248,10 @@ class Bunches(_Offsets):
     @property
     def end_s(self) -> float:
         return self.each.end_s
+
+    @property
+    def at_once(self) -> int:
+        return self.size
 
     def due_ns(self, ks: Instants) -> Instants:
         return self.each.due_ns(ks // self.size * self.size)
