@@ -56,14 +56,14 @@ async def test_a_user_asks_a_hundred_times_at_once_from_as_many_connections(
     assert len(set(history.records["intended_ns"].tolist())) == 1
 
 
-async def test_each_user_asks_once_whichever_of_three_workers_sends_it(tmp_path: Path) -> None:
+async def test_each_user_asks_once_whichever_of_two_workers_sends_it(tmp_path: Path) -> None:
     async with serving(answers_everybody) as server, AsyncExitStack() as stack:
-        scenario = at_rate("250/s", "1s", population="once")
+        scenario = at_rate("200/s", "1s", population="once")
         workers = [
             await stack.enter_async_context(
-                child(server.port, tmp_path, scenario, worker=worker, workers=3, users=250)
+                child(server.port, tmp_path, scenario, worker=worker, workers=2, users=200)
             )
-            for worker in range(3)
+            for worker in range(2)
         ]
         for one in workers:
             await one.begin()
@@ -71,22 +71,13 @@ async def test_each_user_asks_once_whichever_of_three_workers_sends_it(tmp_path:
             await one.event("idle")
             one.say({"cmd": "stop", "grace_s": 1.0})
             await one.event("done")
-        assert sorted(asked_for(each) for each in server.requests) == list(range(250))
-    told = np.concatenate([read(tmp_path / f"drop-{w}.bin").records["user"] for w in range(3)])
-    assert sorted(told.tolist()) == list(range(250))
+        assert sorted(asked_for(each) for each in server.requests) == list(range(200))
+    told = np.concatenate([read(tmp_path / f"drop-{w}.bin").records["user"] for w in range(2)])
+    assert sorted(told.tolist()) == list(range(200))
 
 
 async def answers_everybody(_request: bytes, writer: asyncio.StreamWriter, _n: int) -> None:
     writer.write(answer())
-
-
-async def test_bots_are_seen_by_the_server_in_their_share(tmp_path: Path) -> None:
-    async with serving(answers_everybody) as server:
-        scenario = at_rate("400/s", "1s", population={"bots": 2, "share": 0.75})
-        await run(server.port, tmp_path, scenario)
-        theirs = sum(asked_for(each) < 2 for each in server.requests)
-    assert len(server.requests) == 400
-    assert 250 <= theirs <= 350
 
 
 KEYED = REQUEST | {
@@ -100,31 +91,29 @@ def header(request: bytes, name: str) -> str:
     return line.removeprefix(f"{name}: ")
 
 
-@pytest.mark.parametrize(
-    ("silent", "outcome", "attempts"), [(1, "issued", 2), (2, "issued", 3), (3, "unknown", 3)]
-)
-async def test_who_gets_no_answer_in_time_asks_again_with_the_same_key(
-    tmp_path: Path, silent: int, outcome: str, attempts: int
-) -> None:
+async def test_who_gets_no_answer_in_time_asks_again_with_the_same_key(tmp_path: Path) -> None:
+    """Start k is not answered before its attempt k + 2, and there are three attempts at most."""
     seen: Counter[str] = Counter()
 
     async def reply(request: bytes, writer: asyncio.StreamWriter, _n: int) -> None:
-        seen[header(request, "Idempotency-Key")] += 1
-        if seen[header(request, "Idempotency-Key")] > silent:
+        key = header(request, "Idempotency-Key")
+        seen[key] += 1
+        if seen[key] > int(key[-1]) + 1:
             writer.write(answer())
 
     async with serving(reply) as server:
         retries = {"on": "timeout", "at_most": 2, "backoff": "20ms"}
-        scenario = at_rate("5/s", "1s", retries=retries)
+        scenario = at_rate("4/s", "1s", retries=retries)
         history = await run(server.port, tmp_path, scenario, request=KEYED)
         names = [header(each, "X-Attempt") for each in server.requests]
         users = {header(each, "Idempotency-Key"): asked_for(each) for each in server.requests}
-    assert counts(history) == {outcome: 5}
-    assert set(history.records["attempts"]) == {attempts}
-    assert set(seen.values()) == {attempts}
-    assert len(seen) == 5
-    assert len(set(names)) == len(names) == 5 * attempts
-    assert list(users.values()) == [int(one["user"]) for one in np.sort(history.records, order="k")]
+    records = np.sort(history.records, order="k")
+    told = [Outcome(each).text for each in records["outcome"]]
+    assert told == ["issued", "issued", "unknown", "unknown"]
+    assert records["attempts"].tolist() == [2, 3, 3, 3]
+    assert sorted(seen.items()) == [(f"run-k3f9-drop-{k}", (2, 3, 3, 3)[k]) for k in range(4)]
+    assert len(set(names)) == len(names) == 11
+    assert [users[f"run-k3f9-drop-{k}"] for k in range(4)] == records["user"].tolist()
 
 
 @pytest.mark.parametrize(
