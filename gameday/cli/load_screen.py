@@ -110,6 +110,9 @@ def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
         f"started {books.started} = completed {books.completed} + failed {books.failed} "
         f"+ interrupted {books.interrupted}"
     )
+    if verdict.failures:
+        told = ", ".join(f"{why} {count}" for why, count in verdict.failures.items())
+        yield f"failed or dropped: {told}"
     duration = books.metrics.get("http_req_duration_intended", {})
     censored = int(duration.get("censored", 0))
     if censored:
@@ -125,18 +128,26 @@ def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
 
 
 def _last(verdict: "Verdict") -> str:
-    """The line that says what follows."""
+    """The line that says how it ended, and what follows."""
     sent = verdict.sent
-    if sent.ended == "interrupted":
-        return f"interrupted ({sent.why}): the figures are of what was sent"
+    early = {
+        "interrupted": f"interrupted ({sent.why}): the figures are of what was sent; ",
+        "threshold": f"ended early by {sent.why}; ",
+        "worker": f"a traffic worker died: {sent.why}; ",
+        "completed": "",
+    }
+    return early[sent.ended] + _judgement(verdict)
+
+
+def _judgement(verdict: "Verdict") -> str:
     crossed = [one for one in verdict.held if one.kept is False]
+    unsure = [one for one in verdict.held if one.kept is None]
     if crossed:
-        early = f"; ended early by {sent.why}" if sent.ended == "threshold" else ""
-        return f"crossed: {len(crossed)} of {len(verdict.held)} thresholds{early}"
-    if sent.ended == "worker":
-        return f"unknown: a traffic worker died: {sent.why}"
+        return f"crossed: {len(crossed)} of {len(verdict.held)} thresholds"
     if verdict.generator.status == "limited":
         return "unknown: the generator was limited, so this says nothing of the system beyond it"
-    if verdict.exit_code:
-        return "unknown: there was nothing to tell from"
+    if not verdict.summary.completed:
+        return "unknown: not one request was answered as expected"
+    if unsure:
+        return f"unknown: of {len(unsure)} of {len(verdict.held)} thresholds nobody can tell"
     return f"kept: {len(verdict.held)} thresholds" if verdict.held else "done"

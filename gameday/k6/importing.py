@@ -17,12 +17,14 @@ from typing import Any, Final
 import yaml
 
 from gameday.documents import compose
-from gameday.errors import FileError, UsageError
+from gameday.errors import FileError
 from gameday.experiment import Experiment
 from gameday.k6.notes import Note, Notes
 from gameday.k6.reading import Script, read_script
 from gameday.k6.requests import Asked, sleep_of, take_request
 from gameday.k6.scenarios import Taken, take_scenarios, take_thresholds
+from gameday.k6.source import line_of
+from gameday.loading.scenarios import of_traffic
 from gameday.units import format_duration
 
 _COUPON_KEY: Final = re.compile(
@@ -58,12 +60,15 @@ def import_script(path: Path, name: str, env: Mapping[str, str]) -> Imported:
     told = tuple(notes.in_order)
     command = "" if asked is None else _command(name, asked)
     text = _head(script, command, told) + _file(name, script, taken, kept, asked)
-    _must_be_valid(text, script)
+    _must_be_valid(text, script, taken)
     return Imported(text, command, told)
 
 
 def _tell_facts(script: Script, notes: Notes) -> None:
     """What the script wanted that is not here."""
+    for name in ("setup", "teardown"):
+        if name in script.functions:
+            notes.add(line_of(script.text, name), f"{name}() is not run")
     for noted in script.facts.refused:
         notes.add(noted.line, f"{noted.what} is refused: no file is read")
     for noted in script.facts.env:
@@ -168,10 +173,22 @@ def _coupon(body: Any) -> str | None:
     return None
 
 
-def _must_be_valid(text: str, script: Script) -> None:
-    """What is handed out loads again. Raises UsageError."""
+def _must_be_valid(text: str, script: Script, taken: Taken) -> None:
+    """What is handed out loads again. Raises FileError at the line of the script."""
+    document = compose(text, script.file)
     try:
-        compose(text, script.file).parse(Experiment)
+        made = document.parse(Experiment)
     except FileError as error:
-        problem = f"{script.file}: what it asks for is no experiment: {error.problem}"
-        raise UsageError(problem, help=error.help) from error
+        problem = f"what it asks for is no experiment: {error.problem}"
+        raise script.error(0, problem, help=error.help) from error
+    names = {ours: theirs for theirs, ours in taken.renamed.items()}
+    for ours in made.traffic:
+        alone = {ours: made.traffic[ours]}
+        for wrong in of_traffic(document, alone, made.campaign.users):
+            if isinstance(wrong, FileError):
+                key = wrong.problem.split("'")[1]
+                line = line_of(script.text, "options", "scenarios", names[ours], key)
+                raise script.error(line, f"scenario {names[ours]!r}: {wrong.problem}")
+    for wrong in of_traffic(document, made.traffic, made.campaign.users):
+        if isinstance(wrong, FileError):
+            raise script.error(line_of(script.text, "options"), wrong.problem, help=wrong.help)

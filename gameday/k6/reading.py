@@ -32,6 +32,15 @@ _CURES: Final = {
 }
 
 
+MARK: Final = re.compile("(?:\ue000|\\\\ue000)(.*?)(?:\ue001|\\\\ue001)")
+"""What the sandbox writes for a value that cannot be known there: its name between two signs."""
+
+
+def readable(text: str) -> str:
+    """The text, with what cannot be known named."""
+    return MARK.sub(lambda match: f"<{match[1]}>", text)
+
+
 class _Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -116,12 +125,12 @@ class Script:
     text: str
     options: Mapping[str, Any]
     facts: Facts
-    modules: tuple[str, ...]
+    functions: tuple[str, ...]
     iterations: Mapping[str, Mapping[str, Iteration]]
 
     def error(self, line: int, problem: str, *, help: str = "") -> FileError:
         """A complaint about a line of the script."""
-        return FileError(Place(self.file, max(line, 1), 1), problem, help=help)
+        return FileError(Place(self.file, max(line, 1), 1), readable(problem), help=help)
 
 
 def read_script(path: Path, env: Mapping[str, str]) -> Script:
@@ -131,8 +140,8 @@ def read_script(path: Path, env: Mapping[str, str]) -> Script:
         raise UsageError("no JavaScript engine is installed to read scripts with", help=help)
     file = shown_path(path)
     text = decode(read_bytes(path), file)
-    rewritten = rewrite(text, file)
-    answer = _ask({"text": rewritten.text, "env": dict(env)}, Place(file, 1, 1))
+    job = {"text": rewrite(text, file), "env": dict(env)}
+    answer = _ask(job, Place(file, 1, 1))
     if answer.problem is not None:
         raise _failed(answer.problem, file)
     options = answer.options
@@ -140,8 +149,8 @@ def read_script(path: Path, env: Mapping[str, str]) -> Script:
         what = "no `options`" if options is None else f"`options` that are no object: {options!r}"
         help = "gameday takes scenarios, stages, vus and duration from there"
         raise FileError(Place(file, 1, 1), f"the script exports {what}", help=help)
-    modules = rewritten.modules
-    return Script(file, text, options, answer.facts, modules, answer.iterations)
+    functions = tuple(answer.functions)
+    return Script(file, text, options, answer.facts, functions, answer.iterations)
 
 
 def _failed(problem: Problem, file: str) -> FileError:

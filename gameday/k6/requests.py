@@ -17,9 +17,8 @@ from urllib.parse import unquote
 
 from gameday.k6.notes import Notes
 from gameday.k6.quantities import duration_of
-from gameday.k6.reading import Call, Iteration, Script
+from gameday.k6.reading import MARK, Call, Iteration, Script, readable
 
-_MARK: Final = re.compile("\ue000([^\ue001]*)\ue001")
 _TELLING: Final = re.compile(r"authorization|cookie|token|secret|api-?key|password", re.IGNORECASE)
 _WHY: Final = {"random": "Math.random", "vu": "__VU", "iter": "__ITER", "time": "the clock"}
 _MOST_USERS: Final = 2**53
@@ -65,7 +64,9 @@ def take_request(script: Script, functions: list[str], notes: Notes) -> Asked | 
     for function in functions:
         runs = script.iterations.get(function)
         if runs is None:
-            notes.add(0, f"the function {function!r} is not exported, or one too many")
+            known = function in script.functions
+            why = "one of too many to look at" if known else "not exported"
+            notes.add(0, f"the function {function!r} is {why}")
             continue
         asked = _of_function(function, runs, notes)
         if asked is not None:
@@ -117,7 +118,7 @@ def _tell_problems(function: str, runs: Mapping[str, Iteration], notes: Notes) -
 
 
 def _shown(url: str) -> str:
-    return _MARK.sub(lambda match: f"<{match[1]}>", url)[:200]
+    return readable(url)[:200]
 
 
 def _asked(call: Call, variants: Mapping[str, Call], notes: Notes) -> Asked:
@@ -282,7 +283,7 @@ class _Maker:
 
     def _unknown(self, text: str) -> str:
         """Literal text, its braces doubled; what cannot be known is named, and the user's place."""
-        parts = _MARK.split(text)
+        parts = MARK.split(text)
         for label in parts[1::2]:
             self.tell(f"what comes from {label} is not known: {{user}} stands for it")
         doubled = [part.replace("{", "{{").replace("}", "}}") for part in parts[::2]]

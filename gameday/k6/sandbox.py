@@ -23,6 +23,12 @@ ITERATION_S: Final = 0.5
 CPU_S: Final = 12
 MOST_JOBS: Final = 10_000
 MOST_FUNCTIONS: Final = 8
+BROKEN: Final = (
+    *(ValueError, TypeError, KeyError, AttributeError),
+    *(MemoryError, RecursionError),
+)
+ASIDE: Final = ("setup", "teardown", "handleSummary")
+"""What k6 calls once, before or after the iterations."""
 LINES_ABOVE: Final = 10_000  # the same number stands in stubs.js
 
 # One thing is changed at a time, so that a change in what is sent has one cause.
@@ -71,14 +77,16 @@ class _Script:
         """Run one function once."""
         self._engine.set_time_limit(ITERATION_S)
         arguments = f"{json.dumps(function)}, {json.dumps(json.dumps(inputs))}"
-        self._call(f"__gameday.begin({arguments})")
-        return self._told("__gameday.end()")
+        over = self._call(f"__gameday.begin({arguments})")
+        told = self._told("__gameday.end()")
+        if not over and told["problem"] is None:
+            told["problem"] = {"name": "", "message": "interrupted", "line": 0}
+        return told
 
-    def _call(self, code: str) -> None:
+    def _call(self, code: str) -> bool:
+        """Run it, and what it left to be done later; False when that goes on and on."""
         self._engine.eval(code)
-        for _ in range(MOST_JOBS):
-            if not self._engine.execute_pending_job():
-                return
+        return any(not self._engine.execute_pending_job() for _ in range(MOST_JOBS))
 
     def _told(self, code: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(self._engine.eval(code))
@@ -108,11 +116,11 @@ def _examine(job: dict[str, Any], stubs: str) -> dict[str, Any]:
         told = script.load(job["text"])
         if told.get("problem"):
             return {"problem": told["problem"]}
-        names = [name for name in told["functions"] if name not in ("setup", "teardown")]
+        names = [name for name in told["functions"] if name not in ASIDE]
         return told | {"iterations": _iterations(script, names)}
     except _quickjs.JSException as error:
         return {"problem": _problem(error)}
-    except (ValueError, TypeError, KeyError, MemoryError, RecursionError) as error:
+    except BROKEN as error:
         problem = f"the script broke what was around it: {error}"
         return {"problem": {"name": "", "message": problem, "line": 0}}
 

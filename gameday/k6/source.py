@@ -43,14 +43,6 @@ class Token:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """The script without imports, line for line, and the names of the modules it asked for."""
-
-    text: str
-    modules: tuple[str, ...]
-
-
 def tokens(text: str) -> Iterator[Token]:
     """The tokens, without spaces and comments; what is inside of templates comes as tokens too."""
     at, depth, last = 0, 0, ""
@@ -91,10 +83,14 @@ def _may_begin_regex(last: str) -> bool:
     return last in _BEFORE_REGEX or last == "" or last in set("(,=:[!&|?{};+-*%<>~^")
 
 
-def rewrite(text: str, file: str) -> Rewritten:
-    """The script with its imports replaced. Raises FileError for one that nobody can read."""
+def rewrite(text: str, file: str) -> str:
+    """The script with its imports replaced, line for line.
+
+    Raises FileError for one that nobody can read.
+    """
     found = list(tokens(text))
-    parts, modules, copied = [], [], 0
+    parts: list[str] = []
+    copied = 0
     for index, token in enumerate(found):
         if token.kind != "word" or token.depth or token.text not in ("import", "export"):
             continue
@@ -104,13 +100,14 @@ def rewrite(text: str, file: str) -> Rewritten:
         if source is None:
             continue
         end = source.at + len(source.text)
-        statement = text[token.at : end]
-        place = place_of(text, token.at, file)
         name = source.text[1:-1]
-        parts += [text[copied : token.at], _replaced(statement, name, place)]
-        modules.append(name)
+        last = next(n for n, other in enumerate(found) if other.at == source.at)
+        words = " ".join(other.text for other in found[index:last])
+        lines = "\n" * text.count("\n", token.at, end)
+        place = place_of(text, token.at, file)
+        parts += [text[copied : token.at], _replaced(words, name, place) + lines]
         copied = _after_attributes(found, source, end)
-    return Rewritten("".join([*parts, text[copied:]]), tuple(modules))
+    return "".join([*parts, text[copied:]])
 
 
 def _source(found: list[Token], index: int) -> Token | None:
@@ -145,28 +142,25 @@ def _after_attributes(found: list[Token], source: Token, end: int) -> int:
     return next((t.at + 1 for t in found[at + 3 :] if t.text == "}"), end)
 
 
-def _replaced(statement: str, name: str, place: Place) -> str:
-    """`const …` with as many lines as the statement had."""
+def _replaced(words: str, name: str, place: Place) -> str:
+    """`const …` instead of the statement, of which `words` is all before the module's name."""
     quoted = "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
     module = f"{MODULE}({quoted})"
-    lines = "\n" * statement.count("\n")
-    clause = re.sub(r"/\*[\s\S]*?\*/|//[^\n]*", " ", statement)
-    if clause.startswith("export"):
+    if words.startswith("export"):
         problem = f"what is exported from {name!r} is not followed"
         raise FileError(place, problem, help="bundle the script into one file first")
-    clause = clause.removeprefix("import")
-    clause = re.sub(r"(?:\bfrom\s*)?(?:'[^']*'|\"[^\"]*\")\s*$", "", clause).strip()
+    clause = words.removeprefix("import").removesuffix("from").strip()
     if not clause:
-        return f"{module};{lines}"
+        return f"{module};"
     match = _CLAUSE.fullmatch(clause)
     if match is None:
-        raise FileError(place, f"this import cannot be read: {' '.join(clause.split())!r}")
+        raise FileError(place, f"this import cannot be read: {clause!r}")
     wanted = [f"{match['default']} = {module}.default"] if match["default"] else []
     if match["all"]:
         wanted.append(f"{match['all']} = {module}")
     if match["some"] is not None:
         wanted.append(f"{{{_some(match['some'])}}} = {module}")
-    return f"const {', '.join(wanted)};{lines}"
+    return f"const {', '.join(wanted)};"
 
 
 def _some(names: str) -> str:

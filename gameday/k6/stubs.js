@@ -7,7 +7,7 @@
   const stringify = JSON.stringify;
   const parse = JSON.parse;
   const OPEN = "\uE000", CLOSE = "\uE001"; // around the name of what cannot be known here
-  const MOST_CALLS = 200, MOST_TEXT = 65536;
+  const MOST_CALLS = 200, MOST_TEXT = 65536, MOST_OPTIONS = 1048576;
   const marked = (text) => typeof text === "string" && text.includes(OPEN);
 
   class Refused extends Error {}
@@ -85,10 +85,11 @@
     }
   }
 
-  function plain(value) {
-    if (value === undefined) return null;
-    const text = stringify(value);
-    return text === undefined || text.length > MOST_TEXT ? null : parse(text);
+  function plain(value, most = MOST_TEXT) {
+    const text = value === undefined ? undefined : stringify(value);
+    if (text === undefined) return null;
+    if (text.length > most) throw new Refused("more than " + most + " bytes of it");
+    return parse(text);
   }
 
   function send(method, url, body, params) {
@@ -270,7 +271,11 @@
     static now() { return inputs.time; }
   };
   const silent = () => undefined;
-  const soon = (body) => { queueMicrotask(body); return 0; };
+  const soon = (body, ms) => {
+    record({ kind: "sleep", seconds: Number(ms) / 1000 });
+    queueMicrotask(body);
+    return 0;
+  };
   Object.assign(globalThis, {
     open, require, exports: {}, module: { exports: {} }, __ENV: env,
     console: { log: silent, info: silent, warn: silent, error: silent, debug: silent },
@@ -280,7 +285,8 @@
   Object.defineProperty(globalThis, "__ITER", { get: () => inputs.iter });
   Object.defineProperty(globalThis, "__gameday_module", { value: modules });
 
-  let script = {}, problem = null;
+  let script = {}, problem = { name: "Error", line: 0,
+    message: "it waits for something that never comes, or for ever anew" };
   const told = (error) => (error instanceof Error
     ? { name: error.name, message: error.message.slice(0, 500),
         line: place(error.stack) }
@@ -289,17 +295,16 @@
     loaded(exported) {
       const common = Object.assign({}, globalThis.exports, globalThis.module.exports);
       script = Object.assign(common, exported);
+      problem = null;
     },
     failed(error) { problem = told(error); },
     options() {
       const functions = Object.keys(script).filter((name) => typeof script[name] === "function");
-      return stringify({ options: plain(script.options), functions, problem, facts });
-    },
-    setup() {
-      calls = [];
-      if (typeof script.setup !== "function") return;
-      try { script.setup(); } catch (error) { problem = told(error); }
-      calls = null;
+      let options = null;
+      try { options = plain(script.options, MOST_OPTIONS); } catch (error) {
+        problem = problem || told(error);
+      }
+      return stringify({ options, functions, problem, facts });
     },
     begin(name, now) {
       inputs = parse(now);

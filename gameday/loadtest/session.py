@@ -18,6 +18,8 @@ from gameday.controller.children import Child
 from gameday.effects.request import secret
 from gameday.loadtest.live import Live, Moment
 from gameday.loadtest.load import Load
+from gameday.traffic.config import Config
+from gameday.traffic.request import RequestBytes
 from gameday.vitals import Vitals
 
 LEAD_NS: Final = NS // 2
@@ -78,8 +80,11 @@ class _Worker:
 async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
     """Send the load. `show` is called once a second; setting `stop` ends it early.
 
-    Raises StackError when a worker does not get ready.
+    Raises UsageError for a request that cannot be made, and StackError when a worker does not get
+    ready.
     """
+    made = Config.model_validate(config(load, site, "check", 0))
+    RequestBytes(made)
     session = _Session(load, site, clock)
     try:
         return await session.run(show, stop)
@@ -191,6 +196,7 @@ def config(load: Load, site: Site, run: str, number: int) -> dict[str, Any]:
         "stock": experiment.campaign.stock,
         "users": experiment.campaign.users,
         "base_url": system.base_url,
+        "tls": system.tls.model_dump(mode="json"),
         "request": request,
         "scenarios": [
             {"name": name, **spec.model_dump(mode="json")}

@@ -5,16 +5,19 @@ its thresholds are unknown, not crossed. The same holds for a figure that is clo
 than a generator that was nearly in time had lagged.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gameday import fold, thresholds
 from gameday.checks.generator import tightest_bound_ms
 from gameday.clock import NS
 from gameday.fold.summary import PERCENTILES
-from gameday.history import History, read
+from gameday.history import History, Outcome, Reason, read
 from gameday.k6.summaries import Kept
 from gameday.loading import traffic_end_s
 from gameday.loadtest.load import Load
@@ -25,6 +28,7 @@ BOOKS = (
     *("scheduled", "started", "dropped", "never_started"),
     *("completed", "failed", "interrupted"),
 )
+MOST_FAILURES = 8
 KEPT, CROSSED, UNKNOWN_, INTERRUPTED = 0, 1, 3, 5
 
 
@@ -54,6 +58,7 @@ class Verdict:
     held: Sequence[Held]
     parts: Mapping[str, Mapping[str, float]]
     length_s: float
+    failures: Mapping[str, int]
 
     @property
     def exit_code(self) -> int:
@@ -61,7 +66,7 @@ class Verdict:
             return INTERRUPTED
         if any(one.kept is False for one in self.held):
             return CROSSED
-        silent = self.summary.completed + self.summary.failed == 0
+        silent = self.summary.completed == 0
         unsure = any(one.kept is None for one in self.held)
         if silent or unsure or self.generator.status == "limited" or self.sent.ended == "worker":
             return UNKNOWN_
@@ -90,6 +95,7 @@ class Verdict:
             "traffic": {name: getattr(total, name) for name in BOOKS}
             | {
                 "outcomes": dict(total.outcomes),
+                "failures": dict(self.failures),
                 "metrics": {name: dict(one) for name, one in total.metrics.items()},
                 "generator": {
                     "status": status.status,
@@ -117,14 +123,15 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
     histories = [read(path) for path in sorted(history_dir.glob("*.bin"))]
     specs = {name: spec.model_dump(mode="json") for name, spec in load.experiment.traffic.items()}
     planned = {name: schedule(spec).count for name, spec in specs.items() if not is_closed(spec)}
-    summary = fold.summary(histories, planned)
+    starts, about = fold.Starts(histories), _about(load)
+    summary = fold.summary(starts, planned, about=about)
     end_ns = sent.t0_ns + round(traffic_end_s(load.experiment) * NS)
     until_ns = end_ns if sent.until_ns is None else min(end_ns, sent.until_ns)
     generator = fold.generator(
         histories, tightest_bound_ms(load.experiment), until_ns=until_ns, vitals=sent.vitals
     )
     held = [
-        _hold(histories, metric, thresholds.parse(text), generator)
+        _hold((starts, about), metric, thresholds.parse(text), generator)
         for metric, texts in load.experiment.expect.threshold_texts.items()
         for text in texts
     ]
@@ -137,7 +144,21 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
         held=held,
         parts={name: figures for name, figures in parts.items() if figures},
         length_s=_length_s(histories, sent.t0_ns),
+        failures=_failures(starts),
     )
+
+
+def _failures(starts: fold.Starts) -> dict[str, int]:
+    """Why starts failed or were dropped, the most frequent first."""
+    outcome = np.asarray(starts["outcome"])
+    bad = np.isin(outcome, (Outcome.REFUSED, Outcome.UNKNOWN, Outcome.DROPPED))
+    status, reason = np.asarray(starts["status"])[bad], np.asarray(starts["reason"])[bad]
+    found: Counter[str] = Counter()
+    for code, count in zip(*np.unique(status[status > 0], return_counts=True), strict=True):
+        found[f"status {code}"] += int(count)
+    for code, count in zip(*np.unique(reason[status == 0], return_counts=True), strict=True):
+        found[Reason(int(code)).text] += int(count)
+    return dict(found.most_common(MOST_FAILURES))
 
 
 def _length_s(histories: Sequence[History], t0_ns: int) -> float:
@@ -145,15 +166,22 @@ def _length_s(histories: Sequence[History], t0_ns: int) -> float:
     return max(max(ends, default=0) - t0_ns, 0) / NS
 
 
+def _about(load: Load) -> fold.About:
+    """The tags that all requests share: there is one kind of request."""
+    issue = load.system.requests.issue
+    tags = {"method": issue.method, "name": issue.path, "url": issue.path}
+    return fold.About(tags=tags | {"proto": "HTTP/1.1", "group": ""})
+
+
 def _hold(
-    histories: Sequence[History],
+    told: tuple[fold.Starts, fold.About],
     metric: str,
     threshold: thresholds.Threshold,
     generator: fold.GeneratorStatus,
 ) -> Held:
     extra = () if threshold.percentile is None else (threshold.percentile,)
     percentiles = tuple({*PERCENTILES, *extra})
-    figures = fold.measure(histories, metric, percentiles=percentiles)
+    figures = fold.measure(told[0], metric, percentiles=percentiles, about=told[1])
     kept = thresholds.evaluate(threshold, figures)
     if figures is None or kept is None:
         return Held(metric, threshold, None, figures, "no sample")

@@ -1,0 +1,1 @@
+import e from"k6/http";import{check as t,sleep as n}from"k6";var r={scenarios:{a:{executor:"constant-arrival-rate",rate:10,timeUnit:"1s",duration:"5s",preAllocatedVUs:2}}};function o(){let a=e.post("http://127.0.0.1:8080/x",JSON.stringify({u:"user-"+Math.floor(1e3*Math.random())+"@x",s:/[/"]import/.test("q")}));t(a,{ok:a=>200===a.status}),n(.5)}export{o as default,r as options};
