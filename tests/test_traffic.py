@@ -51,7 +51,7 @@ class Server:
         self.requests: list[bytes] = []
         self.connections = 0
         self.port = 0
-        self._reply = reply
+        self.reply = reply
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +62,7 @@ class Server:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 self.requests.append(head + await reader.readexactly(length))
-                await self._reply(self.requests[-1], writer, len(self.requests))
+                await self.reply(self.requests[-1], writer, len(self.requests))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass

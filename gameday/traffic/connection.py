@@ -351,11 +351,12 @@ class Connection:
 
     def remember_session(self) -> None:
         """Offer the TLS session of this connection to those to come."""
-        if self._owner.secrecy is not None and isinstance(self._sock, ssl.SSLSocket):
+        if self.up and self._owner.secrecy and isinstance(self._sock, ssl.SSLSocket):
             self._owner.secrecy.remember(self._sock)
 
     def close(self) -> None:
         self.closed = True
+        self.remember_session()
         if self._sock is not None:
             self._owner.poller.forget(self._sock)
             self._sock = None

@@ -13,6 +13,8 @@ import httptools
 
 LONGEST_BODY: Final = 4 * 1024 * 1024
 LONGEST_HEAD: Final = 64 * 1024
+# Header lines and pieces of a body, each of which takes a moment: a flood must not stop the clock.
+MOST_PIECES: Final = 10_000
 MOST_HEADS: Final = 256
 
 Heads = dict[bytes, tuple[int, int]]
@@ -23,7 +25,7 @@ class Framing:
     """One connection's answers, one after the other, as far as they have come."""
 
     __slots__ = (
-        *("_body", "_interim", "_parser", "_size"),
+        *("_body", "_interim", "_parser", "_pieces", "_size"),
         *("framed", "head_read", "last", "status", "whole"),
     )
 
@@ -36,6 +38,7 @@ class Framing:
         self._body = bytearray()
         self._interim = False
         self._size = 0
+        self._pieces = 0
         self.status = 0
         self.framed = False  # the head says where the body ends
         self.head_read = False
@@ -73,7 +76,14 @@ class Framing:
         if self.whole:
             self.last = True  # more than was asked for
 
+    def _count(self) -> None:
+        """Break the parsing off when there are too many pieces; `feed` hears of any error."""
+        self._pieces += 1
+        if self._pieces > MOST_PIECES:
+            raise OverflowError("too many pieces")
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._count()
         lower = name.lower()
         if lower == b"content-length" or (
             lower == b"transfer-encoding" and b"chunked" in value.lower()
@@ -86,6 +96,7 @@ class Framing:
             self.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
+        self._count()
         if not self.whole:
             self._body += body
 
