@@ -8,6 +8,7 @@ import pytest
 from gameday.fold import About, Tally, measure
 from gameday.history import Outcome, Reason
 from gameday.thresholds import METRICS
+from tests import soak
 from tests.test_fold import COUNT, MS, SPEC, T0, drop, header, history, refuse, sent
 
 LIVE = (*(name for name in METRICS if METRICS[name] != "gauge"),)
@@ -79,3 +80,8 @@ def test_open_requests_enter_when_they_are_given_up() -> None:
     assert said is not None
     assert said["censored"] == 10
     assert said["count"] == 100
+
+
+def test_memory_stays_flat_over_a_million_requests_after_the_first() -> None:
+    grown_mb, _ = soak.soak(2_000_000, tell=lambda _: None)
+    assert grown_mb < soak.MOST_MB

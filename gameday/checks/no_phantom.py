@@ -57,8 +57,8 @@ def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
     told = told[~np.isin(users[told], audit.columns[0])]
     if evidence.plan.system.semantics.holds == "strict" or not len(told):
         return told
-    tries = np.isin(users, users[told])
-    tries &= ~attempts.are(Outcome.DUPLICATE, Outcome.SOLD_OUT) & ~attempts.reached_nobody
+    able = ~attempts.are(Outcome.DUPLICATE, Outcome.SOLD_OUT) & ~attempts.reached_nobody
+    tries = attempts.of(users[told], able)
     first: dict[int, int] = {}
     for user, sent in zip(users[tries].tolist(), attempts.sent[tries].tolist(), strict=True):
         first[user] = min(sent, first.get(user, sent))

@@ -73,10 +73,11 @@ def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -
     users = attempts.users
     able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
     if audit is not None:
-        holding = np.isin(users, np.fromiter(audit.users, dtype=np.int64, count=len(audit.users)))
+        holders = audit.columns[0]
     else:
-        holding = np.isin(users, users[attempts.are(Outcome.ISSUED) | attempts.may_have_worked])
-    tries = np.flatnonzero(able & holding)
+        holders = users[attempts.are(Outcome.ISSUED) | attempts.may_have_worked]
+    holding = attempts.of(holders, able)
+    tries = np.flatnonzero(holding)
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
     _, first = np.unique(users[tries], return_index=True)
     held = _may_have_held(attempts, holding) | _overtaken(attempts, steps)
@@ -92,10 +93,10 @@ def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -
 def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
     """Tries that got no coupon but may have held one: failed, or never resolved.
 
-    An unresolved try of a user who got a coupon without ever being told so is what got it.
+    `holding` tells of the unresolved ones whether their user holds one in the end. An unresolved
+    try of a user who got a coupon without ever being told so is what got it.
     """
-    users = attempts.users
-    told = np.isin(users, users[attempts.are(Outcome.ISSUED)])
+    told = attempts.of(attempts.users[attempts.are(Outcome.ISSUED)], attempts.may_have_worked)
     unresolved = attempts.may_have_worked & ~(holding & ~told)
     failed = attempts.are(Outcome.REFUSED, Outcome.DUPLICATE) & ~attempts.reached_nobody
     held: Mask = unresolved | failed

@@ -38,7 +38,7 @@ def issued_again(attempts: Attempts, replay: str) -> Indices:
     answers = issued(attempts)
     answers = answers[_repeated(attempts.users[answers])]
     users = attempts.users[answers].tolist()
-    ids = attempts.records["issue_id"][answers].tolist()
+    ids = attempts.ids(answers).tolist()
     known: dict[int, bytes] = {}
     again = []
     for position, (user, id_) in enumerate(zip(users, ids, strict=True)):
@@ -61,7 +61,7 @@ def lost(attempts: Attempts, audit: Audit) -> Indices:
     answers = issued(attempts)
     answers = answers[~_plainly_kept(attempts, answers, audit)]
     users = attempts.users[answers].tolist()
-    ids = attempts.records["issue_id"][answers].tolist()
+    ids = attempts.ids(answers).tolist()
     stored = {(user, stored_id(id_)) for user, id_ in audit.rows} if len(answers) else set()
     missing = [
         position
@@ -78,7 +78,7 @@ def _plainly_kept(attempts: Attempts, answers: Indices, audit: Audit) -> Mask:
         return np.zeros(len(answers), dtype=bool)
     users = attempts.users[answers]
     at = np.searchsorted(holders, users, side="right") - 1
-    same: Mask = (holders[at] == users) & (rows[at] == attempts.records["issue_id"][answers])
+    same: Mask = (holders[at] == users) & (rows[at] == attempts.ids(answers))
     return same
 
 

@@ -64,6 +64,17 @@ class Attempts:
             mask |= self.records["outcome"] == outcome
         return mask
 
+    def of(self, users: Times, rows: Mask) -> Mask:
+        """Which of these rows are of one of these users."""
+        found: Mask = np.zeros(len(self), dtype=bool)
+        at = np.flatnonzero(rows)
+        found[at] = np.isin(self.users[at], users)
+        return found
+
+    def ids(self, indices: Indices) -> npt.NDArray[np.bytes_]:
+        """The issue ids of some rows."""
+        return self.records.pick("issue_id", indices)
+
     @property
     def may_have_worked(self) -> Mask:
         """Which of them may have issued a coupon without saying so."""

@@ -140,9 +140,22 @@ def _trend(name: str, part: Part, percentiles: Sequence[float]) -> Mapping[str, 
 
 def trend_samples(name: str, part: Part) -> tuple[Times, Times]:
     """The samples of a trend in ns, and how long the requests had taken that stayed open."""
-    has = part.derived(f"has {name}", lambda all_: trends.has_sample(name, all_))
-    samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))[has]
+    has = part.derived(f"has {name}", lambda all_: _has(name, all_))
+    samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))
+    if not has.all():
+        samples = samples[has]
+    if not part.starts.derived("open", _open).any():
+        return samples, samples[:0]
     return samples, trends.open_in_the_end(name, part, part.starts.last_ns)
+
+
+def _open(starts: Starts) -> Mask:
+    found: Mask = starts["reason"] == Reason.INTERRUPTED
+    return found
+
+
+def _has(name: str, starts: Starts) -> Mask:
+    return trends.has_sample(name, starts, starts.derived("timed", trends.is_timed))
 
 
 def _spans(name: str, starts: Starts) -> Times:

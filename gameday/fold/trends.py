@@ -91,17 +91,17 @@ def is_timed(rows: Fields) -> Mask:
     return kept
 
 
-def has_sample(name: str, rows: Fields) -> Mask:
-    """Which rows have a sample of a trend."""
+def has_sample(name: str, rows: Fields, has_ended: Mask) -> Mask:
+    """Which rows have a sample of a trend; `has_ended` is what `is_timed` says of them."""
     if name == ITERATION:  # whole ones, also where nobody answered
         over: Mask = (np.asarray(rows["ended_ns"]) > 0) & (rows["outcome"] != Outcome.DROPPED)
         over &= np.asarray(rows["reason"]) != Reason.INTERRUPTED
         return over
-    kept = is_timed(rows)
+    kept = has_ended
     if name != INTENDED:
-        kept &= np.asarray(rows["sent_ns"]) > 0
+        kept = kept & (np.asarray(rows["sent_ns"]) > 0)
     if name == "http_req_receiving":
-        kept &= np.asarray(rows["first_byte_ns"]) > 0
+        kept = kept & (np.asarray(rows["first_byte_ns"]) > 0)
     return kept
 
 
