@@ -10,11 +10,13 @@ looking, `close` after each answer); `accept` (`at_once`,
 
 import asyncio
 import json
+import os
 import socket
 import struct
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, cast
 
 import uvloop
@@ -114,4 +116,6 @@ async def serve(manner: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    with suppress(PermissionError):  # as the worker does, so that neither is preferred
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
     uvloop.run(serve(json.loads(sys.argv[1])))

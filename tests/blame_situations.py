@@ -45,6 +45,7 @@ VERY_SLOW = {"delay_ms": 3000}
 HANGS = {"how": "silent"}
 FAST = {"how": "fast"}
 ERRORS = {"status": 500}
+ONE_BY_ONE = {"accept": 0.25, "how": "close"}
 SEED = {
     "normal": rate(5, sleep="1s", **limited(10, 10))["drop"],
     "peak": ramp(10, 1000, sleep="1s", **limited(50, 50)),
@@ -120,7 +121,7 @@ def failing_systems() -> None:
     add("system", "hangs-long", rate(100), server=HANGS, timeout="10s")
     add("system", "hangs-vus", rate(100, **limited(40, 40)), server=HANGS, timeout="10s")
     add("system", "never-accepts", rate(50), server={"accept": "never"}, timeout="1s")
-    add("system", "accepts-slowly", rate(50), server={"accept": 0.25}, timeout="1s")
+    add("system", "accepts-slowly", rate(50), server=ONE_BY_ONE, timeout="1s")
     add("system", "throttled-server", rate(500), server_hurdle=Quota(0.01))
 
 

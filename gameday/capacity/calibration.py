@@ -83,7 +83,9 @@ def ceiling(records: Records) -> tuple[float, bool]:
 
     `records` hold one start each; the ramp is as `calibrate` makes it.
     """
-    begin_ns = int(records["intended_ns"].min(initial=0))
+    if not len(records):
+        return 0.0, False
+    begin_ns = int(records["intended_ns"].min())
     due_s = (records["intended_ns"] - begin_ns) / 1e9
     sent = records["sent_ns"] > 0
     lag_ms = np.where(sent, (records["sent_ns"] - records["intended_ns"]) / 1e6, np.inf)

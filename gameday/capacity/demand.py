@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 from gameday.experiment import ByRate, Scenario
 from gameday.fold.occupancy import sleep_s
@@ -72,7 +73,7 @@ def demand_of(
             open_most += min(limit.most, OPEN_SHARE * mine * timeout_s)
     open_most += OPEN_SHARE * peak_of(added) * timeout_s
     return Demand(
-        peak_per_s=peak, open_most=min(MOST_OPEN, round(open_most + 0.5)), users=tuple(users)
+        peak_per_s=peak, open_most=min(MOST_OPEN, ceil(round(open_most, 6))), users=tuple(users)
     )
 
 

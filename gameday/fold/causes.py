@@ -21,8 +21,10 @@ from gameday.vitals import Beat, Chirp, Stall, Vitals
 SHARE: Final = 0.05
 # A stall is explained by a wait of more than this share of it.
 SHARE_OF_STALL: Final = 0.7
-FULL_CORE: Final = 0.9
+FULL_CORE: Final = 0.8
 SHORTEST_S: Final = 2.0
+# A beat is as good as at an instant when it comes so shortly before it.
+NEARLY_S: Final = 0.1
 FEWEST_CHIRPS: Final = 5
 
 
@@ -137,7 +139,7 @@ def _by_worker(beats: Sequence[Beat]) -> list[list[Beat]]:
 def _ends(beats: Sequence[Beat], span: Span) -> tuple[Beat | None, Beat | None]:
     """The last beat before the span, or the first in it, and the first one after it or the last."""
     before = [beat for beat in beats if beat.t_s <= span.begin_s]
-    after = [beat for beat in beats if beat.t_s >= span.end_s]
-    inside = [beat for beat in beats if span.begin_s < beat.t_s < span.end_s]
+    after = [beat for beat in beats if beat.t_s >= span.end_s - NEARLY_S]
+    inside = [beat for beat in beats if span.begin_s < beat.t_s < span.end_s - NEARLY_S]
     around = [*before[-1:], *inside, *after[:1]]
     return (around[0], around[-1]) if len(around) > 1 else (None, None)

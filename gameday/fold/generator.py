@@ -267,7 +267,7 @@ def _stall_reason(stood_ms: float, span: Span, allowed_ms: float) -> str:
 def _full_core(sight: _Sight) -> Span | None:
     """Some 5 s in which a worker used a whole core."""
     for at in range(0, max(1, int(sight.end_s) - WINDOW_S + 1), STEP_S):
-        span = Span(at, at + WINDOW_S)
+        span = Span(at, round(min(at + WINDOW_S, sight.end_s), 1))
         if core_share(sight.vitals, span) > FULL_CORE:
             return span
     return None
