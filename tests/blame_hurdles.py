@@ -138,9 +138,10 @@ def _words(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Hogs(Hurdle):
-    """Busy processes on the one core that the worker may use, each preferred to it."""
+    """Busy processes on the one core that the worker may use, preferred to it by its `nice`."""
 
     count: int
+    nice: int = 19
 
     def lacks(self) -> str:
         return "" if os.geteuid() == 0 and hasattr(os, "sched_setaffinity") else "root"
@@ -150,7 +151,7 @@ class Hogs(Hurdle):
         core = {min(os.sched_getaffinity(0))}
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), core)
-            os.setpriority(os.PRIO_PROCESS, int(task.name), 19)
+            os.setpriority(os.PRIO_PROCESS, int(task.name), self.nice)
         hogs = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(self.count)]
         try:
             for hog in hogs:

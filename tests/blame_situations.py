@@ -88,7 +88,8 @@ def held_up_workers() -> None:
     add("generator", "starved-2000", rate(2000), worker_hurdle=Hogs(2))
     add("generator", "starved-vus", users(20, sleep="20ms"), worker_hurdle=Hogs(4))
     add("generator", "too-fast", rate(80_000), server=FAST)
-    add("generator", "full-core-vus", users(100), server=FAST, says="core was full")
+    half = {"worker_hurdle": Hogs(1, nice=0), "says": "core was full"}
+    add("generator", "full-core-vus", users(100), server=FAST, **half)
 
 
 def no_files_and_no_ports() -> None:
