@@ -30,6 +30,7 @@ from gameday.effects.stores import (
     refused,
     short,
     thrown_away,
+    wanted,
 )
 from gameday.errors import UsageError
 
@@ -194,7 +195,7 @@ async def _go_on(client: _Client, how: Mapping[str, Any], name: str, clock: Cloc
     """Block or evict again and again, until cancelled or Redis does not let us."""
     work_s = how.get("busy_ms", 0) / 1000 / FIRST_PART
     try:
-        while True:
+        while wanted():
             if how["do"] == "block":
                 work_s = await _block(client, how["busy_ms"] / 1000, work_s, clock)
             else:

@@ -29,6 +29,7 @@ from gameday.effects.stores import (
     refused,
     short,
     thrown_away,
+    wanted,
 )
 from gameday.errors import UsageError
 
@@ -213,7 +214,7 @@ class _Holding:
         every_s = self._how.get("every_ms", 0) / 1000
         next_ns = self._clock.now_ns() + int(every_s * NS)
         try:
-            while True:
+            while wanted():
                 await self._clock.sleep(min(every_s or RENEW_S, RENEW_S))
                 await self._renew()
                 due = every_s and self._clock.now_ns() >= next_ns

@@ -56,6 +56,15 @@ def thrown_away(data: Mapping[str, Any]) -> bool:
     return "part" in data and not Path(data["part"]).exists()
 
 
+def wanted() -> bool:
+    """Whether this task is to go on.
+
+    A client can swallow a cancellation that comes together with an answer; it is told here.
+    """
+    task = asyncio.current_task()
+    return task is None or not task.cancelling()
+
+
 class Held:
     """What this process does for faults, by name: the work, how much of it, with which secrets."""
 
