@@ -4,9 +4,8 @@ An answer that no outcome describes is unknown, never a refusal: a 500 may come 
 was written.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from json import JSONDecoder
 from typing import Any, NamedTuple
 
 from gameday.history import ID_BYTES, Outcome, Reason, stored_id
@@ -14,7 +13,8 @@ from gameday.system import IssueRequest
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 _MISSING = object()
-_decode = json.JSONDecoder().decode
+_decode = JSONDecoder().raw_decode
+_BLANK = " \t\n\r"
 
 
 class Reading(NamedTuple):
@@ -26,42 +26,43 @@ class Reading(NamedTuple):
     remaining: int = -1
 
 
+# A quarter of the time that `Reading(…)` takes.
+_reading = tuple.__new__
 _UNMATCHED = Reading(Outcome.UNKNOWN, Reason.UNMATCHED)
 _PLAIN = {outcome: Reading(outcome, Reason.NONE) for outcome in Outcome}
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    outcome: Outcome
-    wanted: tuple[tuple[tuple[str, ...], Any], ...]
+Wanted = tuple[tuple[tuple[str, ...], Any], ...]
 
 
 class Answers:
     """Reads answers by the `outcomes` and `capture` of the issue request."""
 
     def __init__(self, request: IssueRequest) -> None:
-        self._rules: dict[int, list[_Rule]] = {}
+        self._rules: dict[int, list[tuple[Outcome, Wanted]]] = {}
         for name, match in request.outcomes.items():
             wanted = tuple((tuple(path.split(".")), value) for path, value in match.json_.items())
             statuses = [match.status] if isinstance(match.status, int) else match.status
             for status in statuses:
-                rule = _Rule(Outcome[name.upper()], wanted)
-                self._rules.setdefault(status, []).append(rule)
+                self._rules.setdefault(status, []).append((Outcome[name.upper()], wanted))
         self._issue_id = _path(request.capture.get("issue_id"))
         self._remaining = _path(request.capture.get("remaining"))
         self._captures = self._issue_id is not None or self._remaining is not None
+        self._parsed = {
+            status
+            for status, rules in self._rules.items()
+            if self._captures or any(wanted for _, wanted in rules)
+        }
 
     def read(self, status: int, body: bytes) -> Reading:
         """The outcome that `status` and `body` mean."""
         rules = self._rules.get(status)
         if rules is None:
             return _UNMATCHED
-        parsed = _MISSING
-        if self._captures or any(rule.wanted for rule in rules):
-            parsed = _parse(body)
-        for rule in rules:
-            if not rule.wanted or _holds(rule.wanted, parsed):
-                return self._captured(rule.outcome, parsed)
+        parsed = _parse(body) if status in self._parsed else _MISSING
+        for outcome, wanted in rules:
+            if not wanted or _holds(wanted, parsed):
+                return self._captured(outcome, parsed)
         return _UNMATCHED
 
     def _captured(self, outcome: Outcome, parsed: object) -> Reading:
@@ -72,7 +73,7 @@ class Answers:
             issue_id = _identity(_at(parsed, self._issue_id))
         if self._remaining is not None:
             remaining = _number(_at(parsed, self._remaining))
-        return Reading(outcome, Reason.NONE, issue_id, remaining)
+        return _reading(Reading, (outcome, Reason.NONE, issue_id, remaining))
 
 
 def _path(text: str | None) -> tuple[str, ...] | None:
@@ -81,14 +82,17 @@ def _path(text: str | None) -> tuple[str, ...] | None:
 
 def _parse(body: bytes) -> object:
     try:
-        parsed: object = _decode(body.decode())
+        text = body.decode().strip(_BLANK)
+        parsed, end = _decode(text)
     except (ValueError, RecursionError):
         return _MISSING
-    return parsed
+    return parsed if end == len(text) else _MISSING
 
 
-def _at(value: object, path: Iterable[str]) -> object:
+def _at(value: object, path: tuple[str, ...]) -> object:
     """The value at a dotted path; a number steps into a list."""
+    if len(path) == 1 and type(value) is dict:
+        return value.get(path[0], _MISSING)
     for step in path:
         if isinstance(value, dict):
             value = value.get(step, _MISSING)
@@ -113,16 +117,16 @@ def _same(left: object, right: object) -> bool:
 def _identity(value: object) -> bytes:
     if isinstance(value, str):
         text = value
+        if len(text) <= ID_BYTES and text.isascii():
+            return text.encode()
     elif isinstance(value, int) and not isinstance(value, bool):
         text = str(value)
     else:
         return b""
-    if len(text) <= ID_BYTES and text.isascii():
-        return text.encode()
     return stored_id(text.encode(errors="replace").decode())
 
 
 def _number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         return -1
-    return min(max(value, _SMALLEST), _LARGEST)
+    return value if _SMALLEST <= value <= _LARGEST else (_LARGEST if value > 0 else _SMALLEST)

@@ -119,26 +119,34 @@ class Ledger:
     def record(self, c: Connection, reading: Reading, sent_ns: int, ended_ns: int) -> None:
         """Note how the request on connection `c` ended."""
         received = c.bytes_received
-        self._records += _pack(
-            c.k,
-            c.status,
-            reading.outcome,
-            reading.reason,
-            c.user,
-            c.intended_ns,
-            sent_ns,
-            c.first_byte_ns,
-            ended_ns,
-            reading.remaining,
-            min(c.bytes_sent, 65535),
-            received & 0xFFFF,
-            min(c.connecting_ms, LONGEST_SPAN_MS),
-            min(c.tls_ms, LONGEST_SPAN_MS),
-            min(c.sending_ms, LONGEST_SPAN_MS),
-            c.attempt,
-            received >> 16,
-            reading.issue_id,
-        )
+        try:
+            self._records += _pack(
+                c.k,
+                c.status,
+                reading.outcome,
+                reading.reason,
+                c.user,
+                c.intended_ns,
+                sent_ns,
+                c.first_byte_ns,
+                ended_ns,
+                reading.remaining,
+                c.bytes_sent,
+                received & 0xFFFF,
+                c.connecting_ms,
+                c.tls_ms,
+                c.sending_ms,
+                c.attempt,
+                received >> 16,
+                reading.issue_id,
+            )
+        except (struct.error, OverflowError):  # more than a field holds, which is rare
+            c.bytes_sent = min(c.bytes_sent, 0xFFFF)
+            c.connecting_ms, c.tls_ms, c.sending_ms = (
+                min(span_ms, LONGEST_SPAN_MS)
+                for span_ms in (c.connecting_ms, c.tls_ms, c.sending_ms)
+            )
+            self.record(c, reading, sent_ns, ended_ns)
 
     def dropped(self, start: Start, reason: Reason, at_ns: int) -> None:
         """Note a start that is not sent."""

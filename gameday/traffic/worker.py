@@ -65,7 +65,8 @@ class Worker:
             secrecy=Secrecy(self._origin.host, config.tls) if self._origin.tls else None,
         )
         self._client = Client(habits, clock, self._between_answers)
-        self._alarm = alarm(self._tick, clock)
+        self._alarm = alarm(self._rang, clock)
+        self._alarm_ns = 0  # when it rings; 0: it is not set
         self._streams: dict[str, Stream | Loops] = {}
         self._scenarios = {one["name"]: _spec(one) for one in config.scenarios}
         self._t0_ns = 0
@@ -106,6 +107,8 @@ class Worker:
         if self._t0_ns:
             raise UsageError("the traffic was started before")
         self._t0_ns = t0_ns
+        now_ns = self._clock.now_ns()
+        self._pulse.stood_still(now_ns, now_ns - t0_ns)  # an order heard late
         for name, spec in self._scenarios.items():
             self._add(name, spec)
         self._spawn(self._keep_house())
@@ -171,7 +174,14 @@ class Worker:
                 next_ns = due_ns
         self._next_ns = next_ns
         if next_ns < inf:
-            self._alarm.set(max(int(next_ns), now_ns + SHORTEST_WAIT_NS))
+            at_ns = max(int(next_ns), now_ns + SHORTEST_WAIT_NS)
+            if not 0 < self._alarm_ns <= at_ns:  # to be woken too early costs less than to set it
+                self._alarm_ns = at_ns
+                self._alarm.set(at_ns)
+
+    def _rang(self) -> None:
+        self._alarm_ns = 0
+        self._tick()
 
     def _between_answers(self) -> None:
         """Some answers were read, which may have taken until something is due."""
@@ -205,8 +215,9 @@ class Worker:
         """Write records, close idle connections, follow the limit; say how things are."""
         next_beat_ns = self._clock.now_ns() + NS
         self._beat(self._clock.now_ns(), "vitals")
+        now_ns = self._clock.now_ns()
         while True:
-            before_ns = self._clock.now_ns()
+            before_ns = now_ns  # what follows the sleep holds the loop up as well
             await self._clock.sleep(FLUSH_S)
             now_ns = self._clock.now_ns()
             late_ns = now_ns - before_ns - round(FLUSH_S * NS)
