@@ -53,9 +53,10 @@ def export_script(experiment: Experiment, system: System) -> Exported:
     }
     options = {"scenarios": scenarios, "thresholds": _thresholds(experiment, found.notes)}
     request = _request(experiment, system, found.notes)
+    pauses = {_function(spec): seconds(spec.sleep) for spec in experiment.traffic.values()}
     functions = "".join(
-        f"\nexport function {_function(name)}() {{ iteration({_js(seconds(spec.sleep))}); }}\n"
-        for name, spec in experiment.traffic.items()
+        f"\nexport function {name}() {{ iteration({_js(pause)}); }}\n"
+        for name, pause in pauses.items()
     )
     found.notes.extend(_lost(experiment))
     head = [f"The traffic of the gameday experiment {experiment.name!r}.", *found.notes]
@@ -74,15 +75,16 @@ def _js(value: Any) -> str:
     return json.dumps(value, indent=2)
 
 
-def _function(name: str) -> str:
-    """The function of a scenario; names may begin with a digit and hold dashes."""
-    return "run_" + name.replace("-", "_")
+def _function(spec: Scenario) -> str:
+    """The function of a scenario: they differ in their pause only."""
+    pause_us = spec.sleep // timedelta(microseconds=1)
+    return f"pause_{pause_us}us" if pause_us else "once"
 
 
 def _scenario(name: str, spec: Scenario, notes: list[str]) -> dict[str, Any]:
     """One scenario in k6's words."""
     extras: dict[str, Any] = {}
-    made = {"executor": spec.executor, "exec": _function(name)} | _levels(spec)
+    made = {"executor": spec.executor, "exec": _function(spec)} | _levels(spec)
     if spec.startTime:
         made["startTime"] = format_duration(spec.startTime)
     if seconds(spec.gracefulStop) != _DEFAULT_GRACE_S:

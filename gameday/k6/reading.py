@@ -26,9 +26,9 @@ LONGEST_S: Final = 20.0
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
 _LINES_ABOVE: Final = 10_000  # as in stubs.js
 _AT: Final = re.compile(r"<input>:(\d+)(?::(\d+))?")
-_CURES: Final = {
-    "interrupted": "the script took longer than 2 s to load: is there a loop without an end?",
-    "out of memory": "the script wanted more than 64 MB",
+_PLAINLY: Final = {
+    "interrupted": ("it did not end within 2 s", "is there a loop without an end?"),
+    "out of memory": ("it wanted more than 64 MB", "does it make data of its own?"),
 }
 
 
@@ -154,9 +154,10 @@ def read_script(path: Path, env: Mapping[str, str]) -> Script:
 
 
 def _failed(problem: Problem, file: str) -> FileError:
-    cure = next((cure for sign, cure in _CURES.items() if sign in problem.text), "")
-    text = f"the script cannot be loaded: {problem.text}"
-    return FileError(Place(file, max(problem.where, 1), 1), text, help=cure)
+    said = (plainly for sign, plainly in _PLAINLY.items() if sign in problem.text)
+    what, cure = next(said, (problem.text, ""))
+    place = Place(file, max(problem.where, 1), 1)
+    return FileError(place, readable(f"the script cannot be loaded: {what}"), help=cure)
 
 
 def _ask(job: Mapping[str, Any], place: Place) -> _Answer:

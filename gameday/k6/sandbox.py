@@ -22,7 +22,7 @@ LOAD_S: Final = 2.0
 ITERATION_S: Final = 0.5
 CPU_S: Final = 12
 MOST_JOBS: Final = 10_000
-MOST_FUNCTIONS: Final = 8
+MOST_FUNCTIONS: Final = 16
 BROKEN: Final = (
     *(ValueError, TypeError, KeyError, AttributeError),
     *(MemoryError, RecursionError),
