@@ -3,7 +3,14 @@
 import subprocess
 import sys
 
-PARTS = ("bench_service", "bench_traffic", "bench_toxiproxy", "bench_journal")
+PARTS = (
+    "bench_service",
+    "bench_traffic",
+    "bench_judge",
+    "bench_load",
+    "bench_toxiproxy",
+    "bench_journal",
+)
 
 
 def main() -> int:

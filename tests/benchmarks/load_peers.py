@@ -1,0 +1,321 @@
+"""How each load generator is started, and what it says of itself.
+
+Peers are looked for on the PATH and in the folder that GAMEDAY_PEERS names, at any depth of two
+(`k6`, `oha/bin/oha`, `locust/bin/locust`); the others are said to be missing. All send the same
+POST over keep-alive connections. Ours, k6, oha and hey can be asked for a rate; wrk and locust
+send as fast as answers come, locust also with a pause for each user.
+"""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gameday import fold, history
+from gameday.history import Outcome
+from tests.benchmarks.load_target import BODY, PATH
+
+CONNECTIONS = 100
+LATE_NS = 10_000_000
+NAMES = ("gameday", "k6", "oha", "hey", "locust", "wrk")
+POINTS = ("p50", "p90", "p95", "p99", "max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One run: what was sent of what was asked for, what it cost, and the latencies it tells.
+
+    `asked` is None where no rate was asked for; `late` counts starts over 10 ms late, where the
+    tool tells them; `ms` has what it tells of `POINTS`.
+    """
+
+    sent: int
+    length_s: float
+    cpu_s: float
+    rss_mb: float
+    asked: int | None = None
+    late: int = 0
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> float:
+        """The share that was late, dropped or never sent."""
+        return 0.0 if not self.asked else (max(0, self.asked - self.sent) + self.late) / self.asked
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A child process that has ended, with all its own children: output and cost."""
+
+    output: str
+    usage: resource.struct_rusage
+
+    @property
+    def cpu_s(self) -> float:
+        return self.usage.ru_utime + self.usage.ru_stime
+
+    @property
+    def rss_mb(self) -> float:
+        return self.usage.ru_maxrss / 1024
+
+
+def run(argv: Sequence[str], cwd: str | None = None) -> Ended:
+    """Run it to its end; its output goes through a file, so that nobody has to read in time."""
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=cwd
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        file.seek(0)
+        return Ended(file.read().decode(errors="replace"), usage)
+
+
+def program(name: str) -> str | None:
+    """Where a peer is."""
+    found = shutil.which(name)
+    folder = os.environ.get("GAMEDAY_PEERS", "")
+    for pattern in (name, f"*/{name}", f"*/bin/{name}") if folder else ():
+        for path in sorted(Path(folder).glob(pattern)):
+            if found is None and path.is_file() and os.access(path, os.X_OK):
+                found = str(path)
+    return found
+
+
+def fire(name: str, port: int, rate: int | None, length_s: int) -> Shot:
+    """One run of a tool, at a rate or, with None, as fast as it goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        return SHOOTERS[name](port, rate, length_s, Path(folder))
+
+
+def gameday(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
+    """Our worker: one process, all phases and the history recorded."""
+    asked = rate or 1000
+    child = subprocess.Popen(
+        [sys.executable, "-m", "gameday.traffic"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+
+    def say(order: Mapping[str, Any]) -> None:
+        assert child.stdin is not None
+        child.stdin.write(json.dumps(order).encode() + b"\n")
+        child.stdin.flush()
+
+    say(_config(port, asked, length_s, folder))
+    child.stdout.readline()
+    say({"cmd": "start", "t0_ns": time.monotonic_ns() + 200_000_000})
+    for line in child.stdout:
+        if json.loads(line)["event"] == "idle":
+            say({"cmd": "stop", "grace_s": 1.0})
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    child.stdin.close()
+    child.stdout.close()
+    read = history.read(folder / "bench-0.bin")
+    sent = read.records[read.records["outcome"] == Outcome.ACCEPTED]
+    late = int((sent["sent_ns"] - sent["intended_ns"] > LATE_NS).sum())
+    figures = fold.measure([read], "http_req_duration_intended", percentiles=(50, 90, 95, 99))
+    assert figures is not None
+    ended = Ended("", usage)
+    return Shot(
+        sent=len(sent),
+        asked=asked * length_s,
+        late=late,
+        length_s=length_s,
+        cpu_s=ended.cpu_s,
+        rss_mb=ended.rss_mb,
+        ms={**{f"p{p}": figures[f"p({p})"] for p in (50, 90, 95, 99)}, "max": figures["max"]},
+    )
+
+
+def _config(port: int, rate: int, length_s: int, folder: Path) -> dict[str, Any]:
+    executor = {"executor": "constant-arrival-rate", "rate": f"{rate}/s"}
+    request = {
+        "post": PATH,
+        "json": {"userId": "{user}", "couponCode": "{coupon}"},
+        "timeout": "10s",
+        "capture": {"issue_id": "issueId", "remaining": "remaining"},
+        "outcomes": {"accepted": {"status": 200}},
+    }
+    return {
+        "worker": 0,
+        "workers": 1,
+        "history_dir": str(folder),
+        "seed": 7,
+        "run": "bench",
+        "coupon": "COUPON",
+        "stock": 1000,
+        "users": 100_000,
+        "base_url": f"http://127.0.0.1:{port}",
+        "request": request,
+        "scenarios": [{"name": "bench", **executor, "duration": f"{length_s}s"}],
+    }
+
+
+K6_SCRIPT = """
+import http from 'k6/http';
+export const options = {
+  discardResponseBodies: true,
+  summaryTrendStats: ['med', 'p(90)', 'p(95)', 'p(99)', 'max'],
+  scenarios: { bench: { executor: 'constant-arrival-rate', rate: %(rate)d, timeUnit: '1s',
+    duration: '%(length)ds', preAllocatedVUs: %(vus)d, maxVUs: %(most)d, gracefulStop: '5s' } },
+};
+export default function () {
+  http.post('%(url)s', '%(body)s', { headers: { 'Content-Type': 'application/json' } });
+}
+"""
+
+
+def k6(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
+    """k6's constant-arrival-rate, with virtual users enough for a stall of 1.4 s at 2,000/s."""
+    asked = rate or 1000
+    values = {"rate": asked, "length": length_s, "vus": 500, "most": 4000, "body": BODY.decode()}
+    text = K6_SCRIPT % {**values, "url": f"http://127.0.0.1:{port}{PATH}"}
+    (folder / "script.js").write_text(text)
+    summary = folder / "summary.json"
+    ended = run(
+        [program("k6") or "", "run", "-q", "--no-usage-report", "--summary-export", str(summary)]
+        + [str(folder / "script.js")]
+    )
+    metrics = json.loads(summary.read_text())["metrics"]
+    trend = metrics["http_req_duration"]
+    names = {"p50": "med", "p90": "p(90)", "p95": "p(95)", "p99": "p(99)", "max": "max"}
+    return Shot(
+        sent=int(metrics["http_reqs"]["count"]),
+        asked=asked * length_s,
+        length_s=length_s,
+        cpu_s=ended.cpu_s,
+        rss_mb=ended.rss_mb,
+        ms={point: float(trend[name]) for point, name in names.items()},
+    )
+
+
+def oha(port: int, rate: int | None, length_s: int, _: Path) -> Shot:
+    """Oha with its correction for coordinated omission, where a rate is asked for."""
+    paced = [] if rate is None else ["-q", str(rate), "--latency-correction"]
+    argv = [program("oha") or "", "--no-tui", "--output-format", "json", "-z", f"{length_s}s"]
+    argv += ["-c", str(CONNECTIONS), "-w", *paced, "-m", "POST", "-d", BODY.decode()]
+    ended = run([*argv, "-T", "application/json", f"http://127.0.0.1:{port}{PATH}"])
+    told = json.loads(ended.output[ended.output.index("{") :])
+    percentiles = told["latencyPercentiles"]
+    ms = {f"p{p}": (percentiles[f"p{p}"] or 0) * 1000 for p in (50, 90, 95, 99)}
+    return Shot(
+        sent=sum(told["statusCodeDistribution"].values()),
+        asked=None if rate is None else rate * length_s,
+        length_s=length_s,
+        cpu_s=ended.cpu_s,
+        rss_mb=ended.rss_mb,
+        ms={**ms, "max": told["summary"]["slowest"] * 1000},
+    )
+
+
+def hey(port: int, rate: int | None, length_s: int, _: Path) -> Shot:
+    """Hey limits each of its workers, so a rate is shared out."""
+    paced = [] if rate is None else ["-q", str(rate / CONNECTIONS)]
+    argv = [program("hey") or "", "-z", f"{length_s}s", "-c", str(CONNECTIONS), *paced]
+    argv += ["-m", "POST", "-d", BODY.decode(), "-T", "application/json"]
+    ended = run([*argv, f"http://127.0.0.1:{port}{PATH}"])
+    ms = {
+        f"p{p}": float(seconds) * 1000
+        for p, seconds in re.findall(r"(50|90|95|99)%+ in ([\d.]+) secs", ended.output)
+    }
+    slowest = re.search(r"Slowest:\s+([\d.]+) secs", ended.output)
+    answered = re.findall(r"\[200\]\s+(\d+) responses", ended.output)
+    return Shot(
+        sent=sum(int(count) for count in answered),
+        asked=None if rate is None else rate * length_s,
+        length_s=length_s,
+        cpu_s=ended.cpu_s,
+        rss_mb=ended.rss_mb,
+        ms={**ms, "max": float(slowest[1]) * 1000 if slowest else float("nan")},
+    )
+
+
+LOCUST_FILE = """
+from locust import FastHttpUser, constant_throughput, task
+class Bench(FastHttpUser):
+    host = "%(host)s"
+    %(pace)s
+    @task
+    def ask(self):
+        self.client.post("%(path)s", data=b'%(body)s', headers={"Content-Type": "application/json"})
+"""
+
+
+def locust(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
+    """FastHttpUser in one process; the closed model, with a pause where a rate is asked for."""
+    pace = "" if rate is None else f"wait_time = constant_throughput({rate / CONNECTIONS})"
+    values = {"host": f"http://127.0.0.1:{port}", "pace": pace, "path": PATH}
+    (folder / "locustfile.py").write_text(LOCUST_FILE % {**values, "body": BODY.decode()})
+    count = str(CONNECTIONS)
+    argv = [program("locust") or "", "--headless", "-u", count, "-r", count]
+    ended = run([*argv, "-t", f"{length_s}s", "--json", "-L", "ERROR"], cwd=str(folder))
+    told = json.JSONDecoder().raw_decode(ended.output[ended.output.index("[") :])[0][0]
+    took_ms = {float(ms): int(n) for ms, n in told["response_times"].items()}
+    every = np.repeat(np.array([*took_ms]), np.array([*took_ms.values()]))
+    sent_s = told["last_request_timestamp"] - told["start_time"]
+    figures = np.percentile(every, (50, 90, 95, 99))
+    return Shot(
+        sent=int(told["num_requests"]),
+        asked=None if rate is None else rate * length_s,
+        length_s=max(sent_s, 1.0),
+        cpu_s=ended.cpu_s,
+        rss_mb=ended.rss_mb,
+        ms={
+            **dict(zip(POINTS, (float(f) for f in figures), strict=False)),
+            "max": float(told["max_response_time"]),
+        },
+    )
+
+
+WRK_SCRIPT = """
+wrk.method = "POST"
+wrk.body = '%s'
+wrk.headers["Content-Type"] = "application/json"
+function done(summary, latency)
+  io.write("figures ", summary.requests)
+  for _, p in ipairs({50, 90, 95, 99}) do io.write(" ", latency:percentile(p)) end
+  io.write(" ", latency.max, "\\n")
+end
+"""
+
+
+def wrk(port: int, _rate: int | None, length_s: int, folder: Path) -> Shot:
+    """Wrk in one thread; it knows no rate."""
+    (folder / "post.lua").write_text(WRK_SCRIPT % BODY.decode())
+    argv = [program("wrk") or "", "-t1", f"-c{CONNECTIONS}", f"-d{length_s}s", "--timeout", "10s"]
+    url = f"http://127.0.0.1:{port}{PATH}"
+    ended = run([*argv, "-s", str(folder / "post.lua"), url])
+    figures = re.search(r"^figures (.*)$", ended.output, re.MULTILINE)
+    assert figures is not None, ended.output
+    sent, *micros = (float(text) for text in figures[1].split())
+    return Shot(
+        sent=int(sent),
+        length_s=length_s,
+        cpu_s=ended.cpu_s,
+        rss_mb=ended.rss_mb,
+        ms=dict(zip(POINTS, (value / 1000 for value in micros), strict=True)),
+    )
+
+
+SHOOTERS = {
+    "gameday": gameday,
+    "k6": k6,
+    "oha": oha,
+    "hey": hey,
+    "locust": locust,
+    "wrk": wrk,
+}
+PACED = ("gameday", "k6", "oha")
