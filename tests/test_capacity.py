@@ -216,3 +216,8 @@ def test_a_figure_of_another_boot_is_not_known(
     assert calibration.known() is None
     (tmp_path / "gameday" / "calibration.json").write_text("torn")
     assert calibration.known() is None
+
+
+def test_only_what_the_users_allow_is_held_against_what_was_measured() -> None:
+    names = {one.name for one in found(SEED, Machine(kept_per_s=300))}
+    assert names == {"virtual users"}

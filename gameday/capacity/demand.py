@@ -44,6 +44,12 @@ class Demand:
     users: tuple[VirtualUsers, ...] = ()
 
     @property
+    def reachable_per_s(self) -> float:
+        """The highest rate that the virtual users allow, of what is asked for."""
+        ceiling = self.ceiling_per_s
+        return self.peak_per_s if ceiling is None else min(self.peak_per_s, ceiling)
+
+    @property
     def ceiling_per_s(self) -> float | None:
         """What the virtual users of all scenarios can start at most; None: no such limit."""
         found = [one.ceiling_per_s for one in self.users]

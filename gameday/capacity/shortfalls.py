@@ -108,12 +108,12 @@ def _ports(demand: Demand, machine: Machine) -> Iterator[Shortfall]:
 
 def _rate(demand: Demand, machine: Machine) -> Iterator[Shortfall]:
     """Half of what was measured is safe; above four fifths the run would measure the generator."""
-    kept = machine.kept_per_s
-    if kept is None or demand.peak_per_s <= WARNED_ABOVE * kept:
+    kept, asked = machine.kept_per_s, demand.reachable_per_s
+    if kept is None or asked <= WARNED_ABOVE * kept:
         return
-    share = demand.peak_per_s / kept
+    share = asked / kept if kept else float("inf")
     text = (
-        f"{demand.peak_per_s:g}/s is {share:.0%} of the {kept:.0f}/s that the generator keeps "
+        f"{asked:g}/s is {share:.0%} of the {kept:.0f}/s that the generator keeps "
         f"on this machine, as measured over loopback"
     )
     if share <= REFUSED_ABOVE:

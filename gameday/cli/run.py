@@ -1,6 +1,7 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
 import asyncio
+import os
 import sys
 import traceback
 from datetime import timedelta
@@ -91,7 +92,9 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
     )
-    kept_per_s = _generator_first(inputs, force=options["force"])
+    kept_per_s = _generator_first(
+        inputs, force=options["force"], shared=options["stack"] != "external"
+    )
     stack = stack_of(options["stack"], reuse=options["reuse"])
     allowed = frozenset(options["allowed"])
     starts = options["stack"] == "embedded" and not options["reuse"]
@@ -137,21 +140,26 @@ def _must_be_out(folders: "Sequence[Path]") -> None:
             )
 
 
-def _generator_first(inputs: "Inputs", *, force: bool) -> float | None:
-    """Refuse at once what no generator can do; then what one worker keeps here, if it matters."""
+def _generator_first(inputs: "Inputs", *, force: bool, shared: bool) -> float | None:
+    """Refuse at once what no generator can do; then what all workers keep here, if it matters.
+
+    Half of the cores are theirs where the system is on this machine too (`shared`), else all.
+    """
     from gameday.capacity import calibration
     from gameday.capacity.shortfalls import WARNED_ABOVE
     from gameday.plan import generator
 
     _refuse(list(generator.checks(inputs, force=force)), external=False)
-    peak_per_s = generator.demand(inputs).peak_per_s
+    peak_per_s = generator.demand(inputs).reachable_per_s
     known = calibration.known()
+    cores = os.cpu_count() or 1
+    workers = max(1, cores // 2) if shared else cores
     if peak_per_s <= generator.UNMEASURED_PER_S:
-        return None if known is None else known.kept_per_s
-    if known is None or peak_per_s > WARNED_ABOVE * known.kept_per_s:
+        return None if known is None else workers * known.kept_per_s
+    if known is None or peak_per_s > WARNED_ABOVE * workers * known.kept_per_s:
         click.echo("measuring what the generator keeps on this machine (5 s)", err=True)
     try:
-        return calibration.kept_per_s(peak_per_s, WARNED_ABOVE)
+        return workers * calibration.kept_per_s(peak_per_s / workers, WARNED_ABOVE)
     except GamedayError as error:
         click.echo(f"warning: {error.message}", err=True)
         return None
