@@ -15,8 +15,9 @@ all tools in turn, as often as the medians say (5 times; --quick: once, and shor
    x seconds after the stop waits for the rest of it, and for those before it to be answered, at the
    rate that wrk got out of this server. wrk and Locust ask nobody while nobody answers.
 
-It takes 25 minutes, --quick five. The tables are Markdown. Peers that are not there are said to be missing (load_peers.py says where
-they are looked for). Run it on a machine that does nothing else.
+It takes 25 minutes, --quick five. The tables are Markdown. Peers that are not there are said to
+be missing (load_peers.py says where they are looked for). Run it on a machine that does nothing
+else: our worker asks for a higher priority, which the others do not.
 """
 
 import argparse
