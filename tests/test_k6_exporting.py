@@ -22,8 +22,7 @@ from gameday.system import System
 from gameday.units import Rate, format_duration
 from tests.load_server import load_server
 
-PEERS = [os.environ.get("GAMEDAY_K6", ""), shutil.which("k6") or "", "/tmp/gameday-peers/k6"]
-K6 = next((path for path in PEERS if path and Path(path).is_file()), None)
+K6 = os.environ.get("GAMEDAY_K6") or shutil.which("k6")
 needs_k6 = pytest.mark.skipif(K6 is None, reason="no k6 on PATH or in $GAMEDAY_K6")
 OURS = ("outcome:", "reason:", "window:", "intended")
 

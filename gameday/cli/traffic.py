@@ -5,7 +5,6 @@ The first word may be `import` or `export`; anything else belongs to the sending
 
 import asyncio
 import json
-import os
 import secrets
 import signal
 import sys
@@ -13,7 +12,6 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_USERS: Final = 100_000
 DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
-KEPT_PER_S: Final = 8_000
-"""What one worker is taken to keep where nothing was measured."""
 
 EXIT_CODES = """\b
 Exit codes (the first that applies):
@@ -137,6 +133,7 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
 def _load(options: dict[str, Any]) -> "Load":
     """What the command line asks for. Raises UsageError."""
+    from gameday.controller.children import workers_for
     from gameday.loadtest.load import Load, with_thresholds
 
     experiment = _from_file(options) if options["file"] else _from_options(options)
@@ -148,7 +145,7 @@ def _load(options: dict[str, Any]) -> "Load":
     )
     load = Load(experiment=experiment, system=_system(options), workers=options["workers"] or 1)
     if options["workers"] is None:
-        load = replace(load, workers=_workers_for(load))
+        load = replace(load, workers=workers_for(_demand(load).peak_per_s))
     return load
 
 
@@ -223,15 +220,6 @@ def _demand(load: "Load") -> "Demand":
 
     timeout_s = load.system.requests.issue.timeout.total_seconds()
     return demand_of(load.experiment.traffic, timeout_s)
-
-
-def _workers_for(load: "Load") -> int:
-    """As many as the peak needs, by what one was measured to keep here; at most the cores."""
-    from gameday.capacity import calibration
-
-    known = calibration.known()
-    kept_per_s = KEPT_PER_S if known is None else max(known.kept_per_s, 1.0)
-    return min(os.cpu_count() or 1, max(1, ceil(_demand(load).peak_per_s / kept_per_s)))
 
 
 def _must_be_possible(load: "Load", *, force: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from gameday import vitals
 from gameday.clock import NS, Clock
-from gameday.controller.children import Child
+from gameday.controller.children import Traffic
 from gameday.effects.request import secret
 from gameday.loadtest.live import Live, Moment
 from gameday.loadtest.load import Load
@@ -54,36 +54,13 @@ class Sent:
     vitals: Vitals = field(default_factory=Vitals)
 
 
-@dataclass(slots=True)
-class _Worker:
-    """One worker process and what it has said so far."""
-
-    child: Child
-    number: int
-    idle: bool = False
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    refused: str = ""
-    beats: list[Mapping[str, Any]] = field(default_factory=list)
-
-    def hear(self, line: Mapping[str, Any]) -> None:
-        event = line.get("event")
-        if event == "beat":
-            self.beats.append({"who": f"worker-{self.number}", **line})
-        elif event == "refused":
-            self.refused = str(line.get("why"))
-        elif event == "done":
-            self.done.set()
-        elif event == "idle":
-            self.idle = True
-
-
 async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
     """Send the load. `show` is called once a second; setting `stop` ends it early.
 
     Raises UsageError for a request that cannot be made, and StackError when a worker does not get
     ready.
     """
-    made = Config.model_validate(config(load, site, "check", 0))
+    made = Config.model_validate(config(load, site, "check"))
     RequestBytes(made)
     session = _Session(load, site, clock)
     try:
@@ -97,50 +74,40 @@ class _Session:
         self._load, self._site, self._clock = load, site, clock
         self._run = f"load-{clock.now_ns():x}"
         self._live = Live(site.history_dir)
-        self._workers = [
-            _Worker(Child(f"traffic worker {n}", "gameday.traffic", site.log), n)
-            for n in range(load.workers)
-        ]
+        self._traffic = Traffic(site.log, clock, load.workers)
+        self._beats: list[Mapping[str, Any]] = []
+
+    def _hear(self, line: Mapping[str, Any]) -> None:
+        self._traffic.hear(line)
+        if line.get("event") == "beat":
+            self._beats.append({"who": f"worker-{line.get('worker', 0)}", **line})
 
     async def run(self, show: Show, stop: asyncio.Event) -> Sent:
-        for worker in self._workers:
-            await worker.child.launch()
-        await asyncio.gather(
-            *(
-                worker.child.start(
-                    config(self._load, self._site, self._run, worker.number), worker.hear
-                )
-                for worker in self._workers
-            )
-        )
+        workers = self._traffic.child
+        await workers.launch()
+        await workers.start(config(self._load, self._site, self._run), self._hear)
         t0_ns = self._clock.now_ns() + LEAD_NS
-        for worker in self._workers:
-            worker.child.tell({"cmd": "start", "t0_ns": t0_ns})
+        self._traffic.begin(t0_ns)
         ended, why = await self._follow(t0_ns, show, stop)
         until_ns = None if ended == "completed" else self._clock.now_ns()
         await self._end(GRACE_S if until_ns is not None else 0.0)
         self._show(t0_ns, show)
-        lines = [line for worker in self._workers for line in worker.beats]
         return Sent(
             run=self._run,
             t0_ns=t0_ns,
             ended=ended,
             why=why,
             until_ns=until_ns,
-            vitals=vitals.of(lines),
+            vitals=vitals.of(self._beats),
         )
 
     async def _follow(self, t0_ns: int, show: Show, stop: asyncio.Event) -> tuple[Ending, str]:
         """Until it is over: why it is."""
         look_ns, evaluate_ns = t0_ns + LOOK_NS, t0_ns + EVALUATE_NS
         while True:
-            if stop.is_set():
-                return "interrupted", "Ctrl-C"
-            gone = next((w for w in self._workers if w.child.gone.is_set() or w.refused), None)
-            if gone is not None:
-                return "worker", gone.refused or gone.child.last_words()
-            if all(worker.idle for worker in self._workers):
-                return "completed", ""
+            over = self._over(stop)
+            if over is not None:
+                return over
             await self._clock.sleep(BEAT_S)
             now_ns = self._clock.now_ns()
             if now_ns >= look_ns:
@@ -153,32 +120,37 @@ class _Session:
                     metric, text, figure = crossed
                     return "threshold", f"{metric} {text}: {figure:.6g}"
 
+    def _over(self, stop: asyncio.Event) -> tuple[Ending, str] | None:
+        if stop.is_set():
+            return "interrupted", "Ctrl-C"
+        if self._traffic.refused:
+            return "worker", self._traffic.refused
+        if self._traffic.child.died:
+            return "worker", self._traffic.child.last_words()
+        return ("completed", "") if self._traffic.idle.is_set() else None
+
     def _show(self, t0_ns: int, show: Show) -> None:
         now_ns = self._clock.now_ns()
         self._live.read(now_ns)
         show(self._live.moment(t0_ns, now_ns))
 
     async def _end(self, grace_s: float) -> None:
-        """Have every worker write what it still holds. A worker that does not is closed later."""
-        alive = [worker for worker in self._workers if not worker.child.gone.is_set()]
-        for worker in alive:
-            worker.child.tell({"cmd": "stop", "grace_s": grace_s})
-        waits = [asyncio.create_task(worker.done.wait()) for worker in alive]
-        if waits:
-            await asyncio.wait(waits, timeout=grace_s + PATIENCE_S)
-        for wait in waits:
-            wait.cancel()
+        """Have every worker write what it still holds. One that does not is killed later."""
+        if not self._traffic.child.here:
+            return
+        self._traffic.stop(grace_s)
+        done = asyncio.create_task(self._traffic.done.wait())
+        await asyncio.wait({done}, timeout=grace_s + PATIENCE_S)
+        done.cancel()
 
     async def close(self) -> None:
         """End every process that was started."""
         self._live.close()
-        await asyncio.gather(
-            *(worker.child.finish(PATIENCE_S, self._clock) for worker in self._workers)
-        )
+        await self._traffic.child.finish(PATIENCE_S, self._clock)
 
 
-def config(load: Load, site: Site, run: str, number: int) -> dict[str, Any]:
-    """The first line that worker `number` hears; the secrets of its headers are filled in."""
+def config(load: Load, site: Site, run: str) -> dict[str, Any]:
+    """The first line that a worker hears; the secrets of its headers are filled in."""
     experiment, system = load.experiment, load.system
     issue = system.requests.issue
     request = issue.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -187,7 +159,7 @@ def config(load: Load, site: Site, run: str, number: int) -> dict[str, Any]:
         for name, value in issue.headers.items()
     }
     return {
-        "worker": number,
+        "worker": 0,
         "workers": load.workers,
         "history_dir": str(site.history_dir),
         "seed": experiment.seed or 0,
