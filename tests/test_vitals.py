@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gameday import vitals
+from gameday import checks, evidence, vitals
+from gameday.checks import Validity, Verdict
 from gameday.clock import SystemClock
 from gameday.fold import generator
 from gameday.fold.causes import Span, causes, core_share, stood_still_ms
@@ -19,6 +20,7 @@ from gameday.history import RECORD, History, Outcome, Reason
 from gameday.traffic.pulse import Pulse
 from gameday.vitals import Beat, Chirp, Stall, Vitals
 from gameday.workload import schedule
+from tests.rundirs import RUN, RunDir
 from tests.test_fold import header
 
 T0 = 5_000_000_000
@@ -212,3 +214,26 @@ async def test_a_process_notes_its_own_signs() -> None:
     assert told.cpu_s == after["cpu_s"]
     if Path("/proc/self/schedstat").exists():
         assert after["waited_s"] >= 0
+
+
+def judged(folder: Path, *lines: str) -> tuple[evidence.Evidence, Verdict]:
+    run = RunDir().write(folder / RUN)
+    (run / "vitals.jsonl").write_text("".join(lines))
+    read = evidence.read(run)
+    said = checks.run("generator", checks.CHECKS["generator"], read)
+    assert isinstance(said, Verdict)
+    return read, said
+
+
+def test_a_run_is_judged_by_the_signs_in_its_directory(tmp_path: Path) -> None:
+    still = {"who": "worker-0", "t": 12.0, "open": 0, "stalls": [[11.5, 900.0]]}
+    _, said = judged(tmp_path, json.dumps({"who": "worker-0", "t": 0}) + "\n", json.dumps(still))
+    assert said.validity is Validity.UNKNOWN
+    assert said.summary.startswith("limited above 10/s")
+    assert "it stood still for 900 ms at 11.5 s" in said.summary
+
+
+def test_torn_signs_are_named_as_missing_evidence(tmp_path: Path) -> None:
+    read, said = judged(tmp_path, json.dumps({"who": "worker-0", "t": 0}) + "\n", '{"who')
+    assert read.problems["vitals"] == "line 2 cannot be read"
+    assert said.validity is Validity.VALID

@@ -6,6 +6,8 @@
     calibration how many requests one worker keeps on this machine, measured over loopback
     server      the server that is measured against
 
+How much the network carries is not looked at: between processes of one machine it is no limit.
+
 A load test that its generator cannot keep up with is not run, unless it is forced: then it says
 up to which rate it speaks for the system.
 """

@@ -289,7 +289,11 @@ def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[str]:
 
 def _drops(sight: _Sight) -> list[str]:
     counts = np.bincount(sight.rows["reason"][sight.unsent], minlength=len(Reason))
-    return [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
+    told = [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
+    over = max((beat.time_wait for beat in sight.vitals.beats), default=0)
+    if counts[Reason.NO_PORTS] and over:
+        told.append(f"{over} connections that are over kept their ports (TIME_WAIT)")
+    return told
 
 
 def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]) -> list[str]:
