@@ -315,3 +315,25 @@ async def test_large_answers_and_large_requests_are_whole(tmp_path: Path) -> Non
     assert received(history.records).tolist() == [len(raw)] * 4
     assert {len(one) > 2_000_000 for one in server.requests} == {True}
     assert (history.records["sending_ms"] > 0).all()
+
+
+async def test_kill_9_of_users_loses_no_iteration_that_began(tmp_path: Path) -> None:
+    async def mostly(_request: bytes, writer: asyncio.StreamWriter, n: int) -> None:
+        if n % 7:
+            writer.write(answer())
+
+    spec = vus(20, "30s", sleep="5ms")
+    async with serving(mostly) as server:
+        async with child(server.port, tmp_path, spec) as one:
+            await one.begin()
+            await one.event("beat")
+            one.process.kill()
+            await one.process.wait()
+        arrived = {users(request) for request in server.requests}
+    history = read(tmp_path / "drop-0.bin")
+    whole = complete(history)
+    assert 0 < len(history.records) < len(whole) == history.dispatched
+    assert arrived <= set(whole["user"].tolist())
+    assert (whole["intended_ns"] >= history.header["t0_ns"]).all()
+    found = summary([history], {})
+    assert found.interrupted == history.dispatched - len(history.records)
