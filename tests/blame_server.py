@@ -25,10 +25,10 @@ BODY = b'{"issueId":"0123456789abcdef0123","remaining":77}'
 RESET = struct.pack("ii", 1, 0)
 
 
-def answer(status: int, *, cut: bool = False) -> bytes:
+def answer(status: int, *, cut: bool = False, last: bool = False) -> bytes:
     length = len(BODY) + (50 if cut else 0)
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
-    return head.encode() + b"\r\n" + BODY
+    return head.encode() + b"Connection: close\r\n" * last + b"\r\n" + BODY
 
 
 OK = answer(200)
@@ -81,7 +81,7 @@ class Misbehaving(asyncio.Protocol):
             self.transport.write(answer(status, cut=True))
             self.transport.close()
         else:
-            self.transport.write(answer(status))
+            self.transport.write(answer(status, last=how == "close"))
             if how == "close":
                 self.transport.close()
 

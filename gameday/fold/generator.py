@@ -113,9 +113,9 @@ def generator(
     lag_ms = _lag_ms(sight.rows)
     p95, p99 = (float(np.percentile(lag_ms, p)) if len(lag_ms) else 0.0 for p in (95, 99))
     status: Status = "limited"
-    reasons = _limits(windows, sight, p95)
+    reasons, spans = _limits(windows, sight, p95)
     if reasons:
-        reasons += _drops(sight) + _vus(histories, busy, held)
+        reasons += _drops(sight) + _vus(histories, busy, held) + _causes(sight, spans)
     else:
         reasons = _slips(windows, sight, p99) + [
             _held_reason(one) for one in busy if one.scenario in held
@@ -221,13 +221,14 @@ def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Win
     return found
 
 
-def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> list[str]:
-    """What limits it, and after that why, for the worst seconds."""
+def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list[str], list[Span]]:
+    """What limits it, and the seconds of which the cause is to be told."""
     allowed_ms, reasons, spans = sight.allowed_ms, [], []
     fewest = min(windows, key=lambda window: window.share, default=None)
     if fewest is not None and fewest.share < LIMITED_BELOW:
         reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
-        spans.append(fewest.span)
+        if (sight.rows["reason"][sight.unsent] != Reason.NO_VUS).any():
+            spans.append(fewest.span)
     latest = max(windows, key=lambda window: window.lag_p95_ms, default=None)
     if latest is not None and latest.lag_p95_ms > allowed_ms:
         reasons.append(
@@ -244,8 +245,13 @@ def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> list[str]:
     if not reasons and sight.closed and (full := _full_core(sight)) is not None:
         reasons.append(f"a worker's core was full {full}: its virtual users could ask no faster")
         spans.append(full)
+    return reasons, spans
+
+
+def _causes(sight: _Sight, spans: Sequence[Span]) -> list[str]:
+    """What the signs say of those seconds, each thing once."""
     told = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
-    return reasons + list(dict.fromkeys(told))
+    return list(dict.fromkeys(told))
 
 
 def _longest_stall(sight: _Sight) -> tuple[float, Span]:
