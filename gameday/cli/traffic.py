@@ -61,9 +61,8 @@ class TrafficGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] in self.commands:
-            return super().resolve_command(ctx, args)
-        return "send", self.commands["send"], args
+        name, command, rest = super().resolve_command(ctx, args)
+        return "" if name == "send" else name, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
@@ -76,7 +75,7 @@ def traffic() -> None:
     """Send traffic alone, and take k6's scripts over."""
 
 
-@traffic.command(epilog=EXIT_CODES, options_metavar="[OPTIONS] | import SCRIPT.js | export --k6")
+@traffic.command(epilog=EXIT_CODES, options_metavar="[OPTIONS]")
 @click.argument("file", required=False, metavar="[FILE.yaml]")
 @click.option("--url", help="Send to this address instead of a system file's request.")
 @click.option("--rate", type=RateType(), help="Start so many requests, as 1000/s.")
@@ -110,7 +109,7 @@ def traffic() -> None:
 @click.option("--allow-target", "allowed", multiple=True, metavar="HOST", help="Repeatable.")
 @click.pass_context
 def send(ctx: click.Context, /, **options: Any) -> None:
-    """Send traffic, without a stack, faults or an audit.
+    """Send traffic, without a stack, faults or an audit; import and export are for k6's scripts.
 
     Either FILE.yaml, an experiment of which the traffic and the thresholds count, or --url with
     --rate or --vus and --duration. Only to this machine, unless --allow-target names another.

@@ -19,6 +19,8 @@ from gameday.history import RECORD, History, HistoryTail, Outcome
 
 Records = npt.NDArray[np.void]
 _RECENT_NS: Final = 2 * NS
+_NEWEST: Final = 8
+"""Pieces of a second each, of which the last two seconds are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +37,14 @@ class Moment:
 
 
 class Live:
-    """Follows the histories of a folder while they grow."""
+    """Follows the histories of a folder while they grow.
 
-    def __init__(self, history_dir: Path) -> None:
+    All records are kept only where a threshold is to be held against them (`keep`).
+    """
+
+    def __init__(self, history_dir: Path, *, keep: bool) -> None:
         self._dir = history_dir
+        self._keep = keep
         self._tails: dict[Path, HistoryTail] = {}
         self._parts: dict[Path, list[Records]] = {}
         self._folds: dict[str, fold.Fold] = {}
@@ -54,7 +60,10 @@ class Live:
                 self._tails[path] = HistoryTail(path)
             tail = self._tails[path]
             records, dispatched = tail.read_new()
-            self._parts.setdefault(path, []).append(records)
+            parts = self._parts.setdefault(path, [])
+            parts.append(records)
+            if not self._keep:
+                del parts[:-_NEWEST]
             folded = self._folds.setdefault(tail.scenario, fold.Fold(tail.scenario))
             stripe = int(tail.header.get("worker", 0)), int(tail.header.get("workers", 1))
             folded.add(records, dispatched, now_ns, stripe)
@@ -80,7 +89,9 @@ class Live:
 
     def _recent(self, now_ns: int) -> Records:
         """What ended in the last two seconds, from the few newest pieces."""
-        pieces = [piece for parts in self._parts.values() for piece in parts[-8:] if len(piece)]
+        pieces = [
+            piece for parts in self._parts.values() for piece in parts[-_NEWEST:] if len(piece)
+        ]
         if not pieces:
             return np.zeros(0, dtype=RECORD)
         newest = np.concatenate(pieces)

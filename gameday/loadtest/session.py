@@ -73,7 +73,7 @@ class _Session:
     def __init__(self, load: Load, site: Site, clock: Clock) -> None:
         self._load, self._site, self._clock = load, site, clock
         self._run = f"load-{clock.now_ns():x}"
-        self._live = Live(site.history_dir)
+        self._live = Live(site.history_dir, keep=bool(load.aborting))
         self._traffic = Traffic(site.log, clock, load.workers)
         self._beats: list[Mapping[str, Any]] = []
 
