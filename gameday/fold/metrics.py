@@ -159,7 +159,8 @@ def _has(name: str, starts: Starts) -> Mask:
 
 
 def _spans(name: str, starts: Starts) -> Times:
-    found = trends.spans(name, starts)
+    blocked = starts.derived("blocked", trends.blocked_ns)
+    found = trends.spans(name, starts, blocked)
     if name == trends.ITERATION and starts.sleep_ns.any():
         found = found + starts.sleep_ns[starts.scenario]
     return found
@@ -216,7 +217,10 @@ def _failed(part: Part) -> Mapping[str, float] | None:
 
 def _gauge(name: str, part: Part) -> Mapping[str, float]:
     """Virtual users: those at work, and those there were, where a scenario says how many."""
-    most = _most_at_work(part)
+    if part.kept is None:  # asked for twice, of all starts
+        most = int(part.starts.derived("at work", lambda _: np.array(_most_at_work(part))))
+    else:
+        most = _most_at_work(part)
     if name == "vus":
         return {"value": 0, "min": 0, "max": most}
     codes = np.unique(part["scenario"]).tolist()

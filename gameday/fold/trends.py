@@ -105,10 +105,15 @@ def has_sample(name: str, rows: Fields, has_ended: Mask) -> Mask:
     return kept
 
 
-def spans(name: str, rows: Fields) -> Times:
+def blocked_ns(rows: Fields) -> Times:
+    """How long each row took to have a connection."""
+    return _ns(rows["connecting_ms"]) + _ns(rows["tls_ms"])
+
+
+def spans(name: str, rows: Fields, blocked: Times) -> Times:
     """A trend's time of each row in ns, meaningless for rows without a sample.
 
-    The pause that belongs to an iteration is not in it.
+    `blocked` is what `blocked_ns` says. The pause that belongs to an iteration is not in it.
     """
     if name == INTENDED:
         return np.asarray(rows["ended_ns"] - rows["intended_ns"])
@@ -118,7 +123,6 @@ def spans(name: str, rows: Fields) -> Times:
         return _ns(rows["connecting_ms"])
     if name == "http_req_tls_handshaking":
         return _ns(rows["tls_ms"])
-    blocked = _ns(rows["connecting_ms"]) + _ns(rows["tls_ms"])
     if name == "http_req_blocked":
         return blocked
     return _from_the_send(name, rows, blocked)
