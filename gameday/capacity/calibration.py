@@ -7,6 +7,7 @@ not booted again; a run that comes near it measures again, as the figure may be 
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,18 @@ def known() -> Calibration | None:
     except (OSError, ValueError, TypeError):
         return None
     return found if (found.boot, found.version) == (boot_id(), __version__) else None
+
+
+def workers_at_hand(*, shared: bool) -> int:
+    """How many workers there can be: half of the cores where the system is here too, else all."""
+    cores = os.cpu_count() or 1
+    return max(1, cores // 2) if shared else cores
+
+
+def kept_by_all(*, shared: bool) -> float | None:
+    """What all workers keep, by what is known of one; None where nothing was measured."""
+    found = known()
+    return None if found is None else workers_at_hand(shared=shared) * found.kept_per_s
 
 
 def kept_per_s(peak_per_s: float, share: float) -> float:

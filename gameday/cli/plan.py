@@ -13,6 +13,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from gameday.capacity import calibration
 from gameday.cli.picture import Page, traffic
 from gameday.cli.run import stack_of
 from gameday.clock import SystemClock
@@ -98,6 +99,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         runs_dir=options["runs_dir"],
         allowed=frozenset(options["allowed"]),
         starts=starts,
+        kept_per_s=calibration.kept_by_all(shared=options["stack"] != "external"),
     )
     made = _plan(inputs, stack, question)
     if options["as_json"]:

@@ -1,7 +1,6 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
 import asyncio
-import os
 import sys
 import traceback
 from datetime import timedelta
@@ -143,7 +142,7 @@ def _must_be_out(folders: "Sequence[Path]") -> None:
 def _generator_first(inputs: "Inputs", *, force: bool, shared: bool) -> float | None:
     """Refuse at once what no generator can do; then what all workers keep here, if it matters.
 
-    Half of the cores are theirs where the system is on this machine too (`shared`), else all.
+    Half of the cores are theirs where the system is on this machine too (`shared`).
     """
     from gameday.capacity import calibration
     from gameday.capacity.shortfalls import WARNED_ABOVE
@@ -151,12 +150,11 @@ def _generator_first(inputs: "Inputs", *, force: bool, shared: bool) -> float | 
 
     _refuse(list(generator.checks(inputs, force=force)), external=False)
     peak_per_s = generator.demand(inputs).reachable_per_s
-    known = calibration.known()
-    cores = os.cpu_count() or 1
-    workers = max(1, cores // 2) if shared else cores
+    known = calibration.kept_by_all(shared=shared)
+    workers = calibration.workers_at_hand(shared=shared)
     if peak_per_s <= generator.UNMEASURED_PER_S:
-        return None if known is None else workers * known.kept_per_s
-    if known is None or peak_per_s > WARNED_ABOVE * workers * known.kept_per_s:
+        return known
+    if known is None or peak_per_s > WARNED_ABOVE * known:
         click.echo("measuring what the generator keeps on this machine (5 s)", err=True)
     try:
         return workers * calibration.kept_per_s(peak_per_s / workers, WARNED_ABOVE)
