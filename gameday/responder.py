@@ -220,5 +220,6 @@ class Bot:
         name = step.block.undo
         if name is None:
             return None
-        values = self.hands.sender.values
-        return undo_record(name, self._action(name), self.hands.base_url, values).as_json()
+        sender = self.hands.sender
+        action, url = self._action(name), self.hands.base_url
+        return undo_record(name, action, url, sender.values, sender.tls).as_json()

@@ -5,13 +5,16 @@ supplies replace the ones written here; secrets are always references (`{env: NA
 `{file: PATH}`), never values.
 """
 
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from gameday.documents import Model, Name, shape
+from gameday.errors import UsageError
 from gameday.units import Duration
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -205,6 +208,20 @@ class Tls(Model):
         if self.insecure and self.ca is not None:
             raise ValueError("write `ca` or `insecure`, not both")
         return self
+
+    def context(self) -> ssl.SSLContext:
+        """What a client of the system believes. Raises UsageError for a file that is none."""
+        if self.ca is not None and not Path(self.ca).is_file():
+            raise UsageError(f"tls.ca: {self.ca!r} is not a file", help="name a PEM file")
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except ssl.SSLError as error:
+            why = f"tls.ca: {self.ca!r} holds no certificate: {error.reason}"
+            raise UsageError(why, help="name a PEM file") from error
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 class System(Model):

@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from gameday.clock import SystemClock
+from gameday.effects.request import RequestError, Sender, undo, undo_record
 from gameday.history import read
+from gameday.system import Request, Tls
 from gameday.traffic.poller import READING, Poller, SelectorPoll
 from tests.test_traffic import Server, always, answer, child, counts, drop, reasons, run, serving
 
@@ -206,3 +208,17 @@ async def test_a_poll_of_any_system_hears_its_sockets(*, best: bool) -> None:
     assert ours.fileno() == -1
     poller.close()
     theirs.close()
+
+
+@needs_openssl
+async def test_audits_and_undoings_believe_whom_the_traffic_believes(certificate: Path) -> None:
+    request = Request.model_validate({"post": "/x", "json": {"a": 1}})
+    async with serving_tls(certificate) as (server, _):
+        url = f"https://127.0.0.1:{server.port}"
+        sender = Sender(url, {}, {})
+        with pytest.raises(RequestError, match="no answer"):
+            await sender.send(request)
+        sender.tls = Tls(ca=str(certificate / "cert.pem"))
+        assert (await sender.send(request)).status_code == 200
+        await undo(undo_record("take-back", request, url, {}, sender.tls))
+        assert len(server.requests) == 2

@@ -13,6 +13,7 @@ import httpx
 
 from gameday.clock import NS
 from gameday.controller.run import Run
+from gameday.effects.request import believed
 from gameday.vitals import CANARY
 
 EVERY_S: Final = 0.2
@@ -39,7 +40,8 @@ async def sing(run: Run) -> None:
     """Ask until cancelled, and note how long each answer took."""
     url = run.system.base_url + (run.system.start.ready if run.system.start is not None else "/")
     timeout = httpx.Timeout(PATIENCE_S)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+    verify = believed(url, run.system.tls)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify) as client:
         due_ns = run.clock.now_ns()
         while True:
             began_ns = run.clock.now_ns()

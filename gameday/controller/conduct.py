@@ -261,6 +261,7 @@ def _make_run(
     direct = Direct(system.stores, running.environment, running.parts)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     sender = Sender(system.base_url, values, running.environment)
+    admin.tls = sender.tls = system.tls
     admin.hide = sender.hide = start.journal.hide
     bot = None
     if book is not None and options.responder:

@@ -5,6 +5,7 @@ journal holds none. What a server answers may quote them: an error never does.
 """
 
 import os
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 from gameday.changes import Undo
 from gameday.errors import GamedayError, UsageError
 from gameday.hiding import Hidden, telling
-from gameday.system import FromEnv, FromFile, Request, Secret, System
+from gameday.system import FromEnv, FromFile, Request, Secret, System, Tls
 from gameday.workload.template import Values, fill_json, fill_text, percent
 
 
@@ -68,8 +69,15 @@ def _references(value: object) -> Iterator[Secret]:
             yield from _references(each)
 
 
+def believed(url: str, tls: Tls) -> ssl.SSLContext | bool:
+    """Whom to believe at `url`: nothing is loaded for an address without TLS."""
+    return tls.context() if url.startswith("https:") else False
+
+
 class Sender:
     """Sends requests of the system file to one base URL.
+
+    `tls` says whom to believe there.
 
     `hide` takes all secrets out of an error; by default those that the sender can know itself.
     """
@@ -79,6 +87,7 @@ class Sender:
         self.values = values
         self.environment = environment
         self.hide: Callable[[str], str] = Hidden(telling(environment))
+        self.tls = Tls()
 
     async def send(self, request: Request) -> httpx.Response:
         """The answer, whose status is one that the request expects. Raises RequestError."""
@@ -92,7 +101,8 @@ class Sender:
         }
         own = Hidden([secret(each, self.environment) for each in _references(request)])
         timeout = httpx.Timeout(request.timeout.total_seconds())
-        async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+        verify = believed(self._base_url, self.tls)
+        async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify) as client:
             try:
                 answer = await client.request(
                     request.method,
@@ -110,10 +120,14 @@ class Sender:
         return answer
 
 
-def undo_record(action: str, request: Request, base_url: str, values: Values) -> Undo:
+def undo_record(
+    action: str, request: Request, base_url: str, values: Values, tls: Tls | None = None
+) -> Undo:
     """How to take a step back: the whole undoing request and its values, secrets as references."""
     dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
     data = {"action": action, "base_url": base_url, "request": dumped, "values": dict(values)}
+    if tls is not None and tls != Tls():
+        data["tls"] = tls.model_dump()
     return Undo("request", data)
 
 
@@ -121,4 +135,6 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
     """Send the undoing request."""
     request = Request.model_validate(record.data["request"])
     values = record.data.get("values", {})
-    await Sender(record.data["base_url"], values, environment or {}).send(request)
+    sender = Sender(record.data["base_url"], values, environment or {})
+    sender.tls = Tls.model_validate(record.data.get("tls", {}))
+    await sender.send(request)

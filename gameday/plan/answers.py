@@ -23,7 +23,7 @@ from gameday.loading.expressions import TRAFFIC_METRICS
 from gameday.plan.finding import Finding
 from gameday.playbook import Playbook
 from gameday.promql import parse
-from gameday.system import Statuses, System
+from gameday.system import Statuses, System, Tls
 
 ANSWER_S = 5.0
 SCRAPE_S = 0.8
@@ -63,7 +63,7 @@ async def service(system: System) -> list[Finding]:
         return []
     url = system.base_url.rstrip("/") + system.start.ready
     try:
-        async with _client([url]) as client:
+        async with _client([url], system.tls) as client:
             status = (await client.get(url)).status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         text = f"{url} does not answer ({type(error).__name__})"
@@ -90,10 +90,11 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
     return [Finding("audit", "ok", f"{request.path} answers{when}")]
 
 
-def _client(urls: Sequence[str]) -> httpx.AsyncClient:
+def _client(urls: Sequence[str], tls: Tls) -> httpx.AsyncClient:
     """Certificates are loaded only where an address needs them: it takes a while."""
     secure = any(url.startswith("https:") for url in urls)
-    return httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=secure)
+    verify = tls.context() if secure else False
+    return httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=verify)
 
 
 def _rows_and_stock(answer: Any) -> tuple[list[Any], int]:
@@ -132,7 +133,7 @@ class Campaign:
 
 async def metrics(system: System, asked: Asked) -> list[Finding]:
     """Whether every target answers, and every series that is asked for is known by its name."""
-    async with _client(system.metrics) as client:
+    async with _client(system.metrics, system.tls) as client:
         told = await asyncio.gather(*(_names(client, url) for url in system.metrics))
     down = {
         u: names for u, names in zip(system.metrics, told, strict=True) if isinstance(names, str)

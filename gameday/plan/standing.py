@@ -115,6 +115,7 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     if wanted.stock is not None:
         values["stock"] = wanted.stock
     sender = Sender(system.base_url, values, running.environment)
+    sender.tls = system.tls
     sender.hide = Hidden(secrets_of(system, running.environment))
     if made:
         return await answers.audit(system, sender, exists=False)

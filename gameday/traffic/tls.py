@@ -8,7 +8,6 @@ offers the session of an earlier one, as browsers do, and the server may take it
 import asyncio
 import socket
 import ssl
-from pathlib import Path
 
 from gameday.errors import UsageError
 from gameday.system import Tls
@@ -20,7 +19,8 @@ class Secrecy:
     """Wraps sockets to one host."""
 
     def __init__(self, host: str, believed: Tls) -> None:
-        self.context = _context(believed)
+        self.context = believed.context()
+        self.context.set_alpn_protocols(["http/1.1"])
         self._host = host
         self._session: ssl.SSLSession | None = None
 
@@ -58,19 +58,3 @@ class Secrecy:
         except (OSError, TimeoutError):
             return
         writer.transport.abort()
-
-
-def _context(believed: Tls) -> ssl.SSLContext:
-    if believed.ca is not None and not Path(believed.ca).is_file():
-        raise UsageError(f"tls.ca: {believed.ca!r} is not a file", help="name a PEM file")
-    try:
-        context = ssl.create_default_context(cafile=believed.ca)
-    except ssl.SSLError as error:
-        raise UsageError(
-            f"tls.ca: {believed.ca!r} holds no certificate: {error.reason}", help="name a PEM file"
-        ) from error
-    if believed.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
