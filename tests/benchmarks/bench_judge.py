@@ -82,7 +82,15 @@ def write(folder: Path, requests: int) -> Path:
         "traffic": {"drop": spec(requests)},
         "expect": {**EXPERIMENT["expect"], "thresholds": thresholds},
     }
-    run.evaluations = [evaluation(at, fast=not 11 <= at < 18) for at in range(int(length_s))]
+    run.evaluations = [
+        evaluation(
+            at,
+            fast=not 11 <= at < 18,
+            firing=["RedisSlow"] if 13 <= at < 20 else (),
+            active_s=11.0,
+        )
+        for at in range(int(length_s) + 6)
+    ]
     run.effective = {"planned": {"drop": requests}, "traffic_end_s": length_s}
     path = run.write(folder / RUN)
     (path / "history" / "drop-0.bin").unlink()
@@ -117,7 +125,9 @@ def once(path: Path) -> dict[str, float]:
 
 
 def verdict(read: Evidence) -> str:
-    return f"{judge.judge(read).verdict}, {len(read.attempts):,} requests"
+    said = judge.judge(read)
+    other = [f"{one['name']} {one['verdict']}" for one in said.checks if one["verdict"] != "valid"]
+    return f"{said.verdict}, {len(read.attempts):,} requests; not valid: {', '.join(other) or '-'}"
 
 
 def main() -> int:
