@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gameday.capacity import calibration
+from gameday.cli.options import where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.run import stack_of
 from gameday.clock import SystemClock
@@ -57,31 +57,7 @@ class Plan:
 
 @click.command()
 @click.argument("experiment")
-@click.option(
-    "--stack",
-    type=click.Choice(["embedded", "compose", "external"]),
-    default="embedded",
-    show_default=True,
-    help="Where the system would run.",
-)
-@click.option("--system", help="The system file; default our coupon issuance service.")
-@click.option(
-    "--runs",
-    "runs_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the evidence would go.",
-)
-@click.option("--short", is_flag=True, help="Plan the experiment's short form.")
-@click.option("--reuse", is_flag=True, help="Look at the stack that `gameday up` keeps running.")
-@click.option(
-    "--allow-target",
-    "allowed",
-    multiple=True,
-    metavar="HOST",
-    help="A host that is not this machine and may be broken. Can be repeated.",
-)
+@where
 @click.option("--json", "as_json", is_flag=True, help="Print it as data.")
 @click.pass_context
 def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.options import where
 from gameday.errors import GamedayError
 from gameday.units import parse_duration
 
@@ -36,25 +37,8 @@ class DurationType(click.ParamType[timedelta]):
 
 @click.command()
 @click.argument("experiment")
-@click.option(
-    "--stack",
-    type=click.Choice(["embedded", "compose", "external"]),
-    default="embedded",
-    show_default=True,
-    help="Where the system runs: started here, in containers, or already somewhere.",
-)
-@click.option("--system", help="The system file; default our coupon issuance service.")
-@click.option(
-    "--runs",
-    "runs_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the evidence goes.",
-)
+@where
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Instead of the file's seed.")
-@click.option("--short", is_flag=True, help="Run the experiment's short form.")
-@click.option("--reuse", is_flag=True, help="Use the stack that `gameday up` keeps running.")
 @click.option("--responder/--no-responder", default=True, help="Whether a bot works the playbook.")
 @click.option(
     "--responder-delay",
@@ -62,13 +46,6 @@ class DurationType(click.ParamType[timedelta]):
     default="1s",
     show_default=True,
     help="How long the bot waits for a person (`gameday ack`) after the alert.",
-)
-@click.option(
-    "--allow-target",
-    "allowed",
-    multiple=True,
-    metavar="HOST",
-    help="A host that is not this machine and may be broken. Can be repeated.",
 )
 @click.option(
     "--force",
