@@ -9,6 +9,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from gameday.clock import NS, Clock
@@ -67,21 +68,24 @@ class TimerfdAlarm:
         self._timer = _Timer()
         self._pointer = ctypes.byref(self._timer)
         self._callback = callback
+        self._silent = True
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._rang)
 
     def set(self, at_ns: int) -> None:
         # 0 would disarm it; 1 ns is in the past and rings at once.
         self._timer.at_s, self._timer.at_ns = divmod(max(at_ns, 1), NS)
+        self._silent = True
         if self._libc.timerfd_settime(self._fd, _ABSOLUTE, self._pointer, None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def _rang(self) -> None:
-        try:
-            os.read(self._fd, 8)
-        except BlockingIOError:
-            return  # it was set again after it rang; the new time will ring by itself
+        """Setting it silences it, too; only one that is not set again has to be read."""
+        self._silent = False
         self._callback()
+        if not self._silent:
+            with suppress(BlockingIOError):  # it was set and read meanwhile
+                os.read(self._fd, 8)
 
     def close(self) -> None:
         self._loop.remove_reader(self._fd)
