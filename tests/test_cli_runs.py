@@ -138,3 +138,13 @@ def test_a_hold_is_shown_beside_the_runs(runs_dir: Path, monkeypatch: pytest.Mon
     told = CliRunner().invoke(main, ["runs", "--runs", str(runs_dir), "--json"])
     assert "by ann: incident 7" in told.stderr
     assert len(json.loads(told.stdout)) == 2
+
+
+def test_a_torn_journal_is_told_by_check_and_by_heal(runs_dir: Path) -> None:
+    path = runs_dir / RUN / "journal.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    told = CliRunner().invoke(main, ["check", RUN, "--runs", str(runs_dir)])
+    assert "missing: journal: line" in told.stdout
+    assert "passed" not in told.stdout.splitlines()[0]
+    healed = CliRunner().invoke(main, ["heal", RUN, "--runs", str(runs_dir)])
+    assert "is torn; only what stands before it is undone" in healed.stderr.replace("\n", " ")

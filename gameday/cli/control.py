@@ -131,6 +131,7 @@ def heal(run: str | None, runs_dir: Path) -> None:
     Needs only the run's journal, never the experiment. Doing it twice is harmless. Exit code 6
     when something could not be read back as gone.
     """
+    from gameday import journal
     from gameday.cli.runs import find_run
     from gameday.healing import heal as heal_run
     from gameday.healing import is_under_way
@@ -147,6 +148,13 @@ def heal(run: str | None, runs_dir: Path) -> None:
                 f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True
             )
             continue
+        damage = journal.read(folder / "journal.jsonl").damage
+        if damage:
+            click.echo(
+                f"warning: {folder.name}/journal.jsonl: {damage}; only what stands before it is"
+                f" undone (look for toxics named gameday-{folder.name}-* yourself)",
+                err=True,
+            )
         healed += [(folder.name, one) for one in asyncio.run(heal_run(folder, environment))]
     _show(healed, len(folders), runs_dir)
     if any(one.gone is False for _, one in healed):

@@ -202,6 +202,8 @@ def show_result(judged: "Result", console: Console | None = None) -> None:
         lacks = escape(f"does not apply: {one['lacks']} not given")
         table.add_row("[dim]-[/dim]", f"[dim]{one['name']}[/dim]", f"[dim]{lacks}[/dim]")
     console.print(table)
+    for one in result["missing"]:
+        console.print(f"missing: {escape(one['part'])}: {escape(one['why'])}")
     if result["clocks"]["damage_at"] is not None:
         console.print(_clocks(result["clocks"]))
 
