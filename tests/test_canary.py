@@ -20,7 +20,7 @@ async def sung(folder: Path, url: str, enough: int) -> tuple[Vitals, Abort]:
         clock=clock,
         t0_ns=clock.now_ns(),
         abort=Abort(),
-        system=SimpleNamespace(base_url=url, start=SimpleNamespace(ready="/healthz")),
+        system=SimpleNamespace(base_url=url, start=SimpleNamespace(ready="/healthz"), tls=None),
     )
     singing = asyncio.create_task(canary.sing(cast("Run", run)))
     deadline_ns = clock.now_ns() + 20 * NS

@@ -53,7 +53,7 @@ def workers_here() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if "gameday.traffic" in child.cmdline() and child.is_running()
+        if child.status() != psutil.STATUS_ZOMBIE and "gameday.traffic" in child.cmdline()
     ]
 
 

@@ -235,7 +235,9 @@ def history(*rows: tuple[int, int, Outcome, Reason], dispatched: int = 0) -> His
         intended = k * 100 * MS
         sent = 0 if outcome is Outcome.DROPPED else intended + lag_ms * MS
         ended = intended + (lag_ms + took_ms) * MS
-        records[k] = (k, 200, outcome, reason, k, intended, sent, sent, ended, -1, 0, 0, b"")
+        fields = ("k", "outcome", "reason", "intended_ns", "sent_ns", "ended_ns")
+        for name, value in zip(fields, (k, outcome, reason, intended, sent, ended), strict=True):
+            records[name][k] = value
     return History("drop", HEADER, max(dispatched, len(rows)), records)
 
 
