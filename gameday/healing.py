@@ -91,7 +91,7 @@ async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
     there is: one that was answered is not sent again, to a system that others may use by now.
     What was done is written to the first `healed-<n>.jsonl` that does not exist yet.
     """
-    records, others = _records(run_dir), _others(run_dir)
+    records, others = _records(run_dir), done_later(run_dir)
     answered = _steps_taken_back(records, others)
     own_stack = any(record.event == "stack.starting" for record in records)
     book = Book(run_dir, "healed", SystemClock())
@@ -161,7 +161,7 @@ def _steps_taken_back(
     }
 
 
-def _others(run_dir: Path) -> list[journal.Record]:
+def done_later(run_dir: Path) -> list[journal.Record]:
     """What the reaper and earlier healings did, in that order."""
     found: list[journal.Record] = []
     numbered = sorted(run_dir.glob("healed-*.jsonl"), key=lambda p: (len(p.name), p.name))

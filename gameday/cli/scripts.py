@@ -1,6 +1,7 @@
 """`gameday traffic import` and `export`: k6's scripts, taken over and written."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -27,18 +28,25 @@ def import_(script: Path, output: Path | None, pairs: tuple[str, ...]) -> None:
         raise UsageError(f"no script {script}", help="it is not there or not a file")
     env = dict(_pair(pair) for pair in pairs)
     imported = import_script(script, _name(output or script), env)
-    for note in imported.notes:
-        click.echo(f"note: {script.name}: {note}", err=True)
+    _hand_over([f"{script.name}: {note}" for note in imported.notes], imported.yaml, output)
     if output is None:
-        click.echo(imported.yaml, nl=False)
         return
-    try:
-        output.write_text(imported.yaml)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
     click.echo(f"wrote {output}", err=True)
     if imported.command:
         click.echo(f"next: {imported.command}", err=True)
+
+
+def _hand_over(notes: Iterable[str], text: str, output: Path | None) -> None:
+    """Tell the notes, and write `text` to a file or, without one, to stdout."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -74,13 +82,6 @@ def export(
     del k6  # the only form there is; named so that others can follow
     loaded = load_experiment(experiment, short=short)
     exported = export_script(loaded.experiment, load_system(find_system(system)).system)
-    for note in exported.notes:
-        click.echo(f"note: {note}", err=True)
-    if output is None:
-        click.echo(exported.script, nl=False)
-        return
-    try:
-        output.write_text(exported.script)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
-    click.echo(f"wrote {output}; run it with: k6 run {output}", err=True)
+    _hand_over(exported.notes, exported.script, output)
+    if output is not None:
+        click.echo(f"wrote {output}; run it with: k6 run {output}", err=True)

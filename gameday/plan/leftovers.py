@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gameday import effects, journal
 from gameday.errors import GamedayError
-from gameday.healing import Left, is_under_way, left_behind
+from gameday.healing import Left, done_later, is_under_way, left_behind
 from gameday.plan.finding import Finding, Status
 from gameday.stacks.state import read_kept
 from gameday.system import System
@@ -74,9 +74,7 @@ async def _of(path: Path, base_url: str, environment: Environment) -> list[Findi
 
 def _with_healings(records: Sequence[journal.Record], folder: Path) -> list[journal.Record]:
     """With what the run's reaper and `gameday heal` did later, in the order of time."""
-    paths = [folder / "reaper.jsonl", *folder.glob("healed-*.jsonl")]
-    later = [r for path in paths if path.exists() for r in journal.read(path).records]
-    return sorted([*records, *later], key=lambda record: record.t_ns)
+    return sorted([*records, *done_later(folder)], key=lambda record: record.t_ns)
 
 
 async def _still_there(left: Left, environment: Environment) -> str:
