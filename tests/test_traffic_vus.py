@@ -337,3 +337,24 @@ async def test_kill_9_of_users_loses_no_iteration_that_began(tmp_path: Path) -> 
     assert (whole["intended_ns"] >= history.header["t0_ns"]).all()
     found = summary([history], {})
     assert found.interrupted == history.dispatched - len(history.records)
+
+
+async def test_a_user_never_wakes_before_his_sleep_is_over(tmp_path: Path) -> None:
+    """So no more of them are ever at work than there are: the event loop's timer is too early."""
+    async with serving(Slow(0.001)) as server:
+        history = await run(server.port, tmp_path, vus(6, "1s", sleep="20ms"))
+    figures = summary([history], {}).metrics
+    assert figures["vus"]["max"] == figures["vus_max"]["max"] == 6
+    ends = np.sort(history.records["ended_ns"] + 20_000_000)
+    sends = np.sort(history.records["sent_ns"])[6:]
+    assert (sends >= ends[: len(sends)]).all()  # the n-th waking is after the n-th sleep
+    assert len(sends) > 100
+
+
+async def test_virtual_users_of_a_set_rate_sleep_to_the_end_as_well(tmp_path: Path) -> None:
+    spec = limited("4000/s", "500ms", 4, 4, sleep="10ms")
+    async with serving(Slow(0.001)) as server:
+        history = await run(server.port, tmp_path, spec)
+    figures = summary([history], {"drop": 2000}).metrics
+    assert figures["vus"]["max"] == figures["vus_max"]["max"] == 4
+    assert 40 <= counts(history)["issued"] <= 200

@@ -4,14 +4,15 @@ This is the closed model: start k is the k-th iteration that begins, and it is d
 so a slow system is asked less. The plan says how many users may go on at each instant. Who is one
 too many finishes his iteration within `gracefulRampDown`, at the end within `gracefulStop`, or is
 interrupted; who is still finishing when the number rises goes on.
+
+A sleep ends by the clock, not by the event loop's timer: that one counts from the last time the
+loop looked at its own clock, in whole milliseconds, and so ends a sleep too early.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from gameday.clock import NS
 from gameday.traffic.client import Client
 from gameday.traffic.ledger import Ledger
 from gameday.traffic.vus import Vu
@@ -33,7 +34,6 @@ class Loops:
         self._plan = plan
         self._client = client
         self._hurry = hurry
-        self._loop = asyncio.get_running_loop()
         self._steps = deque(
             (ledger.t0_ns + step.at_ns, share_of(step.vus, ledger.worker, ledger.workers))
             for step in plan.steps()
@@ -41,6 +41,7 @@ class Loops:
         self._allowed = 0
         self._vus: list[Vu] = []
         self._ready: deque[Vu] = deque()
+        self._asleep: deque[tuple[int, Vu]] = deque()  # all sleep as long: who is first wakes first
         self._leaving: set[Vu] = set()
         self._block: deque[tuple[int, int]] = deque()
         self._begun = 0
@@ -50,6 +51,8 @@ class Loops:
         while self._steps and self._steps[0][0] <= now_ns:
             at_ns, allowed = self._steps.popleft()
             self._step(at_ns, allowed, last=not self._steps)
+        while self._asleep and self._asleep[0][0] <= now_ns:
+            self._ready.append(self._asleep.popleft()[1])
         for _ in range(min(BURST, len(self._ready))):
             vu = self._ready.popleft()
             if vu.number < self._allowed:
@@ -58,7 +61,7 @@ class Loops:
                 self._rest(vu)
         if self._ready:
             return now_ns
-        return self._steps[0][0] if self._steps else None
+        return min((queue[0][0] for queue in (self._steps, self._asleep) if queue), default=None)
 
     def _step(self, at_ns: int, allowed: int, *, last: bool) -> None:
         """From `at_ns` on `allowed` users may begin iterations."""
@@ -93,14 +96,13 @@ class Loops:
 
     def over(self, vu: Vu) -> None:
         """His request is over; after his sleep he is ready for the next."""
-        if self._plan.sleep_ns:
-            self._loop.call_later(self._plan.sleep_ns / NS, self._awake, vu)
-        else:
-            self._awake(vu)
-
-    def _awake(self, vu: Vu) -> None:
-        self._ready.append(vu)
-        self._hurry()
+        if not self._plan.sleep_ns:
+            self._ready.append(vu)
+            self._hurry()
+            return
+        self._asleep.append((self._client.now() + self._plan.sleep_ns, vu))
+        if len(self._asleep) == 1:  # the alarm does not know of him yet
+            self._hurry()
 
     def end(self) -> None:
         """Begin nothing more; what is open has its time limit."""
@@ -121,7 +123,3 @@ class Loops:
     def most_open(self, _now_ns: int, _before_s: float) -> float:
         """As many requests as users may be open."""
         return len(self._vus)
-
-    def vus(self) -> tuple[int, int]:
-        """How many are busy, sleeping included, of how many there are."""
-        return sum(vu.busy for vu in self._vus), len(self._vus)

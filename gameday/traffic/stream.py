@@ -98,7 +98,7 @@ class Stream:
 
     def _send_by(self, pool: Pool, starts: Iterable[Start], now_ns: int) -> None:
         for start in starts:
-            vu = pool.take()
+            vu = pool.take(now_ns)
             if vu is None:
                 self.ledger.dropped(start, Reason.NO_VUS, now_ns)
             else:
@@ -107,7 +107,7 @@ class Stream:
     def over(self, vu: Vu) -> None:
         """The iteration of a virtual user is over, but for its sleep."""
         if self.pool is not None:
-            self.pool.over(vu)
+            self.pool.over(vu, self._client.now())
 
     def end(self) -> None:
         """Start nothing more."""
@@ -140,10 +140,6 @@ class Stream:
         rate = self.schedule.highest_rate(now_s - before_s, now_s + 0.1)
         together = ceil(self.ledger.part(self.schedule.at_once - 1))
         return 1.1 * self.ledger.part(rate) * before_s + together
-
-    def vus(self) -> tuple[int, int] | None:
-        """How many virtual users are busy, of how many; None where there is no limit."""
-        return None if self.pool is None else (self.pool.busy, self.pool.made)
 
 
 def _end_ns(times: Schedule, spec: Mapping[str, Any], t0_ns: int) -> float:
