@@ -305,7 +305,7 @@ class RunDir:
     def _write_history(self, path: Path) -> None:
         header = {"scenario": "drop", "worker": 0, "workers": 1, "seed": 7, "run": RUN}
         header |= {"users": 1_000_000, "coupon": "COUPON-k3f9", "t0_ns": T0_NS}
-        header |= {"spec": EXPERIMENT["traffic"]["drop"], "clock": "host", "pid": 1}
+        header |= {"spec": self.experiment["traffic"]["drop"], "clock": "host", "pid": 1}
         writer = HistoryWriter(path, header)
         dispatched = self.dispatched
         if dispatched is None:

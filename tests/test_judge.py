@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gameday import evidence
+from gameday.cli.runs import show_result
 from gameday.history import HistoryWriter, Outcome, Reason
 from gameday.judge import judge
 from gameday.judge.result import Result
@@ -332,3 +333,24 @@ def test_an_experiment_without_faults_is_judged_by_its_objectives_all_along() ->
 def test_the_builder_describes_a_valid_experiment() -> None:
     assert EXPERIMENT["name"] in RUN
     assert SYSTEM["name"] == "coupon-issuance"
+
+
+def test_virtual_users_are_said_to_be_a_closed_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their latency counts from the send: on the screen too, where nobody reads the result."""
+    run = RunDir()
+    users = {"executor": "constant-vus", "vus": 3, "duration": "30s"}
+    run.experiment = {**run.experiment, "traffic": {"drop": users}}
+    run.effective = {"planned": {}}
+    judged = result(run)
+    assert judged.traffic is not None
+    assert judged.traffic["closed"] == ["drop"]
+    show_result(judged)
+    assert "closed model: drop" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_traffic_of_a_set_rate_is_no_closed_model(capsys: pytest.CaptureFixture[str]) -> None:
+    judged = result(RunDir())
+    assert judged.traffic is not None
+    assert judged.traffic["closed"] == []
+    show_result(judged)
+    assert "closed" not in capsys.readouterr().out

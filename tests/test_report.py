@@ -452,6 +452,14 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_virtual_users_are_said_to_ask_a_slow_system_less(tmp_path: Path, page: str) -> None:
+    assert "Closed model" not in page  # whose traffic has a set rate
+    result = {**RESULT, "traffic": {**RESULT["traffic"], "closed": ["shoppers"]}}
+    told = write_report(write_run(tmp_path / "run", result=result)).read_text()
+    assert "**Closed model**: `shoppers` (`traffic.closed`)" in told
+    assert "a slow system is asked less often" in told
+
+
 def test_what_a_person_wrote_is_never_overwritten(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run")
     draft = write_report(run_dir)

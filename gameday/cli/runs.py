@@ -204,8 +204,19 @@ def show_result(judged: "Result", console: Console | None = None) -> None:
     console.print(table)
     for one in result["missing"]:
         console.print(f"missing: {escape(one['part'])}: {escape(one['why'])}")
+    if closed := (result["traffic"] or {}).get("closed"):
+        console.print(_closed_model(closed))
     if result["clocks"]["damage_at"] is not None:
         console.print(_clocks(result["clocks"]))
+
+
+def _closed_model(names: Sequence[str]) -> str:
+    """What the figures of scenarios of virtual users cannot tell."""
+    return (
+        f"closed model: {escape(', '.join(names))}: virtual users wait for an answer before they "
+        "ask again, so a slow system is asked less; latency counts from the send, there is no due "
+        "time"
+    )
 
 
 def _clocks(clocks: Mapping[str, float | None]) -> str:

@@ -93,6 +93,7 @@ def _traffic(evidence: Evidence) -> Line:
         "completed": told.completed,
         "failed": told.failed,
         "interrupted": told.interrupted,
+        "closed": list(told.closed),
         "metrics": {name: dict(told.metrics[name]) for name in sorted(told.metrics)},
         "generator": {
             "status": status.status,

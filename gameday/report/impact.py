@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from gameday.report import refs
-from gameday.report.markdown import Markup, table
+from gameday.report.markdown import Markup, code, table
 from gameday.report.material import Material
 from gameday.report.messages import Messages, Value
 
@@ -35,7 +35,7 @@ def impact(m: Material, say: Messages) -> list[Markup]:
     rows = [*_books(m, say), *_answers(m, say), *_latencies(m, say), *_coupons(m, say)]
     head = [say(f"impact.col_{name}") for name in ("what", "value", "from")]
     blocks.append(table(head, rows))
-    return [*blocks, *_generator(m, say), say("impact.person")]
+    return [*blocks, *_closed(m, say), *_generator(m, say), say("impact.person")]
 
 
 def outcome_count(m: Material, outcome: str) -> int | None:
@@ -131,6 +131,15 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
         told_no = say("impact.see_check", summary=check["summary"])
     told_ref = refs.of_result("checks.no_premature_sold_out")
     return [*rows, _row(say, say("impact.told_no"), told_no, told_ref)]
+
+
+def _closed(m: Material, say: Messages) -> list[Markup]:
+    """What latency means where virtual users ask."""
+    names = m.traffic.get("closed")
+    if not names:
+        return []
+    told = Markup(", ".join(code(str(name)) for name in names))
+    return [say("impact.closed", scenarios=told, ref=refs.of_result("traffic.closed"))]
 
 
 def _generator(m: Material, say: Messages) -> list[Markup]:
