@@ -27,7 +27,9 @@ from gameday.loading import (
     validate,
     validate_system,
 )
+from gameday.loading.expressions import window_names
 from gameday.system import System
+from tests.rundirs import FAULT, RunDir, read
 
 FAST = "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) < 0.2"
 GUARD = "sum(rate(k6_http_reqs_total[5s])) > 5000"
@@ -158,6 +160,10 @@ REFUSED = [
     (X, '"rate<0.02"', '"p(95)<0.02"', "11:34", "which has no 'p(95)'", "rate"),
     (X, '"rate<0.02"', '"rate small"', "11:34", "is not a threshold", ""),
     (X, "http_req_failed:", "'http_req_failed{scenario:dorp}':", "11:16", "there is no scenario 'dorp'", "did you mean 'drop'?"),
+    (X, "http_req_failed:", "'http_req_failed{window:during-redis}':", "11:16", "there is no window 'during-redis'", "after-network-latency-1, before, during-network-latency-1"),
+    (X, "http_req_failed:", "'http_req_failed{window:during-network-latency}':", "11:16", "there is no window 'during-network-latency'", "did you mean 'during-network-latency-1'?"),
+    (X, "http_req_failed:", "'http_req_failed{method:GET}':", "11:16", "there is no method 'GET'", "POST"),
+    (X, 'http_req_failed: ["rate<0.02"]', '"http_req_failed{window:before}": [{threshold: "rate<0.02", abortOnFail: true}]', "11:76", "'abortOnFail': 'http_req_failed{window:before}' is judged after the run", "abort_if"),
     (X, "k6_http_req_duration_seconds_bucket", "k6_http_req_durations_seconds_bucket", "7:18", "unknown traffic metric", "did you mean 'k6_http_req_duration_seconds_bucket'?"),
     (X, "sum(rate(k6_http_reqs_total[5s]))", "sum(rate(k6_http_reqs_total))", "18:6", "'expr'", ""),
     (X, "playbook: slow", "playbook: slaw", "16:1", "there is no playbook 'slaw'", "did you mean 'slow'?"),
@@ -403,3 +409,24 @@ def test_a_system_file_is_checked_by_itself() -> None:
     rewrite(S, '"{user}"', '"{usr}"')
     with pytest.raises(FileError, match="unknown placeholder"):
         validate_system(load_system(Path(S)))
+
+
+def test_a_threshold_may_ask_for_the_windows_that_the_faults_make() -> None:
+    keys = (f"'http_req_failed{{window:{name}}}'" for name in sorted(window_names([FAULT])))
+    thresholds = ", ".join(f'{key}: ["rate<0.02"]' for key in keys)
+    rewrite(X, 'http_req_failed: ["rate<0.02"]', thresholds)
+    assert validate(gathered()) == []
+
+
+def test_the_windows_that_are_allowed_are_those_that_a_run_has() -> None:
+    """Loading knows their names beforehand, the evidence makes them: the two must not part."""
+    assert set(read(RunDir()).about.windows) == window_names([FAULT])
+    assert set(read(RunDir().without_faults()).about.windows) == window_names([])
+
+
+def test_without_a_fault_there_are_no_windows() -> None:
+    rewrite(X, "expect: {}", "expect: {thresholds: {'http_reqs{window:before}': [count>1]}}")
+    with pytest.raises(FileError) as caught:
+        validate(gathered(short=True))
+    assert "there is no window 'before'" in caught.value.problem
+    assert "there is no fault" in caught.value.help

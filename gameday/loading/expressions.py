@@ -1,9 +1,10 @@
 """Rules about expressions: PromQL where a reading is meant, thresholds where a total is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gameday.documents import Document, one_of_them
 from gameday.errors import FileError, UsageError
+from gameday.experiment import Threshold
 from gameday.faults.service import ServiceFault
 from gameday.history import Outcome, Reason
 from gameday.loading.findings import Findings, Inputs, Warning_
@@ -26,9 +27,45 @@ def of_experiment(inputs: Inputs) -> Findings:
         yield from _promql(document, ("objectives", index, "expr"), objective.expr)
     for index, guard in enumerate(experiment.abort_if):
         yield from _promql(document, ("abort_if", index, "expr"), guard.expr)
-    scenarios = {*experiment.traffic, *(str(fault.id) for fault in experiment.method)}
     for key, texts in experiment.expect.threshold_texts.items():
-        yield from _thresholds(document, key, texts, scenarios)
+        yield from _thresholds(inputs, key, texts)
+    for key, each in experiment.expect.thresholds.items():
+        if "window:" in key.replace(" ", ""):
+            yield from _is_judged_afterwards(document, key, each)
+
+
+def _tag_values(inputs: Inputs) -> dict[str, set[str]]:
+    """What the requests of this run can carry, of the tags whose values are known beforehand."""
+    from gameday.fold import request_tags
+
+    experiment, issue = inputs.experiment.experiment, inputs.system.system.requests.issue
+    ids = [str(fault.id) for fault in experiment.method]
+    shared = request_tags(issue.method, issue.path)
+    return {
+        "scenario": {*experiment.traffic, *ids},
+        "outcome": {outcome.text for outcome in Outcome},
+        "reason": {reason.text for reason in Reason},
+        "window": window_names(ids),
+        **{tag: {value} for tag, value in shared.items() if value},
+    }
+
+
+def window_names(faults: Iterable[str]) -> set[str]:
+    """The stretches of a run that the faults with these ids make; see `evidence.windows`."""
+    ids = list(faults)
+    around = {f"{word}-{id}" for id in ids for word in ("during", "after")}
+    return {"before", *around} if ids else set()
+
+
+def _is_judged_afterwards(
+    document: Document, key: str, each: Sequence[str | Threshold]
+) -> Findings:
+    """Which request belongs to which window is known when the run is over."""
+    for index, one in enumerate(each):
+        if isinstance(one, Threshold) and one.abortOnFail:
+            problem = f"'abortOnFail': {key!r} is judged after the run, so it cannot end it"
+            loc = ("expect", "thresholds", key, index, "abortOnFail")
+            yield document.error(loc, problem, help="write a guard under 'abort_if' instead")
 
 
 def guards_can_see(inputs: Inputs) -> Findings:
@@ -98,9 +135,10 @@ def _unknown_traffic_metrics(document: Document, loc: Loc, names: Iterable[str])
             yield document.error(loc, problem, help=one_of_them(name, TRAFFIC_METRICS))
 
 
-def _thresholds(document: Document, key: str, texts: list[str], scenarios: set[str]) -> Findings:
+def _thresholds(inputs: Inputs, key: str, texts: list[str]) -> Findings:
     from gameday.thresholds import check_metric, parse_key
 
+    document = inputs.experiment.document
     loc = ("expect", "thresholds", key)
     try:
         check_metric(key, [])
@@ -110,15 +148,13 @@ def _thresholds(document: Document, key: str, texts: list[str], scenarios: set[s
     if not texts:
         yield document.error(loc, f"{key!r}: must not be empty")
     yield from _each_threshold(document, loc, texts)
-    known = {
-        "scenario": scenarios,
-        "outcome": {outcome.text for outcome in Outcome},
-        "reason": {reason.text for reason in Reason},
-    }
-    for tag, value in parse_key(key).tags.items():
+    tags = parse_key(key).tags
+    known = _tag_values(inputs) if tags else {}
+    for tag, value in tags.items():
         if tag in known and value not in known[tag]:
             problem = f"{key!r}: there is no {tag} {value!r}"
-            yield document.error(loc, problem, help=one_of_them(value, known[tag]))
+            nothing = "there is no fault, so there are no windows: drop the tag"
+            yield document.error(loc, problem, help=one_of_them(value, known[tag]) or nothing)
 
 
 def _each_threshold(document: Document, loc: tuple[str, str, str], texts: list[str]) -> Findings:
