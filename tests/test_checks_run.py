@@ -3,9 +3,9 @@
 import pytest
 
 from gameday.checks import NotApplicable, Validity
-from gameday.checks.generator import objective_bounds_ms, tightest_bound_ms
 from gameday.experiment import Experiment
 from gameday.history import Outcome, Reason
+from gameday.loading.bounds import objective_bounds_ms, tightest_bound_ms
 from tests.rundirs import EXPERIMENT, FAULT, Answer, RunDir, drop, read, said, verdict
 
 

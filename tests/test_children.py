@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
+from gameday.capacity.calibration import workers_for
 from gameday.clock import SystemClock
-from gameday.controller.children import Traffic, workers_for
+from gameday.controller.children import Traffic
 from gameday.fold import summary
 from gameday.history import read
 from gameday.workload import schedule

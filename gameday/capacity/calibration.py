@@ -8,20 +8,21 @@ not booted again; a run that comes near it measures again, as the figure may be 
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from gameday import __version__, history
+from gameday import __version__
 from gameday.clock import NS, SystemClock, boot_id
 from gameday.errors import StackError
-from gameday.history import Records
 from gameday.stacks.state import state_dir
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from gameday.history import Records
 
 RAMP_S: Final = 3.5
 TOP_PER_S: Final = 30_000
@@ -31,6 +32,8 @@ GRACE_S: Final = 0.3
 LEAD_NS: Final = NS // 10
 READY_S: Final = 20.0
 FILE: Final = "calibration.json"
+UNMEASURED_PER_S: Final = 8_000
+"""What one worker keeps on most machines, where nobody has measured it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,13 @@ def workers_at_hand(*, shared: bool) -> int:
     return max(1, cores // 2) if shared else cores
 
 
+def workers_for(peak_per_s: float) -> int:
+    """How many workers a rate takes, by what one was measured to keep here; at most the cores."""
+    measured = known()
+    each_per_s = UNMEASURED_PER_S if measured is None else max(measured.kept_per_s, 1.0)
+    return min(os.cpu_count() or 1, max(1, ceil(peak_per_s / each_per_s)))
+
+
 def kept_by_all(*, shared: bool) -> float | None:
     """What all workers keep, by what is known of one; None where nothing was measured."""
     found = known()
@@ -78,6 +88,8 @@ def kept_per_s(peak_per_s: float, share: float) -> float:
 
 def calibrate() -> Calibration:
     """Measure now, and keep the figure, or the better one of before. Raises StackError."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gameday-calibration-") as folder:
         records = _records(Path(folder))
     rate, top = ceiling(records)
@@ -91,11 +103,13 @@ def calibrate() -> Calibration:
     return found
 
 
-def ceiling(records: Records) -> tuple[float, bool]:
+def ceiling(records: "Records") -> tuple[float, bool]:
     """The rate at which a ramp from 0 fell behind, and whether it never did.
 
     `records` hold one start each; the ramp is as `calibrate` makes it.
     """
+    import numpy as np
+
     if not len(records):
         return 0.0, False
     begin_ns = int(records["intended_ns"].min())
@@ -121,8 +135,12 @@ def ceiling(records: Records) -> tuple[float, bool]:
     return (min(kept, sending) if behind_from else sending), False
 
 
-def _records(folder: Path) -> Records:
+def _records(folder: Path) -> "Records":
     """One ramp by a real worker against a real server, each a process of its own."""
+    import subprocess
+
+    from gameday import history
+
     server = _launch("gameday.capacity.server")
     worker = _launch("gameday.traffic")
     try:
@@ -143,6 +161,8 @@ def _records(folder: Path) -> Records:
 
 
 def _launch(module: str) -> "subprocess.Popen[bytes]":
+    import subprocess
+
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,

@@ -6,8 +6,8 @@ from itertools import pairwise
 from math import ceil
 
 from gameday.experiment import ByRate, Scenario
-from gameday.fold.occupancy import sleep_s
 from gameday.loading.timing import Segment, scenario_segments
+from gameday.units import seconds
 from gameday.workload import is_closed, vu_limit, vus
 
 OPEN_SHARE = 1.1
@@ -74,7 +74,7 @@ def demand_of(
         elif limit is None:
             open_most += OPEN_SHARE * mine * timeout_s
         else:
-            pause_s = sleep_s(scenario.model_dump(mode="json"))
+            pause_s = seconds(scenario.sleep)
             users.append(VirtualUsers(name, limit.most, pause_s, mine))
             open_most += min(limit.most, OPEN_SHARE * mine * timeout_s)
     open_most += OPEN_SHARE * peak_of(added) * timeout_s

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from gameday.checks.generator import generator_status, objective_bounds_ms
+from gameday.checks.generator import generator_status
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, count, worst
 from gameday.clock import NS
 from gameday.evidence import Evidence
 from gameday.evidence.anchors import WARM_UP_S
+from gameday.loading.bounds import objective_bounds_ms
 from gameday.samples import Evaluation
 
 NAME = "objectives"

@@ -1,10 +1,15 @@
-"""The options that several commands share: where the system is, and what may be broken."""
+"""The options that several commands share: where the system is, what may be broken, and units."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from gameday.units import Rate
 
 Decorated = Callable[..., Any]
 
@@ -42,3 +47,35 @@ def where(command: Decorated) -> Decorated:
     for option in reversed(_WHERE):
         command = option(command)
     return command
+
+
+class DurationType(click.ParamType["timedelta"]):
+    """A duration as people write it: `1s`, `500ms`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "timedelta":
+        from gameday.units import parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class RateType(click.ParamType["Rate"]):
+    """A rate as people write it: `1000/s`, `300/m`."""
+
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Rate":
+        from gameday.units import Rate
+
+        try:
+            return Rate.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

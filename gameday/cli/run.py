@@ -1,17 +1,14 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
-import asyncio
 import sys
 import traceback
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import where
+from gameday.cli.options import DurationType, where
 from gameday.errors import GamedayError
-from gameday.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,20 +16,6 @@ if TYPE_CHECKING:
     from gameday.loading import Inputs
     from gameday.plan.before import Question
     from gameday.plan.finding import Finding
-
-
-class DurationType(click.ParamType[timedelta]):
-    """A duration as people write it: `1s`, `500ms`."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -59,11 +42,7 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.
     """
-    from gameday.cli.screen import Screen
-    from gameday.clock import SystemClock
-    from gameday.controller import Options, conduct
     from gameday.loading import load_inputs
-    from gameday.plan.before import Question
 
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
@@ -71,6 +50,23 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     kept_per_s = _generator_first(
         inputs, force=options["force"], shared=options["stack"] != "external"
     )
+    folder = _conduct(inputs, options, kept_per_s)
+    ctx.exit(_judge(folder, as_json=options["as_json"]))
+
+
+def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None) -> Path:
+    """The run, from a last look to its end: where its evidence is.
+
+    Its parts are imported here: they take longer than it takes to refuse a file.
+    """
+    import asyncio
+
+    from gameday.cli.screen import Screen
+    from gameday.clock import SystemClock
+    from gameday.controller.conduct import conduct
+    from gameday.controller.run import Options
+    from gameday.plan.before import Question
+
     stack = stack_of(options["stack"], reuse=options["reuse"])
     allowed = frozenset(options["allowed"])
     starts = options["stack"] == "embedded" and not options["reuse"]
@@ -99,7 +95,7 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         screen.close()
     if conducted.error is not None:
         _tell(conducted.error)
-    ctx.exit(_judge(conducted.dir, as_json=options["as_json"]))
+    return conducted.dir
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:

@@ -3,12 +3,10 @@
 The first word may be `import` or `export`; anything else belongs to the sending itself.
 """
 
-import asyncio
 import json
 import secrets
 import signal
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -17,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gameday.cli.run import DurationType
+from gameday.cli.options import DurationType, RateType
 from gameday.cli.scripts import export, import_
 from gameday.errors import UsageError
-from gameday.units import Rate
 
 if TYPE_CHECKING:
     from gameday.capacity import Demand
@@ -41,18 +38,6 @@ Exit codes (the first that applies):
   2  bad usage or a bad file; nothing was sent
   0  every threshold was kept
 """
-
-
-class RateType(click.ParamType[Rate]):
-    """A rate as people write it: `1000/s`, `300/m`."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Rate:
-        try:
-            return Rate.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class TrafficGroup(click.Group):
@@ -118,11 +103,14 @@ def send(ctx: click.Context, /, **options: Any) -> None:
     --k6 FILE.yaml` a k6 script of such a file.
     """
     from gameday.loadtest.load import refuse_strangers
-    from gameday.loadtest.verdict import judge
 
     load = _load(options)
     refuse_strangers(load.system, frozenset(options["allowed"]))
     _must_be_possible(load, force=options["force"])
+    import asyncio  # what sends and judges is imported now: it takes longer than refusing does
+
+    from gameday.loadtest.verdict import judge
+
     with ExitStack() as stack:
         site = _site(options["out"], stack)
         verdict = judge(load, asyncio.run(_send(load, site)), site.history_dir)
@@ -132,7 +120,7 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
 def _load(options: dict[str, Any]) -> "Load":
     """What the command line asks for. Raises UsageError."""
-    from gameday.controller.children import workers_for
+    from gameday.capacity.calibration import workers_for
     from gameday.loadtest.load import Load, with_thresholds
 
     experiment = _from_file(options) if options["file"] else _from_options(options)
@@ -224,7 +212,7 @@ def _demand(load: "Load") -> "Demand":
 def _must_be_possible(load: "Load", *, force: bool) -> None:
     """Refuse what no generator can do, before the first request. Raises UsageError."""
     from gameday.capacity import calibration, shortfalls, this_machine
-    from gameday.checks.generator import tightest_bound_ms
+    from gameday.loading.bounds import tightest_bound_ms
 
     known = calibration.known()
     kept_per_s = None if known is None else known.kept_per_s * load.workers
@@ -243,6 +231,8 @@ def _must_be_possible(load: "Load", *, force: bool) -> None:
 
 def _site(out: Path | None, stack: ExitStack) -> "Site":
     """Where the records go: into --out, else into a folder that is gone in the end."""
+    import tempfile
+
     from gameday.loadtest.load import records_folder
     from gameday.loadtest.session import Site
 
@@ -254,6 +244,8 @@ def _site(out: Path | None, stack: ExitStack) -> "Site":
 
 async def _send(load: "Load", site: "Site") -> "Sent":
     """Send, with the live view on stderr; Ctrl-C ends it, a second one at once."""
+    import asyncio
+
     from gameday.cli.load_screen import LoadScreen
     from gameday.clock import SystemClock
     from gameday.loadtest.session import send as send_load

@@ -15,9 +15,6 @@ orders     signals, and what other terminals say
 stopping   the other end of that: a run told to end, and watched until its faults are out
 hold       no run may begin for now
 reaper     the lease, and the process that undoes the run when it runs out
+
+Nothing is imported here: `gameday stop` needs `stopping`, and none of the rest.
 """
-
-from gameday.controller.conduct import Conducted, conduct
-from gameday.controller.run import Options
-
-__all__ = ["Conducted", "Options", "conduct"]

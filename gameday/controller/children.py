@@ -10,22 +10,17 @@ each of which takes every n-th start; they are started, told and ended as one.
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
-from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from gameday.capacity import calibration
 from gameday.clock import Clock
 from gameday.errors import StackError
 
 READY_S = 20.0
 EXIT_S = 1.0
 LINE_LIMIT = 4 * 1024 * 1024
-# What one worker keeps on most machines, where nobody has measured it.
-KEPT_PER_S: Final = 8_000
 
 
 class Child:
@@ -272,10 +267,3 @@ class Traffic:
 
     def stop(self, grace_s: float) -> None:
         self.child.tell({"cmd": "stop", "grace_s": grace_s})
-
-
-def workers_for(peak_per_s: float) -> int:
-    """How many workers a rate takes, by what one was measured to keep here; at most the cores."""
-    known = calibration.known()
-    kept_per_s = KEPT_PER_S if known is None else max(known.kept_per_s, 1.0)
-    return min(os.cpu_count() or 1, max(1, ceil(peak_per_s / kept_per_s)))

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from gameday import __version__
+from gameday.capacity.calibration import workers_for
 from gameday.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
 from gameday.controller import ending, hold, method, preflight, target
 from gameday.controller.briefing import start_children
-from gameday.controller.children import Child, Traffic, workers_for
+from gameday.controller.children import Child, Traffic
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, write_effective
 from gameday.controller.marker import Marking
 from gameday.controller.orders import Desk, listen_to_signals

@@ -4,6 +4,7 @@
     read       the file → a model, its short form applied, ids and seed filled in
     markdown   a playbook → front matter and steps
     validate   all inputs → warnings, or the first error with its place
+    bounds     how fast the system ought to be
     addresses  which hosts a run would talk to, and whether it may
     effective  the record of what a run used
 

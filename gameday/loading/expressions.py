@@ -6,7 +6,6 @@ from gameday.documents import Document, one_of_them
 from gameday.errors import FileError, UsageError
 from gameday.experiment import Threshold
 from gameday.faults.service import ServiceFault
-from gameday.history import Outcome, Reason
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.read import LoadedPlaybook, LoadedSystem
 
@@ -36,7 +35,8 @@ def of_experiment(inputs: Inputs) -> Findings:
 
 def _tag_values(inputs: Inputs) -> dict[str, set[str]]:
     """What the requests of this run can carry, of the tags whose values are known beforehand."""
-    from gameday.fold import request_tags
+    from gameday.fold import request_tags  # with numpy, which untagged thresholds do not need
+    from gameday.history import Outcome, Reason
 
     experiment, issue = inputs.experiment.experiment, inputs.system.system.requests.issue
     ids = [str(fault.id) for fault in experiment.method]

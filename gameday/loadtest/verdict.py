@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from gameday import fold, thresholds
-from gameday.checks.generator import tightest_bound_ms
 from gameday.clock import NS
 from gameday.fold.summary import PERCENTILES
 from gameday.history import History, Outcome, Reason, read
 from gameday.k6.summaries import Kept
 from gameday.loading import traffic_end_s
+from gameday.loading.bounds import tightest_bound_ms
 from gameday.loadtest.load import Load
 from gameday.loadtest.session import Sent
 from gameday.workload import is_closed, schedule

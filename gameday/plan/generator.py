@@ -11,9 +11,9 @@ from typing import Final
 from gameday.capacity import Demand, Machine, Shortfall, demand_of, shortfalls, this_machine
 from gameday.capacity.demand import MOST_OPEN
 from gameday.capacity.machine import SPARE_FILES
-from gameday.checks.generator import tightest_bound_ms
 from gameday.experiment import Experiment
 from gameday.loading import Inputs, closed
+from gameday.loading.bounds import tightest_bound_ms
 from gameday.loading.timing import everything, scheduled
 from gameday.plan.finding import Finding
 

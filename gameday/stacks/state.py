@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from gameday.changes import Undo
 from gameday.documents import Model
-from gameday.effects.process import alive
 from gameday.errors import StackError, UsageError
 from gameday.stacks import Addresses
 from gameday.system import Start
@@ -48,10 +47,14 @@ class Kept(Model):
 
     def running(self) -> list[str]:
         """The names of the parts that run."""
+        from gameday.effects.process import alive  # with all effects: `state_dir` needs none
+
         return [undo.data["name"] for undo in self.undos("process") if alive(undo.data)]
 
     def ended(self) -> list[str]:
         """The names of the parts that do not."""
+        from gameday.effects.process import alive
+
         return [undo.data["name"] for undo in self.undos("process") if not alive(undo.data)]
 
 

@@ -4,9 +4,12 @@ Everything here is pure. A `Schedule` says when start k is due; a `VuPlan` how m
 there are where no rate is given; `population` says which user a start is for; `template` fills a
 system file's placeholders. So the k-th request is the same in every process that thinks about it:
 the worker that sends it, and the judge who asks what became of it.
+
+`population` is imported when it is asked for: it needs numpy, and validating a file does not.
 """
 
-from gameday.workload.population import attempt, key, user, users_of
+from typing import TYPE_CHECKING
+
 from gameday.workload.schedule import (
     Bunches,
     Closed,
@@ -16,6 +19,9 @@ from gameday.workload.schedule import (
     schedule,
 )
 from gameday.workload.vus import Step, VuLimit, VuPlan, is_closed, share_of, vu_limit, vus
+
+if TYPE_CHECKING:
+    from gameday.workload.population import attempt, key, user, users_of
 
 __all__ = [
     "Bunches",
@@ -36,3 +42,14 @@ __all__ = [
     "vu_limit",
     "vus",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """What `population` defines. Raises AttributeError for any other name."""
+        if name not in ("attempt", "key", "user", "users_of"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from gameday.workload import population
+
+        return getattr(population, name)

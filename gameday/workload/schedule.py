@@ -6,6 +6,9 @@ chain of straight lines, and start n (counted from 1, so n = k + 1) is due when 
 the rate reaches n; a remainder carries over into the next stage. Counts are exact: rates are
 fractions, not floats. Nothing is random, and nothing depends on what was sent before. Where one
 user asks many times at once (population `same`), the starts of a bunch are due together.
+
+Numpy is imported where due times are asked for: counts need none, and a file that is refused is
+not to wait for it.
 """
 
 from collections.abc import Mapping
@@ -13,10 +16,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel
 
 from gameday.workload.given import as_mapping, begin_ns, duration_ns, per_s
@@ -25,7 +26,11 @@ from gameday.workload.vus import is_closed, vus
 NS = 1_000_000_000
 MOST_STARTS = 2**32 - 1
 
-Instants = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Instants = npt.NDArray[np.int64]
 
 
 class Schedule(Protocol):
@@ -46,7 +51,7 @@ class Schedule(Protocol):
         """How many starts are due at the same instant, whatever the rate."""
         ...
 
-    def due_ns(self, ks: Instants) -> Instants:
+    def due_ns(self, ks: "Instants") -> "Instants":
         """The due times of the starts `ks`."""
         ...
 
@@ -54,7 +59,7 @@ class Schedule(Protocol):
         """The due time of start `k`."""
         ...
 
-    def offsets(self) -> Instants:
+    def offsets(self) -> "Instants":
         """All due times, in order."""
         ...
 
@@ -76,15 +81,19 @@ class _Offsets:
     def at_once(self) -> int:
         return 1
 
-    def due_ns(self, ks: Instants) -> Instants:
+    def due_ns(self, ks: "Instants") -> "Instants":
         raise NotImplementedError
 
     def offset_ns(self, k: int) -> int:
         if not 0 <= k < self.count:
             raise IndexError(f"start {k} of {self.count}")
+        import numpy as np
+
         return int(self.due_ns(np.array([k], dtype=np.int64))[0])
 
-    def offsets(self) -> Instants:
+    def offsets(self) -> "Instants":
+        import numpy as np
+
         return self.due_ns(np.arange(self.count, dtype=np.int64))
 
 
@@ -118,8 +127,8 @@ class ConstantRate(_Offsets):
             return float("inf")
         return (self.start_ns + self.duration_ns) / NS
 
-    def due_ns(self, ks: Instants) -> Instants:
-        return self.start_ns + ks.astype(np.int64) * self.period_ns
+    def due_ns(self, ks: "Instants") -> "Instants":
+        return self.start_ns + ks.astype("int64") * self.period_ns
 
     def rate_at(self, s: float) -> float:
         return float(self.rate_per_s) if self.start_ns / NS <= s < self.end_s else 0.0
@@ -180,8 +189,10 @@ class RampingRate(_Offsets):
         return self._begins_ns[-1] / NS
 
     @cached_property
-    def _table(self) -> dict[str, npt.NDArray[Any]]:
+    def _table(self) -> "dict[str, npt.NDArray[Any]]":
         """The stages as columns; integrals as whole part and rest, which floats hold exactly."""
+        import numpy as np
+
         areas = self._areas
         whole = np.array([floor(a) for a in areas], dtype=np.int64)
         rest = np.array([float(a - floor(a)) for a in areas])
@@ -194,8 +205,10 @@ class RampingRate(_Offsets):
             "rest": rest,
         }
 
-    def due_ns(self, ks: Instants) -> Instants:
+    def due_ns(self, ks: "Instants") -> "Instants":
         """Solve the stage's quadratic, from whichever end loses no digits (rates fall to 0)."""
+        import numpy as np
+
         table = self._table
         n = ks.astype(np.int64) + 1
         i = np.searchsorted(table["whole"][1:], n, side="left")
@@ -253,7 +266,7 @@ class Bunches(_Offsets):
     def at_once(self) -> int:
         return self.size
 
-    def due_ns(self, ks: Instants) -> Instants:
+    def due_ns(self, ks: "Instants") -> "Instants":
         return self.each.due_ns(ks // self.size * self.size)
 
     def rate_at(self, s: float) -> float:
@@ -274,7 +287,9 @@ class Closed(_Offsets):
     end_s: float
     count: int = MOST_STARTS
 
-    def due_ns(self, ks: Instants) -> Instants:
+    def due_ns(self, ks: "Instants") -> "Instants":
+        import numpy as np
+
         return np.full(len(ks), self.start_ns, dtype=np.int64)
 
     def rate_at(self, s: float) -> float:
