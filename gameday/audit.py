@@ -4,10 +4,14 @@ The rows come from the store that is the authority where the system file gives o
 the system's own audit answer; where both are given they must be equal sets. The stores are
 read PostgreSQL (or the answer again), Redis (one MULTI), PostgreSQL: equal row sets before and
 after make a consistent cut; else again, three times, then unknown.
+
+It takes apart as many rows as coupons were issued, and lets nobody else in while it does: whoever
+has an event loop that must go on reads the audit beside it.
 """
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +29,7 @@ from gameday.workload.template import fill_text
 Rows = list[tuple[int, str]]
 STATEMENT_TIMEOUT_MS = 10_000
 TRIES = 3
+PIECE = 2_000  # rows
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -59,7 +64,10 @@ class Audit:
         return {"schema": 1, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.as_json(), indent=1) + "\n")
+        """As JSON, a row a line. Raises OSError."""
+        with path.open("w") as file:
+            file.writelines(_in_pieces(self.as_json()))
+            file.write("\n")
 
 
 async def read(
@@ -89,15 +97,30 @@ async def read(
     return audit
 
 
+def _in_pieces(value: Any) -> Iterator[str]:
+    """JSON, a small piece at a time: one long call would keep every other thread waiting."""
+    if isinstance(value, dict) and value:
+        for n, (key, each) in enumerate(value.items()):
+            yield f"{',' if n else '{'}\n{json.dumps(key)}: "
+            yield from _in_pieces(each)
+        yield "}"
+    elif isinstance(value, list) and value:
+        for n, each in enumerate(value):
+            yield (",\n" if n else "[\n") + json.dumps(each)
+        yield "]"
+    else:
+        yield json.dumps(value)
+
+
 def _without_secrets(answer: Mapping[str, Any], hide: Hidden) -> dict[str, Any]:
     """The answer as it is kept: of its rows only what counts, and that as it was told."""
-    hidden: dict[str, Any] = hidden_in(answer, hide)
     try:
         _rows_of(answer)
     except ValueError:
+        hidden: dict[str, Any] = hidden_in(answer, hide)
         return hidden
     rows = [{key: row[key] for key in ("userId", "issueId")} for row in answer["rows"]]
-    return {**hidden, "rows": rows}
+    return {**hidden_in({**answer, "rows": []}, hide), "rows": rows}
 
 
 async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> None:
@@ -114,7 +137,7 @@ async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> 
         before = await rows()
         view = await _redis_view(stores.redis, campaign, environment)
         after = await rows()
-        if sorted(before) == sorted(after):
+        if _same(before, after):
             audit.cut = "consistent"
             break
     else:
@@ -131,9 +154,14 @@ async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> 
 def _keep_rows(audit: Audit, system: System, rows: Rows) -> None:
     """The authority's rows count; the answer must tell the same ones."""
     if audit.answer is not None:
-        audit.answer_rows_equal = sorted(_rows_of(audit.answer)) == sorted(rows)
+        audit.answer_rows_equal = _same(_rows_of(audit.answer), rows)
     if system.authority in (None, "postgres"):
         audit.rows, audit.rows_from = rows, "postgres"
+
+
+def _same(some: Rows, others: Rows) -> bool:
+    """Whether they are the same rows, in whatever order; nearly always it is the same one too."""
+    return some == others or sorted(some) == sorted(others)
 
 
 async def _postgres_rows(
@@ -149,10 +177,20 @@ async def _postgres_rows(
     except (ValueError, TypeError, asyncpg.InterfaceError) as error:
         raise _unusable("stores.postgres.dsn", error) from error
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return [(int(r[0]), _id(r[1])) for r in await connection.fetch(store.rows, campaign)]
+        async with asyncio.timeout(STATEMENT_TIMEOUT_MS / 1000):
+            return await _few_at_a_time(connection, store.rows, campaign)
     finally:
         await connection.close(timeout=2)
+
+
+async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: str) -> Rows:
+    """The rows of a query that only reads, a piece of the answer after the other."""
+    found: Rows = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        cursor = await connection.cursor(query, campaign)
+        while rows := await cursor.fetch(PIECE):
+            found += [(int(row[0]), _id(row[1])) for row in rows]
+    return found
 
 
 async def _redis_view(

@@ -1,19 +1,28 @@
 """The audit: real stores are looked into, and compared with what the system says of itself."""
 
 import asyncio
+import itertools
 import json
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import pytest
 import redis.asyncio
 
-from gameday import audit
+from gameday import audit, journal
 from gameday.audit import Audit
 from gameday.clock import SystemClock
+from gameday.controller.ending import _audit
 from gameday.effects.request import Sender
+from gameday.evidence.audit import audit_from_json
+from gameday.journal import Journal
 from gameday.system import System
 from tests.sut_stores import Stores, running_stores
 
@@ -170,3 +179,102 @@ async def test_an_answer_that_is_none_is_a_problem_and_no_crash(
     found = await read(stores, body, stores={}, authority=None)
     assert found.cut == "unknown"
     assert found.problem.startswith("audit answer:")
+
+
+MANY = 30_000
+
+
+@contextmanager
+def serving(raw: bytes) -> Iterator[str]:
+    """A server in a thread of its own, whose answer was made before; its address."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def hold_many(stores: Stores) -> bytes:
+    """Both stores hold `MANY` rows of campaign C; what an honest service says of them."""
+    await filled(stores, holders=list(range(MANY)))
+    rows = [(user, f"id-{user:032}", "C") for user in range(MANY)]
+    connection = await asyncpg.connect(stores.postgres())
+    await connection.copy_records_to_table("audit_rows", records=rows)
+    await connection.close()
+    told = [{"userId": user, "issueId": id_} for user, id_, _ in rows]
+    return json.dumps({"code": "C", "stock": MANY, "rows": told}).encode()
+
+
+async def tick(turns: list[float]) -> None:
+    """Note how much processor time this thread has had, turn after turn."""
+    while True:
+        turns.append(time.thread_time())
+        await asyncio.sleep(0.005)
+
+
+async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
+    stores: Stores, tmp_path: Path
+) -> None:
+    with serving(await hold_many(stores)) as url:
+        system = System.model_validate_json(json.dumps({**SYSTEM, "base_url": url}))
+        environment = {"DSN": stores.postgres(), "REDIS": stores.redis()}
+        book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        run: Any = SimpleNamespace(
+            system=system,
+            sender=Sender(url, {"coupon": "C", "run": "r"}, environment),
+            coupon="C",
+            stock=MANY,
+            clock=SystemClock(),
+            dir=tmp_path,
+            journal=book,
+        )
+        turns: list[float] = []
+        ticking = asyncio.create_task(tick(turns))
+        await asyncio.sleep(0)
+        all_s = time.process_time()
+        await _audit(run)
+        all_s = time.process_time() - all_s
+        turns.append(time.thread_time())
+        ticking.cancel()
+    # Processor time does not depend on what else this machine does.
+    assert turns[-1] - turns[0] < 0.2 * all_s, "the loop's own thread did most of the work"
+    assert max(b - a for a, b in itertools.pairwise(turns)) < 0.2 * all_s
+    assert len(turns) > 10
+    (record,) = journal.read(book.path).records
+    assert (record.data["rows"], record.data["cut"], record.data["problem"]) == (
+        MANY,
+        "consistent",
+        "",
+    )
+    found = audit_from_json(json.loads((tmp_path / "audit.json").read_bytes()))
+    assert len(found.rows) == len(found.answer_rows or ()) == MANY
+    assert found.answer_rows_equal
+    assert found.views[0].holders == frozenset(range(MANY))
+
+
+def test_what_is_written_reads_as_what_was_found(tmp_path: Path) -> None:
+    answer = {
+        "stock": 2,
+        "rows": [{"userId": 1, "issueId": 'a"b'}],
+        "odd": [[], {}, None, "\u00e9"],
+    }
+    views: dict[str, Any] = {"redis": {"remaining": 1, "holders": [1], "current": None}, "b": {}}
+    found = Audit("C", 2, rows=[(1, 'a"b')], answer=answer, views=views, problem="x\ny")
+    found.write(tmp_path / "audit.json")
+    as_json = json.loads(json.dumps(found.as_json()))
+    assert json.loads((tmp_path / "audit.json").read_bytes()) == as_json

@@ -5,6 +5,7 @@ read back until the fault ends, for somebody may take it out or turn it down. Wh
 the traffic felt can only be told afterwards, from the readings and the history.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -159,16 +160,16 @@ class Dosing:
         except GamedayError:
             return None
 
-    def tell(self, removed_ns: int) -> None:
+    async def tell(self, removed_ns: int) -> None:
         """Journal the verdict of the witnesses, once the fault is out."""
         if not self._injected_ns:
             return
         change = self._changes[0]
         if change.kind == "traffic":
-            self._dosed(*self._extra_traffic(change, removed_ns))
+            self._dosed(*await self._extra_traffic(change, removed_ns))
             return
         p = self._final()
-        felt = self._felt(change, removed_ns)
+        felt = await self._felt(change, removed_ns)
         for sighting in felt:
             self._run.journal.write("fault.probed", id=self._id, **sighting.as_json())
         beside = BESIDE_PROXY if self._network else BESIDE_ALL
@@ -183,15 +184,15 @@ class Dosing:
             return said(why, ok=None)
         return self._sighting
 
-    def _felt(self, change: Change, removed_ns: int) -> list[Sighting]:
+    async def _felt(self, change: Change, removed_ns: int) -> list[Sighting]:
         """Witnesses S and T."""
         width_s = STRETCH_S if self._lasts else MOMENT_S
         begin = self._injected_ns
         width_s = min(width_s, max(0.1, (removed_ns - begin) / NS / 3))
         calm_s = min(CALM_S, max(0.0, (begin - self._run.t0_ns) / NS))
         calm_ns = begin - int(calm_s / width_s) * round(width_s * NS)
-        before = self._traffic(calm_ns, begin, width_s)
-        during = self._traffic(begin, removed_ns, width_s)
+        before = await self._traffic(calm_ns, begin, width_s)
+        during = await self._traffic(begin, removed_ns, width_s)
         metric = self._run.system.dependencies.get(self._fault.on)
         window_s = parse(metric).window_s if metric else 0.0
         seen = _Metric(f"dependency:{self._fault.on}", window_s, [*before, *during])
@@ -203,22 +204,28 @@ class Dosing:
             window_s=window_s,
         )
 
-    def _traffic(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
-        """The traffic of a stretch of time; none when the history cannot be read."""
+    async def _traffic(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
+        """The traffic of a stretch of time; none when the history cannot be read.
+
+        In a thread: a history is as long as the run has been.
+        """
         try:
-            read = [history.read(path) for path in self._run.history_dir.glob("*.bin")]
-            return stretches(read, begin_ns, end_ns, self._run.clock.now_ns(), width_s)
+            return await asyncio.to_thread(self._stretches, begin_ns, end_ns, width_s)
         except (GamedayError, OSError, ValueError) as error:
             self._run.journal.write("fault.probed", id=self._id, witness="T", problem=str(error))
             return []
 
-    def _extra_traffic(
+    def _stretches(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
+        read = [history.read(path) for path in self._run.history_dir.glob("*.bin")]
+        return stretches(read, begin_ns, end_ns, self._run.clock.now_ns(), width_s)
+
+    async def _extra_traffic(
         self, change: Change, removed_ns: int
     ) -> tuple[Certainty, Sighting | None, Sequence[Sighting], str]:
         """The dose of a spike: how many of its due starts were really made."""
         lasted_s = min((removed_ns - self._injected_ns) / NS, change.data["duration_s"])
         due = max(1.0, change.data["rate_per_s"] * lasted_s)
-        started = self._started(change.data["scenario"])
+        started = await asyncio.to_thread(self._started, change.data["scenario"])
         share = min(1.0, started / due)
         why = f"{started} of {due:.0f} due requests were started"
         sighting = Sighting("P", share >= 0.95, 1.0, round(share, 3), "share", started, why)

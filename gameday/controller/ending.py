@@ -12,7 +12,8 @@ from typing import Any
 
 from gameday import audit
 from gameday.clock import NS
-from gameday.controller.run import Run
+from gameday.controller.aside import aside
+from gameday.controller.run import Run, to_the_end
 from gameday.errors import GamedayError, UnknownError
 from gameday.readings import truth
 from gameday.stacks.crew import SERVICE
@@ -156,8 +157,11 @@ async def _drain(run: Run) -> None:
 
 
 async def _audit(run: Run) -> None:
-    found = await audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
-    found.write(run.dir / "audit.json")
+    """Beside the loop, as everything that takes longer the more was issued."""
+    found = await aside(
+        lambda: audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
+    )
+    await to_the_end(asyncio.to_thread(found.write, run.dir / "audit.json"))
     run.journal.write("audit.read", rows=len(found.rows), cut=found.cut, problem=found.problem)
     if found.answer is None:
         raise UnknownError(found.problem)

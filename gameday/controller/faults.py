@@ -90,6 +90,6 @@ class FaultTask:
         gone = await removal.take_out()
         record = await self._run.journal.write_durably("fault.removed", id=self.id, gone=gone)
         self._run.site.struck -= {str(undo.data.get("name")) for undo in self._undos}
-        self._dosing.tell(record.t_ns)
+        await self._dosing.tell(record.t_ns)
         removed, why = await removal.prove(gone=gone)
         await self._run.journal.write_durably("fault.proven", id=self.id, removed=removed, why=why)

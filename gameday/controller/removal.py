@@ -122,9 +122,9 @@ class Removal:
         """No further start of the extra scenario within a second."""
         name = self._undos[0].data["scenario"]
         await self._run.clock.sleep(0.3)
-        early = self._dispatched(name)
+        early = await asyncio.to_thread(self._dispatched, name)
         await self._run.clock.sleep(1.0)
-        late = self._dispatched(name)
+        late = await asyncio.to_thread(self._dispatched, name)
         if late == early:
             return "yes", "its last request was started; the offered rate is as before"
         return "no", f"{late - early} more requests were started in the second after it ended"
