@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from gameday.clock import SystemClock
-from gameday.controller import hold, stopping, target
+from gameday.controller import hold, target
 from gameday.errors import StackError, StuckFaultError, UsageError
 from gameday.stacks.state import read_kept
 
@@ -66,6 +63,8 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
 
 
 async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
+    from gameday.controller import stopping
+
     clock, secrets = SystemClock(), _environment()
     return await asyncio.gather(*(stopping.stop(each, who, clock, secrets) for each in runs))
 
@@ -175,6 +174,10 @@ def _environment() -> dict[str, str]:
 
 
 def _show(healed: "Sequence[tuple[str, Healed]]", looked_at: int, runs_dir: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("run", "what", "gone", "why", box=None)
     for name, one in healed:
         word = {True: "yes", False: "NO", None: "not known"}[one.gone]

@@ -1,7 +1,6 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +99,8 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
 
 def _must_be_out(folders: "Sequence[Path]") -> None:
     """Raises StuckFaultError, beside the bug that is under way, for a fault nobody saw gone."""
+    import traceback
+
     from gameday.errors import StuckFaultError
     from gameday.evidence import read
 

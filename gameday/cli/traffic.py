@@ -4,7 +4,6 @@ The first word may be `import` or `export`; anything else belongs to the sending
 """
 
 import json
-import secrets
 import signal
 import sys
 from contextlib import ExitStack
@@ -169,8 +168,11 @@ def _from_options(options: dict[str, Any]) -> "Experiment":
     else:
         spec |= {"executor": "constant-arrival-rate", "rate": rate, "preAllocatedVUs": vus}
     made = experiment_of(spec, options["users"] or DEFAULT_USERS)
-    seed = options["seed"] if options["seed"] is not None else secrets.randbits(31)
-    return made.model_copy(update={"seed": seed})
+    if options["seed"] is not None:
+        return made.model_copy(update={"seed": options["seed"]})
+    from secrets import randbits
+
+    return made.model_copy(update={"seed": randbits(31)})
 
 
 def _system(options: dict[str, Any]) -> "System":
