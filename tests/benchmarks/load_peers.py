@@ -3,31 +3,36 @@
 Peers are looked for on the PATH and in the folder that GAMEDAY_PEERS names, at any depth of two
 (`k6`, `oha/bin/oha`, `locust/bin/locust`); the others are said to be missing. All send the same
 POST over keep-alive connections. Ours, k6, oha and hey can be asked for a rate; wrk and locust
-send as fast as answers come, locust also with a pause for each user.
+send as fast as answers come, or with a pause for each connection. None may hang: who takes a minute
+longer than asked for is killed.
 """
 
 import json
+import math
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from gameday import fold, history
-from gameday.history import Outcome
+from gameday.history import History, Outcome
 from tests.benchmarks.load_target import BODY, PATH
 
 CONNECTIONS = 100
 LATE_NS = 10_000_000
+LONGEST_S = 60
+MINDED_EVERY_S = 0.2
 NAMES = ("gameday", "k6", "oha", "hey", "locust", "wrk")
 POINTS = ("p50", "p90", "p95", "p99", "max")
 
@@ -56,30 +61,63 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A child process that has ended, with all its own children: output and cost."""
+    """A child process that has ended: its output, and what it and its children cost."""
 
     output: str
-    usage: resource.struct_rusage
-
-    @property
-    def cpu_s(self) -> float:
-        return self.usage.ru_utime + self.usage.ru_stime
-
-    @property
-    def rss_mb(self) -> float:
-        return self.usage.ru_maxrss / 1024
+    cpu_s: float
+    rss_mb: float
 
 
-def run(argv: Sequence[str], cwd: str | None = None) -> Ended:
+class Minder:
+    """Looks after a child: how much memory it had, and that it ends.
+
+    The kernel's ru_maxrss is no less than what the parent had when it forked, so the child's own
+    high-water mark is read meanwhile.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", length_s: float) -> None:
+        self.rss_mb = math.nan
+        self._process = process
+        self._until_s = time.monotonic() + length_s + LONGEST_S
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if kind is not None:
+            self._process.kill()
+
+    def _look(self) -> None:
+        status = Path(f"/proc/{self._process.pid}/status")
+        while not self._ended.wait(MINDED_EVERY_S):
+            with suppress(OSError):
+                found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+                self.rss_mb = int(found[1]) / 1024 if found else self.rss_mb
+            if time.monotonic() > self._until_s:
+                self._process.kill()
+
+    def end(self) -> tuple[int, float]:
+        """Wait for it; how it ended, and the CPU seconds of it and all its children."""
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode, usage.ru_utime + usage.ru_stime
+
+
+def run(argv: Sequence[str], length_s: float, cwd: str | None = None) -> Ended:
     """Run it to its end; its output goes through a file, so that nobody has to read in time."""
     with tempfile.TemporaryFile() as file:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=cwd
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        with Minder(process, length_s) as minder:
+            _, cpu_s = minder.end()
         file.seek(0)
-        return Ended(file.read().decode(errors="replace"), usage)
+        return Ended(file.read().decode(errors="replace"), cpu_s, minder.rss_mb)
 
 
 def program(name: str) -> str | None:
@@ -99,9 +137,8 @@ def fire(name: str, port: int, rate: int | None, length_s: int) -> Shot:
         return SHOOTERS[name](port, rate, length_s, Path(folder))
 
 
-def gameday(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
-    """Our worker: one process, all phases and the history recorded."""
-    asked = rate or 1000
+def drive(port: int, rate: int, length_s: int, folder: Path) -> tuple[History, Ended]:
+    """One run of our worker, a process of its own; what it recorded, and what it cost."""
     child = subprocess.Popen(
         [sys.executable, "-m", "gameday.traffic"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -113,22 +150,27 @@ def gameday(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
         child.stdin.write(json.dumps(order).encode() + b"\n")
         child.stdin.flush()
 
-    say(_config(port, asked, length_s, folder))
-    child.stdout.readline()
-    say({"cmd": "start", "t0_ns": time.monotonic_ns() + 200_000_000})
-    for line in child.stdout:
-        if json.loads(line)["event"] == "idle":
-            say({"cmd": "stop", "grace_s": 1.0})
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    with Minder(child, length_s) as minder:
+        say(_config(port, rate, length_s, folder))
+        child.stdout.readline()
+        say({"cmd": "start", "t0_ns": time.monotonic_ns() + 200_000_000})
+        for line in child.stdout:
+            if json.loads(line)["event"] == "idle":
+                say({"cmd": "stop", "grace_s": 1.0})
+        _, cpu_s = minder.end()
     child.stdin.close()
     child.stdout.close()
-    read = history.read(folder / "bench-0.bin")
+    return history.read(folder / "bench-0.bin"), Ended("", cpu_s, minder.rss_mb)
+
+
+def gameday(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
+    """Our worker: one process, all phases and the history recorded."""
+    asked = rate or 1000
+    read, ended = drive(port, asked, length_s, folder)
     sent = read.records[read.records["outcome"] == Outcome.ACCEPTED]
     late = int((sent["sent_ns"] - sent["intended_ns"] > LATE_NS).sum())
     figures = fold.measure([read], "http_req_duration_intended", percentiles=(50, 90, 95, 99))
     assert figures is not None
-    ended = Ended("", usage)
     return Shot(
         sent=len(sent),
         asked=asked * length_s,
@@ -187,7 +229,8 @@ def k6(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
     summary = folder / "summary.json"
     ended = run(
         [program("k6") or "", "run", "-q", "--no-usage-report", "--summary-export", str(summary)]
-        + [str(folder / "script.js")]
+        + [str(folder / "script.js")],
+        length_s,
     )
     metrics = json.loads(summary.read_text())["metrics"]
     trend = metrics["http_req_duration"]
@@ -207,7 +250,7 @@ def oha(port: int, rate: int | None, length_s: int, _: Path) -> Shot:
     paced = [] if rate is None else ["-q", str(rate), "--latency-correction"]
     argv = [program("oha") or "", "--no-tui", "--output-format", "json", "-z", f"{length_s}s"]
     argv += ["-c", str(CONNECTIONS), "-w", *paced, "-m", "POST", "-d", BODY.decode()]
-    ended = run([*argv, "-T", "application/json", f"http://127.0.0.1:{port}{PATH}"])
+    ended = run([*argv, "-T", "application/json", f"http://127.0.0.1:{port}{PATH}"], length_s)
     told = json.loads(ended.output[ended.output.index("{") :])
     percentiles = told["latencyPercentiles"]
     ms = {f"p{p}": (percentiles[f"p{p}"] or 0) * 1000 for p in (50, 90, 95, 99)}
@@ -226,7 +269,7 @@ def hey(port: int, rate: int | None, length_s: int, _: Path) -> Shot:
     paced = [] if rate is None else ["-q", str(rate / CONNECTIONS)]
     argv = [program("hey") or "", "-z", f"{length_s}s", "-c", str(CONNECTIONS), *paced]
     argv += ["-m", "POST", "-d", BODY.decode(), "-T", "application/json"]
-    ended = run([*argv, f"http://127.0.0.1:{port}{PATH}"])
+    ended = run([*argv, f"http://127.0.0.1:{port}{PATH}"], length_s)
     ms = {
         f"p{p}": float(seconds) * 1000
         for p, seconds in re.findall(r"(50|90|95|99)%+ in ([\d.]+) secs", ended.output)
@@ -261,7 +304,7 @@ def locust(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
     (folder / "locustfile.py").write_text(LOCUST_FILE % {**values, "body": BODY.decode()})
     count = str(CONNECTIONS)
     argv = [program("locust") or "", "--headless", "-u", count, "-r", count]
-    ended = run([*argv, "-t", f"{length_s}s", "--json", "-L", "ERROR"], cwd=str(folder))
+    ended = run([*argv, "-t", f"{length_s}s", "--json", "-L", "ERROR"], length_s, str(folder))
     told = json.JSONDecoder().raw_decode(ended.output[ended.output.index("[") :])[0][0]
     took_ms = {float(ms): int(n) for ms, n in told["response_times"].items()}
     every = np.repeat(np.array([*took_ms]), np.array([*took_ms.values()]))
@@ -284,6 +327,7 @@ WRK_SCRIPT = """
 wrk.method = "POST"
 wrk.body = '%s'
 wrk.headers["Content-Type"] = "application/json"
+%s
 function done(summary, latency)
   io.write("figures ", summary.requests)
   for _, p in ipairs({50, 90, 95, 99}) do io.write(" ", latency:percentile(p)) end
@@ -292,12 +336,14 @@ end
 """
 
 
-def wrk(port: int, _rate: int | None, length_s: int, folder: Path) -> Shot:
-    """Wrk in one thread; it knows no rate."""
-    (folder / "post.lua").write_text(WRK_SCRIPT % BODY.decode())
+def wrk(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
+    """Wrk in one thread; the closed model, with a pause where a rate is asked for."""
+    pause_ms = 0 if rate is None else round(CONNECTIONS * 1000 / rate)
+    pause = f"function delay() return {pause_ms} end" if pause_ms else ""
+    (folder / "post.lua").write_text(WRK_SCRIPT % (BODY.decode(), pause))
     argv = [program("wrk") or "", "-t1", f"-c{CONNECTIONS}", f"-d{length_s}s", "--timeout", "10s"]
     url = f"http://127.0.0.1:{port}{PATH}"
-    ended = run([*argv, "-s", str(folder / "post.lua"), url])
+    ended = run([*argv, "-s", str(folder / "post.lua"), url], length_s)
     figures = re.search(r"^figures (.*)$", ended.output, re.MULTILINE)
     assert figures is not None, ended.output
     sent, *micros = (float(text) for text in figures[1].split())
