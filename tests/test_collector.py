@@ -20,6 +20,7 @@ from gameday.collector.settings import Target, parse_settings
 from gameday.collector.writing import SamplesWriter
 from gameday.errors import UsageError
 from gameday.promql.labels import labels
+from gameday.system import Tls
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -157,7 +158,7 @@ async def test_targets_that_hang_die_or_talk_nonsense_are_down_and_hold_up_nobod
         async with serving(dying) as closed:
             pass
         urls = [good, hangs, dies, babbles, talks, refuses, closed]
-        scraper = Scraper([Target(name=f"t{i}", url=url) for i, url in enumerate(urls)], 0.5)
+        scraper = Scraper([Target(name=f"t{i}", url=url) for i, url in enumerate(urls)], 0.5, Tls())
         try:
             for _ in range(2):
                 first, *others = await scraper.ask_all()

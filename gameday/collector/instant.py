@@ -30,7 +30,7 @@ class Instants:
         self._evaluation = Evaluation(settings.expressions, settings.rules, wall_offset_ns)
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
         self._requests = Requests(settings.history_dir, settings.scenarios, self._thresholds)
-        self._scraper = Scraper(settings.targets, settings.scrape_timeout_s)
+        self._scraper = Scraper(settings.targets, settings.scrape_timeout_s, settings.tls)
         self._writer = SamplesWriter(settings.samples, Hidden(settings.hidden))
 
     async def measure(self, t_ns: int) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import httpx
 from gameday.collector.exposition import LONGEST, ExpositionError, Reader
 from gameday.collector.settings import Target
 from gameday.promql.labels import Labels
+from gameday.system import Tls
 
 _ACCEPT = "text/plain;version=0.0.4"
 
@@ -34,11 +35,17 @@ class Answer:
 class Scraper:
     """Keeps one connection to each target, and the series each has been seen to say."""
 
-    def __init__(self, targets: Sequence[Target], timeout_s: float) -> None:
+    def __init__(self, targets: Sequence[Target], timeout_s: float, tls: Tls) -> None:
+        """`tls` says whom to believe. Raises UsageError for a `ca` that holds no certificate."""
         self._targets = [(target, Reader({"instance": target.name})) for target in targets]
         self._timeout_s = timeout_s
+        # Certificates are loaded only where a target needs them: it takes a while.
+        secure = any(target.url.startswith("https:") for target in targets)
         self._client = httpx.AsyncClient(
-            headers={"accept": _ACCEPT}, timeout=timeout_s, trust_env=False
+            headers={"accept": _ACCEPT},
+            timeout=timeout_s,
+            trust_env=False,
+            verify=tls.context() if secure else False,
         )
 
     async def ask_all(self) -> list[Answer]:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from gameday.clock import NS
 from gameday.documents import Model
 from gameday.errors import UsageError
+from gameday.system import Tls
 
 DEPENDENCY = "dependency:"
 
@@ -35,6 +36,9 @@ class Settings(Model):
     period_ns: int = Field(default=NS, gt=0)
     targets: list[Target] = Field(default_factory=list)
     scrape_timeout_s: float = Field(default=0.8, gt=0)
+    tls: Tls = Field(
+        default=Tls(), description="Whom to believe where a target is an https address"
+    )
     scenarios: list[str] = Field(default_factory=list)
     rules: list[Path] = Field(default_factory=list)
     expressions: Mapping[str, str] = Field(default_factory=dict)

@@ -23,7 +23,7 @@ async def start_children(run: Run) -> None:
     grid_start_ns = run.clock.now_ns()
     await asyncio.gather(
         run.traffic.child.start(_traffic_config(run), partial(canary.hear, run)),
-        run.collector.start(_collector_config(run, grid_start_ns), run.readings.hear),
+        run.collector.start(collector_config(run, grid_start_ns), run.readings.hear),
     )
     passed = (run.clock.now_ns() - grid_start_ns) // NS
     run.t0_ns = grid_start_ns + (passed + LEAD) * NS
@@ -57,7 +57,8 @@ def _traffic_config(run: Run) -> dict[str, Any]:
     }
 
 
-def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
+def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
+    """What the collector is told: the settings of `gameday.collector`."""
     spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
     targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
     return {
@@ -67,6 +68,7 @@ def _collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "period_ns": NS,
         "targets": targets,
         "scrape_timeout_s": 0.8,
+        "tls": run.system.tls.model_dump(mode="json"),
         "scenarios": [*run.experiment.traffic, *spikes],
         "rules": [str(path) for path in run.rules],
         "expressions": expressions(run),

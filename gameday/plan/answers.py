@@ -200,7 +200,7 @@ async def conditions(system: System, asked: Asked, clock: Clock) -> list[Finding
     if not targets or not asked.rules:
         return []
     evaluation = Evaluation({}, asked.rules, wall_time_ns() - clock.now_ns())
-    scraper = Scraper(targets, SCRAPE_S)
+    scraper = Scraper(targets, SCRAPE_S, system.tls)
     line: dict[str, Any] = {}
     try:
         for number in range(LOOKS):
