@@ -193,12 +193,12 @@ async def test_a_known_head_with_another_body_is_not_mistaken(tmp_path: Path) ->
 @pytest.mark.parametrize("best", [True, False])
 async def test_a_poll_of_any_system_hears_its_sockets(*, best: bool) -> None:
     after: list[int] = []
-    poller = Poller(lambda: after.append(1), None if best else SelectorPoll())
+    clock = SystemClock()
+    poller = Poller(lambda: after.append(1), clock.now_ns, None if best else SelectorPoll())
     ours, theirs = socket.socketpair()
     heard: list[bytes] = []
     poller.watch(ours, READING, lambda: heard.append(ours.recv(10)))
     theirs.send(b"hello")
-    clock = SystemClock()
     async with asyncio.timeout(5):
         while not heard:
             await clock.sleep(0.01)

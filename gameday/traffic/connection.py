@@ -2,7 +2,8 @@
 
 The fields of the open request live on the connection, so a request costs no object of its own.
 The socket is used directly: connect, perhaps a TLS handshake, write, read, each as far as it goes
-without waiting. Whatever goes wrong ends in exactly one call of `Owner.ended`.
+without waiting. Once it is up the poller does the reading. Whatever goes wrong ends in exactly
+one call of `Owner.ended`.
 """
 
 import errno
@@ -15,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from gameday.history import Outcome, Reason
 from gameday.traffic.answers import Reading
 from gameday.traffic.framing import Framing, Heads
-from gameday.traffic.poller import READING, WRITING, Poller
+from gameday.traffic.poller import BROKEN, READING, WRITING, Poller
 from gameday.traffic.tls import Secrecy
 
 if TYPE_CHECKING:
     from gameday.traffic.client import Book
     from gameday.traffic.vus import Vu
 
-PIECE: Final = 16 * 1024
 # A server may have closed a connection that has idled this long, and nobody looked yet.
 SUSPECT_NS: Final = 20_000_000
 
@@ -55,7 +55,7 @@ class Owner(Protocol):
     secrecy: Secrecy | None
     heads: Heads
 
-    def answered(self, connection: "Connection", status: int, body: bytes) -> None:
+    def answered(self, connection: "Connection", status: int, body: bytes | bytearray) -> None:
         """A whole answer came."""
         ...
 
@@ -74,7 +74,6 @@ class Connection:
         "_framing",
         "_next",
         "_owner",
-        "_recv",
         "_rest",
         "_send",
         "_sock",
@@ -87,12 +86,14 @@ class Connection:
         "connecting_ms",
         "doubt",
         "first_byte_ns",
+        "first_ns",
         "idle_since_ns",
         "intended_ns",
         "k",
         "open",
+        "read",
+        "read_ns",
         "sending_ms",
-        "sent_ns",
         "status",
         "tls_ms",
         "up",
@@ -105,11 +106,12 @@ class Connection:
     k: int
     user: int
     intended_ns: int
-    sent_ns: int  # of the first attempt
     begun_ns: int  # of this attempt
+    first_ns: int  # of the first attempt, 0 if this is the first
     attempt: int
     doubt: bool  # an earlier attempt may have worked
     first_byte_ns: int
+    read_ns: int  # when something was read last
     bytes_received: int
     bytes_sent: int
     connecting_ms: float
@@ -134,11 +136,16 @@ class Connection:
         """Go on with the request of a connection that proved broken before it took any of it."""
         self.book, self.vu = other.book, other.vu
         self.k, self.user, self.intended_ns = other.k, other.user, other.intended_ns
-        self.sent_ns, self.begun_ns = other.sent_ns, other.begun_ns
+        self.begun_ns, self.first_ns = other.begun_ns, other.first_ns
         self.attempt, self.doubt = other.attempt, other.doubt
         self.first_byte_ns = self.bytes_received = self.bytes_sent = self.status = 0
         self.connecting_ms = self.tls_ms = self.sending_ms = 0.0
         self.open = True
+
+    @property
+    def sent_ns(self) -> int:
+        """When the first attempt was sent, 0 while none was."""
+        return (self.first_ns or self.begun_ns) if self.up or self.doubt else 0
 
     # The way up.
 
@@ -221,8 +228,8 @@ class Connection:
 
     def _begin_requests(self) -> None:
         sock = self._socket()
-        self._recv, self._send = sock.recv, sock.send
-        self._owner.poller.change(sock, READING, self._readable)
+        self.read, self._send = sock.recv_into, sock.send
+        self._owner.poller.hear(sock, self)
         self.up = True
         request, self._rest = bytes(self._rest), _NOTHING
         if not self.write(request):
@@ -263,36 +270,33 @@ class Connection:
         if not self._rest:
             past_ms = self.connecting_ms + self.tls_ms
             self.sending_ms = (self._owner.now() - self.begun_ns) / 1e6 - past_ms
-            self._owner.poller.change(self._socket(), READING, self._readable)
-        self._readable()
+            self._owner.poller.hear(self._socket(), self)
+        self._owner.poller.read(self)
 
     # Reading.
 
-    def _readable(self) -> None:
-        try:
-            data = self._recv(PIECE)
-        except _NOT_NOW:
-            return
-        except OSError:
-            self._broken(ended=False)
-            return
-        if not data:
-            self._broken(ended=True)
+    def heard(self, piece: bytearray, size: int, now_ns: int) -> None:
+        """Take the `size` bytes that were read; 0 for the end, BROKEN for an error."""
+        if size <= 0:
+            self._broken(ended=size != BROKEN)
             return
         if not self.open:  # nobody asked for this
             self.close()
             return
+        self.read_ns = now_ns
         if not self.first_byte_ns:
-            self.first_byte_ns = self._owner.now()
-        self.bytes_received += len(data)
-        if not self._fed:
-            end = data.find(b"\r\n\r\n") + 4
-            plain = self._owner.heads.get(data[:end])
-            if plain is not None and len(data) == end + plain[1] and not self._rest:
-                self.status = plain[0]
-                self._owner.answered(self, plain[0], data[end:])
-                return
-        self._parse(data)
+            self.first_byte_ns = now_ns
+        self.bytes_received += size
+        plain = None
+        if not self._fed and not self._rest:
+            plain = self._owner.heads.latest
+            if size != plain.whole or not piece.startswith(plain.head):
+                plain = self._owner.heads.find(piece, size)
+        if plain is None:
+            self._parse(bytes(piece[:size]))
+        else:
+            self.status = plain.status
+            self._owner.answered(self, plain.status, piece[plain.end : size])
 
     def _parse(self, data: bytes) -> None:
         """Let the parser see what the shortcut does not know."""
@@ -312,7 +316,7 @@ class Connection:
                 framing.remember(data, self._owner.heads)
             self._answered(framing)
         elif isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
-            self._readable()  # decrypted already, so no poll tells of it
+            self._owner.poller.read(self)  # decrypted already, so no poll tells of it
 
     def _answered(self, framing: Framing) -> None:
         self._fed = False
@@ -337,9 +341,9 @@ class Connection:
 
     # Between requests.
 
-    def is_stale(self, now_ns: int) -> bool:
+    def is_stale(self) -> bool:
         """Whether an idle connection was closed by the server, and nobody has looked yet."""
-        if now_ns - self.idle_since_ns < SUSPECT_NS or isinstance(self._sock, ssl.SSLSocket):
+        if isinstance(self._sock, ssl.SSLSocket):
             return False
         try:
             self._socket().recv(1, socket.MSG_PEEK)

@@ -7,7 +7,7 @@ long as the parser found nothing unusual in it: a final status, a body of known 
 connection that stays. Whatever is not exactly that goes to the parser.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -17,8 +17,41 @@ LONGEST_HEAD: Final = 64 * 1024
 MOST_PIECES: Final = 10_000
 MOST_HEADS: Final = 256
 
-Heads = dict[bytes, tuple[int, int]]
-"""Status and length of the body, by the bytes of a head."""
+_END: Final = b"\r\n\r\n"
+
+
+class Plain(NamedTuple):
+    """An answer without anything unusual: its head, and what that says."""
+
+    head: bytes
+    status: int
+    end: int  # of the head
+    whole: int  # the length with the body
+
+
+class Heads:
+    """The heads that were read before; most answers have the same as the one before."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Plain] = {}
+        self.latest = Plain(b"", 0, 0, 0)
+
+    def find(self, piece: bytearray, size: int) -> Plain | None:
+        """What is known of the head of the first `size` bytes, if they are a whole answer."""
+        end = piece.find(_END, 0, size) + len(_END)
+        plain = self._known.get(bytes(piece[:end]))
+        if plain is None or plain.whole != size:
+            return None
+        self.latest = plain
+        return plain
+
+    def note(self, data: bytes, status: int, body_size: int) -> None:
+        """Remember the head of `data`, if all of it is that head and its body."""
+        end = data.find(_END) + len(_END)
+        if len(data) == end + body_size:
+            if len(self._known) >= MOST_HEADS:
+                self._known.clear()
+            self._known[data[:end]] = Plain(data[:end], status, end, len(data))
 
 
 class Framing:
@@ -63,12 +96,8 @@ class Framing:
 
     def remember(self, data: bytes, heads: Heads) -> None:
         """Note the head of `data`, a whole answer that came in one piece, if it was a plain one."""
-        end = data.find(b"\r\n\r\n") + 4
-        plain = self.whole and not self.last and not self._interim
-        if plain and len(data) == end + len(self._body):
-            if len(heads) >= MOST_HEADS:
-                heads.clear()
-            heads[data[:end]] = self.status, len(self._body)
+        if self.whole and not self.last and not self._interim:
+            heads.note(data, self.status, len(self._body))
 
     # What the parser calls.
 

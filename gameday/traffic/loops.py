@@ -88,7 +88,7 @@ class Loops:
             self._block.extend(zip(ks.tolist(), self.ledger.users(ks), strict=True))
         k, user = self._block.popleft()
         self.ledger.advance(k)
-        self._client.send(self, (k, user, self._client.now()), vu)
+        self._client.send_by(vu, self, (k, user, self._client.now()))
 
     def _rest(self, vu: Vu) -> None:
         vu.busy = False

@@ -8,7 +8,7 @@ has a limit of virtual users and none of them is free.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, Final
 
@@ -71,7 +71,7 @@ class Stream:
     def _next_due_ns(self) -> int | None:
         return None if self.ended else self._dues[self._at]
 
-    def _due(self, now_ns: int) -> Iterable[Start]:
+    def _due(self, now_ns: int) -> Sequence[Start]:
         """Starts due by `now_ns`, counted as dispatched first.
 
         At most BURST of them: a worker that is late reads answers between bursts, so that their
@@ -80,21 +80,19 @@ class Stream:
         at = self._at
         until = min(bisect_right(self._dues, now_ns, lo=at), at + BURST)
         ks = self._ks[at:until]
-        starts = zip(ks, self._users[at:until], self._dues[at:until], strict=True)
+        starts = list(zip(ks, self._users[at:until], self._dues[at:until], strict=True))
         self.ledger.advance(ks[-1])
         self._at = until
         if until == len(self._ks):
             self._load()
         return starts
 
-    def _send(self, starts: Iterable[Start], now_ns: int) -> None:
-        client, ledger = self._client, self.ledger
-        for start in starts:
-            if len(client.open) < client.most_open:
-                client.send(self, start)
-            else:
-                late = now_ns - start[2] > LATE_NS
-                ledger.dropped(start, Reason.LATE if late else Reason.SYSTEM_SATURATED, now_ns)
+    def _send(self, starts: Sequence[Start], now_ns: int) -> None:
+        room = max(0, self._client.most_open - len(self._client.open))
+        self._client.send(self, starts[:room])
+        for start in starts[room:]:
+            late = now_ns - start[2] > LATE_NS
+            self.ledger.dropped(start, Reason.LATE if late else Reason.SYSTEM_SATURATED, now_ns)
 
     def _send_by(self, pool: Pool, starts: Iterable[Start], now_ns: int) -> None:
         for start in starts:
@@ -102,7 +100,7 @@ class Stream:
             if vu is None:
                 self.ledger.dropped(start, Reason.NO_VUS, now_ns)
             else:
-                self._client.send(self, start, vu)
+                self._client.send_by(vu, self, start)
 
     def over(self, vu: Vu) -> None:
         """The iteration of a virtual user is over, but for its sleep."""
