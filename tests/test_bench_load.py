@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 import numpy as np
 import pytest
 
-from tests.benchmarks.bench_load import STEP, Bench, searching, together
+from tests.benchmarks.bench_load import STEP, Bench, judged, searching, together
 from tests.benchmarks.load_calm import TRIES, Calm
 from tests.benchmarks.load_peers import POINTS, Shot, run
 from tests.benchmarks.load_tables import (
@@ -124,7 +124,7 @@ def test_a_tool_without_a_truth_is_held_against_the_usual_one() -> None:
 def test_tables_can_be_made_before_anything_was_measured() -> None:
     found = {"gameday": Figures(), "k6": Figures(), "wrk": figures({"p50": 1.0}, None)}
     rows = [*rates_table(found, {}, 4000), *stall_table(found, {}, 10, STALL_PER_S)]
-    assert any(row.startswith("| gameday | –/s held") for row in rows)
+    assert any(row.startswith("| gameday | –/s ") for row in rows)
     assert any(row.startswith("| wrk | 1.0 (–)") for row in rows)
     assert all(met is None for _, met in aims(found))
     assert prediction([], 1.0) == "calibration: not measured"
@@ -205,6 +205,21 @@ def test_a_stolen_one_that_held_is_not_made_again() -> None:
     calm = Calm(now_s=machine.now_s, stolen=machine.stolen_s)
     assert calm.take("one", machine.measure(0), lambda value: value == 1) == 1
     assert calm.tallies["one"].repeated == 0
+
+
+def test_one_that_nearly_did_is_made_again_though_it_was_calm() -> None:
+    machine = Machine(0.0, 0.0, 0.0)
+    calm = Calm(now_s=machine.now_s, stolen=machine.stolen_s)
+    assert calm.take("one", machine.measure(0), lambda left: True if left == 0 else None) == 0
+    assert calm.tallies["one"].repeated == TRIES - 1
+    assert Calm().take("one", lambda: 1, lambda _: False) == 1
+
+
+def test_a_shot_holds_or_misses_by_little_or_by_far() -> None:
+    def sent(count: int) -> Shot:
+        return Shot(sent=count, asked=1000, length_s=1, cpu_s=1, rss_mb=1)
+
+    assert [judged(sent(count)) for count in (1000, 998, 700)] == [True, None, False]
 
 
 def test_a_tool_that_fails_leaves_the_others_alone() -> None:

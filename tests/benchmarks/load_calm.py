@@ -2,8 +2,10 @@
 
 Each measurement notes how much of all processors' time was stolen meanwhile. Where that is more
 than one part in twenty it is made again, at most three times in all, and the least disturbed one
-counts. A time limit goes before: when the time of a part is over nothing is made again, and no
-round of it begins but the first. What fails is said, and leaves the others alone.
+counts. One that nearly did what was asked for is made again, too, calm or not: a single burst of
+15 ms is enough for a miss. A time limit goes before: when the time of a part is over nothing is
+made again, and no round of it begins but the first. What fails is said, and leaves the others
+alone.
 """
 
 import os
@@ -88,9 +90,13 @@ class Calm:
             yield number
 
     def take(
-        self, name: str, measure: Callable[[], T], fine: Callable[[T], bool] | None = None
+        self, name: str, measure: Callable[[], T], judge: Callable[[T], bool | None] | None = None
     ) -> T | None:
-        """The least disturbed of up to three; one that is `fine` ends the search, calm or not."""
+        """The least disturbed of up to three; None where all failed.
+
+        `judge` says True of one that will do, calm or not; False of one that will not; and None
+        of one that nearly did, which does not end the search even if it was calm.
+        """
         tally = self.tallies.setdefault(name, Tally())
         best: tuple[float, T] | None = None
         for number in range(TRIES):
@@ -101,12 +107,10 @@ class Calm:
             if found is None:
                 tally.failed += 1
                 continue
-            if fine is not None and fine(found):
+            said = False if judge is None else judge(found)
+            if said or best is None or stolen < best[0]:
                 best = stolen, found
-                break
-            if best is None or stolen < best[0]:
-                best = stolen, found
-            if best[0] <= STOLEN_MAX:
+            if said or (said is False and stolen <= STOLEN_MAX):
                 break
         if best is None:
             return None

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 NS: Final = 1_000_000_000
 SHARES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
-DRAINING_NS: Final = 50_000_000
 
 # Of linux/if_packet.h, asm/socket.h and linux/if_ether.h.
 _ETH_P_IP = 0x0800
@@ -68,14 +67,19 @@ class Seen:
         return dict(zip(SHARES, (float(one) for one in found), strict=True))
 
     def stop(self) -> tuple[float, float]:
-        """The longest time without an answer, in s; how many a second came right after it."""
+        """The longest time without an answer, in s; how many a second until all were through."""
         came_ns = np.sort(self.answered_ns[self.answered_ns > 0])
         if len(came_ns) < 2:
             return float("nan"), float("nan")
         gaps = np.diff(came_ns)
-        at_ns = came_ns[int(gaps.argmax()) + 1]
-        soon = int(((came_ns >= at_ns) & (came_ns < at_ns + DRAINING_NS)).sum())
-        return float(gaps.max()) / NS, soon * NS / DRAINING_NS
+        longest = int(gaps.argmax())
+        stopped_ns, again_ns = came_ns[longest], came_ns[longest + 1]
+        waited = (self.sent_ns > stopped_ns) & (self.sent_ns < again_ns) & (self.answered_ns > 0)
+        if not waited.any():
+            return float(gaps.max()) / NS, float("nan")
+        through_ns = self.answered_ns[waited].max()
+        count = int(((came_ns >= again_ns) & (came_ns <= through_ns)).sum())
+        return float(gaps.max()) / NS, count * NS / max(int(through_ns - again_ns), 1)
 
 
 def may() -> bool:
