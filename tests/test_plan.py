@@ -1,21 +1,25 @@
 """`gameday plan`: what would be touched is told in full, and what stands in the way is found."""
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from gameday import __version__
+from gameday.capacity import calibration
 from gameday.changes import Change, Undo, toxic
 from gameday.cli import main
-from gameday.clock import SystemClock
+from gameday.clock import SystemClock, boot_id
 from gameday.controller.target import TargetLock
 from gameday.effects.request import Sender
 from gameday.journal import Journal
 from gameday.loading import Inputs, all_experiments, load_inputs
-from gameday.plan import answers, live, load
+from gameday.plan import answers, generator, live, load
 from gameday.plan.before import Question, before
 from gameday.plan.blast import blast, touches
 from gameday.plan.finding import Finding
@@ -23,6 +27,7 @@ from gameday.plan.leftovers import leftovers
 from gameday.plan.words import undone_by, what
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.external import ExternalStack
+from gameday.stacks.state import state_dir
 from tests.plan_parts import (
     DROP,
     inputs_of,
@@ -143,11 +148,43 @@ def test_many_repeats_are_told(tmp_path: Path) -> None:
     assert "80% of the requests are repeats" in users.found
 
 
-def test_a_rate_that_one_worker_was_not_seen_to_keep_is_told(tmp_path: Path) -> None:
-    fast = {"executor": "constant-arrival-rate", "rate": "4000/s", "duration": "20s"}
-    findings = looked(inputs_of(tmp_path, traffic={"fast": fast}), tmp_path)
-    assert named(findings, "generator").status == "warn"
-    assert "10000 is the most" in named(findings, "open requests").found
+def at(tmp_path: Path, per_s: int) -> Finding:
+    """What is found of the generator where nothing was measured."""
+    fast = {"executor": "constant-arrival-rate", "rate": f"{per_s}/s", "duration": "20s"}
+    return named(looked(inputs_of(tmp_path, traffic={"fast": fast}), tmp_path), "generator")
+
+
+def test_a_rate_is_held_against_all_workers_that_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of eight cores are for workers: four, each taken to keep 10,000/s and given 8,000."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    slow = at(tmp_path, 4000).found
+    assert slow.endswith("one worker keeps, where nothing was measured, about 10000")
+    one, two, most, beyond = (at(tmp_path, per_s) for per_s in (8000, 8001, 32_000, 32_001))
+    assert [each.status for each in (one, two, most, beyond)] == ["ok", "ok", "ok", "warn"]
+    assert "2 workers keep, where nothing was measured, about 20000" in two.found
+    assert "4 workers keep, where nothing was measured, about 40000" in beyond.found
+    assert "gameday doctor --calibrate" in beyond.cure
+
+
+def test_what_was_measured_here_counts_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    measured = calibration.Calibration(
+        5000.0, reached_top=False, boot=boot_id(), version=__version__
+    )
+    (state_dir() / calibration.FILE).write_text(json.dumps(asdict(measured)))
+    assert [calibration.workers_for(rate) for rate in (4000, 4001, 12_000, 10**6)] == [1, 2, 3, 8]
+    assert calibration.kept_by_all(shared=True) == 20_000
+    fast = {"executor": "constant-arrival-rate", "rate": "9000/s", "duration": "20s"}
+    inputs = inputs_of(tmp_path, traffic={"fast": fast})
+    found = named(list(generator.checks(inputs, calibration.kept_by_all(shared=True))), "generator")
+    assert found.status == "ok"
+    assert "this machine was measured to keep 20000" in found.found
 
 
 def test_evidence_that_cannot_be_written_is_a_fault_of_the_command_line(tmp_path: Path) -> None:

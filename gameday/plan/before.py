@@ -46,7 +46,12 @@ def before(inputs: Inputs, question: Question) -> list[Finding]:
         *_files(inputs),
         *_possible(inputs, question),
         *load.checks(inputs, question.runs_dir),
-        *generator.checks(inputs, question.kept_per_s, force=question.force),
+        *generator.checks(
+            inputs,
+            question.kept_per_s,
+            force=question.force,
+            shared=question.stack != "external",
+        ),
         *_machine(inputs.system.system, question),
         *_clock(inputs),
         *_addresses(inputs.system.system, question),

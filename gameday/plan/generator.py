@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from gameday.capacity import Demand, Machine, Shortfall, demand_of, shortfalls, this_machine
+from gameday.capacity.calibration import ASSUMED_PER_S, workers_at_hand, workers_for
 from gameday.capacity.demand import MOST_OPEN
 from gameday.capacity.machine import SPARE_FILES
+from gameday.capacity.shortfalls import REFUSED_ABOVE
 from gameday.experiment import Experiment
 from gameday.loading import Inputs, closed
 from gameday.loading.bounds import tightest_bound_ms
@@ -19,8 +21,6 @@ from gameday.plan.finding import Finding
 
 UNMEASURED_PER_S: Final = 1000
 """Up to this rate nothing needs to be measured: every machine keeps it."""
-KEPT_PER_S: Final = 3000
-"""What one worker was seen to keep on two busy cores, where nothing was measured here."""
 
 
 def demand(inputs: Inputs) -> Demand:
@@ -32,16 +32,22 @@ def demand(inputs: Inputs) -> Demand:
 
 
 def checks(
-    inputs: Inputs, kept_per_s: float | None = None, *, force: bool = False
+    inputs: Inputs, kept_per_s: float | None = None, *, force: bool = False, shared: bool = True
 ) -> Iterator[Finding]:
-    """Virtual users, rate, open requests, files and ports, one finding each."""
+    """Virtual users, rate, open requests, files and ports, one finding each.
+
+    `kept_per_s` is what all workers were measured to keep; `shared` says that the system is on this
+    machine too, and takes half of its cores.
+    """
     asked, machine = demand(inputs), this_machine(kept_per_s)
     bound_ms = tightest_bound_ms(inputs.experiment.experiment)
     found = shortfalls(asked, machine, None if bound_ms is None else bound_ms / 1000)
     for each in found:
         yield _finding(inputs, each, force=force)
     short: set[str] = {each.name for each in found}
-    yield from _fine(inputs.experiment.experiment, asked, machine, short)
+    if "generator" not in short:
+        yield _rate(inputs.experiment.experiment, asked, machine, shared=shared)
+    yield from _fine(asked, machine, short)
 
 
 def _finding(inputs: Inputs, short: Shortfall, *, force: bool) -> Finding:
@@ -55,12 +61,8 @@ def _finding(inputs: Inputs, short: Shortfall, *, force: bool) -> Finding:
     return Finding(short.name, status, text, cure, usage=ours)
 
 
-def _fine(
-    experiment: Experiment, asked: Demand, machine: Machine, short: set[str]
-) -> Iterator[Finding]:
+def _fine(asked: Demand, machine: Machine, short: set[str]) -> Iterator[Finding]:
     """What is not too little."""
-    if "generator" not in short:
-        yield _rate(experiment, asked, machine)
     text = f"{asked.open_most} if nothing is answered in time"
     if asked.open_most == MOST_OPEN:
         text += f"; {MOST_OPEN} is the most, starts beyond it are dropped as system-saturated"
@@ -74,15 +76,19 @@ def _fine(
         yield Finding("own ports", "ok", f"{text} at most")
 
 
-def _rate(experiment: Experiment, asked: Demand, machine: Machine) -> Finding:
-    kept, measured = machine.kept_per_s, "this machine was measured to keep"
+def _rate(experiment: Experiment, asked: Demand, machine: Machine, *, shared: bool) -> Finding:
+    """The highest rate beside what the workers that it takes keep, measured here or elsewhere."""
+    kept, by_whom = machine.kept_per_s, "this machine was measured to keep"
     if kept is None:
-        kept, measured = KEPT_PER_S, "one worker was measured to keep"
-    text = f"at most {asked.peak_per_s:g} requests a second; {measured} {kept:.0f}"
+        workers = min(workers_for(asked.peak_per_s), workers_at_hand(shared=shared))
+        kept = workers * ASSUMED_PER_S
+        by_whom = "one worker keeps" if workers == 1 else f"{workers} workers keep"
+        by_whom += ", where nothing was measured, about"
+    text = f"at most {asked.peak_per_s:g} requests a second; {by_whom} {kept:.0f}"
     asking = closed(experiment)
     if asking:
         text += f"; the virtual users of {', '.join(asking)} ask as fast as they are answered"
-    if asked.peak_per_s <= kept:
+    if asked.peak_per_s <= REFUSED_ABOVE * kept:
         return Finding("generator", "ok", text)
     cure = "expect a limited generator: `gameday doctor --calibrate` measures what is kept here"
     return Finding("generator", "warn", text, cure)
