@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gameday.alerting import Evaluator
 from gameday.alerting.rules import RuleFile, load_rules
+from gameday.clock import NS
+from gameday.fold import Fold
+from gameday.history import RECORD, Outcome, Reason
 from gameday.loading import (
     all_experiments,
     all_playbooks,
@@ -18,7 +23,9 @@ from gameday.loading import (
     traffic_end_s,
     validate,
 )
+from gameday.promql import Store, label_set
 from gameday.units import seconds
+from tests.rundirs import T0_NS
 
 NAMES = {
     *("redis-slow", "redis-down", "db-slow", "db-down", "traffic-spike"),
@@ -95,3 +102,35 @@ def test_the_quick_rules_are_those_of_the_system_over_shorter_windows() -> None:
         [rule.alert for group in file.groups for rule in group.rules] for file in (quick, drill)
     ]
     assert names[0] == names[1]
+
+
+FILES = (
+    EXPERIMENTS[0].parent / "rules" / "quick.yml",
+    find_system(None).parent / "prometheus" / "alerts.yml",
+    find_system(None).parent / "prometheus" / "alerts.production.yml",
+)
+DROPPED = (Reason.SYSTEM_SATURATED, Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
+
+
+@pytest.mark.parametrize("reason", DROPPED, ids=lambda reason: reason.text)
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_drops_that_are_not_the_services_doing_are_told(path: Path, reason: Reason) -> None:
+    """Too few virtual users are the test's doing: what they did not send, nobody measured."""
+    evaluator, store, fold = Evaluator([load_rules(path)]), Store(300), Fold("drop")
+    fired: list[str] = []
+    for t_s in range(180):
+        records = np.zeros(3, dtype=RECORD)
+        records["outcome"], records["reason"] = Outcome.DROPPED, reason
+        t_ns = T0_NS + t_s * NS
+        fold.add(records, 3 * (t_s + 1), t_ns)
+        store.append(t_ns, ((label_set(labels), v) for labels, v in fold.series()), source="")
+        alerts = evaluator.tick(store, t_ns)
+        fired += [each.name for each in alerts if each.state == "firing"]
+    assert ("LoadGeneratorDropping" in fired) == (reason is not Reason.SYSTEM_SATURATED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_who_reads_of_drops_is_told_what_each_reason_means(path: Path) -> None:
+    rule = next(rule for rule in load_rules(path).rules if rule.alert == "LoadGeneratorDropping")
+    told = dict(rule.annotations)["description"]
+    assert all(each.text in told for each in DROPPED if each is not Reason.SYSTEM_SATURATED)
