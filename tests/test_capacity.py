@@ -1,6 +1,8 @@
 """What a generator can do, known before the first request: arithmetic, and one measurement."""
 
 import json
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -105,6 +107,37 @@ def test_the_command_refuses_it_before_anything_is_made(tmp_path: Path) -> None:
     assert asked.exit_code == 2
     assert "50 VUs that sleep 1 s can start at most 50/s; 1000/s was asked" in asked.output
     assert not (tmp_path / "runs").exists()
+
+
+HEAVY = ("numpy", "httpx", "redis", "asyncpg", "docker", "rich", "asyncio", "gameday.evidence")
+SAY_WHAT_WAS_IMPORTED = """
+import sys
+from gameday.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    print(ended.code, *(name for name in sys.modules if name in {heavy}), sep=",")
+"""
+
+
+@pytest.mark.parametrize("command", ["traffic", "run", "validate"])
+def test_what_is_only_looked_at_imports_nothing_heavy(tmp_path: Path, command: str) -> None:
+    """Importing the controller and all that it needs takes ten times as long as refusing."""
+    inputs_of(tmp_path, traffic=SEED, campaign=CAMPAIGN)
+    script = SAY_WHAT_WAS_IMPORTED.replace("{heavy}", repr(HEAVY))
+    told = subprocess.run(
+        [
+            *(sys.executable, "-c", script, command, str(tmp_path / "drop.yaml")),
+            *("--system", str(tmp_path / "system.yaml")),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines()[-1] == ("0" if command == "validate" else "2"), told.stdout
+    if command != "validate":
+        place = f"error: {'virtual users: ' * (command == 'run')}{tmp_path / 'drop.yaml'}:1:"
+        assert place in told.stderr
 
 
 def test_forced_it_is_a_warning(tmp_path: Path) -> None:

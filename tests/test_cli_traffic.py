@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gameday.cli import main
+from gameday.clock import NS
+from gameday.history import HistoryWriter
+from gameday.loadtest.live import Live
+from gameday.loadtest.load import Load, Target, experiment_of, system_of, with_thresholds
 from tests.load_server import LoadServer, load_server
+from tests.test_fold import T0, header, sent
 
 SYSTEM = """
 name: theirs
@@ -145,6 +152,54 @@ def test_a_threshold_that_may_ends_the_traffic(server: LoadServer) -> None:
     assert "ended early by http_req_failed rate<0.5: 1; crossed" in done.stdout
 
 
+def test_a_tagged_part_may_end_the_traffic_and_the_others_do_not(server: LoadServer) -> None:
+    server.status = lambda count: 503 if count % 4 == 0 else 200
+    done = traffic(
+        *("--url", server.url, "--rate", "20/s", "--duration", "90s", "--abort-on-fail"),
+        *("--threshold", "http_req_failed{scenario:traffic}:rate<0.9"),
+        *("--threshold", "http_reqs{status:503}:count<3"),
+    )
+    assert done.exit_code == 1, done.output
+    assert "ended early by http_reqs{status:503} count<3: " in done.stdout
+    assert "✓ 'rate<0.9'" in done.stdout
+
+
+def test_of_virtual_users_the_summary_says_that_latency_is_from_the_send(
+    server: LoadServer,
+) -> None:
+    closed = ("--url", server.url, "--vus", 2, "--duration", "1s", "--sleep", "100ms")
+    done = traffic(*closed)
+    assert done.exit_code == 0, done.output
+    assert "closed model (traffic): latency is from the send" in done.stdout
+    assert "(from the send, as k6 counts)" in done.stdout
+    assert "http_req_duration_intended" not in done.stdout  # nothing was due
+
+
+def test_what_is_live_is_kept_in_memory_that_does_not_grow(tmp_path: Path) -> None:
+    """A threshold that may end the traffic is read from all records, and none of them is kept."""
+    made = experiment_of({"executor": "constant-vus", "vus": 1, "duration": "9s"}, 10)
+    text, delay = "http_reqs:count<1000", timedelta(seconds=3)
+    made = with_thresholds(made, [text], abort=True, delay=delay)
+    system = system_of(Target(url="http://127.0.0.1:9/"))
+    live = Live(tmp_path, Load(experiment=made, system=system, workers=1))
+    writer = HistoryWriter(tmp_path / "drop-0.bin", header())
+    piece, pieces = sent(), 300
+    live.read(T0)
+    tracemalloc.start()
+    for n in range(pieces):
+        piece["k"] += len(piece)
+        writer.advance((n + 1) * len(piece))
+        writer.append(piece.tobytes())
+        live.read(T0)
+    kept_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    writer.close()
+    assert kept_bytes < 20 * piece.nbytes
+    assert live.crossed(T0, T0 + 2 * NS) is None  # not before its delay is over
+    assert live.crossed(T0, T0 + 4 * NS) == ("http_reqs", "count<1000", pieces * len(piece))
+    live.close()
+
+
 def test_nobody_there_is_no_pass(tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     words = ("--url", "http://127.0.0.1:9", "--rate", "10/s", "--duration", "1s", "--summary", own)
@@ -201,6 +256,20 @@ USAGE: dict[str, tuple[tuple[Any, ...], str]] = {
     "a negative rate": ((*SEND[:2], "--rate", "-5/s"), "is negative"),
     "a rate of nothing": ((*SEND[:2], "--rate", "0/s", *SEND[4:]), "asks for nothing"),
     "too short": ((*SEND[:4], "--duration", "500ms"), "shorter than 1s"),
+    "no port": (("--url", "http://127.0.0.1:99999/", *SEND[2:]), "is no address"),
+    "an unknown scenario": (
+        (*SEND, "--threshold", "http_reqs{scenario:trafic}:count>1"),
+        "there is no scenario 'trafic'",
+    ),
+    "a window of no fault": (
+        (*SEND, "--threshold", "http_reqs{window:before}:count>1"),
+        "here is none",
+    ),
+    "a summary nowhere": (
+        (*SEND, "--summary-export", "/nowhere/summary.json"),
+        "there is no folder /nowhere",
+    ),
+    "a summary in a folder's place": ((*SEND, "--handle-summary", "/"), "/ is a folder"),
     "no JSON": ((*SEND, "--json", "{a}"), "is no JSON at column 2"),
     "two bodies": ((*SEND, "--json", "{}", "--get"), "contradict"),
     "an unknown placeholder": ((*SEND, "--json", '{"a": "{b}"}'), "'{b}' is no placeholder"),

@@ -5,7 +5,7 @@ elsewhere. The summary is k6's in form, with what k6 does not say below it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gameday.loadtest.verdict import Verdict
 
 PLAIN_EVERY_S: Final = 5
+INTENDED: Final = "http_req_duration_intended"
 
 
 class LoadScreen:
@@ -87,11 +88,22 @@ def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:
     marks = Marks.for_encoding(encoding)
     told = [Told(one.metric, one.threshold, one.kept, one.figures, one.why) for one in verdict.held]
     yield ""
-    yield from summary_lines(verdict.all_metrics, told, marks)
+    yield from summary_lines(_shown(verdict), told, marks)
     yield "    GENERATOR"
     yield from (f"    {line}" for line in _generator(verdict, marks))
     yield ""
     yield _last(verdict)
+
+
+def _shown(verdict: "Verdict") -> dict[str, Mapping[str, float]]:
+    """The metrics; without the latency from the due times where nothing had one."""
+    asked = {one.metric for one in verdict.held}
+    is_open = set(verdict.load.experiment.traffic) - set(verdict.summary.closed)
+    return {
+        name: figures
+        for name, figures in verdict.all_metrics.items()
+        if is_open or name != INTENDED or name in asked
+    }
 
 
 def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
@@ -113,7 +125,7 @@ def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
     if verdict.failures:
         told = ", ".join(f"{why} {count}" for why, count in verdict.failures.items())
         yield f"failed or dropped: {told}"
-    duration = books.metrics.get("http_req_duration_intended", {})
+    duration = books.metrics.get(INTENDED, {})
     censored = int(duration.get("censored", 0))
     if censored:
         yield (
@@ -122,8 +134,8 @@ def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
         )
     if books.closed:
         yield (
-            f"closed model ({', '.join(books.closed)}): virtual users wait for answers, so a "
-            "stall hides what was not asked meanwhile"
+            f"closed model ({', '.join(books.closed)}): latency is from the send, nothing was due "
+            "before; virtual users wait for answers, so a stall hides what was not asked meanwhile"
         )
 
 
@@ -131,12 +143,13 @@ def _last(verdict: "Verdict") -> str:
     """The line that says how it ended, and what follows."""
     sent = verdict.sent
     early = {
-        "interrupted": f"interrupted ({sent.why}): the figures are of what was sent; ",
-        "threshold": f"ended early by {sent.why}; ",
-        "worker": f"a traffic worker died: {sent.why}; ",
+        "interrupted": f"interrupted ({sent.why}): the figures are of what was sent",
+        "threshold": f"ended early by {sent.why}",
+        "worker": f"a traffic worker died: {sent.why}",
         "completed": "",
     }
-    return early[sent.ended] + _judgement(verdict)
+    said = [text for text in (early[sent.ended], _judgement(verdict)) if text]
+    return "; ".join(said) or "done"
 
 
 def _judgement(verdict: "Verdict") -> str:
@@ -150,4 +163,4 @@ def _judgement(verdict: "Verdict") -> str:
         return "unknown: not one request was answered as expected"
     if unsure:
         return f"unknown: of {len(unsure)} of {len(verdict.held)} thresholds nobody can tell"
-    return f"kept: {len(verdict.held)} thresholds" if verdict.held else "done"
+    return f"kept: {len(verdict.held)} thresholds" if verdict.held else ""

@@ -21,6 +21,7 @@ from gameday.errors import UsageError
 if TYPE_CHECKING:
     from gameday.capacity import Demand
     from gameday.experiment import Experiment
+    from gameday.loading import LoadedExperiment
     from gameday.loadtest.load import Load
     from gameday.loadtest.session import Sent, Site
     from gameday.loadtest.verdict import Verdict
@@ -37,6 +38,14 @@ Exit codes (the first that applies):
   2  bad usage or a bad file; nothing was sent
   0  every threshold was kept
 """
+
+
+class NamelessContext(click.Context):
+    """The context of the nameless command: its usage line has no gap where its name would be."""
+
+    @property
+    def command_path(self) -> str:
+        return super().command_path.rstrip()
 
 
 class TrafficGroup(click.Group):
@@ -101,8 +110,9 @@ def send(ctx: click.Context, /, **options: Any) -> None:
     `gameday traffic import SCRIPT.js` makes such a file of a k6 script, `gameday traffic export
     --k6 FILE.yaml` a k6 script of such a file.
     """
-    from gameday.loadtest.load import refuse_strangers
+    from gameday.loadtest.load import refuse_strangers, refuse_unwritable
 
+    refuse_unwritable(options[name] for name in ("summary_export", "handle_summary", "own"))
     load = _load(options)
     refuse_strangers(load.system, frozenset(options["allowed"]))
     _must_be_possible(load, force=options["force"])
@@ -122,20 +132,26 @@ def _load(options: dict[str, Any]) -> "Load":
     from gameday.capacity.calibration import workers_for
     from gameday.loadtest.load import Load, with_thresholds
 
-    experiment = _from_file(options) if options["file"] else _from_options(options)
+    loaded = _from_file(options) if options["file"] else None
+    experiment = _from_options(options) if loaded is None else loaded.experiment
     experiment = with_thresholds(
         experiment,
         options["thresholds"],
         abort=options["abort_on_fail"],
         delay=options["delay_abort"],
     )
-    load = Load(experiment=experiment, system=_system(options), workers=options["workers"] or 1)
+    load = Load(
+        experiment=experiment,
+        system=_system(options),
+        workers=options["workers"] or 1,
+        document=None if loaded is None else loaded.document,
+    )
     if options["workers"] is None:
         load = replace(load, workers=workers_for(_demand(load).peak_per_s))
     return load
 
 
-def _from_file(options: dict[str, Any]) -> "Experiment":
+def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
     from gameday.loading import load_experiment
     from gameday.loadtest.load import check_traffic
 
@@ -144,7 +160,7 @@ def _from_file(options: dict[str, Any]) -> "Experiment":
             raise UsageError(f"--{name} beside {options['file']}", help="write it into the file")
     loaded = load_experiment(options["file"], short=options["short"], seed=options["seed"])
     check_traffic(loaded)
-    return loaded.experiment
+    return loaded
 
 
 def _from_options(options: dict[str, Any]) -> "Experiment":
@@ -225,10 +241,11 @@ def _must_be_possible(load: "Load", *, force: bool) -> None:
     fatal = [one for one in found if one.status == "fail"]
     for one in found:
         if one not in fatal[:1] or force:
-            click.echo(f"warning: {one.scenario or one.name}: {one.text}", err=True)
+            click.echo(f"warning: {load.where(one.scenario) or one.name}: {one.text}", err=True)
     if fatal and not force:
         first = fatal[0]
-        raise UsageError(f"{first.scenario or first.name}: {first.text}", help=first.cure)
+        where = load.where(first.scenario) or first.name
+        raise UsageError(f"{where}: {first.text}", help=first.cure)
 
 
 def _site(out: Path | None, stack: ExitStack) -> "Site":
@@ -281,22 +298,28 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
         (options["own"], verdict.as_json()),
         (options["out"] and options["out"] / "summary.json", verdict.as_json()),
     )
+    problems = []
     for path, document in documents:
         if path is not None and str(path) != "-":
-            _write_json(path, document)
+            problems += _write_json(path, document)
     if str(options["own"]) == "-":
         click.echo(json.dumps(verdict.as_json(), indent=2))
-        return
-    for line in end_summary(verdict, sys.stdout.encoding):
-        click.echo(line)
+    else:
+        for line in end_summary(verdict, sys.stdout.encoding):
+            click.echo(line)
+    if problems:  # told last: the summary is not lost with its file
+        raise problems[0]
 
 
-def _write_json(path: Path, document: Any) -> None:
+def _write_json(path: Path, document: Any) -> list[UsageError]:
+    """Write it; what went wrong, normally nothing."""
     try:
         path.write_text(json.dumps(document, indent=2) + "\n")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        return [UsageError(f"{path} cannot be written: {error.strerror}")]
+    return []
 
 
+send.context_class = NamelessContext
 traffic.add_command(import_, "import")
 traffic.add_command(export)

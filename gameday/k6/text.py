@@ -124,7 +124,7 @@ def _metric(name: str, metrics: Figures, marks: Marks) -> list[str]:
     lines = []
     if name in metrics:
         lines.append(f"    {name:.<{_WIDTH}}: {_values(name, metrics[name], marks)}")
-        if name in _ABOUT and "http_req_duration_intended" in metrics:
+        if name in _ABOUT:
             lines[-1] += f"  ({_ABOUT[name]})"
     for key, figures in metrics.items():
         asked = parse_key(key)

@@ -1,11 +1,12 @@
 """What can be said while the workers send: the records they have written so far, folded.
 
-A request that is still open is no sample of anything yet, as in k6.
+A request that is still open is no sample of anything yet, as in k6. What is kept does not grow with
+the traffic: counts, histograms of the metrics that a threshold may end it by, and the last seconds.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from gameday import fold, thresholds
 from gameday.clock import NS
 from gameday.fold.books import timed
-from gameday.history import RECORD, History, HistoryTail, Outcome
+from gameday.history import RECORD, HistoryTail, Outcome
+from gameday.loadtest.load import Load
 
 Records = npt.NDArray[np.void]
 _RECENT_NS: Final = 2 * NS
@@ -37,16 +39,18 @@ class Moment:
 
 
 class Live:
-    """Follows the histories of a folder while they grow.
+    """Follows the histories of a folder while they grow."""
 
-    All records are kept only where a threshold is to be held against them (`keep`).
-    """
-
-    def __init__(self, history_dir: Path, *, keep: bool) -> None:
+    def __init__(self, history_dir: Path, load: Load) -> None:
         self._dir = history_dir
-        self._keep = keep
+        self._aborting = [
+            (metric, thresholds.parse(text), delay.total_seconds())
+            for (metric, text), delay in load.aborting.items()
+        ]
+        metrics = sorted({metric for metric, _, _ in self._aborting})
+        self._tally = fold.Tally(metrics, about(load)) if metrics else None
         self._tails: dict[Path, HistoryTail] = {}
-        self._parts: dict[Path, list[Records]] = {}
+        self._parts: dict[Path, deque[Records]] = {}
         self._folds: dict[str, fold.Fold] = {}
 
     def close(self) -> None:
@@ -60,10 +64,9 @@ class Live:
                 self._tails[path] = HistoryTail(path)
             tail = self._tails[path]
             records, dispatched = tail.read_new()
-            parts = self._parts.setdefault(path, [])
-            parts.append(records)
-            if not self._keep:
-                del parts[:-_NEWEST]
+            self._parts.setdefault(path, deque(maxlen=_NEWEST)).append(records)
+            if self._tally is not None:
+                self._tally.add(tail.header, records, dispatched)
             folded = self._folds.setdefault(tail.scenario, fold.Fold(tail.scenario))
             stripe = int(tail.header.get("worker", 0)), int(tail.header.get("workers", 1))
             folded.add(records, dispatched, now_ns, stripe)
@@ -89,43 +92,31 @@ class Live:
 
     def _recent(self, now_ns: int) -> Records:
         """What ended in the last two seconds, from the few newest pieces."""
-        pieces = [
-            piece for parts in self._parts.values() for piece in parts[-_NEWEST:] if len(piece)
-        ]
+        pieces = [piece for parts in self._parts.values() for piece in parts if len(piece)]
         if not pieces:
             return np.zeros(0, dtype=RECORD)
         newest = np.concatenate(pieces)
         kept: Records = newest[newest["ended_ns"] >= now_ns - _RECENT_NS]
         return kept
 
-    def crossed(
-        self, aborting: Mapping[tuple[str, str], timedelta], at_s: float
-    ) -> tuple[str, str, float] | None:
+    def crossed(self, t0_ns: int, now_ns: int) -> tuple[str, str, float] | None:
         """A threshold that is crossed and may end the traffic by now: metric, text, figure."""
-        histories = self._over()
-        for (metric, text), delay in aborting.items():
-            if at_s < delay.total_seconds() or not histories:
+        if self._tally is None:
+            return None
+        for metric, asked, delay_s in self._aborting:
+            if now_ns - t0_ns < delay_s * NS:
                 continue
-            asked = thresholds.parse(text)
             percentiles = () if asked.percentile is None else (asked.percentile,)
-            figures = fold.measure(histories, metric, percentiles=percentiles)
+            figures = self._tally.figures(metric, now_ns, percentiles)
             if figures and thresholds.evaluate(asked, figures) is False:
-                return metric, text, figures[asked.statistic]
+                return metric, asked.text, figures[asked.statistic]
         return None
 
-    def _over(self) -> list[History]:
-        """The histories without what is open: their records, numbered anew without gaps."""
-        found = []
-        for path, tail in self._tails.items():
-            records = np.concatenate(self._parts[path])
-            self._parts[path] = [records]
-            if not len(records):
-                continue
-            counted = records.copy()
-            counted["k"] = np.arange(len(records))
-            header = {**tail.header, "worker": 0, "workers": 1}
-            found.append(History(tail.scenario, header, len(records), counted))
-        return found
+
+def about(load: Load) -> fold.About:
+    """The tags that all requests share: there is one kind of request."""
+    issue = load.system.requests.issue
+    return fold.About(tags=fold.request_tags(issue.method, issue.path))
 
 
 def _p95_ms(took_ns: npt.NDArray[np.int64]) -> float | None:

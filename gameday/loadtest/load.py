@@ -5,18 +5,19 @@ the thresholds' grammar, no address that is not this machine unless it is allowe
 """
 
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 
 from gameday import thresholds
-from gameday.documents import compose
+from gameday.documents import Document, compose, one_of_them
 from gameday.errors import FileError, UsageError
 from gameday.experiment import Expect, Experiment
 from gameday.loading import LoadedExperiment, refuse_foreign
@@ -37,6 +38,13 @@ class Load:
     experiment: Experiment
     system: System
     workers: int
+    document: Document | None = None  # of the file; a command line is none
+
+    def where(self, scenario: str) -> str:
+        """Where a scenario is written, "" for all of them: its place in the file, or its name."""
+        if self.document is not None:
+            return str(self.document.place("traffic", *([scenario] if scenario else [])))
+        return scenario
 
     @property
     def aborting(self) -> dict[tuple[str, str], timedelta]:
@@ -65,7 +73,7 @@ class Target:
 def system_of(target: Target) -> System:
     """The system that a URL names. Raises UsageError."""
     parts = urlsplit(target.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
         raise UsageError(f"--url: {target.url!r} is no address", help="write http://HOST:PORT/PATH")
     method = (target.method or ("post" if target.body is not None else "get")).lower()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -89,6 +97,14 @@ def system_of(target: Target) -> System:
         audit=Request(get="/"),  # the model wants one; nobody asks it
         tls=Tls(insecure=target.insecure),
     )
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, or left to the scheme."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _json(text: str) -> Any:
@@ -157,9 +173,22 @@ def check_traffic(loaded: LoadedExperiment) -> None:
     for key, texts in experiment.expect.threshold_texts.items():
         try:
             thresholds.check_metric(key, texts)
+            _check_tags(key, experiment)
         except UsageError as error:
             where = ("expect", "thresholds", key)
             raise document.error(where, error.message, help=error.help) from None
+
+
+def _check_tags(key: str, experiment: Experiment) -> None:
+    """Raise UsageError for a scenario that is not sent, or a window: there is no fault."""
+    tags = thresholds.parse_key(key).tags
+    scenario = tags.get("scenario")
+    if scenario is not None and scenario not in experiment.traffic:
+        problem = f"{key!r}: there is no scenario {scenario!r}"
+        raise UsageError(problem, help=one_of_them(scenario, experiment.traffic))
+    if "window" in tags:
+        problem = f"{key!r}: windows are before, during and after a fault, and here is none"
+        raise UsageError(problem, help="drop the tag, or use gameday run")
 
 
 def with_thresholds(
@@ -170,6 +199,7 @@ def with_thresholds(
     for text in texts:
         metric, expression = _split(text)
         thresholds.check_metric(metric, [expression])
+        _check_tags(metric, experiment)
         one: Any = expression
         if abort:
             one = {"threshold": expression, "abortOnFail": True}
@@ -198,6 +228,22 @@ def refuse_strangers(system: System, allowed: frozenset[str]) -> None:
         name=system.name, base_url=system.base_url, requests=system.requests, audit=system.audit
     )
     refuse_foreign(only, set(allowed))
+
+
+def refuse_unwritable(paths: Iterable[Path | None]) -> None:
+    """Refuse files that could not be written in the end, before a minute is spent on them.
+
+    Raises UsageError.
+    """
+    for path in paths:
+        if path is None or str(path) == "-":
+            continue
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", help="name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UsageError(f"{path} cannot be written: permission denied")
 
 
 def records_folder(folder: Path) -> Path:

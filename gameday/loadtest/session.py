@@ -73,14 +73,14 @@ class _Session:
     def __init__(self, load: Load, site: Site, clock: Clock) -> None:
         self._load, self._site, self._clock = load, site, clock
         self._run = f"load-{clock.now_ns():x}"
-        self._live = Live(site.history_dir, keep=bool(load.aborting))
+        self._live = Live(site.history_dir, load)
         self._traffic = Traffic(site.log, clock, load.workers)
-        self._beats: list[Mapping[str, Any]] = []
+        self._vitals: list[Mapping[str, Any]] = []
 
     def _hear(self, line: Mapping[str, Any]) -> None:
         self._traffic.hear(line)
-        if line.get("event") == "beat":
-            self._beats.append({"who": f"worker-{line.get('worker', 0)}", **line})
+        if line["event"] in ("beat", "vitals"):
+            self._vitals.append(line)
 
     async def run(self, show: Show, stop: asyncio.Event) -> Sent:
         workers = self._traffic.child
@@ -98,7 +98,7 @@ class _Session:
             ended=ended,
             why=why,
             until_ns=until_ns,
-            vitals=vitals.of(self._beats),
+            vitals=vitals.of(self._vitals),
         )
 
     async def _follow(self, t0_ns: int, show: Show, stop: asyncio.Event) -> tuple[Ending, str]:
@@ -115,7 +115,8 @@ class _Session:
                 self._show(t0_ns, show)
             if now_ns >= evaluate_ns and self._load.aborting:
                 evaluate_ns += EVALUATE_NS
-                crossed = self._live.crossed(self._load.aborting, (now_ns - t0_ns) / NS)
+                self._live.read(now_ns)
+                crossed = self._live.crossed(t0_ns, now_ns)
                 if crossed is not None:
                     metric, text, figure = crossed
                     return "threshold", f"{metric} {text}: {figure:.6g}"

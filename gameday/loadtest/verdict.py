@@ -20,6 +20,7 @@ from gameday.history import History, Outcome, Reason, read
 from gameday.k6.summaries import Kept
 from gameday.loading import traffic_end_s
 from gameday.loading.bounds import tightest_bound_ms
+from gameday.loadtest.live import about
 from gameday.loadtest.load import Load
 from gameday.loadtest.session import Sent
 from gameday.workload import is_closed, schedule
@@ -123,15 +124,15 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
     histories = [read(path) for path in sorted(history_dir.glob("*.bin"))]
     specs = {name: spec.model_dump(mode="json") for name, spec in load.experiment.traffic.items()}
     planned = {name: schedule(spec).count for name, spec in specs.items() if not is_closed(spec)}
-    starts, about = fold.Starts(histories), _about(load)
-    summary = fold.summary(starts, planned, about=about)
+    starts, tags = fold.Starts(histories), about(load)
+    summary = fold.summary(starts, planned, about=tags)
     end_ns = sent.t0_ns + round(traffic_end_s(load.experiment) * NS)
     until_ns = end_ns if sent.until_ns is None else min(end_ns, sent.until_ns)
     generator = fold.generator(
         histories, tightest_bound_ms(load.experiment), until_ns=until_ns, vitals=sent.vitals
     )
     held = [
-        _hold((starts, about), metric, thresholds.parse(text), generator)
+        _hold((starts, tags), metric, thresholds.parse(text), generator)
         for metric, texts in load.experiment.expect.threshold_texts.items()
         for text in texts
     ]
@@ -164,13 +165,6 @@ def _failures(starts: fold.Starts) -> dict[str, int]:
 def _length_s(histories: Sequence[History], t0_ns: int) -> float:
     ends = [int(history.records["ended_ns"].max(initial=0)) for history in histories]
     return max(max(ends, default=0) - t0_ns, 0) / NS
-
-
-def _about(load: Load) -> fold.About:
-    """The tags that all requests share: there is one kind of request."""
-    issue = load.system.requests.issue
-    tags = {"method": issue.method, "name": issue.path, "url": issue.path}
-    return fold.About(tags=tags | {"proto": "HTTP/1.1", "group": ""})
 
 
 def _hold(
