@@ -105,6 +105,9 @@ RECORD: Final = np.dtype(
 )
 _RECORD_1: Final = np.dtype([*_COMMON, ("issue_id", "S40")])
 
+# On Linux all pages are mapped at once, which is cheaper than one by one.
+_MAPPED: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+
 Records = npt.NDArray[np.void]
 Figures = npt.NDArray[Any]
 
@@ -221,15 +224,28 @@ class HistoryTail:
         records = np.frombuffer(raw[:whole], dtype=kind)
         return (_modern(records) if self._version_1 else records), dispatched
 
+    def mapped(self) -> tuple[Records, int]:
+        """All whole records there are now, in place, and `dispatched` as read before them."""
+        self._file.seek(8)
+        dispatched = int.from_bytes(self._file.read(8), "little")
+        kind = _RECORD_1 if self._version_1 else RECORD
+        whole = mmap.mmap(self._file.fileno(), 0, flags=_MAPPED, prot=mmap.PROT_READ)
+        count = (len(whole) - HEAD_BYTES) // kind.itemsize
+        records = np.frombuffer(whole, dtype=kind, count=count, offset=HEAD_BYTES)
+        return (_modern(records) if self._version_1 else records), dispatched
+
     def close(self) -> None:
         self._file.close()
 
 
 def read(path: Path) -> History:
-    """A whole history file; a torn last record is left out (its k is then unknown)."""
+    """A whole history file; a torn last record is left out (its k is then unknown).
+
+    The file is mapped, not copied: it may grow meanwhile, and be removed, but not be cut short.
+    """
     tail = HistoryTail(path)
     try:
-        records, dispatched = tail.read_new()
+        records, dispatched = tail.mapped()
     finally:
         tail.close()
     return History(tail.scenario, tail.header, dispatched, records)

@@ -21,6 +21,8 @@ from gameday.fold import (
     summary,
     trends,
 )
+from gameday.fold.at_work import most_open
+from gameday.fold.books import Columns
 from gameday.history import RECORD, History, Outcome, Reason
 from gameday.thresholds import evaluate, parse
 from gameday.workload import schedule, user
@@ -427,3 +429,77 @@ def test_several_workers_starts_stand_in_the_order_they_were_due() -> None:
     assert starts["k"].tolist() == list(range(300))
     assert starts.records.tolist() == records.tolist()
     assert starts.record(17)["k"] == 17
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=60),
+    st.lists(st.integers(0, 40), max_size=60),
+    st.sampled_from([1, 10**3, 10**12]),
+)
+def test_the_most_open_at_once_is_what_counting_one_by_one_finds(
+    begins: list[int], ends: list[int], scale: int
+) -> None:
+    most = max((sum(b <= t for b in begins) - sum(e <= t for e in ends) for t in begins), default=0)
+    times = [np.array(some, dtype=np.int64) * scale for some in (begins, ends)]
+    assert most_open(times[0], times[1]) == max(most, 0)
+
+
+def test_the_most_open_of_many_is_found_without_sorting_them() -> None:
+    rng = np.random.default_rng(1)
+    begins = rng.integers(0, 10**10, 50_000)
+    ends = begins + rng.integers(0, 10**9, 50_000)
+    ordered = np.sort(begins)
+    over = np.searchsorted(np.sort(ends), ordered, side="right")
+    assert most_open(begins, ends) == int((np.arange(1, 50_001) - over).max())
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.random.default_rng(1).integers(0, 10**9, 10_000),
+        np.random.default_rng(2).integers(-(10**6), 10**12, 10_000),
+        np.where(np.random.default_rng(3).random(10_000) < 0.97, 5, 900),
+        np.where(np.random.default_rng(4).random(10_000) < 0.97, 0, 900),
+        np.random.default_rng(5).integers(0, 100, 7),
+        np.array([3]),
+    ],
+)
+def test_what_is_selected_is_what_sorting_would_put_there(samples: Any) -> None:
+    exact, ordered = trends.Exact(samples), np.sort(samples)
+    places = [0, len(samples) - 1, *np.random.default_rng(6).integers(0, len(samples), 50).tolist()]
+    assert [exact.at(place) for place in places] == [float(ordered[place]) for place in places]
+    for percentile in (0, 1, 50, 90, 95, 99, 99.9, 100):
+        expected = float(np.percentile(samples / 1e6, percentile))
+        assert trends.percentile_ms(exact, percentile) == expected
+
+
+def test_a_span_is_read_from_its_half_float_to_the_nanosecond() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)]
+    rows = {"connecting_ms": halves, "tls_ms": np.zeros_like(halves)}
+    plainly = [round(float(half) * 1_000_000) for half in halves]
+    assert trends.blocked_ns(Columns(rows)).tolist() == plainly
+
+
+def test_workers_and_starts_without_a_record_stand_in_the_order_of_their_numbers() -> None:
+    whole = sent()
+    halves = [whole[0::2][[5, 0, 3, 1, 2]], whole[1::2][::-1]]
+    parts = [
+        history(halves[0], 20, worker=0, workers=2),
+        history(halves[1], COUNT, worker=1, workers=2),
+    ]
+    starts = Starts(parts)
+    assert starts["k"].tolist() == sorted([*range(0, 20, 2), *range(1, COUNT, 2)])
+    made_up = np.flatnonzero(starts["reason"] == Reason.INTERRUPTED)
+    assert starts["k"][made_up].tolist() == [8, *range(12, 20, 2)]
+    assert starts.pick("sent_ns", made_up).tolist() == [0] * len(made_up)
+    assert starts.records["k"].tolist() == starts["k"].tolist()
+    assert [int(starts.record(at)["k"]) for at in (0, 8, len(starts) - 1)] == [0, 8, COUNT - 1]
+
+
+def test_the_generators_status_is_the_same_of_histories_and_of_their_starts() -> None:
+    parts = [history(sent()[worker::2], COUNT, worker=worker, workers=2) for worker in range(2)]
+    until_ns = T0 + 30 * NS
+    assert generator(Starts(parts), 100, until_ns=until_ns) == generator(
+        parts, 100, until_ns=until_ns
+    )

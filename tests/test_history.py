@@ -71,6 +71,28 @@ def test_a_tail_sees_each_whole_record_once_while_the_file_grows(tmp_path: Path)
     writer.close()
 
 
+@pytest.mark.parametrize("cut", [0, 1, 50, 99, 100, 101, 250])
+def test_a_torn_last_record_is_left_out(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "drop-0.bin"
+    writer = HistoryWriter(path, HEADER)
+    writer.append(b"".join(record(k) for k in range(3))[:cut])
+    writer.close()
+    assert history.read(path).records["k"].tolist() == list(range(cut // RECORD.itemsize))
+
+
+def test_what_was_read_stays_when_the_file_grows_or_goes(tmp_path: Path) -> None:
+    path = tmp_path / "drop-0.bin"
+    writer = HistoryWriter(path, HEADER)
+    writer.append(record(0) + record(1)[:30])
+    read = history.read(path)
+    writer.append(record(1)[30:] + record(2))
+    writer.close()
+    assert read.records["k"].tolist() == [0]
+    assert history.read(path).records["k"].tolist() == [0, 1, 2]
+    path.unlink()
+    assert read.records["user"].tolist() == [100]
+
+
 def test_dispatched_is_seen_before_any_record_of_it(tmp_path: Path) -> None:
     path = tmp_path / "drop-0.bin"
     writer = HistoryWriter(path, HEADER)

@@ -26,7 +26,7 @@ def generator_status(evidence: Evidence) -> fold.GeneratorStatus:
         bound_ms = tightest_bound_ms(evidence.experiment)
         until_ns = evidence.anchors.traffic_end_ns
         evidence.reckoned[NAME] = fold.generator(
-            evidence.histories, bound_ms, until_ns=until_ns, vitals=evidence.vitals
+            evidence.attempts.records, bound_ms, until_ns=until_ns, vitals=evidence.vitals
         )
     status: fold.GeneratorStatus = evidence.reckoned[NAME]
     return status

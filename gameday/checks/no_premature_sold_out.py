@@ -11,35 +11,58 @@ beside it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict
 from gameday.evidence import Attempts, Audit, Evidence, StepRun
-from gameday.evidence.attempts import Indices, Mask, Times
+from gameday.evidence.attempts import FOREVER, Indices, Mask, Times
 from gameday.history import Outcome
 
 NAME = "no_premature_sold_out"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Takers:
     """When each coupon that was issued could first be taken, and the tries that held one."""
 
     first_tries: Times
-    held: Mask
-    held_from: Times
-    held_to: Times
+    attempts: Attempts
+    holding: Mask
+    steps: Sequence[StepRun]
 
     def issued_by(self, instants: Times) -> Times:
         """How many could have been issued by each instant."""
         return np.searchsorted(self.first_tries, instants, side="right").astype(np.int64)
 
-    def held_during(self, starts: Times, ends: Times) -> Times:
-        """How many tries overlap each span; touching is overlapping."""
-        begun = np.searchsorted(self.held_from, ends, side="right")
-        over = np.searchsorted(self.held_to, starts, side="left")
-        return (begun - over).astype(np.int64)
+    def too_few_by(self, instants: Times, stock: int) -> Mask:
+        """At which instants fewer than the stock could have been issued."""
+        if len(self.first_tries) < stock:
+            return np.ones(len(instants), dtype=np.bool_)
+        if stock <= 0:
+            return np.zeros(len(instants), dtype=np.bool_)
+        too_few: Mask = instants < self.first_tries[stock - 1]
+        return too_few
+
+    def held_by_others(self, told: Indices) -> Times:
+        """How many other tries overlap the span of each of these; touching is overlapping."""
+        held_from, held_to = self._spans
+        begun = np.searchsorted(held_from, self.attempts.ended[told], side="right")
+        over = np.searchsorted(held_to, self.attempts.sent[told], side="left")
+        return (begun - over).astype(np.int64) - self._held[told]
+
+    @cached_property
+    def _held(self) -> Mask:
+        attempts = self.attempts
+        return _may_have_held(attempts, self.holding) | _overtaken(attempts, self.steps)
+
+    @cached_property
+    def _spans(self) -> tuple[Times, Times]:
+        """When the tries that held one began, and when they were over."""
+        attempts, held = self.attempts, np.flatnonzero(self._held)
+        ended = np.where(attempts.may_have_worked[held], FOREVER, attempts.ended[held])
+        return np.sort(attempts.sent[held]), np.sort(ended)
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -53,16 +76,16 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return Verdict(NAME, Validity.VALID, 'nobody was told "sold out"')
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
     takers = _takers(attempts, audit, evidence.timeline.steps)
-    taken = takers.issued_by(attempts.ended[told])
-    strictly = told[taken < evidence.stock]
+    strictly = told[takers.too_few_by(attempts.ended[told], evidence.stock)]
+    taken = takers.issued_by(attempts.ended[strictly])
     if system.semantics.holds == "compensated":
-        held = takers.held_during(attempts.sent[told], attempts.ended[told])
-        taken = taken + held - takers.held[told]  # nobody's answer explains itself
+        if len(strictly):
+            taken = taken + takers.held_by_others(strictly)  # nobody's answer explains itself
     elif audit is not None and len(audit.rows) < evidence.stock:
         return _left_over(evidence, told, audit)
     early = taken < evidence.stock
     if early.any():
-        return _premature(evidence, told[early], taken[early])
+        return _premature(evidence, strictly[early], taken[early])
     aside = f"; {len(strictly)} of them only by coupons held for a while" if len(strictly) else ""
     summary = f'{len(told)} told "sold out", none while a coupon was left{aside}'
     return Verdict(NAME, Validity.VALID, summary)
@@ -80,14 +103,7 @@ def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -
     tries = np.flatnonzero(holding)
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
     _, first = np.unique(users[tries], return_index=True)
-    held = _may_have_held(attempts, holding) | _overtaken(attempts, steps)
-    ended = np.where(attempts.may_have_worked, np.iinfo(np.int64).max, attempts.ended)
-    return Takers(
-        first_tries=np.sort(attempts.sent[tries[first]]),
-        held=held,
-        held_from=np.sort(attempts.sent[held]),
-        held_to=np.sort(ended[held]),
-    )
+    return Takers(np.sort(attempts.sent[tries[first]]), attempts, holding, steps)
 
 
 def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:

@@ -8,7 +8,7 @@ function of the number: they are unknown, since they may have worked.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from gameday.workload import Schedule, schedule, users_of
 
 Records = npt.NDArray[np.void]
 Figures = npt.NDArray[Any]
+_PIECE: Final = 2048  # records, 200 KB
+_NOBODY: Final = np.zeros(0, dtype=RECORD)
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,22 @@ class Columns:
 
 
 def columns(parts: Iterable[Records], names: Iterable[str]) -> Columns:
-    """The fields `names` of all parts, one after the other."""
-    whole = [np.zeros(0, dtype=RECORD), *parts]
-    return Columns({name: np.concatenate([part[name] for part in whole]) for name in names})
+    """The fields `names` of all parts, one after the other.
+
+    They are taken out of a piece of the records at a time, all while it is near the processor.
+    """
+    whole = list(parts)
+    count = sum(len(part) for part in whole)
+    made = {name: np.empty(count, dtype=RECORD[name]) for name in names}
+    begin = 0
+    for part in whole:
+        for at in range(0, len(part), _PIECE):
+            piece = part[at : at + _PIECE]
+            end = begin + len(piece)
+            for name, column in made.items():
+                column[begin:end] = piece[name]
+            begin = end
+    return Columns(made)
 
 
 class BooksError(UnknownError):
@@ -79,25 +94,29 @@ def complete(history: History) -> Records:
     A made-up record has the user and intended time of its start, and 0 for the instants nobody
     noted. Raises BooksError.
     """
+    made = unrecorded(history, np.ascontiguousarray(history.records["k"]))
+    return np.concatenate([history.records, made]) if len(made) else history.records
+
+
+def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
+    """What `complete` adds to a history whose records have these numbers. Raises BooksError."""
     worker, workers = _stripe(history)
-    records = history.records
-    ks = records["k"].astype(np.int64)
     if len(ks) and int(ks.max()) >= history.dispatched:
         raise BooksError(
             f"the history of {history.scenario!r} tells of start {ks.max()}, "
             f"of {history.dispatched} dispatched"
         )
-    if (ks % workers != worker).any():
+    turns = ks // np.uint32(workers)
+    if (turns * np.uint32(workers) + np.uint32(worker) != ks).any():
         raise BooksError(f"the history of {history.scenario!r} tells of another worker's start")
     told = np.zeros(dispatched_of(history), dtype=bool)
-    told[ks // workers] = True
-    if int(told.sum()) != len(ks):
+    told[turns] = True
+    if np.count_nonzero(told) != len(ks):
         raise BooksError(f"the history of {history.scenario!r} tells of a start twice")
     missing = np.flatnonzero(~told) * workers + worker
     if not len(missing):
-        return records
-    made = _interrupted(history.header, schedule_of(history), missing)
-    return np.concatenate([records, made])
+        return _NOBODY
+    return _interrupted(history.header, schedule_of(history), missing)
 
 
 def _interrupted(header: Mapping[str, Any], times: Schedule, ks: npt.NDArray[np.int64]) -> Records:

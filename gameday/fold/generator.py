@@ -15,9 +15,11 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gameday.fold.books import Columns, Figures, Records, columns, complete, schedule_of
+from gameday.fold.books import Columns, Figures, Records, columns, schedule_of
 from gameday.fold.causes import FULL_CORE, Span, causes, core_share, stood_still_ms
 from gameday.fold.occupancy import Occupancy, ceiling_per_s, occupancies
+from gameday.fold.starts import Starts, Told, gather
+from gameday.fold.trends import Exact, percentile_ms
 from gameday.history import RECORD, History, Outcome, Reason
 from gameday.vitals import Vitals
 from gameday.workload import is_closed
@@ -33,7 +35,7 @@ LAG_SHARE: Final = 0.25
 FEWEST: Final = 20
 # How near the most that its virtual users can start a run must have come to be said to reach it.
 REACHED: Final = 0.9
-_FIELDS: Final = ("outcome", "reason", "intended_ns", "sent_ns")
+_FIELDS: Final = ("outcome", "reason", "intended_ns", "sent_ns", "scenario")
 _OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 
 Mask = npt.NDArray[np.bool_]
@@ -75,6 +77,20 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lags:
+    """How late each start that was sent was, in ns; `before` counts them, None where all were."""
+
+    sent_ns: Figures
+    before: Figures | None
+
+    def of(self, first: int, end: int) -> Figures:
+        """Those of some rows."""
+        if self.before is not None:
+            first, end = int(self.before[first]), int(self.before[end])
+        return self.sent_ns[first:end]
+
+
+@dataclass(frozen=True, slots=True)
 class _Sight:
     """All that is looked at: starts in the order they were due, and what the signs say."""
 
@@ -85,6 +101,7 @@ class _Sight:
     unsent: Mask
     vitals: Vitals
     closed: bool
+    lags: _Lags
 
     @property
     def end_s(self) -> float:
@@ -93,7 +110,7 @@ class _Sight:
 
 
 def generator(
-    histories: Sequence[History],
+    told: Told,
     bound_ms: float | None = None,
     *,
     until_ns: int | None = None,
@@ -104,14 +121,16 @@ def generator(
     Without one the lag may be 50 ms. With `until_ns` (the end of the traffic), starts due before
     it that no worker dispatched count as not sent, but for scenarios that are switched off.
     """
+    starts = gather(told)
+    histories = starts.histories
     allowed_ms = DEFAULT_LAG_MS if bound_ms is None else bound_ms * LAG_SHARE
     busy = occupancies(histories, allowed_ms / LAG_SHARE)
     held = {one.scenario for one in busy if one.no_vus and one.held_by_system}
-    sight = _sight(histories, until_ns, allowed_ms, vitals or Vitals())
+    sight = _sight(starts, until_ns, allowed_ms, vitals or Vitals())
     sight = replace(sight, unsent=sight.unsent & ~_held(sight, held))
     windows = _windows(sight)
-    lag_ms = _lag_ms(sight.rows)
-    p95, p99 = (float(np.percentile(lag_ms, p)) if len(lag_ms) else 0.0 for p in (95, 99))
+    lags = Exact(sight.lags.of(0, len(sight.rows)))
+    p95, p99 = (percentile_ms(lags, p) if lags.count else 0.0 for p in (95, 99))
     status: Status = "limited"
     reasons, spans = _limits(windows, sight, p95)
     if reasons:
@@ -131,30 +150,27 @@ def generator(
     )
 
 
-def _sight(
-    histories: Sequence[History], until_ns: int | None, allowed_ms: float, vitals: Vitals
-) -> _Sight:
-    names = sorted({history.scenario for history in histories})
-    parts, codes = [], []
-    for history in histories:
-        for part in _due(history, until_ns):
-            parts.append(part)
-            codes.append(np.full(len(part), names.index(history.scenario)))
-    rows = columns(parts, _FIELDS)
-    scenario = np.concatenate([np.zeros(0, dtype=np.int64), *codes])
-    rows = Columns({**rows.by_name, "scenario": scenario})
-    rows = rows.where(np.argsort(rows["intended_ns"], kind="stable"))
-    t0_ns = min((int(history.header["t0_ns"]) for history in histories), default=0)
+def _sight(starts: Starts, until_ns: int | None, allowed_ms: float, vitals: Vitals) -> _Sight:
+    histories = starts.histories
+    rows = Columns({name: starts.column(name) for name in _FIELDS})
+    never = [_never_dispatched(history, until_ns) for history in histories]
+    if any(map(len, never)):
+        codes = [starts.names.index(history.scenario) for history in histories]
+        late = columns(never, _FIELDS[:-1]).by_name
+        late = {**late, "scenario": np.repeat(codes, [len(part) for part in never])}
+        rows = Columns({name: np.concatenate([rows[name], late[name]]) for name in _FIELDS})
+        rows = rows.where(np.argsort(rows["intended_ns"], kind="stable"))
     closed = any(is_closed(history.header["spec"]) for history in histories)
-    return _Sight(rows, names, t0_ns, allowed_ms, _unsent(rows), vitals, closed)
+    return _Sight(
+        rows, starts.names, starts.t0_ns, allowed_ms, _unsent(rows), vitals, closed, _lags(rows)
+    )
 
 
-def _due(history: History, until_ns: int | None) -> list[Records]:
-    """All starts that were due, those never dispatched as dropped for being late."""
-    records = complete(history)
+def _never_dispatched(history: History, until_ns: int | None) -> Records:
+    """The starts that were due by then and that no worker dispatched: dropped for being late."""
     spec = history.header["spec"]
     if until_ns is None or "start_ns" in spec or is_closed(spec):
-        return [records]
+        return np.zeros(0, dtype=RECORD)
     header, times = history.header, schedule_of(history)
     step = header.get("workers", 1)
     first = len(range(header.get("worker", 0), history.dispatched, step))
@@ -165,12 +181,14 @@ def _due(history: History, until_ns: int | None) -> list[Records]:
     never["intended_ns"] = due_ns
     never["outcome"] = Outcome.DROPPED
     never["reason"] = Reason.LATE
-    return [records, never]
+    return never
 
 
 def _unsent(rows: Columns) -> Mask:
     """Starts that we failed to send."""
-    ours: Mask = (rows["outcome"] == Outcome.DROPPED) & np.isin(rows["reason"], _OURS)
+    ours: Mask = rows["outcome"] == Outcome.DROPPED
+    if ours.any():
+        ours &= np.isin(rows["reason"], _OURS)
     return ours
 
 
@@ -181,9 +199,12 @@ def _held(sight: _Sight, held: set[str]) -> Mask:
     return mask
 
 
-def _lag_ms(rows: Columns) -> Figures:
-    sent = rows["sent_ns"] > 0
-    return np.asarray((rows["sent_ns"] - rows["intended_ns"])[sent] / 1e6)
+def _lags(rows: Columns) -> _Lags:
+    lag_ns, sent = rows["sent_ns"] - rows["intended_ns"], rows["sent_ns"] > 0
+    if sent.all():
+        return _Lags(lag_ns, None)
+    before = np.concatenate([[0], np.cumsum(sent)])
+    return _Lags(lag_ns[np.flatnonzero(sent)], before)
 
 
 def _windows(sight: _Sight) -> list[_Window]:
@@ -192,15 +213,16 @@ def _windows(sight: _Sight) -> list[_Window]:
     if not len(rows):
         return []
     seconds = (rows["intended_ns"] - sight.t0_ns) / 1e9
+    unsent_before = np.concatenate([[0], np.cumsum(sight.unsent)])
     begins = range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S)
     found = []
     for begin in begins:
         span = Span(begin, begin + WINDOW_S)
         first, end = (int(at) for at in np.searchsorted(seconds, (span.begin_s, span.end_s)))
         if end > first:
-            lag_ms = _lag_ms(rows.where(slice(first, end)))
-            p95 = float(np.percentile(lag_ms, 95)) if len(lag_ms) >= FEWEST else 0.0
-            unsent = int(sight.unsent[first:end].sum())
+            lag_ns = sight.lags.of(first, end)
+            p95 = percentile_ms(Exact(lag_ns), 95) if len(lag_ns) >= FEWEST else 0.0
+            unsent = int(unsent_before[end] - unsent_before[first])
             found.append(_Window(span, end - first, end - first - unsent, p95))
     if len(sight.names) > 1:
         for code, name in enumerate(sight.names):

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.fold import trends
+from gameday.fold.at_work import most_open
 from gameday.fold.starts import Starts
-from gameday.history import Outcome, Reason, received
+from gameday.history import Outcome, Reason
 from gameday.thresholds import METRICS, MetricKey
 from gameday.workload import is_closed, vu_limit, vus
 
 Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.int64]
+Places = npt.NDArray[np.intp] | slice
 Window = tuple[int, int]
 
 EXPECTED: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
@@ -45,26 +47,29 @@ def request_tags(method: str, path: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The starts of a run for which `kept` is true; all where it is None."""
+    """Some starts of a run, by their places in it; all where `kept` is None."""
 
     starts: Starts
-    kept: Mask | None = None
+    kept: Places | None = None
     about: About = About()
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
-        whole = self.starts.column(name)
-        return whole if self.kept is None else whole[self.kept]
+        return self._of(self.starts.column(name))
 
     def __len__(self) -> int:
-        return len(self.starts) if self.kept is None else int(self.kept.sum())
+        if isinstance(self.kept, slice):
+            return len(range(*self.kept.indices(len(self.starts))))
+        return len(self.starts) if self.kept is None else len(self.kept)
+
+    def _of(self, whole: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        return whole if self.kept is None else whole[self.kept]
 
     def tagged(self, tags: Mapping[str, str]) -> "Part":
-        """The starts that carry all these tags as well."""
-        kept = self.kept
-        for tag, value in tags.items():
-            mask = _carries(self, tag, value)
-            kept = mask if kept is None else kept & mask
-        return Part(self.starts, kept, self.about)
+        """The starts of all that carry all these tags."""
+        masks = [_carries(self, tag, value) for tag, value in tags.items()]
+        if not masks:
+            return self
+        return Part(self.starts, _places(np.logical_and.reduce(masks)), self.about)
 
     def could_happen(self, tags: Mapping[str, str]) -> bool:
         """Whether the tags' values exist at all, so that none counted means none happened."""
@@ -82,9 +87,15 @@ class Part:
 
     def derived(self, name: str, make: Callable[[Starts], npt.NDArray[np.generic]]) -> Times:
         """A column that is reckoned from others, once for all parts."""
-        whole = self.starts.derived(name, make)
-        found: Times = whole if self.kept is None else whole[self.kept]
-        return found
+        return np.asarray(self._of(self.starts.derived(name, make)))
+
+
+def _places(kept: Mask) -> Places:
+    """Where it is true: a stretch where there are no gaps, as a window's are."""
+    at = np.flatnonzero(kept)
+    if len(at) and int(at[-1]) - int(at[0]) + 1 == len(at):
+        return slice(int(at[0]), int(at[-1]) + 1)
+    return at
 
 
 def _carries(part: Part, tag: str, value: str) -> Mask:
@@ -92,7 +103,7 @@ def _carries(part: Part, tag: str, value: str) -> Mask:
     if tag == "window":
         return inside(starts["intended_ns"], part.about.windows.get(value, ()))
     if tag == "expected_response":
-        expected = starts.derived("expected", lambda all_: np.isin(all_["outcome"], EXPECTED))
+        expected = starts.derived("expected", _expected)
         return expected if value == "true" else ~expected & (value == "false")
     codes: Mapping[str, Mapping[str, int]] = {
         "scenario": {name: code for code, name in enumerate(starts.names)},
@@ -104,6 +115,11 @@ def _carries(part: Part, tag: str, value: str) -> Mask:
         kept: Mask = starts.column(tag) == codes[tag].get(value, -1)
         return kept
     return np.full(len(starts), part.about.tags.get(tag) == value)
+
+
+def _expected(starts: Starts) -> Mask:
+    masks = [starts["outcome"] == outcome for outcome in EXPECTED]
+    return np.asarray(np.logical_or.reduce(masks))
 
 
 def inside(times: Times, windows: Sequence[Window]) -> Mask:
@@ -121,14 +137,20 @@ def metric(
 
     A counter of something that did not happen is 0 as long as there was traffic in which it could.
     """
-    part = whole.tagged(asked.tags)
+    return _figures(asked, whole.tagged(asked.tags), percentiles)
+
+
+def _figures(
+    asked: MetricKey, part: Part, percentiles: Sequence[float]
+) -> Mapping[str, float] | None:
+    """`metric` of the part that carries the tags."""
     if not len(part):
-        zero = asked.kind == "counter" and whole.could_happen(asked.tags)
+        zero = asked.kind == "counter" and part.could_happen(asked.tags)
         return {"count": 0, "rate": 0.0} if zero else None
     if asked.kind == "trend":
         return _trend(asked.metric, part, percentiles)
     if asked.kind == "counter":
-        total, length_s = counted(asked.metric, part), whole.starts.length_s
+        total, length_s = counted(asked.metric, part), part.starts.length_s
         return {"count": total, "rate": total / length_s if length_s else 0.0}
     return _gauge(asked.metric, part) if asked.kind == "gauge" else _failed(part)
 
@@ -143,7 +165,7 @@ def trend_samples(name: str, part: Part) -> tuple[Times, Times]:
     has = part.derived(f"has {name}", lambda all_: _has(name, all_))
     samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))
     if not has.all():
-        samples = samples[has]
+        samples = samples[np.flatnonzero(has)]
     if not part.starts.derived("open", _open).any():
         return samples, samples[:0]
     return samples, trends.open_in_the_end(name, part, part.starts.last_ns)
@@ -171,14 +193,19 @@ def counted(name: str, rows: trends.Fields) -> int:
     outcome = np.asarray(rows["outcome"])
     asked = outcome != Outcome.DROPPED
     if name == "http_reqs":
-        return int(np.maximum(rows["attempts"], 1)[asked].sum(dtype=np.int64))
+        return _sum(np.maximum(rows["attempts"], 1), asked)
     if name == "iterations":
-        return int((asked & (rows["reason"] != Reason.INTERRUPTED)).sum())
+        return int(np.count_nonzero(asked & (rows["reason"] != Reason.INTERRUPTED)))
     if name == "dropped_iterations":
-        return len(rows) - int(asked.sum())
+        return len(rows) - int(np.count_nonzero(asked))
     if name == "data_sent":
-        return int(np.asarray(rows["bytes_sent"])[asked].sum(dtype=np.int64))
-    return int(received(rows)[asked].sum(dtype=np.int64))
+        return _sum(np.asarray(rows["bytes_sent"]), asked)
+    return (_sum(rows["received_64k"], asked) << 16) + _sum(rows["bytes_received"], asked)
+
+
+def _sum(column: npt.NDArray[np.integer], kept: Mask) -> int:
+    """The sum of those that are kept."""
+    return int((column * kept).sum(dtype=np.int64))
 
 
 def refused_on_purpose(rows: trends.Fields, apart: Sequence[Window]) -> Mask:
@@ -203,8 +230,9 @@ def failures(rows: trends.Fields, apart: Sequence[Window]) -> tuple[int, int]:
     if apart:
         counts &= ~refused_on_purpose(rows, apart)
     bad = (outcome == Outcome.REFUSED) | (outcome == Outcome.UNKNOWN) | full
-    again = int(np.maximum(rows["attempts"], 1)[counts].sum(dtype=np.int64)) - int(counts.sum())
-    return int((bad & counts).sum()) + again, int(counts.sum()) + again
+    total = int(np.count_nonzero(counts))
+    again = _sum(np.maximum(rows["attempts"], 1), counts) - total
+    return int(np.count_nonzero(bad & counts)) + again, total + again
 
 
 def _failed(part: Part) -> Mapping[str, float] | None:
@@ -240,27 +268,27 @@ def _most_at_work(part: Part) -> int:
     """After each send: sent so far, less those that had ended and paused."""
     sent, ended = np.asarray(part["sent_ns"]), np.asarray(part["ended_ns"])
     pause = part.starts.sleep_ns[part["scenario"]] if part.starts.sleep_ns.any() else 0
-    sends = np.sort(sent[sent > 0])
-    ends = np.sort((ended + pause)[(sent > 0) & (ended > 0)])
-    open_then = np.arange(1, len(sends) + 1) - np.searchsorted(ends, sends, side="right")
-    return int(open_then.max(initial=0))
+    asked = sent > 0
+    ends = np.flatnonzero(asked & (ended > 0))
+    return most_open(sent[np.flatnonzero(asked)], (ended + pause)[ends])
 
 
 def all_metrics(part: Part, percentiles: Sequence[float]) -> dict[str, Mapping[str, float]]:
     """Every metric of the run that has a sample, and the parts that are always told."""
-    keys = [MetricKey(name) for name in METRICS]
-    keys += [MetricKey(name, tags) for tags, names in _told(part) for name in names]
     found = {}
-    for asked in keys:
-        said = metric(asked, part, percentiles)
-        if said is not None:
-            found[asked.text] = said
+    for tags, names in [({}, list(METRICS)), *_told(part)]:
+        tagged = part.tagged(tags)
+        for asked in (MetricKey(name, tags) for name in names):
+            said = _figures(asked, tagged, percentiles)
+            if said is not None:
+                found[asked.text] = said
     return found
 
 
 def _told(part: Part) -> list[tuple[dict[str, str], Sequence[str]]]:
     """By outcome, by scenario where there are several, and by window."""
-    there = [one for one in Outcome if one != Outcome.DROPPED and one in part["outcome"]]
+    counts = np.bincount(part["outcome"], minlength=len(Outcome))
+    there = [one for one in Outcome if one != Outcome.DROPPED and counts[one]]
     duration = ("http_req_duration",)
     several = ("http_reqs", "http_req_failed", "http_req_duration", trends.INTENDED)
     names = part.starts.names

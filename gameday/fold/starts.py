@@ -7,16 +7,20 @@ said over these columns.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gameday.fold.books import Columns, Figures, Records, complete
+from gameday.fold.books import Columns, Figures, Records, columns, unrecorded
 from gameday.history import RECORD, History
 from gameday.workload import is_closed
 from gameday.workload.given import duration_ns
 
 Indices = npt.NDArray[np.intp]
+_SELDOM: Final = ("issue_id", "remaining")
+# Taken out of the records together, as each pass over them costs as much as what it takes.
+_TOGETHER: Final = tuple(name for name in RECORD.names or () if name not in _SELDOM)
 
 
 class Starts:
@@ -30,19 +34,34 @@ class Starts:
         self.histories = tuple(sorted(histories, key=lambda one: one.scenario))
         self.names = tuple(sorted({history.scenario for history in histories}))
         self._so_far = so_far
-        self._parts = [
-            history.records if so_far else complete(history) for history in self.histories
-        ]
+        # Whose each part is, by its place in `histories`: the records of each, then made-up ones.
+        self._owners = list(range(len(self.histories)))
+        self._parts = [history.records for history in self.histories]
+        self._taken = dict(columns(self._parts, _TOGETHER).by_name)
         self._made: dict[str, Figures] = {}
+        if not so_far:
+            self._complete()
+
+    def _complete(self) -> None:
+        begin = 0
+        for owner, history in enumerate(self.histories):
+            end = begin + len(history.records)
+            made = unrecorded(history, self._taken["k"][begin:end])
+            if len(made):
+                self._owners.append(owner)
+                self._parts.append(made)
+            begin = end
+        if len(self._parts) > len(self.histories):
+            made_up = columns(self._parts[len(self.histories) :], _TOGETHER)
+            for name, column in self._taken.items():
+                self._taken[name] = np.concatenate([column, made_up[name]])
 
     def __len__(self) -> int:
         return sum(len(part) for part in self._parts)
 
     def __getitem__(self, name: str) -> Figures:
         if name not in self._made:
-            self._made[name] = self._ordered(
-                [np.ascontiguousarray(part[name]) for part in self._parts], name
-            )
+            self._made[name] = self._ordered(name)
         return self._made[name]
 
     def pick(self, name: str, indices: Indices) -> Figures:
@@ -51,39 +70,38 @@ class Starts:
         found = np.zeros(len(at), dtype=RECORD[name])
         before = 0
         for part in self._parts:
-            inside = (at >= before) & (at < before + len(part))
-            found[inside] = part[name][at[inside] - before]
+            inside = np.flatnonzero((at >= before) & (at < before + len(part)))
+            if len(inside):
+                found[inside] = part[name][at[inside] - before]
             before += len(part)
         return found
 
-    def _ordered(self, parts: Sequence[Figures], name: str) -> Figures:
-        if not parts:
-            return np.zeros(0, dtype=RECORD[name])
-        column = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return column if self._order is None else column[self._order]
+    def _ordered(self, name: str) -> Figures:
+        order = self._order
+        column = self._taken.pop(name, None)
+        if column is None:
+            column = columns(self._parts, (name,))[name]
+        return column if order is None else column[order]
 
     @cached_property
     def _order(self) -> Indices | None:
         """Where each row is found in the parts; None where they are in order as they are."""
-        intended = [np.ascontiguousarray(part["intended_ns"]) for part in self._parts]
-        if self._so_far:
+        if self._so_far or not len(self):
             return None
-        orders, before = [], 0
-        for part, times in zip(self._parts, intended, strict=True):
-            orders.append(_by_number(part, times) + before)
-            before += len(part)
-        if not orders:
-            return None
-        whole = np.concatenate(intended)
-        order = np.concatenate(orders)
-        if len(orders) > 1:
-            order = order[np.argsort(whole[order], kind="stable")]
-        return order if (np.diff(order) != 1).any() else None
+        ks, times = self._taken["k"], self._taken["intended_ns"]
+        order = _by_number_alone(ks, times) if len(self.names) == 1 else None
+        if order is None:
+            whose = np.repeat(self._owners, [len(part) for part in self._parts])
+            mine = [np.flatnonzero(whose == owner) for owner in range(len(self.histories))]
+            order = np.concatenate([rows[_by_number(ks[rows], times[rows])] for rows in mine])
+            if len(mine) > 1:
+                order = order[np.argsort(times[order], kind="stable")]
+        return order if (order[1:] - order[:-1] != 1).any() else None
 
     @cached_property
     def scenario(self) -> npt.NDArray[np.int32]:
         """The place of each row's scenario in `names`."""
-        codes = [self.names.index(history.scenario) for history in self.histories]
+        codes = [self.names.index(self.histories[owner].scenario) for owner in self._owners]
         lengths = [len(part) for part in self._parts]
         column = np.repeat(np.array(codes, dtype=np.int32), lengths)
         return column if self._order is None else column[self._order]
@@ -149,9 +167,27 @@ class Starts:
         return tuple(name for name in self.names if is_closed(self.specs[name]))
 
 
-def _by_number(part: Records, times: npt.NDArray[np.int64]) -> Indices:
+Told = Sequence[History] | Starts
+
+
+def gather(told: Told) -> Starts:
+    """The starts of some histories. Raises BooksError."""
+    return told if isinstance(told, Starts) else Starts(told)
+
+
+def _by_number_alone(ks: Figures, times: Figures) -> Indices | None:
+    """The rows of one scenario by k, where that is the order of their times and leaves none out."""
+    if int(ks.max()) >= len(ks):
+        return None
+    order = np.full(len(ks), -1, dtype=np.intp)
+    order[ks] = np.arange(len(ks))
+    ordered = times[order]
+    in_order = bool((ordered[1:] > ordered[:-1]).all())
+    return order if in_order and int(order.min()) >= 0 else None
+
+
+def _by_number(ks: Figures, times: Figures) -> Indices:
     """The rows of one history by k, which is the order of their times; else by time."""
-    ks = np.ascontiguousarray(part["k"]).astype(np.int64)
     if not len(ks):
         return np.zeros(0, dtype=np.intp)
     place = np.full(int(ks.max()) + 1, -1, dtype=np.intp)

@@ -17,15 +17,13 @@ import numpy as np
 from gameday.fold.books import BooksError, dispatched_of, schedule_of
 from gameday.fold.metrics import EXPECTED, About, Part, Window, all_metrics, metric
 from gameday.fold.metrics import refused_on_purpose as _on_purpose
-from gameday.fold.starts import Starts
+from gameday.fold.starts import Told, gather
 from gameday.history import History, Outcome, Reason
 from gameday.thresholds import parse_key
 from gameday.workload.schedule import MOST_STARTS
 
 PERCENTILES: Final = (90.0, 95.0, 99.0)
 _NOTHING: Final = About()
-
-Told = Sequence[History] | Starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +41,6 @@ class TrafficSummary:
     closed: tuple[str, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-
-def gather(told: Told) -> Starts:
-    """The starts of some histories. Raises BooksError."""
-    return told if isinstance(told, Starts) else Starts(told)
 
 
 def _with(about: About | None, apart: Sequence[Window]) -> About:

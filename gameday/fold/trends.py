@@ -10,7 +10,9 @@ samples stand above all others. A percentile that falls among them is "at least"
 so are the average and the most; `known_to_p` is the percentile up to which figures are exact.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -29,6 +31,8 @@ CENSORED: Final = ("http_req_duration", INTENDED, "http_req_waiting")
 EXACT_UP_TO: Final = 2_000_000
 _NOWHERE: Final = (Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, Reason.INTERRUPTED)
 _MS: Final = 1_000_000
+_LARGEST_32: Final = 2**32 - 1
+_FEW: Final = 1024
 
 
 class Fields(Protocol):
@@ -51,16 +55,26 @@ class Store(Protocol):
 
 
 class Exact:
-    """All samples, sorted. Most phases are 0 for most requests, and zeros need no sorting."""
+    """All samples. What is asked for is selected, as a few figures need no sorting.
+
+    Most phases are 0 for most requests, and zeros are only counted.
+    """
 
     def __init__(self, samples: Times) -> None:
-        zeros = len(samples) - int(np.count_nonzero(samples))
-        self._zeros = zeros if not len(samples) or int(samples.min()) >= 0 else 0
-        self._sorted = np.sort(samples[samples != 0] if self._zeros else samples)
         self.count = len(samples)
         self.sum = int(samples.sum())
-        self.min = int(self._nth(0)) if self.count else 0
-        self.max = int(self._nth(self.count - 1)) if self.count else 0
+        self.min = int(samples.min()) if self.count else 0
+        self.max = int(samples.max()) if self.count else 0
+        zeros = self.count - int(np.count_nonzero(samples)) if self.min == 0 else 0
+        self._zeros = zeros if zeros > self.count / 2 else 0
+        kind = np.uint32 if 0 <= self.min and self.max <= _LARGEST_32 else np.int64
+        rest = samples[np.flatnonzero(samples)] if self._zeros else samples
+        self._rest = rest.astype(kind)
+        # The places at which stands what sorting would put there, and one before and behind.
+        self._settled = [-1, len(rest)]
+        if _sorts_faster(self._rest):
+            self._rest.sort()
+            self._settled = []
 
     def at(self, position: float) -> float:
         """As `Hdr.at`."""
@@ -70,7 +84,37 @@ class Exact:
         return first if not part else first + (self._nth(below + 1) - first) * part
 
     def _nth(self, n: int) -> float:
-        return 0.0 if n < self._zeros else float(self._sorted[n - self._zeros])
+        place = n - self._zeros
+        if place < 0:
+            return 0.0
+        if self._settled:
+            self._settle(place)
+        return float(self._rest[place])
+
+    def _settle(self, place: int) -> None:
+        """Put there what sorting would: all before are not larger, all behind not smaller."""
+        after = bisect_left(self._settled, place)
+        if self._settled[after] != place:
+            begin = self._settled[after - 1] + 1
+            self._rest[begin : self._settled[after]].partition(place - begin)
+            self._settled.insert(after, place)
+
+
+def percentile_ms(samples: Exact, percentile: float) -> float:
+    """As `numpy.percentile` has it of the samples in ms, to the last bit."""
+    position = percentile / 100 * (samples.count - 1)
+    below = int(position)
+    first, second = (samples.at(min(n, samples.count - 1)) / 1e6 for n in (below, below + 1))
+    part, apart = position - below, second - first
+    return first + apart * part if part < 0.5 else second - apart * (1 - part)
+
+
+def _sorts_faster(samples: npt.NDArray[np.generic]) -> bool:
+    """Few samples, or few different ones, among which selecting goes astray."""
+    if len(samples) < _FEW:
+        return True
+    some = samples[:: len(samples) // _FEW]
+    return len(set(some.tolist())) < len(some) / 2
 
 
 def store(samples: Times) -> Store:
@@ -153,10 +197,16 @@ def _begun(rows: Fields) -> Times:
 
 
 def _ns(ms: npt.NDArray[np.float16]) -> Times:
-    """Half floats are slow to reckon with, and most are 0."""
-    found = np.zeros(len(ms), dtype=np.int64)
-    there = np.flatnonzero(np.ascontiguousarray(ms).view(np.uint16))
-    found[there] = np.rint(ms[there].astype(np.float64) * _MS)
+    """Half floats are slow to reckon with, and there are few of them: all are reckoned once."""
+    found: Times = _all_ns()[np.ascontiguousarray(ms).view(np.uint16)]
+    return found
+
+
+@cache
+def _all_ns() -> Times:
+    """Every half float as a span in ns; what is no number, or endless, is no time at all."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
+    found: Times = np.rint(np.where(np.isfinite(halves), halves, 0) * _MS).astype(np.int64)
     return found
 
 
