@@ -105,6 +105,7 @@ class Answer:
     took_s: float = 0.01
     issue_id: str = ""
     reason: Reason = Reason.NONE
+    attempts: int = 1
 
 
 def issue(k: int, user: int, sent_s: float, took_s: float = 0.01) -> Answer:
@@ -351,7 +352,7 @@ def records(answers: Iterable[Answer]) -> "np.ndarray[Any, np.dtype[np.void]]":
         record["intended_ns"], record["ended_ns"] = sent_ns, ended_ns
         record["sent_ns"] = 0 if never_sent else sent_ns
         record["first_byte_ns"] = ended_ns if answer.outcome in STATUS else 0
-        record["remaining"] = -1
+        record["remaining"], record["attempts"] = -1, answer.attempts
         record["issue_id"] = stored_id(answer.issue_id)
     return table
 

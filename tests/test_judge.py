@@ -1,6 +1,7 @@
 """The verdict, what an unfit run may still say, the exit code, and the bytes of the result."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -354,3 +355,13 @@ def test_traffic_of_a_set_rate_is_no_closed_model(capsys: pytest.CaptureFixture[
     assert judged.traffic["closed"] == []
     show_result(judged)
     assert "closed" not in capsys.readouterr().out
+
+
+def test_requests_that_were_asked_again_are_counted() -> None:
+    run = RunDir()
+    run.answers = [replace(one, attempts=(2, 3, 1)[one.k % 3]) for one in run.answers]
+    traffic = result(run).traffic
+    assert traffic is not None
+    assert traffic["asked_again"] == 300
+    assert traffic["metrics"]["http_reqs"]["count"] == traffic["started"] + 300
+    assert (result(RunDir()).traffic or {})["asked_again"] == 0

@@ -460,6 +460,13 @@ def test_virtual_users_are_said_to_ask_a_slow_system_less(tmp_path: Path, page: 
     assert "a slow system is asked less often" in told
 
 
+def test_how_many_asked_again_is_told_where_somebody_did(tmp_path: Path, page: str) -> None:
+    assert "asked again" not in page
+    result = {**RESULT, "traffic": {**RESULT["traffic"], "asked_again": 265}}
+    told = write_report(write_run(tmp_path / "run", result=result)).read_text()
+    assert re.search(r"\| asked again after a timeout, .* \| 265 \| `traffic.asked_again` \|", told)
+
+
 def test_what_a_person_wrote_is_never_overwritten(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run")
     draft = write_report(run_dir)

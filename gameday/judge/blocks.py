@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+import numpy as np
+
 from gameday import fold
 from gameday.alerting.contract import AlertStatus
 from gameday.checks import alerts as alert_check
@@ -93,6 +95,7 @@ def _traffic(evidence: Evidence) -> Line:
         "completed": told.completed,
         "failed": told.failed,
         "interrupted": told.interrupted,
+        "asked_again": _asked_again(starts),
         "closed": list(told.closed),
         "metrics": {name: dict(told.metrics[name]) for name in sorted(told.metrics)},
         "generator": {
@@ -102,6 +105,11 @@ def _traffic(evidence: Evidence) -> Line:
             "virtual_users": [asdict(one) for one in status.occupancy],
         },
     }
+
+
+def _asked_again(starts: fold.Starts) -> int:
+    """How many attempts were made beyond the first one of each start: retries after a timeout."""
+    return int(np.maximum(starts["attempts"], 1).sum(dtype=np.int64)) - len(starts)
 
 
 def playbook(evidence: Evidence) -> list[Line]:

@@ -58,6 +58,11 @@ def _books(m: Material, say: Messages) -> list[Row]:
         _row(say, say(f"impact.{name}"), m.traffic.get(name), refs.of_result(f"traffic.{name}"))
         for name in _BOOKS
     ]
+    again = m.traffic.get("asked_again")
+    if again:
+        rows.append(
+            _row(say, say("impact.asked_again"), again, refs.of_result("traffic.asked_again"))
+        )
     rate = _metric(m, "http_req_failed").get("rate")
     ref = refs.of_result("traffic.metrics.http_req_failed.rate")
     return [*rows, _row(say, say("impact.failed_rate"), refs.percent(rate), ref)]
