@@ -7,8 +7,8 @@ all tools round after round, so that no tool has a bad quarter of an hour for it
 --quick: one, and shorter):
 
 1. The highest rate held. Ours, k6 and oha are asked for rates, higher and higher, until more than
-   0.1 % of the starts are late (10 ms, where the tool tells), dropped or missing, and that in the
-   best of three where it was not by far or stolen; then the middle of all rounds must hold. hey, Locust
+   0.1 % of the starts are late (10 ms, where the tool tells), dropped or missing: by far, and in a
+   calm shot, or else in the best of three. Then the middle one of all rounds must hold. hey, Locust
    and wrk send as fast as answers come. Per core is per second of the tool's own CPU, less its
    start-up. In the same rounds `gameday doctor --calibrate` predicts our rate.
 2. What 1,000 requests cost in CPU at 4,000/s, less the start-up; the tool's memory. The start-up is
@@ -21,10 +21,10 @@ all tools round after round, so that no tool has a bad quarter of an hour for it
    beside it: a request waits for the rest of the stop, then for those before it.
 
 A shot of which the host stole more than 5 % of the machine is made again (load_calm.py). It takes
-20 to 25 minutes and at most `--minutes`; --quick three to five. Interrupted, it prints what it
-has. The tables are Markdown; --out keeps them up to date meanwhile. Peers that are not there are
-said to be missing (load_peers.py says where they are looked for). Run it on a machine that does
-nothing else: our worker asks for a higher priority, which the others do not.
+about 20 minutes and no more than a round over `--minutes`; --quick three to six. Interrupted, it
+prints what it has. The tables are Markdown; --out keeps them up to date meanwhile. Peers that are
+not there are said to be missing (load_peers.py says where they are looked for). Run it on a machine
+that does nothing else: our worker asks for a higher priority, which the others do not.
 """
 
 import argparse
@@ -81,7 +81,7 @@ class Size:
 WHOLE = Size(rounds=5, search_s=3, shot_s=5, stalled_s=10)
 QUICK = Size(rounds=1, search_s=2, shot_s=3, stalled_s=10)
 # Where in the time each part ends at the latest.
-PARTS = {"rates": 0.5, "cost": 0.7, "stall": 1.0}
+PARTS = {"rates": 0.5, "cost": 0.67, "stall": 1.0}
 
 
 class Bench:
@@ -299,7 +299,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--minutes", type=float, default=None, help="25; --quick: 6")
+    parser.add_argument("--minutes", type=float, default=None, help="23; --quick: 6")
     parser.add_argument("--out", type=Path, help="a file that always has the tables so far")
     return parser.parse_args()
 
@@ -317,7 +317,7 @@ def main() -> int:
     if missing:
         print(f"missing: {', '.join(missing)} (looked for on PATH and in GAMEDAY_PEERS)")
     say(f"load of the machine before: {os.getloadavg()[0]:.1f}; {os.cpu_count()} processors")
-    size, minutes = (QUICK, 6.0) if asked.quick else (WHOLE, 25.0)
+    size, minutes = (QUICK, 6.0) if asked.quick else (WHOLE, 23.0)
     whole = False
     with target(server) as running:
         bench = Bench(there, running, size, asked.minutes or minutes)

@@ -137,6 +137,6 @@ def watched(port: int) -> Iterator[list[float]]:
         yield found
     finally:
         ours.send("stop")
-        took_ms = ours.recv() if ours.poll(10) else [float("nan")]
+        took_ms = (ours.recv() if ours.poll(10) else []) or [float("nan")]
         found.extend(float(p) for p in np.percentile(took_ms, (50, 95)))
         process.join(5)
