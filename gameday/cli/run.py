@@ -42,13 +42,13 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.
     """
     from gameday.loading import load_inputs
+    from gameday.plan import generator  # before the file is read, which then is refused at once
 
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
     )
-    kept_per_s = _generator_first(
-        inputs, force=options["force"], shared=options["stack"] != "external"
-    )
+    _refuse(list(generator.checks(inputs, force=options["force"])), external=False)
+    kept_per_s = _measured(inputs, shared=options["stack"] != "external")
     folder = _conduct(inputs, options, kept_per_s)
     ctx.exit(_judge(folder, as_json=options["as_json"]))
 
@@ -113,8 +113,8 @@ def _must_be_out(folders: "Sequence[Path]") -> None:
             )
 
 
-def _generator_first(inputs: "Inputs", *, force: bool, shared: bool) -> float | None:
-    """Refuse at once what no generator can do; then what all workers keep here, if it matters.
+def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
+    """What all workers keep on this machine, measured now if it matters; None: not known.
 
     Half of the cores are theirs where the system is on this machine too (`shared`).
     """
@@ -122,7 +122,6 @@ def _generator_first(inputs: "Inputs", *, force: bool, shared: bool) -> float | 
     from gameday.capacity.shortfalls import WARNED_ABOVE
     from gameday.plan import generator
 
-    _refuse(list(generator.checks(inputs, force=force)), external=False)
     peak_per_s = generator.demand(inputs).reachable_per_s
     known = calibration.kept_by_all(shared=shared)
     workers = calibration.workers_at_hand(shared=shared)

@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,6 @@ from gameday.cli.scripts import export, import_
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
-    from gameday.capacity import Demand
     from gameday.experiment import Experiment
     from gameday.loading import LoadedExperiment
     from gameday.loadtest.load import Load
@@ -129,8 +127,8 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
 def _load(options: dict[str, Any]) -> "Load":
     """What the command line asks for. Raises UsageError."""
-    from gameday.capacity.calibration import workers_for
     from gameday.loadtest.load import Load, with_thresholds
+    from gameday.loadtest.possible import with_enough_workers
 
     loaded = _from_file(options) if options["file"] else None
     experiment = _from_options(options) if loaded is None else loaded.experiment
@@ -146,9 +144,7 @@ def _load(options: dict[str, Any]) -> "Load":
         workers=options["workers"] or 1,
         document=None if loaded is None else loaded.document,
     )
-    if options["workers"] is None:
-        load = replace(load, workers=workers_for(_demand(load).peak_per_s))
-    return load
+    return load if options["workers"] else with_enough_workers(load)
 
 
 def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
@@ -220,24 +216,11 @@ def _system(options: dict[str, Any]) -> "System":
     )
 
 
-def _demand(load: "Load") -> "Demand":
-    from gameday.capacity import demand_of
-
-    timeout_s = load.system.requests.issue.timeout.total_seconds()
-    return demand_of(load.experiment.traffic, timeout_s)
-
-
 def _must_be_possible(load: "Load", *, force: bool) -> None:
     """Refuse what no generator can do, before the first request. Raises UsageError."""
-    from gameday.capacity import calibration, shortfalls, this_machine
-    from gameday.loading.bounds import tightest_bound_ms
+    from gameday.loadtest.possible import lacking
 
-    known = calibration.known()
-    kept_per_s = None if known is None else known.kept_per_s * load.workers
-    bound_ms = tightest_bound_ms(load.experiment)
-    found = shortfalls(
-        _demand(load), this_machine(kept_per_s), None if bound_ms is None else bound_ms / 1000
-    )
+    found = lacking(load)
     fatal = [one for one in found if one.status == "fail"]
     for one in found:
         if one not in fatal[:1] or force:

@@ -4,13 +4,12 @@ They stand in thresholds and in objectives. How late a generator may be is measu
 tightest of them.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gameday import thresholds
 from gameday.experiment import Experiment
-
-if TYPE_CHECKING:
-    from gameday.promql.nodes import Node
+from gameday.promql import PromqlError, parse
+from gameday.promql.nodes import Aggregation, Binary, Call, Node, Number, selectors
 
 LATENCY: Final = frozenset(
     {"k6_http_req_duration_seconds_bucket", "k6_http_req_service_seconds_bucket"}
@@ -43,9 +42,6 @@ def objective_bounds_ms(experiment: Experiment) -> dict[str, float]:
 
 def _upper_bound(expr: str) -> float | None:
     """The number on the right of `latency < number`, None for any other expression."""
-    from gameday.promql import PromqlError, parse
-    from gameday.promql.nodes import Binary, Number
-
     try:
         node = parse(expr).node
     except PromqlError:
@@ -57,13 +53,11 @@ def _upper_bound(expr: str) -> float | None:
     return node.rhs.value if _is_latency(node.lhs) else None
 
 
-def _is_latency(node: "Node") -> bool:
+def _is_latency(node: Node) -> bool:
     """Seconds, as the histograms have them: a quantile as it is, or the largest of several.
 
     What is calculated from one may be in any unit, so its bound is not taken for seconds.
     """
-    from gameday.promql.nodes import Aggregation, Call, selectors
-
     if isinstance(node, Aggregation):
         return node.op in ("max", "min", "avg") and _is_latency(node.operand)
     if not isinstance(node, Call) or node.name != "histogram_quantile":

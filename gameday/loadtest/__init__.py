@@ -1,6 +1,7 @@
 """Traffic alone: workers and the fold of their records, without a stack, faults or an audit.
 
     load      what is to be sent, and where to: from a file, or from a command line
+    possible  whether that can be sent at all
     session   starts the workers, follows what they write, ends them
     live      what can be said while they send
     verdict   what is said in the end: figures, thresholds, the generator's status, an exit code
