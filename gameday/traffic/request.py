@@ -1,13 +1,14 @@
 """The bytes of a request, made once, with only what differs between starts filled in each time.
 
 All placeholders that are the same throughout a run are filled when the worker starts. The others
-(user, key, attempt) get a mark each, and the finished text is cut at the marks into a bytes
-format: one `%` makes a request. A body's length is known only then, so it comes last in the head.
+(user, key, attempt) get a mark each, and the finished text is cut at the marks: a request is the
+pieces with the values between them. A body's length is known only then, so it comes last in the
+head.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from gameday.errors import UsageError
@@ -33,34 +34,30 @@ class RequestBytes:
             values["stock"] = config.stock
         values |= {name: f"{mark}-{name}-" for name in _VARYING}
         head, body = _texts(request, Origin.parse(config.base_url), values)
-        self._head, self._head_slots = _cut(head, mark)
-        self._body, self._body_slots = _cut(body, mark)
-        slots = {*self._head_slots, *self._body_slots}
-        self.needs_key = bool(slots & {"key", "attempt"})
-        self._one = b"%b%%d\r\n\r\n%b" % (self._head, self._body)
-        self._rest = len(self._body % tuple([b"" for _ in self._body_slots]))
+        fixed, slots = _cut(f"{head}{mark}-length-\r\n\r\n{body}", mark)
+        self._pieces = [piece for text in fixed for piece in (text, b"")][:-1]
+        length = slots.index("length")
+        self._length_at = 2 * length + 1
+        self._rest = sum(len(text) for text in fixed[length + 1 :]) - len("\r\n\r\n")
+        places = [(2 * i + 1, name) for i, name in enumerate(slots) if i != length]
+        self._places = [(at, _VARYING.index(name)) for at, name in places]
+        self._body_slots = [_VARYING.index(name) for name in slots[length + 1 :]]
+        self.needs_key = not {"key", "attempt"}.isdisjoint(slots)
+        self._numbered = "attempt" in slots
 
     def render(self, user: int, key: str = "", attempt: int = 1) -> bytes:
         """The request of one start for `user`; `key` may be "" unless `needs_key`."""
+        values: tuple[bytes, ...] = (b"%d" % user,)
         if self.needs_key:
-            return self._with_key(user, key, attempt)
-        text = b"%d" % user
-        times = len(self._body_slots)
-        length = self._rest + times * len(text)
-        if not self._head_slots and times == 1:
-            return self._one % (length, text)
-        return self._one % (*(text,) * len(self._head_slots), length, *(text,) * times)
-
-    def _with_key(self, user: int, key: str, attempt: int) -> bytes:
-        values: Mapping[str, bytes] = {
-            "user": b"%d" % user,
-            "key": key.encode(),
-            "attempt": f"{key}-{attempt}".encode(),
-        }
-        body = [values[name] for name in self._body_slots]
-        head = [values[name] for name in self._head_slots]
-        length = self._rest + sum(len(value) for value in body)
-        return self._one % (*head, length, *body)
+            values = *values, key.encode(), f"{key}-{attempt}".encode() if self._numbered else b""
+        pieces = self._pieces.copy()
+        for at, which in self._places:
+            pieces[at] = values[which]
+        length = self._rest
+        for which in self._body_slots:
+            length += len(values[which])
+        pieces[self._length_at] = b"%d" % length
+        return b"".join(pieces)
 
 
 def _texts(
@@ -110,8 +107,7 @@ def _header(name: str, value: object, values: Mapping[str, int | str]) -> str:
     return text
 
 
-def _cut(text: str, mark: str) -> tuple[bytes, Sequence[str]]:
-    """A bytes format, and the names of its slots in order."""
-    parts = re.split(f"{mark}-({'|'.join(_VARYING)})-", text)
-    literal = [part.replace("%", "%%") for part in parts[::2]]
-    return "%b".join(literal).encode(), parts[1::2]
+def _cut(text: str, mark: str) -> tuple[list[bytes], list[str]]:
+    """The fixed pieces of a text, and the names of the slots between them."""
+    parts = re.split(f"{mark}-({'|'.join((*_VARYING, 'length'))})-", text)
+    return [part.encode() for part in parts[::2]], parts[1::2]
