@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gameday import evidence
 from gameday.checks import Validity
 from gameday.clock import NS
 from gameday.errors import UsageError
 from gameday.evidence import MissingEvidenceError
+from gameday.evidence.attempts import among, distinct
+from gameday.evidence.audit import audit_from_json
 from gameday.history import Outcome, Reason
 from gameday.workload import population
 from tests.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read, verdict
@@ -144,3 +149,18 @@ def test_thresholds_may_ask_about_a_window_and_about_the_method() -> None:
     assert verdict(run, "thresholds").validity is Validity.VALID
     run.expect(thresholds={"http_reqs{method:GET}": ["count==0"]})
     assert verdict(run, "thresholds").validity is Validity.UNKNOWN
+
+
+@given(st.lists(st.integers(-9, 9)), st.lists(st.integers(-9, 9)))
+def test_who_is_among_others_is_found_by_their_order(some: list[int], others: list[int]) -> None:
+    users, known = np.array(some, dtype=np.int64), np.array(others, dtype=np.int64)
+    assert among(users, known).tolist() == [user in others for user in some]
+    assert distinct(users).tolist() == sorted(set(some))
+
+
+def test_rows_are_read_whatever_form_their_ids_have() -> None:
+    pairs = [[1, "a"], ["2", 3], [4, None], [True, "b"]]
+    fields = {"rows": pairs, "rows_from": "stores", "cut": "consistent", "views": {}}
+    audit = audit_from_json({**fields, "answer_rows_equal": None, "problem": ""})
+    assert audit.rows == ((1, "a"), (2, "3"), (4, ""), (1, "b"))
+    assert all(type(user) is int for user, _ in audit.rows)

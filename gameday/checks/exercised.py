@@ -13,6 +13,7 @@ from gameday.checks.fault_injected import planned_faults
 from gameday.checks.verdict import NotApplicable, Validity, Verdict
 from gameday.clock import NS
 from gameday.evidence import Evidence
+from gameday.evidence.attempts import distinct
 from gameday.history import Outcome
 from gameday.loading.timing import askers, sell_out_s
 
@@ -71,7 +72,7 @@ def _sell_out(evidence: Evidence) -> Iterator[str]:
     if expected is None or expected < max(_switches(evidence), default=0):
         return
     attempts = evidence.asked
-    issued = len(np.unique(attempts.users[attempts.are(Outcome.ISSUED)]))
+    issued = len(distinct(attempts.users[attempts.are(Outcome.ISSUED)]))
     if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.stock:
         yield f"the sell-out, expected at {evidence.seconds(expected):.1f} s"
 

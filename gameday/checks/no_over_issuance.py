@@ -7,11 +7,10 @@ promise than there are coupons is over-issuance whatever became of the rows.
 
 from typing import Any
 
-import numpy as np
-
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, count
 from gameday.evidence import Evidence
 from gameday.evidence.acknowledged import beyond_stock, issued
+from gameday.evidence.attempts import distinct
 from gameday.history import Outcome
 
 NAME = "no_over_issuance"
@@ -41,7 +40,7 @@ def must_hold(evidence: Evidence) -> list[int]:
     attempts = evidence.asked
     strict = evidence.plan.system.semantics.holds == "strict"
     admitting = (Outcome.ISSUED, Outcome.DUPLICATE) if strict else (Outcome.ISSUED,)
-    users: list[int] = np.unique(attempts.users[attempts.are(*admitting)]).tolist()
+    users: list[int] = distinct(attempts.users[attempts.are(*admitting)]).tolist()
     return users
 
 

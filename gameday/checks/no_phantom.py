@@ -9,7 +9,7 @@ import numpy as np
 
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, count
 from gameday.evidence import Attempts, Audit, Evidence
-from gameday.evidence.attempts import Indices, Mask
+from gameday.evidence.attempts import Indices, Mask, among
 from gameday.history import Outcome
 
 NAME = "no_phantom"
@@ -21,7 +21,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     audit = evidence.audited
     issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
     holders, _ = audit.columns
-    unexplained = np.flatnonzero(~np.isin(holders, attempts.users[issuing]))
+    unexplained = np.flatnonzero(~among(holders, attempts.users[issuing]))
     phantoms = sorted(audit.rows[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)
@@ -54,7 +54,7 @@ def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
     attempts = evidence.attempts
     users = attempts.users
     told = np.flatnonzero(attempts.are(Outcome.DUPLICATE))
-    told = told[~np.isin(users[told], audit.columns[0])]
+    told = told[~among(users[told], audit.columns[0])]
     if evidence.plan.system.semantics.holds == "strict" or not len(told):
         return told
     able = ~attempts.are(Outcome.DUPLICATE, Outcome.SOLD_OUT) & ~attempts.reached_nobody

@@ -70,7 +70,7 @@ def audit_from_json(fields: Mapping[str, Any]) -> Audit:
     answer = fields.get("answer")
     shown = (answer or {}).get("rows")
     return Audit(
-        rows=tuple(_row(user, id_) for user, id_ in fields["rows"]),
+        rows=_rows(fields["rows"]),
         rows_from=fields["rows_from"],
         cut=fields["cut"],
         answer_rows=None if shown is None else tuple(_answer_row(row) for row in shown),
@@ -84,6 +84,16 @@ def _stored(ids: Sequence[str]) -> npt.NDArray[np.bytes_]:
     """`stored_id` of all; short ids of plain letters, as nearly all are, at once."""
     plain = all(map(str.isascii, ids)) and max(map(len, ids), default=0) <= ID_BYTES
     return np.array(ids if plain else [stored_id(id_) for id_ in ids], dtype=f"S{ID_BYTES}")
+
+
+def _rows(pairs: Any) -> tuple[Row, ...]:
+    """All rows; nearly all are a number and a text as they are."""
+    return tuple(
+        [
+            (user, id_) if type(user) is int and type(id_) is str else _row(user, id_)
+            for user, id_ in pairs
+        ]
+    )
 
 
 def _row(user: Any, issue_id: Any) -> Row:

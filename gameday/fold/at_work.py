@@ -21,7 +21,9 @@ def most_open(begins: Times, ends: Times) -> int:
     least = min(int(begins.min()), int(ends.min()))
     last = max(int(begins.max()), int(ends.max()))
     width = max(0, (last - least).bit_length() - _CELLS.bit_length() + 1)
-    begun_in, ended_in = (begins - least) >> width, (ends - least) >> width
+    begun_in, ended_in = begins - least, ends - least
+    begun_in >>= width
+    ended_in >>= width
     count = ((last - least) >> width) + 1
     begun, ended = np.bincount(begun_in, minlength=count), np.bincount(ended_in, minlength=count)
     after = np.cumsum(begun - ended)

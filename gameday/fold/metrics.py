@@ -24,6 +24,7 @@ Times = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp] | slice
 Window = tuple[int, int]
 
+_PIECE: Final = 1 << 14
 EXPECTED: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
 
 
@@ -180,11 +181,29 @@ def _has(name: str, starts: Starts) -> Mask:
     return trends.has_sample(name, starts, starts.derived("timed", trends.is_timed))
 
 
+def _blocked(starts: Starts) -> Times:
+    return _in_pieces(starts, trends.blocked_ns)
+
+
 def _spans(name: str, starts: Starts) -> Times:
-    blocked = starts.derived("blocked", trends.blocked_ns)
-    found = trends.spans(name, starts, blocked)
+    blocked = starts.derived("blocked", _blocked)
+    if name == "http_req_blocked":
+        return blocked
+    found = _in_pieces(
+        starts,
+        lambda piece: trends.spans(name, piece, piece.derived("blocked", _blocked)),
+    )
     if name == trends.ITERATION and starts.sleep_ns.any():
         found = found + starts.sleep_ns[starts.scenario]
+    return found
+
+
+def _in_pieces(starts: Starts, reckon: Callable[[Part], Times]) -> Times:
+    """A column reckoned piece by piece: what is in between stays near the processor."""
+    found = np.empty(len(starts), dtype=np.int64)
+    for begin in range(0, len(starts), _PIECE):
+        piece = slice(begin, begin + _PIECE)
+        found[piece] = reckon(Part(starts, piece))
     return found
 
 
@@ -251,7 +270,7 @@ def _gauge(name: str, part: Part) -> Mapping[str, float]:
         most = _most_at_work(part)
     if name == "vus":
         return {"value": 0, "min": 0, "max": most}
-    codes = np.unique(part["scenario"]).tolist()
+    codes = np.flatnonzero(np.bincount(np.asarray(part["scenario"]))).tolist()
     given = sum(_given(part.starts.specs[part.starts.names[code]]) for code in codes)
     most = max(most, given)
     return {"value": most, "min": 0, "max": most}
@@ -269,8 +288,13 @@ def _most_at_work(part: Part) -> int:
     sent, ended = np.asarray(part["sent_ns"]), np.asarray(part["ended_ns"])
     pause = part.starts.sleep_ns[part["scenario"]] if part.starts.sleep_ns.any() else 0
     asked = sent > 0
-    ends = np.flatnonzero(asked & (ended > 0))
-    return most_open(sent[np.flatnonzero(asked)], (ended + pause)[ends])
+    over = asked & (ended > 0)
+    ends = ended + pause if part.starts.sleep_ns.any() else ended
+    return most_open(_only(sent, asked), _only(ends, over))
+
+
+def _only(times: Times, kept: Mask) -> Times:
+    return times if kept.all() else times[np.flatnonzero(kept)]
 
 
 def all_metrics(part: Part, percentiles: Sequence[float]) -> dict[str, Mapping[str, float]]:

@@ -4,9 +4,10 @@
 
 A made-up run of two million requests by two workers: a stock of 1 in 20 is issued, the rest is
 told so, one in a thousand gets no answer, and the audit has a row for each coupon. Then what
-`gameday check` does: the history is read and completed, all checks are run (the generator's
-among them), and the traffic is summarised in k6's metrics, by outcome and window. Each part is
-measured in seconds of CPU, five times; the medians are told. Aim: 1,000,000 requests a second.
+`gameday check` does: the seal of the run is verified (the SHA-256 of all its evidence), the
+history is read and completed, all checks are run (the generator's among them), and the traffic is
+summarised in k6's metrics, by outcome and window. Each part is measured in seconds of CPU, five
+times; the medians are told. Aim: 1,000,000 requests a second.
 """
 
 import statistics
@@ -32,6 +33,7 @@ USERS = 10_000_000
 WORKERS = 2
 TIMES = 5
 AIM_PER_S = 1_000_000
+SEAL = "the seal alone, part of the next"
 
 
 def spec(requests: int) -> dict[str, str]:
@@ -104,6 +106,9 @@ def write(folder: Path, requests: int) -> Path:
         writer.advance(requests - WORKERS + 1 + worker)
         writer.append(share[np.argsort(share["ended_ns"], kind="stable")].tobytes())
         writer.close()
+    (path / "journal.jsonl").unlink()
+    run.sealed = evidence.seal.sums(path)
+    run.write_journal(path / "journal.jsonl")
     return path
 
 
@@ -116,6 +121,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def once(path: Path) -> dict[str, float]:
     """The seconds of CPU of each part."""
     took: dict[str, float] = {}
+    took[SEAL], _ = timed(lambda: evidence.seal.sums(path))
     took["read and complete"], read = timed(lambda: evidence.read(path))
     for name in checks.CHECKS:
         took[name], _ = timed(lambda name=name: checks.run(name, checks.CHECKS[name], read))  # type: ignore[misc]
@@ -142,7 +148,7 @@ def main() -> int:
         median = statistics.median(one[name] for one in rounds)
         if median > 0.005:
             print(f"| {name} | {median:.3f} | {requests / median:,.0f} |")
-    whole = statistics.median(sum(one.values()) for one in rounds)
+    whole = statistics.median(sum(one.values()) - one[SEAL] for one in rounds)
     met = requests / whole >= AIM_PER_S
     print(f"| **all** | {whole:.3f} | **{requests / whole:,.0f}** |\n")
     print(f"aim: {AIM_PER_S:,} a second: {'met' if met else 'MISSED'}")
