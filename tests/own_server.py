@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(*issue(json.loads(self.rfile.read(length))["user"]))
 
     def do_GET(self) -> None:
-        listed = [{"userId": user, "issueId": name} for user, name in rows.items()]
+        listed = [{"userId": user, "issueId": name} for user, name in list(rows.items())]
         self.answer(200, {"code": "DROP", "stock": stock, "rows": listed})
 
     def answer(self, status: int, body: dict[str, object]) -> None:

@@ -14,6 +14,7 @@ from gameday.clock import Clock, utc_now
 from gameday.effects import read_back, undo
 from gameday.effects.launching import is_being_started
 from gameday.effects.process import alive, leaders
+from gameday.effects.request import believed
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.stacks import Addresses, Running, Site, new_work_dir
 from gameday.stacks.crew import SERVICE
@@ -200,7 +201,8 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
 async def _must_answer(system: System, ready: str) -> None:
     url = system.base_url.rstrip("/") + ready
     try:
-        async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False) as client:
+        verify = believed(url, system.tls)
+        async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=verify) as client:
             status = (await client.get(url)).status_code
     except httpx.HTTPError as error:
         what = type(error).__name__

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gameday.effects.request import believed
 from gameday.errors import StackError
 from gameday.stacks import Addresses
 from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
@@ -81,7 +82,8 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
     part = crew.launch(task)
     url = system.base_url.rstrip("/") + order.start.ready
     try:
-        async with httpx.AsyncClient(timeout=_PROBE_S, trust_env=False) as client:
+        verify = believed(url, system.tls)
+        async with httpx.AsyncClient(timeout=_PROBE_S, trust_env=False, verify=verify) as client:
             await part.until(lambda: _ready(client, url), order.ready_s, crew.clock)
     except BaseException:
         await crew.drop(part)
