@@ -24,6 +24,7 @@ _DIGITS: Final = 10
 # and the number below the leading one: without the last 42 they count up bucket by bucket.
 LARGEST: Final = 2**52 - 1
 _MANTISSA: Final = 52
+_PIECE: Final = 1 << 16  # counted at a time, near the processor
 _BIAS: Final = (1023 + _DIGITS - 1) * HALF
 
 
@@ -58,7 +59,11 @@ class Hdr:
         """Count all samples; one below 0 counts as 0."""
         if not len(samples):
             return
-        found = np.bincount(buckets_of(samples))
+        least, most = (int(end) for end in (samples.min(), samples.max()))
+        found = np.zeros(int(buckets_of(np.array([most]))[0]) + 1, dtype=np.int64)
+        for begin in range(0, len(samples), _PIECE):
+            part = np.bincount(buckets_of(samples[begin : begin + _PIECE]))
+            found[: len(part)] += part
         first = int(found.nonzero()[0][0]) // HALF
         for magnitude in range(first, -(-len(found) // HALF)):
             part = found[magnitude * HALF : (magnitude + 1) * HALF]
@@ -66,8 +71,8 @@ class Hdr:
                 self._row(magnitude)[: len(part)] += part
         self.count += len(samples)
         self.sum += int(samples.sum())
-        self.min = min(self.min, max(0, int(samples.min())))
-        self.max = max(self.max, int(samples.max()))
+        self.min = min(self.min, max(0, least))
+        self.max = max(self.max, most)
 
     def merge(self, other: "Hdr") -> None:
         """Count what the other has counted."""
