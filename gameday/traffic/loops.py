@@ -120,6 +120,10 @@ class Loops:
         """Nobody knows how many there would have been."""
         return 0
 
+    def rate(self, _now_ns: int) -> float:
+        """Nothing is due at a rate: who is ready begins."""
+        return 0.0
+
     def most_open(self, _now_ns: int, _before_s: float) -> float:
         """As many requests as users may be open."""
         return len(self._vus)

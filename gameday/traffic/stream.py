@@ -122,6 +122,13 @@ class Stream:
             return 0
         return self.ledger.count(self.schedule.count) - self.ledger.count(self.ledger.dispatched)
 
+    def rate(self, now_ns: int) -> float:
+        """Starts a second of this worker, about now."""
+        if self.ended:
+            return 0.0
+        now_s = (now_ns - self.ledger.t0_ns) / NS
+        return self.ledger.part(self.schedule.highest_rate(now_s, now_s + 0.1))
+
     def most_open(self, now_ns: int, before_s: float) -> float:
         """How many requests may be open: by the highest rate of the last `before_s` seconds.
 
