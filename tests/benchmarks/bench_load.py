@@ -12,7 +12,7 @@ all tools round after round, so that no tool has a bad quarter of an hour for it
    and wrk send as fast as answers come. Per core is per second of the tool's own CPU, less its
    start-up. In the same rounds `gameday doctor --calibrate` predicts our rate.
 2. What 1,000 requests cost in CPU at 4,000/s, less the start-up; the tool's memory. The start-up is
-   the CPU of a second at 100/s.
+   the CPU of two seconds at 100/s.
 3. The p95 that each reports at 4,000/s, beside what somebody saw meanwhile who had nothing else to
    do: a process with one connection that asks 200 times a second.
 4. The server is stopped with SIGSTOP for 1.4 s at 2,000/s. The truth is what the kernel stamped on
@@ -120,7 +120,7 @@ class Bench:
         say("start-up")
         for _ in calm.rounds(min(3, self.size.rounds)):
             for name, one in self.found.items():
-                shot = calm.take(name, partial(fire, name, self._server.port, 100, 1))
+                shot = calm.take(name, partial(fire, name, self._server.port, 100, 2))
                 if shot is not None:
                     one.starting.append(shot.cpu_s)
         for name in [name for name, one in self.found.items() if not one.starting]:
