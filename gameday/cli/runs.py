@@ -206,8 +206,23 @@ def show_result(judged: "Result", console: Console | None = None) -> None:
         console.print(f"missing: {escape(one['part'])}: {escape(one['why'])}")
     if closed := (result["traffic"] or {}).get("closed"):
         console.print(_closed_model(closed))
+    if limit := (result["traffic"] or {}).get("limit"):
+        console.print(_own_limit(limit))
     if result["clocks"]["damage_at"] is not None:
         console.print(_clocks(result["clocks"]))
+
+
+def _own_limit(limit: Mapping[str, Any]) -> str:
+    """From which rate on the system did not carry its traffic, or up to which it did."""
+    carried = f"it carried {limit['carried_per_s']:,.0f}/s"
+    if limit["p95_ms"] is not None:
+        carried += f" with a p95 of {limit['p95_ms']:.0f} ms"
+    if not limit["reached"]:
+        told = f"the system's own limit was not reached: {carried}"
+        lost_s = limit["not_carried_s"]
+        return f"{told}, though for {lost_s} s of the run it did not" if lost_s else told
+    told = f"the system's own limit: {limit['per_s']:,.0f}/s, where {limit['why']}"
+    return f"{told}; {carried}" if limit["carried_per_s"] else f"{told}; no lower rate was asked"
 
 
 def _closed_model(names: Sequence[str]) -> str:

@@ -3,11 +3,13 @@
 Everything here is a pure fold of history records. `Fold` follows a history that grows and yields
 the `k6_*` series; `complete` adds the starts that left no record; `summary` gives k6's figures of
 a finished run, `measure` those of one metric or tagged part; `generator` says whether the worker
-kept its schedule; `per_second` is for charts.
+kept its schedule, `own_limit` from which rate on the system did not carry its traffic;
+`per_second` is for charts.
 """
 
 from gameday.fold.books import BooksError, complete
 from gameday.fold.generator import GeneratorStatus, generator
+from gameday.fold.limit import Bounds, OwnLimit, own_limit
 from gameday.fold.metrics import About, request_tags
 from gameday.fold.moving import Seconds, per_second
 from gameday.fold.series import BUCKETS_S, Fold
@@ -19,8 +21,10 @@ __all__ = [
     "BUCKETS_S",
     "About",
     "BooksError",
+    "Bounds",
     "Fold",
     "GeneratorStatus",
+    "OwnLimit",
     "Seconds",
     "Starts",
     "Tally",
@@ -28,6 +32,7 @@ __all__ = [
     "complete",
     "generator",
     "measure",
+    "own_limit",
     "per_second",
     "request_tags",
     "summary",

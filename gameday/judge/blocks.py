@@ -16,6 +16,7 @@ from gameday.checks import alerts as alert_check
 from gameday.checks.generator import generator_status
 from gameday.errors import UnknownError
 from gameday.evidence import Evidence, FaultWindow, MissingEvidenceError, StepRun
+from gameday.loading.bounds import failed_bound, p95_bound_ms
 
 T = TypeVar("T")
 Line = dict[str, Any]
@@ -97,6 +98,7 @@ def _traffic(evidence: Evidence) -> Line:
         "interrupted": told.interrupted,
         "asked_again": _asked_again(starts),
         "closed": list(told.closed),
+        "limit": _own_limit(evidence, starts),
         "metrics": {name: dict(told.metrics[name]) for name in sorted(told.metrics)},
         "generator": {
             "status": status.status,
@@ -105,6 +107,18 @@ def _traffic(evidence: Evidence) -> Line:
             "virtual_users": [asdict(one) for one in status.occupancy],
         },
     }
+
+
+def _own_limit(evidence: Evidence, starts: fold.Starts) -> Line | None:
+    """The system's own limit, where nothing was broken and the system did not set the rate."""
+    experiment = evidence.experiment
+    if experiment.method or starts.closed:
+        return None
+    bounds = fold.Bounds(p95_ms=p95_bound_ms(experiment), failed=failed_bound(experiment))
+    limit = fold.own_limit(starts, bounds)
+    if limit is None:
+        return None
+    return {"reached": limit.per_s is not None, **asdict(limit)}
 
 
 def _asked_again(starts: fold.Starts) -> int:

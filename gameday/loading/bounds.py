@@ -30,6 +30,25 @@ def _threshold_bounds_ms(experiment: Experiment) -> list[float]:
     return [one.bound for one in found if one.op in ("<", "<=") and one.bound > 0]
 
 
+def p95_bound_ms(experiment: Experiment) -> float | None:
+    """What the 95th percentile of all latencies may be, None where the file bounds none."""
+    bounds = list(objective_bounds_ms(experiment).values())
+    for key in ("http_req_duration", "http_req_duration_intended"):
+        bounds += _upper_bounds(experiment, key, "p(95)")
+    return min(bounds, default=None)
+
+
+def failed_bound(experiment: Experiment) -> float | None:
+    """The share of all requests that may fail, None where the file says none."""
+    return min(_upper_bounds(experiment, "http_req_failed", "rate"), default=None)
+
+
+def _upper_bounds(experiment: Experiment, key: str, statistic: str) -> list[float]:
+    texts = experiment.expect.threshold_texts.get(key, ())
+    found = [thresholds.parse(text) for text in texts]
+    return [one.bound for one in found if one.statistic == statistic and one.op in ("<", "<=")]
+
+
 def objective_bounds_ms(experiment: Experiment) -> dict[str, float]:
     """The objectives that hold a latency below a number, and that number in milliseconds."""
     found = {}

@@ -35,7 +35,8 @@ def impact(m: Material, say: Messages) -> list[Markup]:
     rows = [*_books(m, say), *_answers(m, say), *_latencies(m, say), *_coupons(m, say)]
     head = [say(f"impact.col_{name}") for name in ("what", "value", "from")]
     blocks.append(table(head, rows))
-    return [*blocks, *_closed(m, say), *_generator(m, say), say("impact.person")]
+    told = [*_closed(m, say), *_own_limit(m, say), *_generator(m, say)]
+    return [*blocks, *told, say("impact.person")]
 
 
 def outcome_count(m: Material, outcome: str) -> int | None:
@@ -145,6 +146,22 @@ def _closed(m: Material, say: Messages) -> list[Markup]:
         return []
     told = Markup(", ".join(code(str(name)) for name in names))
     return [say("impact.closed", scenarios=told, ref=refs.of_result("traffic.closed"))]
+
+
+def _own_limit(m: Material, say: Messages) -> list[Markup]:
+    """From which rate on the system did not carry its traffic, or up to which it did."""
+    limit = m.traffic.get("limit")
+    if not limit:
+        return []
+    ref, carried = refs.of_result("traffic.limit"), f"{limit['carried_per_s']:,.0f}/s"
+    if not limit["reached"]:
+        p95 = refs.milliseconds(limit["p95_ms"])
+        told = say("impact.limit_not_reached", carried=carried, p95=p95, ref=ref)
+    else:
+        per_s, why = f"{limit['per_s']:,.0f}/s", limit["why"]
+        told = say("impact.limit_reached", limit=per_s, why=why, carried=carried, ref=ref)
+    lost_s = limit["not_carried_s"]
+    return [told, say("impact.not_carried", seconds=lost_s, ref=ref)] if lost_s else [told]
 
 
 def _generator(m: Material, say: Messages) -> list[Markup]:
