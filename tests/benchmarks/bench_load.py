@@ -7,7 +7,7 @@ all tools round after round, so that no tool has a bad quarter of an hour for it
 --quick: one, and shorter):
 
 1. The highest rate held. Ours, k6 and oha are asked for rates, higher and higher, until more than
-   0.1 % of the starts are late (10 ms, where the tool tells), dropped or missing: by far, and in a
+   0.1 % of the starts are late (100 ms, where the tool tells), dropped or missing: by far, and in a
    calm shot, or else in the best of three. Then the middle one of all rounds must hold. hey, Locust
    and wrk send as fast as answers come. Per core is per second of the tool's own CPU, less its
    start-up. In the same rounds `gameday doctor --calibrate` predicts our rate.

@@ -30,7 +30,9 @@ from gameday.history import History, Outcome
 from tests.benchmarks.load_target import BODY, PATH
 
 CONNECTIONS = 100
-LATE_NS = 10_000_000
+# What the worker's own books call late. A host that stops the machine for 10 to 50 ms makes starts
+# late at any rate; a worker that cannot keep its rate is later by the second.
+LATE_NS = 100_000_000
 LONGEST_S = 60
 MINDED_EVERY_S = 0.2
 NAMES = ("gameday", "k6", "oha", "hey", "locust", "wrk")
@@ -41,7 +43,7 @@ POINTS = ("p50", "p90", "p95", "p99", "max")
 class Shot:
     """One run: what was sent of what was asked for, what it cost, and the latencies it tells.
 
-    `asked` is None where no rate was asked for; `late` counts starts over 10 ms late, where the
+    `asked` is None where no rate was asked for; `late` counts starts over 100 ms late, where the
     tool tells them; `ms` has what it tells of `POINTS`.
     """
 
