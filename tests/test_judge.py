@@ -357,6 +357,38 @@ def test_traffic_of_a_set_rate_is_no_closed_model(capsys: pytest.CaptureFixture[
     assert "closed" not in capsys.readouterr().out
 
 
+def said(run: RunDir, capsys: pytest.CaptureFixture[str]) -> tuple[Any, str]:
+    judged = result(run)
+    assert judged.traffic is not None
+    show_result(judged)
+    return judged.traffic["limit"], " ".join(capsys.readouterr().out.split())
+
+
+def test_a_run_that_breaks_nothing_names_the_systems_own_limit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunDir().without_faults()
+    limit, told = said(run, capsys)
+    assert (limit["reached"], limit["carried_per_s"]) == (False, 10.0)
+    assert "the system's own limit was not reached: it carried 10/s with a p95 of 10 ms" in told
+    run.answers = [replace(one, took_s=0.9) if one.k < 60 else one for one in run.answers]
+    limit, told = said(run, capsys)
+    assert (limit["reached"], limit["not_carried_s"]) == (False, 10)
+    assert told.count("though for 10 s of the run it did not") == 1
+    run.answers = [replace(one, took_s=0.9) for one in run.answers]
+    limit, told = said(run, capsys)
+    assert (limit["reached"], limit["per_s"], limit["carried_per_s"]) == (True, 10.0, 0.0)
+    assert "own limit: 10/s, where p95 was 900 ms, 200 ms are allowed; no lower" in told
+
+
+def test_a_run_with_faults_says_nothing_of_the_systems_own_limit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    limit, told = said(RunDir(), capsys)
+    assert limit is None
+    assert "limit" not in told
+
+
 def test_requests_that_were_asked_again_are_counted() -> None:
     run = RunDir()
     run.answers = [replace(one, attempts=(2, 3, 1)[one.k % 3]) for one in run.answers]

@@ -55,8 +55,9 @@ def test_a_hiccup_is_no_limit_but_is_told() -> None:
     def hiccup(second: int, rate: float) -> tuple[float, Outcome, Reason]:
         return (800.0, Outcome.ISSUED, Reason.NONE) if 55 <= second < 60 else fine(second, rate)
 
-    limit = found(RAMP, hiccup)
-    assert (limit.per_s, limit.carried_per_s, limit.not_carried_s) == (None, 1000, 5)
+    for rates in (RAMP, [*RAMP[:55], *[1003] * 5, *RAMP[60:]]):  # and in the highest of all
+        limit = found(rates, hiccup)
+        assert (limit.per_s, limit.carried_per_s, limit.not_carried_s) == (None, 1000, 5)
 
 
 def test_the_limit_is_where_it_grew_slow_and_not_where_it_worked_off_the_rest() -> None:

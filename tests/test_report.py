@@ -460,6 +460,29 @@ def test_virtual_users_are_said_to_ask_a_slow_system_less(tmp_path: Path, page: 
     assert "a slow system is asked less often" in told
 
 
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (
+            {"reached": False, "per_s": None, "why": "", "not_carried_s": 0},
+            ["limit was not reached** (`traffic.limit`)", "carried up to 900/s", "12 ms"],
+        ),
+        (
+            {"reached": True, "per_s": 950.0, "why": "p95 was 700 ms", "not_carried_s": 40},
+            ["limit is about 950/s** (`traffic.limit`): from there on p95 was 700 ms", "For 40 s"],
+        ),
+    ],
+)
+def test_the_systems_own_limit_is_told(
+    tmp_path: Path, page: str, limit: dict[str, Any], words: list[str]
+) -> None:
+    assert "own limit" not in page  # whose run broke something
+    one = {**limit, "carried_per_s": 900.0, "p95_ms": 12.0}
+    result = {**RESULT, "traffic": {**RESULT["traffic"], "limit": one}}
+    told = write_report(write_run(tmp_path / "run", result=result)).read_text()
+    assert all(word in told for word in words)
+
+
 def test_how_many_asked_again_is_told_where_somebody_did(tmp_path: Path, page: str) -> None:
     assert "asked again" not in page
     result = {**RESULT, "traffic": {**RESULT["traffic"], "asked_again": 265}}

@@ -23,6 +23,8 @@ from gameday.history import Outcome, Reason
 WINDOW_S: Final = 5
 FEWEST: Final = 20
 UNANSWERED: Final = 0.05
+# Rates this near are the same: a hiccup at 1,000.2/s is none where 1,000/s was carried.
+ALIKE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +129,10 @@ def _speaking(windows: Sequence[_Window]) -> list[_Window]:
 
 def _lowest_over(windows: Sequence[_Window]) -> _Window | None:
     """The window of the lowest rate from which on more than half were not carried."""
-    found, over = None, 0
-    for count, one in enumerate(sorted(windows, key=lambda one: -one.per_s), start=1):
-        over += bool(one.why)
-        if one.why and 2 * over > count:
-            found = one
-    return found
+    over = [one for one in windows if one.why and _mostly_over(one.per_s * ALIKE, windows)]
+    return min(over, key=lambda one: one.per_s, default=None)
+
+
+def _mostly_over(from_per_s: float, windows: Sequence[_Window]) -> bool:
+    higher = [bool(one.why) for one in windows if one.per_s >= from_per_s]
+    return 2 * sum(higher) > len(higher)
