@@ -1,6 +1,7 @@
 """What a generator can do, known before the first request: arithmetic, and one measurement."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -107,6 +108,35 @@ def test_the_command_refuses_it_before_anything_is_made(tmp_path: Path) -> None:
     assert asked.exit_code == 2
     assert "50 VUs that sleep 1 s can start at most 50/s; 1000/s was asked" in asked.output
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_bad_threshold_is_refused_with_its_place_by_every_command(tmp_path: Path) -> None:
+    inputs_of(tmp_path, traffic={"drop": rate(5)}, campaign=CAMPAIGN)
+    path = tmp_path / "drop.yaml"
+    document = json.loads(path.read_text())
+    document["expect"] = {"thresholds": {"http_req_duration": ["p95<200"]}}
+    path.write_text(json.dumps(document, indent=1))
+    for command in ("validate", "run", "traffic"):
+        asked = CliRunner().invoke(
+            main, [command, str(path), "--system", str(tmp_path / "system.yaml")]
+        )
+        assert asked.exit_code == 2
+        assert "drop.yaml:" in asked.output
+        assert "'p95<200' is not a threshold" in asked.output
+
+
+def test_a_strange_address_is_refused_with_its_place(tmp_path: Path) -> None:
+    inputs_of(tmp_path, traffic={"drop": rate(5)}, campaign=CAMPAIGN)
+    path = tmp_path / "system.yaml"
+    text = path.read_text()
+    assert text.count("127.0.0.1") >= 1
+    path.write_text(text.replace("127.0.0.1", "192.0.2.7"))
+    drop = str(tmp_path / "drop.yaml")
+    for command in (["run", drop, "--stack", "external"], ["traffic", drop]):
+        asked = CliRunner().invoke(main, [*command, "--system", str(path)])
+        assert asked.exit_code == 2
+        assert re.search(r"system\.yaml:\d+:\d+: base_url: 192\.0\.2\.7 is not", asked.output)
+        assert "--allow-target 192.0.2.7" in asked.output
 
 
 HEAVY = ("numpy", "httpx", "redis", "asyncpg", "docker", "rich", "asyncio", "gameday.evidence")

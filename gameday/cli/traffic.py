@@ -18,6 +18,7 @@ from gameday.cli.scripts import export, import_
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
+    from gameday.documents import Document
     from gameday.experiment import Experiment
     from gameday.loading import LoadedExperiment
     from gameday.loadtest.load import Load
@@ -112,7 +113,7 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
     refuse_unwritable(options[name] for name in ("summary_export", "handle_summary", "own"))
     load = _load(options)
-    refuse_strangers(load.system, frozenset(options["allowed"]))
+    refuse_strangers(load.system, frozenset(options["allowed"]), load.system_document)
     _must_be_possible(load, force=options["force"])
     import asyncio  # what sends and judges is imported now: it takes longer than refusing does
 
@@ -138,9 +139,11 @@ def _load(options: dict[str, Any]) -> "Load":
         abort=options["abort_on_fail"],
         delay=options["delay_abort"],
     )
+    system, system_document = _system(options)
     load = Load(
         experiment=experiment,
-        system=_system(options),
+        system=system,
+        system_document=system_document,
         workers=options["workers"] or 1,
         document=None if loaded is None else loaded.document,
     )
@@ -187,8 +190,8 @@ def _from_options(options: dict[str, Any]) -> "Experiment":
     return made.model_copy(update={"seed": randbits(31)})
 
 
-def _system(options: dict[str, Any]) -> "System":
-    """The request: that of --url, else that of the system file. Raises UsageError."""
+def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
+    """The request: that of --url, else that of the system file, and the file. Raises UsageError."""
     from gameday.loading import find_system, load_system, validate_system
     from gameday.loadtest.load import FINE, Target, system_of
 
@@ -200,10 +203,10 @@ def _system(options: dict[str, Any]) -> "System":
                 raise UsageError(f"--{word} without --url", help="the system file has the request")
         loaded = load_system(find_system(options["system"]))
         validate_system(loaded)
-        return loaded.system
+        return loaded.system, loaded.document
     if options["get"] and options["body"] is not None:
         raise UsageError("--get and --json contradict each other", help="leave one of them out")
-    return system_of(
+    asked = system_of(
         Target(
             url=options["url"],
             method="get" if options["get"] else options["method"],
@@ -214,6 +217,7 @@ def _system(options: dict[str, Any]) -> "System":
             insecure=options["insecure"],
         )
     )
+    return asked, None
 
 
 def _must_be_possible(load: "Load", *, force: bool) -> None:

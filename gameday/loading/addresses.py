@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from gameday.documents import Document
 from gameday.errors import UsageError
 from gameday.loading.secrecy import ADDRESSES
 from gameday.system import FromEnv, System
@@ -46,17 +47,24 @@ def _addresses(system: System, environment: Mapping[str, str]) -> Iterator[tuple
 
 
 def refuse_foreign(
-    system: System, allowed: set[str], environment: Mapping[str, str] | None = None
+    system: System,
+    allowed: set[str],
+    environment: Mapping[str, str] | None = None,
+    document: Document | None = None,
 ) -> None:
-    """Refuse an address that is not loopback and not allowed by name. Raises UsageError."""
+    """Refuse an address that is not loopback and not allowed by name. Raises UsageError.
+
+    `document` is the system file, where the error is to say in which line the address stands.
+    """
     for key, host in resolve_targets(system, environment):
         if host in allowed:
             continue
         foreign = [address for address in _resolve(key, host) if not address.is_loopback]
         if foreign:
             shown = host if str(foreign[0]) == host else f"{host} ({foreign[0]})"
+            place = "" if document is None else f"{document.place(*key.split('.'))}: "
             raise UsageError(
-                f"{key}: {shown} is not this machine",
+                f"{place}{key}: {shown} is not this machine",
                 help=f"if you may break it, say so: --allow-target {host}",
             )
 

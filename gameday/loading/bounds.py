@@ -4,9 +4,11 @@ They stand in thresholds and in objectives. How late a generator may be is measu
 tightest of them.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from gameday import thresholds
+from gameday.errors import UsageError
 from gameday.experiment import Experiment
 from gameday.promql import PromqlError, parse
 from gameday.promql.nodes import Aggregation, Binary, Call, Node, Number, selectors
@@ -25,8 +27,9 @@ def tightest_bound_ms(experiment: Experiment) -> float | None:
 def _threshold_bounds_ms(experiment: Experiment) -> list[float]:
     found: list[thresholds.Threshold] = []
     for key, expressions in experiment.expect.threshold_texts.items():
-        if thresholds.parse_key(key).kind == "trend":
-            found.extend(thresholds.parse(text) for text in expressions)
+        with suppress(UsageError):  # validating refuses those, with their place
+            if thresholds.parse_key(key).kind == "trend":
+                found.extend(thresholds.parse(text) for text in expressions)
     return [one.bound for one in found if one.op in ("<", "<=") and one.bound > 0]
 
 

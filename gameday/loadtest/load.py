@@ -39,6 +39,7 @@ class Load:
     system: System
     workers: int
     document: Document | None = None  # of the file; a command line is none
+    system_document: Document | None = None
 
     def where(self, scenario: str) -> str:
         """Where a scenario is written, "" for all of them: its place in the file, or its name."""
@@ -219,7 +220,9 @@ def _split(text: str) -> tuple[str, str]:
     return match[1].strip(), match[2].strip()
 
 
-def refuse_strangers(system: System, allowed: frozenset[str]) -> None:
+def refuse_strangers(
+    system: System, allowed: frozenset[str], document: Document | None = None
+) -> None:
     """Refuse an address that is not this machine and not allowed. Raises UsageError.
 
     Only the address that traffic goes to counts: nothing else of the system is touched.
@@ -227,7 +230,7 @@ def refuse_strangers(system: System, allowed: frozenset[str]) -> None:
     only = System(
         name=system.name, base_url=system.base_url, requests=system.requests, audit=system.audit
     )
-    refuse_foreign(only, set(allowed))
+    refuse_foreign(only, set(allowed), document=document)
 
 
 def refuse_unwritable(paths: Iterable[Path | None]) -> None:

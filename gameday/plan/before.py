@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gameday.alerting.rules import load_rules
 from gameday.clock import wall_time_ns
 from gameday.errors import GamedayError
-from gameday.loading import Inputs, refuse_foreign, validate
+from gameday.loading import Inputs, LoadedSystem, refuse_foreign, validate
 from gameday.plan import generator, load, machine
 from gameday.plan.finding import Finding, from_error
 from gameday.stacks.placeholders import asked_for, stores_of
@@ -54,7 +54,7 @@ def before(inputs: Inputs, question: Question) -> list[Finding]:
         ),
         *_machine(inputs.system.system, question),
         *_clock(inputs),
-        *_addresses(inputs.system.system, question),
+        *_addresses(inputs.system, question),
     ]
 
 
@@ -149,12 +149,12 @@ def _clock(inputs: Inputs) -> Iterator[Finding]:
         yield Finding("wall clock", "warn", found, "set the clock: records will carry its time")
 
 
-def _addresses(system: System, question: Question) -> Iterator[Finding]:
+def _addresses(loaded: LoadedSystem, question: Question) -> Iterator[Finding]:
     """Nothing that is not this machine is touched unless it is allowed by name."""
     if question.stack != "external":
         return
     try:
-        refuse_foreign(system, set(question.allowed))
+        refuse_foreign(loaded.system, set(question.allowed), document=loaded.document)
     except GamedayError as error:
         yield from_error("addresses", error)
         return
