@@ -223,6 +223,13 @@ class Tls(Model):
             context.verify_mode = ssl.CERT_NONE
         return context
 
+    def needed_for(self, *urls: str) -> ssl.SSLContext | bool:
+        """What httpx' `verify` is for these: nothing is loaded without TLS, for it takes a while.
+
+        Raises UsageError as `context` does.
+        """
+        return self.context() if any(url.startswith("https:") for url in urls) else False
+
 
 class System(Model):
     """One system file."""

@@ -9,6 +9,7 @@ from gameday import vitals
 from gameday.clock import NS, SystemClock
 from gameday.controller import canary
 from gameday.controller.run import Abort, Run
+from gameday.system import Tls
 from gameday.vitals import Vitals
 
 
@@ -20,7 +21,7 @@ async def sung(folder: Path, url: str, enough: int) -> tuple[Vitals, Abort]:
         clock=clock,
         t0_ns=clock.now_ns(),
         abort=Abort(),
-        system=SimpleNamespace(base_url=url, start=SimpleNamespace(ready="/healthz"), tls=None),
+        system=SimpleNamespace(base_url=url, start=SimpleNamespace(ready="/healthz"), tls=Tls()),
     )
     singing = asyncio.create_task(canary.sing(cast("Run", run)))
     deadline_ns = clock.now_ns() + 20 * NS

@@ -39,13 +39,11 @@ class Scraper:
         """`tls` says whom to believe. Raises UsageError for a `ca` that holds no certificate."""
         self._targets = [(target, Reader({"instance": target.name})) for target in targets]
         self._timeout_s = timeout_s
-        # Certificates are loaded only where a target needs them: it takes a while.
-        secure = any(target.url.startswith("https:") for target in targets)
         self._client = httpx.AsyncClient(
             headers={"accept": _ACCEPT},
             timeout=timeout_s,
             trust_env=False,
-            verify=tls.context() if secure else False,
+            verify=tls.needed_for(*(target.url for target in targets)),
         )
 
     async def ask_all(self) -> list[Answer]:

@@ -13,7 +13,6 @@ import httpx
 
 from gameday.clock import NS
 from gameday.controller.run import Run
-from gameday.effects.request import believed
 from gameday.vitals import CANARY
 
 EVERY_S: Final = 0.2
@@ -40,7 +39,7 @@ async def sing(run: Run) -> None:
     """Ask until cancelled, and note how long each answer took."""
     url = run.system.base_url + (run.system.start.ready if run.system.start is not None else "/")
     timeout = httpx.Timeout(PATIENCE_S)
-    verify = believed(url, run.system.tls)
+    verify = run.system.tls.needed_for(url)
     async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify) as client:
         due_ns = run.clock.now_ns()
         while True:

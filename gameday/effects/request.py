@@ -5,7 +5,6 @@ journal holds none. What a server answers may quote them: an error never does.
 """
 
 import os
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -69,11 +68,6 @@ def _references(value: object) -> Iterator[Secret]:
             yield from _references(each)
 
 
-def believed(url: str, tls: Tls) -> ssl.SSLContext | bool:
-    """Whom to believe at `url`: nothing is loaded for an address without TLS."""
-    return tls.context() if url.startswith("https:") else False
-
-
 class Sender:
     """Sends requests of the system file to one base URL.
 
@@ -101,7 +95,7 @@ class Sender:
         }
         own = Hidden([secret(each, self.environment) for each in _references(request)])
         timeout = httpx.Timeout(request.timeout.total_seconds())
-        verify = believed(self._base_url, self.tls)
+        verify = self.tls.needed_for(self._base_url)
         async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify) as client:
             try:
                 answer = await client.request(

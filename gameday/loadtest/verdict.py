@@ -129,7 +129,7 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
     end_ns = sent.t0_ns + round(traffic_end_s(load.experiment) * NS)
     until_ns = end_ns if sent.until_ns is None else min(end_ns, sent.until_ns)
     generator = fold.generator(
-        histories, tightest_bound_ms(load.experiment), until_ns=until_ns, vitals=sent.vitals
+        starts, tightest_bound_ms(load.experiment), until_ns=until_ns, vitals=sent.vitals
     )
     held = [
         _hold((starts, tags), metric, thresholds.parse(text), generator)

@@ -91,10 +91,7 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
 
 
 def _client(urls: Sequence[str], tls: Tls) -> httpx.AsyncClient:
-    """Certificates are loaded only where an address needs them: it takes a while."""
-    secure = any(url.startswith("https:") for url in urls)
-    verify = tls.context() if secure else False
-    return httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=verify)
+    return httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=tls.needed_for(*urls))
 
 
 def _rows_and_stock(answer: Any) -> tuple[list[Any], int]:

@@ -14,7 +14,6 @@ from gameday.clock import Clock, utc_now
 from gameday.effects import read_back, undo
 from gameday.effects.launching import is_being_started
 from gameday.effects.process import alive, leaders
-from gameday.effects.request import believed
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.stacks import Addresses, Running, Site, new_work_dir
 from gameday.stacks.crew import SERVICE
@@ -201,7 +200,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
 async def _must_answer(system: System, ready: str) -> None:
     url = system.base_url.rstrip("/") + ready
     try:
-        verify = believed(url, system.tls)
+        verify = system.tls.needed_for(url)
         async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=verify) as client:
             status = (await client.get(url)).status_code
     except httpx.HTTPError as error:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gameday.effects.request import believed
 from gameday.errors import StackError
 from gameday.stacks import Addresses
 from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
@@ -82,7 +81,7 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
     part = crew.launch(task)
     url = system.base_url.rstrip("/") + order.start.ready
     try:
-        verify = believed(url, system.tls)
+        verify = system.tls.needed_for(url)
         async with httpx.AsyncClient(timeout=_PROBE_S, trust_env=False, verify=verify) as client:
             await part.until(lambda: _ready(client, url), order.ready_s, crew.clock)
     except BaseException:

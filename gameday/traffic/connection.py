@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from gameday.history import Outcome, Reason
 from gameday.traffic.answers import Reading
 from gameday.traffic.framing import Framing, Heads
-from gameday.traffic.poller import BROKEN, READING, WRITING, Poller
+from gameday.traffic.poller import BROKEN, NOT_NOW, READING, WRITING, Poller
 from gameday.traffic.tls import Secrecy
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SUSPECT_NS: Final = 20_000_000
 
 _NOTHING = memoryview(b"")
-_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _RESET = Reading(Outcome.UNKNOWN, Reason.RESET)
 _GARBAGE = Reading(Outcome.UNKNOWN, Reason.GARBAGE)
 _NOT_CONNECTED = Reading(Outcome.REFUSED, Reason.CONNECT_FAILED)
@@ -246,7 +245,7 @@ class Connection:
         self.bytes_sent = len(request)
         try:
             written = self._send(request)
-        except _NOT_NOW:
+        except NOT_NOW:
             written = 0
         except OSError:
             return False
@@ -262,7 +261,7 @@ class Connection:
         """Write what is left, and read: a server may answer before it has read everything."""
         try:
             self._rest = self._rest[self._send(self._rest) :]
-        except _NOT_NOW:
+        except NOT_NOW:
             pass
         except OSError:
             self._fail(_RESET)

@@ -27,7 +27,7 @@ AT_ONCE: Final = 128
 PIECE: Final = 16 * 1024
 BROKEN: Final = -1
 
-_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 Now = Callable[[], int]
@@ -136,7 +136,7 @@ class Poller:
     def _size(self, listener: Listener, piece: bytearray) -> int | None:
         try:
             return listener.read(piece)
-        except _NOT_NOW:
+        except NOT_NOW:
             return None
         except OSError:
             return BROKEN
