@@ -14,6 +14,7 @@ SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
 # A part may import from the rows above its own, and from itself.
 LAYERS = [
     {"errors", "units", "clock", "appending", "hiding"},
+    {"core"},
     {"promql", "thresholds", "workload"},
     {"changes", "journal", "history", "samples", "vitals", "documents"},
     {"fold", "faults"},
