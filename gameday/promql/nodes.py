@@ -4,11 +4,11 @@ Each node carries its own text, so that an error can name a sub-expression and e
 sub-expressions can share one evaluation. Parentheses are gone: the tree says the order.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from gameday.promql.labels import NAME, Labels, value_of
+from gameday.promql.patterns import Pattern
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 SETS = frozenset({"and", "or", "unless"})
@@ -23,13 +23,13 @@ class Matcher:
     name: str
     op: Literal["=", "!=", "=~", "!~"]
     value: str
-    pattern: re.Pattern[str] | None = None
+    pattern: Pattern | None = None
 
     def accepts(self, series: Labels) -> bool:
         found = value_of(series, self.name)
         if self.pattern is None:
             return (found == self.value) == (self.op == "=")
-        return (self.pattern.fullmatch(found) is not None) == (self.op == "=~")
+        return self.pattern.matches(found) == (self.op == "=~")
 
 
 @dataclass(frozen=True, slots=True)
