@@ -42,7 +42,7 @@ class Appender:
     """
 
     def __init__(self, path: Path, failed: Callable[[OSError], None]) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._reserve = path.with_suffix(".reserve")
         self._failed = failed
         self._queue: SimpleQueue[bytes | _Mark | None] = SimpleQueue()

@@ -234,7 +234,7 @@ class Book:
         for n in count(1) if self._numbered else ():
             path = self._run_dir / f"{self._name}-{n}.jsonl"
             try:
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 break
             except FileExistsError:
                 continue

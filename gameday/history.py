@@ -170,7 +170,7 @@ class HistoryWriter:
         head = MAGIC + bytes(8) + json.dumps(header).encode()
         if len(head) >= HEAD_BYTES:
             raise ValueError(f"history header of {len(head)} bytes does not fit {HEAD_BYTES}")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(self._file, head.ljust(HEAD_BYTES, b" "))
         self._head = mmap.mmap(self._file, HEAD_BYTES)
 

@@ -104,7 +104,7 @@ class Journal:
         self._file = -1  # a late line must not go into whatever file has this number next
 
     def _open(self) -> None:
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _append(self, raw: bytes) -> None:
         if self.problem:

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -180,3 +183,48 @@ def test_down_is_refused_while_a_run_uses_the_stack(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["down"])
     assert (told.exit_code, told.stdout) == (0, "own is down\n")
     assert not stack_file().exists()
+
+
+IDLE = 200
+SAID = {
+    "nothing": b"",
+    "half a line": b'{"cmd": "st',
+    "garbage": b"\x00\xff\xfe garbage\n",
+    "no order": b"[1, 2]\n",
+    "deep": b"[" * 15_000 + b"\n",
+    "an endless line": b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID.keys())
+async def test_others_are_served_while_many_say_nothing_of_use(tmp_path: Path, said: bytes) -> None:
+    with desk(tmp_path) as (orders, abort):
+        await orders.open(tmp_path)
+        (run,) = target.running()
+        idle = []
+        for _ in range(IDLE):
+            reader, writer = await asyncio.open_unix_connection(run.socket)
+            writer.write(said)
+            idle.append((reader, writer))
+        answer = await target.tell(run, {"cmd": "stop", "by": "ann"})
+        assert answer["ok"]
+        assert abort.ended == "operator"
+        still = sum(not reader.at_eof() and reader.exception() is None for reader, _ in idle)
+        assert still <= target.CONNECTIONS_MAX
+        for _, writer in idle:
+            writer.close()
+
+
+def test_a_socket_whose_path_would_be_too_long_is_in_a_folder_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("long" * 30)))
+    temporary = Path(mkdtemp(prefix="gd-"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    found = Presence("r", tmp_path).socket.parent
+    assert (found.parent, found.stat().st_mode & 0o777) == (temporary, 0o700)
+    found.rmdir()
+    found.symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="symbolic link"):
+        Presence("r", tmp_path)
+    shutil.rmtree(temporary)

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from gameday import __version__
+from gameday.core.private import only_for_us
 from gameday.errors import GamedayError
 
 COMMANDS = {
@@ -94,7 +95,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with reader_may_leave():
+            with only_for_us(), reader_may_leave():
                 return super().invoke(ctx)
             return None
         except GamedayError as error:

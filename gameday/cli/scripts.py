@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from gameday.core.private import as_asked
 from gameday.errors import UsageError
 
 _LONGEST_NAME: Final = 64
@@ -44,7 +45,8 @@ def _hand_over(notes: Iterable[str], text: str, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        output.write_text(text)
+        with as_asked():
+            output.write_text(text)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 

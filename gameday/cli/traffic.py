@@ -15,6 +15,7 @@ import click
 
 from gameday.cli.options import DurationType, RateType
 from gameday.cli.scripts import export, import_
+from gameday.core.private import as_asked
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
@@ -301,7 +302,8 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
 def _write_json(path: Path, document: Any) -> list[UsageError]:
     """Write it; what went wrong, normally nothing."""
     try:
-        path.write_text(json.dumps(document, indent=2) + "\n")
+        with as_asked():
+            path.write_text(json.dumps(document, indent=2) + "\n")
     except OSError as error:
         return [UsageError(f"{path} cannot be written: {error.strerror}")]
     return []

@@ -20,7 +20,7 @@ class SamplesWriter:
     """The one writer of one samples file, which must not exist yet."""
 
     def __init__(self, path: Path, hide: Callable[[str], str] = nothing) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._ids: dict[Labels, int] = {}
         self._hide = hide
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gameday.clock import utc_now
 from gameday.controller.run import Options
+from gameday.core.private import make_folder
 from gameday.experiment import Experiment
 from gameday.loading import Inputs, RunFacts, effective
 from gameday.system import System
@@ -43,7 +44,7 @@ def planned(experiment: Experiment) -> dict[str, int]:
 
 def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, str]]:
     """Make the run directory with the inputs in it; their SHA-256 by name."""
-    folder = runs_dir / run
+    folder = make_folder(runs_dir / run)
     for name in ("inputs/rules", "history", "logs"):
         (folder / name).mkdir(parents=True)
     raws = {"experiment.yaml": inputs.experiment.raw, "system.yaml": inputs.system.raw}

@@ -50,7 +50,7 @@ class Desk:
             case "stop":
                 why = self._stop(by)
             case unknown:
-                why = f"unknown order {unknown!r}"
+                why = f"unknown order {unknown!r:.100}"
         return {"ok": not why, "run": self._id, "why": why}
 
     def _stop(self, by: str) -> str:

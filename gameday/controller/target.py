@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gameday.clock import SystemClock
+from gameday.core.private import own_folder
 from gameday.errors import UsageError
 from gameday.stacks.state import state_dir
 
@@ -28,6 +29,9 @@ SOCKET_BYTES_MAX = 100
 PRESENCE = "run-"
 ANSWER_S = 5.0
 LOOKERS, LOOK_S = 5, 0.02
+CONNECTIONS_MAX = 50
+BACKLOG = 128
+LINE_MAX = 16 * 1024
 
 
 class _Held:
@@ -131,9 +135,7 @@ def _short(text: str) -> str:
 
 
 def _folder() -> Path:
-    folder = state_dir() / "targets"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    return folder
+    return own_folder(state_dir() / "targets", "remove it")
 
 
 def target_file(base_url: str, toxiproxy: str | None) -> Path:
@@ -201,27 +203,45 @@ def _is_held(path: Path) -> bool:
 
 
 def _socket_path(folder: Path, name: str) -> Path:
-    """Beside the lock; in the temporary folder where that path is too long for a socket."""
+    """Beside the lock; where that path is too long for a socket, in a temporary folder of ours.
+
+    Raises UsageError where somebody else has that folder.
+    """
     path = folder / f"{name}.sock"
     if len(os.fsencode(path)) <= SOCKET_BYTES_MAX:
         return path
-    return Path(tempfile.gettempdir()) / f"gameday-{os.getuid()}-{name}.sock"
+    temporary = Path(tempfile.gettempdir())
+    if len(os.fsencode(temporary)) > SOCKET_BYTES_MAX // 2:
+        temporary = Path("/tmp")
+    cure = "set TMPDIR to a folder of yours with a short path"
+    return own_folder(temporary / f"gameday-{os.getuid()}", cure) / f"{name}.sock"
 
 
 async def serve(
     path: Path, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> asyncio.Server:
-    """Answer orders of other terminals of the same user."""
+    """Answer orders of other terminals of the same user.
+
+    So many may be connected at once; one more, and the one that has said nothing for longest is
+    cut off.
+    """
+    waiting: dict[asyncio.StreamWriter, None] = {}
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waiting[writer] = None
+        if len(waiting) > CONNECTIONS_MAX:
+            _cut(next(iter(waiting)), waiting)
         try:
-            line = await asyncio.wait_for(reader.readline(), 5)
-            writer.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
-            await writer.drain()
+            async with asyncio.timeout(ANSWER_S):
+                order = _order(await reader.readline())
+                waiting.pop(writer, None)
+                if order is not None:
+                    writer.write(json.dumps(answer(order)).encode() + b"\n")
+                    await writer.drain()
         except (ValueError, OSError, TimeoutError):
             return
         finally:
-            writer.close()
+            _cut(writer, waiting)
 
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX)
@@ -230,7 +250,21 @@ async def serve(
         bound.bind(str(path))
     finally:
         os.umask(mask)
-    return await asyncio.start_unix_server(one, sock=bound)
+    return await asyncio.start_unix_server(one, sock=bound, limit=LINE_MAX, backlog=BACKLOG)
+
+
+def _cut(writer: asyncio.StreamWriter, waiting: dict[asyncio.StreamWriter, None]) -> None:
+    waiting.pop(writer, None)
+    writer.close()
+
+
+def _order(line: bytes) -> Mapping[str, Any] | None:
+    """What a line says, None where it is no order."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 async def tell(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -240,11 +274,13 @@ async def tell(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
             reader, writer = await asyncio.open_unix_connection(run.socket)
             try:
                 writer.write(json.dumps(order).encode() + b"\n")
-                answer: dict[str, Any] = json.loads(await reader.readline())
+                answer = _order(await reader.readline())
             finally:
                 writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as error:
         why = str(error) or f"nothing within {ANSWER_S:g} s"
         raise UsageError(f"run {run.run} does not answer: {why}") from error
+    if answer is None:
+        raise UsageError(f"run {run.run} does not answer: it hung up")
     return answer

@@ -21,7 +21,7 @@ class Lease:
 
     def __init__(self, run_dir: Path) -> None:
         self._claim = run_dir / _CLAIM
-        self._file = os.open(run_dir / _STAMP, os.O_RDWR | os.O_CREAT, 0o644)
+        self._file = os.open(run_dir / _STAMP, os.O_RDWR | os.O_CREAT, 0o600)
         self._renewed_ns = boottime_ns()
         self.renew()
 
@@ -61,7 +61,7 @@ class Watched:
         """Whether the run is this process's to undo: nobody else has claimed it."""
         if not self._claimed:
             try:
-                os.close(os.open(self._claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+                os.close(os.open(self._claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             except FileExistsError:
                 return False
             except OSError:

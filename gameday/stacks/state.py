@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from gameday.changes import Undo
+from gameday.core.private import own_folder
 from gameday.documents import Model
 from gameday.errors import StackError, UsageError
 from gameday.stacks import Addresses
@@ -59,17 +60,17 @@ class Kept(Model):
 
 
 def state_dir() -> Path:
-    """`$XDG_STATE_HOME/gameday`, made when it is not there. Raises StackError."""
+    """`$XDG_STATE_HOME/gameday`, made when it is not there.
+
+    Raises StackError where it cannot be made, UsageError where it is not ours alone.
+    """
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     path = Path(home) / "gameday"
+    cure = "export XDG_STATE_HOME=DIR, a folder that you alone may write to"
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return own_folder(path, cure)
     except OSError as error:
-        raise StackError(
-            f"{path}: cannot be made: {error.strerror}",
-            help="export XDG_STATE_HOME=DIR, a folder that you may write to",
-        ) from error
-    return path
+        raise StackError(f"{path}: cannot be made: {error.strerror}", help=cure) from error
 
 
 def stack_file() -> Path:
