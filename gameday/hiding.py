@@ -10,7 +10,6 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -59,18 +58,6 @@ def telling(environment: Mapping[str, str]) -> list[str]:
         for name, value in environment.items()
         if TELLING.search(name) or _password(value) is not None
     ]
-
-
-def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
-    """Rewrite a log without the secrets, where there is one in it. Raises OSError."""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        lines = file.readlines()
-    hidden = [hide(line) for line in lines]
-    if hidden != lines:
-        half = path.with_name(f"{path.name}.tmp")
-        half.touch(mode=0o600)
-        half.write_text("".join(hidden), "utf-8", "surrogateescape", newline="")
-        half.replace(path)
 
 
 def _forms(secret: str) -> Iterator[str]:

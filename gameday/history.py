@@ -33,10 +33,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from gameday.core import files
+
 MAGIC: Final = b"GDHIST02"
 MAGIC_1: Final = b"GDHIST01"
 HEAD_BYTES: Final = 4096
 ID_BYTES: Final = 36  # a UUID as text
+LARGEST_BYTES: Final = 16 * files.GIB
 LONGEST_SPAN_MS: Final = 65504.0  # the largest half float
 
 
@@ -202,7 +205,7 @@ class HistoryTail:
     """Reads a history file while it grows: whole new records at each `read_new`."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self._file = files.open_file(path, LARGEST_BYTES)
         head = self._file.read(HEAD_BYTES)
         if head[:8] not in (MAGIC, MAGIC_1) or len(head) < HEAD_BYTES:
             self._file.close()

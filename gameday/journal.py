@@ -27,10 +27,12 @@ from typing import Any, Literal
 
 from gameday.appending import Appender
 from gameday.clock import Clock
+from gameday.core import files
 from gameday.hiding import hidden_in, nothing
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
+LARGEST_BYTES = 64 * files.MIB
 _CRC = b', "crc": "'
 
 
@@ -192,8 +194,16 @@ COMMON = {"seq", "t", "clock", "event", "audience", "prev", "crc"}
 
 
 def read(path: Path) -> Journaled:
-    """The valid prefix of a journal, however the file was cut or altered."""
-    raw = path.read_bytes()
+    """The valid prefix of a journal, however the file was cut or altered.
+
+    What is there and no file that can be read is damage. Raises FileNotFoundError.
+    """
+    try:
+        raw = files.read_bytes(path, LARGEST_BYTES)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return Journaled((), f"cannot be read: {error.strerror}")
     records: list[Record] = []
     prev = GENESIS
     lines = raw.split(b"\n")

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gameday.core import files
+
 Truth = bool | None
 
 
@@ -62,6 +64,7 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     return Evaluation(line["t"], dict(line["readings"]), alerts, dict(line.get("figures", {})))
 
 
+LONGEST_LINE = 32 * files.MIB
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
@@ -71,24 +74,35 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[E
     `damaged` is told which line that is.
     """
     series: dict[int, Mapping[str, str]] = {}
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = _line(raw, series)
-            except DAMAGED:
-                if damaged is not None:
-                    torn = not raw.endswith(b"\n")
-                    damaged(f"line {number} {'is torn' if torn else 'cannot be read'}")
-                return
-            if line is not None:
-                yield line
+    try:
+        with files.open_file(path) as file:
+            for number, raw in files.lines(file, LONGEST_LINE):
+                line = _line(number, raw, series)
+                if line is not None:
+                    yield line
+    except OSError as error:
+        damage = f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        damage = str(error)
+    else:
+        return
+    if damaged is not None:
+        damaged(damage)
 
 
-def _line(raw: bytes, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
-    """What one line says; None when it names series, which are kept."""
+def _line(
+    number: int, raw: bytes, series: dict[int, Mapping[str, str]]
+) -> Evaluation | Scrape | None:
+    """What one line says; None when it names series, which are kept. Raises ValueError."""
     if not raw.endswith(b"\n"):
-        raise ValueError("it is torn")
-    line = json.loads(raw)
+        raise ValueError(f"line {number} is torn")
+    try:
+        return _said(json.loads(raw), series)
+    except DAMAGED as error:
+        raise ValueError(f"line {number} cannot be read") from error
+
+
+def _said(line: Any, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
     if "series" in line:
         series.update({int(id_): dict(labels) for id_, labels in line["series"]})
         return None

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from gameday.core import files
 from gameday.documents import Model, Name, shape
 from gameday.errors import UsageError
 from gameday.units import Duration
@@ -211,8 +212,8 @@ class Tls(Model):
 
     def context(self) -> ssl.SSLContext:
         """What a client of the system believes. Raises UsageError for a file that is none."""
-        if self.ca is not None and not Path(self.ca).is_file():
-            raise UsageError(f"tls.ca: {self.ca!r} is not a file", help="name a PEM file")
+        if self.ca is not None:
+            files.read(Path(self.ca), files.SETTING_BYTES, "tls.ca:")
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError as error:

@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gameday.core import files
+
 CANARY: Final = "canary"
+LONGEST_LINE: Final = files.MIB
 DAMAGED: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -113,14 +116,26 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:
     if not path.exists():
         return Vitals()
     found: list[Mapping[str, Any]] = []
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = json.loads(raw)
-                of([line])
-            except DAMAGED:
-                if damaged is not None:
-                    damaged(f"line {number} cannot be read")
-                break
-            found.append(line)
+    try:
+        with files.open_file(path) as file:
+            for number, raw in files.lines(file, LONGEST_LINE):
+                found.append(_line(number, raw))
+    except OSError as error:
+        damage = f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        damage = str(error)
+    else:
+        damage = ""
+    if damage and damaged is not None:
+        damaged(damage)
     return of(found)
+
+
+def _line(number: int, raw: bytes) -> Mapping[str, Any]:
+    """One line, which `of` can read. Raises ValueError."""
+    try:
+        line: Mapping[str, Any] = json.loads(raw)
+        of([line])
+    except DAMAGED as error:
+        raise ValueError(f"line {number} cannot be read") from error
+    return line

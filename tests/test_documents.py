@@ -154,7 +154,7 @@ def test_deep_nesting_is_refused_without_recursion(text: str) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_bytes(b"#" * 1_000_001)
-    with pytest.raises(FileError, match="is larger than 1000000 bytes"):
+    with pytest.raises(FileError, match="is larger than 1,000,000 bytes"):
         load(path)
 
 

@@ -24,8 +24,9 @@ import yaml
 from gameday import journal
 from gameday.changes import Undo
 from gameday.clock import SystemClock
+from gameday.core.logs import hide_in_file
 from gameday.effects.request import RequestError, Sender, secrets_of, undo
-from gameday.hiding import MASK, Hidden, hide_in_file
+from gameday.hiding import MASK, Hidden
 from gameday.journal import Journal
 from gameday.system import Request, System
 

@@ -141,10 +141,10 @@ def test_a_wrong_option_is_named_and_ends_it_with_2(
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("/nowhere", "No such file or directory"), ("/", "Is a directory"), ("/dev/zero", "larger")],
+    [("/nowhere", "No such file or directory"), ("/", "a folder"), ("/dev/zero", "a device")],
 )
 def test_a_file_that_cannot_be_read_is_named(path: str, said: str) -> None:
-    with pytest.raises(UsageError, match=f"^{path}: {said}"):
+    with pytest.raises(UsageError, match=f"^{path}: .*{said}"):
         list(read(Path(path)))
 
 

@@ -116,7 +116,7 @@ async def test_a_server_that_speaks_no_tls_refuses_every_connection(tmp_path: Pa
 
 async def test_a_file_of_authorities_must_be_one(tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("no certificate")
-    for name, says in (("none.pem", "is not a file"), ("no.pem", "holds no certificate")):
+    for name, says in (("none.pem", "No such file"), ("no.pem", "holds no certificate")):
         more = over_tls(1, ca=str(tmp_path / name))
         async with child(1, tmp_path, drop(), **more) as one:
             _, stderr = await one.process.communicate()

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from gameday import __version__
 from gameday.capacity.shortfalls import REFUSED_ABOVE
 from gameday.clock import NS, SystemClock, boot_id
+from gameday.core import files
 from gameday.errors import StackError
 from gameday.stacks.state import state_dir
 
@@ -53,7 +54,7 @@ class Calibration:
 def known() -> Calibration | None:
     """What was measured since this machine was booted, by this version; None: nothing."""
     try:
-        found = Calibration(**json.loads((state_dir() / FILE).read_text()))
+        found = Calibration(**json.loads(files.read_bytes(state_dir() / FILE, files.SETTING_BYTES)))
     except (OSError, ValueError, TypeError):
         return None
     return found if (found.boot, found.version) == (boot_id(), __version__) else None

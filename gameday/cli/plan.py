@@ -18,6 +18,7 @@ from gameday.cli.picture import Page, traffic
 from gameday.cli.run import stack_of
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
+from gameday.core import files
 from gameday.loading import Inputs, load_inputs
 from gameday.plan import machine
 from gameday.plan.before import Question, before
@@ -130,7 +131,7 @@ def _lock(system: System) -> Iterator[Finding]:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield Finding("target", "ok", "no run uses it")
     except BlockingIOError:
-        about = json.loads(path.read_text() or "{}")
+        about = json.loads(files.read_bytes(path, files.SETTING_BYTES) or "{}")
         who = f"run {about['run']}" if "run" in about else str(about.get("holder", "another run"))
         text = f"{who} (PID {about.get('pid', '?')}) uses it"
         cure = "wait for its end, or: gameday stop"

@@ -19,12 +19,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from gameday.cli import reader_may_leave
+from gameday.core import files
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
     from gameday.judge.result import Result
 
 RESULT = "result.json"
+LARGEST_BYTES = 64 * files.MIB
 TAIL = 4  # so many last characters of a run's name are enough to mean it
 UNDER_WAY = "under way"
 COLOURS = {
@@ -142,7 +144,7 @@ def _unconcluded(run_dir: Path) -> tuple[str, str]:
 
 def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
     try:
-        result = json.loads((run_dir / RESULT).read_bytes())
+        result = json.loads(files.read_bytes(run_dir / RESULT, LARGEST_BYTES))
     except (OSError, ValueError):
         return None
     return result if isinstance(result, dict) else None
@@ -245,10 +247,14 @@ def _clocks(clocks: Mapping[str, float | None]) -> str:
 
 def _compare(path: Path, judged: bytes) -> None:
     """Say on stderr how the run's own result differs, if it does."""
-    if not path.is_file():
+    try:
+        written = files.read_bytes(path, LARGEST_BYTES)
+    except FileNotFoundError:
         click.echo(f"{path.name} is not there: this run was never judged before", err=True)
         return
-    written = path.read_bytes()
+    except OSError as error:
+        click.echo(f"{path.name} cannot be read: {error.strerror}", err=True)
+        return
     if written == judged:
         return
     click.echo(

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gameday.clock import NS, SystemClock
+from gameday.core import files
 from gameday.units import parse_duration
 
 REFRESH_S = 0.25
@@ -245,7 +246,9 @@ class Screen:
             self._thread.join(5)
 
     def _show(self, run_dir: Path) -> None:
-        self._story.plan(json.loads((run_dir / "inputs" / "effective.json").read_bytes()))
+        self._story.plan(
+            json.loads(files.read_bytes(run_dir / "inputs" / "effective.json", 16 * files.MIB))
+        )
         tails = Tail(run_dir / "journal.jsonl"), Tail(run_dir / "samples.jsonl")
         self._console.print(f"run {run_dir.name}")
         if not self._console.is_terminal:

@@ -24,12 +24,13 @@ from gameday.controller.marker import Marking
 from gameday.controller.orders import Desk, listen_to_signals
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
+from gameday.core.logs import hide_in_file
 from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct, Site
 from gameday.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.evidence import seal
-from gameday.hiding import Hidden, hide_in_file
+from gameday.hiding import Hidden
 from gameday.journal import Journal, LiveJournal
 from gameday.loading import Inputs, refuse_foreign, traffic_end_s
 from gameday.plan.load import peak_per_s

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gameday.clock import utc_now
+from gameday.core import files
 from gameday.errors import UsageError
 from gameday.stacks.state import state_dir
 
@@ -38,7 +39,7 @@ def held() -> Hold | None:
     """The hold, None when there is none."""
     path = hold_file()
     try:
-        return Hold(**json.loads(path.read_text()))
+        return Hold(**json.loads(files.read_bytes(path, files.SETTING_BYTES)))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from gameday.clock import utc_now
 from gameday.controller.run import Options
 from gameday.core.private import make_folder
+from gameday.documents import read_bytes
 from gameday.experiment import Experiment
 from gameday.loading import Inputs, RunFacts, effective
 from gameday.system import System
@@ -52,7 +53,7 @@ def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, s
         raws["playbook.md"] = inputs.playbook.raw
     for path in inputs.rules:
         same = f"rules/{path.name}" in raws  # from another folder
-        raws[f"rules/{len(raws)}-{path.name}" if same else f"rules/{path.name}"] = path.read_bytes()
+        raws[f"rules/{len(raws)}-{path.name}" if same else f"rules/{path.name}"] = read_bytes(path)
     for name, raw in raws.items():
         (folder / "inputs" / name).write_bytes(raw)
     return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}

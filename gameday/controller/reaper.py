@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gameday.clock import NS, Clock
+from gameday.core.logs import last_words
 from gameday.errors import StackError
 from gameday.reaper.lease import RENEW_S, Lease
 
@@ -71,8 +72,7 @@ class Reaper:
 
     def last_words(self) -> str:
         """The end of its log."""
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        return "\n".join(text.splitlines()[-20:]) or "(it said nothing)"
+        return last_words(self._log)
 
     async def finish(self) -> None:
         """Tell it that the run is done, and wait for its end."""

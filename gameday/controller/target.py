@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gameday.clock import SystemClock
+from gameday.core import files
 from gameday.core.private import own_folder
 from gameday.errors import UsageError
 from gameday.stacks.state import state_dir
@@ -159,7 +160,7 @@ def _is_still(path: Path, file: int) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text() or "{}")
+        found: dict[str, Any] = json.loads(files.read_bytes(path, files.SETTING_BYTES) or "{}")
     except (OSError, ValueError):
         return {}
     return found

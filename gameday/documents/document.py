@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gameday.core import files
 from gameday.documents.complaints import explain
 from gameday.documents.tree import LARGEST_BYTES, Node, grow
 from gameday.errors import FileError, Place
@@ -69,15 +70,11 @@ def shown_path(path: Path) -> str:
 
 def read_bytes(path: Path) -> bytes:
     """The file, if it is one and not larger than the limit. Raises FileError."""
-    start = Place(shown_path(path), 1, 1)
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_BYTES + 1)
+        return files.read_bytes(path, LARGEST_BYTES)
     except OSError as error:
-        raise FileError(start, f"cannot be read: {error.strerror}") from error
-    if len(raw) > LARGEST_BYTES:
-        raise FileError(start, f"is larger than {LARGEST_BYTES} bytes")
-    return raw
+        start = Place(shown_path(path), 1, 1)
+        raise FileError(start, f"cannot be read: {error.strerror}", help=files.HELP) from error
 
 
 def decode(raw: bytes, file: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.clock import NS, Clock
+from gameday.core import files
 from gameday.effects.process import TOKEN_VARIABLE, start_time
 from gameday.errors import StackError, StuckFaultError
 
@@ -152,7 +153,7 @@ class Launch:
     def read(cls, path: Path) -> "Launch | None":
         """What the file says; None when it is gone, as it is with its stack."""
         try:
-            data = json.loads(path.read_bytes())
+            data = json.loads(files.read_bytes(path, files.SETTING_BYTES))
         except FileNotFoundError:
             return None
         question, owner, account = data["question"], data["owner"], data["account"]

@@ -19,6 +19,7 @@ import psutil
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock, SystemClock, boot_id
+from gameday.core import files
 from gameday.errors import StuckFaultError
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
@@ -97,7 +98,7 @@ def leaders(data: Mapping[str, Any]) -> set[int]:
 def _now(part: str) -> Iterator[tuple[int, str]]:
     """The process that the file of a part names; none when it is gone with its stack."""
     try:
-        launched = json.loads(Path(part).read_bytes()) if part else None
+        launched = json.loads(files.read_bytes(Path(part), files.SETTING_BYTES)) if part else None
     except FileNotFoundError:
         return
     if launched is not None:

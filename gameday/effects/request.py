@@ -5,6 +5,7 @@ journal holds none. What a server answers may quote them: an error never does.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import httpx
 from pydantic import BaseModel
 
 from gameday.changes import Undo
+from gameday.core import files
 from gameday.errors import GamedayError, UsageError
 from gameday.hiding import Hidden, telling
 from gameday.system import FromEnv, FromFile, Request, Secret, System, Tls
 from gameday.workload.template import Values, fill_json, fill_text, percent
+
+_OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")
 
 
 class RequestError(GamedayError):
@@ -27,10 +31,7 @@ class RequestError(GamedayError):
 def secret(reference: Secret, environment: Mapping[str, str]) -> str:
     """The value behind `{env: NAME}` or `{file: PATH}`."""
     if isinstance(reference, FromFile):
-        try:
-            return Path(reference.file).read_text().strip()
-        except OSError as error:
-            raise UsageError(f"secret file {reference.file}: {error.strerror}") from error
+        return _in_file(reference.file)
     value = environment.get(reference.env, os.environ.get(reference.env))
     if value is None:
         raise UsageError(
@@ -38,6 +39,19 @@ def secret(reference: Secret, environment: Mapping[str, str]) -> str:
             help=f"the system file takes a secret from it: export {reference.env}=…",
         )
     return value
+
+
+def _in_file(name: str) -> str:
+    """The text of a secret file, which whoever undoes a fault must find there too."""
+    if _OF_ONE_PROCESS.match(os.path.abspath(name)):
+        problem = "it is a file of this one process, and the reaper must read it too"
+        raise UsageError(f"secret file {name}: {problem}", help=files.HELP)
+    raw = files.read(Path(name), files.SECRET_BYTES, "secret file")
+    try:
+        return raw.decode().strip()
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start + 1} is not UTF-8"
+        raise UsageError(f"secret file {name}: {problem}", help="save it as UTF-8") from None
 
 
 def secrets_of(system: System, environment: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gameday import history, journal, samples, vitals
+from gameday.core import files
 from gameday.errors import UnknownError, UsageError
 from gameday.evidence import seal
 from gameday.evidence.acknowledged import first_wrong_ns
@@ -72,10 +73,12 @@ def _load(path: Path, parse: Callable[[Any], T], problems: Problems, part: Part)
     if part in problems:
         return None
     try:
-        return parse(json.loads(path.read_bytes()))
+        return parse(json.loads(files.read_bytes(path, seal.LARGEST_BYTES[part])))
     except FileNotFoundError:
         problems[part] = ABSENT
-    except (*DAMAGED, OSError) as error:
+    except OSError as error:
+        problems[part] = f"cannot be read: {error.strerror}"
+    except DAMAGED as error:
         problems[part] = f"cannot be read: {_first_line(error)}"
     return None
 
@@ -85,7 +88,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _journal(path: Path) -> Journaled:
-    return journal.read(path) if path.exists() else Journaled((), ABSENT)
+    try:
+        return journal.read(path)
+    except FileNotFoundError:
+        return Journaled((), ABSENT)
 
 
 def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
@@ -96,7 +102,9 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
             if one.dispatched > schedule_of(one).count:
                 raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
             found.append(one)
-        except (*DAMAGED, ArithmeticError, UsageError, OSError) as error:
+        except OSError as error:
+            problems.setdefault("history", f"{path.name} cannot be read: {error.strerror}")
+        except (*DAMAGED, ArithmeticError, UsageError) as error:
             problems.setdefault("history", f"{path.name} cannot be read: {_first_line(error)}")
     return tuple(found)
 

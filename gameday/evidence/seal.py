@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from gameday import history
+from gameday.core import files
 from gameday.evidence.model import Part
 from gameday.journal import Record
 
@@ -20,6 +22,14 @@ _PARTS: Mapping[str, Part] = {
     "vitals.jsonl": "vitals",
     "audit.json": "audit",
 }
+LARGEST_BYTES: Mapping[Part, int] = {
+    "effective": 16 * files.MIB,
+    "history": history.LARGEST_BYTES,
+    "samples": 16 * files.GIB,
+    "vitals": files.GIB,
+    "audit": 4 * files.GIB,
+}
+"""How large a file of evidence can be meant to be; one that is larger is not read at all."""
 
 
 def sums(run_dir: Path) -> dict[str, str]:
@@ -28,9 +38,9 @@ def sums(run_dir: Path) -> dict[str, str]:
     A file that cannot be read has none.
     """
     found = {}
-    for path in _files(run_dir):
+    for part, path in _files(run_dir):
         try:
-            found[path.relative_to(run_dir).as_posix()] = _sum(path)
+            found[path.relative_to(run_dir).as_posix()] = _sum(path, LARGEST_BYTES[part])
         except OSError:
             continue  # judging will say that it cannot be read
     return found
@@ -52,18 +62,18 @@ def broken(run_dir: Path, records: Sequence[Record]) -> dict[Part, str]:
     return found
 
 
-def _files(run_dir: Path) -> Iterator[Path]:
-    for name in _PARTS:
+def _files(run_dir: Path) -> Iterator[tuple[Part, Path]]:
+    for name, part in _PARTS.items():
         path = run_dir / name
         if path.is_dir():
-            yield from sorted(path.glob("*.bin"))
+            yield from ((part, each) for each in sorted(path.glob("*.bin")))
         elif path.is_file():
-            yield path
+            yield part, path
 
 
-def _sum(path: Path) -> str:
+def _sum(path: Path, most_bytes: int) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with files.open_file(path, most_bytes) as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gameday.core import files
 from gameday.documents import Document, decode, load, one_of_them, read_bytes, shown_path
 from gameday.experiment import Experiment
 from gameday.faults import AnyFault
@@ -140,8 +141,14 @@ def _with_authorities(system: System, path: Path, document: Document) -> System:
     if system.tls.ca is None:
         return system
     found = (path.parent / system.tls.ca).resolve()
-    if not found.is_file():
-        raise document.error(("tls", "ca"), f"'ca': there is no file {system.tls.ca!r}")
+    try:
+        files.read_bytes(found, files.SETTING_BYTES)
+    except FileNotFoundError as error:
+        problem = f"'ca': there is no file {system.tls.ca!r}"
+        raise document.error(("tls", "ca"), problem) from error
+    except OSError as error:
+        problem = f"'ca': {system.tls.ca!r} cannot be read: {error.strerror}"
+        raise document.error(("tls", "ca"), problem, help="name a PEM file") from error
     return system.model_copy(update={"tls": system.tls.model_copy(update={"ca": str(found)})})
 
 

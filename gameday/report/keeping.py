@@ -13,6 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from gameday.core import files
+
+_LARGEST_BYTES: Final = 64 * files.MIB
 _SEAL: Final = re.compile(rb"<!-- gameday draft ([0-9a-f]{64}) -->\n\Z")
 
 
@@ -20,14 +23,17 @@ def write_draft(folder: Path, body: str) -> Path:
     """Write `postmortem.md`, or `postmortem.new.md` beside an edited one; where it went."""
     raw = body.encode()
     sealed = raw + f"<!-- gameday draft {hashlib.sha256(raw).hexdigest()} -->\n".encode()
-    path = next(path for path in _places(folder) if not path.exists() or unedited(path))
+    path = next(path for path in _places(folder) if not os.path.lexists(path) or unedited(path))
     replace(path, sealed)
     return path
 
 
 def unedited(path: Path) -> bool:
     """The file is byte for byte what `write_draft` wrote."""
-    raw = path.read_bytes()
+    try:
+        raw = files.read_bytes(path, _LARGEST_BYTES)
+    except OSError:
+        return False  # whatever it is, it is none of ours
     seal = _SEAL.search(raw)
     return seal is not None and hashlib.sha256(raw[: seal.start()]).hexdigest() == seal[1].decode()
 

@@ -14,11 +14,13 @@ from typing import Any
 
 from gameday import journal, samples
 from gameday.clock import NS
+from gameday.core import files
 from gameday.errors import UnknownError
 from gameday.journal import Record
 from gameday.report.curves import Curves, read_curves
 from gameday.samples import Evaluation, Scrape
 
+_LARGEST_BYTES = 64 * files.MIB
 Json = Mapping[str, Any]
 
 
@@ -93,8 +95,10 @@ def read_material(run_dir: Path) -> Material:
             f"{run_dir}: there is no result.json to report on",
             help="the run was not judged: see its journal.jsonl",
         )
-    path = run_dir / "journal.jsonl"
-    journaled = journal.read(path) if path.exists() else journal.Journaled((), "")
+    try:
+        journaled = journal.read(run_dir / "journal.jsonl")
+    except FileNotFoundError:
+        journaled = journal.Journaled((), "")
     lines = list(_lines(run_dir / "samples.jsonl"))
     t0_ns = _t0_ns(journaled.records)
     origin_ns = t0_ns if t0_ns is not None else _first_ns([*journaled.records, *lines])
@@ -123,9 +127,11 @@ def _effective(path: Path) -> Json:
 
 def _document(path: Path) -> Json | None:
     try:
-        found: Json = json.loads(path.read_bytes())
+        found: Json = json.loads(files.read_bytes(path, _LARGEST_BYTES))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UnknownError(f"{path}: {error.strerror}", help=files.HELP) from error
     except ValueError as error:
         raise UnknownError(f"{path}: is not JSON: {error}") from error
     return found

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from gameday.core import files
 from gameday.report import refs
 from gameday.report.markdown import Markup, bullets, code, table
 from gameday.report.material import Json, Material
@@ -77,9 +78,10 @@ def _files(run_dir: Path) -> Iterator[Path]:
 
 
 def _file(run_dir: Path, path: Path, say: Messages) -> list[Markup]:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
+    digest, size = hashlib.sha256(), 0
+    with files.open_file(path) as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
+            size += len(piece)
     name = path.relative_to(run_dir).as_posix()
-    return [code(name), say.value(path.stat().st_size), code(digest.hexdigest())]
+    return [code(name), say.value(size), code(digest.hexdigest())]

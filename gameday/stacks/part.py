@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock
+from gameday.core.logs import last_lines
 from gameday.effects.launching import Account, Launch, Question, is_being_started, start
 from gameday.effects.process import alive, leaders, record, undo
 from gameday.errors import StackError
@@ -123,8 +124,7 @@ class Part:
     def _story(self, what: str) -> str:
         """What happened, and the end of what it wrote to the log."""
         log = self._launch.log
-        written = log.read_bytes()[self._log_from :].decode(errors="replace")
-        lines = written.splitlines()[-LOG_LINES:]
+        lines = last_lines(log, LOG_LINES, self._log_from)
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
         return hide(f"{self.name}: {what}; the end of {log}:\n{end}", self._hidden)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gameday.core import files
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import StackError
 from gameday.stacks.crew import Crew, Task, plain_environment
@@ -75,6 +76,8 @@ async def add_proxies(crew: Crew, url: str, upstreams: Mapping[str, int]) -> Pro
 
 def _announced(output: Path) -> Any:
     """The first line of its standard output, once it is whole."""
-    text = output.read_text() if output.exists() else ""
-    line, end, _ = text.partition("\n")
+    try:
+        line, end, _ = files.read_bytes(output, files.SETTING_BYTES).partition(b"\n")
+    except FileNotFoundError:
+        return None
     return json.loads(line) if end else None

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from gameday.changes import Undo
+from gameday.core import files
 from gameday.core.private import own_folder
 from gameday.documents import Model
 from gameday.errors import StackError, UsageError
@@ -82,9 +83,13 @@ def read_kept() -> Kept | None:
     """The kept stack, None when there is none. Raises StackError for a file that makes no sense."""
     path = stack_file()
     try:
-        return Kept.model_validate_json(path.read_bytes())
+        return Kept.model_validate_json(files.read_bytes(path, files.SETTING_BYTES))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StackError(
+            f"{path}: {error.strerror}", help="remove it, and end what is left of the stack by hand"
+        ) from error
     except ValidationError as error:
         raise StackError(
             f"{path}: not what `gameday up` writes ({error.error_count()} problems)",

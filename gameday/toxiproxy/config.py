@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gameday.errors import FileError, Place, StackError, UsageError
+from gameday.core import files
+from gameday.errors import FileError, Place, StackError
 from gameday.toxiproxy import address
 from gameday.toxiproxy.bodies import read_fields
 from gameday.toxiproxy.errors import BODY_ERROR, ApiError
@@ -20,7 +21,6 @@ from gameday.toxiproxy.proxies import FIELDS, Proxies, Wanted
 
 log = logging.getLogger(__name__)
 
-BYTES_MAX = 8 * 1024 * 1024
 SHAPE = 'write an array: [{"name": "redis", "listen": "127.0.0.1:0", "upstream": "host:6379"}]'
 _BETWEEN = " \t\r\n,:"
 _DECODER = json.JSONDecoder()
@@ -80,13 +80,7 @@ def read(path: Path) -> Iterator[Entry]:
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(BYTES_MAX + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", help="name a file to read") from error
-    if len(raw) > BYTES_MAX:
-        raise UsageError(f"{path}: larger than {BYTES_MAX} bytes", help=SHAPE)
+    raw = files.read(path, files.SETTING_BYTES)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -1,0 +1,61 @@
+"""The logs of a run's parts, which anybody may have filled: the end of one, or all without secrets.
+
+A part writes as much as it likes, so a log is never read whole: its end in one piece, and all of
+it line by line.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from gameday.core import files
+
+END_BYTES: Final = 64 * files.KIB
+LONGEST_LINE: Final = 4 * files.MIB
+QUIET: Final = "(it said nothing)"
+
+
+def last_lines(path: Path, count: int = 20, from_byte: int = 0) -> list[str]:
+    """The last lines that stand after `from_byte`; why it cannot be read, where that is so."""
+    try:
+        with files.open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(from_byte, size - END_BYTES, 0))
+            return file.read(END_BYTES).decode(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [f"({path.name} cannot be read: {error.strerror})"]
+
+
+def last_words(path: Path) -> str:
+    """The same as one text, which says where there is nothing."""
+    return "\n".join(last_lines(path)) or QUIET
+
+
+def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
+    """Rewrite a log without the secrets, where there is one in it. Raises OSError."""
+    if all(raw == clean for raw, clean in _hidden(path, hide)):
+        return  # a full disk has no room for a copy, and need not have
+    half = path.with_name(f"{path.name}.tmp")
+    try:
+        with open(half, "wb", opener=_private) as file:
+            file.writelines(clean for _, clean in _hidden(path, hide))
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _hidden(path: Path, hide: Callable[[str], str]) -> Iterator[tuple[bytes, bytes]]:
+    """Each line, and the same without the secrets."""
+    with files.open_file(path) as file:
+        while raw := file.readline(LONGEST_LINE):
+            yield (
+                raw,
+                hide(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+            )
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
