@@ -1,0 +1,67 @@
+"""JSON that somebody else wrote: read within bounds, strictly, with one kind of error.
+
+What is not JSON by RFC 8259 is refused (NaN, Infinity, half a surrogate pair, other encodings than
+UTF-8), and so is what nobody means: lists in lists without end, numbers that no machine can hold
+(`1e999` would become infinity, a million digits would take minutes). Of a key that is there twice
+the last one counts, as in nearly every other reader.
+"""
+
+import math
+import re
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from gameday.errors import GamedayError
+
+DEEPEST: Final = 200  # levels: what the parser (jiter) is built for
+MOST_DIGITS: Final = 308  # what a double can hold
+_BOM: Final = b"\xef\xbb\xbf"
+# Only where one of these stands can a number be too large; they are rare, and found fast.
+_LARGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{%d}" % (MOST_DIGITS + 1))
+
+
+class JsonError(GamedayError):
+    """What should be JSON is none, or none that could be used."""
+
+    exit_code = 3
+
+
+def parse(raw: bytes | bytearray) -> Any:
+    """The value that `raw` holds. Raises JsonError."""
+    try:
+        value = from_json(raw.removeprefix(_BOM), allow_inf_nan=False)
+    except ValueError as error:
+        raise JsonError(f"not JSON: {_why(str(error))}") from error
+    if _LARGE.search(raw):
+        _must_be_finite(value)
+    return value
+
+
+def _why(said: str) -> str:
+    """The parser's words in ours, where they need it."""
+    if said.startswith("recursion limit exceeded"):
+        return f"nested deeper than {DEEPEST}"
+    if said.startswith("number out of range"):
+        return f"a number of more than {MOST_DIGITS} digits"
+    if "hex escape" in said:
+        return said + " (half a surrogate pair?)"
+    return said
+
+
+def _must_be_finite(value: Any) -> None:
+    """Look at every number. Not by recursion: the nesting is somebody else's."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise JsonError("not JSON: a number larger than 1.8e308")
+        elif isinstance(each, int) and each.bit_length() > _MOST_BITS:
+            raise JsonError(f"not JSON: a number of more than {MOST_DIGITS} digits")
+
+
+_MOST_BITS: Final = (10**MOST_DIGITS).bit_length()
