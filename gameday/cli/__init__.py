@@ -6,15 +6,13 @@ printed here, once, with the exit code of their class (`errors.py`).
 """
 
 import importlib
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from gameday import __version__
+from gameday.cli import terminal
 from gameday.core.private import only_for_us
 from gameday.errors import GamedayError
 
@@ -52,21 +50,12 @@ Exit codes (the first that applies):
 """
 
 
-@contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """Print in here what `| head` may cut off: the exit code stands, and nothing is a bug."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except SystemExit as error:
-        if not isinstance(error.__context__, BrokenPipeError):  # as rich ends, with 1
-            raise
-
-
 class LazyGroup(click.Group):
     """A group whose commands are imported on first use."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        with terminal.guarded():
+            return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -95,24 +84,20 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with only_for_us(), reader_may_leave():
+            with only_for_us():
                 return super().invoke(ctx)
             return None
         except GamedayError as error:
-            click.echo(f"error: {error.message}", err=True)
-            if error.help:
-                click.echo(f"  help: {error.help}", err=True)
+            terminal.tell(error)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            terminal.echo("interrupted", err=True)
             sys.exit(5)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001 - the last place: a bug must not look like a verdict
-            import traceback
-
-            traceback.print_exc()
-            click.echo("error: this is a bug in gameday; the lines above say where", err=True)
+            terminal.tell_bug()
+            terminal.echo("error: this is a bug in gameday; the lines above say where", err=True)
             sys.exit(70)
 
 

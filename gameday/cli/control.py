@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gameday.cli.terminal import echo, warn
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
 from gameday.errors import StackError, StuckFaultError, UsageError
@@ -30,7 +31,7 @@ def ack(run: str | None, by: str | None) -> None:
     answer = asyncio.run(target.tell(found, {"cmd": "ack", "by": who}))
     if not answer["ok"]:
         raise UsageError(f"run {found.run}: {answer['why']}")
-    click.echo(f"run {found.run}: acknowledged by {who}")
+    echo(f"run {found.run}: acknowledged by {who}")
 
 
 @click.command()
@@ -50,15 +51,16 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
     if reason is not None:
         if not reason.strip():
             raise UsageError("--hold: the reason is empty", help='say why: --hold "REASON"')
-        click.echo(f"{hold.put(reason, who)}\n  gameday release lifts it")
+        echo(str(hold.put(reason, who)))
+        echo("  gameday release lifts it")
     wanted = _all_named(run) if everything or reason is not None else [_one(run)]
     if not wanted:
         if reason is None:
             raise _none(run)
-        click.echo("no run is under way")
+        echo("no run is under way")
         return
     for each in wanted:
-        click.echo(f"run {each.run}: stopping …", err=True)
+        echo(f"run {each.run}: stopping …", err=True)
     _tell_stopped(asyncio.run(_stop_all(wanted, who)))
 
 
@@ -73,7 +75,7 @@ def _tell_stopped(stopped: "Sequence[Stopped]") -> None:
     for one in stopped:
         how = ", by its reaper: its controller did not answer" if one.silent else ""
         if not one.left:
-            click.echo(f"run {one.run}: no fault is in, after {one.after_s:.2f} s{how}")
+            echo(f"run {one.run}: no fault is in, after {one.after_s:.2f} s{how}")
     stuck = [f"{name} of run {one.run}" for one in stopped for name in one.left]
     if stuck:
         raise StuckFaultError(
@@ -109,7 +111,7 @@ def _none(run: str | None) -> UsageError:
 def release() -> None:
     """Let runs begin again after `gameday stop --hold`."""
     lifted = hold.release()
-    click.echo("nothing was on hold" if lifted is None else f"released; it was {lifted}")
+    echo("nothing was on hold" if lifted is None else f"released; it was {lifted}")
 
 
 def _me() -> str:
@@ -143,16 +145,13 @@ def heal(run: str | None, runs_dir: Path) -> None:
     environment = _environment()
     for folder in folders:
         if is_under_way(folder):
-            click.echo(
-                f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True
-            )
+            echo(f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True)
             continue
         damage = journal.read(folder / "journal.jsonl").damage
         if damage:
-            click.echo(
-                f"warning: {folder.name}/journal.jsonl: {damage}; only what stands before it is"
-                f" undone (look for toxics named gameday-{folder.name}-* yourself)",
-                err=True,
+            warn(
+                f"{folder.name}/journal.jsonl: {damage}; only what stands before it is"
+                f" undone (look for toxics named gameday-{folder.name}-* yourself)"
             )
         healed += [(folder.name, one) for one in asyncio.run(heal_run(folder, environment))]
     _show(healed, len(folders), runs_dir)
@@ -168,21 +167,19 @@ def _environment() -> dict[str, str]:
     try:
         kept = read_kept()
     except StackError as error:  # healing goes on: most of it needs no secret
-        click.echo(f"warning: {error.message}", err=True)
+        warn(error.message)
         kept = None
     return {**(kept.environment if kept is not None else {}), **os.environ}
 
 
 def _show(healed: "Sequence[tuple[str, Healed]]", looked_at: int, runs_dir: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from gameday.cli.drawing import SafeConsole, table
 
-    table = Table("run", "what", "gone", "why", box=None)
+    told = table("run", "what", "gone", "why")
     for name, one in healed:
         word = {True: "yes", False: "NO", None: "not known"}[one.gone]
-        table.add_row(escape(name), escape(one.what), word, escape(one.why))
+        told.add_row(name, one.what, word, one.why)
     if healed:
-        Console().print(table)
+        SafeConsole().print(told)
     else:
-        click.echo(f"nothing was left behind by {looked_at} runs in {runs_dir}")
+        echo(f"nothing was left behind by {looked_at} runs in {runs_dir}")

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gameday.capacity import calibration
+from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.terminal import emit
 from gameday.controller import hold
 from gameday.errors import GamedayError
 from gameday.plan.finding import Finding, Status
@@ -55,7 +55,7 @@ def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
     healthy = all(finding.status != "fail" for finding in findings)
     if as_json:
         body = {"healthy": healthy, "findings": [_as_json(finding) for finding in findings]}
-        click.echo(json.dumps(body, indent=1))
+        emit(json.dumps(body, indent=1) + "\n")
     elif brief:
         _show([finding for finding in findings if finding.status == "fail"], healthy=healthy)
     else:
@@ -69,21 +69,17 @@ def _as_json(finding: Finding) -> dict[str, str]:
 
 def _show(findings: list[Finding], *, healthy: bool) -> None:
     colour = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-    table = Table(box=None, pad_edge=False)
+    told = table()
     for heading in ("", "what", "found"):
-        table.add_column(heading, overflow="fold")
+        told.add_column(heading, overflow="fold")
     for each in findings:
         cure = f"\n→ {each.cure}" if each.cure else ""
-        mark = f"[{colour[each.status]}]{each.status}[/]"
-        table.add_row(mark, each.name, _plain(each.found + cure))
-    console = Console()
+        mark = styled(each.status, colour[each.status])
+        told.add_row(mark, each.name, each.found + cure)
+    console = SafeConsole()
     if findings:
-        console.print(table)
+        console.print(told)
     console.print("this machine can run a game day" if healthy else "cure what fails, then again")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def python() -> list[Finding]:

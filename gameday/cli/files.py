@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.terminal import echo, emit, tell, warn
 from gameday.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
         raise UsageError("no experiment to check", help="there is no folder `experiments` here")
     judged = list(_judge_all(refs, system_file))
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in judged], indent=2))
+        emit(json.dumps([each.as_json() for each in judged], indent=2) + "\n")
     else:
         for each in judged:
             _print_judged(each)
@@ -107,15 +108,13 @@ def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
 
 def _print_judged(judged: _Judged) -> None:
     if judged.error is not None:
-        click.echo(f"error: {judged.error.message}", err=True)
-        if judged.error.help:
-            click.echo(f"  help: {judged.error.help}", err=True)
+        tell(judged.error)
         return
     count = len(judged.warnings)
     note = "" if not count else f", {count} warning" + "s" * (count > 1)
-    click.echo(f"ok  {judged.file}{note}")
+    echo(f"ok  {judged.file}{note}")
     for warning in judged.warnings:
-        click.echo(f"    warning: {warning}")
+        echo(f"    warning: {warning}")
 
 
 @click.command("list")
@@ -126,23 +125,21 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        emit(json.dumps(rows, indent=2) + "\n")
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from gameday.cli.drawing import SafeConsole, joined, styled, table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("experiment", no_wrap=True)
-    table.add_column("length", no_wrap=True, justify="right")
-    table.add_column("short", no_wrap=True, justify="right")
-    table.add_column("what happens: title, faults, playbook")
+    told = table()
+    told.add_column("experiment", no_wrap=True)
+    told.add_column("length", no_wrap=True, justify="right")
+    told.add_column("short", no_wrap=True, justify="right")
+    told.add_column("what happens: title, faults, playbook")
     for row in rows:
-        what = Text(row["title"])
-        what.append("".join(f"\n{fault}" for fault in row["faults"]), style="red")
-        what.append(f"\n{row['playbook']}.md" if row["playbook"] else "", style="green")
-        table.add_row(row["name"], row["length"], row["short"] or "–", what)
-    Console().print(table)
+        faults = styled("".join(f"\n{fault}" for fault in row["faults"]), "red")
+        book = styled(f"\n{row['playbook']}.md" if row["playbook"] else "", "green")
+        what = joined(row["title"], faults, book)
+        told.add_row(row["name"], row["length"], row["short"] or "–", what)
+    SafeConsole().print(told)
 
 
 def _row(path: Path) -> dict[str, Any]:
@@ -198,13 +195,13 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
     inputs: Inputs = load_inputs(experiment, system_file, short=short)
     warnings = validate(inputs)
     if as_json:
-        click.echo(json.dumps(dump(inputs.experiment.experiment), indent=2))
+        emit(json.dumps(dump(inputs.experiment.experiment), indent=2) + "\n")
         return
     from gameday.cli.picture import draw
 
     draw(inputs)
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        warn(str(warning))
 
 
 @click.command()
@@ -215,7 +212,7 @@ def schema(kind: str) -> None:
     Editors check and complete YAML with it. A playbook has two parts: its front matter, and the
     block of a step.
     """
-    click.echo(json.dumps(_schema(kind), indent=2, ensure_ascii=False))
+    emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
 
 
 def _schema(kind: str) -> dict[str, Any]:

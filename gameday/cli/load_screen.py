@@ -10,14 +10,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Group
-from rich.live import Live
-from rich.text import Text
 
-from gameday.cli.screen import BAR_CELLS, _Stderr
+from gameday.cli.drawing import SafeConsole, joined, styled
+from gameday.cli.screen import BAR_CELLS
+from gameday.cli.terminal import block
 from gameday.k6.text import Marks, Told, summary_lines, time_text
 from gameday.loading import traffic_end_s
 
 if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
     from gameday.loadtest.live import Moment
     from gameday.loadtest.load import Load
     from gameday.loadtest.verdict import Verdict
@@ -30,7 +33,7 @@ class LoadScreen:
     """Shows moments on stderr between entering and leaving."""
 
     def __init__(self, load: "Load") -> None:
-        self._console = _Stderr()
+        self._console = SafeConsole(err=True)
         self._end_s = traffic_end_s(load.experiment)
         self._live: Live | None = None
         self._said_s = 0.0
@@ -40,9 +43,9 @@ class LoadScreen:
         )
 
     def __enter__(self) -> Self:
-        self._console.print(self._head, markup=False, soft_wrap=True)
+        self._console.print(block(self._head), soft_wrap=True)
         if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live = self._console.live(transient=True)
             self._live.start()
         return self
 
@@ -58,17 +61,16 @@ class LoadScreen:
     def show(self, moment: "Moment") -> None:
         """One moment of the traffic."""
         if self._live is not None:
-            self._live.update(Group(self._bar(moment), Text(_line(moment))), refresh=True)
+            self._live.update(Group(self._bar(moment), styled(_line(moment))), refresh=True)
         elif moment.t_s >= self._said_s + PLAIN_EVERY_S:
             self._said_s = moment.t_s
-            self._console.print(f"{moment.t_s:7.1f}s {_line(moment)}", markup=False, soft_wrap=True)
+            self._console.print(block(f"{moment.t_s:7.1f}s {_line(moment)}"), soft_wrap=True)
 
-    def _bar(self, moment: "Moment") -> Text:
+    def _bar(self, moment: "Moment") -> "Text":
         share = min(moment.t_s / self._end_s, 1.0) if self._end_s else 1.0
         filled = math.floor(share * BAR_CELLS)
-        bar = Text("━" * filled, style="green")
-        bar.append("─" * (BAR_CELLS - filled), style="dim")
-        return bar.append(f" {moment.t_s:.0f} of {self._end_s:g} s")
+        gone, rest = styled("━" * filled, "green"), styled("─" * (BAR_CELLS - filled), "dim")
+        return joined(gone, rest, f" {moment.t_s:.0f} of {self._end_s:g} s")
 
 
 def _line(moment: "Moment") -> str:

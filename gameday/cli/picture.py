@@ -4,15 +4,14 @@
 sections where both tell the same.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
+from gameday.cli.drawing import SafeConsole, joined, styled
+from gameday.cli.drawing import table as new_table
+from gameday.cli.terminal import block
 from gameday.experiment import (
     Bots,
     ByRate,
@@ -38,8 +37,8 @@ _ASCII = str.maketrans(
 class Page:
     """What is printed on stdout; in a pipe with nothing but ASCII of our own."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+    def __init__(self, console: SafeConsole | None = None) -> None:
+        self._console = console or SafeConsole()
 
     def plain(self, text: str) -> str:
         """The text as it can be shown here."""
@@ -48,19 +47,19 @@ class Page:
 
     def head(self, experiment: Experiment) -> None:
         """Name, title and hypothesis."""
-        name, title = escape(experiment.name), escape(self.plain(experiment.title))
-        self._console.print(f"[bold]{name}[/]  {title}")
+        title = block(self.plain(experiment.title))
+        self._console.print(joined(styled(experiment.name, "bold"), f"  {title}"))
         if experiment.hypothesis:
-            self._console.print(f"[italic]{escape(self.plain(experiment.hypothesis))}[/]")
+            self._console.print(styled(block(self.plain(experiment.hypothesis)), "italic"))
 
     def section(self, title: str, lines: Iterable[str], indent: int = 2) -> None:
         """A heading with lines below it; nothing where there are none. A tab sets a line deeper."""
         told = list(lines)
         if told:
-            self._console.print(f"\n[bold]{title}[/]")
+            self._heading(title)
         for line in told:
             depth = indent + 4 * (len(line) - len(line.lstrip("\t")))
-            text = escape(self.plain(line.lstrip("\t")))
+            text = block(self.plain(line.lstrip("\t")))
             self._console.print(Padding(text, (0, 0, 0, depth)))
 
     def timeline(self, experiment: Experiment) -> None:
@@ -68,27 +67,31 @@ class Page:
         if not experiment.method:
             return
         end_s = traffic_end_s(experiment)
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+        table = new_table(header=False, padding=(0, 1))
         for fault in experiment.method:
             begin_s, stop_s = seconds(fault.at), seconds(fault.at + fault.duration)
             before = round(begin_s / end_s * WIDTH)
             during = max(1, round(stop_s / end_s * WIDTH) - before)
             after = WIDTH - before - during
-            bar = Text(self.plain("·" * before + "█" * during + "·" * after))
-            bar.stylize("red", before, before + during)
+            around = self.plain("·")
+            bar = joined(around * before, styled(self.plain("█") * during, "red"), around * after)
             table.add_row(f"  {fault.id}", bar, f"{begin_s:g} to {stop_s:g} of {end_s:g} s")
-        self._console.print("\n[bold]timeline[/]")
+        self._heading("timeline")
         self._console.print(table)
 
     def table(self, title: str, table: Table) -> None:
         """A heading with a table below it."""
-        self._console.print(f"\n[bold]{title}[/]")
+        self._heading(title)
         self._console.print(table)
 
     def last(self, text: str, style: str = "") -> None:
         """The line that sums it up."""
-        self._console.print(f"\n[{style}]{escape(text)}[/]" if style else f"\n{escape(text)}")
-        sys.stdout.flush()
+        self._console.print()
+        self._console.print(styled(text, style))
+
+    def _heading(self, title: str) -> None:
+        self._console.print()
+        self._console.print(styled(title, "bold"))
 
 
 def draw(inputs: Inputs) -> None:

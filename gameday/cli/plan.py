@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from gameday.capacity import calibration
+from gameday.cli.drawing import joined, styled
+from gameday.cli.drawing import table as new_table
 from gameday.cli.options import where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.run import stack_of
+from gameday.cli.terminal import emit
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
 from gameday.core import files
@@ -80,7 +82,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     )
     made = _plan(inputs, stack, question)
     if options["as_json"]:
-        click.echo(json.dumps(made.as_json(), indent=1))
+        emit(json.dumps(made.as_json(), indent=1) + "\n")
     else:
         _show(inputs, made)
     ctx.exit(made.exit_code)
@@ -212,13 +214,13 @@ def _length(made: Plan) -> Iterator[str]:
 
 def _table(page: Page, findings: list[Finding]) -> Table:
     """Problems last, where the eye is."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table = new_table(header=False, padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     ranks: list[Status] = ["ok", "warn", "fail"]
     for each in sorted(findings, key=lambda finding: ranks.index(finding.status)):
         cure = f"\n→ {each.cure}" if each.cure and each.status != "ok" else ""
-        mark = f"  [{COLOURS[each.status]}]{WORDS[each.status]}[/]"
-        told = escape(page.plain(each.found + cure))
-        table.add_row(mark, f"[bold]{escape(each.name)}:[/] {told}")
+        mark = joined("  ", styled(WORDS[each.status], COLOURS[each.status]))
+        told = page.plain(each.found + cure)
+        table.add_row(mark, joined(styled(f"{each.name}:", "bold"), f" {told}"))
     return table

@@ -1,12 +1,12 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gameday.cli.options import DurationType, where
+from gameday.cli.terminal import echo, emit, tell, tell_bug, warn
 from gameday.errors import GamedayError
 
 if TYPE_CHECKING:
@@ -93,20 +93,18 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     finally:
         screen.close()
     if conducted.error is not None:
-        _tell(conducted.error)
+        tell(conducted.error)
     return conducted.dir
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:
     """Raises StuckFaultError, beside the bug that is under way, for a fault nobody saw gone."""
-    import traceback
-
     from gameday.errors import StuckFaultError
     from gameday.evidence import read
 
     for folder in folders:
         if any(fault.left_behind for fault in read(folder).timeline.faults):
-            traceback.print_exc()
+            tell_bug()
             raise StuckFaultError(
                 "gameday failed, the lines above say where, and a fault was not seen gone",
                 help=f"gameday heal {folder}",
@@ -128,11 +126,11 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
     if peak_per_s <= generator.UNMEASURED_PER_S:
         return known
     if known is None or peak_per_s > WARNED_ABOVE * known:
-        click.echo("measuring what the generator keeps on this machine (5 s)", err=True)
+        echo("measuring what the generator keeps on this machine (5 s)", err=True)
     try:
         return workers * calibration.kept_per_s(peak_per_s / workers, WARNED_ABOVE)
     except GamedayError as error:
-        click.echo(f"warning: {error.message}", err=True)
+        warn(error.message)
         return None
 
 
@@ -143,7 +141,7 @@ def _look_first(inputs: "Inputs", question: "Question") -> None:
     findings = before(inputs, question)
     for each in findings:
         if each.status == "warn":
-            click.echo(f"warning: {each.name}: {each.found}", err=True)
+            warn(f"{each.name}: {each.found}")
     _refuse(findings, external=question.stack == "external")
 
 
@@ -153,7 +151,7 @@ def _refuse(findings: "Sequence[Finding]", *, external: bool) -> None:
 
     wrong = failures(findings)
     for each in wrong[1:]:
-        _tell(as_error(each, external=external))
+        tell(as_error(each, external=external))
     if wrong:
         raise as_error(wrong[0], external=external)
 
@@ -182,15 +180,8 @@ def stack_of(name: str, *, reuse: bool) -> Any:
     return EmbeddedStack()
 
 
-def _tell(error: GamedayError) -> None:
-    click.echo(f"error: {error.message}", err=True)
-    if error.help:
-        click.echo(f"  help: {error.help}", err=True)
-
-
 def _judge(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
-    from gameday.cli import reader_may_leave
     from gameday.cli.runs import show_result, write_result
     from gameday.errors import UnknownError
     from gameday.evidence import read
@@ -205,12 +196,11 @@ def _judge(run_dir: Path, *, as_json: bool) -> int:
         report = write_report(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
-        _tell(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
-    with reader_may_leave():
-        if as_json:
-            sys.stdout.buffer.write(raw)
-        else:
-            show_result(result)
-            click.echo(f"result      {run_dir / 'result.json'}")
-            click.echo(f"postmortem  {report or 'not written'}")
+        tell(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
+    if as_json:
+        emit(raw.decode())
+    else:
+        show_result(result)
+        echo(f"result      {run_dir / 'result.json'}")
+        echo(f"postmortem  {report or 'not written'}")
     return int(result.exit_code)

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from gameday.cli import reader_may_leave
+from gameday.cli.drawing import SafeConsole, joined, styled, table
+from gameday.cli.terminal import echo, emit
 from gameday.core import files
 from gameday.errors import UsageError
 
@@ -101,21 +100,21 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
     from gameday.controller.hold import held
 
     if (found := held()) is not None:
-        click.echo(f"no run may begin: {found}\n  help: gameday release lifts it", err=True)
+        echo(f"no run may begin: {found}", err=True)
+        echo("  help: gameday release lifts it", err=True)
     lines = [_listed(path) for path in list_runs(runs_dir)]
     if as_json:
-        click.echo(json.dumps([line.as_json() for line in lines], indent=1))
+        emit(json.dumps([line.as_json() for line in lines], indent=1) + "\n")
         return
     if not lines:
-        click.echo(f"no runs in {runs_dir}")
+        echo(f"no runs in {runs_dir}")
         return
-    table = Table(box=None, pad_edge=False)
+    told = table()
     for name in ("run", "experiment", "verdict", "ended", "when"):
-        table.add_column(name, no_wrap=name == "run")
+        told.add_column(name, no_wrap=name == "run")
     for line in lines:
-        shown = [escape(line.run), escape(line.experiment), _coloured(line.verdict)]
-        table.add_row(*shown, escape(line.ended), escape(line.when))
-    Console().print(table)
+        told.add_row(line.run, line.experiment, _coloured(line.verdict), line.ended, line.when)
+    SafeConsole().print(told)
 
 
 def _listed(run_dir: Path) -> Listed:
@@ -150,9 +149,8 @@ def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
     return result if isinstance(result, dict) else None
 
 
-def _coloured(word: str) -> str:
-    colour = COLOURS.get(word)
-    return f"[{colour}]{word}[/{colour}]" if colour else escape(word)
+def _coloured(word: str) -> Text:
+    return styled(word, COLOURS.get(word, ""))
 
 
 @click.command()
@@ -170,11 +168,10 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     run_dir = find_run(ref, runs_dir)
     _say_if_under_way(run_dir)
     result = judge(evidence.read(run_dir))
-    with reader_may_leave():
-        if as_json:
-            click.echo(result.to_bytes(), nl=False)
-        else:
-            show_result(result)
+    if as_json:
+        emit(result.to_bytes().decode())
+    else:
+        show_result(result)
     _compare(run_dir / RESULT, result.to_bytes())
     sys.exit(result.exit_code)
 
@@ -183,29 +180,29 @@ def _say_if_under_way(run_dir: Path) -> None:
     from gameday.healing import is_under_way
 
     if is_under_way(run_dir):
-        click.echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
+        echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
 
 
-def show_result(judged: "Result", console: Console | None = None) -> None:
+def show_result(judged: "Result", console: SafeConsole | None = None) -> None:
     """Print the verdict, a line per check, and how long the damage lasted."""
     result = judged.as_json()
-    console = console or Console()
-    console.print(
-        f"{escape(result['run'])}: [bold]{_coloured(result['verdict'])}[/bold]"
-        f" (ended: {escape(result['ended'])}, exit code {result['exit_code']})"
-    )
+    console = console or SafeConsole()
+    verdict = _coloured(result["verdict"])
+    verdict.stylize("bold")
+    ended = f" (ended: {result['ended']}, exit code {result['exit_code']})"
+    console.print(joined(f"{result['run']}: ", verdict, ended))
     if result["traffic"] is None and all(c["verdict"] == "unknown" for c in result["checks"]):
         console.print("nothing was asked of the system, so nothing can be said about it")
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
+    told = table(header=False)
     for one in result["checks"]:
-        table.add_row(_coloured(one["verdict"]), one["name"], escape(one["summary"]))
+        told.add_row(_coloured(one["verdict"]), one["name"], one["summary"])
     for one in result["not_applicable"]:
-        lacks = escape(f"does not apply: {one['lacks']} not given")
-        table.add_row("[dim]-[/dim]", f"[dim]{one['name']}[/dim]", f"[dim]{lacks}[/dim]")
-    console.print(table)
+        words = ("-", one["name"], f"does not apply: {one['lacks']} not given")
+        told.add_row(*(styled(word, "dim") for word in words))
+    console.print(told)
     for one in result["missing"]:
-        console.print(f"missing: {escape(one['part'])}: {escape(one['why'])}")
+        console.print(f"missing: {one['part']}: {one['why']}")
     if closed := (result["traffic"] or {}).get("closed"):
         console.print(_closed_model(closed))
     if limit := (result["traffic"] or {}).get("limit"):
@@ -230,7 +227,7 @@ def _own_limit(limit: Mapping[str, Any]) -> str:
 def _closed_model(names: Sequence[str]) -> str:
     """What the figures of scenarios of virtual users cannot tell."""
     return (
-        f"closed model: {escape(', '.join(names))}: virtual users wait for an answer before they "
+        f"closed model: {', '.join(names)}: virtual users wait for an answer before they "
         "ask again, so a slow system is asked less; latency counts from the send, there is no due "
         "time"
     )
@@ -250,18 +247,16 @@ def _compare(path: Path, judged: bytes) -> None:
     try:
         written = files.read_bytes(path, LARGEST_BYTES)
     except FileNotFoundError:
-        click.echo(f"{path.name} is not there: this run was never judged before", err=True)
+        echo(f"{path.name} is not there: this run was never judged before", err=True)
         return
     except OSError as error:
-        click.echo(f"{path.name} cannot be read: {error.strerror}", err=True)
+        echo(f"{path.name} cannot be read: {error.strerror}", err=True)
         return
     if written == judged:
         return
-    click.echo(
-        f"{path.name} differs from what the evidence says now (it stays as it is):", err=True
-    )
+    echo(f"{path.name} differs from what the evidence says now (it stays as it is):", err=True)
     for line in _difference(written, judged):
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 def _difference(written: bytes, judged: bytes) -> Sequence[str]:
@@ -293,7 +288,7 @@ def report(ref: str, runs_dir: Path) -> None:
         )
     if not (run_dir / RESULT).is_file():
         write_result(run_dir, judge(evidence.read(run_dir)).to_bytes())
-    click.echo(write_report(run_dir))
+    echo(str(write_report(run_dir)))
 
 
 def write_result(run_dir: Path, raw: bytes) -> None:

@@ -5,17 +5,17 @@ for each thing that happened.
 """
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gameday.cli.drawing import SafeConsole, joined, styled
+from gameday.cli.terminal import block
 from gameday.clock import NS, SystemClock
 from gameday.core import files
 from gameday.units import parse_duration
@@ -168,7 +168,7 @@ def draw(story: Story, now_ns: int | None = None) -> RenderableType:
     if story.deadline_ns is not None:
         now_ns = story.t_ns if now_ns is None else now_ns
         limit = f" (at most {max(0, story.deadline_ns - now_ns) / NS:.0f} s more)"
-    head.add_row(Text(story.clock(story.t_ns), style="bold"), Text(story.phase + limit))
+    head.add_row(styled(story.clock(story.t_ns), "bold"), styled(story.phase + limit))
     if story.t0_ns and story.end_s:
         head.add_row("", _bar(story))
     if story.traffic:
@@ -177,25 +177,25 @@ def draw(story: Story, now_ns: int | None = None) -> RenderableType:
     for title, words in named:
         if words:
             head.add_row(title, _words(words))
-    lines = [Text(_stamp(at) + line, style="dim") for at, line in story.said[-SAID_AT_MOST:]]
+    lines = [styled(block(_stamp(at) + line), "dim") for at, line in story.said[-SAID_AT_MOST:]]
     return Group(head, *lines)
 
 
 def _words(words: Mapping[str, str]) -> Text:
-    told = [Text(f"{name} {word}", style=COLOURS.get(word, "")) for name, word in words.items()]
-    return Text(", ").join(told)
+    told = [styled(f"{name} {word}", COLOURS.get(word, "")) for name, word in words.items()]
+    return styled(", ").join(told)
 
 
 def _bar(story: Story) -> Text:
     """The length of the traffic, the fault windows in it, and where the run is."""
     now_s = (story.t_ns - story.t0_ns) / NS
-    bar = Text()
+    bar: list[Text] = []
     for cell in range(BAR_CELLS):
         at_s = (cell + 0.5) * story.end_s / BAR_CELLS
         broken = any(begin <= at_s < end for begin, end in story.windows)
         mark = ("█" if broken else "━") if at_s <= now_s else ("░" if broken else "─")
-        bar.append(mark, style="red" if broken else "green" if at_s <= now_s else "dim")
-    return bar.append(f" {story.end_s:g} s")
+        bar.append(styled(mark, "red" if broken else "green" if at_s <= now_s else "dim"))
+    return joined(*bar, f" {story.end_s:g} s")
 
 
 def _seconds(text: str) -> float:
@@ -215,21 +215,11 @@ def _traffic_line(traffic: Mapping[str, Any]) -> str:
     return f"{shown_rate}  {shown_p95}  {told}  open {traffic.get('open', 0)}"
 
 
-class _Stderr(Console):
-    """When its reader leaves, it falls silent; rich would close stdout, where the verdict goes."""
-
-    def __init__(self) -> None:
-        super().__init__(stderr=True, highlight=False)
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-
-
 class Screen:
     """Shows a run on stderr until it is closed; a thread of its own, reading files only."""
 
     def __init__(self) -> None:
-        self._console = _Stderr()
+        self._console = SafeConsole(err=True)
         self._story = Story()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -254,7 +244,7 @@ class Screen:
         if not self._console.is_terminal:
             self._rounds(tails, self._print)
             return
-        with Live(draw(self._story), console=self._console, auto_refresh=False) as live:
+        with self._console.live(draw(self._story)) as live:
             clock = SystemClock()
             self._rounds(
                 tails, lambda _: live.update(draw(self._story, clock.now_ns()), refresh=True)
@@ -289,5 +279,4 @@ class Screen:
 
     def _print(self, lines: list[str]) -> None:
         for line in lines:
-            self._console.print(line, soft_wrap=True, markup=False)
-        sys.stderr.flush()
+            self._console.print(block(line), soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from gameday.cli.terminal import echo, emit
 from gameday.core.private import as_asked
 from gameday.errors import UsageError
 
@@ -32,21 +33,21 @@ def import_(script: Path, output: Path | None, pairs: tuple[str, ...]) -> None:
     _hand_over([f"{script.name}: {note}" for note in imported.notes], imported.yaml, output)
     if output is None:
         return
-    click.echo(f"wrote {output}", err=True)
+    echo(f"wrote {output}", err=True)
     if imported.command:
-        click.echo(f"next: {imported.command}", err=True)
+        echo(f"next: {imported.command}", err=True)
 
 
 def _hand_over(notes: Iterable[str], text: str, output: Path | None) -> None:
     """Tell the notes, and write `text` to a file or, without one, to stdout."""
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     if output is None:
-        click.echo(text, nl=False)
+        emit(text)
         return
     try:
         with as_asked():
-            output.write_text(text)
+            output.write_bytes(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 
@@ -86,4 +87,4 @@ def export(
     exported = export_script(loaded.experiment, load_system(find_system(system)).system)
     _hand_over(exported.notes, exported.script, output)
     if output is not None:
-        click.echo(f"wrote {output}; run it with: k6 run {output}", err=True)
+        echo(f"wrote {output}; run it with: k6 run {output}", err=True)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from gameday.cli.terminal import echo
 from gameday.clock import NS, SystemClock
 from gameday.controller.orders import heeded
 from gameday.controller.target import TargetClosed
@@ -30,7 +31,7 @@ def up(system: str | None) -> None:
     loaded = load_system(find_system(system))
     clock = SystemClock()
     begun_ns = clock.now_ns()
-    click.echo(f"starting {loaded.system.name} …", err=True)
+    echo(f"starting {loaded.system.name} …", err=True)
     running = asyncio.run(_interruptible(put_up(loaded.system, loaded.path, clock)))
     _tell(running, (clock.now_ns() - begun_ns) / NS)
 
@@ -47,9 +48,9 @@ def down() -> None:
     with free:
         kept = asyncio.run(take_down())
     if kept is None:
-        click.echo("no stack is kept running")
+        echo("no stack is kept running")
     else:
-        click.echo(f"{kept.name} is down")
+        echo(f"{kept.name} is down")
 
 
 def _tell(running: Running, took_s: float) -> None:
@@ -62,11 +63,11 @@ def _tell(running: Running, took_s: float) -> None:
     for name, url in running.direct.items():
         place = running.hide(url).rpartition("@")[2].partition("/")[0]
         rows.append((name, f"{place}  ({running.binaries[name]})"))
-    click.echo(f"{system.name} is up after {took_s:.1f} s")
+    echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:
-        click.echo(f"  {name:<10} {text}")
-    click.echo(f"  {'passwords':<10} {_short(stack_file())}")
-    click.echo("next: gameday run EXPERIMENT --reuse; in the end: gameday down")
+        echo(f"  {name:<10} {text}")
+    echo(f"  {'passwords':<10} {_short(stack_file())}")
+    echo("next: gameday run EXPERIMENT --reuse; in the end: gameday down")
 
 
 def _short(path: Path) -> str:
@@ -88,5 +89,5 @@ async def _interruptible(work: Coroutine[None, None, T]) -> T:
     try:
         return await task
     except asyncio.CancelledError:
-        click.echo("stopped; nothing is left running", err=True)
+        echo("stopped; nothing is left running", err=True)
         raise SystemExit(INTERRUPTED) from None

@@ -5,7 +5,6 @@ The first word may be `import` or `export`; anything else belongs to the sending
 
 import json
 import signal
-import sys
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 
 from gameday.cli.options import DurationType, RateType
 from gameday.cli.scripts import export, import_
+from gameday.cli.terminal import echo, emit, output, warn
 from gameday.core.private import as_asked
 from gameday.errors import UsageError
 
@@ -229,7 +229,7 @@ def _must_be_possible(load: "Load", *, force: bool) -> None:
     fatal = [one for one in found if one.status == "fail"]
     for one in found:
         if one not in fatal[:1] or force:
-            click.echo(f"warning: {load.where(one.scenario) or one.name}: {one.text}", err=True)
+            warn(f"{load.where(one.scenario) or one.name}: {one.text}")
     if fatal and not force:
         first = fatal[0]
         where = load.where(first.scenario) or first.name
@@ -277,7 +277,7 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
     from gameday.k6 import summaries
 
     metrics, kept = verdict.all_metrics, verdict.kept
-    terminals = sys.stdout.isatty(), sys.stderr.isatty()
+    terminals = output().isatty(), output(err=True).isatty()
     length_ms = verdict.length_s * 1000
     handed = summaries.handed(metrics, kept, length_ms=length_ms, terminals=terminals)
     documents = (
@@ -291,10 +291,10 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
         if path is not None and str(path) != "-":
             problems += _write_json(path, document)
     if str(options["own"]) == "-":
-        click.echo(json.dumps(verdict.as_json(), indent=2))
+        emit(json.dumps(verdict.as_json(), indent=2) + "\n")
     else:
-        for line in end_summary(verdict, sys.stdout.encoding):
-            click.echo(line)
+        for line in end_summary(verdict, output().encoding):
+            echo(line)
     if problems:  # told last: the summary is not lost with its file
         raise problems[0]
 

@@ -11,8 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.runs import show_result
 from gameday.cli.screen import Story, draw
 from gameday.evidence import read
@@ -40,10 +39,11 @@ def story_until(run_dir: Path, second: float) -> Story:
 
 def main(run_dir: str, second: str, out: str) -> None:
     """Draw it."""
-    console = Console(record=True, width=104, file=io.StringIO(), highlight=False)
-    console.print(f"$ gameday run redis-slow        [dim](the screen at {second} s)[/]\n")
+    console = SafeConsole(record=True, width=104, file=io.StringIO())
+    when = styled(f"(the screen at {second} s)", "dim")
+    console.print(joined("$ gameday run redis-slow        ", when, "\n"))
     console.print(draw(story_until(Path(run_dir), float(second))))
-    console.print("\n[dim]… and in the end[/]\n")
+    console.print(styled("\n… and in the end\n", "dim"))
     show_result(judge(read(Path(run_dir))), console)
     console.save_svg(out, title="gameday run redis-slow")
 
