@@ -225,7 +225,7 @@ class Tls(Model):
         return context
 
     def needed_for(self, *urls: str) -> ssl.SSLContext | bool:
-        """What httpx' `verify` is for these: nothing is loaded without TLS, for it takes a while.
+        """A client's `verify` for these: nothing is loaded without TLS, for it takes a while.
 
         Raises UsageError as `context` does.
         """

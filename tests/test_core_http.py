@@ -1,11 +1,14 @@
 """The client: a whole answer within its time and its size, or an error that says what happened."""
 
+import ast
 import gzip
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 
+import gameday
 from gameday.core.http import Ask, HttpClient, HttpError, ask_once
 from tests.attacks.server import (
     Peer,
@@ -88,6 +91,7 @@ async def test_what_is_no_whole_answer_is_told_in_time(case: tuple[Script, str, 
         ("deflate", zlib.compress(b"abc" * 9_999)[2:-4]),
         ("identity", b"abc" * 9_999),
     ],
+    ids=["gzip", "two-gzips", "zlib", "deflate", "identity"],
 )
 async def test_a_compressed_answer_is_read_though_none_was_asked_for(
     encoding: str, body: bytes
@@ -145,3 +149,14 @@ async def test_pieces_are_taken_as_they_come_but_of_a_good_answer_only() -> None
             async with HttpClient(5, verify=False) as client:
                 got = await client.ask(Ask("GET", server.url), pieces.extend)
         assert (bytes(pieces), got.body) == (taken, b"" if taken else b"abc")
+
+
+def test_nobody_else_opens_a_client_of_http() -> None:
+    package = Path(gameday.__file__).parent
+    home = package / "core" / "http.py"
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            other = {"httpx", "httpcore", "urllib.request", "http.client", "requests", "aiohttp"}
+            assert path == home or not other & set(names), path

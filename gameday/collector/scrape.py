@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from gameday.collector.exposition import LONGEST, ExpositionError, Reader
 from gameday.collector.settings import Target
+from gameday.core.http import OK, HttpClient, HttpError
 from gameday.promql.labels import Labels
 from gameday.system import Tls
 
@@ -38,38 +37,23 @@ class Scraper:
     def __init__(self, targets: Sequence[Target], timeout_s: float, tls: Tls) -> None:
         """`tls` says whom to believe. Raises UsageError for a `ca` that holds no certificate."""
         self._targets = [(target, Reader({"instance": target.name})) for target in targets]
-        self._timeout_s = timeout_s
-        self._client = httpx.AsyncClient(
-            headers={"accept": _ACCEPT},
-            timeout=timeout_s,
-            trust_env=False,
-            verify=tls.needed_for(*(target.url for target in targets)),
-        )
+        verify = tls.needed_for(*(target.url for target in targets))
+        self._client = HttpClient(timeout_s, verify=verify, most_bytes=LONGEST)
 
     async def ask_all(self) -> list[Answer]:
         """One answer from each target, after `timeout_s` at the latest."""
         return await asyncio.gather(*[self._ask(*each) for each in self._targets])
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def _ask(self, target: Target, reader: Reader) -> Answer:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                text = await self._fetch(target.url)
-            return Answer(target.name, reader.read(text))
-        except TimeoutError:
-            return Answer(target.name, {}, f"no whole answer in {self._timeout_s:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, ExpositionError, UnicodeDecodeError) as error:
+            answer = await self._client.get(target.url, {"accept": _ACCEPT})
+            if answer.status != OK:
+                raise ExpositionError(f"status {answer.status}")
+            return Answer(target.name, reader.read(answer.body.decode()))
+        except HttpError as error:
+            return Answer(target.name, {}, error.message)
+        except (ExpositionError, UnicodeDecodeError) as error:
             return Answer(target.name, {}, f"{type(error).__name__}: {error}")
-
-    async def _fetch(self, url: str) -> str:
-        async with self._client.stream("GET", url) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise ExpositionError(f"status {answer.status_code}")
-            body = bytearray()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > LONGEST:
-                    raise ExpositionError(f"more than {LONGEST} bytes")
-        return body.decode()

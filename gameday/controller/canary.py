@@ -9,10 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import httpx
-
 from gameday.clock import NS
 from gameday.controller.run import Run
+from gameday.core.http import HttpClient, HttpError
 from gameday.vitals import CANARY
 
 EVERY_S: Final = 0.2
@@ -38,9 +37,8 @@ def hear(run: Run, line: Mapping[str, Any]) -> None:
 async def sing(run: Run) -> None:
     """Ask until cancelled, and note how long each answer took."""
     url = run.system.base_url + (run.system.start.ready if run.system.start is not None else "/")
-    timeout = httpx.Timeout(PATIENCE_S)
     verify = run.system.tls.needed_for(url)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify) as client:
+    async with HttpClient(PATIENCE_S, verify=verify) as client:
         due_ns = run.clock.now_ns()
         while True:
             began_ns = run.clock.now_ns()
@@ -52,11 +50,11 @@ async def sing(run: Run) -> None:
             await run.clock.sleep((due_ns - run.clock.now_ns()) / NS)
 
 
-async def _ask(run: Run, client: httpx.AsyncClient, url: str) -> float | None:
+async def _ask(run: Run, client: HttpClient, url: str) -> float | None:
     """How long the answer took in ms, None where none came."""
     began_ns = run.clock.now_ns()
     try:
         await client.get(url)
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except HttpError:
         return None
     return round((run.clock.now_ns() - began_ns) / 1e6, 3)

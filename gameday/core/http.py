@@ -24,6 +24,7 @@ from gameday.errors import GamedayError
 OK: Final = 200
 MOST_BYTES: Final = 8_000_000
 _STEP: Final = 1 << 18  # bytes that are decompressed at once
+_QUOTED: Final = 200  # characters of what the library says, which quotes the answer
 _TURN: Final = 128  # pieces of a body
 _GZIP, _ZLIB, _DEFLATE = 31, 15, -15  # how zlib is told what comes
 _HEADERS: Final = {
@@ -254,12 +255,12 @@ def _known(error: Exception, status: int) -> HttpError:
     """An error of the library in our words."""
     if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
         return HttpError("refused", "connection refused")
-    name = type(error).__name__
+    name, said = type(error).__name__, str(error)[:_QUOTED]
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
-        return HttpError("unreachable", f"no connection ({name}: {error})")
+        return HttpError("unreachable", f"no answer ({name}: {said})")
     if status:
-        return HttpError("broken", f"its body is cut or broken ({str(error) or name})", status)
-    return HttpError("broken", f"no HTTP answer ({name}: {error})")
+        return HttpError("broken", f"its body is cut or broken ({said or name})", status)
+    return HttpError("broken", f"no HTTP answer ({name}: {said})")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

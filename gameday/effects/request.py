@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import httpx
 from pydantic import BaseModel
 
 from gameday.changes import Undo
 from gameday.core import files
+from gameday.core.http import MOST_BYTES, Answer, Ask, HttpClient, HttpError, Take
 from gameday.errors import GamedayError, UsageError
 from gameday.hiding import Hidden, telling
 from gameday.system import FromEnv, FromFile, Request, Secret, System, Tls
@@ -97,8 +97,13 @@ class Sender:
         self.hide: Callable[[str], str] = Hidden(telling(environment))
         self.tls = Tls()
 
-    async def send(self, request: Request) -> httpx.Response:
-        """The answer, whose status is one that the request expects. Raises RequestError."""
+    async def send(
+        self, request: Request, take: Take | None = None, most_bytes: int = MOST_BYTES
+    ) -> Answer:
+        """The answer, whose status is one that the request expects. Raises RequestError.
+
+        The request's `timeout` is from sending to the last byte. `take` as in `HttpClient.ask`.
+        """
         url = self._base_url + fill_text(request.path, self.values, percent)
         what = f"{request.method} {url}"
         headers = {
@@ -108,23 +113,19 @@ class Sender:
             for name, value in request.headers.items()
         }
         own = Hidden([secret(each, self.environment) for each in _references(request)])
-        timeout = httpx.Timeout(request.timeout.total_seconds())
+        query = fill_json(request.query, self.values)
+        body = fill_json(request.json_, self.values)
+        ask = Ask(request.method, url, headers, query, body)
         verify = self.tls.needed_for(self._base_url)
-        async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify) as client:
+        timeout_s = request.timeout.total_seconds()
+        async with HttpClient(timeout_s, verify=verify, most_bytes=most_bytes) as client:
             try:
-                answer = await client.request(
-                    request.method,
-                    url,
-                    params=fill_json(request.query, self.values) or None,
-                    headers=headers,
-                    json=fill_json(request.json_, self.values),
-                )
-            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-                why = f"no answer ({type(error).__name__})"
-                raise RequestError(self.hide(own(f"{what}: {why}"))) from error
-        if not request.expects(answer.status_code):
+                answer = await client.ask(ask, take)
+            except HttpError as error:
+                raise RequestError(self.hide(own(f"{what}: {error.message}"))) from error
+        if not request.expects(answer.status):
             said = self.hide(own(answer.text))[:200]  # hidden before it is cut
-            raise RequestError(f"{what} answered {answer.status_code}: {said}")
+            raise RequestError(f"{what} answered {answer.status}: {said}")
         return answer
 
 

@@ -8,15 +8,15 @@ A wedged server keeps a call for 25 s, so every call here ends long before that,
 wrong is told apart: refused, not answered, answered with an error.
 """
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
+from gameday.core.http import Answer, Ask, HttpError, ask_once
+from gameday.core.json import JsonError
 from gameday.errors import GamedayError
 
+_QUOTED = 200
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
 
 
@@ -50,27 +50,17 @@ class Toxiproxy:
 
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and JSON (None without any). Raises ToxiproxyError when no answer comes."""
-        where = f"toxiproxy {self.url}{path}"
+        ask = Ask(method, self.url + path, body=body)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._send(method, path, body)
-        except (TimeoutError, httpx.TimeoutException) as error:
-            within = f"no answer within {self._timeout_s:g} s"
-            raise ToxiproxySilentError(f"{where}: {within}") from error
-        except httpx.HTTPError as error:
-            if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
-                raise ToxiproxyGoneError(f"toxiproxy {self.url}: {error}") from error
-            kind = type(error).__name__
-            raise ToxiproxySilentError(f"{where}: no answer ({kind})") from error
-        return answer.status_code, _json(answer)
-
-    async def _send(self, method: str, path: str, body: object) -> httpx.Response:
-        # trust_env off: an HTTP_PROXY of the shell must not carry calls to a loopback address.
-        # Certificates are loaded only where they are needed: that takes longer than a call.
-        async with httpx.AsyncClient(
-            timeout=None, trust_env=False, verify=self.url.startswith("https:")
-        ) as client:
-            return await client.request(method, self.url + path, json=body)
+            # Certificates are loaded only where they are needed: that takes longer than a call.
+            verify = self.url.startswith("https:")
+            answer = await ask_once(ask, self._timeout_s, verify=verify)
+        except HttpError as error:
+            if error.kind == "refused":
+                raise ToxiproxyGoneError(f"toxiproxy {self.url}: {error.message}") from error
+            where = f"toxiproxy {self.url}{path}"
+            raise ToxiproxySilentError(f"{where}: {error.message}") from error
+        return answer.status, _json(answer)
 
     async def version(self) -> str:
         status, body = await self.call("GET", "/version")
@@ -80,7 +70,8 @@ class Toxiproxy:
 
     async def proxies(self) -> Mapping[str, Any]:
         status, body = await self.call("GET", "/proxies")
-        _must(status == 200 and isinstance(body, dict), self.url, "GET /proxies", status, body)
+        fine = status == 200 and isinstance(body, dict) and all(map(_is_proxy, body.values()))
+        _must(fine, self.url, "GET /proxies", status, body)
         return dict(body)
 
     async def proxy(self, name: str) -> Mapping[str, Any] | None:
@@ -88,8 +79,7 @@ class Toxiproxy:
         status, body = await self.call("GET", f"/proxies/{_q(name)}")
         if status == 404:
             return None
-        fine = status == 200 and isinstance(body, dict) and {"listen", "enabled"} <= body.keys()
-        _must(fine, self.url, f"GET proxy {name}", status, body)
+        _must(status == 200 and _is_proxy(body), self.url, f"GET proxy {name}", status, body)
         return dict(body)
 
     async def create(self, proxy: Mapping[str, Any]) -> None:
@@ -131,20 +121,24 @@ def names_of(proxy: Mapping[str, Any]) -> list[str]:
     return [toxic["name"] for toxic in proxy.get("toxics") or []]
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it came from, and so on; where several came together, all of them."""
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for one in error.exceptions:
-                yield from _causes(one)
-        error = error.__cause__ or error.__context__
+def _is_proxy(body: object) -> bool:
+    """Whether it is a proxy as Toxiproxy shows one, as far as anything here relies on it."""
+    if not isinstance(body, dict):
+        return False
+    toxics = body.get("toxics") or []
+    return (
+        isinstance(body.get("listen"), str)
+        and isinstance(body.get("enabled"), bool)
+        and isinstance(body.get("upstream", ""), str)
+        and isinstance(toxics, list)
+        and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in toxics)
+    )
 
 
-def _json(answer: httpx.Response) -> Any:
+def _json(answer: Answer) -> Any:
     try:
         return answer.json()
-    except ValueError:
+    except JsonError:
         return answer.text or None
 
 
@@ -152,7 +146,7 @@ def _must(fine: object, url: str, what: str, status: int, body: object) -> None:
     if fine:
         return
     said = body.get("error", body) if isinstance(body, dict) else body
-    raise ToxiproxyError(f"toxiproxy {url}: {what} answered {status}: {said}")
+    raise ToxiproxyError(f"toxiproxy {url}: {what} answered {status}: {str(said)[:_QUOTED]}")
 
 
 def _q(name: str) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from gameday.clock import Clock, wall_time_ns
 from gameday.collector.evaluation import Evaluation
+from gameday.collector.exposition import LONGEST
 from gameday.collector.scrape import Scraper
 from gameday.collector.settings import Target
+from gameday.core.http import OK, HttpClient, HttpError
 from gameday.effects.request import Sender
 from gameday.errors import GamedayError
 from gameday.experiment import Experiment
@@ -64,11 +64,11 @@ async def service(system: System) -> list[Finding]:
     url = system.base_url.rstrip("/") + system.start.ready
     try:
         async with _client([url], system.tls) as client:
-            status = (await client.get(url)).status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        text = f"{url} does not answer ({type(error).__name__})"
+            status = (await client.get(url)).status
+    except HttpError as error:
+        text = f"{url} does not answer ({error.message})"
         return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
-    if status != httpx.codes.OK:
+    if status != OK:
         return [Finding("service", "fail", f"{url} answers {status}", "look at its log")]
     return [Finding("service", "ok", f"{url} answers 200")]
 
@@ -86,12 +86,12 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
     except (GamedayError, ValueError) as error:
         cure = "is `audit` of the system file right? without it nothing can be judged"
         return [Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)]
-    when = "" if exists else f" ({answer.status_code}: no campaign yet)"
+    when = "" if exists else f" ({answer.status}: no campaign yet)"
     return [Finding("audit", "ok", f"{request.path} answers{when}")]
 
 
-def _client(urls: Sequence[str], tls: Tls) -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=tls.needed_for(*urls))
+def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
+    return HttpClient(ANSWER_S, verify=tls.needed_for(*urls), most_bytes=LONGEST)
 
 
 def _rows_and_stock(answer: Any) -> tuple[list[Any], int]:
@@ -159,14 +159,14 @@ def _down(down: Mapping[str, str], asked: Asked) -> Iterator[Finding]:
         yield Finding("metrics", "fail" if readers else "warn", f"{url}: {why}{reads}", cure)
 
 
-async def _names(client: httpx.AsyncClient, url: str) -> set[str] | str:
+async def _names(client: HttpClient, url: str) -> set[str] | str:
     """The names of the series that a target tells or announces; a text: why there are none."""
     try:
         answer = await client.get(url)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"no answer ({type(error).__name__})"
-    if answer.status_code != httpx.codes.OK:
-        return f"answers {answer.status_code}"
+    except HttpError as error:
+        return f"no answer ({error.message})"
+    if answer.status != OK:
+        return f"answers {answer.status}"
     return {name for line in answer.text.splitlines() for name in _named(line)}
 
 

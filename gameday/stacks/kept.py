@@ -7,10 +7,9 @@
 import asyncio
 from pathlib import Path
 
-import httpx
-
 from gameday.changes import Undo
 from gameday.clock import Clock, utc_now
+from gameday.core.http import OK, Ask, HttpError, ask_once
 from gameday.effects import read_back, undo
 from gameday.effects.launching import is_being_started
 from gameday.effects.process import alive, leaders
@@ -201,10 +200,9 @@ async def _must_answer(system: System, ready: str) -> None:
     url = system.base_url.rstrip("/") + ready
     try:
         verify = system.tls.needed_for(url)
-        async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, verify=verify) as client:
-            status = (await client.get(url)).status_code
-    except httpx.HTTPError as error:
-        what = type(error).__name__
-        raise StackError(f"the kept stack does not answer: {url}: {what}", help=_ANEW) from error
-    if status != 200:
+        status = (await ask_once(Ask("GET", url), ANSWER_S, verify=verify)).status
+    except HttpError as error:
+        why = f"the kept stack does not answer: {url}: {error.message}"
+        raise StackError(why, help=_ANEW) from error
+    if status != OK:
         raise StackError(f"the kept stack is not healthy: {url} answers {status}", help=_ANEW)

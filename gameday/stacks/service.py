@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx
-
+from gameday.core.http import OK, HttpClient, HttpError
 from gameday.errors import StackError
 from gameday.stacks import Addresses
 from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
@@ -82,7 +81,7 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
     url = system.base_url.rstrip("/") + order.start.ready
     try:
         verify = system.tls.needed_for(url)
-        async with httpx.AsyncClient(timeout=_PROBE_S, trust_env=False, verify=verify) as client:
+        async with HttpClient(_PROBE_S, verify=verify) as client:
             await part.until(lambda: _ready(client, url), order.ready_s, crew.clock)
     except BaseException:
         await crew.drop(part)
@@ -92,10 +91,10 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
     return Service(environment, addresses, system)
 
 
-async def _ready(client: httpx.AsyncClient, url: str) -> bool:
+async def _ready(client: HttpClient, url: str) -> bool:
     try:
-        return (await client.get(url)).status_code == 200
-    except httpx.HTTPError:
+        return (await client.get(url)).status == OK
+    except HttpError:
         return False
 
 
