@@ -260,7 +260,7 @@ def _make_run(
     if stock is not None:
         values["stock"] = stock
     readings = Readings(start.clock)
-    direct = Direct(system.stores, running.environment, running.parts)
+    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     sender = Sender(system.base_url, values, running.environment)
     admin.tls = sender.tls = system.tls

@@ -84,9 +84,9 @@ class Crew:
         (self.folder / PARTS).mkdir(mode=0o700)
         self.site.logs_dir.mkdir(parents=True, exist_ok=True)
 
-    def new_secret(self) -> str:
+    def new_secret(self, prefix: str = "") -> str:
         """A random text that will not be shown in any message."""
-        secret = secrets.token_urlsafe(24)
+        secret = prefix + secrets.token_urlsafe(24)
         self.secrets.add(secret)
         return secret
 
