@@ -28,7 +28,7 @@ COMMANDS = {
     "ack": ("gameday.cli.control:ack", "Tell the running run that you have taken the incident."),
     "stop": ("gameday.cli.control:stop", "Take the faults of the running run out, and end it."),
     "release": ("gameday.cli.control:release", "Let runs begin again after `stop --hold`."),
-    "heal": ("gameday.cli.control:heal", "Take out every fault that a run may have left behind."),
+    "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),

@@ -25,6 +25,7 @@ from gameday.controller.orders import Desk, listen_to_signals
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
 from gameday.core.logs import hide_in_file
+from gameday.core.signing import Key, read_or_make_key
 from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct, Site
@@ -38,6 +39,7 @@ from gameday.readings import Readings
 from gameday.responder import Bot, Hands
 from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
+from gameday.stacks.state import state_dir
 
 STACK_LIMIT_S = 90.0
 REAPER_LOG = "reaper.log"
@@ -59,13 +61,13 @@ async def conduct(
 ) -> Conducted:
     """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
     hold.refuse()
-    start = _begin(inputs, options, clock)
+    start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
     begun(start.dir)
     listen_to_signals(start.desk)
     error: GamedayError | None = None
     try:
         await start.desk.open(options.runs_dir)
-        await start.reaper.launch()
+        await start.reaper.launch(start.key)
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         if not start.abort.event.is_set():
             await _on_stack(inputs, stack, options, start)
@@ -117,7 +119,7 @@ def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
     return known
 
 
-def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
+def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start":
     """The run directory, and the first line of its journal."""
     experiment = inputs.experiment.experiment
     run = new_run_id(experiment.name)
@@ -133,12 +135,14 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
             f"no run can be written to {options.runs_dir}: {error.strerror}",
             help="make room, or name another folder: --runs DIR",
         ) from error
+    journal.key = key
     journal.write(
         "run.started",
         run=run,
         controller=process_record(os.getpid(), "gameday run").as_json(),
         experiment=experiment.name,
         stack=options.stack,
+        allowed=sorted(options.allowed),
         seed=experiment.seed,
         wall_ns=wall_time_ns(),
         boottime_ns=boottime_ns(),
@@ -151,7 +155,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
     desk = Desk(run, journal, abort)
-    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper, desk)
+    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, desk)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -180,6 +184,7 @@ class _Start:
 
     id: str
     dir: Path
+    key: Key
     journal: Journal
     clock: Clock
     abort: Abort

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from gameday.changes import Change, Undo
-from gameday.effects import escalation, folder, process, proxy, service, toxic, traffic
+from gameday.effects import escalation, folder, process, proxy, records, service, toxic, traffic
 from gameday.effects.manner import Manner
 from gameday.effects.site import Site
 
@@ -74,7 +74,11 @@ async def dose(record: Undo) -> Dose | None:
 async def undo(
     record: Undo, environment: Mapping[str, str] | None = None, manner: Manner | None = None
 ) -> None:
-    """Take one change back. Doing it twice is harmless."""
+    """Take one change back. Doing it twice is harmless.
+
+    Raises NoRecordError for a record that is not one of gameday's.
+    """
+    records.must_be_ours(record)
     match record.kind:
         case "toxic" | "proxy":
             await escalation.take_out(record, manner or Manner())
@@ -99,7 +103,8 @@ async def undo(
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
-    """Whether it reads back as taken back; None when nothing can tell."""
+    """Whether it reads back as taken back; None when nothing can tell. Raises as `undo` does."""
+    records.must_be_ours(record)
     match record.kind:
         case "process":
             return await process.read_back(record.data)
