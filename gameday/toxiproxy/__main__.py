@@ -29,7 +29,19 @@ HIGHEST_PORT = 65535
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m gameday.toxiproxy") -> int:
-    """Run the server; returns the exit status. `program` is what its help calls it."""
+    """Run the server as a program; the exit status."""
+    try:
+        run(argv, program)
+    except GamedayError as error:
+        sys.stderr.write(f"error: {error}\n")
+        if error.help:
+            sys.stderr.write(f"  help: {error.help}\n")
+        return error.exit_code
+    return 0
+
+
+def run(argv: Sequence[str] | None, program: str) -> None:
+    """Run the server until a signal ends it. `program` is what its help calls it."""
     args = _parser(program).parse_args(argv)
     logging.basicConfig(level=args.log_level.upper(), format="%(levelname)s %(message)s")
     carried, clients = raise_file_limit()
@@ -44,18 +56,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m gameday.to
         metrics=Metrics(proxies=args.proxy_metrics, runtime=args.runtime_metrics),
     )
     log.info("seed %d", shared.seed)
-    try:
-        options = Options(
-            host=args.host, port=args.port, config=args.config, admission=_admission(args)
-        )
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(options, shared, _announce))
-    except GamedayError as error:
-        sys.stderr.write(f"error: {error}\n")
-        if error.help:
-            sys.stderr.write(f"  help: {error.help}\n")
-        return error.exit_code
-    return 0
+    options = Options(
+        host=args.host, port=args.port, config=args.config, admission=_admission(args)
+    )
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(options, shared, _announce))
 
 
 def _admission(args: argparse.Namespace) -> Admission:

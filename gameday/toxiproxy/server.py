@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gameday.errors import StackError
+from gameday.errors import StackError, UsageError
 from gameday.toxiproxy import address
 from gameday.toxiproxy.admission import Admission, is_all_loopback
 from gameday.toxiproxy.api import Api
@@ -76,6 +76,8 @@ async def _listen(clients: Clients, options: Options) -> asyncio.Server:
         return await loop.create_server(
             clients, options.host, options.port, backlog=address.BACKLOG
         )
+    except UnicodeError as error:
+        raise UsageError(f"--host: {options.host[:100]!r} is no name of a host: {error}") from error
     except OSError as error:
         raise StackError(
             f"{options.host}:{options.port}: the API cannot listen: {error}",
