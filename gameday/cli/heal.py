@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gameday.cli.terminal import echo, warn
+from gameday.cli.terminal import echo, one_line, warn
 from gameday.core import loop
 from gameday.core.addresses import Allowed
 from gameday.core.signing import Key, read_key, read_or_make_key
@@ -271,7 +271,7 @@ def _show(looked: Sequence[Looked], runs_dir: Path) -> None:
     for each in looked:
         for one in each.healed:
             word = {True: "yes", False: "NO", None: "not known"}[one.gone]
-            told.add_row(each.run, one.what, word, one.why)
+            told.add_row(one_line(each.run), one_line(one.what), word, one.why)
     if told.row_count:
         SafeConsole().print(told)
     for each in looked:
