@@ -7,7 +7,8 @@ Three kinds of line, all with `t` in ns of CLOCK_MONOTONIC on the collector's ex
     {"t": …, "values": [[id, value], …], "up": {target: true|false}}
         one scrape, every series of it
     {"t": …, "readings": {name: true|false|null}, "figures": {name: number|null},
-     "alerts": [{"labels", "state", "active_at"}], "traffic": {rates and counts for a screen}}
+     "alerts": [{"labels", "state", "active_at"}], "down": {target: why it told nothing},
+     "traffic": {rates and counts for a screen}}
         one evaluation
 
 `readings` holds every named expression (objectives, guards, probes, drain); null means no data.
@@ -18,7 +19,7 @@ Judging reads these lines and evaluates no PromQL.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +49,12 @@ class Evaluation:
     readings: Mapping[str, Truth]
     alerts: Sequence[AlertLine]
     figures: Mapping[str, float | None]
+    down: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def why_blind(self) -> str:
+        """Why a target told nothing, to be said after what has no data; "" where all told."""
+        return next((f": collector: {why}" for why in self.down.values()), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,8 @@ class Scrape:
 def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     """A line that holds `readings`, as the file and the collector's pipe carry it."""
     alerts = [AlertLine(dict(a["labels"]), a["state"], a["active_at"]) for a in line["alerts"]]
-    return Evaluation(line["t"], dict(line["readings"]), alerts, dict(line.get("figures", {})))
+    figures, down = dict(line.get("figures", {})), dict(line.get("down", {}))
+    return Evaluation(line["t"], dict(line["readings"]), alerts, figures, down)
 
 
 LONGEST_LINE = 32 * files.MIB

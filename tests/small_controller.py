@@ -15,7 +15,7 @@ from gameday.clock import SystemClock
 from gameday.controller.reaper import Reaper
 from gameday.controller.target import TargetLock
 from gameday.effects.site import Site
-from tests.signed import KEY, signed
+from gameday.journal import Journal
 
 
 def say(**fields: Any) -> None:
@@ -27,13 +27,13 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
     """Inject, hold, take out; `also` is journaled first."""
     clock = SystemClock()
     lost: asyncio.Queue[str] = asyncio.Queue()
-    journal = signed(run_dir / "journal.jsonl")
+    journal = Journal(run_dir / "journal.jsonl", clock, "m1")
     reaper = Reaper(run_dir, clock, lost.put_nowait)
-    await reaper.launch(KEY)
+    await reaper.launch()
     for event, data in also:
         journal.write(event, **data)
     with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:
-        reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"})
+        await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"})
         site = Site(run_dir.name, url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await effects.prepare(change, site)

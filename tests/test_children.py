@@ -13,13 +13,21 @@ import pytest
 
 from gameday.capacity.calibration import workers_for
 from gameday.clock import SystemClock
-from gameday.controller.children import Traffic
+from gameday.controller.children import Child, Traffic
+from gameday.errors import StackError
 from gameday.fold import summary
 from gameday.history import read
 from gameday.workload import schedule
 from tests.test_traffic import answer, drop, serving, settings
 
 CLOCK = SystemClock()
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def root_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child can be a module of the tests."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 async def never(_request: bytes, _writer: asyncio.StreamWriter, _n: int) -> None:
@@ -132,3 +140,52 @@ def test_workers_are_as_many_as_the_rate_takes_and_no_more_than_cores(
     assert workers_for(8_000) == 1
     assert workers_for(8_001) == min(2, psutil.cpu_count() or 1)
     assert workers_for(10_000_000) == psutil.cpu_count()
+
+
+@asynccontextmanager
+async def misbehaving(folder: Path, do: str, **settings: Any) -> AsyncIterator[Child]:
+    """A child that does so, with nobody who understands what it says."""
+    found = Child("collector", "tests.hostile_child", folder / "child.log")
+    await found.launch()
+    try:
+        await found.start({"do": do, **settings}, lambda line: line["event"])
+        yield found
+    finally:
+        async with asyncio.timeout(20):
+            await found.finish(0.1, CLOCK)
+
+
+@pytest.mark.usefixtures("root_on_path")
+async def test_a_line_that_is_too_long_ends_the_child_for_the_run_and_nothing_waits(
+    tmp_path: Path,
+) -> None:
+    """The reader ended, the child stood in its write, and the run waited for both for ever."""
+    async with misbehaving(tmp_path, "long-line") as found:
+        await soon(found.gone)
+        assert found.died
+        assert found.why() == "it said a line of more than 4 MiB"
+        assert not await found.was_killed()
+
+
+@pytest.mark.usefixtures("root_on_path")
+@pytest.mark.parametrize(
+    ("do", "why"),
+    [
+        ("killed", "it was ended by SIGKILL"),
+        ("last-words", "it ended with exit code 7: the disk is on fire"),
+        ("not-json", "it said what is no answer"),
+        ("closed", "it does not end"),
+    ],
+)
+async def test_a_child_that_died_says_why(tmp_path: Path, do: str, why: str) -> None:
+    async with misbehaving(tmp_path, do) as found:
+        await soon(found.gone)
+        assert await found.was_killed() == (do == "killed")
+        assert found.why().startswith(why)
+
+
+@pytest.mark.usefixtures("root_on_path")
+async def test_a_child_that_does_not_get_ready_says_why(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="exit code 7: the disk is on fire"):
+        async with misbehaving(tmp_path, "last-words", ready=False):
+            pass

@@ -15,9 +15,9 @@ SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
 LAYERS = [
     {"errors", "units", "clock", "appending", "hiding"},
     {"core"},
-    {"promql", "thresholds", "workload", "shapes"},
+    {"promql", "thresholds", "workload"},
     {"changes", "journal", "history", "samples", "vitals", "documents"},
-    {"fold", "faults", "provenance"},
+    {"fold", "faults"},
     {"system", "playbook", "experiment"},
     {"alerting"},
     {"loading", "evidence"},

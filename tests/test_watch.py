@@ -70,11 +70,18 @@ async def test_a_dead_reaper_ends_the_run(tmp_path: Path, killed: bool, ended: s
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     alive = SimpleNamespace(name="collector", died=False)
     dead = SimpleNamespace(
-        name="reaper", died=True, last_words=lambda: "out of memory", was_killed=was_killed
+        name="reaper",
+        died=True,
+        why=lambda: "it ended with exit code 1",
+        last_words=lambda: "out of memory",
+        was_killed=was_killed,
     )
     run = watched(book, alive, dead)
     await watch.children(cast("Run", run))
-    assert (run.abort.ended, run.abort.why) == (ended, "the reaper died")
+    assert (run.abort.ended, run.abort.why) == (
+        ended,
+        "the reaper died: it ended with exit code 1",
+    )
     book.close()
     assert [r.data["why"] for r in journal.read(book.path).records] == ["out of memory"]
 

@@ -53,7 +53,7 @@ def _held(evidence: Evidence, name: str, where: str, span: Sequence[Evaluation])
             evidence, name, span, Verdict(NAME, Validity.INVALID, summary, shown)
         )
     if len(span) < FEWEST or any(e.readings.get(key) is None for e in span):
-        return Verdict(NAME, Validity.UNKNOWN, f"{name}: no data {where}")
+        return Verdict(NAME, Validity.UNKNOWN, f"{name}: no data {where}{_why_blind(span, key)}")
     valid = Verdict(NAME, Validity.VALID, f"{name}: true {where}")
     return _unless_lagging(evidence, name, span, valid)
 
@@ -97,8 +97,15 @@ def _all_along(evidence: Evidence) -> Verdict:
     span = _inside(evidence, evidence.t0_ns + WARM_UP_S * NS, evidence.traffic_end_ns)
     unseen = [o.name for o in evidence.experiment.objectives if blind(span, f"objective:{o.name}")]
     if unseen:
-        return Verdict(NAME, Validity.UNKNOWN, f"no data for {', '.join(unseen)}")
+        why = _why_blind(span, *(f"objective:{name}" for name in unseen))
+        return Verdict(NAME, Validity.UNKNOWN, f"no data for {', '.join(unseen)}{why}")
     return Verdict(NAME, Validity.VALID, f"never breached in {count(len(span), 'evaluation')}")
+
+
+def _why_blind(span: Sequence[Evaluation], *keys: str) -> str:
+    """What the collector says of the first gap, "" where it says nothing."""
+    gaps = (e for e in span if any(e.readings.get(key) is None for key in keys))
+    return next((e.why_blind for e in gaps if e.why_blind), "")
 
 
 def blind(span: Sequence[Evaluation], key: str) -> bool:

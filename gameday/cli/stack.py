@@ -23,10 +23,7 @@ T = TypeVar("T")
 
 @click.command()
 @click.option("--system", metavar="FILE", help="System file (default: the shipped system).")
-@click.option(
-    "--open-toxiproxy", is_flag=True, help="Let any client change its Toxiproxy, without a token."
-)
-def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - click's flag
+def up(system: str | None) -> None:
     """Start the embedded stack and keep it running.
 
     `gameday run --reuse` runs on it, `gameday down` ends it.
@@ -35,8 +32,7 @@ def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - clic
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
-    starting = put_up(loaded.system, loaded.path, clock, open_toxiproxy=open_toxiproxy)
-    running = asyncio.run(_interruptible(starting))
+    running = asyncio.run(_interruptible(put_up(loaded.system, loaded.path, clock)))
     _tell(running, (clock.now_ns() - begun_ns) / NS)
 
 
@@ -70,8 +66,7 @@ def _tell(running: Running, took_s: float) -> None:
     echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:
         echo(f"  {name:<10} {text}")
-    token = "" if running.token_file is None else "  (and the token for changes on toxiproxy)"
-    echo(f"  {'passwords':<10} {_short(stack_file())}{token}")
+    echo(f"  {'passwords':<10} {_short(stack_file())}")
     echo("next: gameday run EXPERIMENT --reuse; in the end: gameday down")
 
 

@@ -4,9 +4,11 @@ The options belong to the server, which is also a program without this command l
 handed over as they are and stand in one place.
 """
 
+import sys
+
 import click
 
-from gameday.toxiproxy.__main__ import run
+from gameday.toxiproxy.__main__ import main
 
 
 @click.command(
@@ -16,4 +18,4 @@ from gameday.toxiproxy.__main__ import run
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def toxiproxy(options: tuple[str, ...]) -> None:
     """Run the embedded Toxiproxy server by itself, until Ctrl-C."""
-    run(options, program="gameday toxiproxy")
+    sys.exit(main(options, program="gameday toxiproxy"))

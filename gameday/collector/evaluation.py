@@ -20,6 +20,11 @@ _P95: Final = parse(
     "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) * 1000"
 )
 _SPARE_S: Final = 10.0
+MOST_ALERTS: Final = 2_000
+ALERTS_CHARACTERS: Final = 512 * 1024
+LONGEST_WHY: Final = 500
+
+Alert = Mapping[str, Any]
 
 
 class Evaluation:
@@ -49,11 +54,40 @@ class Evaluation:
                 figures[name] = truth = None
             if not name.startswith(DEPENDENCY):
                 readings[name] = truth
-        alerts = [_record(alert.record()) for alert in self._alerts.tick(self.store, t_ns, moment)]
+        every = [_record(alert.record()) for alert in self._alerts.tick(self.store, t_ns, moment)]
         problems |= self._alerts.problems
+        alerts = few_enough(every)
+        if len(alerts) < len(every):
+            problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"
+        problems = {name: why[:LONGEST_WHY] for name, why in problems.items()}
         line = {"t": t_ns, "readings": readings, "figures": figures, "alerts": alerts}
         traffic = {"rate_per_s": _figure(_RATE, moment), "p95_ms": _figure(_P95, moment)}
         return {**line, "problems": problems} if problems else line, traffic
+
+
+def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequence[Alert]:
+    """As many as fit into `most` characters of labels, in their order; all, nearly always.
+
+    One of each name and state comes first, with its name alone where its labels are too long.
+    """
+    sizes = [sum(len(k) + len(v) for k, v in each["labels"].items()) for each in alerts]
+    if sum(sizes) <= most and len(alerts) <= MOST_ALERTS:
+        return alerts
+    first: dict[tuple[str, str], int] = {}
+    for n, each in enumerate(alerts):
+        first.setdefault((each["labels"]["alertname"], each["state"]), n)
+    room = most // 2 // len(first)
+    kept = {n: _short(alerts[n]) if sizes[n] > room else alerts[n] for n in first.values()}
+    left = most // 2
+    for n, each in enumerate(alerts):
+        if n not in kept and sizes[n] <= left and len(kept) < MOST_ALERTS:
+            left -= sizes[n]
+            kept[n] = each
+    return [kept[n] for n in sorted(kept)]
+
+
+def _short(alert: Alert) -> Alert:
+    return {**alert, "labels": {"alertname": alert["labels"]["alertname"]}}
 
 
 def _record(alert: RecordedAlert) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gameday.errors import UnknownError
 from gameday.promql.labels import NAME, Labels, label_set
 
 LONGEST = 16 * 1024 * 1024
+LONGEST_LINE = 64 * 1024
 MOST_SERIES = 20_000
 
 
@@ -50,6 +51,8 @@ class Reader:
 
     def _meet(self, line: str, end: int) -> Labels | None:
         """The series a new line names; None for a line of white space."""
+        if len(line) > LONGEST_LINE:  # what is short was met before, so this costs nothing
+            raise ExpositionError(f"a line of {len(line) / 1e6:.1f} MB")
         text = line.strip()
         if not text or text[0] == "#":
             return None

@@ -44,10 +44,10 @@ class Instants:
         line["readings"] |= readings
         line["figures"] |= figures
         up = {answer.target: answer.up for answer in answers}
-        line = {**line, "traffic": {**moving, **_counts(traffic)}}
-        self._writer.write(t_ns, {**_scraped(answers), **traffic}, up, line)
         down = {answer.target: answer.problem for answer in answers if not answer.up}
-        return {**line, "up": up, "down": down, "late_ms": round(late_ms, 3)}
+        line = {**line, "down": down, "traffic": {**moving, **_counts(traffic)}}
+        self._writer.write(t_ns, {**_scraped(answers), **traffic}, up, line)
+        return {**line, "up": up, "late_ms": round(late_ms, 3)}
 
     async def close(self) -> None:
         await self._scraper.close()

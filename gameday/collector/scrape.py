@@ -15,6 +15,7 @@ from gameday.core.http import OK, HttpClient, HttpError
 from gameday.promql.labels import Labels
 from gameday.system import Tls
 
+LONGEST_WHY = 200
 _ACCEPT = "text/plain;version=0.0.4"
 
 
@@ -53,7 +54,8 @@ class Scraper:
             if answer.status != OK:
                 raise ExpositionError(f"status {answer.status}")
             return Answer(target.name, reader.read(answer.body.decode()))
-        except HttpError as error:
-            return Answer(target.name, {}, error.message)
-        except (ExpositionError, UnicodeDecodeError) as error:
-            return Answer(target.name, {}, f"{type(error).__name__}: {error}")
+        except (HttpError, ExpositionError) as error:
+            why = error.message
+        except UnicodeDecodeError as error:
+            why = f"an answer that is not UTF-8, at byte {error.start + 1},"
+        return Answer(target.name, {}, f"{why[:LONGEST_WHY]} from {target.url}")

@@ -15,12 +15,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gameday.clock import Clock
+from gameday.clock import NS, Clock, SystemClock
+from gameday.core.files import MIB
+from gameday.core.logs import how_it_ended, last_lines, last_words
+from gameday.core.streams import LongLineError, drain, lines
 from gameday.errors import StackError
 
 READY_S = 20.0
 EXIT_S = 1.0
-LINE_LIMIT = 4 * 1024 * 1024
+KILLED_S = 5.0  # what is in the middle of a call of the kernel dies when that is over
+POLL_S = 0.02
+LINE_LIMIT = 4 * MIB
 
 
 class Child:
@@ -32,6 +37,7 @@ class Child:
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._problem = ""  # what it said that nobody understands
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
         self.left: Callable[[], None] = lambda: None  # called when it is gone
@@ -48,23 +54,27 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                limit=LINE_LIMIT,
                 start_new_session=True,
             )
 
     async def start(
         self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
     ) -> None:
-        """Hand it its configuration, and wait until it is ready."""
+        """Hand it its configuration, and wait until it is ready. Raises StackError."""
         self._reader = asyncio.create_task(self._listen(hear))
         self.tell(config)
-        ready = asyncio.create_task(self.ready.wait())
-        gone = asyncio.create_task(self.gone.wait())
-        await asyncio.wait({ready, gone}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        gone.cancel()
+        waiting = [asyncio.create_task(event.wait()) for event in (self.ready, self.gone)]
+        try:
+            await asyncio.wait(waiting, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
         if not self.ready.is_set():
-            raise StackError(f"the {self.name} did not get ready:\n{self._last_words()}")
+            why = f"it said nothing within {READY_S:g} s"
+            if self.gone.is_set():
+                await self._has_ended(EXIT_S)
+                why = self.why()
+            raise StackError(f"the {self.name} did not get ready: {why}\n{self.last_words()}")
 
     def tell(self, order: Mapping[str, Any]) -> None:
         """Send one order. A child that is gone hears nothing; `gone` says so."""
@@ -73,68 +83,87 @@ class Child:
             process.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def finish(self, patience_s: float, clock: Clock) -> bool:
-        """Close its pipe and wait; kill it when that takes too long. True if it ended by itself."""
+        """Close its pipe and wait; kill it when that takes too long. True if it ended by itself.
+
+        Nothing of it is waited for longer: asyncio's own `wait` is over only when the pipes are
+        closed too, which another process may hold open.
+        """
         self._finishing = True
         if self._process is None:
             return True
         process = self._process
         if process.stdin is not None:
             process.stdin.close()
-        deadline = clock.now_ns() + int(patience_s * 1e9)
-        while process.returncode is None and clock.now_ns() < deadline:
-            await clock.sleep(0.02)
-        by_itself = process.returncode is not None
+        by_itself = await self._has_ended(patience_s, clock)
         if not by_itself:
             process.kill()
-        await process.wait()
+            await self._has_ended(KILLED_S, clock)
         if self._reader is not None:
-            await asyncio.wait({self._reader})
+            await asyncio.wait({self._reader}, timeout=EXIT_S)
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
         return by_itself
 
     @property
     def died(self) -> bool:
-        """Whether it ended without being told to."""
+        """Whether it ended without being told to, or can no longer be understood."""
         return self.gone.is_set() and not self._finishing
 
     async def was_killed(self) -> bool:
         """Whether a signal ended it, which is no mistake of its own; for when it has died."""
-        try:
-            async with asyncio.timeout(EXIT_S):
-                return await self._running().wait() < 0
-        except TimeoutError:  # it has closed its pipe, and lives
-            return False
+        if not await self._has_ended(EXIT_S):
+            return False  # it has closed its pipe, and lives
+        return (self._running().returncode or 0) < 0
+
+    def why(self) -> str:
+        """Why it is gone, in one line."""
+        if self._problem:
+            return self._problem
+        said = last_lines(self._log, 1)
+        status = self._process.returncode if self._process is not None else None
+        return ": ".join([how_it_ended(status), *said])
 
     def last_words(self) -> str:
         """What it said that nobody understood, or the end of its log."""
-        if self._reader is not None and self._reader.done():
-            error = self._reader.exception()
-            if error is not None:
-                return repr(error)
-        return self._last_words()
+        return self._problem or last_words(self._log)
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._process is None:
             raise StackError(f"the {self.name} was not started")
         return self._process
 
+    async def _has_ended(self, within_s: float, clock: Clock | None = None) -> bool:
+        """Whether the process itself ends in that time, whoever holds its pipes."""
+        clock, process = clock or SystemClock(), self._running()
+        deadline_ns = clock.now_ns() + int(within_s * NS)
+        while process.returncode is None and clock.now_ns() < deadline_ns:
+            await clock.sleep(POLL_S)
+        return process.returncode is not None
+
     async def _listen(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Hear it to its end. What nobody understands is its end, and is read on all the same."""
         stdout = self._running().stdout
         if stdout is None:
             return
         try:
-            async for line in stdout:
-                heard = json.loads(line)
-                if heard.get("event") == "ready":
-                    self.ready.set()
-                else:
-                    hear(heard)
-        finally:  # also when it said what nobody understands: it is no longer heard
+            await self._hear(stdout, hear)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a line ends the run
+            long = isinstance(error, LongLineError)
+            self._problem = str(error) if long else f"it said what is no answer: {error!r}"
+        finally:
             self.gone.set()
             self.left()
+        await drain(stdout)
 
-    def _last_words(self) -> str:
-        text = self._log.read_text(errors="replace").splitlines()
-        return "\n".join(text[-20:]) or "(it said nothing)"
+    async def _hear(
+        self, stdout: asyncio.StreamReader, hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        async for line in lines(stdout, LINE_LIMIT):
+            heard = json.loads(line)
+            if heard.get("event") == "ready":
+                self.ready.set()
+            else:
+                hear(heard)
 
 
 class Workers:
@@ -214,6 +243,10 @@ class Workers:
     async def was_killed(self) -> bool:
         """Whether a signal ended the one that died."""
         return await self._first_dead.was_killed()
+
+    def why(self) -> str:
+        """Why that one died, in one line."""
+        return self._first_dead.why()
 
     def last_words(self) -> str:
         return self._first_dead.last_words()

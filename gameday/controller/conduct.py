@@ -8,10 +8,10 @@ answer, and the stack taken down.
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gameday import __version__
 from gameday.capacity.calibration import workers_for
@@ -20,12 +20,13 @@ from gameday.controller import ending, hold, method, preflight, target
 from gameday.controller.briefing import start_children
 from gameday.controller.children import Child, Traffic
 from gameday.controller.inputs import coupon_of, lay_out, new_run_id, write_effective
+from gameday.controller.leaving import Leaving
 from gameday.controller.marker import Marking
-from gameday.controller.orders import Desk, listen_to_signals
+from gameday.controller.orders import Desk, Signals
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
+from gameday.core.deadlines import in_time
 from gameday.core.logs import hide_in_file
-from gameday.core.signing import Key, read_or_make_key
 from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct, Site
@@ -39,9 +40,12 @@ from gameday.readings import Readings
 from gameday.responder import Bot, Hands
 from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
-from gameday.stacks.state import state_dir
 
 STACK_LIMIT_S = 90.0
+STACK_CANCEL_S = 60.0
+AFTERWARDS_S = 60.0  # for each of what is done once all is collected
+PREFLIGHT_S = 300.0
+T = TypeVar("T")
 REAPER_LOG = "reaper.log"
 # Room, files, memory or processes: what a machine has too little of, and no bug.
 EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
@@ -61,13 +65,18 @@ async def conduct(
 ) -> Conducted:
     """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
     hold.refuse()
-    start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
+    start = _begin(inputs, options, clock)
     begun(start.dir)
-    listen_to_signals(start.desk)
+    leaving = Leaving(start.dir, start.reaper, start.abort)
+    with leaving, Signals(start.desk, leaving.at_once):
+        return await _conduct(inputs, stack, options, start)
+
+
+async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Start") -> Conducted:
     error: GamedayError | None = None
     try:
         await start.desk.open(options.runs_dir)
-        await start.reaper.launch(start.key)
+        await start.reaper.launch()
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         if not start.abort.event.is_set():
             await _on_stack(inputs, stack, options, start)
@@ -119,7 +128,7 @@ def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
     return known
 
 
-def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start":
+def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     """The run directory, and the first line of its journal."""
     experiment = inputs.experiment.experiment
     run = new_run_id(experiment.name)
@@ -135,14 +144,12 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start"
             f"no run can be written to {options.runs_dir}: {error.strerror}",
             help="make room, or name another folder: --runs DIR",
         ) from error
-    journal.key = key
     journal.write(
         "run.started",
         run=run,
         controller=process_record(os.getpid(), "gameday run").as_json(),
         experiment=experiment.name,
         stack=options.stack,
-        allowed=sorted(options.allowed),
         seed=experiment.seed,
         wall_ns=wall_time_ns(),
         boottime_ns=boottime_ns(),
@@ -155,7 +162,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start"
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
     desk = Desk(run, journal, abort)
-    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, desk)
+    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper, desk)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -165,17 +172,34 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
         for child in (start.traffic.child, start.collector):
             await child.finish(ending.CHILD_S, start.clock)
     finally:
-        left = await stack.stop()
-        if left:
-            problem = f"still there: {'; '.join(left)}"
-            start.journal.write("phase", phase="stack", problem=problem, left=left)
-        await asyncio.to_thread(_hide_in_logs, start)
-        sums = await asyncio.to_thread(seal.sums, start.dir)
+        await _stop_stack(stack, start)
+        await _in_time(start, "logs", asyncio.to_thread(_hide_in_logs, start))
+        sums = await _in_time(start, "seal", asyncio.to_thread(seal.sums, start.dir)) or {}
         start.journal.write(
             "run.ended", ended=start.abort.ended, why=start.abort.why, evidence=sums
         )
         start.journal.close()
         await start.reaper.finish()
+
+
+async def _stop_stack(stack: Stack, start: "_Start") -> None:
+    """Take it down, and journal what is still there."""
+    left = await _in_time(start, "stack", stack.stop())
+    if left is None:
+        left = ["its stopping did not end"]
+    if left:
+        problem = f"still there: {'; '.join(left)}"
+        start.journal.write("phase", phase="stack", problem=problem, left=left)
+
+
+async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
+    """What `work` returns; None, and a line in the journal, when it takes too long."""
+    try:
+        return await in_time(work, AFTERWARDS_S)
+    except TimeoutError:
+        problem = f"not reached within {AFTERWARDS_S:g} s"
+        start.journal.write("phase", phase=phase, problem=problem)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +208,6 @@ class _Start:
 
     id: str
     dir: Path
-    key: Key
     journal: Journal
     clock: Clock
     abort: Abort
@@ -205,7 +228,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     start.desk.run = run
     system = running.system
     with target.TargetLock(system.base_url, system.toxiproxy, start.id, options.runs_dir) as lock:
-        start.reaper.hand_over(lock.fileno(), running.environment)
+        await start.reaper.hand_over(lock.fileno(), running.environment)
         async with Marking(run):
             await _through(run, inputs)
 
@@ -229,7 +252,7 @@ async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running |
     aborted.cancel()
     if not starting.done():
         starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
+        await asyncio.wait({starting}, timeout=STACK_CANCEL_S)
         if start.abort.event.is_set():
             return None
         raise StackError(f"the stack was not up within {STACK_LIMIT_S:g} s")
@@ -265,7 +288,7 @@ def _make_run(
     if stock is not None:
         values["stock"] = stock
     readings = Readings(start.clock)
-    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
+    direct = Direct(system.stores, running.environment, running.parts)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     sender = Sender(system.base_url, values, running.environment)
     admin.tls = sender.tls = system.tls
@@ -314,10 +337,11 @@ async def _through(run: Run, inputs: Inputs) -> None:
     try:
         if run.abort.event.is_set():
             return
-        await unless_aborted(run.abort, preflight.prepare(run), PREFLIGHT_GRACE_S)
+        await unless_aborted(run.abort, _prepared(run), PREFLIGHT_GRACE_S)
         write_effective(run.dir, inputs, run.system, run.options, run.stock)
         if not run.abort.event.is_set():
-            await start_children(run)
+            await unless_aborted(run.abort, start_children(run))
+        if not run.abort.event.is_set():
             await method.work(run)
     except BaseException as caught:
         _give_up(run.abort, caught)  # before the ending, which hurries then
@@ -325,3 +349,12 @@ async def _through(run: Run, inputs: Inputs) -> None:
     finally:
         run.site.use_traffic(run.traffic)
         await ending.end(run)
+
+
+async def _prepared(run: Run) -> None:
+    """All that is looked at and made before the first request, in bounded time."""
+    try:
+        await in_time(preflight.prepare(run), PREFLIGHT_S)
+    except TimeoutError as error:
+        problem = f"what is looked at before a run was not over within {PREFLIGHT_S:g} s"
+        raise StackError(problem, help="gameday plan tells what is looked at") from error

@@ -13,6 +13,7 @@ from gameday import effects, history
 from gameday.changes import Change, Undo
 from gameday.clock import NS
 from gameday.controller.run import Run
+from gameday.core.deadlines import in_time
 from gameday.errors import GamedayError
 from gameday.faults import Fault
 from gameday.history import Outcome
@@ -43,6 +44,7 @@ AGAIN_S = 0.2
 WATCH_S = 0.5
 STRETCH_S = 0.5
 MOMENT_S = 0.25
+READ_S = 60.0  # for the histories
 NETWORK = ("toxic", "proxy")
 
 
@@ -210,7 +212,8 @@ class Dosing:
         In a thread: a history is as long as the run has been.
         """
         try:
-            return await asyncio.to_thread(self._stretches, begin_ns, end_ns, width_s)
+            reading = asyncio.to_thread(self._stretches, begin_ns, end_ns, width_s)
+            return await in_time(reading, READ_S)
         except (GamedayError, OSError, ValueError) as error:
             self._run.journal.write("fault.probed", id=self._id, witness="T", problem=str(error))
             return []
@@ -225,7 +228,12 @@ class Dosing:
         """The dose of a spike: how many of its due starts were really made."""
         lasted_s = min((removed_ns - self._injected_ns) / NS, change.data["duration_s"])
         due = max(1.0, change.data["rate_per_s"] * lasted_s)
-        started = await asyncio.to_thread(self._started, change.data["scenario"])
+        try:
+            counting = asyncio.to_thread(self._started, change.data["scenario"])
+            started = await in_time(counting, READ_S)
+        except (OSError, ValueError) as error:
+            why = f"its history cannot be read: {str(error) or f'no end within {READ_S:g} s'}"
+            return "unknown", None, [], why
         share = min(1.0, started / due)
         why = f"{started} of {due:.0f} due requests were started"
         sighting = Sighting("P", share >= 0.95, 1.0, round(share, 3), "share", started, why)

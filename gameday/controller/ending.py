@@ -14,6 +14,7 @@ from gameday import audit
 from gameday.clock import NS
 from gameday.controller.aside import aside
 from gameday.controller.run import Run, to_the_end
+from gameday.core.deadlines import cancelled, in_time
 from gameday.errors import GamedayError, UnknownError
 from gameday.readings import truth
 from gameday.stacks.crew import SERVICE
@@ -25,6 +26,7 @@ SETTLED_S = 0.2  # so that a settle of just 5 s is over within them
 SLACK_S = 5.0
 STORES_S = 30.0
 CHILD_S = 5.0
+WRITE_S = 60.0
 
 
 async def traffic_over(run: Run) -> None:
@@ -68,10 +70,8 @@ async def _bounded(
     await asyncio.wait({task, hurry}, timeout=calm_s, return_when=asyncio.FIRST_COMPLETED)
     if aborted.is_set():
         await asyncio.wait({task}, timeout=hurried_s + SETTLED_S)
-    hurry.cancel()
     reached = task.done()
-    task.cancel()
-    await asyncio.gather(task, hurry, return_exceptions=True)
+    await cancelled(task, hurry)
     if not reached:
         run.journal.write("phase", phase=phase, problem=f"not reached within {limit_s:g} s")
         return ""
@@ -161,7 +161,8 @@ async def _audit(run: Run) -> None:
     found = await aside(
         lambda: audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
     )
-    await to_the_end(asyncio.to_thread(found.write, run.dir / "audit.json"))
+    writing = asyncio.to_thread(found.write, run.dir / "audit.json")
+    await to_the_end(in_time(writing, WRITE_S))
     run.journal.write("audit.read", rows=len(found.rows), cut=found.cut, problem=found.problem)
     if found.answer is None:
         raise UnknownError(found.problem)

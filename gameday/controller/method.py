@@ -8,13 +8,16 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from gameday import effects
 from gameday.clock import NS
 from gameday.controller import canary, crossed, watch
 from gameday.controller.ending import OPEN_GRACE_S, traffic_over
 from gameday.controller.faults import FaultTask
 from gameday.controller.run import Run
+from gameday.core.deadlines import cancelled
 
 MARGIN_S = 30.0
+LEAVING_S = 150.0  # for faults to come out, each by every step that its removal has
 
 
 async def work(run: Run) -> None:
@@ -32,12 +35,9 @@ async def work(run: Run) -> None:
         if not run.abort.event.is_set():
             await _until_abort(run, _traffic_over(run))
     finally:
-        for task in (dismissing, *watchers):
-            task.cancel()
-        await asyncio.gather(dismissing, return_exceptions=True)
-        ended = await asyncio.gather(*watchers, return_exceptions=True)
-    for error in ended:
-        if isinstance(error, Exception):
+        await cancelled(dismissing, *watchers)
+    for watcher in watchers:
+        if watcher.done() and not watcher.cancelled() and (error := watcher.exception()):
             raise error
 
 
@@ -80,14 +80,35 @@ async def _until_abort(run: Run, work: Coroutine[Any, Any, None]) -> None:
     """Do `work`; on an abort stop the traffic, cancel the work and let it undo itself."""
     task = asyncio.ensure_future(work)
     aborted = asyncio.ensure_future(run.abort.event.wait())
-    await asyncio.wait({task, aborted}, return_when=asyncio.FIRST_COMPLETED)
+    limit_s = _longest_s(run)
+    await asyncio.wait({task, aborted}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done() and not run.abort.event.is_set():
+        run.abort("error", "its faults and steps were not over long after their time")
     if run.abort.event.is_set():
         run.traffic.stop(OPEN_GRACE_S)
-        task.cancel()
-    aborted.cancel()
-    await asyncio.gather(task, aborted, return_exceptions=True)
-    if not task.cancelled() and (error := task.exception()) is not None:
+        leaving_s = _leaving_s(run)
+        if not await cancelled(task, within_s=leaving_s):
+            problem = f"not all faults were out within {leaving_s:g} s"
+            run.journal.write("phase", phase="removing", problem=problem)
+    await cancelled(aborted)
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise error
+
+
+def _longest_s(run: Run) -> float:
+    """How long the faults of a run may take, with all that their removal may take."""
+    ends = [(fault.at + fault.duration).total_seconds() for fault in run.experiment.method]
+    end_ns = run.at_ns(max([run.traffic_end_s, *ends]))
+    steps = run.playbook.steps if run.playbook is not None else ()
+    back_s = sum(step.block.within.total_seconds() + MARGIN_S for step in steps)
+    rest_s = max(0.0, (end_ns - run.clock.now_ns()) / NS)
+    return rest_s + _longest_start_s(run) + back_s + MARGIN_S + _leaving_s(run)
+
+
+def _leaving_s(run: Run) -> float:
+    """How long the faults may take to come out."""
+    kinds = {change.kind for fault in run.experiment.method for change in fault.changes()}
+    return LEAVING_S + max((effects.UNDO_S.get(kind, 0.0) for kind in kinds), default=0.0)
 
 
 async def _method(run: Run) -> None:

@@ -6,13 +6,20 @@ sets the run's abort, and nobody who gives one waits for what the run is doing j
 
 import asyncio
 import signal
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
 
+from gameday.clock import NS
 from gameday.controller import hold, target
 from gameday.controller.run import Abort, Ended, Run
 from gameday.journal import Journal
+
+IMPATIENT = 3  # so many Ctrl-C
+IMPATIENT_S = 2.0
 
 
 class Desk:
@@ -77,15 +84,49 @@ class Desk:
         return ""
 
 
-def listen_to_signals(desk: Desk) -> None:
-    """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing."""
-    loop = asyncio.get_running_loop()
+class Signals:
+    """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing.
 
-    def heard(number: signal.Signals) -> None:
-        desk.end("operator" if number is signal.SIGINT else "signal", number.name)
+    A third Ctrl-C within `IMPATIENT_S` ends this process, whatever it hangs in: `leave` is called,
+    outside of the event loop, and must not return. The handlers are the interpreter's own, because
+    the loop's are heard only while it turns.
+    """
 
-    for number in heeded():
-        loop.add_signal_handler(number, heard, number)
+    def __init__(self, desk: Desk, leave: Callable[[], NoReturn]) -> None:
+        self._desk = desk
+        self._leave = leave
+        self._loop = asyncio.get_running_loop()
+        self._pressed_ns: deque[int] = deque(maxlen=IMPATIENT)
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in heeded():
+            self._before[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, _frame: FrameType | None) -> None:
+        sent = signal.Signals(number)
+        if sent is signal.SIGINT and self._is_third():
+            self._leave()
+        ended: Ended = "operator" if sent is signal.SIGINT else "signal"
+        try:
+            self._loop.call_soon_threadsafe(self._desk.end, ended, sent.name)
+        except RuntimeError:
+            return  # the loop has ended: so has the run
+
+    def _is_third(self) -> bool:
+        self._pressed_ns.append(time.monotonic_ns())
+        lasted_ns = self._pressed_ns[-1] - self._pressed_ns[0]
+        return len(self._pressed_ns) == IMPATIENT and lasted_ns <= IMPATIENT_S * NS
 
 
 def heeded() -> list[signal.Signals]:

@@ -9,17 +9,17 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gameday.clock import NS, Clock
-from gameday.core.logs import last_words
-from gameday.core.signing import Key
+from gameday.core.logs import how_it_ended, last_lines, last_words
 from gameday.errors import StackError
 from gameday.reaper.lease import RENEW_S, Lease
 
 READY_S = 20.0
 END_S = 10.0
+KILLED_S = 5.0
 
 
 class Reaper:
@@ -38,11 +38,8 @@ class Reaper:
         self._process: subprocess.Popen[bytes] | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def launch(self, key: Key) -> None:
-        """Start it, and wait until it watches: nothing that needs undoing comes before.
-
-        It obeys what `key` has signed; no file and no environment shows the key to anybody.
-        """
+    async def launch(self) -> None:
+        """Start it, and wait until it watches: nothing that needs undoing comes before."""
         try:
             lease = Lease(self._run_dir)
             self._process = self._spawn()
@@ -56,21 +53,17 @@ class Reaper:
             ready = b""
         if not ready:
             raise StackError(f"the reaper did not get ready:\n{self.last_words()}")
-        self._send({"key": key.secret.hex()})
 
-    def hand_over(self, lock: int, environment: Mapping[str, str]) -> None:
+    async def hand_over(self, lock: int, environment: Mapping[str, str]) -> None:
         """Let it hold the target's lock too, and know what undoing requests need."""
-        self._send({"environment": dict(environment)}, [lock])
-
-    def _send(self, order: Mapping[str, object], files: Sequence[int] = ()) -> None:
-        raw = json.dumps(order).encode() + b"\n"
+        order = json.dumps({"environment": dict(environment)}).encode() + b"\n"
         try:
-            if files:
-                socket.send_fds(self._control, [raw], files)
-            else:
-                self._control.sendall(raw)
-        except OSError as error:
-            raise StackError(f"the reaper is gone: {error}") from error
+            sent = socket.send_fds(self._control, [order], [lock])
+            rest = asyncio.get_running_loop().sock_sendall(self._control, order[sent:])
+            await asyncio.wait_for(rest, READY_S)
+        except (TimeoutError, OSError) as error:
+            problem = str(error) or f"it does not listen for {READY_S:g} s"
+            raise StackError(f"the reaper is gone: {problem}") from error
 
     @property
     def died(self) -> bool:
@@ -80,6 +73,11 @@ class Reaper:
     async def was_killed(self) -> bool:
         """Whether a signal ended it; for when it has died."""
         return self._process is not None and (self._process.poll() or 0) < 0
+
+    def why(self) -> str:
+        """Why it ended, in one line."""
+        status = None if self._process is None else self._process.poll()
+        return ": ".join([how_it_ended(status), *last_lines(self._log, 1)])
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -95,11 +93,21 @@ class Reaper:
         except OSError:  # it has died before; the run was aborted for it
             self._process.poll()
         self._close()
-        deadline_ns = self._clock.now_ns() + int(END_S * NS)
-        while self._process.poll() is None and self._clock.now_ns() < deadline_ns:
-            await self._clock.sleep(0.02)
+        if not await self._has_ended(self._process, END_S):
+            self._process.kill()  # it was told that all is done, and holds the target's lock
+            await self._has_ended(self._process, KILLED_S)
         self._renewing.cancel()
         await asyncio.gather(self._renewing, return_exceptions=True)
+
+    def let_go(self) -> None:
+        """Close the socket: to the reaper the controller is dead, and it undoes all at once."""
+        self._close()
+
+    async def _has_ended(self, process: "subprocess.Popen[bytes]", within_s: float) -> bool:
+        deadline_ns = self._clock.now_ns() + int(within_s * NS)
+        while process.poll() is None and self._clock.now_ns() < deadline_ns:
+            await self._clock.sleep(0.02)
+        return process.poll() is not None
 
     def _close(self) -> None:
         self._control.close()

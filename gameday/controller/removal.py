@@ -12,6 +12,7 @@ from gameday import effects, history
 from gameday.changes import Undo
 from gameday.clock import NS
 from gameday.controller.run import Run
+from gameday.core.deadlines import in_time
 from gameday.effects.manner import Manner
 from gameday.effects.proxy import OWN_SERVER
 from gameday.effects.traffic import switch_off
@@ -24,6 +25,7 @@ ATTEMPT_S = 2.5
 NORMAL_WITHIN_S = 10.0
 ABORTED_NORMAL_WITHIN_S = 3.0
 LOOK_S = 3.0
+READ_S = 60.0  # for a history
 
 
 class Removal:
@@ -122,9 +124,13 @@ class Removal:
         """No further start of the extra scenario within a second."""
         name = self._undos[0].data["scenario"]
         await self._run.clock.sleep(0.3)
-        early = await asyncio.to_thread(self._dispatched, name)
-        await self._run.clock.sleep(1.0)
-        late = await asyncio.to_thread(self._dispatched, name)
+        try:
+            early = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
+            await self._run.clock.sleep(1.0)
+            late = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
+        except (OSError, ValueError) as error:
+            why = f"its history cannot be read: {str(error) or f'no end within {READ_S:g} s'}"
+            return "unknown", why
         if late == early:
             return "yes", "its last request was started; the offered rate is as before"
         return "no", f"{late - early} more requests were started in the second after it ended"

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from gameday.clock import NS, Clock
 from gameday.controller.children import Child, Traffic
 from gameday.controller.reaper import Reaper
+from gameday.core.deadlines import cancelled
 from gameday.effects.request import Sender
 from gameday.effects.site import Site
 from gameday.experiment import Experiment
@@ -80,10 +81,8 @@ async def unless_aborted(
         if not task.done():
             await asyncio.wait({task}, timeout=grace_s)
     finally:
-        task.cancel()
-        aborted.cancel()
-        await asyncio.gather(task, aborted, return_exceptions=True)
-    if not task.cancelled():
+        await cancelled(task, aborted)
+    if task.done() and not task.cancelled():
         task.result()
 
 

@@ -33,7 +33,8 @@ async def guards(run: Run) -> None:
                 why = watch.trips(evaluation)
                 if why:
                     run.journal.write("guard.tripped", guard=watch.guard.expr, why=why)
-                    run.abort("guard", f"{watch.guard.expr} is {why}")
+                    of = evaluation.why_blind if why == "blind" else ""
+                    run.abort("guard", f"{watch.guard.expr} is {why}{of}")
                     return
         seen = len(run.readings.all)
 
@@ -84,16 +85,19 @@ async def children(run: Run) -> None:
             if child.died:
                 outside = await child.was_killed() or _no_room(run.dir)
                 ended: Ended = "interrupted" if outside else "error"
-                _lost(run, child.name, child.last_words(), (ended, f"the {child.name} died"))
+                _lost(run, child.name, child.last_words(), child.why())
+                run.abort(ended, f"the {child.name} died: {child.why()}")
                 return
         if run.traffic.refused and not run.abort.event.is_set():
             why = f"it refused an order: {run.traffic.refused}"
             name = run.traffic.child.name
-            _lost(run, name, why, ("error", f"the {name} {why}"))
+            _lost(run, name, why, why)
+            run.abort("error", f"the {name} {why}")
             return
         if run.clock.now_ns() - heard_ns > SILENT_S * NS:
-            end: tuple[Ended, str] = ("interrupted", "the collector fell silent")
-            _lost(run, "collector", f"no reading for {SILENT_S:g} s", end)
+            why = f"no reading for {SILENT_S:g} s"
+            _lost(run, "collector", why, f"it fell silent: {why}")
+            run.abort("interrupted", "the collector fell silent")
             return
 
 
@@ -102,9 +106,9 @@ def _no_room(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < ROOM_BYTES
 
 
-def _lost(run: Run, which: str, why: str, end: tuple[Ended, str]) -> None:
-    run.journal.write("worker.gone", which=which, why=why)
-    run.abort(*end)
+def _lost(run: Run, which: str, why: str, how: str) -> None:
+    """Journal it with its last words, and `how`, in one line, for the verdict."""
+    run.journal.write("worker.gone", which=which, why=why, lost=which, how=how)
 
 
 async def parts(run: Run) -> None:
@@ -133,7 +137,8 @@ def steady(run: Run) -> str:
         name = f"objective:{objective.name}"
         read = [truth(evaluation, name) for evaluation in stretch]
         if len(read) < STEADY_S - 1 or None in read:
-            return f"objective {objective.name!r} has no data for the last {STEADY_S:g} s"
+            why = next((e.why_blind for e in stretch if e.why_blind), "")
+            return f"objective {objective.name!r} has no data for the last {STEADY_S:g} s{why}"
         if False in read:
             return f"objective {objective.name!r} did not hold for the last {STEADY_S:g} s"
     named = {expected.alert for expected in run.experiment.expect.alerts}

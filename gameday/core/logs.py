@@ -5,6 +5,7 @@ it line by line.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -59,3 +60,15 @@ def _hidden(path: Path, hide: Callable[[str], str]) -> Iterator[tuple[bytes, byt
 
 def _private(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def how_it_ended(status: int | None) -> str:
+    """In words, how a process ended: None while it runs, negative for a signal."""
+    if status is None:
+        return "it does not end"
+    if status >= 0:
+        return f"it ended with exit code {status}"
+    try:
+        return f"it was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"it was ended by signal {-status}"

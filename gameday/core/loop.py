@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gameday.core.addresses import Allowed, End, NoAddressError, refusal
+from gameday.core.threads import Threads
 
 T = TypeVar("T")
 
@@ -111,7 +112,9 @@ class GuardedLoop(_Guarded, asyncio.SelectorEventLoop):
 
 def new_loop(allowed: Allowed, *, fast: bool = False) -> asyncio.AbstractEventLoop:
     """A loop that connects to this machine and to what is allowed; `fast`: uvloop's."""
-    return _fast_loop(allowed) if fast else GuardedLoop(allowed)
+    loop = _fast_loop(allowed) if fast else GuardedLoop(allowed)
+    loop.set_default_executor(Threads())  # a thread that hangs keeps no process from ending
+    return loop
 
 
 def _fast_loop(allowed: Allowed) -> asyncio.AbstractEventLoop:

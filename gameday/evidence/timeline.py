@@ -77,6 +77,8 @@ class Timeline:
     unsettled: str
     ended: str
     ended_why: str
+    lost: Mapping[str, str]
+    """The parts that died on the way, and why."""
 
 
 def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
@@ -99,6 +101,7 @@ def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
         unsettled=_unsettled(records),
         ended=str(ended.data["ended"]) if ended else "interrupted",
         ended_why=str(ended.data.get("why", "")) if ended else NO_END,
+        lost={str(r.data["lost"]): str(r.data.get("how", "")) for r in records if "lost" in r.data},
     )
 
 

@@ -134,7 +134,10 @@ def _demoted(verdict: Verdict, reason: str) -> Verdict:
 
 def missing_parts(evidence: Evidence) -> Mapping[str, str]:
     """What the run directory lacks, by part, and why; empty for a run that is whole."""
-    found = {part: MISSING.get((part, why), why) for part, why in evidence.problems.items()}
+    found: dict[str, str] = {
+        part: MISSING.get((part, why), why) for part, why in evidence.problems.items()
+    }
+    found |= evidence.timeline.lost
     if evidence.timeline.ended_why == NO_END and "journal" not in found:
         found["journal"] = "it has no end: the controller did not come to write one"
     return dict(sorted(found.items()))

@@ -1,0 +1,37 @@
+"""Waiting with an end: for work that may hang, and for what was told to stop and may not.
+
+`asyncio.timeout` and `wait_for` cancel what is late and then wait until it has let itself be
+cancelled, which what hangs in a thread, a shield or a clean-up never does. Here the wait after
+the cancelling is bounded too; what goes on even then is left behind.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+CANCEL_S = 10.0
+
+
+async def in_time(work: Awaitable[T], within_s: float, cancel_s: float = CANCEL_S) -> T:
+    """What `work` returns, or raises. Raises TimeoutError where it takes longer."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=within_s)
+        if task.done():
+            return task.result()
+    finally:
+        if not task.done():
+            await cancelled(task, within_s=cancel_s)
+    raise TimeoutError
+
+
+async def cancelled(*tasks: "asyncio.Future[Any]", within_s: float = CANCEL_S) -> bool:
+    """Cancel them and wait for their end; False when one goes on, for which nobody waits then."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=within_s)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # looked at: nobody is told that nobody did
+    return all(task.done() for task in tasks)
