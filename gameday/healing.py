@@ -1,12 +1,14 @@
 """Taking out by hand what a run may have left behind: `gameday heal`.
 
 Needs nothing but a journal. Every undo that was journaled and not seen to be done is done
-again; doing it twice is harmless, and names that are not the run's own are never touched.
+again; doing it twice is harmless, and names that are not the run's own are never touched. Whose
+records count is said by `provenance`: those that the user's own key has signed, or those of a run
+that somebody vouches for.
 """
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,9 +17,14 @@ from typing import Any, Literal, NamedTuple
 from gameday import effects, journal
 from gameday.changes import Undo
 from gameday.clock import Clock, SystemClock, boot_id
+from gameday.core.signing import Key
 from gameday.effects import process
 from gameday.effects.manner import Manner, Tell
+from gameday.effects.records import must_be_ours
 from gameday.errors import GamedayError
+from gameday.provenance import Provenance
+
+MOST_PIDS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,10 @@ class Left(NamedTuple):
 
 
 def left_behind(records: Sequence[journal.Record]) -> list[Left]:
-    """What may still be active: announced, and not seen gone. Faults first, the stack last."""
+    """What may still be active: announced, and not seen gone. Faults first, the stack last.
+
+    A journal's reader has looked at what the records are made of (`shapes`), so this never raises.
+    """
     faults: dict[str, list[Undo]] = {}
     parts: list[Left] = []
     steps: dict[int, Undo] = {}
@@ -49,11 +59,11 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
                 faults[data["id"]] = [Undo.from_json(u) for u in data["undo"]]
             case "fault.escalated" if data["id"] in faults:
                 faults[data["id"]] += [Undo.from_json(u) for u in data["undo"]]
-            case "fault.removed" if data["gone"] is True:
+            case "fault.removed" if data.get("gone") is True:
                 faults.pop(data["id"], None)
             case "step.started" if data.get("undo"):
                 steps[data["step"]] = Undo.from_json(data["undo"])
-            case "step.done" if data["undoing"] and data["status"] == "done":
+            case "step.done" if data.get("undoing") and data["status"] == "done":
                 steps.pop(data["step"], None)
             case "stack.starting":
                 parts += [Left("part", data["name"], Undo.from_json(u)) for u in data["undo"]]
@@ -72,54 +82,106 @@ def _stopped(records: Sequence[journal.Record]) -> bool:
 
 
 def is_under_way(run_dir: Path) -> bool:
+    """Whether a run says that it is under way, by its own word, which anybody may have written."""
+    return controller_lives(journal.read(run_dir / "journal.jsonl").records)
+
+
+def controller_lives(records: Sequence[journal.Record]) -> bool:
     """Whether the controller of the run is alive: then what is there is there on purpose."""
-    started = next((r for r in _records(run_dir) if r.event == "run.started"), None)
+    started = next((r for r in records if r.event == "run.started"), None)
     controller = started.data.get("controller") if started is not None else None
-    if controller is None or any(r.event == "run.ended" for r in _records(run_dir)):
+    if controller is None or any(r.event == "run.ended" for r in records):
         return False
-    return bool(process.start_time(int(controller["pid"])) == controller["start_time"])
+    pid, began = controller.get("pid"), controller.get("start_time")
+    return type(pid) is int and 0 < pid < MOST_PIDS and process.start_time(pid) == began
 
 
-def _records(run_dir: Path) -> Sequence[journal.Record]:
-    return journal.read(run_dir / "journal.jsonl").records
+@dataclass(frozen=True, slots=True)
+class Healer:
+    """How a run is healed: with which secrets, and by whom, whose key signs what was done.
+
+    `may` is asked before each undo, and says why it must not be done; "" where it may be.
+    """
+
+    environment: Mapping[str, str]
+    key: Key | None = None
+    may: Callable[[Left], str] = lambda left: ""
 
 
-async def heal(run_dir: Path, environment: Mapping[str, str]) -> list[Healed]:
+async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     """Undo what a run left behind, and read back whether it is gone.
 
     What can be looked at is looked at each time. A step's undo is a request, whose answer is all
     there is: one that was answered is not sent again, to a system that others may use by now.
     What was done is written to the first `healed-<n>.jsonl` that does not exist yet.
     """
-    records, others = _records(run_dir), done_later(run_dir)
-    answered = _steps_taken_back(records, others)
-    own_stack = any(record.event == "stack.starting" for record in records)
-    book = Book(run_dir, "healed", SystemClock())
-    due = _due(records, others)
+    answered = _steps_taken_back(run.journal, run.later)
+    own_stack = any(record.event == "stack.starting" for record in run.journal)
+    book = Book(run.dir, "healed", SystemClock(), healer.key)
+    due = _due(run.journal, run.later)
     healed = []
     for left in due:
         if left.owner == "step" and (own_stack or left.name in answered):
             why = "taken back before, or gone with the run's own stack"
-            healed.append(Healed(_shown(left), gone=True, why=why))
+            healed.append(Healed(shown(left), gone=True, why=why))
+            continue
+        if why := healer.may(left):
+            healed.append(Healed(shown(left), gone=False, why=why))
             continue
         manner = Manner(tell=book.telling(left.name), refused_s=0)
-        healed.append(await take_back(left, environment, manner))
+        healed.append(await _take_back_or_say(left, healer.environment, manner))
         if left.owner == "step" and healed[-1].gone is not False:
             book.write("step.done", step=int(left.name), undoing=True, status="done")
-    _note_pressed(due, healed, book)
+    _note_out(run, due, healed, book)
     book.close()
     return healed
 
 
-def _note_pressed(due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
-    """Write down which faults are out with all that pressing them had put at risk."""
-    before = [left.name for left in due if _is_pressed(left)]
-    gone = dict.fromkeys([*before, *(record.data["id"] for record in book.pressed)], True)
+def foreign_due(run: Provenance) -> list[Left]:
+    """What is left by the word of records that nobody here has signed, as far as can be told.
+
+    Nothing that they name is asked; what is of this machine and is not there is left out.
+    """
+    told = [*run.foreign, *run.foreign_later, *run.later]
+    return [left for left in left_behind(told) if not _is_gone_here(left.undo)]
+
+
+def _is_gone_here(undo: Undo) -> bool:
+    """Whether a process or a folder is not there, which looking at this machine tells."""
+    try:
+        must_be_ours(undo)
+    except GamedayError:
+        return False
+    if undo.kind == "folder":
+        return not os.path.lexists(undo.data["path"])
+    if undo.kind != "process":
+        return False
+    return bool(process.start_time(undo.data["pid"]) != undo.data["start_time"])
+
+
+async def _take_back_or_say(left: Left, environment: Mapping[str, str], manner: Manner) -> Healed:
+    """Undo one; whatever a record makes go wrong, the others have their turn."""
+    try:
+        return await take_back(left, environment, manner)
+    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
+        return Healed(shown(left), gone=False, why=f"unknown: {error!r}")
+
+
+def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
+    """Write down which faults are out, with all that pressing them had put at risk.
+
+    One that was not pressed, and is known to be out from an earlier time, is not noted again.
+    """
+    known = {r.data["id"] for r in run.later if r.event == "fault.removed" and r.data.get("gone")}
+    pressed = {left.name for left in due if _is_pressed(left)}
+    pressed |= {str(record.data["id"]) for record in book.pressed}
+    gone: dict[str, bool] = {}
     for left, one in zip(due, healed, strict=True):
-        if left.owner == "fault" and left.name in gone:
-            gone[left.name] = gone[left.name] and one.gone is True
+        if left.owner == "fault":
+            gone[left.name] = gone.get(left.name, True) and one.gone is True
     for name, whole in gone.items():
-        book.write("fault.removed", id=name, gone=whole)
+        if name in pressed or (whole and name not in known):
+            book.write("fault.removed", id=name, gone=whole)
 
 
 def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) -> list[Left]:
@@ -161,16 +223,6 @@ def _steps_taken_back(
     }
 
 
-def done_later(run_dir: Path) -> list[journal.Record]:
-    """What the reaper and earlier healings did, in that order."""
-    found: list[journal.Record] = []
-    numbered = sorted(run_dir.glob("healed-*.jsonl"), key=lambda p: (len(p.name), p.name))
-    for path in [run_dir / "reaper.jsonl", *numbered]:
-        if path.exists():
-            found += journal.read(path).records
-    return found
-
-
 async def take_back(
     left: Left, environment: Mapping[str, str], manner: Manner | None = None
 ) -> Healed:
@@ -180,24 +232,26 @@ async def take_back(
         gone = await effects.read_back(left.undo, environment)
     except GamedayError as error:
         why = f"{error.message}; {error.help}" if error.help else error.message
-        return Healed(_shown(left), gone=False, why=why)
+        return Healed(shown(left), gone=False, why=why)
     if gone is None:
-        return Healed(_shown(left), gone=None, why="the request was answered as expected")
-    return Healed(_shown(left), gone=gone, why="" if gone else "it still reads back as there")
+        return Healed(shown(left), gone=None, why="the request was answered as expected")
+    return Healed(shown(left), gone=gone, why="" if gone else "it still reads back as there")
 
 
 class Book:
     """What was undone from outside of the run, in the journal's format.
 
-    Made when there is something to write, as `<name>-<n>.jsonl` or `<name>.jsonl`: a file has one
-    writer. What cannot be written keeps nothing in place.
+    Made when there is something to write, as `healed-<n>.jsonl` or `reaper.jsonl`: a file has one
+    writer. Signed where there is a key. What cannot be written keeps nothing in place.
     """
 
-    def __init__(self, run_dir: Path, name: str, clock: Clock, *, numbered: bool = True) -> None:
+    def __init__(
+        self, run_dir: Path, name: Literal["healed", "reaper"], clock: Clock, key: Key | None
+    ) -> None:
         self._run_dir = run_dir
         self._name = name
         self._clock = clock
-        self._numbered = numbered
+        self._key = key
         self._journal: journal.Journal | None = None
         self.pressed: list[journal.Record] = []
         """The steps of stuck removals, whether or not they could be written."""
@@ -231,17 +285,20 @@ class Book:
     def _open(self) -> journal.Journal:
         clock_id = boot_id()[:8] or "host"
         path = self._run_dir / f"{self._name}.jsonl"
-        for n in count(1) if self._numbered else ():
+        for n in count(1) if self._name == "healed" else ():
             path = self._run_dir / f"{self._name}-{n}.jsonl"
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 break
             except FileExistsError:
                 continue
-        return journal.Journal(path, self._clock, clock_id)
+        book = journal.Journal(path, self._clock, clock_id)
+        book.key = self._key
+        return book
 
 
-def _shown(left: Left) -> str:
+def shown(left: Left) -> str:
+    """One undo in a few words."""
     data = left.undo.data
     what = left.name if left.owner == "part" else f"{left.owner} {left.name}"
     return f"{what}: {left.undo.kind} {data.get('name') or data.get('path') or ''}".strip()

@@ -117,7 +117,10 @@ Figures = npt.NDArray[Any]
 
 def stored_id(text: str) -> bytes:
     """An id as a record holds it: itself up to 36 bytes, else its 16-byte digest in hex."""
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, as a forged audit may hold
+        raw = text.encode("utf-8", "surrogatepass")
     return raw if len(raw) <= ID_BYTES else blake2b(raw, digest_size=16).hexdigest().encode()
 
 

@@ -11,29 +11,35 @@ must be undone all the same. Two writers make the same lines: `Journal` writes i
 What a line must not show, a password for instance, is taken out by `hide` before it is chained.
 
 Fields of every record: `seq` (from 0), `t` (ns of CLOCK_MONOTONIC), `clock` (the clock's id),
-`event`, `audience` ("all" or "facilitator"), `prev`, and in the end `crc`: the CRC-32 of the line
-up to there, because the last line has no successor to vouch for it.
+`event`, `audience` ("all" or "facilitator"), `prev`, then `sig`, the signature of the line up to
+there where it has a key (`core/signing.py`), and in the end `crc`: the CRC-32 of the line up to
+there, because the last line has no successor to vouch for it. Whoever only reads and judges needs
+no key; whoever acts on a record looks at its signature (`provenance`).
 """
 
 import asyncio
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gameday import shapes
 from gameday.appending import Appender
 from gameday.clock import Clock
 from gameday.core import files
+from gameday.core.signing import Key, Spot
 from gameday.hiding import hidden_in, nothing
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
 LARGEST_BYTES = 64 * files.MIB
 _CRC = b', "crc": "'
+_SIGNED = re.compile(rb', "sig": "([0-9a-f]{8}\.[0-9a-f]{64})", "crc": "[0-9a-f]{8}"\}\Z')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Journal:
     """The writer: one per run directory, used by one process alone.
 
     `failed` hears of a line that could not be written, and `problem` keeps why; without it, the
-    error is raised. `hide` takes out of a text what nobody is to read.
+    error is raised. `hide` takes out of a text what nobody is to read; `key` signs every record.
     """
 
     def __init__(
@@ -64,9 +70,11 @@ class Journal:
         self.path = path
         self.problem = ""
         self.hide: Callable[[str], str] = nothing
+        self.key: Key | None = None
         self._failed = failed
         self._clock = clock
         self._clock_id = clock_id
+        self._run = run_of(path)
         self._seq = 0
         self._prev = GENESIS
         self._file = -1
@@ -77,7 +85,7 @@ class Journal:
         t_ns = self._clock.now_ns()
         head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event}
         body = {**head, "audience": audience, **hidden_in(data, self.hide), "prev": self._prev}
-        raw = _sealed(json.dumps(body).encode()) + b"\n"
+        raw = sealed(self._signed(json.dumps(body).encode())) + b"\n"
         self._append(raw)
         record = Record(self._seq, t_ns, event, audience, data)
         self._seq += 1
@@ -104,6 +112,14 @@ class Journal:
     def close(self) -> None:
         os.close(self._file)
         self._file = -1  # a late line must not go into whatever file has this number next
+
+    def _signed(self, line: bytes) -> bytes:
+        """The line with its signature as the last field, where there is a key."""
+        if self.key is None:
+            return line
+        spot = Spot(self._run, self.path.name, self._seq)
+        signature = self.key.sign(spot, line[:-1]).encode()
+        return b'%s, "sig": "%s"}' % (line[:-1], signature)
 
     def _open(self) -> None:
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -172,9 +188,20 @@ class LiveJournal(Journal):
             return  # the loop is closed: whoever closes the journal is told
 
 
-def _sealed(line: bytes) -> bytes:
+def sealed(line: bytes) -> bytes:
     """The line with its CRC as the last field."""
     return b'%s%s%08x"}' % (line[:-1], _CRC, zlib.crc32(line[:-1]))
+
+
+def run_of(path: Path) -> str:
+    """The run that a file belongs to: the name of the directory that it really lies in."""
+    return os.path.basename(os.path.dirname(os.path.realpath(path)))
+
+
+def signature_of(line: bytes) -> tuple[bytes, str]:
+    """What of a line is signed, and its signature: "" where it has none."""
+    match = _SIGNED.search(line)
+    return (line, "") if match is None else (line[: match.start()], match[1].decode())
 
 
 def _write_all(file: int, raw: bytes) -> None:
@@ -190,7 +217,8 @@ class Journaled:
     damage: str
 
 
-COMMON = {"seq", "t", "clock", "event", "audience", "prev", "crc"}
+COMMON = {"seq", "t", "clock", "event", "audience", "prev", "sig", "crc"}
+_NOT_A_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def read(path: Path) -> Journaled:
@@ -207,20 +235,38 @@ def read(path: Path) -> Journaled:
     records: list[Record] = []
     prev = GENESIS
     lines = raw.split(b"\n")
-    checked = _CRC in lines[0]  # journals of the first versions have none
+    checked = has_sum(lines[0])  # journals of the first versions have none
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            if checked and _sealed(line[: line.rindex(_CRC)] + b"}") != line:
-                raise ValueError("the line is not what was written")
-            fields = json.loads(line)
-            chained = fields["prev"] == prev and fields["seq"] == len(records)
-            data = {k: v for k, v in fields.items() if k not in COMMON}
-            record = Record(fields["seq"], fields["t"], fields["event"], fields["audience"], data)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            record, before = parse(line, checked=checked)
+        except ValueError:
             return Journaled(tuple(records), f"line {number} cannot be read")
-        if not chained:
+        if (before, record.seq) != (prev, len(records)):
             return Journaled(tuple(records), f"line {number} does not follow the line before it")
         records.append(record)
         prev = hashlib.sha256(line).hexdigest()
     damage = f"line {len(lines)} is torn" if lines[-1] else ""
     return Journaled(tuple(records), damage)
+
+
+def has_sum(line: bytes) -> bool:
+    """Whether a line ends with its own CRC; those of the first versions do not."""
+    return _CRC in line
+
+
+def parse(line: bytes, *, checked: bool) -> tuple[Record, str]:
+    """A line as a record, and the sum of the line before it. Raises ValueError, and nothing else.
+
+    `checked`: it must end with its own CRC.
+    """
+    try:
+        if checked and sealed(line[: line.rindex(_CRC)] + b"}") != line:
+            raise ValueError("the line is not what was written")
+        fields = json.loads(line)
+        data = {k: v for k, v in fields.items() if k not in COMMON}
+        record = Record(fields["seq"], fields["t"], fields["event"], fields["audience"], data)
+        shapes.must_be_whole(record.seq, record.t_ns)
+        shapes.must_fit(record.event, data)
+        return record, str(fields["prev"])
+    except _NOT_A_RECORD as error:
+        raise ValueError(f"no record of a journal: {error}") from error

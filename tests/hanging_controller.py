@@ -17,7 +17,7 @@ from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort
 from gameday.core.loop import run
 from gameday.effects import folder
-from gameday.journal import Journal
+from tests.signed import KEY, signed
 
 FAULT = "gameday-fault"
 
@@ -25,16 +25,17 @@ FAULT = "gameday-fault"
 async def main(run_dir: Path, hangs: str) -> None:
     (run_dir / "logs").mkdir(parents=True)
     clock, abort = SystemClock(), Abort()
-    journal = Journal(run_dir / "journal.jsonl", clock, "m1")
+    journal = signed(run_dir / "journal.jsonl")
     journal.write("run.started", run=run_dir.name)
     reaper = Reaper(run_dir, clock, lambda why: abort("interrupted", why))
-    await reaper.launch()
+    await reaper.launch(KEY)
     undo: Undo = folder.record(run_dir / FAULT)
     leaving = Leaving(run_dir, reaper, abort)
     with leaving, Signals(Desk(run_dir.name, journal, abort), leaving.at_once):
         if hangs != "before":
             journal.write("fault.injecting", id="f", undo=[undo.as_json()])
             (run_dir / FAULT).mkdir()
+            folder.mark(undo)
         sys.stdout.write("hangs\n")
         sys.stdout.flush()
         await HANGS[hangs]()

@@ -14,8 +14,8 @@ from gameday.changes import part_struck
 from gameday.clock import SystemClock
 from gameday.controller.reaper import Reaper
 from gameday.effects.site import Direct, Site
-from gameday.journal import Journal
 from gameday.stacks.state import read_kept
+from tests.signed import KEY, signed
 
 
 def say(**fields: Any) -> None:
@@ -29,9 +29,9 @@ async def main(run_dir: Path, part: str, do: str) -> None:
     if kept is None:
         raise SystemExit("no stack is kept")
     parts = {each.data["name"]: Path(each.data["part"]) for each in kept.undos("process")}
-    journal = Journal(run_dir / "journal.jsonl", SystemClock(), "m1")
+    journal = signed(run_dir / "journal.jsonl")
     reaper = Reaper(run_dir, SystemClock(), lambda why: say(lost=why))
-    await reaper.launch()
+    await reaper.launch(KEY)
     site = Site(run_dir.name, None, {}, Direct(parts=parts))
     change = part_struck(part, do)
     undo = await effects.prepare(change, site)

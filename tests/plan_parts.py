@@ -13,9 +13,8 @@ from typing import Any
 import httpx
 
 from gameday.changes import Undo
-from gameday.clock import SystemClock
-from gameday.journal import Journal
 from gameday.loading import Inputs, load_inputs
+from tests.signed import signed
 from tests.stack_parts import document_of
 
 DROP: dict[str, Any] = {
@@ -135,7 +134,7 @@ def own_server(pages: Mapping[str, str]) -> Iterator[str]:
 def left_run(folder: Path, base_url: str, undo: Undo) -> None:
     """A run that was killed with a fault in and a step done."""
     folder.mkdir(parents=True)
-    journal = Journal(folder / "journal.jsonl", SystemClock(), "m1")
+    journal = signed(folder / "journal.jsonl")
     journal.write("run.started", run=folder.name)
     journal.write("stack.ready", addresses={"base_url": base_url})
     journal.write("fault.injecting", id="f", undo=[undo.as_json()])

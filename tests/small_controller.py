@@ -15,7 +15,7 @@ from gameday.clock import SystemClock
 from gameday.controller.reaper import Reaper
 from gameday.controller.target import TargetLock
 from gameday.effects.site import Site
-from gameday.journal import Journal
+from tests.signed import KEY, signed
 
 
 def say(**fields: Any) -> None:
@@ -27,9 +27,9 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
     """Inject, hold, take out; `also` is journaled first."""
     clock = SystemClock()
     lost: asyncio.Queue[str] = asyncio.Queue()
-    journal = Journal(run_dir / "journal.jsonl", clock, "m1")
+    journal = signed(run_dir / "journal.jsonl")
     reaper = Reaper(run_dir, clock, lost.put_nowait)
-    await reaper.launch()
+    await reaper.launch(KEY)
     for event, data in also:
         journal.write(event, **data)
     with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.stack_parts import BOTH, BROKEN, MUTE, SERVICE, document_of, eventually, running
@@ -68,6 +69,8 @@ def test_up_stays_and_down_leaves_nothing(terminal: Terminal) -> None:
     kept = terminal.kept()
     assert kept["base_url"] in out
     assert not any(secret in out + err for secret in kept["secrets"])
+    assert kept["toxiproxy_token"] == Path(kept["token_file"]).read_text()
+    assert kept["toxiproxy_token"] in kept["secrets"]
     assert sorted(terminal.running()) == ["postgres", "redis", "service", "toxiproxy"]
     folder = next(Path(each["path"]) for each in kept["undo"] if each["kind"] == "folder")
     assert folder.exists()
@@ -78,6 +81,15 @@ def test_up_stays_and_down_leaves_nothing(terminal: Terminal) -> None:
     assert running(kept["undo"]) == []
     assert not folder.exists()
     assert terminal.run("down")[:2] == (0, "no stack is kept running\n")
+
+
+def test_a_stack_with_an_open_toxiproxy_has_no_token(terminal: Terminal) -> None:
+    file = terminal.system(SERVICE, REDIS_URL="{redis}")
+    assert terminal.run("up", "--open-toxiproxy", "--system", file)[0] == 0
+    kept = terminal.kept()
+    assert (kept["toxiproxy_token"], kept["token_file"]) == (None, None)
+    answer = httpx.post(f"{kept['addresses']['toxiproxy']}/reset", trust_env=False)
+    assert answer.status_code == 204
 
 
 def test_a_second_up_is_refused_and_names_the_first(terminal: Terminal) -> None:

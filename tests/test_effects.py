@@ -1,13 +1,18 @@
 """Effects against the embedded Toxiproxy: act, read back, undo, twice, and by another process."""
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import pytest
 
 from gameday import effects
-from gameday.changes import Undo, proxy_down, toxic
+from gameday.changes import Change, Undo, proxy_down, toxic
 from gameday.effects.manner import Manner
 from gameday.effects.request import Sender, secret
-from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
+from gameday.effects.site import Direct, Site
+from gameday.effects.toxiproxy import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.errors import StuckFaultError, UsageError
 from gameday.system import FromEnv
 from tests.toxiproxies import redis_like, toxiproxy
@@ -46,6 +51,73 @@ async def test_an_undo_touches_no_other_name() -> None:
         await effects.act(change, undo, site)
         await effects.undo(undo)
         assert await server.toxic_names("cache") == ["somebody-elses"]
+
+
+@asynccontextmanager
+async def guarded(folder: Path, token: str) -> AsyncIterator[tuple[Toxiproxy, Site]]:
+    """A server that asks for a token before it changes anything, with the proxy `cache`."""
+    file = folder / "toxiproxy.token"
+    file.touch(0o600)
+    file.write_text(token)
+    async with redis_like() as upstream, toxiproxy("--token-file", str(file)) as url:
+        server = Toxiproxy(url, token_file=file)
+        body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
+        await server.create({**body, "enabled": True})
+        yield server, Site("r1", url, {"redis": "cache"}, Direct(token_file=file))
+
+
+TOKEN = TOKEN_PREFIX + "1234567890abcdef"
+
+
+async def test_a_record_names_where_the_token_stands_and_is_undone_with_it(tmp_path: Path) -> None:
+    async with guarded(tmp_path, TOKEN) as (server, site):
+        for change in (toxic("redis", "latency", latency=20, jitter=0), proxy_down("redis")):
+            undo = Undo.from_json(json.loads(json.dumps((await prepared(change, site)).as_json())))
+            assert undo.data["token"] == {"file": str(tmp_path / "toxiproxy.token")}
+            assert TOKEN not in json.dumps(undo.as_json())
+            with pytest.raises(ToxiproxyError, match="answered 401") as refused:
+                await Toxiproxy(server.url).remove_toxic("cache", "gameday-r1-1")
+            assert "--open-toxiproxy" in refused.value.help
+            await effects.undo(undo)
+            assert await effects.read_back(undo) is True
+
+
+async def prepared(change: Change, site: Site) -> Undo:
+    undo = await effects.prepare(change, site)
+    await effects.act(change, undo, site)
+    assert await effects.read_back(undo) is False
+    return undo
+
+
+async def test_a_token_that_is_gone_is_no_error_once_its_server_is_gone(tmp_path: Path) -> None:
+    change = toxic("redis", "latency", latency=20, jitter=0)
+    async with guarded(tmp_path, TOKEN) as (_, site):
+        undo = await prepared(change, site)
+        (tmp_path / "toxiproxy.token").unlink()
+        with pytest.raises(StuckFaultError, match="answered 401"):
+            await effects.undo(undo, manner=Manner(escalate=False))
+    await effects.undo(undo)
+    assert await effects.read_back(undo) is True
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://127.0.0.1:1", "another secret"),
+        ("http://127.0.0.1:1", TOKEN_PREFIX + "x" * 5000),
+        ("http://127.0.0.1:1", TOKEN + "\r\nX-Evil: 1"),
+        ("http://example.com:8474", TOKEN),
+        ("http://127.0.0.1@example.com:8474", TOKEN),
+        ("http://127.0.0.1.example.com:8474", TOKEN),
+    ],
+)
+def test_nothing_but_a_token_is_sent_and_only_to_this_machine(
+    tmp_path: Path, url: str, text: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(text, newline="")
+    server = Toxiproxy.of({"url": url, "token": {"file": str(file)}})
+    assert server.authorization() == {}
 
 
 async def test_a_proxy_is_put_back_to_what_it_was() -> None:

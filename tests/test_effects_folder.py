@@ -4,15 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from gameday.effects.folder import read_back, record, undo
+from gameday.changes import Undo
+from gameday.effects.folder import MARK, mark, read_back, record, undo
 from gameday.errors import StuckFaultError
+
+
+def made(undoes: Undo) -> Path:
+    folder = Path(undoes.data["path"])
+    folder.mkdir()
+    mark(undoes)
+    return folder
 
 
 async def test_a_folder_goes_with_all_it_holds_and_once_more_is_harmless(tmp_path: Path) -> None:
     folder = tmp_path / "gameday-0-abc"
+    undoes = record(folder)
+    made(undoes)
     (folder / "deep" / "deeper").mkdir(parents=True)
     (folder / "deep" / "file").write_text("x")
-    undoes = record(folder)
     assert not await read_back(undoes.data)
 
     await undo(undoes.data)
@@ -44,3 +53,34 @@ async def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_only_a_folder_that_could_be_removed_is_written_down(path: str) -> None:
     with pytest.raises(ValueError, match="such a folder is named"):
         record(Path(path))
+
+
+async def test_a_folder_that_was_not_marked_yet_is_removed_while_it_is_empty(
+    tmp_path: Path,
+) -> None:
+    undoes = record(tmp_path / "gameday-0-abc")
+    folder = Path(undoes.data["path"])
+    folder.mkdir()
+    await undo(undoes.data)
+    assert not folder.exists()
+
+
+async def test_somebodys_project_of_that_name_is_not_removed(tmp_path: Path) -> None:
+    folder = made(record(tmp_path / "gameday-project"))
+    (folder / "work").write_text("of a year")
+    for forged in ({"path": str(folder)}, {"path": str(folder), "mark": "0" * 32}):
+        with pytest.raises(StuckFaultError, match="not a folder that gameday made"):
+            await undo(forged)
+    assert (folder / "work").read_text() == "of a year"
+
+
+async def test_what_could_not_be_removed_can_be_removed_later(tmp_path: Path) -> None:
+    """A removal that was killed half-way leaves the mark until all the rest is gone."""
+    undoes = record(tmp_path / "gameday-0-abc")
+    folder = made(undoes)
+    (folder / "deep").mkdir()
+    (folder / "file").write_text("x")
+    assert (folder / MARK).exists()
+    (folder / "file").unlink()
+    await undo(undoes.data)
+    assert not folder.exists()

@@ -7,13 +7,13 @@ from typing import Any
 
 from gameday import effects
 from gameday.changes import toxic
-from gameday.clock import SystemClock
 from gameday.effects.process import record
 from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy
-from gameday.healing import heal, is_under_way, left_behind
+from gameday.healing import is_under_way, left_behind
 from gameday.journal import Journal, Record, read
 from tests.obstacles import SOMEBODYS, cache_behind_door
+from tests.signed import heal, signed
 from tests.toxiproxies import redis_like, toxiproxy
 
 
@@ -58,7 +58,7 @@ def test_what_a_run_could_not_stop_is_left_behind() -> None:
 
 
 def begun(folder: Path, controller: Any) -> Journal:
-    journal = Journal(folder / "journal.jsonl", SystemClock(), "m1")
+    journal = signed(folder / "journal.jsonl")
     journal.write("run.started", run="r", controller=controller)
     return journal
 
@@ -96,7 +96,7 @@ async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path
         site = Site("r", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await effects.prepare(change, site)
-        journal = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        journal = signed(tmp_path / "journal.jsonl")
         journal.write("fault.injecting", id="f", undo=[undo.as_json()])
         journal.close()
         await effects.act(change, undo, site)
@@ -110,7 +110,7 @@ async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path
 async def test_a_server_that_answers_wrongly_is_not_called_healed(tmp_path: Path) -> None:
     async with redis_like(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n") as port:
         undo = {**TOXIC, "url": f"http://127.0.0.1:{port}"}
-        journal = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        journal = signed(tmp_path / "journal.jsonl")
         journal.write("fault.injecting", id="f", undo=[undo])
         journal.close()
         healed = await heal(tmp_path, {})

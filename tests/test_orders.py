@@ -22,8 +22,8 @@ from gameday.controller.run import Abort
 from gameday.controller.target import Presence, TargetLock
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import UsageError
-from gameday.journal import Journal
 from gameday.stacks.state import stack_file
+from tests.signed import own_key, signed
 from tests.toxiproxies import redis_like, toxiproxy
 
 CLOCK = SystemClock()
@@ -32,6 +32,7 @@ CLOCK = SystemClock()
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    own_key(tmp_path / "state")
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def desk(folder: Path) -> Iterator[tuple[Desk, Abort]]:
     """Where the orders for run `r` arrive."""
     (folder / "r").mkdir()
     abort = Abort()
-    book = Journal(folder / "r" / "journal.jsonl", CLOCK, "m1")
+    book = signed(folder / "r" / "journal.jsonl")
     found = Desk("r", book, abort)
     try:
         yield found, abort
@@ -118,7 +119,7 @@ async def faulty(folder: Path) -> AsyncIterator[tuple[Presence, Toxiproxy]]:
         await server.call("POST", "/proxies", proxy)
         await server.add_toxic("p", {"type": "noop", "name": "gameday-r-1"})
         (folder / "r").mkdir()
-        book = Journal(folder / "r" / "journal.jsonl", CLOCK, "m1")
+        book = signed(folder / "r" / "journal.jsonl")
         undo = {"kind": "toxic", "url": url, "proxy": "p", "name": "gameday-r-1"}
         book.write("fault.injecting", id="f", undo=[undo])
         book.close()

@@ -13,10 +13,10 @@ from gameday import journal
 from gameday.clock import SystemClock
 from gameday.effects.launching import Launch
 from gameday.effects.process import alive, is_stopped
-from gameday.healing import heal
 from gameday.reaper.lease import LEASE_S
 from gameday.stacks.kept import put_up, take_down
 from gameday.stacks.state import read_kept
+from tests.signed import heal
 from tests.stack_parts import BOTH, system_of
 
 ROOT = Path(__file__).parent.parent
@@ -109,6 +109,6 @@ async def test_heal_takes_back_what_nobody_else_has(kept: dict[str, Path], tmp_p
     )
     assert not struck.launch().runs()
     for _ in range(2):
-        (healed,) = await heal(tmp_path / "run", {})
+        (healed,) = await heal(tmp_path / "run")
         assert healed.gone is True
     assert await struck.launch().is_ready()

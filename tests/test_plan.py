@@ -17,7 +17,6 @@ from gameday.cli import main
 from gameday.clock import SystemClock, boot_id
 from gameday.controller.target import TargetLock
 from gameday.effects.request import Sender
-from gameday.journal import Journal
 from gameday.loading import Inputs, all_experiments, load_inputs
 from gameday.plan import answers, generator, live, load
 from gameday.plan.before import Question, before
@@ -40,6 +39,7 @@ from tests.plan_parts import (
     taken_port,
     wedged,
 )
+from tests.signed import own_key, signed
 from tests.stack_parts import document_of
 from tests.toxiproxies import redis_like, toxiproxy
 
@@ -386,7 +386,11 @@ async def test_an_alert_of_the_drill_that_holds_already_is_told(
     assert "not steady" in found.cure
 
 
-async def test_what_an_earlier_run_left_on_this_system_is_told(tmp_path: Path) -> None:
+async def test_what_an_earlier_run_left_on_this_system_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    own_key(tmp_path / "state")
     async with toxiproxy() as url, redis_like() as upstream:
         await make(url, "cache", upstream)
         undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
@@ -396,9 +400,7 @@ async def test_what_an_earlier_run_left_on_this_system_is_told(tmp_path: Path) -
         await post(url, "/proxies/cache/toxics", {"name": "gameday-r-1", "type": "noop"})
         there = await leftovers(tmp_path, "http://here", {})
         older = await leftovers(tmp_path, "http://here", {}, "2026-02-01T00:00:00+00:00")
-        book = Journal(
-            tmp_path / "20260101T000000Z-drop-aaaa" / "healed-1.jsonl", SystemClock(), "m1"
-        )
+        book = signed(tmp_path / "20260101T000000Z-drop-aaaa" / "healed-1.jsonl")
         book.write("step.done", step=1, undoing=True, status="done")
         book.close()
         stepped = await leftovers(tmp_path, "http://here", {})
@@ -408,6 +410,19 @@ async def test_what_an_earlier_run_left_on_this_system_is_told(tmp_path: Path) -
     assert "fault f is still there" in there[0].found
     assert "drop-aaaa" in there[0].cure
     assert [each.status for each in older] == ["ok"]
+
+
+async def test_what_nobody_here_has_signed_is_told_and_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    async with toxiproxy() as url:
+        undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
+        left_run(tmp_path / "20260101T000000Z-drop-aaaa", "http://here", undo)
+        (found,) = await leftovers(tmp_path, "http://here", {})
+    assert found.status == "warn"
+    assert "it was not looked at" in found.found
+    assert "gameday heal --trust" in found.cure
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from gameday.effects.site import Site
 from gameday.errors import StackError, UnknownError, UsageError
 from gameday.journal import Journal
 from tests.plan_parts import inputs_of, left_run, make, post, slow, taken_port
+from tests.signed import own_key
 from tests.toxiproxies import redis_like, toxiproxy
 
 FRESH = {"code": "C", "stock": 100, "rows": []}
@@ -170,7 +171,11 @@ def test_a_fault_that_an_external_system_cannot_have_is_a_bad_file(
     assert "needs `toxiproxy`" in done.output
 
 
-async def test_what_an_earlier_run_left_broken_ends_the_run(tmp_path: Path) -> None:
+async def test_what_an_earlier_run_left_broken_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    own_key(tmp_path / "state")
     async with service(FRESH) as (url, _), toxiproxy() as api, redis_like() as upstream:
         await make(api, "other", upstream)
         await post(api, "/proxies/other/toxics", {"name": "gameday-r-1", "type": "noop"})

@@ -20,13 +20,14 @@ from gameday import journal
 from gameday.clock import NS, SystemClock, boottime_ns
 from gameday.controller.target import TargetLock
 from gameday.effects import process
+from gameday.effects.folder import mark, record
 from gameday.effects.service import restart
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import UsageError
-from gameday.healing import heal
 from gameday.reaper import lease
 from gameday.reaper.lease import LEASE_S, Lease, Watched
 from tests.obstacles import door
+from tests.signed import heal
 from tests.toxiproxies import redis_like, toxiproxy
 from tests.wedge import OURS, server
 
@@ -305,7 +306,7 @@ async def test_steps_are_taken_back_with_their_secrets_and_heal_knows_it(tmp_pat
         assert "open sesame" in heads[0]
         assert "open sesame" not in "".join(p.read_text() for p in run.dir.rglob("*.jsonl"))
         asked = len(heads)
-        assert [one.gone for one in await heal(run.dir, {})] == [True, True]
+        assert [one.gone for one in await heal(run.dir)] == [True, True]
         assert len(heads) == asked
 
 
@@ -322,9 +323,11 @@ async def test_the_stack_of_a_stopped_controller_stays_and_that_of_a_dead_one_en
 ) -> None:
     undo = process.record(sleeper.pid, "redis")
     folder = tmp_path / "gameday-work"
+    removed_by = record(folder)
     folder.mkdir()
+    mark(removed_by)
     also = [
-        ("stack.starting", {"name": "folder", "undo": [{"kind": "folder", "path": str(folder)}]}),
+        ("stack.starting", {"name": "folder", "undo": [removed_by.as_json()]}),
         ("stack.starting", {"name": "redis", "undo": [undo.as_json()]}),
     ]
     async with cache() as url, controlled(tmp_path, url, also) as run:

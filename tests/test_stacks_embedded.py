@@ -18,6 +18,8 @@ import psutil
 import pytest
 import redis.asyncio
 
+from gameday.effects.site import Direct, Site
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, read_token
 from gameday.errors import StackError, UsageError
 from gameday.stacks import Running, new_work_dir
 from gameday.stacks.embedded import EmbeddedStack
@@ -95,10 +97,37 @@ async def test_the_stores_and_the_service_come_up_and_leave_nothing(
         assert not any(secret in up.hide(str(up)) for secret in up.secrets)
         assert stack.ended() == []
         await _strangers_are_kept_out(up, ground)
+        await _changes_need_the_token(up)
     finally:
         assert await stack.stop() == []
     assert not any(answers(port) for port in ports)
     assert await stack.stop() == []
+
+
+async def _changes_need_the_token(up: Running) -> None:
+    """Whoever reaches the Toxiproxy may look; only who may read the stack's folder may change."""
+    assert up.token_file is not None and up.system.toxiproxy is not None
+    assert up.token_file.stat().st_mode & 0o777 == 0o600
+    token = read_token(up.token_file)
+    assert token in up.secrets
+    argv = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    assert any(str(up.token_file) in each for each in argv)
+    assert not any(str(token) in each for each in argv)
+    stranger, ours = Toxiproxy(up.system.toxiproxy), Direct(token_file=up.token_file)
+    with pytest.raises(ToxiproxyError, match="answered 401"):
+        await stranger.enable("redis", enabled=False)
+    assert (await stranger.proxies())["redis"]["enabled"]
+    await Site("r", up.system.toxiproxy, {}, ours).toxiproxy().reset()
+
+
+async def test_an_open_toxiproxy_is_changed_by_anybody(tmp_path: Path, ground: Ground) -> None:
+    stack = EmbeddedStack(open_toxiproxy=True)
+    try:
+        up = await stack.start(system_of(tmp_path, REDIS="{redis}"), ground.site)
+        assert up.token_file is None and up.system.toxiproxy is not None
+        await Toxiproxy(up.system.toxiproxy).enable("redis", enabled=False)
+    finally:
+        assert await stack.stop() == []
 
 
 async def test_a_store_that_is_not_named_is_not_started(tmp_path: Path, ground: Ground) -> None:

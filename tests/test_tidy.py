@@ -15,9 +15,9 @@ SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
 LAYERS = [
     {"errors", "units", "clock", "appending", "hiding"},
     {"core"},
-    {"promql", "thresholds", "workload"},
+    {"promql", "thresholds", "workload", "shapes"},
     {"changes", "journal", "history", "samples", "vitals", "documents"},
-    {"fold", "faults"},
+    {"fold", "faults", "provenance"},
     {"system", "playbook", "experiment"},
     {"alerting"},
     {"loading", "evidence"},

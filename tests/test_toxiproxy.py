@@ -222,8 +222,8 @@ def test_bytes_are_counted_when_a_link_ends(session: Session) -> None:
 
 def test_pipelined_requests_are_answered_in_order(session: Session) -> None:
     with socket.create_connection(("127.0.0.1", session.port), LIMIT_S) as client:
-        first = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
-        last = b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        first = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         client.sendall(first * 3 + last)
         answer = read_all(client)
     statuses = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]

@@ -184,6 +184,18 @@ def test_a_file_that_is_not_text_is_refused_at_the_byte(tmp_path: Path) -> None:
         list(read(config))
 
 
+def test_a_byte_order_mark_is_accepted_and_moves_no_place(tmp_path: Path) -> None:
+    config = tmp_path / "proxies.json"
+    config.write_text(GOOD, "utf-8-sig")
+    assert [entry.wanted.name for entry in read(config)] == ["p"]
+    config.write_bytes(b'\xef\xbb\xbf[\n {"name": 5}]')
+    with pytest.raises(FileError, match="2:11: name: expected a value of type string"):
+        list(read(config))
+    config.write_bytes(b'\xef\xbb\xbf[\n "\xff"]')
+    with pytest.raises(FileError, match="2:3: byte 0xff is not UTF-8"):
+        list(read(config))
+
+
 def test_a_key_that_nothing_reads_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,14 +11,12 @@ from click.testing import CliRunner
 from gameday import effects, evidence, journal
 from gameday.changes import toxic
 from gameday.cli import main
-from gameday.clock import SystemClock
 from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy
-from gameday.healing import heal
-from gameday.journal import Journal
 from gameday.judge import judge
 from gameday.judge.result import Result
 from tests.rundirs import RUN, RunDir
+from tests.signed import heal, signed
 from tests.torn import WAYS, honest_run, trial
 from tests.toxiproxies import redis_like, toxiproxy
 
@@ -158,7 +156,7 @@ async def test_a_torn_journal_still_heals_a_real_toxiproxy(tmp_path: Path) -> No
         site = Site("r", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await effects.prepare(change, site)
-        whole = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        whole = signed(tmp_path / "journal.jsonl")
         whole.write("run.started", run="r")
         whole.write("fault.injecting", id="f", undo=[undo.as_json()])
         whole.write("fault.injected", id="f")

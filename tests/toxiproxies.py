@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def toxiproxy() -> AsyncIterator[str]:
-    """Its base URL; the server ends with the block."""
+async def toxiproxy(*options: str) -> AsyncIterator[str]:
+    """Its base URL; the server, started with these options, ends with the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -18,6 +18,7 @@ async def toxiproxy() -> AsyncIterator[str]:
         "127.0.0.1",
         "--port",
         "0",
+        *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -13,6 +13,7 @@ import click
 
 from gameday import __version__
 from gameday.cli import terminal
+from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core.private import only_for_us
 from gameday.errors import GamedayError
 
@@ -28,7 +29,7 @@ COMMANDS = {
     "ack": ("gameday.cli.control:ack", "Tell the running run that you have taken the incident."),
     "stop": ("gameday.cli.control:stop", "Take the faults of the running run out, and end it."),
     "release": ("gameday.cli.control:release", "Let runs begin again after `stop --hold`."),
-    "heal": ("gameday.cli.control:heal", "Take out every fault that a run may have left behind."),
+    "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
@@ -76,7 +77,10 @@ class LazyGroup(click.Group):
             near = get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if not set(rest) & set(ctx.help_option_names):
+            must_have_a_folder(name)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -95,10 +99,18 @@ class LazyGroup(click.Group):
             sys.exit(5)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception:  # noqa: BLE001 - the last place: a bug must not look like a verdict
-            terminal.tell_bug()
-            terminal.echo("error: this is a bug in gameday; the lines above say where", err=True)
-            sys.exit(70)
+        except Exception as error:  # noqa: BLE001 - the last place: a bug must not look like a verdict
+            sys.exit(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> int:
+    """Tell what nobody foresaw: a name that no file can have, or a bug; the exit code."""
+    if isinstance(error, OSError) and (usage := as_usage(error)):
+        terminal.tell(usage)
+        return usage.exit_code
+    terminal.tell_bug()
+    terminal.echo("error: this is a bug in gameday; the lines above say where", err=True)
+    return GamedayError.exit_code
 
 
 @click.group(

@@ -1,24 +1,21 @@
-"""What a person does from another terminal, or afterwards: `ack`, `stop`, `release`, `heal`."""
+"""What a person does from another terminal: `ack`, `stop`, `release`."""
 
 import asyncio
 import getpass
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gameday.cli.terminal import echo, warn
+from gameday.cli.terminal import echo
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
-from gameday.errors import StackError, StuckFaultError, UsageError
-from gameday.stacks.state import read_kept
+from gameday.errors import StuckFaultError, UsageError
 
 if TYPE_CHECKING:
     from gameday.controller.stopping import Stopped
     from gameday.controller.target import UnderWay
-    from gameday.healing import Healed
 
 
 @click.command()
@@ -65,9 +62,10 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
 
 
 async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
+    from gameday.cli.heal import environment
     from gameday.controller import stopping
 
-    clock, secrets = SystemClock(), _environment()
+    clock, secrets = SystemClock(), environment()
     return await asyncio.gather(*(stopping.stop(each, who, clock, secrets) for each in runs))
 
 
@@ -119,67 +117,3 @@ def _me() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user that has no name
         return f"user {os.getuid()}"
-
-
-@click.command()
-@click.argument("run", required=False)
-@click.option(
-    "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
-)
-def heal(run: str | None, runs_dir: Path) -> None:
-    """Take out every fault that RUN (default: any run here) may have left behind.
-
-    Needs only the run's journal, never the experiment. Doing it twice is harmless. Exit code 6
-    when something could not be read back as gone.
-    """
-    from gameday import journal
-    from gameday.cli.runs import find_run
-    from gameday.healing import heal as heal_run
-    from gameday.healing import is_under_way
-
-    if run is not None:
-        folders = [find_run(run, runs_dir)]
-    else:
-        folders = sorted(p.parent for p in runs_dir.glob("*/journal.jsonl"))
-    healed = []
-    environment = _environment()
-    for folder in folders:
-        if is_under_way(folder):
-            echo(f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True)
-            continue
-        damage = journal.read(folder / "journal.jsonl").damage
-        if damage:
-            warn(
-                f"{folder.name}/journal.jsonl: {damage}; only what stands before it is"
-                f" undone (look for toxics named gameday-{folder.name}-* yourself)"
-            )
-        healed += [(folder.name, one) for one in asyncio.run(heal_run(folder, environment))]
-    _show(healed, len(folders), runs_dir)
-    if any(one.gone is False for _, one in healed):
-        raise StuckFaultError(
-            "something could not be read back as gone",
-            help="restart that Toxiproxy (its toxics go with it), then run `gameday heal` again",
-        )
-
-
-def _environment() -> dict[str, str]:
-    """Where the secrets of undoing requests are: this shell's, and those of the kept stack."""
-    try:
-        kept = read_kept()
-    except StackError as error:  # healing goes on: most of it needs no secret
-        warn(error.message)
-        kept = None
-    return {**(kept.environment if kept is not None else {}), **os.environ}
-
-
-def _show(healed: "Sequence[tuple[str, Healed]]", looked_at: int, runs_dir: Path) -> None:
-    from gameday.cli.drawing import SafeConsole, table
-
-    told = table("run", "what", "gone", "why")
-    for name, one in healed:
-        word = {True: "yes", False: "NO", None: "not known"}[one.gone]
-        told.add_row(name, one.what, word, one.why)
-    if healed:
-        SafeConsole().print(told)
-    else:
-        echo(f"nothing was left behind by {looked_at} runs in {runs_dir}")

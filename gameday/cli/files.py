@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.terminal import echo, emit, tell, warn
+from gameday.cli.terminal import echo, emit, one_line, tell, warn
+from gameday.core.files import is_file
 from gameday.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _kind(ref: str) -> str:
     path = Path(ref)
     if path.suffix == ".md":
         return "playbook"
-    is_system = path.suffix in (".yaml", ".yml") and path.is_file() and load(path)
+    is_system = path.suffix in (".yaml", ".yml") and is_file(path) and load(path)
     return "system" if is_system and is_system.root.child("base_url") else "experiment"
 
 
@@ -138,7 +139,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
         faults = styled("".join(f"\n{fault}" for fault in row["faults"]), "red")
         book = styled(f"\n{row['playbook']}.md" if row["playbook"] else "", "green")
         what = joined(row["title"], faults, book)
-        told.add_row(row["name"], row["length"], row["short"] or "–", what)
+        told.add_row(one_line(row["name"]), row["length"], row["short"] or "–", what)
     SafeConsole().print(told)
 
 

@@ -87,8 +87,10 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
 
     try:
         conducted = asyncio.run(conduct(inputs, stack, asked, SystemClock(), begun))
-    except Exception:
+    except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
+        if folders and isinstance(error, OSError):
+            raise RuntimeError("the run was under way: this is no bad usage") from error
         raise
     finally:
         screen.close()

@@ -17,7 +17,7 @@ import click
 from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled, table
-from gameday.cli.terminal import echo, emit
+from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.core import files
 from gameday.errors import UsageError
 
@@ -65,7 +65,7 @@ def find_run(ref: str, runs_dir: Path) -> Path:
             raise UsageError(f"there is no run in {runs_dir}", help="gameday run makes one")
         return found[0]
     named = [path for path in found if path.name == ref]
-    if not named and (Path(ref) / "journal.jsonl").is_file():
+    if not named and files.is_file(Path(ref) / "journal.jsonl"):
         return Path(ref)
     matching = named or [path for path in found if len(ref) == TAIL and path.name.endswith(ref)]
     if len(matching) > 1:
@@ -113,7 +113,8 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
     for name in ("run", "experiment", "verdict", "ended", "when"):
         told.add_column(name, no_wrap=name == "run")
     for line in lines:
-        told.add_row(line.run, line.experiment, _coloured(line.verdict), line.ended, line.when)
+        names = one_line(line.run), one_line(line.experiment)
+        told.add_row(*names, _coloured(line.verdict), line.ended, line.when)
     SafeConsole().print(told)
 
 
@@ -190,7 +191,7 @@ def show_result(judged: "Result", console: SafeConsole | None = None) -> None:
     verdict = _coloured(result["verdict"])
     verdict.stylize("bold")
     ended = f" (ended: {result['ended']}, exit code {result['exit_code']})"
-    console.print(joined(f"{result['run']}: ", verdict, ended))
+    console.print(joined(f"{one_line(result['run'])}: ", verdict, ended))
     if result["traffic"] is None and all(c["verdict"] == "unknown" for c in result["checks"]):
         console.print("nothing was asked of the system, so nothing can be said about it")
         return
@@ -202,7 +203,7 @@ def show_result(judged: "Result", console: SafeConsole | None = None) -> None:
         told.add_row(*(styled(word, "dim") for word in words))
     console.print(told)
     for one in result["missing"]:
-        console.print(f"missing: {one['part']}: {one['why']}")
+        console.print(block(f"missing: {one['part']}: {one['why']}"))
     if closed := (result["traffic"] or {}).get("closed"):
         console.print(_closed_model(closed))
     if limit := (result["traffic"] or {}).get("limit"):

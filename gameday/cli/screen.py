@@ -240,7 +240,7 @@ class Screen:
             json.loads(files.read_bytes(run_dir / "inputs" / "effective.json", 16 * files.MIB))
         )
         tails = Tail(run_dir / "journal.jsonl"), Tail(run_dir / "samples.jsonl")
-        self._console.print(f"run {run_dir.name}")
+        self._console.print(block(f"run {run_dir.name}"))
         if not self._console.is_terminal:
             self._rounds(tails, self._print)
             return

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from gameday.cli.terminal import echo, emit
+from gameday.core.files import is_file
 from gameday.core.private import as_asked
 from gameday.errors import UsageError
 
@@ -26,7 +27,7 @@ def import_(script: Path, output: Path | None, pairs: tuple[str, ...]) -> None:
     """
     from gameday.k6.importing import import_script
 
-    if not script.is_file():
+    if not is_file(script):
         raise UsageError(f"no script {script}", help="it is not there or not a file")
     env = dict(_pair(pair) for pair in pairs)
     imported = import_script(script, _name(output or script), env)

@@ -23,7 +23,10 @@ T = TypeVar("T")
 
 @click.command()
 @click.option("--system", metavar="FILE", help="System file (default: the shipped system).")
-def up(system: str | None) -> None:
+@click.option(
+    "--open-toxiproxy", is_flag=True, help="Let any client change its Toxiproxy, without a token."
+)
+def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - click's flag
     """Start the embedded stack and keep it running.
 
     `gameday run --reuse` runs on it, `gameday down` ends it.
@@ -32,7 +35,8 @@ def up(system: str | None) -> None:
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
-    running = asyncio.run(_interruptible(put_up(loaded.system, loaded.path, clock)))
+    starting = put_up(loaded.system, loaded.path, clock, open_toxiproxy=open_toxiproxy)
+    running = asyncio.run(_interruptible(starting))
     _tell(running, (clock.now_ns() - begun_ns) / NS)
 
 
@@ -66,7 +70,8 @@ def _tell(running: Running, took_s: float) -> None:
     echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:
         echo(f"  {name:<10} {text}")
-    echo(f"  {'passwords':<10} {_short(stack_file())}")
+    token = "" if running.token_file is None else "  (and the token for changes on toxiproxy)"
+    echo(f"  {'passwords':<10} {_short(stack_file())}{token}")
     echo("next: gameday run EXPERIMENT --reuse; in the end: gameday down")
 
 

@@ -28,6 +28,8 @@ _UNSAFE = re.compile(
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 _STANDARD = (0, 1, 2)
+LONGEST_LINE = 1000
+QUOTED = 300
 LOST = "what it was to say is lost, the exit code stands"
 
 
@@ -39,6 +41,11 @@ def escaped(text: str) -> str:
 def block(text: str) -> str:
     """The same; what follows a line break is indented, so that no value can fake a line of ours."""
     return escaped(text.rstrip("\n")).replace("\n", "\n    ")
+
+
+def one_line(text: str) -> str:
+    """The same on one line, as a cell that stands first in its row must be."""
+    return escaped(text).replace("\n", "\\x0a")
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -195,9 +202,17 @@ def warn(text: str) -> None:
 
 def tell(error: GamedayError, *, err: bool = True) -> None:
     """Print an error, and its cure below it."""
-    echo(f"error: {error.message}", err=err)
+    echo(f"error: {_cut(error.message)}", err=err)
     if error.help:
-        echo(f"  help: {error.help}", err=err)
+        echo(f"  help: {_cut(error.help)}", err=err)
+
+
+def _cut(text: str) -> str:
+    """The text without the greater part of lines that nobody would read: they quote a value."""
+    return "\n".join(
+        line if len(line) <= LONGEST_LINE else f"{line[:QUOTED]} … {line[-QUOTED:]}"
+        for line in text.split("\n")
+    )
 
 
 def tell_bug() -> None:

@@ -4,11 +4,9 @@ The options belong to the server, which is also a program without this command l
 handed over as they are and stand in one place.
 """
 
-import sys
-
 import click
 
-from gameday.toxiproxy.__main__ import main
+from gameday.toxiproxy.__main__ import run
 
 
 @click.command(
@@ -18,4 +16,4 @@ from gameday.toxiproxy.__main__ import main
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def toxiproxy(options: tuple[str, ...]) -> None:
     """Run the embedded Toxiproxy server by itself, until Ctrl-C."""
-    sys.exit(main(options, program="gameday toxiproxy"))
+    run(options, program="gameday toxiproxy")

@@ -27,6 +27,7 @@ from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
 from gameday.core.deadlines import in_time
 from gameday.core.logs import hide_in_file
+from gameday.core.signing import Key, read_or_make_key
 from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct, Site
@@ -40,6 +41,7 @@ from gameday.readings import Readings
 from gameday.responder import Bot, Hands
 from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
+from gameday.stacks.state import state_dir
 
 STACK_LIMIT_S = 90.0
 STACK_CANCEL_S = 60.0
@@ -65,7 +67,7 @@ async def conduct(
 ) -> Conducted:
     """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
     hold.refuse()
-    start = _begin(inputs, options, clock)
+    start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
     begun(start.dir)
     leaving = Leaving(start.dir, start.reaper, start.abort)
     with leaving, Signals(start.desk, leaving.at_once):
@@ -76,7 +78,7 @@ async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Star
     error: GamedayError | None = None
     try:
         await start.desk.open(options.runs_dir)
-        await start.reaper.launch()
+        await start.reaper.launch(start.key)
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         if not start.abort.event.is_set():
             await _on_stack(inputs, stack, options, start)
@@ -128,7 +130,7 @@ def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
     return known
 
 
-def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
+def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start":
     """The run directory, and the first line of its journal."""
     experiment = inputs.experiment.experiment
     run = new_run_id(experiment.name)
@@ -144,12 +146,14 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
             f"no run can be written to {options.runs_dir}: {error.strerror}",
             help="make room, or name another folder: --runs DIR",
         ) from error
+    journal.key = key
     journal.write(
         "run.started",
         run=run,
         controller=process_record(os.getpid(), "gameday run").as_json(),
         experiment=experiment.name,
         stack=options.stack,
+        allowed=sorted(options.allowed),
         seed=experiment.seed,
         wall_ns=wall_time_ns(),
         boottime_ns=boottime_ns(),
@@ -162,7 +166,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock) -> "_Start":
     collector = Child("collector", "gameday.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
     desk = Desk(run, journal, abort)
-    return _Start(run, folder, journal, clock, abort, traffic, collector, reaper, desk)
+    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, desk)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -208,6 +212,7 @@ class _Start:
 
     id: str
     dir: Path
+    key: Key
     journal: Journal
     clock: Clock
     abort: Abort
@@ -288,7 +293,7 @@ def _make_run(
     if stock is not None:
         values["stock"] = stock
     readings = Readings(start.clock)
-    direct = Direct(system.stores, running.environment, running.parts)
+    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
     admin = Sender(system.admin_url or system.base_url, values, running.environment)
     sender = Sender(system.base_url, values, running.environment)
     admin.tls = sender.tls = system.tls

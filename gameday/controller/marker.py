@@ -165,7 +165,7 @@ class Marking:
     async def __aenter__(self) -> Self:
         url = self._run.system.toxiproxy
         if url is not None and is_remote(url):
-            await self._mark(Marker(Toxiproxy(url), self._run.id, self._run.clock))
+            await self._mark(Marker(self._run.site.toxiproxy(), self._run.id, self._run.clock))
         return self
 
     async def _mark(self, marker: Marker) -> None:

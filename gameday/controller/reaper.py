@@ -9,11 +9,12 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gameday.clock import NS, Clock
 from gameday.core.logs import how_it_ended, last_lines, last_words
+from gameday.core.signing import Key
 from gameday.errors import StackError
 from gameday.reaper.lease import RENEW_S, Lease
 
@@ -38,8 +39,11 @@ class Reaper:
         self._process: subprocess.Popen[bytes] | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def launch(self) -> None:
-        """Start it, and wait until it watches: nothing that needs undoing comes before."""
+    async def launch(self, key: Key) -> None:
+        """Start it, and wait until it watches: nothing that needs undoing comes before.
+
+        It obeys what `key` has signed; no file and no environment shows the key to anybody.
+        """
         try:
             lease = Lease(self._run_dir)
             self._process = self._spawn()
@@ -53,13 +57,17 @@ class Reaper:
             ready = b""
         if not ready:
             raise StackError(f"the reaper did not get ready:\n{self.last_words()}")
+        await self._send({"key": key.secret.hex()})
 
     async def hand_over(self, lock: int, environment: Mapping[str, str]) -> None:
         """Let it hold the target's lock too, and know what undoing requests need."""
-        order = json.dumps({"environment": dict(environment)}).encode() + b"\n"
+        await self._send({"environment": dict(environment)}, [lock])
+
+    async def _send(self, order: Mapping[str, object], files: Sequence[int] = ()) -> None:
+        raw = json.dumps(order).encode() + b"\n"
         try:
-            sent = socket.send_fds(self._control, [order], [lock])
-            rest = asyncio.get_running_loop().sock_sendall(self._control, order[sent:])
+            sent = socket.send_fds(self._control, [raw], files) if files else 0
+            rest = asyncio.get_running_loop().sock_sendall(self._control, raw[sent:])
             await asyncio.wait_for(rest, READY_S)
         except (TimeoutError, OSError) as error:
             problem = str(error) or f"it does not listen for {READY_S:g} s"

@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gameday import effects, journal
+from gameday import effects, journal, provenance
 from gameday.clock import NS, Clock
 from gameday.controller import target
 from gameday.controller.target import UnderWay
+from gameday.core.signing import read_or_make_key
 from gameday.errors import GamedayError, UsageError
 from gameday.healing import Left, left_behind
+from gameday.stacks.state import state_dir
 
 LOOK_S = 0.05
 HEARD_S = 3.0  # for the order to show in the journal; a full disk keeps it out
@@ -70,12 +72,9 @@ def _is_over(run: UnderWay) -> bool:
 
 
 def _records(run: UnderWay) -> Sequence[journal.Record]:
-    found: list[journal.Record] = []
-    for name in ("journal.jsonl", "reaper.jsonl"):
-        path = run.dir / name
-        if path.exists():
-            found += journal.read(path).records
-    return found
+    """What the controller and the reaper of the run have signed; nobody else is believed."""
+    read = provenance.read(run.dir, read_or_make_key(state_dir()))
+    return [*read.journal, *read.later]
 
 
 async def _reads_as_gone(left: Left, environment: Mapping[str, str]) -> bool:

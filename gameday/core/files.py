@@ -82,6 +82,11 @@ def lines(file: BinaryIO, most_bytes: int) -> Iterator[tuple[int, bytes]]:
         number += 1
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; a name that no file can have is none. Raises nothing."""
+    return os.path.isfile(path)
+
+
 def size(number: int) -> str:
     """A number of bytes as people read it: `64 KiB`; `1,500 bytes` where it is no whole number."""
     for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from gameday.changes import Change, Undo
 from gameday.core.deadlines import in_time
-from gameday.effects import escalation, folder, process, proxy, service, toxic, traffic
+from gameday.effects import escalation, folder, process, proxy, records, service, toxic, traffic
 from gameday.effects.manner import Manner
 from gameday.effects.site import Site
 from gameday.errors import StuckFaultError
@@ -104,7 +104,11 @@ async def dose(record: Undo) -> Dose | None:
 async def undo(
     record: Undo, environment: Mapping[str, str] | None = None, manner: Manner | None = None
 ) -> None:
-    """Take one change back, in bounded time. Doing it twice is harmless."""
+    """Take one change back, in bounded time. Doing it twice is harmless.
+
+    Raises NoRecordError for a record that is not one of gameday's.
+    """
+    records.must_be_ours(record)
     within_s = UNDO_S.get(record.kind, UNDO_DEFAULT_S)
     await _ended(_undo(record, environment, manner), within_s, "taking back", record.kind)
 
@@ -134,7 +138,8 @@ async def _undo(record: Undo, environment: Mapping[str, str] | None, manner: Man
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
-    """Whether it reads back as taken back; None when nothing can tell."""
+    """Whether it reads back as taken back; None when nothing can tell. Raises as `undo` does."""
+    records.must_be_ours(record)
     return await _ended(_read_back(record, environment), READ_S, "reading back", record.kind)
 
 

@@ -80,7 +80,7 @@ class _Ladder:
         self._kind = _KINDS[record.kind]
         self._manner = manner
         self._clock = clock
-        self._server = Toxiproxy(record.data["url"])
+        self._server = Toxiproxy.of(record.data)
         self._proxy: str = record.data["proxy"]
         self._part = None if record.data.get("part") is None else Path(record.data["part"])
         self._switched = False
@@ -195,7 +195,7 @@ class _Ladder:
             return False  # nobody would hear it, or its owner had it off
         if self._state == "wedged" and self._part is not None:
             return False  # it would only cost the time in which it is restarted
-        on = {"url": self._server.url, "proxy": self._proxy, "enabled": True}
+        on = {**self._server.place, "proxy": self._proxy, "enabled": True}
         await self._manner.tell("switch", self._problem, [Undo("proxy", on)])
         self._switched = True
         server = self._server.within(NUDGE_S)
@@ -274,10 +274,9 @@ class _Ladder:
         return {**kept, "enabled": kept["enabled"] or on}
 
     def _undos(self, shown: Mapping[str, Any]) -> list[Undo]:
-        url = self._server.url
+        where = self._server.place
         return [
-            Undo("proxy", {"url": url, "proxy": name, "whole": each})
-            for name, each in shown.items()
+            Undo("proxy", {**where, "proxy": name, "whole": each}) for name, each in shown.items()
         ]
 
     def _stuck(self) -> StuckFaultError:

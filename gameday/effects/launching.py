@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.clock import NS, Clock
-from gameday.core import files
-from gameday.effects.process import TOKEN_VARIABLE, start_time
+from gameday.effects.process import TOKEN_VARIABLE, private_bytes, start_time
 from gameday.errors import StackError, StuckFaultError
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -27,6 +26,15 @@ _POLL_S = 0.03
 _ANSWER_S = 2.0
 _LOCK_S = 10.0
 _LONGEST_ANSWER = 256
+_NOT_A_LAUNCH = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +159,24 @@ class Launch:
 
     @classmethod
     def read(cls, path: Path) -> "Launch | None":
-        """What the file says; None when it is gone, as it is with its stack."""
+        """What the file says; None when it is gone, as it is with its stack.
+
+        It says what is started, so it must be one that only this user can have written. Raises
+        StuckFaultError.
+        """
         try:
-            data = json.loads(files.read_bytes(path, files.SETTING_BYTES))
+            return cls._from_json(json.loads(private_bytes(path)))
         except FileNotFoundError:
             return None
+        except _NOT_A_LAUNCH as error:
+            why = getattr(error, "strerror", None) or error
+            raise StuckFaultError(
+                f"{path}: not what gameday has written of a part of its stack: {why}",
+                help="do it as the user who has put up the stack",
+            ) from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> "Launch":
         question, owner, account = data["question"], data["owner"], data["account"]
         paths = {name: Path(data[name]) for name in ("folder", "log")}
         several = {name: tuple(map(Path, data[name])) for name in ("stale", "memory")}

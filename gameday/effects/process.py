@@ -5,11 +5,16 @@ somebody else is never hit; on Linux the signal goes through a pidfd, which clos
 between looking and signalling. Its children are known by their session, and by a token in their
 environment where they have left the session or outlived their parent. A part that was started
 again is another process; the file that its record names says which one it is now.
+
+A record may be forged. So what shows that it is no part of a stack of ours is not signalled: an
+environment without the token (some programs wipe theirs, which shows nothing) that no file of the
+stack contradicts, this process, and those that it descends from.
 """
 
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,12 +24,12 @@ import psutil
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock, SystemClock, boot_id
-from gameday.core import files
 from gameday.errors import StuckFaultError
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
 PATIENCE_S = 5.0
 _POLL_S = 0.02
+_LARGEST_PART = 8 * 1024 * 1024
 _GONE_STATES = b"ZXx"
 
 
@@ -79,30 +84,87 @@ async def read_back(data: Mapping[str, Any]) -> bool:
 
 
 def alive(data: Mapping[str, Any]) -> dict[int, str]:
-    """The process and its children that run: PID → start time."""
+    """The process and its children that run: PID → start time. Raises as `leaders` does."""
     leading = leaders(data)
     found = set(leading)
     token = f"{TOKEN_VARIABLE}={data['token']}".encode() if data.get("token") else b""
     for other in psutil.pids():
-        if _session(other) in leading or (token and token in _environment(other)):
+        if _session(other) in leading or (token and token in _environment(other).split(b"\0")):
             found.add(other)
+    found -= _own_line() | {0, 1}
     return {each: began for each in found if (began := start_time(each)) is not None}
 
 
 def leaders(data: Mapping[str, Any]) -> set[int]:
-    """The process itself, and the one that it was started again as, where they run."""
-    known = [(int(data["pid"]), data["start_time"]), *_now(data.get("part", ""))]
-    return {pid for pid, began in known if began != "" and start_time(pid) == began}
+    """The process itself, and the one that it was started again as, where they run.
 
-
-def _now(part: str) -> Iterator[tuple[int, str]]:
-    """The process that the file of a part names; none when it is gone with its stack."""
-    try:
-        launched = json.loads(files.read_bytes(Path(part), files.SETTING_BYTES)) if part else None
-    except FileNotFoundError:
-        return
+    Raises StuckFaultError for a process that is no part of a stack of ours.
+    """
+    launched = _launched(data.get("part", ""))
+    known = [(data["pid"], data["start_time"])]
     if launched is not None:
-        yield launched["pid"], launched["start_time"]
+        known.append((launched["pid"], launched["start_time"]))
+    found = {pid for pid, began in known if pid > 1 and began != "" and start_time(pid) == began}
+    for pid in found:
+        _refuse_stranger(pid, data, launched)
+    return found
+
+
+def _refuse_stranger(pid: int, data: Mapping[str, Any], launched: Mapping[str, Any] | None) -> None:
+    """Raise StuckFaultError for a process that shows that it is no part of ours."""
+    if pid in _own_line():
+        why = "it is this process, or one that started it"
+    elif data.get("token") and _is_without(pid, data["token"]) and not _confirmed(data, launched):
+        why = f"its environment has no {TOKEN_VARIABLE}={data['token']}"
+    else:
+        return
+    raise StuckFaultError(
+        f"process {pid} is no part of a stack of gameday's: {why}",
+        help="look at it, and end it yourself if it is to end",
+    )
+
+
+def _own_line() -> set[int]:
+    """The PIDs of this process, its parent, and so on."""
+    try:
+        return {os.getpid(), *(each.pid for each in psutil.Process().parents())}
+    except psutil.Error:
+        return {os.getpid(), os.getppid()}
+
+
+def _is_without(pid: int, token: str) -> bool:
+    """Whether its environment can be read, is whole, and lacks the token."""
+    entries = _environment(pid).split(b"\0")
+    whole = any(b"=" in entry for entry in entries)
+    return whole and f"{TOKEN_VARIABLE}={token}".encode() not in entries
+
+
+def _confirmed(data: Mapping[str, Any], launched: Mapping[str, Any] | None) -> bool:
+    """Whether the file of the part, which only its owner can have written, knows that token."""
+    return launched is not None and launched.get("token") == data["token"]
+
+
+def _launched(part: str) -> Mapping[str, Any] | None:
+    """What the file of a part says of its process; None when it is gone, or not a file of ours."""
+    try:
+        said = json.loads(private_bytes(Path(part))) if part else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    fits = type(said.get("pid")) is int and isinstance(said.get("start_time"), str)
+    return said if fits else None
+
+
+def private_bytes(path: Path) -> bytes:
+    """A file that nobody but this user can have written. Raises OSError, ValueError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:
+        found = os.fstat(handle)
+        own = stat.S_ISREG(found.st_mode) and found.st_uid in (os.geteuid(), 0)
+        if not own or found.st_mode & 0o022:
+            raise ValueError("not a file that only this user can have written")
+        return file.read(_LARGEST_PART)
 
 
 async def end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) -> bool:
@@ -172,6 +234,7 @@ def _environment(pid: int) -> bytes:
     try:
         if sys.platform == "linux":
             return Path(f"/proc/{pid}/environ").read_bytes()
-        return repr(psutil.Process(pid).environ()).encode()
+        named = psutil.Process(pid).environ().items()
+        return b"\0".join(f"{name}={value}".encode() for name, value in named)
     except (OSError, psutil.Error):
         return b""

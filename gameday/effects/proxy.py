@@ -33,7 +33,7 @@ async def place(found: Mapping[str, Any], site: Site) -> dict[str, Any]:
     part = site.direct.parts.get(OWN_SERVER)
     shown = {found["name"]: found} if part is None else await server.proxies()
     return {
-        "url": server.url,
+        **server.place,
         "proxy": found["name"],
         "ours": site.ours,
         "part": None if part is None else str(part),
@@ -61,7 +61,7 @@ async def act(change: Change, undo: Undo, site: Site) -> None:
 async def undo(record: Undo) -> None:
     """Switch it on again, if it was on."""
     try:
-        await remove(record, Toxiproxy(record.data["url"]))
+        await remove(record, Toxiproxy.of(record.data))
     except ToxiproxyGoneError:
         return
 
@@ -69,7 +69,7 @@ async def undo(record: Undo) -> None:
 async def read_back(record: Undo) -> bool:
     """Read back: the proxy is as it was before."""
     try:
-        return await is_gone(record, Toxiproxy(record.data["url"]))
+        return await is_gone(record, Toxiproxy.of(record.data))
     except ToxiproxyGoneError:
         return True
 

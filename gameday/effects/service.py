@@ -90,7 +90,7 @@ async def undo(record: Undo) -> None:
     if record.data["what"] == "continue":
         await _go_on(record.data, launch, clock)
     elif launch is not None and not launch.is_orphaned():
-        await start_again(part, clock, forget=record.data["forget"])
+        await start_again(part, clock, forget=record.data.get("forget") is True)
 
 
 async def read_back(record: Undo) -> bool:

@@ -35,12 +35,14 @@ def _none() -> "Stores":
 class Direct:
     """The stores as the system file names them, past the proxies, and what its secrets hold.
 
-    `parts` is where it stands how each part of a started stack is started.
+    `parts` is where it stands how each part of a started stack is started, `token_file` where the
+    token of its Toxiproxy does.
     """
 
     stores: "Stores" = field(default_factory=_none)
     environment: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
+    token_file: Path | None = None
 
 
 class Site:
@@ -67,7 +69,7 @@ class Site:
                 "this experiment breaks the network, but the system names no toxiproxy",
                 help="add `toxiproxy: http://…:8474` and `proxies:` to the system file",
             )
-        return Toxiproxy(self._url)
+        return Toxiproxy(self._url, token_file=self.direct.token_file)
 
     def proxy_name(self, service: str) -> str:
         """The Toxiproxy proxy in front of a service."""

@@ -44,7 +44,7 @@ async def act(change: Change, undo: Undo, site: Site) -> None:
 async def undo(record: Undo) -> None:
     """Remove the toxic. A server that is not there any more has no toxics either."""
     try:
-        await remove(record, Toxiproxy(record.data["url"]))
+        await remove(record, Toxiproxy.of(record.data))
     except ToxiproxyGoneError:
         return
 
@@ -52,7 +52,7 @@ async def undo(record: Undo) -> None:
 async def read_back(record: Undo) -> bool:
     """Read back: no toxic of that name. Raises ToxiproxyError when it cannot be read."""
     try:
-        return await is_gone(record, Toxiproxy(record.data["url"]))
+        return await is_gone(record, Toxiproxy.of(record.data))
     except ToxiproxyGoneError:
         return True
 

@@ -6,18 +6,30 @@ the embedded server with toxiproxy-python as an independent client.
 
 A wedged server keeps a call for 25 s, so every call here ends long before that, and what went
 wrong is told apart: refused, not answered, answered with an error.
+
+A Toxiproxy that a stack of ours started asks for a token before it changes anything. Who holds a
+record has only the name of the file with it, which goes with the stack; it is read when it is
+needed, and what stands in it is sent to this machine and nowhere else.
 """
 
+import ipaddress
+import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import quote
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
 
+from gameday.core import files
 from gameday.core.http import Answer, Ask, HttpError, ask_once
 from gameday.core.json import JsonError
 from gameday.errors import GamedayError
 
 _QUOTED = 200
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
+TOKEN_PREFIX = "gameday-toxiproxy-"  # nothing else that stands in a file is ever sent
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{16,64}}")
+_LONGEST_FILE = 1024
+_UNAUTHORIZED = 401
 
 
 class ToxiproxyError(GamedayError):
@@ -38,19 +50,38 @@ class ToxiproxyGoneError(ToxiproxyError):
 
 
 class Toxiproxy:
-    """One server, by its base URL. No call takes longer than `timeout_s`."""
+    """One server, by its base URL. No call takes longer than `timeout_s`.
 
-    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
+    `token_file` is where the token for changes stands, None where the server asks for none.
+    """
+
+    def __init__(
+        self, url: str, timeout_s: float = CALL_TIMEOUT_S, token_file: Path | None = None
+    ) -> None:
         self.url = url.rstrip("/")
+        self.token_file = token_file
         self._timeout_s = timeout_s
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """The server of a record, which has its `url` and perhaps where its `token` stands."""
+        token = data.get("token")
+        return cls(data["url"], token_file=None if token is None else Path(token["file"]))
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What a record keeps of the server, for `of`: of its token only where it stands."""
+        token = {} if self.token_file is None else {"token": {"file": str(self.token_file)}}
+        return {"url": self.url, **token}
 
     def within(self, timeout_s: float) -> "Toxiproxy":
         """The same server, with another patience."""
-        return Toxiproxy(self.url, timeout_s)
+        return Toxiproxy(self.url, timeout_s, self.token_file)
 
     async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and JSON (None without any). Raises ToxiproxyError when no answer comes."""
-        ask = Ask(method, self.url + path, body=body)
+        headers = {} if method == "GET" else self.authorization()
+        ask = Ask(method, self.url + path, headers, body=body)
         try:
             # Certificates are loaded only where they are needed: that takes longer than a call.
             verify = self.url.startswith("https:")
@@ -61,6 +92,13 @@ class Toxiproxy:
             where = f"toxiproxy {self.url}{path}"
             raise ToxiproxySilentError(f"{where}: {error.message}") from error
         return answer.status, _json(answer)
+
+    def authorization(self) -> dict[str, str]:
+        """The token, if there is one; where its file is gone, the server should be, too."""
+        if self.token_file is None or not _is_loopback(self.url):
+            return {}
+        token = read_token(self.token_file)
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
 
     async def version(self) -> str:
         status, body = await self.call("GET", "/version")
@@ -135,6 +173,22 @@ def _is_proxy(body: object) -> bool:
     )
 
 
+def read_token(path: Path) -> str | None:
+    """The token in a file; None where the file is gone or holds something else."""
+    try:
+        text = files.read_bytes(path, _LONGEST_FILE).decode("ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return text if _TOKEN.fullmatch(text) else None
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        return ipaddress.ip_address(urlsplit(url).hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
 def _json(answer: Answer) -> Any:
     try:
         return answer.json()
@@ -146,7 +200,12 @@ def _must(fine: object, url: str, what: str, status: int, body: object) -> None:
     if fine:
         return
     said = body.get("error", body) if isinstance(body, dict) else body
-    raise ToxiproxyError(f"toxiproxy {url}: {what} answered {status}: {str(said)[:_QUOTED]}")
+    cure = "on a stack that gameday started, its token stands in stack.json; or start it open: "
+    cure += "gameday up --open-toxiproxy"
+    raise ToxiproxyError(
+        f"toxiproxy {url}: {what} answered {status}: {str(said)[:_QUOTED]}",
+        help=cure if status == _UNAUTHORIZED else "",
+    )
 
 
 def _q(name: str) -> str:

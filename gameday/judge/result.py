@@ -44,8 +44,9 @@ class Result:
         return {"schema": SCHEMA, **fields}
 
     def to_bytes(self) -> bytes:
-        """result.json, byte for byte."""
-        return json.dumps(self.as_json(), indent=1, ensure_ascii=False).encode() + b"\n"
+        """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
+        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ are found.
 
 from pathlib import Path
 
+from gameday.core.files import is_file
 from gameday.documents import one_of_them, shown_path
 from gameday.errors import UsageError
 
@@ -62,11 +63,11 @@ def find_playbook(ref: str, experiment: Path) -> Path | None:
     """
     if _is_path(ref, (".md",)):
         path = experiment.parent / ref
-        return path if path.is_file() else None
+        return path if is_file(path) else None
     beside = experiment.absolute().parent
     folders = [Path(_PLAYBOOKS), beside.parent / _PLAYBOOKS, beside, *_folders(_PLAYBOOKS)]
     paths = [folder / f"{ref}.md" for folder in folders]
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_file(path)), None)
 
 
 def find_system(ref: str | None) -> Path:
@@ -75,7 +76,7 @@ def find_system(ref: str | None) -> Path:
         return _existing(Path(ref), "system file")
     inside = Path("system_under_test", "system.yaml")
     for path in (inside, _PACKAGE.parent / inside):
-        if path.is_file():
+        if is_file(path):
             return path
     raise UsageError(
         f"no system file: {shown_path(inside)} is not there", help="name one with --system FILE"
@@ -87,6 +88,6 @@ def _is_path(ref: str, endings: tuple[str, ...]) -> bool:
 
 
 def _existing(path: Path, what: str) -> Path:
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"no {what} {shown_path(path)}", help="it is not there or not a file")
     return path

@@ -7,6 +7,7 @@ before the playbook's before the system's, and within a file the first from the 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from gameday.core.files import is_file
 from gameday.documents import one_of_them
 from gameday.errors import FileError
 from gameday.loading import deadlines, expressions, names, scenarios, secrecy, templates
@@ -107,7 +108,7 @@ def _rules(loaded: LoadedExperiment, system: LoadedSystem) -> Iterator[Path]:
     source: LoadedExperiment | LoadedSystem = system if own is None else loaded
     for index, rule in enumerate(system.system.rules if own is None else own):
         path = source.path.parent / rule
-        if not path.is_file():
+        if not is_file(path):
             raise source.document.error(("rules", index), f"'rules': there is no file {rule!r}")
         yield path
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 
 from gameday import thresholds
+from gameday.core import json as strict_json
+from gameday.core.urls import Base
 from gameday.documents import Document, compose, one_of_them
 from gameday.errors import FileError, UsageError
 from gameday.experiment import Expect, Experiment
@@ -73,11 +74,8 @@ class Target:
 
 def system_of(target: Target) -> System:
     """The system that a URL names. Raises UsageError."""
-    parts = urlsplit(target.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
-        raise UsageError(f"--url: {target.url!r} is no address", help="write http://HOST:PORT/PATH")
+    base, path = _address(target.url)
     method = (target.method or ("post" if target.body is not None else "get")).lower()
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     request = {
         method: path,
         "json": None if target.body is None else _json(target.body),
@@ -93,35 +91,44 @@ def system_of(target: Target) -> System:
         raise UsageError(f"the request: {where}: {found['msg']}") from None
     return System(
         name=NAME,
-        base_url=f"{parts.scheme}://{parts.netloc}",
+        base_url=base,
         requests=Requests(issue=issue),
         audit=Request(get="/"),  # the model wants one; nobody asks it
         tls=Tls(insecure=target.insecure),
     )
 
 
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is one, or left to the scheme."""
+def _address(url: str) -> tuple[str, str]:
+    """The base of a URL, and the path behind it. Raises UsageError."""
     try:
-        return parts.port != 0
-    except ValueError:
-        return False
+        parts = Base.parse(url, query=True)
+    except UsageError as error:
+        raise UsageError(f"--url: {error.message}", help=error.help) from None
+    path = (parts.prefix or "/") + (f"?{parts.query}" if parts.query else "")
+    return f"{parts.scheme}://{parts.authority}", path
 
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        problem = f"--json: {text[:80]!r} is no JSON at column {error.colno}: {error.msg}"
+        return strict_json.parse(text.encode("utf-8", "surrogatepass"))
+    except strict_json.JsonError as error:
+        problem = f"--json: {text[:80]!r} is {error.message}"
         help = 'quote it for the shell: --json \'{"userId": "{user}"}\''
         raise UsageError(problem, help=help) from None
 
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
+    if not _can_be_sent(text):
+        raise UsageError(f"--header: {text!r} is not UTF-8", help="write it in UTF-8")
     if not colon or not name.strip():
         raise UsageError(f"--header: {text!r} is no header", help="write 'Name: value'")
     return name.strip(), value.strip()
+
+
+def _can_be_sent(text: str) -> bool:
+    """Whether it has a form in UTF-8; a byte of the command line that is none has not."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _outcomes(expect: str) -> dict[str, Any]:

@@ -8,11 +8,13 @@ back nobody can read, so it is told as what it is: perhaps.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gameday import effects, journal
-from gameday.errors import GamedayError
-from gameday.healing import Left, done_later, is_under_way, left_behind
+from gameday import effects, journal, provenance
+from gameday.core.signing import Key, read_key
+from gameday.errors import GamedayError, StackError
+from gameday.healing import Left, controller_lives, left_behind
 from gameday.plan.finding import Finding, Status
-from gameday.stacks.state import read_kept
+from gameday.provenance import Provenance
+from gameday.stacks.state import read_kept, state_dir
 from gameday.system import System
 
 Environment = Mapping[str, str]
@@ -59,12 +61,14 @@ def _compact(since: str) -> str:
 
 
 async def _of(path: Path, base_url: str, environment: Environment) -> list[Finding]:
-    records = journal.read(path).records
-    ready = next((r.data for r in records if r.event == "stack.ready"), None)
-    if ready is None or ready["addresses"]["base_url"] != base_url or is_under_way(path.parent):
+    """Of one run. What nobody here has signed is told, and nothing that it names is asked."""
+    run = provenance.read(path.parent, _key())
+    if not _ran_on(run.journal, base_url):
+        return _foreign(run) if _ran_on(run.foreign, base_url) else []
+    if controller_lives(run.journal):
         return []
     found = []
-    for left in left_behind(_with_healings(records, path.parent)):
+    for left in left_behind(sorted([*run.journal, *run.later], key=lambda each: each.t_ns)):
         if left.owner != "part" and (text := await _still_there(left, environment)):
             cure = f"gameday heal {path.parent}"
             status: Status = "warn" if left.owner == "step" else "fail"
@@ -72,9 +76,28 @@ async def _of(path: Path, base_url: str, environment: Environment) -> list[Findi
     return found
 
 
-def _with_healings(records: Sequence[journal.Record], folder: Path) -> list[journal.Record]:
-    """With what the run's reaper and `gameday heal` did later, in the order of time."""
-    return sorted([*records, *done_later(folder)], key=lambda record: record.t_ns)
+def _ran_on(records: Sequence[journal.Record], base_url: str) -> bool:
+    """Whether the run was on this system."""
+    ready = next((r.data for r in records if r.event == "stack.ready"), None)
+    addresses = ready.get("addresses") if ready is not None else None
+    return isinstance(addresses, dict) and addresses.get("base_url") == base_url
+
+
+def _foreign(run: Provenance) -> list[Finding]:
+    """A run that nobody here has signed, and that says itself that something may be left."""
+    left = [each for each in left_behind([*run.foreign, *run.foreign_later])]
+    if controller_lives(run.foreign) or all(each.owner == "part" for each in left):
+        return []
+    name = run.dir.name
+    text = f"it may have left something behind, and is {run.why_foreign}: it was not looked at"
+    return [Finding(f"run {name}", "warn", text, f"gameday heal --trust {run.dir}")]
+
+
+def _key() -> Key | None:
+    try:
+        return read_key(state_dir())
+    except StackError:
+        return None
 
 
 async def _still_there(left: Left, environment: Environment) -> str:

@@ -68,7 +68,7 @@ def _executable(folder: Path) -> Finding:
         script.write_text("#!/bin/sh\nexit 0\n")
         script.chmod(stat.S_IRWXU)
         try:
-            subprocess.run([script], check=True, timeout=5, stdin=subprocess.DEVNULL)
+            subprocess.run([script], check=True, timeout=5, stdin=subprocess.DEVNULL, cwd=inside)
         except (OSError, subprocess.SubprocessError) as error:
             # Only root's PostgreSQL is copied there; everybody else's runs in place.
             status: Status = "fail" if os.geteuid() == 0 else "warn"

@@ -80,7 +80,7 @@ async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[
 def _site(running: Running) -> EffectSite:
     """Where effects would be; only to let them read."""
     system = running.system
-    direct = Direct(system.stores, running.environment, running.parts)
+    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
     return EffectSite(PLAN, system.toxiproxy, system.proxies, direct)
 
 

@@ -1,10 +1,10 @@
 """`python -m gameday.reaper RUN_DIR`: watch over one run; the controller starts it.
 
-Standard input is a socket to the controller. It carries JSON lines: the environment that undoing
-requests take their secrets from, with the target's lock beside it, and in the end that the run is
-done. When it closes without that, the controller is dead, and everything is undone at once. When
-only the lease runs out the controller may be stopped and wake up again: faults and steps are
-undone, and its stack is left to it.
+Standard input is a socket to the controller. It carries JSON lines: the key that the journal is
+signed with, then the environment that undoing requests take their secrets from, with the target's
+lock beside it, and in the end that the run is done. When it closes without that, the controller is
+dead, and everything is undone at once. When only the lease runs out the controller may be stopped
+and wake up again: faults and steps are undone, and its stack is left to it.
 """
 
 import json
@@ -43,6 +43,7 @@ class Watcher:
         self._heard = b""
         self._lock_files: list[int] = []  # held for as long as this process lives
         self._environment: Mapping[str, str] = {}
+        self._key = b""
         self._done = False
         self._alone = False
         self._held = True
@@ -50,13 +51,16 @@ class Watcher:
 
     @cached_property
     def _reaping(self) -> "Reaping":
+        from gameday.core.signing import Key
         from gameday.reaper.reaping import Reaping  # loaded when it is due: see the package
 
-        return Reaping(self._run_dir, self._clock)
+        return Reaping(self._run_dir, self._clock, Key(self._key) if self._key else None)
 
     def watch(self) -> int:
         """Until the run is done or undone; the exit code."""
         self._tell_ready()
+        while not self._key and not self._alone:
+            self._hear(POLL_S)  # nothing is announced before the key is here
         while not self._done and not self._alone:
             self._look_at_lease()
             self._hear(POLL_S)
@@ -81,6 +85,7 @@ class Watcher:
         for line in lines:
             order = json.loads(line)
             self._environment = order.get("environment", self._environment)
+            self._key = bytes.fromhex(order["key"]) if "key" in order else self._key
             self._done = self._done or "done" in order
 
     def _look_at_lease(self) -> None:

@@ -1,7 +1,9 @@
 """Undoing a run from outside of it: faults first, then steps, then the stack the run owned.
 
 What is done is written to `reaper.jsonl`, in the journal's format, so that judging knows when a
-fault came out. What cannot be written, or fails, never keeps anything else in place.
+fault came out. What cannot be written, or fails, never keeps anything else in place. Only what the
+controller has signed is obeyed, with the key that it has given: a line that somebody else puts into
+the journal meanwhile neither makes the reaper act nor keeps it from acting.
 """
 
 import asyncio
@@ -9,8 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gameday import healing, journal
+from gameday import healing, journal, provenance
 from gameday.clock import Clock
+from gameday.core import loop
+from gameday.core.addresses import Allowed
+from gameday.core.signing import Key
 from gameday.effects.manner import Manner
 from gameday.healing import Book, Healed, Left
 
@@ -20,9 +25,10 @@ CUT_OFF_S = 15.0
 class Reaping:
     """The clean-up of one run, tried as often as it takes."""
 
-    def __init__(self, run_dir: Path, clock: Clock) -> None:
+    def __init__(self, run_dir: Path, clock: Clock, key: Key | None) -> None:
         self._run_dir = run_dir
-        self._book = Book(run_dir, "reaper", clock, numbered=False)
+        self._key = key
+        self._book = Book(run_dir, "reaper", clock, key)
         self._out: list[Left] = []
         self._told: set[str] = set()
         self._pressed: list[Left] = []
@@ -44,7 +50,7 @@ class Reaping:
         """Undo what may still be there; True when nothing is left. `alone`: no controller lives."""
         due = [each for each in self._due(alone=alone) if each not in self._out]
         manners = [self._manner(left) for left in due]
-        healed = asyncio.run(_undo(due, manners, environment))
+        healed = loop.run(_undo(due, manners, environment), self._allowed())
         self._pressed += [left for left in due if left not in self._pressed]
         before, self.remaining = self.remaining, {}
         for left, one in zip(due, healed, strict=True):
@@ -58,6 +64,11 @@ class Reaping:
             if before.get(name) != why:
                 self._book.write("reaper.failed", what=name, why=why)
         return not self.remaining
+
+    def _allowed(self) -> Allowed:
+        """The hosts that were allowed to the run, by its own signed journal."""
+        started = next((r.data for r in self._records() if r.event == "run.started"), {})
+        return Allowed(started.get("allowed", ()))
 
     def _manner(self, left: Left) -> Manner:
         """Pressed once, then only tried: a server that hangs is not shaken again and again.
@@ -98,11 +109,10 @@ class Reaping:
         return [each for each in found if not (owned and each.owner == "step")]
 
     def _records(self) -> Sequence[journal.Record]:
-        try:
-            return journal.read(self._run_dir / "journal.jsonl").records
-        except OSError as error:
-            _say(f"the journal cannot be read: {error}")
-            return ()
+        read = provenance.read_journal(self._run_dir, self._key)
+        if read.missing:
+            _say(f"the journal: {read.missing}")
+        return read.signed
 
     def _tell_undone(self, left: Left) -> None:
         """Journal it, once, when no part of the same is left."""

@@ -11,7 +11,8 @@ from typing import Final
 
 LONGEST: Final = 400
 _INVISIBLE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]{}|~#!$^]")
 _STARTS_A_BLOCK: Final = re.compile(r"^(\d*(?=[.)](?:\s|$)))?([-+=](?!\d)|[.)](?:\s|$))")
@@ -54,5 +55,6 @@ def bullets(items: Sequence[Markup]) -> Markup:
 
 
 def _one_line(value: str) -> str:
+    value = value.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair has no form
     line = " ".join(_INVISIBLE.sub("", value.replace("\r", "\n")).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

@@ -54,7 +54,8 @@ class Running:
     `system` has the stack's `addresses`; `environment` the values for `{env: NAME}`; `direct` and
     `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
     not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
-    part is started (`effects/launching.py`).
+    part is started (`effects/launching.py`), `token_file` where the token stands without which its
+    Toxiproxy changes nothing (None: it asks for none).
     """
 
     system: System
@@ -66,6 +67,7 @@ class Running:
     secrets: frozenset[str] = frozenset()
     binaries: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
+    token_file: Path | None = None
 
     def hide(self, text: str) -> str:
         """`text` without the secrets of this stack."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gameday.changes import Undo
 from gameday.clock import Clock
-from gameday.effects.folder import record
+from gameday.effects.folder import mark, record
 from gameday.effects.folder import undo as remove
 from gameday.effects.launching import Launch, me
 from gameday.errors import GamedayError
@@ -81,12 +81,13 @@ class Crew:
         self.site.announce("folder", [self._folder])
         self.folder.mkdir(mode=0o711)
         self.folder.chmod(0o711)  # whatever the umask says
+        mark(self._folder)
         (self.folder / PARTS).mkdir(mode=0o700)
         self.site.logs_dir.mkdir(parents=True, exist_ok=True)
 
-    def new_secret(self) -> str:
+    def new_secret(self, prefix: str = "") -> str:
         """A random text that will not be shown in any message."""
-        secret = secrets.token_urlsafe(24)
+        secret = prefix + secrets.token_urlsafe(24)
         self.secrets.add(secret)
         return secret
 

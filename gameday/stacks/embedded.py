@@ -26,16 +26,22 @@ _FINDERS = {"redis": redis_server, "postgres": postgres}
 
 
 class EmbeddedStack:
-    """Starts all of it. `outlives`: it is to run on when this process has ended."""
+    """Starts all of it. `outlives`: it is to run on when this process has ended.
+
+    `open_toxiproxy`: whoever reaches its Toxiproxy may change what it does, without a token.
+    """
 
     name = "embedded"
     kinds = frozenset(
         {"toxic", "proxy", "traffic", "request", "process", "service", "folder", "redis", "sql"}
     )
 
-    def __init__(self, *, ready_s: float = READY_S, outlives: bool = False) -> None:
+    def __init__(
+        self, *, ready_s: float = READY_S, outlives: bool = False, open_toxiproxy: bool = False
+    ) -> None:
         self._ready_s = ready_s
         self._outlives = outlives
+        self._open_toxiproxy = open_toxiproxy
         self._crew: Crew | None = None
 
     async def start(self, system: System, site: Site) -> Running:
@@ -75,7 +81,7 @@ class EmbeddedStack:
     async def _put_up(
         self, crew: Crew, system: System, start: Start, asked: frozenset[str]
     ) -> Running:
-        stores, proxies = await _start_stores(crew, system, asked)
+        stores, proxies = await self._start_stores(crew, system, asked)
         direct = {name: store.url.format(port=store.port) for name, store in stores.items()}
         names = {name: system.proxies.get(name, name) for name in stores}
         proxied = {
@@ -84,7 +90,7 @@ class EmbeddedStack:
         }
         values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
         values["secret"] = crew.new_secret()
-        where = Addresses(None, None, proxies.url or None, names)
+        where = Addresses(None, None, proxies.url, names)
         service = await start_service(
             crew, Order(system, start, values, asked, where, self._ready_s)
         )
@@ -98,22 +104,23 @@ class EmbeddedStack:
             secrets=frozenset(crew.secrets),
             binaries={name: store.binary for name, store in stores.items()},
             parts=crew.files(),
+            token_file=proxies.token_file,
         )
 
-
-async def _start_stores(
-    crew: Crew, system: System, asked: frozenset[str]
-) -> tuple[Mapping[str, Store], Proxies]:
-    """The stores asked for and the proxies before them; no server without a store."""
-    wanted = stores_of(asked)
-    if not wanted:
-        return {}, Proxies("", {})
-    url, *started = await _together(
-        start_toxiproxy(crew), *(_STARTERS[name](crew) for name in wanted)
-    )
-    stores = dict(zip(wanted, started, strict=True))
-    upstreams = {system.proxies.get(name, name): store.port for name, store in stores.items()}
-    return stores, await add_proxies(crew, url, upstreams)
+    async def _start_stores(
+        self, crew: Crew, system: System, asked: frozenset[str]
+    ) -> tuple[Mapping[str, Store], Proxies]:
+        """The stores asked for and the proxies before them; no server without a store."""
+        wanted = stores_of(asked)
+        if not wanted:
+            return {}, Proxies(None, {})
+        server, *started = await _together(
+            start_toxiproxy(crew, is_open=self._open_toxiproxy),
+            *(_STARTERS[name](crew) for name in wanted),
+        )
+        stores = dict(zip(wanted, started, strict=True))
+        upstreams = {system.proxies.get(name, name): store.port for name, store in stores.items()}
+        return stores, await add_proxies(crew, server, upstreams)
 
 
 async def _together(*starting: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from gameday.core.http import OK, Ask, HttpError, ask_once
 from gameday.effects import read_back, undo
 from gameday.effects.launching import is_being_started
 from gameday.effects.process import alive, leaders
+from gameday.effects.toxiproxy import read_token
 from gameday.errors import GamedayError, StackError, UsageError
 from gameday.stacks import Addresses, Running, Site, new_work_dir
 from gameday.stacks.crew import SERVICE
@@ -65,7 +66,9 @@ class KeptStack:
         return []
 
 
-async def put_up(system: System, system_file: Path, clock: Clock) -> Running:
+async def put_up(
+    system: System, system_file: Path, clock: Clock, *, open_toxiproxy: bool = False
+) -> Running:
     """Start the embedded stack so that it outlives this process.
 
     Raises UsageError when one is kept already, StackError when it does not start; then, as after
@@ -81,7 +84,8 @@ async def put_up(system: System, system_file: Path, clock: Clock) -> Running:
         where = system_file.resolve().parent
         site = Site(new_work_dir(), logs, clock, keeper.announce, where)
         try:
-            running = await EmbeddedStack(outlives=True).start(system, site)
+            stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
+            running = await stack.start(system, site)
             keeper.complete(running)
         except BaseException:
             await asyncio.shield(_undo_all(keeper.kept))
@@ -123,6 +127,7 @@ class _Keeper:
     def complete(self, running: Running) -> None:
         """The stack is up: only what runs is remembered, and how to reach it."""
         there = tuple(each for each in self.kept.undo if each["kind"] != "process" or alive(each))
+        token = None if running.token_file is None else read_token(running.token_file)
         update = {
             "state": "running",
             "undo": there,
@@ -134,6 +139,8 @@ class _Keeper:
             "logs": running.logs,
             "secrets": tuple(sorted(running.secrets)),
             "binaries": running.binaries,
+            "toxiproxy_token": token,
+            "token_file": running.token_file,
         }
         self.kept = self.kept.model_copy(update=update)
         write_kept(self.kept)
@@ -193,6 +200,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
             for each in kept.undos("process")
             if "part" in each.data
         },
+        token_file=kept.token_file,
     )
 
 

@@ -1,6 +1,8 @@
 """gameday's Toxiproxy-compatible server, with one proxy before each store.
 
-It is a program of its own, as the real one is, and is spoken to through its HTTP API alone.
+It is a program of its own, as the real one is, and is spoken to through its HTTP API alone. Any
+process of this machine can reach that API, so changes need a token, which only the user can read:
+it stands in the stack's folder, and goes with it.
 """
 
 import json
@@ -13,31 +15,44 @@ from pathlib import Path
 from typing import Any
 
 from gameday.core import files
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
+from gameday.effects.toxiproxy import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.errors import StackError
-from gameday.stacks.crew import Crew, Task, plain_environment
+from gameday.stacks.crew import Crew, Task, plain_environment, write_private
 from gameday.stacks.part import Question
 from gameday.stacks.ports import HOST
 
 READY_S = 10.0
+TOKEN_FILE = "toxiproxy.token"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The running server: its URL, and the port of the proxy before each store."""
+    """The running server, and the port of the proxy before each store; None where none runs."""
 
-    url: str
+    server: Toxiproxy | None
     ports: Mapping[str, int]
 
+    @property
+    def url(self) -> str | None:
+        return None if self.server is None else self.server.url
 
-async def start_toxiproxy(crew: Crew) -> str:
-    """Start the server, and return the URL of its API. Raises StackError."""
+    @property
+    def token_file(self) -> Path | None:
+        return None if self.server is None else self.server.token_file
+
+
+async def start_toxiproxy(crew: Crew, *, is_open: bool) -> Toxiproxy:
+    """Start the server; `is_open` lets anybody change what it does. Raises StackError."""
     output = crew.folder / "toxiproxy.out"
     # It imports what this process imports, from wherever this process does.
     found = os.pathsep.join(entry for entry in sys.path if entry)
+    token_file = None if is_open else crew.folder / TOKEN_FILE
+    token = [] if token_file is None else ["--token-file", str(token_file)]
+    if token_file is not None:
+        write_private(token_file, crew.new_secret(TOKEN_PREFIX))
     task = Task(
         name="toxiproxy",
-        argv=[sys.executable, "-m", "gameday.toxiproxy", "--host", HOST, "--port", "0"],
+        argv=[sys.executable, "-m", "gameday.toxiproxy", "--host", HOST, *token, "--port", "0"],
         environment={**plain_environment(), "PYTHONPATH": found},
         folder=crew.folder,
         output=output,
@@ -53,12 +68,11 @@ async def start_toxiproxy(crew: Crew) -> str:
     again = [*task.argv[:-1], str(port)]  # where its clients look for it
     part.is_healthy_when(Question.get(host, port, "/version"), argv=again)
     crew.ports.append(port)
-    return f"http://{host}:{port}"
+    return Toxiproxy(f"http://{host}:{port}", token_file=token_file)
 
 
-async def add_proxies(crew: Crew, url: str, upstreams: Mapping[str, int]) -> Proxies:
+async def add_proxies(crew: Crew, server: Toxiproxy, upstreams: Mapping[str, int]) -> Proxies:
     """Put a proxy before each store: Toxiproxy's name of the proxy → the store's port."""
-    server = Toxiproxy(url)
     ports = {}
     for name, upstream in upstreams.items():
         body = {"name": name, "listen": f"{HOST}:0", "upstream": f"{HOST}:{upstream}"}
@@ -71,7 +85,7 @@ async def add_proxies(crew: Crew, url: str, upstreams: Mapping[str, int]) -> Pro
             raise StackError(f"toxiproxy: cannot make proxy {name!r}: {status} {answer}")
         ports[name] = int(answer["listen"].rpartition(":")[2])
     crew.ports.extend(ports.values())
-    return Proxies(url, ports)
+    return Proxies(server, ports)
 
 
 def _announced(output: Path) -> Any:

@@ -1,8 +1,8 @@
 """The stack that `gameday up` left running, as its file says: `stack.json` in the state folder.
 
 The file is written before each part starts, so that `gameday down` finds whatever an `up` that
-was killed half-way has left. It holds the passwords of the stores, and only its owner may read
-it.
+was killed half-way has left. It holds the passwords of the stores and the token of Toxiproxy, and
+only its owner may read it.
 """
 
 import fcntl
@@ -25,7 +25,10 @@ from gameday.system import Start
 
 
 class Kept(Model):
-    """What the file holds. `undo` lists what is there, in the order it was made."""
+    """What the file holds. `undo` lists what is there, in the order it was made.
+
+    `toxiproxy_token` is what changes on its Toxiproxy need, `token_file` where else that stands.
+    """
 
     schema_: Literal[1] = 1
     state: Literal["starting", "running"] = "starting"
@@ -42,6 +45,8 @@ class Kept(Model):
     logs: Mapping[str, Path] = {}
     secrets: tuple[str, ...] = ()
     binaries: Mapping[str, str] = {}
+    toxiproxy_token: str | None = None
+    token_file: Path | None = None
 
     def undos(self, kind: str) -> list[Undo]:
         """The records of one kind."""

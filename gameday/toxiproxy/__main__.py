@@ -17,6 +17,7 @@ from pathlib import Path
 from gameday.clock import SystemClock
 from gameday.errors import GamedayError
 from gameday.toxiproxy import VERSION
+from gameday.toxiproxy.admission import Admission, allowed_host, allowed_origin, read_token
 from gameday.toxiproxy.metrics import Metrics
 from gameday.toxiproxy.server import Options, serve
 from gameday.toxiproxy.shared import CONNECTIONS_MAX, Shared, raise_file_limit
@@ -28,10 +29,22 @@ HIGHEST_PORT = 65535
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m gameday.toxiproxy") -> int:
-    """Run the server; returns the exit status. `program` is what its help calls it."""
+    """Run the server as a program; the exit status."""
+    try:
+        run(argv, program)
+    except GamedayError as error:
+        sys.stderr.write(f"error: {error}\n")
+        if error.help:
+            sys.stderr.write(f"  help: {error.help}\n")
+        return error.exit_code
+    return 0
+
+
+def run(argv: Sequence[str] | None, program: str) -> None:
+    """Run the server until a signal ends it. `program` is what its help calls it."""
     args = _parser(program).parse_args(argv)
     logging.basicConfig(level=args.log_level.upper(), format="%(levelname)s %(message)s")
-    carried = raise_file_limit()
+    carried, clients = raise_file_limit()
     if args.connections_max is not None and carried < args.connections_max:
         log.warning("the limit on open files allows %d connections", carried)
     shared = Shared(
@@ -39,19 +52,21 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m gameday.to
         seed=args.seed if args.seed is not None else secrets.randbits(32),
         half_close=args.half_close,
         connections_max=min(carried, args.connections_max or carried),
+        clients_max=clients,
         metrics=Metrics(proxies=args.proxy_metrics, runtime=args.runtime_metrics),
     )
     log.info("seed %d", shared.seed)
-    options = Options(host=args.host, port=args.port, config=args.config)
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(options, shared, _announce))
-    except GamedayError as error:
-        sys.stderr.write(f"error: {error}\n")
-        if error.help:
-            sys.stderr.write(f"  help: {error.help}\n")
-        return error.exit_code
-    return 0
+    options = Options(
+        host=args.host, port=args.port, config=args.config, admission=_admission(args)
+    )
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(options, shared, _announce))
+
+
+def _admission(args: argparse.Namespace) -> Admission:
+    token = None if args.token_file is None else read_token(args.token_file)
+    hosts, origins = frozenset(args.allowed_host), frozenset(args.allowed_origin)
+    return Admission(hosts=hosts, origins=origins, token=token)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -75,6 +90,28 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--host", default="localhost", help="where the API listens (default: %(default)s)")
     add("--port", type=_port, default=8474, help="its port, 0 for any (default: %(default)s)")
     add("--config", type=Path, metavar="FILE", help="proxies to start with, a JSON array")
+    add(
+        "--allowed-host",
+        type=_described(allowed_host),
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="accept this Host, too, while bound to loopback (may be repeated)",
+    )
+    add(
+        "--allowed-origin",
+        type=_described(allowed_origin),
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="accept pages of this origin, http://HOST:PORT (may be repeated)",
+    )
+    add(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="ask for the token in this file (0600) before anything is changed",
+    )
     add("--seed", type=int, help="for toxicity, jitter and slices (default: random)")
     add("--half-close", action="store_true", help="let half-closed connections live on")
     add(
@@ -89,6 +126,18 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--log-level", default="warning", choices=levels, help="(default: %(default)s)")
     add("--version", action="version", version=f"toxiproxy-server version {VERSION}")
     return parser
+
+
+def _described(read: Callable[[str], str]) -> Callable[[str], str]:
+    """`read`, with what it has to say as argparse shows it."""
+
+    def typed(text: str) -> str:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return typed
 
 
 def _port(text: str) -> int:

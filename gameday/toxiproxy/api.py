@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gameday.toxiproxy import VERSION, metrics, toxic_requests
+from gameday.toxiproxy.admission import Admission
 from gameday.toxiproxy.bodies import read_value, write_value
 from gameday.toxiproxy.errors import ApiError
 from gameday.toxiproxy.http import PLAIN, Request, Response
@@ -27,14 +28,19 @@ Route = Callable[["Api", Request, list[str]], Awaitable[Response]]
 
 
 class Api:
-    """The API over the proxies of one server."""
+    """The API over the proxies of one server, for those whom `admission` lets in."""
 
-    def __init__(self, proxies: Proxies, shared: Shared) -> None:
+    def __init__(self, proxies: Proxies, shared: Shared, admission: Admission) -> None:
         self._proxies = proxies
         self._shared = shared
+        self._admission = admission
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request."""
+        try:
+            self._admission.admit(request)
+        except ApiError as error:
+            return _identified(_refusal(error))
         clean = _clean(request.path)
         if clean != request.path:
             return Response(301, b"", headers={"Location": clean})
@@ -50,6 +56,8 @@ class Api:
         if request.headers.get("user-agent", "").startswith("Mozilla/"):
             return Response(403, b"User agent not allowed\n", PLAIN, NO_SNIFF)
         try:
+            if route not in READING:
+                self._admission.admit_change(request)
             return await route(self, request, names)
         except ApiError as error:
             return _refusal(error)
@@ -147,6 +155,19 @@ ROUTES: list[tuple[tuple[str, ...], dict[str, Route]]] = [
 ]
 
 
+READING = frozenset(
+    {
+        Api.version,
+        Api.metrics,
+        Api.list_proxies,
+        Api.show_proxy,
+        Api.list_toxics,
+        Api.show_toxic,
+    }
+)
+"""What is open to whoever may ask at all; the other routes are changes."""
+
+
 def _find(path: str) -> tuple[dict[str, Route], list[str]]:
     """The methods of the route that `path` names, and the names in it; no methods, no route.
 
@@ -178,7 +199,8 @@ def _error(error: ApiError) -> dict[str, Any]:
 
 
 def _refusal(error: ApiError) -> Response:
-    return Response(error.status, write_value(_error(error)) + b"\n", PLAIN, NO_SNIFF)
+    headers = NO_SNIFF if error.status != 401 else {**NO_SNIFF, "WWW-Authenticate": "Bearer"}
+    return Response(error.status, write_value(_error(error)) + b"\n", PLAIN, headers)
 
 
 def _identified(response: Response) -> Response:

@@ -82,11 +82,12 @@ def read(path: Path) -> Iterator[Entry]:
 def _text(path: Path) -> str:
     raw = files.read(path, files.SETTING_BYTES)
     try:
-        return raw.decode()
+        return raw.decode("utf-8-sig")  # with a BOM in front, as YAML may have one
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode()
+        rest = error.object  # without the BOM
+        before = rest[: error.start].decode()
         where = _place(path, before, len(before))
-        raise FileError(where, f"byte {raw[error.start]:#04x} is not UTF-8", help=SHAPE) from error
+        raise FileError(where, f"byte {rest[error.start]:#04x} is not UTF-8", help=SHAPE) from error
 
 
 def _parsed(path: Path, text: str) -> Any:
@@ -97,6 +98,8 @@ def _parsed(path: Path, text: str) -> Any:
         raise FileError(_place(path, text, error.pos), problem, help=SHAPE) from error
     except RecursionError as error:
         raise FileError(_place(path, text, 0), "nested too deep", help=SHAPE) from error
+    except ValueError as error:
+        raise FileError(_place(path, text, 0), f"not JSON: {error}", help=SHAPE) from error
 
 
 def _entry(path: Path, text: str, at: int, item: Any) -> Entry:

@@ -8,7 +8,8 @@ from gameday.toxiproxy.alarms import Alarms
 from gameday.toxiproxy.metrics import Metrics
 
 CONNECTIONS_MAX = 10_000
-FILES_KEPT_FREE = 200
+CLIENTS_MAX = 500
+FILES_KEPT_FREE = 100  # for listeners and what a process has open anyway
 FILES_PER_CONNECTION = 2
 
 
@@ -20,6 +21,7 @@ class Shared:
     seed: int
     half_close: bool = False
     connections_max: int = CONNECTIONS_MAX
+    clients_max: int = CLIENTS_MAX
     metrics: Metrics = field(default_factory=Metrics)
     connections_open: int = 0
     alarms: Alarms = field(init=False)
@@ -32,10 +34,15 @@ class Shared:
         return self.metrics.counts_proxies
 
 
-def raise_file_limit() -> int:
-    """Allow as many open files as the system lets us; how many connections that carries."""
+def raise_file_limit() -> tuple[int, int]:
+    """Allow as many open files as the system lets us.
+
+    Returns how many connections that carries, and how many clients of the API beside them.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, (hard - FILES_KEPT_FREE) // FILES_PER_CONNECTION))
+        return CONNECTIONS_MAX, CLIENTS_MAX
+    clients = max(8, min(CLIENTS_MAX, hard // 8))
+    spare = (hard - FILES_KEPT_FREE - clients) // FILES_PER_CONNECTION
+    return max(1, min(CONNECTIONS_MAX, spare)), clients

@@ -41,7 +41,7 @@ async def in_place(
 
 async def proxy_of(undo: Undo) -> Proxy | None:
     """The proxy that a change of the network is on, as its server shows it now."""
-    return await Toxiproxy(undo.data["url"]).proxy(undo.data["proxy"])
+    return await Toxiproxy.of(undo.data).proxy(undo.data["proxy"])
 
 
 def _as_asked(change: Change, undo: Undo, found: Proxy | None, before: Proxy | None) -> Place:

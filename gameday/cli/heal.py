@@ -1,0 +1,288 @@
+"""`gameday heal`: what runs may have left behind is taken out, as far as it is this user's to do.
+
+Records that the user's own key has signed are obeyed. The others are listed, with the way out:
+whoever vouches for a run names it (`--trust RUN`), sees each request and each signal before it is
+sent, and says at the command line which other hosts may be reached and whether secrets may be used.
+Nothing in a run directory widens that, and no run keeps another from its turn.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from gameday.cli.terminal import echo, one_line, warn
+from gameday.core import loop
+from gameday.core.addresses import Allowed
+from gameday.core.signing import Key, read_key, read_or_make_key
+from gameday.errors import GamedayError, StuckFaultError, UsageError
+from gameday.stacks.state import read_kept, state_dir
+
+if TYPE_CHECKING:
+    from gameday.healing import Healed, Left
+    from gameday.provenance import Provenance
+
+
+@dataclass(slots=True)
+class Looked:
+    """What was done for one run; `open` says what of it is left or unknown, in words."""
+
+    run: str
+    healed: "list[Healed]" = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    quiet: bool = False
+    """Not signed here, and it says itself that nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the command line allows."""
+
+    allowed: frozenset[str]
+    with_secrets: bool = False
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option(
+    "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
+)
+@click.option(
+    "--trust",
+    "trusted",
+    metavar="RUN",
+    help="Undo what RUN's journal says, although you have not signed it on this machine.",
+)
+@click.option(
+    "--allow-target",
+    "allowed",
+    multiple=True,
+    metavar="HOST",
+    help="A host that is not this machine and may be reached. Can be repeated.",
+)
+@click.option("--with-secrets", is_flag=True, help="With --trust: use {env:} and {file:} secrets.")
+def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -> None:
+    """Take out every fault that RUN (default: any run here) may have left behind.
+
+    Needs only the run's journal, never the experiment. Doing it twice is harmless. Runs that you
+    have not signed on this machine are only listed; see --trust. Exit code 6 when something could
+    not be read back as gone, or is not known to be.
+    """
+    from gameday.cli.runs import find_run
+
+    order = Order(frozenset(options["allowed"]), options["with_secrets"])
+    Allowed(order.allowed)  # a text that is no host is refused before anything is done
+    if trusted is not None:
+        if run is not None:
+            raise UsageError("name the run once", help=f"gameday heal --trust {trusted}")
+        looked = [_vouched_for(find_run(trusted, runs_dir), order)]
+    else:
+        if order.with_secrets:
+            raise UsageError("--with-secrets is for --trust RUN: your own runs have theirs")
+        key, why = _own_key()
+        folders = _folders(runs_dir) if run is None else [find_run(run, runs_dir)]
+        looked = [_own(folder, key, order) for folder in folders]
+        if why and any(each.open or each.quiet for each in looked):
+            echo(why, err=True)
+    _show(looked, runs_dir)
+    stuck = sum(bool(each.open) for each in looked)
+    gone = [one.gone for each in looked for one in each.healed]
+    if False in gone:
+        raise StuckFaultError(
+            "something could not be read back as gone",
+            help="restart that Toxiproxy (its toxics go with it), then run `gameday heal` again",
+        )
+    if stuck:
+        raise StuckFaultError(
+            f"{stuck} runs may have left something behind that was not undone",
+            help="the lines above say what, and the way out of each",
+        )
+
+
+def _folders(runs_dir: Path) -> list[Path]:
+    """Every run that is there, whatever its journal is."""
+    return sorted(path.parent for path in runs_dir.glob("*/journal.jsonl"))
+
+
+def _own_key() -> tuple[Key | None, str]:
+    """The user's key, or why there is none; a run that needs it makes it."""
+    try:
+        return read_key(state_dir()), ""
+    except GamedayError as error:
+        return None, f"warning: {error.message}: no run counts as yours\n  help: {error.help}"
+
+
+def _own(folder: Path, key: Key | None, order: Order) -> Looked:
+    """Heal what the user has signed of a run, and say what else there is."""
+    try:
+        return _of_one(folder, key, order)
+    except Exception as error:  # noqa: BLE001 - one bad run must not keep the others in place
+        return Looked(folder.name, open=[f"unknown: {type(error).__name__}: {error}"])
+
+
+def _of_one(folder: Path, key: Key | None, order: Order) -> Looked:
+    from gameday import provenance
+    from gameday.healing import controller_lives
+
+    looked = Looked(folder.name)
+    read = provenance.read(folder, key)
+    if controller_lives(read.journal):
+        echo(f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True)
+        return looked
+    for note in read.notes:
+        warn(f"{folder.name}/{note}")
+    if read.unknown:
+        looked.open.append(f"unknown: {read.unknown}; look at it yourself: {_look_at(folder)}")
+    if read.journal:
+        looked.healed = _healed(read, key, order, environment())
+    foreign = _foreign(read)
+    if foreign:
+        looked.open.append(
+            f"{read.why_foreign}, so not undone: {'; '.join(foreign)}\n"
+            f"    help: gameday heal --trust {folder} prints each, and undoes it"
+        )
+    looked.quiet = not read.journal and not looked.open
+    return looked
+
+
+def _healed(
+    read: "Provenance", key: Key | None, order: Order, environment: Mapping[str, str]
+) -> "list[Healed]":
+    """Of a run of the user's own; the hosts that were allowed to it stand in its signed journal."""
+    from gameday.healing import Healer, heal
+
+    started = next((r.data for r in read.journal if r.event == "run.started"), {})
+    then = started.get("allowed", [])
+    allowed = Allowed(order.allowed.union(then))
+    healer = Healer(environment, key, lambda left: _refused_host(left, allowed))
+    return loop.run(heal(read, healer), allowed)
+
+
+def _foreign(read: "Provenance") -> list[str]:
+    """What is due by the word of records that nobody here has signed; nothing of it is asked."""
+    from gameday.healing import foreign_due, shown
+
+    found = [shown(left) for left in foreign_due(read)]
+    if not found and not read.journal and not read.foreign:
+        return ["its journal has no record that can be read"]
+    return found
+
+
+def _look_at(folder: Path) -> str:
+    return f"toxics of it are called gameday-{folder.name}-*"
+
+
+def _vouched_for(folder: Path, order: Order) -> Looked:
+    """Undo what a run says that somebody vouches for, each thing shown before it is done."""
+    from gameday import provenance
+    from gameday.healing import Healer, controller_lives, heal
+
+    looked = Looked(folder.name)
+    read = provenance.vouched(folder)
+    for note in read.notes:
+        warn(f"{folder.name}/{note}")
+    if read.unknown:
+        looked.open.append(f"unknown: {read.unknown}")
+    if controller_lives(read.journal):
+        looked.open.append("its journal says that it is under way: end its process first")
+        return looked
+
+    allowed = Allowed(order.allowed)
+
+    def may(left: "Left") -> str:
+        echo(f"run {folder.name}: {_told(left)}", err=True)
+        return _refused_host(left, allowed) or _refused_secret(left, order)
+
+    secrets = environment() if order.with_secrets else {}
+    try:
+        key: Key | None = read_or_make_key(state_dir())
+    except GamedayError as error:
+        warn(f"{error.message}: what is done now is not signed")
+        key = None
+    looked.healed = loop.run(heal(read, Healer(secrets, key, may)), allowed)
+    return looked
+
+
+def _told(left: "Left") -> str:
+    """Exactly what is going to be sent or signalled, with nothing in it that a terminal obeys."""
+    data = left.undo.data
+    match left.undo.kind:
+        case "request":
+            shown = {"to": data.get("base_url"), **_plain(data.get("request"))}
+            return f"{left.owner} {left.name!a}: sends {json.dumps(shown)}, {_values(data)}"
+        case "process":
+            what = f"process {data.get('pid')!a}, begun {data.get('start_time')!a}"
+            name, number = data.get("name"), data.get("signal", "SIGTERM")
+            return f"{name!a}: sends {number!a}, then SIGKILL, to {what}, and all its children"
+        case kind:
+            return f"{left.owner} {left.name!a}: undoes {kind!a}: {json.dumps(dict(data))}"
+
+
+def _plain(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {"request": value}
+
+
+def _values(data: Mapping[str, Any]) -> str:
+    return f"with the values {json.dumps(data.get('values', {}))}"
+
+
+def _refused_secret(left: "Left", order: Order) -> str:
+    """Why its secrets are not used, "" where it has none or they may be."""
+    from gameday.effects.records import references
+
+    asked = sorted(set(references(left.undo.data)))
+    if not asked or order.with_secrets:
+        return ""
+    return f"not done: it uses the secrets {', '.join(asked)}; if it may: --with-secrets"
+
+
+def _refused_host(left: "Left", allowed: Allowed) -> str:
+    """Why the host of an undo is not reached, "" where it may be, or none is named."""
+    url = left.undo.data.get("url", left.undo.data.get("base_url"))
+    if not isinstance(url, str):
+        return ""
+    try:
+        allowed.check(urlsplit(url).hostname or "")
+    except (UsageError, ValueError) as error:
+        cure = f"; {error.help}" if isinstance(error, UsageError) and error.help else ""
+        return f"not done: {error}{cure}"
+    return ""
+
+
+def environment() -> dict[str, str]:
+    """Where the secrets of undoing requests are: this shell's, and those of the kept stack."""
+    try:
+        kept = read_kept()
+    except GamedayError as error:  # healing goes on: most of it needs no secret
+        warn(error.message)
+        kept = None
+    return {**(kept.environment if kept is not None else {}), **os.environ}
+
+
+def _show(looked: Sequence[Looked], runs_dir: Path) -> None:
+    from gameday.cli.drawing import SafeConsole, table
+
+    told = table("run", "what", "gone", "why")
+    for each in looked:
+        for one in each.healed:
+            word = {True: "yes", False: "NO", None: "not known"}[one.gone]
+            told.add_row(one_line(each.run), one_line(one.what), word, one.why)
+    if told.row_count:
+        SafeConsole().print(told)
+    for each in looked:
+        for text in each.open:
+            echo(f"run {each.run}: {text}", err=True)
+    quiet = sum(each.quiet for each in looked)
+    if quiet:
+        echo(
+            f"{quiet} runs are not signed by you on this machine; they say themselves that nothing"
+            " is left, and were not looked at",
+            err=True,
+        )
+    if not told.row_count and not any(each.open for each in looked):
+        echo(f"nothing was left behind by {len(looked) - quiet} runs in {runs_dir}")

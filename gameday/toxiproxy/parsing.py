@@ -1,0 +1,133 @@
+"""Requests out of one client's bytes, within bounds: httptools parses, and what is kept is counted.
+
+A head without an end, a URL without an end, a body larger than anything that Toxiproxy takes: each
+is answered with its status once it passes its bound, and nothing more is read of that client. Of
+the headers only those are kept that somebody looks at, so that many small ones cost nothing.
+"""
+
+import logging
+from collections import deque
+from typing import Protocol
+
+import httptools
+
+from gameday.toxiproxy.http import PLAIN, Request, Response
+
+log = logging.getLogger(__name__)
+
+HEAD_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 1024 * 1024
+MESSAGE_BYTES_MAX = 4 * BODY_BYTES_MAX  # with what frames the chunks of a body
+READ_HEADERS = frozenset({"authorization", "expect", "host", "origin", "user-agent"})
+
+
+class _Http(Protocol):
+    def feed_data(self, data: bytes) -> None: ...
+    def get_method(self) -> bytes: ...
+    def get_http_version(self) -> str: ...
+    def should_keep_alive(self) -> bool: ...
+
+
+class Parser:
+    """What one client has sent. `complete` are its requests; a Response there refuses the rest."""
+
+    def __init__(self) -> None:
+        self.complete: deque[Request | Response] = deque()
+        self.refused = False
+        self.inside = False
+        """Whether a request has begun and is not complete."""
+        self._http: _Http = httptools.HttpRequestParser(self)
+        self._message_bytes = 0
+        self._expects = False
+        self._start_message()
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of an incomplete request is kept."""
+        return min(self._message_bytes, MESSAGE_BYTES_MAX) if self.inside else 0
+
+    def feed(self, data: bytes) -> None:
+        """Take some bytes. Little at once: what they hold is parsed before this returns."""
+        while data and not self.refused:
+            data = self._rest(data)
+
+    def take_expectation(self) -> bool:
+        """Whether the client waits for leave to send its body; said once."""
+        expects, self._expects = self._expects, False
+        return expects
+
+    def _rest(self, data: bytes) -> bytes:
+        """Parse `data`; what follows a request for another protocol, which Go ignores, too."""
+        try:
+            self._http.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._http = httptools.HttpRequestParser(self)
+            return data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            log.info("api: not an HTTP request: %s", error)
+            self._refuse(400, b"400 Bad Request")
+        else:
+            self._count(len(data))
+        return b""
+
+    def _count(self, size: int) -> None:
+        if not self.inside:
+            return
+        self._message_bytes += size
+        if not self._head_ended and self._message_bytes > HEAD_BYTES_MAX:
+            self._refuse(431, b"431 Request Header Fields Too Large")
+        elif self._message_bytes > MESSAGE_BYTES_MAX:
+            self._refuse(413, b"413 Request Entity Too Large")
+
+    def _refuse(self, status: int, body: bytes) -> None:
+        if not self.refused:
+            self.refused = True
+            self.complete.append(Response(status, body, PLAIN))
+            self._start_message()
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        self._start_message()
+        self.inside = True
+        self._message_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = name.decode("latin-1").lower()
+        if key in READ_HEADERS and not self._head_ended:
+            text, before = value.decode("latin-1"), self._headers.get(key)
+            self._headers[key] = text if before is None else f"{before}, {text}"
+
+    def on_headers_complete(self) -> None:
+        self._head_ended = True
+        self._expects = self._headers.get("expect", "").lower() == "100-continue"
+
+    def on_body(self, body: bytes) -> None:
+        if len(self._body) + len(body) > BODY_BYTES_MAX:
+            self._refuse(413, b"413 Request Entity Too Large")
+        elif not self.refused:
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        self.inside = self._expects = False
+        if self.refused:
+            return
+        request = Request(
+            method=self._http.get_method().decode(),
+            path=self._url.decode("latin-1").partition("?")[0],
+            headers=self._headers,
+            body=bytes(self._body),
+            version=self._http.get_http_version(),
+            keep_alive=self._http.should_keep_alive(),
+        )
+        self.complete.append(request)
+
+    def _start_message(self) -> None:
+        self._url = bytearray()
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._head_ended = False
+        self._expects = False
