@@ -6,13 +6,19 @@ read PostgreSQL (or the answer again), Redis (one MULTI), PostgreSQL: equal row 
 after make a consistent cut; else again, three times, then unknown.
 
 It takes apart as many rows as coupons were issued, and lets nobody else in while it does: whoever
-has an event loop that must go on reads the audit beside it.
+has an event loop that must go on reads the audit beside it. The answer is read as it comes. What
+it takes is bounded: some 80 MB, and 60 bytes a row and reading of ids as long as a UUID.
+
+What is too large, too slow or not what it should be is no evidence: the audit has a `problem`.
 """
 
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,16 +26,21 @@ import asyncpg
 import redis.asyncio
 
 from gameday.clock import Clock
+from gameday.core.listing import LongList
 from gameday.effects.request import Sender, secret, secrets_of
 from gameday.errors import GamedayError, UsageError
+from gameday.evidence.rows import MOST_ROWS, RowError, Rows, checked_view, shown, user_number
 from gameday.hiding import Hidden, hidden_in
 from gameday.system import PostgresStore, RedisStore, System
 from gameday.workload.template import fill_text
 
-Rows = list[tuple[int, str]]
 STATEMENT_TIMEOUT_MS = 10_000
+STORE_S = 60.0  # all statements of one reading
+ANSWER_S = 60  # where the system file does not say
+MOST_BYTES = 1_000_000_000
 TRIES = 3
 PIECE = 2_000  # rows
+FIRST_PIECE = 50  # of rows that may be large
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -51,7 +62,7 @@ class Audit:
 
     campaign: str
     stock: int | None
-    rows: Rows = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows)
     rows_from: Literal["postgres", "audit"] = "audit"
     cut: Literal["consistent", "moving", "unknown"] = "unknown"
     answer: Mapping[str, Any] | None = None
@@ -77,9 +88,9 @@ async def read(
     audit = Audit(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
     try:
-        audit.answer = _answer((await sender.send(system.audit)).json())
+        audit.answer = await ask(system, sender)
         audit.stock = stock if stock is not None else audit.answer["stock"]
-        audit.rows = _rows_of(audit.answer)
+        audit.rows = audit.answer["rows"]
         audit.views = _views(audit.answer)
         audit.cut = "consistent"
     except (GamedayError, ValueError) as error:
@@ -92,18 +103,29 @@ async def read(
             audit.cut = "unknown"
     hide = Hidden(secrets_of(system, sender.environment))
     audit.problem = hide("; ".join(problems))
-    audit.answer = None if audit.answer is None else _without_secrets(audit.answer, hide)
+    if audit.answer is not None:
+        audit.answer = {
+            **hidden_in({**audit.answer, "rows": []}, hide),
+            "rows": audit.answer["rows"],
+        }
     audit.views = hidden_in(audit.views, hide)
     return audit
 
 
-def _in_pieces(value: Any) -> Iterator[str]:
-    """JSON, a small piece at a time: one long call would keep every other thread waiting."""
+def _in_pieces(value: Any, depth: int = 0) -> Iterator[str]:
+    """JSON, a small piece at a time: one long call would keep every other thread waiting.
+
+    The rows of the audit are pairs, those of the answer are objects, as the system has them.
+    """
     if isinstance(value, dict) and value:
         for n, (key, each) in enumerate(value.items()):
             yield f"{',' if n else '{'}\n{json.dumps(key)}: "
-            yield from _in_pieces(each)
+            yield from _in_pieces(each, depth + 1)
         yield "}"
+    elif isinstance(value, Rows):
+        yield "["
+        yield from _rows_in_pieces(value, as_pairs=depth == 1)
+        yield "]"
     elif isinstance(value, list) and value:
         for n, each in enumerate(value):
             yield (",\n" if n else "[\n") + json.dumps(each)
@@ -112,15 +134,34 @@ def _in_pieces(value: Any) -> Iterator[str]:
         yield json.dumps(value)
 
 
-def _without_secrets(answer: Mapping[str, Any], hide: Hidden) -> dict[str, Any]:
-    """The answer as it is kept: of its rows only what counts, and that as it was told."""
-    try:
-        _rows_of(answer)
-    except ValueError:
-        hidden: dict[str, Any] = hidden_in(answer, hide)
-        return hidden
-    rows = [{key: row[key] for key in ("userId", "issueId")} for row in answer["rows"]]
-    return {**hidden_in({**answer, "rows": []}, hide), "rows": rows}
+def _rows_in_pieces(rows: Rows, *, as_pairs: bool) -> Iterator[str]:
+    for n, (user, id_) in enumerate(rows):
+        start, text = ",\n" if n else "\n", encode_basestring_ascii(id_)
+        if as_pairs:
+            yield f"{start}[{user}, {text}]"
+        else:
+            yield f'{start}{{"userId": {user}, "issueId": {text}}}'
+
+
+async def ask(system: System, sender: Sender) -> dict[str, Any]:
+    """What the system answers, its `rows` as Rows and its `stock` a number.
+
+    Raises GamedayError.
+    """
+    rows, request = Rows(), system.audit
+    if "timeout" not in request.model_fields_set:
+        request = request.model_copy(update={"timeout": timedelta(seconds=ANSWER_S)})
+    listed = LongList("rows", rows.take)
+    await sender.send(request, listed.feed, MOST_BYTES)
+    answer = listed.end()
+    if not isinstance(answer, dict) or "rows" not in answer or "stock" not in answer:
+        raise RowError("it lacks `stock` or `rows`")
+    if answer["rows"] != []:
+        raise RowError("its `rows` are not a list of {userId, issueId}")
+    stock = user_number(answer["stock"]) if answer["stock"] is not None else -1
+    if stock < 0:
+        raise RowError(f"its `stock` is no number: {shown(answer['stock'])}")
+    return {**answer, "rows": rows, "stock": stock}
 
 
 async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> None:
@@ -129,7 +170,8 @@ async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> 
 
     async def rows() -> Rows:
         if stores.postgres is None:
-            return _rows_of(_answer((await sender.send(system.audit)).json()))
+            answered: Rows = (await ask(system, sender))["rows"]
+            return answered
         return await _postgres_rows(stores.postgres, campaign, environment)
 
     audit.cut = "moving"
@@ -137,7 +179,7 @@ async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> 
         before = await rows()
         view = await _redis_view(stores.redis, campaign, environment)
         after = await rows()
-        if _same(before, after):
+        if before.same(after):
             audit.cut = "consistent"
             break
     else:
@@ -154,14 +196,9 @@ async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> 
 def _keep_rows(audit: Audit, system: System, rows: Rows) -> None:
     """The authority's rows count; the answer must tell the same ones."""
     if audit.answer is not None:
-        audit.answer_rows_equal = _same(_rows_of(audit.answer), rows)
+        audit.answer_rows_equal = audit.answer["rows"].same(rows)
     if system.authority in (None, "postgres"):
         audit.rows, audit.rows_from = rows, "postgres"
-
-
-def _same(some: Rows, others: Rows) -> bool:
-    """Whether they are the same rows, in whatever order; nearly always it is the same one too."""
-    return some == others or sorted(some) == sorted(others)
 
 
 async def _postgres_rows(
@@ -177,7 +214,7 @@ async def _postgres_rows(
     except (ValueError, TypeError, asyncpg.InterfaceError) as error:
         raise _unusable("stores.postgres.dsn", error) from error
     try:
-        async with asyncio.timeout(STATEMENT_TIMEOUT_MS / 1000):
+        async with asyncio.timeout(STORE_S):
             return await _few_at_a_time(connection, store.rows, campaign)
     finally:
         await connection.close(timeout=2)
@@ -185,11 +222,12 @@ async def _postgres_rows(
 
 async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: str) -> Rows:
     """The rows of a query that only reads, a piece of the answer after the other."""
-    found: Rows = []
+    found, count = Rows(), FIRST_PIECE
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cursor = await connection.cursor(query, campaign)
-        while rows := await cursor.fetch(PIECE):
-            found += [(int(row[0]), _id(row[1])) for row in rows]
+        while rows := await cursor.fetch(count):
+            found.add([_user(row[0]) for row in rows], [_id(row[1]) for row in rows])
+            count = PIECE  # the first ones were small
     return found
 
 
@@ -205,14 +243,26 @@ async def _redis_view(
     except (ValueError, TypeError) as error:
         raise _unusable("stores.redis.url", error) from error
     try:
-        async with client.pipeline(transaction=True) as pipe:
-            pipe.get(fill_text(store.remaining, {"coupon": campaign}))
-            pipe.smembers(fill_text(store.holders, {"coupon": campaign}))
-            remaining, holders = await pipe.execute()
+        async with asyncio.timeout(STORE_S):
+            return await _redis_told(store, campaign, client)
     finally:
         await client.aclose()
-    users = sorted(int(member) for member in holders)
-    return {"remaining": None if remaining is None else int(remaining), "holders": users}
+
+
+async def _redis_told(
+    store: RedisStore, campaign: str, client: redis.asyncio.Redis
+) -> dict[str, Any]:
+    values = {"coupon": campaign}
+    key = fill_text(store.holders, values)
+    count = await client.scard(key)
+    if count > MOST_ROWS:
+        raise RowError(f"{count} holders are more than {MOST_ROWS}")
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.get(fill_text(store.remaining, values))
+        pipe.smembers(key)
+        remaining, holders = await pipe.execute()
+    users = sorted(_member(member) for member in holders)
+    return {"remaining": None if remaining is None else _member(remaining), "holders": users}
 
 
 def _unusable(key: str, error: Exception) -> UsageError:
@@ -222,27 +272,27 @@ def _unusable(key: str, error: Exception) -> UsageError:
     return UsageError(f"{key}: the value behind it is no address ({what})", help=help)
 
 
-def _answer(answer: Any) -> Mapping[str, Any]:
-    if not isinstance(answer, dict) or "rows" not in answer or "stock" not in answer:
-        raise ValueError("it lacks `stock` or `rows`")
-    return answer
-
-
-def _rows_of(answer: Mapping[str, Any]) -> Rows:
-    try:
-        return [(int(row["userId"]), _id(row["issueId"])) for row in answer["rows"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError("its `rows` are not a list of {userId, issueId}") from error
-
-
 def _views(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """How other stores see it, as the answer has it. Raises RowError for what is no such thing."""
     views = answer.get("views")
     if views is None:
         return {}
     if not isinstance(views, dict) or not all(isinstance(view, dict) for view in views.values()):
-        raise ValueError("its `views` are not mappings by the name of a store")
-    return dict(views)
+        raise RowError("its `views` are not mappings by the name of a store")
+    return {name: {**view, **checked_view(name, view)} for name, view in views.items()}
 
 
-def _id(issue_id: object) -> str:
-    return "" if issue_id is None else str(issue_id)
+def _user(value: object) -> object:
+    """A whole number of PostgreSQL as one of Python's; what is none is refused where rows are."""
+    return (
+        int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+    )
+
+
+def _id(value: object) -> object:
+    """What PostgreSQL has for an id, as text: a UUID for instance."""
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _member(raw: bytes) -> int:
+    return user_number(raw.decode("utf-8", "replace"))

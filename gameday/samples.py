@@ -18,12 +18,13 @@ Judging reads these lines and evaluates no PromQL.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gameday.core import files
+from gameday.core.json import DAMAGED
 
 Truth = bool | None
 
@@ -68,12 +69,27 @@ class Scrape:
 def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     """A line that holds `readings`, as the file and the collector's pipe carry it."""
     alerts = [AlertLine(dict(a["labels"]), a["state"], a["active_at"]) for a in line["alerts"]]
-    figures, down = dict(line.get("figures", {})), dict(line.get("down", {}))
-    return Evaluation(line["t"], dict(line["readings"]), alerts, figures, down)
+    readings, figures = dict(line["readings"]), dict(line.get("figures", {}))
+    down = dict(line.get("down", {}))
+    _must_be_typed([line["t"], *(alert.active_at_ns for alert in alerts)], {int})
+    _must_be_typed(readings.values(), {bool, type(None)})
+    _must_be_typed(figures.values(), {int, float, type(None)})
+    _must_be_typed([*down.values(), *(alert.labels["alertname"] for alert in alerts)], {str})
+    if not {alert.state for alert in alerts} <= _STATES:
+        raise ValueError("an alert is in no state")
+    return Evaluation(line["t"], readings, alerts, figures, down)
 
 
+def _must_be_typed(values: Iterable[object], types: set[type]) -> None:
+    """Refuse what somebody else's line may hold, and what is larger than an instant can be."""
+    for value in values:
+        if type(value) not in types or (type(value) is int and not -_LARGEST <= value < _LARGEST):
+            raise ValueError("a value is not of its type")
+
+
+_LARGEST = 2**63
+_STATES = frozenset({"pending", "firing"})
 LONGEST_LINE = 32 * files.MIB
-DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Evaluation | Scrape]:

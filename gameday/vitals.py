@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from gameday.core import files
+from gameday.core.json import DAMAGED
 
 CANARY: Final = "canary"
 LONGEST_LINE: Final = files.MIB
-DAMAGED: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)

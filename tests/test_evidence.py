@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gameday import evidence
 from gameday.checks import Validity
 from gameday.clock import NS
-from gameday.errors import UsageError
+from gameday.errors import UnknownError, UsageError
 from gameday.evidence import MissingEvidenceError
 from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_from_json
@@ -159,8 +159,15 @@ def test_who_is_among_others_is_found_by_their_order(some: list[int], others: li
 
 
 def test_rows_are_read_whatever_form_their_ids_have() -> None:
-    pairs = [[1, "a"], ["2", 3], [4, None], [True, "b"]]
+    pairs = [[1, "a"], ["2", 3], [4, None], [1.0, "b"]]
     fields = {"rows": pairs, "rows_from": "stores", "cut": "consistent", "views": {}}
     audit = audit_from_json({**fields, "answer_rows_equal": None, "problem": ""})
     assert audit.rows == ((1, "a"), (2, "3"), (4, ""), (1, "b"))
     assert all(type(user) is int for user, _ in audit.rows)
+
+
+@pytest.mark.parametrize("user", [True, None, 1.5, "x", 10**30, float("inf"), [], {}, 2**63])
+def test_a_row_of_no_user_is_no_row(user: object) -> None:
+    fields = {"rows": [[user, "a"]], "rows_from": "stores", "cut": "consistent", "views": {}}
+    with pytest.raises(UnknownError, match="user"):
+        audit_from_json({**fields, "answer_rows_equal": None, "problem": ""})

@@ -10,7 +10,7 @@ from typing import Any
 
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, worst
 from gameday.evidence import Audit, Evidence, View
-from gameday.evidence.audit import Row
+from gameday.evidence.rows import Row
 
 NAME = "stores_agree"
 LACKS = "a second, current view of the rows (stores.redis, or views in the audit)"

@@ -12,19 +12,23 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from gameday.errors import GamedayError
+from gameday.errors import UnknownError
 
 DEEPEST: Final = 200  # levels: what the parser (jiter) is built for
 MOST_DIGITS: Final = 308  # what a double can hold
 _BOM: Final = b"\xef\xbb\xbf"
-# Only where one of these stands can a number be too large; they are rare, and found fast.
-_LARGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{%d}" % (MOST_DIGITS + 1))
+_EXPONENT: Final = re.compile(rb"[eE]\+?[0-9]{3}")
+_RUN: Final = (MOST_DIGITS + 1) // 2  # of a run of too many digits one such piece is all digits
+
+# What reading a value raises that is not of the form it should have.
+DAMAGED: Final = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *(ArithmeticError, RecursionError, UnknownError),
+)
 
 
-class JsonError(GamedayError):
+class JsonError(UnknownError):
     """What should be JSON is none, or none that could be used."""
-
-    exit_code = 3
 
 
 def parse(raw: bytes | bytearray) -> Any:
@@ -33,9 +37,13 @@ def parse(raw: bytes | bytearray) -> Any:
         value = from_json(raw.removeprefix(_BOM), allow_inf_nan=False)
     except ValueError as error:
         raise JsonError(f"not JSON: {_why(str(error))}") from error
-    if _LARGE.search(raw):
+    if _EXPONENT.search(raw) or _has_many_digits(raw):  # else no number can be too large
         _must_be_finite(value)
     return value
+
+
+def _has_many_digits(raw: bytes | bytearray) -> bool:
+    return any(raw[at : at + _RUN].isdigit() for at in range(0, len(raw) - _RUN + 1, _RUN))
 
 
 def _why(said: str) -> str:

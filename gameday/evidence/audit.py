@@ -13,9 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gameday.evidence.rows import Row, checked_view, issue_id, user_number
 from gameday.history import ID_BYTES, stored_id
 
-Row = tuple[int, str]
+_CUTS = ("consistent", "moving", "unknown")
+_SMALL = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,16 @@ class Audit:
 
 
 def audit_from_json(fields: Mapping[str, Any]) -> Audit:
-    """The content of `audit.json`. Raises ValueError, KeyError or TypeError otherwise."""
+    """The content of `audit.json`. Raises ValueError, KeyError, TypeError or RowError otherwise."""
     answer = fields.get("answer")
     shown = (answer or {}).get("rows")
+    if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
+        raise ValueError("its `cut` or its `problem` is none")
+    if not isinstance(fields["answer_rows_equal"], bool | None):
+        raise TypeError("its `answer_rows_equal` is neither true nor false")
     return Audit(
         rows=_rows(fields["rows"]),
-        rows_from=fields["rows_from"],
+        rows_from=str(fields["rows_from"]),
         cut=fields["cut"],
         answer_rows=None if shown is None else tuple(_answer_row(row) for row in shown),
         answer_rows_equal=fields["answer_rows_equal"],
@@ -87,17 +93,19 @@ def _stored(ids: Sequence[str]) -> npt.NDArray[np.bytes_]:
 
 
 def _rows(pairs: Any) -> tuple[Row, ...]:
-    """All rows; nearly all are a number and a text as they are."""
+    """All rows; nearly all are a small number and a text as they are."""
     return tuple(
         [
-            (user, id_) if type(user) is int and type(id_) is str else _row(user, id_)
+            (user, id_)
+            if type(user) is int and type(id_) is str and -_SMALL < user < _SMALL
+            else _row(user, id_)
             for user, id_ in pairs
         ]
     )
 
 
-def _row(user: Any, issue_id: Any) -> Row:
-    return int(user), "" if issue_id is None else str(issue_id)
+def _row(user: Any, id_: Any) -> Row:
+    return user_number(user), issue_id(id_)
 
 
 def _answer_row(row: Mapping[str, Any]) -> Row:
@@ -105,6 +113,6 @@ def _answer_row(row: Mapping[str, Any]) -> Row:
 
 
 def _view(store: str, view: Mapping[str, Any]) -> View:
-    holders = view.get("holders")
-    known = None if holders is None else frozenset(int(user) for user in holders)
-    return View(store, view.get("remaining"), known, view.get("current"))
+    told = checked_view(store, view)
+    known = None if told["holders"] is None else frozenset(told["holders"])
+    return View(store, told["remaining"], known, told["current"])

@@ -5,14 +5,15 @@ that need it are unknown, and the result names it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gameday import history, journal, samples, vitals
 from gameday.core import files
-from gameday.errors import UnknownError, UsageError
+from gameday.core.json import DAMAGED
+from gameday.errors import UsageError
 from gameday.evidence import seal
 from gameday.evidence.acknowledged import first_wrong_ns
 from gameday.evidence.anchors import anchors
@@ -20,14 +21,13 @@ from gameday.evidence.attempts import Attempts, table
 from gameday.evidence.audit import Audit, audit_from_json
 from gameday.evidence.effective import Effective, effective_from_json
 from gameday.evidence.model import Evidence, Part
-from gameday.evidence.timeline import timeline
+from gameday.evidence.timeline import Timeline, timeline
 from gameday.fold.books import schedule_of
-from gameday.journal import Journaled
+from gameday.journal import Journaled, Record
 
 T = TypeVar("T")
 Problems = dict[Part, str]
 ABSENT = "not there"
-DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 def read(run_dir: Path) -> Evidence:
@@ -44,7 +44,7 @@ def read(run_dir: Path) -> Evidence:
     reaped = _journal(run_dir / "reaper.jsonl")
     if reaped.damage not in ("", ABSENT):
         problems["reaper"] = reaped.damage
-    line = timeline(journaled.records, reaped.records)
+    line = _timeline(journaled.records, reaped.records, problems)
     histories = _histories(run_dir / "history", problems)
     attempts = _table(histories, problems)
     whole = None if "history" in problems else attempts
@@ -83,6 +83,15 @@ def _load(path: Path, parse: Callable[[Any], T], problems: Problems, part: Part)
     return None
 
 
+def _timeline(records: Sequence[Record], reaped: Sequence[Record], problems: Problems) -> Timeline:
+    """What happened; nothing, where records are not what they should be."""
+    try:
+        return timeline(records, reaped)
+    except DAMAGED as error:
+        problems["journal"] = f"a record cannot be read: {_first_line(error)}"
+        return timeline((), ())
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -104,7 +113,7 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
             found.append(one)
         except OSError as error:
             problems.setdefault("history", f"{path.name} cannot be read: {error.strerror}")
-        except (*DAMAGED, ArithmeticError, UsageError) as error:
+        except (*DAMAGED, UsageError) as error:
             problems.setdefault("history", f"{path.name} cannot be read: {_first_line(error)}")
     return tuple(found)
 
@@ -112,7 +121,7 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
 def _table(histories: tuple[history.History, ...], problems: Problems) -> Attempts:
     try:
         return table(histories)
-    except (*DAMAGED, ArithmeticError, UnknownError) as error:
+    except DAMAGED as error:
         problems.setdefault("history", f"cannot be completed: {_first_line(error)}")
         return table(())
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gameday.audit import ask
 from gameday.clock import Clock, wall_time_ns
 from gameday.collector.evaluation import Evaluation
 from gameday.collector.exposition import LONGEST
@@ -75,40 +76,33 @@ async def service(system: System) -> list[Finding]:
 
 async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
     """Whether the audit answers. Before the campaign `exists`, any answer is one."""
-    request = system.audit
-    if not exists:
-        any_status = Statuses(status=list(range(100, 600)))
-        request = request.model_copy(update={"expect": any_status})
+    any_status = Statuses(status=list(range(100, 600)))
+    request = system.audit.model_copy(update={"expect": any_status})
     try:
-        answer = await sender.send(request)
         if exists:
-            _rows_and_stock(answer.json())
-    except (GamedayError, ValueError) as error:
+            await ask(system, sender)
+            return [Finding("audit", "ok", f"{request.path} answers")]
+        answer = await sender.send(request)
+    except GamedayError as error:
         cure = "is `audit` of the system file right? without it nothing can be judged"
         return [Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)]
-    when = "" if exists else f" ({answer.status}: no campaign yet)"
-    return [Finding("audit", "ok", f"{request.path} answers{when}")]
+    text = f"{request.path} answers ({answer.status}: no campaign yet)"
+    return [Finding("audit", "ok", text)]
 
 
 def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
     return HttpClient(ANSWER_S, verify=tls.needed_for(*urls), most_bytes=LONGEST)
 
 
-def _rows_and_stock(answer: Any) -> tuple[list[Any], int]:
-    try:
-        return list(answer["rows"]), int(answer["stock"])
-    except (KeyError, TypeError) as error:
-        raise ValueError("its answer lacks `rows` or `stock`") from error
-
-
 async def campaign(system: System, sender: Sender, coupon: str, stock: int | None) -> "Campaign":
     """Of a system that creates none: unused, and with the stock that the experiment says."""
     try:
-        rows, there = _rows_and_stock((await sender.send(system.audit)).json())
-    except (GamedayError, ValueError) as error:
+        answer = await ask(system, sender)
+    except GamedayError as error:
         cure = "is `audit` of the system file right? without it nothing can be judged"
         text = f"cannot be read before the traffic: {error}"
         return Campaign(stock, [Finding("audit", "fail", text, cure)])
+    rows, there = answer["rows"], answer["stock"]
     if rows:
         text = f"campaign {coupon} is used: it has {len(rows)} issues already"
         cure = "name a fresh campaign, or give the system file a `campaign` request"

@@ -1,0 +1,157 @@
+"""A JSON object one of whose lists is very long: read as it comes, with little of it in memory.
+
+    {"stock": 5000000, "rows": [{"userId": 1, "issueId": "a"}, …], "views": {…}}
+
+The elements of the list are handed on in pieces of about a megabyte and forgotten; the rest of the
+object is kept, up to a limit. The list must hold objects. A piece ends where an element does: the
+last `}` before a comma is tried first, for in a list of flat objects it nearly always is one, and
+what parses as whole elements is whole elements. Only else is every bracket counted.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from gameday.core.json import DEEPEST, JsonError, parse
+
+PIECE: Final = 1 << 20
+LONGEST_ELEMENT: Final = 8 * PIECE
+MOST_BESIDE: Final = 64 * PIECE
+
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.DOTALL)
+_OPENS: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
+_GOES_ON: Final = re.compile(rb"[ \t\r\n]*,")
+_UNSURE: Final = re.compile(rb"[ \t\r\n]*:?[ \t\r\n]*\Z")
+_BLANK: Final = b" \t\r\n"
+
+
+class _Cut(NamedTuple):
+    """Where whole elements end, where what comes next begins, and whether the list is over."""
+
+    end: int
+    next: int
+    over: bool
+
+
+class LongList:
+    """Takes the bytes of an object; `took` is given the elements of its list `key`, in order.
+
+    What `took` raises ends the reading. An object that has the list twice is refused.
+    """
+
+    def __init__(self, key: str, took: Callable[[list[Any]], None]) -> None:
+        self._key = key
+        self._name = b'"%s"' % key.encode()
+        self._took = took
+        self._waiting = bytearray()
+        self._enough = PIECE
+        self._beside = bytearray()  # the object without the elements of its list
+        self._scanned = self._depth = 0
+        self._state = "before"
+
+    def feed(self, piece: bytes) -> None:
+        """Take what came. Raises JsonError."""
+        self._waiting += piece
+        if len(self._waiting) >= self._enough:
+            self._go_on()
+
+    def end(self) -> Any:
+        """All came: the object, in which the long list is empty. Raises JsonError."""
+        self._go_on()
+        if self._state == "in":
+            raise JsonError(f"not JSON: `{self._key}` does not end")
+        value = parse(self._beside + self._waiting)
+        listed = value.get(self._key) if isinstance(value, dict) else None
+        if self._state == "after" and listed != []:
+            raise JsonError(f"`{self._key}` is there twice")
+        if isinstance(listed, list) and listed:  # its key was written in an odd way
+            self._took(listed)
+            value[self._key] = []
+        return value
+
+    def _go_on(self) -> None:
+        if self._state == "before":
+            self._look_for_list()
+        while self._state == "in" and self._hand_on():
+            pass
+        if self._state == "after":
+            self._beside += self._waiting
+            self._waiting = bytearray()
+        if self._state != "in" and len(self._beside) + len(self._waiting) > MOST_BESIDE:
+            raise JsonError(f"more than {MOST_BESIDE >> 20} MiB beside `{self._key}`")
+        # Twice as much as there is, so that nothing is looked at more often than it doubles.
+        self._enough = max(PIECE, 2 * len(self._waiting))
+
+    def _look_for_list(self) -> None:
+        """Count brackets up to the list; what was counted need not be looked at again."""
+        raw = self._waiting
+        for token in _TOKEN.finditer(raw, self._scanned):
+            text = token.group()
+            if text == b'"':  # a string that has not come whole
+                return
+            if text == self._name and self._depth == 1:
+                if opens := _OPENS.match(raw, token.end()):
+                    self._beside += raw[: opens.end()] + b"]"
+                    self._waiting = raw[opens.end() :]  # a match keeps `raw` as it is
+                    self._state = "in"
+                    return
+                if _UNSURE.match(raw, token.end()):  # what follows has not come
+                    return
+            self._depth = _deeper(self._depth, text)
+            self._scanned = token.end()
+
+    def _hand_on(self) -> bool:
+        """Take whole elements off what waits; False when there are none in it."""
+        raw = self._waiting
+        cut, elements = self._guess()
+        if cut is None:
+            cut = self._count()
+            if cut is None:
+                if len(raw) > LONGEST_ELEMENT:
+                    raise JsonError(f"an element of `{self._key}` of over {len(raw) >> 20} MiB")
+                return False
+            elements = parse(b"[" + raw[: cut.end] + b"]")
+        if elements:
+            self._took(elements)
+        self._waiting = raw[cut.next :]
+        if cut.over:
+            self._state = "after"
+        return True
+
+    def _guess(self) -> tuple[_Cut | None, list[Any]]:
+        """The end of the list, or else of its last whole element, if the elements are flat."""
+        raw = self._waiting
+        if (closes := raw.find(b"]")) >= 0:
+            end = len(raw[:closes].rstrip(_BLANK))
+            cut = _Cut(end, closes + 1, over=True)
+        else:
+            at = raw.rfind(b"}") + 1
+            goes_on = _GOES_ON.match(raw, at)
+            if not at or not goes_on:
+                return None, []
+            cut = _Cut(at, goes_on.end(), over=False)
+        try:
+            return cut, parse(b"[" + raw[: cut.end] + b"]")
+        except JsonError:
+            return None, []
+
+    def _count(self) -> _Cut | None:
+        """The same, bracket by bracket."""
+        raw, depth, found = self._waiting, 0, None
+        for token in _TOKEN.finditer(raw):
+            text = token.group()
+            if text == b'"':  # a string that has not come whole
+                break
+            depth = _deeper(depth, text)
+            if depth < 0:
+                return _Cut(token.start(), token.end(), over=True)
+            if depth == 0 and text == b"}" and (goes_on := _GOES_ON.match(raw, token.end())):
+                found = _Cut(token.end(), goes_on.end(), over=False)
+        return found
+
+
+def _deeper(depth: int, token: bytes) -> int:
+    depth += (token in b"[{") - (token in b"]}")
+    if depth > DEEPEST:
+        raise JsonError(f"not JSON: nested deeper than {DEEPEST}")
+    return depth

@@ -1,0 +1,148 @@
+"""Durable rows, user and issue id: made of what somebody answered, and small enough for millions.
+
+A row takes 8 bytes and its id. What is no user number (`1e999`, 10^30, true, null) or no id is
+refused with its value: a row that was read as another one would accuse or acquit a system wrongly.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.errors import UnknownError
+
+Row = tuple[int, str]
+MOST_ROWS: Final = 20_000_000
+LONGEST_ID: Final = 1_000  # bytes
+_LARGEST: Final = 2**63
+_MOST_DIGITS: Final = 20
+_SHOWN: Final = 60
+
+
+class RowError(UnknownError):
+    """What should be a row is none."""
+
+
+def user_number(value: object) -> int:
+    """A user as a number of 64 bits; one that was written as text or as 5.0 is one too."""
+    number: object = int(value) if _is_whole(value) else value
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise RowError(f"{shown(value)} is no number of a user")
+    if not -_LARGEST <= number < _LARGEST:
+        raise RowError(f"{shown(value)} is too large for the number of a user")
+    return number
+
+
+def _is_whole(value: object) -> TypeGuard[str | float]:
+    """Whether it is a number though not written as one: digits in a text, or 5.0."""
+    if isinstance(value, str):
+        return len(value) < _MOST_DIGITS and value.removeprefix("-").isdecimal()
+    return isinstance(value, float) and value.is_integer()
+
+
+def issue_id(value: object) -> str:
+    """An id as text, "" for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise RowError(f"{shown(value)} is no id of an issue: neither text nor a number")
+    text = str(value)
+    if len(text) > LONGEST_ID or "\0" in text:
+        raise RowError(
+            f"{shown(text)} is no id of an issue: over {LONGEST_ID} characters, or a NUL"
+        )
+    return text
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it: the beginning."""
+    if isinstance(value, int) and value.bit_length() > _SHOWN * 4:
+        return f"a number of {value.bit_length()} bits"
+    text = ascii(value[:_SHOWN] if isinstance(value, str | list) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def checked_view(name: str, view: Mapping[str, Any]) -> dict[str, Any]:
+    """What a view of a store says, in its types: `remaining`, `holders`, `current`."""
+    remaining, holders, current = (view.get(key) for key in ("remaining", "holders", "current"))
+    if not isinstance(holders, list | None):
+        raise RowError(f"views.{name}.holders: {shown(holders)} is no list of users")
+    if not isinstance(current, bool | None):
+        raise RowError(f"views.{name}.current: {shown(current)} is neither true nor false")
+    return {
+        "remaining": None if remaining is None else user_number(remaining),
+        "holders": None if holders is None else [user_number(user) for user in holders],
+        "current": current,
+    }
+
+
+class Rows:
+    """Rows in the order they came, in pieces of columns."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._pieces: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]] = []
+        self._count = 0
+        given = list(rows)
+        self.add([user for user, _ in given], [id_ for _, id_ in given])
+
+    def take(self, told: Sequence[Any]) -> None:
+        """Add rows that are objects with `userId` and `issueId`. Raises RowError."""
+        try:
+            users = [row["userId"] for row in told]
+            ids = [row["issueId"] for row in told]
+        except (KeyError, TypeError, IndexError) as error:
+            raise RowError("its `rows` are not a list of {userId, issueId}") from error
+        self.add(users, ids)
+
+    def add(self, users: Sequence[Any], ids: Sequence[Any]) -> None:
+        """Add rows; nearly all are a number and a short text as they are. Raises RowError."""
+        if not users:
+            return
+        if self._count + len(users) > MOST_ROWS:
+            raise RowError(f"more than {MOST_ROWS} rows")
+        if set(map(type, users)) != {int} or max(users) >= _LARGEST or min(users) < -_LARGEST:
+            users = [user_number(user) for user in users]
+        if set(map(type, ids)) != {str} or max(map(len, ids)) > LONGEST_ID or "\0" in "".join(ids):
+            ids = [issue_id(id_) for id_ in ids]
+        try:
+            encoded = [id_.encode() for id_ in ids]
+        except UnicodeEncodeError as error:
+            raise RowError("an id of an issue holds half a surrogate pair") from error
+        self._pieces.append((np.array(users, dtype=np.int64), np.array(encoded, dtype=np.bytes_)))
+        self._count += len(users)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Row]:
+        for users, ids in self._pieces:
+            for user, id_ in zip(users.tolist(), ids.tolist(), strict=True):
+                yield user, id_.decode()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Rows | list | tuple):
+            return len(self) == len(other) and all(map(_equal, self, other))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Rows({list(self)!r})"
+
+    def same(self, other: "Rows") -> bool:
+        """Whether they are the same rows in whatever order; nearly always it is the same one."""
+        if len(self) != len(other):
+            return False
+        return self == other or bool((_marks(self) == _marks(other)).all())
+
+
+def _marks(rows: Rows) -> npt.NDArray[np.bytes_]:
+    """A digest of each row, sorted: 16 bytes for each, however long the ids are."""
+    marks = [blake2b(f"{user} {id_}".encode(), digest_size=16).digest() for user, id_ in rows]
+    return np.sort(np.array(marks, dtype="S16"))
+
+
+def _equal(one: object, other: object) -> bool:
+    return one == other
