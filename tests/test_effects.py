@@ -73,7 +73,7 @@ async def test_a_record_names_where_the_token_stands_and_is_undone_with_it(tmp_p
     async with guarded(tmp_path, TOKEN) as (server, site):
         for change in (toxic("redis", "latency", latency=20, jitter=0), proxy_down("redis")):
             undo = Undo.from_json(json.loads(json.dumps((await prepared(change, site)).as_json())))
-            assert undo.data["token"] == {"file": str(tmp_path / "toxiproxy.token")}
+            assert undo.data["bearer"] == {"file": str(tmp_path / "toxiproxy.token")}
             assert TOKEN not in json.dumps(undo.as_json())
             with pytest.raises(ToxiproxyError, match="answered 401") as refused:
                 await Toxiproxy(server.url).remove_toxic("cache", "gameday-r1-1")
@@ -116,7 +116,7 @@ def test_nothing_but_a_token_is_sent_and_only_to_this_machine(
 ) -> None:
     file = tmp_path / "secret"
     file.write_text(text, newline="")
-    server = Toxiproxy.of({"url": url, "token": {"file": str(file)}})
+    server = Toxiproxy.of({"url": url, "bearer": {"file": str(file)}})
     assert server.authorization() == {}
 
 

@@ -19,6 +19,11 @@ LIMIT_S = 10.0
 ENDS_WITHIN_S = 2.0
 
 
+def patience(within_s: float) -> float:
+    """`within_s` on a machine that has nothing else to do, longer on one that is overloaded."""
+    return within_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One answer, as it came."""
@@ -84,14 +89,14 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """End it, and return how long that took; it must end by itself and well."""
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it: it must end by itself, well, and in time."""
         begun_s = time.monotonic()
         self.process.send_signal(number)
         code = self.process.wait(LIMIT_S)
         took_s = time.monotonic() - begun_s
         assert code == 0, f"exit {code}: {self.log.read_text()[-2000:]}"
-        return took_s
+        assert took_s < patience(ENDS_WITHIN_S), f"it took {took_s:.1f} s to end"
 
 
 @contextmanager
@@ -110,8 +115,7 @@ def serving(folder: Path, *options: str, host: str = "127.0.0.1") -> Iterator[Se
             server = Server(process, int(json.loads(line)["listening"][1]), log)
             yield server
             if process.poll() is None:
-                took_s = server.end()
-                assert took_s < ENDS_WITHIN_S, f"it took {took_s:.1f} s to end"
+                server.end()
             assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
         finally:
             process.kill()

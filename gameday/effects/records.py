@@ -99,6 +99,10 @@ def _reference(value: Any) -> bool:
     return _object(value) and any(_text(value.get(key)) for key in ("env", "file"))
 
 
+def _token_file(value: Any) -> bool:
+    return _object(value) and value.keys() == {"file"} and _path(value["file"])
+
+
 def _one_of(*words: str) -> Check:
     return lambda value: value in words if isinstance(value, str) else False
 
@@ -136,6 +140,7 @@ _OPTIONAL: Mapping[str, Check] = {
     "enabled": _truth,
     "forget": _truth,
     "token": lambda value: isinstance(value, str) and "\0" not in value,
+    "bearer": _token_file,
     "signal": _signal,
     "mark": _text,
     "values": _object,

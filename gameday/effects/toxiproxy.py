@@ -64,15 +64,15 @@ class Toxiproxy:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
-        """The server of a record, which has its `url` and perhaps where its `token` stands."""
-        token = data.get("token")
-        return cls(data["url"], token_file=None if token is None else Path(token["file"]))
+        """The server of a record: it has its `url`, and `bearer` where the token stands."""
+        bearer = data.get("bearer")
+        return cls(data["url"], token_file=None if bearer is None else Path(bearer["file"]))
 
     @property
     def place(self) -> dict[str, Any]:
         """What a record keeps of the server, for `of`: of its token only where it stands."""
-        token = {} if self.token_file is None else {"token": {"file": str(self.token_file)}}
-        return {"url": self.url, **token}
+        bearer = {} if self.token_file is None else {"bearer": {"file": str(self.token_file)}}
+        return {"url": self.url, **bearer}
 
     def within(self, timeout_s: float) -> "Toxiproxy":
         """The same server, with another patience."""

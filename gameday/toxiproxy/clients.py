@@ -13,7 +13,7 @@ from typing import cast
 
 from gameday.clock import Clock
 from gameday.toxiproxy.http import PLAIN, Request, Response, framed
-from gameday.toxiproxy.parsing import Parser
+from gameday.toxiproxy.parsing import MESSAGE_BYTES_MAX, Parser
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,7 @@ class Client(asyncio.Protocol):
         self._paused = False
         self._ended = False
         self._leaving = False
+        self._thrown_away_bytes = 0
         self._reading = True  # the first request is due from the start
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -112,6 +113,9 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._leaving:
+            self._thrown_away_bytes += len(data)
+            if self._thrown_away_bytes > MESSAGE_BYTES_MAX:
+                self.abort()
             return
         self._unread += data
         if len(self._unread) > UNREAD_BYTES_MAX and not self._paused:

@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 1024 * 1024
-MESSAGE_BYTES_MAX = 4 * BODY_BYTES_MAX  # with what frames the chunks of a body
+FRAMING_BYTES_MAX = BODY_BYTES_MAX  # head, chunk sizes and trailers
+MESSAGE_BYTES_MAX = BODY_BYTES_MAX + FRAMING_BYTES_MAX
 READ_HEADERS = frozenset({"authorization", "expect", "host", "origin", "user-agent"})
 
 
@@ -76,7 +77,7 @@ class Parser:
         self._message_bytes += size
         if not self._head_ended and self._message_bytes > HEAD_BYTES_MAX:
             self._refuse(431, b"431 Request Header Fields Too Large")
-        elif self._message_bytes > MESSAGE_BYTES_MAX:
+        elif self._message_bytes - len(self._body) > FRAMING_BYTES_MAX:
             self._refuse(413, b"413 Request Entity Too Large")
 
     def _refuse(self, status: int, body: bytes) -> None:

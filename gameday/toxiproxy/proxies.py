@@ -11,6 +11,8 @@ from gameday.toxiproxy.errors import ApiError, bad_body, missing_field
 from gameday.toxiproxy.proxy import Proxy
 from gameday.toxiproxy.shared import Shared
 
+PROXIES_MAX = 4096
+CHARACTERS_MAX = 4096
 FIELDS = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
 
 
@@ -29,10 +31,12 @@ class Wanted:
         return cls(**read_fields(value, FIELDS))
 
     def check(self, place: str = "") -> None:
-        """Raises ApiError 400 unless there is a name and an upstream."""
+        """Raises ApiError 400 unless there is a name and an upstream, and none is endless."""
         for field in ("name", "upstream"):
             if not getattr(self, field):
                 raise missing_field(field + place)
+        if len(self.name) + len(self.upstream) + len(self.listen) > CHARACTERS_MAX:
+            raise bad_body(f"more than {CHARACTERS_MAX} characters{place}")
 
 
 class Proxies:
@@ -64,6 +68,8 @@ class Proxies:
     def _refuse_duplicate(self, name: str) -> None:
         if name in self._proxies:
             raise ApiError(409, "proxy already exists")
+        if len(self._proxies) >= PROXIES_MAX:
+            raise ApiError(400, f"more than {PROXIES_MAX} proxies")
 
     async def _add(self, wanted: Wanted, where: Address | None) -> Proxy:
         proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, self._shared)
@@ -93,6 +99,8 @@ class Proxies:
         """Make each proxy of an array exist; the first failure stops, what is done stays."""
         if not isinstance(value, list | None):
             raise bad_body("expected an array of proxies")
+        if len(value or []) > PROXIES_MAX:
+            raise bad_body(f"more than {PROXIES_MAX} proxies")
         entries = [Wanted.read(item) for item in value or []]
         for number, wanted in enumerate(entries, start=1):
             wanted.check(f" at proxy {number}")

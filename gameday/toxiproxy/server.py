@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gameday.errors import StackError, UsageError
-from gameday.toxiproxy import address
 from gameday.toxiproxy.admission import Admission, is_all_loopback
 from gameday.toxiproxy.api import Api
 from gameday.toxiproxy.clients import Clients
@@ -21,7 +20,8 @@ from gameday.toxiproxy.config import create_all
 from gameday.toxiproxy.proxies import Proxies
 from gameday.toxiproxy.shared import Shared
 
-END_LIMIT_S = 1.5
+END_LIMIT_S = 1.0
+BACKLOG = 128  # short: whoever connects in a storm is slowed by it, and nobody waits long in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ async def serve(
     listening(found[0])
     await stopped.wait()
     server.close()
-    await clients.close()
     await proxies.close()
+    await clients.close()
     shared.alarms.close()
 
 
@@ -73,9 +73,7 @@ def _stop(stopped: asyncio.Event) -> None:
 async def _listen(clients: Clients, options: Options) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(
-            clients, options.host, options.port, backlog=address.BACKLOG
-        )
+        return await loop.create_server(clients, options.host, options.port, backlog=BACKLOG)
     except UnicodeError as error:
         raise UsageError(f"--host: {options.host[:100]!r} is no name of a host: {error}") from error
     except OSError as error:

@@ -13,6 +13,8 @@ from gameday.toxiproxy.proxy import STREAMS, Proxy
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import Toxic
 
+TOXICS_MAX = 256
+NAME_CHARACTERS_MAX = 1024
 _FIELDS = {"name": "string", "type": "string", "stream": "string", "toxicity": "number"}
 
 
@@ -28,6 +30,10 @@ def create(proxy: Proxy, value: Any) -> Toxic:
         raise ApiError(400, "invalid toxic type")
     if any(toxic.name == name for toxic in proxy.toxics):
         raise ApiError(409, "toxic already exists")
+    if len(proxy.toxics) >= TOXICS_MAX:
+        raise ApiError(400, f"more than {TOXICS_MAX} toxics")
+    if len(name) > NAME_CHARACTERS_MAX:
+        raise bad_body(f"name: more than {NAME_CHARACTERS_MAX} characters")
     none = dict.fromkeys(TYPES[type_].fields, 0)
     attributes = _merged(type_, none, _attributes(value))
     toxic = Toxic(name, type_, stream, fields.get("toxicity", 1), attributes)
