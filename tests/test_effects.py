@@ -10,6 +10,7 @@ import pytest
 from gameday import effects
 from gameday.changes import Change, Undo, proxy_down, toxic
 from gameday.effects.manner import Manner
+from gameday.effects.records import must_be_ours
 from gameday.effects.request import Sender, secret
 from gameday.effects.site import Direct, Site
 from gameday.effects.toxiproxy import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
@@ -75,6 +76,7 @@ async def test_a_record_names_where_the_token_stands_and_is_undone_with_it(tmp_p
             undo = Undo.from_json(json.loads(json.dumps((await prepared(change, site)).as_json())))
             assert undo.data["bearer"] == {"file": str(tmp_path / "toxiproxy.token")}
             assert TOKEN not in json.dumps(undo.as_json())
+            must_be_ours(undo)
             with pytest.raises(ToxiproxyError, match="answered 401") as refused:
                 await Toxiproxy(server.url).remove_toxic("cache", "gameday-r1-1")
             assert "--open-toxiproxy" in refused.value.help

@@ -477,17 +477,17 @@ def two_thousand_connections(place: Place, raw: bytes) -> None:
         assert server.memory_mb() < 150
 
 
-@attack("toxiproxy", {"20000": 20_000}, slow=True, longest_s=120)
+@attack("toxiproxy", {"5000": 5000}, slow=True, longest_s=120)
 def connections_without_an_end(place: Place, connections: int) -> None:
     with serving(place.folder) as server:
         kept: list[socket.socket] = []
         for number in range(connections):
             kept.append(server.connect())
-            if len(kept) > 5000:
-                for sock in kept[:2500]:
+            if len(kept) > 2500:
+                for sock in kept[:1500]:
                     sock.close()
-                del kept[:2500]
-            if number % 2000 == 0:
+                del kept[:1500]
+            if number % 1000 == 0:
                 assert server.slowest_s(2) < patience(ANSWERED_WITHIN_S)
         assert server.memory_mb() < 150
         for sock in kept:
