@@ -24,9 +24,13 @@ def generator_status(evidence: Evidence) -> fold.GeneratorStatus:
         raise MissingEvidenceError("nothing was asked")
     if NAME not in evidence.reckoned:
         bound_ms = tightest_bound_ms(evidence.experiment)
-        until_ns = evidence.anchors.traffic_end_ns
+        until_ns, known = evidence.anchors.traffic_end_ns, evidence.effective
         evidence.reckoned[NAME] = fold.generator(
-            evidence.attempts.records, bound_ms, until_ns=until_ns, vitals=evidence.vitals
+            evidence.attempts.records,
+            bound_ms,
+            until_ns=until_ns,
+            vitals=evidence.vitals,
+            rule=None if known is None else fold.Rule(**known.generator),
         )
     status: fold.GeneratorStatus = evidence.reckoned[NAME]
     return status

@@ -14,6 +14,7 @@ import click
 from gameday import __version__
 from gameday.cli import terminal
 from gameday.cli.trouble import as_usage, must_have_a_folder
+from gameday.core import settings
 from gameday.core.private import only_for_us
 from gameday.errors import GamedayError
 
@@ -56,6 +57,7 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         with terminal.guarded():
+            settings.begin()
             return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -18,7 +18,8 @@ from gameday.capacity import calibration
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import emit
 from gameday.controller import hold
-from gameday.errors import GamedayError
+from gameday.core import settings
+from gameday.errors import GamedayError, UsageError
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
     clock,
@@ -146,6 +147,27 @@ def _generator(*, measure: bool) -> Finding:
     return Finding("generator", "ok", f"one worker keeps {found.kept_per_s:.0f}/s{more}")
 
 
+def set_values() -> list[Finding]:
+    """Each setting, and where it was written."""
+    try:
+        found = settings.current().values
+    except UsageError as error:
+        return [Finding("settings", "fail", error.message, error.help)]
+    return [
+        Finding(name, "ok", f"{_as_text(each.value)} ({each.origin}{_at(each.where)})")
+        for name, each in found.items()
+    ]
+
+
+def _as_text(value: object) -> str:
+    listed = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return "none" if listed in ("", None) else str(listed)
+
+
+def _at(where: str) -> str:
+    return f": {where}" if where else ""
+
+
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     python,
     libraries,
@@ -161,4 +183,5 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     state_folder,
     kept_stack,
     on_hold,
+    set_values,
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gameday.cli.terminal import echo, emit, one_line, tell, warn
+from gameday.core import settings
 from gameday.core.files import is_file
 from gameday.errors import GamedayError, UsageError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from gameday.faults import AnyFault
     from gameday.loading import Inputs, LoadedExperiment, LoadedSystem
 
-KINDS = ("experiment", "system", "playbook")
+KINDS = ("experiment", "system", "playbook", "settings")
 
 
 @dataclass(slots=True)
@@ -222,6 +223,8 @@ def _schema(kind: str) -> dict[str, Any]:
     from gameday.system import System
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    if kind == "settings":
+        return {**dialect, **settings.json_schema()}
     if kind == "playbook":
         parts = {
             "front_matter": FrontMatter.model_json_schema(),

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gameday.cli.options import runs_option
 from gameday.cli.terminal import echo, one_line, warn
 from gameday.core import loop
 from gameday.core.addresses import Allowed
@@ -49,9 +50,7 @@ class Order:
 
 @click.command()
 @click.argument("run", required=False)
-@click.option(
-    "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
-)
+@runs_option
 @click.option(
     "--trust",
     "trusted",

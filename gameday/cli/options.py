@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -13,22 +14,64 @@ if TYPE_CHECKING:
 
 Decorated = Callable[..., Any]
 
+
+def setting(name: str) -> dict[str, Any]:
+    """What makes an option of a setting: its default, and that the settings learn its value."""
+
+    def default() -> Any:
+        from gameday.core import settings
+
+        return settings.current()[name]
+
+    def chosen(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        from gameday.core import settings
+
+        if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+            settings.choose(name, _written(value), param.opts[0])
+        return value
+
+    return {"default": default, "callback": chosen}
+
+
+def _written(value: Any) -> Any:
+    """An option's value as a file of settings would say it."""
+    from datetime import timedelta
+
+    from gameday.units import format_duration
+
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+runs_option = click.option(
+    "--runs",
+    "runs_dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    show_default="runs",
+    help="Where the run directories are.",
+    **setting("runs"),
+)
+
 _WHERE = (
     click.option(
         "--stack",
         type=click.Choice(["embedded", "compose", "external"]),
-        default="embedded",
-        show_default=True,
+        show_default="embedded",
+        **setting("stack"),
         help="Where the system runs: started here, in containers, or already somewhere.",
     ),
-    click.option("--system", help="The system file; default our coupon issuance service."),
+    click.option(
+        "--system",
+        help="The system file; default our coupon issuance service.",
+        callback=setting("system")["callback"],
+    ),
     click.option(
         "--runs",
         "runs_dir",
         type=click.Path(path_type=Path, file_okay=False),
-        default=Path("runs"),
-        show_default=True,
+        show_default="runs",
         help="Where the evidence goes.",
+        **setting("runs"),
     ),
     click.option("--short", is_flag=True, help="The experiment's short form."),
     click.option("--reuse", is_flag=True, help="The stack that `gameday up` keeps running."),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import DurationType, where
+from gameday.cli.options import DurationType, setting, where
 from gameday.cli.terminal import echo, emit, tell, tell_bug, warn
 from gameday.errors import GamedayError
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--responder-delay",
     type=DurationType(),
-    default="1s",
-    show_default=True,
+    show_default="1s",
+    **setting("responder_delay"),
     help="How long the bot waits for a person (`gameday ack`) after the alert.",
 )
 @click.option(

@@ -17,6 +17,7 @@ import click
 from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled, table
+from gameday.cli.options import runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.core import files
 from gameday.errors import UsageError
@@ -37,15 +38,6 @@ COLOURS = {
     "under way": "cyan",
 }
 
-runs_dir_option = click.option(
-    "--runs",
-    "runs_dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the run directories are.",
-)
 run_argument = click.argument("ref", metavar="[RUN]", default="last")
 
 
@@ -93,7 +85,7 @@ class Listed:
 
 
 @click.command()
-@runs_dir_option
+@runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def runs(runs_dir: Path, *, as_json: bool) -> None:
     """List the runs so far, newest first."""
@@ -156,7 +148,7 @@ def _coloured(word: str) -> Text:
 
 @click.command()
 @run_argument
-@runs_dir_option
+@runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead.")
 def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     """Judge RUN again, from its evidence alone, and exit with the code that follows.
@@ -268,7 +260,7 @@ def _difference(written: bytes, judged: bytes) -> Sequence[str]:
 
 @click.command()
 @run_argument
-@runs_dir_option
+@runs_option
 def report(ref: str, runs_dir: Path) -> None:
     """Write the postmortem draft of RUN again.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gameday.clock import utc_now
 from gameday.controller.run import Options
+from gameday.core import settings
 from gameday.core.private import make_folder
 from gameday.documents import read_bytes
 from gameday.experiment import Experiment
@@ -71,6 +72,7 @@ def write_effective(
         stock=stock,
         planned=planned(experiment),
         no_responder=not options.responder,
+        settings=settings.current().as_json(),
     )
     book = None if inputs.playbook is None else inputs.playbook.playbook
     record = effective(inputs.experiment, system, book, facts)

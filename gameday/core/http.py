@@ -18,11 +18,10 @@ from typing import Any, Final, Literal, Self
 import httpx
 
 from gameday import __version__
-from gameday.core import json
+from gameday.core import json, settings
 from gameday.errors import GamedayError
 
 OK: Final = 200
-MOST_BYTES: Final = 8_000_000
 _STEP: Final = 1 << 18  # bytes that are decompressed at once
 _QUOTED: Final = 200  # characters of what the library says, which quotes the answer
 _TURN: Final = 128  # pieces of a body
@@ -82,14 +81,20 @@ class Answer:
         return json.parse(self.body)
 
 
+def answer_bytes() -> int:
+    """The most bytes of an answer where nobody says another number."""
+    most: int = settings.current()["bounds.answer_bytes"]
+    return most
+
+
 class HttpClient:
     """Keeps connections open from one question to the next. `verify` says whom to believe."""
 
     def __init__(
-        self, timeout_s: float, *, verify: SSLContext | bool, most_bytes: int = MOST_BYTES
+        self, timeout_s: float, *, verify: SSLContext | bool, most_bytes: int | None = None
     ) -> None:
         self.timeout_s = timeout_s
-        self.most_bytes = most_bytes
+        self.most_bytes = answer_bytes() if most_bytes is None else most_bytes
         self._transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -132,7 +137,7 @@ class HttpClient:
 
 
 async def ask_once(
-    ask: Ask, timeout_s: float, *, verify: SSLContext | bool, most_bytes: int = MOST_BYTES
+    ask: Ask, timeout_s: float, *, verify: SSLContext | bool, most_bytes: int | None = None
 ) -> Answer:
     """The answer to one question, on a connection of its own. Raises HttpError."""
     async with HttpClient(timeout_s, verify=verify, most_bytes=most_bytes) as client:

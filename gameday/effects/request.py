@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from gameday.changes import Undo
 from gameday.core import files
-from gameday.core.http import MOST_BYTES, Answer, Ask, HttpClient, HttpError, Take
+from gameday.core.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.errors import GamedayError, UsageError
 from gameday.hiding import Hidden, telling
 from gameday.system import FromEnv, FromFile, Request, Secret, System, Tls
@@ -98,7 +98,7 @@ class Sender:
         self.tls = Tls()
 
     async def send(
-        self, request: Request, take: Take | None = None, most_bytes: int = MOST_BYTES
+        self, request: Request, take: Take | None = None, most_bytes: int | None = None
     ) -> Answer:
         """The answer, whose status is one that the request expects. Raises RequestError.
 

@@ -42,6 +42,8 @@ class Effective:
     traffic_end_s: float
     no_responder: bool
     planned: Mapping[str, int]
+    generator: Mapping[str, float]
+    """What was set of when a traffic generator kept its schedule; empty: the defaults."""
 
 
 def effective_from_json(fields: Mapping[str, Any]) -> Effective:
@@ -65,4 +67,24 @@ def effective_from_json(fields: Mapping[str, Any]) -> Effective:
         traffic_end_s=float(fields["traffic_end_s"]),
         no_responder=fields["no_responder"],
         planned=dict(fields["planned"]),
+        generator=_generator(fields.get("settings", {})),
     )
+
+
+def _generator(settings: Any) -> Mapping[str, float]:
+    """The settings `generator.…`, which runs of before have none of. Raises ValueError."""
+    if not isinstance(settings, Mapping):
+        raise ValueError("'settings' is not a mapping")  # noqa: TRY004  the one error of a bad file
+    found = {}
+    for name in ("limited_below", "kept_from", "lag_ms", "lag_share"):
+        each = settings.get(f"generator.{name}")
+        if each is not None:
+            found[name] = _positive(each)
+    return found
+
+
+def _positive(setting: Any) -> float:
+    number = setting.get("value") if isinstance(setting, Mapping) else None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e9:
+        raise ValueError(f"{number!r} is not a setting of the generator")
+    return float(number)

@@ -8,7 +8,7 @@ kept its schedule, `own_limit` from which rate on the system did not carry its t
 """
 
 from gameday.fold.books import BooksError, complete
-from gameday.fold.generator import GeneratorStatus, generator
+from gameday.fold.generator import GeneratorStatus, Rule, generator
 from gameday.fold.limit import Bounds, OwnLimit, own_limit
 from gameday.fold.metrics import About, request_tags
 from gameday.fold.moving import Seconds, per_second
@@ -25,6 +25,7 @@ __all__ = [
     "Fold",
     "GeneratorStatus",
     "OwnLimit",
+    "Rule",
     "Seconds",
     "Starts",
     "Tally",

@@ -26,11 +26,6 @@ from gameday.workload import is_closed
 
 WINDOW_S: Final = 5
 STEP_S: Final = 1
-LIMITED_BELOW: Final = 0.95
-KEPT_FROM: Final = 0.99
-DEFAULT_LAG_MS: Final = 50.0
-# A lag may be this share of the tightest latency bound.
-LAG_SHARE: Final = 0.25
 # Below this many starts a window's 95th percentile is its slowest start.
 FEWEST: Final = 20
 # How near the most that its virtual users can start a run must have come to be said to reach it.
@@ -40,6 +35,23 @@ _OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 
 Mask = npt.NDArray[np.bool_]
 Status = Literal["kept", "degraded", "limited"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The thresholds, which are settings: shares of what was due, and how late it may be sent.
+
+    The lag may be `lag_share` of the tightest latency bound, `lag_ms` where there is none.
+    """
+
+    limited_below: float = 0.95
+    kept_from: float = 0.99
+    lag_ms: float = 50.0
+    lag_share: float = 0.25
+
+    def stood_ms(self, share: float) -> float:
+        """How long an event loop may stand still in a window of which that share is to be sent."""
+        return (1 - share) * WINDOW_S * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +114,7 @@ class _Sight:
     vitals: Vitals
     closed: bool
     lags: _Lags
+    rule: Rule
 
     @property
     def end_s(self) -> float:
@@ -115,6 +128,7 @@ def generator(
     *,
     until_ns: int | None = None,
     vitals: Vitals | None = None,
+    rule: Rule | None = None,
 ) -> GeneratorStatus:
     """The generator's status over all scenarios. `bound_ms` is the tightest latency bound.
 
@@ -123,10 +137,11 @@ def generator(
     """
     starts = gather(told)
     histories = starts.histories
-    allowed_ms = DEFAULT_LAG_MS if bound_ms is None else bound_ms * LAG_SHARE
-    busy = occupancies(histories, allowed_ms / LAG_SHARE)
+    rule = rule or Rule()
+    allowed_ms = rule.lag_ms if bound_ms is None else bound_ms * rule.lag_share
+    busy = occupancies(histories, allowed_ms / rule.lag_share)
     held = {one.scenario for one in busy if one.no_vus and one.held_by_system}
-    sight = _sight(starts, until_ns, allowed_ms, vitals or Vitals())
+    sight = _sight(starts, until_ns, (allowed_ms, rule), vitals or Vitals())
     sight = replace(sight, unsent=sight.unsent & ~_held(sight, held))
     windows = _windows(sight)
     lags = Exact(sight.lags.of(0, len(sight.rows)))
@@ -150,7 +165,9 @@ def generator(
     )
 
 
-def _sight(starts: Starts, until_ns: int | None, allowed_ms: float, vitals: Vitals) -> _Sight:
+def _sight(
+    starts: Starts, until_ns: int | None, allowed: tuple[float, Rule], vitals: Vitals
+) -> _Sight:
     histories = starts.histories
     rows = Columns({name: starts.column(name) for name in _FIELDS})
     never = [_never_dispatched(history, until_ns) for history in histories]
@@ -162,7 +179,15 @@ def _sight(starts: Starts, until_ns: int | None, allowed_ms: float, vitals: Vita
         rows = rows.where(np.argsort(rows["intended_ns"], kind="stable"))
     closed = any(is_closed(history.header["spec"]) for history in histories)
     return _Sight(
-        rows, starts.names, starts.t0_ns, allowed_ms, _unsent(rows), vitals, closed, _lags(rows)
+        rows=rows,
+        names=starts.names,
+        t0_ns=starts.t0_ns,
+        allowed_ms=allowed[0],
+        unsent=_unsent(rows),
+        vitals=vitals,
+        closed=closed,
+        lags=_lags(rows),
+        rule=allowed[1],
     )
 
 
@@ -247,7 +272,7 @@ def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list
     """What limits it, and the seconds of which the cause is to be told."""
     allowed_ms, reasons, spans = sight.allowed_ms, [], []
     fewest = min(windows, key=lambda window: window.share, default=None)
-    if fewest is not None and fewest.share < LIMITED_BELOW:
+    if fewest is not None and fewest.share < sight.rule.limited_below:
         reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
         if (sight.rows["reason"][sight.unsent] != Reason.NO_VUS).any():
             spans.append(fewest.span)
@@ -261,7 +286,7 @@ def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list
     elif p95 > allowed_ms:
         reasons.append(f"dispatch lag p95 was {p95:.1f} ms, of {allowed_ms:g} ms allowed")
     stood_ms, span = _longest_stall(sight)
-    if not reasons and stood_ms > (1 - LIMITED_BELOW) * WINDOW_S * 1000:
+    if not reasons and stood_ms > sight.rule.stood_ms(sight.rule.limited_below):
         reasons.append(_stall_reason(stood_ms, span, allowed_ms))
         spans.append(span)
     if not reasons and sight.closed and (full := _full_core(sight)) is not None:
@@ -304,13 +329,13 @@ def _full_core(sight: _Sight) -> Span | None:
 def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[str]:
     reasons = []
     fewest = min(windows, key=lambda window: window.share, default=None)
-    if fewest is not None and fewest.share < KEPT_FROM:
+    if fewest is not None and fewest.share < sight.rule.kept_from:
         reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
         reasons += _drops(sight)
     if p99 >= sight.allowed_ms:
         reasons.append(f"dispatch lag p99 was {p99:.1f} ms, of {sight.allowed_ms:g} ms allowed")
     stood_ms, span = _longest_stall(sight)
-    if not reasons and stood_ms > (1 - KEPT_FROM) * WINDOW_S * 1000:
+    if not reasons and stood_ms > sight.rule.stood_ms(sight.rule.kept_from):
         reasons.append(_stall_reason(stood_ms, span, sight.allowed_ms))
     return reasons
 
@@ -367,8 +392,8 @@ def _speaks_up_to(windows: Sequence[_Window], sight: _Sight, histories: Sequence
 
 def _is_good(window: _Window, sight: _Sight) -> bool:
     stood_ms = stood_still_ms(sight.vitals, window.span, sight.allowed_ms)
-    allowed = (1 - LIMITED_BELOW) * WINDOW_S * 1000
-    return window.lag_p95_ms <= sight.allowed_ms and stood_ms <= allowed
+    allowed_ms = sight.rule.stood_ms(sight.rule.limited_below)
+    return window.lag_p95_ms <= sight.allowed_ms and stood_ms <= allowed_ms
 
 
 def _ceiling(histories: Sequence[History]) -> float | None:

@@ -4,7 +4,7 @@ Judging and reporting read this record, not the files people wrote.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,7 +21,8 @@ SCHEMA = 1
 class RunFacts:
     """What a run knows besides its files.
 
-    `coupon` is the real code, `stock` the one that counts, `planned` the starts by scenario.
+    `coupon` is the real code, `stock` the one that counts, `planned` the starts by scenario,
+    `settings` what was set, and where.
     """
 
     run: str
@@ -30,6 +31,7 @@ class RunFacts:
     stock: int | None
     planned: Mapping[str, int]
     no_responder: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def effective(
@@ -50,6 +52,7 @@ def effective(
         "traffic_end_s": traffic_end_s(loaded.experiment),
         "no_responder": facts.no_responder,
         "planned": dict(facts.planned),
+        "settings": dict(facts.settings),
     }
 
 

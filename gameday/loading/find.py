@@ -6,6 +6,7 @@ are found.
 
 from pathlib import Path
 
+from gameday.core import settings
 from gameday.core.files import is_file
 from gameday.documents import one_of_them, shown_path
 from gameday.errors import UsageError
@@ -71,7 +72,8 @@ def find_playbook(ref: str, experiment: Path) -> Path | None:
 
 
 def find_system(ref: str | None) -> Path:
-    """The system file: the one given, `./system_under_test/system.yaml`, or the shipped one."""
+    """The system file given or set, else `./system_under_test/system.yaml`, or the shipped one."""
+    ref = ref or settings.current()["system"]
     if ref is not None:
         return _existing(Path(ref), "system file")
     inside = Path("system_under_test", "system.yaml")

@@ -15,6 +15,7 @@ import numpy as np
 
 from gameday import fold, thresholds
 from gameday.clock import NS
+from gameday.core import settings
 from gameday.fold.summary import PERCENTILES
 from gameday.history import History, Outcome, Reason, read
 from gameday.k6.summaries import Kept
@@ -129,7 +130,11 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
     end_ns = sent.t0_ns + round(traffic_end_s(load.experiment) * NS)
     until_ns = end_ns if sent.until_ns is None else min(end_ns, sent.until_ns)
     generator = fold.generator(
-        starts, tightest_bound_ms(load.experiment), until_ns=until_ns, vitals=sent.vitals
+        starts,
+        tightest_bound_ms(load.experiment),
+        until_ns=until_ns,
+        vitals=sent.vitals,
+        rule=fold.Rule(**settings.current().table("generator")),
     )
     held = [
         _hold((starts, tags), metric, thresholds.parse(text), generator)
