@@ -42,6 +42,19 @@ def _written(value: Any) -> Any:
     return format_duration(value) if isinstance(value, timedelta) else str(value)
 
 
+def with_settings(
+    ctx: click.Context, param: click.Parameter, hosts: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The hosts that are allowed: those of the user's own settings, and those of the option."""
+    from gameday.core import settings
+
+    del ctx
+    allowed = tuple(dict.fromkeys([*settings.current()["allow_targets"], *hosts]))
+    if hosts:
+        settings.choose("allow_targets", list(allowed), param.opts[0])
+    return allowed
+
+
 runs_option = click.option(
     "--runs",
     "runs_dir",
@@ -80,6 +93,7 @@ _WHERE = (
         "allowed",
         multiple=True,
         metavar="HOST",
+        callback=with_settings,
         help="A host that is not this machine and may be broken. Can be repeated.",
     ),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gameday.cli.options import DurationType, RateType
+from gameday.cli.options import DurationType, RateType, with_settings
 from gameday.cli.scripts import export, import_
 from gameday.cli.terminal import echo, emit, output, warn
 from gameday.core.private import as_asked
@@ -99,7 +99,14 @@ def traffic() -> None:
     "--summary", "own", type=click.Path(path_type=Path), help="gameday's own JSON; -: stdout."
 )
 @click.option("--force", is_flag=True, help="Send even what the generator cannot do.")
-@click.option("--allow-target", "allowed", multiple=True, metavar="HOST", help="Repeatable.")
+@click.option(
+    "--allow-target",
+    "allowed",
+    multiple=True,
+    metavar="HOST",
+    callback=with_settings,
+    help="Repeatable.",
+)
 @click.pass_context
 def send(ctx: click.Context, /, **options: Any) -> None:
     """Send traffic, without a stack, faults or an audit; import and export are for k6's scripts.
