@@ -8,10 +8,11 @@ kept its schedule, `own_limit` from which rate on the system did not carry its t
 """
 
 from gameday.fold.books import BooksError, complete
-from gameday.fold.generator import GeneratorStatus, Rule, generator
+from gameday.fold.generator import GeneratorStatus, generator
 from gameday.fold.limit import Bounds, OwnLimit, own_limit
 from gameday.fold.metrics import About, request_tags
 from gameday.fold.moving import Seconds, per_second
+from gameday.fold.rule import Rule
 from gameday.fold.series import BUCKETS_S, Fold
 from gameday.fold.starts import Starts
 from gameday.fold.summary import TrafficSummary, measure, summary

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from gameday.fold.books import Columns, Figures, Records, columns, schedule_of
 from gameday.fold.causes import FULL_CORE, Span, causes, core_share, stood_still_ms
 from gameday.fold.occupancy import Occupancy, ceiling_per_s, occupancies
+from gameday.fold.rule import WINDOW_S, Rule
 from gameday.fold.starts import Starts, Told, gather
 from gameday.fold.trends import Exact, percentile_ms
 from gameday.history import RECORD, History, Outcome, Reason
 from gameday.vitals import Vitals
 from gameday.workload import is_closed
 
-WINDOW_S: Final = 5
 STEP_S: Final = 1
 # Below this many starts a window's 95th percentile is its slowest start.
 FEWEST: Final = 20
@@ -35,23 +35,6 @@ _OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 
 Mask = npt.NDArray[np.bool_]
 Status = Literal["kept", "degraded", "limited"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """The thresholds, which are settings: shares of what was due, and how late it may be sent.
-
-    The lag may be `lag_share` of the tightest latency bound, `lag_ms` where there is none.
-    """
-
-    limited_below: float = 0.95
-    kept_from: float = 0.99
-    lag_ms: float = 50.0
-    lag_share: float = 0.25
-
-    def stood_ms(self, share: float) -> float:
-        """How long an event loop may stand still in a window of which that share is to be sent."""
-        return (1 - share) * WINDOW_S * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
