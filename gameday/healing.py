@@ -83,7 +83,10 @@ def _stopped(records: Sequence[journal.Record]) -> bool:
 
 def is_under_way(run_dir: Path) -> bool:
     """Whether a run says that it is under way, by its own word, which anybody may have written."""
-    return controller_lives(journal.read(run_dir / "journal.jsonl").records)
+    try:
+        return controller_lives(journal.read(run_dir / "journal.jsonl").records)
+    except OSError:
+        return False
 
 
 def controller_lives(records: Sequence[journal.Record]) -> bool:

@@ -23,7 +23,10 @@ from gameday.journal import Record
 JOURNAL = "journal.jsonl"
 REAPER = "reaper.jsonl"
 LONGEST_LINE = 16 * files.MIB
-LONGEST_FILE = 256 * files.MIB
+LONGEST_FILE = 64 * files.MIB
+MOST_LINES = 400_000
+MOST_FOREIGN = 20_000
+"""So many lines that are not signed are looked into; they are only shown."""
 MOST_LATER = 1_000
 _HEALED = re.compile(r"healed-[1-9][0-9]{0,8}\.jsonl\Z")
 
@@ -132,12 +135,15 @@ def _sort_in(found: Read, line: bytes, file: Spot, key: Key | None) -> None:
         found.torn = True
         return
     line = line[:-1]
+    content, signature = journal.signature_of(line)
+    if not signature and found.strange + len(found.foreign) >= MOST_FOREIGN:
+        found.strange += 1
+        return
     try:
         record, _ = journal.parse(line, checked=journal.has_sum(line))
     except ValueError:
         found.strange += 1
         return
-    content, signature = journal.signature_of(line)
     if key is not None and key.signed(replace(file, seq=record.seq), content, signature):
         found.signed.append(record)
         return
@@ -151,10 +157,10 @@ def _lines(path: Path) -> Iterator[bytes]:
     """The lines of a regular file, as many as are read. Raises OSError, ValueError."""
     left = LONGEST_FILE
     with files.open_file(path) as file:
-        for _, line in files.lines(file, LONGEST_LINE):
+        for number, line in files.lines(file, LONGEST_LINE):
             left -= len(line)
-            if left < 0:
-                raise ValueError(f"more than {files.size(LONGEST_FILE)}")
+            if left < 0 or number > MOST_LINES:
+                raise ValueError(f"more than {files.size(LONGEST_FILE)} or {MOST_LINES:,} lines")
             yield line
 
 

@@ -72,7 +72,7 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     have not signed on this machine are only listed; see --trust. Exit code 6 when something could
     not be read back as gone, or is not known to be.
     """
-    from gameday.cli.runs import find_run
+    from gameday.cli.runs import find_run, list_runs
 
     order = Order(frozenset(options["allowed"]), options["with_secrets"])
     Allowed(order.allowed)  # a text that is no host is refused before anything is done
@@ -84,7 +84,7 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
         if order.with_secrets:
             raise UsageError("--with-secrets is for --trust RUN: your own runs have theirs")
         key, why = _own_key()
-        folders = _folders(runs_dir) if run is None else [find_run(run, runs_dir)]
+        folders = list_runs(runs_dir)[::-1] if run is None else [find_run(run, runs_dir)]
         looked = [_own(folder, key, order) for folder in folders]
         if why and any(each.open or each.quiet for each in looked):
             echo(why, err=True)
@@ -101,11 +101,6 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
             f"{stuck} runs may have left something behind that was not undone",
             help="the lines above say what, and the way out of each",
         )
-
-
-def _folders(runs_dir: Path) -> list[Path]:
-    """Every run that is there, whatever its journal is."""
-    return sorted(path.parent for path in runs_dir.glob("*/journal.jsonl"))
 
 
 def _own_key() -> tuple[Key | None, str]:

@@ -7,6 +7,7 @@ has no end and whose controller is gone was interrupted; one whose controller li
 
 import difflib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,11 +43,27 @@ run_argument = click.argument("ref", metavar="[RUN]", default="last")
 
 
 def list_runs(runs_dir: Path) -> list[Path]:
-    """Every run directory, newest first: their names begin with the time."""
-    if not runs_dir.is_dir():
+    """Every run directory, newest first: their names begin with the time. Raises UsageError."""
+    try:
+        found = [path for path in runs_dir.iterdir() if is_run(path)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [path for path in runs_dir.iterdir() if (path / "journal.jsonl").is_file()]
+    except OSError as error:
+        raise UsageError(
+            f"{runs_dir}: cannot be read: {error.strerror}", help="do it as the user whose it is"
+        ) from error
     return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def is_run(path: Path) -> bool:
+    """Whether it has a journal, whatever that is, or may have one: it cannot be looked into."""
+    try:
+        os.lstat(path / "journal.jsonl")
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def find_run(ref: str, runs_dir: Path) -> Path:
@@ -57,7 +74,7 @@ def find_run(ref: str, runs_dir: Path) -> Path:
             raise UsageError(f"there is no run in {runs_dir}", help="gameday run makes one")
         return found[0]
     named = [path for path in found if path.name == ref]
-    if not named and files.is_file(Path(ref) / "journal.jsonl"):
+    if not named and is_run(Path(ref)):
         return Path(ref)
     matching = named or [path for path in found if len(ref) == TAIL and path.name.endswith(ref)]
     if len(matching) > 1:
@@ -125,19 +142,23 @@ def _listed(run_dir: Path) -> Listed:
 def _unconcluded(run_dir: Path) -> tuple[str, str]:
     """What stands for the verdict of a run without a result, and how it ended."""
     from gameday import journal
-    from gameday.healing import is_under_way
+    from gameday.healing import controller_lives
 
-    if is_under_way(run_dir):
+    try:
+        read = journal.read(run_dir / "journal.jsonl")
+    except OSError as error:
+        return "not judged", f"its journal cannot be read: {error.strerror}"
+    if controller_lives(read.records):
         return UNDER_WAY, ""
-    records = journal.read(run_dir / "journal.jsonl").records
-    ends = [str(record.data["ended"]) for record in records if record.event == "run.ended"]
-    return "not judged", ends[0] if ends else "interrupted"
+    ends = [str(record.data["ended"]) for record in read.records if record.event == "run.ended"]
+    unknown = f"its journal: {read.damage}" if read.damage and not read.records else "interrupted"
+    return "not judged", ends[0] if ends else unknown
 
 
 def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
     try:
         result = json.loads(files.read_bytes(run_dir / RESULT, LARGEST_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return result if isinstance(result, dict) else None
 

@@ -13,8 +13,8 @@ from gameday import effects, journal, provenance
 from gameday.clock import NS, Clock
 from gameday.controller import target
 from gameday.controller.target import UnderWay
-from gameday.core.signing import read_or_make_key
-from gameday.errors import GamedayError, UsageError
+from gameday.core.signing import read_key
+from gameday.errors import GamedayError, UnknownError, UsageError
 from gameday.healing import Left, left_behind
 from gameday.stacks.state import state_dir
 
@@ -72,8 +72,17 @@ def _is_over(run: UnderWay) -> bool:
 
 
 def _records(run: UnderWay) -> Sequence[journal.Record]:
-    """What the controller and the reaper of the run have signed; nobody else is believed."""
-    read = provenance.read(run.dir, read_or_make_key(state_dir()))
+    """What the controller and the reaper of the run have signed; nobody else is believed.
+
+    Raises UnknownError where that is nothing, as with a key that was lost while the run went on.
+    """
+    read = provenance.read(run.dir, read_key(state_dir()))
+    if read.foreign and not read.journal:
+        raise UnknownError(
+            f"run {run.run}: its journal is {read.why_foreign}: whether its faults are out is not"
+            " known",
+            help=f"when it has ended: gameday heal --trust {run.dir}",
+        )
     return [*read.journal, *read.later]
 
 

@@ -72,7 +72,7 @@ def _url(value: Any) -> bool:
 
 
 def _path(value: Any) -> bool:
-    return _text(value) and Path(value).is_absolute()
+    return _text(value) and Path(value).is_absolute() and ".." not in Path(value).parts
 
 
 def _pid(value: Any) -> bool:
