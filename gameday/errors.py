@@ -13,6 +13,15 @@ raised where the cause is known and printed once, by the command line.
 
 from dataclasses import dataclass
 
+_LONGEST = 4000
+"""The offending value may be a megabyte; nobody reads more of it than this."""
+
+
+def _short(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 4 :]}"
+
 
 class GamedayError(Exception):
     """An error that gameday knows; `help` holds the cure, "" when there is none."""
@@ -20,9 +29,9 @@ class GamedayError(Exception):
     exit_code = 70
 
     def __init__(self, message: str, *, help: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.help = help
+        self.message = _short(message)
+        super().__init__(self.message)
+        self.help = _short(help)
 
 
 class UsageError(GamedayError):

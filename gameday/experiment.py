@@ -16,6 +16,9 @@ from gameday.units import Duration, Rate
 
 MOST_VUS = 10_000
 """As many as requests may be open (CONTRACTS.md, "Traffic limits")."""
+MOST_PARTS = 200
+"""Scenarios, faults, objectives, guards, alerts: more than anybody follows in one run."""
+MOST_STAGES = 1000
 
 
 class Campaign(Model):
@@ -135,7 +138,9 @@ class RampingArrivalRate(ByRate):
 
     executor: Literal["ramping-arrival-rate"]
     startRate: Rate = Field(default=Rate(0, timedelta(seconds=1)), description="The rate at first")
-    stages: list[Stage] = Field(min_length=1, description="Straight lines, one after the other")
+    stages: list[Stage] = Field(
+        min_length=1, max_length=MOST_STAGES, description="Straight lines, one after the other"
+    )
 
 
 class ConstantVus(Stream):
@@ -158,7 +163,9 @@ class RampingVus(Stream):
 
     executor: Literal["ramping-vus"]
     startVUs: int = Field(default=1, ge=0, le=MOST_VUS, description="Virtual users at first")
-    stages: list[VuStage] = Field(min_length=1, description="Straight lines, one after the other")
+    stages: list[VuStage] = Field(
+        min_length=1, max_length=MOST_STAGES, description="Straight lines, one after the other"
+    )
     gracefulRampDown: Duration = Field(
         default=timedelta(seconds=30), description="How long a user who leaves may still take"
     )
@@ -253,9 +260,13 @@ class Expect(Model):
 
     checks: Checks = Field(default="all", description="All checks that apply, or some by name")
     thresholds: Mapping[str, list[ThresholdOrText]] = Field(
-        default_factory=dict, description="k6 thresholds for the traffic as a whole, by metric"
+        default_factory=dict,
+        max_length=MOST_PARTS,
+        description="k6 thresholds for the traffic as a whole, by metric",
     )
-    alerts: list[ExpectedAlert] = Field(default_factory=list, description="Alerts that must fire")
+    alerts: list[ExpectedAlert] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="Alerts that must fire"
+    )
     other_alerts: AlertPolicy = Field(
         default="forbidden", description="Whether other alerts may fire, or which"
     )
@@ -282,14 +293,24 @@ class Experiment(Model):
         default=None, ge=0, lt=2**63, description="Fixes every random choice; default: random"
     )
     campaign: Campaign
-    traffic: Mapping[Name, Scenario] = Field(min_length=1, description="Scenarios by name")
-    objectives: list[Objective] = Field(default_factory=list, description="The steady state")
-    method: list[AnyFault] = Field(default_factory=list, description="The faults")
+    traffic: Mapping[Name, Scenario] = Field(
+        min_length=1, max_length=MOST_PARTS, description="Scenarios by name"
+    )
+    objectives: list[Objective] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="The steady state"
+    )
+    method: list[AnyFault] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="The faults"
+    )
     expect: Expect = Expect()
     playbook: str | None = Field(default=None, description="The playbook that answers it, by name")
-    abort_if: list[Guard] = Field(default_factory=list, description="Stop conditions")
+    abort_if: list[Guard] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="Stop conditions"
+    )
     rules: list[str] | None = Field(
-        default=None, description="Alerting rules instead of the system's; paths from this file"
+        default=None,
+        max_length=MOST_PARTS,
+        description="Alerting rules instead of the system's; paths from this file",
     )
     short: Mapping[str, Any] | None = Field(
         default=None, description="Top-level keys that replace those above with --short"

@@ -18,6 +18,8 @@ from gameday.documents import Model, Name, shape
 from gameday.errors import UsageError
 from gameday.units import Duration
 
+MOST_PARTS = 200
+"""Addresses, proxies, actions: more than anybody has named by hand."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -239,7 +241,9 @@ class System(Model):
     base_url: str = Field(description="Where the traffic goes")
     admin_url: str | None = Field(default=None, description="Base of `actions`; default base_url")
     tls: Tls = Tls()
-    metrics: list[str] = Field(default_factory=list, description="One address a replica")
+    metrics: list[str] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="One address a replica"
+    )
     start: Start | None = None
     requests: Requests
     semantics: Semantics = Semantics()
@@ -255,16 +259,21 @@ class System(Model):
         default=None, description="The store that is right when two differ"
     )
     proxies: Mapping[Name, str] = Field(
-        default_factory=dict, description="Service name to Toxiproxy proxy"
+        default_factory=dict, max_length=MOST_PARTS, description="Service name to Toxiproxy proxy"
     )
     dependencies: Mapping[Name, str] = Field(
         default_factory=dict,
+        max_length=MOST_PARTS,
         description="Service name to PromQL: its latency, felt by the system",
     )
     toxiproxy: str | None = Field(default=None, description="The address of Toxiproxy's API")
     prometheus: str | None = Field(default=None, description="Where samples and alerts are read")
     alertmanager: str | None = Field(default=None, description="The address of Alertmanager")
-    rules: list[str] = Field(default_factory=list, description="Alerting rules; paths from here")
+    rules: list[str] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="Alerting rules; paths from here"
+    )
     actions: Mapping[Name, Request] = Field(
-        default_factory=dict, description="What playbook steps may do, by name"
+        default_factory=dict,
+        max_length=MOST_PARTS,
+        description="What playbook steps may do, by name",
     )

@@ -7,15 +7,19 @@ in their name.
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)/(ms|s|m|h)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_DURATIONS = re.compile(f"(?:{_DURATION.pattern})+", re.ASCII)
+_RATE = re.compile(r"(\d+(?:\.\d{1,9})?)/(ms|s|m|h)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST = timedelta(days=7)
+_LONGEST_TEXT = 100
+FASTEST_PER_S = 1_000_000_000
+"""Starts have due times of whole nanoseconds."""
 
 
 def parse_duration(text: object) -> timedelta:
@@ -24,7 +28,7 @@ def parse_duration(text: object) -> timedelta:
         return text
     if text == 0 and not isinstance(text, bool):
         return timedelta(0)
-    if not isinstance(text, str) or not re.fullmatch(f"(?:{_DURATION.pattern})+", text.strip()):
+    if not _is_written(text) or not _DURATIONS.fullmatch(text.strip()):
         raise ValueError(_refused(text, "duration", "ms, s, m or h"))
     total = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(text))
     if total > _LONGEST.total_seconds():
@@ -32,11 +36,19 @@ def parse_duration(text: object) -> timedelta:
     return timedelta(seconds=total)
 
 
+def _is_written(text: object) -> TypeGuard[str]:
+    """Whether it is text, of a length that a person writes."""
+    return isinstance(text, str) and len(text) <= _LONGEST_TEXT
+
+
 def _refused(given: object, what: str, units: str) -> str:
     """Why a value is neither a duration nor a rate, and what to write instead."""
+    shown = repr(given)
+    if len(shown) > _LONGEST_TEXT:
+        shown = f"{shown[:_LONGEST_TEXT]}…"
     if str(given).strip().startswith("-"):
-        return f"{given!r} is negative: a {what} is 0 or more"
-    return f"{given!r} is not a {what}: write a number and {units}"
+        return f"{shown} is negative: a {what} is 0 or more"
+    return f"{shown} is not a {what}: write a number and {units}"
 
 
 def format_duration(value: timedelta) -> str:
@@ -85,10 +97,13 @@ class Rate:
         """`100/s`, `300/m`. Raises ValueError, which says what to write instead."""
         if isinstance(text, Rate):
             return text
-        match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+        match = _RATE.fullmatch(text.strip()) if _is_written(text) else None
         if match is None:
             raise ValueError(_refused(text, "rate", "/s, /m or /h"))
-        return cls(float(match[1]), timedelta(seconds=_SECONDS[match[2]]))
+        found = cls(float(match[1]), timedelta(seconds=_SECONDS[match[2]]))
+        if found.per_s > FASTEST_PER_S:
+            raise ValueError(f"{text!r} is more than {FASTEST_PER_S}/s")
+        return found
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

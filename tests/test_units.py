@@ -39,3 +39,18 @@ def test_rates_are_read_per_second() -> None:
 @pytest.mark.parametrize("text", ["100/s", "0/s", "0.3/s", "12345.67/s", "3600000/h", "0.001/m"])
 def test_a_rate_survives_being_written(text: str) -> None:
     assert str(Rate.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["1000000001/s", "1000001/ms", "1" + "0" * 400 + "/s", "inf/s", "١/s", "0.0000000001/s"]
+)
+def test_a_rate_that_no_schedule_holds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"more than|is not a rate"):
+        Rate.parse(text)
+
+
+@pytest.mark.parametrize("text", ["1s" * 500_000, "9" * 1_000_000 + "h", "1.1" * 300_000, "١s"])
+def test_a_duration_is_short_and_so_is_its_error(text: str) -> None:
+    with pytest.raises(ValueError, match="duration") as caught:
+        parse_duration(text)
+    assert len(str(caught.value)) < 300

@@ -15,14 +15,14 @@ from gameday.alerting import templates
 from gameday.clock import NS
 from gameday.documents import Entry, Node, load, one_of_them
 from gameday.errors import FileError, Place
-from gameday.promql import PromqlError, Query, parse
+from gameday.promql import MOST_TOGETHER, PromqlError, Query, parse
 
 _GROUP = ("name", "interval", "limit", "labels", "rules")
 _RULE = ("alert", "expr", "for", "keep_firing_for", "labels", "annotations", "record")
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _UNITS_MS |= {"w": 7 * _UNITS_MS["d"], "y": 365 * _UNITS_MS["d"]}
 _DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?"
+    "".join(rf"(?:(\d{{1,9}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")), re.ASCII
 )
 _NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
 _MOST_RULES = 1000
@@ -69,15 +69,29 @@ def load_rules(path: Path) -> RuleFile:
     """Read a rule file. Raises FileError."""
     root = _Part(load(path).root).fields(("groups",), required=("groups",))
     groups: dict[str, Group] = {}
+    _refuse_too_much(root["groups"])
     for part in root["groups"].items():
         group = _group(part)
         if group.name in groups:
             part.fail(f"the group {group.name!r} appears twice")
         groups[group.name] = group
     rules = [rule for group in groups.values() for rule in group.rules]
-    if len(rules) > _MOST_RULES:
-        root["groups"].fail(f"{len(rules)} rules are more than {_MOST_RULES}")
     return RuleFile(path, tuple(groups.values()), tuple(w for rule in rules for w in _odd(rule)))
+
+
+def _refuse_too_much(groups: "_Part") -> None:
+    """Raise FileError for more expressions than can be read in a second."""
+    texts = [
+        entry.node.written
+        for _, _, node in groups.node.walk()
+        if isinstance(node.content, dict)
+        for key, entry in node.content.items()
+        if key == "expr"
+    ]
+    if len(texts) > _MOST_RULES:
+        groups.fail(f"{len(texts)} rules are more than {_MOST_RULES}")
+    if sum(map(len, texts)) > MOST_TOGETHER:
+        groups.fail(f"the expressions have more than {MOST_TOGETHER} characters together")
 
 
 def parse_prometheus_duration(text: str) -> int:
@@ -210,7 +224,7 @@ def _duration(part: _Part) -> int:
 
 def _limit(part: _Part) -> int:
     text = part.text()
-    if not text.isascii() or not text.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", text):
         part.fail(f"the limit {text!r} is not a whole number")
     return int(text)
 

@@ -7,12 +7,11 @@ so that loading a file can report it.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from gameday.promql.labels import Labels, value_of
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _VALUE = r"(?:\$value|\.Value)"
 _PLAIN = re.compile(rf"{_VALUE}|(?:\$labels|\.Labels)\.(?P<label>\w+)")
 _PIPED = re.compile(rf"{_VALUE}\s*\|\s*(?P<function>\w+)|(?P<called>\w+)\s+{_VALUE}")
@@ -24,14 +23,26 @@ _PRINTF = re.compile(
 
 def expand(text: str, labels: Labels, value: float) -> str:
     """The text with every known template replaced."""
-    if "{{" not in text:
-        return text
-    return _ACTION.sub(lambda m: _expand(m[1], labels, value, as_is=m[0]), text)
+    parts, at = [], 0
+    for begin, end, action in _actions(text):
+        as_is = text[begin:end]
+        parts += [text[at:begin], _expand(action, labels, value, as_is=as_is)]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def unknown(text: str) -> list[str]:
     """The templates of a text that `expand` leaves as they are."""
-    return [m[0] for m in _ACTION.finditer(text) if not _is_known(m[1])]
+    return [text[begin:end] for begin, end, action in _actions(text) if not _is_known(action)]
+
+
+def _actions(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where each `{{…}}` begins and ends, and what stands in it."""
+    end = 0
+    while (begin := text.find("{{", end)) >= 0 and (closing := text.find("}}", begin + 2)) >= 0:
+        end = closing + 2
+        inside = text[begin + 2 : closing].removeprefix("-").strip()
+        yield begin, end, inside.removesuffix("-").rstrip()
 
 
 def _is_known(action: str) -> bool:

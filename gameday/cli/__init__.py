@@ -15,6 +15,7 @@ from gameday import __version__
 from gameday.cli import terminal
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
+from gameday.core.credentials import has_credentials, without_credentials
 from gameday.core.private import only_for_us
 from gameday.errors import GamedayError
 
@@ -59,6 +60,17 @@ class LazyGroup(click.Group):
         with terminal.guarded():
             settings.begin()
             return super().main(*args, **options)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse credentials before any argument can be shown, journaled or written down."""
+        for number, text in enumerate(args, 1):
+            if has_credentials(text):
+                shown = without_credentials(text)
+                ctx.fail(
+                    f"argument {number}: credentials in an address: {shown:.200}\n"
+                    "  help: take the secret from {env: NAME} or {file: PATH} in the system file"
+                )
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gameday.core.addresses import host_of
+from gameday.core.credentials import address_shown
 from gameday.errors import UsageError
 
 LONGEST = 8192
@@ -114,7 +115,7 @@ def _port(netloc: str) -> int | None:
 
 def _shown(text: str) -> str:
     """A text for an error: not too long, and with no credentials."""
-    hidden = re.sub(r"(?<=//)[^/]*@", "…@", text)
+    hidden = address_shown(text)
     return repr(hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…")
 
 

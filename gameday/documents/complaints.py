@@ -114,9 +114,15 @@ class _Complaint:
             return self._about(f"unknown value {shown}"), one_of_them(shown.strip("'"), known)
         if self.kind == "string_pattern_mismatch":
             return self._about(f"{shown} is not a name"), _pattern_cure(context["pattern"])
+        return self._about(self._of_length(context) or f"{shown}: {self.details['msg']}"), ""
+
+    def _of_length(self, context: Mapping[str, Any]) -> str:
+        """What is wrong with how many there are, "" when it is something else."""
         if self.kind in ("too_short", "string_too_short"):
-            return self._about("must not be empty"), ""
-        return self._about(f"{shown}: {self.details['msg']}"), ""
+            return "must not be empty"
+        if self.kind == "too_long":
+            return f"more than {context['max_length']}"
+        return ""
 
     def _type_cure(self) -> str:
         scalar = isinstance(self.details["input"], int | float)

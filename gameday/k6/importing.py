@@ -183,12 +183,12 @@ def _must_be_valid(text: str, script: Script, taken: Taken) -> None:
         raise script.error(0, problem, help=error.help) from error
     names = {ours: theirs for theirs, ours in taken.renamed.items()}
     for ours in made.traffic:
-        alone = {ours: made.traffic[ours]}
-        for wrong in of_traffic(document, alone, made.campaign.users):
+        alone = made.model_copy(update={"traffic": {ours: made.traffic[ours]}})
+        for wrong in of_traffic(document, alone):
             if isinstance(wrong, FileError):
                 key = wrong.problem.split("'")[1]
                 line = line_of(script.text, "options", "scenarios", names[ours], key)
                 raise script.error(line, f"scenario {names[ours]!r}: {wrong.problem}")
-    for wrong in of_traffic(document, made.traffic, made.campaign.users):
+    for wrong in of_traffic(document, made):
         if isinstance(wrong, FileError):
             raise script.error(line_of(script.text, "options"), wrong.problem, help=wrong.help)

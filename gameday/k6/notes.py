@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from gameday.core.credentials import without_credentials
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Note:
@@ -21,7 +23,7 @@ class Notes:
     said: set[Note] = field(default_factory=set)
 
     def add(self, line: int, text: str) -> None:
-        self.said.add(Note(line, " ".join(text.split())))
+        self.said.add(Note(line, without_credentials(" ".join(text.split()))))
 
     @property
     def in_order(self) -> list[Note]:

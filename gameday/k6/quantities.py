@@ -10,26 +10,35 @@ from fractions import Fraction
 from math import isfinite, lcm
 from typing import Any, Final
 
-from gameday.units import Rate, format_duration
+from gameday.units import FASTEST_PER_S, Rate, format_duration
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 _US, _S = 1_000, 10**9
-_SUBSECONDS: Final = {"ns": 1, "us": _US, "µs": _US, "μs": _US, "ms": 1_000_000}
+_MS: Final = 1_000_000
+_SUBSECONDS: Final = {"ns": 1, "us": _US, "µs": _US, "μs": _US, "ms": _MS}
 _NS: Final = _SUBSECONDS | {"s": _S, "m": 60 * _S, "h": 3600 * _S, "d": 86400 * _S}
+_LONGEST_NS: Final = 10 * 365 * 86400 * _S
+_LONGEST_TEXT: Final = 100
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600}
 _DIGITS: Final = 9
 
 
 def duration_of(value: Any) -> timedelta:
     """What k6 reads as a duration. Raises ValueError."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-        return timedelta(milliseconds=value)
-    text = value.strip() if isinstance(value, str) else ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _length(value * _MS, value)
+    text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST_TEXT else ""
     if re.fullmatch(r"\d+(?:\.\d*)?", text):
-        return timedelta(milliseconds=float(text))
+        return _length(float(text) * _MS, value)
     if not re.fullmatch(f"(?:{_PART.pattern})+", text):
-        raise ValueError(f"{value!r} is not a duration")
-    ns = sum(Fraction(number) * _NS[unit] for number, unit in _PART.findall(text))
+        raise ValueError(f"{value!r:.100} is not a duration")
+    return _length(sum(Fraction(number) * _NS[unit] for number, unit in _PART.findall(text)), value)
+
+
+def _length(ns: float | Fraction, given: Any) -> timedelta:
+    """So many nanoseconds. Raises ValueError for more than any duration may be."""
+    if not -_LONGEST_NS <= ns <= _LONGEST_NS:
+        raise ValueError(f"{given!r:.100} is too long a duration")
     return timedelta(microseconds=round(ns / 1000))
 
 
@@ -44,6 +53,8 @@ def rate_text(count: Any, unit: timedelta) -> tuple[str, bool]:
         raise ValueError(f"{count!r} is not a rate")
     if count < 0:
         raise ValueError(f"{count!r} is a negative rate")
+    if count > FASTEST_PER_S:
+        raise ValueError(f"{count:g} is more than any rate may be ({FASTEST_PER_S}/s)")
     if unit <= timedelta(0):
         raise ValueError("a timeUnit must be longer than 0s")
     if unit == timedelta(milliseconds=1):

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gameday.core.credentials import without_credentials
 from gameday.documents import decode, read_bytes, shown_path
 from gameday.errors import FileError, Place, UsageError
 from gameday.k6.source import rewrite
@@ -38,7 +39,7 @@ MARK: Final = re.compile("(?:\ue000|\\\\ue000)(.*?)(?:\ue001|\\\\ue001)")
 
 def readable(text: str) -> str:
     """The text, with what cannot be known named."""
-    return MARK.sub(lambda match: f"<{match[1]}>", text)
+    return without_credentials(MARK.sub(lambda match: f"<{match[1]}>", text))
 
 
 class _Told(BaseModel):

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import unquote
 
+from gameday.core.credentials import has_credentials
 from gameday.k6.notes import Notes
 from gameday.k6.quantities import duration_of
 from gameday.k6.reading import MARK, Call, Iteration, Script, readable
@@ -60,6 +61,7 @@ def _slept(run: Iteration) -> float:
 
 def take_request(script: Script, functions: list[str], notes: Notes) -> Asked | None:
     """The request of the functions that scenarios run; None when they make none."""
+    _refuse_credentials(script)
     found: list[Asked] = []
     for function in functions:
         runs = script.iterations.get(function)
@@ -76,6 +78,17 @@ def take_request(script: Script, functions: list[str], notes: Notes) -> Asked | 
             text = f"{other.method} {other.url} is not sent: all scenarios share one request"
             notes.add(other.line, text)
     return found[0] if found else None
+
+
+def _refuse_credentials(script: Script) -> None:
+    """Raise FileError for an address that holds some; they are taken over nowhere."""
+    for runs in script.iterations.values():
+        for call in (call for run in runs.values() for call in run.of("http")):
+            if has_credentials(call.url):
+                shown = _shown(call.url)
+                problem = f"{call.method} {shown}: its address holds credentials"
+                help = "leave them out, and write {env: NAME} into the system file's headers"
+                raise script.error(call.line, problem, help=help)
 
 
 def _of_function(function: str, runs: Mapping[str, Iteration], notes: Notes) -> Asked | None:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gameday import thresholds
 from gameday.errors import UsageError
-from gameday.experiment import Scenario
+from gameday.experiment import MOST_PARTS, Scenario
 from gameday.k6.notes import Notes
 from gameday.k6.quantities import duration_of, duration_text, rate_text
 from gameday.k6.reading import Script
@@ -85,6 +85,8 @@ def _given(script: Script, line: _Line) -> Mapping[str, Any]:
     if scenarios is not None:
         if not isinstance(scenarios, dict):
             raise line.error(("scenarios",), f"'scenarios' is no object: {scenarios!r}")
+        if len(scenarios) > MOST_PARTS:
+            raise line.error(("scenarios",), f"'scenarios': more than {MOST_PARTS}")
         return scenarios
     if options.get("stages"):
         start = options.get("vus", 1)
@@ -110,8 +112,8 @@ def _take_one(
     if not isinstance(spec, dict):
         raise line.error(where, f"scenario {name!r} is no object: {spec!r}")
     executor = spec.get("executor")
-    if executor not in _KEYS:
-        notes.add(line.of(*where), f"scenario {name!r}: gameday has no executor {executor!r}")
+    if not isinstance(executor, str) or executor not in _KEYS:
+        notes.add(line.of(*where), f"scenario {name!r}: gameday has no executor {executor!r:.100}")
         return
     known = {*_COMMON, *_KEYS[executor]}
     for key in spec.keys() - known:
@@ -186,6 +188,8 @@ def _with_extras(made: dict[str, Any], env: Any, notes: Notes, line: int) -> dic
         extras = json.loads(env.get(EXTRAS, "{}"))
     except (TypeError, ValueError):
         raise ValueError(f"'env' {EXTRAS!r} is not what gameday wrote: {env[EXTRAS]!r}") from None
+    if not isinstance(extras, dict):
+        raise ValueError(f"'env' {EXTRAS!r} is not what gameday wrote: {extras!r:.100}")  # noqa: TRY004 - a bad script is no bug
     if extras.pop("limit", True) is False:
         made.pop("preAllocatedVUs", None)
         made.pop("maxVUs", None)

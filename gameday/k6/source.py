@@ -7,9 +7,11 @@ templates, regular expressions, words and brackets.
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import islice, pairwise
 from typing import Final
 
 from gameday.errors import FileError, Place
@@ -26,6 +28,7 @@ _REGEX: Final = re.compile(r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\[\n])+
 # Between backquotes: up to the end of the template, or to the next expression in it.
 _TEMPLATE: Final = re.compile(r"(?:\\[\s\S]|\$(?!\{)|[^`\\$])*(?P<end>`|\$\{)?")
 _BEFORE_REGEX: Final = frozenset({"return", "typeof", "case", "in", "of", "new", "delete", "void"})
+_LONGEST_IMPORT: Final = 10_000  # tokens
 _NAME: Final = r"[\w$]+"
 _CLAUSE: Final = re.compile(
     rf"(?P<default>{_NAME})?\s*,?\s*(?:\*\s*as\s+(?P<all>{_NAME})|\{{(?P<some>[^{{}}]*)\}})?"
@@ -101,12 +104,12 @@ def rewrite(text: str, file: str) -> str:
             continue
         end = source.at + len(source.text)
         name = source.text[1:-1]
-        last = next(n for n, other in enumerate(found) if other.at == source.at)
+        last = next(n for n in range(index, len(found)) if found[n].at == source.at)
         words = " ".join(other.text for other in found[index:last])
         lines = "\n" * text.count("\n", token.at, end)
         place = place_of(text, token.at, file)
         parts += [text[copied : token.at], _replaced(words, name, place) + lines]
-        copied = _after_attributes(found, source, end)
+        copied = _after_attributes(found, last, end)
     return "".join([*parts, text[copied:]])
 
 
@@ -119,10 +122,10 @@ def _source(found: list[Token], index: int) -> Token | None:
         return None
     if word == "export" and after[0].text not in ("{", "*"):
         return None
-    return _after_from(found[index + 1 :], word)
+    return _after_from(found[index + 1 : index + 1 + _LONGEST_IMPORT], word)
 
 
-def _after_from(found: list[Token], word: str) -> Token | None:
+def _after_from(found: Sequence[Token], word: str) -> Token | None:
     """The string after the `from` of a statement, None when the statement ends without one."""
     for here, following in pairwise(found):
         if here.text in (";", "(", "="):
@@ -134,12 +137,11 @@ def _after_from(found: list[Token], word: str) -> Token | None:
     return None
 
 
-def _after_attributes(found: list[Token], source: Token, end: int) -> int:
+def _after_attributes(found: list[Token], at: int, end: int) -> int:
     """Past `with {type: 'json'}`, which only says how a file would be read."""
-    at = next(n for n, token in enumerate(found) if token.at == source.at)
     if [token.text for token in found[at + 1 : at + 3]] not in (["with", "{"], ["assert", "{"]):
         return end
-    return next((t.at + 1 for t in found[at + 3 :] if t.text == "}"), end)
+    return next((t.at + 1 for t in islice(found, at + 3, None) if t.text == "}"), end)
 
 
 def _replaced(words: str, name: str, place: Place) -> str:
@@ -180,12 +182,24 @@ def place_of(text: str, at: int, file: str) -> Place:
 
 def line_of(text: str, *words: str) -> int:
     """The line of the last of `words`, each looked for as a key after the one before; 0: none."""
-    found = [token for token in tokens(text) if token.kind in ("word", "string")]
     begin, line = 0, 0
+    known = _places(text)
     for word in words:
-        for index in range(begin, len(found)):
-            if found[index].text.strip("'\"") == word:
-                begin = index + 1
-                line = text.count("\n", 0, found[index].at) + 1
-                break
+        places = known.get(word, ())
+        index = bisect_left(places, (begin,))
+        if index < len(places):
+            begin, line = places[index][0] + 1, places[index][1]
     return line
+
+
+@lru_cache(maxsize=2)
+def _places(text: str) -> dict[str, list[tuple[int, int]]]:
+    """Where each word and string of a script stands: its number among them, and its line."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    line, at, number = 1, 0, 0
+    for token in tokens(text):
+        if token.kind in ("word", "string"):
+            line, at = line + text.count("\n", at, token.at), token.at
+            found.setdefault(token.text.strip("'\""), []).append((number, line))
+            number += 1
+    return found

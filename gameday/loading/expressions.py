@@ -22,6 +22,11 @@ TRAFFIC_METRICS = frozenset(
 def of_experiment(inputs: Inputs) -> Findings:
     """Objectives and guards are conditions; thresholds fit their metrics."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    texts = [each.expr for each in experiment.objectives]
+    texts += [each.expr for each in experiment.abort_if]
+    if much := _too_much(texts):
+        yield document.error(("objectives",), f"'objectives' and 'abort_if': {much}")
+        return
     for index, objective in enumerate(experiment.objectives):
         yield from _promql(document, ("objectives", index, "expr"), objective.expr)
     for index, guard in enumerate(experiment.abort_if):
@@ -94,6 +99,10 @@ def _metrics(text: str) -> list[str]:
 
 def of_playbook(loaded: LoadedPlaybook) -> Findings:
     """The probes of every step are conditions."""
+    blocks = [step.block for step in loaded.playbook.steps]
+    if much := _too_much(each or "" for block in blocks for each in (block.before, block.after)):
+        yield loaded.front.error((), f"the probes of the steps: {much}")
+        return
     for step in loaded.playbook.steps:
         block = loaded.blocks[step.number]
         for key, probe in (("before", step.block.before), ("after", step.block.after)):
@@ -104,6 +113,9 @@ def of_playbook(loaded: LoadedPlaybook) -> Findings:
 def of_system(loaded: LoadedSystem) -> Findings:
     """`drain` is a condition, a dependency's latency a value."""
     document, system = loaded.document, loaded.system
+    if much := _too_much(system.dependencies.values()):
+        yield document.error(("dependencies",), f"'dependencies': {much}")
+        return
     if system.drain is not None:
         yield from _promql(document, ("drain", "expr"), system.drain.expr)
     for service, expr in system.dependencies.items():
@@ -111,6 +123,18 @@ def of_system(loaded: LoadedSystem) -> Findings:
         if service not in system.proxies:
             text = f"'dependencies': {service!r} is not a service under 'proxies'"
             yield Warning_(document.place("dependencies", service), text)
+
+
+def _too_much(texts: Iterable[str]) -> str:
+    """Why so many expressions are not read, "" where they are."""
+    length = sum(map(len, texts))
+    if not length:
+        return ""
+    from gameday.promql import MOST_TOGETHER
+
+    if length <= MOST_TOGETHER:
+        return ""
+    return f"{length} characters of PromQL are more than {MOST_TOGETHER}"
 
 
 def _promql(document: Document, loc: Loc, text: str, *, is_condition: bool = True) -> Findings:

@@ -14,10 +14,13 @@ from gameday.documents import Document, compose
 from gameday.errors import FileError, Place
 from gameday.playbook import FrontMatter, Playbook, Step, StepBlock
 
-_FENCE = re.compile(r"( *)(`{3,}|~{3,})[ ]*([^`]*)")
+_FENCE = re.compile(r"( *)(`{3,}|~{3,})([^`]*)")
 _ITEM = re.compile(r" {0,3}(\d{1,9})[.)] +(?=\S)")
 _OTHER_BLOCK = re.compile(r" {0,3}([-*+] |#{1,6} |>|\||---)")
 _NEARLY = re.compile(r"ya?ml\W*steps?\b.*|steps?", re.IGNORECASE)
+
+
+MOST_STEPS = 200
 
 
 @dataclass(slots=True)
@@ -49,7 +52,12 @@ def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, D
     lines = text.splitlines()
     front, start = _front_matter(lines, file)
     head = front.parse(FrontMatter)
-    items = [item for item in _items(lines, start, file) if item.step is not None]
+    items = []
+    for item in _items(lines, start, file):
+        if item.step is not None:
+            items.append(item)
+        if len(items) > MOST_STEPS:
+            raise FileError(Place(file, item.line, 1), f"more than {MOST_STEPS} steps")
     _refuse_same_numbers(items, file)
     blocks = {item.number: item.step for item in items if item.step is not None}
     steps = tuple(
@@ -119,7 +127,8 @@ def _fence(lines: list[str], index: int) -> _Fence | None:
     if opening is None:
         return None
     fence = _Fence(index + 1, len(opening[1]), opening[2], opening[3].strip())
-    for line in lines[index + 1 :]:
+    for at in range(index + 1, len(lines)):  # no slice: there may be as many fences as lines
+        line = lines[at]
         mark = line.strip()
         if mark and set(mark) == {fence.mark[0]} and len(mark) >= len(fence.mark):
             fence.closed = True

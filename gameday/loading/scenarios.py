@@ -3,9 +3,9 @@
 The models refuse what is wrong by itself (`experiment`); here stands what is wrong together.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 
 from gameday.documents import Document
 from gameday.errors import FileError
@@ -15,6 +15,7 @@ from gameday.experiment import (
     ByRate,
     ConstantArrivalRate,
     ConstantVus,
+    Experiment,
     RampingArrivalRate,
     RampingVus,
     Same,
@@ -23,9 +24,10 @@ from gameday.experiment import (
 from gameday.loading.findings import Findings, Inputs, Warning_
 from gameday.loading.timing import CLOSED, expected_starts, traffic_end_s
 from gameday.units import format_duration
-from gameday.workload import schedule, vu_limit, vus
+from gameday.workload import most_vus, schedule, vu_limit
 
 MOST_STARTS = 50_000_000
+MOST_STEPS = 100_000
 LONGEST_S = 24 * 3600.0
 SHORTEST = timedelta(seconds=1)
 """k6's shortest duration of an executor that goes on at one level."""
@@ -48,18 +50,15 @@ class _At:
 
 def bounds(inputs: Inputs) -> Findings:
     """Every scenario can be kept by itself, and the whole is not too large."""
-    document, experiment = inputs.experiment.document, inputs.experiment.experiment
-    yield from of_traffic(document, experiment.traffic, experiment.campaign.users)
-    if traffic_end_s(experiment) > LONGEST_S:
-        yield document.error(("traffic",), "'traffic': lasts longer than 24h")
-    starts = expected_starts(experiment)
-    if starts > MOST_STARTS:
-        problem = f"'traffic': asks for {starts:.0f} requests, more than {MOST_STARTS}"
-        yield document.error(("traffic",), problem)
+    yield from of_traffic(inputs.experiment.document, inputs.experiment.experiment)
 
 
-def of_traffic(document: Document, traffic: Mapping[str, Scenario], users: int) -> Findings:
-    """The rules of each scenario, which `document` has under `traffic`, and of their VUs."""
+def of_traffic(document: Document, experiment: Experiment) -> Findings:
+    """What traffic may be, whether a file, a command line or an imported script asks for it.
+
+    The rules of each scenario, which `document` has under `traffic`, and of all together.
+    """
+    traffic, users = experiment.traffic, experiment.campaign.users
     for name, scenario in traffic.items():
         at = _At(document, name)
         if isinstance(scenario, ConstantArrivalRate | ConstantVus):
@@ -69,6 +68,18 @@ def of_traffic(document: Document, traffic: Mapping[str, Scenario], users: int) 
         if isinstance(scenario, ByRate):
             yield from _limit(at, scenario)
         yield from _population(at, scenario, users)
+    yield from _together(document, experiment)
+
+
+def _together(document: Document, experiment: Experiment) -> Findings:
+    """The limits of the traffic as a whole."""
+    if traffic_end_s(experiment) > LONGEST_S:
+        yield document.error(("traffic",), "'traffic': lasts longer than 24h")
+    starts = expected_starts(experiment)
+    if starts > MOST_STARTS:
+        problem = f"'traffic': asks for {starts:.0f} requests, more than {MOST_STARTS}"
+        yield document.error(("traffic",), problem, help="lower the rate or the duration")
+    traffic = experiment.traffic
     most = sum(_most_vus(scenario) for scenario in traffic.values())
     if most > MOST_VUS:
         problem = f"'traffic': has up to {most} virtual users, more than {MOST_VUS}"
@@ -77,7 +88,7 @@ def of_traffic(document: Document, traffic: Mapping[str, Scenario], users: int) 
 
 def _most_vus(scenario: Scenario) -> int:
     if isinstance(scenario, CLOSED):
-        return vus(scenario).max
+        return most_vus(scenario)
     limit = vu_limit(scenario)
     return 0 if limit is None else limit.most
 
@@ -101,6 +112,13 @@ def _ramp(at: _At, scenario: RampingArrivalRate | RampingVus) -> Findings:
         yield at.error("stages", nothing, help)
     if not sum((stage.duration for stage in scenario.stages), timedelta(0)):
         yield at.error("stages", "together must be longer than 0s", "give one a duration")
+    if isinstance(scenario, RampingVus):
+        steps = sum(abs(after - before) for before, after in pairwise(levels))
+        if steps > MOST_STEPS:
+            problem = (
+                f"the number of virtual users changes {steps:.0f} times, more than {MOST_STEPS}"
+            )
+            yield at.error("stages", problem, "let it rise and fall less often")
 
 
 def _limit(at: _At, scenario: ByRate) -> Findings:

@@ -3,12 +3,12 @@
 import re
 from urllib.parse import urlsplit
 
+from gameday.core.credentials import has_credentials
 from gameday.documents import Document
 from gameday.hiding import TELLING
 from gameday.loading.findings import Findings, Warning_
 from gameday.loading.read import LoadedSystem
 
-_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]+@", re.IGNORECASE)
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
 ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
 
@@ -30,7 +30,7 @@ def no_secrets(loaded: LoadedSystem) -> Findings:
         if not isinstance(node.content, str):
             continue
         key = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
-        if _CREDENTIALS.search(node.content):
+        if has_credentials(node.content):
             problem = f"{key!r}: an address with credentials in it"
             help = "take the secret from {env: NAME} or {file: PATH}"
             yield document.error(loc, problem, help=help)

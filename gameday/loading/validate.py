@@ -5,6 +5,7 @@ before the playbook's before the system's, and within a file the first from the 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from gameday.core.files import is_file
@@ -22,6 +23,9 @@ from gameday.loading.read import (
     load_system,
 )
 
+MOST_FINDINGS = 100
+"""So many a rule, or all rules of a playbook or a system file together, may find."""
+
 
 def validate(inputs: Inputs) -> list[Warning_]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
@@ -32,21 +36,26 @@ def validate(inputs: Inputs) -> list[Warning_]:
         *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
         expressions.guards_can_see,
     )
-    findings = [finding for rule in rules for finding in rule(inputs)]
+    findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]
     if inputs.playbook is not None:
-        findings += _of_playbook(inputs.playbook, inputs.system)
+        findings += _enough(_of_playbook(inputs.playbook, inputs.system))
         files.append(inputs.playbook.front.file)
-    findings += _of_system(inputs.system)
+    findings += _enough(_of_system(inputs.system))
     _raise_first(findings, [*files, inputs.system.document.file])
     return [each for each in findings if isinstance(each, Warning_)]
 
 
 def validate_system(loaded: LoadedSystem) -> list[Warning_]:
     """Check a system file by itself; the warnings. Raises FileError."""
-    findings = list(_of_system(loaded))
+    findings = list(_enough(_of_system(loaded)))
     _raise_first(findings, [loaded.document.file])
     return [each for each in findings if isinstance(each, Warning_)]
+
+
+def _enough(findings: Findings) -> Findings:
+    """The first of them: a file with thousands of errors is not asked for its last one."""
+    return islice(findings, MOST_FINDINGS)
 
 
 def _of_system(loaded: LoadedSystem) -> Findings:
@@ -59,7 +68,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
 
 def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[Warning_]:
     """Check a playbook against the system whose actions it uses. Raises FileError."""
-    findings = list(_of_playbook(loaded, system))
+    findings = list(_enough(_of_playbook(loaded, system)))
     _raise_first(findings, [loaded.front.file])
     return [each for each in findings if isinstance(each, Warning_)]
 

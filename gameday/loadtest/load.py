@@ -158,7 +158,7 @@ def experiment_of(scenario: Mapping[str, Any], users: int) -> Experiment:
     document = compose("\n".join(lines), "the command line")
     try:
         made = document.parse(Experiment)
-        for wrong in of_traffic(document, made.traffic, users):
+        for wrong in of_traffic(document, made):
             if isinstance(wrong, FileError):
                 raise wrong
     except FileError as error:
@@ -175,7 +175,7 @@ def _plain(value: Any) -> Any:
 def check_traffic(loaded: LoadedExperiment) -> None:
     """The rules of the scenarios and thresholds of a file. Raises FileError at the first wrong."""
     experiment, document = loaded.experiment, loaded.document
-    for found in of_traffic(document, experiment.traffic, experiment.campaign.users):
+    for found in of_traffic(document, experiment):
         if isinstance(found, FileError):
             raise found
     for key, texts in experiment.expect.threshold_texts.items():

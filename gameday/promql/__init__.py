@@ -21,12 +21,13 @@ from gameday.promql.evaluate import (
     evaluate,
 )
 from gameday.promql.labels import Labels, label_set, labels, show, value_of
-from gameday.promql.parse import parse
+from gameday.promql.parse import MOST_TOGETHER, parse
 from gameday.promql.query import Query
 from gameday.promql.readings import reading, reading_at
 from gameday.promql.store import Store
 
 __all__ = [
+    "MOST_TOGETHER",
     "PROMETHEUS_2",
     "PROMETHEUS_3",
     "EvaluationError",

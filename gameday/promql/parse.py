@@ -6,8 +6,9 @@ here, by name, so that an expression is never evaluated to something else than i
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal, NoReturn
 
 import promql_parser as grammar
@@ -36,6 +37,8 @@ from gameday.promql.query import Query
 
 LONGEST = 4000
 MOST_STEPS = 150
+MOST_TOGETHER = 150_000
+"""Characters of all expressions of one file: reading them takes half a second."""
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 # The grammar panics on some durations that are plain numbers (`offset NaN`), so none is let in.
@@ -46,7 +49,16 @@ AGGREGATIONS = frozenset(FOLDS) | frozenset(PARAMETERISED)
 
 
 def parse(text: str) -> Query:
-    """Read an expression. Raises PromqlError."""
+    """Read an expression. Raises PromqlError.
+
+    The last ones are remembered: a file is checked, looked at for bounds, and checked again in
+    its short form.
+    """
+    return _parse(text)
+
+
+@lru_cache(maxsize=512)
+def _parse(text: str) -> Query:
     if len(text) > LONGEST:
         raise PromqlError(f"is longer than {LONGEST} characters", text[:60] + "…")
     if _steps(text) > MOST_STEPS:
@@ -125,7 +137,7 @@ def _call(tree: Any) -> Call:
         ranged = isinstance(arg, Selector) and arg.range_ns is not None
         if ranged != (name in ranges.NAMES and not is_scalar(arg)):
             _refuse(given, f"{name} takes {'an instant vector' if ranged else 'a range'} here")
-    return Call(tree.prettify(), name, args)
+    return Call(f"{name}({', '.join(arg.text for arg in args)})", name, args)
 
 
 def _aggregation(tree: Any) -> Aggregation:
@@ -135,11 +147,28 @@ def _aggregation(tree: Any) -> Aggregation:
     without = tree.modifier is not None and "Without" in str(tree.modifier.type)
     names = frozenset(tree.modifier.labels if tree.modifier is not None else ())
     param = None if tree.param is None else _node(tree.param)
-    return Aggregation(tree.prettify(), op, _node(tree.expr), names, without, param)
+    operand = _node(tree.expr)
+    kept = "" if tree.modifier is None else f" {'without' if without else 'by'} ({_names(names)}) "
+    inside = operand.text if param is None else f"{param.text}, {operand.text}"
+    return Aggregation(f"{op}{kept}({inside})", op, operand, names, without, param)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _negation(tree: Any) -> Negation:
-    return Negation(tree.prettify(), _node(tree.expr))
+    operand = _node(tree.expr)
+    return Negation(f"-{_inner(tree.expr, operand)}", operand)
+
+
+def _inner(tree: Any, node: Node) -> str:
+    """The text of an operand, in the brackets it stands in.
+
+    Texts are made from their parts' texts: the grammar writes the whole tree out for each of its
+    nodes, which takes time with the cube of their number.
+    """
+    return f"({node.text})" if isinstance(tree, grammar.ParenExpr) else node.text
 
 
 def _parens(tree: Any) -> Node:
@@ -151,13 +180,27 @@ def _binary(tree: Any) -> Binary:
     if op not in COMPARISONS | SETS | ARITHMETIC:
         _refuse(tree, f"the operator {op} is not supported")
     modifier = tree.modifier
+    left, right = tree.lhs, tree.rhs
+    lhs, rhs = _node(left), _node(right)
     if modifier is None:
-        return Binary(tree.prettify(), op, _node(tree.lhs), _node(tree.rhs))
+        return Binary(f"{_inner(left, lhs)} {op} {_inner(right, rhs)}", op, lhs, rhs)
     fill = modifier.fill_values
     if fill is not None and (fill.lhs is not None or fill.rhs is not None):
         _refuse(tree, "fill values are not supported")
-    lhs, rhs = _node(tree.lhs), _node(tree.rhs)
-    return Binary(tree.prettify(), op, lhs, rhs, _matching(modifier), bool(modifier.return_bool))
+    matching, as_bool = _matching(modifier), bool(modifier.return_bool)
+    between = f"{op}{' bool' if as_bool else ''}{_matching_text(matching)}"
+    text = f"{_inner(left, lhs)} {between} {_inner(right, rhs)}"
+    return Binary(text, op, lhs, rhs, matching, as_bool)
+
+
+def _matching_text(matching: Matching) -> str:
+    words = ""
+    if matching.on or matching.names:
+        words = f" {'on' if matching.on else 'ignoring'} ({_names(matching.names)})"
+    if matching.one != "both":
+        group = "group_left" if matching.one == "right" else "group_right"
+        words += f" {group} ({', '.join(matching.include)})"
+    return words
 
 
 def _matching(modifier: Any) -> Matching:

@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from gameday.errors import UsageError
 
@@ -25,6 +26,9 @@ _FORM = re.compile(
 )
 
 
+_LONGEST = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """`statistic op bound`; the statistic is the key of a metric's figures, such as `p(95)`."""
@@ -38,8 +42,8 @@ class Threshold:
 
 def parse(text: str) -> Threshold:
     """One threshold expression. Raises UsageError with the form to write."""
-    match = _FORM.fullmatch(text)
-    if match is None:
+    match = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None or not isfinite(float(match["number"])):
         raise UsageError(
             f"{text!r} is not a threshold",
             help="write an aggregation, a comparison and a number: p(95)<200, rate<0.01, count>100",

@@ -1,5 +1,6 @@
 """Which metrics there are, what may be asked of each, and how a tagged part is written."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -42,6 +43,8 @@ TAGS: Final = (
     "reason",
     "window",
 )
+_STATUS: Final = re.compile("[1-5][0-9][0-9]")
+_LONGEST: Final = 1000
 _STATISTICS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "counter": ("count", "rate"),
     "gauge": ("value",),
@@ -75,6 +78,8 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 def parse_key(text: str) -> MetricKey:
     """`metric` or `metric{tag:value,tag:value}`. Raises UsageError with the nearest right name."""
+    if len(text) > _LONGEST:
+        raise UsageError(f"{text[:60]!r}… is longer than {_LONGEST} characters")
     name, brace, rest = text.strip().partition("{")
     name = name.strip()
     if name not in METRICS:
@@ -92,7 +97,7 @@ def _pair(text: str, pair: str) -> tuple[str, str]:
         raise UsageError(f"{text!r}: {pair!r} is not tag:value", help="write metric{tag:value}")
     if tag not in TAGS:
         raise UsageError(f"{text!r}: unknown tag {tag!r}", help=_nearest(tag, TAGS))
-    if tag == "status" and value != "0" and not (value.isdigit() and 100 <= int(value) <= 599):
+    if tag == "status" and value != "0" and not _STATUS.fullmatch(value):
         raise UsageError(
             f"{text!r}: {value!r} is not an HTTP status",
             help="write 100 to 599, or 0 for no answer",

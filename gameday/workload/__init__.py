@@ -18,7 +18,7 @@ from gameday.workload.schedule import (
     Schedule,
     schedule,
 )
-from gameday.workload.vus import Step, VuLimit, VuPlan, is_closed, share_of, vu_limit, vus
+from gameday.workload.vus import Step, VuLimit, VuPlan, is_closed, most_vus, share_of, vu_limit, vus
 
 if TYPE_CHECKING:
     from gameday.workload.population import attempt, key, user, users_of
@@ -35,6 +35,7 @@ __all__ = [
     "attempt",
     "is_closed",
     "key",
+    "most_vus",
     "schedule",
     "share_of",
     "user",

@@ -113,6 +113,15 @@ def vus(spec: Mapping[str, Any] | BaseModel) -> VuPlan:
     )
 
 
+def most_vus(spec: Mapping[str, Any] | BaseModel) -> int:
+    """How many virtual users a constant-vus or ramping-vus scenario has at its highest."""
+    given = as_mapping(spec)
+    if given["executor"] == "constant-vus":
+        return _count(given.get("vus", 1))
+    levels = [given.get("startVUs", 1), *(stage["target"] for stage in given["stages"])]
+    return max(map(_count, levels))
+
+
 def vu_limit(spec: Mapping[str, Any] | BaseModel) -> VuLimit | None:
     """The VU limit of an arrival-rate scenario; None where it has none.
 
