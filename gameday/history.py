@@ -75,6 +75,7 @@ class Reason(IntEnum):
     NO_PORTS = 10  # dropped: out of local ports
     LATE = 11  # dropped: the worker itself was too late
     NO_VUS = 12  # dropped: maxVUs was reached
+    TOO_LARGE = 13  # more came back than anybody should send
 
     @property
     def text(self) -> str:

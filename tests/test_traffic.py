@@ -273,7 +273,7 @@ ANSWERS = [
         "unknown",
         "garbage",
     ),
-    (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, False, "unknown", "garbage"),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, False, "unknown", "too-large"),
     (answer() + answer(), False, "issued", "none"),
     (answer() + b"nonsense", False, "issued", "none"),
 ]

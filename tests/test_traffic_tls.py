@@ -137,7 +137,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_a_flood_is_garbage_and_takes_no_memory(flood: str, tmp_path: Path) -> None:
+async def test_a_flood_is_too_large_and_takes_no_memory(flood: str, tmp_path: Path) -> None:
     reply = always(FLOODS[flood])
     async with serving(reply) as server, child(server.port, tmp_path, drop("4/s", "1s")) as one:
         await one.begin()
@@ -145,7 +145,7 @@ async def test_a_flood_is_garbage_and_takes_no_memory(flood: str, tmp_path: Path
         assert psutil.Process(one.process.pid).memory_info().rss < 200e6
         one.say({"cmd": "stop"})
         await one.event("done")
-    assert reasons(read(tmp_path / "drop-0.bin")) == {"garbage"}
+    assert reasons(read(tmp_path / "drop-0.bin")) == {"too-large"}
 
 
 async def test_a_server_that_resets_leaves_the_outcome_open(tmp_path: Path) -> None:

@@ -160,11 +160,29 @@ def _failures(starts: fold.Starts) -> dict[str, int]:
     bad = np.isin(outcome, (Outcome.REFUSED, Outcome.UNKNOWN, Outcome.DROPPED))
     status, reason = np.asarray(starts["status"])[bad], np.asarray(starts["reason"])[bad]
     found: Counter[str] = Counter()
-    for code, count in zip(*np.unique(status[status > 0], return_counts=True), strict=True):
-        found[f"status {code}"] += int(count)
-    for code, count in zip(*np.unique(reason[status == 0], return_counts=True), strict=True):
-        found[Reason(int(code)).text] += int(count)
+    # Of a start that asked again, the answer that came in the end is not what was late.
+    asked_again = (np.asarray(starts["attempts"])[bad] > 1) & (reason == Reason.TIMEOUT)
+    both = np.where(asked_again, 0, status).astype(np.int64) << 8 | reason
+    for code, count in zip(*np.unique(both, return_counts=True), strict=True):
+        found[_failure(int(code) >> 8, Reason(int(code) & 0xFF))] += int(count)
     return dict(found.most_common(MOST_FAILURES))
+
+
+_AFTER_A_STATUS = {
+    Reason.RESET: "body cut",
+    Reason.TIMEOUT: "body stalled",
+    Reason.GARBAGE: "body broken",
+    Reason.TOO_LARGE: "answer too large",
+    Reason.INTERRUPTED: "body open at the end",
+}
+
+
+def _failure(status: int, reason: Reason) -> str:
+    """What went wrong with a start, in words; a status line alone is no answer."""
+    if not status:
+        return reason.text
+    what = _AFTER_A_STATUS.get(reason)
+    return f"status {status}" if what is None else f"{what} after status {status}"
 
 
 def _length_s(histories: Sequence[History], t0_ns: int) -> float:

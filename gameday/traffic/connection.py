@@ -29,6 +29,7 @@ SUSPECT_NS: Final = 20_000_000
 _NOTHING = memoryview(b"")
 _RESET = Reading(Outcome.UNKNOWN, Reason.RESET)
 _GARBAGE = Reading(Outcome.UNKNOWN, Reason.GARBAGE)
+_TOO_LARGE = Reading(Outcome.UNKNOWN, Reason.TOO_LARGE)
 _NOT_CONNECTED = Reading(Outcome.REFUSED, Reason.CONNECT_FAILED)
 _WHY_NOT = {
     errno.EMFILE: Reading(Outcome.DROPPED, Reason.NO_FILES),
@@ -309,7 +310,7 @@ class Connection:
         sound = framing.feed(data)
         self.status = framing.status
         if not sound:
-            self._fail(_GARBAGE)
+            self._fail(_TOO_LARGE if framing.large else _GARBAGE)
         elif framing.whole:
             if first:
                 framing.remember(data, self._owner.heads)

@@ -59,7 +59,7 @@ class Framing:
 
     __slots__ = (
         *("_body", "_interim", "_parser", "_pieces", "_size"),
-        *("framed", "head_read", "last", "status", "whole"),
+        *("framed", "head_read", "large", "last", "status", "whole"),
     )
 
     def __init__(self) -> None:
@@ -76,6 +76,7 @@ class Framing:
         self.framed = False  # the head says where the body ends
         self.head_read = False
         self.whole = False
+        self.large = False  # more than anybody should send
         self.last = False  # the connection cannot be used again
 
     def feed(self, data: bytes) -> bool:
@@ -88,7 +89,8 @@ class Framing:
             return self.whole
         if self.whole:
             return True
-        return self._size <= (LONGEST_BODY if self.head_read else 0) + LONGEST_HEAD
+        self.large = self._size > (LONGEST_BODY if self.head_read else 0) + LONGEST_HEAD
+        return not self.large
 
     @property
     def body(self) -> bytes:
@@ -109,6 +111,7 @@ class Framing:
         """Break the parsing off when there are too many pieces; `feed` hears of any error."""
         self._pieces += 1
         if self._pieces > MOST_PIECES:
+            self.large = True
             raise OverflowError("too many pieces")
 
     def on_header(self, name: bytes, value: bytes) -> None:

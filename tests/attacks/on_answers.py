@@ -1,0 +1,364 @@
+"""Hostile answers: to the audit, the campaign, close and actions, Toxiproxy, metrics, the traffic.
+
+Whatever answers, the command ends in its time, and says what came instead of an answer.
+"""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gameday import audit
+from gameday.clock import SystemClock
+from gameday.collector.scrape import Scraper
+from gameday.collector.settings import Target
+from gameday.effects import read_back, undo
+from gameday.effects.request import Sender, undo_record
+from gameday.effects.toxiproxy import Toxiproxy
+from gameday.errors import GamedayError
+from gameday.evidence.audit import audit_from_json
+from gameday.plan import answers
+from gameday.system import Request, System, Tls
+from tests.attacks.place import Place
+from tests.attacks.registry import attack
+from tests.attacks.server import (
+    Script,
+    Server,
+    answer,
+    floods,
+    resets,
+    says,
+    sends,
+    stalls,
+    trickles,
+)
+
+T = TypeVar("T")
+WITHIN_S = 1.0
+PATIENCE_S = 15.0  # of a machine that does much else
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+LONG = HEAD + b"Content-Length: 99999\r\n\r\n"
+ZEROS = gzip.compress(bytes(200_000_000), 1)
+BOMB = answer(ZEROS, 200, "Content-Encoding: gzip")
+
+WIRE: dict[str, Script] = {
+    "nothing": stalls(),
+    "closed": sends(),
+    "reset": resets(HEAD),
+    "no-http": sends(b"220 mail.example ESMTP\r\n"),
+    "stalled-head": stalls(HEAD),
+    "trickled-head": trickles(b"", HEAD + b"A: b\r\n" * 999, 0.02),
+    "trickled-body": trickles(LONG, b" " * 9_999, 0.02),
+    "stalled-body": stalls(LONG, b'{"rows": ['),
+    "cut-body": sends(LONG, b'{"rows": ['),
+    "reset-body": resets(LONG, b'{"rows": ['),
+    "endless-head": floods(HEAD, b"A: b\r\n" * 99),
+    "endless-interim": floods(b"", b"HTTP/1.1 103 Hints\r\n\r\n" * 99),
+    "endless-chunks": floods(CHUNKED, b"1000\r\n%s\r\n" % (b"[" * 4096)),
+    "tiny-chunks": floods(CHUNKED, b"1\r\n \r\n" * 99),
+    "endless-trailers": floods(CHUNKED + b"0\r\n", b"A: b\r\n" * 99),
+    "bad-chunk": sends(CHUNKED + b"-5\r\nabcde\r\n"),
+    "bomb": sends(BOMB),
+    "bad-gzip": sends(answer(b"{}", 200, "Content-Encoding: gzip")),
+    "encoded-oddly": sends(answer(b"{}", 200, "Content-Encoding: zstd")),
+    "a-huge-length": stalls(HEAD + b"Content-Length: 99999999999\r\n\r\n"),
+    "a-length-of-digits": sends(HEAD + b"Content-Length: %s\r\n\r\n" % (b"9" * 9_999)),
+    "redirect-to-itself": sends(answer(b"", 302, "Location: /")),
+    "deep": says(b"[" * 1_000_000),
+    "deep-objects": says(b'{"a":' * 200_000),
+    "not-utf8": says(b'{"rows": [], "stock": "\xff"}'),
+    "half-a-pair": says(b'{"rows": [], "stock": "\\ud800"}'),
+    "infinite": says(b'{"rows": [], "stock": 1e999}'),
+    "nan": says(b'{"rows": [], "stock": NaN}'),
+    "digits": says(b'{"rows": [], "stock": ' + b"9" * 100_000 + b"}"),
+    "html": says("<html>" * 999),
+    "empty": says(""),
+}
+
+ROWS: dict[str, Any] = {
+    "no-list": 7,
+    "a-mapping": {"userId": 1, "issueId": "a"},
+    "numbers": [1, 2],
+    "lists": [[1, "a"]],
+    "nulls": [None],
+    "no-user": [{"issueId": "a"}],
+    "no-id": [{"userId": 1}],
+}
+
+USERS: dict[str, Any] = {
+    "huge": 10**30,
+    "negative": -(10**30),
+    "just-too-large": 2**63,
+    "infinite": float("inf"),
+    "nan": float("nan"),
+    "fraction": 1.5,
+    "true": True,
+    "null": None,
+    "text": "abc",
+    "long-text": "9" * 9_999,
+    "list": [1],
+    "mapping": {},
+}
+
+IDS: dict[str, Any] = {
+    "half-a-pair": "\ud800",
+    "nul": "a\0",
+    "megabyte": "x" * 1_000_000,
+    "list": ["a"],
+    "mapping": {"a": 1},
+    "true": True,
+    "infinite": float("inf"),
+}
+
+VIEWS: dict[str, Any] = {
+    "a-list": [],
+    "a-number": {"redis": 7},
+    "remaining-text": {"redis": {"remaining": "many"}},
+    "remaining-huge": {"redis": {"remaining": 10**30}},
+    "remaining-list": {"redis": {"remaining": [1]}},
+    "holders-number": {"redis": {"holders": 7}},
+    "holders-text": {"redis": {"holders": "12"}},
+    "holders-null": {"redis": {"holders": [None]}},
+    "holders-huge": {"redis": {"holders": [10**30]}},
+    "holders-nested": {"redis": {"holders": [[1]]}},
+    "current-text": {"redis": {"current": "yes"}},
+}
+
+STOCKS: dict[str, Any] = {
+    "text": "many",
+    "null": None,
+    "true": True,
+    "negative": -1,
+    "huge": 10**30,
+    "fraction": 1.5,
+    "list": [5],
+}
+
+
+def system_at(url: str) -> System:
+    """A system whose every request has a second."""
+    timed = {"timeout": f"{WITHIN_S:g}s"}
+    return System.model_validate(
+        {
+            "name": "hostile",
+            "base_url": url,
+            "metrics": [f"{url}/metrics"],
+            "start": {"argv": ["true"], "ready": "/ready"},
+            "requests": {"issue": {"post": "/issue", "outcomes": {"issued": {"status": 200}}}},
+            "campaign": {"post": "/campaign", **timed},
+            "audit": {"get": "/audit", **timed},
+        }
+    )
+
+
+def within(ask: Callable[[], Awaitable[T]]) -> T:
+    """What is asked, which must be over in its time and in little memory."""
+    begun_s = time.monotonic()
+    found = asyncio.run(_ask(ask))
+    assert time.monotonic() - begun_s < PATIENCE_S
+    return found
+
+
+async def _ask(ask: Callable[[], Awaitable[T]]) -> T:
+    return await ask()
+
+
+def read_audit(place: Place, script: Script) -> tuple[audit.Audit, Path]:
+    """The audit of a system that answers so, as it lies in a run directory."""
+    with Server({"": script}) as server:
+        sender = Sender(server.url, {"coupon": "C", "run": "r"}, {})
+        system = system_at(server.url)
+        found = within(lambda: audit.read(system, sender, "C", None, SystemClock()))
+    path = place.folder / "audit.json"
+    found.write(path)
+    again = audit_from_json(json.loads(path.read_bytes()))
+    assert again.problem == found.problem
+    return found, path
+
+
+@attack("answers", WIRE)
+def an_audit_over_the_wire_is_unknown_with_its_reason(place: Place, script: Script) -> None:
+    found, _ = read_audit(place, script)
+    assert found.problem.startswith("audit answer: "), found.problem
+    assert len(found.problem) < 1_000
+    assert found.cut == "unknown"
+
+
+@attack("answers", ROWS)
+def rows_of_an_audit_are_rows_or_it_is_unknown(place: Place, rows: Any) -> None:
+    found, path = read_audit(place, says(json.dumps({"stock": 5, "rows": rows})))
+    assert found.problem.startswith("audit answer: "), found.problem
+    assert len(found.problem) < 300
+    assert path.stat().st_size < 10_000
+
+
+@attack("answers", USERS)
+def the_user_of_a_row_is_a_number(place: Place, user: Any) -> None:
+    rows_of_an_audit_are_rows_or_it_is_unknown(place, [{"userId": user, "issueId": "a"}])
+
+
+@attack("answers", IDS)
+def the_id_of_a_row_is_a_short_text(place: Place, id_: Any) -> None:
+    rows_of_an_audit_are_rows_or_it_is_unknown(place, [{"userId": 1, "issueId": id_}])
+
+
+@attack("answers", VIEWS)
+def views_of_an_audit_are_views_or_it_is_unknown(place: Place, views: Any) -> None:
+    body = {"stock": 5, "rows": [{"userId": 1, "issueId": "a"}], "views": views}
+    found, _ = read_audit(place, says(json.dumps(body)))
+    assert "views" in found.problem or "number of a user" in found.problem, found.problem
+    assert found.cut == "unknown"
+
+
+@attack("answers", STOCKS)
+def the_stock_of_an_audit_is_a_number(place: Place, stock: Any) -> None:
+    found, _ = read_audit(place, says(json.dumps({"stock": stock, "rows": []})))
+    assert "stock" in found.problem or "number" in found.problem, found.problem
+
+
+@attack("answers", WIRE)
+def a_look_before_a_run_fails_with_a_cure(_place: Place, script: Script) -> None:
+    async def look(url: str) -> None:
+        system = system_at(url)
+        found = await answers.campaign(system, Sender(url, {"coupon": "C"}, {}), "C", None)
+        assert [each.status for each in found.findings] == ["fail"]
+        assert found.findings[0].cure
+
+    with Server({"": script}) as server:
+        within(lambda: look(server.url))
+
+
+# What is an answer all the same: its text is not read by whoever only asks for the status.
+ONLY_ITS_BODY = frozenset(
+    {
+        *("deep", "deep-objects", "not-utf8", "half-a-pair", "infinite", "nan", "digits"),
+        *("html", "empty"),
+    }
+)
+NO_ANSWER = {name: script for name, script in WIRE.items() if name not in ONLY_ITS_BODY}
+
+
+@attack("answers", NO_ANSWER)
+def a_request_of_the_system_file_ends_in_its_time(_place: Place, script: Script) -> None:
+    request = Request.model_validate({"post": "/close", "timeout": f"{WITHIN_S:g}s"})
+
+    async def act(url: str) -> None:
+        for ask in (
+            Sender(url, {}, {}).send(request),
+            undo(undo_record("act", request, url, {})),
+        ):
+            try:
+                await ask
+            except GamedayError as error:
+                assert error.exit_code != 70
+                assert len(error.message) < 1_000
+            else:
+                raise AssertionError("it was taken for an answer")
+
+    with Server({"": script}) as server:
+        within(lambda: act(server.url))
+
+
+@attack("answers", WIRE)
+def toxiproxy_answers_what_it_does_or_is_said_not_to(_place: Place, script: Script) -> None:
+    async def call(url: str) -> None:
+        server = Toxiproxy(url, WITHIN_S)
+        for ask in (server.proxies(), server.version(), server.add_toxic("p", {"name": "t"})):
+            try:
+                await ask
+            except GamedayError as error:
+                assert error.exit_code != 70
+                assert len(error.message) < 1_000
+
+    with Server({"": script}) as server:
+        within(lambda: call(server.url))
+
+
+PROXIES: dict[str, Any] = {
+    "a-list": [],
+    "a-number": {"p": 7},
+    "no-listen": {"p": {"enabled": True}},
+    "listen-number": {"p": {"listen": 7, "enabled": True}},
+    "enabled-text": {"p": {"listen": "127.0.0.1:1", "enabled": "no"}},
+    "toxics-number": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": 7}},
+    "toxics-text": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": ["t"]}},
+    "toxic-unnamed": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": [{}]}},
+    "toxic-named-7": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": [{"name": 7}]}},
+    "upstream-null": {"p": {"listen": "127.0.0.1:1", "enabled": True, "upstream": None}},
+}
+
+
+@attack("answers", PROXIES)
+def proxies_are_proxies_and_nothing_is_called_gone(_place: Place, proxies: Any) -> None:
+    from gameday.changes import Undo
+
+    one = proxies["p"] if isinstance(proxies, dict) else proxies
+
+    async def look(url: str) -> None:
+        try:
+            await Toxiproxy(url, WITHIN_S).proxies()
+        except GamedayError as error:
+            assert error.exit_code == 4
+        else:
+            raise AssertionError("it was taken for a list of proxies")
+        record = Undo("toxic", {"url": url, "proxy": "p", "name": "gameday-r-1"})
+        try:
+            gone = await read_back(record)
+        except GamedayError:
+            gone = False
+        assert not gone
+
+    scripts = {"/proxies": says(json.dumps(proxies)), "/proxies/p": says(json.dumps(one))}
+    with Server({**scripts, "": says("{}")}) as server:
+        within(lambda: look(server.url))
+
+
+METRICS: dict[str, Script] = {
+    **NO_ANSWER,
+    "no-format": says("{" * 9_999),
+    "not-utf8": says(b'a{b="\xff"} 1\n'),
+    "a-long-line": says(b"a" * 5_000_000 + b" 1\n"),
+    "many-series": says("".join(f'a{{b="{n}"}} 1\n' for n in range(30_000))),
+    "a-number-of-digits": says("a " + "9" * 100_000 + "\n"),
+}
+
+
+@attack("answers", METRICS)
+def a_target_is_down_or_up_and_never_waited_for(_place: Place, script: Script) -> None:
+    async def scrape(url: str) -> None:
+        scraper = Scraper([Target(name="t", url=f"{url}/metrics")], WITHIN_S, Tls())
+        try:
+            (told,) = await scraper.ask_all()
+        finally:
+            await scraper.close()
+        assert told.up or len(told.problem) < 1_000
+
+    with Server({"": script}) as server:
+        within(lambda: scrape(server.url))
+
+
+TRAFFIC: dict[str, tuple[Script, str]] = {
+    "cut": (sends(LONG, b"{"), "body cut after status 200"),
+    "reset": (resets(LONG, b"{"), "body cut after status 200"),
+    "stalled": (stalls(LONG, b"{"), "body stalled after status 200"),
+    "trickled": (trickles(LONG, b" " * 9_999, 0.02), "body stalled after status 200"),
+    "too-large": (floods(CHUNKED, b"1000\r\n%s\r\n" % bytes(4096)), "answer too large after"),
+    "tiny-chunks": (floods(CHUNKED, b"1\r\na\r\n" * 999), "answer too large after status 200"),
+    "bad-chunk": (sends(CHUNKED + b"xyz\r\n"), "body broken after status 200"),
+    "no-http": (sends(b"220 mail\r\n\r\n"), "garbage"),
+    "endless-head": (floods(HEAD, b"A: b\r\n" * 99), "too-large"),
+}
+
+
+@attack("answers", TRAFFIC, slow=True)
+def what_came_instead_of_an_answer_is_named(place: Place, case: tuple[Script, str]) -> None:
+    script, words = case
+    with Server({"": script}) as server:
+        arguments = ("--url", server.url, "--rate", "5/s", "--duration", "1s", "--timeout", "1s")
+        done = place.gameday("traffic", *arguments, within_s=50)
+    done.is_no_bug()
+    assert words in done.said, done.said
