@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from tests.toxiproxy_clients import (
     Command,
     go_command,
     node_command,
+    ruby_command,
 )
 from tests.toxiproxy_session import (
     OURS,
@@ -39,6 +41,7 @@ from tests.toxiproxy_session import (
 with warnings.catch_warnings():  # the client is from 2019 and imports what Python has outgrown
     warnings.simplefilter("ignore")
     import toxiproxy
+    import toxiproxy.api
     import toxiproxy.exceptions
 
 
@@ -70,18 +73,74 @@ def test_the_python_client_of_others_drives_the_server() -> None:
         assert proxy.toxics is not None
 
 
+@contextmanager
+def guarded(folder: Path) -> Iterator[Session]:
+    """A server that wants a token before it changes anything, with a proxy `p`."""
+    token, config = folder / "token", folder / "proxies.json"
+    token.touch(0o600)
+    token.write_text("0123456789abcdef")
+    config.write_text('[{"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}]')
+    with running([*OURS, "--token-file", str(token), "--config", str(config)]) as session:
+        before = session.ask("GET", "/proxies").json()
+        yield session
+        assert session.ask("GET", "/proxies").json() == before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_the_python_client_of_others_may_look_but_not_change_without_a_token(
+    tmp_path: Path,
+) -> None:
+    with guarded(tmp_path) as session:
+        server = toxiproxy.Toxiproxy()
+        server.update_api_consumer("127.0.0.1", session.port)
+        assert server.running()
+        assert b"2.12.0" in server.version()
+        assert server.get_proxy("p").enabled
+        post, delete = toxiproxy.api.APIConsumer.post, toxiproxy.api.APIConsumer.delete
+        refused = [
+            post("/proxies", json={"name": "q", "upstream": "u:1"}),
+            post("/proxies/p/toxics", json={"type": "noop"}),
+            post("/populate", json=[]),
+            post("/reset"),
+            delete("/proxies/p"),
+        ]
+        assert [answer.status_code for answer in refused] == [401] * 5
+        assert {"token" in answer.json()["error"] for answer in refused} == {True}
+
+
+COMMANDS = [node_command, go_command, ruby_command]
+
+
 @pytest.mark.timeout(200)  # the first time, a client is fetched and perhaps compiled
-@pytest.mark.parametrize("command", [node_command, go_command])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_clients_in_other_languages_may_look_but_not_change_without_a_token(
+    command: Callable[..., Command], tmp_path: Path
+) -> None:
+    with guarded(tmp_path) as session:
+        seen = json.loads(run(session, command, "guarded"))
+    assert seen == {"version": "2.12.0", "names": ["p"], "refused": [401] * 6}
+
+
+def run(session: Session, command: Callable[..., Command], *more: str) -> bytes:
+    """What a client's session with the server prints."""
+    try:
+        argv, env = command(f"http://127.0.0.1:{session.port}", session.upstream_address)
+    except Absent as absent:
+        pytest.skip(f"this client cannot be had here: {absent}")
+    return subprocess.run(
+        [*argv, *more],
+        env=os.environ | env,
+        stdout=subprocess.PIPE,
+        timeout=SESSION_LIMIT_S,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.timeout(200)  # the first time, a client is fetched and perhaps compiled
+@pytest.mark.parametrize("command", COMMANDS)
 def test_clients_in_other_languages_drive_the_server(command: Callable[..., Command]) -> None:
     with running(OURS) as session, echoing(session.upstream):
-        try:
-            argv, env = command(f"http://127.0.0.1:{session.port}", session.upstream_address)
-        except Absent as absent:
-            pytest.skip(f"this client cannot be had here: {absent}")
-        done = subprocess.run(
-            argv, env=os.environ | env, stdout=subprocess.PIPE, timeout=SESSION_LIMIT_S, check=True
-        )
-    seen = json.loads(done.stdout)
+        seen = json.loads(run(session, command))
     late, soon = seen.pop("late"), seen.pop("soon")
     assert (late["text"], soon["text"]) == ("hello", "hello")
     assert soon["ms"] < 80 <= late["ms"]

@@ -44,6 +44,18 @@ def go_command(api: str, upstream: str) -> Command:
     return [str(home / "session"), api, upstream], {}
 
 
+def ruby_command(api: str, upstream: str) -> Command:
+    """How the Ruby client's session is run: with the gem, or its source at GAMEDAY_TOXIPROXY_RUBY.
+
+    Raises Absent.
+    """
+    ruby = _program("ruby")
+    source = os.environ.get("GAMEDAY_TOXIPROXY_RUBY")
+    library = [] if source is None else ["-I", str(Path(source) / "lib")]
+    _run([ruby, *library, "-e", "require 'toxiproxy'"], Path(tempfile.gettempdir()))
+    return [ruby, *library, str(SESSIONS / "session.rb"), api, upstream], {}
+
+
 def _install_node_client(npm: str, folder: Path) -> None:
     quiet = ["--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--loglevel=error"]
     _run([npm, "install", *quiet, "--prefix", str(folder), NODE_CLIENT], folder)

@@ -1,4 +1,5 @@
-// A session with the Node client: node session.cjs API UPSTREAM. It prints what it saw, as JSON.
+// A session with the Node client: node session.cjs API UPSTREAM [guarded]. It prints what it saw, as
+// JSON; "guarded" is a server that has a proxy p and wants a token, which this client cannot send.
 "use strict";
 const net = require("node:net");
 const { Toxiproxy } = require("toxiproxy-node-client");
@@ -39,9 +40,31 @@ function echoMs(listen) {
   });
 }
 
-async function main(api, upstream) {
+async function guarded(server, upstream) {
+  const proxy = await server.get("p");
+  const toxic = { name: "x", type: "noop", stream: "downstream", toxicity: 1, attributes: {} };
+  const body = { name: "q", listen: "127.0.0.1:0", upstream };
+  return {
+    version: JSON.parse(await server.getVersion()).version,
+    names: Object.keys(await server.getAll()),
+    refused: [
+      await refusal(server.createProxy(body)),
+      await refusal(proxy.addToxic(toxic)),
+      await refusal(proxy.update({ listen: proxy.listen, upstream, enabled: false })),
+      await refusal(proxy.remove()),
+      await refusal(server.populate([body])),
+      await refusal(server.reset()),
+    ],
+  };
+}
+
+async function main(api, upstream, mode) {
   const seen = {};
   const server = new Toxiproxy(api);
+  if (mode === "guarded") {
+    console.log(JSON.stringify(await guarded(server, upstream)));
+    return;
+  }
   seen.version = JSON.parse(await server.getVersion()).version;
   const body = { name: "p", listen: "127.0.0.1:0", upstream };
   const proxy = await server.createProxy(body);
@@ -72,4 +95,4 @@ async function main(api, upstream) {
   console.log(JSON.stringify(seen));
 }
 
-main(process.argv[2], process.argv[3]);
+main(...process.argv.slice(2));

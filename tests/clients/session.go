@@ -1,4 +1,5 @@
-// A session with the Go client: session API UPSTREAM. It prints what it saw, as JSON.
+// A session with the Go client: session API UPSTREAM [guarded]. It prints what it saw, as JSON;
+// "guarded" is a server that has a proxy p and wants a token, which this client cannot send.
 package main
 
 import (
@@ -60,6 +61,19 @@ func names(server *toxiproxy.Client) []string {
 	return found
 }
 
+func guarded(server *toxiproxy.Client, upstream string) []int {
+	proxy, err := server.Proxy("p")
+	must(err)
+	refused := []int{}
+	_, err = server.CreateProxy("q", "127.0.0.1:0", upstream)
+	refused = append(refused, refusal(err))
+	_, err = proxy.AddToxic("x", "noop", "downstream", 1, nil)
+	refused = append(refused, refusal(err))
+	refused = append(refused, refusal(proxy.Disable()), refusal(proxy.Delete()))
+	_, err = server.Populate([]toxiproxy.Proxy{{Name: "q", Listen: "127.0.0.1:0", Upstream: upstream}})
+	return append(refused, refusal(err), refusal(server.ResetState()))
+}
+
 func main() {
 	api, upstream := os.Args[1], os.Args[2]
 	seen := map[string]any{}
@@ -69,6 +83,11 @@ func main() {
 	var said struct{ Version string }
 	must(json.Unmarshal(version, &said))
 	seen["version"] = said.Version
+	if len(os.Args) > 3 {
+		seen["names"], seen["refused"] = names(server), guarded(server, upstream)
+		must(json.NewEncoder(os.Stdout).Encode(seen))
+		return
+	}
 	proxy, err := server.CreateProxy("p", "127.0.0.1:0", upstream)
 	must(err)
 	_, err = server.CreateProxy("p", "127.0.0.1:0", upstream)
