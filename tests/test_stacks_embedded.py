@@ -18,6 +18,9 @@ import psutil
 import pytest
 import redis.asyncio
 
+from gameday import effects
+from gameday.changes import Undo, toxic
+from gameday.effects.launching import Launch
 from gameday.effects.site import Direct, Site
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, read_token
 from gameday.errors import StackError, UsageError
@@ -118,6 +121,29 @@ async def _changes_need_the_token(up: Running) -> None:
         await stranger.enable("redis", enabled=False)
     assert (await stranger.proxies())["redis"]["enabled"]
     await Site("r", up.system.toxiproxy, {}, ours).toxiproxy().reset()
+
+
+async def test_a_toxiproxy_that_hangs_is_restarted_and_filled_with_its_token(
+    tmp_path: Path, ground: Ground
+) -> None:
+    stack = EmbeddedStack()
+    up = await stack.start(system_of(tmp_path, REDIS="{redis}"), ground.site)
+    try:
+        direct = Direct(parts=up.parts, token_file=up.token_file)
+        site = Site("r1", up.system.toxiproxy, {"redis": "redis"}, direct)
+        before = await site.toxiproxy().proxies()
+        change = toxic("redis", "latency", latency=20, jitter=0)
+        undo = await effects.prepare(change, site)
+        await effects.act(change, undo, site)
+        launch = Launch.read(up.parts["toxiproxy"])
+        assert launch is not None
+        os.kill(launch.pid, signal.SIGSTOP)
+        await effects.undo(Undo.from_json(undo.as_json()))
+        assert await site.toxiproxy().proxies() == before
+        with pytest.raises(ToxiproxyError, match="answered 401"):
+            await Toxiproxy(site.toxiproxy().url).reset()
+    finally:
+        assert await stack.stop() == []
 
 
 async def test_an_open_toxiproxy_is_changed_by_anybody(tmp_path: Path, ground: Ground) -> None:
