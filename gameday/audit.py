@@ -28,6 +28,7 @@ import redis.asyncio
 from gameday.clock import Clock
 from gameday.core.listing import LongList
 from gameday.effects.request import Sender, secret, secrets_of
+from gameday.effects.session import connect
 from gameday.errors import GamedayError, UsageError
 from gameday.evidence.rows import MOST_ROWS, RowError, Rows, checked_view, shown, user_number
 from gameday.hiding import Hidden, hidden_in
@@ -206,7 +207,7 @@ async def _postgres_rows(
 ) -> Rows:
     dsn = secret(store.dsn, environment)
     try:
-        connection = await asyncpg.connect(
+        connection = await connect(
             dsn,
             timeout=5,
             server_settings={"statement_timeout": str(STATEMENT_TIMEOUT_MS)},

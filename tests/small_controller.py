@@ -14,6 +14,7 @@ from gameday.changes import toxic
 from gameday.clock import SystemClock
 from gameday.controller.reaper import Reaper
 from gameday.controller.target import TargetLock
+from gameday.core.addresses import Reach
 from gameday.effects.site import Site
 from tests.signed import KEY, signed
 
@@ -33,7 +34,7 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
     for event, data in also:
         journal.write(event, **data)
     with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:
-        await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"})
+        await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"}, Reach())
         site = Site(run_dir.name, url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await effects.prepare(change, site)

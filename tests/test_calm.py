@@ -8,6 +8,7 @@ import pytest
 
 from gameday import witness
 from gameday.clock import SystemClock
+from gameday.core.addresses import Allowed
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.witness import Probe, difference_is_back, direct_address
 from tests.toxiproxies import toxiproxy
@@ -67,7 +68,7 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         await server.create({**body, "enabled": True})
         shown = await server.proxy("cache")
         assert shown is not None
-        past = await direct_address(shown, url, frozenset())
+        past = await direct_address(shown, url, Allowed())
         assert past == ("127.0.0.1", port)
         listen = ("127.0.0.1", int(shown["listen"].rpartition(":")[2]))
         spot = await witness.look(listen, CLOCK, past)
@@ -107,4 +108,4 @@ async def test_an_upstream_that_does_not_answer_from_here_leaves_the_way_through
 async def test_nobody_is_asked_directly_who_was_not_allowed(
     upstream: str, url: str, allowed: list[str], expected: tuple[str, int] | None
 ) -> None:
-    assert await direct_address({"upstream": upstream}, url, frozenset(allowed)) == expected
+    assert await direct_address({"upstream": upstream}, url, Allowed(allowed)) == expected

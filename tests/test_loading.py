@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gameday.core.addresses import Allowed
 from gameday.errors import FileError, UsageError
 from gameday.experiment import Experiment
 from gameday.loading import (
@@ -177,6 +178,13 @@ REFUSED = [
     (P, "[Slow]", "[Slwo]", "3:10", "no rule raises 'Slwo'", "did you mean 'Slow'?"),
     (S, "base_url: http://127.0.0.1:8080", "base_url: http://me:pw@127.0.0.1", "2:1", "an address with credentials in it", "{env: NAME}"),
     (S, "base_url: http://127.0.0.1:8080", "base_url: 127.0.0.1:8080", "2:1", "is not an address", "http://HOST:PORT"),
+    (S, "base_url: http://127.0.0.1:8080", "base_url: http://127.0.0.1:0", "2:1", "is not an address", "http://HOST:PORT"),
+    (S, "base_url: http://127.0.0.1:8080", "base_url: http://127.0.0.1/?a", "2:1", "has a query or a fragment", ""),
+    (S, "post: /issue", "post: issue", "9:5", "'post': the path 'issue' does not begin with /", "begin with /"),
+    (S, "{post: /c,", '{post: "@other:80/c",', "13:12", "'post': the path '@other:80/c' does not begin", ""),
+    (S, "/c/{coupon}/close", "//other/close", "14:9", "begins with what may be read as a host", ""),
+    (S, "/c/{coupon}/audit", "/c d", "16:9", "holds a space, a backslash", ""),
+    (S, "use-other: {post: /strategy", "use-other: {post: .other/strategy", "24:15", "'.other/strategy' does not begin", ""),
     (S, "{env: TOKEN}", "Bearer abc", "11:15", "a secret written out", "{env: NAME}"),
     (S, '"{user}"', '"{usr}"', "10:12", "unknown placeholder '{usr}'", "did you mean 'user'?"),
     (S, '"{user}"', "{user}", "10:12", "is a mapping here", 'put it in quotes: "{user}"'),
@@ -373,16 +381,16 @@ def test_the_hosts_a_run_talks_to_are_listed_with_their_keys() -> None:
 
 
 def test_loopback_needs_no_permission() -> None:
-    refuse_foreign(load_system(Path(S)).system, set())
+    refuse_foreign(load_system(Path(S)).system, Allowed())
 
 
 def test_another_machine_needs_permission_by_name() -> None:
     rewrite(S, "toxiproxy: http://127.0.0.1:8474", "toxiproxy: http://192.0.2.7:8474")
     system = load_system(Path(S)).system
     with pytest.raises(UsageError, match=r"toxiproxy: 192\.0\.2\.7 is not this machine") as caught:
-        refuse_foreign(system, {"192.0.2.8"})
+        refuse_foreign(system, Allowed(["192.0.2.8"]))
     assert caught.value.help.endswith("--allow-target 192.0.2.7")
-    refuse_foreign(system, {"192.0.2.7"})
+    refuse_foreign(system, Allowed(["192.0.2.7"]))
 
 
 def test_the_effective_record_reads_back_to_the_same_models() -> None:

@@ -9,6 +9,7 @@ import pytest
 from gameday.clock import NS, SystemClock, wall_time_ns
 from gameday.controller import marker
 from gameday.controller.marker import NAME, STALE_AFTER_S, Mark, Marker, is_remote
+from gameday.core.addresses import Allowed
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import UsageError
 from tests.toxiproxies import toxiproxy
@@ -73,8 +74,8 @@ async def left_by(server: Toxiproxy, run: str, until_s: float) -> None:
         ("http://nowhere.invalid:8474", False),
     ],
 )
-def test_only_another_hosts_toxiproxy_is_marked(url: str, remote: bool) -> None:
-    assert is_remote(url) is remote
+async def test_only_another_hosts_toxiproxy_is_marked(url: str, remote: bool) -> None:
+    assert await is_remote(url, Allowed()) is remote
 
 
 def test_a_text_that_gameday_did_not_write_is_refused_and_named() -> None:

@@ -16,6 +16,7 @@ from gameday.changes import Change, Undo, toxic
 from gameday.cli import main
 from gameday.clock import SystemClock, boot_id
 from gameday.controller.target import TargetLock
+from gameday.core.addresses import Allowed
 from gameday.effects.request import Sender
 from gameday.loading import Inputs, all_experiments, load_inputs
 from gameday.plan import answers, generator, live, load
@@ -54,7 +55,7 @@ def looked(
     inputs: Inputs, tmp_path: Path, stack: str = "embedded", *, starts: bool = True
 ) -> list[Finding]:
     kinds = ExternalStack().kinds if stack == "external" else EmbeddedStack.kinds
-    return before(inputs, Question(stack, kinds, tmp_path / "runs", frozenset(), starts))
+    return before(inputs, Question(stack, kinds, tmp_path / "runs", Allowed(), starts))
 
 
 def named(findings: list[Finding], name: str) -> Finding:
@@ -312,7 +313,7 @@ async def test_a_server_that_no_fault_needs_is_only_a_warning(tmp_path: Path) ->
         pass
     inputs = inputs_of(tmp_path, {"toxiproxy": f"http://127.0.0.1:{port}"})
     experiment = inputs.experiment.experiment
-    found = await live.network(experiment, inputs.system.system, frozenset(), SystemClock())
+    found = await live.network(experiment, inputs.system.system, Allowed(), SystemClock())
     assert [each.status for each in found.findings] == ["warn"]
 
 
@@ -505,4 +506,4 @@ async def network(folder: Path, url: str) -> live.Network:
     system = {"toxiproxy": url, "proxies": {"redis": "cache"}}
     inputs = inputs_of(folder, system, method=slow())
     experiment = inputs.experiment.experiment
-    return await live.network(experiment, inputs.system.system, frozenset(), SystemClock())
+    return await live.network(experiment, inputs.system.system, Allowed(), SystemClock())

@@ -16,6 +16,7 @@ from gameday.changes import Undo
 from gameday.cli import main
 from gameday.clock import SystemClock
 from gameday.controller.preflight import prepare
+from gameday.core.addresses import Allowed
 from gameday.effects.request import Sender
 from gameday.effects.site import Site
 from gameday.errors import StackError, UnknownError, UsageError
@@ -38,7 +39,7 @@ class Ground:
         self.path = folder / "journal.jsonl"
         document, clock = inputs.system.system, SystemClock()
         self.run: Any = SimpleNamespace(
-            options=SimpleNamespace(stack=stack, allowed=frozenset(), runs_dir=folder / "runs"),
+            options=SimpleNamespace(stack=stack, allowed=Allowed(), runs_dir=folder / "runs"),
             clock=clock,
             journal=Journal(self.path, clock, "m1"),
             experiment=inputs.experiment.experiment,

@@ -123,3 +123,74 @@ def test_every_dependency_is_imported_somewhere() -> None:
     for dependency in project["dependencies"]:
         name = dependency.split(">")[0].split("[")[0]
         assert names.get(name, name) in text, f"{name} is pinned and never used"
+
+
+# Whoever opens a connection, or runs a loop on which others do, and why that is no way around
+# `core.addresses`: the server of Toxiproxy is told where to connect to by whoever uses it, and the
+# traffic's sockets go to the addresses that were resolved there.
+MAY_CONNECT = {
+    "asyncio.run": ["core/loop.py", "toxiproxy/__main__.py"],
+    "asyncio.Runner": ["core/loop.py", "toxiproxy/__main__.py"],
+    "asyncio.new_event_loop": [],
+    "uvloop.run": [],
+    "uvloop.new_event_loop": ["toxiproxy/__main__.py"],
+    ".getaddrinfo": ["core/addresses.py", "core/loop.py", "toxiproxy/address.py"],
+    ".gethostbyname": [],
+    ".gethostbyname_ex": [],
+    ".getnameinfo": [],
+    "socket.create_connection": [],
+    ".create_connection": ["core/loop.py", "toxiproxy/connection.py"],
+    ".create_datagram_endpoint": [],
+    ".sock_connect": ["core/loop.py"],
+    ".connect_ex": ["traffic/connection.py"],
+    ".connect": ["effects/session.py", "stacks/postgres.py", "traffic/client.py"],
+    ".sendto": [],
+}
+"""A call → the modules that may make it; `.name` is the method of whatever object."""
+NETWORK_MODULES = {
+    *("urllib.request", "http.client", "ftplib", "smtplib", "imaplib", "poplib", "telnetlib"),
+    *("xmlrpc.client", "requests", "aiohttp", "urllib3"),
+}
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        yield f".{node.func.attr}"
+        if isinstance(node.func.value, ast.Name):
+            yield f"{node.func.value.id}.{node.func.attr}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_connects_past_the_one_place_that_decides(path: Path) -> None:
+    name = path.relative_to(PACKAGE).as_posix()
+    tree = ast.parse(path.read_text())
+    for call in calls(tree):
+        assert name in MAY_CONNECT.get(call, [name]), f"{name} calls {call}: use gameday.core.loop"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names}
+            if isinstance(node, ast.ImportFrom):
+                taken = {f"{node.module}.{each}" for each in names}
+                assert taken.isdisjoint(MAY_CONNECT), f"{name} takes {taken & set(MAY_CONNECT)}"
+                names = {node.module or "", *taken}
+            assert names.isdisjoint(NETWORK_MODULES), f"{name} imports {names & NETWORK_MODULES}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_http_client_uses_no_proxy_and_follows_no_redirect(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if getattr(node.func.value, "id", "") != "httpx":
+            continue
+        if node.func.attr in ("AsyncClient", "AsyncHTTPTransport"):
+            given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            assert given.get("trust_env") == "False", f"{path}:{node.lineno}: the shell's proxy"
+            assert given.get("follow_redirects", "False") == "False", f"{path}:{node.lineno}"
+        else:
+            assert node.func.attr not in (*HTTPX_VERBS, "Client", "HTTPTransport"), path
+
+
+HTTPX_VERBS = ("get", "options", "head", "post", "put", "patch", "delete", "request", "stream")

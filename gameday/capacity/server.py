@@ -8,7 +8,7 @@ import asyncio
 import sys
 from typing import Final, cast
 
-import uvloop
+from gameday.core.loop import run
 
 ANSWER: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 49\r\n\r\n"
@@ -36,4 +36,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    run(_serve(), fast=True)

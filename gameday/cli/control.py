@@ -11,6 +11,8 @@ import click
 from gameday.cli.terminal import echo
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
+from gameday.core import loop
+from gameday.core.addresses import Allowed
 from gameday.errors import StuckFaultError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
     found = _one(run)
     who = by or _me()
-    answer = asyncio.run(target.tell(found, {"cmd": "ack", "by": who}))
+    answer = loop.run(target.tell(found, {"cmd": "ack", "by": who}))
     if not answer["ok"]:
         raise UsageError(f"run {found.run}: {answer['why']}")
     echo(f"run {found.run}: acknowledged by {who}")
@@ -58,7 +60,8 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
         return
     for each in wanted:
         echo(f"run {each.run}: stopping …", err=True)
-    _tell_stopped(asyncio.run(_stop_all(wanted, who)))
+    allowed = Allowed(host for each in wanted for host in each.allowed)
+    _tell_stopped(loop.run(_stop_all(wanted, who), allowed))
 
 
 async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":

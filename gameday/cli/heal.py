@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import allow_target, runs_option
 from gameday.cli.terminal import echo, one_line, warn
 from gameday.core import loop
 from gameday.core.addresses import Allowed
@@ -57,12 +57,8 @@ class Order:
     metavar="RUN",
     help="Undo what RUN's journal says, although you have not signed it on this machine.",
 )
-@click.option(
-    "--allow-target",
-    "allowed",
-    multiple=True,
-    metavar="HOST",
-    help="A host that is not this machine and may be reached. Can be repeated.",
+@allow_target(
+    "A host that is not this machine and may be reached. Can be repeated.", by_settings=False
 )
 @click.option("--with-secrets", is_flag=True, help="With --trust: use {env:} and {file:} secrets.")
 def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -> None:
@@ -74,8 +70,7 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     """
     from gameday.cli.runs import find_run, list_runs
 
-    order = Order(frozenset(options["allowed"]), options["with_secrets"])
-    Allowed(order.allowed)  # a text that is no host is refused before anything is done
+    order = Order(options["allowed"].hosts, options["with_secrets"])
     if trusted is not None:
         if run is not None:
             raise UsageError("name the run once", help=f"gameday heal --trust {trusted}")

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from gameday.core.addresses import Allowed
     from gameday.units import Rate
 
 Decorated = Callable[..., Any]
@@ -42,17 +43,41 @@ def _written(value: Any) -> Any:
     return format_duration(value) if isinstance(value, timedelta) else str(value)
 
 
-def with_settings(
-    ctx: click.Context, param: click.Parameter, hosts: tuple[str, ...]
-) -> tuple[str, ...]:
+def _with_settings(ctx: click.Context, param: click.Parameter, hosts: tuple[str, ...]) -> "Allowed":
     """The hosts that are allowed: those of the user's own settings, and those of the option."""
     from gameday.core import settings
 
-    del ctx
     allowed = tuple(dict.fromkeys([*settings.current()["allow_targets"], *hosts]))
     if hosts:
         settings.choose("allow_targets", list(allowed), param.opts[0])
-    return allowed
+    return _allow(ctx, param, allowed)
+
+
+def _allow(ctx: click.Context, param: click.Parameter, hosts: tuple[str, ...]) -> "Allowed":
+    """One allow-list for all that the process of a command connects to."""
+    del ctx, param
+    from gameday.core.addresses import Allowed
+    from gameday.errors import UsageError
+
+    try:
+        return Allowed(hosts)
+    except UsageError as error:
+        raise UsageError(f"--allow-target: {error.message}", help=error.help) from None
+
+
+def allow_target(help: str, *, by_settings: bool = True) -> Callable[[Decorated], Decorated]:
+    """The option that names hosts beside this machine; its value is an `Allowed`.
+
+    `by_settings`: the user's own settings may name some too.
+    """
+    return click.option(
+        "--allow-target",
+        "allowed",
+        multiple=True,
+        metavar="HOST",
+        callback=_with_settings if by_settings else _allow,
+        help=help,
+    )
 
 
 runs_option = click.option(
@@ -88,14 +113,7 @@ _WHERE = (
     ),
     click.option("--short", is_flag=True, help="The experiment's short form."),
     click.option("--reuse", is_flag=True, help="The stack that `gameday up` keeps running."),
-    click.option(
-        "--allow-target",
-        "allowed",
-        multiple=True,
-        metavar="HOST",
-        callback=with_settings,
-        help="A host that is not this machine and may be broken. Can be repeated.",
-    ),
+    allow_target("A host that is not this machine and may be broken. Can be repeated."),
 )
 
 

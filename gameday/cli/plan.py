@@ -1,6 +1,5 @@
 """`gameday plan`: what a run would touch, and whether it can begin; nothing is acted on."""
 
-import asyncio
 import fcntl
 import json
 import os
@@ -20,7 +19,7 @@ from gameday.cli.run import stack_of
 from gameday.cli.terminal import emit
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
-from gameday.core import files
+from gameday.core import files, loop
 from gameday.loading import Inputs, load_inputs
 from gameday.plan import machine
 from gameday.plan.before import Question, before
@@ -76,7 +75,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         stack=options["stack"],
         kinds=stack.kinds,
         runs_dir=options["runs_dir"],
-        allowed=frozenset(options["allowed"]),
+        allowed=options["allowed"],
         starts=starts,
         kept_per_s=calibration.kept_by_all(shared=options["stack"] != "external"),
     )
@@ -94,7 +93,7 @@ def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
     system = inputs.system.system
     if not question.starts:
         if not any(each.usage for each in failures(findings)):
-            stands = asyncio.run(standing(inputs, stack, question, SystemClock()))
+            stands = loop.run(standing(inputs, stack, question, SystemClock()), question.allowed)
             findings += stands.findings
             system = stands.system
         findings += _lock(system)

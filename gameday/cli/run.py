@@ -58,16 +58,15 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
 
     Its parts are imported here: they take longer than it takes to refuse a file.
     """
-    import asyncio
-
     from gameday.cli.screen import Screen
     from gameday.clock import SystemClock
     from gameday.controller.conduct import conduct
     from gameday.controller.run import Options
+    from gameday.core import loop
     from gameday.plan.before import Question
 
     stack = stack_of(options["stack"], reuse=options["reuse"])
-    allowed = frozenset(options["allowed"])
+    allowed = options["allowed"]
     starts = options["stack"] == "embedded" and not options["reuse"]
     about = (options["runs_dir"], allowed, starts, kept_per_s, options["force"])
     _look_first(inputs, Question(options["stack"], stack.kinds, *about))
@@ -86,7 +85,7 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
         screen.open(folder)
 
     try:
-        conducted = asyncio.run(conduct(inputs, stack, asked, SystemClock(), begun))
+        conducted = loop.run(conduct(inputs, stack, asked, SystemClock(), begun), allowed)
     except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
         if folders and isinstance(error, OSError):

@@ -12,6 +12,7 @@ from gameday.cli.terminal import echo
 from gameday.clock import NS, SystemClock
 from gameday.controller.orders import heeded
 from gameday.controller.target import TargetClosed
+from gameday.core import loop
 from gameday.loading import find_system, load_system
 from gameday.stacks import Running
 from gameday.stacks.kept import put_up, take_down
@@ -36,7 +37,7 @@ def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - clic
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
     starting = put_up(loaded.system, loaded.path, clock, open_toxiproxy=open_toxiproxy)
-    running = asyncio.run(_interruptible(starting))
+    running = loop.run(_interruptible(starting))
     _tell(running, (clock.now_ns() - begun_ns) / NS)
 
 
@@ -50,7 +51,7 @@ def down() -> None:
     toxiproxy = known.addresses.toxiproxy if known and known.addresses else None
     free = TargetClosed(known.base_url, toxiproxy, "gameday down") if known else nullcontext()
     with free:
-        kept = asyncio.run(take_down())
+        kept = loop.run(take_down())
     if kept is None:
         echo("no stack is kept running")
     else:
@@ -83,14 +84,14 @@ def _short(path: Path) -> str:
 async def _interruptible(work: Coroutine[None, None, T]) -> T:
     """Ctrl-C, SIGTERM and a closed terminal cancel `work`, which then tidies up; exit 5."""
     task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
+    here = asyncio.get_running_loop()
 
     def once() -> None:
         if not task.cancelling():  # another Ctrl-C must not cut the tidying up short
             task.cancel()
 
     for number in heeded():
-        loop.add_signal_handler(number, once)
+        here.add_signal_handler(number, once)
     try:
         return await task
     except asyncio.CancelledError:

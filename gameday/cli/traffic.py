@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gameday.cli.options import DurationType, RateType, with_settings
+from gameday.cli.options import DurationType, RateType, allow_target
 from gameday.cli.scripts import export, import_
 from gameday.cli.terminal import echo, emit, output, warn
 from gameday.core.private import as_asked
@@ -99,14 +99,7 @@ def traffic() -> None:
     "--summary", "own", type=click.Path(path_type=Path), help="gameday's own JSON; -: stdout."
 )
 @click.option("--force", is_flag=True, help="Send even what the generator cannot do.")
-@click.option(
-    "--allow-target",
-    "allowed",
-    multiple=True,
-    metavar="HOST",
-    callback=with_settings,
-    help="Repeatable.",
-)
+@allow_target("Repeatable.")
 @click.pass_context
 def send(ctx: click.Context, /, **options: Any) -> None:
     """Send traffic, without a stack, faults or an audit; import and export are for k6's scripts.
@@ -121,15 +114,16 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
     refuse_unwritable(options[name] for name in ("summary_export", "handle_summary", "own"))
     load = _load(options)
-    refuse_strangers(load.system, frozenset(options["allowed"]), load.system_document)
+    refuse_strangers(load.system, options["allowed"], load.system_document)
     _must_be_possible(load, force=options["force"])
-    import asyncio  # what sends and judges is imported now: it takes longer than refusing does
-
+    # What sends and judges is imported now: it takes longer than refusing does.
+    from gameday.core import loop
     from gameday.loadtest.verdict import judge
 
     with ExitStack() as stack:
         site = _site(options["out"], stack)
-        verdict = judge(load, asyncio.run(_send(load, site)), site.history_dir)
+        sent = loop.run(_send(load, site), options["allowed"])
+        verdict = judge(load, sent, site.history_dir)
     _write(verdict, options)
     ctx.exit(verdict.exit_code)
 

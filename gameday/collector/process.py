@@ -14,12 +14,12 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-import uvloop
-
 from gameday.clock import NS, Clock, SystemClock
 from gameday.collector.grid import Grid
 from gameday.collector.instant import Instants
 from gameday.collector.settings import Settings, parse_settings
+from gameday.core.addresses import Allowed
+from gameday.core.loop import run
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -29,7 +29,7 @@ def main() -> int:
     """Run the collector that standard input describes; its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = parse_settings(_first_line())
-    uvloop.run(_run(settings, SystemClock()))
+    run(_run(settings, SystemClock()), Allowed.of(settings.reach), fast=True)
     return 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from gameday.clock import NS
+from gameday.core.addresses import Reach
 from gameday.documents import Model
 from gameday.errors import UsageError
 from gameday.system import Tls
@@ -45,6 +46,7 @@ class Settings(Model):
     thresholds: Mapping[str, Bound] = Field(default_factory=dict)
     tags: Mapping[str, str] = Field(default_factory=dict, description="What all requests share")
     clock: str = ""
+    reach: Reach = Field(default=Reach(), description="Where targets may be, and at which address")
     hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
 
     @property

@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from gameday.core.loop import allowed_here, run
+
 T = TypeVar("T")
 END_S = 3.0
 
@@ -23,6 +25,7 @@ async def aside(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
     done: Future[T] = Future()
+    allowed = allowed_here()
 
     async def begin() -> T:
         begun.set_result((asyncio.get_running_loop(), asyncio.current_task()))
@@ -31,7 +34,7 @@ async def aside(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     def whole() -> None:
         done.set_running_or_notify_cancel()  # so that it can be set, whoever waits no more
         try:
-            done.set_result(asyncio.run(begin()))
+            done.set_result(run(begin(), allowed))
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             done.set_exception(error)
 

@@ -5,6 +5,7 @@ and waits later.
 """
 
 import asyncio
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,7 @@ def _traffic_config(run: Run) -> dict[str, Any]:
         "tls": run.system.tls.model_dump(mode="json"),
         "replay": run.system.semantics.replay,
         "scenarios": scenarios,
+        "reach": asdict(run.options.allowed.reach()),
     }
 
 
@@ -74,6 +76,7 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "expressions": expressions(run),
         **crossed.settings(run),
         "clock": boot_id()[:8] or "host",
+        "reach": asdict(run.options.allowed.reach()),
         "hidden": secrets_of(run.system, run.environment),
     }
 

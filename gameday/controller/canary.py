@@ -12,6 +12,7 @@ from typing import Any, Final
 from gameday.clock import NS
 from gameday.controller.run import Run
 from gameday.core.http import HttpClient, HttpError
+from gameday.core.urls import at
 from gameday.vitals import CANARY
 
 EVERY_S: Final = 0.2
@@ -36,7 +37,7 @@ def hear(run: Run, line: Mapping[str, Any]) -> None:
 
 async def sing(run: Run) -> None:
     """Ask until cancelled, and note how long each answer took."""
-    url = run.system.base_url + (run.system.start.ready if run.system.start is not None else "/")
+    url = at(run.system.base_url, run.system.start.ready if run.system.start is not None else "/")
     verify = run.system.tls.needed_for(url)
     async with HttpClient(PATIENCE_S, verify=verify) as client:
         due_ns = run.clock.now_ns()

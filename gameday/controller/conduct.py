@@ -153,7 +153,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start"
         controller=process_record(os.getpid(), "gameday run").as_json(),
         experiment=experiment.name,
         stack=options.stack,
-        allowed=sorted(options.allowed),
+        allowed=sorted(options.allowed.hosts),
         seed=experiment.seed,
         wall_ns=wall_time_ns(),
         boottime_ns=boottime_ns(),
@@ -228,12 +228,14 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
         return
     found = secrets_of(running.system, running.environment)
     start.journal.hide = Hidden([*running.secrets, *found])
-    refuse_foreign(running.system, set(options.allowed), running.environment)
+    refuse_foreign(running.system, options.allowed, running.environment)
     run = _make_run(inputs, running, options, start, stack.ended)
     start.desk.run = run
     system = running.system
-    with target.TargetLock(system.base_url, system.toxiproxy, start.id, options.runs_dir) as lock:
-        await start.reaper.hand_over(lock.fileno(), running.environment)
+    place = (system.base_url, system.toxiproxy, start.id, options.runs_dir)
+    with target.TargetLock(*place, options.allowed.hosts) as lock:
+        reach = options.allowed.reach()
+        await start.reaper.hand_over(lock.fileno(), running.environment, reach)
         async with Marking(run):
             await _through(run, inputs)
 

@@ -9,7 +9,6 @@ is watched for more than a lease before it is called stale: a live run would hav
 """
 
 import asyncio
-import ipaddress
 import socket
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from gameday.clock import NS, Clock, wall_time_ns
 from gameday.controller.run import Run
+from gameday.core.addresses import Allowed, NoAddressError
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import GamedayError, UsageError
 from gameday.reaper.lease import LEASE_S
@@ -164,7 +164,7 @@ class Marking:
 
     async def __aenter__(self) -> Self:
         url = self._run.system.toxiproxy
-        if url is not None and is_remote(url):
+        if url is not None and await is_remote(url, self._run.options.allowed):
             await self._mark(Marker(self._run.site.toxiproxy(), self._run.id, self._run.clock))
         return self
 
@@ -201,11 +201,9 @@ class Marking:
         self._run.abort("interrupted", why)
 
 
-def is_remote(url: str) -> bool:
+async def is_remote(url: str, allowed: Allowed) -> bool:
     """Whether the address is another host's; one that has no address is left to whoever calls."""
     try:
-        found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
-    except OSError:
+        return not await allowed.resolves_here(urlsplit(url).hostname or "")
+    except NoAddressError:
         return False
-    texts = [str(entry[4][0]).partition("%")[0] for entry in found]
-    return any(not ipaddress.ip_address(text).is_loopback for text in texts)

@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from gameday.clock import NS, Clock
+from gameday.core.addresses import Reach
 from gameday.core.logs import how_it_ended, last_lines, last_words
 from gameday.core.signing import Key
 from gameday.errors import StackError
@@ -59,9 +61,9 @@ class Reaper:
             raise StackError(f"the reaper did not get ready:\n{self.last_words()}")
         await self._send({"key": key.secret.hex()})
 
-    async def hand_over(self, lock: int, environment: Mapping[str, str]) -> None:
-        """Let it hold the target's lock too, and know what undoing requests need."""
-        await self._send({"environment": dict(environment)}, [lock])
+    async def hand_over(self, lock: int, environment: Mapping[str, str], reach: Reach) -> None:
+        """Let it hold the target's lock too, and know what undoing needs, and where it may go."""
+        await self._send({"environment": dict(environment), "reach": asdict(reach)}, [lock])
 
     async def _send(self, order: Mapping[str, object], files: Sequence[int] = ()) -> None:
         raw = json.dumps(order).encode() + b"\n"

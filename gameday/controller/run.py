@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from gameday.clock import NS, Clock
 from gameday.controller.children import Child, Traffic
 from gameday.controller.reaper import Reaper
+from gameday.core.addresses import Allowed
 from gameday.core.deadlines import cancelled
 from gameday.effects.request import Sender
 from gameday.effects.site import Site
@@ -94,7 +95,7 @@ class Options:
     runs_dir: Path = Path("runs")
     responder: bool = True
     responder_delay_s: float = 1.0
-    allowed: frozenset[str] = frozenset()
+    allowed: Allowed = field(default_factory=Allowed)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -86,8 +86,17 @@ class _Held:
 class TargetLock(_Held):
     """Held for the length of a run: nobody else may break the same system meanwhile."""
 
-    def __init__(self, base_url: str, toxiproxy: str | None, run: str, runs_dir: Path) -> None:
-        super().__init__(target_file(base_url, toxiproxy), _about(run, runs_dir))
+    def __init__(
+        self,
+        base_url: str,
+        toxiproxy: str | None,
+        run: str,
+        runs_dir: Path,
+        hosts: Collection[str] = (),
+    ) -> None:
+        """`hosts` are those the run may use; who stops it looks there too."""
+        about = {**_about(run, runs_dir), "allowed": sorted(hosts)}
+        super().__init__(target_file(base_url, toxiproxy), about)
 
     def fileno(self) -> int:
         """The file that is locked; whoever else holds it open holds the lock."""
@@ -123,6 +132,7 @@ class UnderWay:
     dir: Path
     socket: Path
     has_controller: bool
+    allowed: tuple[str, ...] = ()  # the hosts that it may use beside this machine
 
 
 def _about(run: str, runs_dir: Path) -> dict[str, Any]:
@@ -181,6 +191,7 @@ def running() -> list[UnderWay]:
             dir=Path(held["runs_dir"], held["run"]),
             socket=Path(held["socket"]),
             has_controller=present or (before is not None and before.has_controller),
+            allowed=tuple(held.get("allowed", ())) or (before.allowed if before else ()),
         )
     return sorted(found.values(), key=lambda each: each.run)
 

@@ -170,9 +170,9 @@ class Allowed:
             self._reached.update(map(plain, self._pinned[name]))
         return self._pinned[name]
 
-    def is_this_machine(self, host: str) -> bool:
+    async def resolves_here(self, host: str) -> bool:
         """Whether every address of a host is this machine's. Raises NoAddressError."""
-        return all(map(is_this_machine, self.found(host)))
+        return all(map(is_this_machine, await self._find(host)))
 
     def check(self, host: str, where: str = "") -> tuple[str, ...]:
         """The addresses of a host, each of which may be used; it may take its time.
@@ -196,17 +196,20 @@ class Allowed:
         by_address = ip in self._ips or (_is_ip(name) and ip in self._reached)
         return ip.is_loopback or name in self.hosts or by_address
 
-    async def resolve(self, host: str, port: int) -> list[End]:
+    async def resolve(self, host: str, port: int, where: str = "") -> list[End]:
         """Where to connect to: what `check` says, asked in a thread where that may take long.
 
         Raises RefusedError and NoAddressError.
         """
+        await self._find(host)
+        return [_end(ip, port) for ip in self.check(host, where)]
+
+    async def _find(self, host: str) -> tuple[str, ...]:
+        """As `found`, without holding the loop up."""
         name = host_of(host)
         if _is_ip(name) or name in self._pinned:
-            ips = self.check(host)
-        else:
-            ips = await asyncio.to_thread(self.check, host)
-        return [_end(ip, port) for ip in ips]
+            return self.found(name)
+        return await asyncio.to_thread(self.found, name)
 
 
 def _is_ip(host: str) -> bool:

@@ -138,7 +138,18 @@ def run(main: Coroutine[Any, Any, T], allowed: Allowed | None = None, *, fast: b
         with asyncio.Runner(loop_factory=lambda: new_loop(reach, fast=fast)) as runner:
             return runner.run(main)
     except BaseExceptionGroup as group:  # a library's task group around what was refused
-        raise refusal(group) or group from group
+        refused = refusal(group)
+        if refused is None:
+            raise
+        raise refused from group
+
+
+def allow_here(allowed: Allowed) -> None:
+    """Let the loop that runs now connect there too: what a process hears after its start."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, _Guarded):
+        raise TypeError("this loop connects to everybody")
+    loop.allowed = allowed
 
 
 def allowed_here() -> Allowed:

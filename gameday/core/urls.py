@@ -6,7 +6,6 @@ path begins with one `/`, and nothing that two readers of a URL may read differe
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -119,23 +118,35 @@ def _shown(text: str) -> str:
     return repr(hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…")
 
 
-def store_hosts(url: str) -> Iterator[str]:
-    """The hosts that a store's address names, as the clients of PostgreSQL and Redis read it.
+def store_ends(url: str) -> list[tuple[str, int | None]]:
+    """Hosts and ports of a store's address, as the clients of PostgreSQL and Redis read it.
 
-    A PostgreSQL may have several, and both take them from the query too. A socket of the file
-    system is no host. Raises ValueError for what cannot be read.
+    A PostgreSQL may have several, and both take them from the query too. A path is a socket of
+    the file system. Raises ValueError for what cannot be read.
     """
     parts = urlsplit(url)
-    if parts.scheme.startswith(
-        "postgres"
-    ):  # its password ends at the first @, another's at the last
+    if parts.scheme.startswith("postgres"):  # a password ends at the first @, Redis' at the last
         _, at_sign, behind = parts.netloc.partition("@")
         texts = [behind if at_sign else parts.netloc]
     else:
         texts = [parts.netloc.rpartition("@")[2]]
     query = parse_qs(parts.query)
     texts += [each for name in ("host", "hostaddr") for each in query.get(name, ())]
-    for text in texts:
-        for host in map(unquote, text.split(",")):
-            if host and not host.startswith("/"):
-                yield host.rpartition("]")[0] + "]" if "]" in host else host.partition(":")[0]
+    found = [_end(unquote(one)) for text in texts for one in text.split(",") if one]
+    ports = [int(port) for text in query.get("port", ()) for port in text.split(",")]
+    if len(ports) == len(found):
+        return [(host, own or port) for (host, own), port in zip(found, ports, strict=True)]
+    return [(host, own or next(iter(ports), None)) for host, own in found]
+
+
+def _end(text: str) -> tuple[str, int | None]:
+    """Host and port of `HOST:PORT`, `[HOST]:PORT`, or one without a port."""
+    if text.startswith("/"):
+        return text, None
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif ":" in text:
+        host, _, port = text.partition(":")
+    return host, int(port) if port else None

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gameday.changes import Change, Undo
+from gameday.core.loop import allowed_here
 from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, ToxiproxyGoneError, names_of
+from gameday.effects.upstream import refuse_foreign_upstream
 
 OWN_SERVER = "toxiproxy"  # the part of a stack that is its Toxiproxy
 
@@ -103,6 +105,7 @@ async def put_back(server: Toxiproxy, name: str, wanted: Mapping[str, Any]) -> N
     """
     found = await server.proxy(name)
     if found is None:
+        await refuse_foreign_upstream({**wanted, "name": name}, server.url, allowed_here())
         where = {key: wanted[key] for key in ("listen", "upstream")}
         await server.create({"name": name, **where, "enabled": False})
         found = {"enabled": False}

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from gameday.changes import Change, Undo
 from gameday.clock import NS, Clock, SystemClock
+from gameday.core.addresses import refusal
 from gameday.effects.site import Site
 from gameday.effects.stores import (
     Held,
@@ -32,7 +33,7 @@ from gameday.effects.stores import (
     thrown_away,
     wanted,
 )
-from gameday.errors import UsageError
+from gameday.errors import GamedayError, UsageError
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0
@@ -186,7 +187,9 @@ async def _open(
     return client
 
 
-def _told(error: Exception) -> StoreError:
+def _told(error: Exception) -> GamedayError:
+    if (not_allowed := refusal(error)) is not None:
+        return not_allowed
     kind = StoreGoneError if refused(error) else StoreError
     return kind(f"redis: {type(error).__name__}: {error}")
 

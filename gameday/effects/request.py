@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from gameday.changes import Undo
 from gameday.core import files
 from gameday.core.http import Answer, Ask, HttpClient, HttpError, Take
+from gameday.core.urls import at
 from gameday.errors import GamedayError, UsageError
 from gameday.hiding import Hidden, telling
 from gameday.system import FromEnv, FromFile, Request, Secret, System, Tls
@@ -104,7 +105,7 @@ class Sender:
 
         The request's `timeout` is from sending to the last byte. `take` as in `HttpClient.ask`.
         """
-        url = self._base_url + fill_text(request.path, self.values, percent)
+        url = at(self._base_url, fill_text(request.path, self.values, percent))
         what = f"{request.method} {url}"
         headers = {
             name: fill_text(value, self.values)

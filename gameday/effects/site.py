@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gameday.core.loop import allowed_here
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
+from gameday.effects.upstream import refuse_foreign_upstream
 from gameday.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,12 +78,17 @@ class Site:
         return self._proxies[service]
 
     async def proxy(self, service: str) -> Mapping[str, Any]:
-        """That proxy as the server shows it. Raises ToxiproxyError when it has none."""
+        """That proxy as the server shows it. Raises ToxiproxyError when it has none.
+
+        Raises RefusedError when it leads to a host that may not be broken.
+        """
         server, name = self.toxiproxy(), self.proxy_name(service)
         found = await server.proxy(name)
         if found is None:
             raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {name!r}")
-        return {**found, "name": name}
+        shown = {**found, "name": name}
+        await refuse_foreign_upstream(shown, server.url, allowed_here())
+        return shown
 
     def next_name(self) -> str:
         """A toxic's name: the run's own, never used twice."""

@@ -19,6 +19,7 @@ import asyncpg
 
 from gameday.changes import Change, Undo
 from gameday.clock import NS, Clock, SystemClock
+from gameday.effects.session import connect
 from gameday.effects.site import Site
 from gameday.effects.stores import (
     Held,
@@ -265,7 +266,7 @@ class _Holding:
 
     async def _open(self) -> asyncpg.Connection:
         """A session that the server ends when it is not heard of: soon, once it was renewed."""
-        return await asyncpg.connect(
+        return await connect(
             address(self._data["dsn"], self._environment),
             timeout=CONNECT_S,
             command_timeout=ANSWER_S,
@@ -296,7 +297,7 @@ async def _session(
     }
     session = None
     try:
-        session = await asyncpg.connect(
+        session = await connect(
             address(data["dsn"], environment), timeout=CONNECT_S, server_settings=limits
         )
         yield session

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from gameday.core.urls import at
 from gameday.experiment import (
     ByRate,
     ConstantArrivalRate,
@@ -227,7 +228,7 @@ def _url(system: System) -> str:
     issue = system.requests.issue
     pairs = "&".join(f"{name}={value}" for name, value in issue.query.items())
     separator = "&" if "?" in issue.path else "?"
-    return system.base_url.rstrip("/") + issue.path + (separator + pairs if pairs else "")
+    return at(system.base_url, issue.path) + (separator + pairs if pairs else "")
 
 
 def _template(text: str, escape: str = "") -> str:

@@ -1,10 +1,11 @@
 """Rules about secrets and addresses: no secret in a file, every address a whole one."""
 
 import re
-from urllib.parse import urlsplit
 
 from gameday.core.credentials import has_credentials
+from gameday.core.urls import Base
 from gameday.documents import Document
+from gameday.errors import UsageError
 from gameday.hiding import TELLING
 from gameday.loading.findings import Findings, Warning_
 from gameday.loading.read import LoadedSystem
@@ -52,13 +53,8 @@ def _is_written_out(loc: tuple[str | int, ...], key: str, text: str) -> bool:
 
 
 def _address(document: Document, loc: tuple[str | int, ...], text: str) -> Findings:
+    key = str(loc[0])
     try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port  # urlsplit reads the port only when it is asked for it
-    except ValueError:
-        whole = False
-    if not whole:
-        problem = f"{str(loc[0])!r}: {text!r} is not an address"
-        help = "write http://HOST:PORT"
-        yield document.error(loc, problem, help=help)
+        Base.parse(text, query=key == "metrics")
+    except UsageError as error:
+        yield document.error(loc, f"{key!r}: {error.message}", help=error.help)

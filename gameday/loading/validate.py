@@ -11,7 +11,7 @@ from pathlib import Path
 from gameday.core.files import is_file
 from gameday.documents import one_of_them
 from gameday.errors import FileError
-from gameday.loading import deadlines, expressions, names, scenarios, secrecy, templates
+from gameday.loading import deadlines, expressions, names, paths, scenarios, secrecy, templates
 from gameday.loading.find import all_playbooks, find_playbook, find_system
 from gameday.loading.findings import Finding, Findings, Inputs, Warning_
 from gameday.loading.read import (
@@ -64,6 +64,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from secrecy.no_secrets(loaded)
     yield from secrecy.promises_are_checked(loaded)
     yield from templates.are_known(loaded)
+    yield from paths.lead_nowhere_else(loaded)
 
 
 def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[Warning_]:

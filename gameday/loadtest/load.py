@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from gameday import thresholds
 from gameday.core import json as strict_json
+from gameday.core.addresses import Allowed
 from gameday.core.urls import Base
 from gameday.documents import Document, compose, one_of_them
 from gameday.errors import FileError, UsageError
@@ -227,9 +228,7 @@ def _split(text: str) -> tuple[str, str]:
     return match[1].strip(), match[2].strip()
 
 
-def refuse_strangers(
-    system: System, allowed: frozenset[str], document: Document | None = None
-) -> None:
+def refuse_strangers(system: System, allowed: Allowed, document: Document | None = None) -> None:
     """Refuse an address that is not this machine and not allowed. Raises UsageError.
 
     Only the address that traffic goes to counts: nothing else of the system is touched.
@@ -237,7 +236,7 @@ def refuse_strangers(
     only = System(
         name=system.name, base_url=system.base_url, requests=system.requests, audit=system.audit
     )
-    refuse_foreign(only, set(allowed), document=document)
+    refuse_foreign(only, allowed, document=document)
 
 
 def refuse_unwritable(paths: Iterable[Path | None]) -> None:

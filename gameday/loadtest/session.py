@@ -8,13 +8,14 @@ asks for it (Ctrl-C), when a threshold that may end it is crossed, or when a wor
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from gameday import vitals
 from gameday.clock import NS, Clock
 from gameday.controller.children import Traffic
+from gameday.core.loop import allowed_here
 from gameday.effects.request import secret
 from gameday.loadtest.live import Live, Moment
 from gameday.loadtest.load import Load
@@ -175,4 +176,5 @@ def config(load: Load, site: Site, run: str) -> dict[str, Any]:
             {"name": name, **spec.model_dump(mode="json")}
             for name, spec in experiment.traffic.items()
         ],
+        "reach": asdict(allowed_here().reach()),
     }

@@ -17,6 +17,7 @@ from gameday.collector.exposition import LONGEST
 from gameday.collector.scrape import Scraper
 from gameday.collector.settings import Target
 from gameday.core.http import OK, HttpClient, HttpError
+from gameday.core.urls import at
 from gameday.effects.request import Sender
 from gameday.errors import GamedayError
 from gameday.experiment import Experiment
@@ -62,7 +63,7 @@ async def service(system: System) -> list[Finding]:
     """Whether the address of `start.ready` answers 200. Without `start` the audit has to tell."""
     if system.start is None:
         return []
-    url = system.base_url.rstrip("/") + system.start.ready
+    url = at(system.base_url, system.start.ready)
     try:
         async with _client([url], system.tls) as client:
             status = (await client.get(url)).status

@@ -4,13 +4,15 @@ Nothing is sent anywhere and nothing is made. `gameday run` looks at the same be
 anything, but for what needs half a second of watching.
 """
 
+import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gameday.alerting.rules import load_rules
 from gameday.clock import wall_time_ns
+from gameday.core.addresses import Allowed
 from gameday.errors import GamedayError
 from gameday.loading import Inputs, LoadedSystem, refuse_foreign, validate
 from gameday.plan import generator, load, machine
@@ -34,7 +36,7 @@ class Question:
     stack: str
     kinds: Collection[str]
     runs_dir: Path
-    allowed: frozenset[str] = frozenset()
+    allowed: Allowed = field(default_factory=Allowed)
     starts: bool = True
     kept_per_s: float | None = None
     force: bool = False
@@ -154,7 +156,7 @@ def _addresses(loaded: LoadedSystem, question: Question) -> Iterator[Finding]:
     if question.stack != "external":
         return
     try:
-        refuse_foreign(loaded.system, set(question.allowed), document=loaded.document)
+        refuse_foreign(loaded.system, question.allowed, os.environ, loaded.document)
     except GamedayError as error:
         yield from_error("addresses", error)
         return

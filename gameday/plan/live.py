@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from gameday import effects
 from gameday.clock import Clock
+from gameday.core.addresses import Allowed
 from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
-from gameday.errors import GamedayError
+from gameday.effects.upstream import refuse_foreign_upstream
+from gameday.errors import GamedayError, UsageError
 from gameday.experiment import Experiment
 from gameday.plan.finding import Finding, from_error
 from gameday.system import System
@@ -49,12 +51,12 @@ class _Way:
     """How to get to a server's proxies, and past them."""
 
     url: str
-    allowed: frozenset[str]
+    allowed: Allowed
     clock: Clock
 
 
 async def network(
-    experiment: Experiment, system: System, allowed: frozenset[str], clock: Clock
+    experiment: Experiment, system: System, allowed: Allowed, clock: Clock
 ) -> Network:
     """Look at Toxiproxy and every proxy that matters; `allowed` hosts may be asked directly."""
     services, found = struck(experiment), Network()
@@ -71,6 +73,8 @@ async def network(
         found.findings.append(await _silent(server, error, needed=bool(services)))
         return found
     wrong = _state(server, system, services, proxies)
+    struck_too = {n: proxies[n] for n in (system.proxies[s] for s in services) if n in proxies}
+    wrong += await _led_away(server, struck_too, allowed)
     found.findings += wrong
     broken = {each.name for each in wrong if each.status == "fail"}
     whole = [name for name in services if _name(system.proxies[name]) not in broken]
@@ -150,6 +154,21 @@ def left_behind(proxy: Mapping[str, Any]) -> str:
     toxics = [toxic["name"] for toxic in proxy.get("toxics") or []]
     ours = [name for name in toxics if name.startswith(OURS)]
     return f"has toxic {ours[0]}" if ours else ""
+
+
+async def _led_away(
+    server: Toxiproxy, proxies: Mapping[str, Any], allowed: Allowed
+) -> list[Finding]:
+    """Proxies that lead to a host which may not be broken, or listen at one."""
+    found = []
+    for name, proxy in proxies.items():
+        try:
+            await refuse_foreign_upstream({**proxy, "name": name}, server.url, allowed)
+            where = f"toxiproxy {server.url}: where proxy {name!r} listens"
+            await allowed.resolve(_address(proxy, server.url)[0], 0, where)
+        except UsageError as error:
+            found.append(from_error(_name(name), error))
+    return found
 
 
 async def _probe(proxy_name: str, proxy: Mapping[str, Any], way: _Way) -> tuple[Spot, Finding]:

@@ -43,7 +43,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     site = Site(nowhere, nowhere, clock, lambda _, __: None, inputs.system.path.parent)
     try:
         running = await stack.start(written, site)
-        refuse_foreign(running.system, set(question.allowed), running.environment)
+        refuse_foreign(running.system, question.allowed, running.environment)
     except GamedayError as error:
         return Standing(written, [from_error("stack", error)])
     system = running.system

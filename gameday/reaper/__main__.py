@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gameday.clock import NS, SystemClock
 from gameday.reaper.lease import LEASE_S, Watched
@@ -44,6 +44,7 @@ class Watcher:
         self._lock_files: list[int] = []  # held for as long as this process lives
         self._environment: Mapping[str, str] = {}
         self._key = b""
+        self._reach: Mapping[str, Any] = {}  # where undoing may go, beside this machine
         self._done = False
         self._alone = False
         self._held = True
@@ -86,6 +87,7 @@ class Watcher:
             order = json.loads(line)
             self._environment = order.get("environment", self._environment)
             self._key = bytes.fromhex(order["key"]) if "key" in order else self._key
+            self._reach = order.get("reach", self._reach)
             self._done = self._done or "done" in order
 
     def _look_at_lease(self) -> None:
@@ -100,7 +102,10 @@ class Watcher:
             self._held = self._settled = False
             self._reaping.begin(f"the lease was not renewed for {age_s:.1f} s")
         if not self._settled and age_s < LEASE_S + GIVE_UP_S:
-            self._settled = self._reaping.attempt(self._environment, alone=False)
+            self._settled = self._attempt(alone=False)
+
+    def _attempt(self, *, alone: bool) -> bool:
+        return self._reaping.attempt(self._environment, self._reach, alone=alone)
 
     def _undo_all(self) -> int:
         """The controller is dead: undo until nothing is left, and look once more."""
@@ -120,7 +125,7 @@ class Watcher:
     def _try_until(self, deadline_ns: int) -> None:
         """Undo until nothing is left, less and less often."""
         pause_s = POLL_S
-        while not self._reaping.attempt(self._environment, alone=True):
+        while not self._attempt(alone=True):
             if self._clock.now_ns() > deadline_ns:
                 return
             self._clock.pause(pause_s)

@@ -10,11 +10,12 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gameday import healing, journal, provenance
 from gameday.clock import Clock
 from gameday.core import loop
-from gameday.core.addresses import Allowed
+from gameday.core.addresses import Allowed, Reach
 from gameday.core.signing import Key
 from gameday.effects.manner import Manner
 from gameday.healing import Book, Healed, Left
@@ -46,11 +47,16 @@ class Reaping:
         self._pressed.clear()
         self._book.write("reaper.claimed", why=why)
 
-    def attempt(self, environment: Mapping[str, str], *, alone: bool) -> bool:
-        """Undo what may still be there; True when nothing is left. `alone`: no controller lives."""
+    def attempt(
+        self, environment: Mapping[str, str], reach: Mapping[str, Any], *, alone: bool
+    ) -> bool:
+        """Undo what may still be there; True when nothing is left. `alone`: no controller lives.
+
+        `reach` says where that may lead, as the controller handed it over.
+        """
         due = [each for each in self._due(alone=alone) if each not in self._out]
         manners = [self._manner(left) for left in due]
-        healed = loop.run(_undo(due, manners, environment), self._allowed())
+        healed = loop.run(_undo(due, manners, environment), Allowed.of(Reach(**reach)))
         self._pressed += [left for left in due if left not in self._pressed]
         before, self.remaining = self.remaining, {}
         for left, one in zip(due, healed, strict=True):
@@ -64,11 +70,6 @@ class Reaping:
             if before.get(name) != why:
                 self._book.write("reaper.failed", what=name, why=why)
         return not self.remaining
-
-    def _allowed(self) -> Allowed:
-        """The hosts that were allowed to the run, by its own signed journal."""
-        started = next((r.data for r in self._records() if r.event == "run.started"), {})
-        return Allowed(started.get("allowed", ()))
 
     def _manner(self, left: Left) -> Manner:
         """Pressed once, then only tried: a server that hangs is not shaken again and again.

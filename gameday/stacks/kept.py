@@ -10,6 +10,7 @@ from pathlib import Path
 from gameday.changes import Undo
 from gameday.clock import Clock, utc_now
 from gameday.core.http import OK, Ask, HttpError, ask_once
+from gameday.core.urls import at
 from gameday.effects import read_back, undo
 from gameday.effects.launching import is_being_started
 from gameday.effects.process import alive, leaders
@@ -205,7 +206,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
 
 
 async def _must_answer(system: System, ready: str) -> None:
-    url = system.base_url.rstrip("/") + ready
+    url = at(system.base_url, ready)
     try:
         verify = system.tls.needed_for(url)
         status = (await ask_once(Ask("GET", url), ANSWER_S, verify=verify)).status

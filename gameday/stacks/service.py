@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gameday.core.http import OK, HttpClient, HttpError
+from gameday.core.urls import at
 from gameday.errors import StackError
 from gameday.stacks import Addresses
 from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
@@ -78,7 +79,7 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
         folder=crew.site.system_dir.resolve(),
     )
     part = crew.launch(task)
-    url = system.base_url.rstrip("/") + order.start.ready
+    url = at(system.base_url, order.start.ready)
     try:
         verify = system.tls.needed_for(url)
         async with HttpClient(_PROBE_S, verify=verify) as client:

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-import uvloop
 from pydantic import ValidationError
 
 from gameday.clock import SystemClock
+from gameday.core.addresses import Allowed
+from gameday.core.loop import allow_here, run
 from gameday.errors import GamedayError, UsageError
 from gameday.traffic.config import Config
 from gameday.traffic.worker import Say, Worker
@@ -98,6 +99,7 @@ async def _work() -> None:
         # Without the input: it holds secrets.
         found = [f"{_where(one['loc'])}: {one['msg']}" for one in error.errors(include_input=False)]
         raise UsageError(f"the traffic worker's configuration: {'; '.join(found)}") from None
+    allow_here(Allowed.of(config.reach))
     worker = Worker(config, SystemClock(), voice.say)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop, GRACE_S)
     asyncio.get_running_loop().set_exception_handler(worker.crash)
@@ -124,7 +126,7 @@ def main() -> int:
     try:
         _require_pipe(sys.stdin, "stdin")
         _require_pipe(sys.stdout, "stdout")
-        uvloop.run(_work())
+        run(_work(), fast=True)
     except GamedayError as error:
         sys.stderr.write(
             f"error: {error.message}\n" + (f"  help: {error.help}\n" * bool(error.help))

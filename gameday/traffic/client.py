@@ -12,13 +12,13 @@ a system that answers a key alike each time, settles it. A refusal settles nothi
 """
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gameday.clock import NS, Clock
+from gameday.core.addresses import Allowed, NoAddressError
 from gameday.errors import UnknownError
 from gameday.history import Outcome, Reason
 from gameday.traffic.answers import Answers, Reading
@@ -97,15 +97,16 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._expiry: asyncio.TimerHandle | None = None
 
-    async def resolve(self, origin: Origin) -> None:
-        """Look the name up, once. Raises UnknownError when it has no address."""
+    async def resolve(self, origin: Origin, allowed: Allowed) -> None:
+        """Find where to connect to, once: no connection goes anywhere else.
+
+        Raises UnknownError when the name has no address, RefusedError when it may not be used.
+        """
         try:
-            found = await self._loop.getaddrinfo(
-                origin.host, origin.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
-        except OSError as error:
-            raise UnknownError(f"{origin.host!r} has no address: {error}") from error
-        self.addresses = [Address(family, at) for family, _, _, _, at in found]
+            found = await allowed.resolve(origin.host, origin.port)
+        except NoAddressError as error:
+            raise UnknownError(error.message) from error
+        self.addresses = [Address(family, at) for family, at in found]
 
     @property
     def busy(self) -> bool:

@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from gameday.core.addresses import Reach
+from gameday.core.urls import Base
 from gameday.errors import UsageError
 from gameday.system import IssueRequest, Tls
 
@@ -32,6 +33,7 @@ class Config(BaseModel):
     tls: Tls = Tls()
     replay: Literal["none", "idempotent"] = "none"
     scenarios: list[dict[str, Any]] = Field(default_factory=list)
+    reach: Reach = Reach()
 
 
 class Spike(BaseModel):
@@ -65,21 +67,11 @@ class Origin(BaseModel):
     @classmethod
     def parse(cls, base_url: str) -> "Origin":
         """The parts of an http or https URL. Raises UsageError for what a worker cannot send to."""
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                f"{base_url!r} is not an http:// or https:// address", help="write http://host:port"
-            )
-        if parts.username is not None or parts.query or parts.fragment:
-            raise UsageError(
-                f"base_url {parts.hostname!r} carries credentials, a query or a fragment",
-                help="write http://host:port/prefix, and secrets as headers",
-            )
-        tls = parts.scheme == "https"
+        base = Base.parse(base_url)
         return cls(
-            host=parts.hostname,
-            port=parts.port or (443 if tls else 80),
-            authority=parts.netloc,
-            prefix=parts.path.rstrip("/"),
-            tls=tls,
+            host=base.host,
+            port=base.port_or_default,
+            authority=base.authority,
+            prefix=base.prefix,
+            tls=base.scheme == "https",
         )

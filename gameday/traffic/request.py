@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gameday.core.urls import path_problem
 from gameday.errors import UsageError
 from gameday.system import IssueRequest
 from gameday.traffic.config import Config, Origin
@@ -64,15 +65,16 @@ def _texts(
     request: IssueRequest, origin: Origin, values: Mapping[str, int | str]
 ) -> tuple[str, str]:
     """Head (up to the value of Content-Length, which ends it) and body, with marks in them."""
-    target = origin.prefix + fill_text(request.path, values, percent)
+    path = fill_text(request.path, values, percent)
+    if wrong := path_problem(path):
+        raise UsageError(f"{path!r} {wrong}", help="begin with / and no spaces")
+    target = origin.prefix + path
     pairs = [
         f"{percent(name)}={percent(fill_text(str(value), values))}"
         for name, value in request.query.items()
     ]
     if pairs:
         target += ("&" if "?" in target else "?") + "&".join(pairs)
-    if re.search(r"[\x00-\x20\x7f]", target) or not target.startswith("/"):
-        raise UsageError(f"{target!r} is no path of a request", help="begin with / and no spaces")
     headers = {"Host": origin.authority, "User-Agent": "gameday", "Accept": "application/json"}
     body = ""
     if request.json_ is not None:

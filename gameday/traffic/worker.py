@@ -12,6 +12,7 @@ from math import ceil, inf
 from typing import Any, Final
 
 from gameday.clock import NS, Clock
+from gameday.core.addresses import Allowed
 from gameday.errors import UsageError
 from gameday.traffic.alarm import alarm
 from gameday.traffic.answers import Answers
@@ -86,9 +87,10 @@ class Worker:
     async def prepare(self) -> None:
         """Look the address up and say `ready`.
 
-        Raises UnknownError when there is none, UsageError for a certificate nobody believes.
+        Raises UnknownError when there is none, UsageError for one that may not be used, or a
+        certificate nobody believes.
         """
-        await self._client.resolve(self._origin)
+        await self._client.resolve(self._origin, Allowed.of(self._config.reach))
         if self._client.secrecy is not None:
             host, port = self._client.addresses[0].at[:2]
             await self._client.secrecy.check(host, port)

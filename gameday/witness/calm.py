@@ -5,45 +5,33 @@ compared with the direct one, probed in turns within the same second; where the 
 answer from here, only the way through is left to compare.
 """
 
-import asyncio
-import ipaddress
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from gameday.clock import Clock
+from gameday.core.addresses import Allowed, NoAddressError, RefusedError
+from gameday.effects.upstream import upstream_of
 from gameday.witness.probing import Probe, Spot, latency_ms, probe, probe_both, was_answered
 
 ANSWERED_SHARE = 0.8
 
 
 async def direct_address(
-    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: frozenset[str]
+    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
 ) -> tuple[str, int] | None:
     """Where the upstream of `proxy` may be asked directly, None where it may or can not be.
 
     An upstream on the loopback of another host is looked for on that host. Whatever is not
     loopback must have been allowed by name.
     """
-    host, _, port = str(proxy.get("upstream", "")).rpartition(":")
-    host = host.strip("[]")
-    if not host or not port.isdecimal():
+    found = await upstream_of(proxy, toxiproxy_url, allowed)
+    if found is None:
         return None
-    server = urlsplit(toxiproxy_url).hostname or "127.0.0.1"
-    if await _is_loopback(host) and not await _is_loopback(server):
-        host = server
-    return (host, int(port)) if host in allowed or await _is_loopback(host) else None
-
-
-async def _is_loopback(host: str) -> bool:
-    """Whether every address of `host` is this machine's own."""
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False  # a name that only the proxy's network knows
-    return all(ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
+        await allowed.resolve(*found)
+    except (RefusedError, NoAddressError):
+        return None  # or a name that only the proxy's network knows
+    return found
 
 
 async def is_calm(spot: Spot, clock: Clock) -> bool:
