@@ -32,6 +32,7 @@ from gameday import shapes
 from gameday.appending import Appender
 from gameday.clock import Clock
 from gameday.core import files
+from gameday.core.lengths import Length
 from gameday.core.signing import Key, Spot
 from gameday.hiding import hidden_in, nothing
 
@@ -57,7 +58,8 @@ class Journal:
     """The writer: one per run directory, used by one process alone.
 
     `failed` hears of a line that could not be written, and `problem` keeps why; without it, the
-    error is raised. `hide` takes out of a text what nobody is to read; `key` signs every record.
+    error is raised. `hide` takes out of a text what nobody is to read; `key` signs every record;
+    `length` is told how many are on the disk.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Journal:
         self.problem = ""
         self.hide: Callable[[str], str] = nothing
         self.key: Key | None = None
+        self.length: Length | None = None
         self._failed = failed
         self._clock = clock
         self._clock_id = clock_id
@@ -107,9 +110,21 @@ class Journal:
                 await asyncio.to_thread(os.fdatasync, self._file)
             except OSError as error:
                 self._fails(error)
+        self._note_length(record)
         return record
 
+    def _note_length(self, last: Record) -> None:
+        """Note that all up to `last` is on the disk."""
+        if self.length is not None and not self.problem:
+            self.length.note(last.seq + 1)
+
+    def _forget_length(self) -> None:
+        if self.length is not None:
+            self.length.close()
+            self.length = None
+
     def close(self) -> None:
+        self._forget_length()
         os.close(self._file)
         self._file = -1  # a late line must not go into whatever file has this number next
 
@@ -167,10 +182,12 @@ class LiveJournal(Journal):
         """Append it, and wait until it is on the disk; the event loop goes on meanwhile."""
         record = self.write(event, **data)
         self._settle(await self._appender.on_disk())
+        self._note_length(record)
         return record
 
     def close(self) -> None:
         """Write what is waiting, for some seconds at most."""
+        self._forget_length()
         self._settle(self._appender.close())
 
     def _append(self, raw: bytes) -> None:

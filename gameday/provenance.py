@@ -17,6 +17,7 @@ from pathlib import Path
 
 from gameday import journal
 from gameday.core import files
+from gameday.core.lengths import noted
 from gameday.core.signing import Key, Spot, key_named
 from gameday.journal import Record
 
@@ -67,9 +68,13 @@ class Provenance:
     notes: Sequence[str] = ()
 
 
-def read(run_dir: Path, key: Key | None) -> Provenance:
-    """What of a run's files `key` has signed, and what not. Never raises for what is in them."""
+def read(run_dir: Path, key: Key | None, state: Path | None = None) -> Provenance:
+    """What of a run's files `key` has signed, and what not. Never raises for what is in them.
+
+    `state` is the folder where it is noted how long the journal is at least.
+    """
     first = read_journal(run_dir, key)
+    first.missing = first.missing or _cut(run_dir, first, state)
     others = {path.name: _read(path, key) for path in later_files(run_dir)}
     everything = {JOURNAL: first, **others}
     problems = [f"{name}: {each.missing}" for name, each in everything.items() if each.missing]
@@ -170,6 +175,16 @@ def _gap(numbers: Sequence[int]) -> str:
         if number != place:
             return f"the signed record {place} is not there, and what it announced is not known"
     return ""
+
+
+def _cut(run_dir: Path, journal_read: Read, state: Path | None) -> str:
+    """How many records are missing at the end, "" when none is known to be."""
+    run = journal.run_of(run_dir / JOURNAL)
+    least = 0 if state is None else noted(state, run)
+    there = len({record.seq for record in journal_read.signed})
+    if there >= least:
+        return ""
+    return f"cut off: {least} signed records were written, and {there} are there"
 
 
 def _why_foreign(read: Sequence[Read], key: Key | None) -> str:

@@ -155,8 +155,7 @@ def test_a_run_needs_a_key_and_says_how_to_have_one(place: Path) -> None:
 
 @contextmanager
 def another_user(uid: int = 65534) -> Iterator[None]:
-    """Be somebody else for a moment; what is imported by then can still be used."""
-    heal()
+    """Be somebody else for a moment."""
     os.seteuid(uid)
     try:
         yield
@@ -181,6 +180,7 @@ def test_root_is_not_the_user_and_the_user_is_not_root(place: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_a_user_cannot_heal_what_root_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    heal()  # imports what another user may not read
     base = Path(tempfile.mkdtemp(prefix="healing-"))  # where everybody may pass
     base.chmod(0o755)
     try:
@@ -190,6 +190,7 @@ def test_a_user_cannot_heal_what_root_has_run(monkeypatch: pytest.MonkeyPatch) -
         (base / "home").mkdir()
         os.chown(base / "home", 65534, 65534)
         monkeypatch.setenv("XDG_STATE_HOME", str(base / "home"))
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(base / "home"))
         monkeypatch.chdir(base)
         with another_user():
             done = heal(RUN)

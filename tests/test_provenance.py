@@ -1,6 +1,7 @@
 """Who wrote a record: forged, copied, altered and missing ones are none of ours."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from gameday import journal, provenance
 from gameday.clock import SystemClock
+from gameday.core.lengths import Length, noted, noted_runs
 from gameday.core.signing import Key
 from gameday.healing import left_behind
 from gameday.journal import Journal
@@ -115,3 +117,37 @@ def test_one_who_vouches_for_a_run_takes_it_at_its_word(tmp_path: Path) -> None:
     assert len(left_behind(provenance.vouched(run).journal)) == 1
     write(run / "reaper.jsonl", REMOVED, key=None)
     assert [record.event for record in provenance.vouched(run).later] == ["fault.removed"]
+
+
+async def test_a_journal_whose_end_was_cut_off_is_noticed(tmp_path: Path) -> None:
+    """What was on the disk is noted beside the key, before anything is done about it."""
+    path = tmp_path / "r" / "journal.jsonl"
+    path.parent.mkdir()
+    book = signed(path)
+    book.length = Length(tmp_path, "r")
+    book.write("run.started", run="r")
+    await book.write_durably("fault.injecting", id="f", undo=[TOXIC])
+    book.write("phase", phase="late")
+    book.close()
+    assert noted(tmp_path, "r") == 2
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]))
+    assert provenance.read(path.parent, KEY, tmp_path).unknown == ""
+    for cut in (lines[0], lines[0] + lines[1][:-9], b""):
+        path.write_bytes(cut)
+        assert "cut off: 2 signed records" in provenance.read(path.parent, KEY, tmp_path).unknown
+
+
+@pytest.mark.parametrize("text", ["", "5", "x" * 21, "-0000000000000000001\n", "9" * 400])
+def test_a_note_that_makes_no_sense_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "journals").mkdir()
+    (tmp_path / "journals" / "r").write_text(text)
+    assert noted(tmp_path, "r") == 0
+    assert noted(tmp_path, "../../x") == 0
+
+
+def test_old_notes_are_forgotten(tmp_path: Path) -> None:
+    Length(tmp_path, "old").close()
+    os.utime(tmp_path / "journals" / "old", (0, 0))
+    Length(tmp_path, "new").close()
+    assert noted_runs(tmp_path) == ["new"]

@@ -20,6 +20,7 @@ from gameday.cli.options import allow_target, runs_option
 from gameday.cli.terminal import echo, one_line, warn
 from gameday.core import loop
 from gameday.core.addresses import Allowed
+from gameday.core.lengths import noted_runs
 from gameday.core.signing import Key, read_key, read_or_make_key
 from gameday.errors import GamedayError, StuckFaultError, UsageError
 from gameday.stacks.state import read_kept, state_dir
@@ -38,6 +39,14 @@ class Looked:
     open: list[str] = field(default_factory=list)
     quiet: bool = False
     """Not signed here, and it says itself that nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """What the user's own runs are known by: the key, and the folder that is theirs."""
+
+    key: Key | None
+    state: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +87,10 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     else:
         if order.with_secrets:
             raise UsageError("--with-secrets is for --trust RUN: your own runs have theirs")
-        key, why = _own_key()
+        mine, why = _mine()
         folders = list_runs(runs_dir)[::-1] if run is None else [find_run(run, runs_dir)]
-        looked = [_own(folder, key, order) for folder in folders]
+        looked = [_own(folder, mine, order) for folder in folders]
+        looked += _without_journal(runs_dir, mine) if run is None else []
         if why and any(each.open or each.quiet for each in looked):
             echo(why, err=True)
     _show(looked, runs_dir)
@@ -98,37 +108,51 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
         )
 
 
-def _own_key() -> tuple[Key | None, str]:
-    """The user's key, or why there is none; a run that needs it makes it."""
+def _without_journal(runs_dir: Path, mine: Mine) -> list[Looked]:
+    """Runs of this user whose directory is here, and whose journal is not."""
+    from gameday.cli.runs import is_run
+
+    return [
+        Looked(name, open=[f"unknown: its journal is gone; {_look_at(runs_dir / name)}"])
+        for name in ([] if mine.state is None else noted_runs(mine.state))
+        if (runs_dir / name).is_dir() and not is_run(runs_dir / name)
+    ]
+
+
+def _mine() -> tuple[Mine, str]:
+    """What the user's own runs are known by, or why there is nothing."""
+    state = None
     try:
-        return read_key(state_dir()), ""
+        state = state_dir()
+        return Mine(read_key(state), state), ""
     except GamedayError as error:
-        return None, f"warning: {error.message}: no run counts as yours\n  help: {error.help}"
+        why = f"warning: {error.message}: no run counts as yours\n  help: {error.help}"
+        return Mine(None, state), why
 
 
-def _own(folder: Path, key: Key | None, order: Order) -> Looked:
+def _own(folder: Path, mine: Mine, order: Order) -> Looked:
     """Heal what the user has signed of a run, and say what else there is."""
     try:
-        return _of_one(folder, key, order)
+        return _of_one(folder, mine, order)
     except Exception as error:  # noqa: BLE001 - one bad run must not keep the others in place
         return Looked(folder.name, open=[f"unknown: {type(error).__name__}: {error}"])
 
 
-def _of_one(folder: Path, key: Key | None, order: Order) -> Looked:
+def _of_one(folder: Path, mine: Mine, order: Order) -> Looked:
     from gameday import provenance
     from gameday.healing import controller_lives
 
     looked = Looked(folder.name)
-    read = provenance.read(folder, key)
+    read = provenance.read(folder, mine.key, mine.state)
     if controller_lives(read.journal):
         echo(f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True)
         return looked
     for note in read.notes:
         warn(f"{folder.name}/{note}")
     if read.unknown:
-        looked.open.append(f"unknown: {read.unknown}; look at it yourself: {_look_at(folder)}")
+        looked.open.append(f"unknown: {read.unknown}; {_look_at(folder)}")
     if read.journal:
-        looked.healed = _healed(read, key, order, environment())
+        looked.healed = _healed(read, mine.key, order, environment())
     foreign = _foreign(read)
     if foreign:
         looked.open.append(
@@ -163,7 +187,7 @@ def _foreign(read: "Provenance") -> list[str]:
 
 
 def _look_at(folder: Path) -> str:
-    return f"toxics of it are called gameday-{folder.name}-*"
+    return f"look for toxics named gameday-{folder.name}-* yourself, then remove {folder}"
 
 
 def _vouched_for(folder: Path, order: Order) -> Looked:

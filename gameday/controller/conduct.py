@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from gameday.controller.orders import Desk, Signals
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
 from gameday.core.deadlines import in_time
+from gameday.core.lengths import Length
 from gameday.core.logs import hide_in_file
 from gameday.core.signing import Key, read_or_make_key
 from gameday.effects.process import record as process_record
@@ -147,6 +149,8 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start"
             help="make room, or name another folder: --runs DIR",
         ) from error
     journal.key = key
+    with suppress(OSError):  # then nobody will see that its end was cut off; all else is as ever
+        journal.length = Length(state_dir(), run)
     journal.write(
         "run.started",
         run=run,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gameday import effects, journal, provenance
 from gameday.core.signing import Key, read_key
-from gameday.errors import GamedayError, StackError
+from gameday.errors import GamedayError
 from gameday.healing import Left, controller_lives, left_behind
 from gameday.plan.finding import Finding, Status
 from gameday.provenance import Provenance
@@ -62,12 +62,15 @@ def _compact(since: str) -> str:
 
 async def _of(path: Path, base_url: str, environment: Environment) -> list[Finding]:
     """Of one run. What nobody here has signed is told, and nothing that it names is asked."""
-    run = provenance.read(path.parent, _key())
+    run = provenance.read(path.parent, *_own())
     if not _ran_on(run.journal, base_url):
         return _foreign(run) if _ran_on(run.foreign, base_url) else []
     if controller_lives(run.journal):
         return []
     found = []
+    if run.unknown:
+        text = f"whether it left something behind is not known: {run.unknown}"
+        found.append(Finding(f"run {run.dir.name}", "warn", text, f"gameday heal {run.dir}"))
     for left in left_behind(sorted([*run.journal, *run.later], key=lambda each: each.t_ns)):
         if left.owner != "part" and (text := await _still_there(left, environment)):
             cure = f"gameday heal {path.parent}"
@@ -93,11 +96,12 @@ def _foreign(run: Provenance) -> list[Finding]:
     return [Finding(f"run {name}", "warn", text, f"gameday heal --trust {run.dir}")]
 
 
-def _key() -> Key | None:
+def _own() -> tuple[Key | None, Path | None]:
+    """The user's key, and the state folder that it is in."""
     try:
-        return read_key(state_dir())
-    except StackError:
-        return None
+        return read_key(state_dir()), state_dir()
+    except GamedayError:
+        return None, None
 
 
 async def _still_there(left: Left, environment: Environment) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gameday.core.lengths import Length
 from gameday.effects.process import start_time
 from gameday.journal import sealed
 from tests.attacks.journals import (
@@ -260,6 +261,53 @@ def a_record_taken_out(place: Place, take: Forger) -> None:
         done = called(place, "heal")
     assert done.exit_code == 6, done.output
     assert "is not there, and what it announced is not known" in done.output
+
+
+def cut_to(number: int) -> Forger:
+    def put(place: Place, there: Server) -> None:
+        path = place.folder / "runs" / JOURNAL
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:number]))
+        del there
+
+    return put
+
+
+def cut_in_the_last(place: Place, there: Server) -> None:
+    path = place.folder / "runs" / JOURNAL
+    os.truncate(path, path.stat().st_size - 9)
+    del there
+
+
+def gone(place: Place, there: Server) -> None:
+    (place.folder / "runs" / JOURNAL).unlink()
+    del there
+
+
+CUTS: dict[str, Forger] = {
+    "to nothing": cut_to(0),
+    "before its fault": cut_to(1),
+    "in its fault": cut_in_the_last,
+    "away": gone,
+    "and replaced by a peaceful one of another run": replaced,
+    "and replaced by an unsigned one": lambda place, there: [
+        cut_to(0)(place, there),
+        write(place, JOURNAL, begun(), ENDED),
+    ],
+}
+
+
+@attack("journal", CUTS)
+def a_journal_that_was_cut_off(place: Place, cut: Forger) -> None:
+    """The end is missing where the fault was announced; nobody takes the run for clean."""
+    has_key(place)
+    with server() as there:
+        path = write(place, JOURNAL, begun(), fault(there.toxic()), key=KEY)
+        Length(Path(place.environment["XDG_STATE_HOME"]) / "gameday", RUN).note(2)
+        cut(place, there)
+        done = called(place, "heal")
+    assert done.exit_code == 6, done.output
+    assert "cut off" in said(done) or "its journal is gone" in said(done), done.output
+    del path
 
 
 def a_line(**fields: Any) -> bytes:
