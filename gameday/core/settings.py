@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gameday.core.settings_file import read_file
 from gameday.core.settings_keys import KEYS, OWN_CURE, OWN_ONLY, PREFIX, WHY_OWN, Key, Value
 from gameday.errors import UsageError
 
@@ -52,8 +51,10 @@ class Settings:
 
 def load(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
     """What files and environment say, for who is in `folder`. Raises UsageError, FileError."""
+    from gameday.core.settings_file import read_file  # not for `--help`, which sets nothing
+
     settings = Settings()
-    project = _project_file(Path.cwd() if folder is None else folder)
+    project = _project_file(folder or _current_folder())
     if project is not None:
         settings = settings.over(read_file(project, "project"))
     own = user_file(environment)
@@ -62,6 +63,14 @@ def load(environment: Mapping[str, str], folder: Path | None = None) -> Settings
     settings = settings.over(dict(_from_environment(environment)))
     _must_agree(settings)
     return settings
+
+
+def _current_folder() -> Path:
+    """The current folder; one that is gone has no project, and neither has the root."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def user_file(environment: Mapping[str, str]) -> Path | None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gameday.errors import UsageError
-from gameday.units import parse_duration
 
 PREFIX: Final = "GAMEDAY_"
 OWN_ONLY: Final = ("allow_targets", "webhooks")
@@ -58,6 +57,8 @@ def _choice(*words: str) -> Read:
 
 
 def _duration(value: Any) -> str:
+    from gameday.units import parse_duration  # pydantic comes with it, which takes its time
+
     parse_duration(value)
     return str(value)
 
