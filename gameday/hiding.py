@@ -66,14 +66,23 @@ def _forms(secret: str) -> Iterator[str]:
         if len(part) < SHORTEST:
             continue
         yield part
-        yield quote(part, safe="")
-        yield quote(part)
-        yield quote_plus(part)
+        raw = _bytes(part)
+        yield quote(raw, safe="")
+        yield quote(raw)
+        yield quote_plus(raw)
         yield json.dumps(part)[1:-1]
         yield json.dumps(part, ensure_ascii=False)[1:-1]
         yield repr(part)[1:-1]
-        yield repr(part.encode())[2:-1]
-        yield b64encode(part.encode()).decode().rstrip("=")
+        yield repr(raw)[2:-1]
+        yield b64encode(raw).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    """The text as it is sent; an environment may hold bytes that are no UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _parts(secret: str) -> Iterator[str]:

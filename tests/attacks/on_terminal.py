@@ -181,6 +181,22 @@ def hold_of_another(place: Place, name: str) -> None:
         shows_nothing_raw(inside(place, *command))
 
 
+SECRETS = {"token": "API_TOKEN", "password": "DB_PASSWORD", "address": "AUDIT_POSTGRES"}
+
+
+@attack("terminal", SECRETS)
+def secret_that_is_no_utf8(place: Place, name: str) -> None:
+    run_of(place, "")
+    value = (
+        "postgresql://u:pass\udcffword@127.0.0.1/x" if name.startswith("AUDIT") else "s\udcff" * 5
+    )
+    shell = Shell(environment={name: value})
+    for command in (["heal"], ["plan", "redis-slow", "--short"], ["check"], ["stop"]):
+        ended = inside(place, *command, shell=shell)
+        shows_nothing_raw(ended)
+        assert "word@" not in ended.said
+
+
 NAMES = {"escape": "\x1b[31mred", "line": "a\nrun last: x", "no-utf8": "\udcff", "rtl": "\u202ex"}
 
 
