@@ -14,7 +14,7 @@ What is too large, too slow or not what it should be is no evidence: the audit h
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -31,7 +31,7 @@ from gameday.effects.request import Sender, secret, secrets_of
 from gameday.effects.session import connect
 from gameday.errors import GamedayError, UsageError
 from gameday.evidence.rows import MOST_ROWS, RowError, Rows, checked_view, shown, user_number
-from gameday.hiding import Hidden, hidden_in
+from gameday.hiding import Hidden, distinct, hidden_in
 from gameday.system import PostgresStore, RedisStore, System
 from gameday.workload.template import fill_text
 
@@ -42,6 +42,8 @@ MOST_BYTES = 1_000_000_000
 TRIES = 3
 PIECE = 2_000  # rows
 FIRST_PIECE = 50  # of rows that may be large
+KEYS = ("code", "stock", "views")  # what the format of an audit answer names
+VIEW_KEYS = ("remaining", "holders", "current")
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -102,15 +104,24 @@ async def read(
         except UNREADABLE as error:
             problems.append(f"stores: {type(error).__name__}: {error}")
             audit.cut = "unknown"
-    hide = Hidden(secrets_of(system, sender.environment))
-    audit.problem = hide("; ".join(problems))
-    if audit.answer is not None:
-        audit.answer = {
-            **hidden_in({**audit.answer, "rows": []}, hide),
-            "rows": audit.answer["rows"],
-        }
-    audit.views = hidden_in(audit.views, hide)
+    mask(audit, secrets_of(system, sender.environment), system, "; ".join(problems))
     return audit
+
+
+def mask(audit: Audit, secrets: Sequence[str], system: System, problem: str) -> None:
+    """Take secrets out of what was said; what judging reads back stays as it was said.
+
+    That is rows, numbers, the keys of the format, and stores by the names that the system has.
+    """
+    hide, hide_name = Hidden(secrets), Hidden(secrets, _names(system))
+    audit.problem = hide(problem)
+    audit.views = _masked_views(audit.views, hide, hide_name)
+    if audit.answer is not None:
+        audit.answer = _masked_answer(audit.answer, hide, hide_name)
+
+
+def _names(system: System) -> str:
+    return " ".join(["postgres redis", *system.proxies, *system.dependencies])
 
 
 def _in_pieces(value: Any, depth: int = 0) -> Iterator[str]:
@@ -163,6 +174,38 @@ async def ask(system: System, sender: Sender) -> dict[str, Any]:
     if stock < 0:
         raise RowError(f"its `stock` is no number: {shown(answer['stock'])}")
     return {**answer, "rows": rows, "stock": stock}
+
+
+def _masked_answer(answer: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:
+    """The answer as it is kept: of its rows only what counts, and that as it was said."""
+    named = {"rows": answer["rows"]}
+    named |= {key: hidden_in(answer[key], hide) for key in ("code", "stock") if key in answer}
+    if "views" in answer:
+        views = answer["views"]
+        well = isinstance(views, dict) and all(isinstance(each, dict) for each in views.values())
+        named["views"] = _masked_views(views, hide, hide_name) if well else hidden_in(views, hide)
+    others = {key: value for key, value in answer.items() if key not in (*KEYS, "rows")}
+    return {**hidden_in(others, hide), **named}
+
+
+def _masked_views(views: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:
+    names = distinct(map(hide_name, views))
+    return {
+        name: _masked_view(view, hide) for name, view in zip(names, views.values(), strict=True)
+    }
+
+
+def _masked_view(view: Mapping[str, Any], hide: Hidden) -> dict[str, Any]:
+    """What is compared with the rows are numbers, however they are written."""
+    numbers = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
+    others = {key: value for key, value in view.items() if key not in numbers}
+    return {**hidden_in(others, hide), **numbers}
+
+
+def _is_numbers(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_numbers, value))
+    return value is None or isinstance(value, int | float) or str(value).strip("-").isdecimal()
 
 
 async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> None:

@@ -4,12 +4,16 @@ A secret is quoted in many ways: percent-encoded in an address, escaped in JSON,
 header, or in part, as when a library that cannot read an address complains of the piece it
 stumbled over. All of them are hidden. A text of fewer than `SHORTEST` characters is no secret
 that could be hidden without hiding half of everything else.
+
+Only texts for people are given to this. What a machine reads back (ids, names, addresses, kinds,
+numbers) is never masked: `core.masking` says which is which. A user name is no secret.
 """
 
 import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -22,10 +26,13 @@ _PIECES = re.compile(r"[/?#@:&=\s]+")
 
 
 class Hidden:
-    """A function from a text to the same without the secrets it was made with."""
+    """A function from a text to the same without the secrets it was made with.
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        found = {form for secret in secrets for form in _forms(secret)}
+    A secret that stands in `words` stays: it is a word of the run's own, read there by everybody.
+    """
+
+    def __init__(self, secrets: Iterable[str], words: str = "") -> None:
+        found = {form for secret in secrets for form in forms(secret) if form not in words}
         self._forms = sorted(found, key=lambda form: (-len(form), form))
 
     def __call__(self, text: str) -> str:
@@ -45,10 +52,20 @@ def hidden_in(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, Mapping):
-        return {hide(str(key)): hidden_in(each, hide) for key, each in value.items()}
+        names = distinct([hide(str(key)) for key in value])
+        return {name: hidden_in(value[key], hide) for name, key in zip(names, value, strict=True)}
     if isinstance(value, list | tuple):
         return [hidden_in(each, hide) for each in value]
     return value if value is None or isinstance(value, bool | int | float) else hide(str(value))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, no two alike: what is masked alike must not become one."""
+    found: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}-{n}" for n in count(2))
+        found[name if name not in found else next(n for n in numbered if n not in found)] = None
+    return list(found)
 
 
 def telling(environment: Mapping[str, str]) -> list[str]:
@@ -60,7 +77,7 @@ def telling(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _forms(secret: str) -> Iterator[str]:
+def forms(secret: str) -> Iterator[str]:
     """Everything that a secret may look like."""
     for part in _parts(secret.strip()):
         if len(part) < SHORTEST:
@@ -106,11 +123,17 @@ def _pieces(secret: str) -> Iterator[str]:
 
 def _password(text: str) -> str | None:
     """What stands between the first colon and the last @ of an address."""
+    return _user_info(text).partition(":")[2] or None
+
+
+def user_of(text: str) -> str:
+    """The user of an address, "" where it names none: a name, and no secret."""
+    return _user_info(text).partition(":")[0]
+
+
+def _user_info(text: str) -> str:
     match = _ADDRESS.fullmatch(text.strip())
-    if match is None or "@" not in match["rest"]:
-        return None
-    user, _, password = match["rest"].rpartition("@")[0].partition(":")
-    return password or user
+    return "" if match is None else match["rest"].rpartition("@")[0]
 
 
 def _queried(address: str) -> Iterator[str]:

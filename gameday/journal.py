@@ -8,7 +8,8 @@ A journal that can no longer be written (a full disk) tells its owner once: what
 must be undone all the same. Two writers make the same lines: `Journal` writes in its caller;
 `LiveJournal` has a thread for it, and never holds up the event loop of the run it tells of.
 
-What a line must not show, a password for instance, is taken out by `hide` before it is chained.
+What a text for people must not show, a password for instance, is taken out by `hide` before it is
+chained; what a machine reads back is written as it is (`core.masking`).
 
 Fields of every record: `seq` (from 0), `t` (ns of CLOCK_MONOTONIC), `clock` (the clock's id),
 `event`, `audience` ("all" or "facilitator"), `prev`, then `sig`, the signature of the line up to
@@ -31,10 +32,10 @@ from typing import Any, Literal
 from gameday import shapes
 from gameday.appending import Appender
 from gameday.clock import Clock
-from gameday.core import files
+from gameday.core import files, masking
 from gameday.core.lengths import Length
 from gameday.core.signing import Key, Spot
-from gameday.hiding import hidden_in, nothing
+from gameday.hiding import nothing
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
@@ -87,7 +88,12 @@ class Journal:
         """Append one record. A `Journal` has it in the kernel when this returns."""
         t_ns = self._clock.now_ns()
         head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event}
-        body = {**head, "audience": audience, **hidden_in(data, self.hide), "prev": self._prev}
+        body = {
+            **head,
+            "audience": audience,
+            **masking.masked(event, data, self.hide),
+            "prev": self._prev,
+        }
         raw = sealed(self._signed(json.dumps(body).encode())) + b"\n"
         self._append(raw)
         record = Record(self._seq, t_ns, event, audience, data)

@@ -31,7 +31,9 @@ class Instants:
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
         self._requests = Requests(settings.history_dir, settings.scenarios, self._thresholds)
         self._scraper = Scraper(settings.targets, settings.scrape_timeout_s, settings.tls)
-        self._writer = SamplesWriter(settings.samples, Hidden(settings.hidden))
+        self._writer = SamplesWriter(
+            settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
+        )
 
     async def measure(self, t_ns: int) -> Mapping[str, Any]:
         """Everything of the instant `t_ns`, recorded; the line that tells of it."""
@@ -46,7 +48,8 @@ class Instants:
         up = {answer.target: answer.up for answer in answers}
         down = {answer.target: answer.problem for answer in answers if not answer.up}
         line = {**line, "down": down, "traffic": {**moving, **_counts(traffic)}}
-        self._writer.write(t_ns, {**_scraped(answers), **traffic}, up, line)
+        own = {**traffic, **_ups(answers)}
+        self._writer.write(t_ns, {**_scraped(answers), **own}, up, line, own)
         return {**line, "up": up, "late_ms": round(late_ms, 3)}
 
     async def close(self) -> None:
@@ -67,7 +70,17 @@ def _scraped(answers: list[Answer]) -> dict[Labels, float]:
 
 def _said(answer: Answer) -> dict[Labels, float]:
     """The target's series, and `up` as Prometheus has it."""
-    return {**answer.series, labels("up", instance=answer.target): float(answer.up)}
+    return {**answer.series, **_ups([answer])}
+
+
+def _ups(answers: list[Answer]) -> dict[Labels, float]:
+    return {labels("up", instance=answer.target): float(answer.up) for answer in answers}
+
+
+def _words(settings: Settings) -> str:
+    """What the run's own files say of labels: what they name is read back from the samples."""
+    rules = [path.read_text("utf-8", "replace") for path in settings.rules]
+    return "\n".join([*settings.expressions.values(), *rules])
 
 
 def _counts(traffic: Mapping[Labels, float]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from gameday.controller.marker import Marking
 from gameday.controller.orders import Desk, Signals
 from gameday.controller.reaper import Reaper
 from gameday.controller.run import Abort, Options, Run, unless_aborted
+from gameday.core import masking
 from gameday.core.deadlines import in_time
 from gameday.core.lengths import Length
 from gameday.core.logs import hide_in_file
@@ -164,6 +165,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start"
         boot_id=boot_id(),
         inputs=sums,
         gameday=__version__,
+        masked=masking.MASKED,
     )
     workers = workers_for(peak_per_s(experiment))
     traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)

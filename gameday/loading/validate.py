@@ -11,7 +11,16 @@ from pathlib import Path
 from gameday.core.files import is_file
 from gameday.documents import one_of_them
 from gameday.errors import FileError
-from gameday.loading import deadlines, expressions, names, paths, scenarios, secrecy, templates
+from gameday.loading import (
+    deadlines,
+    expressions,
+    names,
+    paths,
+    scenarios,
+    secrecy,
+    templates,
+    words,
+)
 from gameday.loading.find import all_playbooks, find_playbook, find_system
 from gameday.loading.findings import Finding, Findings, Inputs, Warning_
 from gameday.loading.read import (
@@ -34,7 +43,7 @@ def validate(inputs: Inputs) -> list[Warning_]:
         *(deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
         *(deadlines.sell_out_is_clear, names.inside_experiment, names.against_system),
         *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
-        expressions.guards_can_see,
+        *(expressions.guards_can_see, words.secrets_are_no_words),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]
