@@ -6,10 +6,11 @@ records count is said by `provenance`: those that the user's own key has signed,
 that somebody vouches for.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,31 +18,53 @@ from typing import Any, Literal, NamedTuple
 from gameday import effects, journal
 from gameday.changes import Undo
 from gameday.clock import Clock, SystemClock, boot_id
+from gameday.core.masking import MASKED
 from gameday.core.signing import Key
 from gameday.effects import process
 from gameday.effects.manner import Manner, Tell
 from gameday.effects.records import must_be_ours
 from gameday.errors import GamedayError
+from gameday.hiding import MASK
 from gameday.provenance import Provenance
 
 MOST_PIDS = 2**31
 
+_WITH_STACK = "it ends with the run's own stack, which is not seen to be gone"
+_MASKED = (
+    "its journal, of an older gameday, does not tell its name (***): look for it yourself; toxics "
+    "are named gameday-<run>-<number>"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """One undo: what it was, whether it reads back as gone (None: nothing can tell), and why."""
+    """One undo: what it was, whether it is proven gone (None: nothing can tell), and why.
+
+    `answered`: the undo of a step is a request, and its answer is all that there is to know.
+    """
 
     what: str
     gone: bool | None
     why: str
+    answered: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be done about it."""
+        return self.gone is True or self.answered
 
 
 class Left(NamedTuple):
-    """One undo that may still be due, and what it belongs to: a fault, a step, a stack's part."""
+    """One undo that may still be due, and what it belongs to: a fault, a step, a stack's part.
+
+    `masked`: a journal of before masked names as it did texts, and this record is no longer what
+    it was; whoever followed it would look for another thing.
+    """
 
     owner: Literal["fault", "step", "part"]
     name: str
     undo: Undo
+    masked: bool = False
 
 
 def left_behind(records: Sequence[journal.Record]) -> list[Left]:
@@ -49,6 +72,13 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
 
     A journal's reader has looked at what the records are made of (`shapes`), so this never raises.
     """
+    found = _left_behind(records)
+    if any(r.event == "run.started" and r.data.get("masked") == MASKED for r in records):
+        return found
+    return [left._replace(masked=MASK in json.dumps(left.undo.as_json())) for left in found]
+
+
+def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
     faults: dict[str, list[Undo]] = {}
     parts: list[Left] = []
     steps: dict[int, Undo] = {}
@@ -122,22 +152,36 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     own_stack = any(record.event == "stack.starting" for record in run.journal)
     book = Book(run.dir, "healed", SystemClock(), healer.key)
     due = _due(run.journal, run.later)
-    healed = []
+    healed: list[Healed] = []
     for left in due:
-        if left.owner == "step" and (own_stack or left.name in answered):
-            why = "taken back before, or gone with the run's own stack"
-            healed.append(Healed(shown(left), gone=True, why=why))
+        if left.owner == "step" and left.name in answered:
+            healed.append(Healed(shown(left), gone=True, why="taken back before"))
+            continue
+        if left.owner == "step" and own_stack:
+            healed.append(Healed(shown(left), gone=None, why=_WITH_STACK))
             continue
         if why := healer.may(left):
-            healed.append(Healed(shown(left), gone=False, why=why))
+            healed.append(Healed(shown(left), gone=None, why=why))
             continue
         manner = Manner(tell=book.telling(left.name), refused_s=0)
         healed.append(await _take_back_or_say(left, healer.environment, manner))
-        if left.owner == "step" and healed[-1].gone is not False:
+        if left.owner == "step" and healed[-1].answered:
             book.write("step.done", step=int(left.name), undoing=True, status="done")
     _note_out(run, due, healed, book)
     book.close()
-    return healed
+    return _steps_end_with_stack(due, healed)
+
+
+def _steps_end_with_stack(due: Sequence[Left], healed: Sequence[Healed]) -> list[Healed]:
+    """What steps did to a stack of the run's own is gone once all of that stack is."""
+    parts = [one for left, one in zip(due, healed, strict=True) if left.owner == "part"]
+    ended = all(one.gone for one in parts)
+    return [
+        replace(one, gone=True, why="gone with the run's own stack")
+        if one.why == _WITH_STACK and ended
+        else one
+        for one in healed
+    ]
 
 
 def foreign_due(run: Provenance) -> list[Left]:
@@ -167,7 +211,7 @@ async def _take_back_or_say(left: Left, environment: Mapping[str, str], manner: 
     try:
         return await take_back(left, environment, manner)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(shown(left), gone=False, why=f"unknown: {error!r}")
+        return Healed(shown(left), gone=None, why=f"unknown: {error!r}")
 
 
 def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
@@ -178,13 +222,21 @@ def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], bo
     known = {r.data["id"] for r in run.later if r.event == "fault.removed" and r.data.get("gone")}
     pressed = {left.name for left in due if _is_pressed(left)}
     pressed |= {str(record.data["id"]) for record in book.pressed}
-    gone: dict[str, bool] = {}
+    parts: dict[str, list[bool | None]] = {}
     for left, one in zip(due, healed, strict=True):
         if left.owner == "fault":
-            gone[left.name] = gone.get(left.name, True) and one.gone is True
-    for name, whole in gone.items():
-        if name in pressed or (whole and name not in known):
-            book.write("fault.removed", id=name, gone=whole)
+            parts.setdefault(left.name, []).append(one.gone)
+    for name, several in parts.items():
+        gone = all_gone(several)
+        if name in pressed or (gone and name not in known):
+            book.write("fault.removed", id=name, gone=gone)
+
+
+def all_gone(parts: Sequence[bool | None]) -> bool | None:
+    """Whether all of it is gone: False when some of it is there, None when that is not known."""
+    if False in parts:
+        return False
+    return None if None in parts else True
 
 
 def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) -> list[Left]:
@@ -230,15 +282,18 @@ async def take_back(
     left: Left, environment: Mapping[str, str], manner: Manner | None = None
 ) -> Healed:
     """Undo one, and read back whether it is gone."""
+    if left.masked:
+        return Healed(shown(left), gone=None, why=_MASKED)
     try:
         await effects.undo(left.undo, environment, manner)
-        gone = await effects.read_back(left.undo, environment)
+        gone, why = await effects.look(left.undo, environment)
     except GamedayError as error:
         why = f"{error.message}; {error.help}" if error.help else error.message
-        return Healed(shown(left), gone=False, why=why)
-    if gone is None:
-        return Healed(shown(left), gone=None, why="the request was answered as expected")
-    return Healed(shown(left), gone=gone, why="" if gone else "it still reads back as there")
+        return Healed(shown(left), gone=None, why=why)
+    if left.undo.kind == "request":
+        why = "the request was answered as expected"
+        return Healed(shown(left), gone=None, why=why, answered=True)
+    return Healed(shown(left), gone, why)
 
 
 class Book:

@@ -240,8 +240,7 @@ class Run:
 
 def reads_as_gone(undo: Undo, environment: Mapping[str, str]) -> bool:
     try:
-        # None: nothing can tell, as for traffic, which ends with its worker.
-        return asyncio.run(effects.read_back(undo, environment)) is not False
+        return asyncio.run(effects.read_back(undo, environment)) is True
     except GamedayError:
         return False
 

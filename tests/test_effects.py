@@ -91,15 +91,16 @@ async def prepared(change: Change, site: Site) -> Undo:
     return undo
 
 
-async def test_a_token_that_is_gone_is_no_error_once_its_server_is_gone(tmp_path: Path) -> None:
+async def test_a_token_that_is_gone_leaves_it_unknown_whether_the_fault_is(tmp_path: Path) -> None:
     change = toxic("redis", "latency", latency=20, jitter=0)
     async with guarded(tmp_path, TOKEN) as (_, site):
         undo = await prepared(change, site)
         (tmp_path / "toxiproxy.token").unlink()
         with pytest.raises(StuckFaultError, match="answered 401"):
             await effects.undo(undo, manner=Manner(escalate=False))
-    await effects.undo(undo)
-    assert await effects.read_back(undo) is True
+    with pytest.raises(StuckFaultError, match="could not be read back"):
+        await effects.undo(undo, manner=Manner(escalate=False, refused_s=0))
+    assert await effects.read_back(undo) is None  # away, and nobody knows whether it has ended
 
 
 @pytest.mark.parametrize(
@@ -153,12 +154,16 @@ async def test_a_rate_that_makes_the_real_server_panic_is_never_sent() -> None:
             await effects.prepare(toxic("redis", "bandwidth", rate=-1), site)
 
 
-async def test_a_server_that_is_gone_took_its_toxics_with_it() -> None:
+async def test_a_server_that_is_away_is_not_known_to_have_ended() -> None:
     async with toxiproxy() as url:
         pass
     undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r1-1"})
-    await effects.undo(undo, manner=Manner(refused_s=0))
-    assert await effects.read_back(undo) is True
+    with pytest.raises(StuckFaultError, match="could not be read back") as caught:
+        await effects.undo(undo, manner=Manner(escalate=False, refused_s=0))
+    assert "restart it" in caught.value.help
+    gone, why = await effects.look(undo)
+    assert gone is None
+    assert "not known to have ended" in why
 
 
 async def test_a_server_that_cannot_be_reached_may_still_break_things() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gameday.changes import Undo
-from gameday.effects.folder import MARK, mark, read_back, record, undo
+from gameday.effects.folder import MARK, look, mark, record, undo
 from gameday.errors import StuckFaultError
 
 
@@ -22,12 +22,12 @@ async def test_a_folder_goes_with_all_it_holds_and_once_more_is_harmless(tmp_pat
     made(undoes)
     (folder / "deep" / "deeper").mkdir(parents=True)
     (folder / "deep" / "file").write_text("x")
-    assert not await read_back(undoes.data)
+    assert (await look(undoes.data)).gone is False
 
     await undo(undoes.data)
     await undo(undoes.data)
 
-    assert await read_back(undoes.data)
+    assert (await look(undoes.data)).gone is True
     assert not folder.exists()
 
 

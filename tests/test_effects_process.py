@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from gameday.clock import SystemClock
-from gameday.effects.process import TOKEN_VARIABLE, alive, read_back, record, start_time, undo
+from gameday.effects.process import TOKEN_VARIABLE, alive, look, record, start_time, undo
 from gameday.errors import StuckFaultError
 from tests.stack_parts import eventually
 
@@ -55,11 +55,11 @@ async def test_a_process_is_asked_to_end_and_does() -> None:
     program = "import threading; print('up', flush=True); threading.Event().wait(60)"
     with child(program) as (process, _):
         ends = record(process.pid, "it")
-        assert not await read_back(ends.data)
+        assert (await look(ends.data)).gone is False
 
         await undo(ends.data)
 
-        assert await read_back(ends.data)
+        assert (await look(ends.data)).gone is True
         assert process.wait() == -signal.SIGTERM
 
 
@@ -69,7 +69,7 @@ async def test_one_that_does_not_listen_is_killed() -> None:
 
         await undo(ends.data, Hurried())
 
-        assert await read_back(ends.data)
+        assert (await look(ends.data)).gone is True
         assert process.wait() == -signal.SIGKILL
 
 
@@ -90,7 +90,7 @@ async def test_children_that_outlived_it_are_still_known() -> None:
         ends = record(process.pid, "it", token="4567cdef")
         process.kill()
         process.wait()
-        assert not await read_back(ends.data)
+        assert (await look(ends.data)).gone is False
 
         await undo(ends.data)
 
@@ -101,7 +101,7 @@ async def test_a_later_process_of_the_same_pid_is_never_hit() -> None:
     with child(STUBBORN) as (process, _):
         ends = record(process.pid, "it")
         reused = {**ends.data, "start_time": "1@another-boot"}
-        assert await read_back(reused)
+        assert (await look(reused)).gone is True
 
         await undo(reused, Hurried())
 
@@ -114,14 +114,14 @@ async def test_undoing_twice_is_harmless() -> None:
         await undo(ends.data)
         process.wait()
         await undo(ends.data)
-        assert await read_back(ends.data)
+        assert (await look(ends.data)).gone is True
 
 
 async def test_a_process_that_nobody_waited_for_counts_as_gone() -> None:
     with child("print('up', flush=True)") as (process, _):
         ends = record(process.pid, "it")
         assert eventually(lambda: start_time(process.pid) is None)
-        assert await read_back(ends.data)
+        assert (await look(ends.data)).gone is True
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user for a moment")

@@ -236,15 +236,18 @@ async def test_a_server_cut_off_for_a_while_is_waited_for() -> None:
         assert await one.behind.toxic_names("cache") == [SOMEBODYS]
 
 
-async def test_a_server_that_stays_away_is_gone_with_its_toxics() -> None:
+async def test_a_server_that_stays_away_may_come_back_with_its_toxics() -> None:
     async with cache_behind_door() as one:
         undo = await injected(place(one.url))
         await one.shut()
         pressed = Pressed()
-        await pressed.undo(undo, refused_s=0.5)
-        assert 0.5 <= pressed.took_s < 3
-        assert await effects.read_back(undo)
+        with pytest.raises(StuckFaultError, match="could not be read back") as caught:
+            await pressed.undo(undo, refused_s=0.5)
+        assert "restart it" in caught.value.help
+        assert pressed.took_s < WITHIN_S
+        assert await effects.read_back(undo) is None
         await one.open()
+        assert await effects.read_back(undo) is False
 
 
 async def test_a_proxy_that_does_not_go_on_again_is_pressed_too() -> None:

@@ -334,7 +334,10 @@ async def test_what_is_on_a_disk_is_not_gone_with_its_server(dsn: str) -> None:
         _, lock = await begin(fault(Lock, table="shop.sold"), site(dsn))
         await effects.undo(lock, {"A": dsn})
         await effects.undo(lock, nobody)
-        assert await effects.read_back(lock, nobody) is True
+        gone, why = await effects.look(lock, nobody)
+        assert gone is None  # it is away: whether it has ended nobody knows from here
+        assert "not known to have ended" in why
+        assert await effects.read_back(lock, {"A": dsn}) is True
         _, index = await begin(fault(DropIndex, index="shop.sold_coupon"), site(dsn))
         with pytest.raises(StoreError, match="postgres: "):
             await effects.undo(index, nobody)

@@ -226,14 +226,46 @@ async def test_a_setting_that_somebody_has_changed_is_left_alone(url: str) -> No
         await redis.config_set("maxmemory", 0)
 
 
-async def test_a_redis_that_is_gone_has_forgotten_what_was_done_to_it() -> None:
+async def test_a_redis_that_is_away_is_not_known_to_have_forgotten() -> None:
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), "pw") as port:
         url = f"redis://:pw@127.0.0.1:{port}/0"
         _, block = await begin(fault(Block, busy="10ms"), site(url))
         _, memory = await begin(fault(Memory), site(url))
     for undo in (block, memory):
         await effects.undo(undo, {"A": url})
-        assert await effects.read_back(undo, {"A": url}) is True
+        gone, why = await effects.look(undo, {"A": url})
+        assert gone is None
+        assert "not known to have ended" in why
+
+
+async def test_a_redis_at_another_address_tells_nothing_of_the_one_that_was_changed(
+    url: str,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), "pw") as port:
+        other = f"redis://:pw@127.0.0.1:{port}/0"
+        async with client(url) as redis:
+            _, undo = await begin(fault(Memory), site(url))
+            gone, why = await effects.look(undo, {"A": other})
+            assert gone is None
+            assert f"127.0.0.1:{port}" in why
+            assert "pw" not in why
+            await effects.undo(undo, {"A": url})
+            assert await effects.read_back(undo, {"A": url}) is True
+            await redis.ping()
+
+
+async def test_a_redis_restarted_since_has_forgotten() -> None:
+    with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), "pw") as port:
+        url = f"redis://:pw@127.0.0.1:{port}/0"
+        _, undo = await begin(fault(Memory), site(url))
+        elsewhere = {**undo.data["server"], "id": "x"}
+        before = {**undo.data, "maxmemory": 7, "server": {**elsewhere, "now_s": 1.0}}
+        gone, why = await effects.look(Undo("redis", before), {"A": url})
+        assert (gone, why) == (True, "the store was restarted since")
+        later = {**before, "server": {**elsewhere, "now_s": 4e9}}
+        gone, why = await effects.look(Undo("redis", later), {"A": url})
+        assert gone is None
+        assert "another server" in why
 
 
 async def test_no_password_is_in_the_undo(url: str) -> None:

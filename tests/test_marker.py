@@ -8,8 +8,9 @@ import pytest
 
 from gameday.clock import NS, SystemClock, wall_time_ns
 from gameday.controller import marker
-from gameday.controller.marker import NAME, STALE_AFTER_S, Mark, Marker, is_remote
+from gameday.controller.marker import STALE_AFTER_S, Mark, Marker, is_remote
 from gameday.core.addresses import Allowed
+from gameday.effects.proxy import MARKER
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import UsageError
 from tests.toxiproxies import toxiproxy
@@ -37,7 +38,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 async def server(url: str) -> Toxiproxy:
     """The server without a marker."""
     found = Toxiproxy(url)
-    await found.call("DELETE", f"/proxies/{NAME}")
+    await found.call("DELETE", f"/proxies/{MARKER}")
     return found
 
 
@@ -50,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def text(server: Toxiproxy) -> str:
-    found = await server.proxy(NAME)
+    found = await server.proxy(MARKER)
     assert found is not None
     assert found["enabled"] is False
     return str(found["upstream"])
@@ -59,7 +60,7 @@ async def text(server: Toxiproxy) -> str:
 async def left_by(server: Toxiproxy, run: str, until_s: float) -> None:
     """A marker of another host's run, which runs out then (seconds from now)."""
     mark = Mark(run, "elsewhere", round(wall_time_ns() / NS + until_s))
-    body = {"name": NAME, "listen": "127.0.0.1:0", "upstream": str(mark), "enabled": False}
+    body = {"name": MARKER, "listen": "127.0.0.1:0", "upstream": str(mark), "enabled": False}
     status, _ = await server.call("POST", "/proxies", body)
     assert status == 201
 
@@ -94,7 +95,7 @@ async def test_a_second_run_is_refused_and_names_the_first(server: Toxiproxy) ->
     await second.drop()  # which is not its own to remove
     assert (await text(server)).startswith("gameday/run-1/")
     await first.drop()
-    assert await server.proxy(NAME) is None
+    assert await server.proxy(MARKER) is None
     await second.take()
 
 
@@ -121,7 +122,7 @@ async def test_a_marker_that_looks_run_out_but_is_renewed_is_respected(server: T
     taking = asyncio.create_task(Marker(server, "run-2", CLOCK).take())
     await CLOCK.sleep(0.2)
     upstream = str(Mark("slow-clock", "elsewhere", round(wall_time_ns() / NS - 95)))
-    await server.call("POST", f"/proxies/{NAME}", {"upstream": upstream, "enabled": False})
+    await server.call("POST", f"/proxies/{MARKER}", {"upstream": upstream, "enabled": False})
     with pytest.raises(UsageError, match="run slow-clock on host elsewhere"):
         await taking
 
@@ -136,10 +137,10 @@ async def test_two_that_find_a_stale_marker_at_once_do_not_both_get_it(server: T
 async def test_a_run_whose_marker_was_taken_over_is_told(server: Toxiproxy) -> None:
     mine = Marker(server, "run-1", CLOCK)
     await mine.take()
-    await server.call("DELETE", f"/proxies/{NAME}")
+    await server.call("DELETE", f"/proxies/{MARKER}")
     assert await mine.renew() == ""  # as after a restart of the server
     assert (await text(server)).startswith("gameday/run-1/")
-    await server.call("DELETE", f"/proxies/{NAME}")
+    await server.call("DELETE", f"/proxies/{MARKER}")
     await left_by(server, "run-2", 10.0)
     assert "run run-2 on host elsewhere has taken" in await mine.renew()
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gameday.healing import Healed, Left
     from gameday.provenance import Provenance
 
+_GONE = {True: "yes", False: "NO", None: "not known"}
+
 
 @dataclass(slots=True)
 class Looked:
@@ -74,8 +76,8 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     """Take out every fault that RUN (default: any run here) may have left behind.
 
     Needs only the run's journal, never the experiment. Doing it twice is harmless. Runs that you
-    have not signed on this machine are only listed; see --trust. Exit code 6 when something could
-    not be read back as gone, or is not known to be.
+    have not signed on this machine are only listed; see --trust. Exit code 6 when something is
+    there, or is not known to be gone; 0 for what is proven, or a step whose undo was answered.
     """
     from gameday.cli.runs import find_run, list_runs
 
@@ -95,8 +97,7 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
             echo(why, err=True)
     _show(looked, runs_dir)
     stuck = sum(bool(each.open) for each in looked)
-    gone = [one.gone for each in looked for one in each.healed]
-    if False in gone:
+    if not all(one.settled for each in looked for one in each.healed):
         raise StuckFaultError(
             "something could not be read back as gone",
             help="restart that Toxiproxy (its toxics go with it), then run `gameday heal` again",
@@ -283,7 +284,7 @@ def _show(looked: Sequence[Looked], runs_dir: Path) -> None:
     told = table("run", "what", "gone", "why")
     for each in looked:
         for one in each.healed:
-            word = {True: "yes", False: "NO", None: "not known"}[one.gone]
+            word = "answered" if one.answered else _GONE[one.gone]
             told.add_row(one_line(each.run), one_line(one.what), word, one.why)
     if told.row_count:
         SafeConsole().print(told)

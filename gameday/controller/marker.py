@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from gameday.clock import NS, Clock, wall_time_ns
 from gameday.controller.run import Run
 from gameday.core.addresses import Allowed, NoAddressError
+from gameday.effects.proxy import MARKER
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import GamedayError, UsageError
 from gameday.reaper.lease import LEASE_S
 
-NAME = "gameday-lock"
 STALE_AFTER_S = 3 * LEASE_S
 WATCHED_S = 1.5 * LEASE_S
 LOOK_S = 0.5
@@ -52,8 +52,8 @@ class Mark:
         except ValueError:
             pass
         raise UsageError(
-            f"proxy {NAME!r} leads to {text!r}, which no run of gameday has written",
-            help=f"give that proxy another name: gameday marks its runs with {NAME!r}",
+            f"proxy {MARKER!r} leads to {text!r}, which no run of gameday has written",
+            help=f"give that proxy another name: gameday marks its runs with {MARKER!r}",
         )
 
 
@@ -83,7 +83,7 @@ class Marker:
                 if await self._is_mine():
                     return
         raise UsageError(
-            f"{self._server.url}: proxy {NAME!r} changes hands all the time",
+            f"{self._server.url}: proxy {MARKER!r} changes hands all the time",
             help="another run is about to begin there; try again when it is over",
         )
 
@@ -97,10 +97,10 @@ class Marker:
             if found.run != self._run:
                 return f"run {found.run} on host {found.host} has taken {self._server.url} over"
             body = {"upstream": self._text(), "enabled": False}
-            _must(await self._server.call("POST", f"/proxies/{NAME}", body), 200)
+            _must(await self._server.call("POST", f"/proxies/{MARKER}", body), 200)
         except ToxiproxyError as error:
             if wall_time_ns() > self._until_s * NS:
-                return f"{NAME} ran out, it cannot be renewed: {error.message}"
+                return f"{MARKER} ran out, it cannot be renewed: {error.message}"
         except UsageError as error:
             return error.message
         return ""
@@ -115,7 +115,7 @@ class Marker:
         return str(Mark(self._run, self._host, self._until_s))
 
     async def _read(self) -> Mark | None:
-        found = await self._server.proxy(NAME)
+        found = await self._server.proxy(MARKER)
         return None if found is None else Mark.parse(str(found["upstream"]))
 
     async def _is_mine(self) -> bool:
@@ -124,7 +124,7 @@ class Marker:
 
     async def _create(self) -> bool:
         """False when somebody else was quicker."""
-        body = {"name": NAME, "listen": "127.0.0.1:0", "upstream": self._text(), "enabled": False}
+        body = {"name": MARKER, "listen": "127.0.0.1:0", "upstream": self._text(), "enabled": False}
         answer = await self._server.call("POST", "/proxies", body)
         if answer[0] == EXISTS:
             return False
@@ -132,7 +132,7 @@ class Marker:
         return True
 
     async def _remove(self) -> None:
-        _must(await self._server.call("DELETE", f"/proxies/{NAME}"), 204, 404)
+        _must(await self._server.call("DELETE", f"/proxies/{MARKER}"), 204, 404)
 
     async def _is_live(self, found: Mark) -> bool:
         """Whether a run stands behind it: by its text, else by its being renewed."""
@@ -151,7 +151,7 @@ class Marker:
 def _must(answer: tuple[int, object], *expected: int) -> None:
     status, body = answer
     if status not in expected:
-        raise ToxiproxyError(f"proxy {NAME}: toxiproxy answered {status}: {body}")
+        raise ToxiproxyError(f"proxy {MARKER}: toxiproxy answered {status}: {body}")
 
 
 class Marking:
@@ -172,7 +172,7 @@ class Marking:
         try:
             await marker.take()
         except ToxiproxyError as problem:  # preflight refuses, if a fault needs that server
-            self._tell(f"{NAME} cannot be set: {problem.message}")
+            self._tell(f"{MARKER} cannot be set: {problem.message}")
             return
         self._marker = marker
         self._renewing = asyncio.create_task(self._renew(marker))
@@ -190,7 +190,7 @@ class Marking:
         try:
             await self._marker.drop()
         except GamedayError as problem:
-            self._tell(f"{NAME} is left to run out in {STALE_AFTER_S:g} s: {problem.message}")
+            self._tell(f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}")
 
     def _tell(self, problem: str) -> None:
         self._run.journal.write("phase", phase="marker", problem=problem)

@@ -18,6 +18,7 @@ from gameday.effects.proxy import OWN_SERVER
 from gameday.effects.traffic import switch_off
 from gameday.errors import GamedayError
 from gameday.faults import Fault
+from gameday.healing import all_gone
 from gameday.witness import Certainty, Spot, is_calm
 
 GONE_WITHIN_S = 10.0
@@ -62,10 +63,12 @@ class Removal:
         if self._problem:
             return None
         try:
-            return all([await effects.read_back(u, self._run.environment) for u in self._undos])
+            found = [await effects.look(undo, self._run.environment) for undo in self._undos]
         except GamedayError as error:
             self._problem = error.message
             return None
+        self._problem = next((state.why for state in found if not state.gone), "")
+        return all_gone([state.gone for state in found])
 
     async def _undo(self, undo: Undo, manner: Manner) -> None:
         if undo.kind == "traffic":
@@ -88,9 +91,9 @@ class Removal:
     async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:
         """Whether things are as they were before the fault."""
         if gone is False:
-            return "no", "it still reads back as in place"
+            return "no", f"it still reads back as in place: {self._problem}"
         if not gone:
-            return "no", f"it cannot be read back: {self._problem}"
+            return "unknown", f"it cannot be read back: {self._problem}"
         if self._undos[0].kind == "traffic":
             return await self._rate_is_back()
         spot = self._run.spots.get(self._fault.on)

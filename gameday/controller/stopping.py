@@ -89,6 +89,6 @@ def _records(run: UnderWay) -> Sequence[journal.Record]:
 async def _reads_as_gone(left: Left, environment: Mapping[str, str]) -> bool:
     """Look at the thing itself, where the journal does not say that it is gone."""
     try:
-        return bool(await effects.read_back(left.undo, environment))
+        return not left.masked and await effects.read_back(left.undo, environment) is True
     except GamedayError:
         return False

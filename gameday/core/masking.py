@@ -19,12 +19,10 @@ from gameday.hiding import hidden_in, nothing
 
 MASKED = "texts"  # what `run.started` says is masked; a journal of before says nothing of it
 
+_WHICH_RUN = "run controller experiment stack allowed seed wall_ns boottime_ns boot_id"
 # event → (typed fields, text fields)
 EVENTS: Mapping[str, tuple[str, str]] = {
-    "run.started": (
-        "run controller experiment stack seed wall_ns boottime_ns boot_id inputs gameday masked",
-        "",
-    ),
+    "run.started": (f"{_WHICH_RUN} inputs gameday masked", ""),
     "run.refused": ("", "why"),
     "run.ended": ("ended evidence", "why"),
     "stack.starting": ("name undo", ""),
@@ -43,7 +41,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "step.started": ("step do by undoing undo", "text"),
     "step.done": ("step status took_s verified undoing refuses", "why"),
     "guard.tripped": ("guard why", ""),
-    "worker.gone": ("which", "why"),
+    "worker.gone": ("which lost", "why how"),
     "operator.stop": ("by", ""),
     "operator.abort": ("", "why"),
     "audit.read": ("rows cut", "problem"),

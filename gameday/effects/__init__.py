@@ -1,4 +1,4 @@
-"""What changes the world, one file a kind of change: prepare (read), act, undo, read back.
+"""What changes the world, one file a kind of change: prepare (read), act, undo, look.
 
 The controller acts through these and nothing else; the controller, the reaper and `gameday
 heal` undo through `undo` alone, which needs only the journaled record.
@@ -9,9 +9,21 @@ from typing import Any, Protocol, TypeVar
 
 from gameday.changes import Change, Undo
 from gameday.core.deadlines import in_time
-from gameday.effects import escalation, folder, process, proxy, records, service, toxic, traffic
+from gameday.effects import (
+    escalation,
+    folder,
+    instance,
+    process,
+    proxy,
+    records,
+    service,
+    toxic,
+    traffic,
+)
 from gameday.effects.manner import Manner
+from gameday.effects.proof import State
 from gameday.effects.site import Site
+from gameday.effects.toxiproxy import ToxiproxyGoneError
 from gameday.errors import StuckFaultError
 
 T = TypeVar("T")
@@ -27,9 +39,7 @@ class Effect(Protocol):
 
     async def act(self, change: Change, undo: Undo, site: Site) -> None: ...
 
-    async def undo(self, record: Undo) -> None: ...
-
-    async def read_back(self, record: Undo) -> bool: ...
+    async def look(self, record: Undo) -> State: ...
 
 
 # What speaks to a server bounds each of its questions; these bound all of them together.
@@ -62,17 +72,28 @@ _FAULTS: Mapping[str, Effect] = {
 }
 
 
+class Store(Effect, Protocol):
+    """What the file of a store offers: `environment` holds the secrets that its address needs."""
+
+    async def undo(self, record: Undo, environment: Mapping[str, str] | None) -> None: ...
+
+    async def look(self, record: Undo, environment: Mapping[str, str] | None = None) -> State: ...
+
+
 def _of(kind: str) -> Effect:
-    """The file of a kind of fault's change; the stores' load much that a reaper seldom needs."""
+    """The file of a kind of fault's change."""
+    return _store(kind) if kind in ("redis", "sql") else _FAULTS[kind]
+
+
+def _store(kind: str) -> Store:
+    """The file of a store, which loads much that a reaper seldom needs."""
     if kind == "redis":
         from gameday.effects import redis
 
         return redis
-    if kind == "sql":
-        from gameday.effects import sql
+    from gameday.effects import sql
 
-        return sql
-    return _FAULTS[kind]
+    return sql
 
 
 async def prepare(change: Change, site: Site) -> Undo:
@@ -125,39 +146,46 @@ async def _undo(record: Undo, environment: Mapping[str, str] | None, manner: Man
             from gameday.effects import request  # here: it loads much that the reaper seldom needs
 
             await request.undo(record, environment)
-        case "redis":
-            from gameday.effects import redis
-
-            await redis.undo(record, environment)
-        case "sql":
-            from gameday.effects import sql
-
-            await sql.undo(record, environment)
-        case _:
-            await _FAULTS[record.kind].undo(record)
+        case "redis" | "sql":
+            await _store(record.kind).undo(record, environment)
+        case "service":
+            await service.undo(record)
+        case "traffic":
+            await traffic.undo(record)
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
-    """Whether it reads back as taken back; None when nothing can tell. Raises as `undo` does."""
+    """Whether it is proven to be taken back; None when nothing can tell. Raises GamedayError."""
+    return (await look(record, environment)).gone
+
+
+async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+    """How it reads back, and why it is not called gone. Raises GamedayError."""
     records.must_be_ours(record)
-    return await _ended(_read_back(record, environment), READ_S, "reading back", record.kind)
+    return await _ended(_look(record, environment), READ_S, "reading back", record.kind)
 
 
-async def _read_back(record: Undo, environment: Mapping[str, str] | None) -> bool | None:
+async def _look(record: Undo, environment: Mapping[str, str] | None) -> State:
     match record.kind:
         case "process":
-            return await process.read_back(record.data)
+            return await process.look(record.data)
         case "folder":
-            return await folder.read_back(record.data)
+            return await folder.look(record.data)
         case "request":
-            return None  # nobody but a probe of the playbook can tell
-        case "redis":
-            from gameday.effects import redis
-
-            return await redis.read_back(record, environment)
-        case "sql":
-            from gameday.effects import sql
-
-            return await sql.read_back(record, environment)
+            return State(gone=None, why="only a probe of the playbook can tell")
+        case "redis" | "sql":
+            return await _store(record.kind).look(record, environment)
+        case "toxic" | "proxy":
+            return await _on_proxy(record)
         case _:
-            return await _FAULTS[record.kind].read_back(record)
+            return await _FAULTS[record.kind].look(record)
+
+
+async def _on_proxy(record: Undo) -> State:
+    """What its Toxiproxy shows; one that refuses connections is gone only if it is known to be."""
+    try:
+        return await _FAULTS[record.kind].look(record)
+    except ToxiproxyGoneError as error:
+        ended = instance.ended(record.data)
+        why = ended or f"{error.message}: it is away, and not known to have ended"
+        return State(gone=True if ended else None, why=why)

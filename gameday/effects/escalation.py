@@ -22,9 +22,9 @@ from weakref import WeakValueDictionary
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock, SystemClock
-from gameday.effects import proxy, service, toxic
-from gameday.effects.launching import Launch
+from gameday.effects import instance, proxy, service, toxic
 from gameday.effects.manner import Manner
+from gameday.effects.proof import State
 from gameday.effects.toxiproxy import (
     Toxiproxy,
     ToxiproxyError,
@@ -58,7 +58,7 @@ class _Kind(Protocol):
 
     async def remove(self, record: Undo, server: Toxiproxy) -> None: ...
 
-    async def is_gone(self, record: Undo, server: Toxiproxy) -> bool: ...
+    async def look(self, record: Undo, server: Toxiproxy) -> State: ...
 
 
 _KINDS: Mapping[str, _Kind] = {"toxic": toxic, "proxy": proxy}
@@ -90,7 +90,7 @@ class _Ladder:
     async def climb(self) -> None:
         if await self._first() or await self._gone_with_server():
             return
-        if not self._manner.escalate:
+        if not self._manner.escalate or await self._is_lost():
             raise self._stuck()
         await self._manner.tell("retry", self._problem, [])
         if await self._try(self._remove(AGAIN_S), NUDGE_S):
@@ -118,18 +118,18 @@ class _Ladder:
         """Do it, and read back whether the fault is gone; `problem` says why it is not."""
         failed = await self._attempt(act)
         try:
-            if await self._is_gone(self._server.within(read_s)):
-                return True
+            state = await self._look(self._server.within(read_s))
         except ToxiproxySilentError as error:
             self._problem = await self._diagnosis(error)
         except ToxiproxyError as error:
-            self._state = "answers"
+            self._state = "away" if isinstance(error, ToxiproxyGoneError) else "answers"
             self._problem = error.message
         else:
             self._state = "answers"
             slow = isinstance(failed, ToxiproxySilentError)
-            why = failed.message if failed is not None else "it still reads back as there"
+            why = failed.message if failed is not None else state.why
             self._problem = f"{why}; the server is slow, not wedged" if slow else why
+            return state.gone is True
         return False
 
     async def _attempt(self, act: Awaitable[None]) -> GamedayError | None:
@@ -140,13 +140,22 @@ class _Ladder:
             return error
         return None
 
-    async def _is_gone(self, server: Toxiproxy) -> bool:
-        if not await self._kind.is_gone(self._record, server):
-            return False
-        if not self._switched:
-            return True
+    async def _look(self, server: Toxiproxy) -> State:
+        state = await self._kind.look(self._record, server)
+        if not state.gone or not self._switched:
+            return state
         found = await server.proxy(self._proxy)
-        return found is None or bool(found["enabled"])
+        on = found is None or bool(found["enabled"])
+        return state if on else State(gone=False, why="its proxy is still switched off")
+
+    async def _is_lost(self) -> bool:
+        """Whether there is nothing to press: the server answers, and shows no such proxy."""
+        if self._state != "answers" or "whole" in self._record.data:
+            return False
+        try:
+            return await self._server.within(NUDGE_S).proxy(self._proxy) is None
+        except ToxiproxyError:
+            return False
 
     async def _diagnosis(self, silent: ToxiproxySilentError) -> str:
         """A server that answers `/version` but not for its proxy is wedged; else it is away."""
@@ -159,11 +168,13 @@ class _Ladder:
         return f"{silent.message}, though /version answers: it is wedged"
 
     async def _gone_with_server(self) -> bool:
-        """Whether nothing has listened at its address for so long that it must be gone."""
+        """Whether it refuses connections, and is known to have ended; waits for one that is not."""
         deadline_ns = self._clock.now_ns() + int(self._manner.refused_s * NS)
         while await self._refuses():
-            if self._is_ended() or self._clock.now_ns() >= deadline_ns:
+            if instance.ended(self._record.data):
                 return True
+            if self._clock.now_ns() >= deadline_ns:
+                return False
             await self._clock.sleep(_POLL_S)
             if await self._first():
                 return True
@@ -178,13 +189,6 @@ class _Ladder:
             return False
         return False
 
-    def _is_ended(self) -> bool:
-        """Whether the server is a part of a stack whose process is known to run no more."""
-        if self._part is None:
-            return False
-        launch = Launch.read(self._part)
-        return launch is None or not launch.runs()
-
     async def _remove(self, timeout_s: float) -> None:
         await self._kind.remove(self._record, self._server.within(timeout_s))
 
@@ -195,7 +199,7 @@ class _Ladder:
             return False  # nobody would hear it, or its owner had it off
         if self._state == "wedged" and self._part is not None:
             return False  # it would only cost the time in which it is restarted
-        on = {**self._server.place, "proxy": self._proxy, "enabled": True}
+        on = {**self._server.place, "proxy": self._proxy, "enabled": True, **self._identity()}
         await self._manner.tell("switch", self._problem, [Undo("proxy", on)])
         self._switched = True
         server = self._server.within(NUDGE_S)
@@ -274,10 +278,13 @@ class _Ladder:
         return {**kept, "enabled": kept["enabled"] or on}
 
     def _undos(self, shown: Mapping[str, Any]) -> list[Undo]:
-        where = self._server.place
+        where = {**self._server.place, **self._identity()}
         return [
             Undo("proxy", {**where, "proxy": name, "whole": each}) for name, each in shown.items()
         ]
+
+    def _identity(self) -> dict[str, Any]:
+        return proxy.identity(self._record.data)
 
     def _stuck(self) -> StuckFaultError:
         data = self._record.data

@@ -20,6 +20,7 @@ from typing import Any
 
 from gameday.changes import Undo
 from gameday.clock import Clock, SystemClock
+from gameday.effects.proof import GONE, State, masked_name, was_masked
 from gameday.errors import StuckFaultError
 
 PREFIX = "gameday-"
@@ -66,9 +67,11 @@ async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
         raise StuckFaultError(f"{path}: cannot be removed: {problem}", help=f"rm -r {path}")
 
 
-async def read_back(data: Mapping[str, Any]) -> bool:
-    """Whether it is gone."""
-    return not os.path.lexists(data["path"])
+async def look(data: Mapping[str, Any]) -> State:
+    """Whether it is gone: there is nothing at its path, if that is its path."""
+    if os.path.lexists(data["path"]):
+        return State(gone=False, why=f"{data['path']} is there")
+    return masked_name() if was_masked(data) else GONE
 
 
 def _remove(path: Path, known: str | None) -> None:

@@ -20,8 +20,8 @@ async def nobody(step: str, why: str, undos: Sequence[Undo]) -> None:
 class Manner:
     """`tell` hears of every step before it is taken, where `escalate` allows any.
 
-    `refused_s`: how long a server may refuse connections before it counts as gone with all its
-    toxics. It may only be cut off.
+    `refused_s`: how long to wait for a server that refuses connections and is not known to have
+    ended: it may only be cut off.
     """
 
     tell: Tell = nobody

@@ -24,6 +24,7 @@ import psutil
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock, SystemClock, boot_id
+from gameday.effects.proof import GONE, State, masked_name, was_masked
 from gameday.errors import StuckFaultError
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
@@ -78,9 +79,12 @@ async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
             return
 
 
-async def read_back(data: Mapping[str, Any]) -> bool:
+async def look(data: Mapping[str, Any]) -> State:
     """Whether the process and its children are gone."""
-    return not alive(data)
+    there = alive(data)
+    if there:
+        return State(gone=False, why=f"process {min(there)} runs")
+    return masked_name() if was_masked(data) else GONE
 
 
 def alive(data: Mapping[str, Any]) -> dict[int, str]:

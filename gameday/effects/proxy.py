@@ -9,11 +9,15 @@ from typing import Any
 
 from gameday.changes import Change, Undo
 from gameday.core.loop import allowed_here
+from gameday.effects import instance
+from gameday.effects.proof import GONE, THERE, State, masked_name, was_masked
 from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, ToxiproxyGoneError, names_of
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, names_of
 from gameday.effects.upstream import refuse_foreign_upstream
 
 OWN_SERVER = "toxiproxy"  # the part of a stack that is its Toxiproxy
+LIST_S = 1.0
+MARKER = "gameday-lock"  # what a run on another host's server holds (`controller.marker`)
 
 
 async def prepare(change: Change, site: Site) -> Undo:
@@ -30,17 +34,36 @@ async def place(found: Mapping[str, Any], site: Site) -> dict[str, Any]:
 
     `ours` begins the names of this run's toxics. `part` says how the server is started, where the
     stack started it; then `was` has all its proxies, which a new start would lose, else this one.
+    `names` are all its proxies, and `instance` its process where it is ours: by them a server that
+    was restarted since is known.
     """
     server = site.toxiproxy()
     part = site.direct.parts.get(OWN_SERVER)
-    shown = {found["name"]: found} if part is None else await server.proxies()
+    alone = {found["name"]: found}
+    shown = await (server.proxies() if part is not None else _all_or(alone, server))
+    kept = alone if part is None else shown
     return {
         **server.place,
         "proxy": found["name"],
         "ours": site.ours,
         "part": None if part is None else str(part),
-        "was": {name: whole(each, site.ours) for name, each in shown.items()},
+        **instance.of(part),
+        "names": sorted(shown),
+        "was": {name: whole(each, site.ours) for name, each in kept.items()},
     }
+
+
+async def _all_or(alone: Mapping[str, Any], server: Toxiproxy) -> Mapping[str, Any]:
+    """All proxies of somebody's server; the one that is known where it does not list them soon."""
+    try:
+        return {**await server.within(LIST_S).proxies(), **alone}
+    except ToxiproxyError:
+        return alone
+
+
+def identity(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of the server, for another record of the same one."""
+    return {key: data[key] for key in ("part", "instance", "names") if key in data}
 
 
 def whole(shown: Mapping[str, Any], ours: str) -> dict[str, Any]:
@@ -60,22 +83,6 @@ async def act(change: Change, undo: Undo, site: Site) -> None:
     await server.enable(undo.data["proxy"], enabled=change.data["enabled"])
 
 
-async def undo(record: Undo) -> None:
-    """Switch it on again, if it was on."""
-    try:
-        await remove(record, Toxiproxy.of(record.data))
-    except ToxiproxyGoneError:
-        return
-
-
-async def read_back(record: Undo) -> bool:
-    """Read back: the proxy is as it was before."""
-    try:
-        return await is_gone(record, Toxiproxy.of(record.data))
-    except ToxiproxyGoneError:
-        return True
-
-
 async def remove(record: Undo, server: Toxiproxy) -> None:
     """Switch it to what it was, or put it back whole. Raises ToxiproxyError."""
     name = record.data["proxy"]
@@ -85,17 +92,44 @@ async def remove(record: Undo, server: Toxiproxy) -> None:
         await server.enable(name, enabled=record.data["enabled"])
 
 
-async def is_gone(record: Undo, server: Toxiproxy) -> bool:
-    """Whether the proxy is as it was. Raises ToxiproxyError."""
-    found = await server.proxy(record.data["proxy"])
-    if "whole" not in record.data:
-        return found is None or found["enabled"] == record.data["enabled"]
-    wanted = record.data["whole"]
-    return (
-        found is not None
-        and found["enabled"] == wanted["enabled"]
-        and set(names_of(wanted)) <= set(names_of(found))
-    )
+async def look(record: Undo, server: Toxiproxy | None = None) -> State:
+    """Whether the proxy is as it was. Raises ToxiproxyError when it cannot be read."""
+    data = record.data
+    server = server or Toxiproxy.of(data)
+    found = await server.proxy(data["proxy"])
+    wanted = data.get("whole")
+    if wanted is None and found is None:
+        return await not_shown(data, server)
+    if found is None or found["enabled"] != (wanted or data)["enabled"]:
+        return State(gone=False, why=THERE)
+    if wanted is not None and not set(names_of(wanted)) <= set(names_of(found)):
+        return State(gone=False, why=THERE)
+    return unless_masked(data)
+
+
+async def not_shown(data: Mapping[str, Any], server: Toxiproxy, toxic: str = "") -> State:
+    """What it means that the server shows no proxy of that name. Raises ToxiproxyError."""
+    ended = instance.ended(data)
+    if ended:
+        return State(gone=True, why=ended)
+    shown = await server.proxies()
+    for name, each in shown.items():
+        if toxic and toxic in names_of(each):
+            return State(gone=False, why=f"it is on proxy {name!r} of {server.url}")
+    before = set(data.get("names") or data.get("was") or ())
+    missing = f"{server.url} has no proxy {data['proxy']!r}"
+    if was_masked(data) or data["proxy"] not in before:
+        return State(gone=None, why=f"{missing}, and is not known to have had it")
+    others = shown.keys() - {MARKER}
+    if others and not others & before:
+        why = f"{missing} and none that it had before: it may be another server"
+        return State(gone=None, why=why)
+    return State(gone=True, why=f"{missing} any more, and nothing of this run")
+
+
+def unless_masked(data: Mapping[str, Any]) -> State:
+    """Gone, unless a name in the record is not what it was: then it was not the thing itself."""
+    return masked_name() if was_masked(data) else GONE
 
 
 async def put_back(server: Toxiproxy, name: str, wanted: Mapping[str, Any]) -> None:

@@ -132,7 +132,30 @@ _NEEDED: Mapping[str, Mapping[str, Check]] = {
     "redis": {"do": _text, "url": _reference, "name": _text},
     "sql": {"do": _text, "dsn": _reference, "name": _text},
 }
+
+
+def _instance(value: Any) -> bool:
+    fields: Mapping[str, Check] = {"pid": _pid, "start_time": _text, "seen_from": _start_time}
+    return _object(value) and all(check(value.get(name)) for name, check in fields.items())
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _server(value: Any) -> bool:
+    texts, times = ("at", "id"), ("began_s", "now_s")
+    return (
+        _object(value)
+        and all(isinstance(value.get(name), str) for name in texts)
+        and all(type(value.get(name)) in (int, float) for name in times)
+    )
+
+
 _OPTIONAL: Mapping[str, Check] = {
+    "instance": _instance,
+    "names": _names,
+    "server": _server,
     "ours": _text,
     "part": _path,
     "was": _proxies,

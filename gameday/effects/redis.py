@@ -16,21 +16,25 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from gameday.changes import Change, Undo
 from gameday.clock import NS, Clock, SystemClock
 from gameday.core.addresses import refusal
+from gameday.effects.proof import THERE, State
 from gameday.effects.site import Site
 from gameday.effects.stores import (
     Held,
     StoreError,
     StoreGoneError,
     address,
+    away,
     part_of,
     refused,
+    server,
     short,
     thrown_away,
+    unless_another,
     wanted,
 )
 from gameday.errors import GamedayError, UsageError
@@ -72,7 +76,7 @@ async def prepare(change: Change, site: Site) -> Undo:
                 data |= await _look_at_memory(client)
             case _:
                 data["lasts"] = change.data["do"] == "block" or bool(change.data["every_ms"])
-                await client.ping()
+        data["server"] = await _server(client, data, site.direct.environment)
     return Undo("redis", data)
 
 
@@ -119,27 +123,45 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
             raise  # a Redis that keeps its data on a disk may come back with it
 
 
-async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
-    """Read back: nothing of it goes on. Keys that were deleted stay deleted."""
+async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+    """Whether nothing of it goes on. Keys that were deleted stay deleted. Raises StoreError."""
     data = record.data
     environment = _HELD.secrets(data["name"], environment)
     if data["do"] == "evict" and not data["lasts"]:
-        return True
+        return State(gone=True, why="over at once: nothing of it stays")
     if data["do"] == "expire" and _HELD.goes_on(data["name"]):
-        return False  # until it is undone, though by now all of the keys may have run out
+        # until it is undone, though by now all of the keys may have run out
+        return State(gone=False, why=THERE)
     try:
         async with _redis(data, environment) as client:
-            match data["do"]:
-                case "expire":
-                    return not await _running_out(client, data)
-                case "memory":
-                    return await _maxmemory(client) != int(data["maxmemory"])
-                case _:
-                    return not await _clients(client, data["name"])
-    except StoreGoneError:
-        if data["do"] == "expire" and not thrown_away(data):
-            raise
-        return True
+            if await _is_there(client, data):
+                return State(gone=False, why=THERE)
+            return unless_another(data, await _server(client, data, environment))
+    except StoreGoneError as error:
+        return away(data, error, on_disk=data["do"] == "expire")
+
+
+async def _is_there(client: _Client, data: Mapping[str, Any]) -> bool:
+    match data["do"]:
+        case "expire":
+            return bool(await _running_out(client, data))
+        case "memory":
+            return await _maxmemory(client) == int(data["maxmemory"])
+        case _:
+            return bool(await _clients(client, data["name"]))
+
+
+async def _server(
+    client: _Client, data: Mapping[str, Any], environment: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Which server answers; Redis has another `run_id` after each start."""
+    url = address(data["url"], environment)
+    try:
+        told = await client.info("server")
+        now_s = float((await client.time())[0])
+    except NoPermissionError:  # it is the same as far as this user may know
+        return server(url, "", 0, 0)
+    return server(url, str(told["run_id"]), now_s - float(told["uptime_in_seconds"]), now_s)
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:

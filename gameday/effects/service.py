@@ -18,6 +18,7 @@ from gameday.changes import Change, Undo
 from gameday.clock import NS, Clock, SystemClock
 from gameday.effects import process
 from gameday.effects.launching import Launch, alone, start, until_ready
+from gameday.effects.proof import State, masked_name, was_masked
 from gameday.effects.site import Site
 from gameday.errors import GamedayError, StackError, StuckFaultError, UsageError
 
@@ -93,12 +94,19 @@ async def undo(record: Undo) -> None:
         await start_again(part, clock, forget=record.data.get("forget") is True)
 
 
-async def read_back(record: Undo) -> bool:
+async def look(record: Undo) -> State:
     """Whether it runs and is healthy, or is not stopped; or has gone with its stack."""
-    if record.data["what"] == "continue":
-        return not _stopped(_whole(record.data))
-    launch = Launch.read(Path(record.data["part"]))
-    return launch is None or launch.is_orphaned() or await launch.is_ready()
+    data = record.data
+    if was_masked(data):
+        return masked_name()
+    if data["what"] == "continue":
+        still = _stopped(_whole(data))
+        return State(not still, f"process {min(still)} is stopped" if still else "")
+    launch = Launch.read(Path(data["part"]))
+    if launch is None or launch.is_orphaned():
+        return State(gone=True, why="the stack that it was a part of is gone")
+    ready = await launch.is_ready()
+    return State(ready, "" if ready else f"{launch.name} is not healthy")
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool | None, float | None, str, str]:

@@ -10,7 +10,6 @@ index, which its own definition, journaled before, makes again; nothing else can
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +18,8 @@ import asyncpg
 
 from gameday.changes import Change, Undo
 from gameday.clock import NS, Clock, SystemClock
+from gameday.effects import index
+from gameday.effects.proof import THERE, State
 from gameday.effects.session import connect
 from gameday.effects.site import Site
 from gameday.effects.stores import (
@@ -26,10 +27,13 @@ from gameday.effects.stores import (
     StoreError,
     StoreGoneError,
     address,
+    away,
     part_of,
     refused,
+    server,
     short,
     thrown_away,
+    unless_another,
     wanted,
 )
 from gameday.errors import UsageError
@@ -53,7 +57,7 @@ _BROKEN = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-_DEFINITION = re.compile(r"CREATE (?:UNIQUE )?INDEX (?=[^;]+ ON [^;]+\Z)")
+
 
 _HELD = Held()
 
@@ -76,10 +80,11 @@ async def prepare(change: Change, site: Site) -> Undo:
             case "lock" | "slow":
                 await _table(session, how["table"])
             case "index":
-                data |= await _look_at_index(session, how["index"])
+                data |= await index.look_at(session, how["index"])
                 data["concurrently"] = how["concurrently"]
             case _:
                 pass
+        data["server"] = await _server(session, data, site.direct.environment)
     return Undo("sql", data)
 
 
@@ -96,7 +101,7 @@ async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None
             case "slow":
                 await _slow(session, how, data)
             case "index":
-                await session.execute(f"DROP INDEX {_how(data)} {_quoted(data['index'])}")
+                await session.execute(f"DROP INDEX {index.how(data)} {index.quoted(data['index'])}")
             case other:
                 raise ValueError(f"no such thing to do to a PostgreSQL: {other!r}")
 
@@ -112,7 +117,7 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
                 case "slow":
                     await _no_longer_slow(session, data)
                 case "index":
-                    await _index_again(session, data)
+                    await index.make_again(session, data)
                 case _:
                     await session.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -124,25 +129,39 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
             raise  # what is on its disk comes back with it
 
 
-async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool:
-    """Read back: nothing of it is there, or the index is there again."""
+async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+    """Whether nothing of it is there, or the index is there again. Raises StoreError."""
     data = record.data
     environment = _HELD.secrets(data["name"], environment)
     if data["do"] in HELD_BY_SESSIONS and _HELD.goes_on(data["name"]):
-        return False  # asking may need the very connection that is not to be had
+        # asking may need the very connection that is not to be had
+        return State(gone=False, why=THERE)
     try:
         async with _session(data, environment) as session:
-            match data["do"]:
-                case "slow":
-                    return not await session.fetchval(_IS_SLOW, data["name"])
-                case "index":
-                    return bool(await session.fetchval(_IS_INDEX, _quoted(data["index"])))
-                case _:
-                    return not await session.fetchval(_HAS_SESSIONS, data["name"])
-    except StoreGoneError:
-        if data["do"] not in HELD_BY_SESSIONS and not thrown_away(data):
-            raise
-        return True
+            if await _is_there(session, data):
+                return State(gone=False, why=THERE)
+            return unless_another(data, await _server(session, data, environment))
+    except StoreGoneError as error:
+        return away(data, error, on_disk=data["do"] not in HELD_BY_SESSIONS)
+
+
+async def _is_there(session: asyncpg.Connection, data: Mapping[str, Any]) -> bool:
+    match data["do"]:
+        case "slow":
+            return bool(await session.fetchval(_IS_SLOW, data["name"]))
+        case "index":
+            return not await index.is_there(session, data)
+        case _:
+            return bool(await session.fetchval(_HAS_SESSIONS, data["name"]))
+
+
+async def _server(
+    session: asyncpg.Connection, data: Mapping[str, Any], environment: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Which server answers: no two were started in the same microsecond."""
+    began_s = float(await session.fetchval(_SINCE))
+    now_s = float(await session.fetchval(_NOW))
+    return server(address(data["dsn"], environment), repr(began_s), began_s, now_s)
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
@@ -154,21 +173,12 @@ async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
     return count > 0, float(count), "connections", f"{count} connections were {what}"
 
 
+_SINCE = "SELECT extract(epoch FROM pg_postmaster_start_time())"
+_NOW = "SELECT extract(epoch FROM clock_timestamp())"
 _HAS_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 _IS_SLOW = """
 SELECT (SELECT count(*) FROM pg_trigger WHERE tgname = $1)
      + (SELECT count(*) FROM pg_proc WHERE proname = $1)
-"""
-_IS_INDEX = """
-SELECT coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)), false)
-"""
-_INDEX = """
-SELECT pg_get_indexdef(i.indexrelid) AS definition, i.indisprimary, i.indisvalid,
-    (SELECT conname FROM pg_constraint WHERE conindid = i.indexrelid LIMIT 1) AS constrains,
-    n.nspname || '.' || c.relname AS name
-FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE i.indexrelid = to_regclass($1)
 """
 _OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -200,7 +210,7 @@ class _Holding:
             self._sessions.append(await self._open())
             first = self._sessions[0]
             if self._how["do"] == "lock":
-                await first.execute(f"BEGIN; LOCK TABLE {_quoted(self._how['table'])}")
+                await first.execute(f"BEGIN; LOCK TABLE {index.quoted(self._how['table'])}")
             else:
                 await self._work(first)
             await self._renew()
@@ -317,14 +327,9 @@ def _told(error: BaseException) -> StoreError:
     return kind(f"postgres: {type(error).__name__}: {error}")
 
 
-def _quoted(name: str) -> str:
-    """A name, with or without its schema, that is certainly only a name."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
-
-
 async def _table(session: asyncpg.Connection, name: str) -> None:
     """Raises StoreError when there is no such table."""
-    if await session.fetchval("SELECT to_regclass($1)::text", _quoted(name)) is None:
+    if await session.fetchval("SELECT to_regclass($1)::text", index.quoted(name)) is None:
         raise StoreError(f"postgres: there is no table {name!r}")
 
 
@@ -332,7 +337,7 @@ async def _slow(
     session: asyncpg.Connection, how: Mapping[str, Any], data: Mapping[str, Any]
 ) -> None:
     """A trigger that sleeps before each statement that writes to the table."""
-    name = _quoted(data["name"])
+    name, table = index.quoted(data["name"]), index.quoted(how["table"])
     last = await session.fetchval(
         "SELECT (clock_timestamp() + make_interval(secs => $1))::text",
         how["lasts_ms"] / 1000 + OVERDUE_S,
@@ -346,7 +351,7 @@ async def _slow(
             f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$"
         )
         await session.execute(
-            f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {_quoted(how['table'])}"
+            f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {table}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
         )
 
@@ -355,42 +360,9 @@ async def _no_longer_slow(session: asyncpg.Connection, data: Mapping[str, Any]) 
     """First make it sleep no more, which needs no lock on the table; then remove it."""
     if not await session.fetchval(_IS_SLOW, data["name"]):
         return
-    name = _quoted(data["name"])
+    name = index.quoted(data["name"])
     await session.execute(
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
         " AS $$BEGIN RETURN NULL; END$$"
     )
     await session.execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")  # and its trigger
-
-
-async def _look_at_index(session: asyncpg.Connection, name: str) -> dict[str, Any]:
-    """Its definition. Raises StoreError for one that keeps a promise of its table."""
-    found = await session.fetchrow(_INDEX, _quoted(name))
-    if found is None:
-        raise StoreError(f"postgres: there is no index {name!r}")
-    constrains = "the primary key" if found["indisprimary"] else found["constrains"]
-    if constrains:
-        raise StoreError(
-            f"postgres: index {name!r} keeps a constraint: {constrains}",
-            help="without it wrong rows could be written, and then it could not be made again",
-        )
-    if not found["indisvalid"] or not _DEFINITION.match(found["definition"]):
-        raise StoreError(f"postgres: index {name!r} could not be made again as it is")
-    return {"index": found["name"], "definition": found["definition"]}
-
-
-def _how(data: Mapping[str, Any]) -> str:
-    return "CONCURRENTLY" if data["concurrently"] else ""
-
-
-async def _index_again(session: asyncpg.Connection, data: Mapping[str, Any]) -> None:
-    """Make the index again as it was, unless it is there; one that was not finished goes first."""
-    name = _quoted(data["index"])
-    if await session.fetchval(_IS_INDEX, name):
-        return
-    words = _DEFINITION.match(data["definition"])
-    if words is None:
-        raise StoreError(f"postgres: not the definition of an index: {data['definition']!r}")
-    await session.execute("SET statement_timeout = 0")  # a large table takes its time
-    await session.execute(f"DROP INDEX {_how(data)} IF EXISTS {name}")
-    await session.execute(f"{words[0]}{_how(data)} {data['definition'][words.end() :]}")

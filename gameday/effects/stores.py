@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from gameday.effects import instance
+from gameday.effects.proof import GONE, State, masked_name, was_masked
 from gameday.effects.request import secret
 from gameday.effects.site import Site
 from gameday.errors import GamedayError
@@ -19,6 +21,7 @@ from gameday.system import FromEnv, FromFile
 
 LONGEST_NAME = 63  # of a PostgreSQL identifier or application_name; longer ones are cut off
 _SHOWN = 40
+SLACK_S = 2.0  # a server tells how long it runs in whole seconds
 
 
 class StoreError(GamedayError):
@@ -28,7 +31,7 @@ class StoreError(GamedayError):
 
 
 class StoreGoneError(StoreError):
-    """Nothing listens at the address: what lived only in the store's memory is gone with it."""
+    """Nothing listens at the address: the store has ended, or is only cut off."""
 
 
 def address(reference: Mapping[str, str], environment: Mapping[str, str] | None) -> str:
@@ -45,15 +48,56 @@ def short(name: str) -> str:
     return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def part_of(site: Site, name: str) -> dict[str, str]:
+def part_of(site: Site, name: str) -> dict[str, Any]:
     """The file of the stack that tells of that store; nothing where the store is not ours."""
     path = site.direct.parts.get(name)
-    return {} if path is None else {"part": str(path)}
+    return {} if path is None else {"part": str(path), **instance.of(path)}
 
 
 def thrown_away(data: Mapping[str, Any]) -> bool:
     """Whether the store was a stack's own, and has gone with all its data."""
-    return "part" in data and not Path(data["part"]).exists()
+    return "part" in data and not was_masked(data) and not Path(data["part"]).exists()
+
+
+def server(url: str, id_: str, began_s: float, now_s: float) -> dict[str, Any]:
+    """Which server was changed: where it was reached, its name for itself, and since when it runs.
+
+    Times are seconds since 1970 on its own clock; `now_s` is when the change was prepared.
+    """
+    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without credentials
+    return {"at": where, "id": id_, "began_s": round(began_s, 3), "now_s": round(now_s, 3)}
+
+
+def unless_another(data: Mapping[str, Any], now: Mapping[str, Any]) -> State:
+    """Gone, where the server that shows nothing of it is the one that was changed.
+
+    That is the same one still, or one at the same address that was started since.
+    """
+    if was_masked(data):
+        return masked_name()
+    before = data.get("server")
+    if before is None or before["id"] == now["id"]:
+        return GONE
+    if before["at"] != now["at"]:
+        why = (
+            f"the store that was changed was at {before['at']}; the reference leads to {now['at']}"
+        )
+        return State(gone=None, why=why)
+    if now["began_s"] < before["now_s"] - SLACK_S:
+        why = f"another server answers at {now['at']}: it runs since before the change was made"
+        return State(gone=None, why=why)
+    return State(gone=True, why="the store was restarted since")
+
+
+def away(data: Mapping[str, Any], error: StoreGoneError, *, on_disk: bool) -> State:
+    """What it means that nothing listens. Raises the error for what may come back with its disk."""
+    if on_disk:
+        if thrown_away(data):
+            return State(gone=True, why="the store was the run's own, and is gone with its data")
+        raise error
+    ended = instance.ended(data)
+    why = ended or f"{error.message}: it is away, and not known to have ended"
+    return State(gone=True if ended else None, why=why)
 
 
 def wanted() -> bool:

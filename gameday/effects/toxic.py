@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from gameday.changes import Change, Undo
 from gameday.effects import proxy
+from gameday.effects.proof import THERE, State
 from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyGoneError, names_of
+from gameday.effects.toxiproxy import Toxiproxy, names_of
 from gameday.errors import UsageError
 
 _MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a jitter
@@ -41,31 +42,21 @@ async def act(change: Change, undo: Undo, site: Site) -> None:
     await server.add_toxic(undo.data["proxy"], {"name": undo.data["name"], **toxic})
 
 
-async def undo(record: Undo) -> None:
-    """Remove the toxic. A server that is not there any more has no toxics either."""
-    try:
-        await remove(record, Toxiproxy.of(record.data))
-    except ToxiproxyGoneError:
-        return
-
-
-async def read_back(record: Undo) -> bool:
-    """Read back: no toxic of that name. Raises ToxiproxyError when it cannot be read."""
-    try:
-        return await is_gone(record, Toxiproxy.of(record.data))
-    except ToxiproxyGoneError:
-        return True
+async def look(record: Undo, server: Toxiproxy | None = None) -> State:
+    """Whether the proxy has a toxic of that name. Raises ToxiproxyError when it cannot be read."""
+    server = server or Toxiproxy.of(record.data)
+    name = record.data["name"]
+    found = await server.proxy(record.data["proxy"])
+    if found is None:
+        return await proxy.not_shown(record.data, server, name)
+    if name in names_of(found):
+        return State(gone=False, why=THERE)
+    return proxy.unless_masked(record.data)
 
 
 async def remove(record: Undo, server: Toxiproxy) -> None:
     """Remove the toxic. Raises ToxiproxyError."""
     await server.remove_toxic(record.data["proxy"], record.data["name"])
-
-
-async def is_gone(record: Undo, server: Toxiproxy) -> bool:
-    """Whether the proxy has no toxic of that name. Raises ToxiproxyError."""
-    found = await server.proxy(record.data["proxy"])
-    return found is None or record.data["name"] not in names_of(found)
 
 
 def check(change: Change) -> None:

@@ -4,6 +4,7 @@ A worker ends when its controller does, so that another process has nothing left
 """
 
 from gameday.changes import Change, Undo
+from gameday.effects.proof import State
 from gameday.effects.site import Site
 
 
@@ -29,7 +30,7 @@ async def undo(record: Undo) -> None:
     del record
 
 
-async def read_back(record: Undo) -> bool:
+async def look(record: Undo) -> State:
     """Outside the run: gone with its worker."""
     del record
-    return True
+    return State(gone=True, why="its worker has ended with the controller")

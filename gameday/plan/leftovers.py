@@ -106,10 +106,15 @@ def _own() -> tuple[Key | None, Path | None]:
 
 async def _still_there(left: Left, environment: Environment) -> str:
     """What is left, "" when it reads back as gone."""
+    what = f"{left.owner} {left.name}"
+    if left.masked:
+        return f"{what}: not known to be gone: its journal does not tell its name (***)"
     try:
-        gone = await effects.read_back(left.undo, environment)
+        gone, why = await effects.look(left.undo, environment)
     except GamedayError as error:
-        return f"{left.owner} {left.name}: not known to be gone: {error.message}"
+        return f"{what}: not known to be gone: {error.message}"
+    if left.owner == "step":
+        return f"{what} was not seen taken back; nothing can tell whether it is"
     if gone is None:
-        return f"{left.owner} {left.name} was not seen taken back; nothing can tell whether it is"
-    return "" if gone else f"{left.owner} {left.name} is still there"
+        return f"{what}: not known to be gone: {why}"
+    return "" if gone else f"{what} is still there"

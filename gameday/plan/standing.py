@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gameday.clock import Clock
+from gameday.effects.proxy import MARKER
 from gameday.effects.request import Sender, secrets_of
 from gameday.effects.site import Direct
 from gameday.effects.site import Site as EffectSite
@@ -25,7 +26,6 @@ from gameday.system import System
 
 PATIENCE_S = 7.0
 PLAN = "plan"
-MARKER = "gameday-lock"
 
 
 @dataclass(frozen=True, slots=True)

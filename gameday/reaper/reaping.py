@@ -33,8 +33,8 @@ class Reaping:
         self._out: list[Left] = []
         self._told: set[str] = set()
         self._pressed: list[Left] = []
-        self.remaining: dict[str, str] = {}
-        """What could not be undone by the last attempt, and why."""
+        self.remaining: dict[str, Healed] = {}
+        """What is not seen to be undone by the last attempt, and why."""
 
     def run_ended(self) -> bool:
         """Whether the controller had come to its end: then it has undone what it could."""
@@ -60,15 +60,15 @@ class Reaping:
         self._pressed += [left for left in due if left not in self._pressed]
         before, self.remaining = self.remaining, {}
         for left, one in zip(due, healed, strict=True):
-            if one.gone is False:
-                self.remaining[_name(left)] = one.why
+            if not one.settled:
+                self.remaining[_name(left)] = one
             else:
                 self._out.append(left)
         for left in due:
             self._tell_undone(left)
-        for name, why in self.remaining.items():
-            if before.get(name) != why:
-                self._book.write("reaper.failed", what=name, why=why)
+        for name, one in self.remaining.items():
+            if name not in before or before[name].why != one.why:
+                self._book.write("reaper.failed", what=name, why=one.why)
         return not self.remaining
 
     def _manner(self, left: Left) -> Manner:
@@ -91,10 +91,10 @@ class Reaping:
 
     def end(self) -> None:
         """Journal what is left."""
-        for name, why in self.remaining.items():
+        for name, one in self.remaining.items():
             owner, _, id_ = name.partition(" ")
             if owner == "fault":
-                self._book.write("fault.removed", id=id_, gone=False, why=why)
+                self._book.write("fault.removed", id=id_, gone=one.gone, why=one.why)
         self._book.write("reaper.ended", left=sorted(self.remaining))
 
     def _due(self, *, alone: bool) -> list[Left]:
@@ -146,7 +146,7 @@ async def _attempt(left: Left, manner: Manner, environment: Mapping[str, str]) -
     try:
         return await healing.take_back(left, environment, manner)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(_name(left), gone=False, why=repr(error))
+        return Healed(_name(left), gone=None, why=repr(error))
 
 
 def _name(left: Left) -> str:
