@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from gameday.clock import NS
 from gameday.toxiproxy import address
 from gameday.toxiproxy.address import Address
 from gameday.toxiproxy.bodies import single_precision
@@ -34,6 +35,8 @@ class Proxy:
         self._toxics: dict[str, list[Toxic]] = {stream: [] for stream in STREAMS}
         self._shared = shared
         self._accepted = 0
+        self._refused = 0
+        self._tell_again_ns = 0
         self._server: asyncio.Server | None = None
         self._changing = asyncio.Lock()
 
@@ -94,11 +97,19 @@ class Proxy:
         if not self.enabled:
             return False
         if self._shared.connections_open >= self._shared.connections_max:
-            log.warning("proxy %s: too many connections, one refused", self.name)
+            self._tell_refused()
             return False
         self._shared.connections_open += 1
         self.connections.add(connection)
         return True
+
+    def _tell_refused(self) -> None:
+        """Say it once a second at most: whoever connects without an end must not fill a disk."""
+        self._refused += 1
+        now_ns = self._shared.clock.now_ns()
+        if now_ns >= self._tell_again_ns:
+            log.warning("proxy %s: too many connections, %d refused", self.name, self._refused)
+            self._refused, self._tell_again_ns = 0, now_ns + NS
 
     def forget(self, connection: Connection) -> None:
         """A connection is over."""

@@ -606,6 +606,17 @@ def a_reader_that_never_reads(place: Place, toxic: dict[str, object]) -> None:
             assert server.memory_mb() - before_mb < MORE_MEMORY_MB
 
 
+@attack("toxiproxy")
+def more_connections_than_a_proxy_takes(place: Place) -> None:
+    with serving(place.folder, "--connections-max", "10") as server, upstream() as target:
+        port = server.proxy("p", target)
+        with ExitStack() as stack:
+            for _ in range(1000):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            assert server.slowest_s(3) < patience(ANSWERED_WITHIN_S)
+        assert server.log.stat().st_size < 5000
+
+
 STUCK = {
     "bandwidth": {"type": "bandwidth", "attributes": {"rate": 0}},
     "latency": {"type": "latency", "attributes": {"latency": 3_600_000}},
