@@ -133,12 +133,14 @@ def controller_lives(records: Sequence[journal.Record]) -> bool:
 class Healer:
     """How a run is healed: with which secrets, and by whom, whose key signs what was done.
 
-    `may` is asked before each undo, and says why it must not be done; "" where it may be.
+    `may` is asked before each undo, and says why it must not be done; "" where it may be. Where it
+    `presses`, a removal that is stuck may touch more than the fault itself.
     """
 
     environment: Mapping[str, str]
     key: Key | None = None
     may: Callable[[Left], str] = lambda left: ""
+    presses: bool = True
 
 
 async def heal(run: Provenance, healer: Healer) -> list[Healed]:
@@ -163,7 +165,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
         if why := healer.may(left):
             healed.append(Healed(shown(left), gone=None, why=why))
             continue
-        manner = Manner(tell=book.telling(left.name), refused_s=0)
+        manner = Manner(book.telling(left.name), escalate=healer.presses, refused_s=0)
         healed.append(await _take_back_or_say(left, healer.environment, manner))
         if left.owner == "step" and healed[-1].answered:
             book.write("step.done", step=int(left.name), undoing=True, status="done")

@@ -218,7 +218,7 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
     except GamedayError as error:
         warn(f"{error.message}: what is done now is not signed")
         key = None
-    looked.healed = loop.run(heal(read, Healer(secrets, key, may)), allowed)
+    looked.healed = loop.run(heal(read, Healer(secrets, key, may, presses=False)), allowed)
     return looked
 
 
@@ -233,8 +233,23 @@ def _told(left: "Left") -> str:
             what = f"process {data.get('pid')!a}, begun {data.get('start_time')!a}"
             name, number = data.get("name"), data.get("signal", "SIGTERM")
             return f"{name!a}: sends {number!a}, then SIGKILL, to {what}, and all its children"
+        case "service" if data.get("what") == "start":
+            return f"{left.owner} {left.name!a}: starts {_started(data.get('part'))}"
         case kind:
             return f"{left.owner} {left.name!a}: undoes {kind!a}: {json.dumps(dict(data))}"
+
+
+def _started(part: object) -> str:
+    """What the file of a part would start, and in which folder."""
+    from gameday.effects.launching import Launch
+
+    try:
+        launch = Launch.read(Path(str(part)))
+    except (GamedayError, ValueError) as error:
+        return f"nothing: {error}"
+    if launch is None:
+        return f"nothing: {part!a} is gone"
+    return f"{json.dumps(list(launch.argv))} in {str(launch.folder)!a}, as {part!a} says"
 
 
 def _plain(value: object) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Server:
     url: str
     toxics: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    stuck: bool = False
 
     def toxic(self, name: str = "gameday-x-1") -> dict[str, Any]:
         """The undo of a toxic that is there."""
@@ -43,6 +44,8 @@ class Server:
 
     def answer(self, method: str, path: str) -> tuple[int, object]:
         name = path.rpartition("/")[2]
+        if self.stuck and method != "GET":
+            return 500, {"error": "stuck"}
         if method == "DELETE" and name in self.toxics:
             self.toxics.remove(name)
             return 204, None

@@ -543,10 +543,8 @@ def senseless(path: Path) -> None:
     path.write_text('{"argv": 5}')
 
 
-@attack("journal", {"world-writable": world_writable, "linked": linked, "senseless": senseless})
-def a_part_that_others_wrote(place: Place, forge: Callable[[Path], Any]) -> None:
-    """The file that says what is started must be one that nobody else can have written."""
-    has_key(place)
+def a_launch(place: Place) -> tuple[Path, Path]:
+    """A file that starts something which leaves a trace, and that trace."""
     hit = place.folder / "hit"
     launch: dict[str, Any] = {
         "name": "redis",
@@ -564,10 +562,34 @@ def a_part_that_others_wrote(place: Place, forge: Callable[[Path], Any]) -> None
     }
     file = place.write("part.json", json.dumps(launch))
     file.chmod(0o600)
+    return hit, file
+
+
+@attack("journal", {"world-writable": world_writable, "linked": linked, "senseless": senseless})
+def a_part_that_others_wrote(place: Place, forge: Callable[[Path], Any]) -> None:
+    """The file that says what is started must be one that nobody else can have written."""
+    has_key(place)
+    hit, file = a_launch(place)
     forge(file)
     undo = {"kind": "service", "what": "start", "forget": False, "part": str(file)}
     write(place, JOURNAL, begun(), fault(undo))
     done = called(place, "heal", "--trust", RUN)
+    assert not hit.exists()
+    assert done.exit_code == 6, done.output
+    assert "starts nothing" in said(done), done.output
+
+
+@attack("journal", {"a toxic": "toxic", "a proxy": "proxy"})
+def a_part_of_one_who_vouches(place: Place, kind: str) -> None:
+    """A removal that is stuck starts no server that a journal of others names."""
+    has_key(place)
+    hit, file = a_launch(place)
+    with server() as there:
+        there.stuck = True
+        undo = {**there.toxic(), "kind": kind, "enabled": False, "part": str(file)}
+        undo["was"] = {"p": {"listen": "", "upstream": "", "enabled": True, "toxics": []}}
+        write(place, JOURNAL, begun(), fault(undo))
+        done = called(place, "heal", "--trust", RUN)
     assert not hit.exists()
     assert done.exit_code == 6, done.output
 
