@@ -48,7 +48,9 @@ class Base:
                 "an address with credentials in it",
                 help="take the secret from {env: NAME} or {file: PATH}",
             )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if "://" in text and parts.scheme not in ("http", "https"):
+            raise UsageError(f"{_shown(text)} is not an http:// or https:// address", help=help)
+        if not parts.hostname or not parts.scheme:
             raise UsageError(f"{_shown(text)} {problem}", help=help)
         if "#" in text or ("?" in text and not query):
             help = "write http://HOST:PORT/PREFIX"
