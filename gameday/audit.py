@@ -26,6 +26,7 @@ import asyncpg
 import redis.asyncio
 
 from gameday.clock import Clock
+from gameday.core import settings
 from gameday.core.listing import LongList
 from gameday.effects.request import Sender, secret, secrets_of
 from gameday.effects.session import connect
@@ -38,7 +39,6 @@ from gameday.workload.template import fill_text
 STATEMENT_TIMEOUT_MS = 10_000
 STORE_S = 60.0  # all statements of one reading
 ANSWER_S = 60  # where the system file does not say
-MOST_BYTES = 1_000_000_000
 TRIES = 3
 PIECE = 2_000  # rows
 FIRST_PIECE = 50  # of rows that may be large
@@ -164,7 +164,8 @@ async def ask(system: System, sender: Sender) -> dict[str, Any]:
     if "timeout" not in request.model_fields_set:
         request = request.model_copy(update={"timeout": timedelta(seconds=ANSWER_S)})
     listed = LongList("rows", rows.take)
-    await sender.send(request, listed.feed, MOST_BYTES)
+    most_bytes: int = settings.current()["bounds.audit_bytes"]
+    await sender.send(request, listed.feed, most_bytes)
     answer = listed.end()
     if not isinstance(answer, dict) or "rows" not in answer or "stock" not in answer:
         raise RowError("it lacks `stock` or `rows`")

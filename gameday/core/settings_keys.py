@@ -121,6 +121,13 @@ KEYS: Final = {
             {"type": "integer", "minimum": 1000, "maximum": 1_000_000_000},
         ),
         Key(
+            "bounds.audit_bytes",
+            "The most bytes of the audit's answer, which is read as it comes.",
+            1_000_000_000,
+            _number(1000, 1_000_000_000_000, whole=True),
+            {"type": "integer", "minimum": 1000, "maximum": 1_000_000_000_000},
+        ),
+        Key(
             "generator.limited_below",
             "The traffic generator is limited where less than this share of a window was sent.",
             0.95,
