@@ -3,10 +3,11 @@
 Runs of short forms (`--experiments`, drawn in turn) on one kept stack of its own, so that several
 of these commands can go on side by side. Half of the moments are drawn over the whole run, half
 over the fault and the seconds around it; with `--stops M`, M more runs are stopped (SIGSTOP) in
-their fault until it is out, and then woken up. Nothing may be left: no toxic, no disabled proxy, no
-stopped or missing part of the stack, no process, no switched strategy, nothing of which its own
-undo says that it is there. Exit code 1 when something is, or when the 99th percentile of the
-clean-up times is above the lease and 2 s.
+their fault until it is out, and then woken up. With
+`--secrets M`, M of the runs have a secret that is a word of the run (`wordy`): it must change
+nothing. Nothing may be left: no toxic, no disabled proxy, no stopped or missing part of the stack,
+no process, no switched strategy, nothing of which its own undo says that it is there. Exit code 1
+when something is, or when the 99th percentile of the clean-up times is above the lease and 2 s.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from gameday.errors import GamedayError
 from gameday.healing import left_behind
 from gameday.loading import load_inputs, traffic_end_s
 from gameday.reaper.lease import LEASE_S
+from tests import wordy
 
 BESIDE_TRAFFIC_S = 5.0  # from the start of the process to that of the traffic, and a bit
 AFTER_FAULT_S = 1.0
@@ -135,15 +137,20 @@ def main() -> int:
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--experiments", default=EXPERIMENTS)
+    parser.add_argument("--secrets", type=int, default=0)
     asked = parser.parse_args()
     shorts = [Short.load(name) for name in asked.experiments.split(",")]
     outcomes = []
     with kept_stack() as kept:
         for number in range(asked.kills + asked.stops):
             draw = random.Random(f"{asked.seed} {number}")
-            run = Run(kept, shorts[number // 2 % len(shorts)])
+            short = shorts[number // 2 % len(shorts)]
+            wordy_one = is_spread(number, asked.secrets, asked.kills + asked.stops)
+            run = Run(kept, short, wordy.drawn(draw, short.name) if wordy_one else "")
             stop = number >= asked.kills
             outcome = stopped(run, draw) if stop else killed(run, draw, in_fault=number % 2 == 1)
+            if wordy_one and run.dir is not None:
+                outcome = replace(outcome, left=outcome.left + wordy.misread(run.dir))
             outcomes.append(outcome)
             mark = "" if outcome.had_something else " (nothing to undo)"
             print(
@@ -152,6 +159,11 @@ def main() -> int:
                 flush=True,
             )
     return told(outcomes)
+
+
+def is_spread(number: int, some: int, of: int) -> bool:
+    """Whether this one is among `some` that are spread evenly over `of`."""
+    return (number + 1) * some // of > number * some // of
 
 
 def gameday(*arguments: str) -> int:
@@ -185,14 +197,26 @@ def kept_stack() -> Iterator[Kept]:
 class Run:
     """One `gameday run` under way on the kept stack."""
 
-    def __init__(self, kept: Kept, short: Short) -> None:
+    def __init__(self, kept: Kept, short: Short, secret: str = "") -> None:
+        """`secret` is sent with each request, and may be a word of the run."""
         self.kept = kept
         self.short = short
         self._runs = Path(tempfile.mkdtemp(dir=kept.folder, prefix="runs-"))
         command = [*GAMEDAY, "run", short.name, "--short", "--reuse", "--runs", str(self._runs)]
+        if secret:
+            command += ["--system", str(wordy.system_file(kept.folder))]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, wordy.VARIABLE: secret},
         )
+
+    @property
+    def dir(self) -> Path | None:
+        """The run directory, None until there is one."""
+        path = next(self._runs.glob("*/journal.jsonl"), None)
+        return None if path is None else path.parent
 
     def records(self) -> list[journal.Record]:
         paths = [*self._runs.glob("*/journal.jsonl"), *self._runs.glob("*/reaper.jsonl")]
