@@ -11,7 +11,7 @@ from tests.fuzz.running import Found, run
 TARGETS = sorted(
     module.name
     for module in pkgutil.iter_modules(tests.fuzz.__path__)
-    if module.name not in ("__main__", "running")
+    if module.name not in ("__main__", "mutate", "running")
 )
 
 
