@@ -8,6 +8,7 @@ not booted again; a run that comes near it measures again, as the figure may be 
 
 import json
 import os
+import select
 import sys
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -33,6 +34,7 @@ PIECE_S: Final = 0.1
 GRACE_S: Final = 0.3
 LEAD_NS: Final = NS // 10
 READY_S: Final = 20.0
+LONGEST_LINE: Final = 64 * 1024
 FILE: Final = "calibration.json"
 ASSUMED_PER_S: Final = 10_000
 """What one worker is taken to keep where nobody has measured it.
@@ -188,7 +190,10 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
 
 
 def _line(child: "subprocess.Popen[bytes]", name: str) -> bytes:
-    line = _pipe(child.stdout).readline()
+    pipe = _pipe(child.stdout)
+    if not select.select([pipe], [], [], READY_S)[0]:
+        raise ValueError(f"its {name} said nothing within {READY_S:g} s")
+    line = pipe.readline(LONGEST_LINE)
     if not line:
         raise ValueError(f"its {name} ended")
     return line

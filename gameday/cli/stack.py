@@ -1,16 +1,17 @@
 """`gameday up` and `gameday down`: a stack that stays between runs."""
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 
 from gameday.cli.terminal import echo
 from gameday.clock import NS, SystemClock
-from gameday.controller.orders import heeded
+from gameday.controller.orders import heeded, on_third_ctrl_c
 from gameday.controller.target import TargetClosed
 from gameday.core import loop
 from gameday.loading import find_system, load_system
@@ -92,8 +93,15 @@ async def _interruptible(work: Coroutine[None, None, T]) -> T:
 
     for number in heeded():
         here.add_signal_handler(number, once)
+    on_third_ctrl_c(_leave)
     try:
         return await task
     except asyncio.CancelledError:
         echo("stopped; nothing is left running", err=True)
         raise SystemExit(INTERRUPTED) from None
+
+
+def _leave() -> NoReturn:
+    """End this process, whatever the tidying hangs in; what is there stands in the stack's file."""
+    echo("left at the third Ctrl-C; gameday down ends what is there", err=True)
+    os._exit(INTERRUPTED)

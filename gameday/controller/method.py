@@ -15,6 +15,7 @@ from gameday.controller.ending import OPEN_GRACE_S, traffic_over
 from gameday.controller.faults import FaultTask
 from gameday.controller.run import Run
 from gameday.core.deadlines import cancelled
+from gameday.loading.timing import longest_start_s
 
 MARGIN_S = 30.0
 LEAVING_S = 150.0  # for faults to come out, each by every step that its removal has
@@ -51,23 +52,14 @@ async def _dismiss_on_abort(run: Run, watchers: "Sequence[asyncio.Task[None]]") 
 async def _traffic_over(run: Run) -> None:
     """Wait for the last answer, but not for a worker that never tells of it."""
     end_ns = max(run.at_ns(run.traffic_end_s), run.clock.now_ns())
-    limit_s = (end_ns - run.clock.now_ns()) / NS + _longest_start_s(run) + MARGIN_S
+    limit_s = (
+        (end_ns - run.clock.now_ns()) / NS + longest_start_s(run.system, run.experiment) + MARGIN_S
+    )
     try:
         async with asyncio.timeout(limit_s):
             await traffic_over(run)
     except TimeoutError:
         run.abort("error", f"the {run.traffic.child.name} did not tell the end of the traffic")
-
-
-def _longest_start_s(run: Run) -> float:
-    """The longest that a start can stay open, with all that it asks again."""
-    timeout_s = run.system.requests.issue.timeout.total_seconds()
-    waits = [
-        each.retries.at_most * (timeout_s + each.retries.backoff.total_seconds())
-        for each in run.experiment.traffic.values()
-        if each.retries is not None
-    ]
-    return timeout_s + max(waits, default=0.0)
 
 
 def _abort_if_failed(run: Run, task: "asyncio.Task[None]") -> None:
@@ -102,7 +94,9 @@ def _longest_s(run: Run) -> float:
     steps = run.playbook.steps if run.playbook is not None else ()
     back_s = sum(step.block.within.total_seconds() + MARGIN_S for step in steps)
     rest_s = max(0.0, (end_ns - run.clock.now_ns()) / NS)
-    return rest_s + _longest_start_s(run) + back_s + MARGIN_S + _leaving_s(run)
+    return (
+        rest_s + longest_start_s(run.system, run.experiment) + back_s + MARGIN_S + _leaving_s(run)
+    )
 
 
 def _leaving_s(run: Run) -> float:

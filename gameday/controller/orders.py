@@ -87,21 +87,20 @@ class Desk:
 class Signals:
     """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing.
 
-    A third Ctrl-C within `IMPATIENT_S` ends this process, whatever it hangs in: `leave` is called,
-    outside of the event loop, and must not return. The handlers are the interpreter's own, because
-    the loop's are heard only while it turns.
+    A third Ctrl-C within `IMPATIENT_S` ends this process: see `on_third_ctrl_c`.
     """
 
     def __init__(self, desk: Desk, leave: Callable[[], NoReturn]) -> None:
         self._desk = desk
         self._leave = leave
         self._loop = asyncio.get_running_loop()
-        self._pressed_ns: deque[int] = deque(maxlen=IMPATIENT)
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for number in heeded():
-            self._before[number] = signal.signal(number, self._heard)
+            self._before[number] = signal.getsignal(number)
+            self._loop.add_signal_handler(number, self._heard, number)
+        on_third_ctrl_c(self._leave)
         return self
 
     def __exit__(
@@ -111,22 +110,27 @@ class Signals:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        sent = signal.Signals(number)
-        if sent is signal.SIGINT and self._is_third():
-            self._leave()
-        ended: Ended = "operator" if sent is signal.SIGINT else "signal"
-        try:
-            self._loop.call_soon_threadsafe(self._desk.end, ended, sent.name)
-        except RuntimeError:
-            return  # the loop has ended: so has the run
+    def _heard(self, number: signal.Signals) -> None:
+        self._desk.end("operator" if number is signal.SIGINT else "signal", number.name)
 
-    def _is_third(self) -> bool:
-        self._pressed_ns.append(time.monotonic_ns())
-        lasted_ns = self._pressed_ns[-1] - self._pressed_ns[0]
-        return len(self._pressed_ns) == IMPATIENT and lasted_ns <= IMPATIENT_S * NS
+
+def on_third_ctrl_c(leave: Callable[[], NoReturn]) -> None:
+    """Have `leave` called at the third Ctrl-C within `IMPATIENT_S`, whatever the process hangs in.
+
+    It is the interpreter that counts, beside the loop, whose own handlers are heard only while it
+    turns; they go on hearing each. To be called after those are set.
+    """
+    pressed_ns: deque[int] = deque(maxlen=IMPATIENT)
+
+    def count(_number: int, _frame: FrameType | None) -> None:
+        pressed_ns.append(time.monotonic_ns())
+        if len(pressed_ns) == IMPATIENT and pressed_ns[-1] - pressed_ns[0] <= IMPATIENT_S * NS:
+            leave()
+
+    signal.signal(signal.SIGINT, count)
 
 
 def heeded() -> list[signal.Signals]:

@@ -4,6 +4,7 @@ The wheel carries copies of the experiments and playbooks; in a checkout the fol
 are found.
 """
 
+import os
 from pathlib import Path
 
 from gameday.core import settings
@@ -64,11 +65,11 @@ def find_playbook(ref: str, experiment: Path) -> Path | None:
     """
     if _is_path(ref, (".md",)):
         path = experiment.parent / ref
-        return path if is_file(path) else None
+        return path if os.path.lexists(path) else None
     beside = experiment.absolute().parent
     folders = [Path(_PLAYBOOKS), beside.parent / _PLAYBOOKS, beside, *_folders(_PLAYBOOKS)]
     paths = [folder / f"{ref}.md" for folder in folders]
-    return next((path for path in paths if is_file(path)), None)
+    return next((path for path in paths if os.path.lexists(path)), None)  # reading refuses others
 
 
 def find_system(ref: str | None) -> Path:

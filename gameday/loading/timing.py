@@ -21,6 +21,7 @@ from gameday.experiment import (
 )
 from gameday.faults import Spike
 from gameday.loading.askers import Crowd
+from gameday.system import System
 from gameday.units import seconds
 
 CLOSED = (ConstantVus, RampingVus)
@@ -151,3 +152,14 @@ def sell_out_s(experiment: Experiment) -> float | None:
         middle = (low + high) / 2
         low, high = (middle, high) if askers(experiment, middle) < stock else (low, middle)
     return high
+
+
+def longest_start_s(system: System, experiment: Experiment) -> float:
+    """The longest that a start can stay open, with all that it asks again."""
+    timeout_s = system.requests.issue.timeout.total_seconds()
+    waits = [
+        each.retries.at_most * (timeout_s + each.retries.backoff.total_seconds())
+        for each in experiment.traffic.values()
+        if each.retries is not None
+    ]
+    return timeout_s + max(waits, default=0.0)

@@ -17,6 +17,7 @@ from gameday.clock import NS, Clock
 from gameday.controller.children import Traffic
 from gameday.core.loop import allowed_here
 from gameday.effects.request import secret
+from gameday.loading.timing import longest_start_s, traffic_end_s
 from gameday.loadtest.live import Live, Moment
 from gameday.loadtest.load import Load
 from gameday.traffic.config import Config
@@ -30,6 +31,7 @@ EVALUATE_NS: Final = 2 * NS
 """k6 looks at its thresholds as often."""
 GRACE_S: Final = 2.0
 PATIENCE_S: Final = 10.0
+MARGIN_S: Final = 30.0
 
 Ending = Literal["completed", "interrupted", "threshold", "worker"]
 Show = Callable[[Moment], None]
@@ -77,6 +79,8 @@ class _Session:
         self._live = Live(site.history_dir, load)
         self._traffic = Traffic(site.log, clock, load.workers)
         self._vitals: list[Mapping[str, Any]] = []
+        longest_s = traffic_end_s(load.experiment) + longest_start_s(load.system, load.experiment)
+        self._longest_ns = round((longest_s + MARGIN_S) * NS)
 
     def _hear(self, line: Mapping[str, Any]) -> None:
         self._traffic.hear(line)
@@ -111,6 +115,8 @@ class _Session:
                 return over
             await self._clock.sleep(BEAT_S)
             now_ns = self._clock.now_ns()
+            if now_ns > t0_ns + self._longest_ns:
+                return "worker", "no worker told of the end of the traffic"
             if now_ns >= look_ns:
                 look_ns += LOOK_NS
                 self._show(t0_ns, show)
@@ -128,7 +134,7 @@ class _Session:
         if self._traffic.refused:
             return "worker", self._traffic.refused
         if self._traffic.child.died:
-            return "worker", self._traffic.child.last_words()
+            return "worker", self._traffic.child.why()
         return ("completed", "") if self._traffic.idle.is_set() else None
 
     def _show(self, t0_ns: int, show: Show) -> None:

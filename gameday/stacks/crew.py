@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gameday.changes import Undo
 from gameday.clock import Clock
+from gameday.core.deadlines import in_time
 from gameday.effects.folder import mark, record
 from gameday.effects.folder import undo as remove
 from gameday.effects.launching import Launch, me
@@ -25,6 +26,7 @@ from gameday.stacks.ports import is_free
 
 SERVICE = "service"
 PARTS = "parts"
+STOP_S = 45.0
 _KEPT = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -149,9 +151,11 @@ class Crew:
 
 
 async def _attempt(stopping: Coroutine[None, None, str | None]) -> str:
-    """What a step of the ending leaves behind, in words; the others go on."""
+    """What a step of the ending leaves behind, in words, in bounded time; the others go on."""
     try:
-        return await stopping or ""
+        return await in_time(stopping, STOP_S) or ""
+    except TimeoutError:
+        return f"a part of the stack does not end within {STOP_S:g} s"
     except GamedayError as error:
         return error.message
 

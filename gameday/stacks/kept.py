@@ -180,9 +180,9 @@ async def _take_back(record: Undo) -> str:
     """Take one record back; "" or what stays."""
     try:
         await undo(record)
+        gone = await read_back(record)
     except GamedayError as error:
         return error.message
-    gone = await read_back(record)
     return "" if gone else f"{record.data.get('name', 'folder')}: {dict(record.data)}"
 
 
