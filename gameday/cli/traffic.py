@@ -285,12 +285,14 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
         (options["summary_export"], summaries.flat(metrics, kept)),
         (options["handle_summary"], handed),
         (options["own"], verdict.as_json()),
-        (options["out"] and options["out"] / "summary.json", verdict.as_json()),
     )
     problems = []
     for path, document in documents:
         if path is not None and str(path) != "-":
-            problems += _write_json(path, document)
+            with as_asked():
+                problems += _write_json(path, document)
+    if options["out"]:
+        problems += _write_json(options["out"] / "summary.json", verdict.as_json())
     if str(options["own"]) == "-":
         emit(json.dumps(verdict.as_json(), indent=2) + "\n")
     else:
@@ -303,8 +305,7 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
 def _write_json(path: Path, document: Any) -> list[UsageError]:
     """Write it; what went wrong, normally nothing."""
     try:
-        with as_asked():
-            path.write_text(json.dumps(document, indent=2) + "\n")
+        path.write_text(json.dumps(document, indent=2) + "\n")
     except OSError as error:
         return [UsageError(f"{path} cannot be written: {error.strerror}")]
     return []

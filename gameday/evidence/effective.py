@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from gameday.experiment import Experiment
 from gameday.playbook import FrontMatter, StepBlock
 from gameday.system import System
@@ -46,27 +48,55 @@ class Effective:
     """What was set of when a traffic generator kept its schedule; empty: the defaults."""
 
 
+class _Record(BaseModel):
+    """What a run wrote beside the files; keys of later versions are let be."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class _Step(_Record):
+    number: int
+    text: str
+    block: StepBlock
+
+
+class _Playbook(_Record):
+    head: FrontMatter
+    steps: list[_Step]
+
+
+class _Facts(_Record):
+    run: str
+    stack: str
+    seed: int
+    coupon: str
+    stock: int | None
+    short: bool
+    playbook: _Playbook | None
+    traffic_end_s: float
+    no_responder: bool
+    planned: dict[str, int]
+
+
 def effective_from_json(fields: Mapping[str, Any]) -> Effective:
     """The content of `effective.json`. Raises ValueError or KeyError where it is not that."""
-    book = fields["playbook"]
-    steps = [
-        PlannedStep(step["number"], step["text"], StepBlock.model_validate(step["block"]))
-        for step in (book["steps"] if book else ())
-    ]
+    facts = _Facts.model_validate(fields)
+    book = facts.playbook
+    steps = [PlannedStep(s.number, s.text, s.block) for s in (book.steps if book else ())]
     return Effective(
-        run=fields["run"],
-        stack=fields["stack"],
-        seed=fields["seed"],
-        coupon=fields["coupon"],
-        stock=fields["stock"],
-        short=fields["short"],
+        run=facts.run,
+        stack=facts.stack,
+        seed=facts.seed,
+        coupon=facts.coupon,
+        stock=facts.stock,
+        short=facts.short,
         experiment=Experiment.model_validate(fields["experiment"]),
         system=System.model_validate(fields["system"]),
-        playbook=FrontMatter.model_validate(book["head"]) if book else None,
+        playbook=book.head if book else None,
         steps=tuple(steps),
-        traffic_end_s=float(fields["traffic_end_s"]),
-        no_responder=fields["no_responder"],
-        planned=dict(fields["planned"]),
+        traffic_end_s=facts.traffic_end_s,
+        no_responder=facts.no_responder,
+        planned=facts.planned,
         generator=_generator(fields.get("settings", {})),
     )
 

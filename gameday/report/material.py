@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from gameday import journal, samples
 from gameday.clock import NS
 from gameday.core import files
@@ -22,6 +24,33 @@ from gameday.samples import Evaluation, Scrape
 
 _LARGEST_BYTES = 64 * files.MIB
 Json = Mapping[str, Any]
+
+
+class _Shown(BaseModel):
+    """What a page shows of `effective.json`; where that is something else, nothing is shown."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+    experiment: "_Told"
+    playbook: "_Steps | None" = None
+    stock: int | None = None
+    traffic_end_s: float = 0.0
+    no_responder: bool = False
+
+
+class _Told(BaseModel):
+    title: str = ""
+    hypothesis: str = ""
+    method: list[dict[str, Any]] = []
+
+
+class _Steps(BaseModel):
+    steps: "list[_Step]"
+
+
+class _Step(BaseModel):
+    number: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +150,11 @@ def _effective(path: Path) -> Json:
         found = _document(path)
     except UnknownError:
         return {}
-    readable = isinstance(found, dict) and isinstance(found.get("experiment"), dict)
-    return found if found is not None and readable else {}
+    try:
+        _Shown.model_validate(found)
+    except ValueError:
+        return {}
+    return found or {}
 
 
 def _document(path: Path) -> Json | None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
 from gameday.changes import Undo
 from gameday.core import files
@@ -47,6 +47,19 @@ class Kept(Model):
     binaries: Mapping[str, str] = {}
     toxiproxy_token: str | None = None
     token_file: Path | None = None
+
+    @field_validator("undo")
+    @classmethod
+    def _can_be_undone(cls, undo: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+        """Each says what it is of, and a process which one it is."""
+        for each in undo:
+            kinds: dict[str, type] = {"kind": str}
+            if each.get("kind") == "process":
+                kinds |= {"pid": int, "start_time": str, "name": str}
+            wrong = [key for key, kind in kinds.items() if type(each.get(key)) is not kind]
+            if wrong:
+                raise ValueError(f"an undo without {wrong[0]!r}")
+        return undo
 
     def undos(self, kind: str) -> list[Undo]:
         """The records of one kind."""

@@ -233,6 +233,7 @@ def a_bad_regular_expression_is_refused_with_its_place(place: Place, pattern: st
 @attack("limits", {"none": 0o000, "group": 0o002, "usual": 0o022, "shut": 0o077})
 def traffic_records_are_private(place: Place, umask: int) -> None:
     """The folder of --out is ours alone; a file that was asked for follows the user's umask."""
+    _ = place.environment  # its home is made under the umask of now
     before = os.umask(umask)
     try:
         place.gameday(
