@@ -101,7 +101,6 @@ def _left_on_purpose(kept: Kept) -> Iterator[str]:
     altered = {
         "masked proxy": {"proxy": "***", "names": ["***", "postgres"]},
         "no such proxy": {"proxy": "cache", "names": names},
-        "another proxy": {"proxy": "postgres", "names": names},
         "masked name": {"name": "gameday-***-1", "names": names},
         "nobody listens": {"url": "http://127.0.0.1:1", "names": names},
     }
