@@ -36,7 +36,7 @@ def must_be_ours(record: Undo) -> None:
             value = f"{record.data[name]!r:.80}" if name in record.data else "missing"
             raise _not_ours(record, f"{name!r} is {value}")
     for name, check in _OPTIONAL.items():
-        if record.data.get(name) is not None and not check(record.data[name]):
+        if record.data.get(name) not in (None, "") and not check(record.data[name]):
             raise _not_ours(record, f"{name!r} is {record.data[name]!r:.80}")
 
 
