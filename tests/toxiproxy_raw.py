@@ -89,6 +89,10 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def files(self) -> int:
+        """How many files it has open, connections among them."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it: it must end by itself, well, and in time."""
         begun_s = time.monotonic()
