@@ -486,7 +486,7 @@ def a_journal_that_leads_away(place: Place, kind: str) -> None:
         ),
     }[kind]
     healed = run(take_back(Left("fault", "lock-1", undo), {}), this_machine())
-    assert healed.gone is False
+    assert healed.gone is not True  # not known: exit code 6
     assert f"{AWAY} is not this machine" in healed.why
 
 
