@@ -22,7 +22,7 @@ def odd(draw: Random) -> Any:
         for _ in range(draw.randrange(DEEP)):
             value = [value] if draw.random() < 0.5 else {"a": value}
         return value
-    return draw.choice(ODD)
+    return _copy(draw.choice(ODD))  # what is put in may be made wrong again
 
 
 def wrong(draw: Random, value: Any) -> Any:
