@@ -6,8 +6,8 @@ read PostgreSQL (or the answer again), Redis (one MULTI), PostgreSQL: equal row 
 after make a consistent cut; else again, three times, then unknown.
 
 It takes apart as many rows as coupons were issued, and lets nobody else in while it does: whoever
-has an event loop that must go on reads the audit beside it. The answer is read as it comes. What
-it takes is bounded: some 80 MB, and 60 bytes a row and reading of ids as long as a UUID.
+has an event loop that must go on reads the audit beside it. The answer is read as it comes, 1 GB
+and 20 M rows at most; measured, a process grows by some 350 bytes a row while it reads.
 
 What is too large, too slow or not what it should be is no evidence: the audit has a `problem`.
 """
