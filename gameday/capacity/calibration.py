@@ -57,7 +57,7 @@ def known() -> Calibration | None:
     """What was measured since this machine was booted, by this version; None: nothing."""
     try:
         found = Calibration(**json.loads(files.read_bytes(state_dir() / FILE, files.SETTING_BYTES)))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return found if (found.boot, found.version) == (boot_id(), __version__) else None
 

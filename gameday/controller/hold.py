@@ -42,7 +42,7 @@ def held() -> Hold | None:
         return Hold(**json.loads(files.read_bytes(path, files.SETTING_BYTES)))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         return Hold(f"{path} cannot be read ({error})", "somebody", "an unknown time")
 
 
