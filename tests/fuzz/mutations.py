@@ -26,6 +26,7 @@ BYTES: Final[Sequence[bytes]] = (
     *(b"\x00", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r\n", b"\t", b" ", b"\x0c", b"\xe2\x80\xa8"),
     *(b"{", b"}", b"[", b"]", b'"', b"'", b":", b",", b"#", b"-", b"`", b"\\", b"%", b"|", b">"),
 )
+_DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the other is slow where it is deep
 Change = Callable[[random.Random, bytes], bytes]
 
 
@@ -110,7 +111,8 @@ def of_yaml(draw: random.Random, raw: bytes) -> bytes:
         return bytewise(draw, raw)
     made = changed(draw, yaml.safe_load(raw))
     try:
-        text = yaml.safe_dump(made, sort_keys=False, default_flow_style=draw.choice((None, True)))
+        style = draw.choice((None, True))
+        text = yaml.dump(made, Dumper=_DUMPER, sort_keys=False, default_flow_style=style)
     except (yaml.YAMLError, RecursionError, ValueError):
         text = repr(made)
     return text.encode("utf-8", "surrogatepass")
