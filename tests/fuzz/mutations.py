@@ -4,6 +4,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import yaml
@@ -27,6 +28,7 @@ BYTES: Final[Sequence[bytes]] = (
     *(b"{", b"}", b"[", b"]", b'"', b"'", b":", b",", b"#", b"-", b"`", b"\\", b"%", b"|", b">"),
 )
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the other is slow where it is deep
+_MOST: Final = 3000
 Change = Callable[[random.Random, bytes], bytes]
 
 
@@ -58,9 +60,11 @@ def changed(draw: random.Random, tree: Any) -> Any:
     """The tree with one to four of its values replaced, removed, renamed or repeated."""
     tree = copy.deepcopy(tree)
     for _ in range(draw.choice((1, 1, 2, 4))):
-        places = list(_places(tree)) if isinstance(tree, dict | list) else []
+        places = list(islice(_places(tree), _MOST)) if isinstance(tree, dict | list) else []
         if not places:
             return hostile(draw)
+        if len(places) == _MOST:
+            break
         where, key = draw.choice(places)
         _change(draw, where, key)
     return tree
