@@ -29,6 +29,9 @@ T = TypeVar("T")
 Problems = dict[Part, str]
 ABSENT = "not there"
 
+LONGEST_RUN_NS = 8 * 86_400 * 10**9
+"""A day longer than any duration may be."""
+
 
 def read(run_dir: Path) -> Evidence:
     """Everything a run directory holds. Raises UsageError when it is not one."""
@@ -110,12 +113,22 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
             one = history.read(path)
             if one.dispatched > schedule_of(one).count:
                 raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
+            _must_be_of_one_run(one)
             found.append(one)
         except OSError as error:
             problems.setdefault("history", f"{path.name} cannot be read: {error.strerror}")
         except (*DAMAGED, UsageError) as error:
             problems.setdefault("history", f"{path.name} cannot be read: {_first_line(error)}")
     return tuple(found)
+
+
+def _must_be_of_one_run(one: history.History) -> None:
+    """Raise ValueError for a time that no run can last to: all between is looked at, in windows."""
+    times = ("intended_ns", "sent_ns", "first_byte_ns", "ended_ns")
+    for name in times if len(one.records) else ():
+        column, begun_ns = one.records[name], int(one.header["t0_ns"])
+        if column.min() < 0 or column.max() > begun_ns + LONGEST_RUN_NS:
+            raise ValueError(f"{name!r} of a start is beyond any run")
 
 
 def _table(histories: tuple[history.History, ...], problems: Problems) -> Attempts:
