@@ -217,8 +217,11 @@ def sealed(line: bytes) -> bytes:
 
 
 def run_of(path: Path) -> str:
-    """The run that a file belongs to: the name of the directory that it really lies in."""
-    return os.path.basename(os.path.dirname(os.path.realpath(path)))
+    """The run that a file belongs to: the name of the directory that it really lies in.
+
+    A file that is a link belongs to where the link lies: what it leads to is another run's.
+    """
+    return os.path.basename(os.path.realpath(os.path.dirname(path)))
 
 
 def signature_of(line: bytes) -> tuple[bytes, str]:

@@ -180,6 +180,8 @@ def _gap(numbers: Sequence[int]) -> str:
 def _cut(run_dir: Path, journal_read: Read, state: Path | None) -> str:
     """How many records are missing at the end, "" when none is known to be."""
     run = journal.run_of(run_dir / JOURNAL)
+    if state is not None and run_dir.name not in ("", "..", run) and noted(state, run_dir.name):
+        return f"the folder is a link to run {run}, and its own records are not there"
     least = 0 if state is None else noted(state, run)
     there = len({record.seq for record in journal_read.signed})
     if there >= least:

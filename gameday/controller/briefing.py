@@ -12,7 +12,7 @@ from typing import Any
 from gameday.clock import NS, boot_id
 from gameday.controller import canary, crossed
 from gameday.controller.run import Run
-from gameday.effects.request import secret, secrets_of
+from gameday.effects.request import resolved, secrets_of
 from gameday.faults.traffic import Spike
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
@@ -33,12 +33,7 @@ async def start_children(run: Run) -> None:
 
 
 def _traffic_config(run: Run) -> dict[str, Any]:
-    issue = run.system.requests.issue
-    request = issue.model_dump(mode="json", by_alias=True, exclude_none=True)
-    request["headers"] = {
-        name: value if isinstance(value, str) else secret(value, run.environment)
-        for name, value in issue.headers.items()
-    }
+    request = resolved(run.system.requests.issue, run.environment)
     scenarios = [
         {"name": name, **spec.model_dump(mode="json")}
         for name, spec in run.experiment.traffic.items()

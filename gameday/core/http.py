@@ -20,6 +20,7 @@ import httpx
 from gameday import __version__
 from gameday.core import json, settings
 from gameday.errors import GamedayError
+from gameday.hiding import nothing
 
 OK: Final = 200
 _STEP: Final = 1 << 18  # bytes that are decompressed at once
@@ -95,6 +96,8 @@ class HttpClient:
     ) -> None:
         self.timeout_s = timeout_s
         self.most_bytes = answer_bytes() if most_bytes is None else most_bytes
+        self.hide: Callable[[str], str] = nothing
+        """Takes the secrets of the questions out of what the library says, before that is cut."""
         self._transport = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -128,7 +131,7 @@ class HttpClient:
             text = f"no whole answer within {self.timeout_s:g} s"
             raise HttpError("late", text, exchange.status) from error
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise _known(error, exchange.status) from error
+            raise _known(error, exchange.status, self.hide) from error
         except (httpx.InvalidURL, ValueError) as error:
             text = f"cannot be asked ({type(error).__name__}: {error})"
             raise HttpError("unreachable", text) from error
@@ -256,11 +259,11 @@ def _size(count: int) -> str:
     return f"{count / 1e6:g} MB" if count >= 100_000 else f"{count} bytes"
 
 
-def _known(error: Exception, status: int) -> HttpError:
+def _known(error: Exception, status: int, hide: Callable[[str], str]) -> HttpError:
     """An error of the library in our words."""
     if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
         return HttpError("refused", "connection refused")
-    name, said = type(error).__name__, str(error)[:_QUOTED]
+    name, said = type(error).__name__, hide(str(error))[:_QUOTED]
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
         return HttpError("unreachable", f"no answer ({name}: {said})")
     if status:

@@ -96,7 +96,8 @@ def _truth(value: Any) -> bool:
 
 
 def _reference(value: Any) -> bool:
-    return _object(value) and any(_text(value.get(key)) for key in ("env", "file"))
+    """What `references` knows as one: nothing else may stand beside its name."""
+    return _object(value) and value.keys() in _REFERENCES and all(map(_text, value.values()))
 
 
 def _token_file(value: Any) -> bool:

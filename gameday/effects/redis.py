@@ -156,12 +156,14 @@ async def _server(
 ) -> dict[str, Any]:
     """Which server answers; Redis has another `run_id` after each start."""
     url = address(data["url"], environment)
+    database = str(client.connection_pool.connection_kwargs.get("db") or 0)
     try:
         told = await client.info("server")
         now_s = float((await client.time())[0])
     except NoPermissionError:  # it is the same as far as this user may know
-        return server(url, "", 0, 0)
-    return server(url, str(told["run_id"]), now_s - float(told["uptime_in_seconds"]), now_s)
+        return server(url, "", 0, 0, database=database)
+    began_s = now_s - float(told["uptime_in_seconds"])
+    return server(url, str(told["run_id"]), began_s, now_s, database=database)
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -18,7 +19,7 @@ from gameday.core.urls import at
 from gameday.errors import GamedayError, UsageError
 from gameday.hiding import Hidden, telling
 from gameday.system import FromEnv, FromFile, Request, Secret, System, Tls
-from gameday.workload.template import Values, fill_json, fill_text, percent
+from gameday.workload.template import Values, fill_json, fill_text, literal, percent
 
 _OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")
 
@@ -53,6 +54,16 @@ def _in_file(name: str) -> str:
     except UnicodeDecodeError as error:
         problem = f"byte {error.start + 1} is not UTF-8"
         raise UsageError(f"secret file {name}: {problem}", help="save it as UTF-8") from None
+
+
+def resolved(request: Request, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The request as plain data, with placeholders, the secrets of its headers filled in."""
+    dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
+    dumped["headers"] = {
+        name: value if isinstance(value, str) else literal(secret(value, environment))
+        for name, value in request.headers.items()
+    }
+    return dumped
 
 
 def secrets_of(system: System, environment: Mapping[str, str]) -> list[str]:
@@ -114,18 +125,23 @@ class Sender:
             for name, value in request.headers.items()
         }
         own = Hidden([secret(each, self.environment) for each in _references(request)])
+
+        def hide(text: str) -> str:
+            return self.hide(own(text))
+
         query = fill_json(request.query, self.values)
         body = fill_json(request.json_, self.values)
         ask = Ask(request.method, url, headers, query, body)
         verify = self.tls.needed_for(self._base_url)
         timeout_s = request.timeout.total_seconds()
         async with HttpClient(timeout_s, verify=verify, most_bytes=most_bytes) as client:
+            client.hide = hide
             try:
                 answer = await client.ask(ask, take)
             except HttpError as error:
-                raise RequestError(self.hide(own(f"{what}: {error.message}"))) from error
+                raise RequestError(hide(f"{what}: {error.message}")) from error
         if not request.expects(answer.status):
-            said = self.hide(own(answer.text))[:200]  # hidden before it is cut
+            said = hide(answer.text)[:200]  # hidden before it is cut
             raise RequestError(f"{what} answered {answer.status}: {said}")
         return answer
 

@@ -161,7 +161,8 @@ async def _server(
     """Which server answers: no two were started in the same microsecond."""
     began_s = float(await session.fetchval(_SINCE))
     now_s = float(await session.fetchval(_NOW))
-    return server(address(data["dsn"], environment), repr(began_s), began_s, now_s)
+    url, database = address(data["dsn"], environment), str(await session.fetchval(_DATABASE))
+    return server(url, repr(began_s), began_s, now_s, database=database)
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
@@ -175,6 +176,7 @@ async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
 
 _SINCE = "SELECT extract(epoch FROM pg_postmaster_start_time())"
 _NOW = "SELECT extract(epoch FROM clock_timestamp())"
+_DATABASE = "SELECT current_database()"
 _HAS_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 _IS_SLOW = """
 SELECT (SELECT count(*) FROM pg_trigger WHERE tgname = $1)

@@ -59,13 +59,17 @@ def thrown_away(data: Mapping[str, Any]) -> bool:
     return "part" in data and not was_masked(data) and not Path(data["part"]).exists()
 
 
-def server(url: str, id_: str, began_s: float, now_s: float) -> dict[str, Any]:
+def server(
+    url: str, id_: str, began_s: float, now_s: float, *, database: str = ""
+) -> dict[str, Any]:
     """Which server was changed: where it was reached, its name for itself, and since when it runs.
 
     Times are seconds since 1970 on its own clock; `now_s` is when the change was prepared.
+    `database` is which of its databases was seen: another shows nothing of what is in it.
     """
     where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without credentials
-    return {"at": where, "id": id_, "began_s": round(began_s, 3), "now_s": round(now_s, 3)}
+    times = {"began_s": round(began_s, 3), "now_s": round(now_s, 3)}
+    return {"at": where, "id": id_, **times, "database": database}
 
 
 def unless_another(data: Mapping[str, Any], now: Mapping[str, Any]) -> State:
@@ -76,8 +80,20 @@ def unless_another(data: Mapping[str, Any], now: Mapping[str, Any]) -> State:
     if was_masked(data):
         return masked_name()
     before = data.get("server")
-    if before is None or before["id"] == now["id"]:
+    if before is None:
         return GONE
+    database = now.get("database", "")
+    if before.get("database", database) != database:
+        why = f"the change was made in database {before['database']!r}"
+        return State(gone=None, why=f"{why}; the reference leads to {database!r}")
+    # One that does not tell its name is known only by where it is.
+    if before["id"] == now["id"] and (before["id"] or before["at"] == now["at"]):
+        return GONE
+    return _unless_elsewhere(before, now)
+
+
+def _unless_elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> State:
+    """Gone, where the server that answers has been started since at the same address."""
     if before["at"] != now["at"]:
         why = (
             f"the store that was changed was at {before['at']}; the reference leads to {now['at']}"

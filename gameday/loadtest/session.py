@@ -16,7 +16,7 @@ from gameday import vitals
 from gameday.clock import NS, Clock
 from gameday.controller.children import Traffic
 from gameday.core.loop import allowed_here
-from gameday.effects.request import secret
+from gameday.effects.request import resolved
 from gameday.loading.timing import longest_start_s, traffic_end_s
 from gameday.loadtest.live import Live, Moment
 from gameday.loadtest.load import Load
@@ -160,12 +160,7 @@ class _Session:
 def config(load: Load, site: Site, run: str) -> dict[str, Any]:
     """The first line that a worker hears; the secrets of its headers are filled in."""
     experiment, system = load.experiment, load.system
-    issue = system.requests.issue
-    request = issue.model_dump(mode="json", by_alias=True, exclude_none=True)
-    request["headers"] = {
-        name: value if isinstance(value, str) else secret(value, os.environ)
-        for name, value in issue.headers.items()
-    }
+    request = resolved(system.requests.issue, os.environ)
     return {
         "worker": 0,
         "workers": load.workers,

@@ -24,6 +24,11 @@ def percent(value: object) -> str:
     return quote(str(value), safe="")
 
 
+def literal(text: str) -> str:
+    """What `fill_text` makes `text` of: braces in a secret, for instance, are no placeholders."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def fill_text(text: str, values: Values, escape: Callable[[object], str] = str) -> str:
     """`text` with its placeholders filled. Raises UsageError for one that is not known."""
 
