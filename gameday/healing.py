@@ -213,7 +213,7 @@ async def _take_back_or_say(left: Left, environment: Mapping[str, str], manner: 
     try:
         return await take_back(left, environment, manner)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(shown(left), gone=None, why=f"unknown: {error!r}")
+        return Healed(shown(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
 
 
 def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:

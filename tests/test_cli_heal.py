@@ -212,4 +212,4 @@ def test_the_healer_of_a_vouched_run_is_asked_before_each(place: Path) -> None:
 
     healer = Healer({}, KEY, may)
     (one,) = asyncio.run(heal_run(vouched(place / "runs" / RUN), healer))
-    assert (one.gone, one.why, asked) == (False, "no", ["folder"])
+    assert (one.gone, one.why, asked) == (None, "no", ["folder"])

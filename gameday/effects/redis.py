@@ -192,23 +192,34 @@ async def _open(
     data: Mapping[str, Any], environment: Mapping[str, str] | None, name: str | None = None
 ) -> _Client:
     """A client with one connection. Raises StoreError, StoreGoneError when nothing listens."""
-    client: _Client = _Client.from_url(
-        address(data["url"], environment),
-        socket_connect_timeout=CONNECT_S,
-        socket_timeout=ANSWER_S,
-        retry=None,
-        single_connection_client=True,
-        client_name=name,
-        decode_responses=True,
-        encoding_errors="surrogateescape",  # a key may be any bytes
-    )
+    try:
+        client: _Client = _Client.from_url(
+            address(data["url"], environment),
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=ANSWER_S,
+            retry=None,
+            single_connection_client=True,
+            client_name=name,
+            decode_responses=True,
+            encoding_errors="surrogateescape",  # a key may be any bytes
+        )
+    except (ValueError, TypeError):
+        raise _unreadable() from None
     try:
         await client.initialize()
         await client.ping()
+    except TypeError:  # of an option that it does not know
+        raise _unreadable() from None
     except (RedisError, OSError, TimeoutError) as error:
         await client.aclose()
         raise _told(error) from error
     return client
+
+
+def _unreadable() -> StoreError:
+    """What the library says quotes a piece of the address, perhaps of the password."""
+    help = "write redis://:PASSWORD@HOST:PORT/NUMBER"
+    return StoreError("redis: its address cannot be read", help=help)
 
 
 def _told(error: Exception) -> GamedayError:

@@ -26,11 +26,16 @@ async def connect(dsn: str, **how: Any) -> asyncpg.Connection:
         raise _unusable() from None
     if not ends:
         raise _unusable()
+    if any("@" in host for host, _ in ends):  # what is behind the first one was of the password
+        raise _unusable("has an @ in its password: write it as %40")
     hosts, ports = [host for host, _ in ends], [port or PORT for _, port in ends]
-    return await asyncpg.connect(dsn, host=hosts, port=ports, **how)
+    try:
+        return await asyncpg.connect(dsn, host=hosts, port=ports, **how)
+    except (ValueError, TypeError, asyncpg.ClientConfigurationError):  # quotes what it cannot read
+        raise _unusable("cannot be used") from None
 
 
-def _unusable() -> UsageError:
+def _unusable(why: str = "names no host") -> UsageError:
     """What the address says is not shown: a piece of it may be of the password."""
     help = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-    return UsageError("the address of the PostgreSQL names no host", help=help)
+    return UsageError(f"the address of the PostgreSQL {why}", help=help)

@@ -146,7 +146,7 @@ async def _attempt(left: Left, manner: Manner, environment: Mapping[str, str]) -
     try:
         return await healing.take_back(left, environment, manner)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(_name(left), gone=None, why=repr(error))
+        return Healed(_name(left), gone=None, why=f"{type(error).__name__}: {error}")
 
 
 def _name(left: Left) -> str:

@@ -193,3 +193,31 @@ def a_long_secret_that_no_header_takes(place: Place, odd: str) -> None:
         told = loop.run(send(there))
     assert MASK in told
     assert "canary" not in told, told
+
+
+ADDRESSES = {
+    "redis-slash": ("redis", "redis://:canary/word@127.0.0.1:1/0"),
+    "redis-hash": ("redis", "redis://user:canary#word@127.0.0.1:1/0"),
+    "redis-bracket": ("redis", "redis://user:word[canary@[::1]:1/0"),
+    "redis-option": ("redis", "redis://127.0.0.1:1/0?canary=word"),
+    "redis-port": ("redis", "redis://127.0.0.1:canary/0"),
+    "postgres-at": ("sql", "postgresql://user:word@canary@127.0.0.1:1/d"),
+    "postgres-hash": ("sql", "postgresql://user:canary#word@127.0.0.1:1/d"),
+    "postgres-query": ("sql", "postgresql://127.0.0.1:1/d?password=word&canary"),
+    "postgres-scheme": ("sql", "canary://user:word@127.0.0.1:1/d"),
+}
+
+
+@attack("review", ADDRESSES)
+def a_password_that_breaks_its_address(place: Place, case: tuple[str, str]) -> None:
+    """What a library cannot read of a store's address, `heal` quotes no piece of."""
+    kind, address = case
+    key = {"redis": "url", "sql": "dsn"}[kind]
+    os.environ["AUDIT"] = address
+    undo = {"kind": kind, "do": "block", key: {"env": "AUDIT"}, "name": "gameday-x-1"}
+    more = {"do": "slow"} if kind == "sql" else {"lasts": True}
+    has_key(place)
+    write(place, f"{RUN}/journal.jsonl", begun(), fault({**undo, **more}), key=KEY)
+    done = called(place, "heal")
+    assert done.exit_code == 6, done.output
+    assert "canary" not in done.output, done.output
