@@ -1,7 +1,7 @@
 """Secrets taken out of texts that people will read: `***` stands where one was.
 
-A secret is quoted in many ways: percent-encoded in an address, escaped in JSON, base64 in a
-header, or in part, as when a library that cannot read an address complains of the piece it
+A secret is quoted in many ways: percent-encoded in an address, escaped in JSON or HTML, base64 in
+a header, or in part, as when a library that cannot read an address complains of the piece it
 stumbled over. All of them are hidden. A text of fewer than `SHORTEST` characters is no secret
 that could be hidden without hiding half of everything else.
 
@@ -9,9 +9,10 @@ Only texts for people are given to this. What a machine reads back (ids, names, 
 numbers) is never masked: `core.masking` says which is which. A user name is no secret.
 """
 
+import html
 import json
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -22,6 +23,9 @@ SHORTEST_PIECE = 8  # longer than the word before a token, such as Bearer
 MASK = "***"
 TELLING = re.compile(r"auth|cookie|credential|dsn|passw|secret|token|api.?key", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+_UNICODE = re.compile(r"\\u([0-9a-f]{4})")
+_GO = {ord(each): f"\\u{ord(each):04x}" for each in "&<>\u2028\u2029"}
 _PIECES = re.compile(r"[/?#@:&=\s]+")
 
 
@@ -83,15 +87,44 @@ def forms(secret: str) -> Iterator[str]:
         if len(part) < SHORTEST:
             continue
         yield part
+        yield from _in_addresses(part)
+        yield from _in_json(part)
+        yield from _in_pages(part)
         raw = _bytes(part)
-        yield quote(raw, safe="")
-        yield quote(raw)
-        yield quote_plus(raw)
-        yield json.dumps(part)[1:-1]
-        yield json.dumps(part, ensure_ascii=False)[1:-1]
         yield repr(part)[1:-1]
         yield repr(raw)[2:-1]
+        yield raw.decode("latin-1")  # as a header is read
         yield b64encode(raw).decode().rstrip("=")
+        yield urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _in_addresses(text: str) -> Iterator[str]:
+    """Percent-encoded, as Python, browsers and those who write small digits do it."""
+    raw = _bytes(text)
+    for form in (quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="!*'()~")):
+        yield form
+        yield _PERCENT.sub(lambda found: found[0].lower(), form)
+
+
+def _in_json(text: str) -> Iterator[str]:
+    """Escaped as Python and others do it: Go what HTML would read, PHP slashes, Java in capitals.
+
+    JSON that was quoted in JSON is escaped twice.
+    """
+    for form in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield form
+        yield json.dumps(form)[1:-1]
+        yield form.replace("/", "\\/")
+        yield form.translate(_GO)
+        yield _UNICODE.sub(lambda found: f"\\u{found[1].upper()}", form)
+
+
+def _in_pages(text: str) -> Iterator[str]:
+    """Escaped as pages of HTML do it, which name the quotes in more than one way."""
+    yield html.escape(text, quote=False)
+    yield html.escape(text)
+    yield html.escape(text).replace("&#x27;", "&#39;")
+    yield html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
 
 
 def _bytes(text: str) -> bytes:
@@ -107,6 +140,7 @@ def _parts(secret: str) -> Iterator[str]:
     yield secret
     password = _password(secret)
     if password is not None:
+        yield _user_info(secret)  # as a header has both, in base64
         for form in {password, unquote(password)}:
             yield form
             yield from _pieces(form)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gameday import effects, journal, provenance
+from gameday.core.lengths import noted_runs
 from gameday.core.signing import Key, read_key
 from gameday.errors import GamedayError
 from gameday.healing import Left, controller_lives, left_behind
@@ -38,7 +39,12 @@ async def leftovers(
     runs_dir: Path, base_url: str, environment: Environment, since: str = ""
 ) -> list[Finding]:
     """Of the newest runs in `runs_dir` that ran on this system, from `since` (RFC 3339) on."""
-    journals = sorted(runs_dir.glob("*/journal.jsonl"), reverse=True)
+    own = _own_runs()  # first: a folder that anybody has made must not crowd one of them out
+    journals = sorted(
+        runs_dir.glob("*/journal.jsonl"),
+        key=lambda path: (path.parent.name in own, path),
+        reverse=True,
+    )
     found = [
         finding
         for path in journals[:NEWEST]
@@ -94,6 +100,12 @@ def _foreign(run: Provenance) -> list[Finding]:
     name = run.dir.name
     text = f"it may have left something behind, and is {run.why_foreign}: it was not looked at"
     return [Finding(f"run {name}", "warn", text, f"gameday heal --trust {run.dir}")]
+
+
+def _own_runs() -> frozenset[str]:
+    """The names of the runs that this user's state folder knows of."""
+    _, state = _own()
+    return frozenset() if state is None else frozenset(noted_runs(state))
 
 
 def _own() -> tuple[Key | None, Path | None]:

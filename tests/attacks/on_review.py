@@ -15,7 +15,7 @@ from gameday.core.lengths import Length
 from gameday.effects import records, stores
 from gameday.effects.records import NoRecordError
 from gameday.effects.request import RequestError, Sender, resolved
-from gameday.hiding import MASK
+from gameday.hiding import MASK, Hidden
 from gameday.system import IssueRequest, Request
 from gameday.traffic.config import Config
 from gameday.traffic.request import RequestBytes
@@ -221,3 +221,25 @@ def a_password_that_breaks_its_address(place: Place, case: tuple[str, str]) -> N
     done = called(place, "heal")
     assert done.exit_code == 6, done.output
     assert "canary" not in done.output, done.output
+
+
+ECHOES = {
+    "go": (r"p\u0026ssw\u003cr\u003ed", "p&ssw<r>d"),
+    "html": ("p&amp;ssw&lt;r&#39;d", "p&ssw<r'd"),
+    "php": (r"abc\/def\/ghi", "abc/def/ghi"),
+    "java": (r"p\u00E4ssw\u00F6rd", "pässwörd"),
+    "twice": (r"ab\\\"cd", 'ab"cd'),
+    "small-digits": ("ab%2fcd%3d", "ab/cd="),
+    "browser": ("ab(cd)%26!", "ab(cd)&!"),
+    "latin-1": ("pÃ¤sswÃ¶rd", "pässwörd"),
+    "base64-of-addresses": ("eHh4eHjDv8O_w7_Dv8O_", "xxxxxÿÿÿÿÿ"),
+    "basic": ("dXNlcjpwYSFzcw", "redis://user:pa!ss@h:1/0"),
+}
+
+
+@attack("review", ECHOES)
+def a_secret_as_others_write_it(place: Place, case: tuple[str, str]) -> None:
+    """A secret that a service or a page quotes in its own way is hidden there, too."""
+    del place
+    echoed, secret = case
+    assert Hidden([secret])(f"it said {echoed}, so") == f"it said {MASK}, so"
