@@ -171,10 +171,17 @@ async def ask(system: System, sender: Sender) -> dict[str, Any]:
         raise RowError("it lacks `stock` or `rows`")
     if answer["rows"] != []:
         raise RowError("its `rows` are not a list of {userId, issueId}")
-    stock = user_number(answer["stock"]) if answer["stock"] is not None else -1
+    return {**answer, "rows": rows, "stock": _stock(answer["stock"])}
+
+
+def _stock(value: object) -> int:
+    try:
+        stock = user_number(value)
+    except RowError:
+        stock = -1
     if stock < 0:
-        raise RowError(f"its `stock` is no number: {shown(answer['stock'])}")
-    return {**answer, "rows": rows, "stock": stock}
+        raise RowError(f"its `stock` is not a number from 0 to {2**63 - 1}: {shown(value)}")
+    return stock
 
 
 def _masked_answer(answer: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:

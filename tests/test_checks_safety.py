@@ -231,11 +231,15 @@ def test_a_second_row_of_any_user_is_caught(run: RunDir, data: st.DataObject) ->
 
 def test_being_issued_twice_is_caught_and_a_replay_with_the_same_id_is_not() -> None:
     run = RunDir(answers=[issue(0, 0, 0.0), issue(1, 0, 0.5)], rows=[(0, "i0")])
-    assert verdict(run, "one_per_user").validity is Validity.INVALID
+    told = verdict(run, "one_per_user")
+    assert told.validity is Validity.INVALID
+    assert "if that is meant: semantics.replay" in told.summary
     run.semantics = {"replay": "idempotent"}
     assert verdict(run, "one_per_user").validity is Validity.VALID
     run.answers[1] = replace(run.answers[1], issue_id="j0")
     assert verdict(run, "one_per_user").validity is Validity.INVALID
+    run.semantics = {}
+    assert "replay" not in verdict(run, "one_per_user").summary
 
 
 @several

@@ -76,9 +76,9 @@ async def test_a_campaign_is_made_and_its_audit_read_before_the_traffic(tmp_path
 
 async def test_an_audit_that_cannot_be_read_ends_the_run_before_the_traffic(tmp_path: Path) -> None:
     async with service({"code": "C"}) as (url, _):
-        with pytest.raises(StackError, match="lacks `rows`"):
+        with pytest.raises(StackError, match="lacks `stock` or `rows`"):
             await Ground(tmp_path, url, campaign=CREATE).prepare()
-        with pytest.raises(UnknownError, match="lacks `rows`"):
+        with pytest.raises(UnknownError, match="lacks `stock` or `rows`"):
             await Ground(tmp_path, url, "external", start=None, campaign=CREATE).prepare()
 
 

@@ -49,6 +49,8 @@ def _told_twice(evidence: Evidence) -> Verdict:
     user = int(attempts.users[again[0]])
     answers = [index for index in issued(attempts) if attempts.users[index] == user]
     summary = f"{count(len(again), 'answer')} issued a coupon to a user who had one: {user} first"
+    if not len(issued_again(attempts, "idempotent")):
+        summary += "; always the coupon they had (if that is meant: semantics.replay: idempotent)"
     certificate = {"user": user, "answers": attempts.describe(answers[:2], evidence.t0_ns)}
     shown = attempts.describe(again[:SHOWN], evidence.t0_ns)
     return Verdict(NAME, Validity.INVALID, summary, shown, certificate)

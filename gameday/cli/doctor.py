@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -19,6 +20,7 @@ from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import emit
 from gameday.controller import hold
 from gameday.core import settings
+from gameday.core.files import is_file
 from gameday.errors import GamedayError, UsageError
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
@@ -154,9 +156,15 @@ def set_values() -> list[Finding]:
     except UsageError as error:
         return [Finding("settings", "fail", error.message, error.help)]
     return [
-        Finding(name, "ok", f"{_as_text(each.value)} ({each.origin}{_at(each.where)})")
+        _there(name, each.value, f"{_as_text(each.value)} ({each.origin}{_at(each.where)})")
         for name, each in found.items()
     ]
+
+
+def _there(name: str, value: object, told: str) -> Finding:
+    if name == "system" and isinstance(value, str) and value and not is_file(Path(value)):
+        return Finding(name, "warn", f"{told}: not there, or not a file", "mend it where it stands")
+    return Finding(name, "ok", told)
 
 
 def _as_text(value: object) -> str:

@@ -49,9 +49,9 @@ def list_runs(runs_dir: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise UsageError(
-            f"{runs_dir}: cannot be read: {error.strerror}", help="do it as the user whose it is"
-        ) from error
+        denied = isinstance(error, PermissionError)
+        cure = "do it as the user whose it is" if denied else "name the folder with --runs DIR"
+        raise UsageError(f"{runs_dir}: cannot be read: {error.strerror}", help=cure) from error
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 

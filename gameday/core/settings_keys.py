@@ -59,7 +59,10 @@ def _choice(*words: str) -> Read:
 def _duration(value: Any) -> str:
     from gameday.units import parse_duration  # pydantic comes with it, which takes its time
 
-    parse_duration(value)
+    try:
+        parse_duration(value)
+    except ValueError as error:  # it names the value, and so does who reports it
+        raise ValueError(str(error).removeprefix(f"{value!r} ")) from None
     return str(value)
 
 
@@ -68,10 +71,15 @@ def _number(low: float, high: float, *, whole: bool = False) -> Read:
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not fits or not low <= value <= high:
             what = "a whole number" if whole else "a number"
-            raise ValueError(f"is not {what} from {low:g} to {high:g}")
+            raise ValueError(f"is not {what} from {_plain(low)} to {_plain(high)}")
         return float(value) if not whole else int(value)
 
     return read
+
+
+def _plain(bound: float) -> str:
+    """A bound as a person writes it: 1000000000, not 1e+09."""
+    return str(int(bound)) if bound == int(bound) else str(bound)
 
 
 def _hosts(value: Any) -> list[str]:

@@ -51,6 +51,9 @@ def find_experiment(ref: str) -> Path:
     if _is_path(ref, (".yaml", ".yml")):
         return _existing(Path(ref), "experiment")
     names = {path.stem: path for path in all_experiments()}
+    if ref not in names and is_file(Path(ref)):
+        cure = "the name of an experiment's file ends in .yaml"
+        raise UsageError(f"no experiment {ref!r}: a file, but not YAML by its name", help=cure)
     if ref not in names:
         help = one_of_them(ref, names) or "there is no folder `experiments` here"
         raise UsageError(f"no experiment {ref!r}", help=help)

@@ -20,6 +20,7 @@ from gameday.core.http import OK, HttpClient, HttpError
 from gameday.core.urls import at
 from gameday.effects.request import Sender
 from gameday.errors import GamedayError
+from gameday.evidence.rows import shown
 from gameday.experiment import Experiment
 from gameday.loading.expressions import TRAFFIC_METRICS
 from gameday.plan.finding import Finding
@@ -32,6 +33,7 @@ SCRAPE_S = 0.8
 LOOKS = 3
 LOOK_EVERY_S = 1.0
 _SHOWN = 3
+_AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,16 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
             return [Finding("audit", "ok", f"{request.path} answers")]
         answer = await sender.send(request)
     except GamedayError as error:
-        cure = "is `audit` of the system file right? without it nothing can be judged"
-        return [Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)]
+        return [_unreadable(error)]
     text = f"{request.path} answers ({answer.status}: no campaign yet)"
     return [Finding("audit", "ok", text)]
+
+
+def _unreadable(error: GamedayError) -> Finding:
+    cause = error.__cause__
+    silent = isinstance(cause, HttpError) and cause.kind in ("refused", "unreachable")
+    cure = "is it running, and is `base_url` right?" if silent else _AUDIT_CURE
+    return Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)
 
 
 def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
@@ -100,10 +108,11 @@ async def campaign(system: System, sender: Sender, coupon: str, stock: int | Non
     try:
         answer = await ask(system, sender)
     except GamedayError as error:
-        cure = "is `audit` of the system file right? without it nothing can be judged"
-        text = f"cannot be read before the traffic: {error}"
-        return Campaign(stock, [Finding("audit", "fail", text, cure)])
+        return Campaign(stock, [_unreadable(error)])
     rows, there = answer["rows"], answer["stock"]
+    if isinstance(code := answer.get("code"), str) and code != coupon:
+        text = f"asked for {coupon}, it answers for {shown(code)}"
+        return Campaign(stock, [Finding("audit", "fail", text, _AUDIT_CURE)])
     if rows:
         text = f"campaign {coupon} is used: it has {len(rows)} issues already"
         cure = "name a fresh campaign, or give the system file a `campaign` request"

@@ -121,7 +121,7 @@ def actions(m: Material, say: Messages) -> list[Markup]:
 
 def _broken(m: Material, say: Messages) -> Iterator[Prompt]:
     for check in _checks(m, "invalid"):
-        yield say("actions.check", check=check["name"]), _summary(check, say)
+        yield say("actions.check", check=code(check["name"])), _summary(check, say)
     for i, alert in enumerate(m.part("alerts")):
         if alert["expected"] and alert["status"] in {"missed", "late"}:
             status, name = say.word(alert["status"]), code(alert["alert"])
