@@ -20,7 +20,7 @@ from gameday.changes import Undo
 from gameday.clock import Clock, SystemClock, boot_id
 from gameday.core.masking import MASKED
 from gameday.core.signing import Key
-from gameday.effects import process
+from gameday.effects import process, toxic
 from gameday.effects.manner import Manner, Tell
 from gameday.effects.records import must_be_ours
 from gameday.errors import GamedayError
@@ -289,6 +289,8 @@ async def take_back(
     try:
         await effects.undo(left.undo, environment, manner)
         gone, why = await effects.look(left.undo, environment)
+        if gone and left.undo.kind == "toxic" and (other := await toxic.elsewhere(left.undo)):
+            gone, why = False, f"somebody has moved it: it is on proxy {other!r}"
     except GamedayError as error:
         why = f"{error.message}; {error.help}" if error.help else error.message
         return Healed(shown(left), gone=None, why=why)

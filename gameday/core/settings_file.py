@@ -111,6 +111,8 @@ class _File:
         if self._origin == "project":
             if path.is_absolute() or ".." in path.parts or text.startswith("~"):
                 raise ValueError("leads out of the project")
+            if not (self._path.parent / path).resolve().is_relative_to(self._path.parent.resolve()):
+                raise ValueError("leads out of the project by a link")
             return os.path.relpath(self._path.parent / path)
         return str(self._path.parent / path.expanduser())
 

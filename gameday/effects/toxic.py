@@ -10,7 +10,7 @@ from gameday.changes import Change, Undo
 from gameday.effects import proxy
 from gameday.effects.proof import THERE, State
 from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy, names_of
+from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, names_of
 from gameday.errors import UsageError
 
 _MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a jitter
@@ -52,6 +52,15 @@ async def look(record: Undo, server: Toxiproxy | None = None) -> State:
     if name in names_of(found):
         return State(gone=False, why=THERE)
     return proxy.unless_masked(record.data)
+
+
+async def elsewhere(record: Undo) -> str:
+    """Another proxy of the server that has a toxic of that name, "" where none is seen soon."""
+    try:
+        shown = await Toxiproxy.of(record.data).within(proxy.LIST_S).proxies()
+    except ToxiproxyError:
+        return ""
+    return next((name for name, each in shown.items() if record.data["name"] in names_of(each)), "")
 
 
 async def remove(record: Undo, server: Toxiproxy) -> None:

@@ -36,28 +36,29 @@ class Server:
     toxics: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     stuck: bool = False
+    moved: bool = False
+    """Whether somebody has made its toxics anew on another proxy, `q`."""
 
     def toxic(self, name: str = "gameday-x-1") -> dict[str, Any]:
         """The undo of a toxic that is there."""
         self.toxics.append(name)
         return {"kind": "toxic", "url": self.url, "proxy": "p", "name": name}
 
+    def proxy(self, name: str) -> dict[str, Any]:
+        toxics = [{"name": each} for each in self.toxics if (name == "q") == self.moved]
+        return {"name": name, "listen": "", "upstream": "", "enabled": True, "toxics": toxics}
+
     def answer(self, method: str, path: str) -> tuple[int, object]:
         name = path.rpartition("/")[2]
         if self.stuck and method != "GET":
             return 500, {"error": "stuck"}
-        if method == "DELETE" and name in self.toxics:
+        if method == "DELETE" and name in self.toxics and not self.moved:
             self.toxics.remove(name)
             return 204, None
         if path == "/proxies/p":
-            toxics = [{"name": each} for each in self.toxics]
-            return 200, {
-                "name": "p",
-                "listen": "",
-                "upstream": "",
-                "enabled": True,
-                "toxics": toxics,
-            }
+            return 200, self.proxy("p")
+        if path == "/proxies" and method == "GET":
+            return 200, {name: self.proxy(name) for name in "pq"}
         return 200, {"version": "2.12.0"}
 
 

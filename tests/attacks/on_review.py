@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from gameday.changes import Undo
-from gameday.core import loop
+from gameday.core import loop, settings
 from gameday.core.lengths import Length
 from gameday.effects import records, stores
 from gameday.effects.records import NoRecordError
 from gameday.effects.request import RequestError, Sender, resolved
+from gameday.errors import FileError
 from gameday.hiding import MASK, Hidden
 from gameday.system import IssueRequest, Request
 from gameday.traffic.config import Config
@@ -243,3 +244,31 @@ def a_secret_as_others_write_it(place: Place, case: tuple[str, str]) -> None:
     del place
     echoed, secret = case
     assert Hidden([secret])(f"it said {echoed}, so") == f"it said {MASK}, so"
+
+
+@attack("review")
+def a_toxic_that_was_moved(place: Place) -> None:
+    """A toxic that somebody has put onto another proxy is not called gone."""
+    has_key(place)
+    with server() as there:
+        write(place, f"{RUN}/journal.jsonl", begun(), fault(there.toxic()), key=KEY)
+        there.moved = True
+        done = called(place, "heal")
+    assert done.exit_code == 6, done.output
+    assert "it is on proxy 'q'" in said(done), done.output
+
+
+@attack("review", {"runs": "out", "system": "out/s.yaml"})
+def a_project_that_leads_out_by_a_link(place: Place, where: str) -> None:
+    """A link in somebody's repository does not take the project's settings out of it."""
+    key = "system" if where.endswith(".yaml") else "runs"
+    (place.folder / "project" / ".git").mkdir(parents=True)
+    (place.folder / "outside").mkdir()
+    os.symlink("../outside", place.folder / "project" / "out")
+    place.write("project/gameday.toml", f'{key} = "{where}"\n')
+    try:
+        settings.load({"HOME": str(place.folder)}, place.folder / "project")
+    except FileError as error:
+        assert "leads out of the project" in str(error)
+        return
+    raise AssertionError("the link is followed")
