@@ -244,7 +244,7 @@ EVENTS: list[tuple[float, str, Json]] = [
     (-7.8, "stack.starting", {"name": "postgres", "undo": []}),
     (-1.2, "stack.ready", {"took_s": 6.6, "addresses": {}}),
     (0.0, "phase", {"phase": "traffic", "t0_ns": T0}),
-    (15.0, "fault.injecting", {**FAULT, "fault": "network.latency", "target": "redis"}),
+    (15.0, "fault.injecting", {**FAULT, "fault": "network.latency", "target": "redis", "undo": []}),
     (15.012, "fault.injected", FAULT),
     (
         16.4,
