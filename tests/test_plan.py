@@ -347,7 +347,11 @@ async def test_metrics_that_do_not_answer_matter_when_something_reads_them(tmp_p
 
 @pytest.mark.parametrize(
     ("rows", "stock", "told"),
-    [([], 100, "is fresh"), ([{"userId": 1}], 100, "is used"), ([], 7, "the system says 7")],
+    [
+        ([], 100, "is fresh"),
+        ([{"userId": 1, "issueId": "a"}], 100, "is used"),
+        ([], 7, "the system says 7"),
+    ],
 )
 async def test_a_campaign_of_the_systems_own_must_be_fresh_and_the_one_that_is_meant(
     tmp_path: Path, rows: list[Any], stock: int, told: str
