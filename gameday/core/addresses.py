@@ -10,7 +10,6 @@ operating system would make of them. `0.0.0.0`, `::` and `::ffff:127.0.0.1` reac
 they count as it, and loopback is what is connected to.
 """
 
-import asyncio
 import ipaddress
 import re
 import socket
@@ -209,6 +208,8 @@ class Allowed:
         name = host_of(host)
         if _is_ip(name) or name in self._pinned:
             return self.found(name)
+        import asyncio  # whoever only refuses a file does without it
+
         return await asyncio.to_thread(self.found, name)
 
 

@@ -7,7 +7,7 @@ a whole number per `timeUnit`.
 import re
 from datetime import timedelta
 from fractions import Fraction
-from math import isfinite, lcm
+from math import isfinite, isnan, lcm
 from typing import Any, Final
 
 from gameday.units import FASTEST_PER_S, Rate, format_duration
@@ -25,7 +25,7 @@ _DIGITS: Final = 9
 
 def duration_of(value: Any) -> timedelta:
     """What k6 reads as a duration. Raises ValueError."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value):
         return _length(value * _MS, value)
     text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST_TEXT else ""
     if re.fullmatch(r"\d+(?:\.\d*)?", text):
