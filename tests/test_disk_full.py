@@ -155,6 +155,7 @@ def test_a_journal_that_may_not_grow_any_more_leaves_the_fault_out_and_says_6(
     assert "Traceback" not in told
     assert judged(run).exit_code == 6
     heal = [sys.executable, "-m", "gameday", "heal", str(run.dir)]
-    healed = subprocess.run(heal, capture_output=True, check=False, cwd=ROOT)
+    own = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}  # where the key of the run is
+    healed = subprocess.run(heal, capture_output=True, check=False, cwd=ROOT, env=own)
     assert healed.returncode == 0, healed
     assert json.dumps(judged(run).as_json())
