@@ -15,6 +15,7 @@ from gameday.collector.scrape import Answer, Scraper
 from gameday.collector.settings import Target, parse_settings
 from gameday.controller.briefing import collector_config
 from gameday.controller.run import Run
+from gameday.core.addresses import Allowed
 from gameday.errors import UsageError
 from gameday.loading import load_inputs
 from gameday.promql.labels import labels
@@ -78,6 +79,7 @@ def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path)
         environment={"ADMIN_TOKEN": "t", "AUDIT_REDIS": "r", "AUDIT_POSTGRES": "p"},
         dir=tmp_path,
         history_dir=tmp_path,
+        options=SimpleNamespace(allowed=Allowed()),
     )
     told = parse_settings(json.dumps(collector_config(cast(Run, run), 0)).encode())
     assert told.tls == Tls(insecure=True)
