@@ -39,6 +39,7 @@ from gameday.hiding import nothing
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
+MOST_DIGITS = 308
 LARGEST_BYTES = 64 * files.MIB
 _CRC = b', "crc": "'
 _SIGNED = re.compile(rb', "sig": "([0-9a-f]{8}\.[0-9a-f]{64})", "crc": "[0-9a-f]{8}"\}\Z')
@@ -280,6 +281,13 @@ def has_sum(line: bytes) -> bool:
     return _CRC in line
 
 
+def _integer(digits: str) -> int:
+    """An integer that a double can hold, as whoever shows or reckons with it counts on."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number of more than {MOST_DIGITS} digits")
+    return int(digits)
+
+
 def parse(line: bytes, *, checked: bool) -> tuple[Record, str]:
     """A line as a record, and the sum of the line before it. Raises ValueError, and nothing else.
 
@@ -288,7 +296,7 @@ def parse(line: bytes, *, checked: bool) -> tuple[Record, str]:
     try:
         if checked and sealed(line[: line.rindex(_CRC)] + b"}") != line:
             raise ValueError("the line is not what was written")
-        fields = json.loads(line)
+        fields = json.loads(line, parse_int=_integer)
         data = {k: v for k, v in fields.items() if k not in COMMON}
         record = Record(fields["seq"], fields["t"], fields["event"], fields["audience"], data)
         shapes.must_be_whole(record.seq, record.t_ns)

@@ -113,6 +113,17 @@ def test_an_altered_line_with_a_sum_of_its_own_does_not_fit_the_next(tmp_path: P
     assert read.damage == "line 2 does not follow the line before it"
 
 
+def test_a_number_that_no_double_can_hold_ends_the_valid_prefix(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    book = Journal(path, SystemClock(), "host")
+    book.write("phase", most_s=10 ** (journal.MOST_DIGITS - 1))
+    book.write("phase", most_s=10**journal.MOST_DIGITS)
+    book.close()
+    read = journal.read(path)
+    assert len(read.records) == 1
+    assert read.damage == "line 2 cannot be read"
+
+
 def test_a_line_taken_out_is_noticed(tmp_path: Path) -> None:
     path = written(tmp_path)
     lines = path.read_text().splitlines()
