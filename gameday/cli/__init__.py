@@ -59,7 +59,10 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         with terminal.guarded():
             settings.begin()
-            return super().main(*args, **options)
+            try:
+                return super().main(*args, **options)
+            finally:
+                settings.end()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse credentials before any argument can be shown, journaled or written down."""

@@ -138,6 +138,10 @@ class Deciding:
         """A command line begins: files are read when the first setting is asked for."""
         self._settings, self._reads, self._chosen = None, True, {}
 
+    def end(self) -> None:
+        """The command line is over: the defaults again, for a process that goes on."""
+        self._settings, self._reads, self._chosen = None, False, {}
+
     def choose(self, name: str, value: Any, option: str) -> None:
         """An option has decided it."""
         self._chosen[name] = Value(value, "option", option)
@@ -150,7 +154,8 @@ class Deciding:
 
 
 _deciding = Deciding()
-begin, choose, current = _deciding.begin, _deciding.choose, _deciding.now
+begin, end = _deciding.begin, _deciding.end
+choose, current = _deciding.choose, _deciding.now
 
 
 def json_schema() -> dict[str, Any]:
