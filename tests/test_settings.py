@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from gameday.checks.generator import generator_status
+from gameday.cli import main
 from gameday.core import http, settings
 from gameday.core.settings_keys import KEYS
 from gameday.errors import FileError, UsageError
@@ -114,3 +116,8 @@ def test_a_forged_record_of_settings_is_no_bug(bad: object) -> None:
     run.effective = {"settings": bad}
     evidence = read(run)
     assert evidence.effective is None
+
+
+def test_an_option_decides_for_its_own_command_line_alone() -> None:
+    CliRunner().invoke(main, ["run", "no-such-experiment", "--system", "other.yaml"])
+    assert settings.current()["system"] is None
