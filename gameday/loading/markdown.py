@@ -21,6 +21,7 @@ _NEARLY = re.compile(r"ya?ml\W*steps?\b.*|steps?", re.IGNORECASE)
 
 
 MOST_STEPS = 200
+MOST_LINES = 100_000  # a megabyte of lines that a person writes; a line costs 2 µs
 
 
 @dataclass(slots=True)
@@ -50,6 +51,8 @@ class _Fence:
 def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, Document]]:
     """The playbook, its front matter, and each step's block by number. Raises FileError."""
     lines = text.splitlines()
+    if len(lines) > MOST_LINES:
+        raise FileError(Place(file, MOST_LINES + 1, 1), f"more than {MOST_LINES:,} lines")
     front, start = _front_matter(lines, file)
     head = front.parse(FrontMatter)
     items = []
