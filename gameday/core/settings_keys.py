@@ -77,6 +77,12 @@ def _number(low: float, high: float, *, whole: bool = False) -> Read:
     return read
 
 
+def _between(low: float, high: float, *, whole: bool = False) -> tuple[Read, Mapping[str, Any]]:
+    """How a number within these bounds is read, and its schema: both say the same."""
+    schema = {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
+    return _number(low, high, whole=whole), schema
+
+
 def _plain(bound: float) -> str:
     """A bound as a person writes it: 1000000000, not 1e+09."""
     return str(int(bound)) if bound == int(bound) else str(bound)
@@ -94,7 +100,6 @@ def _hosts(value: Any) -> list[str]:
 
 
 _TEXT: Final = {"type": "string"}
-_SHARE: Final = {"type": "number", "minimum": 0.5, "maximum": 1}
 KEYS: Final = {
     key.name: key
     for key in (
@@ -125,43 +130,37 @@ KEYS: Final = {
             "bounds.answer_bytes",
             "The most bytes of an answer to what gameday asks, but for the audit.",
             8_000_000,
-            _number(1000, 1_000_000_000, whole=True),
-            {"type": "integer", "minimum": 1000, "maximum": 1_000_000_000},
+            *_between(1000, 1_000_000_000, whole=True),
         ),
         Key(
             "bounds.audit_bytes",
             "The most bytes of the audit's answer, which is read as it comes.",
             1_000_000_000,
-            _number(1000, 1_000_000_000_000, whole=True),
-            {"type": "integer", "minimum": 1000, "maximum": 1_000_000_000_000},
+            *_between(1000, 1_000_000_000_000, whole=True),
         ),
         Key(
             "generator.limited_below",
             "The traffic generator is limited where less than this share of a window was sent.",
             0.95,
-            _number(0.5, 1),
-            _SHARE,
+            *_between(0.5, 1),
         ),
         Key(
             "generator.kept_from",
             "It kept its schedule where at least this share of each window was sent.",
             0.99,
-            _number(0.5, 1),
-            _SHARE,
+            *_between(0.5, 1),
         ),
         Key(
             "generator.lag_ms",
             "How late it may send where no latency bound is to be judged.",
             50,
-            _number(1, 10_000),
-            {"type": "number", "minimum": 1, "maximum": 10_000},
+            *_between(1, 10_000),
         ),
         Key(
             "generator.lag_share",
             "How late it may send otherwise: this share of the tightest latency bound.",
             0.25,
-            _number(0.01, 1),
-            {"type": "number", "minimum": 0.01, "maximum": 1},
+            *_between(0.01, 1),
         ),
     )
 }
