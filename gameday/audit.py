@@ -7,7 +7,8 @@ after make a consistent cut; else again, three times, then unknown.
 
 It takes apart as many rows as coupons were issued, and lets nobody else in while it does: whoever
 has an event loop that must go on reads the audit beside it. The answer is read as it comes, 1 GB
-and 20 M rows at most; measured, a process grows by some 350 bytes a row while it reads.
+and 20 M rows at most. Measured with ids of 36 bytes, a process grows by some 46 bytes a row while
+it reads: 230 MB for 5 M rows.
 
 What is too large, too slow or not what it should be is no evidence: the audit has a `problem`.
 """
@@ -171,6 +172,9 @@ async def ask(system: System, sender: Sender) -> dict[str, Any]:
         raise RowError("it lacks `stock` or `rows`")
     if answer["rows"] != []:
         raise RowError("its `rows` are not a list of {userId, issueId}")
+    coupon, code = sender.values.get("coupon"), answer.get("code")
+    if coupon is not None and isinstance(code, str) and code != coupon:
+        raise RowError(f"asked for {coupon}, it answers for {shown(code)}")
     return {**answer, "rows": rows, "stock": _stock(answer["stock"])}
 
 
@@ -192,8 +196,9 @@ def _masked_answer(answer: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -
         views = answer["views"]
         well = isinstance(views, dict) and all(isinstance(each, dict) for each in views.values())
         named["views"] = _masked_views(views, hide, hide_name) if well else hidden_in(views, hide)
+    # The rows come first: there, and only there, a reader of audit.json takes them line by line.
     others = {key: value for key, value in answer.items() if key not in (*KEYS, "rows")}
-    return {**hidden_in(others, hide), **named}
+    return {**named, **hidden_in(others, hide)}
 
 
 def _masked_views(views: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:

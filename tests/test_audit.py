@@ -21,7 +21,7 @@ from gameday.audit import Audit
 from gameday.clock import SystemClock
 from gameday.controller.ending import _audit
 from gameday.effects.request import Sender
-from gameday.evidence.audit import audit_from_json
+from gameday.evidence.audit import audit_of
 from gameday.evidence.rows import Rows
 from gameday.journal import Journal
 from gameday.system import System
@@ -262,7 +262,7 @@ async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
         "consistent",
         "",
     )
-    found = audit_from_json(json.loads((tmp_path / "audit.json").read_bytes()))
+    found = audit_of((tmp_path / "audit.json").read_bytes().splitlines(keepends=True))
     assert len(found.rows) == len(found.answer_rows or ()) == MANY
     assert found.answer_rows_equal
     assert found.views[0].holders == frozenset(range(MANY))
@@ -279,3 +279,38 @@ def test_what_is_written_reads_as_what_was_found(tmp_path: Path) -> None:
     found.write(tmp_path / "audit.json")
     as_json = {**found.as_json(), "rows": [[1, 'a"b']]}
     assert json.loads((tmp_path / "audit.json").read_bytes()) == as_json
+
+
+ODD = (
+    {"more": [[7, "x"], [8, "y"]]},
+    {"more": {"rows": [[7, "x"], [8, "y"]]}},
+    {"answer": {"rows": [{"userId": 7, "issueId": "x"}, {"userId": 8, "issueId": "y"}]}},
+    {"deep": {"answer": {"rows": [{"userId": 7, "issueId": "x"}]}}},
+    {'"rows": [': [[7, "x"]], "x": '],\n"rows": [\n'},
+)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9_000])
+@pytest.mark.parametrize("more", ODD)
+def test_rows_read_line_by_line_are_those_read_whole(
+    tmp_path: Path, count: int, more: dict[str, Any]
+) -> None:
+    """Whatever else a system answers is never taken for a row."""
+    rows = Rows([(user, 'a"],\n' if user == 1 else f"id-{user}") for user in range(count)])
+    answer = {**more, "stock": 5, "rows": rows}
+    found = Audit("C", 5, rows=rows, answer=answer, views={"b": {"remaining": 1, **more}})
+    audit.mask(found, [], System.model_validate_json(json.dumps(SYSTEM)), "")
+    path = tmp_path / "audit.json"
+    found.write(path)
+    by_line = audit_of(path.read_bytes().splitlines(keepends=True))
+    whole = audit_of([json.dumps(json.loads(path.read_bytes())).encode()])
+    assert by_line.rows == whole.rows == by_line.answer_rows == whole.answer_rows == rows
+    assert [each.tolist() for each in by_line.columns] == [each.tolist() for each in whole.columns]
+    assert by_line.columns[0].tolist() == list(range(count))
+    assert by_line.views == whole.views
+
+
+async def test_an_answer_for_another_coupon_is_no_evidence(stores: Stores) -> None:
+    found = await read(stores, {**ANSWER, "code": "D"}, stores={}, authority=None)
+    assert (len(found.rows), found.cut) == (0, "unknown")
+    assert found.problem == "audit answer: asked for C, it answers for 'D'"

@@ -1,5 +1,6 @@
 """Reading a run directory: tables, times and anchors, and what is missing."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from gameday.clock import NS
 from gameday.errors import UnknownError, UsageError
 from gameday.evidence import MissingEvidenceError
 from gameday.evidence.attempts import among, distinct
-from gameday.evidence.audit import audit_from_json
+from gameday.evidence.audit import audit_of
 from gameday.history import Outcome, Reason
 from gameday.workload import population
 from tests.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read, verdict
@@ -161,7 +162,7 @@ def test_who_is_among_others_is_found_by_their_order(some: list[int], others: li
 def test_rows_are_read_whatever_form_their_ids_have() -> None:
     pairs = [[1, "a"], ["2", 3], [4, None], [1.0, "b"]]
     fields = {"rows": pairs, "rows_from": "stores", "cut": "consistent", "views": {}}
-    audit = audit_from_json({**fields, "answer_rows_equal": None, "problem": ""})
+    audit = audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])
     assert audit.rows == ((1, "a"), (2, "3"), (4, ""), (1, "b"))
     assert all(type(user) is int for user, _ in audit.rows)
 
@@ -170,4 +171,4 @@ def test_rows_are_read_whatever_form_their_ids_have() -> None:
 def test_a_row_of_no_user_is_no_row(user: object) -> None:
     fields = {"rows": [[user, "a"]], "rows_from": "stores", "cut": "consistent", "views": {}}
     with pytest.raises(UnknownError, match="user"):
-        audit_from_json({**fields, "answer_rows_equal": None, "problem": ""})
+        audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])

@@ -5,12 +5,12 @@ the latter only while it is current: after a switch to another strategy it legit
 Comparing needs a consistent cut, rows that stood still while the other store was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gameday.checks.verdict import SHOWN, NotApplicable, Validity, Verdict, worst
 from gameday.evidence import Audit, Evidence, View
-from gameday.evidence.rows import Row
+from gameday.evidence.rows import Row, Rows
 
 NAME = "stores_agree"
 LACKS = "a second, current view of the rows (stores.redis, or views in the audit)"
@@ -76,8 +76,9 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
     return [_other_rows(audit.rows, audit.answer_rows or ())]
 
 
-def _other_rows(rows: Sequence[Row], answered: Sequence[Row]) -> Verdict:
-    hidden, invented = sorted(set(rows) - set(answered)), sorted(set(answered) - set(rows))
+def _other_rows(rows: Rows, answered: Iterable[Row]) -> Verdict:
+    stored, told = set(rows), set(answered)
+    hidden, invented = sorted(stored - told), sorted(told - stored)
     shown: list[Any] = [{"row": list(row), "only_in": "rows"} for row in hidden[:SHOWN]]
     shown += [{"row": list(row), "only_in": "answer"} for row in invented[:SHOWN]]
     summary = f"the audit's answer: {len(hidden)} rows not told, {len(invented)} not stored"

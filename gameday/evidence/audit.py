@@ -3,21 +3,32 @@
 `cut` says whether the rows stood still while they were read: `consistent`, `moving`, or
 `unknown` where nobody could tell. A row that is there is there, whatever the cut; that a row is
 absent means something only when nothing was moving any more.
+
+The file may tell of millions. gameday writes a row a line, in two blocks whose places are fixed;
+those lines are taken off as they come, some thousands at once, and what is left is an ordinary
+small JSON object. A file in any other form is read whole, with the same result.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from gameday.evidence.rows import Row, checked_view, issue_id, user_number
+from gameday.evidence.rows import Rows, checked_view
 from gameday.history import ID_BYTES, stored_id
 
 _CUTS = ("consistent", "moving", "unknown")
-_SMALL = 2**62
+_AT_ONCE: Final = 4_000  # rows: a few hundred kB of lines
+_BLOCK: Final = b'"rows": [\n'
+# How many lines stand before a block when the rows are taken off: the brace, schema, campaign,
+# stock; then "rows" and maybe the last of them, rows_from, cut, answer. Elsewhere a system may
+# have answered with something that only looks like one.
+_BEFORE_ROWS: Final = 4
+_BEFORE_ANSWERED: Final = (8, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +45,10 @@ class View:
 class Audit:
     """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well."""
 
-    rows: tuple[Row, ...]
+    rows: Rows
     rows_from: str
     cut: Literal["consistent", "moving", "unknown"]
-    answer_rows: tuple[Row, ...] | None
+    answer_rows: Rows | None
     answer_rows_equal: bool | None
     views: tuple[View, ...]
     problem: str
@@ -49,8 +60,11 @@ class Audit:
     @cached_property
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
         """The users of the rows, and beside each its issue id as a history holds ids."""
-        users = np.array([user for user, _ in self.rows], dtype=np.int64)
-        return users, _stored([id_ for _, id_ in self.rows])
+        pieces = self.rows.pieces
+        users = [users for users, _ in pieces]
+        ids = [_stored(ids) for _, ids in pieces]
+        nobody = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=f"S{ID_BYTES}")
+        return (np.concatenate(users), np.concatenate(ids)) if pieces else nobody
 
     @cached_property
     def by_user(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
@@ -67,49 +81,74 @@ class Audit:
         return "the rows were still changing when they were read" if self.cut == "moving" else ""
 
 
-def audit_from_json(fields: Mapping[str, Any]) -> Audit:
+def audit_of(lines: Iterable[bytes]) -> Audit:
     """The content of `audit.json`. Raises ValueError, KeyError, TypeError or RowError otherwise."""
-    answer = fields.get("answer")
-    shown = (answer or {}).get("rows")
+    rows, answer_rows = Rows(), Rows()
+    beside: list[bytes] = []
+    rest = iter(lines)
+    for line in rest:
+        before = len(beside)
+        beside.append(line)
+        if line != _BLOCK:
+            continue
+        if before == _BEFORE_ROWS:
+            beside.append(_taken_off(rest, rows, b'"],\n'))
+        elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
+            beside.append(_taken_off(rest, answer_rows, b'"},\n'))
+    return _audit(json.loads(b"".join(beside)), rows, answer_rows)
+
+
+def _taken_off(lines: Iterable[bytes], rows: Rows, ending: bytes) -> bytes:
+    """Add the rows of a block; returns the first line that is none of them, "" at the end.
+
+    The last row is on the line that ends the block, so it is not one of them.
+    """
+    waiting: list[bytes] = []
+    for line in lines:
+        if not line.endswith(ending):
+            _add(rows, json.loads(b"[%s]" % b"".join(waiting)[:-2]))
+            return line
+        waiting.append(line)
+        if len(waiting) == _AT_ONCE:
+            _add(rows, json.loads(b"[%s]" % b"".join(waiting)[:-2]))
+            waiting.clear()
+    return b""
+
+
+def _add(rows: Rows, told: Any) -> None:
+    """Rows as the file has them: pairs, or in the answer objects, of which an id may lack."""
+    if told and isinstance(told[0], Mapping):
+        rows.add([row["userId"] for row in told], [row.get("issueId") for row in told])
+    else:
+        rows.add([user for user, _ in told], [id_ for _, id_ in told])
+
+
+def _audit(fields: Mapping[str, Any], rows: Rows, answer_rows: Rows) -> Audit:
+    """The audit of what is beside the rows that were taken off; the others are still there."""
+    answer = fields.get("answer") or {}
     if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
         raise ValueError("its `cut` or its `problem` is none")
     if not isinstance(fields["answer_rows_equal"], bool | None):
         raise TypeError("its `answer_rows_equal` is neither true nor false")
+    _add(rows, fields["rows"])
+    if (answered := answer.get("rows")) is not None:
+        _add(answer_rows, answered)
     return Audit(
-        rows=_rows(fields["rows"]),
+        rows=rows,
         rows_from=str(fields["rows_from"]),
         cut=fields["cut"],
-        answer_rows=None if shown is None else tuple(_answer_row(row) for row in shown),
+        answer_rows=None if answered is None else answer_rows,
         answer_rows_equal=fields["answer_rows_equal"],
         views=tuple(_view(name, view) for name, view in sorted(fields["views"].items())),
         problem=fields["problem"],
     )
 
 
-def _stored(ids: Sequence[str]) -> npt.NDArray[np.bytes_]:
-    """`stored_id` of all; short ids of plain letters, as nearly all are, at once."""
-    plain = all(map(str.isascii, ids)) and max(map(len, ids), default=0) <= ID_BYTES
-    return np.array(ids if plain else [stored_id(id_) for id_ in ids], dtype=f"S{ID_BYTES}")
-
-
-def _rows(pairs: Any) -> tuple[Row, ...]:
-    """All rows; nearly all are a small number and a text as they are."""
-    return tuple(
-        [
-            (user, id_)
-            if type(user) is int and type(id_) is str and -_SMALL < user < _SMALL
-            else _row(user, id_)
-            for user, id_ in pairs
-        ]
-    )
-
-
-def _row(user: Any, id_: Any) -> Row:
-    return user_number(user), issue_id(id_)
-
-
-def _answer_row(row: Mapping[str, Any]) -> Row:
-    return _row(row["userId"], row.get("issueId"))
+def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
+    """`stored_id` of all; short ones, as nearly all are, at once."""
+    if ids.dtype.itemsize > ID_BYTES:
+        ids = np.array([stored_id(id_.decode()) for id_ in ids.tolist()])
+    return ids.astype(f"S{ID_BYTES}")
 
 
 def _view(store: str, view: Mapping[str, Any]) -> View:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import BinaryIO, TypeVar
 
 from gameday import history, journal, samples, vitals
 from gameday.core import files
@@ -18,7 +18,7 @@ from gameday.evidence import seal
 from gameday.evidence.acknowledged import first_wrong_ns
 from gameday.evidence.anchors import anchors
 from gameday.evidence.attempts import Attempts, table
-from gameday.evidence.audit import Audit, audit_from_json
+from gameday.evidence.audit import Audit, audit_of
 from gameday.evidence.effective import Effective, effective_from_json
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.timeline import Timeline, timeline
@@ -39,9 +39,7 @@ def read(run_dir: Path) -> Evidence:
         raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
     journaled = _journal(run_dir / "journal.jsonl")
     problems: Problems = seal.broken(run_dir, journaled.records)
-    effective = _load(
-        run_dir / "inputs" / "effective.json", effective_from_json, problems, "effective"
-    )
+    effective = _load(run_dir / "inputs" / "effective.json", _effective, problems, "effective")
     if journaled.damage:
         problems["journal"] = journaled.damage
     reaped = _journal(run_dir / "reaper.jsonl")
@@ -53,7 +51,7 @@ def read(run_dir: Path) -> Evidence:
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems)
     signs = _vitals(run_dir / "vitals.jsonl", problems)
-    audit = _load(run_dir / "audit.json", audit_from_json, problems, "audit")
+    audit = _load(run_dir / "audit.json", audit_of, problems, "audit")
     if audit is not None and line.unsettled:
         audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
     return Evidence(
@@ -71,12 +69,13 @@ def read(run_dir: Path) -> Evidence:
     )
 
 
-def _load(path: Path, parse: Callable[[Any], T], problems: Problems, part: Part) -> T | None:
-    """A JSON file as `parse` makes of it, or None with the problem noted."""
+def _load(path: Path, parse: Callable[[BinaryIO], T], problems: Problems, part: Part) -> T | None:
+    """A file as `parse` makes of it, or None with the problem noted."""
     if part in problems:
         return None
     try:
-        return parse(json.loads(files.read_bytes(path, seal.LARGEST_BYTES[part])))
+        with files.open_file(path, seal.LARGEST_BYTES[part]) as file:
+            return parse(file)
     except FileNotFoundError:
         problems[part] = ABSENT
     except OSError as error:
@@ -84,6 +83,10 @@ def _load(path: Path, parse: Callable[[Any], T], problems: Problems, part: Part)
     except DAMAGED as error:
         problems[part] = f"cannot be read: {_first_line(error)}"
     return None
+
+
+def _effective(file: BinaryIO) -> Effective:
+    return effective_from_json(json.loads(file.read(seal.LARGEST_BYTES["effective"])))
 
 
 def _timeline(records: Sequence[Record], reaped: Sequence[Record], problems: Problems) -> Timeline:

@@ -6,6 +6,7 @@ refused with its value: a row that was read as another one would accuse or acqui
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final, TypeGuard
 
 import numpy as np
@@ -19,6 +20,7 @@ LONGEST_ID: Final = 1_000  # bytes
 _LARGEST: Final = 2**63
 _MOST_DIGITS: Final = 20
 _SHOWN: Final = 60
+_SHOWN_ROWS: Final = 5
 
 
 class RowError(UnknownError):
@@ -113,8 +115,21 @@ class Rows:
         self._pieces.append((np.array(users, dtype=np.int64), np.array(encoded, dtype=np.bytes_)))
         self._count += len(users)
 
+    @property
+    def pieces(self) -> Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]]:
+        """The columns as they came, users and ids in UTF-8; do not change them."""
+        return self._pieces
+
     def __len__(self) -> int:
         return self._count
+
+    def __getitem__(self, at: int) -> Row:
+        """The row at a place from 0: for the few that are shown."""
+        for users, ids in self._pieces:
+            if at < len(users):
+                return int(users[at]), ids[at].decode()
+            at -= len(users)
+        raise IndexError(at)
 
     def __iter__(self) -> Iterator[Row]:
         for users, ids in self._pieces:
@@ -129,7 +144,12 @@ class Rows:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Rows({list(self)!r})"
+        """The first rows.
+
+        asyncio takes the repr of a finished task and its result; that of all took 300 bytes a row.
+        """
+        more = "" if len(self) <= _SHOWN_ROWS else f", … {len(self)} in all"
+        return f"Rows({list(islice(self, _SHOWN_ROWS))!r}{more})"
 
     def same(self, other: "Rows") -> bool:
         """Whether they are the same rows in whatever order; nearly always it is the same one."""

@@ -20,7 +20,6 @@ from gameday.core.http import OK, HttpClient, HttpError
 from gameday.core.urls import at
 from gameday.effects.request import Sender
 from gameday.errors import GamedayError
-from gameday.evidence.rows import shown
 from gameday.experiment import Experiment
 from gameday.loading.expressions import TRAFFIC_METRICS
 from gameday.plan.finding import Finding
@@ -110,9 +109,6 @@ async def campaign(system: System, sender: Sender, coupon: str, stock: int | Non
     except GamedayError as error:
         return Campaign(stock, [_unreadable(error)])
     rows, there = answer["rows"], answer["stock"]
-    if isinstance(code := answer.get("code"), str) and code != coupon:
-        text = f"asked for {coupon}, it answers for {shown(code)}"
-        return Campaign(stock, [Finding("audit", "fail", text, _AUDIT_CURE)])
     if rows:
         text = f"campaign {coupon} is used: it has {len(rows)} issues already"
         cure = "name a fresh campaign, or give the system file a `campaign` request"

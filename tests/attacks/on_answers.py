@@ -19,7 +19,7 @@ from gameday.effects import read_back, undo
 from gameday.effects.request import Sender, undo_record
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import GamedayError
-from gameday.evidence.audit import audit_from_json
+from gameday.evidence.audit import audit_of
 from gameday.plan import answers
 from gameday.system import Request, System, Tls
 from tests.attacks.place import Place
@@ -175,7 +175,7 @@ def read_audit(place: Place, script: Script) -> tuple[audit.Audit, Path]:
         found = within(lambda: audit.read(system, sender, "C", None, SystemClock()))
     path = place.folder / "audit.json"
     found.write(path)
-    again = audit_from_json(json.loads(path.read_bytes()))
+    again = audit_of(path.read_bytes().splitlines(keepends=True))
     assert again.problem == found.problem
     return found, path
 

@@ -1,7 +1,6 @@
 """What a system may answer, given to every reader of answers, and to judging and reporting."""
 
 import asyncio
-import json
 import tempfile
 from collections.abc import Awaitable, Mapping
 from functools import cache
@@ -18,7 +17,7 @@ from gameday.core import json as core_json
 from gameday.core.listing import LongList
 from gameday.effects.request import Sender
 from gameday.effects.toxiproxy import Toxiproxy, names_of
-from gameday.evidence.audit import audit_from_json
+from gameday.evidence.audit import audit_of
 from gameday.evidence.reading import read as read_evidence
 from gameday.evidence.rows import Rows
 from gameday.judge import judge
@@ -131,7 +130,7 @@ def _audit(raw: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "audit.json"
         found.write(path)
-        again = audit_from_json(json.loads(path.read_bytes()))
+        again = audit_of(path.read_bytes().splitlines(keepends=True))
     assert again.problem == found.problem
     assert found.problem or found.rows == list(again.rows)
 

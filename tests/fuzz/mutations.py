@@ -129,9 +129,9 @@ def of_json(draw: random.Random, raw: bytes) -> bytes:
     """A file of JSON, changed in its bytes or in its values."""
     try:
         tree = json.loads(raw)
-    except (ValueError, RecursionError):  # changed already
+        return bytewise(draw, raw) if draw.random() < 0.4 else _json(changed(draw, tree))
+    except (ValueError, RecursionError):  # changed already, and no JSON or very deep since
         return bytewise(draw, raw)
-    return bytewise(draw, raw) if draw.random() < 0.4 else _json(changed(draw, tree))
 
 
 def of_lines(draw: random.Random, raw: bytes) -> bytes:
