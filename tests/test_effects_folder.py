@@ -31,6 +31,12 @@ async def test_a_folder_goes_with_all_it_holds_and_once_more_is_harmless(tmp_pat
     assert not folder.exists()
 
 
+async def test_from_another_machine_nothing_is_told_of_it(tmp_path: Path) -> None:
+    made = record(tmp_path / "gameday-gone").data
+    assert (await look(made)).gone is True
+    assert (await look({**made, "seen_from": "cache pid:[4711]"})).gone is None
+
+
 async def test_a_folder_of_another_name_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "home"
     folder.mkdir()

@@ -63,6 +63,15 @@ async def test_a_process_is_asked_to_end_and_does() -> None:
         assert process.wait() == -signal.SIGTERM
 
 
+async def test_from_another_machine_nothing_is_told_of_it() -> None:
+    with child("print('up')") as (process, _):
+        made = record(process.pid, "it").data
+    assert (await look(made)).gone is True
+    gone, why = await look({**made, "seen_from": "cache pid:[4711]"})
+    assert gone is None
+    assert "it was made on cache pid:[4711]" in why
+
+
 async def test_one_that_does_not_listen_is_killed() -> None:
     with child(STUBBORN) as (process, _):
         ends = record(process.pid, "it")

@@ -110,8 +110,15 @@ UNDOS: list[dict[str, Any]] = [
     {"kind": "sql", "do": "index", "dsn": {"env": "AUDIT_POSTGRES"}, "index": "shop.sold_coupon"},
     {"kind": "redis", "do": "expire", "url": {"file": "/run/redis"}, "keys": {"stock:drop": -1}},
     {"kind": "traffic", "scenario": "drop"},
-    {"kind": "process", "pid": 4711, "start_time": "1000@b", "name": "redis", "signal": "SIGTERM"},
-    {"kind": "folder", "path": "/tmp/gameday-0-4711"},
+    {
+        "kind": "process",
+        "pid": 4711,
+        "start_time": "1000@b",
+        "name": "redis",
+        "signal": "SIGTERM",
+        "seen_from": "cache pid:[4711]",
+    },
+    {"kind": "folder", "path": "/tmp/gameday-0-4711", "seen_from": "cache pid:[4711]"},
     {"kind": "service", "do": "kill", "part": "/tmp/gameday-0-4711/redis.json", "name": "redis"},
     {
         "kind": "request",

@@ -20,7 +20,7 @@ from typing import Any
 
 from gameday.changes import Undo
 from gameday.clock import Clock, SystemClock
-from gameday.effects.proof import GONE, State, masked_name, was_masked
+from gameday.effects.proof import GONE, State, elsewhere, here, masked_name, was_masked
 from gameday.errors import StuckFaultError
 
 PREFIX = "gameday-"
@@ -34,7 +34,7 @@ def record(path: Path) -> Undo:
     """How to remove `path`; to be written down before the folder is made, and marked."""
     if not path.name.startswith(PREFIX) or not path.is_absolute():
         raise ValueError(f"{path}: such a folder is named {PREFIX}… by its absolute path")
-    return Undo("folder", {"path": str(path), "mark": secrets.token_hex(16)})
+    return Undo("folder", {"path": str(path), "mark": secrets.token_hex(16), "seen_from": here()})
 
 
 def mark(made: Undo) -> None:
@@ -71,7 +71,7 @@ async def look(data: Mapping[str, Any]) -> State:
     """Whether it is gone: there is nothing at its path, if that is its path."""
     if os.path.lexists(data["path"]):
         return State(gone=False, why=f"{data['path']} is there")
-    return masked_name() if was_masked(data) else GONE
+    return masked_name() if was_masked(data) else elsewhere(data) or GONE
 
 
 def _remove(path: Path, known: str | None) -> None:

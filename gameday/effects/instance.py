@@ -5,14 +5,13 @@ where it was started. Another machine, or a container of its own, sees other pro
 nothing by them.
 """
 
-import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gameday.effects.launching import Launch
 from gameday.effects.process import start_time
+from gameday.effects.proof import here
 from gameday.hiding import MASK
 
 
@@ -22,15 +21,6 @@ def of(part: Path | None) -> dict[str, Any]:
     if launch is None or not launch.runs():
         return {}
     return {"instance": {"pid": launch.pid, "start_time": launch.start_time, "seen_from": here()}}
-
-
-def here() -> str:
-    """From where processes are seen: the machine, and on Linux the namespace of its PIDs."""
-    try:
-        space = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        space = ""
-    return f"{platform.node()} {space}".strip()
 
 
 def ended(data: Mapping[str, Any]) -> str:

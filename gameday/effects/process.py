@@ -24,7 +24,7 @@ import psutil
 
 from gameday.changes import Undo
 from gameday.clock import NS, Clock, SystemClock, boot_id
-from gameday.effects.proof import GONE, State, masked_name, was_masked
+from gameday.effects.proof import GONE, State, elsewhere, here, masked_name, was_masked
 from gameday.errors import StuckFaultError
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
@@ -43,7 +43,7 @@ def record(
     `GAMEDAY_PART` in the environment of its children. `part` is the file with its `Launch`.
     """
     data = {"pid": pid, "start_time": start_time(pid) or "", "name": name}
-    where = {"part": part} if part else {}
+    where = {"seen_from": here(), **({"part": part} if part else {})}
     return Undo("process", {**data, "token": token, "signal": stop_signal, **where})
 
 
@@ -84,7 +84,7 @@ async def look(data: Mapping[str, Any]) -> State:
     there = alive(data)
     if there:
         return State(gone=False, why=f"process {min(there)} runs")
-    return masked_name() if was_masked(data) else GONE
+    return masked_name() if was_masked(data) else elsewhere(data) or GONE
 
 
 def alive(data: Mapping[str, Any]) -> dict[int, str]:

@@ -167,6 +167,7 @@ _OPTIONAL: Mapping[str, Check] = {
     "bearer": _token_file,
     "signal": _signal,
     "mark": _text,
+    "seen_from": _text,
     "values": _object,
     "tls": _object,
     "keys": _object,
