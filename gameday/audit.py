@@ -17,7 +17,6 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -27,19 +26,17 @@ import asyncpg
 import redis.asyncio
 
 from gameday.clock import Clock
-from gameday.core import settings
-from gameday.core.listing import LongList
 from gameday.effects.request import Sender, secret, secrets_of
 from gameday.effects.session import connect
 from gameday.errors import GamedayError, UsageError
-from gameday.evidence.rows import MOST_ROWS, RowError, Rows, checked_view, shown, user_number
+from gameday.evidence.rows import MOST_ROWS, RowError, Rows, checked_view, user_number
 from gameday.hiding import Hidden, distinct, hidden_in
+from gameday.plan.audit_answer import ask
 from gameday.system import PostgresStore, RedisStore, System
 from gameday.workload.template import fill_text
 
 STATEMENT_TIMEOUT_MS = 10_000
 STORE_S = 60.0  # all statements of one reading
-ANSWER_S = 60  # where the system file does not say
 TRIES = 3
 PIECE = 2_000  # rows
 FIRST_PIECE = 50  # of rows that may be large
@@ -154,38 +151,6 @@ def _rows_in_pieces(rows: Rows, *, as_pairs: bool) -> Iterator[str]:
             yield f"{start}[{user}, {text}]"
         else:
             yield f'{start}{{"userId": {user}, "issueId": {text}}}'
-
-
-async def ask(system: System, sender: Sender) -> dict[str, Any]:
-    """What the system answers, its `rows` as Rows and its `stock` a number.
-
-    Raises GamedayError.
-    """
-    rows, request = Rows(), system.audit
-    if "timeout" not in request.model_fields_set:
-        request = request.model_copy(update={"timeout": timedelta(seconds=ANSWER_S)})
-    listed = LongList("rows", rows.take)
-    most_bytes: int = settings.current()["bounds.audit_bytes"]
-    await sender.send(request, listed.feed, most_bytes)
-    answer = listed.end()
-    if not isinstance(answer, dict) or "rows" not in answer or "stock" not in answer:
-        raise RowError("it lacks `stock` or `rows`")
-    if answer["rows"] != []:
-        raise RowError("its `rows` are not a list of {userId, issueId}")
-    coupon, code = sender.values.get("coupon"), answer.get("code")
-    if coupon is not None and isinstance(code, str) and code != coupon:
-        raise RowError(f"asked for {coupon}, it answers for {shown(code)}")
-    return {**answer, "rows": rows, "stock": _stock(answer["stock"])}
-
-
-def _stock(value: object) -> int:
-    try:
-        stock = user_number(value)
-    except RowError:
-        stock = -1
-    if stock < 0:
-        raise RowError(f"its `stock` is not a number from 0 to {2**63 - 1}: {shown(value)}")
-    return stock
 
 
 def _masked_answer(answer: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:

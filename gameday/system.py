@@ -20,6 +20,8 @@ from gameday.units import Duration
 
 MOST_PARTS = 200
 """Addresses, proxies, actions: more than anybody has named by hand."""
+ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
+"""The keys of a system file that hold an address of the system."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -36,7 +36,8 @@ from gameday.changes import Undo
 from gameday.effects.process import is_stopped, leaders
 from gameday.errors import GamedayError
 from gameday.healing import left_behind
-from gameday.loading import load_inputs, traffic_end_s
+from gameday.loading.findings import load_inputs
+from gameday.loading.timing import traffic_end_s
 from gameday.reaper.lease import LEASE_S
 from tests import wordy
 

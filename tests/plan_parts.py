@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from gameday.changes import Undo
-from gameday.loading import Inputs, load_inputs
+from gameday.loading.findings import Inputs, load_inputs
 from tests.signed import signed
 from tests.stack_parts import document_of
 

@@ -17,7 +17,7 @@ from gameday.controller.briefing import collector_config
 from gameday.controller.run import Run
 from gameday.core.addresses import Allowed
 from gameday.errors import UsageError
-from gameday.loading import load_inputs
+from gameday.loading.findings import load_inputs
 from gameday.promql.labels import labels
 from gameday.system import Tls
 from tests.test_collector import answering

@@ -10,19 +10,11 @@ from gameday.alerting.rules import RuleFile, load_rules
 from gameday.clock import NS
 from gameday.fold import Fold
 from gameday.history import RECORD, Outcome, Reason
-from gameday.loading import (
-    all_experiments,
-    all_playbooks,
-    expected_starts,
-    find_system,
-    has_short,
-    load_experiment,
-    load_inputs,
-    load_playbook,
-    sell_out_s,
-    traffic_end_s,
-    validate,
-)
+from gameday.loading.find import all_experiments, all_playbooks, find_system
+from gameday.loading.findings import load_inputs
+from gameday.loading.read import has_short, load_experiment, load_playbook
+from gameday.loading.timing import expected_starts, sell_out_s, traffic_end_s
+from gameday.loading.validate import validate
 from gameday.promql import Store, label_set
 from gameday.units import seconds
 from tests.rundirs import T0_NS

@@ -12,7 +12,8 @@ from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import FileError
 from gameday.faults import AnyFault, Fault
-from gameday.loading import load_inputs, validate
+from gameday.loading.findings import load_inputs
+from gameday.loading.validate import validate
 from tests.toxiproxies import redis_like, toxiproxy
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(AnyFault)

@@ -7,7 +7,9 @@ import pytest
 from gameday.changes import part_struck
 from gameday.errors import FileError
 from gameday.faults import Kill, Pause, Restart, RestartEmpty
-from gameday.loading import Warning_, find_experiment, load_inputs, validate
+from gameday.loading.find import find_experiment
+from gameday.loading.findings import Warning_, load_inputs
+from gameday.loading.validate import validate
 
 GUARD = "max(issuance_in_flight) > 1000"
 

@@ -17,7 +17,8 @@ from gameday.k6.exporting import export_script
 from gameday.k6.importing import import_script
 from gameday.k6.quantities import duration_of, rate_text, whole_rates
 from gameday.k6.summaries import Kept, flat, handed
-from gameday.loading import all_experiments, find_system, load_experiment, load_system
+from gameday.loading.find import all_experiments, find_system
+from gameday.loading.read import load_experiment, load_system
 from gameday.system import System
 from gameday.units import Rate, format_duration
 from tests.load_server import load_server

@@ -10,25 +10,14 @@ import pytest
 from gameday.core.addresses import Allowed
 from gameday.errors import FileError, UsageError
 from gameday.experiment import Experiment
-from gameday.loading import (
-    Inputs,
-    RunFacts,
-    dump,
-    effective,
-    expected_starts,
-    find_experiment,
-    find_playbook,
-    load_experiment,
-    load_inputs,
-    load_system,
-    refuse_foreign,
-    resolve_targets,
-    sell_out_s,
-    traffic_end_s,
-    validate,
-    validate_system,
-)
+from gameday.loading.addresses import refuse_foreign, resolve_targets
+from gameday.loading.effective import RunFacts, dump, effective
 from gameday.loading.expressions import window_names
+from gameday.loading.find import find_experiment, find_playbook
+from gameday.loading.findings import Inputs, load_inputs
+from gameday.loading.read import load_experiment, load_system
+from gameday.loading.timing import expected_starts, sell_out_s, traffic_end_s
+from gameday.loading.validate import validate, validate_system
 from gameday.system import System
 from tests.rundirs import FAULT, RunDir, read
 

@@ -21,7 +21,8 @@ from gameday.core.masking import EVENTS, MASKED, masked
 from gameday.healing import left_behind, take_back
 from gameday.hiding import MASK, Hidden, forms, hidden_in, telling
 from gameday.journal import Journal
-from gameday.loading import load_inputs, validate
+from gameday.loading.findings import load_inputs
+from gameday.loading.validate import validate
 from gameday.promql.labels import labels
 from gameday.samples import Evaluation, Scrape
 from gameday.samples import read as read_samples

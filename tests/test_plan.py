@@ -17,8 +17,10 @@ from gameday.cli import main
 from gameday.clock import SystemClock, boot_id
 from gameday.controller.target import TargetLock
 from gameday.core.addresses import Allowed
+from gameday.core.paths import state_dir
 from gameday.effects.request import Sender
-from gameday.loading import Inputs, all_experiments, load_inputs
+from gameday.loading.find import all_experiments
+from gameday.loading.findings import Inputs, load_inputs
 from gameday.plan import answers, generator, live, load
 from gameday.plan.before import Question, before
 from gameday.plan.blast import blast, touches
@@ -27,7 +29,6 @@ from gameday.plan.leftovers import leftovers
 from gameday.plan.words import undone_by, what
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.external import ExternalStack
-from gameday.stacks.state import state_dir
 from tests.plan_parts import (
     DROP,
     inputs_of,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gameday.errors import FileError
-from gameday.loading import all_playbooks, find_system, load_playbook, load_system
+from gameday.loading.find import all_playbooks, find_system
 from gameday.loading.markdown import read_markdown
+from gameday.loading.read import load_playbook, load_system
 from gameday.loading.validate import validate_playbook
 
 HEAD = "---\nname: slow\nalerts: [Slow]\n---\n"

@@ -21,19 +21,11 @@ from gameday.experiment import (
     RampingVus,
     Threshold,
 )
-from gameday.loading import (
-    Warning_,
-    closed,
-    expected_starts,
-    find_system,
-    load_experiment,
-    load_inputs,
-    load_system,
-    sell_out_s,
-    traffic_end_s,
-    validate,
-)
-from gameday.loading.timing import askers
+from gameday.loading.find import find_system
+from gameday.loading.findings import Warning_, load_inputs
+from gameday.loading.read import load_experiment, load_system
+from gameday.loading.timing import askers, closed, expected_starts, sell_out_s, traffic_end_s
+from gameday.loading.validate import validate
 
 ROOT = Path(__file__).parent.parent
 HEAD = """name: exp

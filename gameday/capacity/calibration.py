@@ -19,8 +19,8 @@ from gameday import __version__
 from gameday.capacity.shortfalls import REFUSED_ABOVE
 from gameday.clock import NS, SystemClock, boot_id
 from gameday.core import files
+from gameday.core.paths import state_dir
 from gameday.errors import StackError
-from gameday.stacks.state import state_dir
 
 if TYPE_CHECKING:
     import subprocess

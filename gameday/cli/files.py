@@ -19,7 +19,8 @@ from gameday.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
     from gameday.faults import AnyFault
-    from gameday.loading import Inputs, LoadedExperiment, LoadedSystem
+    from gameday.loading.findings import Inputs
+    from gameday.loading.read import LoadedExperiment, LoadedSystem
 
 KINDS = ("experiment", "system", "playbook", "settings")
 
@@ -47,7 +48,7 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
     A name or a path for each; without any, all experiments. Short forms are checked too. Playbooks
     (.md) and system files can be named by path.
     """
-    from gameday.loading import all_experiments
+    from gameday.loading.find import all_experiments
 
     refs = files or tuple(str(path) for path in all_experiments())
     if not refs:
@@ -66,7 +67,8 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
 def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged]:
     """Each file by itself; the system file is read once."""
     from gameday.documents import shown_path
-    from gameday.loading import find_experiment, find_system, load_system
+    from gameday.loading.find import find_experiment, find_system
+    from gameday.loading.read import load_system
 
     system = load_system(find_system(system_file))
     for ref in refs:
@@ -93,19 +95,21 @@ def _kind(ref: str) -> str:
 
 
 def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
-    from gameday import loading
+    from gameday.loading.findings import gather
+    from gameday.loading.read import has_short, load_experiment, load_playbook, load_system
+    from gameday.loading.validate import validate, validate_playbook, validate_system
 
     if kind == "playbook":
-        yield from map(str, loading.validate_playbook(loading.load_playbook(path), system))
+        yield from map(str, validate_playbook(load_playbook(path), system))
         return
     if kind == "system":
-        yield from map(str, loading.validate_system(loading.load_system(path)))
+        yield from map(str, validate_system(load_system(path)))
         return
-    loaded = loading.load_experiment(str(path))
-    yield from map(str, loading.validate(loading.gather(loaded, system)))
-    if loading.has_short(loaded.document):
-        short = loading.load_experiment(str(path), short=True)
-        yield from map(str, loading.validate(loading.gather(short, system)))
+    loaded = load_experiment(str(path))
+    yield from map(str, validate(gather(loaded, system)))
+    if has_short(loaded.document):
+        short = load_experiment(str(path), short=True)
+        yield from map(str, validate(gather(short, system)))
 
 
 def _print_judged(judged: _Judged) -> None:
@@ -123,7 +127,7 @@ def _print_judged(judged: _Judged) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     """List the experiments that can be run."""
-    from gameday.loading import all_experiments
+    from gameday.loading.find import all_experiments
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:
@@ -146,7 +150,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
 
 def _row(path: Path) -> dict[str, Any]:
     """One experiment in a few words; a broken file is shown with what is wrong."""
-    from gameday.loading import has_short, load_experiment
+    from gameday.loading.read import has_short, load_experiment
 
     try:
         loaded = load_experiment(str(path))
@@ -179,7 +183,7 @@ def _fault(fault: "AnyFault") -> str:
 def _length(loaded: "LoadedExperiment") -> str:
     from datetime import timedelta
 
-    from gameday.loading import traffic_end_s
+    from gameday.loading.timing import traffic_end_s
     from gameday.units import format_duration
 
     return format_duration(timedelta(seconds=traffic_end_s(loaded.experiment)))
@@ -192,7 +196,9 @@ def _length(loaded: "LoadedExperiment") -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print it with every default filled in.")
 def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes them by name
     """Show an experiment: what is asked, broken and expected."""
-    from gameday.loading import dump, load_inputs, validate
+    from gameday.loading.effective import dump
+    from gameday.loading.findings import load_inputs
+    from gameday.loading.validate import validate
 
     inputs: Inputs = load_inputs(experiment, system_file, short=short)
     warnings = validate(inputs)

@@ -21,9 +21,10 @@ from gameday.cli.terminal import echo, one_line, warn
 from gameday.core import loop
 from gameday.core.addresses import Allowed
 from gameday.core.lengths import noted_runs
+from gameday.core.paths import state_dir
 from gameday.core.signing import Key, read_key, read_or_make_key
 from gameday.errors import GamedayError, StuckFaultError, UsageError
-from gameday.stacks.state import read_kept, state_dir
+from gameday.stacks.state import read_kept
 
 if TYPE_CHECKING:
     from gameday.healing import Healed, Left

@@ -15,7 +15,7 @@ from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.screen import BAR_CELLS
 from gameday.cli.terminal import block
 from gameday.k6.text import Marks, Told, summary_lines, time_text
-from gameday.loading import traffic_end_s
+from gameday.loading.timing import traffic_end_s
 
 if TYPE_CHECKING:
     from rich.live import Live

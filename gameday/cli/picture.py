@@ -24,7 +24,8 @@ from gameday.experiment import (
     Scenario,
     Zipf,
 )
-from gameday.loading import Inputs, closed, expected_starts, sell_out_s, traffic_end_s
+from gameday.loading.findings import Inputs
+from gameday.loading.timing import closed, expected_starts, sell_out_s, traffic_end_s
 from gameday.plan.blast import touches
 from gameday.units import format_duration, seconds
 

@@ -20,7 +20,7 @@ from gameday.cli.terminal import emit
 from gameday.clock import SystemClock
 from gameday.controller import hold, target
 from gameday.core import files, loop
-from gameday.loading import Inputs, load_inputs
+from gameday.loading.findings import Inputs, load_inputs
 from gameday.plan import machine
 from gameday.plan.before import Question, before
 from gameday.plan.blast import Blast, Touch, blast

@@ -12,7 +12,7 @@ from gameday.errors import GamedayError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gameday.loading import Inputs
+    from gameday.loading.findings import Inputs
     from gameday.plan.before import Question
     from gameday.plan.finding import Finding
 
@@ -41,7 +41,7 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.
     """
-    from gameday.loading import load_inputs
+    from gameday.loading.findings import load_inputs
     from gameday.plan import generator  # before the file is read, which then is refused at once
 
     inputs = load_inputs(

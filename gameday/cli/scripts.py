@@ -81,7 +81,8 @@ def export(
 ) -> None:
     """Write the traffic of EXPERIMENT as a script for k6."""
     from gameday.k6.exporting import export_script
-    from gameday.loading import find_system, load_experiment, load_system
+    from gameday.loading.find import find_system
+    from gameday.loading.read import load_experiment, load_system
 
     del k6  # the only form there is; named so that others can follow
     loaded = load_experiment(experiment, short=short)

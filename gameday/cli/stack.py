@@ -14,7 +14,8 @@ from gameday.clock import NS, SystemClock
 from gameday.controller.orders import heeded, on_third_ctrl_c
 from gameday.controller.target import TargetClosed
 from gameday.core import loop
-from gameday.loading import find_system, load_system
+from gameday.loading.find import find_system
+from gameday.loading.read import load_system
 from gameday.stacks import Running
 from gameday.stacks.kept import put_up, take_down
 from gameday.stacks.state import read_kept, stack_file

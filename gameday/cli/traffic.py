@@ -21,7 +21,7 @@ from gameday.errors import UsageError
 if TYPE_CHECKING:
     from gameday.documents import Document
     from gameday.experiment import Experiment
-    from gameday.loading import LoadedExperiment
+    from gameday.loading.read import LoadedExperiment
     from gameday.loadtest.load import Load
     from gameday.loadtest.session import Sent, Site
     from gameday.loadtest.verdict import Verdict
@@ -153,7 +153,7 @@ def _load(options: dict[str, Any]) -> "Load":
 
 
 def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
-    from gameday.loading import load_experiment
+    from gameday.loading.read import load_experiment
     from gameday.loadtest.load import check_traffic
 
     for name in ("rate", "duration", "vus", "sleep", "users"):
@@ -194,7 +194,9 @@ def _from_options(options: dict[str, Any]) -> "Experiment":
 
 def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
     """The request: that of --url, else that of the system file, and the file. Raises UsageError."""
-    from gameday.loading import find_system, load_system, validate_system
+    from gameday.loading.find import find_system
+    from gameday.loading.read import load_system
+    from gameday.loading.validate import validate_system
     from gameday.loadtest.load import FINE, Target, system_of
 
     if options["url"] is None:

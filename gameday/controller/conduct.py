@@ -30,6 +30,7 @@ from gameday.core import masking
 from gameday.core.deadlines import in_time
 from gameday.core.lengths import Length
 from gameday.core.logs import hide_in_file
+from gameday.core.paths import state_dir
 from gameday.core.signing import Key, read_or_make_key
 from gameday.effects.process import record as process_record
 from gameday.effects.request import Sender, secrets_of
@@ -38,13 +39,14 @@ from gameday.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.evidence import seal
 from gameday.hiding import Hidden
 from gameday.journal import Journal, LiveJournal
-from gameday.loading import Inputs, refuse_foreign, traffic_end_s
+from gameday.loading.addresses import refuse_foreign
+from gameday.loading.findings import Inputs
+from gameday.loading.timing import traffic_end_s
 from gameday.plan.load import peak_per_s
 from gameday.readings import Readings
 from gameday.responder import Bot, Hands
 from gameday.stacks import Running, Stack, new_work_dir
 from gameday.stacks import Site as StackSite
-from gameday.stacks.state import state_dir
 
 STACK_LIMIT_S = 90.0
 STACK_CANCEL_S = 60.0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gameday.clock import utc_now
 from gameday.core import files
+from gameday.core.paths import state_dir
 from gameday.errors import UsageError
-from gameday.stacks.state import state_dir
 
 CURE = "gameday release lifts it; ask whoever set it first"
 

@@ -16,7 +16,8 @@ from gameday.core import settings
 from gameday.core.private import make_folder
 from gameday.documents import read_bytes
 from gameday.experiment import Experiment
-from gameday.loading import Inputs, RunFacts, effective
+from gameday.loading.effective import RunFacts, effective
+from gameday.loading.findings import Inputs
 from gameday.system import System
 from gameday.workload import is_closed, schedule
 

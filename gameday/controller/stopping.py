@@ -13,10 +13,10 @@ from gameday import effects, journal, provenance
 from gameday.clock import NS, Clock
 from gameday.controller import target
 from gameday.controller.target import UnderWay
+from gameday.core.paths import state_dir
 from gameday.core.signing import read_key
 from gameday.errors import GamedayError, UnknownError, UsageError
 from gameday.healing import Left, left_behind
-from gameday.stacks.state import state_dir
 
 LOOK_S = 0.05
 HEARD_S = 3.0  # for the order to show in the journal; a full disk keeps it out

@@ -22,9 +22,9 @@ from typing import Any, Self
 
 from gameday.clock import SystemClock
 from gameday.core import files
+from gameday.core.paths import state_dir
 from gameday.core.private import own_folder
 from gameday.errors import UsageError
-from gameday.stacks.state import state_dir
 
 SOCKET_BYTES_MAX = 100
 PRESENCE = "run-"

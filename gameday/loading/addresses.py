@@ -13,8 +13,7 @@ from gameday.core.addresses import Allowed, NoAddressError, host_of
 from gameday.core.urls import Base, store_ends
 from gameday.documents import Document
 from gameday.errors import UsageError
-from gameday.loading.secrecy import ADDRESSES
-from gameday.system import FromEnv, FromFile, Secret, System
+from gameday.system import ADDRESSES, FromEnv, FromFile, Secret, System
 
 
 def resolve_targets(

@@ -9,9 +9,9 @@ from gameday.errors import UsageError
 from gameday.hiding import TELLING
 from gameday.loading.findings import Findings, Warning_
 from gameday.loading.read import LoadedSystem
+from gameday.system import ADDRESSES
 
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
-ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
 
 
 def promises_are_checked(loaded: LoadedSystem) -> Findings:

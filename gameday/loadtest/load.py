@@ -22,7 +22,8 @@ from gameday.core.urls import Base
 from gameday.documents import Document, compose, one_of_them
 from gameday.errors import FileError, UsageError
 from gameday.experiment import Expect, Experiment
-from gameday.loading import LoadedExperiment, refuse_foreign
+from gameday.loading.addresses import refuse_foreign
+from gameday.loading.read import LoadedExperiment
 from gameday.loading.scenarios import of_traffic
 from gameday.system import IssueRequest, Request, Requests, System, Tls
 from gameday.units import Rate, format_duration

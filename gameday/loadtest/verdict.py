@@ -19,8 +19,8 @@ from gameday.core import settings
 from gameday.fold.summary import PERCENTILES
 from gameday.history import History, Outcome, Reason, read
 from gameday.k6.summaries import Kept
-from gameday.loading import traffic_end_s
 from gameday.loading.bounds import tightest_bound_ms
+from gameday.loading.timing import traffic_end_s
 from gameday.loadtest.live import about
 from gameday.loadtest.load import Load
 from gameday.loadtest.session import Sent

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gameday.audit import ask
 from gameday.clock import Clock, wall_time_ns
 from gameday.collector.evaluation import Evaluation
 from gameday.collector.exposition import LONGEST
@@ -22,6 +21,7 @@ from gameday.effects.request import Sender
 from gameday.errors import GamedayError
 from gameday.experiment import Experiment
 from gameday.loading.expressions import TRAFFIC_METRICS
+from gameday.plan.audit_answer import ask
 from gameday.plan.finding import Finding
 from gameday.playbook import Playbook
 from gameday.promql import parse

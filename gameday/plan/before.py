@@ -14,7 +14,10 @@ from gameday.alerting.rules import load_rules
 from gameday.clock import wall_time_ns
 from gameday.core.addresses import Allowed
 from gameday.errors import GamedayError
-from gameday.loading import Inputs, LoadedSystem, refuse_foreign, validate
+from gameday.loading.addresses import refuse_foreign
+from gameday.loading.findings import Inputs
+from gameday.loading.read import LoadedSystem
+from gameday.loading.validate import validate
 from gameday.plan import generator, load, machine
 from gameday.plan.finding import Finding, from_error
 from gameday.stacks.placeholders import asked_for, stores_of

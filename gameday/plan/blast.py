@@ -9,8 +9,9 @@ from typing import Any
 
 from gameday.changes import Change
 from gameday.experiment import ExpectedAlert, Experiment
-from gameday.loading import Inputs, expected_starts, sell_out_s, traffic_end_s
 from gameday.loading.deadlines import fault_of, recovers_s
+from gameday.loading.findings import Inputs
+from gameday.loading.timing import expected_starts, sell_out_s, traffic_end_s
 from gameday.plan.load import evidence_bytes, peak_per_s
 from gameday.plan.words import undone_by, what
 from gameday.playbook import Step

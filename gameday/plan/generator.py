@@ -14,9 +14,9 @@ from gameday.capacity.demand import MOST_OPEN
 from gameday.capacity.machine import SPARE_FILES
 from gameday.capacity.shortfalls import REFUSED_ABOVE
 from gameday.experiment import Experiment
-from gameday.loading import Inputs, closed
 from gameday.loading.bounds import tightest_bound_ms
-from gameday.loading.timing import everything, scheduled
+from gameday.loading.findings import Inputs
+from gameday.loading.timing import closed, everything, scheduled
 from gameday.plan.finding import Finding
 
 UNMEASURED_PER_S: Final = 1000

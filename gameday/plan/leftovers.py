@@ -10,12 +10,13 @@ from pathlib import Path
 
 from gameday import effects, journal, provenance
 from gameday.core.lengths import noted_runs
+from gameday.core.paths import state_dir
 from gameday.core.signing import Key, read_key
 from gameday.errors import GamedayError
 from gameday.healing import Left, controller_lives, left_behind
 from gameday.plan.finding import Finding, Status
 from gameday.provenance import Provenance
-from gameday.stacks.state import read_kept, state_dir
+from gameday.stacks.state import read_kept
 from gameday.system import System
 
 Environment = Mapping[str, str]

@@ -12,8 +12,16 @@ from pathlib import Path
 from gameday.capacity import peak_of
 from gameday.experiment import Experiment
 from gameday.history import HEAD_BYTES, RECORD
-from gameday.loading import Inputs, closed, expected_starts, sell_out_s, traffic_end_s
-from gameday.loading.timing import askers, everything, starts_for
+from gameday.loading.findings import Inputs
+from gameday.loading.timing import (
+    askers,
+    closed,
+    everything,
+    expected_starts,
+    sell_out_s,
+    starts_for,
+    traffic_end_s,
+)
 from gameday.plan.finding import Finding
 
 SAMPLE_BYTES_PER_S = 6_000

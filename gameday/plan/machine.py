@@ -18,12 +18,13 @@ from pathlib import Path
 import psutil
 
 from gameday.clock import SystemClock, boottime_ns
+from gameday.core.paths import state_dir
 from gameday.errors import GamedayError
 from gameday.plan.finding import Finding, Status
 from gameday.stacks.binaries import Binary, postgres, redis_server, version
 from gameday.stacks.placeholders import STORES
 from gameday.stacks.ports import free_ports
-from gameday.stacks.state import read_kept, stack_file, state_dir
+from gameday.stacks.state import read_kept, stack_file
 
 DISK_MIN_MB, DISK_AIM_MB = 200, 1000
 MEMORY_MIN_MB, MEMORY_AIM_MB = 300, 1000

@@ -16,7 +16,8 @@ from gameday.effects.site import Site as EffectSite
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
 from gameday.errors import GamedayError
 from gameday.hiding import Hidden
-from gameday.loading import Inputs, refuse_foreign
+from gameday.loading.addresses import refuse_foreign
+from gameday.loading.findings import Inputs
 from gameday.plan import answers, live
 from gameday.plan.before import Question
 from gameday.plan.finding import Finding, from_error

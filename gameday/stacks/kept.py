@@ -10,6 +10,7 @@ from pathlib import Path
 from gameday.changes import Undo
 from gameday.clock import Clock, utc_now
 from gameday.core.http import OK, Ask, HttpError, ask_once
+from gameday.core.paths import state_dir
 from gameday.core.urls import at
 from gameday.effects import read_back, undo
 from gameday.effects.launching import is_being_started
@@ -20,7 +21,7 @@ from gameday.stacks import Addresses, Running, Site, new_work_dir
 from gameday.stacks.crew import SERVICE
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
-from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, state_dir, write_kept
+from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, write_kept
 from gameday.system import System
 
 ANSWER_S = 5.0

@@ -17,7 +17,7 @@ from pydantic import ValidationError, field_validator
 
 from gameday.changes import Undo
 from gameday.core import files
-from gameday.core.private import own_folder
+from gameday.core.paths import state_dir
 from gameday.documents import Model
 from gameday.errors import StackError, UsageError
 from gameday.stacks import Addresses
@@ -67,7 +67,7 @@ class Kept(Model):
 
     def running(self) -> list[str]:
         """The names of the parts that run."""
-        from gameday.effects.process import alive  # with all effects: `state_dir` needs none
+        from gameday.effects.process import alive
 
         return [undo.data["name"] for undo in self.undos("process") if alive(undo.data)]
 
@@ -76,22 +76,6 @@ class Kept(Model):
         from gameday.effects.process import alive
 
         return [undo.data["name"] for undo in self.undos("process") if not alive(undo.data)]
-
-
-def state_dir() -> Path:
-    """`$XDG_STATE_HOME/gameday`, made when it is not there; a relative one counts as none.
-
-    Else it would be another folder, with another key, wherever the user goes next.
-
-    Raises StackError where it cannot be made, UsageError where it is not ours alone.
-    """
-    home = os.environ.get("XDG_STATE_HOME", "")
-    path = (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "gameday"
-    cure = "export XDG_STATE_HOME=DIR, a folder that you alone may write to"
-    try:
-        return own_folder(path, cure)
-    except OSError as error:
-        raise StackError(f"{path}: cannot be made: {error.strerror}", help=cure) from error
 
 
 def stack_file() -> Path:

@@ -31,7 +31,9 @@ from gameday.effects.site import Site
 from gameday.effects.toxiproxy import Toxiproxy
 from gameday.errors import FileError, GamedayError, UsageError
 from gameday.healing import Left, take_back
-from gameday.loading import load_system, refuse_foreign, validate_system
+from gameday.loading.addresses import refuse_foreign
+from gameday.loading.read import load_system
+from gameday.loading.validate import validate_system
 from gameday.plan import answers
 from gameday.system import Request, System, Tls
 from gameday.traffic.client import Client, Habits

@@ -26,16 +26,17 @@ from gameday.controller.reaper import Reaper
 from gameday.core import files
 from gameday.core.deadlines import cancelled, in_time
 from gameday.core.loop import run as run_loop
+from gameday.core.paths import state_dir
 from gameday.core.threads import Threads
 from gameday.documents import read_bytes
 from gameday.effects.request import secret
 from gameday.errors import FileError, GamedayError, StackError, UsageError
 from gameday.history import HistoryTail
 from gameday.judge import judge
-from gameday.loading import load_inputs
+from gameday.loading.findings import load_inputs
 from gameday.report.keeping import unedited
 from gameday.report.material import read_material
-from gameday.stacks.state import read_kept, stack_file, state_dir
+from gameday.stacks.state import read_kept, stack_file
 from gameday.system import FromFile, Tls
 from gameday.toxiproxy import config
 from tests.attacks.place import Place

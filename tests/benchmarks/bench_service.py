@@ -24,7 +24,8 @@ from gameday.clock import NS, SystemClock
 from gameday.controller.children import Traffic
 from gameday.effects.request import Sender
 from gameday.history import Outcome
-from gameday.loading import find_system, load_system
+from gameday.loading.find import find_system
+from gameday.loading.read import load_system
 from gameday.stacks import Running, Site, new_work_dir
 from gameday.stacks.embedded import EmbeddedStack
 

@@ -117,20 +117,21 @@ def _written(folder: str, name: str, raw: bytes) -> Path:
 
 
 def _experiment(given: Given) -> None:
-    from gameday import loading
     from gameday.k6.exporting import export_script
+    from gameday.loading.effective import dump
+    from gameday.loading.findings import load_inputs
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         shutil.copytree(ROOT / "experiments" / "rules", Path(folder, "rules"))
         path = _written(folder, *given)
         _validated(path)
-        inputs = loading.load_inputs(str(path), None)
-        loading.dump(inputs.experiment.experiment)
+        inputs = load_inputs(str(path), None)
+        dump(inputs.experiment.experiment)
         export_script(inputs.experiment.experiment, inputs.system.system)
 
 
 def _traffic(given: Given) -> None:
-    from gameday.loading import load_experiment
+    from gameday.loading.read import load_experiment
     from gameday.loadtest.load import Load, Target, check_traffic, system_of
     from gameday.loadtest.possible import lacking, with_enough_workers
 
@@ -194,11 +195,12 @@ def _toxiproxy(given: Given) -> None:
 def _state(name: str, given: Given) -> None:
     from gameday.capacity import calibration
     from gameday.controller import hold
+    from gameday.core.paths import state_dir
     from gameday.stacks import state
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         os.environ["XDG_STATE_HOME"] = folder
-        _written(str(state.state_dir()), name, given[1])
+        _written(str(state_dir()), name, given[1])
         kept = state.read_kept()
         if kept is not None:
             kept.running()
