@@ -4,22 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gameday.report.plot import (
-    LEFT,
-    ROW,
-    WIDTH,
-    Mark,
-    Scale,
-    Words,
-    draw_marks,
-    draw_time_axis,
-    place,
-)
-from gameday.report.plot import legend as draw_legend
-from gameday.report.svg import Drawing, width_of
+from gameday.report.plot import LEFT, RIGHT, Frame, Mark, Scale, Words
+from gameday.report.svg import fitted
 
 _LANE: Final = 24.0
-_TOP: Final = 62.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +35,18 @@ def lanes_chart(
     legend: Sequence[tuple[str, str]],
 ) -> str:
     """The chart as SVG; the names stand above their lanes, so that they may be long."""
-    rows = place(marks, xs)
-    top = _TOP + ROW * (max(rows, default=-1) + 1)
-    bottom = top + max(2 * _LANE * len(lanes), _LANE)
-    drawing = Drawing(WIDTH, int(bottom + 52), words.description)
-    drawing.text(16, 24, words.title, "title")
-    draw_legend(drawing, legend)
-    draw_marks(drawing, marks, rows, (xs, top, bottom))
-    draw_time_axis(drawing, xs, bottom, words.x)
+    height = max(2 * _LANE * len(lanes), _LANE)
+    frame = Frame(words, xs, legend=legend, marks=marks, height=height)
     for i, lane in enumerate(lanes):
-        _draw(drawing, lane, xs, top + 2 * _LANE * i)
+        _draw(frame, lane, frame.top + 2 * _LANE * i)
     if not lanes:
-        middle = (xs.start_px + xs.end_px) / 2
-        drawing.text(middle, top + _LANE / 2 + 4, words.nothing, "mid soft")
-    return str(drawing)
+        frame.drawing.text(frame.middle, frame.top + _LANE / 2 + 4, words.nothing, "mid soft")
+    return str(frame.drawing)
 
 
-def _draw(drawing: Drawing, lane: Lane, xs: Scale, y: float) -> None:
-    back = {"x": LEFT - 4, "y": y + 4, "width": width_of(lane.name) + 8, "height": 17}
-    drawing.add("rect", {**back, "class": "page"})
-    drawing.text(LEFT, y + 17, lane.name)
+def _draw(frame: Frame, lane: Lane, y: float) -> None:
+    xs, drawing = frame.xs, frame.drawing
+    frame.covering(LEFT, y + 17, fitted(lane.name, RIGHT - LEFT), "ink")
     drawing.line((LEFT, y + 34), (xs.end_px, y + 34), "grid")
     for bar in lane.bars:
         start, end = xs(max(bar.start_s, xs.low)), xs(min(bar.end_s, xs.high))

@@ -12,7 +12,7 @@ from typing import Final
 LONGEST: Final = 400
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]{}|~#!$^]")
 _STARTS_A_BLOCK: Final = re.compile(r"^(\d*(?=[.)](?:\s|$)))?([-+=](?!\d)|[.)](?:\s|$))")
@@ -28,7 +28,7 @@ class Markup(str):
 
 def text(value: str) -> Markup:
     """`value` as running text, on one line."""
-    shown = _SPECIAL.sub(lambda found: "\\" + found[0], _one_line(value))
+    shown = _SPECIAL.sub(lambda found: "\\" + found[0], one_line(value))
     shown = re.sub(r"[&<>]", lambda found: _HTML[found[0]], shown)
     shown = shown.replace("://", "\\://").replace("www.", "www\\.")
     return Markup(_STARTS_A_BLOCK.sub(r"\1\\\2", shown))
@@ -36,7 +36,7 @@ def text(value: str) -> Markup:
 
 def code(value: str) -> Markup:
     """`value` as code, on one line; also in a table, where a code span may hold no bar."""
-    line = _one_line(value)
+    line = one_line(value)
     if _PLAIN_CODE.fullmatch(line) and line == line.strip():
         return Markup(f"`{line}`")
     shown = re.sub(r"[^A-Za-z0-9 .,:;/%+=()-]", lambda found: f"&#{ord(found[0])};", line)
@@ -54,7 +54,8 @@ def bullets(items: Sequence[Markup]) -> Markup:
     return Markup("\n".join(f"- {item}" for item in items))
 
 
-def _one_line(value: str) -> str:
+def one_line(value: str) -> str:
+    """`value` without what cannot be seen or written, at most `LONGEST` letters of it."""
     value = value.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair has no form
     line = " ".join(_INVISIBLE.sub("", value.replace("\r", "\n")).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

@@ -5,18 +5,19 @@ Labels of windows and marks stand in rows above the plot, where none covers anot
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from gameday.report.curves import Curve
-from gameday.report.svg import Drawing, width_of
+from gameday.report.svg import Drawing, fitted, width_of
 
 WIDTH: Final = 900
 LEFT, RIGHT = 80.0, 884.0
-ROW: Final = 16.0
+_ROW: Final = 16.0
 _LEGEND_Y: Final = 46.0
+_SWATCH: Final = 20.0
 _BODY: Final = 200.0
 
 
@@ -47,6 +48,14 @@ class Words:
     x: str
     y: str
     nothing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a label or an entry of a legend begins: its left end, and its row from above."""
+
+    x: float
+    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +92,93 @@ def _round_step(rough: float) -> float:
     return next(unit * step for step in (1, 2, 5, 10) if unit * step >= rough)
 
 
+class Frame:
+    """What stands around the curves or lanes of a chart, drawn; they go between `top` and `bottom`.
+
+    From above: the title, a swatch and a name for each of `legend`, the labels of `marks`, room of
+    `height` pixels with their windows and lines, and the axis of time.
+    """
+
+    def __init__(
+        self,
+        words: Words,
+        xs: Scale,
+        *,
+        legend: Sequence[tuple[str, str]],
+        marks: Sequence[Mark],
+        height: float,
+    ) -> None:
+        self.xs = xs
+        marks = [replace(mark, label=fitted(mark.label, RIGHT - LEFT - 8)) for mark in marks]
+        swatches = place_swatches([name for name, _ in legend])
+        labels = place_labels(marks, xs)
+        self._labels_y = _LEGEND_Y + _ROW * swatches[-1].row + 22 if swatches else _LEGEND_Y
+        lowest = max((label.row for label in labels), default=-1)
+        self.top = self._labels_y - 6 + _ROW * (lowest + 1)
+        self.bottom = self.top + height
+        self.drawing = Drawing(WIDTH, int(self.bottom + 52), words.description)
+        self.drawing.text(16, 24, words.title, "title ink")
+        for (name, colour), place in zip(legend, swatches, strict=True):
+            self._draw_swatch(name, colour, place)
+        self._draw_marks(marks, labels)
+        self._draw_time_axis(words.x)
+
+    @property
+    def middle(self) -> float:
+        """The middle of the axis of time."""
+        return (self.xs.start_px + self.xs.end_px) / 2
+
+    def _draw_swatch(self, name: str, colour: str, place: Place) -> None:
+        y = _LEGEND_Y + _ROW * place.row
+        swatch = {"x": place.x, "y": y - 8, "width": 14, "height": 8, "rx": 2}
+        self.drawing.add("rect", {**swatch, "fill": colour})
+        self.drawing.text(place.x + _SWATCH, y, fitted(name, RIGHT - LEFT - _SWATCH))
+
+    def _draw_marks(self, marks: Sequence[Mark], labels: Sequence[Place]) -> None:
+        """Windows, then a line down from each label, then the labels: they cover other lines."""
+        begins = [self.xs(max(mark.start_s, self.xs.low)) for mark in marks]
+        for mark, x in zip(marks, begins, strict=True):
+            if mark.end_s is not None:
+                width = max(self.xs(min(mark.end_s, self.xs.high)) - x, 1)
+                box = {"x": x, "y": self.top, "width": width, "height": self.bottom - self.top}
+                self.drawing.add("rect", box, "fault")
+        for place, x in zip(labels, begins, strict=True):
+            self.drawing.line((x, self._y(place) + 4), (x, self.bottom), "mark")
+        for mark, place in zip(marks, labels, strict=True):
+            self.covering(place.x + 3, self._y(place), mark.label, "soft")
+
+    def _y(self, label: Place) -> float:
+        return self._labels_y + _ROW * label.row
+
+    def covering(self, x: float, y: float, content: str, kind: str) -> None:
+        """Words on a piece of the page, so that no line runs through them."""
+        back = {"x": x - 2, "y": y - 12, "width": width_of(content) + 4, "height": _ROW}
+        self.drawing.add("rect", back, "page")
+        self.drawing.text(x, y, content, kind)
+
+    def _draw_time_axis(self, label: str) -> None:
+        for tick in self.xs.ticks():
+            x = self.xs(tick)
+            self.drawing.line((x, self.bottom), (x, self.bottom + 5), "grid")
+            self.drawing.text(x, self.bottom + 19, f"{tick:g}", "mid soft")
+        self.drawing.text(self.middle, self.bottom + 40, label, "mid soft")
+
+
 def chart(
     words: Words, t_s: Curve, lines: Sequence[Line], marks: Sequence[Mark], *, log: bool = False
 ) -> str:
     """The chart as SVG."""
-    xs = time_scale(t_s)
-    rows = place(marks, xs)
-    top = _LEGEND_Y + 16 + ROW * (max(rows, default=-1) + 1)
-    drawing = Drawing(WIDTH, int(top + _BODY + 52), words.description)
-    drawing.text(16, 24, words.title, "title")
-    legend(drawing, [(line.name, line.colour) for line in lines])
-    ys = _value_scale(lines, top, log=log)
-    draw_marks(drawing, marks, rows, (xs, top, top + _BODY))
-    draw_time_axis(drawing, xs, top + _BODY, words.x)
+    legend = [(line.name, line.colour) for line in lines]
+    frame = Frame(words, time_scale(t_s), legend=legend, marks=marks, height=_BODY)
+    ys = _value_scale(lines, frame, log=log)
     if ys is None:
-        drawing.text((LEFT + RIGHT) / 2, top + _BODY / 2, words.nothing, "mid soft")
-        return str(drawing)
-    _draw_value_axis(drawing, ys, words.y)
+        y = (frame.top + frame.bottom) / 2
+        frame.covering(frame.middle - width_of(words.nothing) / 2, y, words.nothing, "soft")
+        return str(frame.drawing)
+    _draw_value_axis(frame.drawing, ys, words.y)
     for line in lines:
-        drawing.path(_pieces(t_s, line.values, xs, ys), line.colour)
-    return str(drawing)
+        frame.drawing.path(_pieces(t_s, line.values, frame.xs, ys), line.colour)
+    return str(frame.drawing)
 
 
 def time_scale(t_s: Curve) -> Scale:
@@ -112,58 +188,37 @@ def time_scale(t_s: Curve) -> Scale:
     return Scale(low, max(high, low + 1), LEFT, RIGHT)
 
 
-def place(marks: Sequence[Mark], xs: Scale) -> list[int]:
-    """A row for each mark's label, so that no two labels of a row touch."""
+def place_labels(marks: Sequence[Mark], xs: Scale) -> list[Place]:
+    """A place for each mark's label, so that no two labels of a row touch."""
     ends: list[float] = []
-    rows = []
+    places = []
     for mark in marks:
         start = _label_x(mark, xs)
         row = next((i for i, end in enumerate(ends) if end < start), len(ends))
         ends[row : row + 1] = [start + width_of(mark.label) + 12]
-        rows.append(row)
-    return rows
+        places.append(Place(start, row))
+    return places
 
 
 def _label_x(mark: Mark, xs: Scale) -> float:
     """Right of the mark; where there is no room, left of it."""
     x, width = xs(max(mark.start_s, xs.low)), width_of(mark.label)
-    return x if x + width + 3 <= RIGHT else max(x - width - 3, LEFT)
+    return x if x + width + 3 <= RIGHT else max(x - width - 8, LEFT)
 
 
-def draw_marks(
-    drawing: Drawing, marks: Sequence[Mark], rows: Sequence[int], area: tuple[Scale, float, float]
-) -> None:
-    """Shade windows and draw instants from their label down to the bottom."""
-    xs, top, bottom = area
-    for mark, row in zip(marks, rows, strict=True):
-        x, y = xs(max(mark.start_s, xs.low)), _LEGEND_Y + 22 + ROW * row
-        if mark.end_s is not None:
-            width = xs(min(mark.end_s, xs.high)) - x
-            box = {"x": x, "y": top, "width": max(width, 1), "height": bottom - top}
-            drawing.add("rect", {**box, "class": "fault"})
-        drawing.line((x, y + 4), (x, bottom), "mark")
-        drawing.text(_label_x(mark, xs) + 3, y, mark.label, "soft")
+def place_swatches(names: Sequence[str]) -> list[Place]:
+    """A place for each entry of a legend, in as many rows as they need."""
+    x, row, places = LEFT, 0, []
+    for name in names:
+        width = _SWATCH + width_of(name)
+        if x > LEFT and x + width > RIGHT:
+            x, row = LEFT, row + 1
+        places.append(Place(x, row))
+        x += width + 18
+    return places
 
 
-def draw_time_axis(drawing: Drawing, xs: Scale, bottom: float, label: str) -> None:
-    """Ticks in seconds, and what they count."""
-    for tick in xs.ticks():
-        drawing.line((xs(tick), bottom), (xs(tick), bottom + 5), "grid")
-        drawing.text(xs(tick), bottom + 19, f"{tick:g}", "mid soft")
-    drawing.text((LEFT + RIGHT) / 2, bottom + 40, label, "mid soft")
-
-
-def legend(drawing: Drawing, entries: Sequence[tuple[str, str]]) -> None:
-    """A swatch and a name for each curve, in one row."""
-    x = LEFT
-    for name, colour in entries:
-        swatch = {"x": x, "y": _LEGEND_Y - 8, "width": 14, "height": 8, "rx": 2}
-        drawing.add("rect", {**swatch, "fill": colour})
-        drawing.text(x + 20, _LEGEND_Y, name)
-        x += 20 + width_of(name) + 18
-
-
-def _value_scale(lines: Sequence[Line], top: float, *, log: bool) -> Scale | None:
+def _value_scale(lines: Sequence[Line], frame: Frame, *, log: bool) -> Scale | None:
     """None where there is nothing to show."""
     finite = [line.values[np.isfinite(line.values)] for line in lines]
     seen = np.concatenate(finite) if finite else np.empty(0)
@@ -175,9 +230,9 @@ def _value_scale(lines: Sequence[Line], top: float, *, log: bool) -> Scale | Non
     if log:
         low = 10.0 ** math.floor(math.log10(float(seen.min())))
         high = max(10.0 ** math.ceil(math.log10(highest)), low * 10)
-        return Scale(low, high, top + _BODY, top, log=True)
+        return Scale(low, high, frame.bottom, frame.top, log=True)
     step = _round_step(max(highest, 1.0) / 7)
-    return Scale(0, math.ceil(max(highest, 1.0) / step) * step, top + _BODY, top)
+    return Scale(0, math.ceil(max(highest, 1.0) / step) * step, frame.bottom, frame.top)
 
 
 def _draw_value_axis(drawing: Drawing, ys: Scale, label: str) -> None:
@@ -186,7 +241,7 @@ def _draw_value_axis(drawing: Drawing, ys: Scale, label: str) -> None:
         drawing.text(LEFT - 8, ys(tick) + 4, f"{tick:,g}", "end soft")
     x, y = 16.0, (ys.start_px + ys.end_px) / 2
     turn = f"rotate(-90 {x} {y:.1f})"
-    drawing.add("text", {"x": x, "y": y, "class": "mid soft", "transform": turn}, label)
+    drawing.add("text", {"x": x, "y": y, "transform": turn}, "mid soft", label)
 
 
 def _pieces(t_s: Curve, values: Curve, xs: Scale, ys: Scale) -> list[list[tuple[float, float]]]:

@@ -47,8 +47,7 @@ def write_report(run_dir: Path, language: str = "en") -> Path:
     charts = run_dir / "charts"
     charts.mkdir(exist_ok=True)
     for name, svg in draw(material, say).items():
-        # Half a surrogate pair, as in a label that a system sent, has no form in a file.
-        replace(charts / f"{name}.svg", svg.encode("utf-8", "backslashreplace"))
+        replace(charts / f"{name}.svg", svg.encode())
     return write_draft(run_dir, compose(material, say))
 
 

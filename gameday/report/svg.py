@@ -1,33 +1,58 @@
-"""A small writer of SVG: escaped elements, and colours that read on light and on dark pages."""
+"""A small writer of SVG that every reader of SVG can show.
 
-from collections.abc import Sequence
+The look stands in plain attributes, in the colours of a light page: librsvg, office programs and
+most viewers of pictures know neither CSS variables nor media queries. The style sheet only refines:
+a browser whose user prefers dark pages recolours what has a class.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-STYLE: Final = """
-text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:var(--ink)}
-.title{font-size:15px;font-weight:600}.soft{fill:var(--soft)}.end{text-anchor:end}
-.mid{text-anchor:middle}.grid{stroke:var(--rule);stroke-width:1}
-.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
-.fault{fill:var(--hurt);fill-opacity:.13}.mark{stroke:var(--soft);stroke-dasharray:3 3}
-.page{fill:var(--page)}
-svg{--page:#fff;--ink:#1f2328;--soft:#59636e;--rule:#d1d9e0;--hurt:#d1242f}
-@media(prefers-color-scheme:dark){
-svg{--page:#0d1117;--ink:#e6edf3;--soft:#9198a1;--rule:#2f353d;--hurt:#f85149}}
-"""
-# Okabe and Ito's palette, told apart by people with any colour vision.
-BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = (
-    "#3b82c4",
-    "#e69f00",
-    "#009e73",
-    "#d55e00",
-    "#cc79a7",
-    "#56b4e9",
-    "#8b949e",
-)
-_LETTER_PX: Final = 6.6
+from gameday.report.markdown import one_line
 
 Attribute = str | float
+
+FONT: Final[Mapping[str, Attribute]] = {
+    "font-family": 'system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif',
+    "font-size": 12,
+}
+LOOKS: Final[Mapping[str, Mapping[str, Attribute]]] = {
+    "page": {"fill": "#ffffff"},
+    "ink": {"fill": "#1f2328"},
+    "soft": {"fill": "#59636e"},
+    "title": {"font-size": 15, "font-weight": 600},
+    "end": {"text-anchor": "end"},
+    "mid": {"text-anchor": "middle"},
+    "grid": {"stroke": "#d1d9e0"},
+    "mark": {"stroke": "#59636e", "stroke-dasharray": "3 3"},
+    "fault": {"fill": "#d1242f", "fill-opacity": 0.13},
+    "line": {
+        "fill": "none",
+        "stroke-width": 2,
+        "stroke-linejoin": "round",
+        "stroke-linecap": "round",
+    },
+}
+DARK: Final = """
+@media(prefers-color-scheme:dark){.page{fill:#0d1117}.ink{fill:#e6edf3}.soft{fill:#9198a1}
+.grid{stroke:#2f353d}.mark{stroke:#9198a1}.fault{fill:#f85149}}
+"""
+# The hues of Okabe and Ito, told apart by people with any colour vision; lighter or darker than
+# theirs until each has a contrast of 3 to the light page and to the dark one (WCAG 2.2, 1.4.11).
+BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = (
+    "#0067b8",
+    "#c98500",
+    "#008a64",
+    "#c73a10",
+    "#cc6fa8",
+    "#2f9bd8",
+    "#6e757d",
+)
+# Letters in pixels at 12, rounded up from DejaVu Sans: it is what Linux shows for `system-ui`, and
+# wider than the fonts of other systems. Letters above U+2E80 (Korean, Chinese …) are squares.
+_WIDTH_PX: Final = {**dict.fromkeys("mMwW@%", 12.0), **dict.fromkeys("fijlrtIJ.,:;/|!'()[]- ", 4.9)}
+_LETTER_PX, _SQUARE_PX, _SQUARES_FROM = 8.0, 12.0, "\u2e80"
 
 
 class Drawing:
@@ -37,40 +62,65 @@ class Drawing:
         self._size = (width, height)
         self._description = description
         self._parts: list[str] = []
-        self.add("rect", {"class": "page", "width": width, "height": height, "rx": 6})
+        self.add("rect", {"width": width, "height": height, "rx": 6}, "page")
 
-    def add(self, tag: str, attributes: dict[str, Attribute], content: str = "") -> None:
-        """One element; its text is escaped."""
-        shown = "".join(f" {name}={quoteattr(_text(v))}" for name, v in attributes.items())
-        self._parts.append(f"<{tag}{shown}>{escape(content)}</{tag}>")
+    def add(
+        self, tag: str, attributes: Mapping[str, Attribute], kind: str = "", content: str = ""
+    ) -> None:
+        """One element that looks as the words of `kind` say; its text is escaped."""
+        looks = {name: value for word in kind.split() for name, value in LOOKS[word].items()}
+        named = {"class": kind} if kind else {}
+        written = _attributes({**attributes, **looks, **named})
+        self._parts.append(f"<{tag}{written}>{escape(one_line(content))}</{tag}>")
 
-    def text(self, x: float, y: float, content: str, kind: str = "") -> None:
+    def text(self, x: float, y: float, content: str, kind: str = "ink") -> None:
         """Words, by their left end unless `kind` says `end` or `mid`."""
-        self.add("text", {"x": x, "y": y, "class": kind}, content)
+        self.add("text", {"x": x, "y": y}, kind, content)
 
     def line(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
         """A straight line."""
         (x1, y1), (x2, y2) = start, end
-        self.add("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": kind})
+        self.add("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2}, kind)
 
     def path(self, pieces: Sequence[Sequence[tuple[float, float]]], colour: str) -> None:
         """A line through points, with gaps between its pieces."""
         steps = ["M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in piece) for piece in pieces if piece]
         if steps:
-            self.add("path", {"d": "".join(steps), "class": "line", "stroke": colour})
+            self.add("path", {"d": "".join(steps), "stroke": colour}, "line")
 
     def __str__(self) -> str:
         width, height = self._size
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        head += f'width="{width}" height="{height}" role="img">'
-        title = f"<title>{escape(self._description)}</title><style>{STYLE}</style>"
+        size: dict[str, Attribute] = {
+            "viewBox": f"0 0 {width} {height}",
+            "width": width,
+            "height": height,
+        }
+        head = f'<svg xmlns="http://www.w3.org/2000/svg"{_attributes({**size, **FONT})} role="img">'
+        title = f"<title>{escape(one_line(self._description))}</title><style>{DARK}</style>"
         return head + title + "\n".join(self._parts) + "</svg>\n"
 
 
 def width_of(content: str) -> float:
-    """About how wide words are; letters of wide scripts count double."""
-    return sum(_LETTER_PX * (2 if ord(letter) > 0x2E80 else 1) for letter in content)
+    """About how wide words are, rather too wide than too narrow."""
+    return sum(
+        _SQUARE_PX if letter >= _SQUARES_FROM else _WIDTH_PX.get(letter, _LETTER_PX)
+        for letter in content
+    )
+
+
+def fitted(content: str, width: float) -> str:
+    """The words, or as many letters of them as fit, and an ellipsis."""
+    content = one_line(content)
+    if width_of(content) <= width:
+        return content
+    while content and width_of(content) > width - _SQUARE_PX:
+        content = content[:-1]
+    return content + "…"
+
+
+def _attributes(values: Mapping[str, Attribute]) -> str:
+    return "".join(f" {name}={quoteattr(_text(value))}" for name, value in values.items())
 
 
 def _text(value: Attribute) -> str:
-    return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
+    return value if isinstance(value, str) else f"{round(value, 2):g}"
