@@ -18,6 +18,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: gameday needs Python 3.11 or later; $$($(PYTHON) --version) was found"; \
 	       echo "  help: make PYTHON=python3.11 run"; exit 2; }
+	@$(PYTHON) -I gameday/stacks/wheels.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

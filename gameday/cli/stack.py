@@ -69,7 +69,7 @@ def _tell(running: Running, took_s: float) -> None:
     rows += [("toxiproxy", system.toxiproxy)] if system.toxiproxy else []
     for name, url in running.direct.items():
         place = running.hide(url).rpartition("@")[2].partition("/")[0]
-        rows.append((name, f"{place}  ({running.binaries[name]})"))
+        rows.append((name, f"{place}  {running.binaries[name]}"))
     echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:
         echo(f"  {name:<10} {text}")

