@@ -1,8 +1,12 @@
-"""The schedules beside a real k6: `GAMEDAY_K6=/path/to/k6 python -m tests.k6_starts [N]`.
+"""The schedules beside k6's: `python -m tests.k6_starts [N]`.
 
-k6 runs N random scenarios, some at a time, which do nothing but tell when they start. Ours are the
-same starts: as many (those at the very end race it, in k6), none earlier, and k6's no later than
-k6 is anyway. Of virtual users it is how many of them go on, wherever that does not just change.
+They are held against k6_recorded.json, whose vectors were made by k6's documented formulas in exact
+arithmetic (`--record` makes them again), not by a run of k6: nobody kept what the real one told.
+
+Where a real k6 is on the PATH or in GAMEDAY_K6 it runs N random scenarios, some at a time, which do
+nothing but tell when they start. Ours are the same starts: as many (those at the very end race it,
+in k6), none earlier, and k6's no later than k6 is anyway. Of virtual users it is how many of them
+go on, wherever that does not just change.
 """
 
 # ruff: noqa: T201  - a command, whose table is its result
@@ -14,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +27,11 @@ from typing import Any
 import numpy as np
 
 from gameday.workload import schedule, vus
+from tests.k6_formulas import k6_starts_us, k6_vu_steps
 
+RECORDED = Path(__file__).with_name("k6_recorded.json")
+SEED = 5
+NEAR_US = 2.0  # ours are within 1 of the formulas, and the recorded ones are cut
 EARLY_MS = 1.0  # k6 tells whole milliseconds
 LATE_MS = 15.0  # in the median; a busy machine delays k6, not us
 RACE_MS = 100.0  # what is due so shortly before the end may miss it
@@ -119,25 +129,93 @@ def users_differ(name: str, spec: dict[str, Any], text: str) -> str:
     return ""
 
 
-def main() -> int:
-    k6 = os.environ.get("GAMEDAY_K6") or shutil.which("k6")
-    if not k6:
-        print("no k6: name one in GAMEDAY_K6")
-        return 2
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    given = scenarios(5, count)
-    names, wrong = list(given), 0
+def recorded() -> dict[str, Any]:
+    """The recording: counts that real k6s told, documented shapes, vectors made by formulas."""
+    return dict(json.loads(RECORDED.read_text()))
+
+
+def vectors(count: int) -> list[dict[str, Any]]:
+    """The random scenarios in our words, each with what k6's formulas make of it."""
+    return [_vector(ours(given)) for given in scenarios(SEED, count).values()]
+
+
+def _vector(spec: dict[str, Any]) -> dict[str, Any]:
+    if spec["executor"] == "ramping-vus":
+        return {"scenario": spec, "vus": [list(step) for step in k6_vu_steps(spec)]}
+    return {"scenario": spec, "starts_us": k6_starts_us(spec)}
+
+
+def record(count: int) -> None:
+    """Make the vectors again, with today's date; the counts stay."""
+    kept = recorded()
+    kept["vectors_made"] = f"{datetime.now(UTC):%Y-%m-%d}"
+    each = ",\n".join(json.dumps(vector, separators=(",", ":")) for vector in vectors(count))
+    kept["vectors"] = []
+    text = json.dumps(kept, indent=1).replace('"vectors": []', f'"vectors": [\n{each}\n]')
+    RECORDED.write_text(text + "\n")
+
+
+def differences(known: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Each recorded vector that ours differ from, and why."""
+    for vector in known:
+        spec = vector["scenario"]
+        why = _vus_differ(vector) if "vus" in vector else _times_differ(vector)
+        if why:
+            yield f"{why}: {json.dumps(spec)}"
+
+
+def _times_differ(vector: dict[str, Any]) -> str:
+    expected = np.array(vector["starts_us"])
+    due_us = schedule(vector["scenario"]).offsets() / 1000
+    if len(expected) != len(due_us):
+        return f"recorded are {len(expected)} starts, ours {len(due_us)}"
+    off_us = float(np.abs(due_us - expected).max(initial=0))
+    return f"up to {off_us:.0f} µs from the recorded starts" if off_us > NEAR_US else ""
+
+
+def _vus_differ(vector: dict[str, Any]) -> str:
+    plan, steps = vus(vector["scenario"]), vector["vus"]
+    for (at_ns, many), (next_ns, _) in zip(steps, [*steps[1:], [steps[-1][0] + 1, 0]], strict=True):
+        seen = {plan.at_ns(at_ns), plan.at_ns(next_ns - 1)}
+        if seen != {many}:
+            return f"from {at_ns} ns on recorded are {many} virtual users, ours {sorted(seen)}"
+    return ""
+
+
+def beside(k6: str, count: int) -> list[str]:
+    """Each scenario that a real k6 starts otherwise, and why."""
+    given = scenarios(SEED, count)
+    names, told = list(given), []
     parts = [names[at : at + AT_A_TIME] for at in range(0, count, AT_A_TIME)]
     text = "".join(heard(k6, {name: given[name] for name in part}) for part in parts)
     for name, scenario in given.items():
-        spec = ours(scenario)
         differ = users_differ if scenario["executor"] == "ramping-vus" else starts_differ
-        why = differ(name, spec, text)
-        wrong += bool(why)
+        why = differ(name, ours(scenario), text)
         if why:
-            print(f"{name}: {why}: {json.dumps(scenario)}")
-    print(f"{count - wrong} of {count} scenarios start as k6's do")
-    return 1 if wrong else 0
+            told.append(f"{name}: {why}: {json.dumps(scenario)}")
+    return told
+
+
+def main() -> int:
+    given = sys.argv[1:]
+    count = int(next(iter(set(given) - {"--record"}), 60))
+    if "--record" in given:
+        record(count)
+    known = recorded()
+    wrong = list(differences(known["vectors"]))
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    every = len(known["vectors"])
+    print(
+        f"{every - len(wrong)} of {every} as recorded on {known['vectors_made']} by k6's formulas"
+    )
+    k6 = os.environ.get("GAMEDAY_K6") or shutil.which("k6")
+    if not k6:
+        print("no k6 on PATH or in GAMEDAY_K6: nothing ran beside ours")
+        return 1 if wrong else 0
+    differing = beside(k6, count)
+    print(*differing, sep="\n", end="\n" if differing else "")
+    print(f"{count - len(differing)} of {count} scenarios start as those of {k6} do")
+    return 1 if wrong or differing else 0
 
 
 if __name__ == "__main__":

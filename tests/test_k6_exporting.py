@@ -21,6 +21,7 @@ from gameday.loading.find import all_experiments, find_system
 from gameday.loading.read import load_experiment, load_system
 from gameday.system import System
 from gameday.units import Rate, format_duration
+from tests.k6_starts import recorded
 from tests.load_server import load_server
 
 K6 = os.environ.get("GAMEDAY_K6") or shutil.which("k6")
@@ -163,6 +164,11 @@ def test_what_is_no_duration_is_refused(given: object) -> None:
 def test_a_rate_in_an_odd_unit_stays_exact_where_it_can() -> None:
     assert rate_text(3, timedelta(seconds=10)) == ("0.3/s", True)
     assert rate_text(1, timedelta(seconds=7))[1] is False
+
+
+def test_our_summaries_have_the_recorded_shapes() -> None:
+    known = recorded()["summaries"]
+    _same_shape(known["handed"], known["exported"])
 
 
 @needs_k6

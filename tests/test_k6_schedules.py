@@ -1,13 +1,12 @@
-"""Start times are k6's, to 1 µs: its formulas once more, by another road.
+"""Start times are k6's, to 1 µs: those of its formulas, and those that were recorded.
 
-The road here is exact: fractions for what is due, and decimals of 40 digits for the root. The code
-under test solves the same quadratic in floats, from whichever end loses no digits.
+The formulas are solved exactly (k6_formulas.py). The code under test solves the same quadratic in
+floats, from whichever end loses no digits.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from functools import cache
 from math import ceil, floor
 from random import Random
 from typing import Any
@@ -18,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameday.workload import Bunches, schedule, share_of, vu_limit, vus
+from tests.k6_formulas import NS, as_decimal, exact_ms, k6_count, k6_due_s, lines
+from tests.k6_starts import differences, recorded, vectors
 
 US = 1000
-NS = 10**9
 CONFIGURATIONS = 10_000
 STARTS_EACH = 5
-UNITS = {"s": 1, "m": 60}
 
 
 def random_scenarios(seed: int, count: int) -> Iterator[dict[str, Any]]:
@@ -51,58 +50,6 @@ def random_scenarios(seed: int, count: int) -> Iterator[dict[str, Any]]:
         yield {**spec, "stages": stages, **more}
 
 
-@cache
-def exact_rate(text: str) -> Fraction:
-    number, _, unit = text.partition("/")
-    return Fraction(number) / UNITS[unit]
-
-
-@cache
-def exact_ms(text: str) -> Fraction:
-    return Fraction(text.removesuffix("ms")) / 1000
-
-
-def k6_count(spec: dict[str, Any]) -> int:
-    """How many starts k6's formulas make due, those at the very end included for ramps."""
-    if "rate" in spec:
-        return ceil(exact_ms(spec["duration"]) * NS / floor(NS / exact_rate(spec["rate"])))
-    return floor(lines(spec)[-1][1])
-
-
-def lines(spec: dict[str, Any]) -> list[tuple[Fraction, Fraction]]:
-    """Where each stage ends: seconds since the scenario began, and the integral of the rate."""
-    ends, at, area, rate = [(Fraction(0), Fraction(0))], Fraction(0), Fraction(0), Fraction(0)
-    rate = exact_rate(spec["startRate"])
-    for stage in spec["stages"]:
-        length, target = exact_ms(stage["duration"]), exact_rate(stage["target"])
-        at, area, rate = at + length, area + length * (rate + target) / 2, target
-        ends.append((at, area))
-    return ends
-
-
-def k6_due_s(spec: dict[str, Any], ends: list[tuple[Fraction, Fraction]], k: int) -> Decimal:
-    """The due time of start k, in seconds since the scenario began."""
-    if "rate" in spec:
-        return Decimal(k * floor(NS / exact_rate(spec["rate"]))) / NS
-    n = k + 1
-    stage = next(i for i, (_, area) in enumerate(ends[1:]) if area >= n)
-    a = as_decimal(exact_rate(spec["stages"][stage - 1]["target"] if stage else spec["startRate"]))
-    b = as_decimal(exact_rate(spec["stages"][stage]["target"]))
-    begin, length = (
-        as_decimal(ends[stage][0]),
-        as_decimal(exact_ms(spec["stages"][stage]["duration"])),
-    )
-    m = n - as_decimal(ends[stage][1])
-    if a == b:
-        return begin + m / b
-    square = length * (a * a * length + 2 * m * (b - a))
-    return begin + (a * length - max(square, Decimal(0)).sqrt()) / (a - b)
-
-
-def as_decimal(value: Fraction) -> Decimal:
-    return Decimal(value.numerator) / Decimal(value.denominator)
-
-
 def test_start_times_equal_k6s_formulas_to_a_microsecond_in_10000_random_scenarios() -> None:
     draw, worst, compared = Random(5), Decimal(0), 0
     with localcontext(prec=40):
@@ -121,6 +68,32 @@ def test_start_times_equal_k6s_formulas_to_a_microsecond_in_10000_random_scenari
                 compared += 1
             assert worst <= US, spec
     assert compared > 3 * CONFIGURATIONS
+
+
+def test_starts_and_virtual_users_are_those_of_the_recorded_vectors() -> None:
+    assert len(recorded()["vectors"]) == 60
+    assert not list(differences(recorded()["vectors"]))
+
+
+def test_the_recorded_vectors_are_what_the_formulas_say() -> None:
+    assert recorded()["vectors"] == vectors(60)
+
+
+def test_a_vector_that_differs_is_told() -> None:
+    constant, ramp, users = recorded()["vectors"][:3]
+    late = {**ramp, "starts_us": [us + 10 for us in ramp["starts_us"]]}
+    fewer = {**constant, "starts_us": constant["starts_us"][1:]}
+    other = {**users, "vus": [[at_ns, many + 1] for at_ns, many in users["vus"]]}
+    told = list(differences([late, fewer, other, ramp]))
+    assert len(told) == 3
+    assert "10 µs" in told[0]
+
+
+def test_as_many_are_due_as_real_k6s_sent_and_dropped() -> None:
+    counts = recorded()["counts"]
+    due = sum(schedule(spec).count for spec in counts["scenarios"].values())
+    for run in counts["runs"]:
+        assert 0 <= due - run["sent"] - run["dropped"] <= len(counts["scenarios"]), run
 
 
 def test_thirty_a_second_for_thirty_seconds_are_900_starts_or_901() -> None:
