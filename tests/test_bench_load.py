@@ -11,7 +11,7 @@ import pytest
 
 from tests.benchmarks.bench_load import STEP, Bench, judged, searching, together
 from tests.benchmarks.load_calm import TRIES, Calm
-from tests.benchmarks.load_peers import POINTS, Shot, run
+from tests.benchmarks.load_peers import POINTS, Shot, late_starts, run
 from tests.benchmarks.load_tables import (
     Figures,
     Stalled,
@@ -122,7 +122,7 @@ def test_a_tool_without_a_truth_is_held_against_the_usual_one() -> None:
 
 
 def test_tables_can_be_made_before_anything_was_measured() -> None:
-    found = {"gameday": Figures(), "k6": Figures(), "wrk": figures({"p50": 1.0}, None)}
+    found = {"gameday": Figures(), "artillery": Figures(), "wrk": figures({"p50": 1.0}, None)}
     rows = [*rates_table(found, {}, 4000), *stall_table(found, {}, 10, STALL_PER_S)]
     assert any(row.startswith("| gameday | –/s ") for row in rows)
     assert any(row.startswith("| wrk | 1.0 (–)") for row in rows)
@@ -134,6 +134,13 @@ def test_what_was_late_or_never_sent_is_missed() -> None:
     shot = Shot(sent=990, asked=1000, late=5, length_s=1, cpu_s=1, rss_mb=1)
     assert shot.missed == 0.015
     assert Shot(sent=990, length_s=1, cpu_s=1, rss_mb=1).missed == 0
+
+
+@pytest.mark.parametrize(("behind_s", "late"), [(-0.2, 0), (0.0, 0), (0.1, 0), (0.2, 50), (1, 90)])
+def test_who_falls_behind_in_a_straight_line_is_late_from_a_tenth_of_a_second_on(
+    behind_s: float, late: int
+) -> None:
+    assert late_starts(100, behind_s) == late
 
 
 def test_starting_up_costs_nobody_a_core() -> None:
@@ -252,7 +259,7 @@ def test_a_child_that_hangs_is_ended_and_its_own_memory_told(
 def test_a_benchmark_that_was_cut_short_tells_what_it_has() -> None:
     from tests.benchmarks.bench_load import QUICK
 
-    bench = Bench(["gameday", "k6"], Target(1, ()), QUICK, 1.0)
+    bench = Bench(["gameday", "artillery"], Target(1, ()), QUICK, 1.0)
     told = "\n".join(bench.told())
     assert "calibration: not measured" in told
     assert not bench.missed()

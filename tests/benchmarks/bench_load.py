@@ -1,4 +1,4 @@
-"""Our load beside wrk, hey, oha, k6 and Locust: one server, one machine, one run.
+"""Our load beside wrk, hey, oha, Artillery and Locust: one server, one machine, one run.
 
     python -m tests.benchmarks.bench_load [--quick] [--only NAME ...] [--minutes N] [--out FILE]
 
@@ -6,11 +6,11 @@ The server is Debian's nginx with one worker, answering from memory. Four questi
 all tools round after round, so that no tool has a bad quarter of an hour for itself (5 rounds;
 --quick: one, and shorter):
 
-1. The highest rate held. Ours, k6 and oha are asked for rates, higher and higher, until more than
-   0.1 % of the starts are late (100 ms, where the tool tells), dropped or missing: by far, and in a
-   calm shot, or else in the best of three. Then the middle one of all rounds must hold. hey, Locust
-   and wrk send as fast as answers come. Per core is per second of the tool's own CPU, less its
-   start-up. In the same rounds `gameday doctor --calibrate` predicts our rate.
+1. The highest rate held. Ours, Artillery and oha are asked for rates, higher and higher, until more
+   than 0.1 % of the starts are late (100 ms, where the tool tells), dropped or missing: by far, and
+   in a calm shot, or else in the best of three. Then the middle one of all rounds must hold. hey,
+   Locust and wrk send as fast as answers come. Per core is per second of the tool's own CPU, less
+   its start-up. In the same rounds `gameday doctor --calibrate` predicts our rate.
 2. What 1,000 requests cost in CPU at 4,000/s, less the start-up; the tool's memory. The start-up is
    the CPU of two seconds at 100/s.
 3. The p95 that each reports at 4,000/s, beside what somebody saw meanwhile who had nothing else to

@@ -1,10 +1,12 @@
 """How each load generator is started, and what it says of itself.
 
 Peers are looked for on the PATH and in the folder that GAMEDAY_PEERS names, at any depth of two
-(`k6`, `oha/bin/oha`, `locust/bin/locust`); the others are said to be missing. All send the same
-POST over keep-alive connections. Ours, k6, oha and hey can be asked for a rate; wrk and locust
-send as fast as answers come, or with a pause for each connection. None may hang: who takes a minute
-longer than asked for is killed.
+(`hey`, `oha/bin/oha`, `artillery/bin/artillery`); the others are said to be missing. hey and wrk
+are Debian's, oha is cargo's, Locust is PyPI's; Artillery is npm's (`npm install -g --ignore-scripts
+--prefix PEERS/artillery artillery`: a script would fetch a browser). All send the same POST over
+keep-alive connections. Ours, Artillery, oha and hey can be asked for a rate; wrk and locust send as
+fast as answers come, or with a pause for each connection. None may hang: who takes a minute longer
+than asked for is killed.
 """
 
 import json
@@ -35,7 +37,7 @@ CONNECTIONS = 100
 LATE_NS = 100_000_000
 LONGEST_S = 60
 MINDED_EVERY_S = 0.2
-NAMES = ("gameday", "k6", "oha", "hey", "locust", "wrk")
+NAMES = ("gameday", "artillery", "oha", "hey", "locust", "wrk")
 POINTS = ("p50", "p90", "p95", "p99", "max")
 
 
@@ -208,43 +210,44 @@ def _config(port: int, rate: int, length_s: int, folder: Path) -> dict[str, Any]
     }
 
 
-K6_SCRIPT = """
-import http from 'k6/http';
-export const options = {
-  discardResponseBodies: true,
-  summaryTrendStats: ['med', 'p(90)', 'p(95)', 'p(99)', 'max'],
-  scenarios: { bench: { executor: 'constant-arrival-rate', rate: %(rate)d, timeUnit: '1s',
-    duration: '%(length)ds', preAllocatedVUs: %(vus)d, maxVUs: %(most)d, gracefulStop: '5s' } },
-};
-export default function () {
-  http.post('%(url)s', '%(body)s', { headers: { 'Content-Type': 'application/json' } });
-}
-"""
+def artillery(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
+    """Artillery in one process; its virtual users arrive at the rate and ask once each.
 
-
-def k6(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
-    """k6's constant-arrival-rate, with virtual users enough for a stall of 1.4 s at 2,000/s."""
+    It does not tell which starts were late, only that it took longer: they are taken to fall behind
+    in a straight line. Its response time ends with the first byte and counts from the send.
+    """
     asked = rate or 1000
-    values = {"rate": asked, "length": length_s, "vus": 500, "most": 4000, "body": BODY.decode()}
-    text = K6_SCRIPT % {**values, "url": f"http://127.0.0.1:{port}{PATH}"}
-    (folder / "script.js").write_text(text)
-    summary = folder / "summary.json"
-    ended = run(
-        [program("k6") or "", "run", "-q", "--no-usage-report", "--summary-export", str(summary)]
-        + [str(folder / "script.js")],
-        length_s,
-    )
-    metrics = json.loads(summary.read_text())["metrics"]
-    trend = metrics["http_req_duration"]
-    names = {"p50": "med", "p90": "p(90)", "p95": "p(95)", "p99": "p(99)", "max": "max"}
+    phase = {"duration": length_s, "arrivalRate": asked}
+    post = {"url": PATH, "body": BODY.decode(), "headers": {"Content-Type": "application/json"}}
+    script = {
+        "config": {
+            "target": f"http://127.0.0.1:{port}",
+            "phases": [phase],
+            "http": {"pool": CONNECTIONS, "timeout": 10},
+        },
+        "scenarios": [{"flow": [{"post": post}]}],
+    }
+    (folder / "script.json").write_text(json.dumps(script))
+    report = folder / "report.json"
+    argv = ["env", "ARTILLERY_DISABLE_TELEMETRY=true", program("artillery") or "", "run", "--quiet"]
+    ended = run([*argv, "--output", str(report), str(folder / "script.json")], length_s)
+    told = json.loads(report.read_text())["aggregate"]
+    sent, trend = int(told["counters"]["http.codes.200"]), told["summaries"]["http.response_time"]
+    took_s = (told["lastCounterAt"] - told["firstCounterAt"]) / 1000
     return Shot(
-        sent=int(metrics["http_reqs"]["count"]),
+        sent=sent,
         asked=asked * length_s,
-        length_s=length_s,
+        late=late_starts(sent, took_s - length_s),
+        length_s=max(took_s, length_s),
         cpu_s=ended.cpu_s,
         rss_mb=ended.rss_mb,
-        ms={point: float(trend[name]) for point, name in names.items()},
+        ms={point: float(trend[point]) for point in POINTS},
     )
+
+
+def late_starts(count: int, behind_s: float) -> int:
+    """The number of late ones among evenly due starts that fall behind, the last by `behind_s`."""
+    return round(count * max(0.0, 1 - LATE_NS / 1e9 / behind_s)) if behind_s > 0 else 0
 
 
 def oha(port: int, rate: int | None, length_s: int, _: Path) -> Shot:
@@ -360,10 +363,10 @@ def wrk(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
 
 SHOOTERS = {
     "gameday": gameday,
-    "k6": k6,
+    "artillery": artillery,
     "oha": oha,
     "hey": hey,
     "locust": locust,
     "wrk": wrk,
 }
-PACED = ("gameday", "k6", "oha")
+PACED = ("gameday", "artillery", "oha")

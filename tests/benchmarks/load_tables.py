@@ -17,7 +17,7 @@ MISSED_MAX: Final = 0.001
 NEAR_MS: Final = 1.0
 NEAR: Final = 0.01
 # Our aims, as ratios to what each peer reached in the same run: of rates, or of rates per core.
-AIMS: Final = {"locust": 5.0, "k6": 4.0, "oha": 0.5, "wrk": 0.25}
+AIMS: Final = {"locust": 5.0, "oha": 0.5, "wrk": 0.25}
 AIM_HEY_PER_CORE: Final = 1.0
 # What `gameday doctor --calibrate` says should be within this of what was held.
 PREDICTED_WITHIN: Final = 0.1
