@@ -15,9 +15,9 @@ from gameday import __version__
 from gameday.cli import terminal
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
-from gameday.core.credentials import has_credentials, without_credentials
-from gameday.core.private import only_for_us
-from gameday.errors import GamedayError
+from gameday.core.errors import GamedayError
+from gameday.core.files.private import only_for_us
+from gameday.core.network.credentials import has_credentials, without_credentials
 
 COMMANDS = {
     "doctor": ("gameday.cli.doctor:doctor", "Look whether this machine can run a game day."),

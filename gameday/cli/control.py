@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from gameday.cli.terminal import echo
-from gameday.clock import SystemClock
-from gameday.controller import hold, target
-from gameday.core import loop
-from gameday.core.addresses import Allowed
-from gameday.errors import StuckFaultError, UsageError
+from gameday.core.clock import SystemClock
+from gameday.core.errors import StuckFaultError, UsageError
+from gameday.core.network import event_loop
+from gameday.core.network.addresses import Allowed
+from gameday.run import hold, locks
 
 if TYPE_CHECKING:
-    from gameday.controller.stopping import Stopped
-    from gameday.controller.target import UnderWay
+    from gameday.run.locks import UnderWay
+    from gameday.run.stop import Stopped
 
 
 @click.command()
@@ -27,7 +27,7 @@ def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
     found = _one(run)
     who = by or _me()
-    answer = loop.run(target.tell(found, {"cmd": "ack", "by": who}))
+    answer = event_loop.run(locks.tell(found, {"cmd": "ack", "by": who}))
     if not answer["ok"]:
         raise UsageError(f"run {found.run}: {answer['why']}")
     echo(f"run {found.run}: acknowledged by {who}")
@@ -61,12 +61,12 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
     for each in wanted:
         echo(f"run {each.run}: stopping …", err=True)
     allowed = Allowed(host for each in wanted for host in each.allowed)
-    _tell_stopped(loop.run(_stop_all(wanted, who), allowed))
+    _tell_stopped(event_loop.run(_stop_all(wanted, who), allowed))
 
 
 async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
     from gameday.cli.heal import environment
-    from gameday.controller import stopping
+    from gameday.run import stop as stopping
 
     clock, secrets = SystemClock(), environment()
     return await asyncio.gather(*(stopping.stop(each, who, clock, secrets) for each in runs))
@@ -86,7 +86,7 @@ def _tell_stopped(stopped: "Sequence[Stopped]") -> None:
 
 
 def _all_named(run: str | None) -> list["UnderWay"]:
-    return [r for r in target.running() if run is None or run in (r.run, r.run[-4:])]
+    return [r for r in locks.running() if run is None or run in (r.run, r.run[-4:])]
 
 
 def _one(run: str | None) -> "UnderWay":
@@ -101,7 +101,7 @@ def _one(run: str | None) -> "UnderWay":
 
 
 def _none(run: str | None) -> UsageError:
-    others = ", ".join(r.run for r in target.running())
+    others = ", ".join(r.run for r in locks.running())
     return UsageError(
         "no run is under way" + (f" named {run!r}" if run else ""),
         help=f"under way: {others}" if others else "gameday heal takes out what one left behind",

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import click
 
-from gameday.capacity import calibration
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import emit
-from gameday.controller import hold
 from gameday.core import settings
+from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files import is_file
-from gameday.errors import GamedayError, UsageError
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
     clock,
@@ -35,6 +33,8 @@ from gameday.plan.machine import (
     stores,
     temporary_folder,
 )
+from gameday.run import hold
+from gameday.traffic.capacity import calibration
 
 UNHEALTHY = 4
 PYTHON_MIN = (3, 11)

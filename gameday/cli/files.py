@@ -14,13 +14,13 @@ import click
 
 from gameday.cli.terminal import echo, emit, one_line, tell, warn
 from gameday.core import settings
+from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files import is_file
-from gameday.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
-    from gameday.faults import AnyFault
-    from gameday.loading.findings import Inputs
-    from gameday.loading.read import LoadedExperiment, LoadedSystem
+    from gameday.spec.faults import AnyFault
+    from gameday.spec.inputs import Inputs
+    from gameday.spec.read import LoadedExperiment, LoadedSystem
 
 KINDS = ("experiment", "system", "playbook", "settings")
 
@@ -48,7 +48,7 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
     A name or a path for each; without any, all experiments. Short forms are checked too. Playbooks
     (.md) and system files can be named by path.
     """
-    from gameday.loading.find import all_experiments
+    from gameday.spec.find import all_experiments
 
     refs = files or tuple(str(path) for path in all_experiments())
     if not refs:
@@ -66,9 +66,9 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
 
 def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged]:
     """Each file by itself; the system file is read once."""
-    from gameday.documents import shown_path
-    from gameday.loading.find import find_experiment, find_system
-    from gameday.loading.read import load_system
+    from gameday.spec.find import find_experiment, find_system
+    from gameday.spec.read import load_system
+    from gameday.spec.yaml import shown_path
 
     system = load_system(find_system(system_file))
     for ref in refs:
@@ -85,7 +85,7 @@ def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged
 
 def _kind(ref: str) -> str:
     """What a file is: Markdown is a playbook, and only a system has a `base_url`."""
-    from gameday.documents import load
+    from gameday.spec.yaml import load
 
     path = Path(ref)
     if path.suffix == ".md":
@@ -95,9 +95,9 @@ def _kind(ref: str) -> str:
 
 
 def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
-    from gameday.loading.findings import gather
-    from gameday.loading.read import has_short, load_experiment, load_playbook, load_system
-    from gameday.loading.validate import validate, validate_playbook, validate_system
+    from gameday.plan.validate import validate, validate_playbook, validate_system
+    from gameday.spec.inputs import gather
+    from gameday.spec.read import has_short, load_experiment, load_playbook, load_system
 
     if kind == "playbook":
         yield from map(str, validate_playbook(load_playbook(path), system))
@@ -127,7 +127,7 @@ def _print_judged(judged: _Judged) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     """List the experiments that can be run."""
-    from gameday.loading.find import all_experiments
+    from gameday.spec.find import all_experiments
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:
@@ -150,7 +150,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
 
 def _row(path: Path) -> dict[str, Any]:
     """One experiment in a few words; a broken file is shown with what is wrong."""
-    from gameday.loading.read import has_short, load_experiment
+    from gameday.spec.read import has_short, load_experiment
 
     try:
         loaded = load_experiment(str(path))
@@ -183,8 +183,8 @@ def _fault(fault: "AnyFault") -> str:
 def _length(loaded: "LoadedExperiment") -> str:
     from datetime import timedelta
 
-    from gameday.loading.timing import traffic_end_s
-    from gameday.units import format_duration
+    from gameday.core.units import format_duration
+    from gameday.traffic.forecast import traffic_end_s
 
     return format_duration(timedelta(seconds=traffic_end_s(loaded.experiment)))
 
@@ -196,9 +196,9 @@ def _length(loaded: "LoadedExperiment") -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print it with every default filled in.")
 def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes them by name
     """Show an experiment: what is asked, broken and expected."""
-    from gameday.loading.effective import dump
-    from gameday.loading.findings import load_inputs
-    from gameday.loading.validate import validate
+    from gameday.evidence.effective_writer import dump
+    from gameday.plan.validate import validate
+    from gameday.spec.inputs import load_inputs
 
     inputs: Inputs = load_inputs(experiment, system_file, short=short)
     warnings = validate(inputs)
@@ -224,9 +224,9 @@ def schema(kind: str) -> None:
 
 
 def _schema(kind: str) -> dict[str, Any]:
-    from gameday.experiment import Experiment
-    from gameday.playbook import FrontMatter, StepBlock
-    from gameday.system import System
+    from gameday.spec.experiment import Experiment
+    from gameday.spec.playbook import FrontMatter, StepBlock
+    from gameday.spec.system import System
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":

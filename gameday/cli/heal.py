@@ -18,17 +18,17 @@ import click
 
 from gameday.cli.options import allow_target, runs_option
 from gameday.cli.terminal import echo, one_line, warn
-from gameday.core import loop
-from gameday.core.addresses import Allowed
-from gameday.core.lengths import noted_runs
+from gameday.core.errors import GamedayError, StuckFaultError, UsageError
+from gameday.core.network import event_loop
+from gameday.core.network.addresses import Allowed
 from gameday.core.paths import state_dir
-from gameday.core.signing import Key, read_key, read_or_make_key
-from gameday.errors import GamedayError, StuckFaultError, UsageError
+from gameday.core.secrets.signing import Key, read_key, read_or_make_key
+from gameday.evidence.journal_lengths import noted_runs
 from gameday.stacks.state import read_kept
 
 if TYPE_CHECKING:
-    from gameday.healing import Healed, Left
-    from gameday.provenance import Provenance
+    from gameday.evidence.provenance import Provenance
+    from gameday.injection.heal import Healed, Left
 
 _GONE = {True: "yes", False: "NO", None: "not known"}
 
@@ -141,8 +141,8 @@ def _own(folder: Path, mine: Mine, order: Order) -> Looked:
 
 
 def _of_one(folder: Path, mine: Mine, order: Order) -> Looked:
-    from gameday import provenance
-    from gameday.healing import controller_lives
+    from gameday.evidence import provenance
+    from gameday.injection.heal import controller_lives
 
     looked = Looked(folder.name)
     read = provenance.read(folder, mine.key, mine.state)
@@ -169,18 +169,18 @@ def _healed(
     read: "Provenance", key: Key | None, order: Order, environment: Mapping[str, str]
 ) -> "list[Healed]":
     """Of a run of the user's own; the hosts that were allowed to it stand in its signed journal."""
-    from gameday.healing import Healer, heal
+    from gameday.injection.heal import Healer, heal
 
     started = next((r.data for r in read.journal if r.event == "run.started"), {})
     then = started.get("allowed", [])
     allowed = Allowed(order.allowed.union(then))
     healer = Healer(environment, key, lambda left: _refused_host(left, allowed))
-    return loop.run(heal(read, healer), allowed)
+    return event_loop.run(heal(read, healer), allowed)
 
 
 def _foreign(read: "Provenance") -> list[str]:
     """What is due by the word of records that nobody here has signed; nothing of it is asked."""
-    from gameday.healing import foreign_due, shown
+    from gameday.injection.heal import foreign_due, shown
 
     found = [shown(left) for left in foreign_due(read)]
     if not found and not read.journal and not read.foreign:
@@ -194,8 +194,8 @@ def _look_at(folder: Path) -> str:
 
 def _vouched_for(folder: Path, order: Order) -> Looked:
     """Undo what a run says that somebody vouches for, each thing shown before it is done."""
-    from gameday import provenance
-    from gameday.healing import Healer, controller_lives, heal
+    from gameday.evidence import provenance
+    from gameday.injection.heal import Healer, controller_lives, heal
 
     looked = Looked(folder.name)
     read = provenance.vouched(folder)
@@ -219,7 +219,7 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
     except GamedayError as error:
         warn(f"{error.message}: what is done now is not signed")
         key = None
-    looked.healed = loop.run(heal(read, Healer(secrets, key, may, presses=False)), allowed)
+    looked.healed = event_loop.run(heal(read, Healer(secrets, key, may, presses=False)), allowed)
     return looked
 
 
@@ -242,7 +242,7 @@ def _told(left: "Left") -> str:
 
 def _started(part: object) -> str:
     """What the file of a part would start, and in which folder."""
-    from gameday.effects.launching import Launch
+    from gameday.injection.process.spec import Launch
 
     try:
         launch = Launch.read(Path(str(part)))
@@ -263,7 +263,7 @@ def _values(data: Mapping[str, Any]) -> str:
 
 def _refused_secret(left: "Left", order: Order) -> str:
     """Why its secrets are not used, "" where it has none or they may be."""
-    from gameday.effects.records import references
+    from gameday.injection.undo_records import references
 
     asked = sorted(set(references(left.undo.data)))
     if not asked or order.with_secrets:

@@ -14,16 +14,16 @@ from rich.console import Group
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.screen import BAR_CELLS
 from gameday.cli.terminal import block
-from gameday.k6.text import Marks, Told, summary_lines, time_text
-from gameday.loading.timing import traffic_end_s
+from gameday.traffic.forecast import traffic_end_s
+from gameday.traffic.k6.summary_text import Marks, Told, summary_lines, time_text
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from gameday.loadtest.live import Moment
-    from gameday.loadtest.load import Load
-    from gameday.loadtest.verdict import Verdict
+    from gameday.run.load_test.live import Moment
+    from gameday.run.load_test.request import Load
+    from gameday.run.load_test.result import Verdict
 
 PLAIN_EVERY_S: Final = 5
 INTENDED: Final = "http_req_duration_intended"

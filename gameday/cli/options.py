@@ -10,8 +10,8 @@ from click.core import ParameterSource
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from gameday.core.addresses import Allowed
-    from gameday.units import Rate
+    from gameday.core.network.addresses import Allowed
+    from gameday.core.units import Rate
 
 Decorated = Callable[..., Any]
 
@@ -38,7 +38,7 @@ def _written(value: Any) -> Any:
     """An option's value as a file of settings would say it."""
     from datetime import timedelta
 
-    from gameday.units import format_duration
+    from gameday.core.units import format_duration
 
     return format_duration(value) if isinstance(value, timedelta) else str(value)
 
@@ -56,8 +56,8 @@ def _with_settings(ctx: click.Context, param: click.Parameter, hosts: tuple[str,
 def _allow(ctx: click.Context, param: click.Parameter, hosts: tuple[str, ...]) -> "Allowed":
     """One allow-list for all that the process of a command connects to."""
     del ctx, param
-    from gameday.core.addresses import Allowed
-    from gameday.errors import UsageError
+    from gameday.core.errors import UsageError
+    from gameday.core.network.addresses import Allowed
 
     try:
         return Allowed(hosts)
@@ -132,7 +132,7 @@ class DurationType(click.ParamType["timedelta"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "timedelta":
-        from gameday.units import parse_duration
+        from gameday.core.units import parse_duration
 
         try:
             return parse_duration(value)
@@ -148,7 +148,7 @@ class RateType(click.ParamType["Rate"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Rate":
-        from gameday.units import Rate
+        from gameday.core.units import Rate
 
         try:
             return Rate.parse(value)

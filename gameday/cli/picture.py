@@ -12,7 +12,9 @@ from rich.table import Table
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.terminal import block
-from gameday.experiment import (
+from gameday.core.units import format_duration, seconds
+from gameday.plan.blast_radius import touches
+from gameday.spec.experiment import (
     Bots,
     ByRate,
     ConstantArrivalRate,
@@ -24,10 +26,8 @@ from gameday.experiment import (
     Scenario,
     Zipf,
 )
-from gameday.loading.findings import Inputs
-from gameday.loading.timing import closed, expected_starts, sell_out_s, traffic_end_s
-from gameday.plan.blast import touches
-from gameday.units import format_duration, seconds
+from gameday.spec.inputs import Inputs
+from gameday.traffic.forecast import closed, expected_starts, sell_out_s, traffic_end_s
 
 WIDTH = 40
 _ASCII = str.maketrans(

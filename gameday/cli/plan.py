@@ -10,25 +10,26 @@ from typing import Any
 import click
 from rich.table import Table
 
-from gameday.capacity import calibration
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.options import where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.run import stack_of
 from gameday.cli.terminal import emit
-from gameday.clock import SystemClock
-from gameday.controller import hold, target
-from gameday.core import files, loop
-from gameday.loading.findings import Inputs, load_inputs
+from gameday.core import files
+from gameday.core.clock import SystemClock
+from gameday.core.network import event_loop
 from gameday.plan import machine
-from gameday.plan.before import Question, before
-from gameday.plan.blast import Blast, Touch, blast
+from gameday.plan.blast_radius import Blast, Touch, blast
 from gameday.plan.finding import Finding, Status, as_error, failures
-from gameday.plan.standing import standing
-from gameday.reaper.lease import LEASE_S
+from gameday.plan.offline_checks import Question, before
+from gameday.plan.running_stack import standing
+from gameday.run import hold, locks
+from gameday.run.reaper.lease import LEASE_S
+from gameday.spec.inputs import Inputs, load_inputs
+from gameday.spec.system import System
 from gameday.stacks.placeholders import asked_for
-from gameday.system import System
+from gameday.traffic.capacity import calibration
 
 WORDS: dict[Status, str] = {"ok": "ok", "warn": "warning", "fail": "problem"}
 COLOURS: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -93,7 +94,9 @@ def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
     system = inputs.system.system
     if not question.starts:
         if not any(each.usage for each in failures(findings)):
-            stands = loop.run(standing(inputs, stack, question, SystemClock()), question.allowed)
+            stands = event_loop.run(
+                standing(inputs, stack, question, SystemClock()), question.allowed
+            )
             findings += stands.findings
             system = stands.system
         findings += _lock(system)
@@ -122,7 +125,7 @@ def _hold() -> Iterator[Finding]:
 
 def _lock(system: System) -> Iterator[Finding]:
     """Whether another run uses this very target now; the lock is only looked at."""
-    path = target.target_file(system.base_url, system.toxiproxy)
+    path = locks.target_file(system.base_url, system.toxiproxy)
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:

@@ -7,14 +7,14 @@ import click
 
 from gameday.cli.options import DurationType, setting, where
 from gameday.cli.terminal import echo, emit, tell, tell_bug, warn
-from gameday.errors import GamedayError
+from gameday.core.errors import GamedayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gameday.loading.findings import Inputs
-    from gameday.plan.before import Question
     from gameday.plan.finding import Finding
+    from gameday.plan.offline_checks import Question
+    from gameday.spec.inputs import Inputs
 
 
 @click.command()
@@ -41,8 +41,8 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.
     """
-    from gameday.loading.findings import load_inputs
     from gameday.plan import generator  # before the file is read, which then is refused at once
+    from gameday.spec.inputs import load_inputs
 
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
@@ -59,11 +59,11 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     Its parts are imported here: they take longer than it takes to refuse a file.
     """
     from gameday.cli.screen import Screen
-    from gameday.clock import SystemClock
-    from gameday.controller.conduct import conduct
-    from gameday.controller.run import Options
-    from gameday.core import loop
-    from gameday.plan.before import Question
+    from gameday.core.clock import SystemClock
+    from gameday.core.network import event_loop
+    from gameday.plan.offline_checks import Question
+    from gameday.run.context import Options
+    from gameday.run.lifecycle import conduct
 
     stack = stack_of(options["stack"], reuse=options["reuse"])
     allowed = options["allowed"]
@@ -85,7 +85,7 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
         screen.open(folder)
 
     try:
-        conducted = loop.run(conduct(inputs, stack, asked, SystemClock(), begun), allowed)
+        conducted = event_loop.run(conduct(inputs, stack, asked, SystemClock(), begun), allowed)
     except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
         if folders and isinstance(error, OSError):
@@ -100,7 +100,7 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
 
 def _must_be_out(folders: "Sequence[Path]") -> None:
     """Raises StuckFaultError, beside the bug that is under way, for a fault nobody saw gone."""
-    from gameday.errors import StuckFaultError
+    from gameday.core.errors import StuckFaultError
     from gameday.evidence import read
 
     for folder in folders:
@@ -117,9 +117,9 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
 
     Half of the cores are theirs where the system is on this machine too (`shared`).
     """
-    from gameday.capacity import calibration
-    from gameday.capacity.shortfalls import WARNED_ABOVE
     from gameday.plan import generator
+    from gameday.traffic.capacity import calibration
+    from gameday.traffic.capacity.shortfalls import WARNED_ABOVE
 
     peak_per_s = generator.demand(inputs).reachable_per_s
     known = calibration.kept_by_all(shared=shared)
@@ -137,7 +137,7 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
 
 def _look_first(inputs: "Inputs", question: "Question") -> None:
     """What `gameday plan` looks at without a stack: warnings are told, a failure ends it here."""
-    from gameday.plan.before import before
+    from gameday.plan.offline_checks import before
 
     findings = before(inputs, question)
     for each in findings:
@@ -159,7 +159,7 @@ def _refuse(findings: "Sequence[Finding]", *, external: bool) -> None:
 
 def stack_of(name: str, *, reuse: bool) -> Any:
     """The stack asked for."""
-    from gameday.errors import UsageError
+    from gameday.core.errors import UsageError
 
     if reuse and name != "embedded":
         raise UsageError(f"--reuse is for the embedded stack, not for {name!r}")
@@ -173,7 +173,7 @@ def stack_of(name: str, *, reuse: bool) -> Any:
             help="run on the embedded stack, or start the containers and use --stack external",
         )
     if reuse:
-        from gameday.stacks.kept import KeptStack
+        from gameday.stacks.persistent import KeptStack
 
         return KeptStack()
     from gameday.stacks.embedded import EmbeddedStack
@@ -184,9 +184,9 @@ def stack_of(name: str, *, reuse: bool) -> Any:
 def _judge(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
     from gameday.cli.runs import show_result, write_result
-    from gameday.errors import UnknownError
+    from gameday.core.errors import UnknownError
     from gameday.evidence import read
-    from gameday.judge import judge
+    from gameday.judge.judge import judge
     from gameday.report import write_report
 
     result = judge(read(run_dir))

@@ -21,7 +21,7 @@ from gameday.cli.drawing import SafeConsole, joined, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.core import files
-from gameday.errors import UsageError
+from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
     from gameday.judge.result import Result
@@ -106,7 +106,7 @@ class Listed:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def runs(runs_dir: Path, *, as_json: bool) -> None:
     """List the runs so far, newest first."""
-    from gameday.controller.hold import held
+    from gameday.run.hold import held
 
     if (found := held()) is not None:
         echo(f"no run may begin: {found}", err=True)
@@ -141,8 +141,8 @@ def _listed(run_dir: Path) -> Listed:
 
 def _unconcluded(run_dir: Path) -> tuple[str, str]:
     """What stands for the verdict of a run without a result, and how it ended."""
-    from gameday import journal
-    from gameday.healing import controller_lives
+    from gameday.evidence import journal
+    from gameday.injection.heal import controller_lives
 
     try:
         read = journal.read(run_dir / "journal.jsonl")
@@ -177,7 +177,7 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     RUN is a path, a run's name, its last 4 characters, or `last` (the default).
     """
     from gameday import evidence
-    from gameday.judge import judge
+    from gameday.judge.judge import judge
 
     run_dir = find_run(ref, runs_dir)
     _say_if_under_way(run_dir)
@@ -191,7 +191,7 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
 
 
 def _say_if_under_way(run_dir: Path) -> None:
-    from gameday.healing import is_under_way
+    from gameday.injection.heal import is_under_way
 
     if is_under_way(run_dir):
         echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
@@ -290,8 +290,8 @@ def report(ref: str, runs_dir: Path) -> None:
     was judged is judged first.
     """
     from gameday import evidence
-    from gameday.healing import is_under_way
-    from gameday.judge import judge
+    from gameday.injection.heal import is_under_way
+    from gameday.judge.judge import judge
     from gameday.report import write_report
 
     run_dir = find_run(ref, runs_dir)

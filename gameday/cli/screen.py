@@ -16,9 +16,9 @@ from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
-from gameday.clock import NS, SystemClock
 from gameday.core import files
-from gameday.units import parse_duration
+from gameday.core.clock import NS, SystemClock
+from gameday.core.units import parse_duration
 
 REFRESH_S = 0.25
 SAID_AT_MOST = 12

@@ -8,9 +8,9 @@ from typing import Final
 import click
 
 from gameday.cli.terminal import echo, emit
+from gameday.core.errors import UsageError
 from gameday.core.files import is_file
-from gameday.core.private import as_asked
-from gameday.errors import UsageError
+from gameday.core.files.private import as_asked
 
 _LONGEST_NAME: Final = 64
 
@@ -25,7 +25,7 @@ def import_(script: Path, output: Path | None, pairs: tuple[str, ...]) -> None:
     The script is run in a sandbox, and sends nothing. What cannot be taken over is named with its
     line, on stderr and at the head of the file.
     """
-    from gameday.k6.importing import import_script
+    from gameday.traffic.k6.import_script import import_script
 
     if not is_file(script):
         raise UsageError(f"no script {script}", help="it is not there or not a file")
@@ -80,9 +80,9 @@ def export(
     output: Path | None,
 ) -> None:
     """Write the traffic of EXPERIMENT as a script for k6."""
-    from gameday.k6.exporting import export_script
-    from gameday.loading.find import find_system
-    from gameday.loading.read import load_experiment, load_system
+    from gameday.spec.find import find_system
+    from gameday.spec.read import load_experiment, load_system
+    from gameday.traffic.k6.export_script import export_script
 
     del k6  # the only form there is; named so that others can follow
     loaded = load_experiment(experiment, short=short)

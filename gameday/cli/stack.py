@@ -10,14 +10,14 @@ from typing import NoReturn, TypeVar
 import click
 
 from gameday.cli.terminal import echo
-from gameday.clock import NS, SystemClock
-from gameday.controller.orders import heeded, on_third_ctrl_c
-from gameday.controller.target import TargetClosed
-from gameday.core import loop
-from gameday.loading.find import find_system
-from gameday.loading.read import load_system
-from gameday.stacks import Running
-from gameday.stacks.kept import put_up, take_down
+from gameday.core.clock import NS, SystemClock
+from gameday.core.network import event_loop
+from gameday.run.control_socket import heeded, on_third_ctrl_c
+from gameday.run.locks import TargetClosed
+from gameday.spec.find import find_system
+from gameday.spec.read import load_system
+from gameday.stacks.persistent import put_up, take_down
+from gameday.stacks.stack import Running
 from gameday.stacks.state import read_kept, stack_file
 
 INTERRUPTED = 5
@@ -39,7 +39,7 @@ def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - clic
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
     starting = put_up(loaded.system, loaded.path, clock, open_toxiproxy=open_toxiproxy)
-    running = loop.run(_interruptible(starting))
+    running = event_loop.run(_interruptible(starting))
     _tell(running, (clock.now_ns() - begun_ns) / NS)
 
 
@@ -53,7 +53,7 @@ def down() -> None:
     toxiproxy = known.addresses.toxiproxy if known and known.addresses else None
     free = TargetClosed(known.base_url, toxiproxy, "gameday down") if known else nullcontext()
     with free:
-        kept = loop.run(take_down())
+        kept = event_loop.run(take_down())
     if kept is None:
         echo("no stack is kept running")
     else:

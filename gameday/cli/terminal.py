@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
-from gameday.errors import GamedayError
+from gameday.core.errors import GamedayError
 
 # Controls (not newline and tab), soft hyphen, directions, line separators, what has no width
 # (not the joiners, which some languages are written with), tags, and halves of surrogate pairs.

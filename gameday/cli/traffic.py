@@ -15,17 +15,17 @@ import click
 from gameday.cli.options import DurationType, RateType, allow_target
 from gameday.cli.scripts import export, import_
 from gameday.cli.terminal import echo, emit, output, warn
-from gameday.core.private import as_asked
-from gameday.errors import UsageError
+from gameday.core.errors import UsageError
+from gameday.core.files.private import as_asked
 
 if TYPE_CHECKING:
-    from gameday.documents import Document
-    from gameday.experiment import Experiment
-    from gameday.loading.read import LoadedExperiment
-    from gameday.loadtest.load import Load
-    from gameday.loadtest.session import Sent, Site
-    from gameday.loadtest.verdict import Verdict
-    from gameday.system import System
+    from gameday.run.load_test.request import Load
+    from gameday.run.load_test.result import Verdict
+    from gameday.run.load_test.session import Sent, Site
+    from gameday.spec.experiment import Experiment
+    from gameday.spec.read import LoadedExperiment
+    from gameday.spec.system import System
+    from gameday.spec.yaml import Document
 
 DEFAULT_USERS: Final = 100_000
 DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
@@ -110,15 +110,15 @@ def send(ctx: click.Context, /, **options: Any) -> None:
     `gameday traffic import SCRIPT.js` makes such a file of a k6 script, `gameday traffic export
     --k6 FILE.yaml` a k6 script of such a file.
     """
-    from gameday.loadtest.load import refuse_strangers, refuse_unwritable
+    from gameday.run.load_test.request import refuse_strangers, refuse_unwritable
 
     refuse_unwritable(options[name] for name in ("summary_export", "handle_summary", "own"))
     load = _load(options)
     refuse_strangers(load.system, options["allowed"], load.system_document)
     _must_be_possible(load, force=options["force"])
     # What sends and judges is imported now: it takes longer than refusing does.
-    from gameday.core import loop
-    from gameday.loadtest.verdict import judge
+    from gameday.core.network import event_loop as loop
+    from gameday.run.load_test.result import judge
 
     with ExitStack() as stack:
         site = _site(options["out"], stack)
@@ -130,8 +130,8 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
 def _load(options: dict[str, Any]) -> "Load":
     """What the command line asks for. Raises UsageError."""
-    from gameday.loadtest.load import Load, with_thresholds
-    from gameday.loadtest.possible import with_enough_workers
+    from gameday.run.load_test.feasibility import with_enough_workers
+    from gameday.run.load_test.request import Load, with_thresholds
 
     loaded = _from_file(options) if options["file"] else None
     experiment = _from_options(options) if loaded is None else loaded.experiment
@@ -153,8 +153,8 @@ def _load(options: dict[str, Any]) -> "Load":
 
 
 def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
-    from gameday.loading.read import load_experiment
-    from gameday.loadtest.load import check_traffic
+    from gameday.run.load_test.request import check_traffic
+    from gameday.spec.read import load_experiment
 
     for name in ("rate", "duration", "vus", "sleep", "users"):
         if options[name] is not None:
@@ -166,7 +166,7 @@ def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
 
 def _from_options(options: dict[str, Any]) -> "Experiment":
     """One scenario. Raises UsageError where the command line does not make one."""
-    from gameday.loadtest.load import experiment_of
+    from gameday.run.load_test.request import experiment_of
 
     rate, vus, duration = options["rate"], options["vus"], options["duration"]
     if options["url"] is None:
@@ -194,10 +194,10 @@ def _from_options(options: dict[str, Any]) -> "Experiment":
 
 def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
     """The request: that of --url, else that of the system file, and the file. Raises UsageError."""
-    from gameday.loading.find import find_system
-    from gameday.loading.read import load_system
-    from gameday.loading.validate import validate_system
-    from gameday.loadtest.load import FINE, Target, system_of
+    from gameday.plan.validate import validate_system
+    from gameday.run.load_test.request import FINE, Target, system_of
+    from gameday.spec.find import find_system
+    from gameday.spec.read import load_system
 
     if options["url"] is None:
         given = [name for name in ("body", "get", "method", "headers", "expect", "insecure")]
@@ -226,7 +226,7 @@ def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
 
 def _must_be_possible(load: "Load", *, force: bool) -> None:
     """Refuse what no generator can do, before the first request. Raises UsageError."""
-    from gameday.loadtest.possible import lacking
+    from gameday.run.load_test.feasibility import lacking
 
     found = lacking(load)
     fatal = [one for one in found if one.status == "fail"]
@@ -243,8 +243,8 @@ def _site(out: Path | None, stack: ExitStack) -> "Site":
     """Where the records go: into --out, else into a folder that is gone in the end."""
     import tempfile
 
-    from gameday.loadtest.load import records_folder
-    from gameday.loadtest.session import Site
+    from gameday.run.load_test.request import records_folder
+    from gameday.run.load_test.session import Site
 
     folder = out
     if folder is None:
@@ -257,8 +257,8 @@ async def _send(load: "Load", site: "Site") -> "Sent":
     import asyncio
 
     from gameday.cli.load_screen import LoadScreen
-    from gameday.clock import SystemClock
-    from gameday.loadtest.session import send as send_load
+    from gameday.core.clock import SystemClock
+    from gameday.run.load_test.session import send as send_load
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -277,14 +277,14 @@ async def _send(load: "Load", site: "Site") -> "Sent":
 def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
     """The summary on stdout, and the files that were asked for. Raises UsageError."""
     from gameday.cli.load_screen import end_summary
-    from gameday.k6 import summaries
+    from gameday.traffic.k6 import summary_json
 
     metrics, kept = verdict.all_metrics, verdict.kept
     terminals = output().isatty(), output(err=True).isatty()
     length_ms = verdict.length_s * 1000
-    handed = summaries.handed(metrics, kept, length_ms=length_ms, terminals=terminals)
+    handed = summary_json.handed(metrics, kept, length_ms=length_ms, terminals=terminals)
     documents = (
-        (options["summary_export"], summaries.flat(metrics, kept)),
+        (options["summary_export"], summary_json.flat(metrics, kept)),
         (options["handle_summary"], handed),
         (options["own"], verdict.as_json()),
     )

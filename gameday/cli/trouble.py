@@ -7,7 +7,7 @@ ran the command can mend it. Commands need not look for each of these before eac
 import errno
 import os
 
-from gameday.errors import UsageError
+from gameday.core.errors import UsageError
 
 SHOWN = 100
 CURES = {

@@ -1,5 +1,5 @@
-"""What every other part stands on: addresses, HTTP, files, signing, settings, locks.
+"""What every other part stands on: errors, units, clocks, files, settings, secrets, the network.
 
-A part of the core knows nothing of experiments, runs or verdicts, and imports nothing but errors,
-units, clocks and other parts of the core. Each place that decides about safety stands here once.
+Nothing here knows of experiments, runs or verdicts. Each place that decides about safety stands
+here once.
 """

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from gameday.errors import UnknownError
+from gameday.core.errors import UnknownError
 
 DEEPEST: Final = 200  # levels: what the parser (jiter) is built for
 MOST_DIGITS: Final = 308  # what a double can hold

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from gameday.core.private import own_folder
-from gameday.errors import StackError
+from gameday.core.errors import StackError
+from gameday.core.files.private import own_folder
 
 
 def state_dir() -> Path:

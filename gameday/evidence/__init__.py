@@ -3,18 +3,19 @@
 `read` is tolerant: a torn journal, a missing audit or a damaged samples file never stops it.
 What could not be read is named in `Evidence.problems`, and a check that asks for it gets a
 `MissingEvidenceError` with the reason, which makes its verdict unknown. Everything else here is
-pure: fault windows and steps come from the journal (`timeline`), the anchors of the clocks from
-readings and history (`anchors`), and what was asked and answered is one table (`attempts`).
+pure: fault windows and steps come from the journal (`timeline`), the instants that clocks count
+from are found in readings and history (`outages`), and what was asked and answered is one table
+(`attempts`).
 """
 
 from gameday.evidence import seal
-from gameday.evidence.anchors import Anchors, Outage
 from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit, View
 from gameday.evidence.effective import Effective, PlannedStep
 from gameday.evidence.missing import MissingEvidenceError
 from gameday.evidence.model import Evidence
-from gameday.evidence.reading import read
+from gameday.evidence.outages import Anchors, Outage
+from gameday.evidence.read import read
 from gameday.evidence.timeline import FaultWindow, StepRun, Timeline
 
 __all__ = [

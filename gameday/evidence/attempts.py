@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gameday import fold
-from gameday.history import History, Outcome, Reason
+from gameday.traffic import metrics
+from gameday.traffic.history import History, Outcome, Reason
 
 Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ class Attempts:
     Columns are made once and shared: do not change what is returned.
     """
 
-    records: fold.Starts
+    records: metrics.Starts
 
     def __len__(self) -> int:
         return len(self.records)
@@ -125,4 +125,4 @@ class Attempts:
 
 def table(histories: Sequence[History]) -> Attempts:
     """All histories of a run as one table, with a row for every dispatched start."""
-    return Attempts(fold.Starts(histories))
+    return Attempts(metrics.Starts(histories))

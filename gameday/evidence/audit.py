@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.evidence.rows import Rows, checked_view
-from gameday.history import ID_BYTES, stored_id
+from gameday.traffic.history import ID_BYTES, stored_id
 
 _CUTS = ("consistent", "moving", "unknown")
 _AT_ONCE: Final = 4_000  # rows: a few hundred kB of lines

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from gameday.experiment import Experiment
-from gameday.playbook import FrontMatter, StepBlock
-from gameday.system import System
+from gameday.spec.experiment import Experiment
+from gameday.spec.playbook import FrontMatter, StepBlock
+from gameday.spec.system import System
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The one way of saying that a run directory lacks what a statement needs."""
 
-from gameday.errors import UnknownError
+from gameday.core.errors import UnknownError
 
 
 class MissingEvidenceError(UnknownError):

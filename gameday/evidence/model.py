@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from gameday.evidence.anchors import Anchors
 from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit
 from gameday.evidence.effective import Effective
+from gameday.evidence.journal import Record
 from gameday.evidence.missing import MissingEvidenceError
+from gameday.evidence.outages import Anchors
 from gameday.evidence.timeline import FaultWindow, Timeline
 from gameday.evidence.windows import windows
-from gameday.experiment import Experiment
-from gameday.fold import About, request_tags
-from gameday.history import History
-from gameday.journal import Record
-from gameday.samples import Evaluation
-from gameday.vitals import Vitals
+from gameday.spec.experiment import Experiment
+from gameday.telemetry.samples import Evaluation
+from gameday.traffic.history import History
+from gameday.traffic.metrics import About, request_tags
+from gameday.traffic.vitals import Vitals
 
 ACTED = frozenset({"done", "interrupted"})
 Part = Literal["effective", "journal", "history", "samples", "vitals", "audit", "reaper"]

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from gameday.errors import UnknownError
+from gameday.core.errors import UnknownError
 
 Row = tuple[int, str]
 MOST_ROWS: Final = 20_000_000

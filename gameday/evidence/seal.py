@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gameday import history
 from gameday.core import files
+from gameday.evidence.journal import Record
 from gameday.evidence.model import Part
-from gameday.journal import Record
+from gameday.traffic import history
 
 _PIECE = 1 << 20
 _PARTS: Mapping[str, Part] = {

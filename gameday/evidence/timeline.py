@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gameday.journal import Record
+from gameday.evidence.journal import Record
 
 YesNo = Literal["yes", "no", "unknown"]
 

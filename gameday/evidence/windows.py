@@ -9,7 +9,7 @@ due, so one that was asked before a fault and answered in it is of before. They 
 from collections.abc import Mapping, Sequence
 
 from gameday.evidence.timeline import FaultWindow, Timeline
-from gameday.fold.metrics import Window
+from gameday.traffic.metrics.k6_metrics import Window
 
 FOREVER = 2**62
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from gameday.core import settings
-from gameday.core.listing import LongList
-from gameday.effects.request import Sender
+from gameday.core.json_list import LongList
 from gameday.evidence.rows import RowError, Rows, shown, user_number
-from gameday.system import System
+from gameday.injection.drivers.request import Sender
+from gameday.spec.system import System
 
 ANSWER_S = 60  # where the system file does not say
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gameday.errors import GamedayError, StackError, UnknownError, UsageError
+from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
 
 Status = Literal["ok", "warn", "fail"]
 

@@ -8,16 +8,16 @@ schedule is measured again, and that counts.
 from collections.abc import Iterator
 from typing import Final
 
-from gameday.capacity import Demand, Machine, Shortfall, demand_of, shortfalls, this_machine
-from gameday.capacity.calibration import ASSUMED_PER_S, workers_at_hand, workers_for
-from gameday.capacity.demand import MOST_OPEN
-from gameday.capacity.machine import SPARE_FILES
-from gameday.capacity.shortfalls import REFUSED_ABOVE
-from gameday.experiment import Experiment
-from gameday.loading.bounds import tightest_bound_ms
-from gameday.loading.findings import Inputs
-from gameday.loading.timing import closed, everything, scheduled
 from gameday.plan.finding import Finding
+from gameday.spec.experiment import Experiment
+from gameday.spec.inputs import Inputs
+from gameday.telemetry.latency_bounds import tightest_bound_ms
+from gameday.traffic.capacity import Demand, Machine, Shortfall, demand_of, shortfalls, this_machine
+from gameday.traffic.capacity.calibration import ASSUMED_PER_S, workers_at_hand, workers_for
+from gameday.traffic.capacity.demand import MOST_OPEN
+from gameday.traffic.capacity.machine import SPARE_FILES
+from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE
+from gameday.traffic.forecast import closed, everything, scheduled
 
 UNMEASURED_PER_S: Final = 1000
 """Up to this rate nothing needs to be measured: every machine keeps it."""

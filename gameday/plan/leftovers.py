@@ -8,16 +8,17 @@ back nobody can read, so it is told as what it is: perhaps.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gameday import effects, journal, provenance
-from gameday.core.lengths import noted_runs
+from gameday.core.errors import GamedayError
 from gameday.core.paths import state_dir
-from gameday.core.signing import Key, read_key
-from gameday.errors import GamedayError
-from gameday.healing import Left, controller_lives, left_behind
+from gameday.core.secrets.signing import Key, read_key
+from gameday.evidence import journal, provenance
+from gameday.evidence.journal_lengths import noted_runs
+from gameday.evidence.provenance import Provenance
+from gameday.injection import drivers
+from gameday.injection.heal import Left, controller_lives, left_behind
 from gameday.plan.finding import Finding, Status
-from gameday.provenance import Provenance
+from gameday.spec.system import System
 from gameday.stacks.state import read_kept
-from gameday.system import System
 
 Environment = Mapping[str, str]
 
@@ -123,7 +124,7 @@ async def _still_there(left: Left, environment: Environment) -> str:
     if left.masked:
         return f"{what}: not known to be gone: its journal does not tell its name (***)"
     try:
-        gone, why = await effects.look(left.undo, environment)
+        gone, why = await drivers.look(left.undo, environment)
     except GamedayError as error:
         return f"{what}: not known to be gone: {error.message}"
     if left.owner == "step":

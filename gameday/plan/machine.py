@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from gameday.clock import SystemClock, boottime_ns
+from gameday.core.clock import SystemClock, boottime_ns
+from gameday.core.errors import GamedayError
 from gameday.core.paths import state_dir
-from gameday.errors import GamedayError
 from gameday.plan.finding import Finding, Status
 from gameday.stacks.binaries import (
     Binary,

@@ -19,7 +19,7 @@ class Messages:
     """All sentences in one language; `say(id, name=value)` is one of them with its values."""
 
     def __init__(self, language: str = "en") -> None:
-        file = resources.files("gameday.report") / f"messages.{language}.toml"
+        file = resources.files("gameday.report") / "locale" / f"{language}.toml"
         self.by_id = _flat(tomllib.loads(file.read_text(encoding="utf-8")))
 
     def __call__(self, message: str, /, **values: Value) -> Markup:

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gameday.report.charts import draw
-from gameday.report.detection import detection
-from gameday.report.impact import impact
-from gameday.report.keeping import replace, write_draft
-from gameday.report.learning import actions, factors, lessons, prevention
+from gameday.report.charts.charts import draw
+from gameday.report.draft_file import replace, write_draft
+from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup
-from gameday.report.material import Material, read_material
 from gameday.report.messages import Messages
-from gameday.report.opening import summary, title
-from gameday.report.proof import proof, supporting_data
-from gameday.report.response import recovery, response, trigger
-from gameday.report.timeline import timeline
+from gameday.report.sections.checks import proof, supporting_data
+from gameday.report.sections.detection import detection
+from gameday.report.sections.impact import impact
+from gameday.report.sections.lessons import actions, factors, lessons, prevention
+from gameday.report.sections.response import recovery, response, trigger
+from gameday.report.sections.summary import summary, title
+from gameday.report.sections.timeline import timeline
 
 Section = Callable[[Material, Messages], list[Markup]]
 

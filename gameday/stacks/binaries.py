@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import settings
-from gameday.errors import StackError
+from gameday.core.errors import StackError
 from gameday.stacks import wheels
 
 VERSION_TIMEOUT_S = 10.0

@@ -9,16 +9,16 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from gameday.errors import StackError, UsageError
-from gameday.stacks import Addresses, Running, Site
+from gameday.core.errors import StackError, UsageError
+from gameday.spec.system import Start, System
 from gameday.stacks.binaries import postgres, redis_server
-from gameday.stacks.crew import SERVICE, Crew
 from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.postgres import start_postgres
-from gameday.stacks.proxy import Proxies, add_proxies, start_toxiproxy
 from gameday.stacks.redis import Store, start_redis
 from gameday.stacks.service import Order, start_service
-from gameday.system import Start, System
+from gameday.stacks.stack import Addresses, Running, Site
+from gameday.stacks.supervisor import SERVICE, Crew
+from gameday.stacks.toxiproxy import Proxies, add_proxies, start_toxiproxy
 
 READY_S = 30.0
 _STARTERS = {"redis": start_redis, "postgres": start_postgres}

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from gameday.effects.toxiproxy import Toxiproxy, ToxiproxyError
-from gameday.errors import UsageError
-from gameday.stacks import Addresses, Running, Site
-from gameday.system import FromEnv, Start, System
+from gameday.core.errors import UsageError
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
+from gameday.spec.system import FromEnv, Start, System
+from gameday.stacks.stack import Addresses, Running, Site
 
 _ALWAYS = frozenset({"traffic", "request"})
 _BY_TOXIPROXY = frozenset({"toxic", "proxy"})

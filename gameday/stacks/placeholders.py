@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from gameday.errors import UsageError
-from gameday.stacks import Addresses
-from gameday.system import Start, System
+from gameday.core.errors import UsageError
+from gameday.spec.system import Start, System
+from gameday.stacks.stack import Addresses
 
 STORES = ("redis", "postgres")
 PORTS = ("port", "admin_port")

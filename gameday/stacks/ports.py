@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from gameday.stacks.part import PartEndedError
+from gameday.stacks.managed_process import PartEndedError
 
 HOST = "127.0.0.1"
 ATTEMPTS = 3

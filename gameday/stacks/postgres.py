@@ -15,12 +15,12 @@ from pathlib import Path
 
 import asyncpg
 
-from gameday.errors import StackError
+from gameday.core.errors import StackError
 from gameday.stacks.binaries import Binary, postgres
-from gameday.stacks.crew import Crew, Task, give, plain_environment, write_private
-from gameday.stacks.part import Account, Part, Question
+from gameday.stacks.managed_process import Account, Part, Question
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store
+from gameday.stacks.supervisor import Crew, Task, give, plain_environment, write_private
 
 INITDB_S = 60.0
 READY_S = 20.0

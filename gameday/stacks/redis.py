@@ -12,9 +12,9 @@ import redis.asyncio
 import redis.exceptions
 
 from gameday.stacks.binaries import redis_server, redis_title
-from gameday.stacks.crew import Crew, Task, plain_environment, write_private
-from gameday.stacks.part import Part, Question
+from gameday.stacks.managed_process import Part, Question
 from gameday.stacks.ports import HOST, with_ports
+from gameday.stacks.supervisor import Crew, Task, plain_environment, write_private
 
 READY_S = 10.0
 

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gameday.core.http import OK, HttpClient, HttpError
-from gameday.core.urls import at
-from gameday.errors import StackError
-from gameday.stacks import Addresses
-from gameday.stacks.crew import SERVICE, Crew, Task, plain_environment
-from gameday.stacks.part import Question
+from gameday.core.errors import StackError
+from gameday.core.network.http import OK, HttpClient, HttpError
+from gameday.core.network.urls import at
+from gameday.spec.system import Start, System
+from gameday.stacks.managed_process import Question
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
-from gameday.system import Start, System
+from gameday.stacks.stack import Addresses
+from gameday.stacks.supervisor import SERVICE, Crew, Task, plain_environment
 
 _PYTHONS = ("python", "python3")
 _PROBE_S = 2.0

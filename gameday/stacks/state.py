@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError, field_validator
 
-from gameday.changes import Undo
 from gameday.core import files
+from gameday.core.errors import StackError, UsageError
 from gameday.core.paths import state_dir
-from gameday.documents import Model
-from gameday.errors import StackError, UsageError
-from gameday.stacks import Addresses
-from gameday.system import Start
+from gameday.spec.changes import Undo
+from gameday.spec.system import Start
+from gameday.spec.yaml import Model
+from gameday.stacks.stack import Addresses
 
 
 class Kept(Model):
@@ -67,13 +67,13 @@ class Kept(Model):
 
     def running(self) -> list[str]:
         """The names of the parts that run."""
-        from gameday.effects.process import alive
+        from gameday.injection.process.process import alive
 
         return [undo.data["name"] for undo in self.undos("process") if alive(undo.data)]
 
     def ended(self) -> list[str]:
         """The names of the parts that do not."""
-        from gameday.effects.process import alive
+        from gameday.injection.process.process import alive
 
         return [undo.data["name"] for undo in self.undos("process") if not alive(undo.data)]
 

@@ -14,13 +14,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gameday.clock import SystemClock
-from gameday.errors import GamedayError
+from gameday.core.clock import SystemClock
+from gameday.core.errors import GamedayError
 from gameday.toxiproxy import VERSION
 from gameday.toxiproxy.admission import Admission, allowed_host, allowed_origin, read_token
 from gameday.toxiproxy.metrics import Metrics
 from gameday.toxiproxy.server import Options, serve
-from gameday.toxiproxy.shared import CONNECTIONS_MAX, Shared, raise_file_limit
+from gameday.toxiproxy.settings import CONNECTIONS_MAX, Shared, raise_file_limit
 
 log = logging.getLogger("gameday.toxiproxy")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gameday.core import files
-from gameday.errors import UsageError
+from gameday.core.errors import UsageError
 from gameday.toxiproxy.errors import ApiError
 from gameday.toxiproxy.http import Request
 

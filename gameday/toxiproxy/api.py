@@ -14,12 +14,12 @@ from urllib.parse import unquote
 
 from gameday.toxiproxy import VERSION, metrics, toxic_requests
 from gameday.toxiproxy.admission import Admission
-from gameday.toxiproxy.bodies import read_value, write_value
 from gameday.toxiproxy.errors import ApiError
+from gameday.toxiproxy.go_json import read_value, write_value
 from gameday.toxiproxy.http import PLAIN, Request, Response
 from gameday.toxiproxy.proxies import Proxies, Wanted
 from gameday.toxiproxy.proxy import shown_toxic
-from gameday.toxiproxy.shared import Shared
+from gameday.toxiproxy.settings import Shared
 
 JSON = "application/json"
 NO_SNIFF = {"X-Content-Type-Options": "nosniff"}

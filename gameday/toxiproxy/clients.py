@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from gameday.clock import Clock
+from gameday.core.clock import Clock
 from gameday.toxiproxy.http import PLAIN, Request, Response, framed
 from gameday.toxiproxy.parsing import MESSAGE_BYTES_MAX, Parser
 

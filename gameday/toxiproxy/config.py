@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gameday.core import files
-from gameday.errors import FileError, Place, StackError
+from gameday.core.errors import FileError, Place, StackError
 from gameday.toxiproxy import address
-from gameday.toxiproxy.bodies import read_fields
 from gameday.toxiproxy.errors import BODY_ERROR, ApiError
+from gameday.toxiproxy.go_json import read_fields
 from gameday.toxiproxy.proxies import FIELDS, Proxies, Wanted
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from gameday.toxiproxy import address
 from gameday.toxiproxy.link import Link, discard
-from gameday.toxiproxy.shared import Shared
+from gameday.toxiproxy.settings import Shared
 from gameday.toxiproxy.toxics.stage import Toxic
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What the API refuses, with the status and the text that Toxiproxy's clients know."""
 
-from gameday.errors import GamedayError
+from gameday.core.errors import GamedayError
 
 BODY_ERROR = "bad request body: "
 

@@ -10,8 +10,8 @@ narrow toxic stops the sender and memory stays bounded.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gameday.toxiproxy.alarms import NEVER, Alarm, Alarms
-from gameday.toxiproxy.chance import draw
+from gameday.toxiproxy.random import draw
+from gameday.toxiproxy.timers import NEVER, Alarm, Alarms
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Stage, Toxic
 

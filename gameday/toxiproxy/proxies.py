@@ -6,10 +6,10 @@ from typing import Any
 
 from gameday.toxiproxy import address
 from gameday.toxiproxy.address import Address
-from gameday.toxiproxy.bodies import read_fields
 from gameday.toxiproxy.errors import ApiError, bad_body, missing_field
+from gameday.toxiproxy.go_json import read_fields
 from gameday.toxiproxy.proxy import Proxy
-from gameday.toxiproxy.shared import Shared
+from gameday.toxiproxy.settings import Shared
 
 PROXIES_MAX = 4096
 CHARACTERS_MAX = 4096

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from gameday.clock import NS
+from gameday.core.clock import NS
 from gameday.toxiproxy import address
 from gameday.toxiproxy.address import Address
-from gameday.toxiproxy.bodies import single_precision
 from gameday.toxiproxy.connection import Connection
 from gameday.toxiproxy.errors import ApiError
-from gameday.toxiproxy.shared import Shared
+from gameday.toxiproxy.go_json import single_precision
+from gameday.toxiproxy.settings import Shared
 from gameday.toxiproxy.toxics.stage import Toxic
 
 log = logging.getLogger(__name__)

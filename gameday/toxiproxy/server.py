@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gameday.errors import StackError, UsageError
+from gameday.core.errors import StackError, UsageError
 from gameday.toxiproxy.admission import Admission, is_all_loopback
 from gameday.toxiproxy.api import Api
 from gameday.toxiproxy.clients import Clients
 from gameday.toxiproxy.config import create_all
 from gameday.toxiproxy.proxies import Proxies
-from gameday.toxiproxy.shared import Shared
+from gameday.toxiproxy.settings import Shared
 
 END_LIMIT_S = 1.0
 BACKLOG = 128  # short: whoever connects in a storm is slowed by it, and nobody waits long in it

@@ -7,8 +7,8 @@ refused. An update is done whole or not at all.
 from collections.abc import Mapping
 from typing import Any
 
-from gameday.toxiproxy.bodies import read_fields
 from gameday.toxiproxy.errors import ApiError, bad_body
+from gameday.toxiproxy.go_json import read_fields
 from gameday.toxiproxy.proxy import STREAMS, Proxy
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import Toxic

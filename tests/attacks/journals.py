@@ -15,11 +15,11 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from gameday.cli import main
-from gameday.clock import SystemClock
-from gameday.core.signing import Key
-from gameday.journal import Journal
+from gameday.core.clock import SystemClock
+from gameday.core.secrets.signing import Key
+from gameday.evidence.journal import Journal
 from tests.attacks.place import Place
-from tests.signed import KEY, own_key
+from tests.support.signed import KEY, own_key
 
 RUN = "20261128T200000Z-drop-aaaa"
 OTHER = "20261128T190000Z-drop-bbbb"

@@ -17,30 +17,30 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gameday import effects
-from gameday.changes import Undo, toxic
-from gameday.clock import SystemClock
-from gameday.collector.scrape import Scraper
-from gameday.collector.settings import Target
-from gameday.core.addresses import Allowed, NoAddressError, Reach, RefusedError, refusal
-from gameday.core.loop import run
-from gameday.effects import session
-from gameday.effects.proxy import put_back
-from gameday.effects.request import RequestError, Sender
-from gameday.effects.site import Site
-from gameday.effects.toxiproxy import Toxiproxy
-from gameday.errors import FileError, GamedayError, UsageError
-from gameday.healing import Left, take_back
-from gameday.loading.addresses import refuse_foreign
-from gameday.loading.read import load_system
-from gameday.loading.validate import validate_system
-from gameday.plan import answers
-from gameday.system import Request, System, Tls
-from gameday.traffic.client import Client, Habits
-from gameday.traffic.config import Origin
+from gameday.core.clock import SystemClock
+from gameday.core.errors import FileError, GamedayError, UsageError
+from gameday.core.network.addresses import Allowed, NoAddressError, Reach, RefusedError, refusal
+from gameday.core.network.event_loop import run
+from gameday.injection import drivers
+from gameday.injection.context import Site
+from gameday.injection.drivers import postgres_session
+from gameday.injection.drivers.proxy import put_back
+from gameday.injection.drivers.request import RequestError, Sender
+from gameday.injection.heal import Left, take_back
+from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.plan import service_checks
+from gameday.plan.validate import validate_system
+from gameday.spec.addresses import refuse_foreign
+from gameday.spec.changes import Undo, toxic
+from gameday.spec.read import load_system
+from gameday.spec.system import Request, System, Tls
+from gameday.telemetry.collector.scrape import Scraper
+from gameday.telemetry.collector.settings import Target
+from gameday.traffic.worker.client import Client, Habits
+from gameday.traffic.worker.config import Origin
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
-from tests.stack_parts import document_of
+from tests.support.stack_parts import document_of
 
 AWAY = "203.0.113.7"
 CLOCK = SystemClock()
@@ -137,12 +137,12 @@ async def _by_http(host: str) -> None:
 
 
 async def _by_postgres(host: str) -> None:
-    await session.connect(f"postgresql://u:p@{host}:9/db", timeout=2)
+    await postgres_session.connect(f"postgresql://u:p@{host}:9/db", timeout=2)
 
 
 async def _by_redis(host: str) -> None:
     undo = Undo("redis", {"do": "memory", "url": {"env": "R"}, "name": "n", "maxmemory": 1})
-    await effects.undo(undo, {"R": f"redis://:secret@{host}:9"})
+    await drivers.undo(undo, {"R": f"redis://:secret@{host}:9"})
 
 
 async def _by_toxiproxy(host: str) -> None:
@@ -151,18 +151,18 @@ async def _by_toxiproxy(host: str) -> None:
 
 async def _by_undo(host: str) -> None:
     data = {"url": f"http://{host}:9", "proxy": "p", "name": "gameday-x-1"}
-    await effects.undo(Undo("toxic", {**data, "ours": "gameday-x-", "part": None, "was": {}}))
+    await drivers.undo(Undo("toxic", {**data, "ours": "gameday-x-", "part": None, "was": {}}))
 
 
 async def _by_request_undo(host: str) -> None:
     data = {"action": "a", "base_url": f"http://{host}:9", "values": {}}
     request = {"post": "/", "headers": {"Authorization": {"env": "HOME"}}}
-    await effects.undo(Undo("request", {**data, "request": request}))
+    await drivers.undo(Undo("request", {**data, "request": request}))
 
 
 async def _by_sql_undo(host: str) -> None:
     data = {"do": "lock", "dsn": {"env": "D"}, "name": "n"}
-    await effects.undo(Undo("sql", data), {"D": f"postgresql://u:p@{host}:9/db"})
+    await drivers.undo(Undo("sql", data), {"D": f"postgresql://u:p@{host}:9/db"})
 
 
 async def _by_socket(host: str) -> None:
@@ -237,7 +237,7 @@ def traffic(place: Place, host: str) -> None:
 
 
 def _answers(system: System) -> Any:
-    from gameday.traffic.answers import Answers
+    from gameday.traffic.worker.classify import Answers
 
     return Answers(system.requests.issue)
 
@@ -382,12 +382,12 @@ def an_environment_that_moves_postgres(place: Place, variables: Mapping[str, str
     os.chdir(place.folder)
     place.write("service", f"[away]\nhost={AWAY}\nport=1\n")
     os.environ.update(variables)
-    assert _arrives(lambda port: session.connect(f"postgresql://u:p@127.0.0.1:{port}/db"))
+    assert _arrives(lambda port: postgres_session.connect(f"postgresql://u:p@127.0.0.1:{port}/db"))
     with pytest.raises((OSError, asyncpg.PostgresError)) as caught:  # the default port, not PGPORT
-        run(session.connect("postgresql://u:p@127.0.0.1/db", timeout=3))
+        run(postgres_session.connect("postgresql://u:p@127.0.0.1/db", timeout=3))
     assert ("PGPORT" not in variables) or "5432" in str(caught.value)
     with pytest.raises(UsageError, match="names no host"):
-        run(session.connect("postgresql:///db?service=away"))
+        run(postgres_session.connect("postgresql:///db?service=away"))
 
 
 @attack("addresses", {n: n for n in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")})
@@ -436,7 +436,7 @@ def a_proxy_that_leads_away(place: Place, upstream: str) -> None:
     with serving({"/proxies/p": (200, json.dumps({**shown, "toxics": []}))}) as url:
         site = Site("run", url, {"redis": "p"})
         error = must_be_refused(
-            lambda: run(effects.prepare(toxic("redis", "latency", latency=1), site))
+            lambda: run(drivers.prepare(toxic("redis", "latency", latency=1), site))
         )
     assert "'p'" in error.message
     with serving({}) as url:
@@ -459,7 +459,7 @@ def an_answer_that_sends_on(place: Place, status: int) -> None:
         async def ask() -> None:
             with suppress(RequestError):
                 await Sender(url, {}, {}).send(request)
-            await answers.service(system)
+            await service_checks.service(system)
             scraper = Scraper([Target(name="t", url=url)], 5.0, Tls())
             assert not (await scraper.ask_all())[0].up
             await scraper.close()
@@ -524,7 +524,7 @@ def a_redis_that_sends_on(place: Place, answer: bytes) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with suppress(GamedayError):
-            await effects.undo(Undo("redis", data), {"R": f"redis://127.0.0.1:{port}"})
+            await drivers.undo(Undo("redis", data), {"R": f"redis://127.0.0.1:{port}"})
         server.close()
 
     run(ask(), this_machine())

@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gameday import audit
-from gameday.clock import SystemClock
-from gameday.collector.scrape import Scraper
-from gameday.collector.settings import Target
-from gameday.effects import read_back, undo
-from gameday.effects.request import Sender, undo_record
-from gameday.effects.toxiproxy import Toxiproxy
-from gameday.errors import GamedayError
+from gameday.core.clock import SystemClock
+from gameday.core.errors import GamedayError
 from gameday.evidence.audit import audit_of
-from gameday.plan import answers
-from gameday.system import Request, System, Tls
+from gameday.injection.drivers import read_back, undo
+from gameday.injection.drivers.request import Sender, undo_record
+from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.plan import service_checks
+from gameday.run import audit
+from gameday.spec.system import Request, System, Tls
+from gameday.telemetry.collector.scrape import Scraper
+from gameday.telemetry.collector.settings import Target
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.attacks.server import (
@@ -224,7 +224,7 @@ def the_stock_of_an_audit_is_a_number(place: Place, stock: Any) -> None:
 def a_look_before_a_run_fails_with_a_cure(_place: Place, script: Script) -> None:
     async def look(url: str) -> None:
         system = system_at(url)
-        found = await answers.campaign(system, Sender(url, {"coupon": "C"}, {}), "C", None)
+        found = await service_checks.campaign(system, Sender(url, {"coupon": "C"}, {}), "C", None)
         assert [each.status for each in found.findings] == ["fail"]
         assert found.findings[0].cure
 
@@ -294,7 +294,7 @@ PROXIES: dict[str, Any] = {
 
 @attack("answers", PROXIES)
 def proxies_are_proxies_and_nothing_is_called_gone(_place: Place, proxies: Any) -> None:
-    from gameday.changes import Undo
+    from gameday.spec.changes import Undo
 
     one = proxies["p"] if isinstance(proxies, dict) else proxies
 

@@ -14,36 +14,39 @@ from typing import Any
 
 import psutil
 
-from gameday import evidence, journal, provenance, samples, vitals
-from gameday.capacity import calibration
-from gameday.clock import SystemClock
-from gameday.collector.evaluation import few_enough
-from gameday.collector.exposition import ExpositionError, Reader
-from gameday.controller import hold, run, target
-from gameday.controller.children import Child
-from gameday.controller.ending import _bounded
-from gameday.controller.reaper import Reaper
+from gameday import evidence
 from gameday.core import files
-from gameday.core.deadlines import cancelled, in_time
-from gameday.core.loop import run as run_loop
+from gameday.core.clock import SystemClock
+from gameday.core.errors import FileError, GamedayError, StackError, UsageError
+from gameday.core.network.event_loop import run as run_loop
 from gameday.core.paths import state_dir
-from gameday.core.threads import Threads
-from gameday.documents import read_bytes
-from gameday.effects.request import secret
-from gameday.errors import FileError, GamedayError, StackError, UsageError
-from gameday.history import HistoryTail
-from gameday.judge import judge
-from gameday.loading.findings import load_inputs
-from gameday.report.keeping import unedited
-from gameday.report.material import read_material
+from gameday.core.processes.deadlines import cancelled, in_time
+from gameday.core.processes.threads import Threads
+from gameday.evidence import journal, provenance
+from gameday.injection.drivers.request import secret
+from gameday.judge.judge import judge
+from gameday.report.draft_file import unedited
+from gameday.report.inputs import read_material
+from gameday.run import context, hold, locks
+from gameday.run.children import Child
+from gameday.run.reaper_client import Reaper
+from gameday.run.teardown import _bounded
+from gameday.spec.inputs import load_inputs
+from gameday.spec.system import FromFile, Tls
+from gameday.spec.yaml import read_bytes
 from gameday.stacks.state import read_kept, stack_file
-from gameday.system import FromFile, Tls
+from gameday.telemetry import samples
+from gameday.telemetry.collector.evaluation import few_enough
+from gameday.telemetry.collector.text_format import ExpositionError, Reader
 from gameday.toxiproxy import config
+from gameday.traffic import vitals
+from gameday.traffic.capacity import calibration
+from gameday.traffic.history import HistoryTail
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
-from tests.hanging_controller import FAULT
-from tests.signed import KEY
-from tests.test_leaving import hanging, reaped, until
+from tests.run.test_leave import hanging, reaped, until
+from tests.support.hanging_controller import FAULT
+from tests.support.signed import KEY
 
 CLOCK = SystemClock()
 ROOT = Path(__file__).parents[2]
@@ -275,7 +278,7 @@ def a_lock_file_that_is_none(place: Place, kind: str) -> None:
     folder = _state(place) / "targets"
     folder.mkdir(exist_ok=True)
     _made(place, kind, str((folder / "run-0123.lock").relative_to(place.folder)))
-    assert _soon(target.running) == []
+    assert _soon(locks.running) == []
 
 
 @attack("endings", {kind: kind for kind in ("fifo", "zero", "folder", "huge", "stdin")})
@@ -303,7 +306,7 @@ async def _with_child(
     place: Place, do: str, then: Callable[[Child], Coroutine[Any, Any, None]]
 ) -> None:
     os.environ["PYTHONPATH"] = str(ROOT)
-    child = Child("collector", "tests.hostile_child", place.folder / "child.log")
+    child = Child("collector", "tests.support.hostile_child", place.folder / "child.log")
     await child.launch()
     try:
         await child.start({"do": do}, lambda line: line["event"])
@@ -423,7 +426,7 @@ def more_threads_that_hang_than_there_are(_place: Place) -> None:
 def a_part_of_the_ending_that_hangs(place: Place, hang: Callable[[], Any]) -> None:
     async def main() -> None:
         book = journal.Journal(place.folder / "journal.jsonl", CLOCK, "m1")
-        found: Any = type("Run", (), {"abort": run.Abort(), "journal": book})()
+        found: Any = type("Run", (), {"abort": context.Abort(), "journal": book})()
         found.abort("operator", "SIGINT")
         await _bounded(found, "drain", hang(), 30.0, 0.1)
         book.close()

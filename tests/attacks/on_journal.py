@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gameday.core.lengths import Length
-from gameday.effects.process import start_time
-from gameday.journal import sealed
+from gameday.evidence.journal import sealed
+from gameday.evidence.journal_lengths import Length
+from gameday.injection.process.process import start_time
 from tests.attacks.journals import (
     ENDED,
     FOREIGN,
@@ -33,7 +33,7 @@ from tests.attacks.journals import (
 )
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
-from tests.signed import KEY
+from tests.support.signed import KEY
 
 JOURNAL = f"{RUN}/journal.jsonl"
 REAPER = f"{RUN}/reaper.jsonl"

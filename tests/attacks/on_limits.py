@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gameday.errors import GamedayError, UsageError
+from gameday.core.errors import GamedayError, UsageError
 from tests.attacks.hostile_files import CASES
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
@@ -210,8 +210,8 @@ REGEXES = {
 
 @attack("limits", REGEXES)
 def a_regular_expression_is_linear(_place: Place, pattern: str) -> None:
-    from gameday.promql import parse
-    from gameday.promql.nodes import selectors
+    from gameday.telemetry.promql import parse
+    from gameday.telemetry.promql.nodes import selectors
 
     (_, matcher) = selectors(parse(f'x{{a=~"{pattern}"}}').node)[0].matchers
     begun_s = time.process_time()
@@ -292,16 +292,16 @@ def the_control_socket_serves_others(place: Place, said: bytes) -> None:
 
 
 async def _serves(folder: Path, said: bytes) -> None:
-    from gameday.controller import target
+    from gameday.run import locks
 
     path = folder / "s"
-    server = await target.serve(path, lambda order: {"ok": True, "cmd": order.get("cmd")})
-    run = target.UnderWay("r", os.getpid(), folder, path, has_controller=True)
+    server = await locks.serve(path, lambda order: {"ok": True, "cmd": order.get("cmd")})
+    run = locks.UnderWay("r", os.getpid(), folder, path, has_controller=True)
     idle = []
     for _ in range(200):
         idle.append(await asyncio.open_unix_connection(path))
         idle[-1][1].write(said)
-    assert (await target.tell(run, {"cmd": "stop"}))["cmd"] == "stop"
+    assert (await locks.tell(run, {"cmd": "stop"}))["cmd"] == "stop"
     server.close()
     for _, writer in idle:
         writer.close()
@@ -317,7 +317,7 @@ MANY = {
 
 @attack("limits", MANY)
 def digits_of_a_rule_are_bounded(place: Place, text: Callable[[], str]) -> None:
-    from gameday.alerting.rules import load_rules
+    from gameday.telemetry.alerts.rules import load_rules
 
     try:
         load_rules(place.write("r.yml", text()))

@@ -8,17 +8,17 @@ import asyncio
 import json
 from typing import Any
 
-from gameday import journal
-from gameday.changes import Undo
-from gameday.clock import SystemClock
-from gameday.collector.writing import SamplesWriter
-from gameday.core.masking import MASKED
-from gameday.healing import Left, left_behind, take_back
-from gameday.hiding import MASK, Hidden, hidden_in
-from gameday.journal import Journal
-from gameday.promql.labels import labels
-from gameday.samples import Scrape
-from gameday.samples import read as read_samples
+from gameday.core.clock import SystemClock
+from gameday.core.secrets.masking import MASKED
+from gameday.core.secrets.redaction import MASK, Hidden, hidden_in
+from gameday.evidence import journal
+from gameday.evidence.journal import Journal
+from gameday.injection.heal import Left, left_behind, take_back
+from gameday.spec.changes import Undo
+from gameday.telemetry.collector.samples_writer import SamplesWriter
+from gameday.telemetry.promql.labels import labels
+from gameday.telemetry.samples import Scrape
+from gameday.telemetry.samples import read as read_samples
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 

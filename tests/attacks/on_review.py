@@ -9,17 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gameday.changes import Undo
-from gameday.core import loop, settings
-from gameday.core.lengths import Length
-from gameday.effects import records, stores
-from gameday.effects.records import NoRecordError
-from gameday.effects.request import RequestError, Sender, resolved
-from gameday.errors import FileError
-from gameday.hiding import MASK, Hidden
-from gameday.system import IssueRequest, Request
-from gameday.traffic.config import Config
-from gameday.traffic.request import RequestBytes
+from gameday.core import settings
+from gameday.core.errors import FileError
+from gameday.core.network import event_loop
+from gameday.core.secrets.redaction import MASK, Hidden
+from gameday.evidence.journal_lengths import Length
+from gameday.injection import undo_records as records
+from gameday.injection.drivers import store_sessions
+from gameday.injection.drivers.request import RequestError, Sender, resolved
+from gameday.injection.undo_records import NoRecordError
+from gameday.spec.changes import Undo
+from gameday.spec.system import IssueRequest, Request
+from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.request import RequestBytes
 from tests.attacks.journals import (
     ENDED,
     OTHER,
@@ -36,7 +38,7 @@ from tests.attacks.journals import (
 )
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
-from tests.signed import KEY
+from tests.support.signed import KEY
 
 TAKEN_BACK = ("step.done", {"step": 1, "undoing": True, "status": "done"})
 
@@ -132,7 +134,7 @@ def a_reference_that_is_more_than_one(place: Place, reference: dict[str, Any]) -
 
 
 def seen(id_: str = "a", at: str = "h:1", database: str = "coupons") -> dict[str, Any]:
-    return stores.server(f"redis://u:p@{at}", id_, 10.0, 100.0, database=database)
+    return store_sessions.server(f"redis://u:p@{at}", id_, 10.0, 100.0, database=database)
 
 
 DOORS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -148,8 +150,13 @@ def a_store_asked_at_another_door(
     """What another database, or another server that does not say its name, lacks is not gone."""
     del place
     before, now = doors
-    assert stores.unless_another({"name": "gameday-x-1", "server": before}, before).gone is True
-    assert stores.unless_another({"name": "gameday-x-1", "server": before}, now).gone is None
+    assert (
+        store_sessions.unless_another({"name": "gameday-x-1", "server": before}, before).gone
+        is True
+    )
+    assert (
+        store_sessions.unless_another({"name": "gameday-x-1", "server": before}, now).gone is None
+    )
 
 
 @attack("review", {"placeholder": "{user}", "unknown": "Sq9{x}7", "open": "a{b", "twice": "{{}}"})
@@ -191,7 +198,7 @@ def a_long_secret_that_no_header_takes(place: Place, odd: str) -> None:
 
     del place
     with server() as there:
-        told = loop.run(send(there))
+        told = event_loop.run(send(there))
     assert MASK in told
     assert "canary" not in told, told
 

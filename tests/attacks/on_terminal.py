@@ -14,7 +14,7 @@ from gameday.cli.screen import Story, draw
 from tests.attacks.inside import Shell, inside
 from tests.attacks.place import Ended, Place
 from tests.attacks.registry import attack
-from tests.rundirs import RUN, RunDir
+from tests.support.rundirs import RUN, RunDir
 
 RAW = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]"

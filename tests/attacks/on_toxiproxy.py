@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
-from tests.toxiproxy_raw import Server, answers_in, patience, read_all, serving
+from tests.support.toxiproxy_raw import Server, answers_in, patience, read_all, serving
 
 # Generous: other attacks run beside this one. What is broken waits for seconds, or for ever.
 ANSWERED_WITHIN_S = 1.5

@@ -21,8 +21,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gameday.clock import SystemClock
-from gameday.journal import Journal, LiveJournal
+from gameday.core.clock import SystemClock
+from gameday.evidence.journal import Journal, LiveJournal
 
 LINES = 2_000
 LINE_EVERY_S = 0.001

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from gameday import checks, evidence, judge
+from gameday import evidence
 from gameday.evidence import Evidence
-from gameday.history import RECORD, HistoryWriter, Outcome
-from gameday.judge import blocks
-from gameday.workload import schedule, users_of
-from tests.rundirs import EXPERIMENT, RUN, T0_NS, RunDir, evaluation
+from gameday.judge import checks, judge, tables
+from gameday.traffic.history import RECORD, HistoryWriter, Outcome
+from gameday.traffic.schedule import schedule, users_of
+from tests.support.rundirs import EXPERIMENT, RUN, T0_NS, RunDir, evaluation
 
 REQUESTS = 2_000_000
 RATE_PER_S = 20_000
@@ -125,7 +125,7 @@ def once(path: Path) -> dict[str, float]:
     took["read and complete"], read = timed(lambda: evidence.read(path))
     for name in checks.CHECKS:
         took[name], _ = timed(lambda name=name: checks.run(name, checks.CHECKS[name], read))  # type: ignore[misc]
-    took["summary"], told = timed(lambda: blocks.traffic(read))
+    took["summary"], told = timed(lambda: tables.traffic(read))
     assert told is not None
     return took
 

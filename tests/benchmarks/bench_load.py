@@ -41,7 +41,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from gameday.capacity.calibration import calibrate
+from gameday.traffic.capacity.calibration import calibrate
 from tests.benchmarks.load_calm import FAILURES, Calm, Tally, say
 from tests.benchmarks.load_peers import NAMES, PACED, POINTS, Shot, fire, program
 from tests.benchmarks.load_tables import (

@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from gameday import history
-from gameday.clock import NS, SystemClock
-from gameday.controller.children import Traffic
-from gameday.effects.request import Sender
-from gameday.history import Outcome
-from gameday.loading.find import find_system
-from gameday.loading.read import load_system
-from gameday.stacks import Running, Site, new_work_dir
+from gameday.core.clock import NS, SystemClock
+from gameday.injection.drivers.request import Sender
+from gameday.run.children import Traffic
+from gameday.spec.find import find_system
+from gameday.spec.read import load_system
 from gameday.stacks.embedded import EmbeddedStack
+from gameday.stacks.stack import Running, Site, new_work_dir
+from gameday.traffic import history
+from gameday.traffic.history import Outcome
 
 WINDOW_S = 5
 WINDOWS = 10

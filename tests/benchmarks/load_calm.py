@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 import psutil
 
-from gameday.errors import GamedayError
+from gameday.core.errors import GamedayError
 
 STOLEN_MAX: Final = 0.05
 TRIES: Final = 3

@@ -27,8 +27,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from gameday import fold, history
-from gameday.history import History, Outcome
+from gameday.traffic import history, metrics
+from gameday.traffic.history import History, Outcome
 from tests.benchmarks.load_target import BODY, PATH
 
 CONNECTIONS = 100
@@ -144,7 +144,9 @@ def fire(name: str, port: int, rate: int | None, length_s: int) -> Shot:
 def drive(port: int, rate: int, length_s: int, folder: Path) -> tuple[History, Ended]:
     """One run of our worker, a process of its own; what it recorded, and what it cost."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "gameday.traffic"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "gameday.traffic.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -173,7 +175,7 @@ def gameday(port: int, rate: int | None, length_s: int, folder: Path) -> Shot:
     read, ended = drive(port, asked, length_s, folder)
     sent = read.records[read.records["outcome"] == Outcome.ACCEPTED]
     late = int((sent["sent_ns"] - sent["intended_ns"] > LATE_NS).sum())
-    figures = fold.measure([read], "http_req_duration_intended", percentiles=(50, 90, 95, 99))
+    figures = metrics.measure([read], "http_req_duration_intended", percentiles=(50, 90, 95, 99))
     assert figures is not None
     return Shot(
         sent=len(sent),

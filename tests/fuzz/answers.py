@@ -8,28 +8,28 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gameday import audit
-from gameday.clock import SystemClock
-from gameday.collector.exposition import Reader
-from gameday.collector.scrape import Scraper
-from gameday.collector.settings import Target
 from gameday.core import json as core_json
-from gameday.core.listing import LongList
-from gameday.effects.request import Sender
-from gameday.effects.toxiproxy import Toxiproxy, names_of
+from gameday.core.clock import SystemClock
+from gameday.core.json_list import LongList
 from gameday.evidence.audit import audit_of
-from gameday.evidence.reading import read as read_evidence
+from gameday.evidence.read import read as read_evidence
 from gameday.evidence.rows import Rows
-from gameday.judge import judge
-from gameday.plan.live import left_behind
+from gameday.injection.drivers.request import Sender
+from gameday.injection.toxiproxy_client import Toxiproxy, names_of
+from gameday.judge.judge import judge
+from gameday.plan.proxy_checks import left_behind
 from gameday.report.postmortem import write_report
-from gameday.system import IssueRequest, Request, System, Tls
-from gameday.traffic.answers import Answers
-from gameday.traffic.framing import Framing
+from gameday.run import audit
+from gameday.spec.system import IssueRequest, Request, System, Tls
+from gameday.telemetry.collector.scrape import Scraper
+from gameday.telemetry.collector.settings import Target
+from gameday.telemetry.collector.text_format import Reader
+from gameday.traffic.worker.classify import Answers
+from gameday.traffic.worker.http1 import Framing
 from tests.attacks.server import Peer, Server
 from tests.fuzz.mutate import as_http, as_json, spoilt, wrong
 from tests.fuzz.running import Case
-from tests.rundirs import RunDir
+from tests.support.rundirs import RunDir
 
 WITHIN_S = 0.5
 AUDIT = {

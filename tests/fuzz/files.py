@@ -82,7 +82,7 @@ def _changed(raw: bytes, change: Change, draw: random.Random) -> Given:
 @cache
 def _a_run() -> Path:
     """A whole run directory, made once."""
-    from tests.rundirs import RunDir
+    from tests.support.rundirs import RunDir
 
     folder = Path(mkdtemp(prefix="gameday-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -117,9 +117,9 @@ def _written(folder: str, name: str, raw: bytes) -> Path:
 
 
 def _experiment(given: Given) -> None:
-    from gameday.k6.exporting import export_script
-    from gameday.loading.effective import dump
-    from gameday.loading.findings import load_inputs
+    from gameday.evidence.effective_writer import dump
+    from gameday.spec.inputs import load_inputs
+    from gameday.traffic.k6.export_script import export_script
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         shutil.copytree(ROOT / "experiments" / "rules", Path(folder, "rules"))
@@ -131,9 +131,9 @@ def _experiment(given: Given) -> None:
 
 
 def _traffic(given: Given) -> None:
-    from gameday.loading.read import load_experiment
-    from gameday.loadtest.load import Load, Target, check_traffic, system_of
-    from gameday.loadtest.possible import lacking, with_enough_workers
+    from gameday.run.load_test.feasibility import lacking, with_enough_workers
+    from gameday.run.load_test.request import Load, Target, check_traffic, system_of
+    from gameday.spec.read import load_experiment
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         loaded = load_experiment(str(_written(folder, *given)))
@@ -157,16 +157,16 @@ def _playbook(given: Given) -> None:
 
 
 def _rules(given: Given) -> None:
-    from gameday.alerting import load_rules
+    from gameday.telemetry.alerts import load_rules
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         load_rules(_written(folder, *given))
 
 
 def _js(given: Given) -> None:
-    from gameday.documents import decode
-    from gameday.k6.importing import import_script
-    from gameday.k6.source import line_of, rewrite
+    from gameday.spec.yaml import decode
+    from gameday.traffic.k6.import_script import import_script
+    from gameday.traffic.k6.source import line_of, rewrite
 
     name, raw = given
     text = decode(raw, name)
@@ -193,10 +193,10 @@ def _toxiproxy(given: Given) -> None:
 
 
 def _state(name: str, given: Given) -> None:
-    from gameday.capacity import calibration
-    from gameday.controller import hold
     from gameday.core.paths import state_dir
+    from gameday.run import hold
     from gameday.stacks import state
+    from gameday.traffic.capacity import calibration
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         os.environ["XDG_STATE_HOME"] = folder
@@ -210,20 +210,21 @@ def _state(name: str, given: Given) -> None:
 
 
 def _journal(given: Given) -> None:
-    from gameday import healing, journal
+    from gameday.evidence import journal
+    from gameday.injection import heal
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         path = _written(folder, "journal.jsonl", given[1])
         records = journal.read(path).records
-        healing.left_behind(records)
-        healing.controller_lives(records)
-        healing.is_under_way(Path(folder))
+        heal.left_behind(records)
+        heal.controller_lives(records)
+        heal.is_under_way(Path(folder))
 
 
 def _run(given: Given) -> None:
     """What `check`, `report` and `runs` do with it."""
     from gameday import evidence
-    from gameday.judge import judge
+    from gameday.judge.judge import judge
     from gameday.report import write_report
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:

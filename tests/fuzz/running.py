@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from gameday.errors import GamedayError
+from gameday.core.errors import GamedayError
 
 LONGEST_S = 10.0  # on a processor or asleep; waiting for a processor is the machine's doing
 STARVED = 30  # times that long, and it is a hang all the same

@@ -1,6 +1,6 @@
 """Bandwidth: everything arrives, but only so many bytes a second."""
 
-from gameday.toxiproxy.alarms import NEVER
+from gameday.toxiproxy.timers import NEVER
 from gameday.toxiproxy.toxics.stage import MS, NOT_NEGATIVE, Chunk, Outlet, Stage, Toxic
 
 PIECE_MS = 100

@@ -1,6 +1,6 @@
 """Reset peer: the connection breaks as if a machine had died or a firewall had cut it."""
 
-from gameday.toxiproxy.alarms import NEVER
+from gameday.toxiproxy.timers import NEVER
 from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
 
 

@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from gameday.toxiproxy.alarms import NEVER
-from gameday.toxiproxy.chance import draw_integer
+from gameday.toxiproxy.random import draw_integer
+from gameday.toxiproxy.timers import NEVER
 
 MS = 1_000_000
 US = 1_000

@@ -1,6 +1,6 @@
 """Timeout: nothing arrives, and after a while the connection closes."""
 
-from gameday.toxiproxy.alarms import NEVER
+from gameday.toxiproxy.timers import NEVER
 from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
 
 

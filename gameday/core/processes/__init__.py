@@ -1,0 +1,1 @@
+"""Child processes, threads and waiting: everything of them ends, by a deadline or by force."""

@@ -1,0 +1,174 @@
+"""Reading a run directory, whatever state it was left in.
+
+What is absent, torn or altered is noted, by part, and never taken for what it was: the checks
+that need it are unknown, and the result names it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from gameday.core import files
+from gameday.core.errors import UsageError
+from gameday.core.json import DAMAGED
+from gameday.evidence import journal, seal
+from gameday.evidence.attempts import Attempts, table
+from gameday.evidence.audit import Audit, audit_of
+from gameday.evidence.effective import Effective, effective_from_json
+from gameday.evidence.journal import Journaled, Record
+from gameday.evidence.model import Evidence, Part
+from gameday.evidence.outages import anchors
+from gameday.evidence.timeline import Timeline, timeline
+from gameday.evidence.wrong_answers import first_wrong_ns
+from gameday.telemetry import samples
+from gameday.traffic import history, vitals
+from gameday.traffic.metrics.accounting import schedule_of
+
+T = TypeVar("T")
+Problems = dict[Part, str]
+ABSENT = "not there"
+
+LONGEST_RUN_NS = 8 * 86_400 * 10**9
+"""A day longer than any duration may be."""
+
+
+def read(run_dir: Path) -> Evidence:
+    """Everything a run directory holds. Raises UsageError when it is not one."""
+    if not any((run_dir / name).exists() for name in ("journal.jsonl", "inputs", "history")):
+        raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
+    journaled = _journal(run_dir / "journal.jsonl")
+    problems: Problems = seal.broken(run_dir, journaled.records)
+    effective = _load(run_dir / "inputs" / "effective.json", _effective, problems, "effective")
+    if journaled.damage:
+        problems["journal"] = journaled.damage
+    reaped = _journal(run_dir / "reaper.jsonl")
+    if reaped.damage not in ("", ABSENT):
+        problems["reaper"] = reaped.damage
+    line = _timeline(journaled.records, reaped.records, problems)
+    histories = _histories(run_dir / "history", problems)
+    attempts = _table(histories, problems)
+    whole = None if "history" in problems else attempts
+    evaluations = _evaluations(run_dir / "samples.jsonl", problems)
+    signs = _vitals(run_dir / "vitals.jsonl", problems)
+    audit = _load(run_dir / "audit.json", audit_of, problems, "audit")
+    if audit is not None and line.unsettled:
+        audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
+    return Evidence(
+        name=str(line.started.get("run") or (effective.run if effective else run_dir.name)),
+        effective=effective,
+        journal=journaled.records,
+        timeline=line,
+        anchors=anchors(effective, line, evaluations, _wrong_coupon(effective, whole, audit)),
+        histories=histories,
+        attempts=attempts,
+        evaluations=evaluations,
+        audit=audit,
+        vitals=signs,
+        problems=problems,
+    )
+
+
+def _load(path: Path, parse: Callable[[BinaryIO], T], problems: Problems, part: Part) -> T | None:
+    """A file as `parse` makes of it, or None with the problem noted."""
+    if part in problems:
+        return None
+    try:
+        with files.open_file(path, seal.LARGEST_BYTES[part]) as file:
+            return parse(file)
+    except FileNotFoundError:
+        problems[part] = ABSENT
+    except OSError as error:
+        problems[part] = f"cannot be read: {error.strerror}"
+    except DAMAGED as error:
+        problems[part] = f"cannot be read: {_first_line(error)}"
+    return None
+
+
+def _effective(file: BinaryIO) -> Effective:
+    return effective_from_json(json.loads(file.read(seal.LARGEST_BYTES["effective"])))
+
+
+def _timeline(records: Sequence[Record], reaped: Sequence[Record], problems: Problems) -> Timeline:
+    """What happened; nothing, where records are not what they should be."""
+    try:
+        return timeline(records, reaped)
+    except DAMAGED as error:
+        problems["journal"] = f"a record cannot be read: {_first_line(error)}"
+        return timeline((), ())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _journal(path: Path) -> Journaled:
+    try:
+        return journal.read(path)
+    except FileNotFoundError:
+        return Journaled((), ABSENT)
+
+
+def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
+    found = []
+    for path in sorted(folder.glob("*.bin")):
+        try:
+            one = history.read(path)
+            if one.dispatched > schedule_of(one).count:
+                raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
+            _must_be_of_one_run(one)
+            found.append(one)
+        except OSError as error:
+            problems.setdefault("history", f"{path.name} cannot be read: {error.strerror}")
+        except (*DAMAGED, UsageError) as error:
+            problems.setdefault("history", f"{path.name} cannot be read: {_first_line(error)}")
+    return tuple(found)
+
+
+def _must_be_of_one_run(one: history.History) -> None:
+    """Raise ValueError for a time that no run can last to: all between is looked at, in windows."""
+    times = ("intended_ns", "sent_ns", "first_byte_ns", "ended_ns")
+    for name in times if len(one.records) else ():
+        column, begun_ns = one.records[name], int(one.header["t0_ns"])
+        if column.min() < 0 or column.max() > begun_ns + LONGEST_RUN_NS:
+            raise ValueError(f"{name!r} of a start is beyond any run")
+
+
+def _table(histories: tuple[history.History, ...], problems: Problems) -> Attempts:
+    try:
+        return table(histories)
+    except DAMAGED as error:
+        problems.setdefault("history", f"cannot be completed: {_first_line(error)}")
+        return table(())
+
+
+def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ...]:
+    """The evaluation lines in order; what comes after a damaged line is left out."""
+    if not path.exists():
+        problems.setdefault("samples", ABSENT)
+        return ()
+
+    def note(damage: str) -> None:
+        problems.setdefault("samples", damage)
+
+    lines = samples.read(path, note)
+    return tuple(line for line in lines if isinstance(line, samples.Evaluation))
+
+
+def _vitals(path: Path, problems: Problems) -> vitals.Vitals:
+    """How the workers were. A run that kept no such file says nothing of it; that is no damage."""
+
+    def note(damage: str) -> None:
+        problems.setdefault("vitals", damage)
+
+    return vitals.read(path, note)
+
+
+def _wrong_coupon(
+    effective: Effective | None, attempts: Attempts | None, audit: Audit | None
+) -> int | None:
+    if effective is None or effective.stock is None or attempts is None:
+        return None
+    replay = effective.system.semantics.replay
+    return first_wrong_ns(attempts, audit, effective.stock, replay)

@@ -1,0 +1,109 @@
+"""Where effects happen in a run: the proxies' server, names that are the run's own, the traffic.
+
+Only acting needs a site. Undoing needs nothing but the `Undo`, so that a process that never saw
+the experiment can do it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gameday.core.errors import UsageError
+from gameday.core.network.event_loop import allowed_here
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
+from gameday.injection.upstream import refuse_foreign_upstream
+
+if TYPE_CHECKING:
+    from gameday.spec.system import Stores
+
+
+class TrafficSwitch(Protocol):
+    """What can switch a scenario on and off."""
+
+    async def on(self, scenario: dict[str, Any]) -> None: ...
+
+    async def off(self, scenario: str) -> None: ...
+
+
+def _none() -> "Stores":
+    """No stores; the model of a system file takes long to load, and the reaper is in a hurry."""
+    from gameday.spec.system import Stores
+
+    return Stores()
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The stores as the system file names them, past the proxies, and what its secrets hold.
+
+    `parts` is where it stands how each part of a started stack is started, `token_file` where the
+    token of its Toxiproxy does.
+    """
+
+    stores: "Stores" = field(default_factory=_none)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    token_file: Path | None = None
+
+
+class Site:
+    """One run's place for effects."""
+
+    def __init__(
+        self,
+        run: str,
+        toxiproxy_url: str | None,
+        proxies: Mapping[str, str],
+        direct: Direct | None = None,
+    ) -> None:
+        self.direct = direct or Direct()
+        self.struck: set[str] = set()  # parts of the stack that a fault has ended on purpose
+        self._run = run
+        self._url = toxiproxy_url
+        self._proxies = proxies
+        self._count = 0
+        self._traffic: TrafficSwitch | None = None
+
+    def toxiproxy(self) -> Toxiproxy:
+        if self._url is None:
+            raise UsageError(
+                "this experiment breaks the network, but the system names no toxiproxy",
+                help="add `toxiproxy: http://…:8474` and `proxies:` to the system file",
+            )
+        return Toxiproxy(self._url, token_file=self.direct.token_file)
+
+    def proxy_name(self, service: str) -> str:
+        """The Toxiproxy proxy in front of a service."""
+        return self._proxies[service]
+
+    async def proxy(self, service: str) -> Mapping[str, Any]:
+        """That proxy as the server shows it. Raises ToxiproxyError when it has none.
+
+        Raises RefusedError when it leads to a host that may not be broken.
+        """
+        server, name = self.toxiproxy(), self.proxy_name(service)
+        found = await server.proxy(name)
+        if found is None:
+            raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {name!r}")
+        shown = {**found, "name": name}
+        await refuse_foreign_upstream(shown, server.url, allowed_here())
+        return shown
+
+    def next_name(self) -> str:
+        """A toxic's name: the run's own, never used twice."""
+        self._count += 1
+        return f"{self.ours}{self._count}"
+
+    @property
+    def ours(self) -> str:
+        """What the name of each toxic of this run begins with."""
+        return f"gameday-{self._run}-"
+
+    def use_traffic(self, switch: TrafficSwitch) -> None:
+        self._traffic = switch
+
+    def traffic(self) -> TrafficSwitch:
+        if self._traffic is None:
+            raise UsageError("extra traffic was asked for before the traffic began")
+        return self._traffic

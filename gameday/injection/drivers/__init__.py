@@ -1,0 +1,185 @@
+"""Drivers, one a kind of change: each prepares (reads), acts, undoes, and looks.
+
+The controller acts through these and nothing else; the controller, the reaper and `gameday
+heal` undo through `undo` alone, which needs only the journaled record.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from gameday.core.errors import StuckFaultError
+from gameday.core.processes.deadlines import in_time
+from gameday.injection import escalation, server_instance, undo_records
+from gameday.injection.context import Site
+from gameday.injection.drivers import folder, proxy, service, toxic, traffic
+from gameday.injection.process import process
+from gameday.injection.proof import State
+from gameday.injection.toxiproxy_client import ToxiproxyGoneError
+from gameday.injection.undo_policy import Manner
+from gameday.spec.changes import Change, Undo
+
+T = TypeVar("T")
+
+# Whether it was there (None: cannot tell), how much of it, in which unit, and why.
+Dose = tuple[bool | None, float | None, str, str]
+
+
+class Effect(Protocol):
+    """What each file of a kind of fault's change offers."""
+
+    async def prepare(self, change: Change, site: Site) -> Undo: ...
+
+    async def act(self, change: Change, undo: Undo, site: Site) -> None: ...
+
+    async def look(self, record: Undo) -> State: ...
+
+
+# What speaks to a server bounds each of its questions; these bound all of them together.
+PREPARE_S = 30.0
+ACT_S = 90.0
+READ_S = 20.0
+UNDO_DEFAULT_S = 60.0
+UNDO_S: Mapping[str, float] = {
+    "sql": 600.0,  # an index of a large table is made again
+    "service": 150.0,  # what is started again may take as long as it says
+    "request": 3600.0,  # has the timeout of the system file
+}
+
+
+async def _ended(work: Awaitable[T], within_s: float, doing: str, kind: str) -> T:
+    """What `work` returns. Raises StuckFaultError when it has not ended in time."""
+    try:
+        return await in_time(work, within_s)
+    except TimeoutError as error:
+        raise StuckFaultError(
+            f"{doing} a change of kind {kind}: no end in {within_s:g} s"
+        ) from error
+
+
+_FAULTS: Mapping[str, Effect] = {
+    "toxic": toxic,
+    "proxy": proxy,
+    "traffic": traffic,
+    "service": service,
+}
+
+
+class Store(Effect, Protocol):
+    """What the file of a store offers: `environment` holds the secrets that its address needs."""
+
+    async def undo(self, record: Undo, environment: Mapping[str, str] | None) -> None: ...
+
+    async def look(self, record: Undo, environment: Mapping[str, str] | None = None) -> State: ...
+
+
+def _of(kind: str) -> Effect:
+    """The file of a kind of fault's change."""
+    return _store(kind) if kind in ("redis", "sql") else _FAULTS[kind]
+
+
+def _store(kind: str) -> Store:
+    """The file of a store, which loads much that a reaper seldom needs."""
+    if kind == "redis":
+        from gameday.injection.drivers import redis
+
+        return redis
+    from gameday.injection.drivers import postgres
+
+    return postgres
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Read what is there, and return how the change will be taken back. Alters nothing."""
+    return await _ended(
+        _of(change.kind).prepare(change, site), PREPARE_S, "looking at", change.kind
+    )
+
+
+async def act(change: Change, taken_back_by: Undo, site: Site) -> None:
+    """Make the change."""
+    await _ended(_of(change.kind).act(change, taken_back_by, site), ACT_S, "making", change.kind)
+
+
+async def dose(record: Undo) -> Dose | None:
+    """What the kind of change says of its own dose; None where `read_back` alone tells it.
+
+    For a change that is over at once (a restart, evicted keys): `async def dose(data)` in the file
+    of its kind, which returns a `Dose`, or None as well.
+    """
+    told: Callable[[Mapping[str, Any]], Awaitable[Dose | None]] | None = getattr(
+        _of(record.kind), "dose", None
+    )
+    if told is None:
+        return None
+    return await _ended(told(record.data), READ_S, "measuring", record.kind)
+
+
+async def undo(
+    record: Undo, environment: Mapping[str, str] | None = None, manner: Manner | None = None
+) -> None:
+    """Take one change back, in bounded time. Doing it twice is harmless.
+
+    Raises NoRecordError for a record that is not one of gameday's.
+    """
+    undo_records.must_be_ours(record)
+    within_s = UNDO_S.get(record.kind, UNDO_DEFAULT_S)
+    await _ended(_undo(record, environment, manner), within_s, "taking back", record.kind)
+
+
+async def _undo(record: Undo, environment: Mapping[str, str] | None, manner: Manner | None) -> None:
+    match record.kind:
+        case "toxic" | "proxy":
+            await escalation.take_out(record, manner or Manner())
+        case "process":
+            await process.undo(record.data)
+        case "folder":
+            await folder.undo(record.data)
+        case "request":
+            from gameday.injection.drivers import (
+                request,  # here: it loads much that the reaper seldom needs
+            )
+
+            await request.undo(record, environment)
+        case "redis" | "sql":
+            await _store(record.kind).undo(record, environment)
+        case "service":
+            await service.undo(record)
+        case "traffic":
+            await traffic.undo(record)
+
+
+async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
+    """Whether it is proven to be taken back; None when nothing can tell. Raises GamedayError."""
+    return (await look(record, environment)).gone
+
+
+async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+    """How it reads back, and why it is not called gone. Raises GamedayError."""
+    undo_records.must_be_ours(record)
+    return await _ended(_look(record, environment), READ_S, "reading back", record.kind)
+
+
+async def _look(record: Undo, environment: Mapping[str, str] | None) -> State:
+    match record.kind:
+        case "process":
+            return await process.look(record.data)
+        case "folder":
+            return await folder.look(record.data)
+        case "request":
+            return State(gone=None, why="only a probe of the playbook can tell")
+        case "redis" | "sql":
+            return await _store(record.kind).look(record, environment)
+        case "toxic" | "proxy":
+            return await _on_proxy(record)
+        case _:
+            return await _FAULTS[record.kind].look(record)
+
+
+async def _on_proxy(record: Undo) -> State:
+    """What its Toxiproxy shows; one that refuses connections is gone only if it is known to be."""
+    try:
+        return await _FAULTS[record.kind].look(record)
+    except ToxiproxyGoneError as error:
+        ended = server_instance.ended(record.data)
+        why = ended or f"{error.message}: it is away, and not known to have ended"
+        return State(gone=True if ended else None, why=why)

@@ -1,0 +1,129 @@
+"""Temporary folders that a stack fills: removed whole, by whoever must.
+
+A journal is a file that anybody may have edited, and removing a folder is final. So only a folder
+that gameday made is ever removed: its name is of gameday's own naming, it is the user's own and no
+symbolic link, and it holds the mark that its record names, or nothing at all. Records of before
+have no mark; theirs must lie where such folders are made, and be called as they are.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import Clock, SystemClock
+from gameday.core.errors import StuckFaultError
+from gameday.injection.proof import GONE, State, elsewhere, here, masked_name, was_masked
+from gameday.spec.changes import Undo
+
+PREFIX = "gameday-"
+MARK = ".gameday"
+_ATTEMPTS = 5
+_UNMARKED = re.compile(r"gameday-[0-9]+-[0-9a-f]{12}")
+_GROWN = (errno.ENOTEMPTY, errno.EEXIST)
+
+
+def record(path: Path) -> Undo:
+    """How to remove `path`; to be written down before the folder is made, and marked."""
+    if not path.name.startswith(PREFIX) or not path.is_absolute():
+        raise ValueError(f"{path}: such a folder is named {PREFIX}… by its absolute path")
+    return Undo("folder", {"path": str(path), "mark": secrets.token_hex(16), "seen_from": here()})
+
+
+def mark(made: Undo) -> None:
+    """Put the mark into the folder, which was just made and is empty. Raises OSError."""
+    file = os.open(_marked(Path(made.data["path"])), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(file, "w") as opened:
+        opened.write(made.data["mark"])
+
+
+async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
+    """Remove it with all it holds. Harmless when it is gone.
+
+    Raises StuckFaultError when it is not gameday's to remove, or does not go.
+    """
+    clock = clock or SystemClock()
+    path = Path(data["path"])
+    problem = "it fills up again while it is being removed"
+    for _ in range(_ATTEMPTS):
+        if not os.path.lexists(path):
+            return
+        _refuse_foreign(path, data.get("mark"))
+        try:
+            await asyncio.to_thread(_remove, path, data.get("mark"))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problem = error.strerror or str(error)
+            await clock.sleep(0.05)
+    if os.path.lexists(path):
+        raise StuckFaultError(f"{path}: cannot be removed: {problem}", help=f"rm -r {path}")
+
+
+async def look(data: Mapping[str, Any]) -> State:
+    """Whether it is gone: there is nothing at its path, if that is its path."""
+    if os.path.lexists(data["path"]):
+        return State(gone=False, why=f"{data['path']} is there")
+    return masked_name() if was_masked(data) else elsewhere(data) or GONE
+
+
+def _remove(path: Path, known: str | None) -> None:
+    """Everything in it, then the mark, then itself: what is left of it can be removed later."""
+    for entry in list(os.scandir(path)):
+        if entry.name == MARK and known is not None:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    _marked(path).unlink(missing_ok=True)
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno in _GROWN and known is not None:
+            mark(Undo("folder", {"path": str(path), "mark": known}))
+        raise
+
+
+def _refuse_foreign(path: Path, known: str | None) -> None:
+    try:
+        found = path.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        if ours and path.is_absolute() and path.name.startswith(PREFIX) and _is_made(path, known):
+            return
+    except FileNotFoundError:
+        return
+    except OSError:
+        pass  # what cannot be looked at is not known to be ours
+    raise StuckFaultError(
+        f"{path}: not a folder that gameday made", help="look at it, and remove it yourself"
+    )
+
+
+def _is_made(path: Path, known: str | None) -> bool:
+    """Whether it bears the mark, or nothing yet; or, of before, is called and lies as ours are."""
+    if known is None:
+        base = Path(tempfile.gettempdir()).resolve()
+        return path.parent == base and _UNMARKED.fullmatch(path.name) is not None
+    return _mark_of(path) == known or not os.listdir(path)
+
+
+def _mark_of(path: Path) -> str | None:
+    """The mark in the folder; None where it has none."""
+    try:
+        file = os.open(_marked(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    with open(file, "rb") as opened:
+        return opened.read(64).decode("ascii", "replace")
+
+
+def _marked(path: Path) -> Path:
+    return path / MARK

@@ -1,0 +1,374 @@
+"""Things done to a PostgreSQL itself, past its proxy: locks, connections, an index, slow writes.
+
+`lock`, `connections` and `kill` are held by sessions that bear the run's own name and end with
+them. Each such session is a lease in the server itself: the server ends one that is not heard of
+for `LEASE_S`, so that nothing stays when its owner is frozen, killed or cut off. To undo them from
+another process, the sessions of that name are ended.
+
+`slow` adds a trigger that sleeps until a moment written in it, and not after. `index` drops an
+index, which its own definition, journaled before, makes again; nothing else can.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from gameday.core.clock import NS, Clock, SystemClock
+from gameday.core.errors import UsageError
+from gameday.injection.context import Site
+from gameday.injection.drivers import postgres_index
+from gameday.injection.drivers.postgres_session import connect
+from gameday.injection.drivers.store_sessions import (
+    Held,
+    StoreError,
+    StoreGoneError,
+    address,
+    away,
+    part_of,
+    refused,
+    server,
+    short,
+    thrown_away,
+    unless_another,
+    wanted,
+)
+from gameday.injection.proof import THERE, State
+from gameday.spec.changes import Change, Undo
+
+CONNECT_S = 3.0
+ANSWER_S = 5.0
+LOCK_WAIT_S = 3.0
+LEASE_S = 5.0
+RENEW_S = 1.0
+BEGIN_S = 15.0
+"""How long it may take to have all that is to be held; then leases are as short as said."""
+AT_A_TIME = 8
+MOST_SESSIONS = 2_000
+OVERDUE_S = 10
+"""How long after its time a slow trigger that nobody has removed still sleeps."""
+HELD_BY_SESSIONS = ("lock", "connections", "kill")
+_BROKEN = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+_HELD = Held()
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Read what the undo will need, and that it can be done. Raises StoreError."""
+    store = site.direct.stores.postgres
+    if store is None:
+        raise UsageError(
+            "this experiment breaks PostgreSQL itself, but the system names none",
+            help="add `postgres:` with its `dsn` under `stores` of the system file",
+        )
+    reference = store.dsn.model_dump(mode="json")
+    how = change.data
+    data = {"do": how["do"], "dsn": reference, "name": short(site.next_name())}
+    data |= part_of(site, "postgres")
+    _HELD.know(data["name"], site.direct.environment)
+    async with _session(data, site.direct.environment) as session:
+        match how["do"]:
+            case "lock" | "slow":
+                await _table(session, how["table"])
+            case "index":
+                data |= await postgres_index.look_at(session, how["index"])
+                data["concurrently"] = how["concurrently"]
+            case _:
+                pass
+        data["server"] = await _server(session, data, site.direct.environment)
+    return Undo("sql", data)
+
+
+async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None) -> None:
+    """Do it; what sessions hold is held by a task of its own until `undo`."""
+    how, data, environment = change.data, undo.data, site.direct.environment
+    if how["do"] in HELD_BY_SESSIONS:
+        holding = _Holding(how, data, environment, clock or SystemClock())
+        await holding.begin()
+        await _HELD.start(data["name"], holding.go_on())
+        return
+    async with _session(data, environment) as session:
+        match how["do"]:
+            case "slow":
+                await _slow(session, how, data)
+            case "index":
+                await session.execute(
+                    f"DROP INDEX {postgres_index.how(data)} {postgres_index.quoted(data['index'])}"
+                )
+            case other:
+                raise ValueError(f"no such thing to do to a PostgreSQL: {other!r}")
+
+
+async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+    """Take it back: only sessions, triggers and indexes that the record names."""
+    data = record.data
+    await _HELD.stop(data["name"])
+    environment = _HELD.secrets(data["name"], environment)
+    try:
+        async with _session(data, environment) as session:
+            match data["do"]:
+                case "slow":
+                    await _no_longer_slow(session, data)
+                case "index":
+                    await postgres_index.make_again(session, data)
+                case _:
+                    await session.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = $1",
+                        data["name"],
+                    )
+    except StoreGoneError:
+        if data["do"] not in HELD_BY_SESSIONS and not thrown_away(data):
+            raise  # what is on its disk comes back with it
+
+
+async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+    """Whether nothing of it is there, or the index is there again. Raises StoreError."""
+    data = record.data
+    environment = _HELD.secrets(data["name"], environment)
+    if data["do"] in HELD_BY_SESSIONS and _HELD.goes_on(data["name"]):
+        # asking may need the very connection that is not to be had
+        return State(gone=False, why=THERE)
+    try:
+        async with _session(data, environment) as session:
+            if await _is_there(session, data):
+                return State(gone=False, why=THERE)
+            return unless_another(data, await _server(session, data, environment))
+    except StoreGoneError as error:
+        return away(data, error, on_disk=data["do"] not in HELD_BY_SESSIONS)
+
+
+async def _is_there(session: asyncpg.Connection, data: Mapping[str, Any]) -> bool:
+    match data["do"]:
+        case "slow":
+            return bool(await session.fetchval(_IS_SLOW, data["name"]))
+        case "index":
+            return not await postgres_index.is_there(session, data)
+        case _:
+            return bool(await session.fetchval(_HAS_SESSIONS, data["name"]))
+
+
+async def _server(
+    session: asyncpg.Connection, data: Mapping[str, Any], environment: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Which server answers: no two were started in the same microsecond."""
+    began_s = float(await session.fetchval(_SINCE))
+    now_s = float(await session.fetchval(_NOW))
+    url, database = address(data["dsn"], environment), str(await session.fetchval(_DATABASE))
+    return server(url, repr(began_s), began_s, now_s, database=database)
+
+
+async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
+    """How many connections were taken or ended; None where reading back tells it."""
+    if data["do"] not in ("connections", "kill"):
+        return None
+    count = _HELD.done(data["name"])
+    what = "taken, until no more were to be had" if data["do"] == "connections" else "ended"
+    return count > 0, float(count), "connections", f"{count} connections were {what}"
+
+
+_SINCE = "SELECT extract(epoch FROM pg_postmaster_start_time())"
+_NOW = "SELECT extract(epoch FROM clock_timestamp())"
+_DATABASE = "SELECT current_database()"
+_HAS_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+_IS_SLOW = """
+SELECT (SELECT count(*) FROM pg_trigger WHERE tgname = $1)
+     + (SELECT count(*) FROM pg_proc WHERE proname = $1)
+"""
+_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend'
+  AND pid <> pg_backend_pid() AND NOT starts_with(application_name, 'gameday-')
+  AND ($1::text IS NULL OR application_name = $1)
+"""
+
+
+class _Holding:
+    """One fault that sessions of this process hold."""
+
+    def __init__(
+        self,
+        how: Mapping[str, Any],
+        data: Mapping[str, Any],
+        environment: Mapping[str, str],
+        clock: Clock,
+    ) -> None:
+        self._how = how
+        self._data = data
+        self._environment = environment
+        self._clock = clock
+        self._sessions: list[asyncpg.Connection] = []
+
+    async def begin(self) -> None:
+        """Have what is to be held, or nothing. Raises StoreError."""
+        try:
+            self._sessions.append(await self._open())
+            first = self._sessions[0]
+            if self._how["do"] == "lock":
+                await first.execute(
+                    f"BEGIN; LOCK TABLE {postgres_index.quoted(self._how['table'])}"
+                )
+            else:
+                await self._work(first)
+            await self._renew()
+        except BaseException as error:
+            self._drop()
+            if isinstance(error, _BROKEN):
+                raise _told(error) from error
+            raise
+
+    async def go_on(self) -> None:
+        """Renew each session's lease, and the fault, until cancelled or the server ends it."""
+        every_s = self._how.get("every_ms", 0) / 1000
+        next_ns = self._clock.now_ns() + int(every_s * NS)
+        try:
+            while wanted():
+                await self._clock.sleep(min(every_s or RENEW_S, RENEW_S))
+                await self._renew()
+                due = every_s and self._clock.now_ns() >= next_ns
+                if due or self._how["do"] == "connections":
+                    await self._work(self._sessions[0])
+                    next_ns = self._clock.now_ns() + int(every_s * NS)
+        except _BROKEN:
+            return  # it reads back as gone, and the witnesses will say so
+        finally:
+            self._drop()
+
+    async def _renew(self) -> None:
+        """Be heard of; the lease is short from here on."""
+        for session in self._sessions:
+            await session.execute(f"SET idle_session_timeout = {_ms(LEASE_S)}")
+
+    async def _work(self, session: asyncpg.Connection) -> None:
+        """End others' sessions, or take every connection there is, theirs last where asked."""
+        if self._how["do"] == "connections":
+            await self._take_all()
+            if not self._how["end_others"]:
+                return
+        ended = await session.fetch(_OTHERS, self._how["application"])
+        if self._how["do"] == "kill":
+            _HELD.count(self._data["name"], len(ended))
+        elif ended:
+            await self._take_all()
+
+    async def _take_all(self) -> None:
+        """Some at a time: each takes the server and this process a while to get to know."""
+        before = len(self._sessions)
+        taking = (self._take() for _ in range(AT_A_TIME))
+        said = await asyncio.gather(*taking, return_exceptions=True)
+        _HELD.count(self._data["name"], len(self._sessions) - before)
+        for problem in said:
+            if problem is not None:
+                raise problem
+
+    async def _take(self) -> None:
+        """Open sessions until there is no room for another."""
+        while True:
+            if len(self._sessions) >= MOST_SESSIONS:
+                raise StoreError(f"postgres: {MOST_SESSIONS} connections, and there is still room")
+            try:
+                self._sessions.append(await self._open())
+            except asyncpg.TooManyConnectionsError:
+                return
+
+    async def _open(self) -> asyncpg.Connection:
+        """A session that the server ends when it is not heard of: soon, once it was renewed."""
+        return await connect(
+            address(self._data["dsn"], self._environment),
+            timeout=CONNECT_S,
+            command_timeout=ANSWER_S,
+            server_settings={
+                "application_name": self._data["name"],
+                "idle_session_timeout": _ms(BEGIN_S),
+                "idle_in_transaction_session_timeout": _ms(LEASE_S),
+                "lock_timeout": _ms(LOCK_WAIT_S),
+            },
+        )
+
+    def _drop(self) -> None:
+        """Without waiting: the server ends a session whose connection is closed."""
+        for session in self._sessions:
+            session.terminate()
+        self._sessions.clear()
+
+
+@asynccontextmanager
+async def _session(
+    data: Mapping[str, Any], environment: Mapping[str, str] | None
+) -> AsyncIterator[asyncpg.Connection]:
+    """A session of its own for a moment. Raises StoreError, StoreGoneError when nobody listens."""
+    limits = {
+        "application_name": "gameday-at-work",
+        "lock_timeout": _ms(LOCK_WAIT_S),
+        "statement_timeout": _ms(ANSWER_S),
+    }
+    session = None
+    try:
+        session = await connect(
+            address(data["dsn"], environment), timeout=CONNECT_S, server_settings=limits
+        )
+        yield session
+    except _BROKEN as error:
+        raise _told(error) from error
+    finally:
+        if session is not None:
+            session.terminate()
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))
+
+
+def _told(error: BaseException) -> StoreError:
+    kind = StoreGoneError if refused(error) else StoreError
+    return kind(f"postgres: {type(error).__name__}: {error}")
+
+
+async def _table(session: asyncpg.Connection, name: str) -> None:
+    """Raises StoreError when there is no such table."""
+    if await session.fetchval("SELECT to_regclass($1)::text", postgres_index.quoted(name)) is None:
+        raise StoreError(f"postgres: there is no table {name!r}")
+
+
+async def _slow(
+    session: asyncpg.Connection, how: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """A trigger that sleeps before each statement that writes to the table."""
+    name, table = postgres_index.quoted(data["name"]), postgres_index.quoted(how["table"])
+    last = await session.fetchval(
+        "SELECT (clock_timestamp() + make_interval(secs => $1))::text",
+        how["lasts_ms"] / 1000 + OVERDUE_S,
+    )
+    sleep = f"PERFORM pg_sleep({how['delay_ms'] / 1000:.3f});"
+    body = (
+        f"BEGIN IF clock_timestamp() < '{last}'::timestamptz THEN {sleep} END IF; RETURN NULL; END"
+    )
+    async with session.transaction():
+        await session.execute(
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$"
+        )
+        await session.execute(
+            f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE OR DELETE ON {table}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+        )
+
+
+async def _no_longer_slow(session: asyncpg.Connection, data: Mapping[str, Any]) -> None:
+    """First make it sleep no more, which needs no lock on the table; then remove it."""
+    if not await session.fetchval(_IS_SLOW, data["name"]):
+        return
+    name = postgres_index.quoted(data["name"])
+    await session.execute(
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$BEGIN RETURN NULL; END$$"
+    )
+    await session.execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")  # and its trigger

@@ -1,0 +1,166 @@
+"""Requests: the actions of the system file that playbook steps do, and how to take them back.
+
+An `Undo` keeps the request as the system file writes it, with secrets as references, so the
+journal holds none. What a server answers may quote them: an error never does.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from gameday.core import files
+from gameday.core.errors import GamedayError, UsageError
+from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
+from gameday.core.network.urls import at
+from gameday.core.secrets.redaction import Hidden, telling
+from gameday.spec.changes import Undo
+from gameday.spec.system import FromEnv, FromFile, Request, Secret, System, Tls
+from gameday.spec.template import Values, fill_json, fill_text, literal, percent
+
+_OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")
+
+
+class RequestError(GamedayError):
+    """A request of the system file was not answered as it should be."""
+
+    exit_code = 3
+
+
+def secret(reference: Secret, environment: Mapping[str, str]) -> str:
+    """The value behind `{env: NAME}` or `{file: PATH}`."""
+    if isinstance(reference, FromFile):
+        return _in_file(reference.file)
+    value = environment.get(reference.env, os.environ.get(reference.env))
+    if value is None:
+        raise UsageError(
+            f"environment variable {reference.env} is not set",
+            help=f"the system file takes a secret from it: export {reference.env}=…",
+        )
+    return value
+
+
+def _in_file(name: str) -> str:
+    """The text of a secret file, which whoever undoes a fault must find there too."""
+    if _OF_ONE_PROCESS.match(os.path.abspath(name)):
+        problem = "it is a file of this one process, and the reaper must read it too"
+        raise UsageError(f"secret file {name}: {problem}", help=files.HELP)
+    raw = files.read(Path(name), files.SECRET_BYTES, "secret file")
+    try:
+        return raw.decode().strip()
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start + 1} is not UTF-8"
+        raise UsageError(f"secret file {name}: {problem}", help="save it as UTF-8") from None
+
+
+def resolved(request: Request, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The request as plain data, with placeholders, the secrets of its headers filled in."""
+    dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
+    dumped["headers"] = {
+        name: value if isinstance(value, str) else literal(secret(value, environment))
+        for name, value in request.headers.items()
+    }
+    return dumped
+
+
+def secrets_of(system: System, environment: Mapping[str, str]) -> list[str]:
+    """The values of every `{env: NAME}` and `{file: PATH}` that can be found, and what tells.
+
+    A started stack hands the service passwords of its own; they are secret by their name or form.
+    """
+    found = telling(environment)
+    for reference in _references(system):
+        try:
+            found.append(secret(reference, environment))
+        except UsageError:
+            continue  # nothing is known of it, so nothing can show it
+    return found
+
+
+def _references(value: object) -> Iterator[Secret]:
+    if isinstance(value, FromEnv | FromFile):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, each in value:
+            yield from _references(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _references(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _references(each)
+
+
+class Sender:
+    """Sends requests of the system file to one base URL.
+
+    `tls` says whom to believe there.
+
+    `hide` takes all secrets out of an error; by default those that the sender can know itself.
+    """
+
+    def __init__(self, base_url: str, values: Values, environment: Mapping[str, str]) -> None:
+        self._base_url = base_url
+        self.values = values
+        self.environment = environment
+        self.hide: Callable[[str], str] = Hidden(telling(environment))
+        self.tls = Tls()
+
+    async def send(
+        self, request: Request, take: Take | None = None, most_bytes: int | None = None
+    ) -> Answer:
+        """The answer, whose status is one that the request expects. Raises RequestError.
+
+        The request's `timeout` is from sending to the last byte. `take` as in `HttpClient.ask`.
+        """
+        url = at(self._base_url, fill_text(request.path, self.values, percent))
+        what = f"{request.method} {url}"
+        headers = {
+            name: fill_text(value, self.values)
+            if isinstance(value, str)
+            else secret(value, self.environment)
+            for name, value in request.headers.items()
+        }
+        own = Hidden([secret(each, self.environment) for each in _references(request)])
+
+        def hide(text: str) -> str:
+            return self.hide(own(text))
+
+        query = fill_json(request.query, self.values)
+        body = fill_json(request.json_, self.values)
+        ask = Ask(request.method, url, headers, query, body)
+        verify = self.tls.needed_for(self._base_url)
+        timeout_s = request.timeout.total_seconds()
+        async with HttpClient(timeout_s, verify=verify, most_bytes=most_bytes) as client:
+            client.hide = hide
+            try:
+                answer = await client.ask(ask, take)
+            except HttpError as error:
+                raise RequestError(hide(f"{what}: {error.message}")) from error
+        if not request.expects(answer.status):
+            said = hide(answer.text)[:200]  # hidden before it is cut
+            raise RequestError(f"{what} answered {answer.status}: {said}")
+        return answer
+
+
+def undo_record(
+    action: str, request: Request, base_url: str, values: Values, tls: Tls | None = None
+) -> Undo:
+    """How to take a step back: the whole undoing request and its values, secrets as references."""
+    dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
+    data = {"action": action, "base_url": base_url, "request": dumped, "values": dict(values)}
+    if tls is not None and tls != Tls():
+        data["tls"] = tls.model_dump()
+    return Undo("request", data)
+
+
+async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+    """Send the undoing request."""
+    request = Request.model_validate(record.data["request"])
+    values = record.data.get("values", {})
+    sender = Sender(record.data["base_url"], values, environment or {})
+    sender.tls = Tls.model_validate(record.data.get("tls", {}))
+    await sender.send(request)

@@ -1,0 +1,259 @@
+"""Processes of the stack ended, stopped or started anew: its service, its stores, its parts.
+
+Only parts of a stack that gameday started: each has a file that says how it is started and which
+process it is now (`launching`). Taking back is starting it again, or letting it go on, and waiting
+until it is healthy. A stack that ends with its controller is not started again once that is gone:
+there, what is to be undone goes with the stack.
+"""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import NS, Clock, SystemClock
+from gameday.core.errors import GamedayError, StackError, StuckFaultError, UsageError
+from gameday.injection.context import Site
+from gameday.injection.process import process
+from gameday.injection.process.spec import Launch, alone, start, until_ready
+from gameday.injection.proof import State, masked_name, was_masked
+from gameday.spec.changes import Change, Undo
+
+RESTART_S = 10.0
+STOPPED_WITHIN_S = 2.0
+ANSWERS_WITHIN_S = 1.0
+_POLL_S = 0.02
+
+
+class StrikeError(GamedayError):
+    """A process did not do what the fault asks of it."""
+
+    exit_code = 3
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Find the part and look that it runs.
+
+    Raises UsageError where the stack has no such part of gameday's, StackError where it is down.
+    """
+    name, do = change.data["part"], change.data["do"]
+    parts = site.direct.parts
+    if name not in parts:
+        told = f"; it has {', '.join(sorted(parts))}" if parts else ": gameday did not start it"
+        raise UsageError(
+            f"this stack cannot do service.{do}: it has no part {name!r}{told}",
+            help="run it on the embedded stack, or break the network on the way instead",
+        )
+    launch = Launch.read(parts[name])
+    if launch is None or not launch.runs():
+        raise StackError(f"{name} does not run, before anything was broken")
+    data = {
+        "what": "continue" if do == "pause" else "start",
+        "do": do,
+        "forget": change.data["forget"],
+        "part": str(parts[name]),
+        "name": name,
+        "pid": launch.pid,
+        "start_time": launch.start_time,
+    }
+    return Undo("service", data)
+
+
+async def act(change: Change, undo: Undo, site: Site) -> None:
+    """End it, stop it, or end it and start it anew. Raises StrikeError, StuckFaultError."""
+    del change  # all of it stands in its undo
+    clock, data = SystemClock(), undo.data
+    part = Path(data["part"])
+    match data["do"]:
+        case "pause":
+            await _pause(_same(part, data), clock)
+        case "kill":
+            site.struck.add(data["name"])
+            await _end(_same(part, data), signal.SIGKILL, clock)
+        case "restart":
+            site.struck.add(data["name"])
+            launch = _same(part, data)
+            await restart(part, clock, signal.Signals[launch.polite])
+        case other:
+            raise UsageError(f"service: {other!r} is not known")
+
+
+async def undo(record: Undo) -> None:
+    """Start it again unless it runs, or let it go on. Harmless when its stack is gone.
+
+    Raises StuckFaultError when it does not get healthy.
+    """
+    part, clock = Path(record.data["part"]), SystemClock()
+    launch = Launch.read(part)
+    if record.data["what"] == "continue":
+        await _go_on(record.data, launch, clock)
+    elif launch is not None and not launch.is_orphaned():
+        await start_again(part, clock, forget=record.data.get("forget") is True)
+
+
+async def look(record: Undo) -> State:
+    """Whether it runs and is healthy, or is not stopped; or has gone with its stack."""
+    data = record.data
+    if was_masked(data):
+        return masked_name()
+    if data["what"] == "continue":
+        still = _stopped(_whole(data))
+        return State(not still, f"process {min(still)} is stopped" if still else "")
+    launch = Launch.read(Path(data["part"]))
+    if launch is None or launch.is_orphaned():
+        return State(gone=True, why="the stack that it was a part of is gone")
+    ready = await launch.is_ready()
+    return State(ready, "" if ready else f"{launch.name} is not healthy")
+
+
+async def dose(data: Mapping[str, Any]) -> tuple[bool | None, float | None, str, str]:
+    """Whether the process is away, stopped, or another than before."""
+    who = f"{data['name']} (process {data['pid']})"
+    same = process.start_time(data["pid"]) == data["start_time"]
+    if data["do"] == "pause":
+        there, still = process.alive(_whole(data)), _stopped(_whole(data))
+        share = len(still) / len(there) if there else 0.0
+        why = f"{len(still)} of {len(there)} processes of {data['name']} are stopped"
+        return share == 1.0, round(share, 3), "share", why
+    if same:
+        return False, 0.0, "processes", f"{who} still runs"
+    launch = Launch.read(Path(data["part"]))
+    runs = launch is not None and launch.runs()
+    if data["do"] == "kill":
+        why = f"{who} has ended" + (", but it was started again" if runs else "")
+        return not runs, 1.0, "processes", why
+    why = f"{who} has ended, and another runs" if runs else f"{who} has ended, and none runs"
+    return runs, 1.0, "processes", why
+
+
+def _same(part: Path, data: Mapping[str, Any]) -> Launch:
+    """The part, if it still is the process that was prepared."""
+    launch = _known(part)
+    if (launch.pid, launch.start_time) != (data["pid"], data["start_time"]):
+        raise StrikeError(f"{launch.name}: it was started anew meanwhile")
+    return launch
+
+
+async def _pause(launch: Launch, clock: Clock) -> None:
+    """Stop the process first, which then starts no more children, and all of them after it."""
+    data = {**launch.process(), "part": ""}
+    deadline_ns = clock.now_ns() + int(STOPPED_WITHIN_S * NS)
+    process.send(launch.pid, launch.start_time, signal.SIGSTOP, launch.name)
+    while there := process.alive(data):
+        moving = {pid: began for pid, began in there.items() if not process.is_stopped(pid)}
+        if not moving and launch.pid in there:
+            return
+        for pid, began in moving.items():
+            process.send(pid, began, signal.SIGSTOP, launch.name)
+        if clock.now_ns() > deadline_ns:
+            raise StrikeError(f"{launch.name}: process {min(moving)} does not stop")
+        await clock.sleep(_POLL_S)
+    raise StrikeError(f"{launch.name}: it has ended, and cannot be stopped")
+
+
+async def _go_on(data: Mapping[str, Any], launch: Launch | None, clock: Clock) -> None:
+    _wake(_whole(data))
+    if launch is not None and launch.runs():
+        await until_ready(launch, ANSWERS_WITHIN_S, clock)
+
+
+def _wake(data: Mapping[str, Any]) -> None:
+    for pid, began in _stopped(data).items():
+        process.send(pid, began, signal.SIGCONT, data["name"])
+
+
+def _stopped(data: Mapping[str, Any]) -> dict[int, str]:
+    """The processes of the part that are stopped."""
+    there = process.alive(data)
+    return {pid: began for pid, began in there.items() if process.is_stopped(pid)}
+
+
+def _whole(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the journal knows of the part, and the token that finds children which left it."""
+    launch = Launch.read(Path(data["part"]))
+    return {**data, "token": "" if launch is None else launch.token}
+
+
+async def restart(
+    part: Path, clock: Clock, number: signal.Signals = signal.SIGKILL, *, forget: bool = False
+) -> Launch:
+    """End the part whose file this is, start it again, and wait until it is healthy.
+
+    It keeps its port, its token and its log. `forget`: what it would remember is removed first.
+    Raises StuckFaultError when its stack is gone, or it is not healthy in time.
+    """
+    async with alone(part, clock):
+        launch = _known(part)
+        await _end(launch, number, clock)
+        return await _start(launch, part, clock, forget=forget)
+
+
+async def start_again(part: Path, clock: Clock, *, forget: bool = False) -> None:
+    """Start it unless it runs, and wait until it is healthy. Raises as `restart` does."""
+    async with alone(part, clock):
+        launch = _known(part)
+        if launch.runs():
+            _wake(launch.process())  # whoever was to kill it may have got no further
+            await _must_get_ready(launch, clock)
+        else:
+            await _end(launch, signal.SIGKILL, clock)  # children that have outlived it
+            await _start(launch, part, clock, forget=forget)
+
+
+async def _start(launch: Launch, part: Path, clock: Clock, *, forget: bool) -> Launch:
+    for path in (*launch.stale, *(launch.memory if forget else ())):
+        await asyncio.to_thread(_remove, path)
+    # Only the process that the stack ends with may tie a part to its own life.
+    tied = launch.death_signal if launch.is_ours() else 0
+    started = start(replace(launch, death_signal=tied), lambda now: _keep(now, launch, part))
+    await _must_get_ready(started, clock)
+    return started
+
+
+def _keep(now: Launch, before: Launch, part: Path) -> None:
+    replace(now, death_signal=before.death_signal).write(part)
+
+
+async def _must_get_ready(launch: Launch, clock: Clock) -> None:
+    within_s = min(launch.ready_s, RESTART_S)
+    if not await until_ready(launch, within_s, clock):
+        why = f"not healthy within {within_s:g} s" if launch.runs() else "ended while starting"
+        raise StuckFaultError(f"{launch.name}: {why}", help=f"see {launch.log}")
+
+
+async def _end(launch: Launch, number: signal.Signals, clock: Clock) -> None:
+    """End it and its children; SIGKILL for those that a polite signal does not end in time."""
+    data, there = launch.process(), process.alive(launch.process())
+    if number is not signal.SIGKILL and launch.runs():
+        # To the process alone: it knows how to end its children.
+        process.send(launch.pid, launch.start_time, number, launch.name)
+        deadline_ns = clock.now_ns() + int(process.PATIENCE_S * NS)
+        while _any_runs(there) and clock.now_ns() < deadline_ns:
+            await clock.sleep(_POLL_S)
+    elif launch.runs():
+        # Stopped first, so that it starts no child that is not seen below.
+        process.send(launch.pid, launch.start_time, signal.SIGSTOP, launch.name)
+    if not await process.end(data, signal.SIGKILL, clock):
+        left = ", ".join(map(str, process.alive(data)))
+        raise StuckFaultError(f"{launch.name}: process {left} does not end")
+
+
+def _any_runs(processes: Mapping[int, str]) -> bool:
+    return any(process.start_time(pid) == began for pid, began in processes.items())
+
+
+def _known(part: Path) -> Launch:
+    launch = Launch.read(part)
+    if launch is None:
+        raise StuckFaultError(f"{part}: it is gone, and with it the stack that it was a part of")
+    return launch
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

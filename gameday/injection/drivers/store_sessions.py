@@ -1,0 +1,183 @@
+"""What the effects on stores share: the address behind a reference, names, and held work.
+
+An `Undo` carries only the *reference* to an address (`{"env": "AUDIT_REDIS"}`): its password
+never reaches a journal. Some faults last only as long as somebody works at them, such as a lock
+that a session holds. That work is a task of the process that acted, known by the undo's name; it
+ends with its process, and each file says how the store itself ends it when the process is frozen.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from gameday.core.errors import GamedayError
+from gameday.injection import server_instance
+from gameday.injection.context import Site
+from gameday.injection.drivers.request import secret
+from gameday.injection.proof import GONE, State, masked_name, was_masked
+from gameday.spec.system import FromEnv, FromFile
+
+LONGEST_NAME = 63  # of a PostgreSQL identifier or application_name; longer ones are cut off
+_SHOWN = 40
+SLACK_S = 2.0  # a server tells how long it runs in whole seconds
+
+
+class StoreError(GamedayError):
+    """A store refused what was asked of it, or does not answer."""
+
+    exit_code = 4
+
+
+class StoreGoneError(StoreError):
+    """Nothing listens at the address: the store has ended, or is only cut off."""
+
+
+def address(reference: Mapping[str, str], environment: Mapping[str, str] | None) -> str:
+    """The address that a reference stands for. Raises UsageError when it cannot be found."""
+    if "file" in reference:
+        return secret(FromFile(file=reference["file"]), environment or {})
+    return secret(FromEnv(env=reference["env"]), environment or {})
+
+
+def short(name: str) -> str:
+    """`name`, or one as unique that a store takes whole."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def part_of(site: Site, name: str) -> dict[str, Any]:
+    """The file of the stack that tells of that store; nothing where the store is not ours."""
+    path = site.direct.parts.get(name)
+    return {} if path is None else {"part": str(path), **server_instance.of(path)}
+
+
+def thrown_away(data: Mapping[str, Any]) -> bool:
+    """Whether the store was a stack's own, and has gone with all its data."""
+    return "part" in data and not was_masked(data) and not Path(data["part"]).exists()
+
+
+def server(
+    url: str, id_: str, began_s: float, now_s: float, *, database: str = ""
+) -> dict[str, Any]:
+    """Which server was changed: where it was reached, its name for itself, and since when it runs.
+
+    Times are seconds since 1970 on its own clock; `now_s` is when the change was prepared.
+    `database` is which of its databases was seen: another shows nothing of what is in it.
+    """
+    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without credentials
+    times = {"began_s": round(began_s, 3), "now_s": round(now_s, 3)}
+    return {"at": where, "id": id_, **times, "database": database}
+
+
+def unless_another(data: Mapping[str, Any], now: Mapping[str, Any]) -> State:
+    """Gone, where the server that shows nothing of it is the one that was changed.
+
+    That is the same one still, or one at the same address that was started since.
+    """
+    if was_masked(data):
+        return masked_name()
+    before = data.get("server")
+    if before is None:
+        return GONE
+    database = now.get("database", "")
+    if before.get("database", database) != database:
+        why = f"the change was made in database {before['database']!r}"
+        return State(gone=None, why=f"{why}; the reference leads to {database!r}")
+    # One that does not tell its name is known only by where it is.
+    if before["id"] == now["id"] and (before["id"] or before["at"] == now["at"]):
+        return GONE
+    return _unless_elsewhere(before, now)
+
+
+def _unless_elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> State:
+    """Gone, where the server that answers has been started since at the same address."""
+    if before["at"] != now["at"]:
+        why = (
+            f"the store that was changed was at {before['at']}; the reference leads to {now['at']}"
+        )
+        return State(gone=None, why=why)
+    if now["began_s"] < before["now_s"] - SLACK_S:
+        why = f"another server answers at {now['at']}: it runs since before the change was made"
+        return State(gone=None, why=why)
+    return State(gone=True, why="the store was restarted since")
+
+
+def away(data: Mapping[str, Any], error: StoreGoneError, *, on_disk: bool) -> State:
+    """What it means that nothing listens. Raises the error for what may come back with its disk."""
+    if on_disk:
+        if thrown_away(data):
+            return State(gone=True, why="the store was the run's own, and is gone with its data")
+        raise error
+    ended = server_instance.ended(data)
+    why = ended or f"{error.message}: it is away, and not known to have ended"
+    return State(gone=True if ended else None, why=why)
+
+
+def wanted() -> bool:
+    """Whether this task is to go on.
+
+    A client can swallow a cancellation that comes together with an answer; it is told here.
+    """
+    task = asyncio.current_task()
+    return task is None or not task.cancelling()
+
+
+class Held:
+    """What this process does for faults, by name: the work, how much of it, with which secrets."""
+
+    def __init__(self) -> None:
+        self._secrets: dict[str, Mapping[str, str]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._done: dict[str, int] = {}
+
+    def know(self, name: str, environment: Mapping[str, str]) -> None:
+        """Remember that this process acts under that name, with the secrets of `environment`."""
+        self._secrets[name] = environment
+        self._done.pop(name, None)
+
+    def secrets(self, name: str, given: Mapping[str, str] | None) -> Mapping[str, str]:
+        """The secrets that are given; else those that this process acted with."""
+        return given if given is not None else self._secrets.get(name, {})
+
+    async def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with `work` until `stop`; it has begun by then, so that it can clear up."""
+        begun = asyncio.Event()
+
+        async def carry() -> None:
+            begun.set()
+            await work
+
+        self._tasks[name] = asyncio.create_task(carry(), name=name)
+        await begun.wait()
+
+    async def stop(self, name: str) -> None:
+        """End the work of that name, if this process does any, and wait for its end."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def goes_on(self, name: str) -> bool:
+        """Whether this process is at it."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    def count(self, name: str, more: int) -> None:
+        """Note that `more` was done."""
+        self._done[name] = self._done.get(name, 0) + more
+
+    def done(self, name: str) -> int:
+        """How much was done so far."""
+        return self._done.get(name, 0)
+
+
+def refused(error: BaseException | None) -> bool:
+    """Whether nothing listened: only a refused connection says that a store is gone."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

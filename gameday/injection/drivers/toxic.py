@@ -1,0 +1,103 @@
+"""Toxics: latency, timeouts, slow links and resets on a proxy.
+
+A toxic is named `gameday-<run>-<n>`, and an undo never touches another name. What makes the real
+server panic, or what it would ignore in silence, is never sent.
+"""
+
+from collections.abc import Mapping
+
+from gameday.core.errors import UsageError
+from gameday.injection.context import Site
+from gameday.injection.drivers import proxy
+from gameday.injection.proof import THERE, State
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
+from gameday.spec.changes import Change, Undo
+
+_MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a jitter
+_MOST_BYTES = 2**53
+# Each type's attributes, and the least and the most of each.
+_ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "latency": {"latency": (0, _MOST), "jitter": (0, _MOST)},
+    "bandwidth": {"rate": (1, _MOST)},
+    "slow_close": {"delay": (0, _MOST)},
+    "timeout": {"timeout": (0, _MOST)},
+    "reset_peer": {"timeout": (0, _MOST)},
+    "slicer": {"average_size": (1, _MOST), "size_variation": (0, _MOST), "delay": (0, _MOST)},
+    "limit_data": {"bytes": (0, _MOST_BYTES)},
+    "noop": {},
+}
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Look whether the proxy is there, and say how the toxic will be taken out."""
+    check(change)
+    found = await site.proxy(change.data["proxy"])
+    return Undo("toxic", {**await proxy.place(found, site), "name": site.next_name()})
+
+
+async def act(change: Change, undo: Undo, site: Site) -> None:
+    """Add the toxic, under the name its undo knows."""
+    toxic = {key: change.data[key] for key in ("type", "stream", "toxicity", "attributes")}
+    server = site.toxiproxy()
+    await server.add_toxic(undo.data["proxy"], {"name": undo.data["name"], **toxic})
+
+
+async def look(record: Undo, server: Toxiproxy | None = None) -> State:
+    """Whether the proxy has a toxic of that name. Raises ToxiproxyError when it cannot be read."""
+    server = server or Toxiproxy.of(record.data)
+    name = record.data["name"]
+    found = await server.proxy(record.data["proxy"])
+    if found is None:
+        return await proxy.not_shown(record.data, server, name)
+    if name in names_of(found):
+        return State(gone=False, why=THERE)
+    return proxy.unless_masked(record.data)
+
+
+async def elsewhere(record: Undo) -> str:
+    """Another proxy of the server that has a toxic of that name, "" where none is seen soon."""
+    try:
+        shown = await Toxiproxy.of(record.data).within(proxy.LIST_S).proxies()
+    except ToxiproxyError:
+        return ""
+    return next((name for name, each in shown.items() if record.data["name"] in names_of(each)), "")
+
+
+async def remove(record: Undo, server: Toxiproxy) -> None:
+    """Remove the toxic. Raises ToxiproxyError."""
+    await server.remove_toxic(record.data["proxy"], record.data["name"])
+
+
+def check(change: Change) -> None:
+    """Refuse what the real server panics on or leaves out in silence. Raises UsageError."""
+    kind, attributes = change.data["type"], change.data["attributes"]
+    known = _ATTRIBUTES.get(kind)
+    if known is None:
+        raise UsageError(f"{kind!r} is no toxic", help=f"there are {', '.join(_ATTRIBUTES)}")
+    for name, value in attributes.items():
+        if name not in known:
+            told = ", ".join(known) or "none"
+            raise UsageError(f"{kind} toxic: it has no {name!r}", help=f"its attributes: {told}")
+        lowest, highest = known[name]
+        if type(value) is not int or not lowest <= value <= highest:
+            raise UsageError(f"{kind} toxic: {name} = {value} is no integer {lowest}..{highest}")
+    if kind == "slicer":
+        _check_slices(attributes)
+    _check_share(change)
+
+
+def _check_share(change: Change) -> None:
+    stream, toxicity = change.data["stream"], change.data["toxicity"]
+    if stream not in ("upstream", "downstream"):
+        raise UsageError(f"stream {stream!r} is neither 'upstream' nor 'downstream'")
+    if not 0 < toxicity <= 1:
+        raise UsageError(f"toxicity = {toxicity} is no share of the connections, 0 to 1")
+
+
+def _check_slices(attributes: Mapping[str, int]) -> None:
+    average, variation = attributes.get("average_size", 0), attributes.get("size_variation", 0)
+    if variation >= average:
+        raise UsageError(
+            f"slicer toxic: size_variation = {variation} is not below average_size = {average}",
+            help="a Toxiproxy server may end with a panic over it",
+        )

@@ -1,0 +1,36 @@
+"""Extra traffic: a scenario of its own, switched on and off in the traffic workers.
+
+A worker ends when its controller does, so that another process has nothing left to undo.
+"""
+
+from gameday.injection.context import Site
+from gameday.injection.proof import State
+from gameday.spec.changes import Change, Undo
+
+
+async def prepare(change: Change, site: Site) -> Undo:
+    """Nothing to read: the scenario is new."""
+    del site
+    return Undo("traffic", {"scenario": change.data["scenario"]})
+
+
+async def act(change: Change, undo: Undo, site: Site) -> None:
+    """Begin the scenario."""
+    del undo
+    await site.traffic().on(dict(change.data))
+
+
+async def switch_off(record: Undo, site: Site) -> None:
+    """End the scenario now; inside the run that started it."""
+    await site.traffic().off(record.data["scenario"])
+
+
+async def undo(record: Undo) -> None:
+    """Outside the run: the worker that carried it ended with its controller."""
+    del record
+
+
+async def look(record: Undo) -> State:
+    """Outside the run: gone with its worker."""
+    del record
+    return State(gone=True, why="its worker has ended with the controller")

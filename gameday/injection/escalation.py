@@ -1,0 +1,297 @@
+"""A removal that hangs or fails is pressed further, step by step, and ends in time either way.
+
+Removed and read back, at once in nearly every case. Else, each step only after the one before it:
+tried again; the proxy switched off, which drops the connections that hold the removal up, and on
+again; the proxy deleted and made anew with the toxics that are not this run's; and, only on a
+Toxiproxy that the run's stack started, `/reset`, then the server started anew and filled as it
+was. If nothing helps, StuckFaultError says what to do.
+
+A real Toxiproxy can wedge: `/version` answers, but nothing that touches the proxy's toxics does,
+for good. Deleting such a proxy would hang the API of all the other proxies too, which may be
+other people's. So that step, and `/reset`, need a server that still shows the proxy.
+
+Whatever a step puts at risk is told with its own undo before it is taken, so that another process
+can finish it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from weakref import WeakValueDictionary
+
+from gameday.core.clock import NS, Clock, SystemClock
+from gameday.core.errors import GamedayError, StuckFaultError
+from gameday.injection import server_instance
+from gameday.injection.drivers import proxy, service, toxic
+from gameday.injection.proof import State
+from gameday.injection.toxiproxy_client import (
+    Toxiproxy,
+    ToxiproxyError,
+    ToxiproxyGoneError,
+    ToxiproxySilentError,
+)
+from gameday.injection.undo_policy import Manner
+from gameday.spec.changes import Undo
+
+REMOVE_S = 1.5
+READ_S = 0.8
+AGAIN_S = 1.0
+NUDGE_S = 0.6
+VERSION_S = 0.5
+RESTART_S = 3.0
+REFILL_S = 1.0
+_POLL_S = 0.2
+
+_CURES = {
+    "answers": "look at {url}/proxies, and take out by hand what is there; then: gameday heal",
+    "wedged": "restart the Toxiproxy at {url}, which takes its toxics with it, and make its "
+    "proxies anew; then: gameday heal",
+    "away": "see that the Toxiproxy at {url} answers again, or restart it, which takes its toxics "
+    "with it; then: gameday heal",
+}
+
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+class _Kind(Protocol):
+    """What a kind of change on a Toxiproxy is taken out with."""
+
+    async def remove(self, record: Undo, server: Toxiproxy) -> None: ...
+
+    async def look(self, record: Undo, server: Toxiproxy) -> State: ...
+
+
+_KINDS: Mapping[str, _Kind] = {"toxic": toxic, "proxy": proxy}
+
+
+async def take_out(record: Undo, manner: Manner, clock: Clock | None = None) -> None:
+    """Undo a change on a Toxiproxy, and read back that it is gone.
+
+    Raises StuckFaultError with the cure when it is not. Takes some 9 s at most, `refused_s` aside.
+    """
+    await _Ladder(record, manner, clock or SystemClock()).climb()
+
+
+class _Ladder:
+    """One removal, from the first attempt to the last resort."""
+
+    def __init__(self, record: Undo, manner: Manner, clock: Clock) -> None:
+        self._record = record
+        self._kind = _KINDS[record.kind]
+        self._manner = manner
+        self._clock = clock
+        self._server = Toxiproxy.of(record.data)
+        self._proxy: str = record.data["proxy"]
+        self._part = None if record.data.get("part") is None else Path(record.data["part"])
+        self._switched = False
+        self._problem = ""
+        self._state: Literal["answers", "wedged", "away"] = "answers"
+
+    async def climb(self) -> None:
+        if await self._first() or await self._gone_with_server():
+            return
+        if not self._manner.escalate or await self._is_lost():
+            raise self._stuck()
+        await self._manner.tell("retry", self._problem, [])
+        if await self._try(self._remove(AGAIN_S), NUDGE_S):
+            return
+        lock = _turns.setdefault(self._server.url, asyncio.Lock())
+        helped = lock.locked()  # by another fault on this server
+        async with lock:
+            if helped and await self._try(self._remove(AGAIN_S), NUDGE_S):
+                return
+            if await self._press():
+                return
+        raise self._stuck()
+
+    async def _first(self) -> bool:
+        return await self._try(self._remove(REMOVE_S), READ_S)
+
+    async def _press(self) -> bool:
+        """The steps that touch more than the fault itself."""
+        for step in (self._switch, self._recreate, self._reset, self._restart):
+            if await step():
+                return True
+        return False
+
+    async def _try(self, act: Awaitable[None], read_s: float) -> bool:
+        """Do it, and read back whether the fault is gone; `problem` says why it is not."""
+        failed = await self._attempt(act)
+        try:
+            state = await self._look(self._server.within(read_s))
+        except ToxiproxySilentError as error:
+            self._problem = await self._diagnosis(error)
+        except ToxiproxyError as error:
+            self._state = "away" if isinstance(error, ToxiproxyGoneError) else "answers"
+            self._problem = error.message
+        else:
+            self._state = "answers"
+            slow = isinstance(failed, ToxiproxySilentError)
+            why = failed.message if failed is not None else state.why
+            self._problem = f"{why}; the server is slow, not wedged" if slow else why
+            return state.gone is True
+        return False
+
+    async def _attempt(self, act: Awaitable[None]) -> GamedayError | None:
+        """What went wrong with it, if anything."""
+        try:
+            await act
+        except GamedayError as error:
+            return error
+        return None
+
+    async def _look(self, server: Toxiproxy) -> State:
+        state = await self._kind.look(self._record, server)
+        if not state.gone or not self._switched:
+            return state
+        found = await server.proxy(self._proxy)
+        on = found is None or bool(found["enabled"])
+        return state if on else State(gone=False, why="its proxy is still switched off")
+
+    async def _is_lost(self) -> bool:
+        """Whether there is nothing to press: the server answers, and shows no such proxy."""
+        if self._state != "answers" or "whole" in self._record.data:
+            return False
+        try:
+            return await self._server.within(NUDGE_S).proxy(self._proxy) is None
+        except ToxiproxyError:
+            return False
+
+    async def _diagnosis(self, silent: ToxiproxySilentError) -> str:
+        """A server that answers `/version` but not for its proxy is wedged; else it is away."""
+        try:
+            await self._server.within(VERSION_S).version()
+        except ToxiproxyError:
+            self._state = "away"
+            return f"{silent.message}, nor for /version: it is stopped, overloaded or cut off"
+        self._state = "wedged"
+        return f"{silent.message}, though /version answers: it is wedged"
+
+    async def _gone_with_server(self) -> bool:
+        """Whether it refuses connections, and is known to have ended; waits for one that is not."""
+        deadline_ns = self._clock.now_ns() + int(self._manner.refused_s * NS)
+        while await self._refuses():
+            if server_instance.ended(self._record.data):
+                return True
+            if self._clock.now_ns() >= deadline_ns:
+                return False
+            await self._clock.sleep(_POLL_S)
+            if await self._first():
+                return True
+        return False
+
+    async def _refuses(self) -> bool:
+        try:
+            await self._server.within(VERSION_S).version()
+        except ToxiproxyGoneError:
+            return True
+        except ToxiproxyError:
+            return False
+        return False
+
+    async def _remove(self, timeout_s: float) -> None:
+        await self._kind.remove(self._record, self._server.within(timeout_s))
+
+    async def _switch(self) -> bool:
+        """Off, removed, on again, even where one of the three fails."""
+        was = self._record.data.get("was", {}).get(self._proxy, {"enabled": True})
+        if self._state == "away" or not was["enabled"]:
+            return False  # nobody would hear it, or its owner had it off
+        if self._state == "wedged" and self._part is not None:
+            return False  # it would only cost the time in which it is restarted
+        on = {**self._server.place, "proxy": self._proxy, "enabled": True, **self._identity()}
+        await self._manner.tell("switch", self._problem, [Undo("proxy", on)])
+        self._switched = True
+        server = self._server.within(NUDGE_S)
+        await self._attempt(server.enable(self._proxy, enabled=False))
+        await self._attempt(self._remove(NUDGE_S))
+        return await self._try(server.enable(self._proxy, enabled=True), NUDGE_S)
+
+    async def _recreate(self) -> bool:
+        """Deleted and made anew, where the server still shows what would be lost."""
+        shown = await self._shown()
+        if self._proxy not in shown:
+            return False
+        await self._manner.tell("recreate", self._problem, self._undos(shown))
+        server = self._server.within(NUDGE_S)
+
+        async def anew() -> None:
+            await server.delete(self._proxy)
+            await proxy.put_back(server, self._proxy, shown[self._proxy])
+
+        return await self._try(anew(), NUDGE_S)
+
+    async def _reset(self) -> bool:
+        """Everything reset, and what was other people's put back; only on a server of ours."""
+        shown = {} if self._part is None else await self._all_shown()
+        if not shown:
+            return False
+        await self._manner.tell("reset", self._problem, self._undos(shown))
+        return await self._try(
+            self._then_refill(self._server.within(REFILL_S).reset(), shown), READ_S
+        )
+
+    async def _restart(self) -> bool:
+        """The server ended and started, and filled as it was; only one of ours."""
+        if self._part is None:
+            return False
+        shown = await self._all_shown() or self._record.data.get("was", {})
+        await self._manner.tell("restart", self._problem, self._undos(shown))
+        return await self._try(self._then_refill(self._start_anew(self._part), shown), READ_S)
+
+    async def _start_anew(self, part: Path) -> None:
+        try:
+            async with asyncio.timeout(RESTART_S):
+                await service.restart(part, self._clock)
+        except TimeoutError as error:
+            raise StuckFaultError(f"toxiproxy: not up again within {RESTART_S:g} s") from error
+
+    async def _then_refill(self, act: Awaitable[None], shown: Mapping[str, Any]) -> None:
+        await act
+        server = self._server.within(REFILL_S)
+        await asyncio.gather(*(proxy.put_back(server, name, each) for name, each in shown.items()))
+
+    async def _shown(self) -> Mapping[str, Any]:
+        """The proxy without this run's toxics, empty where the server does not show it."""
+        try:
+            found = (
+                None
+                if self._state != "answers"
+                else await self._server.within(NUDGE_S).proxy(self._proxy)
+            )
+        except ToxiproxyError:
+            found = None
+        return {} if found is None else {self._proxy: self._whole(self._proxy, found)}
+
+    async def _all_shown(self) -> Mapping[str, Any]:
+        """All proxies without this run's toxics, empty where the server does not show them."""
+        try:
+            found = {} if self._state != "answers" else await self._server.within(NUDGE_S).proxies()
+        except ToxiproxyError:
+            found = {}
+        return {name: self._whole(name, each) for name, each in found.items()}
+
+    def _whole(self, name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """What must not get lost; the proxy of the fault itself is switched on again."""
+        kept = proxy.whole(shown, self._record.data.get("ours", ""))
+        on = name == self._proxy and (self._switched or self._record.kind == "proxy")
+        return {**kept, "enabled": kept["enabled"] or on}
+
+    def _undos(self, shown: Mapping[str, Any]) -> list[Undo]:
+        where = {**self._server.place, **self._identity()}
+        return [
+            Undo("proxy", {**where, "proxy": name, "whole": each}) for name, each in shown.items()
+        ]
+
+    def _identity(self) -> dict[str, Any]:
+        return proxy.identity(self._record.data)
+
+    def _stuck(self) -> StuckFaultError:
+        data = self._record.data
+        what = f"toxic {data['name']!r}" if self._record.kind == "toxic" else "its being off"
+        left = "; the proxy may be switched off" if self._switched else ""
+        return StuckFaultError(
+            f"proxy {self._proxy!r}: {what} could not be read back as gone: {self._problem}{left}",
+            help=_CURES[self._state].format(url=self._server.url),
+        )

@@ -1,0 +1,368 @@
+"""Taking out by hand what a run may have left behind: `gameday heal`.
+
+Needs nothing but a journal. Every undo that was journaled and not seen to be done is done
+again; doing it twice is harmless, and names that are not the run's own are never touched. Whose
+records count is said by `provenance`: those that the user's own key has signed, or those of a run
+that somebody vouches for.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from gameday.core.clock import Clock, SystemClock, boot_id
+from gameday.core.errors import GamedayError
+from gameday.core.secrets.masking import MASKED
+from gameday.core.secrets.redaction import MASK
+from gameday.core.secrets.signing import Key
+from gameday.evidence import journal
+from gameday.evidence.provenance import Provenance
+from gameday.injection import drivers
+from gameday.injection.drivers import toxic
+from gameday.injection.process import process
+from gameday.injection.undo_policy import Manner, Tell
+from gameday.injection.undo_records import must_be_ours
+from gameday.spec.changes import Undo
+
+MOST_PIDS = 2**31
+
+_WITH_STACK = "it ends with the run's own stack, which is not seen to be gone"
+_MASKED = (
+    "its journal, of an older gameday, does not tell its name (***): look for it yourself; toxics "
+    "are named gameday-<run>-<number>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """One undo: what it was, whether it is proven gone (None: nothing can tell), and why.
+
+    `answered`: the undo of a step is a request, and its answer is all that there is to know.
+    """
+
+    what: str
+    gone: bool | None
+    why: str
+    answered: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be done about it."""
+        return self.gone is True or self.answered
+
+
+class Left(NamedTuple):
+    """One undo that may still be due, and what it belongs to: a fault, a step, a stack's part.
+
+    `masked`: a journal of before masked names as it did texts, and this record is no longer what
+    it was; whoever followed it would look for another thing.
+    """
+
+    owner: Literal["fault", "step", "part"]
+    name: str
+    undo: Undo
+    masked: bool = False
+
+
+def left_behind(records: Sequence[journal.Record]) -> list[Left]:
+    """What may still be active: announced, and not seen gone. Faults first, the stack last.
+
+    A journal's reader has looked at what the records are made of (`shapes`), so this never raises.
+    """
+    found = _left_behind(records)
+    if any(r.event == "run.started" and r.data.get("masked") == MASKED for r in records):
+        return found
+    return [left._replace(masked=MASK in json.dumps(left.undo.as_json())) for left in found]
+
+
+def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
+    faults: dict[str, list[Undo]] = {}
+    parts: list[Left] = []
+    steps: dict[int, Undo] = {}
+    for record in records:
+        data = record.data
+        match record.event:
+            case "fault.injecting":
+                faults[data["id"]] = [Undo.from_json(u) for u in data["undo"]]
+            case "fault.escalated" if data["id"] in faults:
+                faults[data["id"]] += [Undo.from_json(u) for u in data["undo"]]
+            case "fault.removed" if data.get("gone") is True:
+                faults.pop(data["id"], None)
+            case "step.started" if data.get("undo"):
+                steps[data["step"]] = Undo.from_json(data["undo"])
+            case "step.done" if data.get("undoing") and data["status"] == "done":
+                steps.pop(data["step"], None)
+            case "stack.starting":
+                parts += [Left("part", data["name"], Undo.from_json(u)) for u in data["undo"]]
+            case _:
+                pass
+    found = [Left("fault", name, undo) for name, undos in faults.items() for undo in undos]
+    found += [Left("step", str(n), undo) for n, undo in sorted(steps.items(), reverse=True)]
+    return found + ([] if _stopped(records) else list(reversed(parts)))
+
+
+def _stopped(records: Sequence[journal.Record]) -> bool:
+    """Whether the run came to its end, and said of no part of its stack that it stayed."""
+    return any(r.event == "run.ended" for r in records) and not any(
+        r.data.get("left") for r in records if r.event == "phase"
+    )
+
+
+def is_under_way(run_dir: Path) -> bool:
+    """Whether a run says that it is under way, by its own word, which anybody may have written."""
+    try:
+        return controller_lives(journal.read(run_dir / "journal.jsonl").records)
+    except OSError:
+        return False
+
+
+def controller_lives(records: Sequence[journal.Record]) -> bool:
+    """Whether the controller of the run is alive: then what is there is there on purpose."""
+    started = next((r for r in records if r.event == "run.started"), None)
+    controller = started.data.get("controller") if started is not None else None
+    if controller is None or any(r.event == "run.ended" for r in records):
+        return False
+    pid, began = controller.get("pid"), controller.get("start_time")
+    return type(pid) is int and 0 < pid < MOST_PIDS and process.start_time(pid) == began
+
+
+@dataclass(frozen=True, slots=True)
+class Healer:
+    """How a run is healed: with which secrets, and by whom, whose key signs what was done.
+
+    `may` is asked before each undo, and says why it must not be done; "" where it may be. Where it
+    `presses`, a removal that is stuck may touch more than the fault itself.
+    """
+
+    environment: Mapping[str, str]
+    key: Key | None = None
+    may: Callable[[Left], str] = lambda left: ""
+    presses: bool = True
+
+
+async def heal(run: Provenance, healer: Healer) -> list[Healed]:
+    """Undo what a run left behind, and read back whether it is gone.
+
+    What can be looked at is looked at each time. A step's undo is a request, whose answer is all
+    there is: one that was answered is not sent again, to a system that others may use by now.
+    What was done is written to the first `healed-<n>.jsonl` that does not exist yet.
+    """
+    answered = _steps_taken_back(run.journal, run.later)
+    own_stack = any(record.event == "stack.starting" for record in run.journal)
+    book = Book(run.dir, "healed", SystemClock(), healer.key)
+    due = _due(run.journal, run.later)
+    healed: list[Healed] = []
+    for left in due:
+        if left.owner == "step" and left.name in answered:
+            healed.append(Healed(shown(left), gone=True, why="taken back before"))
+            continue
+        if left.owner == "step" and own_stack:
+            healed.append(Healed(shown(left), gone=None, why=_WITH_STACK))
+            continue
+        if why := healer.may(left):
+            healed.append(Healed(shown(left), gone=None, why=why))
+            continue
+        manner = Manner(book.telling(left.name), escalate=healer.presses, refused_s=0)
+        healed.append(await _take_back_or_say(left, healer.environment, manner))
+        if left.owner == "step" and healed[-1].answered:
+            book.write("step.done", step=int(left.name), undoing=True, status="done")
+    _note_out(run, due, healed, book)
+    book.close()
+    return _steps_end_with_stack(due, healed)
+
+
+def _steps_end_with_stack(due: Sequence[Left], healed: Sequence[Healed]) -> list[Healed]:
+    """What steps did to a stack of the run's own is gone once all of that stack is."""
+    parts = [one for left, one in zip(due, healed, strict=True) if left.owner == "part"]
+    ended = all(one.gone for one in parts)
+    return [
+        replace(one, gone=True, why="gone with the run's own stack")
+        if one.why == _WITH_STACK and ended
+        else one
+        for one in healed
+    ]
+
+
+def foreign_due(run: Provenance) -> list[Left]:
+    """What is left by the word of records that nobody here has signed, as far as can be told.
+
+    Nothing that they name is asked; what is of this machine and is not there is left out.
+    """
+    told = [*run.foreign, *run.foreign_later, *run.later]
+    return [left for left in left_behind(told) if not _is_gone_here(left.undo)]
+
+
+def _is_gone_here(undo: Undo) -> bool:
+    """Whether a process or a folder is not there, which looking at this machine tells."""
+    try:
+        must_be_ours(undo)
+    except GamedayError:
+        return False
+    if undo.kind == "folder":
+        return not os.path.lexists(undo.data["path"])
+    if undo.kind != "process":
+        return False
+    return bool(process.start_time(undo.data["pid"]) != undo.data["start_time"])
+
+
+async def _take_back_or_say(left: Left, environment: Mapping[str, str], manner: Manner) -> Healed:
+    """Undo one; whatever a record makes go wrong, the others have their turn."""
+    try:
+        return await take_back(left, environment, manner)
+    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
+        return Healed(shown(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
+
+
+def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
+    """Write down which faults are out, with all that pressing them had put at risk.
+
+    One that was not pressed, and is known to be out from an earlier time, is not noted again.
+    """
+    known = {r.data["id"] for r in run.later if r.event == "fault.removed" and r.data.get("gone")}
+    pressed = {left.name for left in due if _is_pressed(left)}
+    pressed |= {str(record.data["id"]) for record in book.pressed}
+    parts: dict[str, list[bool | None]] = {}
+    for left, one in zip(due, healed, strict=True):
+        if left.owner == "fault":
+            parts.setdefault(left.name, []).append(one.gone)
+    for name, several in parts.items():
+        gone = all_gone(several)
+        if name in pressed or (gone and name not in known):
+            book.write("fault.removed", id=name, gone=gone)
+
+
+def all_gone(parts: Sequence[bool | None]) -> bool | None:
+    """Whether all of it is gone: False when some of it is there, None when that is not known."""
+    if False in parts:
+        return False
+    return None if None in parts else True
+
+
+def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) -> list[Left]:
+    """What to look at. What only pressing put at risk is left alone once that fault was out."""
+    pressed = [record for record in others if record.event == "fault.escalated"]
+    out = {}
+    for record in [*records, *others]:
+        if record.event in ("fault.escalated", "fault.removed"):
+            out[record.data["id"]] = record.data.get("gone") is True
+    return [
+        left
+        for left in left_behind([*records, *pressed])
+        if not (_is_pressed(left) and out.get(left.name))
+    ]
+
+
+def _is_pressed(left: Left) -> bool:
+    """Whether this takes back a step of the removal, and not the fault itself."""
+    return left.owner == "fault" and left.undo.kind == "proxy" and "was" not in left.undo.data
+
+
+def _steps_taken_back(
+    records: Sequence[journal.Record], others: Sequence[journal.Record]
+) -> set[str]:
+    """The steps whose undo was answered, to the reaper or to an earlier healing.
+
+    A controller that woke up after the reaper may have done the step once more: that one counts.
+    """
+    began = {
+        r.data["step"]: r.t_ns
+        for r in records
+        if r.event == "step.started" and not r.data.get("undoing")
+    }
+    return {
+        str(r.data["step"])
+        for r in others
+        if r.event == "step.done" and r.data.get("undoing") and r.data.get("status") == "done"
+        if r.t_ns > began.get(r.data["step"], 0)
+    }
+
+
+async def take_back(
+    left: Left, environment: Mapping[str, str], manner: Manner | None = None
+) -> Healed:
+    """Undo one, and read back whether it is gone."""
+    if left.masked:
+        return Healed(shown(left), gone=None, why=_MASKED)
+    try:
+        await drivers.undo(left.undo, environment, manner)
+        gone, why = await drivers.look(left.undo, environment)
+        if gone and left.undo.kind == "toxic" and (other := await toxic.elsewhere(left.undo)):
+            gone, why = False, f"somebody has moved it: it is on proxy {other!r}"
+    except GamedayError as error:
+        why = f"{error.message}; {error.help}" if error.help else error.message
+        return Healed(shown(left), gone=None, why=why)
+    if left.undo.kind == "request":
+        why = "the request was answered as expected"
+        return Healed(shown(left), gone=None, why=why, answered=True)
+    return Healed(shown(left), gone, why)
+
+
+class Book:
+    """What was undone from outside of the run, in the journal's format.
+
+    Made when there is something to write, as `healed-<n>.jsonl` or `reaper.jsonl`: a file has one
+    writer. Signed where there is a key. What cannot be written keeps nothing in place.
+    """
+
+    def __init__(
+        self, run_dir: Path, name: Literal["healed", "reaper"], clock: Clock, key: Key | None
+    ) -> None:
+        self._run_dir = run_dir
+        self._name = name
+        self._clock = clock
+        self._key = key
+        self._journal: journal.Journal | None = None
+        self.pressed: list[journal.Record] = []
+        """The steps of stuck removals, whether or not they could be written."""
+
+    def write(self, event: str, **data: Any) -> None:
+        """Append a record, as far as the disk allows."""
+        try:
+            if self._journal is None:
+                self._journal = self._open()
+            self._journal.write(event, **data)
+        except OSError as error:
+            sys.stderr.write(f"{self._name}: {event} {data} cannot be written: {error}\n")
+
+    def telling(self, id_: str) -> Tell:
+        """What writes down the steps of a removal that is stuck, of the fault `id_`."""
+
+        async def tell(step: str, why: str, undos: Sequence[Undo]) -> None:
+            listed = [undo.as_json() for undo in undos]
+            data = {"id": id_, "step": step, "why": why, "undo": listed}
+            self.pressed.append(
+                journal.Record(0, self._clock.now_ns(), "fault.escalated", "all", data)
+            )
+            self.write("fault.escalated", **data)
+
+        return tell
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _open(self) -> journal.Journal:
+        clock_id = boot_id()[:8] or "host"
+        path = self._run_dir / f"{self._name}.jsonl"
+        for n in count(1) if self._name == "healed" else ():
+            path = self._run_dir / f"{self._name}-{n}.jsonl"
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                break
+            except FileExistsError:
+                continue
+        book = journal.Journal(path, self._clock, clock_id)
+        book.key = self._key
+        return book
+
+
+def shown(left: Left) -> str:
+    """One undo in a few words."""
+    data = left.undo.data
+    what = left.name if left.owner == "part" else f"{left.owner} {left.name}"
+    return f"{what}: {left.undo.kind} {data.get('name') or data.get('path') or ''}".strip()

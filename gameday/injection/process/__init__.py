@@ -1,0 +1,1 @@
+"""Processes of a stack: started, stopped and ended as a whole, and never somebody else's."""

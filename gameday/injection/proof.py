@@ -1,0 +1,61 @@
+"""What proves that a change is gone, and what only does not find it.
+
+Something that is asked for and not shown may be gone; or the question was asked at the wrong door:
+another server has the address by now, a name in the record is no longer what it was. So the absence
+of a thing is a proof only together with whatever it was in. A server that was restarted since has
+nothing of ours, and is known by its process where gameday started it (PID and start time), else by
+the names it had before. Processes and folders are known only from where they are: another machine,
+or a container of its own, sees others. Everything else is unknown, which is never called gone.
+"""
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gameday.core.secrets.redaction import MASK
+
+# What names the thing itself in an undo record: none of it was ever masked since gameday masks
+# only texts, so a mask in it comes from a journal of before, or from somebody's hands.
+_IDENTITY = ("url", "proxy", "name", "part", "path", "index", "token", "dsn")
+
+
+class State(NamedTuple):
+    """How a change reads back: `gone` is None when nothing can tell; `why` says what was seen."""
+
+    gone: bool | None
+    why: str
+
+
+GONE = State(gone=True, why="")
+THERE = "it still reads back as there"
+
+
+def was_masked(data: Mapping[str, Any]) -> bool:
+    """Whether a name in a record is not what it was: journals of before masked names too."""
+    return any(MASK in str(data[key]) for key in _IDENTITY if key in data)
+
+
+def masked_name() -> State:
+    """What is not known of a thing whose name is not what it was."""
+    return State(gone=None, why="its journal does not tell its name: it was masked")
+
+
+def here() -> str:
+    """From where processes and folders are seen: the machine, and on Linux the PIDs' namespace."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{platform.node()} {space}".strip()
+
+
+def elsewhere(data: Mapping[str, Any]) -> State | None:
+    """What can be told from here of what was made somewhere else; None where it was made here.
+
+    Records of before do not say where they were made.
+    """
+    made = data.get("seen_from", "")
+    if made in ("", here()):
+        return None
+    return State(gone=None, why=f"it was made on {made}, and this is {here()}: heal it there")

@@ -1,0 +1,29 @@
+"""How hard a change is taken back, and who hears of it when that goes beyond the change itself."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gameday.spec.changes import Undo
+
+# What is tried next, why, and how it would be undone, should this process end meanwhile.
+Tell = Callable[[str, str, Sequence[Undo]], Awaitable[None]]
+
+REFUSED_S = 3.0
+
+
+async def nobody(step: str, why: str, undos: Sequence[Undo]) -> None:
+    """Nobody has to hear of it."""
+    del step, why, undos
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """`tell` hears of every step before it is taken, where `escalate` allows any.
+
+    `refused_s`: how long to wait for a server that refuses connections and is not known to have
+    ended: it may only be cut off.
+    """
+
+    tell: Tell = nobody
+    escalate: bool = True
+    refused_s: float = REFUSED_S

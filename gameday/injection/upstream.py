@@ -1,0 +1,54 @@
+"""What stands behind a proxy, as it is reached from here, and whether that may be broken.
+
+A fault in a proxy strikes whatever the proxy leads to. Its server knows names that this machine
+does not, such as a container's; one that cannot be looked up here is another host, by its name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError, host_of
+
+Upstream = tuple[str, int]
+
+
+async def upstream_of(
+    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
+) -> Upstream | None:
+    """Host and port behind a proxy, None where its text names none.
+
+    An upstream on the loopback of another host is on that host.
+    """
+    host, _, port = str(proxy.get("upstream", "")).rpartition(":")
+    host = host.strip("[]")
+    if not host or not (port.isascii() and port.isdecimal()):
+        return None
+    server = urlsplit(toxiproxy_url).hostname or "127.0.0.1"
+    if await _is_this_machine(host, allowed) and not await _is_this_machine(server, allowed):
+        host = server
+    return host, int(port)
+
+
+async def _is_this_machine(host: str, allowed: Allowed) -> bool:
+    try:
+        return await allowed.resolves_here(host)
+    except NoAddressError:
+        return False  # a name that only the proxy's network knows
+
+
+async def refuse_foreign_upstream(
+    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
+) -> None:
+    """Refuse a proxy that leads to a host which may not be broken. Raises RefusedError."""
+    text = str(proxy.get("upstream", ""))
+    if not text:
+        return  # no server that is honest has one; another could say anything
+    found = await upstream_of(proxy, toxiproxy_url, allowed)
+    host = text if found is None else found[0]
+    where = f"toxiproxy {toxiproxy_url}: the upstream {text!r} of proxy {proxy['name']!r}"
+    try:
+        if host_of(host) not in allowed.hosts:
+            await allowed.resolve(host, 0, where)
+    except NoAddressError:
+        raise RefusedError.at(host, "", where) from None

@@ -1,0 +1,82 @@
+"""Whether a change is in place as it was asked for: read back by all it says, not by its name.
+
+Another tool may have taken the toxic out, switched it off for every connection, turned it round
+or moved the proxy; its name would still be there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gameday.core.errors import GamedayError
+from gameday.injection import drivers
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
+from gameday.spec.changes import Change, Undo
+
+Place = tuple[bool | None, str]
+Proxy = Mapping[str, Any]
+
+
+async def in_place(
+    change: Change,
+    undo: Undo,
+    before: Proxy | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Place:
+    """Whether it is there, None when that cannot be read, and why it is not.
+
+    `before` is the proxy as it was when the fault began; a store's secrets are in `environment`.
+    """
+    try:
+        if change.kind in ("toxic", "proxy"):
+            return _as_asked(change, undo, await proxy_of(undo), before)
+        back = await drivers.read_back(undo, environment)
+    except ToxiproxyGoneError:
+        return False, "no Toxiproxy listens there any more"
+    except GamedayError as error:
+        return None, f"it cannot be read back: {error.message}"
+    if back is None:
+        return None, "nothing can tell whether it is in place"
+    return not back, "it reads back as not there" if back else ""
+
+
+async def proxy_of(undo: Undo) -> Proxy | None:
+    """The proxy that a change of the network is on, as its server shows it now."""
+    return await Toxiproxy.of(undo.data).proxy(undo.data["proxy"])
+
+
+def _as_asked(change: Change, undo: Undo, found: Proxy | None, before: Proxy | None) -> Place:
+    if found is None:
+        return False, f"there is no proxy {undo.data['proxy']!r} any more"
+    for key in ("listen", "upstream"):
+        if before is not None and found.get(key) != before.get(key):
+            was, now = before.get(key), found.get(key)
+            return False, f"the proxy's {key} is {now} and was {was} when the fault began"
+    if change.kind == "proxy":
+        wanted = change.data["enabled"]
+        return found["enabled"] == wanted, f"the proxy reads back with enabled = {not wanted}"
+    if not found["enabled"]:
+        return False, "the proxy is disabled"
+    return _toxic(change, undo.data["name"], found)
+
+
+def _toxic(change: Change, name: str, found: Proxy) -> Place:
+    mine = [toxic for toxic in found.get("toxics") or [] if toxic.get("name") == name]
+    if not mine:
+        return False, "its toxic is not there"
+    there = mine[0]
+    if there.get("type") != change.data["type"]:
+        return False, f"the toxic's type reads back as {there.get('type')}"
+    if str(there.get("stream", "")).lower() != change.data["stream"]:
+        return False, f"the toxic's stream reads back as {there.get('stream')}"
+    # The real server keeps the toxicity as a 32-bit number.
+    if abs(_number(there.get("toxicity")) - change.data["toxicity"]) > 1e-6:
+        return False, f"the toxic's toxicity reads back as {there.get('toxicity')}"
+    for key, asked in change.data["attributes"].items():
+        has = (there.get("attributes") or {}).get(key)
+        if has != asked:
+            return False, f"the toxic's {key} reads back as {has}, {asked} was asked"
+    return True, ""
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else -1.0

@@ -1,0 +1,93 @@
+"""The traffic in short stretches, by what was sent in each: how long it took, how much failed.
+
+A time counts from the send, so what the generator itself was late by is not in it. The
+generator's lag stands beside it all the same: a machine that holds the generator up holds up the
+service and the reading of its answers as well, and what the lag explains is nobody's dose.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gameday.traffic.history import History, Outcome, Reason
+from gameday.traffic.metrics.accounting import Columns, columns, complete, timed
+
+FEWEST = 3
+OPEN_NS = 200_000_000
+_FIELDS = ("outcome", "reason", "intended_ns", "sent_ns", "ended_ns")
+_OURS = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What was sent from `begin_ns` to `end_ns`: p95 of the time it took, failed share, lag.
+
+    None where less than `FEWEST` were sent. The lag is the worst of the stretch.
+    """
+
+    begin_ns: int
+    end_ns: int
+    n: int
+    took_s: float | None
+    failed: float | None
+    lag_s: float
+
+
+def stretches(
+    histories: Iterable[History], begin_ns: int, end_ns: int, now_ns: int, width_s: float
+) -> list[Stretch]:
+    """The traffic between two instants, cut into stretches of `width_s`; a short rest is left out.
+
+    A request that is open at `now_ns` took at least until then.
+    """
+    starts = columns([complete(history) for history in histories], _FIELDS)
+    sent_ns = np.where(starts["sent_ns"] > 0, starts["sent_ns"], starts["intended_ns"])
+    order = np.argsort(sent_ns, kind="stable")
+    starts, sent_ns = starts.where(order), sent_ns[order]
+    width_ns = round(width_s * 1e9)
+    edges = np.arange(begin_ns, end_ns + 1, width_ns, dtype=np.int64)
+    at = np.searchsorted(sent_ns, edges)
+    return [
+        _stretch(starts.where(slice(int(a), int(b))), (int(edge), int(edge) + width_ns), now_ns)
+        for edge, a, b in zip(edges, at, at[1:], strict=False)
+    ]
+
+
+def _stretch(starts: Columns, span: tuple[int, int], now_ns: int) -> Stretch:
+    unsent = (starts["outcome"] == Outcome.DROPPED) & np.isin(starts["reason"], _OURS)
+    open_ = (starts["reason"] == Reason.INTERRUPTED) & (starts["ended_ns"] == 0)
+    fresh = open_ & (starts["intended_ns"] > now_ns - OPEN_NS)
+    asked = starts.where(~unsent & ~fresh)
+    count = len(asked)
+    lag_s = _lag_s(starts)
+    if count < FEWEST:
+        return Stretch(*span, count, None, None, lag_s)
+    failed = np.isin(asked["outcome"], (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.DROPPED))
+    # An open request has not failed; that it takes long is told by its time.
+    failed &= asked["reason"] != Reason.INTERRUPTED
+    return Stretch(*span, count, _took_s(asked, now_ns), float(failed.mean()), lag_s)
+
+
+def _took_s(asked: Columns, now_ns: int) -> float | None:
+    """The p95, taken low: among few, the one slowest request is not it."""
+    over = asked.where(timed(asked) & (asked["sent_ns"] > 0))
+    open_ = asked.where((asked["reason"] == Reason.INTERRUPTED) & (asked["ended_ns"] == 0))
+    took_ns = np.concatenate(
+        [over["ended_ns"] - over["sent_ns"], now_ns - open_["intended_ns"]]
+    ).astype(np.int64)
+    if len(took_ns) < FEWEST:
+        return None
+    return float(np.percentile(took_ns, 95, method="lower")) / 1e9
+
+
+def _lag_s(starts: Columns) -> float:
+    sent = starts.where(starts["sent_ns"] > 0)
+    lag_ns = sent["sent_ns"] - sent["intended_ns"]
+    return float(lag_ns.max(initial=0)) / 1e9
+
+
+def worst_lag_s(seen: Sequence[Stretch], begin_ns: int, end_ns: int) -> float:
+    """The generator's worst lag in the stretches that touch this one."""
+    touching = [s.lag_s for s in seen if s.begin_ns < end_ns and begin_ns < s.end_ns]
+    return max(touching, default=0.0)

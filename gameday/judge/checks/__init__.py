@@ -1,0 +1,76 @@
+"""The checks: each looks at the evidence of a run and says valid, unknown or invalid.
+
+One file a check; every one is a pure function `check(evidence)`. The first six are about safety:
+what was issued, and to whom. Three are about the run itself: were the faults there, did anything
+happen, did the traffic keep its schedule. The rest are about performance, and stand only when
+the run was fit to make such statements (`judge.py`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gameday.core.errors import UnknownError
+from gameday.evidence import Evidence
+from gameday.judge.checks import (
+    alerts,
+    exercised,
+    fault_injected,
+    fault_removed,
+    generator,
+    no_lost_issuance,
+    no_over_issuance,
+    no_phantom,
+    no_premature_sold_out,
+    objectives,
+    one_per_user,
+    playbook,
+    recovered,
+    stores_agree,
+    thresholds,
+)
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
+
+Check = Callable[[Evidence], Verdict | NotApplicable]
+
+CHECKS: Final[Mapping[str, Check]] = {
+    module.NAME: module.check
+    for module in (
+        no_over_issuance,
+        one_per_user,
+        no_lost_issuance,
+        no_phantom,
+        no_premature_sold_out,
+        stores_agree,
+        fault_injected,
+        fault_removed,
+        exercised,
+        generator,
+        thresholds,
+        objectives,
+        recovered,
+        alerts,
+        playbook,
+    )
+}
+PERFORMANCE: Final = frozenset({"thresholds", "objectives", "recovered", "alerts", "playbook"})
+
+__all__ = [
+    "CHECKS",
+    "PERFORMANCE",
+    "Check",
+    "NotApplicable",
+    "Validity",
+    "Verdict",
+    "run",
+    "worst",
+]
+
+
+def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:
+    """What a check says; unknown, with the reason, when it lacks evidence or breaks."""
+    try:
+        return check(evidence)
+    except UnknownError as missing:
+        return Verdict(name, Validity.UNKNOWN, missing.message)
+    except Exception as error:  # noqa: BLE001  a broken check must not hide what the others say
+        return Verdict(name, Validity.UNKNOWN, f"crashed: {type(error).__name__}: {error}")

@@ -1,0 +1,86 @@
+"""The alerts did their part: the expected ones fired and resolved in time, no other one fired.
+
+The contract itself is in `gameday.telemetry.alerts.contract`; the run's times are brought to it
+here.
+"""
+
+from gameday.evidence import Evidence
+from gameday.judge.checks.fault_injected import fault_id, planned_faults
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
+from gameday.spec.experiment import ExpectedAlert
+from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
+from gameday.telemetry.alerts.state import RecordedAlert
+from gameday.telemetry.samples import AlertLine
+
+NAME = "alerts"
+VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Each expected alert is a hit, and no other fired that must not."""
+    expect = evidence.experiment.expect
+    if not has_rules(evidence):
+        return NotApplicable(NAME, "alert rules (rules)")
+    if not expect.alerts and expect.other_alerts == "allowed":
+        return NotApplicable(NAME, "expect.alerts")
+    found = statuses(evidence)
+    validity = worst([VALIDITY.get(one.status, Validity.INVALID) for one in found])
+    shown = [_tell(evidence, one) for one in found]
+    if not found:
+        return Verdict(NAME, Validity.VALID, "no alert fired")
+    told = [one for one in found if VALIDITY.get(one.status, Validity.INVALID) is validity]
+    summary = "; ".join(f"{one.alert}: {one.why}" for one in told)
+    return Verdict(NAME, validity, summary, shown)
+
+
+def has_rules(evidence: Evidence) -> bool:
+    """Somebody evaluates alert rules in this run."""
+    own = evidence.experiment.rules
+    return bool(evidence.plan.system.rules if own is None else own)
+
+
+def statuses(evidence: Evidence) -> list[AlertStatus]:
+    """What became of each expected alert, and of every other that must not have fired."""
+    if not has_rules(evidence):
+        return []
+    lines = [(e.t_ns, [_recorded(alert) for alert in e.alerts]) for e in evidence.readings]
+    expect = evidence.experiment.expect
+    expected = [_promise(evidence, alert) for alert in expect.alerts]
+    return judge_alerts(lines, expected, expect.other_alerts, _times(evidence))
+
+
+def _recorded(alert: AlertLine) -> RecordedAlert:
+    labels = dict(alert.labels)
+    return {"labels": labels, "state": alert.state, "active_at_ns": alert.active_at_ns}
+
+
+def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
+    method = evidence.experiment.method
+    first = min(range(len(method)), key=lambda n: method[n].at, default=None)
+    resolves = alert.resolves_within
+    return Expected(
+        alert=alert.alert,
+        of=alert.of or ("" if first is None else fault_id(evidence, first)),
+        fires_within_s=alert.fires_within.total_seconds(),
+        resolves_within_s=None if resolves is None else resolves.total_seconds(),
+    )
+
+
+def _times(evidence: Evidence) -> Times:
+    """The anchors, a fault's removal only where it was read back."""
+    faults = {
+        fault.id: FaultTimes(fault.injected_ns, fault.removed_ns if fault.gone else None)
+        for fault in planned_faults(evidence)
+    }
+    return Times(
+        traffic_start_ns=evidence.t0_ns,
+        traffic_end_ns=evidence.traffic_end_ns,
+        faults=faults,
+        breached_at_ns=evidence.anchors.breached_ns,
+        recovered_at_ns=evidence.anchors.recovered_ns,
+    )
+
+
+def _tell(evidence: Evidence, one: AlertStatus) -> dict[str, object]:
+    fired = evidence.seconds(one.fired_at_ns)
+    return {"alert": one.alert, "status": one.status, "why": one.why, "fired_at": fired}

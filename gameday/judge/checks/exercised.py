@@ -1,0 +1,87 @@
+"""Something happened: the run saw what its file can show, or its other verdicts are vacuous.
+
+Asked is only what the schedule makes possible: where the stock is expected to be gone before the
+last fault is out, no issue can be asked for after it.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from gameday.core.clock import NS
+from gameday.evidence import Evidence
+from gameday.evidence.attempts import distinct
+from gameday.judge.checks.fault_injected import planned_faults
+from gameday.judge.verdict import NotApplicable, Validity, Verdict
+from gameday.traffic.forecast import askers, sell_out_s
+from gameday.traffic.history import Outcome
+
+NAME = "exercised"
+FOREVER = np.iinfo(np.int64).max
+MARGIN = 1.02  # so much more must be asked than the stock needs: a few requests fail
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Issues before and after the faults, traffic in each, a sell-out where expected (I16)."""
+    missing = [*_issues(evidence), *_in_faults(evidence), *_sell_out(evidence)]
+    if missing:
+        return Verdict(NAME, Validity.UNKNOWN, f"not seen: {'; '.join(missing)}", missing)
+    return Verdict(NAME, Validity.VALID, "everything the file can show was seen")
+
+
+def _issues(evidence: Evidence) -> Iterator[str]:
+    attempts = evidence.asked
+    issued = attempts.are(Outcome.ISSUED)
+    if not issued.any():
+        yield "an issued answer"
+        return
+    sent, ended = attempts.sent[issued], attempts.ended[issued]
+    if evidence.experiment.method:
+        first, last = evidence.anchors.first_injecting_ns, evidence.anchors.last_removed_ns
+        if first is None or not (ended < first).any():
+            yield "an issued answer before the first fault"
+        sold_out = _expected_sell_out(evidence)
+        left = last is not None and (sold_out is None or sold_out > last)
+        if last is None or (left and not (sent >= last).any()):
+            yield "an issued answer after the last removal"
+    switched = _switches(evidence)
+    if switched and not (sent >= switched[0]).any():
+        yield "an issued answer after the mitigation"
+
+
+def _in_faults(evidence: Evidence) -> Iterator[str]:
+    attempts = evidence.asked
+    sent = attempts.sent[~attempts.are(Outcome.DROPPED)]
+    for fault in planned_faults(evidence):
+        begin = fault.injected_ns
+        end = FOREVER if fault.removed_ns is None else fault.removed_ns
+        if begin is None or not ((sent >= begin) & (sent <= end)).any():
+            yield f"an attempt during {fault.id}"
+
+
+def _switches(evidence: Evidence) -> list[int]:
+    """When each step was done, undos left out."""
+    steps = evidence.timeline.steps
+    done = [step.ended_ns for step in steps if step.status == "done" and not step.undoing]
+    return sorted(t for t in done if t is not None)
+
+
+def _sell_out(evidence: Evidence) -> Iterator[str]:
+    expected = _expected_sell_out(evidence)
+    if expected is None or expected < max(_switches(evidence), default=0):
+        return
+    attempts = evidence.asked
+    issued = len(distinct(attempts.users[attempts.are(Outcome.ISSUED)]))
+    if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.stock:
+        yield f"the sell-out, expected at {evidence.seconds(expected):.1f} s"
+
+
+def _expected_sell_out(evidence: Evidence) -> int | None:
+    """When the schedule is expected to have asked for the whole stock; None: not, or only just."""
+    experiment, stock = evidence.experiment, evidence.stock
+    campaign = experiment.campaign.model_copy(update={"stock": stock})
+    at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}))
+    if at_s is None or askers(experiment, math.inf, share=1 / MARGIN) < stock:
+        return None
+    return evidence.t0_ns + round(at_s * NS)

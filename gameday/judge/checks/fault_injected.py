@@ -1,0 +1,43 @@
+"""Every fault was really there: its dose was seen, and the service felt it.
+
+A fault that cannot be shown to have been there proves nothing about the service, so the answer is
+unknown, never invalid.
+"""
+
+from gameday.evidence import Evidence, FaultWindow
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count
+
+NAME = "fault_injected"
+
+
+def planned_faults(evidence: Evidence) -> list[FaultWindow]:
+    """A window for each fault of the experiment, in its order; some may never have begun."""
+    return [evidence.fault(fault_id(evidence, n)) for n in range(len(evidence.experiment.method))]
+
+
+def fault_id(evidence: Evidence, index: int) -> str:
+    """The id of a fault of the method, by its place."""
+    fault = evidence.experiment.method[index]
+    return fault.id or f"{fault.fault}-{index + 1}"
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Every planned fault was measured as injected."""
+    faults = planned_faults(evidence)
+    if not faults:
+        return NotApplicable(NAME, "faults (method)")
+    missing = [fault for fault in faults if fault.injected != "yes"]
+    shown = [
+        {"id": fault.id, "injected": fault.injected, "at": evidence.seconds(fault.injected_ns)}
+        for fault in faults
+        if fault.begun
+    ]
+    if not missing:
+        return Verdict(NAME, Validity.VALID, f"{count(len(faults), 'fault')} in", shown)
+    return Verdict(NAME, Validity.UNKNOWN, "; ".join(map(_why, missing)), shown)
+
+
+def _why(fault: FaultWindow) -> str:
+    if not fault.begun:
+        return f"{fault.id} was never begun"
+    return f"{fault.id} injected: {fault.injected}" + (f" ({fault.why})" if fault.why else "")

@@ -1,0 +1,36 @@
+"""The traffic kept its schedule, or the run says nothing about the system's performance."""
+
+from gameday.evidence import Evidence, MissingEvidenceError
+from gameday.judge.verdict import NotApplicable, Validity, Verdict
+from gameday.telemetry.latency_bounds import tightest_bound_ms
+from gameday.traffic import metrics
+
+NAME = "generator"
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """The workers kept, or nearly kept, their schedule; otherwise unknown."""
+    status = generator_status(evidence)
+    figures = f"dispatch lag p95 {status.lag_p95_ms:.1f} ms, p99 {status.lag_p99_ms:.1f} ms"
+    limited = status.status == "limited"
+    how = f"limited above {status.speaks_up_to_per_s:.0f}/s" if limited else status.status
+    summary = "; ".join([f"{how}, {figures}", *status.reasons])
+    return Verdict(NAME, Validity.UNKNOWN if limited else Validity.VALID, summary)
+
+
+def generator_status(evidence: Evidence) -> metrics.GeneratorStatus:
+    """How well the workers kept their schedule."""
+    if not len(evidence.asked):
+        raise MissingEvidenceError("nothing was asked")
+    if NAME not in evidence.reckoned:
+        bound_ms = tightest_bound_ms(evidence.experiment)
+        until_ns, known = evidence.anchors.traffic_end_ns, evidence.effective
+        evidence.reckoned[NAME] = metrics.generator(
+            evidence.attempts.records,
+            bound_ms,
+            until_ns=until_ns,
+            vitals=evidence.vitals,
+            rule=None if known is None else metrics.Rule(**known.generator),
+        )
+    status: metrics.GeneratorStatus = evidence.reckoned[NAME]
+    return status

@@ -1,0 +1,72 @@
+"""Never more coupons than there are: neither in the durable rows, nor in what users were told.
+
+The rows are looked at once, in the end; they only grow, so one sighting of too many is final,
+even while they were still changing. The users' side needs no store at all: more users holding a
+promise than there are coupons is over-issuance whatever became of the rows.
+"""
+
+from typing import Any
+
+from gameday.evidence import Evidence
+from gameday.evidence.attempts import distinct
+from gameday.evidence.wrong_answers import beyond_stock, issued
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count
+from gameday.traffic.history import Outcome
+
+NAME = "no_over_issuance"
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Durable rows and promised users are both at most the stock (I1, I2)."""
+    stock = evidence.stock
+    if evidence.audit is not None and len(evidence.audit.rows) > stock:
+        return _too_many_rows(evidence, stock)
+    holders = must_hold(evidence)
+    if len(holders) > stock:
+        return _too_many_promised(evidence, holders, stock)
+    audit = evidence.audited
+    if audit.unsettled:
+        return Verdict(NAME, Validity.UNKNOWN, f"the rows cannot be counted: {audit.unsettled}")
+    told = f"{count(len(audit.rows), 'row')} and {count(len(holders), 'user')} told so"
+    return Verdict(NAME, Validity.VALID, f"{told}, {stock} in stock")
+
+
+def must_hold(evidence: Evidence) -> list[int]:
+    """Users to whom the service admitted a coupon.
+
+    A duplicate answer admits one too, but only where nothing is held and given back again:
+    a reservation that fails later may have caused it.
+    """
+    attempts = evidence.asked
+    strict = evidence.plan.system.semantics.holds == "strict"
+    admitting = (Outcome.ISSUED, Outcome.DUPLICATE) if strict else (Outcome.ISSUED,)
+    users: list[int] = distinct(attempts.users[attempts.are(*admitting)]).tolist()
+    return users
+
+
+def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
+    rows = sorted(evidence.audited.rows)
+    order = _told_at(evidence)
+    latest = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row))
+    beyond = [{"user": user, "issue_id": id_} for user, id_ in latest[stock:]]
+    users = ", ".join(str(row["user"]) for row in beyond[:3])
+    summary = (
+        f"{count(len(rows), 'row')} for {stock} in stock: {len(beyond)} too many, users {users}"
+    )
+    certificate = {"stock": stock, "rows": [list(row) for row in latest[: stock + 1]]}
+    return Verdict(NAME, Validity.INVALID, summary, beyond[:SHOWN], certificate)
+
+
+def _told_at(evidence: Evidence) -> dict[int, int]:
+    """The rank of each user among those told "issued"."""
+    told = evidence.attempts.users[issued(evidence.attempts)].tolist()
+    return {user: rank for rank, user in enumerate(dict.fromkeys(told))}
+
+
+def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Verdict:
+    late = beyond_stock(evidence.attempts, stock)
+    shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
+    beyond = len(holders) - stock
+    summary = f"{count(len(holders), 'user')} were told they hold one of {stock}: {beyond} too many"
+    certificate = {"stock": stock, "users": holders[: stock + 1]}
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)

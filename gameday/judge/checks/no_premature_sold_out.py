@@ -1,0 +1,149 @@
+"""Nobody is turned away while there is stock.
+
+For every "sold out" there must be an instant, between the question and the answer, at which all
+coupons could have been taken. A coupon can be taken by a user who got one, counted from the
+user's first try; and, where `semantics.holds` is `compensated`, also by a try that was under way
+then and failed in the end, or never ended: it may have held a coupon for a while. So may one that
+a step of the playbook overtook: fenced by a switch it is decided again, and may be told "sold out"
+itself. So the test never accuses an honest service, and the strict form, without holds, is told
+beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gameday.evidence import Attempts, Audit, Evidence, StepRun
+from gameday.evidence.attempts import FOREVER, Indices, Mask, Times
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict
+from gameday.traffic.history import Outcome
+
+NAME = "no_premature_sold_out"
+
+
+@dataclass(frozen=True)
+class Takers:
+    """When each coupon that was issued could first be taken, and the tries that held one."""
+
+    first_tries: Times
+    attempts: Attempts
+    holding: Mask
+    steps: Sequence[StepRun]
+
+    def issued_by(self, instants: Times) -> Times:
+        """How many could have been issued by each instant."""
+        return np.searchsorted(self.first_tries, instants, side="right").astype(np.int64)
+
+    def too_few_by(self, instants: Times, stock: int) -> Mask:
+        """At which instants fewer than the stock could have been issued."""
+        if len(self.first_tries) < stock:
+            return np.ones(len(instants), dtype=np.bool_)
+        if stock <= 0:
+            return np.zeros(len(instants), dtype=np.bool_)
+        too_few: Mask = instants < self.first_tries[stock - 1]
+        return too_few
+
+    def held_by_others(self, told: Indices) -> Times:
+        """How many other tries overlap the span of each of these; touching is overlapping."""
+        held_from, held_to = self._spans
+        begun = np.searchsorted(held_from, self.attempts.ended[told], side="right")
+        over = np.searchsorted(held_to, self.attempts.sent[told], side="left")
+        return (begun - over).astype(np.int64) - self._held[told]
+
+    @cached_property
+    def _held(self) -> Mask:
+        attempts = self.attempts
+        return _may_have_held(attempts, self.holding) | _overtaken(attempts, self.steps)
+
+    @cached_property
+    def _spans(self) -> tuple[Times, Times]:
+        """When the tries that held one began, and when they were over."""
+        attempts, held = self.attempts, np.flatnonzero(self._held)
+        ended = np.where(attempts.may_have_worked[held], FOREVER, attempts.ended[held])
+        return np.sort(attempts.sent[held]), np.sort(ended)
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """At every "sold out", issued and held coupons could have reached the stock (I6)."""
+    system = evidence.plan.system
+    if "sold_out" not in system.requests.issue.outcomes:
+        return NotApplicable(NAME, "requests.issue.outcomes.sold_out")
+    attempts = evidence.asked
+    told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))
+    if not len(told):
+        return Verdict(NAME, Validity.VALID, 'nobody was told "sold out"')
+    audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
+    takers = _takers(attempts, audit, evidence.timeline.steps)
+    strictly = told[takers.too_few_by(attempts.ended[told], evidence.stock)]
+    taken = takers.issued_by(attempts.ended[strictly])
+    if system.semantics.holds == "compensated":
+        if len(strictly):
+            taken = taken + takers.held_by_others(strictly)  # nobody's answer explains itself
+    elif audit is not None and len(audit.rows) < evidence.stock:
+        return _left_over(evidence, told, audit)
+    early = taken < evidence.stock
+    if early.any():
+        return _premature(evidence, strictly[early], taken[early])
+    aside = f"; {len(strictly)} of them only by coupons held for a while" if len(strictly) else ""
+    summary = f'{len(told)} told "sold out", none while a coupon was left{aside}'
+    return Verdict(NAME, Validity.VALID, summary)
+
+
+def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -> Takers:
+    """Who took coupons: by the rows where they are known, else everyone who may have."""
+    users = attempts.users
+    able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
+    if audit is not None:
+        holders = audit.columns[0]
+    else:
+        holders = users[attempts.are(Outcome.ISSUED) | attempts.may_have_worked]
+    holding = attempts.of(holders, able)
+    tries = np.flatnonzero(holding)
+    tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
+    _, first = np.unique(users[tries], return_index=True)
+    return Takers(np.sort(attempts.sent[tries[first]]), attempts, holding, steps)
+
+
+def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
+    """Tries that got no coupon but may have held one: failed, or never resolved.
+
+    `holding` tells of the unresolved ones whether their user holds one in the end. An unresolved
+    try of a user who got a coupon without ever being told so is what got it.
+    """
+    told = attempts.of(attempts.users[attempts.are(Outcome.ISSUED)], attempts.may_have_worked)
+    unresolved = attempts.may_have_worked & ~(holding & ~told)
+    failed = attempts.are(Outcome.REFUSED, Outcome.DUPLICATE) & ~attempts.reached_nobody
+    held: Mask = unresolved | failed
+    return held
+
+
+def _overtaken(attempts: Attempts, steps: Sequence[StepRun]) -> Mask:
+    """Tries told "sold out" that were under way while a step, or its undo, was worked."""
+    under_way = np.zeros(len(attempts), dtype=np.bool_)
+    for step in steps:
+        if step.started_ns is not None:
+            end_ns = step.started_ns if step.ended_ns is None else step.ended_ns
+            under_way |= (attempts.sent <= end_ns) & (attempts.ended >= step.started_ns)
+    overtaken: Mask = under_way & attempts.are(Outcome.SOLD_OUT)
+    return overtaken
+
+
+def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
+    stock = evidence.stock
+    shown = evidence.attempts.describe(told[-SHOWN:], evidence.t0_ns)
+    certificate = {"answer": shown[-1], "rows": len(audit.rows), "stock": stock}
+    summary = f'{len(told)} told "sold out", but {len(audit.rows)} of {stock} were issued'
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+
+
+def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
+    stock = evidence.stock
+    shown = evidence.attempts.describe(early[:SHOWN], evidence.t0_ns)
+    certificate = {"answer": shown[0], "could_be_taken": int(taken[0]), "stock": stock}
+    summary = (
+        f'{len(early)} told "sold out" too early: at {shown[0]["ended_at"]} s '
+        f"at most {int(taken[0])} of {stock} could be taken"
+    )
+    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)

@@ -1,0 +1,56 @@
+"""The playbook was worked, and its steps did what they say."""
+
+from gameday.core.clock import NS
+from gameday.evidence import Evidence, StepRun
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count
+
+NAME = "playbook"
+REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """No step failed, and somebody started once an alert of the playbook had fired."""
+    book = evidence.plan.playbook
+    if book is None or evidence.plan.no_responder:
+        return NotApplicable(NAME, "playbook" if book is None else "responder")
+    steps = evidence.timeline.steps
+    if evidence.timeline.responder_ns is None:
+        fired = sorted(firing(evidence) & set(book.alerts))
+        if not fired:
+            return Verdict(NAME, Validity.VALID, "no alert of the playbook fired")
+        summary = f"{', '.join(fired)} fired, and nobody started"
+        return Verdict(NAME, Validity.INVALID, summary, [{"alert": name} for name in fired])
+    failed = [step for step in steps if step.status == "failed" and not _optional(evidence, step)]
+    shown = [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
+    if failed:
+        return Verdict(NAME, Validity.INVALID, "; ".join(map(_why, failed)), shown)
+    return Verdict(NAME, Validity.VALID, _told(evidence, steps), shown)
+
+
+def firing(evidence: Evidence) -> set[str]:
+    """Every alert that fired while it could be answered: from the first fault on, in the traffic.
+
+    Without faults, from the beginning on.
+    """
+    since = evidence.anchors.first_injecting_ns or 0
+    until = evidence.traffic_end_ns - REACTION_S * NS
+    seen = [e for e in evidence.readings if since <= e.t_ns <= until]
+    return {alert.name for e in seen for alert in e.alerts if alert.state == "firing"}
+
+
+def _optional(evidence: Evidence, run: StepRun) -> bool:
+    blocks = {step.number: step.block for step in evidence.plan.steps}
+    return not run.undoing and run.step in blocks and blocks[run.step].optional
+
+
+def _why(step: StepRun) -> str:
+    what = f"the undo of step {step.step}" if step.undoing else f"step {step.step}"
+    return f"{what} failed: {step.why}" if step.why else f"{what} failed"
+
+
+def _told(evidence: Evidence, runs: tuple[StepRun, ...]) -> str:
+    statuses = {run.step: run.status for run in runs if not run.undoing}
+    numbers = [step.number for step in evidence.plan.steps]
+    found = [statuses.get(number, "not_started") for number in numbers]
+    parts = [f"{found.count(status)} {status}" for status in dict.fromkeys(found)]
+    return f"{count(len(numbers), 'step')}: {', '.join(parts)}"

@@ -1,0 +1,79 @@
+"""The system came back, in time, and stayed.
+
+Counted from the damage: from the first breached objective, or the first wrong coupon if that
+came earlier. A later breach is told with what was going on; a long one is a second outage.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gameday.core.clock import NS
+from gameday.evidence import Evidence, Outage
+from gameday.judge.checks.objectives import blind
+from gameday.judge.verdict import NotApplicable, Validity, Verdict
+
+NAME = "recovered"
+SECOND_OUTAGE_S = 10
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Objectives were true again within the deadline, without a second outage (I15)."""
+    experiment = evidence.experiment
+    if not experiment.method or not experiment.objectives:
+        return NotApplicable(NAME, "objectives" if experiment.method else "faults (method)")
+    if not evidence.readings or evidence.anchors.first_injecting_ns is None:
+        return Verdict(NAME, Validity.UNKNOWN, "no fault was begun")
+    outages = evidence.anchors.outages
+    if not outages:
+        return _never_breached(evidence)
+    shown = [_tell(evidence, outage) for outage in outages]
+    again = [outage for outage in outages[1:] if outage.lasted_s >= SECOND_OUTAGE_S]
+    if again:
+        at = evidence.seconds(again[0].breached_ns)
+        summary = f"a second outage at {at} s, {again[0].lasted_s:.0f} s long"
+        return Verdict(NAME, Validity.INVALID, summary, shown)
+    return _first_outage(evidence, outages[0], shown)
+
+
+def _tell(evidence: Evidence, outage: Outage) -> dict[str, Any]:
+    return {
+        "objectives": list(outage.objectives),
+        "breached_at": evidence.seconds(outage.breached_ns),
+        "recovered_at": evidence.seconds(outage.recovered_ns),
+        "during": list(outage.during),
+    }
+
+
+def _never_breached(evidence: Evidence) -> Verdict:
+    """Nothing was breached, if the objectives could be read at all from the first fault on."""
+    first, end = evidence.anchors.first_injecting_ns or 0, evidence.traffic_end_ns
+    span = [e for e in evidence.readings if first <= e.t_ns <= end]
+    unseen = [o.name for o in evidence.experiment.objectives if blind(span, f"objective:{o.name}")]
+    if unseen:
+        names = ", ".join(unseen)
+        return Verdict(
+            NAME, Validity.UNKNOWN, f"no data for {names} at times from the first fault on"
+        )
+    return Verdict(NAME, Validity.VALID, "no objective was breached")
+
+
+def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> Verdict:
+    damage = evidence.anchors.damage_ns or outage.breached_ns
+    limit = evidence.experiment.expect.recovers_within
+    if outage.recovered_ns is None:
+        late = limit is not None and damage + limit.total_seconds() * NS <= outage.last_ns
+        if late or (limit is None and _had_time(evidence, outage)):
+            return Verdict(NAME, Validity.INVALID, "not recovered by the end of traffic", shown)
+        return Verdict(NAME, Validity.UNKNOWN, "not seen long enough to recover", shown)
+    took_s = (outage.recovered_ns - damage) / NS
+    if limit is None:
+        return Verdict(NAME, Validity.VALID, f"recovered after {took_s:.1f} s", shown)
+    kept = took_s <= limit.total_seconds()
+    summary = f"recovered after {took_s:.1f} s, {limit.total_seconds():g} s were allowed"
+    return Verdict(NAME, Validity.VALID if kept else Validity.INVALID, summary, shown)
+
+
+def _had_time(evidence: Evidence, outage: Outage) -> bool:
+    """It was watched for as long after the last fault as makes a second outage."""
+    removed = evidence.anchors.last_removed_ns
+    return removed is not None and outage.last_ns - removed >= SECOND_OUTAGE_S * NS

@@ -1,0 +1,86 @@
+"""k6's thresholds, over the traffic as a whole.
+
+Three things are gameday's own. Without a sample a threshold is unknown, not kept. Refusals while a
+step refuses on purpose (a pause) do not count in `http_req_failed`. And when the workers kept
+their schedule only nearly, a latency closer to its bound than they lagged proves nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gameday.evidence import Evidence
+from gameday.judge.checks.generator import generator_status
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
+from gameday.traffic import metrics, thresholds
+from gameday.traffic.thresholds import Threshold
+
+NAME = "thresholds"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One threshold of the file, its metric's figure, and what follows."""
+
+    key: str
+    threshold: Threshold
+    figure: float | None
+    validity: Validity
+    why: str = ""
+    at_least: bool = False
+
+    @property
+    def text(self) -> str:
+        figure = "no sample" if self.figure is None else f"{self.figure:.6g}"
+        figure = f"at least {figure}, as requests were open" if self.at_least else figure
+        return f"{self.key} {self.threshold.text}: {figure}{self.why}"
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Every threshold of the file is kept."""
+    wanted = evidence.experiment.expect.threshold_texts
+    if not wanted:
+        return NotApplicable(NAME, "expect.thresholds")
+    lag_ms = _doubt_ms(evidence)
+    held = [
+        _hold(evidence, key, thresholds.parse(text), lag_ms)
+        for key, texts in sorted(wanted.items())
+        for text in texts
+    ]
+    verdict = worst([one.validity for one in held])
+    told = [one for one in held if one.validity is verdict]
+    shown = [
+        {"metric": one.key, "threshold": one.threshold.text, "measured": one.figure} for one in held
+    ]
+    return Verdict(NAME, verdict, "; ".join(one.text for one in told), shown)
+
+
+def _doubt_ms(evidence: Evidence) -> float:
+    """How far a latency may be off because the workers lagged; 0 when they kept the schedule."""
+    status = generator_status(evidence)
+    return status.lag_p99_ms if status.status == "degraded" else 0.0
+
+
+def _hold(evidence: Evidence, key: str, threshold: Threshold, doubt_ms: float) -> Held:
+    figures = figures_of(evidence, key, threshold)
+    kept = thresholds.evaluate(threshold, figures)
+    if kept is None or figures is None:
+        return Held(key, threshold, None, Validity.UNKNOWN)
+    figure = figures[threshold.statistic]
+    if thresholds.at_least(threshold.statistic, figures):
+        return Held(key, threshold, figure, _said(kept=kept), at_least=True)
+    margin = abs(figure - threshold.bound)
+    if thresholds.parse_key(key).kind == "trend" and margin < doubt_ms:
+        why = f" (closer to its bound than the generator's lag, {doubt_ms:.1f} ms)"
+        return Held(key, threshold, figure, Validity.UNKNOWN, why)
+    return Held(key, threshold, figure, _said(kept=kept))
+
+
+def _said(*, kept: bool) -> Validity:
+    return Validity.VALID if kept else Validity.INVALID
+
+
+def figures_of(evidence: Evidence, key: str, threshold: Threshold) -> Mapping[str, float] | None:
+    """The figures of one metric, or of a tagged part of it."""
+    percentiles = () if threshold.percentile is None else (threshold.percentile,)
+    starts = evidence.attempts.records
+    return metrics.measure(starts, key, percentiles=percentiles, about=evidence.about)

@@ -1,0 +1,198 @@
+"""From evidence to a result: run the checks, demote what the run cannot carry, and conclude.
+
+A run whose traffic did not keep its schedule, whose faults were not shown to be there, or which
+was aborted, says nothing about performance: those verdicts become unknown. What it says about
+safety stands, for a coupon too many is one too many however the run went. The exit code is the
+first that applies of the list in `core/errors.py` and `gameday --help`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from gameday.evidence import Evidence
+from gameday.evidence.read import ABSENT
+from gameday.evidence.timeline import NO_END
+from gameday.judge import checks, tables
+from gameday.judge.checks import NotApplicable, Validity, Verdict
+from gameday.judge.result import Result, VerdictName
+
+STUCK, INVALID, UNHEALTHY, ABORTED, BUG, REFUSED, UNKNOWN, HELD = 6, 1, 4, 5, 70, 2, 3, 0
+
+# How a run ended, when not as planned, and the exit code that stands for it.
+ENDINGS: Final[Mapping[str, int]] = {
+    "not_steady": UNHEALTHY,
+    "unhealthy": UNHEALTHY,
+    "guard": ABORTED,
+    "operator": ABORTED,
+    "signal": ABORTED,
+    "interrupted": ABORTED,
+    "error": BUG,
+}
+ALWAYS: Final = ("fault_injected", "fault_removed")
+# What it means that a part is not there, where that can be said better.
+MISSING: Final = {
+    ("audit", ABSENT): "the audit was not reached",
+    ("samples", ABSENT): "nothing was measured",
+    ("effective", ABSENT): "what was run is not known: inputs/effective.json is not there",
+}
+VERDICTS: Final[Mapping[Validity, VerdictName]] = {
+    Validity.VALID: "passed",
+    Validity.UNKNOWN: "unknown",
+    Validity.INVALID: "failed",
+}
+
+
+def judge(evidence: Evidence) -> Result:
+    """Everything that can be said about a run. Pure: the same evidence, the same result."""
+    said = [checks.run(name, check, evidence) for name, check in checks.CHECKS.items()]
+    verdicts, lacking = _wanted(evidence, said)
+    reason = unfit(evidence, said)
+    verdicts = [_demoted(verdict, reason) for verdict in verdicts]
+    missing = missing_parts(evidence)
+    verdict = _concluded(evidence, verdicts, missing)
+    started = evidence.timeline.started
+    effective = evidence.effective
+    return Result(
+        run=evidence.name,
+        experiment=effective.experiment.name if effective else str(started.get("experiment", "")),
+        stack=effective.stack if effective else str(started.get("stack", "")),
+        seed=effective.seed if effective else started.get("seed"),
+        started_at=_calendar(evidence, evidence.timeline.first_ns),
+        ended_at=_calendar(evidence, evidence.timeline.last_ns),
+        verdict=VERDICTS[verdict],
+        ended=evidence.timeline.ended,
+        exit_code=exit_code(evidence, verdict),
+        checks=[_tell(verdict) for verdict in verdicts],
+        not_applicable=[{"name": one.name, "lacks": one.lacks} for one in lacking],
+        faults=tables.faults(evidence),
+        alerts=tables.alerts(evidence),
+        traffic=tables.traffic(evidence),
+        playbook=tables.playbook(evidence),
+        clocks=tables.clocks(evidence),
+        missing=[{"part": part, "why": why} for part, why in missing.items()],
+    )
+
+
+def _wanted(
+    evidence: Evidence, said: Sequence[Verdict | NotApplicable]
+) -> tuple[list[Verdict], list[NotApplicable]]:
+    """What the experiment asks for. A check it names and that does not apply is unknown.
+
+    Whether the faults were in and are out is always asked: without that a run says nothing.
+    """
+    wanted = evidence.effective.experiment.expect.checks if evidence.effective else "all"
+    if wanted == "all":
+        verdicts = [one for one in said if isinstance(one, Verdict)]
+        return verdicts, [one for one in said if isinstance(one, NotApplicable)]
+    asked = [_insisted(one) for one in said if one.name in wanted]
+    always = [one for one in said if one.name in ALWAYS and isinstance(one, Verdict)]
+    return asked + [one for one in always if one not in asked], []
+
+
+def _insisted(said: Verdict | NotApplicable) -> Verdict:
+    if isinstance(said, Verdict):
+        return said
+    return Verdict(said.name, Validity.UNKNOWN, f"expected, but there is no {said.lacks}")
+
+
+def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> str:
+    """Why the run carries no statement about performance, "" when it does."""
+    ended = evidence.timeline.ended
+    if ended != "completed" and not (ended == "unhealthy" and _traffic_was_whole(evidence)):
+        return f"the run did not complete ({ended})"
+    answers = {one.name: one for one in said if isinstance(one, Verdict)}
+    reasons = {
+        "generator": "the traffic is not known to have kept its schedule",
+        "fault_injected": "a fault is not known to have been injected",
+    }
+    found = [
+        reason
+        for name, reason in reasons.items()
+        if name in answers and answers[name].validity is not Validity.VALID
+    ]
+    return "; ".join(found)
+
+
+def _traffic_was_whole(evidence: Evidence) -> bool:
+    """Nothing was wrong before the traffic was over: only the close or the audit failed."""
+    phases = (record.data for record in evidence.journal if record.event == "phase")
+    ending = next((phase for phase in phases if phase.get("phase") == "ending"), {})
+    return evidence.timeline.t0_ns is not None and ending.get("aborted") is False
+
+
+def _demoted(verdict: Verdict, reason: str) -> Verdict:
+    """Unknown, where the run was unfit for what the check says. Safety is never demoted."""
+    settled = verdict.validity is Validity.UNKNOWN
+    if not reason or settled or verdict.name not in checks.PERFORMANCE:
+        return verdict
+    summary = f"not judged, {reason}; it would be {verdict.validity}: {verdict.summary}"
+    return replace(verdict, validity=Validity.UNKNOWN, summary=summary, certificate=None)
+
+
+def missing_parts(evidence: Evidence) -> Mapping[str, str]:
+    """What the run directory lacks, by part, and why; empty for a run that is whole."""
+    found: dict[str, str] = {
+        part: MISSING.get((part, why), why) for part, why in evidence.problems.items()
+    }
+    found |= evidence.timeline.lost
+    if evidence.timeline.ended_why == NO_END and "journal" not in found:
+        found["journal"] = "it has no end: the controller did not come to write one"
+    return dict(sorted(found.items()))
+
+
+def _concluded(
+    evidence: Evidence, verdicts: Sequence[Verdict], missing: Mapping[str, str]
+) -> Validity:
+    """The worst of all; a run that did not complete, or is not whole, is unknown at best."""
+    worst = checks.worst([verdict.validity for verdict in verdicts])
+    if worst is Validity.VALID and (missing or evidence.timeline.ended != "completed"):
+        return Validity.UNKNOWN
+    return worst
+
+
+def exit_code(evidence: Evidence, verdict: Validity) -> int:
+    """The first that applies: a fault left behind, a weakness, how it ended, the verdict."""
+    if any(fault.left_behind for fault in evidence.timeline.faults):
+        return STUCK
+    if verdict is Validity.INVALID:
+        return INVALID
+    ended = ENDINGS.get(evidence.timeline.ended)
+    if ended == UNHEALTHY and _refused(evidence):
+        return REFUSED
+    if ended == UNHEALTHY and _stack(evidence) == "external":
+        return UNKNOWN  # somebody else's stack: not ours to keep healthy
+    if ended is not None:
+        return ended
+    return UNKNOWN if verdict is Validity.UNKNOWN else HELD
+
+
+def _refused(evidence: Evidence) -> bool:
+    """It was bad usage that ended the run, found before anything was touched."""
+    refused = any(record.event == "run.refused" for record in evidence.journal)
+    return refused and evidence.timeline.t0_ns is None
+
+
+def _stack(evidence: Evidence) -> str:
+    started = str(evidence.timeline.started.get("stack", ""))
+    return evidence.effective.stack if evidence.effective else started
+
+
+def _calendar(evidence: Evidence, t_ns: int | None) -> str | None:
+    """An instant of the run's clock on the calendar, by what its first record tied together."""
+    wall_ns, first_ns = evidence.timeline.started.get("wall_ns"), evidence.timeline.first_ns
+    if t_ns is None or first_ns is None or not isinstance(wall_ns, int):
+        return None
+    at = datetime.fromtimestamp((wall_ns + t_ns - first_ns) // 1_000_000 / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _tell(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "name": verdict.name,
+        "verdict": verdict.validity.value,
+        "summary": verdict.summary,
+        "evidence": list(verdict.evidence),
+        "certificate": verdict.certificate,
+    }

@@ -1,0 +1,167 @@
+"""The blast radius: what a run will touch, for how long, and what takes it back.
+
+Everything here is computed from the files and from the records the faults themselves return; no
+sentence is kept anywhere else, so that the plan cannot differ from what is done.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.core.units import format_duration, seconds
+from gameday.plan.describe import undone_by, what
+from gameday.plan.rules.deadlines import fault_of, recovers_s
+from gameday.plan.traffic_size import evidence_bytes, peak_per_s
+from gameday.spec.changes import Change
+from gameday.spec.experiment import ExpectedAlert, Experiment
+from gameday.spec.inputs import Inputs
+from gameday.spec.playbook import Step
+from gameday.spec.system import System
+from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One change of one fault; times from the start of the traffic."""
+
+    fault: str
+    kind: str
+    on: str
+    at_s: float
+    until_s: float
+    what: str
+    undone_by: str
+    change: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What one step of the playbook may do, and what takes it back ("" where nothing does)."""
+
+    step: int
+    text: str
+    does: str
+    undone_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """An alert that must fire; instants from the start of the traffic if all goes as planned."""
+
+    alert: str
+    fires_by_s: float
+    resolves_by_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blast:
+    """All of it. Times are seconds from the start of the traffic."""
+
+    experiment: str
+    title: str
+    short: bool
+    seed: int | None
+    address: str
+    coupon: str
+    stock: int | None
+    users: int
+    requests: int
+    peak_per_s: float
+    length_s: float
+    whole_s: float
+    sold_out_s: float | None
+    touches: tuple[Touch, ...]
+    playbook: str
+    acts: tuple[Act, ...]
+    alerts: tuple[Deadline, ...]
+    guards: tuple[str, ...]
+    recovers_by_s: float | None
+    evidence_bytes: int
+
+
+START_S = 5.0
+"""About what the embedded stack takes to be up."""
+
+
+def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blast:
+    """What this run would touch on that system; `address` is where the traffic goes, in words."""
+    loaded, experiment = inputs.experiment, inputs.experiment.experiment
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    return Blast(
+        experiment=experiment.name,
+        title=experiment.title,
+        short=loaded.short,
+        seed=experiment.seed,
+        address=address,
+        coupon=experiment.campaign.coupon,
+        stock=experiment.campaign.stock,
+        users=experiment.campaign.users,
+        requests=round(expected_starts(experiment)),
+        peak_per_s=peak_per_s(experiment),
+        length_s=traffic_end_s(experiment),
+        whole_s=(START_S if starts else 0.0) + traffic_end_s(experiment) + _quiet_s(system),
+        sold_out_s=sell_out_s(experiment),
+        touches=touches(experiment, system),
+        playbook="" if book is None else book.head.name,
+        acts=tuple(_act(step, system) for step in (book.steps if book is not None else ())),
+        alerts=tuple(_deadline(experiment, alert) for alert in experiment.expect.alerts),
+        guards=tuple(
+            f"{guard.expr}, for {format_duration(guard.for_)}" for guard in experiment.abort_if
+        ),
+        recovers_by_s=recovers_s(experiment),
+        evidence_bytes=evidence_bytes(experiment),
+    )
+
+
+def _quiet_s(system: System) -> float:
+    """The least that a drain takes, or the wait instead of one."""
+    return seconds(system.settle if system.drain is None else system.drain.for_)
+
+
+def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
+    """Every change of every fault, in the order in which they begin."""
+    return tuple(
+        Touch(
+            fault=str(fault.id),
+            kind=fault.fault,
+            on=fault.on,
+            at_s=seconds(fault.at),
+            until_s=seconds(fault.at + fault.duration),
+            what=what(change),
+            undone_by=undone_by(change),
+            change=change.as_json(),
+        )
+        for fault in sorted(experiment.method, key=lambda fault: fault.at)
+        for change in (_at_its_proxy(each, system) for each in fault.changes())
+    )
+
+
+def _at_its_proxy(change: Change, system: System) -> Change:
+    """The same, naming the proxy as Toxiproxy does; a fault names the service behind it."""
+    if "proxy" not in change.data:
+        return change
+    name = system.proxies.get(change.data["proxy"], change.data["proxy"])
+    return Change(change.kind, {**change.data, "proxy": name})
+
+
+def _act(step: Step, system: System) -> Act:
+    does = "a person acts" if step.block.do is None else _request(step.block.do, system)
+    undo = "" if step.block.undo is None else _request(step.block.undo, system)
+    return Act(step.number, step.text, does, undo)
+
+
+def _request(action: str, system: System) -> str:
+    """An action by its name, with the request it is where the system file has it."""
+    found = system.actions.get(action)
+    return action if found is None else f"{action} ({found.method} {found.path})"
+
+
+def _deadline(experiment: Experiment, alert: ExpectedAlert) -> Deadline:
+    fault = fault_of(experiment, alert)
+    if fault is None:
+        raise ValueError(f"alert {alert.alert}: no fault {alert.of!r}")  # validated before
+    resolves = None
+    if alert.resolves_within is not None:
+        removed = seconds(fault.at + fault.duration)
+        since = max(removed, recovers_s(experiment) or removed)
+        resolves = since + seconds(alert.resolves_within)
+    return Deadline(alert.alert, seconds(fault.at + alert.fires_within), resolves)

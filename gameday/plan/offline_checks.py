@@ -1,0 +1,166 @@
+"""All that can be known before a stack is up: files, traffic, this machine, earlier runs.
+
+Nothing is sent anywhere and nothing is made. `gameday run` looks at the same before it starts
+anything, but for what needs half a second of watching.
+"""
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gameday.core.clock import wall_time_ns
+from gameday.core.errors import GamedayError
+from gameday.core.network.addresses import Allowed
+from gameday.plan import generator, machine, traffic_size
+from gameday.plan.finding import Finding, from_error
+from gameday.plan.validate import validate
+from gameday.spec.addresses import refuse_foreign
+from gameday.spec.inputs import Inputs
+from gameday.spec.read import LoadedSystem
+from gameday.spec.system import System
+from gameday.stacks.placeholders import asked_for, stores_of
+from gameday.stacks.ports import is_free
+from gameday.telemetry.alerts.rules import load_rules
+
+NS = 1_000_000_000
+AHEAD_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a run was asked to be: on which stack, with which changes possible, evidence where.
+
+    `starts` says that the stack is put up for this run alone, and so starts from nothing;
+    `kept_per_s` what its generator was measured to keep; `force` that it may be too little.
+    """
+
+    stack: str
+    kinds: Collection[str]
+    runs_dir: Path
+    allowed: Allowed = field(default_factory=Allowed)
+    starts: bool = True
+    kept_per_s: float | None = None
+    force: bool = False
+
+
+def before(inputs: Inputs, question: Question) -> list[Finding]:
+    """Everything at once. Raises FileError for the first thing that is wrong with a file."""
+    return [
+        *_files(inputs),
+        *_possible(inputs, question),
+        *traffic_size.checks(inputs, question.runs_dir),
+        *generator.checks(
+            inputs,
+            question.kept_per_s,
+            force=question.force,
+            shared=question.stack != "external",
+        ),
+        *_machine(inputs.system.system, question),
+        *_clock(inputs),
+        *_addresses(inputs.system, question),
+    ]
+
+
+def _files(inputs: Inputs) -> Iterator[Finding]:
+    """What validation says of them, and what they hold."""
+    warnings = validate(inputs)
+    files = [load_rules(path) for path in inputs.rules]
+    for each in warnings:
+        yield Finding(str(each.place), "warn", each.text, "gameday validate shows it too")
+    for file in files:
+        for text in file.warnings:
+            yield Finding(str(file.path), "warn", text, "it will be shown as it is written")
+    alerts = [rule.alert for file in files for rule in file.rules]
+    book = inputs.playbook
+    parts = ["experiment", "system"]
+    parts += [f"playbook {book.playbook.head.name}"] if book is not None else []
+    parts += [f"{len(alerts)} alert rules"] if files else []
+    yield Finding("files", "ok", f"{', '.join(parts)}: valid")
+
+
+def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
+    """Every change of every fault is of a kind that the stack can make."""
+    document = inputs.experiment.document
+    for index, fault in enumerate(inputs.experiment.experiment.method):
+        where = str(document.place("method", index, "fault"))
+        for kind in dict.fromkeys(change.kind for change in fault.changes()):
+            if kind not in question.kinds:
+                found = f"'fault': the {question.stack} stack cannot do {fault.fault!r}"
+                cure = f"it can make changes of kind {', '.join(sorted(question.kinds))}"
+                yield Finding(where, "fail", found, cure, usage=True)
+            elif lacks := _lacks(inputs.system.system, question, kind):
+                found = f"'fault': {fault.fault!r} needs `{lacks}`, and the system names none"
+                yield Finding(where, "fail", found, "add it to the system file", usage=True)
+
+
+def _lacks(system: System, question: Question, kind: str) -> str:
+    """What the system file must name for such a change, "" where it does."""
+    stores = system.stores
+    needs: dict[str, tuple[str, object]] = {
+        "redis": ("stores.redis", stores.redis),
+        "sql": ("stores.postgres", stores.postgres),
+    }
+    if question.stack == "external":  # our own brings its Toxiproxy with it
+        needs |= {each: ("toxiproxy", system.toxiproxy) for each in ("toxic", "proxy")}
+    key, there = needs.get(kind, ("", kind))
+    return key if there is None else ""
+
+
+def _machine(system: System, question: Question) -> Iterator[Finding]:
+    """What a stack of our own needs of it, and what every run does."""
+    yield from machine.state_folder()
+    yield from machine.memory()
+    yield from machine.processors()
+    if not question.starts:
+        return
+    if system.start is None:
+        cure = "tell how it starts, or run it yourself and use --stack external"
+        found = f"{system.name!r} has no `start`: the embedded stack cannot start it"
+        yield Finding("system file", "fail", found, cure, usage=True)
+        return
+    try:
+        asked = asked_for(system.start)
+    except GamedayError as error:
+        yield from_error("system file", error)
+        return
+    yield from machine.stores(stores_of(asked))
+    yield from machine.temporary_folder()
+    yield from _ports(system, asked)
+
+
+def _ports(system: System, asked: Collection[str]) -> Iterator[Finding]:
+    """Free ones can be had; the ones that the system file fixes are free."""
+    fixed = {} if "port" in asked else {"base_url": system.base_url}
+    if "admin_port" not in asked and system.admin_url is not None:
+        fixed["admin_url"] = system.admin_url
+    for key, url in fixed.items():
+        port = urlsplit(url).port
+        if port is not None and not is_free(port):
+            cure = "end what listens there, or hand the service a free port in start.env"
+            yield Finding("ports", "fail", f"{key}: port {port} is in use", cure)
+    yield from machine.ports()
+
+
+def _clock(inputs: Inputs) -> Iterator[Finding]:
+    """The monotonic clock; and the wall clock is not behind the files that are to be run."""
+    yield from machine.clock()
+    paths = (inputs.experiment.path, inputs.system.path)
+    newest = max(paths, key=lambda path: path.stat().st_mtime_ns)
+    ahead_s = (newest.stat().st_mtime_ns - wall_time_ns()) / NS
+    if ahead_s > AHEAD_S:
+        found = f"{newest} was written {ahead_s:.0f} s from now: the wall clock is wrong"
+        yield Finding("wall clock", "warn", found, "set the clock: records will carry its time")
+
+
+def _addresses(loaded: LoadedSystem, question: Question) -> Iterator[Finding]:
+    """Nothing that is not this machine is touched unless it is allowed by name."""
+    if question.stack != "external":
+        return
+    try:
+        refuse_foreign(loaded.system, question.allowed, os.environ, loaded.document)
+    except GamedayError as error:
+        yield from_error("addresses", error)
+        return
+    yield Finding("addresses", "ok", "on this machine, or allowed by name")

@@ -1,0 +1,199 @@
+"""A stack that is up: its Toxiproxy, and the proxies that faults will strike.
+
+A proxy that is missing, disabled or still broken by an earlier run would make the run's statements
+worth nothing, and a wedged Toxiproxy could not be asked to take a fault out again. A probe through
+each proxy shows that it carries traffic, which protocol is behind it, and how fast it is when
+nothing is wrong.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from gameday.core.clock import Clock
+from gameday.core.errors import GamedayError, UsageError
+from gameday.core.network.addresses import Allowed
+from gameday.injection import drivers
+from gameday.injection.context import Site
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
+from gameday.injection.upstream import refuse_foreign_upstream
+from gameday.injection.verify.probe import PING, Spot, ask, look
+from gameday.injection.verify.recovery import direct_address
+from gameday.plan.finding import Finding, from_error
+from gameday.spec.experiment import Experiment
+from gameday.spec.system import System
+
+OURS = "gameday-"
+ASK_S = 3.0
+_PREPARED = ("redis", "sql", "service")
+_HEAL = "gameday heal takes out what a run has left behind"
+
+
+@dataclass(slots=True)
+class Network:
+    """What was found, and where to probe each service that a fault strikes."""
+
+    findings: list[Finding] = field(default_factory=list)
+    spots: dict[str, Spot] = field(default_factory=dict)
+
+
+def struck(experiment: Experiment) -> list[str]:
+    """The services whose proxies a fault changes, in the order of the method."""
+    changes = [change for fault in experiment.method for change in fault.changes()]
+    named = [str(c.data["proxy"]) for c in changes if c.kind in ("toxic", "proxy")]
+    return list(dict.fromkeys(named))
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How to get to a server's proxies, and past them."""
+
+    url: str
+    allowed: Allowed
+    clock: Clock
+
+
+async def network(
+    experiment: Experiment, system: System, allowed: Allowed, clock: Clock
+) -> Network:
+    """Look at Toxiproxy and every proxy that matters; `allowed` hosts may be asked directly."""
+    services, found = struck(experiment), Network()
+    if system.toxiproxy is None:
+        if services:
+            cure = "add `toxiproxy: http://HOST:8474` and `proxies:` to the system file"
+            text = "this experiment breaks the network, but the system names none"
+            found.findings.append(Finding("toxiproxy", "fail", text, cure, usage=True))
+        return found
+    server = Toxiproxy(system.toxiproxy, ASK_S)
+    try:
+        proxies = await server.proxies()
+    except ToxiproxyError as error:
+        found.findings.append(await _silent(server, error, needed=bool(services)))
+        return found
+    wrong = _state(server, system, services, proxies)
+    struck_too = {n: proxies[n] for n in (system.proxies[s] for s in services) if n in proxies}
+    wrong += await _led_away(server, struck_too, allowed)
+    found.findings += wrong
+    broken = {each.name for each in wrong if each.status == "fail"}
+    whole = [name for name in services if _name(system.proxies[name]) not in broken]
+    way = _Way(server.url, allowed, clock)
+    looked = await asyncio.gather(
+        *(_probe(system.proxies[name], proxies[system.proxies[name]], way) for name in whole)
+    )
+    for service, (spot, finding) in zip(whole, looked, strict=True):
+        found.spots[service] = spot
+        found.findings.append(finding)
+    return found
+
+
+async def prepared(experiment: Experiment, site: Site) -> list[Finding]:
+    """Whether what faults do to stores and processes could be done: their own reading says so.
+
+    Keys that are to expire are looked for only when their fault begins: none may be there yet.
+    """
+    found = []
+    for fault in experiment.method:
+        for change in fault.changes():
+            if change.kind not in _PREPARED or change.data["do"] == "expire":
+                continue
+            try:
+                await drivers.prepare(change, site)
+            except GamedayError as error:
+                found.append(from_error(f"fault {fault.id}", error))
+            else:
+                found.append(Finding(f"fault {fault.id}", "ok", "what it strikes is there"))
+    return found
+
+
+async def _silent(server: Toxiproxy, error: ToxiproxyError, *, needed: bool) -> Finding:
+    """Why the proxies cannot be listed: a dead server, or one that is wedged for good."""
+    name = f"toxiproxy {server.url}"
+    try:
+        version = await server.version()
+    except ToxiproxyError:
+        cure = "start it, or run an experiment that breaks no network"
+        return Finding(name, "fail" if needed else "warn", error.message, cure)
+    text = f"wedged: /version answers {version}, /proxies does not ({error.message})"
+    return Finding(name, "fail", text, "restart it: nothing else helps, and its toxics go with it")
+
+
+def _name(proxy: str) -> str:
+    return f"proxy {proxy}"
+
+
+def _state(
+    server: Toxiproxy, system: System, services: list[str], proxies: Mapping[str, Any]
+) -> list[Finding]:
+    """What the server says of the proxies: missing, disabled, or with toxics on them."""
+    found = [Finding(f"toxiproxy {server.url}", "ok", f"{len(proxies)} proxies")]
+    for service in services:
+        name = system.proxies[service]
+        if name not in proxies:
+            there = ", ".join(sorted(proxies)) or "none"
+            text = f"toxiproxy {server.url} has no proxy {name!r} for {service!r}"
+            cure = f"make it, or name the right one under `proxies`; it has {there}"
+            found.append(Finding(_name(name), "fail", text, cure))
+    for name in sorted(set(system.proxies.values()) & set(proxies)):
+        wrong = left_behind(proxies[name])
+        others = [t["name"] for t in proxies[name].get("toxics") or []]
+        if wrong:
+            text = f"{wrong}, before anything was broken (toxiproxy {server.url})"
+            found.append(Finding(_name(name), "fail", text, _HEAL))
+        elif others:
+            cure = "remove it, unless it is meant to stay: gameday leaves it alone"
+            found.append(Finding(_name(name), "warn", f"has a toxic {others[0]!r}", cure))
+    return found
+
+
+def left_behind(proxy: Mapping[str, Any]) -> str:
+    """What an earlier run has left broken on a proxy, "" where nothing is."""
+    if not proxy["enabled"]:
+        return "is disabled"
+    toxics = [toxic["name"] for toxic in proxy.get("toxics") or []]
+    ours = [name for name in toxics if name.startswith(OURS)]
+    return f"has toxic {ours[0]}" if ours else ""
+
+
+async def _led_away(
+    server: Toxiproxy, proxies: Mapping[str, Any], allowed: Allowed
+) -> list[Finding]:
+    """Proxies that lead to a host which may not be broken, or listen at one."""
+    found = []
+    for name, proxy in proxies.items():
+        try:
+            await refuse_foreign_upstream({**proxy, "name": name}, server.url, allowed)
+            where = f"toxiproxy {server.url}: where proxy {name!r} listens"
+            await allowed.resolve(_address(proxy, server.url)[0], 0, where)
+        except UsageError as error:
+            found.append(from_error(_name(name), error))
+    return found
+
+
+async def _probe(proxy_name: str, proxy: Mapping[str, Any], way: _Way) -> tuple[Spot, Finding]:
+    """Ask through the proxy, and tell what came back."""
+    address, clock = _address(proxy, way.url), way.clock
+    upstream = await direct_address(proxy, way.url, way.allowed)
+    spot = await look(address, clock, upstream)
+    name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
+    if spot.protocol != "unknown" and spot.before_ms is not None:
+        text = f"carries {spot.protocol} at {shown}, {spot.before_ms:.1f} ms"
+        return spot, Finding(name, "ok", text)
+    if (await ask(address, PING, clock))[0].answer == "refused":
+        cure = "is the address the one that can be reached from here?"
+        return spot, Finding(name, "fail", f"nothing listens at {shown}", cure)
+    if upstream is not None and (await ask(upstream, PING, clock))[0].answer == "refused":
+        text = f"carries nothing: nothing listens at its upstream, {proxy['upstream']}"
+        return spot, Finding(name, "fail", text, "start what stands behind it")
+    text = f"{shown} takes connections, but answers as neither Redis nor PostgreSQL does"
+    cure = "name its metric under `dependencies`: without it a fault cannot be proven to be in"
+    return spot, Finding(name, "warn", text, cure)
+
+
+def _address(proxy: Mapping[str, Any], url: str) -> tuple[str, int]:
+    """Where the proxy listens; on all interfaces means at its server's host."""
+    host, _, port = str(proxy["listen"]).rpartition(":")
+    if host in ("[::]", "0.0.0.0", ""):
+        host = urlsplit(url).hostname or "127.0.0.1"
+    return host.strip("[]"), int(port)

@@ -1,0 +1,194 @@
+"""Rules about expressions: PromQL where a reading is meant, thresholds where a total is."""
+
+from collections.abc import Iterable, Sequence
+
+from gameday.core.errors import FileError, UsageError
+from gameday.spec.experiment import Threshold
+from gameday.spec.faults.service import ServiceFault
+from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.read import LoadedPlaybook, LoadedSystem
+from gameday.spec.yaml import Document, one_of_them
+
+Loc = tuple[str | int, ...]
+
+_HISTOGRAMS = ("k6_http_req_duration_seconds", "k6_http_req_service_seconds")
+TRAFFIC_METRICS = frozenset(
+    {"k6_http_reqs_total", "k6_dropped_iterations_total", "k6_vus", "k6_vus_max"}
+    | {f"{name}_{part}" for name in _HISTOGRAMS for part in ("bucket", "sum", "count")}
+)
+"""The series of the traffic, as the collector makes them from the history."""
+
+
+def of_experiment(inputs: Inputs) -> Findings:
+    """Objectives and guards are conditions; thresholds fit their metrics."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    texts = [each.expr for each in experiment.objectives]
+    texts += [each.expr for each in experiment.abort_if]
+    if much := _too_much(texts):
+        yield document.error(("objectives",), f"'objectives' and 'abort_if': {much}")
+        return
+    for index, objective in enumerate(experiment.objectives):
+        yield from _promql(document, ("objectives", index, "expr"), objective.expr)
+    for index, guard in enumerate(experiment.abort_if):
+        yield from _promql(document, ("abort_if", index, "expr"), guard.expr)
+    for key, texts in experiment.expect.threshold_texts.items():
+        yield from _thresholds(inputs, key, texts)
+    for key, each in experiment.expect.thresholds.items():
+        if "window:" in key.replace(" ", ""):
+            yield from _is_judged_afterwards(document, key, each)
+
+
+def _tag_values(inputs: Inputs) -> dict[str, set[str]]:
+    """What the requests of this run can carry, of the tags whose values are known beforehand."""
+    from gameday.traffic.history import Outcome, Reason
+    from gameday.traffic.metrics import (
+        request_tags,  # with numpy, which untagged thresholds do not need
+    )
+
+    experiment, issue = inputs.experiment.experiment, inputs.system.system.requests.issue
+    ids = [str(fault.id) for fault in experiment.method]
+    shared = request_tags(issue.method, issue.path)
+    return {
+        "scenario": {*experiment.traffic, *ids},
+        "outcome": {outcome.text for outcome in Outcome},
+        "reason": {reason.text for reason in Reason},
+        "window": window_names(ids),
+        **{tag: {value} for tag, value in shared.items() if value},
+    }
+
+
+def window_names(faults: Iterable[str]) -> set[str]:
+    """The stretches of a run that the faults with these ids make; see `evidence.windows`."""
+    ids = list(faults)
+    around = {f"{word}-{id}" for id in ids for word in ("during", "after")}
+    return {"before", *around} if ids else set()
+
+
+def _is_judged_afterwards(
+    document: Document, key: str, each: Sequence[str | Threshold]
+) -> Findings:
+    """Which request belongs to which window is known when the run is over."""
+    for index, one in enumerate(each):
+        if isinstance(one, Threshold) and one.abortOnFail:
+            problem = f"'abortOnFail': {key!r} is judged after the run, so it cannot end it"
+            loc = ("expect", "thresholds", key, index, "abortOnFail")
+            yield document.error(loc, problem, help="write a guard under 'abort_if' instead")
+
+
+def guards_can_see(inputs: Inputs) -> Findings:
+    """A fault of the service's process takes its metrics away, and blind guards stop the run."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    struck = [f for f in experiment.method if isinstance(f, ServiceFault) and f.on == "service"]
+    for index, guard in enumerate(experiment.abort_if if struck else ()):
+        read = [
+            name for name in _metrics(guard.expr) if not name.startswith("k6_") and name != "up"
+        ]
+        if read and guard.blind == "abort":
+            problem = f"'expr': {struck[0].id} takes {read[0]!r} away, and this guard aborts then"
+            help = "add `blind: ignore`, or guard on k6_http_reqs_total"
+            yield document.error(("abort_if", index, "expr"), problem, help=help)
+
+
+def _metrics(text: str) -> list[str]:
+    """The metrics that an expression reads; none where it is told elsewhere that it is wrong."""
+    from gameday.telemetry.promql import PromqlError, parse
+
+    try:
+        return sorted(parse(text).metric_names())
+    except PromqlError:
+        return []
+
+
+def of_playbook(loaded: LoadedPlaybook) -> Findings:
+    """The probes of every step are conditions."""
+    blocks = [step.block for step in loaded.playbook.steps]
+    if much := _too_much(each or "" for block in blocks for each in (block.before, block.after)):
+        yield loaded.front.error((), f"the probes of the steps: {much}")
+        return
+    for step in loaded.playbook.steps:
+        block = loaded.blocks[step.number]
+        for key, probe in (("before", step.block.before), ("after", step.block.after)):
+            if probe is not None:
+                yield from _promql(block, (key,), probe)
+
+
+def of_system(loaded: LoadedSystem) -> Findings:
+    """`drain` is a condition, a dependency's latency a value."""
+    document, system = loaded.document, loaded.system
+    if much := _too_much(system.dependencies.values()):
+        yield document.error(("dependencies",), f"'dependencies': {much}")
+        return
+    if system.drain is not None:
+        yield from _promql(document, ("drain", "expr"), system.drain.expr)
+    for service, expr in system.dependencies.items():
+        yield from _promql(document, ("dependencies", service), expr, is_condition=False)
+        if service not in system.proxies:
+            text = f"'dependencies': {service!r} is not a service under 'proxies'"
+            yield Warning_(document.place("dependencies", service), text)
+
+
+def _too_much(texts: Iterable[str]) -> str:
+    """Why so many expressions are not read, "" where they are."""
+    length = sum(map(len, texts))
+    if not length:
+        return ""
+    from gameday.telemetry.promql import MOST_TOGETHER
+
+    if length <= MOST_TOGETHER:
+        return ""
+    return f"{length} characters of PromQL are more than {MOST_TOGETHER}"
+
+
+def _promql(document: Document, loc: Loc, text: str, *, is_condition: bool = True) -> Findings:
+    from gameday.telemetry.promql import PromqlError, parse
+
+    try:
+        query = parse(text)
+    except PromqlError as error:
+        yield document.error(loc, f"{loc[-1]!r}: {error.message}", help=error.help)
+        return
+    yield from _unknown_traffic_metrics(document, loc, query.metric_names())
+    if is_condition and not query.is_condition:
+        text = f"{loc[-1]!r}: compares nothing: it is true whenever a value is not 0"
+        yield Warning_(document.place(*loc), text)
+
+
+def _unknown_traffic_metrics(document: Document, loc: Loc, names: Iterable[str]) -> Findings:
+    """A misspelt metric of the traffic would have no data for the whole run."""
+    for name in sorted(names):
+        if name.startswith("k6_") and name not in TRAFFIC_METRICS:
+            problem = f"{loc[-1]!r}: unknown traffic metric {name!r}"
+            yield document.error(loc, problem, help=one_of_them(name, TRAFFIC_METRICS))
+
+
+def _thresholds(inputs: Inputs, key: str, texts: list[str]) -> Findings:
+    from gameday.traffic.thresholds import check_metric, parse_key
+
+    document = inputs.experiment.document
+    loc = ("expect", "thresholds", key)
+    try:
+        check_metric(key, [])
+    except UsageError as error:
+        yield document.error(loc, error.message, help=error.help)
+        return
+    if not texts:
+        yield document.error(loc, f"{key!r}: must not be empty")
+    yield from _each_threshold(document, loc, texts)
+    tags = parse_key(key).tags
+    known = _tag_values(inputs) if tags else {}
+    for tag, value in tags.items():
+        if tag in known and value not in known[tag]:
+            problem = f"{key!r}: there is no {tag} {value!r}"
+            nothing = "there is no fault, so there are no windows: drop the tag"
+            yield document.error(loc, problem, help=one_of_them(value, known[tag]) or nothing)
+
+
+def _each_threshold(document: Document, loc: tuple[str, str, str], texts: list[str]) -> Findings:
+    from gameday.traffic.thresholds import check_metric
+
+    for index, text in enumerate(texts):
+        try:
+            check_metric(loc[-1], [text])
+        except UsageError as error:
+            place = document.place(*loc, index, "threshold")
+            yield FileError(place, error.message, help=error.help)

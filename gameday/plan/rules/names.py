@@ -1,0 +1,146 @@
+"""Rules about names: what an experiment, its playbook and the system call each other by."""
+
+from collections.abc import Mapping
+
+from gameday.core.errors import FileError
+from gameday.spec.faults import Spike
+from gameday.spec.faults.network import NetworkFault
+from gameday.spec.faults.postgres import PostgresFault
+from gameday.spec.faults.redis import RedisFault
+from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.playbook import StepBlock
+from gameday.spec.read import LoadedPlaybook, LoadedSystem
+from gameday.spec.system import Request
+from gameday.spec.yaml import Document, one_of_them
+
+
+def inside_experiment(inputs: Inputs) -> Findings:
+    """Ids and names are unique, and `of:` names one."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    if experiment.name != inputs.experiment.path.stem:
+        text = f"'name': {experiment.name!r} is not the name of the file"
+        yield Warning_(document.place("name"), text)
+    ids = [str(fault.id) for fault in experiment.method]
+    yield from _unique(document, ("method", "id"), ids)
+    names = [objective.name for objective in experiment.objectives]
+    yield from _unique(document, ("objectives", "name"), names)
+    for index, fault in enumerate(experiment.method):
+        if isinstance(fault, Spike) and ids[index] in experiment.traffic:
+            problem = f"'id': {ids[index]!r} is a scenario of 'traffic' already"
+            yield document.error(("method", index, "id"), problem)
+    for index, alert in enumerate(experiment.expect.alerts):
+        if alert.of is not None and alert.of not in ids:
+            problem, help = f"'of': no fault has the id {alert.of!r}", one_of_them(alert.of, ids)
+            yield document.error(("expect", "alerts", index, "of"), problem, help=help)
+
+
+def _unique(document: Document, where: tuple[str, str], names: list[str]) -> Findings:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            loc = (where[0], index, where[1])
+            yield document.error(loc, f"{where[1]!r}: {name!r} is there twice")
+
+
+def against_system(inputs: Inputs) -> Findings:
+    """Targets are services behind a proxy; a system that creates campaigns needs a stock."""
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    proxies = inputs.system.system.proxies
+    for index, fault in enumerate(experiment.method):
+        if isinstance(fault, NetworkFault) and fault.target not in proxies:
+            problem = f"'target': {fault.target!r} is not a service under 'proxies' of the system"
+            help = one_of_them(fault.target, proxies)
+            yield document.error(("method", index, "target"), problem, help=help)
+        yield from _store_is_named(inputs, index)
+    if inputs.system.system.campaign is not None and experiment.campaign.stock is None:
+        problem = "'campaign': 'stock' is missing: the system creates a campaign for each run"
+        yield document.error(("campaign",), problem)
+
+
+def _store_is_named(inputs: Inputs, index: int) -> Findings:
+    """A fault of a store itself needs its address."""
+    fault, stores = inputs.experiment.experiment.method[index], inputs.system.system.stores
+    lacks = {
+        "redis.url": isinstance(fault, RedisFault) and stores.redis is None,
+        "postgres.dsn": isinstance(fault, PostgresFault) and stores.postgres is None,
+    }
+    for key in (key for key, lacking in lacks.items() if lacking):
+        problem = f"'fault': {fault.fault!r} needs 'stores.{key}', which the system does not name"
+        help = "past the proxies, as {env: NAME} or {file: PATH}"
+        yield inputs.experiment.document.error(("method", index, "fault"), problem, help=help)
+
+
+def alerts_have_rules(inputs: Inputs) -> Findings:
+    """An alert that is expected, allowed or answered is one that some rule raises."""
+    from gameday.telemetry.alerts.rules import load_rules
+
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    files = [load_rules(path) for path in inputs.rules]
+    known = {rule.alert for file in files for group in file.groups for rule in group.rules}
+    for index, alert in enumerate(experiment.expect.alerts):
+        if alert.alert not in known:
+            yield _no_rule(document, ("expect", "alerts", index, "alert"), alert.alert, known)
+    others = experiment.expect.other_alerts
+    for index, name in enumerate(others if isinstance(others, list) else ()):
+        if name not in known:
+            yield _no_rule(document, ("expect", "other_alerts", index), name, known)
+    if inputs.playbook is not None and files:
+        yield from _answered_alerts(inputs, known)
+
+
+def _answered_alerts(inputs: Inputs, known: set[str]) -> Findings:
+    """An experiment with rules of its own may have fewer than the playbook answers."""
+    playbook, own_rules = inputs.playbook, inputs.experiment.experiment.rules is not None
+    if playbook is None:
+        return
+    for index, name in enumerate(playbook.playbook.head.alerts):
+        if name not in known and not own_rules:
+            yield _no_rule(playbook.front, ("alerts", index), name, known)
+
+
+def _no_rule(
+    document: Document, at: tuple[str | int, ...], name: str, known: set[str]
+) -> FileError:
+    key = next(key for key in reversed(at) if isinstance(key, str))
+    return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
+
+
+def nobody_else_is_asked(loaded: LoadedSystem) -> Findings:
+    """Keys of the format that this version does not read; silence would let people rely on them."""
+    for key in ("prometheus", "alertmanager"):
+        if getattr(loaded.system, key) is not None:
+            text = f"{key!r}: not read yet; gameday scrapes 'metrics' and evaluates 'rules' itself"
+            yield Warning_(loaded.document.place(key), text)
+
+
+def playbook_answers(inputs: Inputs) -> Findings:
+    """One of the alerts that start the playbook is expected, or it would never start."""
+    if inputs.playbook is None:
+        return
+    head = inputs.playbook.playbook.head
+    expected = [alert.alert for alert in inputs.experiment.experiment.expect.alerts]
+    if expected and not set(expected) & set(head.alerts):
+        text = f"'playbook': {head.name!r} answers none of the expected alerts: it never starts"
+        yield Warning_(inputs.experiment.document.place("playbook"), text)
+
+
+def steps_are_actions(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
+    """What steps do are actions of the system, and something shows that it worked."""
+    for step in loaded.playbook.steps:
+        yield from _step(step.block, loaded.blocks[step.number], system.system.actions)
+    name = loaded.playbook.head.name
+    if name != loaded.path.stem:
+        yield Warning_(loaded.front.place("name"), f"'name': {name!r} is not the file's name")
+    if not loaded.playbook.steps:
+        yield Warning_(loaded.front.place(), "no step for gameday to do or verify")
+
+
+def _step(block: StepBlock, document: Document, actions: Mapping[str, Request]) -> Findings:
+    for key, action in (("do", block.do), ("undo", block.undo)):
+        if action is not None and action not in actions:
+            problem = f"{key!r}: {action!r} is not an action of the system"
+            yield document.error((key,), problem, help=one_of_them(action, actions))
+    if block.undo is not None and block.do is None:
+        yield document.error(("undo",), "'undo': there is no 'do' to take back")
+    if block.do is not None and block.after is None:
+        text = "'do': without 'after' nothing shows that the step worked"
+        yield Warning_(document.place("do"), text)

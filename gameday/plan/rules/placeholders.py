@@ -1,0 +1,67 @@
+"""Rules about placeholders: `{user}` where something fills it in, and nowhere anything else."""
+
+import re
+
+from gameday.spec.inputs import Findings
+from gameday.spec.read import LoadedSystem
+from gameday.spec.yaml import Document, Node, one_of_them
+
+Loc = tuple[str | int, ...]
+
+ISSUE = frozenset({"user", "coupon", "stock", "key", "attempt", "run"})
+ONCE = frozenset({"coupon", "stock", "run"})
+"""Campaign, close, audit and actions are sent once a run: there is no user to name."""
+PORTS = frozenset({"port", "admin_port"})
+START = PORTS | {"redis", "postgres", "redis_direct", "postgres_direct", "secret"}
+STORE_KEYS = frozenset({"coupon"})
+
+_BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
+_PLACES: dict[Loc, frozenset[str]] = {
+    ("requests",): ISSUE,
+    ("campaign",): ONCE,
+    ("close",): ONCE,
+    ("audit",): ONCE,
+    ("actions",): ONCE,
+    ("start", "argv"): PORTS,
+    ("start", "env"): frozenset(START),
+    ("start", "ready"): frozenset(),
+    ("stores", "redis", "remaining"): STORE_KEYS,
+    ("stores", "redis", "holders"): STORE_KEYS,
+}
+"""Where placeholders are filled in, and which. Any user may read a process's arguments, so
+`start.argv` takes ports only."""
+
+
+def are_known(loaded: LoadedSystem) -> Findings:
+    """Every placeholder is one that will be filled in."""
+    document = loaded.document
+    for loc, _, node in document.root.walk():
+        for prefix, known in _PLACES.items():
+            if loc[: len(prefix)] == prefix:
+                yield from _look(document, loc, node, known)
+
+
+def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:
+    yield from _unquoted(document, loc, node, known)
+    if not isinstance(node.content, str):
+        return
+    key = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    for match in _BRACE.finditer(node.content):
+        name = match[1]
+        if match[0] == "{":
+            problem = f"{key!r}: '{{' in {node.content!r} has no end"
+            yield document.error(loc, problem, help="a bare brace is written {{")
+        elif name is not None and name not in known:
+            problem = f"{key!r}: unknown placeholder '{{{name}}}'"
+            help = one_of_them(name, known) or "nothing is filled in here; a brace is written {{"
+            yield document.error(loc, problem, help=help)
+
+
+def _unquoted(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:
+    """`userId: {user}` without quotes is a mapping to YAML."""
+    if not isinstance(node.content, dict) or len(node.content) != 1:
+        return
+    [(name, entry)] = node.content.items()
+    if entry.node.content is None and name in known:
+        problem = f"{str(loc[-1])!r}: '{{{name}}}' is a mapping here"
+        yield document.error(loc, problem, help=f'put it in quotes: "{{{name}}}"')

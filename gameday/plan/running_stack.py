@@ -1,0 +1,123 @@
+"""A stack that stands already, kept or somebody else's: looked at all over, in bounded time.
+
+Finding it is the same call that a run makes; on such a stack it starts nothing.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.core.clock import Clock
+from gameday.core.errors import GamedayError
+from gameday.core.secrets.redaction import Hidden
+from gameday.injection.context import Direct
+from gameday.injection.context import Site as EffectSite
+from gameday.injection.drivers.proxy import MARKER
+from gameday.injection.drivers.request import Sender, secrets_of
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
+from gameday.plan import proxy_checks, service_checks
+from gameday.plan.finding import Finding, from_error
+from gameday.plan.leftovers import on_standing
+from gameday.plan.offline_checks import Question
+from gameday.spec.addresses import refuse_foreign
+from gameday.spec.inputs import Inputs
+from gameday.spec.system import System
+from gameday.stacks.stack import Running, Site, Stack, new_work_dir
+
+PATIENCE_S = 7.0
+PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was found, and the system with its real addresses (as written where it is not up)."""
+
+    system: System
+    findings: list[Finding]
+
+
+async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Clock) -> Standing:
+    """Everything that can be asked of a stack that is up, without altering anything."""
+    written = inputs.system.system
+    nowhere = new_work_dir()  # such a stack makes nothing, so it is never there
+    site = Site(nowhere, nowhere, clock, lambda _, __: None, inputs.system.path.parent)
+    try:
+        running = await stack.start(written, site)
+        refuse_foreign(running.system, question.allowed, running.environment)
+    except GamedayError as error:
+        return Standing(written, [from_error("stack", error)])
+    system = running.system
+    external = question.stack == "external"
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    experiment = inputs.experiment.experiment
+    asked = service_checks.asked_of(experiment, system, book, inputs.rules)
+    looks = {
+        "service": service_checks.service(system),
+        "proxies": _network(inputs, system, question, clock),
+        "faults": proxy_checks.prepared(experiment, _site(running)),
+        "metrics": service_checks.metrics(system, asked),
+        "alerts": service_checks.conditions(system, asked, clock),
+        "audit": _campaign(inputs, running),
+        "earlier runs": on_standing(
+            question.runs_dir, system, running.environment, external=external
+        ),
+        "marker": _marked(system),
+    }
+    found = await asyncio.gather(*(_in_time(name, look) for name, look in looks.items()))
+    return Standing(system, [finding for each in found for finding in each])
+
+
+async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+    """A look that is not over in time is a failure itself; the others go on."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await look
+    except TimeoutError:
+        text = f"no answer within {PATIENCE_S:g} s"
+        return [Finding(name, "fail", text, "is it overloaded, or has it stopped?")]
+
+
+def _site(running: Running) -> EffectSite:
+    """Where effects would be; only to let them read."""
+    system = running.system
+    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
+    return EffectSite(PLAN, system.toxiproxy, system.proxies, direct)
+
+
+async def _network(
+    inputs: Inputs, system: System, question: Question, clock: Clock
+) -> list[Finding]:
+    experiment = inputs.experiment.experiment
+    return (await proxy_checks.network(experiment, system, question.allowed, clock)).findings
+
+
+async def _marked(system: System) -> list[Finding]:
+    """Whether a run, perhaps of another host, has marked this Toxiproxy as its own."""
+    if system.toxiproxy is None:
+        return []
+    try:
+        found = await Toxiproxy(system.toxiproxy, proxy_checks.ASK_S).proxy(MARKER)
+    except ToxiproxyError:
+        return []  # told with the proxies
+    if found is None:
+        return []
+    text = f"marked by a run: {found.get('upstream')}"
+    cure = "wait for its end; a mark that nobody renews is taken over by the next run"
+    return [Finding(f"toxiproxy {system.toxiproxy}", "warn", text, cure)]
+
+
+async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
+    """The campaign there is; where a run would create its own, whether the audit can be asked."""
+    wanted, system = inputs.experiment.experiment.campaign, running.system
+    made = system.campaign is not None
+    coupon = f"{wanted.coupon}-{PLAN}" if made else wanted.coupon
+    values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}
+    if wanted.stock is not None:
+        values["stock"] = wanted.stock
+    sender = Sender(system.base_url, values, running.environment)
+    sender.tls = system.tls
+    sender.hide = Hidden(secrets_of(system, running.environment))
+    if made:
+        return await service_checks.audit(system, sender, exists=False)
+    return (await service_checks.campaign(system, sender, coupon, wanted.stock)).findings

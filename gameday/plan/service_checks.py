@@ -1,0 +1,225 @@
+"""A stack that is up: whether the system itself answers, is measured, and has a fresh campaign.
+
+What cannot be known before the traffic is only a warning: a series appears when somebody has
+asked for the first time, and a condition may be without data until then.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import Clock, wall_time_ns
+from gameday.core.errors import GamedayError
+from gameday.core.network.http import OK, HttpClient, HttpError
+from gameday.core.network.urls import at
+from gameday.injection.drivers.request import Sender
+from gameday.plan.audit_answer import ask
+from gameday.plan.finding import Finding
+from gameday.plan.rules.expressions import TRAFFIC_METRICS
+from gameday.spec.experiment import Experiment
+from gameday.spec.playbook import Playbook
+from gameday.spec.system import Statuses, System, Tls
+from gameday.telemetry.collector.evaluation import Evaluation
+from gameday.telemetry.collector.scrape import Scraper
+from gameday.telemetry.collector.settings import Target
+from gameday.telemetry.collector.text_format import LONGEST
+from gameday.telemetry.promql import parse
+
+ANSWER_S = 5.0
+SCRAPE_S = 0.8
+LOOKS = 3
+LOOK_EVERY_S = 1.0
+_SHOWN = 3
+_AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What will be read in a run, and where: expressions by their name, and the rule files."""
+
+    expressions: Mapping[str, str]
+    rules: Sequence[Path]
+    alerts: frozenset[str]
+
+
+def asked_of(
+    experiment: Experiment, system: System, book: Playbook | None, rules: Sequence[Path]
+) -> Asked:
+    """Every expression that a run would read."""
+    steps = book.steps if book is not None else ()
+    named = {f"objective {each.name}": each.expr for each in experiment.objectives}
+    named |= {f"guard {n}": each.expr for n, each in enumerate(experiment.abort_if, start=1)}
+    named |= {f"dependency {name}": expr for name, expr in system.dependencies.items()}
+    named |= {"drain": system.drain.expr} if system.drain is not None else {}
+    for step in steps:
+        for key, expr in (("before", step.block.before), ("after", step.block.after)):
+            named |= {f"step {step.number} {key}": expr} if expr is not None else {}
+    alerts = {each.alert for each in experiment.expect.alerts}
+    return Asked(named, rules, frozenset(alerts | set(book.head.alerts if book else ())))
+
+
+async def service(system: System) -> list[Finding]:
+    """Whether the address of `start.ready` answers 200. Without `start` the audit has to tell."""
+    if system.start is None:
+        return []
+    url = at(system.base_url, system.start.ready)
+    try:
+        async with _client([url], system.tls) as client:
+            status = (await client.get(url)).status
+    except HttpError as error:
+        text = f"{url} does not answer ({error.message})"
+        return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
+    if status != OK:
+        return [Finding("service", "fail", f"{url} answers {status}", "look at its log")]
+    return [Finding("service", "ok", f"{url} answers 200")]
+
+
+async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
+    """Whether the audit answers. Before the campaign `exists`, any answer is one."""
+    any_status = Statuses(status=list(range(100, 600)))
+    request = system.audit.model_copy(update={"expect": any_status})
+    try:
+        if exists:
+            await ask(system, sender)
+            return [Finding("audit", "ok", f"{request.path} answers")]
+        answer = await sender.send(request)
+    except GamedayError as error:
+        return [_unreadable(error)]
+    text = f"{request.path} answers ({answer.status}: no campaign yet)"
+    return [Finding("audit", "ok", text)]
+
+
+def _unreadable(error: GamedayError) -> Finding:
+    cause = error.__cause__
+    silent = isinstance(cause, HttpError) and cause.kind in ("refused", "unreachable")
+    cure = "is it running, and is `base_url` right?" if silent else _AUDIT_CURE
+    return Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)
+
+
+def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
+    return HttpClient(ANSWER_S, verify=tls.needed_for(*urls), most_bytes=LONGEST)
+
+
+async def campaign(system: System, sender: Sender, coupon: str, stock: int | None) -> "Campaign":
+    """Of a system that creates none: unused, and with the stock that the experiment says."""
+    try:
+        answer = await ask(system, sender)
+    except GamedayError as error:
+        return Campaign(stock, [_unreadable(error)])
+    rows, there = answer["rows"], answer["stock"]
+    if rows:
+        text = f"campaign {coupon} is used: it has {len(rows)} issues already"
+        cure = "name a fresh campaign, or give the system file a `campaign` request"
+        return Campaign(stock, [Finding("campaign", "fail", text, cure, usage=True)])
+    if stock is not None and stock != there:
+        text = f"the experiment says stock {stock}, the system says {there}"
+        cure = "leave `campaign.stock` out to take the system's"
+        return Campaign(stock, [Finding("campaign", "fail", text, cure, usage=True)])
+    return Campaign(there, [Finding("campaign", "ok", f"{coupon} is fresh, stock {there}")])
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """The stock that counts, and what was found."""
+
+    stock: int | None
+    findings: list[Finding]
+
+
+async def metrics(system: System, asked: Asked) -> list[Finding]:
+    """Whether every target answers, and every series that is asked for is known by its name."""
+    async with _client(system.metrics, system.tls) as client:
+        told = await asyncio.gather(*(_names(client, url) for url in system.metrics))
+    down = {
+        u: names for u, names in zip(system.metrics, told, strict=True) if isinstance(names, str)
+    }
+    if down:
+        return list(_down(down, asked))
+    known = {name for names in told for name in names} | TRAFFIC_METRICS | {"up"}
+    found = list(_unknown(asked, known))
+    if not system.metrics:
+        return [*found, Finding("metrics", "ok", "the system names none: only the traffic is read")]
+    count = sum(len(names) for names in told)
+    text = f"{len(system.metrics)} targets answer, {count} names, {len(asked.expressions)} are read"
+    return [*found, Finding("metrics", "ok", text.replace("1 targets answer", "1 target answers"))]
+
+
+def _down(down: Mapping[str, str], asked: Asked) -> Iterator[Finding]:
+    """Targets that do not answer: a failure where something is to be read from them."""
+    readers = [
+        name
+        for name, text in asked.expressions.items()
+        if parse(text).metric_names() - TRAFFIC_METRICS
+    ]
+    for url, why in down.items():
+        reads = f"; {', '.join(readers[:_SHOWN])} would be unknown" if readers else ""
+        cure = "is the address under `metrics` right, and reachable?"
+        yield Finding("metrics", "fail" if readers else "warn", f"{url}: {why}{reads}", cure)
+
+
+async def _names(client: HttpClient, url: str) -> set[str] | str:
+    """The names of the series that a target tells or announces; a text: why there are none."""
+    try:
+        answer = await client.get(url)
+    except HttpError as error:
+        return f"no answer ({error.message})"
+    if answer.status != OK:
+        return f"answers {answer.status}"
+    return {name for line in answer.text.splitlines() for name in _named(line)}
+
+
+def _named(line: str) -> Iterator[str]:
+    """What a line of Prometheus' text format names; a histogram announces its parts."""
+    words = line.split()
+    if line.startswith("# TYPE ") and len(words) >= 4:
+        yield words[2]
+        if words[3] in ("histogram", "summary"):
+            yield from (f"{words[2]}_{part}" for part in ("bucket", "sum", "count"))
+    elif words and not line.startswith("#"):
+        yield words[0].partition("{")[0]
+
+
+def _unknown(asked: Asked, known: set[str]) -> Iterator[Finding]:
+    """Expressions over series of which nobody has told the name."""
+    for name, text in asked.expressions.items():
+        missing = sorted(parse(text).metric_names() - known)
+        if missing:
+            what = f"no target tells of {', '.join(missing[:_SHOWN])}"
+            cure = "without data it is unknown in a run; a guard without data ends it"
+            yield Finding(name, "warn", what, cure)
+
+
+async def conditions(system: System, asked: Asked, clock: Clock) -> list[Finding]:
+    """Rules looked at for some seconds: none of the drill's own alerts holds before it begins."""
+    targets = [Target(name=f"service-{n}", url=url) for n, url in enumerate(system.metrics)]
+    if not targets or not asked.rules:
+        return []
+    evaluation = Evaluation({}, asked.rules, wall_time_ns() - clock.now_ns())
+    scraper = Scraper(targets, SCRAPE_S, system.tls)
+    line: dict[str, Any] = {}
+    try:
+        for number in range(LOOKS):
+            await clock.sleep(LOOK_EVERY_S if number else 0.0)
+            answers = await scraper.ask_all()
+            t_ns = clock.now_ns()
+            for answer in answers:
+                evaluation.store.append(t_ns, answer.series.items(), source=answer.target)
+            line, _ = evaluation.at(t_ns)
+    finally:
+        await scraper.close()
+    return list(_holding(line, asked.alerts))
+
+
+def _holding(line: Mapping[str, Any], expected: frozenset[str]) -> Iterator[Finding]:
+    names = sorted({alert["labels"]["alertname"] for alert in line["alerts"]})
+    for name in names:
+        state = next(a["state"] for a in line["alerts"] if a["labels"]["alertname"] == name)
+        own = name in expected
+        text = f"{name} is {state} before anything was broken"
+        cure = "the run would end as not steady: mend it first" if own else "it becomes baseline"
+        yield Finding("alerts", "warn", text, cure)
+    if not set(names) & expected:
+        seconds = (LOOKS - 1) * LOOK_EVERY_S
+        yield Finding("alerts", "ok", f"none of this drill's holds (watched for {seconds:g} s)")

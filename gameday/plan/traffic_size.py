@@ -1,0 +1,112 @@
+"""What the traffic asks for: of the stock, the users and the disk. Arithmetic over the file.
+
+What it asks of its generator is in `generator`.
+"""
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from gameday.plan.finding import Finding
+from gameday.spec.experiment import Experiment
+from gameday.spec.inputs import Inputs
+from gameday.traffic.capacity import peak_of
+from gameday.traffic.forecast import (
+    askers,
+    closed,
+    everything,
+    expected_starts,
+    sell_out_s,
+    starts_for,
+    traffic_end_s,
+)
+from gameday.traffic.history import HEAD_BYTES, RECORD
+
+SAMPLE_BYTES_PER_S = 6_000
+ROW_BYTES = 200
+FIXED_BYTES = 1_000_000
+DISK_SPARE = 2.0
+REPEATS_MAX = 0.75
+_MB = 1_000_000
+
+
+def peak_per_s(experiment: Experiment) -> float:
+    """The highest rate of all scenarios and spikes together."""
+    return peak_of(everything(experiment))
+
+
+def evidence_bytes(experiment: Experiment) -> int:
+    """About how much the run directory takes: a record a start, samples, and the audit's rows."""
+    starts, length_s = expected_starts(experiment), traffic_end_s(experiment)
+    issued = min(starts, experiment.campaign.stock or starts, experiment.campaign.users)
+    records = HEAD_BYTES * len(experiment.traffic) + starts * RECORD.itemsize
+    return int(records + SAMPLE_BYTES_PER_S * length_s + ROW_BYTES * issued + FIXED_BYTES)
+
+
+def checks(inputs: Inputs, runs_dir: Path) -> Iterator[Finding]:
+    """Stock, users and disk, one finding each."""
+    experiment = inputs.experiment.experiment
+    yield _stock(inputs)
+    yield _users(inputs)
+    yield _disk(experiment, runs_dir)
+
+
+def _stock(inputs: Inputs) -> Finding:
+    experiment = inputs.experiment.experiment
+    where = str(inputs.experiment.document.place("campaign", "stock"))
+    stock, starts = experiment.campaign.stock, expected_starts(experiment)
+    if stock is None:
+        return Finding("stock", "ok", "taken from the system's audit before the traffic")
+    if stock == 0:
+        text = f"{where}: 0 coupons: nothing can be issued, so nothing is exercised"
+        return Finding("stock", "warn", text, "raise the stock")
+    sold_out = sell_out_s(experiment)
+    if closed(experiment):
+        text = f"{stock} coupons; virtual users take them as fast as they are answered"
+    elif sold_out is None:
+        text = f"{stock} coupons are enough for {starts:.0f} requests: no sell-out is expected"
+    else:
+        text = f"{stock} coupons, expected to be gone at {sold_out:.0f} s"
+    return Finding("stock", "ok", text)
+
+
+def _users(inputs: Inputs) -> Finding:
+    """Who asks again is told that he has one. Nobody knows how often virtual users ask."""
+    experiment = inputs.experiment.experiment
+    campaign, starts = experiment.campaign, expected_starts(experiment)
+    where = str(inputs.experiment.document.place("campaign", "users"))
+    users = campaign.users
+    different = askers(experiment, math.inf)
+    repeats = max(0.0, 1 - different / starts) if starts else 0.0
+    text = (
+        f"{users} users, {starts / users:.2g} requests each: about {different:.0f} different ones "
+        f"ask, {repeats:.0%} of the requests are repeats"
+    )
+    if campaign.stock is not None and math.isinf(starts_for(users, campaign.stock)):
+        few = f"{where}: {users} users cannot take {campaign.stock} coupons, one each"
+        return Finding("users", "warn", few, "more users, or less stock")
+    meant = {each.population for each in experiment.traffic.values()} - {"uniform", "once"}
+    if repeats > REPEATS_MAX and not meant:
+        cure = "more users: a repeat tests no issuing"
+        return Finding("users", "warn", f"{where}: {text}", cure)
+    return Finding("users", "ok", text)
+
+
+def _disk(experiment: Experiment, runs_dir: Path) -> Finding:
+    """Room for the evidence, and a folder that may be written."""
+    folder = runs_dir.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    where = f"evidence in {runs_dir}"
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        cure = "name another folder: --runs DIR"
+        return Finding("evidence", "fail", f"{where}: {folder} cannot be written", cure, usage=True)
+    needed, free = evidence_bytes(experiment), shutil.disk_usage(folder).free
+    text = f"about {max(1, round(needed / _MB))} MB in {runs_dir}, {free // _MB} MB are free"
+    if free < needed:
+        return Finding("evidence", "fail", text, "make room, or name another folder: --runs DIR")
+    if free < needed * DISK_SPARE:
+        return Finding("evidence", "warn", text, "make room: the estimate may be too low")
+    return Finding("evidence", "ok", text)

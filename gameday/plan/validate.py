@@ -1,0 +1,90 @@
+"""Everything that can be said against a run's files before anything is touched.
+
+Each rule looks at all inputs and yields findings. The first error is raised: the experiment's
+before the playbook's before the system's, and within a file the first from the top.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from gameday.core.errors import FileError
+from gameday.plan.rules import (
+    deadlines,
+    expressions,
+    names,
+    paths,
+    placeholders,
+    secret_words,
+    secrets,
+)
+from gameday.spec.inputs import Finding, Findings, Inputs, Warning_
+from gameday.spec.read import LoadedPlaybook, LoadedSystem
+from gameday.traffic import rules as scenarios
+
+MOST_FINDINGS = 100
+"""So many a rule, or all rules of a playbook or a system file together, may find."""
+
+
+def validate(inputs: Inputs) -> list[Warning_]:
+    """Check what one run needs; the warnings. Raises FileError at the first error."""
+    rules = (
+        *(scenarios.bounds, scenarios.retries_carry_a_key),
+        *(deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
+        *(deadlines.sell_out_is_clear, names.inside_experiment, names.against_system),
+        *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
+        *(expressions.guards_can_see, secret_words.secrets_are_no_words),
+    )
+    findings = [finding for rule in rules for finding in _enough(rule(inputs))]
+    files = [inputs.experiment.document.file]
+    if inputs.playbook is not None:
+        findings += _enough(_of_playbook(inputs.playbook, inputs.system))
+        files.append(inputs.playbook.front.file)
+    findings += _enough(_of_system(inputs.system))
+    _raise_first(findings, [*files, inputs.system.document.file])
+    return [each for each in findings if isinstance(each, Warning_)]
+
+
+def validate_system(loaded: LoadedSystem) -> list[Warning_]:
+    """Check a system file by itself; the warnings. Raises FileError."""
+    findings = list(_enough(_of_system(loaded)))
+    _raise_first(findings, [loaded.document.file])
+    return [each for each in findings if isinstance(each, Warning_)]
+
+
+def _enough(findings: Findings) -> Findings:
+    """The first of them: a file with thousands of errors is not asked for its last one."""
+    return islice(findings, MOST_FINDINGS)
+
+
+def _of_system(loaded: LoadedSystem) -> Findings:
+    yield from names.nobody_else_is_asked(loaded)
+    yield from expressions.of_system(loaded)
+    yield from secrets.no_secrets(loaded)
+    yield from secrets.promises_are_checked(loaded)
+    yield from placeholders.are_known(loaded)
+    yield from paths.lead_nowhere_else(loaded)
+
+
+def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[Warning_]:
+    """Check a playbook against the system whose actions it uses. Raises FileError."""
+    findings = list(_enough(_of_playbook(loaded, system)))
+    _raise_first(findings, [loaded.front.file])
+    return [each for each in findings if isinstance(each, Warning_)]
+
+
+def _of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
+    yield from names.steps_are_actions(loaded, system)
+    yield from expressions.of_playbook(loaded)
+
+
+def _raise_first(findings: Iterable[Finding], files: Sequence[str]) -> None:
+    """Raise the error that comes first, `files` being the order in which they are told."""
+
+    def rank(error: FileError) -> tuple[int, int, int]:
+        place = error.place
+        file = files.index(place.file) if place.file in files else len(files)
+        return file, place.line, place.column
+
+    errors = [each for each in findings if isinstance(each, FileError)]
+    if errors:
+        raise min(errors, key=rank)

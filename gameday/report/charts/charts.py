@@ -1,0 +1,134 @@
+"""The five charts of a postmortem, drawn from the samples and the result."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from gameday.report.charts.lanes import Bar, Lane, lanes_chart
+from gameday.report.charts.plot import Line, Mark, Words, chart, time_scale
+from gameday.report.charts.series import Curve
+from gameday.report.charts.spans import (
+    Span,
+    alert_names,
+    alert_spans,
+    objective_names,
+    objective_spans,
+)
+from gameday.report.charts.svg import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
+from gameday.report.inputs import Material
+from gameday.report.messages import Messages
+from gameday.report.sections.response import step_records
+
+NAMES: Final = ("latency", "throughput", "failures", "lanes", "dependencies")
+_OUTCOMES: Final = {
+    "issued": GREEN,
+    "duplicate": SKY,
+    "sold_out": BLUE,
+    "accepted": PINK,
+    "refused": ORANGE,
+    "unknown": RED,
+}
+_FAILURES: Final = {"unknown": RED, "refused": ORANGE}
+_PERCENTILES: Final = {"p50": (0.5, SKY), "p95": (0.95, BLUE), "p99": (0.99, PINK)}
+_STATES: Final = {"pending": ORANGE, "firing": RED, "false": PINK, "none": GREY}
+_COLOURS: Final = (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)
+_DEPENDENCY: Final = "dependency:"
+
+
+def draw(m: Material, say: Messages) -> dict[str, str]:
+    """Every chart by its name, as SVG."""
+    curves, marks = m.curves, _marks(m, say)
+    latency = [
+        Line(name, colour, curves.percentile(q) * 1000)
+        for name, (q, colour) in _PERCENTILES.items()
+    ]
+    seen = {name: colour for name, colour in _OUTCOMES.items() if _any(curves.answers.get(name))}
+    throughput = _rates(m, say, seen)
+    failures = _rates(m, say, _FAILURES)
+    failures.append(Line(say("chart.dropped"), GREY, curves.per_s(curves.drops)))
+    return {
+        "latency": chart(_words("latency", say), curves.t_s, latency, marks, log=True),
+        "throughput": chart(_words("throughput", say), curves.t_s, throughput, marks),
+        "failures": chart(_words("failures", say), curves.t_s, failures, marks),
+        "lanes": _lanes(m, say),
+        "dependencies": _dependencies(m, say),
+    }
+
+
+def _words(name: str, say: Messages, y: str = "") -> Words:
+    label = say(f"chart.{name}_y") if f"chart.{name}_y" in say.by_id else y
+    description, nothing = say(f"chart.{name}_alt"), say("chart.nothing")
+    return Words(say(f"chart.{name}"), description, say("chart.x"), label, nothing)
+
+
+def _any(counter: Curve | None) -> bool:
+    return counter is not None and bool(counter.any())
+
+
+def _rates(m: Material, say: Messages, colours: Mapping[str, str]) -> list[Line]:
+    none = np.zeros(len(m.curves.t_s))
+    return [
+        Line(say(f"chart.{name}"), colour, m.curves.per_s(m.curves.answers.get(name, none)))
+        for name, colour in colours.items()
+    ]
+
+
+def _faults(m: Material, say: Messages) -> list[Mark]:
+    last = float(m.curves.t_s[-1]) if len(m.curves.t_s) else 0.0
+    return [
+        Mark(say.plain("chart.fault", fault=fault["id"]), start, fault.get("removed_at") or last)
+        for fault in m.part("faults")
+        if (start := fault.get("injected_at")) is not None
+    ]
+
+
+def _marks(m: Material, say: Messages) -> list[Mark]:
+    """Fault windows, the first firing of each alert, steps that ended, the end of traffic."""
+    marks = _faults(m, say)
+    for name in alert_names(m.evaluations):
+        fired = [s for s in alert_spans(m.evaluations, name) if s.state == "firing"]
+        if fired:
+            label = say.plain("chart.alert", alert=name)
+            marks.append(Mark(label, m.at_s(fired[0].start_ns)))
+    for step in m.part("playbook"):
+        done = step_records(m, step["step"])[1]
+        if done is not None:
+            status = say.word(step["status"])
+            label = say.plain("chart.step", step=str(step["step"]), status=status)
+            marks.append(Mark(label, m.at_s(done.t_ns)))
+    end_s = m.effective.get("traffic_end_s")
+    if end_s is not None and len(m.curves.t_s) and end_s <= m.curves.t_s[-1]:
+        marks.append(Mark(say("chart.traffic_end"), end_s))
+    return sorted(marks, key=lambda mark: mark.start_s)
+
+
+def _lanes(m: Material, say: Messages) -> str:
+    xs = time_scale(m.curves.t_s)
+    spans = {name: alert_spans(m.evaluations, name) for name in alert_names(m.evaluations)}
+    for name in objective_names(m.evaluations):
+        label = say.plain("chart.objective", objective=name)
+        spans[label] = [s for s in objective_spans(m.evaluations, name) if s.state != "true"]
+    lanes = [
+        Lane(name, [_bar(m, span, xs.high) for span in found]) for name, found in spans.items()
+    ]
+    names = zip(("pending", "firing", "breached", "nodata"), _STATES.values(), strict=True)
+    legend = [(say(f"chart.{name}"), colour) for name, colour in names]
+    return lanes_chart(_words("lanes", say), xs, lanes, _faults(m, say), legend)
+
+
+def _bar(m: Material, span: Span, last_s: float) -> Bar:
+    end_s = last_s if span.end_ns is None else m.at_s(span.end_ns)
+    return Bar(m.at_s(span.start_ns), end_s, _STATES[span.state])
+
+
+def _dependencies(m: Material, say: Messages) -> str:
+    t_s = np.array([m.at_s(each.t_ns) for each in m.evaluations])
+    names = dict.fromkeys(name for each in m.evaluations for name in each.figures)
+    lines: list[Line] = []
+    for name in (name for name in names if name.startswith(_DEPENDENCY)):
+        values = [each.figures.get(name) for each in m.evaluations]
+        curve = np.array([np.nan if value is None else value * 1000 for value in values])
+        colour = _COLOURS[len(lines) % len(_COLOURS)]
+        lines.append(Line(name.removeprefix(_DEPENDENCY), colour, curve))
+    return chart(_words("dependencies", say), t_s, lines, _marks(m, say), log=True)

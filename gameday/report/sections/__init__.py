@@ -1,0 +1,1 @@
+"""The sections of a postmortem, each from the result and the evidence to Markdown."""

@@ -1,0 +1,87 @@
+"""What was proven and what with: every check's verdict, and the files with their sums."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from gameday.core import files
+from gameday.report import format
+from gameday.report.inputs import Json, Material
+from gameday.report.markdown import Markup, bullets, code, table
+from gameday.report.messages import Messages
+
+_PIECE: Final = 1 << 20
+_EVIDENCE: Final = (
+    "result.json",
+    "journal.jsonl",
+    "samples.jsonl",
+    "audit.json",
+    "reaper.jsonl",
+    "inputs/*",
+    "inputs/rules/*",
+    "history/*.bin",
+)
+_REQUIRED: Final = ("journal.jsonl", "samples.jsonl", "audit.json", "inputs/effective.json")
+
+
+def proof(m: Material, say: Messages) -> list[Markup]:
+    """The table of checks, their certificates, and what did not apply."""
+    blocks, checks = [say("proof.head")], m.part("checks")
+    if not checks:
+        return [*blocks, say("proof.none")]
+    head = [say(f"proof.col_{name}") for name in ("check", "verdict", "summary", "ref")]
+    blocks += [say("proof.about"), table(head, [_row(check, say) for check in checks])]
+    certificates = [_certificate(check, say) for check in checks if check.get("certificate")]
+    blocks += [bullets(certificates)] if certificates else []
+    lacking = [_lacking(each, say) for each in m.part("not_applicable")]
+    if lacking:
+        blocks.append(say("proof.not_applicable", checks=Markup(", ".join(lacking))))
+    return blocks
+
+
+def _row(check: Json, say: Messages) -> list[Markup]:
+    name = check["name"]
+    summary = say.value(str(check["summary"]))
+    return [code(name), say.word(check["verdict"]), summary, format.of_result(f"checks.{name}")]
+
+
+def _certificate(check: Json, say: Messages) -> Markup:
+    content = code(json.dumps(check["certificate"]))
+    return say("proof.certificate", check=code(check["name"]), certificate=content)
+
+
+def _lacking(each: Json, say: Messages) -> Markup:
+    return say("proof.lacking", check=code(each["name"]), lacks=str(each["lacks"]))
+
+
+def supporting_data(m: Material, say: Messages) -> list[Markup]:
+    """Every file the evidence consists of, with its SHA-256."""
+    head = [say(f"data.col_{name}") for name in ("file", "size", "sha")]
+    rows = [_file(m.run_dir, path, say) for path in _files(m.run_dir)]
+    blocks = [say("data.head"), say("data.about"), table(head, rows)]
+    missing = [name for name in _REQUIRED if not (m.run_dir / name).exists()]
+    if missing:
+        blocks.append(say("data.missing", files=Markup(", ".join(map(code, missing)))))
+    start = m.first("run.started")
+    inputs = None if start is None else start.data.get("inputs")
+    if isinstance(inputs, dict) and inputs:
+        lines = [Markup(f"{code(str(file))} {code(str(sum_))}") for file, sum_ in inputs.items()]
+        blocks += [say("data.inputs", ref=format.of_record(start)), bullets(lines)]
+    return blocks
+
+
+def _files(run_dir: Path) -> Iterator[Path]:
+    for pattern in _EVIDENCE:
+        yield from sorted(path for path in run_dir.glob(pattern) if path.is_file())
+
+
+def _file(run_dir: Path, path: Path, say: Messages) -> list[Markup]:
+    digest, size = hashlib.sha256(), 0
+    with files.open_file(path) as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
+    name = path.relative_to(run_dir).as_posix()
+    return [code(name), say.value(size), code(digest.hexdigest())]

@@ -1,0 +1,193 @@
+"""What it cost: requests, answers, latencies and coupons, each number with its source."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from gameday.report import format
+from gameday.report.inputs import Material
+from gameday.report.markdown import Markup, code, table
+from gameday.report.messages import Messages, Value
+
+_BOOKS: Final = (
+    "scheduled",
+    "started",
+    "completed",
+    "failed",
+    "interrupted",
+    "dropped",
+    "never_started",
+)
+_OUTCOMES: Final = ("issued", "duplicate", "sold_out", "refused", "accepted", "unknown")
+_LATENCIES: Final = {"p50": "med", "p95": "p(95)", "p99": "p(99)", "max": "max"}
+_FAILED: Final = ("unknown", "refused")
+_SLOW_S: Final = (0.2, 1.0)
+
+Row = tuple[Markup, Markup, Markup]
+
+
+def impact(m: Material, say: Messages) -> list[Markup]:
+    """The table of numbers, and what the traffic can speak for."""
+    blocks = [say("impact.head")]
+    if not m.has_traffic:
+        return [*blocks, say("impact.no_traffic")]
+    rows = [*_books(m, say), *_answers(m, say), *_latencies(m, say), *_coupons(m, say)]
+    head = [say(f"impact.col_{name}") for name in ("what", "value", "from")]
+    blocks.append(table(head, rows))
+    told = [*_closed(m, say), *_own_limit(m, say), *_generator(m, say)]
+    return [*blocks, *told, say("impact.person")]
+
+
+def outcome_count(m: Material, outcome: str) -> int | None:
+    """How many answers of a kind the last sample counts."""
+    counter = m.curves.answers.get(outcome)
+    return int(counter[-1]) if counter is not None and len(counter) else None
+
+
+def last_sample(m: Material) -> Markup:
+    """Where the totals of the samples stand."""
+    return format.of_sample(float(m.curves.t_s[-1]) if len(m.curves.t_s) else None)
+
+
+def _row(say: Messages, what: Markup, value: Value, ref: Markup) -> Row:
+    return what, say.value(value), ref
+
+
+def _books(m: Material, say: Messages) -> list[Row]:
+    rows = [
+        _row(say, say(f"impact.{name}"), m.traffic.get(name), format.of_result(f"traffic.{name}"))
+        for name in _BOOKS
+    ]
+    again = m.traffic.get("asked_again")
+    if again:
+        rows.append(
+            _row(say, say("impact.asked_again"), again, format.of_result("traffic.asked_again"))
+        )
+    rate = _metric(m, "http_req_failed").get("rate")
+    ref = format.of_result("traffic.metrics.http_req_failed.rate")
+    return [*rows, _row(say, say("impact.failed_rate"), format.percent(rate), ref)]
+
+
+def _answers(m: Material, say: Messages) -> list[Row]:
+    rows = [
+        _row(say, say(f"impact.outcome_{name}"), outcome_count(m, name), last_sample(m))
+        for name in _OUTCOMES
+        if name != "accepted" or outcome_count(m, name)
+    ]
+    rows += _hurt(m, say)
+    for edge_s in _SLOW_S:
+        what = say("impact.slower", edge=format.length(edge_s))
+        rows.append(_row(say, what, m.curves.slower_than(edge_s), last_sample(m)))
+    return rows
+
+
+def _hurt(m: Material, say: Messages) -> list[Row]:
+    """Failures from the damage until it was over, or until the last sample."""
+    t_s, start_s = m.curves.t_s, m.clocks.get("damage_at")
+    if start_s is None or not len(t_s):
+        return []
+    lasted_s = m.clocks.get("recovered_after_s")
+    end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
+    inside = [max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s)]
+    failed = sum(
+        (m.curves.answers[name] for name in _FAILED if name in m.curves.answers), m.curves.drops
+    )
+    first, last = inside
+    what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
+    source = f"{format.of_sample(float(t_s[first]))} {format.of_sample(float(t_s[last]))}"
+    return [_row(say, what, int(failed[last] - failed[first]), Markup(source))]
+
+
+def _latencies(m: Material, say: Messages) -> list[Row]:
+    known = _metric(m, "http_req_duration")
+    rows = [
+        _row(
+            say,
+            say(f"impact.latency_{name}"),
+            format.milliseconds(known.get(key)),
+            format.of_result(f"traffic.metrics.http_req_duration.{key}"),
+        )
+        for name, key in _LATENCIES.items()
+    ]
+    worst = m.curves.percentile(0.95)
+    if np.isfinite(worst).any():
+        at = int(np.nanargmax(worst))
+        value, ref = (
+            format.milliseconds(worst[at] * 1000),
+            format.of_sample(float(m.curves.t_s[at])),
+        )
+        rows.append(_row(say, say("impact.worst_p95"), value, ref))
+    return rows
+
+
+_MOST_ROWS = 10**15
+
+
+def _coupons(m: Material, say: Messages) -> list[Row]:
+    audit, stock = m.first("audit.read"), m.effective.get("stock")
+    stored = None if audit is None else audit.data.get("rows")
+    if type(stored) is not int or abs(stored) > _MOST_ROWS:  # a journal that somebody altered
+        stored = None
+    beyond = max(0, stored - stock) if stored is not None and stock is not None else None
+    ref = format.of_record(audit)
+    rows = [
+        _row(say, say("impact.rows"), stored, ref),
+        _row(say, say("impact.beyond", stock=stock), beyond, ref),
+    ]
+    check = m.check("no_premature_sold_out")
+    if check is None:
+        return rows
+    told_no: Value = None
+    if check["verdict"] == "valid":
+        told_no = say("impact.none_seen")
+    elif check["verdict"] == "invalid":
+        told_no = say("impact.see_check", summary=check["summary"])
+    told_ref = format.of_result("checks.no_premature_sold_out")
+    return [*rows, _row(say, say("impact.told_no"), told_no, told_ref)]
+
+
+def _closed(m: Material, say: Messages) -> list[Markup]:
+    """What latency means where virtual users ask."""
+    names = m.traffic.get("closed")
+    if not names:
+        return []
+    told = Markup(", ".join(code(str(name)) for name in names))
+    return [say("impact.closed", scenarios=told, ref=format.of_result("traffic.closed"))]
+
+
+def _own_limit(m: Material, say: Messages) -> list[Markup]:
+    """From which rate on the system did not carry its traffic, or up to which it did."""
+    limit = m.traffic.get("limit")
+    if not limit:
+        return []
+    ref, carried = format.of_result("traffic.limit"), f"{limit['carried_per_s']:,.0f}/s"
+    if not limit["reached"]:
+        p95 = format.milliseconds(limit["p95_ms"])
+        told = say("impact.limit_not_reached", carried=carried, p95=p95, ref=ref)
+    else:
+        per_s, why = f"{limit['per_s']:,.0f}/s", limit["why"]
+        told = say("impact.limit_reached", limit=per_s, why=why, carried=carried, ref=ref)
+    lost_s = limit["not_carried_s"]
+    return [told, say("impact.not_carried", seconds=lost_s, ref=ref)] if lost_s else [told]
+
+
+def _generator(m: Material, say: Messages) -> list[Markup]:
+    generator = m.traffic.get("generator")
+    if not generator:
+        return []
+    reasons = say.value(", ".join(str(reason) for reason in generator.get("reasons", [])))
+    why = Markup(f" ({reasons})" if reasons else "")
+    found = [say("impact.generator", status=say.word(generator["status"]), why=why)]
+    limited = generator["status"] == "limited"
+    return [*found, say("impact.generator_limited")] if limited else found
+
+
+def _metric(m: Material, name: str) -> dict[str, Any]:
+    """A metric of the result; figures that are no number count as not known."""
+    values = (m.traffic.get("metrics") or {}).get(name) or {}
+    return {
+        key: value
+        for key, value in values.items()
+        if not isinstance(value, float) or math.isfinite(value)
+    }

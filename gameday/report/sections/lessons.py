@@ -1,0 +1,225 @@
+"""What only people can write, asked for with the evidence beside it.
+
+A machine knows what happened, not why it could: so nothing here is a conclusion. Each prompt is
+raised by a rule over the result (an alert that was missed, a step that failed) and carries the
+figures that raised it.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from gameday.report import format
+from gameday.report.inputs import Json, Material
+from gameday.report.markdown import Markup, bullets, code
+from gameday.report.messages import Messages
+from gameday.report.sections.detection import delays
+from gameday.report.sections.impact import last_sample, outcome_count
+from gameday.report.sections.response import dose, step_records
+from gameday.report.sections.summary import names
+
+_LONG_PENDING: Final = 0.5
+_SLOW_END_S: Final = 5.0
+_BAD_STEPS: Final = {"failed", "placebo"}
+_PREVENTION: Final = {"short": 4, "mid": 4, "long": 2}
+
+Prompt = tuple[Markup, Markup]
+
+
+def factors(m: Material, say: Messages) -> list[Markup]:
+    """Questions about what contributed, each with the evidence that raised it."""
+    prompts = [*_design(m, say), *_alert_factors(m, say), *_other_factors(m, say)]
+    shown = [
+        Markup(
+            say("factors.prompt", question=question) + "\n" + say("factors.evidence", evidence=e)
+        )
+        for question, e in prompts
+    ]
+    return [say("factors.head"), say("factors.about"), *shown]
+
+
+def _design(m: Material, say: Messages) -> Iterator[Prompt]:
+    faults = [fault for fault in m.part("faults") if fault.get("injected_at") is not None]
+    if not faults or m.clocks.get("damage_at") is None:
+        return
+    evidence = [
+        say(
+            "evidence.faults",
+            fault=code(fault["fault"]),
+            target=code(str(fault.get("target") or "–")),
+            dose=dose(fault.get("dose"), say),
+            ref=format.of_record(m.first("fault.dosed", id=fault["id"])),
+        )
+        for fault in faults
+    ]
+    yield say("factors.always"), Markup("; ".join(evidence))
+
+
+def _alert_factors(m: Material, say: Messages) -> Iterator[Prompt]:
+    for i, alert in enumerate(m.part("alerts")):
+        name, evidence = code(alert["alert"]), _alert(alert, i, say)
+        if alert["status"] == "false":
+            yield say("factors.false_alert", alert=name), evidence
+        elif alert["expected"] and alert["status"] in {"missed", "late"}:
+            status = say.word(alert["status"])
+            yield say("factors.missed", alert=name, status=status), evidence
+    yield from _pending_factor(m, say)
+
+
+def _pending_factor(m: Material, say: Messages) -> Iterator[Prompt]:
+    """One question for all the alerts that spent most of their way pending."""
+    found = []
+    for i, alert in enumerate(m.part("alerts")):
+        parts = delays(m, alert)
+        pending, total = parts["pending"], parts["total"]
+        if alert["expected"] and pending and total and pending > _LONG_PENDING * total:
+            found.append(
+                (i, alert, {"pending": format.length(pending), "total": format.length(total)})
+            )
+    if found:
+        alerts = names(alert["alert"] for _, alert, _ in found)
+        evidence = "; ".join(_alert(alert, i, say) for i, alert, _ in found)
+        yield say("factors.pending", alerts=alerts, **found[0][2]), Markup(evidence)
+
+
+def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
+    for check in _checks(m, "invalid"):
+        yield say("factors.check", check=code(check["name"])), _summary(check, say)
+    for step in _bad_steps(m):
+        question = say("factors.step", step=step["step"], status=say.word(step["status"]))
+        yield question, _step(m, step, say)
+    unknown = outcome_count(m, "unknown")
+    if unknown:
+        yield say("factors.unknown"), say("evidence.count", count=unknown, ref=last_sample(m))
+    yield from _traffic_factors(m, say)
+    mitigated, recovered = m.clocks.get("mitigated_after_s"), m.clocks.get("recovered_after_s")
+    lag = format.difference(recovered, mitigated)
+    if lag is not None and lag > _SLOW_END_S:
+        times = {"mitigated": format.length(mitigated), "recovered": format.length(recovered)}
+        evidence = say("evidence.clocks", **times, ref=format.of_result("clocks"))
+        yield say("factors.slow_end", lag=format.length(lag)), evidence
+
+
+def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
+    dropped = m.traffic.get("dropped")
+    if dropped:
+        ref = format.of_result("traffic.dropped")
+        yield say("factors.saturated"), say("evidence.count", count=dropped, ref=ref)
+    generator = m.traffic.get("generator") or {}
+    if generator.get("status") in {"degraded", "limited"}:
+        reasons = ", ".join(str(reason) for reason in generator.get("reasons", []))
+        ref = format.of_result("traffic.generator")
+        evidence = say("evidence.summary", summary=reasons or "–", ref=ref)
+        yield say("factors.generator", status=say.word(generator["status"])), evidence
+
+
+def actions(m: Material, say: Messages) -> list[Markup]:
+    """One item for every expectation that this run broke or could not test."""
+    items = [*_broken(m, say)]
+    shown = [say("actions.item", what=what, evidence=evidence) for what, evidence in items]
+    head = [say("actions.head"), say("actions.about")]
+    listed = "\n".join(shown) if shown else say("actions.none")
+    return [*head, Markup(listed)]
+
+
+def _broken(m: Material, say: Messages) -> Iterator[Prompt]:
+    for check in _checks(m, "invalid"):
+        yield say("actions.check", check=code(check["name"])), _summary(check, say)
+    for i, alert in enumerate(m.part("alerts")):
+        if alert["expected"] and alert["status"] in {"missed", "late"}:
+            status, name = say.word(alert["status"]), code(alert["alert"])
+            yield say("actions.alert", alert=name, status=status), _alert(alert, i, say)
+    for step in _bad_steps(m):
+        what = say("actions.step", step=step["step"], status=say.word(step["status"]))
+        yield what, _step(m, step, say)
+    unknown = _checks(m, "unknown")
+    if unknown:
+        evidence = Markup(", ".join(format.of_result(f"checks.{c['name']}") for c in unknown))
+        yield say("actions.unknown", checks=names(check["name"] for check in unknown)), evidence
+
+
+def lessons(m: Material, say: Messages) -> list[Markup]:
+    """What went well, what went wrong, where luck helped: facts first, then the question."""
+    blocks = [say("lessons.head")]
+    for part, facts in (("well", _well), ("wrong", _wrong), ("lucky", _lucky)):
+        found = list(facts(m, say))
+        blocks.append(say(f"lessons.{part}"))
+        blocks += [bullets(found)] if found else []
+        blocks.append(say(f"lessons.person_{part}"))
+    return blocks
+
+
+def _well(m: Material, say: Messages) -> Iterator[Markup]:
+    for i, alert in enumerate(m.part("alerts")):
+        if alert["expected"] and alert["status"] == "hit":
+            fired, ref = format.clock(alert.get("fired_at")), format.of_result(f"alerts[{i}]")
+            yield say("lessons.well_alert", alert=code(alert["alert"]), fired=fired, ref=ref)
+    for step in m.part("playbook"):
+        if step["status"] == "done" and step.get("verified"):
+            ref = format.of_records(*step_records(m, step["step"]))
+            took = format.length(step.get("took_s"))
+            yield say("lessons.well_step", step=step["step"], took=took, ref=ref)
+    for check in _checks(m, "valid"):
+        yield _lesson("well", check, say)
+
+
+def _wrong(m: Material, say: Messages) -> Iterator[Markup]:
+    for check in _checks(m, "invalid"):
+        yield _lesson("wrong", check, say)
+    for i, alert in enumerate(m.part("alerts")):
+        if alert["expected"] and alert["status"] in {"missed", "late"}:
+            status, ref = say.word(alert["status"]), format.of_result(f"alerts[{i}]")
+            yield say("lessons.wrong_alert", alert=code(alert["alert"]), status=status, ref=ref)
+    for step in _bad_steps(m):
+        status, ref = say.word(step["status"]), format.of_result("playbook")
+        yield say("lessons.wrong_step", step=step["step"], status=status, ref=ref)
+
+
+def _lucky(m: Material, say: Messages) -> Iterator[Markup]:
+    unknown = outcome_count(m, "unknown")
+    if unknown:
+        yield say("lessons.lucky_unknown", count=unknown, ref=last_sample(m))
+    start = m.first("responder.started", by="bot")
+    if start is not None:
+        field = "clocks.acknowledged_after_s"
+        after = format.length(m.clocks.get("acknowledged_after_s"))
+        yield say("lessons.lucky_before", after=after, ref=format.of_result(field))
+
+
+def prevention(_m: Material, say: Messages) -> list[Markup]:
+    """The incident document's own list, to choose from."""
+    blocks = [say("prevention.head"), say("prevention.about")]
+    for term, count in _PREVENTION.items():
+        items = [say(f"prevention.{term}_{number}") for number in range(1, count + 1)]
+        blocks += [say(f"prevention.{term}_head"), bullets(items)]
+    return [*blocks, say("prevention.person")]
+
+
+def _checks(m: Material, verdict: str) -> list[Json]:
+    return [check for check in m.part("checks") if check["verdict"] == verdict]
+
+
+def _bad_steps(m: Material) -> list[Json]:
+    return [step for step in m.part("playbook") if step["status"] in _BAD_STEPS]
+
+
+def _lesson(part: str, check: Json, say: Messages) -> Markup:
+    name, ref = check["name"], format.of_result(f"checks.{check['name']}")
+    return say(f"lessons.{part}_check", check=Markup(name), summary=check["summary"], ref=ref)
+
+
+def _summary(check: Json, say: Messages) -> Markup:
+    ref = format.of_result(f"checks.{check['name']}")
+    return say("evidence.summary", summary=check["summary"], ref=ref)
+
+
+def _alert(alert: Json, i: int, say: Messages) -> Markup:
+    active, fired = format.clock(alert.get("active_at")), format.clock(alert.get("fired_at"))
+    return say("evidence.alert", active=active, fired=fired, ref=format.of_result(f"alerts[{i}]"))
+
+
+def _step(m: Material, step: Json, say: Messages) -> Markup:
+    records = step_records(m, step["step"])
+    why = "" if records[1] is None else str(records[1].data.get("why", ""))
+    return say(
+        "evidence.step", why=why or say.word(step["status"]), ref=format.of_records(*records)
+    )

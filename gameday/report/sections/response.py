@@ -1,0 +1,190 @@
+"""What was done about it: the steps, the recovery, and the fault that caused it all."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from gameday.evidence.journal import Record
+from gameday.report import format
+from gameday.report.inputs import Json, Material
+from gameday.report.markdown import Markup, bullets, code, table, text
+from gameday.report.messages import Messages
+from gameday.report.sections.summary import CLOCKS, describe_fault
+from gameday.report.sections.timeline import quantity, tell
+
+_STEP: Final = ("step", "what", "by", "status", "started", "took", "verified", "ref")
+_TRIGGER: Final = ("fault", "target", "asked", "dose", "injected", "window", "removed", "ref")
+_NOT_ASKED: Final = {"fault", "target", "id"}
+
+
+def response(m: Material, say: Messages) -> list[Markup]:
+    """The steps, by whom, when, and whether their effect was seen."""
+    blocks = [say("response.head")]
+    start = m.first("responder.started")
+    if start is None:
+        blocks.append(say("response.off" if m.effective.get("no_responder") else "response.none"))
+    else:
+        blocks.append(_started(m, start, say))
+    steps = m.part("playbook")
+    if steps:
+        head = [say(f"response.col_{name}") for name in _STEP]
+        blocks.append(table(head, [_step(m, step, say) for step in steps]))
+    for status in ("placebo", "needs_person"):
+        found = [str(step["step"]) for step in steps if step["status"] == status]
+        blocks += [say(f"response.{status}", steps=", ".join(found))] if found else []
+    undone = [record for record in m.of("step.done") if record.data.get("undoing")]
+    if undone:
+        lines = [Markup(f"{tell(record, say)} ({format.of_record(record)})") for record in undone]
+        blocks += [say("response.undone"), bullets(lines)]
+    return [*blocks, say("response.person")]
+
+
+def step_records(m: Material, number: object) -> tuple[Record | None, Record | None]:
+    """The journal's records of a step's begin and end, its undo not among them."""
+    records = [
+        record
+        for record in m.of("step.started", "step.done")
+        if record.data.get("step") == number and not record.data.get("undoing")
+    ]
+    started = next((record for record in records if record.event == "step.started"), None)
+    done = next((record for record in records if record.event == "step.done"), None)
+    return started, done
+
+
+def _started(m: Material, record: Record, say: Messages) -> Markup:
+    return say(
+        "response.started",
+        by=say.word(record.data.get("by")),
+        at=format.clock(m.at_s(record.t_ns)),
+        alert=code(str(record.data.get("alert", ""))),
+        ref=format.of_record(record),
+    )
+
+
+def _step(m: Material, step: Json, say: Messages) -> list[Markup]:
+    started, done = step_records(m, step["step"])
+    ref = format.of_records(started, done)
+    return [
+        Markup(step["step"]),
+        text(_intent(m, step["step"], started)),
+        say.word(step["by"]) if step.get("by") else Markup("–"),
+        say.word(step["status"]),
+        _or_dash(format.clock(step.get("started_at"))),
+        _or_dash(format.length(step.get("took_s"))),
+        _or_dash(None if step.get("verified") is None else say.word(step["verified"])),
+        format.of_result("playbook") if started is None and done is None else ref,
+    ]
+
+
+def _intent(m: Material, number: object, started: Record | None) -> str:
+    """What the playbook says the step is for."""
+    steps = (m.effective.get("playbook") or {}).get("steps", ())
+    planned = (step.get("text") for step in steps if step.get("number") == number)
+    written = "" if started is None else started.data.get("text", "")
+    return str(next(planned, None) or written)
+
+
+def _or_dash(value: Markup | None) -> Markup:
+    return Markup("–") if value is None else value
+
+
+def recovery(m: Material, say: Messages) -> list[Markup]:
+    """How long everything took from the damage on, and whether it is over."""
+    blocks = [say("recovery.head")]
+    if m.clocks.get("damage_at") is None:
+        blocks.append(say("recovery.none"))
+    else:
+        head = [say(f"recovery.col_{name}") for name in ("what", "after", "ref")]
+        blocks.append(table(head, [_clock(m, name, say) for name in CLOCKS]))
+    removed = [_removed(m, fault, say) for fault in m.part("faults") if fault.get("removed_at")]
+    verdicts = [
+        _verdict(check, say) for check in map(m.check, ("recovered", "objectives")) if check
+    ]
+    lines = [*removed, *verdicts]
+    return [*blocks, bullets(lines)] if lines else blocks
+
+
+def _clock(m: Material, name: str, say: Messages) -> list[Markup]:
+    field = f"{name}_after_s"
+    after = format.length(m.clocks.get(field))
+    value = say.word("not_seen") if after is None else after
+    return [say(f"recovery.{name}"), value, format.of_result(f"clocks.{field}")]
+
+
+def _removed(m: Material, fault: Json, say: Messages) -> Markup:
+    records = [m.first(event, id=fault["id"]) for event in ("fault.removed", "fault.proven")]
+    return say(
+        "recovery.removed",
+        id=code(fault["id"]),
+        at=format.clock(fault["removed_at"]),
+        removed=say.word(fault.get("removed")),
+        ref=format.of_records(*records),
+    )
+
+
+def _verdict(check: Json, say: Messages) -> Markup:
+    verdict = say.word(check["verdict"])
+    return say("recovery.check", name=check["name"], verdict=verdict, summary=check["summary"])
+
+
+def trigger(m: Material, say: Messages) -> list[Markup]:
+    """The injected faults with what was asked and what was measured."""
+    blocks, faults = [say("trigger.head")], m.part("faults")
+    method: Sequence[Json] = m.experiment.get("method") or ()
+    if not faults and not method:
+        return [*blocks, say("trigger.none")]
+    if not any(fault.get("injected_at") is not None for fault in faults):
+        never = Markup(", ".join(map(describe_fault, faults or method)))
+        return [*blocks, say("trigger.early", faults=never)]
+    head = [say(f"trigger.col_{name}") for name in _TRIGGER]
+    rows = [_fault(m, fault, say) for fault in faults]
+    return [*blocks, say("trigger.known"), table(head, rows), say("trigger.person")]
+
+
+def _fault(m: Material, fault: Json, say: Messages) -> list[Markup]:
+    window = f"{_at(fault.get('injected_at'), say)} – {_at(fault.get('removed_at'), say)}"
+    events = ("fault.injected", "fault.dosed", "fault.removed", "fault.proven")
+    return [
+        Markup(f"{code(fault['id'])} {code(fault['fault'])}"),
+        code(fault["target"]) if fault.get("target") else Markup("–"),
+        _asked(m, fault),
+        dose(fault.get("dose"), say),
+        say.word(fault.get("injected")),
+        Markup(window),
+        say.word(fault.get("removed")),
+        format.of_records(*[m.first(event, id=fault["id"]) for event in events]),
+    ]
+
+
+def _at(at_s: float | None, say: Messages) -> Markup:
+    return say.value(format.clock(at_s))
+
+
+def _asked(m: Material, fault: Json) -> Markup:
+    method: Sequence[Json] = m.experiment.get("method") or ()
+    asked = next((each for each in method if each.get("id") == fault["id"]), {})
+    return pairs({k: v for k, v in asked.items() if k not in _NOT_ASKED})
+
+
+def dose(value: Json | None, say: Messages) -> Markup:
+    """What each witness saw of a fault, or the fields of a dose told otherwise."""
+    if not value:
+        return say.value(None)
+    seen = value.get("witnesses")
+    return pairs(value) if seen is None else Markup("; ".join(_witness(w, say) for w in seen))
+
+
+def _witness(seen: Json, say: Messages) -> Markup:
+    unit, asked = str(seen.get("unit") or ""), seen.get("asked")
+    measured = quantity(seen.get("measured"), unit, say)
+    told = {"witness": code(str(seen.get("witness"))), "measured": measured}
+    told["n"] = say.figure(seen.get("n"))
+    if asked is None:
+        return say("trigger.felt", **told)
+    return say("trigger.witness", asked=quantity(asked, unit, say), **told)
+
+
+def pairs(fields: Json) -> Markup:
+    """`key: value` for each field."""
+    shown = [f"{k}: {v if isinstance(v, str) else json.dumps(v)}" for k, v in fields.items()]
+    return code(", ".join(shown)) if shown else Markup("–")

@@ -1,0 +1,119 @@
+"""What happened when: the journal, and the changes of alerts and objectives, as one list."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gameday.evidence.journal import Record
+from gameday.report import format
+from gameday.report.charts.spans import alert_names, alert_spans, objective_names, objective_spans
+from gameday.report.inputs import Material
+from gameday.report.markdown import Markup, code, table, text
+from gameday.report.messages import Messages, Value
+
+MOST: Final = 500
+_WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut"}
+_PROSE: Final = {"text", "why", "unit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: when, what, and where it is recorded."""
+
+    t_ns: int
+    what: Markup
+    ref: Markup
+
+
+def timeline(m: Material, say: Messages) -> list[Markup]:
+    """The table of everything that happened."""
+    entries = sorted([*_done(m, say), *_seen(m, say)], key=lambda entry: entry.t_ns)
+    if not entries:
+        return [say("timeline.head"), say("timeline.empty")]
+    head = [say(f"timeline.col_{name}") for name in ("at", "wall", "what", "ref")]
+    rows = [_row(m, entry) for entry in entries[:MOST]]
+    blocks = [say("timeline.head"), table(head, rows)]
+    cut = [say("timeline.cut", shown=MOST, all=len(entries))] if len(entries) > MOST else []
+    return blocks + cut
+
+
+def _row(m: Material, entry: Entry) -> list[Markup]:
+    at_s = m.at_s(entry.t_ns)
+    wall = m.wall(at_s)
+    day_time = Markup("–" if wall is None else wall.strftime("%H:%M:%S"))
+    return [Markup(f"{at_s:.3f}"), day_time, entry.what, entry.ref]
+
+
+def _done(m: Material, say: Messages) -> Iterator[Entry]:
+    """What gameday did; records for the facilitator alone belong to a debrief, not here."""
+    for record in m.records:
+        if record.audience == "all":
+            yield Entry(record.t_ns, tell(record, say), format.of_record(record))
+
+
+def tell(record: Record, say: Messages) -> Markup:
+    """One record of the journal as a sentence."""
+    message = _message(record, say)
+    wanted = say.placeholders(message)
+    data = {**record.data, "text": record.data.get("text") or record.data.get("do")}
+    values = {name: _value(name, data.get(name), say) for name in wanted - {"event"}}
+    for name in wanted & {"measured", "asked"}:
+        values[name] = quantity(data.get(name), str(data.get("unit") or ""), say)
+    if "event" in wanted:
+        values["event"] = code(record.event)
+    what = say(message, **values)
+    why = record.data.get("why") or record.data.get("problem")
+    return say("timeline.why", what=what, why=str(why)) if why else what
+
+
+def quantity(value: Any, unit: str, say: Messages) -> Markup:
+    """A measured value with its unit."""
+    if isinstance(value, (int, float)) and unit == "share":
+        return Markup(f"{value * 100:.0f} %")
+    return Markup(f"{say.figure(value)} {text(unit)}".rstrip())
+
+
+def _message(record: Record, say: Messages) -> str:
+    event = record.event
+    if event in {"step.started", "step.done"} and record.data.get("undoing"):
+        event = event.replace("step", "undo")
+    if event == "fault.probed" and record.data.get("asked") is None:
+        event = "fault.felt"
+    if event == "phase" and "before_ms" in record.data:
+        event = "measured.before"
+    message = f"event.{event.replace('.', '_')}"
+    return message if message in say.by_id else "event.other"
+
+
+def _value(name: str, value: Any, say: Messages) -> Value:
+    if name == "verified" and value is None:
+        return say.word("unverified")
+    if value is None:
+        return None
+    if name in _WORDS or isinstance(value, bool):
+        return say.word(value)
+    if isinstance(value, (int, float)):
+        return say.figure(value)
+    if isinstance(value, str):
+        return text(value) if name in _PROSE else code(value)
+    return code(json.dumps(value))
+
+
+def _seen(m: Material, say: Messages) -> Iterator[Entry]:
+    """What the evaluations show: each change of an alert or an objective."""
+    for alert in alert_names(m.evaluations):
+        spans = alert_spans(m.evaluations, alert)
+        for i, span in enumerate(spans):
+            yield _entry(m, span.start_ns, say(f"event.alert_{span.state}", alert=code(alert)))
+            ends = span.end_ns is not None and span.end_ns not in {s.start_ns for s in spans[i:]}
+            if ends and span.end_ns is not None:
+                yield _entry(m, span.end_ns, say("event.alert_inactive", alert=code(alert)))
+    for objective in objective_names(m.evaluations):
+        for span in objective_spans(m.evaluations, objective)[1:]:
+            what = say(f"event.objective_{span.state}", objective=code(objective))
+            yield _entry(m, span.start_ns, what)
+
+
+def _entry(m: Material, t_ns: int, what: Markup) -> Entry:
+    return Entry(t_ns, what, format.of_sample(m.at_s(t_ns)))

@@ -1,0 +1,61 @@
+"""The canary: five small requests a second from the controller, which change nothing.
+
+It asks for what says that the system is healthy, from another process than the traffic's. So it
+tells, when the traffic was late, how the system and the machine were meanwhile. It never issues a
+coupon, and any answer will do. The vital signs of the workers go to the same file.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gameday.core.clock import NS
+from gameday.core.network.http import HttpClient, HttpError
+from gameday.core.network.urls import at
+from gameday.run.context import Run
+from gameday.traffic.vitals import CANARY
+
+EVERY_S: Final = 0.2
+PATIENCE_S: Final = 1.0
+
+
+def note(run: Run, line: Mapping[str, Any]) -> None:
+    """Write one line to `vitals.jsonl`; a run that cannot write its evidence ends."""
+    try:
+        with (run.dir / "vitals.jsonl").open("ab", buffering=0) as file:
+            file.write(json.dumps(line).encode() + b"\n")
+    except OSError as error:
+        run.abort("interrupted", f"vitals.jsonl cannot be written: {error.strerror}")
+
+
+def hear(run: Run, line: Mapping[str, Any]) -> None:
+    """One line of a traffic worker: its vital signs are kept, the rest is for the traffic."""
+    if line["event"] in ("beat", "vitals"):
+        note(run, {name: value for name, value in line.items() if name != "event"})
+    run.traffic.hear(line)
+
+
+async def sing(run: Run) -> None:
+    """Ask until cancelled, and note how long each answer took."""
+    url = at(run.system.base_url, run.system.start.ready if run.system.start is not None else "/")
+    verify = run.system.tls.needed_for(url)
+    async with HttpClient(PATIENCE_S, verify=verify) as client:
+        due_ns = run.clock.now_ns()
+        while True:
+            began_ns = run.clock.now_ns()
+            took_ms = await _ask(run, client, url)
+            t_s, lag_ms = (began_ns - run.t0_ns) / NS, max(began_ns - due_ns, 0) / 1e6
+            line = {"t": round(t_s, 3), "took_ms": took_ms, "lag_ms": round(lag_ms, 1)}
+            note(run, {"who": CANARY, **line})
+            due_ns = max(due_ns + round(EVERY_S * NS), run.clock.now_ns())
+            await run.clock.sleep((due_ns - run.clock.now_ns()) / NS)
+
+
+async def _ask(run: Run, client: HttpClient, url: str) -> float | None:
+    """How long the answer took in ms, None where none came."""
+    began_ns = run.clock.now_ns()
+    try:
+        await client.get(url)
+    except HttpError:
+        return None
+    return round((run.clock.now_ns() - began_ns) / 1e6, 3)

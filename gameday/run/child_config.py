@@ -1,0 +1,91 @@
+"""The traffic worker and the collector of a run: what each is told before it begins.
+
+Every expression that will be read is known here, before the traffic starts, so that nobody asks
+and waits later.
+"""
+
+import asyncio
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from gameday.core.clock import NS, boot_id
+from gameday.injection.drivers.request import resolved, secrets_of
+from gameday.run import abort_on_fail, canary
+from gameday.run.context import Run
+from gameday.spec.faults.traffic import Spike
+
+LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
+
+
+async def start_children(run: Run) -> None:
+    """Both, then the start of the traffic: the counters are seen at 0 before it."""
+    run.site.use_traffic(run.traffic)
+    grid_start_ns = run.clock.now_ns()
+    await asyncio.gather(
+        run.traffic.child.start(_traffic_config(run), partial(canary.hear, run)),
+        run.collector.start(collector_config(run, grid_start_ns), run.readings.hear),
+    )
+    passed = (run.clock.now_ns() - grid_start_ns) // NS
+    run.t0_ns = grid_start_ns + (passed + LEAD) * NS
+    run.journal.write("phase", phase="traffic", t0_ns=run.t0_ns)
+    run.traffic.begin(run.t0_ns)
+
+
+def _traffic_config(run: Run) -> dict[str, Any]:
+    request = resolved(run.system.requests.issue, run.environment)
+    scenarios = [
+        {"name": name, **spec.model_dump(mode="json")}
+        for name, spec in run.experiment.traffic.items()
+    ]
+    return {
+        "history_dir": str(run.history_dir),
+        "seed": run.experiment.seed,
+        "run": run.id,
+        "coupon": run.coupon,
+        "stock": run.stock,
+        "users": run.experiment.campaign.users,
+        "base_url": run.system.base_url,
+        "request": request,
+        "tls": run.system.tls.model_dump(mode="json"),
+        "replay": run.system.semantics.replay,
+        "scenarios": scenarios,
+        "reach": asdict(run.options.allowed.reach()),
+    }
+
+
+def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
+    """What the collector is told: the settings of `gameday.telemetry.collector`."""
+    spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
+    targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
+    return {
+        "samples": str(run.dir / "samples.jsonl"),
+        "history_dir": str(run.history_dir),
+        "grid_start_ns": grid_start_ns,
+        "period_ns": NS,
+        "targets": targets,
+        "scrape_timeout_s": 0.8,
+        "tls": run.system.tls.model_dump(mode="json"),
+        "scenarios": [*run.experiment.traffic, *spikes],
+        "rules": [str(path) for path in run.rules],
+        "expressions": expressions(run),
+        **abort_on_fail.settings(run),
+        "clock": boot_id()[:8] or "host",
+        "reach": asdict(run.options.allowed.reach()),
+        "hidden": secrets_of(run.system, run.environment),
+    }
+
+
+def expressions(run: Run) -> dict[str, str]:
+    """Everything that will be read, by name; known before the traffic starts."""
+    named = {f"objective:{o.name}": o.expr for o in run.experiment.objectives}
+    named |= {f"guard:{n}": guard.expr for n, guard in enumerate(run.experiment.abort_if)}
+    named |= {f"dependency:{name}": expr for name, expr in run.system.dependencies.items()}
+    if run.system.drain is not None:
+        named["drain"] = run.system.drain.expr
+    for step in run.playbook.steps if run.playbook is not None else ():
+        if step.block.before is not None:
+            named[f"step:{step.number}:before"] = step.block.before
+        if step.block.after is not None:
+            named[f"step:{step.number}:after"] = step.block.after
+    return named

@@ -1,0 +1,303 @@
+"""The processes of a run that the controller starts: traffic workers and the collector.
+
+Orders go down their standard input as JSON lines, readings come up their standard output. Each
+ends by itself when its pipe closes, so a killed controller leaves none behind. A child that
+dies before it was told to ends the run.
+
+One traffic worker is enough for most runs. A rate that one core cannot send is shared by several,
+each of which takes every n-th start; they are started, told and ended as one.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import NS, Clock, SystemClock
+from gameday.core.errors import StackError
+from gameday.core.files import MIB
+from gameday.core.files.logs import how_it_ended, last_lines, last_words
+from gameday.core.processes.streams import LongLineError, drain, lines
+
+READY_S = 20.0
+EXIT_S = 1.0
+KILLED_S = 5.0  # what is in the middle of a call of the kernel dies when that is over
+POLL_S = 0.02
+LINE_LIMIT = 4 * MIB
+
+
+class Child:
+    """One child process that speaks JSON lines."""
+
+    def __init__(self, name: str, module: str, log: Path) -> None:
+        self.name = name
+        self._module = module
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._problem = ""  # what it said that nobody understands
+        self.ready = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.left: Callable[[], None] = lambda: None  # called when it is gone
+        self._finishing = False
+
+    async def launch(self) -> None:
+        """Start the process; it waits for its configuration."""
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # the folder gameday is called from must not shadow what a child imports
+                "-m",
+                self._module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def start(
+        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Hand it its configuration, and wait until it is ready. Raises StackError."""
+        self._reader = asyncio.create_task(self._listen(hear))
+        self.tell(config)
+        waiting = [asyncio.create_task(event.wait()) for event in (self.ready, self.gone)]
+        try:
+            await asyncio.wait(waiting, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        if not self.ready.is_set():
+            why = f"it said nothing within {READY_S:g} s"
+            if self.gone.is_set():
+                await self._has_ended(EXIT_S)
+                why = self.why()
+            raise StackError(f"the {self.name} did not get ready: {why}\n{self.last_words()}")
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        """Send one order. A child that is gone hears nothing; `gone` says so."""
+        process = self._running()
+        if process.stdin is not None and not process.stdin.is_closing():
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def finish(self, patience_s: float, clock: Clock) -> bool:
+        """Close its pipe and wait; kill it when that takes too long. True if it ended by itself.
+
+        Nothing of it is waited for longer: asyncio's own `wait` is over only when the pipes are
+        closed too, which another process may hold open.
+        """
+        self._finishing = True
+        if self._process is None:
+            return True
+        process = self._process
+        if process.stdin is not None:
+            process.stdin.close()
+        by_itself = await self._has_ended(patience_s, clock)
+        if not by_itself:
+            process.kill()
+            await self._has_ended(KILLED_S, clock)
+        if self._reader is not None:
+            await asyncio.wait({self._reader}, timeout=EXIT_S)
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        return by_itself
+
+    @property
+    def died(self) -> bool:
+        """Whether it ended without being told to, or can no longer be understood."""
+        return self.gone.is_set() and not self._finishing
+
+    async def was_killed(self) -> bool:
+        """Whether a signal ended it, which is no mistake of its own; for when it has died."""
+        if not await self._has_ended(EXIT_S):
+            return False  # it has closed its pipe, and lives
+        return (self._running().returncode or 0) < 0
+
+    def why(self) -> str:
+        """Why it is gone, in one line."""
+        if self._problem:
+            return self._problem
+        said = last_lines(self._log, 1)
+        status = self._process.returncode if self._process is not None else None
+        return ": ".join([how_it_ended(status), *said])
+
+    def last_words(self) -> str:
+        """What it said that nobody understood, or the end of its log."""
+        return self._problem or last_words(self._log)
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise StackError(f"the {self.name} was not started")
+        return self._process
+
+    async def _has_ended(self, within_s: float, clock: Clock | None = None) -> bool:
+        """Whether the process itself ends in that time, whoever holds its pipes."""
+        clock, process = clock or SystemClock(), self._running()
+        deadline_ns = clock.now_ns() + int(within_s * NS)
+        while process.returncode is None and clock.now_ns() < deadline_ns:
+            await clock.sleep(POLL_S)
+        return process.returncode is not None
+
+    async def _listen(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Hear it to its end. What nobody understands is its end, and is read on all the same."""
+        stdout = self._running().stdout
+        if stdout is None:
+            return
+        try:
+            await self._hear(stdout, hear)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a line ends the run
+            long = isinstance(error, LongLineError)
+            self._problem = str(error) if long else f"it said what is no answer: {error!r}"
+        finally:
+            self.gone.set()
+            self.left()
+        await drain(stdout)
+
+    async def _hear(
+        self, stdout: asyncio.StreamReader, hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        async for line in lines(stdout, LINE_LIMIT):
+            heard = json.loads(line)
+            if heard.get("event") == "ready":
+                self.ready.set()
+            else:
+                hear(heard)
+
+
+class Workers:
+    """The traffic workers of a run, which is what a `Child` is, for all of them."""
+
+    def __init__(self, log: Path, count: int) -> None:
+        names = ["traffic worker"]
+        if count > 1:
+            names = [f"traffic worker {n + 1} of {count}" for n in range(count)]
+        logs = [log, *(log.with_name(f"{log.stem}-{n}{log.suffix}") for n in range(1, count))]
+        self._all = [
+            Child(name, "gameday.traffic.worker", log)
+            for name, log in zip(names, logs, strict=True)
+        ]
+        self.gone = asyncio.Event()  # all of them
+        self.left: Callable[[], None] = lambda: None
+        for child in self._all:
+            child.left = self._one_left
+
+    def _one_left(self) -> None:
+        if all(child.gone.is_set() for child in self._all):
+            self.gone.set()
+        self.left()
+
+    @property
+    def here(self) -> set[int]:
+        """The numbers of those that are not gone."""
+        return {n for n, child in enumerate(self._all) if not child.gone.is_set()}
+
+    async def launch(self) -> None:
+        """Start the processes; they wait for their configuration."""
+        await asyncio.gather(*(child.launch() for child in self._all))
+
+    async def start(
+        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Hand each its configuration, and wait until all are ready.
+
+        What they say is heard with the number of the `worker` that said it.
+        """
+
+        def hear_from(worker: int) -> Callable[[Mapping[str, Any]], None]:
+            return lambda line: hear({"worker": worker, **line})
+
+        stripes = [
+            dict(config) | {"worker": n, "workers": len(self._all)} for n in range(len(self._all))
+        ]
+        starting = [
+            child.start(stripe, hear_from(n))
+            for n, (child, stripe) in enumerate(zip(self._all, stripes, strict=True))
+        ]
+        await asyncio.gather(*starting)
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        """Send one order to each."""
+        for child in self._all:
+            child.tell(order)
+
+    async def finish(self, patience_s: float, clock: Clock) -> bool:
+        """As a child's; True if all ended by themselves."""
+        ended = [child.finish(patience_s, clock) for child in self._all]
+        return all(await asyncio.gather(*ended))
+
+    @property
+    def _first_dead(self) -> Child:
+        """One that died, or else the first."""
+        return next((child for child in self._all if child.died), self._all[0])
+
+    @property
+    def name(self) -> str:
+        return self._first_dead.name
+
+    @property
+    def died(self) -> bool:
+        """Whether any of them ended without being told to."""
+        return any(child.died for child in self._all)
+
+    async def was_killed(self) -> bool:
+        """Whether a signal ended the one that died."""
+        return await self._first_dead.was_killed()
+
+    def why(self) -> str:
+        """Why that one died, in one line."""
+        return self._first_dead.why()
+
+    def last_words(self) -> str:
+        return self._first_dead.last_words()
+
+
+class Traffic:
+    """The traffic, as the controller sees it: scenarios on and off, and how far it is."""
+
+    def __init__(self, log: Path, clock: Clock, workers: int = 1) -> None:
+        self.child = Workers(log, workers)
+        self.child.left = self._count
+        self._clock = clock
+        self.scheduled = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.done = asyncio.Event()
+        self._events = {"scheduled": self.scheduled, "idle": self.idle, "done": self.done}
+        self._said: dict[str, set[int]] = {name: set() for name in self._events}
+        self.refused = ""
+
+    def hear(self, line: Mapping[str, Any]) -> None:
+        """One line of a worker."""
+        if line["event"] in self._said:
+            self._said[line["event"]].add(int(line.get("worker", 0)))
+            self._count()
+        if line["event"] == "refused":
+            self.refused = line["why"]
+
+    def _count(self) -> None:
+        """What is true of all workers that are there is true of the traffic."""
+        for name, event in self._events.items():
+            said = self._said[name]
+            if said and said >= self.child.here:
+                event.set()
+
+    def begin(self, t0_ns: int) -> None:
+        self.child.tell({"cmd": "start", "t0_ns": t0_ns})
+
+    async def on(self, scenario: dict[str, Any]) -> None:
+        for name in ("scheduled", "idle"):
+            self._events[name].clear()
+            self._said[name].clear()
+        body = {
+            "name": scenario["scenario"],
+            "rate_per_s": scenario["rate_per_s"],
+            "duration_s": scenario["duration_s"],
+        }
+        self.child.tell({"cmd": "on", "scenario": body, "at_ns": self._clock.now_ns()})
+
+    async def off(self, scenario: str) -> None:
+        self.child.tell({"cmd": "off", "name": scenario})
+
+    def stop(self, grace_s: float) -> None:
+        self.child.tell({"cmd": "stop", "grace_s": grace_s})

@@ -1,0 +1,142 @@
+"""One run's state: what every part of the controller works with."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from gameday.core.clock import NS, Clock
+from gameday.core.network.addresses import Allowed
+from gameday.core.processes.deadlines import cancelled
+from gameday.evidence.journal import Journal
+from gameday.injection.context import Site
+from gameday.injection.drivers.request import Sender
+from gameday.injection.verify import Spot
+from gameday.run.children import Child, Traffic
+from gameday.run.readings import Readings
+from gameday.run.reaper_client import Reaper
+from gameday.run.responder import Bot
+from gameday.spec.experiment import Experiment
+from gameday.spec.playbook import Playbook
+from gameday.spec.system import System
+
+Ended = Literal[
+    "completed",
+    "not_steady",
+    "guard",
+    "operator",
+    "signal",
+    "interrupted",
+    "unhealthy",
+    "error",
+]
+
+
+T = TypeVar("T")
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finish `work` even when this task is cancelled meanwhile; the cancellation comes after it.
+
+    For what must not stop half-way: an undo, and the act that it takes back.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
+
+
+@dataclass(slots=True)
+class Abort:
+    """The one way a run ends early: the first reason counts, later ones are ignored.
+
+    `over` is set when all is collected and only the stack is still to stop: too late to abort.
+    """
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: Ended = "completed"
+    why: str = ""
+    over: bool = False
+
+    def __call__(self, ended: Ended, why: str) -> None:
+        if not self.event.is_set():
+            self.ended, self.why = ended, why
+            self.event.set()
+
+
+async def unless_aborted(
+    abort: Abort, work: Coroutine[Any, Any, object], grace_s: float = 0.0
+) -> None:
+    """Do `work` to its end; from an abort on only for `grace_s` more, then cancel it."""
+    task, aborted = asyncio.ensure_future(work), asyncio.ensure_future(abort.event.wait())
+    try:
+        await asyncio.wait({task, aborted}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=grace_s)
+    finally:
+        await cancelled(task, aborted)
+    if task.done() and not task.cancelled():
+        task.result()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for, beyond the files."""
+
+    stack: str = "embedded"
+    runs_dir: Path = Path("runs")
+    responder: bool = True
+    responder_delay_s: float = 1.0
+    allowed: Allowed = field(default_factory=Allowed)
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way."""
+
+    id: str
+    dir: Path
+    options: Options
+    clock: Clock
+    journal: Journal
+    experiment: Experiment
+    system: System
+    playbook: Playbook | None
+    rules: list[Path]
+    coupon: str
+    stock: int | None
+    traffic_end_s: float
+    environment: Mapping[str, str]
+    site: Site
+    sender: Sender
+    admin: Sender
+    traffic: Traffic
+    collector: Child
+    readings: Readings
+    bot: Bot | None
+    reaper: Reaper
+    ended_parts: Callable[[], list[str]]
+    abort: Abort = field(default_factory=Abort)
+    spots: dict[str, Spot] = field(default_factory=dict)
+    campaign_made: bool = False
+    t0_ns: int = 0
+
+    def at_ns(self, seconds: float) -> int:
+        """An instant of the run, `seconds` after the start of the traffic."""
+        return self.t0_ns + round(seconds * NS)
+
+    async def until(self, seconds: float) -> None:
+        """Wait for an instant of the run."""
+        await self.clock.sleep((self.at_ns(seconds) - self.clock.now_ns()) / NS)
+
+    @property
+    def history_dir(self) -> Path:
+        return self.dir / "history"

@@ -1,0 +1,139 @@
+"""Orders from outside: signals of the terminal, and what other terminals say over the socket.
+
+Both are heard from the first moment of a run to its last, and answered at once: an order only
+sets the run's abort, and nobody who gives one waits for what the run is doing just then.
+"""
+
+import asyncio
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
+
+from gameday.core.clock import NS
+from gameday.evidence.journal import Journal
+from gameday.run import hold, locks
+from gameday.run.context import Abort, Ended, Run
+
+IMPATIENT = 3  # so many Ctrl-C
+IMPATIENT_S = 2.0
+
+
+class Desk:
+    """Answers the orders for one run; `run` is set once its stack is up."""
+
+    def __init__(self, run_id: str, journal: Journal, abort: Abort) -> None:
+        self._id = run_id
+        self._journal = journal
+        self._abort = abort
+        self._presence: locks.Presence | None = None
+        self._server: asyncio.Server | None = None
+        self.run: Run | None = None
+
+    async def open(self, runs_dir: Path) -> None:
+        """Be found by other terminals, and listen to them."""
+        self._presence = locks.Presence(self._id, runs_dir).take()
+        self._server = await locks.serve(self._presence.socket, self.answer)
+        found = hold.held()
+        if found is not None:  # set since this run looked before it began
+            self.end("operator", str(found))
+
+    def close(self) -> None:
+        """Not be found any more."""
+        if self._server is not None:
+            self._server.close()
+        if self._presence is not None:
+            self._presence.drop()
+
+    def answer(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What another terminal is told."""
+        by = str(order.get("by", "person"))
+        match order.get("cmd"):
+            case "ack":
+                why = self._acknowledge(by)
+            case "stop":
+                why = self._stop(by)
+            case unknown:
+                why = f"unknown order {unknown!r:.100}"
+        return {"ok": not why, "run": self._id, "why": why}
+
+    def _stop(self, by: str) -> str:
+        if not self._abort.over:
+            self._journal.write("operator.stop", by=by)  # what whoever gave it waits to see
+        self.end("operator", f"gameday stop by {by}")
+        return ""
+
+    def end(self, ended: Ended, why: str) -> None:
+        """End the run early, if that can still be done; the first reason counts."""
+        if self._abort.over or self._abort.event.is_set():
+            return
+        self._journal.write("operator.abort", why=why)
+        self._abort(ended, why)
+
+    def _acknowledge(self, by: str) -> str:
+        if self.run is None:
+            return "it is just beginning: there is nothing to take yet"
+        bot = self.run.bot
+        if bot is None:
+            self._journal.write("alert.acknowledged", by=by)
+        elif not bot.taken_by_person:
+            bot.take(by)
+        return ""
+
+
+class Signals:
+    """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing.
+
+    A third Ctrl-C within `IMPATIENT_S` ends this process: see `on_third_ctrl_c`.
+    """
+
+    def __init__(self, desk: Desk, leave: Callable[[], NoReturn]) -> None:
+        self._desk = desk
+        self._leave = leave
+        self._loop = asyncio.get_running_loop()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in heeded():
+            self._before[number] = signal.getsignal(number)
+            self._loop.add_signal_handler(number, self._heard, number)
+        on_third_ctrl_c(self._leave)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def _heard(self, number: signal.Signals) -> None:
+        self._desk.end("operator" if number is signal.SIGINT else "signal", number.name)
+
+
+def on_third_ctrl_c(leave: Callable[[], NoReturn]) -> None:
+    """Have `leave` called at the third Ctrl-C within `IMPATIENT_S`, whatever the process hangs in.
+
+    It is the interpreter that counts, beside the loop, whose own handlers are heard only while it
+    turns; they go on hearing each. To be called after those are set.
+    """
+    pressed_ns: deque[int] = deque(maxlen=IMPATIENT)
+
+    def count(_number: int, _frame: FrameType | None) -> None:
+        pressed_ns.append(time.monotonic_ns())
+        if len(pressed_ns) == IMPATIENT and pressed_ns[-1] - pressed_ns[0] <= IMPATIENT_S * NS:
+            leave()
+
+    signal.signal(signal.SIGINT, count)
+
+
+def heeded() -> list[signal.Signals]:
+    """The signals that end a run; not SIGHUP under `nohup`, which asks to outlive the terminal."""
+    stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if stays else [signal.SIGHUP])]

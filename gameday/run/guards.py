@@ -1,0 +1,157 @@
+"""What may end a run early, and the gate before the first fault.
+
+Guards are the experiment's stop conditions; they fail closed: no data for 5 s counts as
+tripped, unless the file says to ignore that. A child process that dies, or a collector that
+falls silent, ends the run as well: without evidence there is nothing to judge.
+"""
+
+import shutil
+from pathlib import Path
+
+from gameday.core.clock import NS
+from gameday.run.context import Ended, Run
+from gameday.run.readings import truth
+from gameday.spec.experiment import Guard
+from gameday.stacks.supervisor import SERVICE
+from gameday.telemetry.samples import Evaluation
+
+BLIND_S = 5.0
+SILENT_S = 6.0
+LOOK_S = 1.0
+ROOM_BYTES = 1024 * 1024
+STEADY_S = 5.0
+
+
+async def guards(run: Run) -> None:
+    """Abort when a guard has been true for its `for`, or blind for 5 s."""
+    watched = [GuardWatch(guard, f"guard:{n}") for n, guard in enumerate(run.experiment.abort_if)]
+    seen = 0
+    while watched:
+        await run.readings.next(SILENT_S)
+        for evaluation in run.readings.all[seen:]:
+            for watch in watched:
+                why = watch.trips(evaluation)
+                if why:
+                    run.journal.write("guard.tripped", guard=watch.guard.expr, why=why)
+                    of = evaluation.why_blind if why == "blind" else ""
+                    run.abort("guard", f"{watch.guard.expr} is {why}{of}")
+                    return
+        seen = len(run.readings.all)
+
+
+class GuardWatch:
+    """How long one guard has been true, or blind."""
+
+    def __init__(self, guard: Guard, name: str) -> None:
+        self.guard = guard
+        self._name = name
+        self._true_since_ns: int | None = None
+        self._blind_since_ns: int | None = None
+
+    def trips(self, evaluation: Evaluation) -> str:
+        """Why the run must end, `true` or `blind`; empty while it need not."""
+        read = truth(evaluation, self._name)
+        now = evaluation.t_ns
+        self._true_since_ns = _since(self._true_since_ns, now, holds=read is True)
+        self._blind_since_ns = _since(self._blind_since_ns, now, holds=read is None)
+        if _lasted_s(self._true_since_ns, now) >= self.guard.for_.total_seconds():
+            return "true"
+        if self.guard.blind == "abort" and _lasted_s(self._blind_since_ns, now) >= BLIND_S:
+            return "blind"
+        return ""
+
+
+def _since(since_ns: int | None, now_ns: int, *, holds: bool) -> int | None:
+    if not holds:
+        return None
+    return now_ns if since_ns is None else since_ns
+
+
+def _lasted_s(since_ns: int | None, now_ns: int) -> float:
+    return -1.0 if since_ns is None else (now_ns - since_ns) / NS
+
+
+async def children(run: Run) -> None:
+    """Abort when the worker, the collector or the reaper dies, or the collector falls silent.
+
+    One that was killed from outside, that is kept from running, or for which the disk is full,
+    interrupts the run; one that ends by itself, or refuses an order, is a bug of ours.
+    """
+    heard_ns = run.clock.now_ns()
+    while True:
+        news = await run.readings.next(LOOK_S)
+        heard_ns = run.clock.now_ns() if news else heard_ns
+        for child in (run.traffic.child, run.collector, run.reaper):
+            if child.died:
+                outside = await child.was_killed() or _no_room(run.dir)
+                ended: Ended = "interrupted" if outside else "error"
+                _lost(run, child.name, child.last_words(), child.why())
+                run.abort(ended, f"the {child.name} died: {child.why()}")
+                return
+        if run.traffic.refused and not run.abort.event.is_set():
+            why = f"it refused an order: {run.traffic.refused}"
+            name = run.traffic.child.name
+            _lost(run, name, why, why)
+            run.abort("error", f"the {name} {why}")
+            return
+        if run.clock.now_ns() - heard_ns > SILENT_S * NS:
+            why = f"no reading for {SILENT_S:g} s"
+            _lost(run, "collector", why, f"it fell silent: {why}")
+            run.abort("interrupted", "the collector fell silent")
+            return
+
+
+def _no_room(folder: Path) -> bool:
+    """Whether the disk is full: then a worker cannot even write down why it ended."""
+    return shutil.disk_usage(folder).free < ROOM_BYTES
+
+
+def _lost(run: Run, which: str, why: str, how: str) -> None:
+    """Journal it with its last words, and `how`, in one line, for the verdict."""
+    run.journal.write("worker.gone", which=which, why=why, lost=which, how=how)
+
+
+async def parts(run: Run) -> None:
+    """Abort when a store or the proxy of our own stack ends: that is no weakness of the service.
+
+    The end of the service itself is told, and left to the checks. What a fault has taken down is
+    looked at again once that fault is out.
+    """
+    told: set[str] = set()
+    while True:
+        await run.readings.next(SILENT_S)
+        ended = set(run.ended_parts()) - run.site.struck
+        told &= ended
+        for name in sorted(ended - told):
+            told.add(name)
+            run.journal.write("phase", phase="stack", problem=f"{name} has ended")
+            if name != SERVICE:
+                run.abort("unhealthy", f"{name}, a part of the stack, has ended")
+
+
+def steady(run: Run) -> str:
+    """What is wrong; empty when every objective held for 5 s and no alert of this drill fires."""
+    now_ns = run.clock.now_ns()
+    stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
+    for objective in run.experiment.objectives:
+        name = f"objective:{objective.name}"
+        read = [truth(evaluation, name) for evaluation in stretch]
+        if len(read) < STEADY_S - 1 or None in read:
+            why = next((e.why_blind for e in stretch if e.why_blind), "")
+            return f"objective {objective.name!r} has no data for the last {STEADY_S:g} s{why}"
+        if False in read:
+            return f"objective {objective.name!r} did not hold for the last {STEADY_S:g} s"
+    named = {expected.alert for expected in run.experiment.expect.alerts}
+    if run.playbook is not None:
+        named |= set(run.playbook.head.alerts)
+    firing = sorted(run.readings.firing() & named)
+    return f"alert {firing[0]} already fires" if firing else ""
+
+
+async def steady_gate(run: Run) -> None:
+    """Just before the first fault: end the run when the system is not in its steady state."""
+    first_s = min(fault.at.total_seconds() for fault in run.experiment.method)
+    await run.until(first_s - 0.05)
+    wrong = steady(run)
+    if wrong:
+        run.abort("not_steady", wrong)

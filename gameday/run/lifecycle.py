@@ -1,0 +1,375 @@
+"""A run from its directory to its end: stack, preflight, traffic and faults, ending.
+
+The journal's first line is written before anything is started, its last after everything is
+stopped. Whatever goes wrong in between, faults are undone, the stores audited as far as they
+answer, and the stack taken down.
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gameday import __version__
+from gameday.core.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
+from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
+from gameday.core.files.logs import hide_in_file
+from gameday.core.paths import state_dir
+from gameday.core.processes.deadlines import in_time
+from gameday.core.secrets import masking
+from gameday.core.secrets.redaction import Hidden
+from gameday.core.secrets.signing import Key, read_or_make_key
+from gameday.evidence import seal
+from gameday.evidence.journal import Journal, LiveJournal
+from gameday.evidence.journal_lengths import Length
+from gameday.injection.context import Direct, Site
+from gameday.injection.drivers.request import Sender, secrets_of
+from gameday.injection.process.process import record as process_record
+from gameday.plan.traffic_size import peak_per_s
+from gameday.run import execute, hold, locks, preflight, teardown
+from gameday.run.child_config import start_children
+from gameday.run.children import Child, Traffic
+from gameday.run.context import Abort, Options, Run, unless_aborted
+from gameday.run.control_socket import Desk, Signals
+from gameday.run.leave import Leaving
+from gameday.run.readings import Readings
+from gameday.run.reaper_client import Reaper
+from gameday.run.remote_lock import Marking
+from gameday.run.responder import Bot, Hands
+from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
+from gameday.spec.addresses import refuse_foreign
+from gameday.spec.inputs import Inputs
+from gameday.stacks.stack import Running, Stack, new_work_dir
+from gameday.stacks.stack import Site as StackSite
+from gameday.traffic.capacity.calibration import workers_for
+from gameday.traffic.forecast import traffic_end_s
+
+STACK_LIMIT_S = 90.0
+STACK_CANCEL_S = 60.0
+AFTERWARDS_S = 60.0  # for each of what is done once all is collected
+PREFLIGHT_S = 300.0
+T = TypeVar("T")
+REAPER_LOG = "reaper.log"
+# Room, files, memory or processes: what a machine has too little of, and no bug.
+EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+PREFLIGHT_GRACE_S = 2.0  # for its request that is under way when the run is aborted
+
+
+@dataclass(frozen=True, slots=True)
+class Conducted:
+    """Where the evidence is, and the error that ended the run early, if one did."""
+
+    dir: Path
+    error: GamedayError | None
+
+
+async def conduct(
+    inputs: Inputs, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
+) -> Conducted:
+    """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
+    hold.refuse()
+    start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
+    begun(start.dir)
+    leaving = Leaving(start.dir, start.reaper, start.abort)
+    with leaving, Signals(start.desk, leaving.at_once):
+        return await _conduct(inputs, stack, options, start)
+
+
+async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Start") -> Conducted:
+    error: GamedayError | None = None
+    try:
+        await start.desk.open(options.runs_dir)
+        await start.reaper.launch(start.key)
+        await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
+        if not start.abort.event.is_set():
+            await _on_stack(inputs, stack, options, start)
+    except (GamedayError, OSError) as caught:
+        error = _ends(start, caught)
+        if error is None:
+            raise
+    except BaseException as caught:
+        _give_up(start.abort, caught)
+        raise
+    finally:
+        await asyncio.shield(_clear_away(stack, start))
+        start.desk.close()
+    if start.journal.problem:
+        cure = f"make room, then: gameday heal {start.dir}"
+        error = UnknownError(start.journal.problem, help=cure)
+    if error is not None:
+        error.message = start.journal.hide(error.message)
+    return Conducted(start.dir, error)
+
+
+def _hide_in_logs(start: "_Start") -> None:
+    """What the system wrote to its own logs stays, but for the secrets in it."""
+    for path in sorted((start.dir / "logs").glob("*.log")):
+        if path.name != REAPER_LOG:  # it is still being written
+            try:
+                hide_in_file(path, start.journal.hide)
+            except OSError as error:
+                start.journal.write("phase", phase="logs", problem=f"{path.name}: {error}")
+
+
+def _ends(start: "_Start", caught: GamedayError | OSError) -> GamedayError | None:
+    """End the run for an error, and journal that it was refused if that was bad usage."""
+    error = _give_up(start.abort, caught)
+    if isinstance(error, UsageError):
+        start.journal.write("run.refused", why=error.message)
+    return error
+
+
+def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
+    """End the run for an error; it, as one that gameday knows, or None when it is a bug of ours."""
+    known = error if isinstance(error, GamedayError) else None
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        known = StackError(f"this machine has run out: {error}", help="gameday doctor")
+    if known is not None and known.exit_code != GamedayError.exit_code:
+        abort("unhealthy", known.message)
+    else:
+        abort("error", repr(error))
+    return known
+
+
+def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start":
+    """The run directory, and the first line of its journal."""
+    experiment = inputs.experiment.experiment
+    run = new_run_id(experiment.name)
+    abort = Abort()
+    try:
+        folder, sums = lay_out(options.runs_dir, run, inputs)
+        clock_id = boot_id()[:8] or "host"
+        path = folder / "journal.jsonl"
+        write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
+        journal = LiveJournal(path, clock, clock_id, lambda why: abort("interrupted", why))
+    except OSError as error:
+        raise UsageError(
+            f"no run can be written to {options.runs_dir}: {error.strerror}",
+            help="make room, or name another folder: --runs DIR",
+        ) from error
+    journal.key = key
+    with suppress(OSError):  # then nobody will see that its end was cut off; all else is as ever
+        journal.length = Length(state_dir(), run)
+    journal.write(
+        "run.started",
+        run=run,
+        controller=process_record(os.getpid(), "gameday run").as_json(),
+        experiment=experiment.name,
+        stack=options.stack,
+        allowed=sorted(options.allowed.hosts),
+        seed=experiment.seed,
+        wall_ns=wall_time_ns(),
+        boottime_ns=boottime_ns(),
+        boot_id=boot_id(),
+        inputs=sums,
+        gameday=__version__,
+        masked=masking.MASKED,
+    )
+    workers = workers_for(peak_per_s(experiment))
+    traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)
+    collector = Child("collector", "gameday.telemetry.collector", folder / "logs" / "collector.log")
+    reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
+    desk = Desk(run, journal, abort)
+    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, desk)
+
+
+async def _clear_away(stack: Stack, start: "_Start") -> None:
+    """Children and stack stopped, and the journal's last line."""
+    start.abort.over = True
+    try:
+        for child in (start.traffic.child, start.collector):
+            await child.finish(teardown.CHILD_S, start.clock)
+    finally:
+        await _stop_stack(stack, start)
+        await _in_time(start, "logs", asyncio.to_thread(_hide_in_logs, start))
+        sums = await _in_time(start, "seal", asyncio.to_thread(seal.sums, start.dir)) or {}
+        start.journal.write(
+            "run.ended", ended=start.abort.ended, why=start.abort.why, evidence=sums
+        )
+        start.journal.close()
+        await start.reaper.finish()
+
+
+async def _stop_stack(stack: Stack, start: "_Start") -> None:
+    """Take it down, and journal what is still there."""
+    left = await _in_time(start, "stack", stack.stop())
+    if left is None:
+        left = ["its stopping did not end"]
+    if left:
+        problem = f"still there: {'; '.join(left)}"
+        start.journal.write("phase", phase="stack", problem=problem, left=left)
+
+
+async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
+    """What `work` returns; None, and a line in the journal, when it takes too long."""
+    try:
+        return await in_time(work, AFTERWARDS_S)
+    except TimeoutError:
+        problem = f"not reached within {AFTERWARDS_S:g} s"
+        start.journal.write("phase", phase=phase, problem=problem)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What there is of a run before its stack is up."""
+
+    id: str
+    dir: Path
+    key: Key
+    journal: Journal
+    clock: Clock
+    abort: Abort
+    traffic: Traffic
+    collector: Child
+    reaper: Reaper
+    desk: Desk
+
+
+async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
+    running = await _start_stack(inputs, stack, start)
+    if running is None:
+        return
+    found = secrets_of(running.system, running.environment)
+    start.journal.hide = Hidden([*running.secrets, *found])
+    refuse_foreign(running.system, options.allowed, running.environment)
+    run = _make_run(inputs, running, options, start, stack.ended)
+    start.desk.run = run
+    system = running.system
+    place = (system.base_url, system.toxiproxy, start.id, options.runs_dir)
+    with locks.TargetLock(*place, options.allowed.hosts) as lock:
+        reach = options.allowed.reach()
+        await start.reaper.hand_over(lock.fileno(), running.environment, reach)
+        async with Marking(run):
+            await _through(run, inputs)
+
+
+async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running | None:
+    """The started stack; None when the run was aborted meanwhile."""
+    start.journal.write("phase", phase="stack")
+    begun_ns = start.clock.now_ns()
+    site = StackSite(
+        work_dir=new_work_dir(),
+        logs_dir=start.dir / "logs",
+        clock=start.clock,
+        announce=lambda name, undo: _announce(start.journal, name, undo),
+        system_dir=inputs.system.path.parent,
+    )
+    starting = asyncio.create_task(stack.start(inputs.system.system, site))
+    aborted = asyncio.create_task(start.abort.event.wait())
+    await asyncio.wait(
+        {starting, aborted}, timeout=STACK_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
+    )
+    aborted.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting}, timeout=STACK_CANCEL_S)
+        if start.abort.event.is_set():
+            return None
+        raise StackError(f"the stack was not up within {STACK_LIMIT_S:g} s")
+    running = starting.result()
+    took_s = round((start.clock.now_ns() - begun_ns) / NS, 3)
+    addresses = {
+        "base_url": running.system.base_url,
+        "toxiproxy": running.system.toxiproxy,
+        "metrics": running.system.metrics,
+    }
+    start.journal.write(
+        "stack.ready", took_s=took_s, addresses=addresses, binaries=dict(running.binaries)
+    )
+    return running
+
+
+def _announce(journal: Journal, name: str, undo: Any) -> None:
+    journal.write_through("stack.starting", name=name, undo=[one.as_json() for one in undo])
+
+
+def _make_run(
+    inputs: Inputs,
+    running: Running,
+    options: Options,
+    start: _Start,
+    ended: Callable[[], list[str]],
+) -> Run:
+    system, experiment = running.system, inputs.experiment.experiment
+    coupon = coupon_of(experiment, system, start.id)
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    stock = experiment.campaign.stock
+    values: dict[str, int | str] = {"coupon": coupon, "run": start.id}
+    if stock is not None:
+        values["stock"] = stock
+    readings = Readings(start.clock)
+    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
+    admin = Sender(system.admin_url or system.base_url, values, running.environment)
+    sender = Sender(system.base_url, values, running.environment)
+    admin.tls = sender.tls = system.tls
+    admin.hide = sender.hide = start.journal.hide
+    bot = None
+    if book is not None and options.responder:
+        hands = Hands(
+            book,
+            system.actions,
+            system.admin_url or system.base_url,
+            admin,
+            readings,
+            start.journal,
+            start.clock,
+        )
+        bot = Bot(hands, options.responder_delay_s)
+    return Run(
+        id=start.id,
+        dir=start.dir,
+        options=options,
+        clock=start.clock,
+        journal=start.journal,
+        experiment=experiment,
+        system=system,
+        playbook=book,
+        rules=list(inputs.rules),
+        coupon=coupon,
+        stock=stock,
+        traffic_end_s=traffic_end_s(experiment),
+        environment=running.environment,
+        site=Site(start.id, system.toxiproxy, system.proxies, direct),
+        sender=sender,
+        admin=admin,
+        traffic=start.traffic,
+        collector=start.collector,
+        readings=readings,
+        bot=bot,
+        reaper=start.reaper,
+        abort=start.abort,
+        ended_parts=ended,
+    )
+
+
+async def _through(run: Run, inputs: Inputs) -> None:
+    """Preflight, traffic and faults, ending."""
+    try:
+        if run.abort.event.is_set():
+            return
+        await unless_aborted(run.abort, _prepared(run), PREFLIGHT_GRACE_S)
+        write_effective(run.dir, inputs, run.system, run.options, run.stock)
+        if not run.abort.event.is_set():
+            await unless_aborted(run.abort, start_children(run))
+        if not run.abort.event.is_set():
+            await execute.work(run)
+    except BaseException as caught:
+        _give_up(run.abort, caught)  # before the ending, which hurries then
+        raise
+    finally:
+        run.site.use_traffic(run.traffic)
+        await teardown.end(run)
+
+
+async def _prepared(run: Run) -> None:
+    """All that is looked at and made before the first request, in bounded time."""
+    try:
+        await in_time(preflight.prepare(run), PREFLIGHT_S)
+    except TimeoutError as error:
+        problem = f"what is looked at before a run was not over within {PREFLIGHT_S:g} s"
+        raise StackError(problem, help="gameday plan tells what is looked at") from error

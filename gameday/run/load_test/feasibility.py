@@ -1,0 +1,34 @@
+"""Whether a load can be sent at all, and by how many workers: arithmetic, before it is sent."""
+
+from dataclasses import replace
+
+from gameday.run.load_test.request import Load
+from gameday.telemetry.latency_bounds import tightest_bound_ms
+from gameday.traffic.capacity import (
+    Demand,
+    Shortfall,
+    calibration,
+    demand_of,
+    shortfalls,
+    this_machine,
+)
+
+
+def demand(load: Load) -> Demand:
+    """What is asked of the generator at its highest."""
+    timeout_s = load.system.requests.issue.timeout.total_seconds()
+    return demand_of(load.experiment.traffic, timeout_s)
+
+
+def with_enough_workers(load: Load) -> Load:
+    """The load with as many workers as its highest rate takes."""
+    return replace(load, workers=calibration.workers_for(demand(load).peak_per_s))
+
+
+def lacking(load: Load) -> list[Shortfall]:
+    """What there is too little of."""
+    known = calibration.known()
+    kept_per_s = None if known is None else known.kept_per_s * load.workers
+    bound_ms = tightest_bound_ms(load.experiment)
+    bound_s = None if bound_ms is None else bound_ms / 1000
+    return shortfalls(demand(load), this_machine(kept_per_s), bound_s)

@@ -1,0 +1,124 @@
+"""What can be said while the workers send: the records they have written so far, folded.
+
+A request that is still open is no sample of anything yet, as in k6. What is kept does not grow with
+the traffic: counts, histograms of the metrics that a threshold may end it by, and the last seconds.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.core.clock import NS
+from gameday.run.load_test.request import Load
+from gameday.traffic import metrics as fold
+from gameday.traffic import thresholds
+from gameday.traffic.history import RECORD, HistoryTail, Outcome
+from gameday.traffic.metrics.accounting import timed
+
+Records = npt.NDArray[np.void]
+_RECENT_NS: Final = 2 * NS
+_NEWEST: Final = 8
+"""Pieces of a second each, of which the last two seconds are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The traffic at one instant: counts so far, and the last two seconds."""
+
+    t_s: float
+    open: int = 0
+    dropped: int = 0
+    by_outcome: Mapping[str, int]
+    rate_per_s: float = 0.0
+    p95_ms: float | None = None
+    service_p95_ms: float | None = None
+
+
+class Live:
+    """Follows the histories of a folder while they grow."""
+
+    def __init__(self, history_dir: Path, load: Load) -> None:
+        self._dir = history_dir
+        self._aborting = [
+            (metric, thresholds.parse(text), delay.total_seconds())
+            for (metric, text), delay in load.aborting.items()
+        ]
+        metrics = sorted({metric for metric, _, _ in self._aborting})
+        self._tally = fold.Tally(metrics, about(load)) if metrics else None
+        self._tails: dict[Path, HistoryTail] = {}
+        self._parts: dict[Path, deque[Records]] = {}
+        self._folds: dict[str, fold.Fold] = {}
+
+    def close(self) -> None:
+        for tail in self._tails.values():
+            tail.close()
+
+    def read(self, now_ns: int) -> None:
+        """Take in what was written since the last call."""
+        for path in sorted(self._dir.glob("*.bin")):
+            if path not in self._tails:
+                self._tails[path] = HistoryTail(path)
+            tail = self._tails[path]
+            records, dispatched = tail.read_new()
+            self._parts.setdefault(path, deque(maxlen=_NEWEST)).append(records)
+            if self._tally is not None:
+                self._tally.add(tail.header, records, dispatched)
+            folded = self._folds.setdefault(tail.scenario, fold.Fold(tail.scenario))
+            stripe = int(tail.header.get("worker", 0)), int(tail.header.get("workers", 1))
+            folded.add(records, dispatched, now_ns, stripe)
+
+    def moment(self, t0_ns: int, now_ns: int) -> Moment:
+        """How the traffic is now."""
+        folds = self._folds.values()
+        counts = [one.by_outcome() for one in folds]
+        names = counts[0] if counts else {}
+        recent = self._recent(now_ns)
+        asked = recent[recent["outcome"] != Outcome.DROPPED]
+        over = asked[timed(asked)]
+        since_s = max(min(_RECENT_NS, now_ns - t0_ns), NS // 10) / NS
+        return Moment(
+            t_s=(now_ns - t0_ns) / NS,
+            open=sum(one.open for one in folds),
+            dropped=sum(one.dropped for one in folds),
+            by_outcome={name: sum(count[name] for count in counts) for name in names},
+            rate_per_s=len(asked) / since_s,
+            p95_ms=_p95_ms(over["ended_ns"] - over["intended_ns"]),
+            service_p95_ms=_p95_ms((over["ended_ns"] - over["sent_ns"])[over["sent_ns"] > 0]),
+        )
+
+    def _recent(self, now_ns: int) -> Records:
+        """What ended in the last two seconds, from the few newest pieces."""
+        pieces = [piece for parts in self._parts.values() for piece in parts if len(piece)]
+        if not pieces:
+            return np.zeros(0, dtype=RECORD)
+        newest = np.concatenate(pieces)
+        kept: Records = newest[newest["ended_ns"] >= now_ns - _RECENT_NS]
+        return kept
+
+    def crossed(self, t0_ns: int, now_ns: int) -> tuple[str, str, float] | None:
+        """A threshold that is crossed and may end the traffic by now: metric, text, figure."""
+        if self._tally is None:
+            return None
+        for metric, asked, delay_s in self._aborting:
+            if now_ns - t0_ns < delay_s * NS:
+                continue
+            percentiles = () if asked.percentile is None else (asked.percentile,)
+            figures = self._tally.figures(metric, now_ns, percentiles)
+            if figures and thresholds.evaluate(asked, figures) is False:
+                return metric, asked.text, figures[asked.statistic]
+        return None
+
+
+def about(load: Load) -> fold.About:
+    """The tags that all requests share: there is one kind of request."""
+    issue = load.system.requests.issue
+    return fold.About(tags=fold.request_tags(issue.method, issue.path))
+
+
+def _p95_ms(took_ns: npt.NDArray[np.int64]) -> float | None:
+    return float(np.percentile(took_ns, 95)) / 1e6 if len(took_ns) else None

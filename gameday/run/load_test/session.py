@@ -1,0 +1,181 @@
+"""Workers without a controller: started, followed once a second, and ended whatever happens.
+
+Each worker is a process of its own and ends by itself when its pipe closes, so a command that is
+killed leaves none behind. The traffic ends when every start was made and answered, when somebody
+asks for it (Ctrl-C), when a threshold that may end it is crossed, or when a worker dies.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from gameday.core.clock import NS, Clock
+from gameday.core.network.event_loop import allowed_here
+from gameday.injection.drivers.request import resolved
+from gameday.run.children import Traffic
+from gameday.run.load_test.live import Live, Moment
+from gameday.run.load_test.request import Load
+from gameday.traffic import vitals
+from gameday.traffic.forecast import longest_start_s, traffic_end_s
+from gameday.traffic.vitals import Vitals
+from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.request import RequestBytes
+
+LEAD_NS: Final = NS // 2
+BEAT_S: Final = 0.05
+LOOK_NS: Final = NS
+EVALUATE_NS: Final = 2 * NS
+"""k6 looks at its thresholds as often."""
+GRACE_S: Final = 2.0
+PATIENCE_S: Final = 10.0
+MARGIN_S: Final = 30.0
+
+Ending = Literal["completed", "interrupted", "threshold", "worker"]
+Show = Callable[[Moment], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where records and the workers' log go."""
+
+    history_dir: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """How the sending went; `until_ns` is when the traffic was told to stop, None: to the end."""
+
+    run: str
+    t0_ns: int
+    ended: Ending
+    why: str = ""
+    until_ns: int | None = None
+    vitals: Vitals = field(default_factory=Vitals)
+
+
+async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
+    """Send the load. `show` is called once a second; setting `stop` ends it early.
+
+    Raises UsageError for a request that cannot be made, and StackError when a worker does not get
+    ready.
+    """
+    made = Config.model_validate(config(load, site, "check"))
+    RequestBytes(made)
+    session = _Session(load, site, clock)
+    try:
+        return await session.run(show, stop)
+    finally:
+        await session.close()
+
+
+class _Session:
+    def __init__(self, load: Load, site: Site, clock: Clock) -> None:
+        self._load, self._site, self._clock = load, site, clock
+        self._run = f"load-{clock.now_ns():x}"
+        self._live = Live(site.history_dir, load)
+        self._traffic = Traffic(site.log, clock, load.workers)
+        self._vitals: list[Mapping[str, Any]] = []
+        longest_s = traffic_end_s(load.experiment) + longest_start_s(load.system, load.experiment)
+        self._longest_ns = round((longest_s + MARGIN_S) * NS)
+
+    def _hear(self, line: Mapping[str, Any]) -> None:
+        self._traffic.hear(line)
+        if line["event"] in ("beat", "vitals"):
+            self._vitals.append(line)
+
+    async def run(self, show: Show, stop: asyncio.Event) -> Sent:
+        workers = self._traffic.child
+        await workers.launch()
+        await workers.start(config(self._load, self._site, self._run), self._hear)
+        t0_ns = self._clock.now_ns() + LEAD_NS
+        self._traffic.begin(t0_ns)
+        ended, why = await self._follow(t0_ns, show, stop)
+        until_ns = None if ended == "completed" else self._clock.now_ns()
+        await self._end(GRACE_S if until_ns is not None else 0.0)
+        self._show(t0_ns, show)
+        return Sent(
+            run=self._run,
+            t0_ns=t0_ns,
+            ended=ended,
+            why=why,
+            until_ns=until_ns,
+            vitals=vitals.of(self._vitals),
+        )
+
+    async def _follow(self, t0_ns: int, show: Show, stop: asyncio.Event) -> tuple[Ending, str]:
+        """Until it is over: why it is."""
+        look_ns, evaluate_ns = t0_ns + LOOK_NS, t0_ns + EVALUATE_NS
+        while True:
+            over = self._over(stop)
+            if over is not None:
+                return over
+            await self._clock.sleep(BEAT_S)
+            now_ns = self._clock.now_ns()
+            if now_ns > t0_ns + self._longest_ns:
+                return "worker", "no worker told of the end of the traffic"
+            if now_ns >= look_ns:
+                look_ns += LOOK_NS
+                self._show(t0_ns, show)
+            if now_ns >= evaluate_ns and self._load.aborting:
+                evaluate_ns += EVALUATE_NS
+                self._live.read(now_ns)
+                crossed = self._live.crossed(t0_ns, now_ns)
+                if crossed is not None:
+                    metric, text, figure = crossed
+                    return "threshold", f"{metric} {text}: {figure:.6g}"
+
+    def _over(self, stop: asyncio.Event) -> tuple[Ending, str] | None:
+        if stop.is_set():
+            return "interrupted", "Ctrl-C"
+        if self._traffic.refused:
+            return "worker", self._traffic.refused
+        if self._traffic.child.died:
+            return "worker", self._traffic.child.why()
+        return ("completed", "") if self._traffic.idle.is_set() else None
+
+    def _show(self, t0_ns: int, show: Show) -> None:
+        now_ns = self._clock.now_ns()
+        self._live.read(now_ns)
+        show(self._live.moment(t0_ns, now_ns))
+
+    async def _end(self, grace_s: float) -> None:
+        """Have every worker write what it still holds. One that does not is killed later."""
+        if not self._traffic.child.here:
+            return
+        self._traffic.stop(grace_s)
+        done = asyncio.create_task(self._traffic.done.wait())
+        await asyncio.wait({done}, timeout=grace_s + PATIENCE_S)
+        done.cancel()
+
+    async def close(self) -> None:
+        """End every process that was started."""
+        self._live.close()
+        await self._traffic.child.finish(PATIENCE_S, self._clock)
+
+
+def config(load: Load, site: Site, run: str) -> dict[str, Any]:
+    """The first line that a worker hears; the secrets of its headers are filled in."""
+    experiment, system = load.experiment, load.system
+    request = resolved(system.requests.issue, os.environ)
+    return {
+        "worker": 0,
+        "workers": load.workers,
+        "history_dir": str(site.history_dir),
+        "seed": experiment.seed or 0,
+        "run": run,
+        "coupon": experiment.campaign.coupon,
+        "stock": experiment.campaign.stock,
+        "users": experiment.campaign.users,
+        "base_url": system.base_url,
+        "tls": system.tls.model_dump(mode="json"),
+        "request": request,
+        "scenarios": [
+            {"name": name, **spec.model_dump(mode="json")}
+            for name, spec in experiment.traffic.items()
+        ],
+        "reach": asdict(allowed_here().reach()),
+    }

@@ -1,0 +1,87 @@
+"""Between the started stack and the first request: the campaign, and what is behind the proxies.
+
+Nothing is broken yet. What is found wrong here ends the run before any traffic; what is only odd
+is journaled, and told on the command line. The looking itself is `gameday.plan`'s.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.plan import proxy_checks, service_checks
+from gameday.plan.finding import Finding, as_error, failures
+from gameday.plan.leftovers import on_standing
+from gameday.run.context import Run
+
+EXTERNAL = "external"
+
+
+async def prepare(run: Run) -> None:
+    """Look at what is there, then create the campaign (or take the one there is).
+
+    Raises UsageError, StackError, or on a stack that is not ours UnknownError.
+    """
+    run.journal.write("phase", phase="preflight")
+    external, runs_dir = run.options.stack == EXTERNAL, run.options.runs_dir
+    looked, struck, measured, left, well = await asyncio.gather(
+        proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
+        proxy_checks.prepared(run.experiment, run.site),
+        service_checks.metrics(run.system, _asked(run)),
+        on_standing(runs_dir, run.system, run.environment, external=external),
+        service_checks.service(run.system) if external else _nothing(),
+    )
+    run.spots.update(looked.spots)
+    _tell_spots(run)
+    _end_if_unfit(run, [*well, *looked.findings, *struck, *left, *measured])
+    if run.system.campaign is not None:
+        await _create_campaign(run)
+        found = await service_checks.audit(run.system, run.sender, exists=True)
+    else:
+        campaign = await service_checks.campaign(run.system, run.sender, run.coupon, run.stock)
+        run.stock, found = campaign.stock, campaign.findings
+    _end_if_unfit(run, found)
+
+
+async def _nothing() -> list[Finding]:
+    """A stack that we started was seen to be ready a moment ago."""
+    return []
+
+
+def _asked(run: Run) -> service_checks.Asked:
+    return service_checks.asked_of(run.experiment, run.system, run.playbook, run.rules)
+
+
+def _tell_spots(run: Run) -> None:
+    for service, spot in run.spots.items():
+        before_ms = None if spot.before_ms is None else round(spot.before_ms, 3)
+        run.journal.write(
+            "phase",
+            phase="preflight",
+            service=service,
+            protocol=spot.protocol,
+            before_ms=before_ms,
+        )
+
+
+def _end_if_unfit(run: Run, findings: Iterable[Finding]) -> None:
+    """Journal what is odd, and end the run for the first thing that is wrong."""
+    found = list(findings)
+    for each in found:
+        if each.status == "warn":
+            text = f"{each.name}: {each.found}"
+            run.journal.write("phase", phase="preflight", problem=text, cure=each.cure)
+    wrong = failures(found)
+    if wrong:
+        raise as_error(wrong[0], external=run.options.stack == EXTERNAL)
+
+
+async def _create_campaign(run: Run) -> None:
+    if run.system.campaign is None or run.stock is None:
+        raise UsageError(
+            f"experiment {run.experiment.name}: `campaign.stock` is needed to create a campaign"
+        )
+    try:
+        await run.sender.send(run.system.campaign)
+    except GamedayError as error:
+        raise StackError(f"the campaign could not be created: {error.message}") from error
+    run.campaign_made = True

@@ -1,0 +1,71 @@
+"""What the collector reports, as the controller uses it: the latest, and all so far.
+
+Whoever waits for a reading names the instant after which its sample must have been taken, so
+that a step is never proven by what was measured before it acted.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gameday.core.clock import NS, Clock
+from gameday.telemetry.samples import Evaluation, Truth, evaluation_from_json
+
+
+class Readings:
+    """Every evaluation of this run, in order, and a way to wait for the next."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.all: list[Evaluation] = []
+        self._news = asyncio.Event()
+
+    def hear(self, line: Mapping[str, Any]) -> None:
+        """One line of the collector."""
+        if "readings" not in line:
+            return
+        self.all.append(evaluation_from_json(line))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def next(self, timeout_s: float) -> bool:
+        """Wait for one more evaluation; False when none came in time."""
+        try:
+            await asyncio.wait_for(self._news.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def until(
+        self, fine: Callable[[Evaluation], bool], *, after_ns: int, within_s: float
+    ) -> Evaluation | None:
+        """The first evaluation taken after `after_ns` that is fine; None if none is in time."""
+        deadline = self._clock.now_ns() + int(within_s * NS)
+        seen = 0
+        while True:
+            for evaluation in self.all[seen:]:
+                if evaluation.t_ns > after_ns and fine(evaluation):
+                    return evaluation
+            seen = len(self.all)
+            left_s = (deadline - self._clock.now_ns()) / NS
+            if left_s <= 0 or not await self.next(left_s):
+                return None
+
+    def between(self, begin_ns: int, end_ns: int) -> list[Evaluation]:
+        """Evaluations with begin < t ≤ end."""
+        return [e for e in self.all if begin_ns < e.t_ns <= end_ns]
+
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire now."""
+        if not self.all:
+            return set()
+        return {a.name for a in self.all[-1].alerts if a.state == "firing"}
+
+    def figures(self, name: str, begin_ns: int, end_ns: int) -> list[tuple[int, float | None]]:
+        """Instant and figure of one expression with begin < t ≤ end; None where it had no data."""
+        return [(e.t_ns, e.figures.get(name)) for e in self.between(begin_ns, end_ns)]
+
+
+def truth(evaluation: Evaluation, name: str) -> Truth:
+    """How a named expression read; None also when it was not evaluated."""
+    return evaluation.readings.get(name)

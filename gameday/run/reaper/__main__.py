@@ -1,0 +1,145 @@
+"""`python -m gameday.run.reaper RUN_DIR`: watch over one run; the controller starts it.
+
+Standard input is a socket to the controller. It carries JSON lines: the key that the journal is
+signed with, then the environment that undoing requests take their secrets from, with the target's
+lock beside it, and in the end that the run is done. When it closes without that, the controller is
+dead, and everything is undone at once. When only the lease runs out the controller may be stopped
+and wake up again: faults and steps are undone, and its stack is left to it.
+"""
+
+import json
+import os
+import select
+import socket
+import stat
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gameday.core.clock import NS, SystemClock
+from gameday.run.reaper.lease import LEASE_S, Watched
+
+if TYPE_CHECKING:
+    from gameday.run.reaper.undo_run import Reaping
+
+POLL_S = 0.2
+GIVE_UP_S = 180.0
+CONFIRM_S = 1.0
+LONGEST_PAUSE_S = 2.0
+LONGEST_READ = 65536
+EXIT_LEFT = 6
+
+
+class Watcher:
+    """Waits for the end of the run, orderly or not."""
+
+    def __init__(self, run_dir: Path, control: socket.socket) -> None:
+        self._run_dir = run_dir
+        self._control = control
+        self._lease = Watched(run_dir)
+        self._clock = SystemClock()
+        self._heard = b""
+        self._lock_files: list[int] = []  # held for as long as this process lives
+        self._environment: Mapping[str, str] = {}
+        self._key = b""
+        self._reach: Mapping[str, Any] = {}  # where undoing may go, beside this machine
+        self._done = False
+        self._alone = False
+        self._held = True
+        self._settled = True
+
+    @cached_property
+    def _reaping(self) -> "Reaping":
+        from gameday.core.secrets.signing import Key
+        from gameday.run.reaper.undo_run import Reaping  # loaded when it is due: see the package
+
+        return Reaping(self._run_dir, self._clock, Key(self._key) if self._key else None)
+
+    def watch(self) -> int:
+        """Until the run is done or undone; the exit code."""
+        self._tell_ready()
+        while not self._key and not self._alone:
+            self._hear(POLL_S)  # nothing is announced before the key is here
+        while not self._done and not self._alone:
+            self._look_at_lease()
+            self._hear(POLL_S)
+        return 0 if self._done else self._undo_all()
+
+    def _tell_ready(self) -> None:
+        try:
+            self._control.sendall(b"ready\n")
+        except OSError:
+            self._alone = True
+
+    def _hear(self, patience_s: float) -> None:
+        if not select.select([self._control], [], [], patience_s)[0]:
+            return
+        try:
+            raw, files, _, _ = socket.recv_fds(self._control, LONGEST_READ, 1)
+        except ConnectionResetError:
+            raw, files = b"", []
+        self._lock_files += files
+        self._alone = not raw
+        *lines, self._heard = (self._heard + raw).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            self._environment = order.get("environment", self._environment)
+            self._key = bytes.fromhex(order["key"]) if "key" in order else self._key
+            self._reach = order.get("reach", self._reach)
+            self._done = self._done or "done" in order
+
+    def _look_at_lease(self) -> None:
+        """When it ran out, undo what can be undone beside a controller that may wake up."""
+        age_s = self._lease.age_s()
+        if age_s <= LEASE_S:
+            self._held = True
+            if age_s > LEASE_S / 2:
+                _ = self._reaping  # takes a while to load, on a busy machine
+            return
+        if self._held and self._lease.claim():
+            self._held = self._settled = False
+            self._reaping.begin(f"the lease was not renewed for {age_s:.1f} s")
+        if not self._settled and age_s < LEASE_S + GIVE_UP_S:
+            self._settled = self._attempt(alone=False)
+
+    def _attempt(self, *, alone: bool) -> bool:
+        return self._reaping.attempt(self._environment, self._reach, alone=alone)
+
+    def _undo_all(self) -> int:
+        """The controller is dead: undo until nothing is left, and look once more."""
+        reaping = self._reaping
+        if reaping.run_ended() or not self._lease.claim():
+            return 0
+        reaping.begin("the controller is gone")
+        deadline_ns = self._clock.now_ns() + int(GIVE_UP_S * NS)
+        self._try_until(deadline_ns)
+        if reaping.look_again():
+            # What the controller sent with its last breath may have arrived after the undo.
+            self._clock.pause(CONFIRM_S)
+            self._try_until(deadline_ns)
+        reaping.end()
+        return EXIT_LEFT if reaping.remaining else 0
+
+    def _try_until(self, deadline_ns: int) -> None:
+        """Undo until nothing is left, less and less often."""
+        pause_s = POLL_S
+        while not self._attempt(alone=True):
+            if self._clock.now_ns() > deadline_ns:
+                return
+            self._clock.pause(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def main() -> int:
+    """Watch over the run directory that is named."""
+    if len(sys.argv) != 2 or not stat.S_ISSOCK(os.fstat(0).st_mode):
+        sys.stderr.write("usage: python -m gameday.run.reaper RUN_DIR, its input a socket\n")
+        return 2
+    with socket.socket(fileno=os.dup(0)) as control:
+        return Watcher(Path(sys.argv[1]), control).watch()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

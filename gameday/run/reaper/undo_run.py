@@ -1,0 +1,159 @@
+"""Undoing a run from outside of it: faults first, then steps, then the stack the run owned.
+
+What is done is written to `reaper.jsonl`, in the journal's format, so that judging knows when a
+fault came out. What cannot be written, or fails, never keeps anything else in place. Only what the
+controller has signed is obeyed, with the key that it has given: a line that somebody else puts into
+the journal meanwhile neither makes the reaper act nor keeps it from acting.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import Clock
+from gameday.core.network import event_loop
+from gameday.core.network.addresses import Allowed, Reach
+from gameday.core.secrets.signing import Key
+from gameday.evidence import journal, provenance
+from gameday.injection import heal
+from gameday.injection.heal import Book, Healed, Left
+from gameday.injection.undo_policy import Manner
+
+CUT_OFF_S = 15.0
+
+
+class Reaping:
+    """The clean-up of one run, tried as often as it takes."""
+
+    def __init__(self, run_dir: Path, clock: Clock, key: Key | None) -> None:
+        self._run_dir = run_dir
+        self._key = key
+        self._book = Book(run_dir, "reaper", clock, key)
+        self._out: list[Left] = []
+        self._told: set[str] = set()
+        self._pressed: list[Left] = []
+        self.remaining: dict[str, Healed] = {}
+        """What is not seen to be undone by the last attempt, and why."""
+
+    def run_ended(self) -> bool:
+        """Whether the controller had come to its end: then it has undone what it could."""
+        return any(record.event == "run.ended" for record in self._records())
+
+    def begin(self, why: str) -> None:
+        """Journal that the run is claimed. What was undone before is undone anew."""
+        self._out.clear()
+        self._told.clear()
+        self._pressed.clear()
+        self._book.write("reaper.claimed", why=why)
+
+    def attempt(
+        self, environment: Mapping[str, str], reach: Mapping[str, Any], *, alone: bool
+    ) -> bool:
+        """Undo what may still be there; True when nothing is left. `alone`: no controller lives.
+
+        `reach` says where that may lead, as the controller handed it over.
+        """
+        due = [each for each in self._due(alone=alone) if each not in self._out]
+        manners = [self._manner(left) for left in due]
+        healed = event_loop.run(_undo(due, manners, environment), Allowed.of(Reach(**reach)))
+        self._pressed += [left for left in due if left not in self._pressed]
+        before, self.remaining = self.remaining, {}
+        for left, one in zip(due, healed, strict=True):
+            if not one.settled:
+                self.remaining[_name(left)] = one
+            else:
+                self._out.append(left)
+        for left in due:
+            self._tell_undone(left)
+        for name, one in self.remaining.items():
+            if name not in before or before[name].why != one.why:
+                self._book.write("reaper.failed", what=name, why=one.why)
+        return not self.remaining
+
+    def _manner(self, left: Left) -> Manner:
+        """Pressed once, then only tried: a server that hangs is not shaken again and again.
+
+        A Toxiproxy that refuses connections may be cut off; one that the run started has ended.
+        """
+        owned = any(record.event == "stack.starting" for record in self._records())
+        return Manner(
+            tell=self._book.telling(left.name),
+            escalate=left not in self._pressed,
+            refused_s=0.0 if owned else CUT_OFF_S,
+        )
+
+    def look_again(self) -> bool:
+        """Let the next attempt undo everything once more; False when there was nothing."""
+        found = bool(self._out)
+        self._out.clear()
+        return found
+
+    def end(self) -> None:
+        """Journal what is left."""
+        for name, one in self.remaining.items():
+            owner, _, id_ = name.partition(" ")
+            if owner == "fault":
+                self._book.write("fault.removed", id=id_, gone=one.gone, why=one.why)
+        self._book.write("reaper.ended", left=sorted(self.remaining))
+
+    def _due(self, *, alone: bool) -> list[Left]:
+        """What may be there and is this process's to undo.
+
+        A stopped controller may go on: its stack and the traffic it sends stay with it. The steps
+        of a run that owned its stack end with that stack.
+        """
+        found = heal.left_behind([*self._records(), *self._book.pressed])
+        if not alone:
+            return [e for e in found if e.owner != "part" and e.undo.kind != "traffic"]
+        owned = any(each.owner == "part" for each in found)
+        return [each for each in found if not (owned and each.owner == "step")]
+
+    def _records(self) -> Sequence[journal.Record]:
+        read = provenance.read_journal(self._run_dir, self._key)
+        if read.missing:
+            _say(f"the journal: {read.missing}")
+        return read.signed
+
+    def _tell_undone(self, left: Left) -> None:
+        """Journal it, once, when no part of the same is left."""
+        name = _name(left)
+        if name in self.remaining or name in self._told:
+            return
+        self._told.add(name)
+        match left.owner:
+            case "fault":
+                self._book.write("fault.removed", id=left.name, gone=True)
+            case "step":
+                data = {"step": int(left.name), "undoing": True, "status": "done"}
+                self._book.write("step.done", **data)
+            case "part":
+                self._book.write("part.ended", name=left.name)
+
+
+async def _undo(
+    due: Sequence[Left], manners: Sequence[Manner], environment: Mapping[str, str]
+) -> list[Healed]:
+    """Undo all faults at once, then the rest one by one, in the order given."""
+    pairs = list(zip(due, manners, strict=True))
+    faults = [(left, manner) for left, manner in pairs if left.owner == "fault"]
+    healed = list(await asyncio.gather(*(_attempt(*pair, environment) for pair in faults)))
+    return healed + [await _attempt(*pair, environment) for pair in pairs[len(faults) :]]
+
+
+async def _attempt(left: Left, manner: Manner, environment: Mapping[str, str]) -> Healed:
+    """Undo one; whatever goes wrong with it, the others have their turn."""
+    try:
+        return await heal.take_back(left, environment, manner)
+    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
+        return Healed(_name(left), gone=None, why=f"{type(error).__name__}: {error}")
+
+
+def _name(left: Left) -> str:
+    return f"{left.owner} {left.name}"
+
+
+def _say(text: str) -> None:
+    """Tell the log."""
+    sys.stderr.write(f"reaper: {text}\n")

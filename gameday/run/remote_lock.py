@@ -1,0 +1,209 @@
+"""The marker on a Toxiproxy of another host: what a file lock is to a target on this one.
+
+Controllers on two hosts share no lock file, but they share the Toxiproxy. So a run holds a disabled
+proxy named `gameday-lock` there, whose upstream text says which run on which host, and until when;
+it is renewed once a lease and is stale three leases later. A disabled proxy listens nowhere.
+
+Clocks of two hosts differ, so a marker that looks run out, or good for longer than anybody writes,
+is watched for more than a lease before it is called stale: a live run would have renewed it.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from gameday.core.clock import NS, Clock, wall_time_ns
+from gameday.core.errors import GamedayError, UsageError
+from gameday.core.network.addresses import Allowed, NoAddressError
+from gameday.injection.drivers.proxy import MARKER
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
+from gameday.run.context import Run
+from gameday.run.reaper.lease import LEASE_S
+
+STALE_AFTER_S = 3 * LEASE_S
+WATCHED_S = 1.5 * LEASE_S
+LOOK_S = 0.5
+SETTLED_S = 1.0  # longer than anybody takes from a look at a stale marker to its removal
+ATTEMPTS = 3
+CREATED, EXISTS = 201, 409
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the marker's upstream says; `until_s` is seconds since 1970."""
+
+    run: str
+    host: str
+    until_s: int
+
+    def __str__(self) -> str:
+        return f"gameday/{self.run}/{self.host}/{self.until_s}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises UsageError for a text that gameday did not write."""
+        try:
+            word, run, host, until_s = text.split("/")
+            if word == "gameday":
+                return cls(run, host, int(until_s))
+        except ValueError:
+            pass
+        raise UsageError(
+            f"proxy {MARKER!r} leads to {text!r}, which no run of gameday has written",
+            help=f"give that proxy another name: gameday marks its runs with {MARKER!r}",
+        )
+
+
+class Marker:
+    """One run's marker on one server."""
+
+    def __init__(self, server: Toxiproxy, run: str, clock: Clock) -> None:
+        self._server = server
+        self._run = run
+        self._host = socket.gethostname().replace("/", "-")
+        self._clock = clock
+        self._until_s = 0
+
+    async def take(self) -> None:
+        """Mark the server. Raises UsageError naming the run that has marked it already."""
+        for _ in range(ATTEMPTS):
+            found = await self._read()
+            if found is not None and await self._is_live(found):
+                raise UsageError(
+                    f"run {found.run} on host {found.host} already uses {self._server.url}",
+                    help=f"there: gameday stop {found.run}",
+                )
+            if found is not None:
+                await self._remove()
+            if await self._create():
+                await self._clock.sleep(SETTLED_S)
+                if await self._is_mine():
+                    return
+        raise UsageError(
+            f"{self._server.url}: proxy {MARKER!r} changes hands all the time",
+            help="another run is about to begin there; try again when it is over",
+        )
+
+    async def renew(self) -> str:
+        """Say that the run goes on; why the server is no longer its own, "" while it is."""
+        try:
+            found = await self._read()
+            if found is None:  # a server that was restarted forgets its proxies
+                await self._create()
+                return ""
+            if found.run != self._run:
+                return f"run {found.run} on host {found.host} has taken {self._server.url} over"
+            body = {"upstream": self._text(), "enabled": False}
+            _must(await self._server.call("POST", f"/proxies/{MARKER}", body), 200)
+        except ToxiproxyError as error:
+            if wall_time_ns() > self._until_s * NS:
+                return f"{MARKER} ran out, it cannot be renewed: {error.message}"
+        except UsageError as error:
+            return error.message
+        return ""
+
+    async def drop(self) -> None:
+        """Remove it, if it is still this run's. Raises ToxiproxyError."""
+        if await self._is_mine():
+            await self._remove()
+
+    def _text(self) -> str:
+        self._until_s = wall_time_ns() // NS + round(STALE_AFTER_S)
+        return str(Mark(self._run, self._host, self._until_s))
+
+    async def _read(self) -> Mark | None:
+        found = await self._server.proxy(MARKER)
+        return None if found is None else Mark.parse(str(found["upstream"]))
+
+    async def _is_mine(self) -> bool:
+        found = await self._read()
+        return found is not None and found.run == self._run
+
+    async def _create(self) -> bool:
+        """False when somebody else was quicker."""
+        body = {"name": MARKER, "listen": "127.0.0.1:0", "upstream": self._text(), "enabled": False}
+        answer = await self._server.call("POST", "/proxies", body)
+        if answer[0] == EXISTS:
+            return False
+        _must(answer, CREATED)
+        return True
+
+    async def _remove(self) -> None:
+        _must(await self._server.call("DELETE", f"/proxies/{MARKER}"), 204, 404)
+
+    async def _is_live(self, found: Mark) -> bool:
+        """Whether a run stands behind it: by its text, else by its being renewed."""
+        left_s = found.until_s - wall_time_ns() / NS
+        if 0 < left_s <= STALE_AFTER_S:
+            return True
+        deadline_ns = self._clock.now_ns() + round(WATCHED_S * NS)
+        while self._clock.now_ns() < deadline_ns:
+            await self._clock.sleep(LOOK_S)
+            now = await self._read()
+            if now != found:
+                return now is not None
+        return False
+
+
+def _must(answer: tuple[int, object], *expected: int) -> None:
+    status, body = answer
+    if status not in expected:
+        raise ToxiproxyError(f"proxy {MARKER}: toxiproxy answered {status}: {body}")
+
+
+class Marking:
+    """A run's marker where one is needed, renewed from entering to leaving."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._marker: Marker | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        url = self._run.system.toxiproxy
+        if url is not None and await is_remote(url, self._run.options.allowed):
+            await self._mark(Marker(self._run.site.toxiproxy(), self._run.id, self._run.clock))
+        return self
+
+    async def _mark(self, marker: Marker) -> None:
+        try:
+            await marker.take()
+        except ToxiproxyError as problem:  # preflight refuses, if a fault needs that server
+            self._tell(f"{MARKER} cannot be set: {problem.message}")
+            return
+        self._marker = marker
+        self._renewing = asyncio.create_task(self._renew(marker))
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._marker is None or self._renewing is None:
+            return
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
+        try:
+            await self._marker.drop()
+        except GamedayError as problem:
+            self._tell(f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}")
+
+    def _tell(self, problem: str) -> None:
+        self._run.journal.write("phase", phase="marker", problem=problem)
+
+    async def _renew(self, marker: Marker) -> None:
+        while not (why := await marker.renew()):
+            await self._run.clock.sleep(LEASE_S)
+        self._run.abort("interrupted", why)
+
+
+async def is_remote(url: str, allowed: Allowed) -> bool:
+    """Whether the address is another host's; one that has no address is left to whoever calls."""
+    try:
+        return not await allowed.resolves_here(urlsplit(url).hostname or "")
+    except NoAddressError:
+        return False

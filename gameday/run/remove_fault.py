@@ -1,0 +1,144 @@
+"""A fault taken out again, and the proof that things are as they were before it.
+
+Taken out is one thing: every part reads back as gone, by whatever steps that needed. Proven is
+another: latency is as before too. A loaded machine can deny the second without any fault, so a
+fault that is gone but not proven is `unknown`, and nothing more is pressed for it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from gameday.core.clock import NS
+from gameday.core.errors import GamedayError
+from gameday.core.processes.deadlines import in_time
+from gameday.injection import drivers
+from gameday.injection.drivers.proxy import OWN_SERVER
+from gameday.injection.drivers.traffic import switch_off
+from gameday.injection.heal import all_gone
+from gameday.injection.undo_policy import Manner
+from gameday.injection.verify import Certainty, Spot, is_calm
+from gameday.run.context import Run
+from gameday.spec.changes import Undo
+from gameday.spec.faults import Fault
+from gameday.traffic import history
+
+GONE_WITHIN_S = 10.0
+ATTEMPT_S = 2.5
+NORMAL_WITHIN_S = 10.0
+ABORTED_NORMAL_WITHIN_S = 3.0
+LOOK_S = 3.0
+READ_S = 60.0  # for a history
+
+
+class Removal:
+    """The end of one fault, in one run."""
+
+    def __init__(self, run: Run, fault: Fault, undos: Sequence[Undo]) -> None:
+        self._run = run
+        self._fault = fault
+        self._undos = undos
+        self._problem = ""
+
+    async def take_out(self) -> bool | None:
+        """Undo until every part reads back as gone; None when that could not be read."""
+        begun_ns = self._run.clock.now_ns()
+        manner = Manner(tell=self._tell)
+        while True:
+            gone = await self._attempt(manner)
+            passed_s = (self._run.clock.now_ns() - begun_ns) / NS
+            if gone or passed_s + ATTEMPT_S > GONE_WITHIN_S:
+                self._run.site.struck.discard(OWN_SERVER)
+                return gone
+            manner = Manner(escalate=False, refused_s=0)  # every step was taken; it may work now
+            await self._run.clock.sleep(0.1)
+
+    async def _attempt(self, manner: Manner) -> bool | None:
+        """Undo each part, whatever becomes of the others, and read back."""
+        self._problem = ""
+        for undo in reversed(self._undos):
+            try:
+                await self._undo(undo, manner)
+            except GamedayError as error:
+                self._problem = f"{error.message}; {error.help}" if error.help else error.message
+                manner = Manner(escalate=False, refused_s=0)
+        if self._problem:
+            return None
+        try:
+            found = [await drivers.look(undo, self._run.environment) for undo in self._undos]
+        except GamedayError as error:
+            self._problem = error.message
+            return None
+        self._problem = next((state.why for state in found if not state.gone), "")
+        return all_gone([state.gone for state in found])
+
+    async def _undo(self, undo: Undo, manner: Manner) -> None:
+        if undo.kind == "traffic":
+            await switch_off(undo, self._run.site)
+        else:
+            await drivers.undo(undo, self._run.environment, manner)
+
+    async def _tell(self, step: str, why: str, undos: Sequence[Undo]) -> None:
+        """Journal a step beyond the fault itself, with what would take that one back."""
+        if step == "restart":
+            self._run.site.struck.add(OWN_SERVER)  # it is ended on purpose
+        await self._run.journal.write_durably(
+            "fault.escalated",
+            id=self._fault.id or self._fault.fault,
+            step=step,
+            why=why,
+            undo=[u.as_json() for u in undos],
+        )
+
+    async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:
+        """Whether things are as they were before the fault."""
+        if gone is False:
+            return "no", f"it still reads back as in place: {self._problem}"
+        if not gone:
+            return "unknown", f"it cannot be read back: {self._problem}"
+        if self._undos[0].kind == "traffic":
+            return await self._rate_is_back()
+        spot = self._run.spots.get(self._fault.on)
+        if spot is None or spot.before_ms is None:
+            return "yes", "it reads back as gone; latency was not known before, so not compared"
+        compared = "latency through the proxy, less that past it,"
+        if spot.upstream is None:
+            compared = "latency through the proxy (what is behind it does not answer from here)"
+        if await self._calms_down(spot):
+            return "yes", f"it reads back as gone, and {compared} is as before"
+        return "unknown", f"it reads back as gone, but {compared} is not as before"
+
+    async def _calms_down(self, spot: Spot) -> bool:
+        """Whether latency gets back to what it was, in the time that there is for it."""
+        begun_ns = self._run.clock.now_ns()
+        while (left_s := self._patience_s() - (self._run.clock.now_ns() - begun_ns) / NS) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, LOOK_S)):
+                    if await is_calm(spot, self._run.clock):
+                        return True
+            except TimeoutError:
+                continue  # too few probes are answered for it to be calm
+            await self._run.clock.sleep(0.2)
+        return False
+
+    def _patience_s(self) -> float:
+        """How long to wait for calm: less once somebody waits for the run to end."""
+        return ABORTED_NORMAL_WITHIN_S if self._run.abort.event.is_set() else NORMAL_WITHIN_S
+
+    async def _rate_is_back(self) -> tuple[Certainty, str]:
+        """No further start of the extra scenario within a second."""
+        name = self._undos[0].data["scenario"]
+        await self._run.clock.sleep(0.3)
+        try:
+            early = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
+            await self._run.clock.sleep(1.0)
+            late = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
+        except (OSError, ValueError) as error:
+            why = f"its history cannot be read: {str(error) or f'no end within {READ_S:g} s'}"
+            return "unknown", why
+        if late == early:
+            return "yes", "its last request was started; the offered rate is as before"
+        return "no", f"{late - early} more requests were started in the second after it ended"
+
+    def _dispatched(self, scenario: str) -> int:
+        paths = self._run.history_dir.glob(f"{scenario}-*.bin")
+        return sum(history.read(path).dispatched for path in paths)

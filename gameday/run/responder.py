@@ -1,0 +1,225 @@
+"""Who works the playbook: the bot, which does and verifies the steps by itself.
+
+The responder starts when an alert of the playbook's front matter fires, after a delay in which
+a person may take the incident (`gameday ack`); then the bot stays out. Steps are worked in
+order. A step counts as done when the state it names was seen on samples taken after it acted,
+not when its request was answered. Once every fault is proven out, the steps that name an
+`undo` are taken back in reverse.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from gameday.core.clock import NS, Clock
+from gameday.core.errors import GamedayError
+from gameday.evidence.journal import Journal
+from gameday.injection.drivers.request import Sender, undo_record
+from gameday.run.readings import Readings, truth
+from gameday.spec.playbook import Playbook, Step
+from gameday.spec.system import Request
+
+Status = Literal[
+    "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"
+]
+NO_DATA_S = 3.0
+
+
+class Result(NamedTuple):
+    """How a step ended, whether the state it names was seen, and why."""
+
+    status: Status
+    verified: bool | None
+    why: str
+
+
+@dataclass(slots=True)
+class Hands:
+    """What a responder works with."""
+
+    playbook: Playbook
+    actions: Mapping[str, Request]
+    base_url: str
+    sender: Sender
+    readings: Readings
+    journal: Journal
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Bot:
+    """The automatic responder. `acknowledged` is set when somebody has taken the incident."""
+
+    hands: Hands
+    delay_s: float
+    acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
+    taken_by_person: bool = False
+    worked: list[Step] = field(default_factory=list)
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def take(self, who: str) -> None:
+        """A person has taken the incident: the bot does no further step."""
+        self.taken_by_person = True
+        self.hands.journal.write("alert.acknowledged", by=who)
+        self.acknowledged.set()
+
+    async def respond(self) -> None:
+        """Wait for an alert of the playbook, then work its steps."""
+        alert = await self._wait_for_alert()
+        if not self.taken_by_person:
+            await self._delay()
+        journal = self.hands.journal
+        if self.taken_by_person:
+            journal.write("responder.started", alert=alert, by="person", delay_s=self.delay_s)
+            return
+        journal.write("responder.started", alert=alert, by="bot", delay_s=self.delay_s)
+        journal.write("alert.acknowledged", by="bot")
+        for step in self.hands.playbook.steps:
+            if self.taken_by_person:
+                return
+            async with self._one_at_a_time:
+                status = await self._work(step)
+            if status == "failed" and not step.block.optional:
+                return
+
+    async def take_back(self, at_most_s: float | None = None) -> None:
+        """Undo the steps that were worked, last first; each has its share of `at_most_s`.
+
+        A step is forgotten when its undo is over: one that was cut off is undone again.
+        """
+        async with self._one_at_a_time:
+            share_s = None if at_most_s is None else 0.8 * at_most_s / max(1, len(self.worked))
+            while self.worked:
+                await self._take_back(self.worked[-1], share_s)
+                self.worked.pop()
+
+    async def _wait_for_alert(self) -> str:
+        named = set(self.hands.playbook.head.alerts)
+        while True:
+            firing = sorted(self.hands.readings.firing() & named)
+            if firing:
+                return firing[0]
+            await self.hands.readings.next(5.0)
+
+    async def _delay(self) -> None:
+        try:
+            await asyncio.wait_for(self.acknowledged.wait(), self.delay_s)
+        except TimeoutError:
+            return
+
+    async def _work(self, step: Step) -> Status:
+        begun_ns = self.hands.clock.now_ns()
+        block = step.block
+        await self.hands.journal.write_durably(  # its undo is on the disk before it acts
+            "step.started",
+            step=step.number,
+            text=step.text,
+            do=block.do,
+            by="bot",
+            undoing=False,
+            undo=self._undo_data(step),
+        )
+        result = await self._outcome(step)
+        self._done(step, begun_ns, result, undoing=False)
+        return result.status
+
+    async def _outcome(self, step: Step) -> Result:
+        """Status, whether the state it names was seen, and why."""
+        if step.block.do is None:
+            return Result("needs_person", None, "a person does this step")
+        early = await self._before(step)
+        return early if early is not None else await self._do(step, self._action(step.block.do))
+
+    async def _before(self, step: Step) -> Result | None:
+        """What the probes say before acting; None: go on."""
+        before = await self._probe(step, "before") if step.block.before else True
+        if before is None:
+            return Result("failed", None, "the probe before it has no data")
+        if not before:
+            return Result("not_applicable", None, "what it is for does not hold")
+        if step.block.after and await self._probe(step, "after"):
+            return Result("placebo", verified=True, why="what it is to bring about already held")
+        return None
+
+    async def _do(self, step: Step, request: Request) -> Result:
+        acted_ns = self.hands.clock.now_ns()
+        if step.block.undo is not None and step not in self.worked:
+            self.worked.append(step)  # from here on it may have acted, so it is taken back
+        try:
+            await self.hands.sender.send(request)
+        except GamedayError as error:
+            return Result("failed", None, error.message)
+        if step.block.after is None:
+            return Result("done", None, "answered as expected; it names no state to verify")
+        within_s = step.block.within.total_seconds()
+        return await self._seen(step, acted_ns, within_s, wanted=True)
+
+    async def _seen(self, step: Step, acted_ns: int, within_s: float, *, wanted: bool) -> Result:
+        name = f"step:{step.number}:after"
+        seen = await self.hands.readings.until(
+            lambda e: truth(e, name) is wanted, after_ns=acted_ns, within_s=within_s
+        )
+        if seen is None:
+            return Result(
+                "failed", verified=False, why=f"its state was not seen within {within_s:g} s"
+            )
+        return Result(
+            "done", verified=True, why=f"seen {(seen.t_ns - acted_ns) / NS:.1f} s after acting"
+        )
+
+    async def _probe(self, step: Step, which: str) -> bool | None:
+        """The newest reading of a probe; waits 3 s for one with data."""
+        name = f"step:{step.number}:{which}"
+        newest = self.hands.readings.all[-1:] or []
+        if newest and truth(newest[0], name) is not None:
+            return truth(newest[0], name)
+        seen = await self.hands.readings.until(
+            lambda e: truth(e, name) is not None,
+            after_ns=self.hands.clock.now_ns() - NS,
+            within_s=NO_DATA_S,
+        )
+        return None if seen is None else truth(seen, name)
+
+    async def _take_back(self, step: Step, at_most_s: float | None) -> None:
+        begun_ns = self.hands.clock.now_ns()
+        within_s = step.block.within.total_seconds()
+        if at_most_s is not None:
+            within_s = min(within_s, at_most_s)
+        undo = step.block.undo
+        if undo is None:
+            return
+        self.hands.journal.write(
+            "step.started", step=step.number, text=step.text, do=undo, by="bot", undoing=True
+        )
+        result = Result("done", None, "answered as expected")
+        try:
+            await self.hands.sender.send(self._action(undo))
+            if step.block.after is not None:
+                result = await self._seen(step, begun_ns, within_s, wanted=False)
+        except GamedayError as error:
+            result = Result("failed", None, error.message)
+        self._done(step, begun_ns, result, undoing=True)
+
+    def _done(self, step: Step, begun_ns: int, result: Result, *, undoing: bool) -> None:
+        self.hands.journal.write(
+            "step.done",
+            step=step.number,
+            status=result.status,
+            took_s=round((self.hands.clock.now_ns() - begun_ns) / NS, 3),
+            verified=result.verified,
+            why=result.why,
+            undoing=undoing,
+            refuses=step.block.refuses,
+        )
+
+    def _action(self, name: str) -> Request:
+        return self.hands.actions[name]
+
+    def _undo_data(self, step: Step) -> dict[str, object] | None:
+        name = step.block.undo
+        if name is None:
+            return None
+        sender = self.hands.sender
+        action, url = self._action(name), self.hands.base_url
+        return undo_record(name, action, url, sender.values, sender.tls).as_json()

@@ -1,0 +1,80 @@
+"""The run directory at its beginning: what was asked for, byte by byte, and who we are.
+
+`inputs/` holds the files as they were read; `effective.json` what they mean here: the short
+form applied, defaults, seed and fault ids filled in, and the stack's addresses. Judging and
+reporting read only that. No secret is in it: the system file has none.
+"""
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+
+from gameday.core import settings
+from gameday.core.clock import utc_now
+from gameday.core.files.private import make_folder
+from gameday.evidence.effective_writer import RunFacts, effective
+from gameday.run.context import Options
+from gameday.spec.experiment import Experiment
+from gameday.spec.inputs import Inputs
+from gameday.spec.system import System
+from gameday.spec.yaml import read_bytes
+from gameday.traffic.schedule import is_closed, schedule
+
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def new_run_id(name: str) -> str:
+    """`20261123T083000Z-redis-slow-k3f9`."""
+    tail = "".join(secrets.choice(ALPHABET) for _ in range(4))
+    return f"{utc_now():%Y%m%dT%H%M%SZ}-{name}-{tail}"
+
+
+def coupon_of(experiment: Experiment, system: System, run: str) -> str:
+    """The campaign's code: the run's own where campaigns can be created, so runs never meet."""
+    coupon = experiment.campaign.coupon
+    if system.campaign is None:
+        return coupon
+    stamp, tail = run.split("-")[0], run.split("-")[-1]
+    return f"{coupon}-{stamp}-{tail}"
+
+
+def planned(experiment: Experiment) -> dict[str, int]:
+    """How many starts each scenario's schedule asks for; virtual users are in no plan."""
+    specs = {name: spec.model_dump(mode="json") for name, spec in experiment.traffic.items()}
+    return {name: schedule(spec).count for name, spec in specs.items() if not is_closed(spec)}
+
+
+def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, str]]:
+    """Make the run directory with the inputs in it; their SHA-256 by name."""
+    folder = make_folder(runs_dir / run)
+    for name in ("inputs/rules", "history", "logs"):
+        (folder / name).mkdir(parents=True)
+    raws = {"experiment.yaml": inputs.experiment.raw, "system.yaml": inputs.system.raw}
+    if inputs.playbook is not None:
+        raws["playbook.md"] = inputs.playbook.raw
+    for path in inputs.rules:
+        same = f"rules/{path.name}" in raws  # from another folder
+        raws[f"rules/{len(raws)}-{path.name}" if same else f"rules/{path.name}"] = read_bytes(path)
+    for name, raw in raws.items():
+        (folder / "inputs" / name).write_bytes(raw)
+    return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}
+
+
+def write_effective(
+    folder: Path, inputs: Inputs, system: System, options: Options, stock: int | None
+) -> None:
+    """`inputs/effective.json`, with the addresses and the stock as far as they are known."""
+    experiment = inputs.experiment.experiment
+    facts = RunFacts(
+        run=folder.name,
+        stack=options.stack,
+        coupon=coupon_of(experiment, system, folder.name),
+        stock=stock,
+        planned=planned(experiment),
+        no_responder=not options.responder,
+        settings=settings.current().as_json(),
+    )
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    record = effective(inputs.experiment, system, book, facts)
+    (folder / "inputs" / "effective.json").write_text(json.dumps(record, indent=1) + "\n")

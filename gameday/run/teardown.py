@@ -1,0 +1,168 @@
+"""How a run ends: in this order, and within bounded time.
+
+Faults proven out, steps taken back, traffic ended, every request answered or timed out, the
+campaign closed, the system drained, the stores audited. On an abort traffic stops and faults
+come out at the same moment; what is not reached in its time is unknown, never assumed.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+
+from gameday.core.clock import NS
+from gameday.core.errors import GamedayError, UnknownError
+from gameday.core.processes.background import aside
+from gameday.core.processes.deadlines import cancelled, in_time
+from gameday.run import audit
+from gameday.run.context import Run, to_the_end
+from gameday.run.readings import truth
+from gameday.stacks.supervisor import SERVICE
+
+OPEN_GRACE_S = 2.0
+ABORT_STEP_S = 5.0
+ABORT_CLOSE_S = 2.0
+SETTLED_S = 0.2  # so that a settle of just 5 s is over within them
+SLACK_S = 5.0
+STORES_S = 30.0
+CHILD_S = 5.0
+WRITE_S = 60.0
+
+
+async def traffic_over(run: Run) -> None:
+    """Every start was made and every request answered, timed out or given up."""
+    await run.traffic.scheduled.wait()
+    await run.traffic.idle.wait()
+
+
+async def end(run: Run) -> None:
+    """Everything after the faults are out. Bounded, and each part goes on when one fails."""
+    aborted = run.abort.event.is_set()
+    run.journal.write("phase", phase="ending", aborted=aborted)
+    if run.bot is not None:
+        hurried_s = ABORT_STEP_S if aborted else None
+        await _bounded(run, "steps", run.bot.take_back(hurried_s), 30.0)
+    await _stop_traffic(run, aborted=aborted)
+    problem = ""
+    if run.t0_ns or run.campaign_made:
+        limit_s = _close_limit_s(run)
+        problem = await _bounded(run, "close", _close(run), limit_s, ABORT_CLOSE_S)
+    if run.t0_ns:
+        await _bounded(run, "drain", _drain(run), _drain_limit_s(run))
+        problem = await _bounded(run, "audit", _audit(run), _audit_limit_s(run)) or problem
+    if problem:  # a close or an audit that is not answered as expected ends the run
+        run.abort("unhealthy", problem)
+    await run.collector.finish(CHILD_S, run.clock)
+
+
+async def _bounded(
+    run: Run,
+    phase: str,
+    work: Coroutine[Any, Any, None],
+    calm_s: float,
+    hurried_s: float = ABORT_STEP_S,
+) -> str:
+    """Do `work` within `calm_s`, or `hurried_s` from an abort on; what went wrong, or ""."""
+    aborted = run.abort.event
+    limit_s = hurried_s if aborted.is_set() else calm_s
+    run.journal.write("phase", phase=phase, at_most_s=limit_s)
+    task, hurry = asyncio.ensure_future(work), asyncio.ensure_future(aborted.wait())
+    await asyncio.wait({task, hurry}, timeout=calm_s, return_when=asyncio.FIRST_COMPLETED)
+    if aborted.is_set():
+        await asyncio.wait({task}, timeout=hurried_s + SETTLED_S)
+    reached = task.done()
+    await cancelled(task, hurry)
+    if not reached:
+        run.journal.write("phase", phase=phase, problem=f"not reached within {limit_s:g} s")
+        return ""
+    error = task.exception()
+    if error is None:
+        return ""
+    if not isinstance(error, GamedayError | OSError):
+        raise error
+    run.journal.write("phase", phase=phase, problem=str(error))
+    return str(error)
+
+
+def _close_limit_s(run: Run) -> float:
+    close = run.system.close
+    return SLACK_S + (close.timeout if close is not None else timedelta(0)).total_seconds()
+
+
+def _drain_limit_s(run: Run) -> float:
+    drain = run.system.drain
+    return SLACK_S + (drain.within if drain is not None else run.system.settle).total_seconds()
+
+
+def _audit_limit_s(run: Run) -> float:
+    """The system's answer, and then the stores, which are read up to three times."""
+    return run.system.audit.timeout.total_seconds() + STORES_S
+
+
+async def _stop_traffic(run: Run, *, aborted: bool) -> None:
+    """Aborted: open requests get 2 s. Otherwise the worker is idle already."""
+    if not run.t0_ns:
+        await run.traffic.child.finish(CHILD_S, run.clock)
+        return
+    run.traffic.stop(OPEN_GRACE_S if aborted else 0.0)
+    try:
+        async with asyncio.timeout(OPEN_GRACE_S + CHILD_S):
+            await _done_or_gone(run)
+    except TimeoutError:
+        run.journal.write("phase", phase="traffic", problem="the worker did not end by itself")
+    await run.traffic.child.finish(CHILD_S, run.clock)
+
+
+async def _done_or_gone(run: Run) -> None:
+    waiting = [run.traffic.done.wait(), run.traffic.child.gone.wait()]
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _close(run: Run) -> None:
+    """Close the campaign: no issue can happen after this answered."""
+    if run.system.close is not None:
+        await run.sender.send(run.system.close)
+
+
+async def _drain(run: Run) -> None:
+    """Wait until nothing is under way any more."""
+    drain = run.system.drain
+    if drain is None:
+        await run.clock.sleep(run.system.settle.total_seconds())
+        return
+    within_s = drain.within.total_seconds()
+    quiet_since = 0
+    after_ns = run.clock.now_ns()
+    deadline = after_ns + int(within_s * NS)
+    while (left_s := (deadline - run.clock.now_ns()) / NS) > 0:
+        seen = await run.readings.until(lambda _: True, after_ns=after_ns, within_s=left_s)
+        if seen is None:
+            break
+        if SERVICE in run.ended_parts():
+            run.journal.write("phase", phase="drain", problem="the service has ended")
+            return
+        after_ns = seen.t_ns
+        if truth(seen, "drain") is not True:
+            quiet_since = 0
+            continue
+        quiet_since = quiet_since or seen.t_ns
+        if seen.t_ns - quiet_since >= drain.for_.total_seconds() * NS:
+            return
+    run.journal.write("phase", phase="drain", problem=f"not drained within {within_s:g} s")
+
+
+async def _audit(run: Run) -> None:
+    """Beside the loop, as everything that takes longer the more was issued."""
+    found = await aside(
+        lambda: audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
+    )
+    writing = asyncio.to_thread(found.write, run.dir / "audit.json")
+    await to_the_end(in_time(writing, WRITE_S))
+    run.journal.write("audit.read", rows=len(found.rows), cut=found.cut, problem=found.problem)
+    if found.answer is None:
+        raise UnknownError(found.problem)

@@ -1,0 +1,317 @@
+"""The experiment file: what is asked of the system, what goes wrong, and what is expected.
+
+The models here are the file, key by key (CONTRIBUTING.md, "The experiment file"). Loading and
+the rules between keys are in `loading/`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from gameday.core.units import Duration, Rate
+from gameday.spec.faults import AnyFault
+from gameday.spec.yaml import Model, Name, shape
+
+MOST_VUS = 10_000
+"""As many as requests may be open (CONTRACTS.md, "Traffic limits")."""
+MOST_PARTS = 200
+"""Scenarios, faults, objectives, guards, alerts: more than anybody follows in one run."""
+MOST_STAGES = 1000
+
+
+class Campaign(Model):
+    """The limited stock that the traffic is after; `{coupon}` becomes `<coupon>-<run id>`."""
+
+    coupon: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="The coupon code that is asked for"
+    )
+    stock: int | None = Field(
+        default=None, ge=0, le=100_000_000, description="How many coupons there are in all"
+    )
+    users: int = Field(
+        default=100_000, ge=1, le=2**53, description="Users are drawn from 0..users-1"
+    )
+
+
+class Zipf(Model):
+    """User n + 1 asks (n + 1)^-zipf times as often as the first: few ask often, most hardly."""
+
+    zipf: float = Field(gt=0, le=10, description="The exponent; 1 is the classic one")
+
+
+class Bots(Model):
+    """The first `bots` users make `share` of the starts, the other users the rest."""
+
+    bots: int = Field(ge=1, description="How many users are bots")
+    share: float = Field(gt=0, le=1, description="Their share of the starts")
+
+
+class Same(Model):
+    """So many starts in a row are one user's, all due at once: each has its own connection."""
+
+    same: int = Field(ge=2, le=1000, description="How many times a user asks at once")
+
+
+def _population(value: object) -> str | None:
+    """Which kind of population a value is meant to be."""
+    if isinstance(value, str):
+        return "word"
+    for kind in ("zipf", "bots", "same"):
+        if (kind in value) if isinstance(value, Mapping) else hasattr(value, kind):
+            return f"of {kind}"  # no key of the mapping: a place in the file is found by keys
+    return None
+
+
+Population = Annotated[
+    Annotated[Literal["uniform", "once"], Tag("word")]
+    | Annotated[Zipf, Tag("of zipf")]
+    | Annotated[Bots, Tag("of bots")]
+    | Annotated[Same, Tag("of same")],
+    Discriminator(
+        _population,
+        custom_error_type="population",
+        custom_error_message=(
+            "write uniform, once, {zipf: 1.1}, {bots: 3, share: 0.9} or {same: 4}"
+        ),
+    ),
+]
+
+
+class Retries(Model):
+    """A start that got no answer in time asks again, with the same `{key}`."""
+
+    on: Literal["timeout"] = Field(default="timeout", description="After what it asks again")
+    at_most: int = Field(ge=1, le=10, description="How many times it asks again")
+    backoff: Duration = Field(
+        default=timedelta(0), description="The wait before each, from the timeout"
+    )
+
+
+class Stream(Model):
+    """What every scenario may say, whatever its executor."""
+
+    startTime: Duration = Field(default=timedelta(0), description="When it begins, from t = 0")
+    gracefulStop: Duration = Field(
+        default=timedelta(seconds=30), description="How long what is open may take at its end"
+    )
+    sleep: Duration = Field(
+        default=timedelta(0), description="The pause of a virtual user after each request"
+    )
+    population: Population = Field(default="uniform", description="Which users ask")
+    retries: Retries | None = Field(default=None, description="What is asked again, and how often")
+
+
+class ByRate(Stream):
+    """The open model: starts are due by the clock, whether or not the system keeps up.
+
+    Without the two limits there are as many virtual users as it takes. With them k6's rule holds:
+    a start that finds none free is dropped, and one more is made, up to the most.
+    """
+
+    preAllocatedVUs: int | None = Field(
+        default=None, ge=0, le=MOST_VUS, description="Virtual users at first; default: no limit"
+    )
+    maxVUs: int | None = Field(
+        default=None, ge=0, le=MOST_VUS, description="Never more; default: preAllocatedVUs"
+    )
+
+
+class ConstantArrivalRate(ByRate):
+    """k6's constant-arrival-rate: start k is due at k / rate."""
+
+    executor: Literal["constant-arrival-rate"]
+    rate: Rate = Field(description="Requests started in a unit of time, answered or not")
+    duration: Duration = Field(description="How long requests are started")
+
+
+class Stage(Model):
+    """A straight line of the rate, from where the last one ended to `target`."""
+
+    target: Rate = Field(description="The rate at the end of this stage")
+    duration: Duration = Field(description="How long the rate takes to get there")
+
+
+class RampingArrivalRate(ByRate):
+    """k6's ramping-arrival-rate: start n is due when the integral of the rate reaches n."""
+
+    executor: Literal["ramping-arrival-rate"]
+    startRate: Rate = Field(default=Rate(0, timedelta(seconds=1)), description="The rate at first")
+    stages: list[Stage] = Field(
+        min_length=1, max_length=MOST_STAGES, description="Straight lines, one after the other"
+    )
+
+
+class ConstantVus(Stream):
+    """k6's constant-vus: virtual users that ask, wait for the answer, and ask again."""
+
+    executor: Literal["constant-vus"]
+    vus: int = Field(default=1, ge=1, le=MOST_VUS, description="How many virtual users")
+    duration: Duration = Field(description="How long they begin again")
+
+
+class VuStage(Model):
+    """A straight line of the number of virtual users, in whole steps."""
+
+    target: int = Field(ge=0, le=MOST_VUS, description="Virtual users at the end of this stage")
+    duration: Duration = Field(description="How long the number takes to get there")
+
+
+class RampingVus(Stream):
+    """k6's ramping-vus: a number of virtual users that goes up and down."""
+
+    executor: Literal["ramping-vus"]
+    startVUs: int = Field(default=1, ge=0, le=MOST_VUS, description="Virtual users at first")
+    stages: list[VuStage] = Field(
+        min_length=1, max_length=MOST_STAGES, description="Straight lines, one after the other"
+    )
+    gracefulRampDown: Duration = Field(
+        default=timedelta(seconds=30), description="How long a user who leaves may still take"
+    )
+
+
+Scenario = Annotated[
+    ConstantArrivalRate | RampingArrivalRate | ConstantVus | RampingVus,
+    Field(discriminator="executor"),
+]
+
+
+class Objective(Model):
+    """A steady-state expression; true = healthy."""
+
+    name: Name = Field(description="How reports call it")
+    expr: str = Field(description="PromQL, evaluated every second; true = healthy")
+
+
+class Guard(Model):
+    """A stop condition: true for `for` (or blind for 5 s) aborts the run."""
+
+    expr: str = Field(description="PromQL, evaluated every second; true = stop")
+    for_: Duration = Field(
+        default=timedelta(0), alias="for", description="How long it must be true without a break"
+    )
+    blind: Literal["abort", "ignore"] = Field(
+        default="abort", description="What to do when there is no data for 5 s"
+    )
+
+
+class ExpectedAlert(Model):
+    """An alert that must fire; `of` names the fault its deadline counts from, default the first."""
+
+    alert: str = Field(description="The name of an alerting rule")
+    of: str | None = Field(default=None, description="The id of the fault it is about")
+    fires_within: Duration = Field(description="Counted from the fault's injection")
+    resolves_within: Duration | None = Field(
+        default=None, description="Counted from the fault's removal or the recovery, the later one"
+    )
+
+
+CheckName = Literal[
+    "no_over_issuance",
+    "one_per_user",
+    "no_lost_issuance",
+    "no_phantom",
+    "no_premature_sold_out",
+    "stores_agree",
+    "fault_injected",
+    "fault_removed",
+    "exercised",
+    "generator",
+    "thresholds",
+    "objectives",
+    "recovered",
+    "alerts",
+    "playbook",
+]
+
+Checks = Annotated[
+    Annotated[Literal["all"], Tag("one")] | Annotated[list[CheckName], Tag("list")],
+    Discriminator(shape),
+]
+AlertPolicy = Annotated[
+    Annotated[Literal["forbidden", "allowed"], Tag("one")] | Annotated[list[str], Tag("list")],
+    Discriminator(shape),
+]
+
+
+class Threshold(Model):
+    """A k6 threshold with what k6 lets it do besides judging."""
+
+    threshold: str = Field(description="As `p(95)<200`")
+    abortOnFail: bool = Field(default=False, description="End the run when it is crossed")
+    delayAbortEval: Duration = Field(
+        default=timedelta(0), description="From t = 0 until it may end the run"
+    )
+
+
+def _threshold(value: object) -> str:
+    """Whether a threshold is written as text or as a mapping."""
+    return "text" if isinstance(value, str) else "mapping"
+
+
+ThresholdOrText = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Threshold, Tag("mapping")], Discriminator(_threshold)
+]
+
+
+class Expect(Model):
+    """What the hypothesis says will be seen."""
+
+    checks: Checks = Field(default="all", description="All checks that apply, or some by name")
+    thresholds: Mapping[str, list[ThresholdOrText]] = Field(
+        default_factory=dict,
+        max_length=MOST_PARTS,
+        description="k6 thresholds for the traffic as a whole, by metric",
+    )
+    alerts: list[ExpectedAlert] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="Alerts that must fire"
+    )
+    other_alerts: AlertPolicy = Field(
+        default="forbidden", description="Whether other alerts may fire, or which"
+    )
+    recovers_within: Duration | None = Field(
+        default=None, description="Counted from the damage until every objective holds again"
+    )
+
+    @property
+    def threshold_texts(self) -> dict[str, list[str]]:
+        """The thresholds of each metric, as text."""
+        return {
+            metric: [each if isinstance(each, str) else each.threshold for each in thresholds]
+            for metric, thresholds in self.thresholds.items()
+        }
+
+
+class Experiment(Model):
+    """One experiment file, or its `short` form (`short` is then None)."""
+
+    name: Name = Field(description="The name of the file without .yaml")
+    title: str = Field(default="", description="One line: what happens")
+    hypothesis: str = Field(default="", description="What you believe the system will do")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**63, description="Fixes every random choice; default: random"
+    )
+    campaign: Campaign
+    traffic: Mapping[Name, Scenario] = Field(
+        min_length=1, max_length=MOST_PARTS, description="Scenarios by name"
+    )
+    objectives: list[Objective] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="The steady state"
+    )
+    method: list[AnyFault] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="The faults"
+    )
+    expect: Expect = Expect()
+    playbook: str | None = Field(default=None, description="The playbook that answers it, by name")
+    abort_if: list[Guard] = Field(
+        default_factory=list, max_length=MOST_PARTS, description="Stop conditions"
+    )
+    rules: list[str] | None = Field(
+        default=None,
+        max_length=MOST_PARTS,
+        description="Alerting rules instead of the system's; paths from this file",
+    )
+    short: Mapping[str, Any] | None = Field(
+        default=None, description="Top-level keys that replace those above with --short"
+    )

@@ -1,0 +1,27 @@
+"""What every fault has: an id, a target, a beginning and a length."""
+
+from typing import ClassVar
+
+from gameday.core.units import Duration
+from gameday.spec.changes import Change
+from gameday.spec.yaml import Model, Name
+
+
+class Fault(Model):
+    """One fault of a method. `id` is filled in as `<fault>-<n>` when the file gives none."""
+
+    about: ClassVar[str] = ""
+
+    fault: str
+    id: Name | None = None
+    at: Duration
+    duration: Duration
+
+    @property
+    def on(self) -> str:
+        """What the fault strikes, in a word: a service of the system file, or a scenario."""
+        raise NotImplementedError
+
+    def changes(self) -> list[Change]:
+        """What it would alter. Pure."""
+        raise NotImplementedError

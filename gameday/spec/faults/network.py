@@ -1,0 +1,162 @@
+"""Network faults: what goes wrong on the way to a service, whatever proxy makes it so.
+
+All but `network.down` are toxics: they strike one direction (by default the answers) of a share
+of the connections (by default all). Toxiproxy's `noop` toxic changes nothing and is no fault.
+"""
+
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from gameday.core.units import Duration, ms
+from gameday.spec.changes import Change, proxy_down, toxic
+from gameday.spec.faults.base import Fault
+from gameday.spec.yaml import Name
+
+LARGEST = 2**53 - 1  # what every JSON reader takes whole
+
+
+class NetworkFault(Fault):
+    """A fault on the way between the system and `target`, a service named under `proxies`."""
+
+    target: Name = Field(description="A service under `proxies` of the system file")
+
+    @property
+    def on(self) -> str:
+        return self.target
+
+
+class ToxicFault(NetworkFault):
+    """A fault of the bytes on their way, in one direction, on a share of the connections."""
+
+    direction: Literal["downstream", "upstream"] = Field(
+        default="downstream", description="downstream: the answers; upstream: the requests"
+    )
+    toxicity: float = Field(
+        default=1.0, gt=0, le=1, description="The share of connections that it strikes"
+    )
+
+    def toxic(self, type_: str, **attributes: int) -> list[Change]:
+        """The toxic that this fault is."""
+        return [
+            toxic(self.target, type_, stream=self.direction, toxicity=self.toxicity, **attributes)
+        ]
+
+
+class Latency(ToxicFault):
+    """The target answers, but late: every response waits `latency` ± `jitter`."""
+
+    about: ClassVar[str] = "every answer comes late"
+
+    fault: Literal["network.latency"]
+    latency: Duration
+    jitter: Duration = timedelta(0)
+
+    def changes(self) -> list[Change]:
+        return self.toxic("latency", latency=ms(self.latency), jitter=ms(self.jitter))
+
+
+class Timeout(ToxicFault):
+    """The target takes requests and never answers; connections close after `timeout`, 0 = never."""
+
+    about: ClassVar[str] = "no answer ever comes"
+
+    fault: Literal["network.timeout"]
+    timeout: Duration = timedelta(0)
+
+    def changes(self) -> list[Change]:
+        return self.toxic("timeout", timeout=ms(self.timeout))
+
+
+class Bandwidth(ToxicFault):
+    """Answers trickle: `rate_kb_per_s` thousand bytes a second on each connection."""
+
+    about: ClassVar[str] = "answers trickle"
+
+    fault: Literal["network.bandwidth"]
+    rate_kb_per_s: int = Field(ge=1, le=LARGEST)
+
+    def changes(self) -> list[Change]:
+        return self.toxic("bandwidth", rate=self.rate_kb_per_s)
+
+
+class ResetPeer(ToxicFault):
+    """Connections are reset `timeout` after the first answer."""
+
+    about: ClassVar[str] = "connections are reset"
+
+    fault: Literal["network.reset_peer"]
+    timeout: Duration = timedelta(0)
+
+    def changes(self) -> list[Change]:
+        return self.toxic("reset_peer", timeout=ms(self.timeout))
+
+
+class SlowClose(ToxicFault):
+    """Connections that the target closes stay open for `delay` longer; data is not held up."""
+
+    about: ClassVar[str] = "connections close late"
+
+    fault: Literal["network.slow_close"]
+    delay: Duration
+
+    @field_validator("delay")
+    @classmethod
+    def _is_late(cls, delay: timedelta) -> timedelta:
+        if ms(delay) < 1:
+            raise ValueError("must be 1ms or longer")
+        return delay
+
+    def changes(self) -> list[Change]:
+        return self.toxic("slow_close", delay=ms(self.delay))
+
+
+class Slicer(ToxicFault):
+    """Answers come in pieces of about `average_bytes` (± `variation_bytes`), `delay` apart."""
+
+    about: ClassVar[str] = "answers come in pieces"
+
+    fault: Literal["network.slicer"]
+    average_bytes: int = Field(ge=1, le=LARGEST)
+    variation_bytes: int = Field(default=0, ge=0, le=LARGEST)
+    delay: Duration = Field(default=timedelta(0), description="After each piece")
+
+    @field_validator("variation_bytes")
+    @classmethod
+    def _is_smaller(cls, variation: int, info: ValidationInfo) -> int:
+        average = info.data.get("average_bytes")
+        if average is not None and variation >= average:
+            raise ValueError(f"must be less than the average ({average})")
+        return variation
+
+    def changes(self) -> list[Change]:
+        return self.toxic(
+            "slicer",
+            average_size=self.average_bytes,
+            size_variation=self.variation_bytes,
+            delay=round(self.delay.total_seconds() * 1_000_000),
+        )
+
+
+class LimitData(ToxicFault):
+    """Each connection carries `bytes` of answers, and is closed."""
+
+    about: ClassVar[str] = "connections close after so many bytes"
+
+    fault: Literal["network.limit_data"]
+    bytes: int = Field(ge=1, le=LARGEST)
+
+    def changes(self) -> list[Change]:
+        return self.toxic("limit_data", bytes=self.bytes)
+
+
+class Down(NetworkFault):
+    """The target refuses connections, and the ones it had are closed."""
+
+    about: ClassVar[str] = "connections are refused"
+
+    fault: Literal["network.down"]
+
+    def changes(self) -> list[Change]:
+        return [proxy_down(self.target)]

@@ -1,0 +1,27 @@
+"""What people write, read once and strictly: YAML with positions, into frozen models.
+
+`load` reads a YAML file within limits (size, depth, aliases), refuses duplicate keys, and keeps
+the position of every value (`tree.py`); `Document.parse` turns it into a model and every complaint
+into a `FileError` with `file:line:column`, the value, and the nearest name that would have been
+right (`messages.py`). The first error of a file is told, one at a time.
+"""
+
+from gameday.spec.model import NAME_PATTERN, Model, Name, one_of_them, shape
+from gameday.spec.yaml.document import Document, compose, decode, load, read_bytes, shown_path
+from gameday.spec.yaml.tree import Entry, Node
+
+__all__ = [
+    "NAME_PATTERN",
+    "Document",
+    "Entry",
+    "Model",
+    "Name",
+    "Node",
+    "compose",
+    "decode",
+    "load",
+    "one_of_them",
+    "read_bytes",
+    "shape",
+    "shown_path",
+]

@@ -1,0 +1,102 @@
+"""A file as a tree with positions, and the way from it to a model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gameday.core import files
+from gameday.core.errors import FileError, Place
+from gameday.spec.yaml.messages import explain
+from gameday.spec.yaml.tree import LARGEST_BYTES, Node, grow
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file, or a part of one, that has been read but not yet understood."""
+
+    file: str
+    root: Node
+    raw: bytes = b""
+
+    def plain(self) -> Any:
+        """Everything in it, without positions."""
+        return self.root.plain()
+
+    def overlaid(self, key: str) -> "Document":
+        """The document with the mapping under `key` laid over the top, whole keys at a time.
+
+        What comes from there keeps its own positions; `key` itself is gone.
+        """
+        top, over = self.root.content, self.root.child(key)
+        if not isinstance(top, dict) or over is None or not isinstance(over[1].content, dict):
+            raise self.error((key,), f"{key!r} is not a mapping")
+        rest = {name: entry for name, entry in top.items() if name != key}
+        return Document(self.file, Node(self.root.place, rest | over[1].content), self.raw)
+
+    def place(self, *loc: str | int) -> Place:
+        """Where the key or item at `loc` stands; of what is not there, its nearest parent."""
+        place, node = self.root.place, self.root
+        for key in loc:
+            step = node.child(key)
+            if step is None:
+                break
+            place, node = step
+        return place
+
+    def error(self, loc: tuple[str | int, ...], problem: str, *, help: str = "") -> FileError:
+        """A complaint about what stands at `loc`."""
+        return FileError(self.place(*loc), problem, help=help)
+
+    def parse(self, model: type[M]) -> M:
+        """The model this file holds. Raises FileError, at the first thing that is wrong."""
+        try:
+            return model.model_validate(self.plain())
+        except ValidationError as error:
+            raise explain(self.root, model, error) from error
+
+
+def shown_path(path: Path) -> str:
+    """The path as messages name it: from the current folder where the file is below it."""
+    absolute = path.absolute()
+    try:
+        return str(absolute.relative_to(Path.cwd()))
+    except ValueError:
+        return str(absolute)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file, if it is one and not larger than the limit. Raises FileError."""
+    try:
+        return files.read_bytes(path, LARGEST_BYTES)
+    except OSError as error:
+        start = Place(shown_path(path), 1, 1)
+        raise FileError(start, f"cannot be read: {error.strerror}", help=files.HELP) from error
+
+
+def decode(raw: bytes, file: str) -> str:
+    """The text of a file in UTF-8. Raises FileError at the first byte that is not."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        column = len(before) - before.rfind(b"\n")
+        place = Place(file, before.count(b"\n") + 1, column)
+        raise FileError(
+            place, f"byte 0x{raw[error.start]:02x} is not UTF-8", help="save the file as UTF-8"
+        ) from error
+
+
+def load(path: Path) -> Document:
+    """Read a YAML file. Raises FileError."""
+    raw = read_bytes(path)
+    file = shown_path(path)
+    return Document(file, grow(decode(raw, file), file), raw)
+
+
+def compose(text: str, file: str, first_line: int = 1, first_column: int = 1) -> Document:
+    """Read YAML that stands inside another file, from that line and column on."""
+    return Document(file, grow(text, file, first_line, first_column), text.encode())

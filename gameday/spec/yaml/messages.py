@@ -1,0 +1,236 @@
+"""What pydantic found wrong, said so that whoever wrote the file can mend it.
+
+pydantic names a value by its path; the tree knows where that is. Of several complaints the
+first in the file is told, a missing key after all others (it is often just misspelt).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from gameday.core.errors import FileError, Place
+from gameday.spec.model import NAME_PATTERN, one_of_them
+from gameday.spec.yaml.tree import Node
+
+Loc = tuple[str | int, ...]
+
+_KINDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "less than", "write {} or more"),
+    "greater_than": ("gt", "not more than", "write more than {}"),
+    "less_than_equal": ("le", "more than", "write {} or less"),
+    "less_than": ("lt", "not less than", "write less than {}"),
+}
+_LONGEST = 300
+
+
+def explain(root: Node, model: type[BaseModel], error: ValidationError) -> FileError:
+    """The complaint to begin with, as an error at its place in the file."""
+    complaints = [_Complaint(root, model, details) for details in error.errors()]
+    return min(complaints, key=lambda each: each.order).as_error()
+
+
+class _Complaint:
+    """One complaint: where it points, the key it is about, and the value found there."""
+
+    def __init__(self, root: Node, model: type[BaseModel], details: ErrorDetails) -> None:
+        self.details = details
+        self.model = model
+        self.loc: Loc = details["loc"]
+        self.kind: str = details["type"]
+        self.place, self.node, self.key = _follow(root, self.loc)
+
+    @property
+    def order(self) -> tuple[bool, int, int]:
+        return self.kind == "missing", self.place.line, self.place.column
+
+    def as_error(self) -> FileError:
+        problem, cure = self._words()
+        if len(problem) > _LONGEST:
+            problem = problem[:_LONGEST] + "…"
+        return FileError(self._pointed_at(), problem, help=cure)
+
+    def _pointed_at(self) -> Place:
+        """An unknown fault is shown at `fault:`, not at the mapping that holds it."""
+        step = self.node.child(self._discriminator())
+        return step[0] if step and self.kind == "union_tag_invalid" else self.place
+
+    def _discriminator(self) -> str:
+        return str(self.details.get("ctx", {}).get("discriminator", "")).strip("'")
+
+    def _about(self, problem: str) -> str:
+        return f"{self.key!r}: {problem}" if self.key else problem
+
+    def _words(self) -> tuple[str, str]:
+        """The problem and its cure."""
+        context: dict[str, Any] = self.details.get("ctx", {})
+        match self.kind:
+            case "extra_forbidden":
+                known = keys_at(self.model, self.loc[:-1])
+                return f"unknown key {self.key!r}", one_of_them(self.key, known)
+            case "missing":
+                return f"{str(self.loc[-1])!r} is missing{self._inside()}", ""
+            case "union_tag_not_found":
+                name = self._discriminator()
+                return f"{name!r} is missing", one_of_them("", tags_at(self.model, self.loc, name))
+            case "union_tag_invalid":
+                what = f"unknown {self._discriminator()} {context['tag']!r}"
+                return what, one_of_them(context["tag"], _quoted(context["expected_tags"]))
+            case "value_error":
+                return self._about(str(context["error"])), ""
+            case _:
+                return self._wrong_value(context)
+
+    def _inside(self) -> str:
+        return f" in {self.key!r}" if self.key else ""
+
+    def _wrong_value(self, context: Mapping[str, Any]) -> tuple[str, str]:
+        shown = show(self.node, self.details["input"])
+        if self.loc and self.loc[-1] == "[key]":
+            shown = repr(self.details["input"])
+        if self.kind in _KINDS:
+            return self._about(f"{shown} is not {_KINDS[self.kind]}"), self._type_cure()
+        if self.kind in _BOUNDS:
+            key, words, cure = _BOUNDS[self.kind]
+            bound = f"{context[key]:.15g}"
+            return self._about(f"{shown} is {words} {bound}"), cure.format(bound)
+        if self.kind == "literal_error":
+            known = _quoted(context["expected"])
+            return self._about(f"unknown value {shown}"), one_of_them(shown.strip("'"), known)
+        if self.kind == "string_pattern_mismatch":
+            return self._about(f"{shown} is not a name"), _pattern_cure(context["pattern"])
+        return self._about(self._of_length(context) or f"{shown}: {self.details['msg']}"), ""
+
+    def _of_length(self, context: Mapping[str, Any]) -> str:
+        """What is wrong with how many there are, "" when it is something else."""
+        if self.kind in ("too_short", "string_too_short"):
+            return "must not be empty"
+        if self.kind == "too_long":
+            return f"more than {context['max_length']}"
+        return ""
+
+    def _type_cure(self) -> str:
+        scalar = isinstance(self.details["input"], int | float)
+        return "put it in quotes" if self.kind == "string_type" and scalar else ""
+
+
+def _pattern_cure(pattern: str) -> str:
+    if pattern == NAME_PATTERN:
+        return "small letters, digits and dashes, 64 at most, no dash first"
+    return f"it must match {pattern}"
+
+
+def show(node: Node, given: object) -> str:
+    """A value as it stands in the file."""
+    content = given if given is None or isinstance(given, str | int | float) else node.content
+    if isinstance(content, dict | list):
+        return "a mapping" if isinstance(content, dict) else "a list"
+    words = {True: "true", False: "false", None: "nothing"}
+    if content is None or isinstance(content, bool):
+        return words[content]
+    return repr(content)
+
+
+def _follow(root: Node, loc: Loc) -> tuple[Place, Node, str]:
+    """Walk a pydantic path through the tree; members of unions, which it also names, are skipped.
+
+    A key that is missing leaves the place of what should hold it.
+    """
+    place, node, key = root.place, root, ""
+    for element in loc:
+        step = node.child(element)
+        if step is None:
+            continue
+        place, node = step
+        key = element if isinstance(element, str) else key
+    return place, node, key
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def keys_at(model: type[BaseModel], loc: Loc) -> set[str]:
+    """The keys that may stand in the mapping at `loc` of a file."""
+    fields = [each.model_fields.items() for each in _models_at(model, loc)]
+    return {_key(name, info) for items in fields for name, info in items}
+
+
+def tags_at(model: type[BaseModel], loc: Loc, discriminator: str) -> set[str]:
+    """The values that `discriminator` may have in the mapping at `loc` of a file."""
+    fields = [each.model_fields.get(discriminator) for each in _models_at(model, loc)]
+    return {str(tag) for info in fields if info for tag in get_args(info.annotation)}
+
+
+def _models_at(model: type[BaseModel], loc: Loc) -> list[type[BaseModel]]:
+    at: list[Any] = [model]
+    for element in loc:
+        at = [m for annotation in at for m in _members(annotation)]
+        inner = [deeper for annotation in at for deeper in _inside(annotation, element)]
+        at = inner or [each for each in at if _tagged(each, str(element))] or at
+    bare = [_bare(each) for annotation in at for each in _members(annotation)]
+    return [each for each in bare if _is_model(each)]
+
+
+def _key(name: str, info: FieldInfo) -> str:
+    return info.alias or name
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """The members of a union, without what `Annotated` adds; `Tag`s stay to tell them apart."""
+    extra = getattr(annotation, "__metadata__", ())
+    if extra and not any(isinstance(each, Tag) for each in extra):
+        yield from _members(get_args(annotation)[0])
+    elif get_origin(annotation) is Union or type(annotation).__name__ == "UnionType":
+        for member in get_args(annotation):
+            yield from _members(member)
+    else:
+        yield annotation
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if getattr(annotation, "__metadata__", ()) else annotation
+
+
+def _inside(annotation: Any, element: str | int) -> Iterator[Any]:
+    """The annotations of what lies under `element`; none where it names a union's member."""
+    bare = _bare(annotation)
+    if _is_model(bare):
+        for name, info in bare.model_fields.items():
+            if element == _key(name, info):
+                # The annotation alone has lost a discriminator, which is not needed here.
+                yield info.annotation
+    elif get_args(bare) and get_origin(bare) is not Literal:
+        is_list = isinstance(get_origin(bare), type) and issubclass(get_origin(bare), list)
+        if isinstance(element, int) == is_list:
+            yield get_args(bare)[-1]
+
+
+def _tagged(annotation: Any, tag: str) -> bool:
+    """Whether a union names this member by `tag`."""
+    extra = getattr(annotation, "__metadata__", ())
+    if any(isinstance(each, Tag) and each.tag == tag for each in extra):
+        return True
+    bare = _bare(annotation)
+    if not _is_model(bare):
+        return False
+    return any(tag in get_args(info.annotation) for info in bare.model_fields.values())

@@ -1,0 +1,245 @@
+"""YAML text becomes a tree that knows where every key and value stands.
+
+The tree is built from PyYAML's events, without recursion, so that a hostile file costs little:
+its size, its depth and what its aliases expand to are counted while it is read. Scalars read
+as YAML 1.2 does: only `true` and `false` are booleans (a key `on`, a value `no` are text), only
+plain decimal numbers are numbers (`010` and `1:30` are text). Merge keys and tags are refused.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import yaml
+
+from gameday.core.errors import FileError, Place
+
+LARGEST_BYTES = 1_000_000
+DEEPEST = 50
+MOST_VALUES = 10_000
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,29})")
+_FLOAT = re.compile(r"[-+]?([0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+}
+_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_CURES = {
+    "mapping values are not allowed": "put text that holds ': ' in quotes",
+    "cannot start any token": "put text that begins with a sign in quotes",
+    "expected ',' or": "close what was opened, and put text that holds { } [ ] or , in quotes",
+    "unknown escape": "in single quotes a backslash is just a backslash",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a mapping with its value; `place` is the key's."""
+
+    place: Place
+    node: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value at `place`: a scalar, a list of nodes, or entries by key.
+
+    `size` counts the values in it with every alias written out; `written` is a scalar as it stands
+    in the file, for formats in which 1.10 and 010 are texts.
+    """
+
+    place: Place
+    content: str | int | float | bool | None | list["Node"] | dict[str, Entry]
+    size: int = 1
+    written: str = ""
+
+    def plain(self) -> Any:
+        """The value without positions."""
+        if isinstance(self.content, dict):
+            return {key: entry.node.plain() for key, entry in self.content.items()}
+        if isinstance(self.content, list):
+            return [node.plain() for node in self.content]
+        return self.content
+
+    def child(self, key: str | int) -> "tuple[Place, Node] | None":
+        """The value at a key or an index, with the place to point at; None if it is not there."""
+        if isinstance(self.content, dict) and isinstance(key, str) and key in self.content:
+            entry = self.content[key]
+            return entry.place, entry.node
+        if isinstance(self.content, list) and isinstance(key, int) and key < len(self.content):
+            return self.content[key].place, self.content[key]
+        return None
+
+    def walk(self, *loc: str | int) -> "Iterator[tuple[tuple[str | int, ...], Place, Node]]":
+        """Every value below, depth first, with its path and the place to point at."""
+        children: list[tuple[str | int, Place, Node]] = []
+        if isinstance(self.content, dict):
+            children = [(key, entry.place, entry.node) for key, entry in self.content.items()]
+        elif isinstance(self.content, list):
+            children = [(index, node.place, node) for index, node in enumerate(self.content)]
+        for key, place, node in children:
+            yield (*loc, key), place, node
+            yield from node.walk(*loc, key)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping whose end has not been read."""
+
+    node: Node
+    anchor: str | None
+    size: int = 1
+    key: tuple[str, Place] | None = None
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Takes events in the order of the file and leaves the tree in `root`."""
+
+    file: str
+    first_line: int = 1
+    first_column: int = 1
+    root: Node | None = None
+    documents: int = 0
+    open: list[_Open] = field(default_factory=list)
+    anchors: dict[str, Node] = field(default_factory=dict)
+
+    def place(self, mark: Any) -> Place:
+        """Where a mark of PyYAML (Python's or libyaml's) is; None is the beginning."""
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        return self.at(line, column)
+
+    def at(self, line: int, column: int) -> Place:
+        return Place(self.file, self.first_line + line, self.first_column + column)
+
+    def take(self, event: yaml.Event) -> None:
+        place = self.place(event.start_mark)
+        match event:
+            case yaml.DocumentStartEvent():
+                self._document(place)
+            case yaml.ScalarEvent():
+                _check_tag(place, event.tag)
+                node = Node(place, scalar(event), written=event.value)
+                self._add(node, event.value, event.anchor)
+            case yaml.AliasEvent():
+                self._alias(place, event.anchor)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                _check_tag(place, event.tag)
+                self._begin(place, event)
+            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                self._end()
+            case _:
+                pass
+
+    def _document(self, place: Place) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise FileError(place, "a second document begins here", help="one document a file")
+
+    def _alias(self, place: Place, anchor: str | None) -> None:
+        if anchor is None or anchor not in self.anchors:
+            raise FileError(place, f"alias '*{anchor}' names nothing that stands before it")
+        target = self.anchors[anchor]
+        self._add(Node(place, target.content, target.size, target.written), None, None)
+
+    def _begin(self, place: Place, event: yaml.CollectionStartEvent) -> None:
+        if len(self.open) >= DEEPEST:
+            raise FileError(place, f"is nested deeper than {DEEPEST}")
+        content: list[Node] | dict[str, Entry]
+        content = [] if isinstance(event, yaml.SequenceStartEvent) else {}
+        self.open.append(_Open(Node(place, content), event.anchor))
+
+    def _end(self) -> None:
+        done = self.open.pop()
+        self._add(Node(done.node.place, done.node.content, done.size), None, done.anchor)
+
+    def _add(self, node: Node, text: str | None, anchor: str | None) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = node
+        if not self.open:
+            self.root = node
+            return
+        top = self.open[-1]
+        top.size += node.size
+        if sum(each.size for each in self.open) > MOST_VALUES:
+            raise FileError(node.place, f"more than {MOST_VALUES} values, aliases written out")
+        if isinstance(top.node.content, list):
+            top.node.content.append(node)
+        elif top.key is None:
+            top.key = (_key(node, text, top.node), node.place)
+        elif isinstance(top.node.content, dict):
+            top.node.content[top.key[0]] = Entry(top.key[1], node)
+            top.key = None
+
+
+def _key(node: Node, text: str | None, mapping: Node) -> str:
+    """The text of a key; refuses what is not text, and a key that is there already."""
+    if text is None:
+        raise FileError(node.place, "a key must be text", help="put '{…}' in quotes")
+    if text == "<<":
+        raise FileError(node.place, "merge keys are not supported", help="write the keys out")
+    first = mapping.child(text)
+    if first is not None:
+        line = first[0].line
+        raise FileError(node.place, f"key {text!r} stands here twice: the first is on line {line}")
+    return text
+
+
+def _check_tag(place: Place, tag: str | None) -> None:
+    if tag not in _TAGS:
+        raise FileError(place, f"tag {tag!r} is not supported", help="write the value without it")
+
+
+def scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
+    """What a scalar stands for: text in quotes is text."""
+    text: str = event.value
+    if event.style not in (None, "") or event.tag is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def grow(text: str, file: str, first_line: int = 1, first_column: int = 1) -> Node:
+    """The tree of a text whose top is a mapping. Raises FileError.
+
+    `first_line` and `first_column` say where the text stands in its file.
+    """
+    builder = _Builder(file, first_line, first_column)
+    _refuse_unprintable(text, builder)
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        _not_yaml(error, text, builder)
+    if builder.root is None or builder.root.content is None:
+        raise FileError(builder.place(None), "is empty", help="`gameday schema` says what it holds")
+    if not isinstance(builder.root.content, dict):
+        kind = "a list" if isinstance(builder.root.content, list) else "a single value"
+        raise FileError(builder.root.place, f"is {kind}, not a mapping", help="write `key: value`")
+    return builder.root
+
+
+def _refuse_unprintable(text: str, builder: _Builder) -> None:
+    odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if odd is None:
+        return
+    before = text[: odd.start()]
+    place = builder.at(before.count("\n"), len(before) - before.rfind("\n") - 1)
+    raise FileError(place, f"character {odd[0]!r} cannot stand in YAML")
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, text: str, builder: _Builder) -> NoReturn:
+    mark = error.problem_mark or error.context_mark
+    told = ", ".join(part for part in (error.context, error.problem) if part)
+    cure = next((cure for sign, cure in _CURES.items() if sign in told), "")
+    lines = text.splitlines()
+    if mark and mark.line < len(lines) and lines[mark.line][mark.column :].startswith("\t"):
+        cure = "indent with spaces, not with tabs"
+    raise FileError(builder.place(mark), f"not YAML: {told}", help=cure) from error

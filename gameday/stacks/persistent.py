@@ -1,0 +1,218 @@
+"""The embedded stack that stays: put up once, used by many runs, taken down in the end.
+
+`put_up` and `take_down` are `gameday up` and `gameday down`; `KeptStack` is what `gameday run
+--reuse` runs on. It starts nothing and stops nothing.
+"""
+
+import asyncio
+from pathlib import Path
+
+from gameday.core.clock import Clock, utc_now
+from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.core.network.http import OK, Ask, HttpError, ask_once
+from gameday.core.network.urls import at
+from gameday.core.paths import state_dir
+from gameday.injection.drivers import read_back, undo
+from gameday.injection.process.process import alive, leaders
+from gameday.injection.process.spec import is_being_started
+from gameday.injection.toxiproxy_client import read_token
+from gameday.spec.changes import Undo
+from gameday.spec.system import System
+from gameday.stacks.embedded import EmbeddedStack
+from gameday.stacks.placeholders import readdress
+from gameday.stacks.stack import Addresses, Running, Site, new_work_dir
+from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, write_kept
+from gameday.stacks.supervisor import SERVICE
+
+ANSWER_S = 5.0
+_ANEW = "gameday down, then gameday up"
+
+
+class KeptStack:
+    """The one that `gameday up` left running."""
+
+    name = "embedded"
+    kinds = EmbeddedStack.kinds
+
+    def __init__(self) -> None:
+        self._parts: list[Undo] = []
+
+    async def start(self, system: System, site: Site) -> Running:
+        """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
+        del site  # nothing is made, so nothing is announced
+        kept = read_kept()
+        if kept is None:
+            raise StackError("no stack is kept running", help="gameday up")
+        if kept.state == "starting" or kept.addresses is None:
+            raise StackError("the kept stack was never ready", help=_ANEW)
+        if ended := kept.ended():
+            raise StackError(f"the kept stack is broken: no {', '.join(ended)}", help=_ANEW)
+        if (kept.name, kept.start) != (system.name, system.start):
+            raise StackError(
+                f"the kept stack runs {kept.name!r} as {kept.system_file} started it",
+                help=f"{_ANEW} --system FILE",
+            )
+        running = _running(kept, kept.addresses, system)
+        await _must_answer(running.system, kept.start.ready)
+        self._parts = kept.undos("process")
+        return running
+
+    def ended(self) -> list[str]:
+        """The parts that should run but do not."""
+        data = [each.data for each in self._parts]
+        away = [each for each in data if not leaders(each)]
+        return [each["name"] for each in away if not is_being_started(Path(each["part"]))]
+
+    async def stop(self) -> list[str]:
+        """Nothing is stopped: the stack is kept."""
+        return []
+
+
+async def put_up(
+    system: System, system_file: Path, clock: Clock, *, open_toxiproxy: bool = False
+) -> Running:
+    """Start the embedded stack so that it outlives this process.
+
+    Raises UsageError when one is kept already, StackError when it does not start; then, as after
+    a cancellation, nothing is left.
+    """
+    with only_one():
+        await _refuse_second()
+        keeper = _Keeper(system, system_file)
+        logs = state_dir() / "logs"
+        logs.mkdir(exist_ok=True, mode=0o700)
+        for old in logs.glob("*.log"):
+            old.unlink()
+        where = system_file.resolve().parent
+        site = Site(new_work_dir(), logs, clock, keeper.announce, where)
+        try:
+            stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
+            running = await stack.start(system, site)
+            keeper.complete(running)
+        except BaseException:
+            await asyncio.shield(_undo_all(keeper.kept))
+            raise
+        return running
+
+
+async def take_down() -> Kept | None:
+    """End the kept stack; None when there was none. Raises StackError naming what stays."""
+    with only_one():
+        kept = read_kept()
+        if kept is not None and (left := await _undo_all(kept)):
+            raise StackError(
+                f"still there: {'; '.join(left)}", help="end them by hand, then gameday down again"
+            )
+        return kept
+
+
+class _Keeper:
+    """Keeps the file at what is really there."""
+
+    def __init__(self, system: System, system_file: Path) -> None:
+        if system.start is None:
+            raise UsageError(f"{system_file}: system {system.name!r} has no `start`")
+        self.kept = Kept(
+            started_at=utc_now().isoformat(timespec="seconds"),
+            name=system.name,
+            system_file=str(system_file.resolve()),
+            start=system.start,
+        )
+
+    def announce(self, name: str, records: list[Undo]) -> None:
+        """Write down a part before it starts."""
+        del name  # each record has it
+        more = tuple(each.as_json() for each in records)
+        self.kept = self.kept.model_copy(update={"undo": self.kept.undo + more})
+        write_kept(self.kept)
+
+    def complete(self, running: Running) -> None:
+        """The stack is up: only what runs is remembered, and how to reach it."""
+        there = tuple(each for each in self.kept.undo if each["kind"] != "process" or alive(each))
+        token = None if running.token_file is None else read_token(running.token_file)
+        update = {
+            "state": "running",
+            "undo": there,
+            "addresses": running.addresses,
+            "base_url": running.system.base_url,
+            "environment": running.environment,
+            "direct": running.direct,
+            "proxied": running.proxied,
+            "logs": running.logs,
+            "secrets": tuple(sorted(running.secrets)),
+            "binaries": running.binaries,
+            "toxiproxy_token": token,
+            "token_file": running.token_file,
+        }
+        self.kept = self.kept.model_copy(update=update)
+        write_kept(self.kept)
+
+
+async def _refuse_second() -> None:
+    """One stack is kept at a time; what a dead one left is cleared away."""
+    kept = read_kept()
+    if kept is None:
+        return
+    if kept.running():
+        raise UsageError(
+            f"a stack is kept already: {kept.name!r} at {kept.base_url or 'no address yet'}, "
+            f"since {kept.started_at}",
+            help="gameday run EXPERIMENT --reuse uses it; gameday down ends it",
+        )
+    if left := await _undo_all(kept):
+        raise StackError(f"an earlier stack left {'; '.join(left)}", help="remove it by hand")
+
+
+async def _undo_all(kept: Kept) -> list[str]:
+    """End the service, the other parts, the folders; forget them if all are gone."""
+    processes = kept.undos("process")
+    service = [each for each in processes if each.data["name"] == SERVICE]
+    others = [each for each in processes if each.data["name"] != SERVICE]
+    left: list[str] = []
+    for several in (service, others, kept.undos("folder")):
+        said = await asyncio.gather(*(_take_back(each) for each in several))
+        left += [text for text in said if text]
+    if not left:
+        forget_kept()
+    return left
+
+
+async def _take_back(record: Undo) -> str:
+    """Take one record back; "" or what stays."""
+    try:
+        await undo(record)
+        gone = await read_back(record)
+    except GamedayError as error:
+        return error.message
+    return "" if gone else f"{record.data.get('name', 'folder')}: {dict(record.data)}"
+
+
+def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
+    return Running(
+        system=readdress(system, addresses),
+        environment=kept.environment,
+        addresses=addresses,
+        direct=kept.direct,
+        proxied=kept.proxied,
+        logs=kept.logs,
+        secrets=frozenset(kept.secrets),
+        binaries=kept.binaries,
+        parts={
+            each.data["name"]: Path(each.data["part"])
+            for each in kept.undos("process")
+            if "part" in each.data
+        },
+        token_file=kept.token_file,
+    )
+
+
+async def _must_answer(system: System, ready: str) -> None:
+    url = at(system.base_url, ready)
+    try:
+        verify = system.tls.needed_for(url)
+        status = (await ask_once(Ask("GET", url), ANSWER_S, verify=verify)).status
+    except HttpError as error:
+        why = f"the kept stack does not answer: {url}: {error.message}"
+        raise StackError(why, help=_ANEW) from error
+    if status != OK:
+        raise StackError(f"the kept stack is not healthy: {url} answers {status}", help=_ANEW)

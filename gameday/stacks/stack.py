@@ -1,0 +1,111 @@
+"""Stacks: what an experiment runs on. Each starts, fills in the addresses, and stops.
+
+`embedded` starts a real Redis and a real PostgreSQL from Python packages' binaries, gameday's
+Toxiproxy server before them, and the service as its system file's `start` says. `persistent` is
+the same one that `gameday up` left running. `external` starts nothing. Whoever holds the `Running`
+of a started stack knows every address; nobody else does.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from gameday.core.clock import Clock
+from gameday.spec.changes import Undo
+from gameday.spec.system import System
+
+Announce = Callable[[str, list[Undo]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a stack is put up, and who must hear of each part before it starts.
+
+    `work_dir` does not exist yet: the stack makes it, so that it can be announced first, and
+    removes it (`new_work_dir` names one). `system_dir` is the folder of the system file, in
+    which the service runs.
+    """
+
+    work_dir: Path
+    logs_dir: Path
+    clock: Clock
+    announce: Announce
+    system_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What a started stack knows: ports of the service (None: as written), proxies by service."""
+
+    port: int | None
+    admin_port: int | None
+    toxiproxy: str | None
+    proxies: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started stack.
+
+    `system` has the stack's `addresses`; `environment` the values for `{env: NAME}`; `direct` and
+    `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
+    not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
+    part is started (`effects/launching.py`), `token_file` where the token stands without which its
+    Toxiproxy changes nothing (None: it asks for none).
+    """
+
+    system: System
+    environment: Mapping[str, str]
+    addresses: Addresses
+    direct: Mapping[str, str] = field(default_factory=dict)
+    proxied: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[str, Path] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    binaries: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    token_file: Path | None = None
+
+    def hide(self, text: str) -> str:
+        """`text` without the secrets of this stack."""
+        return hide(text, self.secrets)
+
+
+class Stack(Protocol):
+    """One way to have a system to experiment on."""
+
+    name: str
+    kinds: frozenset[str]
+    """The kinds of change that can be made on it; final once it has started."""
+
+    async def start(self, system: System, site: Site) -> Running:
+        """Put it up and wait until it is healthy. Raises StackError; then nothing is left."""
+        ...
+
+    def ended(self) -> list[str]:
+        """The parts of ours that should run but do not. Quick: it is asked once a second."""
+        ...
+
+    async def stop(self) -> list[str]:
+        """Take it down again; what could not be stopped, normally nothing."""
+        ...
+
+
+def new_work_dir() -> Path:
+    """The name of a folder that does not exist yet.
+
+    It lies under the system's folder for temporary files, because PostgreSQL may have to run as
+    another user, who cannot pass a home folder that only its owner may read.
+    """
+    base = Path(tempfile.gettempdir()).resolve()
+    return base / f"gameday-{os.geteuid()}-{secrets.token_hex(6)}"
+
+
+def hide(text: str, hidden: frozenset[str]) -> str:
+    """`text` with each of `hidden` replaced by asterisks, the longest first."""
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text

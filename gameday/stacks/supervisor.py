@@ -1,0 +1,181 @@
+"""The parts of one stack, from the first folder to the last port: what was made is taken down.
+
+The crew announces, starts and remembers every part, so that a start that fails or is cancelled
+at any point leaves nothing, and a stop can prove it.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gameday.core.clock import Clock
+from gameday.core.errors import GamedayError
+from gameday.core.processes.deadlines import in_time
+from gameday.injection.drivers.folder import mark, record
+from gameday.injection.drivers.folder import undo as remove
+from gameday.injection.process.spec import Launch, me
+from gameday.spec.changes import Undo
+from gameday.stacks.managed_process import Account, Part, launch
+from gameday.stacks.ports import is_free
+from gameday.stacks.stack import Site
+
+SERVICE = "service"
+PARTS = "parts"
+STOP_S = 45.0
+_KEPT = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "JAVA_HOME",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a part runs; where and how is the crew's affair."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    output: Path | None = None
+    account: Account | None = None
+    stop_signal: str = "SIGTERM"
+    polite: str = "SIGTERM"
+    death_signal: signal.Signals = signal.SIGKILL
+
+
+class Crew:
+    """All that one start made. `outlives` says whether it is to survive this process."""
+
+    def __init__(self, site: Site, *, outlives: bool) -> None:
+        self.site = site
+        self.logs: dict[str, Path] = {}
+        self.ports: list[int] = []
+        self.secrets: set[str] = set()
+        self._parts: list[Part] = []
+        self._outlives = outlives
+        self._folder: Undo | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.site.clock
+
+    @property
+    def folder(self) -> Path:
+        """The work folder."""
+        return self.site.work_dir
+
+    def make_folder(self) -> None:
+        """Make the work folder, which others may pass through but not list."""
+        self._folder = record(self.folder)
+        self.site.announce("folder", [self._folder])
+        self.folder.mkdir(mode=0o711)
+        self.folder.chmod(0o711)  # whatever the umask says
+        mark(self._folder)
+        (self.folder / PARTS).mkdir(mode=0o700)
+        self.site.logs_dir.mkdir(parents=True, exist_ok=True)
+
+    def new_secret(self, prefix: str = "") -> str:
+        """A random text that will not be shown in any message."""
+        secret = prefix + secrets.token_urlsafe(24)
+        self.secrets.add(secret)
+        return secret
+
+    def launch(self, task: Task) -> Part:
+        """Start one part; its log is `logs/<name>.log`."""
+        log = self.site.logs_dir / f"{task.name}.log"
+        self.logs[task.name] = log
+        tied = not self._outlives and sys.platform == "linux"
+        what = Launch(
+            name=task.name,
+            token=secrets.token_hex(8),
+            argv=task.argv,
+            environment=task.environment,
+            folder=task.folder,
+            log=log,
+            output=task.output,
+            account=task.account,
+            stop_signal=task.stop_signal,
+            polite=task.polite,
+            death_signal=int(task.death_signal) if tied else 0,
+            owner=None if self._outlives else me(),
+        )
+        file = self.folder / PARTS / f"{task.name}.json"
+        part = launch(what, file, self.site.announce, frozenset(self.secrets))
+        self._parts.append(part)
+        return part
+
+    async def drop(self, part: Part) -> None:
+        """End one part, which is to be started anew."""
+        await part.stop(self.clock)
+        self._parts.remove(part)
+        part.file.unlink(missing_ok=True)
+
+    def must_run(self) -> None:
+        """Raises PartEndedError for a part that has ended meanwhile."""
+        for part in self._parts:
+            part.must_run()
+
+    def ended(self) -> list[str]:
+        """The names of the parts that no longer run."""
+        return [part.name for part in self._parts if not part.runs()]
+
+    def files(self) -> dict[str, Path]:
+        """Where it stands how each part is started, by its name."""
+        return {part.name: part.file for part in self._parts}
+
+    async def stop(self) -> list[str]:
+        """End the service first, then the rest; remove the folder; what is left, in words."""
+        service = [part for part in self._parts if part.name == SERVICE]
+        others = [part for part in self._parts if part.name != SERVICE]
+        left = await self._end(service) + await self._end(others)
+        if self._folder is not None:
+            left.append(await _attempt(remove(self._folder.data, self.clock)))
+        left += [f"port {port} is still open" for port in self.ports if not is_free(port)]
+        return [text for text in left if text]
+
+    async def _end(self, parts: Sequence[Part]) -> list[str]:
+        return await asyncio.gather(*(_attempt(part.stop(self.clock)) for part in parts))
+
+
+async def _attempt(stopping: Coroutine[None, None, str | None]) -> str:
+    """What a step of the ending leaves behind, in words, in bounded time; the others go on."""
+    try:
+        return await in_time(stopping, STOP_S) or ""
+    except TimeoutError:
+        return f"a part of the stack does not end within {STOP_S:g} s"
+    except GamedayError as error:
+        return error.message
+
+
+def plain_environment() -> dict[str, str]:
+    """What a part sees of this process's environment: where to find programs, and the language.
+
+    Nothing else: no secrets of the shell, no proxy settings, no Python settings.
+    """
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
+
+
+def write_private(path: Path, text: str, account: Account | None = None) -> None:
+    """Write a file that only its owner, `account` where given, may read."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    give(path, account)
+
+
+def give(path: Path, account: Account | None) -> None:
+    """Make `path` the property of `account`, where one is given."""
+    if account is not None:
+        os.chown(path, account.uid, account.gid)

@@ -1,0 +1,97 @@
+"""gameday's Toxiproxy-compatible server, with one proxy before each store.
+
+It is a program of its own, as the real one is, and is spoken to through its HTTP API alone. Any
+process of this machine can reach that API, so changes need a token, which only the user can read:
+it stands in the stack's folder, and goes with it.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gameday.core import files
+from gameday.core.errors import StackError
+from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
+from gameday.stacks.managed_process import Question
+from gameday.stacks.ports import HOST
+from gameday.stacks.supervisor import Crew, Task, plain_environment, write_private
+
+READY_S = 10.0
+TOKEN_FILE = "toxiproxy.token"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The running server, and the port of the proxy before each store; None where none runs."""
+
+    server: Toxiproxy | None
+    ports: Mapping[str, int]
+
+    @property
+    def url(self) -> str | None:
+        return None if self.server is None else self.server.url
+
+    @property
+    def token_file(self) -> Path | None:
+        return None if self.server is None else self.server.token_file
+
+
+async def start_toxiproxy(crew: Crew, *, is_open: bool) -> Toxiproxy:
+    """Start the server; `is_open` lets anybody change what it does. Raises StackError."""
+    output = crew.folder / "toxiproxy.out"
+    # It imports what this process imports, from wherever this process does.
+    found = os.pathsep.join(entry for entry in sys.path if entry)
+    token_file = None if is_open else crew.folder / TOKEN_FILE
+    token = [] if token_file is None else ["--token-file", str(token_file)]
+    if token_file is not None:
+        write_private(token_file, crew.new_secret(TOKEN_PREFIX))
+    task = Task(
+        name="toxiproxy",
+        argv=[sys.executable, "-m", "gameday.toxiproxy", "--host", HOST, *token, "--port", "0"],
+        environment={**plain_environment(), "PYTHONPATH": found},
+        folder=crew.folder,
+        output=output,
+        death_signal=signal.SIGKILL,
+    )
+    part = crew.launch(task)
+
+    async def listening() -> bool:
+        return _announced(output) is not None
+
+    await part.until(listening, READY_S, crew.clock)
+    host, port = _announced(output)["listening"]
+    again = [*task.argv[:-1], str(port)]  # where its clients look for it
+    part.is_healthy_when(Question.get(host, port, "/version"), argv=again)
+    crew.ports.append(port)
+    return Toxiproxy(f"http://{host}:{port}", token_file=token_file)
+
+
+async def add_proxies(crew: Crew, server: Toxiproxy, upstreams: Mapping[str, int]) -> Proxies:
+    """Put a proxy before each store: Toxiproxy's name of the proxy → the store's port."""
+    ports = {}
+    for name, upstream in upstreams.items():
+        body = {"name": name, "listen": f"{HOST}:0", "upstream": f"{HOST}:{upstream}"}
+        try:
+            status, answer = await server.call("POST", "/proxies", {**body, "enabled": True})
+        except ToxiproxyError:
+            crew.must_run()  # where it died, its log says more than the lost call
+            raise
+        if status != 201:
+            raise StackError(f"toxiproxy: cannot make proxy {name!r}: {status} {answer}")
+        ports[name] = int(answer["listen"].rpartition(":")[2])
+    crew.ports.extend(ports.values())
+    return Proxies(server, ports)
+
+
+def _announced(output: Path) -> Any:
+    """The first line of its standard output, once it is whole."""
+    try:
+        line, end, _ = files.read_bytes(output, files.SETTING_BYTES).partition(b"\n")
+    except FileNotFoundError:
+        return None
+    return json.loads(line) if end else None

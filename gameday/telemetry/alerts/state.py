@@ -1,0 +1,221 @@
+"""From the result of an expression to firing alerts: the state machine of Prometheus.
+
+An alert is one label set of a rule: the result's labels without the name, the rule's own
+labels on top, and `alertname`. Seen first, it is pending; it fires at the first evaluation at
+least `for` later; one evaluation without it drops it, unless `keep_firing_for` holds it.
+Source: Prometheus, rules/alerting.go.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from gameday.core.clock import NS
+from gameday.telemetry.alerts import templates
+from gameday.telemetry.alerts.rules import AlertRule, Group, RuleFile
+from gameday.telemetry.promql import (
+    EvaluationError,
+    Labels,
+    Moment,
+    Store,
+    Value,
+    label_set,
+    show,
+    value_of,
+)
+from gameday.telemetry.promql.labels import EMPTY, nameless
+
+RESOLVED_RETENTION_NS = 15 * 60 * NS
+
+
+class RecordedAlert(TypedDict):
+    """An alert in a line of the samples, whose JSON object has just these members."""
+
+    labels: dict[str, str]
+    state: Literal["pending", "firing"]
+    active_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertInstance:
+    """One alert that is pending or firing."""
+
+    labels: Labels
+    state: Literal["pending", "firing"]
+    active_at_ns: int
+    fired_at_ns: int | None
+    value: float
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The alert's name."""
+        return value_of(self.labels, "alertname")
+
+    def record(self) -> RecordedAlert:
+        """What the samples keep of it."""
+        return RecordedAlert(
+            labels=dict(self.labels), state=self.state, active_at_ns=self.active_at_ns
+        )
+
+
+@dataclass(slots=True)
+class _Active:
+    """The machine's memory of one label set."""
+
+    value: float
+    annotations: tuple[tuple[str, str], ...]
+    active_at_ns: int
+    fired_at_ns: int | None = None
+    resolved_at_ns: int | None = None
+    missing_since_ns: int | None = None
+
+    @property
+    def state(self) -> Literal["pending", "firing", "inactive"]:
+        if self.resolved_at_ns is not None:
+            return "inactive"
+        return "pending" if self.fired_at_ns is None else "firing"
+
+
+class RuleState:
+    """What one rule remembers from evaluation to evaluation."""
+
+    def __init__(self, rule: AlertRule, limit: int = 0) -> None:
+        self.rule = rule
+        self.limit = limit
+        self._active: dict[Labels, _Active] = {}
+
+    def evaluate(self, result: Value, t_ns: int) -> list[AlertInstance]:
+        """Take the expression's value at `t_ns`. Raises EvaluationError.
+
+        Two results with the same labels leave the state as it was; more alerts than the
+        group's limit clear it.
+        """
+        vector = result if isinstance(result, dict) else {EMPTY: result}
+        seen = self._seen(vector, t_ns)
+        for labels, found in seen.items():
+            known = self._active.get(labels)
+            if known is None or known.state == "inactive":
+                self._active[labels] = found
+            else:
+                known.value, known.annotations = found.value, found.annotations
+        for labels, alert in list(self._active.items()):
+            if labels in seen:
+                alert.missing_since_ns = None
+                self._fire(alert, t_ns)
+            elif self._is_over(alert, t_ns):
+                del self._active[labels]
+        alerts = self.alerts()
+        if 0 < self.limit < len(alerts):
+            self._active.clear()
+            raise EvaluationError(
+                f"{len(alerts)} alerts exceed the limit of {self.limit}", self.rule.alert
+            )
+        return alerts
+
+    def alerts(self) -> list[AlertInstance]:
+        """What is pending or firing since the last evaluation."""
+        found = []
+        for labels, alert in self._active.items():
+            state = alert.state
+            if state == "inactive":
+                continue
+            found.append(
+                AlertInstance(
+                    labels=labels,
+                    state=state,
+                    active_at_ns=alert.active_at_ns,
+                    fired_at_ns=alert.fired_at_ns,
+                    value=alert.value,
+                    annotations=alert.annotations,
+                )
+            )
+        return found
+
+    def resolved(self) -> dict[Labels, int]:
+        """When each alert resolved in the last 15 minutes did so, in ns."""
+        return {
+            labels: alert.resolved_at_ns
+            for labels, alert in self._active.items()
+            if alert.resolved_at_ns is not None
+        }
+
+    def _seen(self, vector: dict[Labels, float], t_ns: int) -> dict[Labels, _Active]:
+        seen: dict[Labels, _Active] = {}
+        for found, value in vector.items():
+            own = {k: templates.expand(v, found, value) for k, v in self.rule.labels}
+            labels = label_set({**dict(nameless(found)), **own, "alertname": self.rule.alert})
+            if labels in seen:
+                raise EvaluationError(
+                    f"two results have the labels {show(labels)} once the rule's are added",
+                    self.rule.query.text,
+                )
+            notes = tuple((k, templates.expand(v, found, value)) for k, v in self.rule.annotations)
+            seen[labels] = _Active(value, notes, t_ns)
+        return seen
+
+    def _fire(self, alert: _Active, t_ns: int) -> None:
+        if alert.state == "pending" and t_ns - alert.active_at_ns >= self.rule.for_ns:
+            alert.fired_at_ns = t_ns
+
+    def _is_over(self, alert: _Active, t_ns: int) -> bool:
+        """Take note that an alert is missing; True where it can be forgotten."""
+        if alert.resolved_at_ns is not None:
+            return t_ns - alert.resolved_at_ns > RESOLVED_RETENTION_NS
+        if alert.state == "pending":
+            return True
+        if alert.missing_since_ns is None:
+            alert.missing_since_ns = t_ns
+        if t_ns - alert.missing_since_ns >= self.rule.keep_firing_ns:
+            alert.resolved_at_ns = t_ns
+        return False
+
+
+class _GroupState:
+    """A group's rules, and when it is due."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.rules = [RuleState(rule, group.limit) for rule in group.rules]
+        self._first_ns: int | None = None
+        self._slot = -1
+
+    def is_due(self, t_ns: int) -> bool:
+        """True once for each interval since the first time asked; late ones are skipped."""
+        if self.group.interval_ns is None:
+            return True
+        if self._first_ns is None:
+            self._first_ns = t_ns
+        slot = (t_ns - self._first_ns) // self.group.interval_ns
+        due, self._slot = slot > self._slot, max(slot, self._slot)
+        return due
+
+
+class Evaluator:
+    """Every rule of some files, evaluated together; groups with an interval at their own pace."""
+
+    def __init__(self, files: Sequence[RuleFile]) -> None:
+        self._groups = [_GroupState(group) for file in files for group in file.groups]
+        self.problems: dict[str, str] = {}
+
+    def tick(self, store: Store, t_ns: int, moment: Moment | None = None) -> list[AlertInstance]:
+        """Evaluate what is due at `t_ns`; every alert that is pending or firing now.
+
+        A rule that cannot be evaluated keeps its alerts as they were, as in Prometheus, and
+        stands in `problems` by name until it can be again. With a `moment` of the same store and
+        instant, expressions evaluated already are not evaluated again.
+        """
+        moment = moment or Moment(store, t_ns)
+        for group in self._groups:
+            if group.is_due(t_ns):
+                for state in group.rules:
+                    self._evaluate(state, moment)
+        return [a for group in self._groups for state in group.rules for a in state.alerts()]
+
+    def _evaluate(self, state: RuleState, moment: Moment) -> None:
+        key = f"{state.rule.place} {state.rule.alert}"
+        self.problems.pop(key, None)
+        try:
+            state.evaluate(moment.value(state.rule.query.node), moment.t_ns)
+        except EvaluationError as error:
+            self.problems[key] = error.message

@@ -1,0 +1,42 @@
+"""The thresholds that may end a run: read at every instant, over all that was recorded so far.
+
+Their readings stand beside those of the expressions, as `threshold:<n>`: true is kept, false is
+crossed, null is without a sample. As in k6 they are of the traffic since its beginning, with no
+moving window. Where in the run a start was due is not known here, so a threshold on the tag
+`window` reads null, and is judged in the end.
+"""
+
+from collections.abc import Mapping
+
+from gameday.telemetry.collector.settings import Bound
+from gameday.traffic import thresholds
+from gameday.traffic.history import Records
+from gameday.traffic.metrics import About, Tally
+
+
+class Thresholds:
+    """What was recorded so far, for the metrics of some thresholds."""
+
+    def __init__(self, bounds: Mapping[str, Bound], tags: Mapping[str, str]) -> None:
+        self._wanted = {
+            name: (bound.metric, thresholds.parse(bound.threshold))
+            for name, bound in bounds.items()
+        }
+        metrics = {metric for metric, _ in self._wanted.values()}
+        self._tally = Tally(sorted(metrics), About(tags=tags))
+
+    def add(self, header: Mapping[str, object], records: Records, dispatched: int) -> None:
+        """What a history has more than at the last instant."""
+        if self._wanted:
+            self._tally.add(header, records, dispatched)
+
+    def read(self, now_ns: int) -> tuple[dict[str, bool | None], dict[str, float | None]]:
+        """Readings and figures by name."""
+        readings: dict[str, bool | None] = {}
+        measured: dict[str, float | None] = {}
+        for name, (metric, threshold) in self._wanted.items():
+            asked = () if threshold.percentile is None else (threshold.percentile,)
+            figures = self._tally.figures(metric, now_ns, asked)
+            readings[name] = thresholds.evaluate(threshold, figures)
+            measured[name] = None if figures is None else figures.get(threshold.statistic)
+        return readings, measured

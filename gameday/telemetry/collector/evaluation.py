@@ -1,0 +1,108 @@
+"""What the series say at one instant: every named expression, and every alert rule.
+
+A reading is true, false, or null for no data; a figure is the number on the left of the
+comparison, where there is exactly one. An expression that cannot be evaluated on this data (a
+match that is many to many, say) reads null, and the line says why under `problems`. Expressions
+and rules of one instant share their common parts.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from gameday.telemetry.alerts import Evaluator, RecordedAlert, load_rules
+from gameday.telemetry.collector.settings import DEPENDENCY
+from gameday.telemetry.promql import EvaluationError, Moment, Query, Store, parse, reading_at
+
+_RATE: Final = parse("sum(rate(k6_http_reqs_total[5s]))")
+_P95: Final = parse(
+    "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) * 1000"
+)
+_SPARE_S: Final = 10.0
+MOST_ALERTS: Final = 2_000
+ALERTS_CHARACTERS: Final = 512 * 1024
+LONGEST_WHY: Final = 500
+
+Alert = Mapping[str, Any]
+
+
+class Evaluation:
+    """The expressions and rules of a run, and the store they are evaluated over."""
+
+    def __init__(
+        self, expressions: Mapping[str, str], rules: Sequence[Path], wall_offset_ns: int
+    ) -> None:
+        self._queries = {name: parse(text) for name, text in expressions.items()}
+        files = [load_rules(path) for path in rules]
+        self._alerts = Evaluator(files)
+        asked = [rule.query for file in files for rule in file.rules]
+        longest_s = max(query.window_s for query in (*self._queries.values(), *asked, _RATE))
+        self.store = Store(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
+
+    def at(self, t_ns: int) -> tuple[dict[str, Any], dict[str, float | None]]:
+        """The evaluation line of `samples.jsonl`, and the moving figures of the live screen."""
+        moment = Moment(self.store, t_ns)
+        problems: dict[str, str] = {}
+        readings: dict[str, bool | None] = {}
+        figures: dict[str, float | None] = {}
+        for name, query in self._queries.items():
+            try:
+                figures[name], truth = _figure(query, moment), reading_at(query, moment)
+            except EvaluationError as error:
+                problems[name] = error.message
+                figures[name] = truth = None
+            if not name.startswith(DEPENDENCY):
+                readings[name] = truth
+        every = [_record(alert.record()) for alert in self._alerts.tick(self.store, t_ns, moment)]
+        problems |= self._alerts.problems
+        alerts = few_enough(every)
+        if len(alerts) < len(every):
+            problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"
+        problems = {name: why[:LONGEST_WHY] for name, why in problems.items()}
+        line = {"t": t_ns, "readings": readings, "figures": figures, "alerts": alerts}
+        traffic = {"rate_per_s": _figure(_RATE, moment), "p95_ms": _figure(_P95, moment)}
+        return {**line, "problems": problems} if problems else line, traffic
+
+
+def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequence[Alert]:
+    """As many as fit into `most` characters of labels, in their order; all, nearly always.
+
+    One of each name and state comes first, with its name alone where its labels are too long.
+    """
+    sizes = [sum(len(k) + len(v) for k, v in each["labels"].items()) for each in alerts]
+    if sum(sizes) <= most and len(alerts) <= MOST_ALERTS:
+        return alerts
+    first: dict[tuple[str, str], int] = {}
+    for n, each in enumerate(alerts):
+        first.setdefault((each["labels"]["alertname"], each["state"]), n)
+    room = most // 2 // len(first)
+    kept = {n: _short(alerts[n]) if sizes[n] > room else alerts[n] for n in first.values()}
+    left = most // 2
+    for n, each in enumerate(alerts):
+        if n not in kept and sizes[n] <= left and len(kept) < MOST_ALERTS:
+            left -= sizes[n]
+            kept[n] = each
+    return [kept[n] for n in sorted(kept)]
+
+
+def _short(alert: Alert) -> Alert:
+    return {**alert, "labels": {"alertname": alert["labels"]["alertname"]}}
+
+
+def _record(alert: RecordedAlert) -> dict[str, Any]:
+    """An alert as `gameday.telemetry.samples` has it."""
+    return {
+        "labels": alert["labels"],
+        "state": alert["state"],
+        "active_at": alert["active_at_ns"],
+    }
+
+
+def _figure(query: Query, moment: Moment) -> float | None:
+    """The left operand as a number: None where it is no value, several, or not finite."""
+    value = moment.value(query.operands()[0].node)
+    numbers = list(value.values()) if isinstance(value, dict) else [value]
+    if len(numbers) != 1 or not math.isfinite(numbers[0]):
+        return None
+    return float(numbers[0])

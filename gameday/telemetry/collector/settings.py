@@ -1,0 +1,62 @@
+"""What a collector is told at its start: one JSON line on standard input."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from gameday.core.clock import NS
+from gameday.core.errors import UsageError
+from gameday.core.network.addresses import Reach
+from gameday.spec.system import Tls
+from gameday.spec.yaml import Model
+
+DEPENDENCY = "dependency:"
+
+
+class Target(Model):
+    """Where one replica tells its metrics; `name` becomes the label `instance` of its series."""
+
+    name: str = Field(min_length=1)
+    url: str
+
+
+class Bound(Model):
+    """A threshold that may end the run."""
+
+    metric: str
+    threshold: str
+
+
+class Settings(Model):
+    """Everything a collector does in its life."""
+
+    samples: Path
+    history_dir: Path
+    grid_start_ns: int
+    period_ns: int = Field(default=NS, gt=0)
+    targets: list[Target] = Field(default_factory=list)
+    scrape_timeout_s: float = Field(default=0.8, gt=0)
+    tls: Tls = Field(
+        default=Tls(), description="Whom to believe where a target is an https address"
+    )
+    scenarios: list[str] = Field(default_factory=list)
+    rules: list[Path] = Field(default_factory=list)
+    expressions: Mapping[str, str] = Field(default_factory=dict)
+    thresholds: Mapping[str, Bound] = Field(default_factory=dict)
+    tags: Mapping[str, str] = Field(default_factory=dict, description="What all requests share")
+    clock: str = ""
+    reach: Reach = Field(default=Reach(), description="Where targets may be, and at which address")
+    hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
+
+    @property
+    def period_s(self) -> float:
+        return self.period_ns / NS
+
+
+def parse_settings(line: bytes) -> Settings:
+    """The settings in one line of JSON. Raises UsageError."""
+    try:
+        return Settings.model_validate_json(line)
+    except ValidationError as error:
+        raise UsageError(f"the collector's first line cannot be used: {error}") from error

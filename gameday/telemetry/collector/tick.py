@@ -1,0 +1,98 @@
+"""One instant of the grid: scrape, fold, put into the store, evaluate, write.
+
+The values carry the instant's exact timestamp, not the one at which the answer came. The
+figures for the live screen (`traffic`) are PromQL over the same series as everything else, so
+that the screen and the readings cannot disagree.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gameday.core.clock import Clock, wall_time_ns
+from gameday.core.secrets.redaction import Hidden
+from gameday.telemetry.collector.abort_thresholds import Thresholds
+from gameday.telemetry.collector.evaluation import Evaluation
+from gameday.telemetry.collector.samples_writer import SamplesWriter
+from gameday.telemetry.collector.scrape import Answer, Scraper
+from gameday.telemetry.collector.settings import Settings
+from gameday.telemetry.collector.traffic_series import Requests
+from gameday.telemetry.promql.labels import NAME, Labels, labels, value_of
+
+_MS = 1_000_000
+
+
+class Instants:
+    """What a collector keeps from one instant to the next."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        wall_offset_ns = wall_time_ns() - clock.now_ns()
+        self._evaluation = Evaluation(settings.expressions, settings.rules, wall_offset_ns)
+        self._thresholds = Thresholds(settings.thresholds, settings.tags)
+        self._requests = Requests(settings.history_dir, settings.scenarios, self._thresholds)
+        self._scraper = Scraper(settings.targets, settings.scrape_timeout_s, settings.tls)
+        self._writer = SamplesWriter(
+            settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
+        )
+
+    async def measure(self, t_ns: int) -> Mapping[str, Any]:
+        """Everything of the instant `t_ns`, recorded; the line that tells of it."""
+        late_ms = (self._clock.now_ns() - t_ns) / _MS
+        answers = await self._scraper.ask_all()
+        traffic = self._requests.read(self._clock.now_ns())
+        self._keep(t_ns, answers, traffic)
+        line, moving = self._evaluation.at(t_ns)
+        readings, figures = self._thresholds.read(t_ns)
+        line["readings"] |= readings
+        line["figures"] |= figures
+        up = {answer.target: answer.up for answer in answers}
+        down = {answer.target: answer.problem for answer in answers if not answer.up}
+        line = {**line, "down": down, "traffic": {**moving, **_counts(traffic)}}
+        own = {**traffic, **_ups(answers)}
+        self._writer.write(t_ns, {**_scraped(answers), **own}, up, line, own)
+        return {**line, "up": up, "late_ms": round(late_ms, 3)}
+
+    async def close(self) -> None:
+        await self._scraper.close()
+        self._requests.close()
+        self._writer.close()
+
+    def _keep(self, t_ns: int, answers: list[Answer], traffic: Mapping[Labels, float]) -> None:
+        store = self._evaluation.store
+        for answer in answers:
+            store.append(t_ns, _said(answer).items(), source=answer.target)
+        store.append(t_ns, traffic.items(), source="")
+
+
+def _scraped(answers: list[Answer]) -> dict[Labels, float]:
+    return {series: value for answer in answers for series, value in _said(answer).items()}
+
+
+def _said(answer: Answer) -> dict[Labels, float]:
+    """The target's series, and `up` as Prometheus has it."""
+    return {**answer.series, **_ups([answer])}
+
+
+def _ups(answers: list[Answer]) -> dict[Labels, float]:
+    return {labels("up", instance=answer.target): float(answer.up) for answer in answers}
+
+
+def _words(settings: Settings) -> str:
+    """What the run's own files say of labels: what they name is read back from the samples."""
+    rules = [path.read_text("utf-8", "replace") for path in settings.rules]
+    return "\n".join([*settings.expressions.values(), *rules])
+
+
+def _counts(traffic: Mapping[Labels, float]) -> dict[str, Any]:
+    """The totals that the live screen shows, over all scenarios."""
+    outcomes: dict[str, int] = {}
+    totals = {"k6_vus": 0, "k6_dropped_iterations_total": 0}
+    for series, value in traffic.items():
+        name = value_of(series, NAME)
+        if name == "k6_http_reqs_total":
+            outcome = value_of(series, "outcome")
+            outcomes[outcome] = outcomes.get(outcome, 0) + int(value)
+        elif name in totals:
+            totals[name] += int(value)
+    open_, dropped = totals.values()
+    return {"by_outcome": outcomes, "open": open_, "dropped": dropped}

@@ -1,0 +1,73 @@
+"""`histogram_quantile` over classic histograms, as Prometheus computes it.
+
+Buckets are cumulative counts up to `le`. Within the bucket in which the rank falls, values are
+taken to be spread evenly. Rates of buckets scraped at different moments may decrease with
+`le`; then the greatest count so far stands in.
+"""
+
+import math
+
+from gameday.telemetry.promql.labels import NAME, Labels, drop, value_of
+
+Vector = dict[Labels, float]
+Bucket = tuple[float, float]
+
+_DROPPED = frozenset({"le", NAME})
+
+
+def histogram_quantile(q: float, vector: Vector) -> Vector:
+    """The φ-quantile of each histogram, under its labels without `le` and name."""
+    histograms: dict[Labels, list[Bucket]] = {}
+    for labels, count in vector.items():
+        bound = _bound(value_of(labels, "le"))
+        if bound is not None:
+            histograms.setdefault(drop(labels, _DROPPED), []).append((bound, count))
+    return {labels: bucket_quantile(q, buckets) for labels, buckets in histograms.items()}
+
+
+def _bound(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def bucket_quantile(q: float, buckets: list[Bucket]) -> float:
+    """The φ-quantile of one histogram; NaN without a +Inf bucket or without observations."""
+    if math.isnan(q) or q < 0 or q > 1:
+        return q if math.isnan(q) else math.copysign(math.inf, q)
+    merged = _monotonic(_coalesced(sorted(buckets, key=lambda bucket: bucket[0])))
+    if merged[-1][0] != math.inf or len(merged) < 2 or merged[-1][1] == 0:
+        return math.nan
+    rank = q * merged[-1][1]
+    at = next((i for i, (_, c) in enumerate(merged[:-1]) if c >= rank), len(merged) - 1)
+    if at == len(merged) - 1:
+        return merged[-2][0]
+    start, below = merged[at - 1] if at else (0.0, 0.0)
+    end, count = merged[at]
+    if at == 0 and end <= 0:
+        return end
+    if count == below:
+        return math.nan
+    return start + (end - start) * ((rank - below) / (count - below))
+
+
+def _coalesced(buckets: list[Bucket]) -> list[Bucket]:
+    """Buckets with the same bound, written differently, count together."""
+    merged: list[Bucket] = []
+    for bound, count in buckets:
+        if merged and merged[-1][0] == bound:
+            merged[-1] = (bound, merged[-1][1] + count)
+        else:
+            merged.append((bound, count))
+    return merged
+
+
+def _monotonic(buckets: list[Bucket]) -> list[Bucket]:
+    """Counts that never decrease; differences below 1e-12 of the count are rounding."""
+    out = buckets[:1]
+    for bound, count in buckets[1:]:
+        before = out[-1][1]
+        close = abs(count - before) <= 1e-12 * max(abs(count), abs(before))
+        out.append((bound, before if count < before or close else count))
+    return out

@@ -1,0 +1,147 @@
+"""The tree of an expression, in the subset of PromQL that gameday evaluates.
+
+Each node carries its own text, so that an error can name a sub-expression and equal
+sub-expressions can share one evaluation. Parentheses are gone: the tree says the order.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gameday.telemetry.promql.labels import NAME, Labels, value_of
+from gameday.telemetry.promql.patterns import Pattern
+
+COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+SETS = frozenset({"and", "or", "unless"})
+ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^"})
+SCALAR_CALLS = frozenset({"time", "scalar"})
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on a label: `name op value`; `pattern` is the value of a regular expression."""
+
+    name: str
+    op: Literal["=", "!=", "=~", "!~"]
+    value: str
+    pattern: Pattern | None = None
+
+    def accepts(self, series: Labels) -> bool:
+        found = value_of(series, self.name)
+        if self.pattern is None:
+            return (found == self.value) == (self.op == "=")
+        return self.pattern.matches(found) == (self.op == "=~")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A constant."""
+
+    text: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Series by their labels: the last sample of each, or with `range_ns` all of a window."""
+
+    text: str
+    matchers: tuple[Matcher, ...]
+    offset_ns: int = 0
+    range_ns: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric's name where the selector asks for exactly one, else ""."""
+        names = [m.value for m in self.matchers if m.name == NAME and m.op == "="]
+        return names[0] if names else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of its arguments."""
+
+    text: str
+    name: str
+    args: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """Many elements folded into one for each group of labels."""
+
+    text: str
+    op: str
+    operand: "Node"
+    names: frozenset[str]
+    without: bool
+    param: "Node | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """Unary minus."""
+
+    text: str
+    operand: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How elements of two vectors find each other; `one` is the side that must be unique."""
+
+    names: frozenset[str] = frozenset()
+    on: bool = False
+    one: Literal["both", "left", "right"] = "both"
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """An operator between two expressions; with `returns_bool` a comparison gives 0 or 1."""
+
+    text: str
+    op: str
+    lhs: "Node"
+    rhs: "Node"
+    matching: Matching = Matching()
+    returns_bool: bool = False
+
+
+Node = Number | Selector | Call | Aggregation | Negation | Binary
+
+
+def is_scalar(node: Node) -> bool:
+    """A node has one number for a value, not a vector."""
+    match node:
+        case Number():
+            return True
+        case Call():
+            return node.name in SCALAR_CALLS
+        case Negation():
+            return is_scalar(node.operand)
+        case Binary():
+            return is_scalar(node.lhs) and is_scalar(node.rhs)
+        case _:
+            return False
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes right below."""
+    match node:
+        case Call():
+            return node.args
+        case Aggregation():
+            return (node.operand,) if node.param is None else (node.operand, node.param)
+        case Negation():
+            return (node.operand,)
+        case Binary():
+            return (node.lhs, node.rhs)
+        case _:
+            return ()
+
+
+def selectors(node: Node) -> list[Selector]:
+    """Every selector of the tree, from left to right."""
+    if isinstance(node, Selector):
+        return [node]
+    return [found for child in children(node) for found in selectors(child)]

@@ -1,0 +1,136 @@
+"""Functions of a window of samples: rates, and what a series did over time.
+
+The extrapolation of `rate`, `increase` and `delta` is that of Prometheus' `extrapolatedRate`:
+up to the edge of the window where a sample lies within 1.1 average intervals of it, else by
+half an interval, and for counters never past the instant at which they would have been zero.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gameday.core.clock import NS
+from gameday.telemetry.promql.arithmetic import quantile, total
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The samples of one series between two instants; never empty."""
+
+    times: Sequence[int]
+    values: Sequence[float]
+    start_ns: int
+    end_ns: int
+    zero_first: bool = False
+
+
+def _rate(window: Window) -> float | None:
+    grown = _extrapolated(window, is_counter=True)
+    return None if grown is None else grown / ((window.end_ns - window.start_ns) / NS)
+
+
+def _increase(window: Window) -> float | None:
+    return _extrapolated(window, is_counter=True)
+
+
+def _delta(window: Window) -> float | None:
+    return _extrapolated(window, is_counter=False)
+
+
+def _extrapolated(window: Window, *, is_counter: bool) -> float | None:
+    times, values = window.times, window.values
+    if len(times) < 2:
+        return None
+    grown = values[-1] - values[0] + (_lost_in_resets(values) if is_counter else 0.0)
+    sampled = (times[-1] - times[0]) / NS
+    to_zero = math.inf
+    if is_counter and grown > 0 and values[0] >= 0:
+        to_zero = sampled * (values[0] / grown)
+    average = sampled / (len(times) - 1)
+    to_start = _to_start(window, average, to_zero)
+    to_end = (window.end_ns - times[-1]) / NS
+    if to_end >= average * 1.1:
+        to_end = average / 2
+    return grown * ((sampled + to_start + to_end) / sampled)
+
+
+def _to_start(window: Window, average: float, to_zero: float) -> float:
+    """How far to reach back before the first sample; Prometheus 2 looks at the zero first."""
+    to_start = (window.times[0] - window.start_ns) / NS
+    if window.zero_first:
+        to_start = min(to_start, to_zero)
+    if to_start >= average * 1.1:
+        to_start = average / 2
+    return to_start if window.zero_first else min(to_start, to_zero)
+
+
+def _lost_in_resets(values: Sequence[float]) -> float:
+    return sum(before for before, now in pairwise(values) if now < before)
+
+
+def _irate(window: Window) -> float | None:
+    if len(window.times) < 2:
+        return None
+    before, last = window.values[-2:]
+    grown = last if last < before else last - before
+    return grown / ((window.times[-1] - window.times[-2]) / NS)
+
+
+def _idelta(window: Window) -> float | None:
+    return window.values[-1] - window.values[-2] if len(window.times) > 1 else None
+
+
+def _avg(window: Window) -> float:
+    return total(window.values) / len(window.values)
+
+
+def _min(window: Window) -> float:
+    return min((v for v in window.values if not math.isnan(v)), default=math.nan)
+
+
+def _max(window: Window) -> float:
+    return max((v for v in window.values if not math.isnan(v)), default=math.nan)
+
+
+def _stdvar(window: Window) -> float:
+    mean = _avg(window)
+    return total([(v - mean) * (v - mean) for v in window.values]) / len(window.values)
+
+
+def _changes(window: Window) -> float:
+    pairs = pairwise(window.values)
+    return float(sum(a != b and not (math.isnan(a) and math.isnan(b)) for a, b in pairs))
+
+
+def _resets(window: Window) -> float:
+    return float(sum(b < a for a, b in pairwise(window.values)))
+
+
+FUNCTIONS: dict[str, Callable[[Window], float | None]] = {
+    "rate": _rate,
+    "increase": _increase,
+    "delta": _delta,
+    "irate": _irate,
+    "idelta": _idelta,
+    "avg_over_time": _avg,
+    "min_over_time": _min,
+    "max_over_time": _max,
+    "sum_over_time": lambda window: total(window.values),
+    "count_over_time": lambda window: float(len(window.values)),
+    "last_over_time": lambda window: window.values[-1],
+    "present_over_time": lambda _: 1.0,
+    "stddev_over_time": lambda window: math.sqrt(_stdvar(window)),
+    "stdvar_over_time": _stdvar,
+    "changes": _changes,
+    "resets": _resets,
+}
+
+
+def quantile_over_time(q: float, window: Window) -> float:
+    """The φ-quantile of the values."""
+    return quantile(q, window.values)
+
+
+NAMES = (*FUNCTIONS, "quantile_over_time", "absent_over_time")
+KEEPS_NAME = frozenset({"last_over_time"})

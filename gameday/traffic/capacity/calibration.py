@@ -1,0 +1,233 @@
+"""How many requests one worker keeps on this machine: measured over loopback, in under 5 s.
+
+The rate goes up in a straight line, against a server that answers at once, until the worker falls
+behind. Up to then it kept every start in time; from then on it sends what it can. The lower of
+the two is what it keeps. The figure is kept in the state folder for as long as the machine is
+not booted again; a run that comes near it measures again, as the figure may be of a busy moment.
+"""
+
+import json
+import os
+import select
+import sys
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from gameday import __version__
+from gameday.core import files
+from gameday.core.clock import NS, SystemClock, boot_id
+from gameday.core.errors import StackError
+from gameday.core.paths import state_dir
+from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from gameday.traffic.history import Records
+
+RAMP_S: Final = 3.5
+TOP_PER_S: Final = 30_000
+LATE_MS: Final = 20.0
+PIECE_S: Final = 0.1
+GRACE_S: Final = 0.3
+LEAD_NS: Final = NS // 10
+READY_S: Final = 20.0
+LONGEST_LINE: Final = 64 * 1024
+FILE: Final = "calibration.json"
+ASSUMED_PER_S: Final = 10_000
+"""What one worker is taken to keep where nobody has measured it.
+
+So much it kept in the benchmark on a noisy machine of two cores; on a quiet one 16,000 to 18,000.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What one worker keeps; `reached_top` says that it never fell behind."""
+
+    kept_per_s: float
+    reached_top: bool
+    boot: str
+    version: str
+
+
+def known() -> Calibration | None:
+    """What was measured since this machine was booted, by this version; None: nothing."""
+    try:
+        found = Calibration(**json.loads(files.read_bytes(state_dir() / FILE, files.SETTING_BYTES)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return found if (found.boot, found.version) == (boot_id(), __version__) else None
+
+
+def workers_at_hand(*, shared: bool) -> int:
+    """How many workers there can be: half of the cores where the system is here too, else all."""
+    cores = os.cpu_count() or 1
+    return max(1, cores // 2) if shared else cores
+
+
+def workers_for(peak_per_s: float) -> int:
+    """How many workers a rate takes, at most as many as cores.
+
+    None is given more than the share of what it keeps above which a load test is refused.
+    """
+    measured = known()
+    kept_per_s = ASSUMED_PER_S if measured is None else max(measured.kept_per_s, 1.0)
+    needed = ceil(round(peak_per_s / (REFUSED_ABOVE * kept_per_s), 6))
+    return min(os.cpu_count() or 1, max(1, needed))
+
+
+def kept_by_all(*, shared: bool) -> float | None:
+    """What all workers keep, by what is known of one; None where nothing was measured."""
+    found = known()
+    return None if found is None else workers_at_hand(shared=shared) * found.kept_per_s
+
+
+def kept_per_s(peak_per_s: float, share: float) -> float:
+    """What one worker keeps. Measured again where `peak_per_s` is more than `share` of it.
+
+    The higher figure counts: what disturbed the lower one was another moment.
+    """
+    found = known()
+    if found is not None and peak_per_s <= share * found.kept_per_s:
+        return found.kept_per_s
+    again = calibrate()
+    return again.kept_per_s if found is None else max(again.kept_per_s, found.kept_per_s)
+
+
+def calibrate() -> Calibration:
+    """Measure now, and keep the figure, or the better one of before. Raises StackError."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="gameday-calibration-") as folder:
+        records = _records(Path(folder))
+    rate, top = ceiling(records)
+    found = Calibration(round(rate, 1), top, boot_id(), __version__)
+    before = known()
+    if before is None or before.kept_per_s < found.kept_per_s:
+        path = state_dir() / FILE
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(found)) + "\n")
+        new.replace(path)
+    return found
+
+
+def ceiling(records: "Records") -> tuple[float, bool]:
+    """The rate at which a ramp from 0 fell behind, and whether it never did.
+
+    `records` hold one start each; the ramp is as `calibrate` makes it.
+    """
+    import numpy as np
+
+    if not len(records):
+        return 0.0, False
+    begin_ns = int(records["intended_ns"].min())
+    due_s = (records["intended_ns"] - begin_ns) / 1e9
+    sent = records["sent_ns"] > 0
+    lag_ms = np.where(sent, (records["sent_ns"] - records["intended_ns"]) / 1e6, np.inf)
+    edges = np.arange(0, RAMP_S, PIECE_S)
+    piece = np.digitize(due_s, edges) - 1
+    late = [
+        np.percentile(lag_ms[piece == n], 95, method="lower") > LATE_MS
+        if (piece == n).any()
+        else True
+        for n in range(len(edges))
+    ]
+    # One late piece is a hiccup; after the last one that was in time all are late.
+    behind_from = max((n + 1 for n, is_late in enumerate(late) if not is_late), default=0)
+    if behind_from == len(edges):
+        return float(TOP_PER_S), True
+    kept = TOP_PER_S * behind_from * PIECE_S / RAMP_S
+    sent_s = (records["sent_ns"][sent] - begin_ns) / 1e9
+    behind = np.histogram(sent_s, np.arange(behind_from, len(edges) + 1) * PIECE_S)[0]
+    sending = float(np.median(behind)) / PIECE_S
+    return (min(kept, sending) if behind_from else sending), False
+
+
+def _records(folder: Path) -> "Records":
+    """One ramp by a real worker against a real server, each a process of its own."""
+    import subprocess
+
+    from gameday.traffic import history
+
+    server = _launch("gameday.traffic.capacity.echo_server")
+    worker = _launch("gameday.traffic.worker")
+    try:
+        port = _line(server, "server")
+        _say(worker, _config(folder, int(port)))
+        _line(worker, "worker")
+        _say(worker, {"cmd": "start", "t0_ns": SystemClock().now_ns() + LEAD_NS})
+        SystemClock().pause(RAMP_S + LEAD_NS / NS)
+        _say(worker, {"cmd": "stop", "grace_s": GRACE_S})
+        worker.communicate(timeout=READY_S)
+        return history.read(folder / "ramp-0.bin").records
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"the generator could not be measured: {error}") from error
+    finally:
+        for child in (worker, server):
+            child.kill()
+            child.communicate()
+
+
+def _launch(module: str) -> "subprocess.Popen[bytes]":
+    import subprocess
+
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the child has no pipe")
+    return stream
+
+
+def _line(child: "subprocess.Popen[bytes]", name: str) -> bytes:
+    pipe = _pipe(child.stdout)
+    if not select.select([pipe], [], [], READY_S)[0]:
+        raise ValueError(f"its {name} said nothing within {READY_S:g} s")
+    line = pipe.readline(LONGEST_LINE)
+    if not line:
+        raise ValueError(f"its {name} ended")
+    return line
+
+
+def _say(child: "subprocess.Popen[bytes]", order: dict[str, Any]) -> None:
+    pipe = _pipe(child.stdin)
+    pipe.write(json.dumps(order).encode() + b"\n")
+    pipe.flush()
+
+
+def _config(folder: Path, port: int) -> dict[str, Any]:
+    ramp = {
+        "name": "ramp",
+        "executor": "ramping-arrival-rate",
+        "startRate": "0/s",
+        "stages": [{"target": f"{TOP_PER_S}/s", "duration": f"{RAMP_S}s"}],
+    }
+    request = {
+        "post": "/api/v1/coupons/issue",
+        "json": {"userId": "{user}", "couponCode": "{coupon}"},
+        "timeout": "10s",
+        "capture": {"issue_id": "issueId", "remaining": "remaining"},
+        "outcomes": {"issued": {"status": 200}},
+    }
+    return {
+        "worker": 0,
+        "workers": 1,
+        "history_dir": str(folder),
+        "seed": 1,
+        "run": "calibration",
+        "coupon": "calibration",
+        "users": 100_000,
+        "base_url": f"http://127.0.0.1:{port}",
+        "request": request,
+        "scenarios": [ramp],
+    }

@@ -1,0 +1,101 @@
+"""What the scenarios of a load test ask for at their highest. Arithmetic over the file."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from gameday.core.units import seconds
+from gameday.spec.experiment import ByRate, Scenario
+from gameday.traffic.forecast import Segment, scenario_segments
+from gameday.traffic.schedule import is_closed, vu_limit, vus
+
+OPEN_SHARE = 1.1
+MOST_OPEN = 10_000
+"""The most requests that may be open: 1.1 × rate × timeout, and never more than 10,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualUsers:
+    """The VU limit of one scenario, beside the highest rate that is asked of them."""
+
+    scenario: str
+    most: int
+    sleep_s: float
+    peak_per_s: float
+
+    @property
+    def ceiling_per_s(self) -> float | None:
+        """The most they can start of a system that answers at once; None: as it answers."""
+        return self.most / self.sleep_s if self.sleep_s else None
+
+    @property
+    def answer_in_s(self) -> float:
+        """How long an answer may take before they are too few."""
+        return self.most / self.peak_per_s - self.sleep_s if self.peak_per_s else float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """`peak_per_s` is the highest rate of all scenarios together, `open_most` of open requests."""
+
+    peak_per_s: float
+    open_most: int
+    users: tuple[VirtualUsers, ...] = ()
+
+    @property
+    def reachable_per_s(self) -> float:
+        """The highest rate that the virtual users allow, of what is asked for."""
+        ceiling = self.ceiling_per_s
+        return self.peak_per_s if ceiling is None else min(self.peak_per_s, ceiling)
+
+    @property
+    def ceiling_per_s(self) -> float | None:
+        """What the virtual users of all scenarios can start at most; None: no such limit."""
+        found = [one.ceiling_per_s for one in self.users]
+        if not found or None in found:
+            return None
+        return sum(most for most in found if most is not None)
+
+
+def demand_of(
+    traffic: Mapping[str, Scenario], timeout_s: float, added: Sequence[Segment] = ()
+) -> Demand:
+    """What the scenarios ask for, and the straight lines that faults add."""
+    lines = {name: list(scenario_segments(one)) for name, one in traffic.items()}
+    peak = peak_of([*(line for each in lines.values() for line in each), *added])
+    open_most = 0.0
+    users = []
+    for name, scenario in traffic.items():
+        mine = peak_of(lines[name])
+        limit = vu_limit(scenario) if isinstance(scenario, ByRate) else None
+        if is_closed(scenario):
+            open_most += vus(scenario).max
+        elif limit is None:
+            open_most += OPEN_SHARE * mine * timeout_s
+        else:
+            pause_s = seconds(scenario.sleep)
+            users.append(VirtualUsers(name, limit.most, pause_s, mine))
+            open_most += min(limit.most, OPEN_SHARE * mine * timeout_s)
+    open_most += OPEN_SHARE * peak_of(added) * timeout_s
+    return Demand(
+        peak_per_s=peak, open_most=min(MOST_OPEN, ceil(round(open_most, 6))), users=tuple(users)
+    )
+
+
+def peak_of(lines: Iterable[Segment]) -> float:
+    """The highest rate of straight lines together: it is reached where one of them ends."""
+    given = list(lines)
+    edges = sorted({edge for line in given for edge in (line.begin_s, line.end_s)})
+    highest = 0.0
+    for begin_s, end_s in pairwise(edges):
+        through = [line for line in given if line.begin_s <= begin_s and end_s <= line.end_s]
+        for at_s in (begin_s, end_s):
+            highest = max(highest, sum(_rate_at(line, at_s) for line in through))
+    return highest
+
+
+def _rate_at(line: Segment, at_s: float) -> float:
+    """The rate of a line at one of its own instants."""
+    passed = (at_s - line.begin_s) / (line.end_s - line.begin_s)
+    return line.begin_per_s + (line.end_per_s - line.begin_per_s) * passed

@@ -1,0 +1,84 @@
+"""How many different users have asked by an instant, whatever the populations of the scenarios.
+
+A start that may be any of U users misses one of them with the chance 1 − 1/U, so n starts miss
+that one with (1 − 1/U)ⁿ. Where users differ, as bots do, they are taken in groups of alike ones;
+of Zipf's law, the first thousand users each by himself. Plain numbers do: only Zipf's weights need
+numpy, whose import takes longer than all the rest.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from gameday.spec.experiment import Bots, Population, Same, Zipf
+
+_EACH = 1000
+_GROUPS = 300
+_SURE = 1.0 - 1e-12
+_NEVER = 1e-300
+
+Edges = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """`users` users, and the population of each source of starts."""
+
+    users: int
+    populations: tuple[Population, ...]
+
+    def askers(self, starts: list[float]) -> float:
+        """How many different users ask, if each source makes so many starts."""
+        edges = self._edges()
+        missed = [0.0] * (len(edges) - 1)
+        for population, count in zip(self.populations, starts, strict=True):
+            logs = _log_missed(population, edges, count)
+            missed = [before + log for before, log in zip(missed, logs, strict=True)]
+        groups = zip(pairwise(edges), missed, strict=True)
+        return sum((end - begin) * -math.expm1(log) for (begin, end), log in groups)
+
+    def _edges(self) -> Edges:
+        """Where one group of alike users ends and the next begins."""
+        edges = {0, self.users}
+        for population in self.populations:
+            if isinstance(population, Bots):
+                edges.add(min(population.bots, self.users))
+            elif isinstance(population, Zipf):
+                edges.update(range(min(_EACH, self.users)))
+                edges.update(int(self.users ** (n / _GROUPS)) for n in range(_GROUPS))
+        return tuple(sorted(edges))
+
+
+def _log_missed(population: Population, edges: Edges, starts: float) -> list[float]:
+    """The logarithm of the chance that `starts` starts miss a user, by group."""
+    if population == "once":
+        missed = max(1.0 - starts / edges[-1], _NEVER)
+        return [math.log(missed)] * (len(edges) - 1)
+    if isinstance(population, Same):
+        starts = starts / population.same
+    return [starts * math.log1p(-min(each, _SURE)) for each in _chance(population, edges)]
+
+
+def _chance(population: Population, edges: Edges) -> list[float]:
+    """The chance of one start to be a certain user's, by group."""
+    users = edges[-1]
+    if isinstance(population, Zipf):
+        return _zipf(population.zipf, edges)
+    if isinstance(population, Bots) and population.bots < users:
+        bot = population.share / population.bots
+        rest = (1 - population.share) / (users - population.bots)
+        return [bot if begin < population.bots else rest for begin in edges[:-1]]
+    return [1 / users] * (len(edges) - 1)
+
+
+@lru_cache(maxsize=16)
+def _zipf(exponent: float, edges: Edges) -> list[float]:
+    """The same under Zipf's law; a search for an instant asks for it again and again."""
+    import numpy as np
+
+    from gameday.traffic.schedule.zipf import weights
+
+    mass = weights(np.array(edges, dtype=np.int64), exponent)
+    found: list[float] = (mass / mass.sum() / np.diff(edges)).tolist()
+    return found

@@ -1,0 +1,394 @@
+"""Did the workers keep their schedule? If not, the run says nothing about the system's speed.
+
+*limited*: in some window of 5 seconds less than 95 % of the due starts were sent, or the dispatch
+lag (sent − intended) had a 95th percentile above a quarter of the tightest latency bound that is
+to be judged, or a worker's event loop stood still for as long as makes 5 % of answers so late.
+*kept*: 99 % in every window, and the lag's 99th percentile below that. *degraded*: between. A
+start dropped because the system holds too many unanswered requests is the system's doing, and so
+is a connection it refused: neither limits the generator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.traffic.history import RECORD, History, Outcome, Reason
+from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, schedule_of
+from gameday.traffic.metrics.generator_causes import (
+    FULL_CORE,
+    Span,
+    causes,
+    core_share,
+    stood_still_ms,
+)
+from gameday.traffic.metrics.generator_rule import WINDOW_S, Rule
+from gameday.traffic.metrics.records import Starts, Told, gather
+from gameday.traffic.metrics.trends import Exact, percentile_ms
+from gameday.traffic.metrics.vu_occupancy import Occupancy, ceiling_per_s, occupancies
+from gameday.traffic.schedule import is_closed
+from gameday.traffic.vitals import Vitals
+
+STEP_S: Final = 1
+# Below this many starts a window's 95th percentile is its slowest start.
+FEWEST: Final = 20
+# How near the most that its virtual users can start a run must have come to be said to reach it.
+REACHED: Final = 0.9
+_FIELDS: Final = ("outcome", "reason", "intended_ns", "sent_ns", "scenario")
+_OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
+
+Mask = npt.NDArray[np.bool_]
+Status = Literal["kept", "degraded", "limited"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorStatus:
+    """`speaks_up_to_per_s` is the highest rate that was really offered over 5 seconds.
+
+    Where virtual users were too few, it is what so many can start at most.
+    """
+
+    status: Status
+    reasons: tuple[str, ...]
+    speaks_up_to_per_s: float
+    lag_p95_ms: float
+    lag_p99_ms: float
+    occupancy: tuple[Occupancy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """5 s of starts; `scenario` is "" for all together."""
+
+    span: Span
+    due: int
+    sent: int
+    lag_p95_ms: float = 0.0
+    scenario: str = ""
+
+    @property
+    def share(self) -> float:
+        return self.sent / self.due
+
+    @property
+    def whose(self) -> str:
+        return f"the starts of {self.scenario!r}" if self.scenario else "the starts"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lags:
+    """How late each start that was sent was, in ns; `before` counts them, None where all were."""
+
+    sent_ns: Figures
+    before: Figures | None
+
+    def of(self, first: int, end: int) -> Figures:
+        """Those of some rows."""
+        if self.before is not None:
+            first, end = int(self.before[first]), int(self.before[end])
+        return self.sent_ns[first:end]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """All that is looked at: starts in the order they were due, and what the signs say."""
+
+    rows: Columns
+    names: Sequence[str]
+    t0_ns: int
+    allowed_ms: float
+    unsent: Mask
+    vitals: Vitals
+    closed: bool
+    lags: _Lags
+    rule: Rule
+
+    @property
+    def end_s(self) -> float:
+        last = max(int(self.rows[at].max(initial=0)) for at in ("intended_ns", "sent_ns"))
+        return max(last - self.t0_ns, 0) / 1e9
+
+
+def generator(
+    told: Told,
+    bound_ms: float | None = None,
+    *,
+    until_ns: int | None = None,
+    vitals: Vitals | None = None,
+    rule: Rule | None = None,
+) -> GeneratorStatus:
+    """The generator's status over all scenarios. `bound_ms` is the tightest latency bound.
+
+    Without one the lag may be 50 ms. With `until_ns` (the end of the traffic), starts due before
+    it that no worker dispatched count as not sent, but for scenarios that are switched off.
+    """
+    starts = gather(told)
+    histories = starts.histories
+    rule = rule or Rule()
+    allowed_ms = rule.lag_ms if bound_ms is None else bound_ms * rule.lag_share
+    busy = occupancies(histories, allowed_ms / rule.lag_share)
+    held = {one.scenario for one in busy if one.no_vus and one.held_by_system}
+    sight = _sight(starts, until_ns, (allowed_ms, rule), vitals or Vitals())
+    sight = replace(sight, unsent=sight.unsent & ~_held(sight, held))
+    windows = _windows(sight)
+    lags = Exact(sight.lags.of(0, len(sight.rows)))
+    p95, p99 = (percentile_ms(lags, p) if lags.count else 0.0 for p in (95, 99))
+    status: Status = "limited"
+    reasons, spans = _limits(windows, sight, p95)
+    if reasons:
+        reasons += _drops(sight) + _vus(histories, busy, held) + _causes(sight, spans)
+    else:
+        reasons = _slips(windows, sight, p99) + [
+            _held_reason(one) for one in busy if one.scenario in held
+        ]
+        status = "degraded" if reasons else "kept"
+    return GeneratorStatus(
+        status=status,
+        reasons=tuple(reasons),
+        speaks_up_to_per_s=_speaks_up_to(windows, sight, histories),
+        lag_p95_ms=p95,
+        lag_p99_ms=p99,
+        occupancy=tuple(busy),
+    )
+
+
+def _sight(
+    starts: Starts, until_ns: int | None, allowed: tuple[float, Rule], vitals: Vitals
+) -> _Sight:
+    histories = starts.histories
+    rows = Columns({name: starts.column(name) for name in _FIELDS})
+    never = [_never_dispatched(history, until_ns) for history in histories]
+    if any(map(len, never)):
+        codes = [starts.names.index(history.scenario) for history in histories]
+        late = columns(never, _FIELDS[:-1]).by_name
+        late = {**late, "scenario": np.repeat(codes, [len(part) for part in never])}
+        rows = Columns({name: np.concatenate([rows[name], late[name]]) for name in _FIELDS})
+        rows = rows.where(np.argsort(rows["intended_ns"], kind="stable"))
+    closed = any(is_closed(history.header["spec"]) for history in histories)
+    return _Sight(
+        rows=rows,
+        names=starts.names,
+        t0_ns=starts.t0_ns,
+        allowed_ms=allowed[0],
+        unsent=_unsent(rows),
+        vitals=vitals,
+        closed=closed,
+        lags=_lags(rows),
+        rule=allowed[1],
+    )
+
+
+def _never_dispatched(history: History, until_ns: int | None) -> Records:
+    """The starts that were due by then and that no worker dispatched: dropped for being late."""
+    spec = history.header["spec"]
+    if until_ns is None or "start_ns" in spec or is_closed(spec):
+        return np.zeros(0, dtype=RECORD)
+    header, times = history.header, schedule_of(history)
+    step = header.get("workers", 1)
+    first = len(range(header.get("worker", 0), history.dispatched, step))
+    ks = np.arange(header.get("worker", 0) + first * step, times.count, step, dtype=np.int64)
+    due_ns = times.due_ns(ks) + header["t0_ns"]
+    due_ns = due_ns[due_ns < until_ns]
+    never = np.zeros(len(due_ns), dtype=RECORD)
+    never["intended_ns"] = due_ns
+    never["outcome"] = Outcome.DROPPED
+    never["reason"] = Reason.LATE
+    return never
+
+
+def _unsent(rows: Columns) -> Mask:
+    """Starts that we failed to send."""
+    ours: Mask = rows["outcome"] == Outcome.DROPPED
+    if ours.any():
+        ours &= np.isin(rows["reason"], _OURS)
+    return ours
+
+
+def _held(sight: _Sight, held: set[str]) -> Mask:
+    """Starts that found no virtual user free because the system held them all."""
+    codes = [sight.names.index(name) for name in held]
+    mask: Mask = np.isin(sight.rows["scenario"], codes) & (sight.rows["reason"] == Reason.NO_VUS)
+    return mask
+
+
+def _lags(rows: Columns) -> _Lags:
+    lag_ns, sent = rows["sent_ns"] - rows["intended_ns"], rows["sent_ns"] > 0
+    if sent.all():
+        return _Lags(lag_ns, None)
+    before = np.concatenate([[0], np.cumsum(sent)])
+    return _Lags(lag_ns[np.flatnonzero(sent)], before)
+
+
+def _windows(sight: _Sight) -> list[_Window]:
+    """Windows of 5 s, one beginning each second: of all starts, and of each scenario's."""
+    rows = sight.rows
+    if not len(rows):
+        return []
+    seconds = (rows["intended_ns"] - sight.t0_ns) / 1e9
+    unsent_before = np.concatenate([[0], np.cumsum(sight.unsent)])
+    begins = range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S)
+    found = []
+    for begin in begins:
+        span = Span(begin, begin + WINDOW_S)
+        first, end = (int(at) for at in np.searchsorted(seconds, (span.begin_s, span.end_s)))
+        if end > first:
+            lag_ns = sight.lags.of(first, end)
+            p95 = percentile_ms(Exact(lag_ns), 95) if len(lag_ns) >= FEWEST else 0.0
+            unsent = int(unsent_before[end] - unsent_before[first])
+            found.append(_Window(span, end - first, end - first - unsent, p95))
+    if len(sight.names) > 1:
+        for code, name in enumerate(sight.names):
+            found += _shares(name, seconds, sight, rows["scenario"] == code)
+    return found
+
+
+def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Window]:
+    """The windows of one scenario among others, where enough of its starts are due."""
+    due_s, missed = seconds[mine], np.concatenate([[0], np.cumsum(sight.unsent[mine])])
+    found = []
+    for begin in range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S):
+        span = Span(begin, begin + WINDOW_S)
+        first, end = (int(at) for at in np.searchsorted(due_s, (span.begin_s, span.end_s)))
+        if end - first >= FEWEST:
+            unsent = int(missed[end] - missed[first])
+            found.append(_Window(span, end - first, end - first - unsent, scenario=name))
+    return found
+
+
+def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list[str], list[Span]]:
+    """What limits it, and the seconds of which the cause is to be told."""
+    allowed_ms, reasons, spans = sight.allowed_ms, [], []
+    fewest = min(windows, key=lambda window: window.share, default=None)
+    if fewest is not None and fewest.share < sight.rule.limited_below:
+        reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
+        if (sight.rows["reason"][sight.unsent] != Reason.NO_VUS).any():
+            spans.append(fewest.span)
+    latest = max(windows, key=lambda window: window.lag_p95_ms, default=None)
+    if latest is not None and latest.lag_p95_ms > allowed_ms:
+        reasons.append(
+            f"dispatch lag p95 {latest.span} was {latest.lag_p95_ms:.1f} ms, "
+            f"of {allowed_ms:g} ms allowed"
+        )
+        spans.append(latest.span)
+    elif p95 > allowed_ms:
+        reasons.append(f"dispatch lag p95 was {p95:.1f} ms, of {allowed_ms:g} ms allowed")
+    stood_ms, span = _longest_stall(sight)
+    if not reasons and stood_ms > sight.rule.stood_ms(sight.rule.limited_below):
+        reasons.append(_stall_reason(stood_ms, span, allowed_ms))
+        spans.append(span)
+    if not reasons and sight.closed and (full := _full_core(sight)) is not None:
+        reasons.append(f"a worker's core was full {full}: its virtual users could ask no faster")
+        spans.append(full)
+    return reasons, spans
+
+
+def _causes(sight: _Sight, spans: Sequence[Span]) -> list[str]:
+    """What the signs say of those seconds, each thing once."""
+    told = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
+    return list(dict.fromkeys(told))
+
+
+def _longest_stall(sight: _Sight) -> tuple[float, Span]:
+    """How long an event loop stood still beyond what is allowed, in the worst window."""
+    if not sight.vitals.beats or not len(sight.rows):
+        return 0.0, Span(0, WINDOW_S)
+    spans = [Span(at, at + WINDOW_S) for at in range(0, max(1, int(sight.end_s)), STEP_S)]
+    stood = [(stood_still_ms(sight.vitals, span, sight.allowed_ms), span) for span in spans]
+    return max(stood, key=lambda one: one[0])
+
+
+def _stall_reason(stood_ms: float, span: Span, allowed_ms: float) -> str:
+    return (
+        f"a worker's event loop stood still {span}: {stood_ms:.0f} ms beyond "
+        f"the {allowed_ms:g} ms allowed each time"
+    )
+
+
+def _full_core(sight: _Sight) -> Span | None:
+    """Some 5 s in which a worker used a whole core."""
+    for at in range(0, max(1, int(sight.end_s) - WINDOW_S + 1), STEP_S):
+        span = Span(at, round(min(at + WINDOW_S, sight.end_s), 1))
+        if core_share(sight.vitals, span) > FULL_CORE:
+            return span
+    return None
+
+
+def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[str]:
+    reasons = []
+    fewest = min(windows, key=lambda window: window.share, default=None)
+    if fewest is not None and fewest.share < sight.rule.kept_from:
+        reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
+        reasons += _drops(sight)
+    if p99 >= sight.allowed_ms:
+        reasons.append(f"dispatch lag p99 was {p99:.1f} ms, of {sight.allowed_ms:g} ms allowed")
+    stood_ms, span = _longest_stall(sight)
+    if not reasons and stood_ms > sight.rule.stood_ms(sight.rule.kept_from):
+        reasons.append(_stall_reason(stood_ms, span, sight.allowed_ms))
+    return reasons
+
+
+def _drops(sight: _Sight) -> list[str]:
+    counts = np.bincount(sight.rows["reason"][sight.unsent], minlength=len(Reason))
+    told = [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
+    over = max((beat.time_wait for beat in sight.vitals.beats), default=0)
+    if counts[Reason.NO_PORTS] and over:
+        told.append(f"{over} connections that are over kept their ports (TIME_WAIT)")
+    return told
+
+
+def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]) -> list[str]:
+    """What the virtual users of each scenario that had too few were busy with."""
+    told = []
+    for one in busy:
+        if not one.no_vus:
+            continue
+        if one.scenario in held:
+            told.append(_held_reason(one))
+            continue
+        spec = next(h.header["spec"] for h in histories if h.scenario == one.scenario)
+        most = ceiling_per_s(spec)
+        can = "" if most is None else f", so they can start at most {most:g}/s"
+        told.append(
+            f"{one.scenario!r}: all {one.most} virtual users were busy {one.all_busy:.0%} of the "
+            f"time, {one.think:.0%} of it asleep and {one.server:.0%} waiting for the system{can}"
+        )
+    return told
+
+
+def _held_reason(one: Occupancy) -> str:
+    return (
+        f"{one.scenario!r}: {one.no_vus} starts found no virtual user free, as the system held "
+        f"all {one.most}; {one.enough} are enough where it answers in time"
+    )
+
+
+def _speaks_up_to(windows: Sequence[_Window], sight: _Sight, histories: Sequence[History]) -> float:
+    """The highest rate sent in time over a window, or over all there was when it was shorter."""
+    good = [one.sent for one in windows if not one.scenario and _is_good(one, sight)]
+    if not good:
+        return 0.0
+    rows = sight.rows
+    span_s = (int(rows["intended_ns"][-1]) - int(rows["intended_ns"][0])) / 1e9
+    offered = max(good) / min(float(WINDOW_S), max(span_s, 1.0))
+    ceiling = _ceiling(histories)
+    too_few = bool((sight.unsent & (rows["reason"] == Reason.NO_VUS)).any())
+    if too_few and ceiling is not None and offered >= REACHED * ceiling:
+        return ceiling
+    return offered
+
+
+def _is_good(window: _Window, sight: _Sight) -> bool:
+    stood_ms = stood_still_ms(sight.vitals, window.span, sight.allowed_ms)
+    allowed_ms = sight.rule.stood_ms(sight.rule.limited_below)
+    return window.lag_p95_ms <= sight.allowed_ms and stood_ms <= allowed_ms
+
+
+def _ceiling(histories: Sequence[History]) -> float | None:
+    """What all virtual users together can start at most; None where one scenario has no limit."""
+    by_name = {history.scenario: history.header["spec"] for history in histories}
+    found = [ceiling_per_s(spec) for spec in by_name.values()]
+    if not found or None in found:
+        return None
+    return sum(most for most in found if most is not None)

@@ -1,0 +1,145 @@
+"""The traffic of a finished run in k6's figures, and the balance of its books.
+
+Two identities hold or there is no summary: scheduled = started + dropped + never started, and
+started = completed + failed + interrupted. `http_req_duration` counts from the send, as k6's
+does; `http_req_duration_intended` from the intended time. Times are milliseconds, percentiles
+interpolate linearly between samples (type 7), a metric without samples is absent. In a scenario
+of virtual users (the closed model, `closed`) the two times are one: nothing was due before it was
+sent, so a stall hides the requests that were not made meanwhile.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from gameday.traffic.history import History, Outcome, Reason
+from gameday.traffic.metrics.accounting import BooksError, dispatched_of, schedule_of
+from gameday.traffic.metrics.k6_metrics import EXPECTED, About, Part, Window, all_metrics, metric
+from gameday.traffic.metrics.k6_metrics import refused_on_purpose as _on_purpose
+from gameday.traffic.metrics.records import Told, gather
+from gameday.traffic.schedule.arrival_rate import MOST_STARTS
+from gameday.traffic.thresholds import parse_key
+
+PERCENTILES: Final = (90.0, 95.0, 99.0)
+_NOTHING: Final = About()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficSummary:
+    """What became of all starts; `metrics` are k6's names with k6's statistics."""
+
+    scheduled: int
+    started: int
+    dropped: int
+    never_started: int
+    completed: int
+    failed: int
+    interrupted: int
+    refused_apart: int = 0
+    closed: tuple[str, ...] = ()
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def _with(about: About | None, apart: Sequence[Window]) -> About:
+    found = about or _NOTHING
+    return replace(found, apart=apart) if apart else found
+
+
+def summary(
+    histories: Told,
+    planned: Mapping[str, int],
+    *,
+    apart: Sequence[Window] = (),
+    about: About | None = None,
+) -> TrafficSummary:
+    """The whole traffic. `planned` holds the scheduled starts of each scenario by name.
+
+    A scenario of the histories that `planned` does not know (a spike) counts by its own schedule.
+    Refusals within the windows `apart` (from and to, ns) are not failures: a step asked for them.
+    Raises BooksError when the books do not balance.
+    """
+    starts = gather(histories)
+    part = Part(starts, None, _with(about, apart))
+    outcome, reason = starts["outcome"], starts["reason"]
+    by_outcome = np.bincount(outcome, minlength=len(Outcome))
+    interrupted = int((reason == Reason.INTERRUPTED).sum())
+    dropped = int(by_outcome[Outcome.DROPPED])
+    found = TrafficSummary(
+        scheduled=_scheduled(starts.histories, planned),
+        started=sum(dispatched_of(history) for history in starts.histories) - dropped,
+        dropped=dropped,
+        never_started=_never_started(starts.histories, planned),
+        completed=int(sum(by_outcome[o] for o in EXPECTED)),
+        failed=int(by_outcome[Outcome.REFUSED] + by_outcome[Outcome.UNKNOWN]) - interrupted,
+        interrupted=interrupted,
+        refused_apart=int(_on_purpose(starts, part.about.apart).sum()),
+        closed=starts.closed,
+        outcomes={o.text: int(by_outcome[o]) for o in Outcome},
+        metrics=all_metrics(part, PERCENTILES),
+    )
+    _balance(found)
+    return found
+
+
+def _by_scenario(histories: Iterable[History]) -> dict[str, list[History]]:
+    found: dict[str, list[History]] = {}
+    for history in histories:
+        found.setdefault(history.scenario, []).append(history)
+    return found
+
+
+def _count(parts: Sequence[History], planned: int | None) -> int:
+    """The starts of one scenario; what was dispatched, where it lasts until it is switched off."""
+    if planned is not None:
+        return planned
+    count = schedule_of(parts[0]).count
+    return count if count < MOST_STARTS else sum(dispatched_of(part) for part in parts)
+
+
+def _scheduled(histories: Sequence[History], planned: Mapping[str, int]) -> int:
+    groups = _by_scenario(histories)
+    known = sum(_count(parts, planned.get(name)) for name, parts in groups.items())
+    return known + sum(count for name, count in planned.items() if name not in groups)
+
+
+def _never_started(histories: Sequence[History], planned: Mapping[str, int]) -> int:
+    """Counted by name, scenario by scenario, so that none hides behind another."""
+    groups = _by_scenario(histories)
+    total = sum(count for name, count in planned.items() if name not in groups)
+    for name, parts in groups.items():
+        left = _count(parts, planned.get(name)) - sum(dispatched_of(part) for part in parts)
+        if left < 0:
+            raise BooksError(f"scenario {name!r} started {-left} more requests than were scheduled")
+        total += left
+    return total
+
+
+def _balance(found: TrafficSummary) -> None:
+    started = found.completed + found.failed + found.interrupted
+    scheduled = found.started + found.dropped + found.never_started
+    if found.started != started or found.scheduled != scheduled:
+        raise BooksError(
+            f"the books do not balance: scheduled {found.scheduled}, started + dropped + never "
+            f"started {scheduled}; started {found.started}, completed + failed + interrupted "
+            f"{started}"
+        )
+
+
+def measure(
+    histories: Told,
+    key: str,
+    *,
+    percentiles: Sequence[float] = PERCENTILES,
+    apart: Sequence[Window] = (),
+    about: About | None = None,
+) -> Mapping[str, float] | None:
+    """The figures of `metric` or `metric{tag:value}`; None when it has no sample.
+
+    A counter of something that did not happen is 0 as long as there was traffic in which it could
+    have. Raises UsageError for a key nobody knows.
+    """
+    part = Part(gather(histories), None, _with(about, apart))
+    return metric(parse_key(key), part, percentiles)

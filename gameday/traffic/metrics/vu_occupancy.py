@@ -1,0 +1,133 @@
+"""What virtual users were busy with, and how many starts so many of them can make at all.
+
+A user who sleeps after each request starts at most once in that time, however fast the system is:
+50 who sleep 1 s make 50 starts a second. Where all are busy a start finds none free and is
+dropped. Whose doing that is shows in what they were busy with: asleep is ours, and so is too small
+a number of them for a system as fast as it is asked to be; waiting for an answer that takes longer
+than that is the system's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gameday.spec.scenario_json import duration_ns
+from gameday.traffic.history import History, Outcome, Reason
+from gameday.traffic.metrics.accounting import Records, complete, schedule_of
+from gameday.traffic.schedule import is_closed, vu_limit
+
+MOSTLY: Final = 0.5
+ALL_BUSY: Final = 0.99
+GRID: Final = 512
+_CONNECTING: Final = ("connecting_ms", "tls_ms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """The virtual users of one scenario from its first start to its last answer.
+
+    `all_busy` is the share of the time in which none was free. The other four share out the time
+    they were busy: asleep, waiting for the system, for a connection, and for us to send.
+    """
+
+    scenario: str
+    most: int
+    all_busy: float
+    think: float
+    server: float
+    blocked: float
+    own: float
+    no_vus: int
+    enough: int
+
+    @property
+    def held_by_system(self) -> bool:
+        """Whether the system held them, so many as would do for one as fast as it should be."""
+        return self.enough <= self.most and self.server + self.blocked >= MOSTLY
+
+
+def sleep_s(spec: Mapping[str, Any]) -> float:
+    """The pause of a virtual user after each request."""
+    return duration_ns(spec.get("sleep", 0)) / 1e9
+
+
+def ceiling_per_s(spec: Mapping[str, Any]) -> float | None:
+    """The most starts a second that the VU limit allows a system that answers at once.
+
+    None where there is no limit, or no sleep, so that it depends on the system alone.
+    """
+    if is_closed(spec):
+        return None
+    limit, pause_s = vu_limit(spec), sleep_s(spec)
+    return None if limit is None or not pause_s else limit.most / pause_s
+
+
+def occupancies(histories: Sequence[History], bound_ms: float) -> list[Occupancy]:
+    """One for each scenario with a VU limit. `bound_ms` is how fast the system ought to be."""
+    by_name: dict[str, list[History]] = {}
+    for history in histories:
+        by_name.setdefault(history.scenario, []).append(history)
+    found = (_occupancy(name, parts, bound_ms) for name, parts in by_name.items())
+    return [one for one in found if one is not None]
+
+
+def _occupancy(name: str, parts: Sequence[History], bound_ms: float) -> Occupancy | None:
+    spec = parts[0].header["spec"]
+    limit = None if is_closed(spec) else vu_limit(spec)
+    if limit is None:
+        return None
+    records = np.concatenate([complete(part) for part in parts])
+    dropped = records["outcome"] == Outcome.DROPPED
+    no_vus = int((dropped & (records["reason"] == Reason.NO_VUS)).sum())
+    asked = records[~dropped]
+    peak = schedule_of(parts[0]).highest_rate(0, float("inf"))
+    enough = int(np.ceil(peak * (sleep_s(spec) + bound_ms / 1000)))
+    shares = _shares(asked, sleep_s(spec))
+    return Occupancy(
+        scenario=name,
+        most=limit.most,
+        all_busy=_all_busy(asked, sleep_s(spec), limit.most),
+        no_vus=no_vus,
+        enough=enough,
+        **shares,
+    )
+
+
+def _spans(asked: Records, pause_s: float) -> tuple[Any, Any]:
+    """From when to when each start kept a virtual user, in ns; one that never ended kept it on."""
+    begin = np.where(asked["sent_ns"] > 0, asked["sent_ns"], asked["intended_ns"])
+    begin = np.minimum(begin, np.where(asked["intended_ns"] > 0, asked["intended_ns"], begin))
+    last = max(int(asked["ended_ns"].max(initial=0)), int(begin.max(initial=0)))
+    end = np.where(asked["ended_ns"] > 0, asked["ended_ns"] + round(pause_s * 1e9), last)
+    return begin, np.maximum(end, begin)
+
+
+def _all_busy(asked: Records, pause_s: float, most: int) -> float:
+    """The share of the time in which at least `most` were busy, looked at on a fine grid."""
+    if not len(asked) or not most:
+        return 0.0
+    begin, end = _spans(asked, pause_s)
+    until = max(int(begin.max()), int(asked["ended_ns"].max(initial=0)))
+    grid = np.linspace(begin.min(), until, GRID)
+    busy = np.searchsorted(np.sort(begin), grid, "right") - np.searchsorted(
+        np.sort(end), grid, "right"
+    )
+    return float((busy >= most * ALL_BUSY).mean())
+
+
+def _shares(asked: Records, pause_s: float) -> dict[str, float]:
+    """How the busy time is shared out."""
+    sent = asked[asked["sent_ns"] > 0]
+    ended = sent[sent["ended_ns"] > 0]
+    begin, end = _spans(asked, 0.0)
+    whole_s = float((end - begin).sum()) / 1e9
+    names = [name for name in _CONNECTING if name in (asked.dtype.names or ())]
+    blocked_s = sum(float(ended[name].astype(float).sum()) for name in names) / 1e3
+    own_s = float(np.maximum(sent["sent_ns"] - sent["intended_ns"], 0).sum()) / 1e9
+    think_s = pause_s * int((asked["ended_ns"] > 0).sum())
+    server_s = max(whole_s - blocked_s - own_s, 0.0)
+    total_s = max(think_s + server_s + blocked_s + own_s, 1e-9)
+    parts = {"think": think_s, "server": server_s, "blocked": blocked_s, "own": own_s}
+    return {name: value / total_s for name, value in parts.items()}

@@ -1,0 +1,307 @@
+"""The worker itself: hears orders, sends every start when it is due, and reports once a second.
+
+The pace is kept by an alarm set to the next due time. When it rings, every start that is due by
+then goes out (in bursts, with answers read between them), however late that is: the schedule is
+never stretched. Between answers, too, it is looked whether something is due, which costs no
+waking up.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from math import ceil, inf
+from typing import Any, Final
+
+from gameday.core.clock import NS, Clock
+from gameday.core.errors import UsageError
+from gameday.core.network.addresses import Allowed
+from gameday.core.timer import alarm
+from gameday.core.units import seconds
+from gameday.spec.scenario_json import duration_ns
+from gameday.traffic.schedule import VuLimit, is_closed, schedule, share_of, vu_limit, vus
+from gameday.traffic.worker.classify import Answers
+from gameday.traffic.worker.client import Client, Habits
+from gameday.traffic.worker.closed_loop import Loops
+from gameday.traffic.worker.config import Config, Origin, Spike, scenario_name
+from gameday.traffic.worker.open_loop import Stream
+from gameday.traffic.worker.recorder import Ledger
+from gameday.traffic.worker.request import RequestBytes
+from gameday.traffic.worker.self_metrics import Pulse
+from gameday.traffic.worker.tls import Secrecy
+from gameday.traffic.worker.vu_pool import Pool
+
+MOST_OPEN: Final = 10_000
+FLUSH_S: Final = 0.04
+# The higher the rate, the longer until it is looked again whether something is due: what is due
+# together is sent together, for two thirds of the time of sending one by one. That costs 0.3 ms
+# of lag at 10,000/s and grows with the square of the rate, so that lower ones pay nothing; no
+# start waits for it as long as a millisecond.
+WAIT_NS_AT_1000: Final = 3_000
+LONGEST_WAIT_NS: Final = 900_000
+
+Say = Callable[[Mapping[str, Any]], None]
+
+
+def _spec(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    """The scenario without its name. Raises UsageError for what cannot be scheduled."""
+    name = scenario_name(scenario.get("name"))
+    spec = {key: value for key, value in scenario.items() if key != "name"}
+    try:
+        schedule(spec)
+        vu_limit(spec)
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"scenario {name!r}: {error}") from error
+    return spec
+
+
+class Worker:
+    """One worker's whole life, from `ready` to `done`."""
+
+    def __init__(self, config: Config, clock: Clock, say: Say) -> None:
+        self._config = config
+        self._clock = clock
+        self._say = say
+        self._origin = Origin.parse(config.base_url)
+        self._timeout_s = seconds(config.request.timeout)
+        self._request = RequestBytes(config)
+        habits = Habits(
+            answers=Answers(config.request),
+            timeout_s=self._timeout_s,
+            idempotent=config.replay == "idempotent",
+            secrecy=Secrecy(self._origin.host, config.tls) if self._origin.tls else None,
+        )
+        self._client = Client(habits, clock, self._look)
+        self._alarm = alarm(self._rang, clock)
+        self._alarm_ns = 0  # when it rings; 0: it is not set
+        self._streams: dict[str, Stream | Loops] = {}
+        self._scenarios = {one["name"]: _spec(one) for one in config.scenarios}
+        self._t0_ns = 0
+        self._next_ns: float = inf  # when it is looked again what is due
+        self._wait_ns = 0
+        self._announced = {"scheduled": False, "idle": False}
+        self._loop_lag_ns = 0
+        self._pulse = Pulse(clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.finished = asyncio.Event()
+        self.problem: BaseException | None = None
+
+    async def prepare(self) -> None:
+        """Look the address up and say `ready`.
+
+        Raises UnknownError when there is none, UsageError for one that may not be used, or a
+        certificate nobody believes.
+        """
+        await self._client.resolve(self._origin, Allowed.of(self._config.reach))
+        if self._client.secrecy is not None:
+            host, port = self._client.addresses[0].at[:2]
+            await self._client.secrecy.check(host, port)
+        self._say({"event": "ready"})
+
+    def obey(self, order: Mapping[str, Any]) -> None:
+        """Do what one line of stdin says. Raises UsageError, ValueError or KeyError."""
+        match order.get("cmd"):
+            case "start":
+                self._start(int(order["t0_ns"]))
+            case "on":
+                self._on(Spike.model_validate(order["scenario"]), int(order["at_ns"]))
+            case "off":
+                self._off(str(order["name"]))
+            case "stop":
+                self.stop(float(order.get("grace_s", 2.0)))
+            case other:
+                raise UsageError(f"unknown order {other!r}", help="start, on, off or stop")
+
+    def _start(self, t0_ns: int) -> None:
+        if self._t0_ns:
+            raise UsageError("the traffic was started before")
+        self._t0_ns = t0_ns
+        now_ns = self._clock.now_ns()
+        self._pulse.stood_still(now_ns, now_ns - t0_ns)  # an order heard late
+        for name, spec in self._scenarios.items():
+            self._add(name, spec)
+        self._spawn(self._keep_house())
+        self._tick()
+
+    def _on(self, spike: Spike, at_ns: int) -> None:
+        if not self._t0_ns:
+            raise UsageError("the traffic was not started yet")
+        duration = None if spike.duration_s is None else f"{spike.duration_s:f}s"
+        spec = {
+            "executor": "constant-arrival-rate",
+            "rate": f"{spike.rate_per_s:f}/s",
+            "duration": duration,
+            "start_ns": at_ns - self._t0_ns,
+        }
+        self._add(spike.name, spec)
+        self._tick()
+
+    def _add(self, name: str, spec: Mapping[str, Any]) -> None:
+        if name in self._streams:
+            raise UsageError(f"there is a scenario {name!r} already")
+        self._streams[name] = self._stream(name, spec)
+        self._announced = {"scheduled": False, "idle": False}
+        self._set_limits()
+
+    def _stream(self, name: str, spec: Mapping[str, Any]) -> Stream | Loops:
+        """A scenario with its file begun, by its executor."""
+        ledger = Ledger(self._config, name, spec, self._request)
+        ledger.open(self._t0_ns)
+        if is_closed(spec):
+            return Loops(ledger, vus(spec), self._client, self._hurry)
+        return Stream(ledger, spec, self._client, self._pool(spec))
+
+    def _pool(self, spec: Mapping[str, Any]) -> Pool | None:
+        """A worker's share of the virtual users that limit a scenario of a set rate."""
+        limit = vu_limit(spec)
+        if limit is None:
+            return None
+        stripe = self._config.worker, self._config.workers
+        mine = VuLimit(share_of(limit.first, *stripe), share_of(limit.most, *stripe))
+        return Pool(mine, duration_ns(spec.get("sleep", 0)))
+
+    def _off(self, name: str) -> None:
+        if name not in self._streams:
+            raise UsageError(f"there is no scenario {name!r}")
+        self._streams[name].end()
+
+    def _set_limits(self) -> None:
+        """How many requests may be open, and how long what is due may wait for more.
+
+        Open requests: 1.1 × rate × timeout and 10,000, of which this worker has its share.
+        """
+        now_ns = self._clock.now_ns()
+        rate = sum(one.rate(now_ns) for one in self._streams.values())
+        self._wait_ns = min(round((rate / 1000) ** 2 * WAIT_NS_AT_1000), LONGEST_WAIT_NS)
+        wanted = [one.most_open(now_ns, self._timeout_s) for one in self._streams.values()]
+        self._client.most_open = min(ceil(sum(wanted)) + 1, MOST_OPEN // self._config.workers)
+
+    def _tick(self) -> None:
+        """Send whatever is due, and set the alarm for what comes next."""
+        if self.finished.is_set():
+            return
+        now_ns = self._clock.now_ns()
+        next_ns = inf
+        for stream in self._streams.values():
+            due_ns = stream.dispatch(now_ns)
+            if due_ns is not None and due_ns < next_ns:
+                next_ns = due_ns
+        self._next_ns = max(next_ns, now_ns + self._wait_ns)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        # To be woken too early costs less than to set it.
+        if self._next_ns < inf and not 0 < self._alarm_ns <= self._next_ns:
+            self._alarm_ns = int(self._next_ns)
+            self._alarm.set(self._alarm_ns)
+
+    def _rang(self) -> None:
+        self._alarm_ns = 0
+        self._look()
+        self._set_alarm()
+
+    def _look(self) -> None:
+        """Send if it is time to: when the alarm rang, and between answers, which take a while."""
+        if self._clock.now_ns() >= self._next_ns:
+            self._tick()
+
+    def _hurry(self) -> None:
+        """Something is due at once that was not when the alarm was set."""
+        if self._next_ns > 0:
+            self._next_ns = 0
+            asyncio.get_running_loop().call_soon(self._tick)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self.watch)
+        self._tasks.append(task)
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """End when a task of ours failed: a done callback."""
+        if not task.cancelled() and task.exception() is not None:
+            self.problem = task.exception()
+            self.finished.set()
+
+    def crash(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """End with a problem that no one caught: an event loop's exception handler."""
+        loop.default_exception_handler(dict(context))
+        self.problem = context.get("exception") or RuntimeError(context["message"])
+        self.finished.set()
+
+    async def _keep_house(self) -> None:
+        """Write records, close idle connections, follow the limit; say how things are."""
+        next_beat_ns = self._clock.now_ns() + NS
+        self._beat(self._clock.now_ns(), "vitals")
+        now_ns = self._clock.now_ns()
+        while True:
+            before_ns = now_ns  # what follows the sleep holds the loop up as well
+            await self._clock.sleep(FLUSH_S)
+            now_ns = self._clock.now_ns()
+            late_ns = now_ns - before_ns - round(FLUSH_S * NS)
+            self._loop_lag_ns = max(self._loop_lag_ns, late_ns)
+            self._pulse.stood_still(now_ns, late_ns)
+            self._flush()
+            self._client.close_idle()
+            self._set_limits()
+            for stream in self._streams.values():
+                stream.interrupt_overdue(now_ns)
+            self._announce()
+            if now_ns >= next_beat_ns:
+                next_beat_ns += NS
+                self._beat(now_ns)
+
+    def _flush(self) -> None:
+        for stream in self._streams.values():
+            stream.ledger.flush()
+
+    def _beat(self, now_ns: int, event: str = "beat") -> None:
+        """Say how things are: each second, and as `vitals` before the first and after the last."""
+        self._say(
+            {
+                "event": event,
+                "who": f"worker-{self._config.worker}",
+                "t": self._since_t0_s(now_ns),
+                "open": len(self._client.open),
+                "loop_lag_ms": round(self._loop_lag_ns / 1e6, 3),
+                **self._pulse.signs(self._t0_ns),
+            }
+        )
+        self._loop_lag_ns = 0
+
+    def _since_t0_s(self, now_ns: int) -> float:
+        return round((now_ns - self._t0_ns) / NS, 3)
+
+    def _announce(self) -> None:
+        """Say once that all is dispatched, and once that then nothing is open any more."""
+        for event, reached in (
+            ("scheduled", all(stream.ended for stream in self._streams.values())),
+            ("idle", not self._client.busy),
+        ):
+            if not reached:
+                return
+            if not self._announced[event]:
+                self._announced[event] = True
+                self._say({"event": event, "t": self._since_t0_s(self._clock.now_ns())})
+
+    def stop(self, grace_s: float) -> None:
+        """Start nothing more; open requests get `grace_s`, then they are interrupted."""
+        for stream in self._streams.values():
+            stream.end()
+        self._spawn(self._finish(grace_s))
+
+    async def _finish(self, grace_s: float) -> None:
+        until_ns = self._clock.now_ns() + round(grace_s * NS)
+        while self._client.busy and self._clock.now_ns() < until_ns:
+            await self._clock.sleep(0.01)
+        if self.finished.is_set():  # an earlier stop, with a shorter grace, has done all this
+            return
+        self.finished.set()
+        self._client.close()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._alarm.close()
+        self._beat(self._clock.now_ns(), "vitals")
+        self._pulse.close()
+        never = {stream.name: stream.never_started() for stream in self._streams.values()}
+        for stream in self._streams.values():
+            stream.ledger.close()
+        self._say({"event": "done", "never_started": never})

@@ -1,0 +1,379 @@
+"""Masking never changes what a machine reads back: every secret, every word of a run, each field.
+
+A secret may be a word of the run: the name of a proxy, the coupon, `gameday` itself. Whatever it
+is, records are written, read back, and are the same; only texts for people are masked.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.core.clock import SystemClock
+from gameday.core.secrets.masking import EVENTS, MASKED, masked
+from gameday.core.secrets.redaction import MASK, Hidden, forms, hidden_in, telling
+from gameday.evidence import journal
+from gameday.evidence.journal import Journal
+from gameday.injection.heal import left_behind, take_back
+from gameday.injection.verify.observation import Sighting
+from gameday.plan.validate import validate
+from gameday.run import audit
+from gameday.spec.changes import Undo
+from gameday.spec.inputs import load_inputs
+from gameday.spec.system import System
+from gameday.telemetry.collector.samples_writer import SamplesWriter
+from gameday.telemetry.promql.labels import labels
+from gameday.telemetry.samples import Evaluation, Scrape
+from gameday.telemetry.samples import read as read_samples
+
+ROOT = Path(__file__).parents[2]
+RUN = "20261128T210000Z-redis-slow-k3f9"
+WORDS = [
+    "redis",
+    "postgres",
+    "toxiproxy",
+    "service",
+    "gameday",
+    "toxic",
+    "proxy",
+    "traffic",
+    "process",
+    "folder",
+    "request",
+    "pg_catalog",
+    "redis-slow",
+    "network.latency",
+    "network.latency-1",
+    "slow-lock-1",
+    "COUPON2025",
+    "drop",
+    "fast",
+    "latency",
+    "timeout",
+    "downstream",
+    "127.0.0.1",
+    "8474",
+    "http://127.0.0.1:8474",
+    "k3f9",
+    "20261128T210000Z",
+    "injecting",
+    "fault",
+    "removed",
+    "true",
+    "null",
+    "completed",
+    "operator",
+    "embedded",
+    "issuances",
+    "shop.sold_coupon",
+    "use-redis",
+    "AUDIT_REDIS",
+    "1000",
+    "holders",
+    "remaining",
+    "rows",
+    "RedisSlow",
+    "stock:COUPON2025",
+    "cache",
+    "4711",
+    "SIGTERM",
+    "enabled",
+    "maxmemory",
+]
+ALL_WORDS = " ".join(WORDS)
+SECRETS = [
+    *WORDS,
+    RUN,
+    f"gameday-{RUN}-1",
+    "postgresql://postgres:postgres@127.0.0.1:5432/postgres",
+    "redis://:redis@127.0.0.1:6379/0",
+    "Bearer COUPON2025",
+    "hunter2-that-is-no-word",
+]
+TOXIC = {
+    "kind": "toxic",
+    "url": "http://127.0.0.1:8474",
+    "proxy": "redis",
+    "ours": f"gameday-{RUN}-",
+    "part": "/tmp/gameday-0-4711/toxiproxy.json",
+    "instance": {"pid": 4711, "start_time": "1000@4711-boot", "seen_from": "cache pid:[4711]"},
+    "names": ["cache", "postgres", "redis"],
+    "was": {"redis": {"listen": "127.0.0.1:1", "upstream": "redis:6379", "toxics": []}},
+    "name": f"gameday-{RUN}-1",
+}
+UNDOS: list[dict[str, Any]] = [
+    TOXIC,
+    {**TOXIC, "kind": "proxy", "enabled": True},
+    {"kind": "proxy", "url": "http://127.0.0.1:8474", "proxy": "cache", "whole": TOXIC["was"]},
+    {"kind": "sql", "do": "index", "dsn": {"env": "AUDIT_POSTGRES"}, "index": "shop.sold_coupon"},
+    {"kind": "redis", "do": "expire", "url": {"file": "/run/redis"}, "keys": {"stock:drop": -1}},
+    {"kind": "traffic", "scenario": "drop"},
+    {
+        "kind": "process",
+        "pid": 4711,
+        "start_time": "1000@b",
+        "name": "redis",
+        "signal": "SIGTERM",
+        "seen_from": "cache pid:[4711]",
+    },
+    {"kind": "folder", "path": "/tmp/gameday-0-4711", "seen_from": "cache pid:[4711]"},
+    {"kind": "service", "do": "kill", "part": "/tmp/gameday-0-4711/redis.json", "name": "redis"},
+    {
+        "kind": "request",
+        "action": "use-redis",
+        "base_url": "http://127.0.0.1:8474",
+        "request": {"post": "/admin/redis", "headers": {"Authorization": {"env": "AUDIT_REDIS"}}},
+        "values": {"coupon": "COUPON2025", "run": RUN, "stock": 1000},
+    },
+]
+P = Sighting("P", True, 0.3, 0.31, "redis", 3, "why")  # noqa: FBT003
+
+
+def words_of(kind: str) -> dict[str, Any]:
+    """A value for each field that a machine reads, of the kind that it must be: all words in it."""
+    special: dict[str, Any] = {
+        "undo": UNDOS,
+        "changes": UNDOS,
+        "controller": UNDOS[6],
+        "inputs": {word: word for word in WORDS},
+        "addresses": {"toxiproxy": "http://127.0.0.1:8474", "metrics": WORDS},
+        "evidence": {"history/drop-0.bin": "1000"},
+        "binaries": {"redis": "/usr/bin/redis-server"},
+        "masked": MASKED,
+        "left": WORDS,
+        "allowed": WORDS,
+        "injected": "yes" if kind == "fault.dosed" else ALL_WORDS,
+        "removed": "unknown",
+        "gone": None,
+        "verified": True,
+        "undoing": False,
+        **dict.fromkeys(("step", "took_s", "wall_ns", "seed", "t0_ns"), 1000),
+    }
+    if kind == "step.started":
+        special["undo"] = UNDOS[-1]
+    if kind == "fault.escalated":
+        special["step"] = ALL_WORDS
+    return {field: special.get(field, ALL_WORDS) for field in EVENTS[kind][0].split()}
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_record_reads_back_as_it_was_whatever_the_secret(tmp_path: Path, secret: str) -> None:
+    """Every event with every typed field, each field holding every word."""
+    book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    book.hide = Hidden([secret])
+    for event, (_, texts) in EVENTS.items():
+        said: dict[str, Any] = {
+            field: f"it said {secret}!" for field in texts.split() if field != "dose"
+        }
+        book.write(event, **words_of(event), **said)
+    book.close()
+    read = journal.read(book.path)
+    assert read.damage == ""
+    assert [record.event for record in read.records] == list(EVENTS)
+    for record in read.records:
+        typed = words_of(record.event)
+        assert {key: record.data[key] for key in typed} == typed
+        for field in EVENTS[record.event][1].split():
+            if field != "dose":
+                assert secret not in record.data[field]
+                assert MASK in record.data[field]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("undo", UNDOS, ids=[f"{n}-{undo['kind']}" for n, undo in enumerate(UNDOS)])
+def test_an_undo_is_the_same_for_whoever_finds_it(
+    tmp_path: Path, secret: str, undo: dict[str, Any]
+) -> None:
+    book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+    book.hide = Hidden([secret])
+    book.write("run.started", run=RUN, masked=MASKED)
+    book.write("fault.injecting", id="slow-lock-1", fault="lock", target="redis", undo=[undo])
+    book.close()
+    (left,) = left_behind(journal.read(book.path).records)
+    assert left.name == "slow-lock-1"
+    assert left.undo == Undo.from_json(undo)
+    assert not left.masked
+
+
+def test_the_reasons_beside_a_dose_are_masked_and_its_figures_are_not() -> None:
+    seen = Sighting("T", None, 0.5, None, "redis", 1000, "the answer was redis")
+    dose = {"witnesses": [P.as_json(), seen.as_json()]}
+    written = masked("fault.dosed", {"id": "redis", "dose": dose}, Hidden(["redis", "witness"]))
+    assert written["id"] == "redis"
+    p, t = written["dose"]["witnesses"]
+    assert p == P.as_json()
+    assert t == {**seen.as_json(), "why": f"the answer was {MASK}"}
+
+
+def test_a_field_that_nobody_has_named_is_masked() -> None:
+    hide = Hidden(["hunter2"])
+    assert masked("phase", {"other": ["a hunter2"]}, hide) == {"other": [f"a {MASK}"]}
+    assert masked("no.such.event", {"id": "hunter2"}, hide) == {"id": MASK}
+
+
+def written_in_code() -> Iterator[tuple[str, str, set[str]]]:
+    """Each call that writes a record: where, the event, and the fields it names."""
+    for path in sorted((ROOT / "gameday").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            first = node.args[0] if node.args else None
+            event = str(first.value) if isinstance(first, ast.Constant) else ""
+            writes = node.func.attr in ("write", "write_durably", "write_through")
+            if writes and re.fullmatch(r"phase|[a-z]+\.[a-z]+", event):
+                names = {keyword.arg for keyword in node.keywords if keyword.arg}
+                yield f"{path.name}:{node.lineno}", event, names
+
+
+def test_every_field_that_is_written_is_typed_or_text() -> None:
+    found = list(written_in_code())
+    assert len(found) > 30
+    for where, event, names in found:
+        assert event in EVENTS, f"{where}: say in core/masking.py what of {event} is read back"
+        typed, texts = EVENTS[event]
+        known = {*typed.split(), *texts.split(), "audience"}
+        assert names <= known, f"{where}: say in core/masking.py what of {event} is read back"
+    assert {event for _, event, _ in found} >= EVENTS.keys() - {"fault.escalated", "step.done"}
+    assert set(P.as_json()) <= {*" ".join(EVENTS["fault.probed"]).split()}
+
+
+def test_a_user_name_is_no_secret_and_a_password_is() -> None:
+    nobody = "postgresql://postgres@db:5432/postgres"
+    assert next(forms(nobody)) == nobody
+    assert "postgres" not in set(forms(nobody))
+    assert telling({"PLAIN": nobody}) == []
+    assert telling({"PLAIN": "postgresql://postgres:pass1@db"}) == [
+        "postgresql://postgres:pass1@db"
+    ]
+    assert Hidden([nobody])("user postgres of database postgres") == (
+        "user postgres of database postgres"
+    )
+
+
+def test_keys_that_are_masked_alike_stay_apart() -> None:
+    hide = Hidden(["redis", "postgres"])
+    found = hidden_in({"redis": 1, "postgres": 2, "other": 3}, hide)
+    assert found == {MASK: 1, f"{MASK}-2": 2, "other": 3}
+
+
+RULE = 'up{dependency="redis"} > 1000'
+
+
+def test_samples_keep_what_is_read_back_and_mask_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    secrets = ["redis", "1000.0", "firing", "drop", "hunter2", "objective"]
+    writer = SamplesWriter(path, Hidden(secrets), Hidden(secrets, RULE))
+    own = labels("k6_http_reqs_total", scenario="drop", outcome="issued")
+    theirs = labels("dependency_seconds_bucket", dependency="redis", le="1000.0", token="hunter2")
+    alert = {"alertname": "RedisSlow", "dependency": "redis", "token": "hunter2"}
+    evaluation = {
+        "t": 1,
+        "readings": {"objective:fast": True},
+        "figures": {"objective:fast": 0.1},
+        "alerts": [{"labels": alert, "state": "firing", "active_at": 1}],
+        "traffic": {"by_outcome": {"issued": 1}, "rate_per_s": 1.0},
+        "problems": {"objective:fast": "it said hunter2"},
+    }
+    writer.write(1, {theirs: 1.0, own: 2.0}, {"service-0": True}, evaluation, [own])
+    writer.close()
+    assert "hunter2" not in path.read_text()
+    scrape, read = read_samples(path)
+    assert isinstance(scrape, Scrape)
+    assert isinstance(read, Evaluation)
+    assert [dict(labels) for labels, _ in scrape.values] == [
+        {**dict(theirs), "token": MASK},
+        dict(own),
+    ]
+    assert read.readings == {"objective:fast": True}
+    (line,) = read.alerts
+    assert (line.name, line.state) == ("RedisSlow", "firing")
+    assert line.labels["dependency"] == "redis"
+    assert json.loads(path.read_text().splitlines()[-1])["problems"] == {
+        "objective:fast": f"it said {MASK}"
+    }
+
+
+SYSTEM = {
+    "name": "s",
+    "base_url": "http://127.0.0.1:1",
+    "audit": {"get": "/audit", "headers": {"X": {"env": "GD_WORD"}}},
+    "requests": {"issue": {"post": "/issue", "outcomes": {"issued": {"status": 200}}}},
+    "proxies": {"cache": "cache-proxy"},
+}
+
+
+@pytest.mark.parametrize(
+    "secret", ["redis", "cache", "1001", "holders", "remaining", "rows", "u-1"]
+)
+def test_an_audit_counts_the_same_whatever_the_secret(secret: str) -> None:
+    views = {
+        "redis": {"remaining": "1001", "holders": ["1001", 7], "current": True, "note": "u-1001"},
+        "cache": {"remaining": 0, "holders": [], "current": None, "note": "hunter2"},
+    }
+    answer = {"stock": 1001, "rows": [{"userId": 1001, "issueId": "u-1001"}], "views": views}
+    found = audit.Audit("COUPON", 1001, views=views, answer=answer)
+    audit.mask(found, [secret, "hunter2"], System.model_validate(SYSTEM), f"{secret}: hunter2")
+    assert found.answer is not None
+    assert found.answer["rows"] == answer["rows"]
+    for shown in (found.views, found.answer["views"]):
+        assert list(shown) == ["redis", "cache"]
+        for store, view in shown.items():
+            assert {k: view[k] for k in audit.VIEW_KEYS} == {
+                k: views[store][k] for k in audit.VIEW_KEYS
+            }
+    assert "hunter2" not in f"{found.problem} {found.views} {found.answer}"
+
+
+def test_stores_that_a_hostile_answer_names_after_secrets_stay_apart() -> None:
+    views: dict[str, Any] = {"hunter2": {"remaining": 1}, "hunter3": {"remaining": 2}}
+    found = audit.Audit("COUPON", 1, views=views, answer={"stock": 1, "rows": [], "views": views})
+    audit.mask(found, ["hunter2", "hunter3"], System.model_validate(SYSTEM), "")
+    assert found.views == {MASK: {"remaining": 1}, f"{MASK}-2": {"remaining": 2}}
+
+
+async def test_a_masked_record_of_an_older_journal_is_never_called_gone() -> None:
+    """As they were written: `"proxy": "***"`, and ids that lost a word."""
+    for undo in UNDOS:
+        old = hidden_in(undo, Hidden(["redis", "gameday", "COUPON2025", "drop", "shop.sold"]))
+        if MASK not in json.dumps(old):
+            continue
+        records = [
+            journal.Record(0, 0, "run.started", "all", {"run": RUN}),
+            journal.Record(1, 1, "fault.injecting", "all", {"id": "***-lock-1", "undo": [old]}),
+        ]
+        (left,) = left_behind(records)
+        assert left.masked
+        healed = await take_back(left, {})
+        assert healed.gone is None
+        assert not healed.settled
+        assert MASK in healed.why
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("redis", "a proxy"),
+        ("COUPON2025", "the coupon"),
+        ("gameday", "a word of gameday's own"),
+        ("postgresql://postgres:postgres@db/x", "a proxy"),
+        ("postgresql://auditor:auditor@db/x", "the user of a store"),
+        ("etwork.latenc", "a fault"),
+        ("hunter2-that-is-no-word", ""),
+        ("postgresql://postgres@db/x", ""),
+        ("abc", ""),
+    ],
+)
+def test_a_secret_that_is_a_word_of_the_run_is_warned_of_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str, what: str
+) -> None:
+    monkeypatch.setenv("AUDIT_REDIS", value)
+    inputs = load_inputs("redis-slow", str(ROOT / "system_under_test" / "system.yaml"))
+    warnings = [str(each) for each in validate(inputs) if "the secret behind it" in each.text]
+    assert [what in each for each in warnings] == ([True] if what else [])
+    if what:
+        assert "'url'" in warnings[0]
+        assert value not in warnings[0].replace(what, "")

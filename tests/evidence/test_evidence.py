@@ -1,0 +1,174 @@
+"""Reading a run directory: tables, times and anchors, and what is missing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gameday import evidence
+from gameday.core.clock import NS
+from gameday.core.errors import UnknownError, UsageError
+from gameday.evidence import MissingEvidenceError
+from gameday.evidence.attempts import among, distinct
+from gameday.evidence.audit import audit_of
+from gameday.judge.checks import Validity
+from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.schedule import users as population
+from tests.support.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read, verdict
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a run"):
+        evidence.read(tmp_path)
+
+
+def test_a_whole_run_is_read_without_a_problem() -> None:
+    found = read(RunDir())
+    assert found.problems == {}
+    assert found.name == RUN
+    assert len(found.attempts) == 300
+    assert found.seconds(found.traffic_end_ns) == 30.0
+
+
+def test_a_dispatched_start_without_a_record_is_unknown_and_its_user_known() -> None:
+    found = read(RunDir(answers=[issue(0, 0, 0.0), issue(2, 2, 0.2)], dispatched=4))
+    unknown = found.attempts.are(Outcome.UNKNOWN)
+    assert found.attempts.records["k"][unknown].tolist() == [1, 3]
+    users = [population.user(7, "drop", k, 1_000_000) for k in (1, 3)]
+    assert found.attempts.users[unknown].tolist() == users
+    assert found.attempts.sent[unknown].tolist() == [T0_NS + NS // 10, T0_NS + 3 * NS // 10]
+
+
+def test_attempts_are_sorted_by_the_time_they_were_meant_to_start() -> None:
+    found = read(RunDir(answers=[issue(1, 1, 0.1), issue(0, 0, 0.0)]))
+    assert found.attempts.records["k"].tolist() == [0, 1]
+
+
+def test_a_dropped_start_and_a_refused_connection_reached_nobody() -> None:
+    answers = [
+        Answer(0, 0, Outcome.DROPPED, 0.0, 0.0, "", Reason.SYSTEM_SATURATED),
+        Answer(1, 1, Outcome.REFUSED, 0.1, 0.1, "", Reason.CONNECT_REFUSED),
+        Answer(2, 2, Outcome.REFUSED, 0.2),
+        Answer(3, 3, Outcome.UNKNOWN, 0.3),
+    ]
+    assert read(RunDir(answers=answers)).attempts.reached_nobody.tolist() == [
+        *(True, True),
+        *(False, False),
+    ]
+
+
+def test_the_window_of_a_fault_has_the_times_of_the_answers() -> None:
+    fault = read(RunDir()).fault(FAULT)
+    times = (fault.injecting_ns, fault.injected_ns, fault.removed_ns)
+    assert [None if t is None else (t - T0_NS) / NS for t in times] == [10.0, 10.004, 16.005]
+    assert not fault.left_behind
+
+
+def test_the_first_removal_that_read_back_as_gone_counts() -> None:
+    run = RunDir()
+    run.event("fault.removed", gone=None)
+    run.events.append((17.5, "fault.removed", {"id": FAULT, "gone": True}))
+    run.events.append((18.5, "fault.removed", {"id": FAULT, "gone": True}))
+    fault = read(run).fault(FAULT)
+    assert (fault.removed_ns or 0) - T0_NS == 17.5 * NS
+    assert fault.gone
+
+
+def test_a_step_that_the_run_ended_in_was_interrupted() -> None:
+    run = RunDir(ended=None)
+    run.events = [e for e in run.events if e[0] < 15]
+    step = read(run).timeline.steps[0]
+    assert (step.status, step.took_s) == ("interrupted", None)
+
+
+def test_readings_after_the_traffic_are_not_a_breach() -> None:
+    run = RunDir()
+    assert read(run).anchors.outages[0].recovered_ns == T0_NS + 18 * NS
+    for line in run.evaluations[31:]:
+        line["readings"] = {"objective:fast": False}
+    assert len(read(run).anchors.outages) == 1
+
+
+def test_an_abort_ends_the_traffic() -> None:
+    run = RunDir(ended="guard")
+    run.events.insert(4, (12.0, "guard.tripped", {"guard": "x > 1", "why": "true"}))
+    assert read(run).seconds(read(run).traffic_end_ns) == 12.0
+
+
+@pytest.mark.parametrize(
+    ("answers", "rows", "expected_s"),
+    [
+        ([issue(0, 0, 0.0), issue(1, 1, 0.1), issue(2, 2, 0.2)], None, 0.21),
+        ([issue(0, 0, 0.0), issue(1, 0, 0.1)], None, 0.11),
+        ([issue(0, 0, 0.0), issue(1, 1, 0.1)], [(0, "i0")], 0.11),
+        ([issue(0, 0, 0.0), issue(1, 1, 0.1)], None, None),
+    ],
+)
+def test_the_first_wrong_coupon_has_an_instant(
+    answers: list[Answer], rows: list[tuple[int, str]] | None, expected_s: float | None
+) -> None:
+    found = read(RunDir(stock=2, answers=answers, rows=rows))
+    assert found.seconds(found.anchors.wrong_coupon_ns) == expected_s
+
+
+def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
+    folder = RunDir().write(tmp_path / "run")
+    (folder / "audit.json").write_text("{")
+    (folder / "samples.jsonl").unlink()
+    (folder / "history" / "drop-0.bin").write_bytes(b"no history")
+    found = evidence.read(folder)
+    for part, ask in (
+        ("audit", lambda: found.audited),
+        ("samples", lambda: found.readings),
+        ("history", lambda: found.asked),
+    ):
+        with pytest.raises(MissingEvidenceError, match=part):
+            ask()
+
+
+def test_a_run_has_windows_before_during_and_after_each_fault() -> None:
+    found = read(RunDir()).about.windows
+    assert list(found) == ["before", f"during-{FAULT}", f"after-{FAULT}"]
+    seconds = [[(round((t - T0_NS) / NS, 1)) for t in span[:2]] for [span] in found.values()]
+    assert seconds[0] == [0, 10]
+    assert seconds[1] == [10.0, 16.0]
+    assert seconds[2][0] == 16.0
+    assert read(RunDir().without_faults()).about.windows == {}
+
+
+def test_thresholds_may_ask_about_a_window_and_about_the_method() -> None:
+    run = RunDir()
+    run.expect(
+        thresholds={
+            f"http_reqs{{window:during-{FAULT}}}": ["count==60"],
+            "http_reqs{window:before,method:POST,name:/api/v1/coupons/issue}": ["count>=100"],
+        }
+    )
+    assert verdict(run, "thresholds").validity is Validity.VALID
+    run.expect(thresholds={"http_reqs{method:GET}": ["count==0"]})
+    assert verdict(run, "thresholds").validity is Validity.UNKNOWN
+
+
+@given(st.lists(st.integers(-9, 9)), st.lists(st.integers(-9, 9)))
+def test_who_is_among_others_is_found_by_their_order(some: list[int], others: list[int]) -> None:
+    users, known = np.array(some, dtype=np.int64), np.array(others, dtype=np.int64)
+    assert among(users, known).tolist() == [user in others for user in some]
+    assert distinct(users).tolist() == sorted(set(some))
+
+
+def test_rows_are_read_whatever_form_their_ids_have() -> None:
+    pairs = [[1, "a"], ["2", 3], [4, None], [1.0, "b"]]
+    fields = {"rows": pairs, "rows_from": "stores", "cut": "consistent", "views": {}}
+    audit = audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])
+    assert audit.rows == ((1, "a"), (2, "3"), (4, ""), (1, "b"))
+    assert all(type(user) is int for user, _ in audit.rows)
+
+
+@pytest.mark.parametrize("user", [True, None, 1.5, "x", 10**30, float("inf"), [], {}, 2**63])
+def test_a_row_of_no_user_is_no_row(user: object) -> None:
+    fields = {"rows": [[user, "a"]], "rows_from": "stores", "cut": "consistent", "views": {}}
+    with pytest.raises(UnknownError, match="user"):
+        audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])

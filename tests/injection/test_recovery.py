@@ -1,0 +1,111 @@
+"""Whether things are as they were: the way through a proxy, compared with the way past it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gameday.core.clock import SystemClock
+from gameday.core.network.addresses import Allowed
+from gameday.injection import verify
+from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.injection.verify import Probe, difference_is_back, direct_address
+from tests.support.toxiproxies import toxiproxy
+
+CLOCK = SystemClock()
+
+
+def probes(took_ms: float, count: int = 20, unanswered: int = 0) -> list[Probe]:
+    silent = [Probe("unanswered", 1000.0)] * unanswered
+    return [Probe("answered", took_ms)] * (count - unanswered) + silent
+
+
+def test_a_machine_that_is_slow_both_ways_is_calm() -> None:
+    assert difference_is_back(probes(80), probes(79), extra_ms=0.5)
+
+
+def test_a_proxy_that_is_slow_alone_is_not() -> None:
+    assert not difference_is_back(probes(80), probes(1), extra_ms=0.5)
+    assert not difference_is_back(probes(7), probes(1), extra_ms=0.5)
+
+
+def test_the_bound_is_a_fifth_or_5_ms_whichever_is_more() -> None:
+    assert difference_is_back(probes(6.4), probes(1), extra_ms=0.5)
+    assert difference_is_back(probes(121), probes(1), extra_ms=100)
+    assert not difference_is_back(probes(122), probes(1), extra_ms=100)
+
+
+def test_too_few_answers_are_no_calm() -> None:
+    assert not difference_is_back(probes(1, unanswered=5), probes(1), extra_ms=0.5)
+    assert not difference_is_back(probes(1), probes(1, unanswered=5), extra_ms=0.5)
+    assert not difference_is_back([], [], extra_ms=0.5)
+
+
+@asynccontextmanager
+async def slow_redis(delay_s: list[float]) -> AsyncIterator[int]:
+    """Answers a PING after as long as the list's last number says."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(256):
+            await asyncio.sleep(delay_s[-1])
+            writer.write(b"+PONG\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> None:
+    delay_s = [0.0]
+    async with slow_redis(delay_s) as port, toxiproxy() as url:
+        server = Toxiproxy(url)
+        body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{port}"}
+        await server.create({**body, "enabled": True})
+        shown = await server.proxy("cache")
+        assert shown is not None
+        past = await direct_address(shown, url, Allowed())
+        assert past == ("127.0.0.1", port)
+        listen = ("127.0.0.1", int(shown["listen"].rpartition(":")[2]))
+        spot = await verify.look(listen, CLOCK, past)
+        assert spot.upstream == past
+        assert spot.extra_ms is not None
+        delay_s.append(0.1)
+        assert await verify.is_calm(spot, CLOCK)
+        toxic = {"name": "t", "type": "latency", "attributes": {"latency": 100}}
+        await server.add_toxic("cache", toxic)
+        assert not await verify.is_calm(spot, CLOCK)
+        await server.remove_toxic("cache", "t")
+        assert await verify.is_calm(spot, CLOCK)
+
+
+async def test_an_upstream_that_does_not_answer_from_here_leaves_the_way_through() -> None:
+    async with slow_redis([0.0]) as port:
+        spot = await verify.look(("127.0.0.1", port), CLOCK, ("127.0.0.1", 1))
+    assert spot.upstream is None
+    assert spot.extra_ms is None
+    assert spot.before_ms is not None
+
+
+@pytest.mark.parametrize(
+    ("upstream", "url", "allowed", "expected"),
+    [
+        ("127.0.0.1:6379", "http://127.0.0.1:8474", [], ("127.0.0.1", 6379)),
+        ("[::1]:6379", "http://localhost:8474", [], ("::1", 6379)),
+        ("redis.invalid:6379", "http://127.0.0.1:8474", [], None),
+        ("192.0.2.7:6379", "http://127.0.0.1:8474", [], None),
+        ("192.0.2.7:6379", "http://127.0.0.1:8474", ["192.0.2.7"], ("192.0.2.7", 6379)),
+        ("127.0.0.1:6379", "http://192.0.2.8:8474", ["192.0.2.8"], ("192.0.2.8", 6379)),
+        ("127.0.0.1:6379", "http://192.0.2.8:8474", [], None),
+        ("nonsense", "http://127.0.0.1:8474", [], None),
+        ("", "http://127.0.0.1:8474", [], None),
+    ],
+)
+async def test_nobody_is_asked_directly_who_was_not_allowed(
+    upstream: str, url: str, allowed: list[str], expected: tuple[str, int] | None
+) -> None:
+    assert await direct_address({"upstream": upstream}, url, Allowed(allowed)) == expected

@@ -1,0 +1,315 @@
+"""The checks that compare a run with what its file expects of the system and of the people."""
+
+import pytest
+
+from gameday.judge.checks import NotApplicable, Validity
+from gameday.traffic.history import Outcome
+from tests.support.rundirs import PLAYBOOK, SYSTEM, Answer, RunDir, evaluation, read, said, verdict
+
+
+def validity(run: RunDir, name: str) -> Validity:
+    return verdict(run, name).validity
+
+
+@pytest.mark.parametrize(
+    ("key", "threshold", "expected"),
+    [
+        ("http_req_failed", "rate<0.02", Validity.VALID),
+        ("http_req_duration", "p(95)<200", Validity.VALID),
+        ("http_req_duration", "p(99.9)<5", Validity.INVALID),
+        ("http_req_duration{scenario:drop}", "med>=10", Validity.VALID),
+        ("http_req_duration{scenario:other}", "med<200", Validity.UNKNOWN),
+        ("http_reqs", "count>=300", Validity.VALID),
+        ("http_reqs", "count>300", Validity.INVALID),
+    ],
+)
+def test_thresholds_are_held_against_the_whole_traffic(
+    key: str, threshold: str, expected: Validity
+) -> None:
+    run = RunDir()
+    run.expect(thresholds={key: [threshold]})
+    assert validity(run, "thresholds") is expected
+
+
+def failing(run: RunDir, outcome: Outcome, begin_s: float, end_s: float) -> RunDir:
+    run.answers = [
+        Answer(a.k, a.user, outcome, a.sent_s) if begin_s <= a.sent_s < end_s else a
+        for a in run.answers
+    ]
+    return run
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.REFUSED])
+def test_unknown_and_refused_count_as_failed(outcome: Outcome) -> None:
+    assert validity(failing(RunDir(), outcome, 11, 12), "thresholds") is Validity.INVALID
+
+
+def test_refusals_that_a_step_asked_for_do_not_count() -> None:
+    run = failing(RunDir(), Outcome.REFUSED, 14.2, 16.9)
+    assert validity(run, "thresholds") is Validity.INVALID
+    steps = [dict(step) for step in PLAYBOOK["steps"]]
+    steps[0] = {**steps[0], "block": {**steps[0]["block"], "refuses": True}}
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    assert validity(run, "thresholds") is Validity.VALID
+
+
+def test_a_step_that_was_not_needed_excuses_no_refusal() -> None:
+    run = failing(RunDir(), Outcome.REFUSED, 14.2, 16.9)
+    steps = [dict(step) for step in PLAYBOOK["steps"]]
+    steps[0] = {**steps[0], "block": {**steps[0]["block"], "refuses": True}}
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    for status, taken_back, expected in (
+        ("not_applicable", False, Validity.INVALID),
+        ("placebo", False, Validity.INVALID),
+        ("failed", False, Validity.INVALID),
+        ("failed", True, Validity.VALID),
+    ):
+        run.events = [e for e in RunDir().events if taken_back or not e[2].get("undoing")]
+        step(run, 1, undoing=False, status=status)
+        assert validity(run, "thresholds") is expected, status
+
+
+def test_without_thresholds_there_is_nothing_to_say() -> None:
+    run = RunDir()
+    run.expect(thresholds={})
+    assert isinstance(said(run, "thresholds"), NotApplicable)
+
+
+def replaced(run: RunDir, *lines: dict[str, object]) -> RunDir:
+    """The run with these evaluations in place of those at the same instant."""
+    new = {line["t"]: line for line in lines}
+    run.evaluations = [new.get(old["t"], old) for old in run.evaluations]
+    return run
+
+
+def at(seconds: int, *, fast: bool | None) -> dict[str, object]:
+    firing = ["RedisSlow"] if 13 <= seconds < 20 else []
+    return evaluation(seconds, fast=fast, firing=firing, active_s=11.0)
+
+
+@pytest.mark.parametrize(
+    ("second", "fast", "expected"),
+    [
+        (26, False, Validity.INVALID),
+        (25, False, Validity.VALID),
+        (28, None, Validity.UNKNOWN),
+        (8, False, Validity.INVALID),
+        (8, None, Validity.UNKNOWN),
+        (3, False, Validity.VALID),
+        (22, False, Validity.VALID),
+        (31, False, Validity.VALID),
+    ],
+)
+def test_objectives_hold_before_the_faults_and_in_the_end(
+    second: int,
+    fast: bool | None,
+    expected: Validity,
+) -> None:
+    assert validity(replaced(RunDir(), at(second, fast=fast)), "objectives") is expected
+
+
+def test_without_faults_two_false_evaluations_in_a_row_breach_an_objective() -> None:
+    run = RunDir().without_faults()
+    assert validity(run, "objectives") is Validity.VALID
+    early = replaced(RunDir().without_faults(), at(2, fast=False), at(3, fast=False))
+    assert validity(early, "objectives") is Validity.VALID
+    gap = replaced(RunDir().without_faults(), at(9, fast=False), at(10, fast=None))
+    assert validity(replaced(gap, at(11, fast=False)), "objectives") is Validity.VALID
+    blind = replaced(RunDir().without_faults(), at(9, fast=None), at(10, fast=None))
+    assert validity(blind, "objectives") is Validity.UNKNOWN
+    breach = replaced(RunDir().without_faults(), at(9, fast=False), at(10, fast=False))
+    assert validity(breach, "objectives") is Validity.INVALID
+
+
+@pytest.mark.parametrize(
+    ("within", "expected"), [("7s", Validity.VALID), ("6900ms", Validity.INVALID)]
+)
+def test_recovery_is_counted_from_the_damage(within: str, expected: Validity) -> None:
+    run = RunDir()
+    run.expect(recovers_within=within)
+    assert validity(run, "recovered") is expected
+
+
+def test_one_false_evaluation_is_no_breach() -> None:
+    run = RunDir()
+    run.evaluations = [at(s, fast=s != 11) for s in range(36)]
+    assert verdict(run, "recovered").summary == "no objective was breached"
+
+
+def test_a_breach_may_hide_where_an_objective_has_no_data() -> None:
+    run = RunDir()
+    run.evaluations = [at(s, fast=None if s in (12, 14) else True) for s in range(36)]
+    assert validity(run, "recovered") is Validity.VALID
+    run.evaluations = [at(s, fast=None if s in (12, 13) else True) for s in range(36)]
+    assert validity(run, "recovered") is Validity.UNKNOWN
+
+
+def test_four_true_evaluations_are_no_recovery() -> None:
+    run = replaced(RunDir(), at(22, fast=False))
+    assert read(run).anchors.recovered_ns == read(run).t0_ns + 23_000_000_000
+
+
+def test_a_breach_before_the_first_fault_is_only_reported() -> None:
+    run = replaced(RunDir(), at(6, fast=False), at(7, fast=False))
+    anchors = read(run).anchors
+    assert len(anchors.early) == 1
+    assert anchors.breached_ns == read(run).t0_ns + 11_000_000_000
+
+
+def test_a_system_that_never_recovers_is_invalid() -> None:
+    run = RunDir()
+    run.evaluations = [at(s, fast=s < 11) for s in range(36)]
+    assert validity(run, "recovered") is Validity.INVALID
+    run.expect(recovers_within="20s")
+    assert validity(run, "recovered") is Validity.UNKNOWN
+    run.expect(recovers_within=None)
+    assert validity(run, "recovered") is Validity.INVALID
+
+
+def second_breach(length_s: int) -> RunDir:
+    run = RunDir()
+    run.evaluations = [at(s, fast=not (11 <= s < 14 or 19 <= s < 19 + length_s)) for s in range(36)]
+    run.effective["traffic_end_s"] = 35.0
+    return run
+
+
+def test_a_short_second_breach_is_told_and_a_long_one_is_a_second_outage() -> None:
+    short = verdict(second_breach(4), "recovered")
+    assert short.validity is Validity.VALID
+    assert [outage["breached_at"] for outage in short.evidence] == [11.0, 19.0]
+    assert validity(second_breach(9), "recovered") is Validity.VALID
+    assert validity(second_breach(10), "recovered") is Validity.INVALID
+
+
+def test_what_was_going_on_is_told_beside_a_breach() -> None:
+    assert verdict(RunDir(), "recovered").evidence[0]["during"] == ["fault network-latency-1"]
+
+
+def alerts(run: RunDir, firing: dict[str, range]) -> RunDir:
+    """The run with these alerts firing in these seconds."""
+    run.evaluations = [
+        evaluation(
+            s,
+            fast=not 11 <= s < 18,
+            firing=[name for name, span in firing.items() if s in span],
+            active_s=11.0,
+        )
+        for s in range(36)
+    ]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("firing", "expected"),
+    [
+        ({"RedisSlow": range(13, 20)}, Validity.VALID),
+        ({"RedisSlow": range(15, 20)}, Validity.VALID),
+        ({"RedisSlow": range(16, 20)}, Validity.INVALID),
+        ({"RedisSlow": range(13, 26)}, Validity.VALID),
+        ({"RedisSlow": range(13, 28)}, Validity.INVALID),
+        ({}, Validity.INVALID),
+        ({"RedisSlow": range(13, 20), "Other": range(14, 15)}, Validity.INVALID),
+        ({"RedisSlow": range(13, 20), "Other": range(36)}, Validity.VALID),
+        ({"RedisSlow": range(13, 20), "Other": range(31, 36)}, Validity.VALID),
+    ],
+)
+def test_alerts_are_held_to_their_deadlines(firing: dict[str, range], expected: Validity) -> None:
+    assert validity(alerts(RunDir(), firing), "alerts") is expected
+
+
+def test_resolving_counts_from_the_removal_where_nothing_was_breached() -> None:
+    run = RunDir()
+    run.evaluations = [
+        evaluation(s, firing=["RedisSlow"] if 13 <= s < 24 else [], active_s=11.0)
+        for s in range(36)
+    ]
+    assert validity(run, "alerts") is Validity.VALID
+    run.event("fault.removed", gone=None)
+    assert validity(run, "alerts") is Validity.UNKNOWN
+
+
+def test_other_alerts_may_be_allowed() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(13, 20), "Other": range(14, 15)})
+    run.expect(other_alerts=["Other"])
+    assert validity(run, "alerts") is Validity.VALID
+    run.expect(other_alerts="allowed", alerts=[])
+    assert isinstance(said(run, "alerts"), NotApplicable)
+
+
+def test_a_deadline_counts_from_the_fault_that_comes_first_wherever_it_stands() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(13, 20)})
+    later = {**run.experiment["method"][0], "id": "later", "at": "24s", "duration": "1s"}
+    run.experiment = {**run.experiment, "method": [later, *run.experiment["method"]]}
+    assert validity(run, "alerts") is Validity.VALID
+
+
+def test_a_deadline_after_the_traffic_is_unknown() -> None:
+    run = alerts(RunDir(effective={"traffic_end_s": 22.0}), {"RedisSlow": range(13, 24)})
+    assert validity(run, "alerts") is Validity.UNKNOWN
+
+
+def test_a_system_without_rules_has_no_alerts() -> None:
+    assert isinstance(said(RunDir(system={**SYSTEM, "rules": []}), "alerts"), NotApplicable)
+    elsewhere = {**SYSTEM, "rules": [], "prometheus": "http://127.0.0.1:9090"}
+    assert isinstance(said(RunDir(system=elsewhere), "alerts"), NotApplicable)
+    none_of_its_own = {**RunDir().experiment, "rules": []}
+    assert isinstance(said(RunDir(experiment=none_of_its_own), "alerts"), NotApplicable)
+
+
+def step(run: RunDir, number: int, undoing: bool, **changes: object) -> RunDir:
+    run.events = [
+        (t, name, {**data, **changes})
+        if (name, data.get("step"), data.get("undoing")) == ("step.done", number, undoing)
+        else (t, name, data)
+        for t, name, data in run.events
+    ]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("done", Validity.VALID),
+        ("placebo", Validity.VALID),
+        ("not_applicable", Validity.VALID),
+        ("needs_person", Validity.VALID),
+        ("failed", Validity.INVALID),
+    ],
+)
+def test_only_a_failed_step_fails_the_playbook(status: str, expected: Validity) -> None:
+    assert validity(step(RunDir(), 1, False, status=status), "playbook") is expected  # noqa: FBT003
+
+
+def test_a_failed_undo_fails_the_playbook() -> None:
+    run = step(RunDir(), 1, True, status="failed", why="not seen")  # noqa: FBT003
+    assert verdict(run, "playbook").summary == "the undo of step 1 failed: not seen"
+
+
+def test_an_optional_step_may_fail() -> None:
+    run = step(RunDir(), 1, False, status="failed")  # noqa: FBT003
+    steps = [{**s, "block": {**s["block"], "optional": True}} for s in PLAYBOOK["steps"]]
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    assert validity(run, "playbook") is Validity.VALID
+    undone = step(run, 1, True, status="failed")  # noqa: FBT003
+    assert validity(undone, "playbook") is Validity.INVALID
+
+
+def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:
+    run = RunDir()
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is Validity.INVALID
+    quiet = alerts(run, {})
+    assert validity(quiet, "playbook") is Validity.VALID
+
+
+def test_an_alert_that_fires_when_nobody_can_answer_any_more_asks_for_nobody() -> None:
+    run = alerts(RunDir(), {"RedisSlow": range(29, 36)})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is Validity.VALID
+    run = alerts(run, {"RedisSlow": range(28, 36)})
+    assert validity(run, "playbook") is Validity.INVALID
+
+
+def test_without_a_responder_or_a_playbook_there_is_nothing_to_judge() -> None:
+    assert isinstance(said(RunDir(effective={"no_responder": True}), "playbook"), NotApplicable)
+    assert isinstance(said(RunDir(playbook=None), "playbook"), NotApplicable)

@@ -1,0 +1,516 @@
+"""`gameday plan`: what would be touched is told in full, and what stands in the way is found."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gameday import __version__
+from gameday.cli import main
+from gameday.core.clock import SystemClock, boot_id
+from gameday.core.network.addresses import Allowed
+from gameday.core.paths import state_dir
+from gameday.injection.drivers.request import Sender
+from gameday.plan import generator, proxy_checks, service_checks, traffic_size
+from gameday.plan.blast_radius import blast, touches
+from gameday.plan.describe import undone_by, what
+from gameday.plan.finding import Finding
+from gameday.plan.leftovers import leftovers
+from gameday.plan.offline_checks import Question, before
+from gameday.run.locks import TargetLock
+from gameday.spec.changes import Change, Undo, toxic
+from gameday.spec.find import all_experiments
+from gameday.spec.inputs import Inputs, load_inputs
+from gameday.stacks.embedded import EmbeddedStack
+from gameday.stacks.external import ExternalStack
+from gameday.traffic.capacity import calibration
+from tests.support.plan_parts import (
+    DROP,
+    inputs_of,
+    left_run,
+    make,
+    own_server,
+    post,
+    serving,
+    slow,
+    taken_port,
+    wedged,
+)
+from tests.support.signed import own_key, signed
+from tests.support.stack_parts import document_of
+from tests.support.toxiproxies import redis_like, toxiproxy
+
+ROOT = Path(__file__).parents[2]
+METRICS = """# TYPE answers histogram
+# TYPE open gauge
+open{pool="a"} 3
+"""
+
+
+def looked(
+    inputs: Inputs, tmp_path: Path, stack: str = "embedded", *, starts: bool = True
+) -> list[Finding]:
+    kinds = ExternalStack().kinds if stack == "external" else EmbeddedStack.kinds
+    return before(inputs, Question(stack, kinds, tmp_path / "runs", Allowed(), starts))
+
+
+def named(findings: list[Finding], name: str) -> Finding:
+    return next(each for each in findings if each.name == name)
+
+
+def failing(findings: list[Finding]) -> list[Finding]:
+    return [each for each in findings if each.status == "fail"]
+
+
+def test_the_blast_radius_of_redis_slow_is_told_with_its_instants() -> None:
+    inputs = load_inputs("redis-slow")
+    told = blast(inputs, inputs.system.system, "somewhere", starts=True)
+    (touch,) = told.touches
+    assert touch.what == "a latency toxic of 300 ms ± 50 ms on proxy redis, answers only"
+    assert (touch.at_s, touch.until_s) == (15, 35)
+    assert touch.undone_by == "that one toxic removed, by its name"
+    assert [(a.alert, a.fires_by_s, a.resolves_by_s) for a in told.alerts] == [
+        ("IssuanceSlow", 25, 55),
+        ("RedisSlow", 25, 55),
+    ]
+    assert told.recovers_by_s == 35
+    assert (told.requests, told.peak_per_s, told.length_s) == (6000, 100, 60)
+    (act,) = told.acts
+    assert act.does == "use-postgres (POST /admin/strategy)"
+    assert act.undone_by == "use-redis (POST /admin/strategy)"
+
+
+@pytest.mark.parametrize("path", all_experiments(), ids=lambda path: path.stem)
+def test_every_change_of_every_shipped_experiment_has_a_sentence(path: Path) -> None:
+    inputs = load_inputs(str(path))
+    for touch in touches(inputs.experiment.experiment, inputs.system.system):
+        change = Change.from_json(touch.change)
+        assert touch.what == what(change)
+        assert not touch.what.startswith(f"{change.kind}:"), "it is told by its data alone"
+        assert "in the journal" not in touch.undone_by
+
+
+def test_a_kind_without_a_sentence_is_told_by_its_data_and_never_left_out() -> None:
+    unheard: Any = "moon"
+    change = Change(unheard, {"phase": "full"})
+    assert what(change) == "moon: phase full"
+    assert "moon" in undone_by(change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (toxic("redis", "timeout", timeout=0), "connections never closed"),
+        (toxic("redis", "timeout", timeout=20), "closed after 20 ms"),
+        (toxic("redis", "bandwidth", rate=3), "3 kB/s"),
+        (toxic("redis", "latency", latency=1, jitter=0, stream="upstream"), "requests only"),
+        (toxic("redis", "latency", latency=1, toxicity=0.25), "25% of the connections"),
+    ],
+)
+def test_what_matters_of_a_toxic_is_said(change: Change, words: str) -> None:
+    assert words in what(change)
+
+
+def test_a_fault_names_the_proxy_as_toxiproxy_does(tmp_path: Path) -> None:
+    system = {"proxies": {"redis": "cache"}}
+    inputs = inputs_of(tmp_path, system, method=slow())
+    (touch,) = touches(inputs.experiment.experiment, inputs.system.system)
+    assert "on proxy cache" in touch.what
+
+
+def test_the_peak_is_where_scenarios_and_spikes_are_high_together(tmp_path: Path) -> None:
+    ramp = {
+        "executor": "ramping-arrival-rate",
+        "startRate": "0/s",
+        "stages": [{"target": "40/s", "duration": "10s"}, {"target": "0/s", "duration": "10s"}],
+    }
+    spike = {"fault": "traffic.spike", "rate": "200/s", "at": "8s", "duration": "4s"}
+    traffic = {**DROP["traffic"], "ramp": ramp}
+    inputs = inputs_of(tmp_path, traffic=traffic, method=[spike])
+    assert traffic_size.peak_per_s(inputs.experiment.experiment) == pytest.approx(50 + 40 + 200)
+
+
+def test_users_that_cannot_take_the_stock_are_told_with_their_place(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, campaign={"coupon": "C", "stock": 100, "users": 90})
+    users = named(looked(inputs, tmp_path), "users")
+    assert users.status == "warn"
+    assert "drop.yaml:1:" in users.found
+    assert "cannot take 100 coupons" in users.found
+
+
+def test_many_repeats_are_told(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, campaign={"coupon": "C", "stock": 10, "users": 200})
+    users = named(looked(inputs, tmp_path), "users")
+    assert users.status == "warn"
+    assert "80% of the requests are repeats" in users.found
+
+
+def at(tmp_path: Path, per_s: int) -> Finding:
+    """What is found of the generator where nothing was measured."""
+    fast = {"executor": "constant-arrival-rate", "rate": f"{per_s}/s", "duration": "20s"}
+    return named(looked(inputs_of(tmp_path, traffic={"fast": fast}), tmp_path), "generator")
+
+
+def test_a_rate_is_held_against_all_workers_that_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of eight cores are for workers: four, each taken to keep 10,000/s and given 8,000."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    slow = at(tmp_path, 4000).found
+    assert slow.endswith("one worker keeps, where nothing was measured, about 10000")
+    one, two, most, beyond = (at(tmp_path, per_s) for per_s in (8000, 8001, 32_000, 32_001))
+    assert [each.status for each in (one, two, most, beyond)] == ["ok", "ok", "ok", "warn"]
+    assert "2 workers keep, where nothing was measured, about 20000" in two.found
+    assert "4 workers keep, where nothing was measured, about 40000" in beyond.found
+    assert "gameday doctor --calibrate" in beyond.cure
+
+
+def test_what_was_measured_here_counts_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    measured = calibration.Calibration(
+        5000.0, reached_top=False, boot=boot_id(), version=__version__
+    )
+    (state_dir() / calibration.FILE).write_text(json.dumps(asdict(measured)))
+    assert [calibration.workers_for(rate) for rate in (4000, 4001, 12_000, 10**6)] == [1, 2, 3, 8]
+    assert calibration.kept_by_all(shared=True) == 20_000
+    fast = {"executor": "constant-arrival-rate", "rate": "9000/s", "duration": "20s"}
+    inputs = inputs_of(tmp_path, traffic={"fast": fast})
+    found = named(list(generator.checks(inputs, calibration.kept_by_all(shared=True))), "generator")
+    assert found.status == "ok"
+    assert "this machine was measured to keep 20000" in found.found
+
+
+def test_evidence_that_cannot_be_written_is_a_fault_of_the_command_line(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path)
+    (tmp_path / "runs").write_text("not a folder")
+    found = named(looked(inputs, tmp_path), "evidence")
+    assert (found.status, found.usage) == ("fail", True)
+    assert "--runs" in found.cure
+
+
+def test_nothing_stands_in_the_way_of_a_plain_drop(tmp_path: Path) -> None:
+    assert failing(looked(inputs_of(tmp_path), tmp_path)) == []
+
+
+def test_a_fault_that_the_stack_cannot_do_is_told_with_its_place(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"toxiproxy": None}, method=slow())
+    (wrong,) = failing(looked(inputs, tmp_path, "external", starts=False))
+    assert wrong.usage
+    assert wrong.name.startswith(str(tmp_path / "drop.yaml"))
+    assert "needs `toxiproxy`" in wrong.found
+    cannot = before(inputs, Question("embedded", {"traffic"}, tmp_path / "runs"))
+    assert "cannot do 'network.latency'" in failing(cannot)[0].found
+
+
+def test_a_port_that_the_system_file_fixes_must_be_free(tmp_path: Path) -> None:
+    with taken_port() as port:
+        start = {"argv": ["python", "service.py"], "env": {}}
+        system = {"base_url": f"http://127.0.0.1:{port}", "start": start}
+        (wrong,) = failing(looked(inputs_of(tmp_path, system), tmp_path))
+    assert wrong.name == "ports"
+    assert f"port {port} is in use" in wrong.found
+
+
+def test_a_system_that_cannot_be_started_is_refused(tmp_path: Path) -> None:
+    document = document_of()
+    del document["start"]
+    (tmp_path / "system.yaml").write_text(json.dumps(document))
+    (tmp_path / "drop.yaml").write_text(json.dumps(DROP))
+    inputs = load_inputs(str(tmp_path / "drop.yaml"), str(tmp_path / "system.yaml"))
+    (wrong,) = failing(looked(inputs, tmp_path))
+    assert (wrong.name, wrong.usage) == ("system file", True)
+
+
+def test_a_stack_that_needs_a_program_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start = document_of(REDIS_URL="{redis}")["start"]
+    inputs = inputs_of(tmp_path, {"start": start})
+    monkeypatch.setattr("gameday.stacks.binaries._package", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (wrong,) = failing(looked(inputs, tmp_path))
+    assert (wrong.name, wrong.usage) == ("redis", False)
+
+
+def test_an_address_that_is_not_this_machine_must_be_allowed(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"base_url": "http://192.0.2.1:80"})
+    (wrong,) = failing(looked(inputs, tmp_path, "external", starts=False))
+    assert wrong.name == "addresses"
+    assert "--allow-target 192.0.2.1" in wrong.cure
+
+
+async def test_a_proxy_that_carries_traffic_is_seen_with_its_protocol(tmp_path: Path) -> None:
+    async with toxiproxy() as url, redis_like() as upstream:
+        await make(url, "cache", upstream)
+        found = await network(tmp_path, url)
+    assert failing(found.findings) == []
+    assert "carries redis" in named(found.findings, "proxy cache").found
+    assert found.spots["redis"].protocol == "redis"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("missing", "has no proxy 'cache' for 'redis'"),
+        ("disabled", "is disabled, before anything was broken"),
+        ("ours", "has toxic gameday-r-1"),
+        ("dead", "nothing listens at its upstream"),
+    ],
+)
+async def test_a_proxy_that_is_not_fit_is_refused(tmp_path: Path, wrong: str, told: str) -> None:
+    async with toxiproxy() as url, redis_like() as upstream:
+        if wrong == "missing":
+            await make(url, "other", upstream)
+        elif wrong == "dead":
+            with taken_port() as port:
+                pass
+            await make(url, "cache", port)
+        else:
+            await make(url, "cache", upstream)
+        if wrong == "disabled":
+            await post(url, "/proxies/cache", {"enabled": False})
+        if wrong == "ours":
+            await post(url, "/proxies/cache/toxics", {"name": "gameday-r-1", "type": "noop"})
+        (found,) = failing((await network(tmp_path, url)).findings)
+    assert found.name == "proxy cache"
+    assert told in found.found
+    assert found.cure
+
+
+async def test_somebody_elses_toxic_is_told_and_left_alone(tmp_path: Path) -> None:
+    async with toxiproxy() as url, redis_like() as upstream:
+        await make(url, "cache", upstream)
+        await post(url, "/proxies/cache/toxics", {"name": "theirs", "type": "noop"})
+        found = (await network(tmp_path, url)).findings
+    (odd,) = [each for each in found if each.status == "warn"]
+    assert "'theirs'" in odd.found
+
+
+async def test_a_wedged_server_is_told_from_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_checks, "ASK_S", 0.3)
+    async with wedged() as url:
+        (found,) = failing((await network(tmp_path, url)).findings)
+    assert "wedged: /version answers 2.12.0" in found.found
+    with taken_port() as port:
+        pass
+    (dead,) = failing((await network(tmp_path, f"http://127.0.0.1:{port}")).findings)
+    assert "wedged" not in dead.found
+    assert "start it" in dead.cure
+
+
+async def test_a_server_that_no_fault_needs_is_only_a_warning(tmp_path: Path) -> None:
+    with taken_port() as port:
+        pass
+    inputs = inputs_of(tmp_path, {"toxiproxy": f"http://127.0.0.1:{port}"})
+    experiment = inputs.experiment.experiment
+    found = await proxy_checks.network(experiment, inputs.system.system, Allowed(), SystemClock())
+    assert [each.status for each in found.findings] == ["warn"]
+
+
+async def test_metrics_that_nobody_tells_of_are_named_by_who_reads_them(tmp_path: Path) -> None:
+    async with serving({"/metrics": (200, METRICS)}) as url:
+        system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
+        expressions = {
+            "objective a": "histogram_quantile(0.9, rate(answers_bucket[5s])) < 1",
+            "guard 1": "sum(opem) > 5",
+            "drain": "sum(open) == 0",
+            "objective t": "sum(k6_vus) < 9",
+        }
+        asked = service_checks.Asked(expressions, (), frozenset())
+        found = await service_checks.metrics(system, asked)
+    (odd,) = [each for each in found if each.status != "ok"]
+    assert (odd.name, odd.status) == ("guard 1", "warn")
+    assert "no target tells of opem" in odd.found
+
+
+async def test_metrics_that_do_not_answer_matter_when_something_reads_them(tmp_path: Path) -> None:
+    async with serving({}) as url:
+        system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
+        read = await service_checks.metrics(
+            system, service_checks.Asked({"guard 1": "open > 5"}, (), frozenset())
+        )
+        unread = await service_checks.metrics(
+            system, service_checks.Asked({"g": "k6_vus > 5"}, (), frozenset())
+        )
+    assert [each.status for each in read] == ["fail"]
+    assert "answers 404; guard 1 would be unknown" in read[0].found
+    assert [each.status for each in unread] == ["warn"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "stock", "told"),
+    [
+        ([], 100, "is fresh"),
+        ([{"userId": 1, "issueId": "a"}], 100, "is used"),
+        ([], 7, "the system says 7"),
+    ],
+)
+async def test_a_campaign_of_the_systems_own_must_be_fresh_and_the_one_that_is_meant(
+    tmp_path: Path, rows: list[Any], stock: int, told: str
+) -> None:
+    said = json.dumps({"code": "C", "stock": stock, "rows": rows})
+    async with serving({"/audit": (200, said)}) as url:
+        system = inputs_of(tmp_path, {"base_url": url}).system.system
+        found = await service_checks.campaign(system, Sender(url, {"coupon": "C"}, {}), "C", 100)
+    assert told in found.findings[0].found
+    assert (found.findings[0].status == "ok") is (told == "is fresh")
+    assert found.findings[0].usage is (told != "is fresh")
+
+
+async def test_an_audit_is_asked_before_its_campaign_exists(tmp_path: Path) -> None:
+    system = inputs_of(tmp_path).system.system
+    async with serving({"/audit": (404, "no such campaign")}) as url:
+        sender = Sender(url, {"coupon": "C"}, {})
+        (there,) = await service_checks.audit(system, sender, exists=False)
+        (lacking,) = await service_checks.audit(system, sender, exists=True)
+    (gone,) = await service_checks.audit(system, sender, exists=False)
+    assert (there.status, lacking.status, gone.status) == ("ok", "fail", "fail")
+
+
+async def test_an_alert_of_the_drill_that_holds_already_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_checks, "LOOK_EVERY_S", 0.2)
+    rules = tmp_path / "rules.yml"
+    rule = {"alert": "ManyOpen", "expr": "open > 2", "for": "200ms"}
+    rules.write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
+    asked = service_checks.Asked({}, (rules,), frozenset({"ManyOpen"}))
+    async with serving({"/metrics": (200, METRICS)}) as url:
+        system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
+        (found,) = await service_checks.conditions(system, asked, SystemClock())
+    assert found.status == "warn"
+    assert "ManyOpen is firing" in found.found
+    assert "not steady" in found.cure
+
+
+async def test_what_an_earlier_run_left_on_this_system_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    own_key(tmp_path / "state")
+    async with toxiproxy() as url, redis_like() as upstream:
+        await make(url, "cache", upstream)
+        undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
+        left_run(tmp_path / "20260101T000000Z-drop-aaaa", "http://here", undo)
+        left_run(tmp_path / "20260101T000000Z-drop-bbbb", "http://elsewhere", undo)
+        healed = await leftovers(tmp_path, "http://here", {})
+        await post(url, "/proxies/cache/toxics", {"name": "gameday-r-1", "type": "noop"})
+        there = await leftovers(tmp_path, "http://here", {})
+        older = await leftovers(tmp_path, "http://here", {}, "2026-02-01T00:00:00+00:00")
+        book = signed(tmp_path / "20260101T000000Z-drop-aaaa" / "healed-1.jsonl")
+        book.write("step.done", step=1, undoing=True, status="done")
+        book.close()
+        stepped = await leftovers(tmp_path, "http://here", {})
+    assert [each.status for each in healed] == ["warn"], "of the step nobody can tell"
+    assert [each.status for each in stepped] == ["fail"], "it was healed"
+    assert [each.status for each in there] == ["fail", "warn"]
+    assert "fault f is still there" in there[0].found
+    assert "drop-aaaa" in there[0].cure
+    assert [each.status for each in older] == ["ok"]
+
+
+async def test_what_nobody_here_has_signed_is_told_and_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    async with toxiproxy() as url:
+        undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
+        left_run(tmp_path / "20260101T000000Z-drop-aaaa", "http://here", undo)
+        (found,) = await leftovers(tmp_path, "http://here", {})
+    assert found.status == "warn"
+    assert "it was not looked at" in found.found
+    assert "gameday heal --trust" in found.cure
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Calls the command in this process, with a state and runs of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("gameday.plan.machine.STEAL_SAMPLE_S", 0.01)
+    monkeypatch.chdir(ROOT)
+
+    def call(*words: str) -> Result:
+        return CliRunner().invoke(main, ["plan", *words, "--runs", str(tmp_path / "runs")])
+
+    return call
+
+
+def test_the_plan_fits_80_columns_and_is_ascii_in_a_pipe(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = plan("redis-slow")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert done.stdout.isascii()
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "a latency toxic of 300 ms +- 50 ms on proxy redis, answers only" in done.stdout
+    assert "nothing was touched" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_plan_as_data_tells_the_same(plan: Callable[..., Result]) -> None:
+    said = json.loads(plan("redis-slow", "--short", "--json").stdout)
+    assert (said["fit"], said["exit_code"]) == (True, 0)
+    assert said["plan"]["touches"][0]["change"]["type"] == "latency"
+    assert {each["status"] for each in said["findings"]} <= {"ok", "warn"}
+
+
+def test_a_bad_file_ends_with_2_and_its_place(plan: Callable[..., Result], tmp_path: Path) -> None:
+    inputs_of(tmp_path)
+    (tmp_path / "drop.yaml").write_text(json.dumps({**DROP, "traffic": {}}))
+    done = plan(str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
+    assert done.exit_code == 2
+    assert "drop.yaml:1:" in done.stderr
+
+
+def test_a_stack_that_is_not_ours_and_not_fit_ends_with_3(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    with taken_port() as port:
+        pass
+    inputs_of(tmp_path, {"base_url": f"http://127.0.0.1:{port}"})
+    words = (str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
+    done = plan(*words, "--stack", "external")
+    assert done.exit_code == 3, done.stdout + done.stderr
+    assert "does not answer" in done.stdout
+
+
+def test_a_stack_of_ours_that_is_not_there_ends_with_4(plan: Callable[..., Result]) -> None:
+    done = plan("redis-slow", "--reuse")
+    assert done.exit_code == 4, done.stdout + done.stderr
+    assert "no stack is kept running" in done.stdout
+
+
+def test_another_run_on_the_same_target_and_a_hold_end_with_2(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    said = json.dumps({"code": "C", "stock": 100, "rows": []})
+    with own_server({"/audit": said, "/healthz": "", "/metrics": METRICS}) as url:
+        inputs_of(tmp_path, {"base_url": url, "metrics": [f"{url}/metrics"]})
+        words = (str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
+        external = (*words, "--stack", "external")
+        assert plan(*external).exit_code == 0
+        with TargetLock(url, None, "20260101T000000Z-drop-aaaa", tmp_path):
+            done = plan(*external)
+        assert (done.exit_code, "drop-aaaa" in done.stdout) == (2, True), done.stdout
+        held = {"reason": "an audit", "by": "anna", "since": "2026-01-01T00:00:00+00:00"}
+        (tmp_path / "state" / "gameday" / "hold.json").write_text(json.dumps(held))
+        done = plan(*external)
+        assert (done.exit_code, "anna: an audit" in done.stdout) == (2, True), done.stdout
+
+
+async def network(folder: Path, url: str) -> proxy_checks.Network:
+    system = {"toxiproxy": url, "proxies": {"redis": "cache"}}
+    inputs = inputs_of(folder, system, method=slow())
+    experiment = inputs.experiment.experiment
+    return await proxy_checks.network(experiment, inputs.system.system, Allowed(), SystemClock())

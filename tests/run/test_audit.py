@@ -1,0 +1,317 @@
+"""The audit: real stores are looked into, and compared with what the system says of itself."""
+
+import asyncio
+import itertools
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from gameday.core.clock import SystemClock
+from gameday.evidence import journal
+from gameday.evidence.audit import audit_of
+from gameday.evidence.journal import Journal
+from gameday.evidence.rows import Rows
+from gameday.injection.drivers.request import Sender
+from gameday.run import audit
+from gameday.run.audit import Audit
+from gameday.run.teardown import _audit
+from gameday.spec.system import System
+from tests.support.sut_stores import Stores, running_stores
+
+ANSWER = {"code": "C", "stock": 5, "rows": [{"userId": 1, "issueId": "a"}]}
+SYSTEM: dict[str, Any] = {
+    "name": "own",
+    "base_url": "http://127.0.0.1:1",
+    "requests": {"issue": {"post": "/", "outcomes": {"issued": {"status": 200}}}},
+    "audit": {"get": "/audit/{coupon}"},
+    "stores": {
+        "postgres": {
+            "dsn": {"env": "DSN"},
+            "rows": "SELECT user_id, id FROM audit_rows WHERE coupon_code = $1",
+        },
+        "redis": {
+            "url": {"env": "REDIS"},
+            "remaining": "left:{coupon}",
+            "holders": "holders:{coupon}",
+        },
+    },
+    "authority": "postgres",
+}
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[Stores]:
+    with running_stores() as started:
+        yield started
+
+
+@asynccontextmanager
+async def answering(body: object, status: str = "200 OK") -> AsyncIterator[str]:
+    """A server whose audit says `body`; its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        raw = json.dumps(body).encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def filled(stores: Stores, *rows: tuple[int, str], holders: list[int]) -> None:
+    """The stores hold these rows of campaign C, and one of another."""
+    connection = await asyncpg.connect(stores.postgres())
+    await connection.execute("DROP TABLE IF EXISTS audit_rows")
+    await connection.execute("CREATE TABLE audit_rows (user_id bigint, id text, coupon_code text)")
+    for user, name in rows:
+        await connection.execute("INSERT INTO audit_rows VALUES ($1, $2, 'C')", user, name)
+    await connection.execute("INSERT INTO audit_rows VALUES (99, 'z', 'D')")
+    await connection.close()
+    client = redis.asyncio.Redis.from_url(stores.redis())
+    await client.flushall()
+    await client.set("left:C", 5 - len(holders))
+    if holders:
+        await client.sadd("holders:C", *holders)
+    await client.aclose()
+
+
+async def read(held: Stores, body: object, **changes: object) -> Audit:
+    async with answering(body) as url:
+        system = System.model_validate_json(json.dumps({**SYSTEM, "base_url": url, **changes}))
+        environment = {"DSN": held.postgres(), "REDIS": held.redis()}
+        sender = Sender(url, {"coupon": "C", "run": "r"}, environment)
+        return await audit.read(system, sender, "C", 5, SystemClock())
+
+
+async def test_rows_come_from_the_authority_and_agree_with_the_answer(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    found = await read(stores, {**ANSWER, "views": {"redis": {"current": True}}})
+    assert (list(found.rows), found.rows_from, found.cut) == ([(1, "a")], "postgres", "consistent")
+    assert found.answer_rows_equal is True
+    assert found.views["redis"] == {"remaining": 4, "holders": [1], "current": True}
+    assert found.problem == ""
+
+
+async def test_an_answer_that_differs_from_the_store_is_told(stores: Stores) -> None:
+    await filled(stores, (1, "a"), (2, "b"), holders=[])
+    found = await read(stores, ANSWER)
+    assert found.answer_rows_equal is False
+    assert list(found.rows) == [(1, "a"), (2, "b")]
+    assert found.views["redis"]["current"] is None
+
+
+async def test_without_stores_the_answer_is_the_evidence(stores: Stores) -> None:
+    found = await read(stores, ANSWER, stores={}, authority=None)
+    assert (list(found.rows), found.rows_from, found.cut) == ([(1, "a")], "audit", "consistent")
+
+
+async def test_a_store_that_cannot_be_read_leaves_the_cut_unknown(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[])
+    broken = {"postgres": {"dsn": {"env": "DSN"}, "rows": "SELECT nothing FROM nowhere"}}
+    found = await read(stores, ANSWER, stores=broken)
+    assert found.cut == "unknown"
+    assert "nowhere" in found.problem
+
+
+@pytest.mark.parametrize("rows", ["SELECT 1", "SELECT $1", "SELECT NULL, $1", "nonsense"])
+async def test_sql_that_does_not_fit_is_a_problem_and_no_crash(stores: Stores, rows: str) -> None:
+    found = await read(stores, ANSWER, stores={"postgres": {"dsn": {"env": "DSN"}, "rows": rows}})
+    assert found.cut == "unknown"
+    assert found.problem.startswith("stores:")
+
+
+async def test_a_row_without_an_id_has_none(stores: Stores) -> None:
+    await filled(stores, holders=[])
+    nameless = {"postgres": {"dsn": {"env": "DSN"}, "rows": "SELECT 1, NULL WHERE $1 <> ''"}}
+    body = {**ANSWER, "rows": [{"userId": 1, "issueId": None}]}
+    found = await read(stores, body, stores=nameless)
+    assert (list(found.rows), found.answer_rows_equal) == ([(1, "")], True)
+
+
+async def test_redis_alone_is_looked_into_as_well(stores: Stores) -> None:
+    await filled(stores, holders=[1])
+    body = {**ANSWER, "views": {"redis": {"current": True}}}
+    only = {"redis": SYSTEM["stores"]["redis"]}
+    found = await read(stores, body, stores=only, authority=None)
+    assert found.views["redis"] == {"remaining": 4, "holders": [1], "current": True}
+    assert (found.rows_from, found.cut, found.answer_rows_equal) == ("audit", "consistent", None)
+
+
+async def test_the_store_is_only_read(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[])
+    thief = {"postgres": {"dsn": {"env": "DSN"}, "rows": "DELETE FROM audit_rows RETURNING 1, $1"}}
+    found = await read(stores, ANSWER, stores=thief)
+    assert "read-only" in found.problem
+    connection = await asyncpg.connect(stores.postgres())
+    assert await connection.fetchval("SELECT count(*) FROM audit_rows") == 2
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({}, [], {"stock": 5}, {"stock": 5, "rows": 1}, {"stock": 5, "rows": [{"userId": "x"}]}),
+        *(
+            {**ANSWER, "views": []},
+            {**ANSWER, "views": ["redis"]},
+            {**ANSWER, "views": {"redis": 1}},
+        ),
+    ],
+)
+async def test_an_answer_that_is_none_is_a_problem_and_no_crash(
+    stores: Stores, body: object
+) -> None:
+    found = await read(stores, body, stores={}, authority=None)
+    assert found.cut == "unknown"
+    assert found.problem.startswith("audit answer:")
+
+
+MANY = 30_000
+
+
+@contextmanager
+def serving(raw: bytes) -> Iterator[str]:
+    """A server in a thread of its own, whose answer was made before; its address."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def hold_many(stores: Stores) -> bytes:
+    """Both stores hold `MANY` rows of campaign C; what an honest service says of them."""
+    await filled(stores, holders=list(range(MANY)))
+    rows = [(user, f"id-{user:032}", "C") for user in range(MANY)]
+    connection = await asyncpg.connect(stores.postgres())
+    await connection.copy_records_to_table("audit_rows", records=rows)
+    await connection.close()
+    told = [{"userId": user, "issueId": id_} for user, id_, _ in rows]
+    return json.dumps({"code": "C", "stock": MANY, "rows": told}).encode()
+
+
+async def tick(turns: list[float]) -> None:
+    """Note how much processor time this thread has had, turn after turn."""
+    while True:
+        turns.append(time.thread_time())
+        await asyncio.sleep(0.005)
+
+
+async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
+    stores: Stores, tmp_path: Path
+) -> None:
+    with serving(await hold_many(stores)) as url:
+        system = System.model_validate_json(json.dumps({**SYSTEM, "base_url": url}))
+        environment = {"DSN": stores.postgres(), "REDIS": stores.redis()}
+        book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
+        run: Any = SimpleNamespace(
+            system=system,
+            sender=Sender(url, {"coupon": "C", "run": "r"}, environment),
+            coupon="C",
+            stock=MANY,
+            clock=SystemClock(),
+            dir=tmp_path,
+            journal=book,
+        )
+        turns: list[float] = []
+        ticking = asyncio.create_task(tick(turns))
+        await asyncio.sleep(0)
+        all_s = time.process_time()
+        await _audit(run)
+        all_s = time.process_time() - all_s
+        turns.append(time.thread_time())
+        ticking.cancel()
+    # Processor time does not depend on what else this machine does.
+    assert turns[-1] - turns[0] < 0.2 * all_s, "the loop's own thread did most of the work"
+    assert max(b - a for a, b in itertools.pairwise(turns)) < 0.2 * all_s
+    assert len(turns) > 10
+    (record,) = journal.read(book.path).records
+    assert (record.data["rows"], record.data["cut"], record.data["problem"]) == (
+        MANY,
+        "consistent",
+        "",
+    )
+    found = audit_of((tmp_path / "audit.json").read_bytes().splitlines(keepends=True))
+    assert len(found.rows) == len(found.answer_rows or ()) == MANY
+    assert found.answer_rows_equal
+    assert found.views[0].holders == frozenset(range(MANY))
+
+
+def test_what_is_written_reads_as_what_was_found(tmp_path: Path) -> None:
+    answer = {
+        "stock": 2,
+        "rows": [{"userId": 1, "issueId": 'a"b'}],
+        "odd": [[], {}, None, "\u00e9"],
+    }
+    views: dict[str, Any] = {"redis": {"remaining": 1, "holders": [1], "current": None}, "b": {}}
+    found = Audit("C", 2, rows=Rows([(1, 'a"b')]), answer=answer, views=views, problem="x\ny")
+    found.write(tmp_path / "audit.json")
+    as_json = {**found.as_json(), "rows": [[1, 'a"b']]}
+    assert json.loads((tmp_path / "audit.json").read_bytes()) == as_json
+
+
+ODD = (
+    {"more": [[7, "x"], [8, "y"]]},
+    {"more": {"rows": [[7, "x"], [8, "y"]]}},
+    {"answer": {"rows": [{"userId": 7, "issueId": "x"}, {"userId": 8, "issueId": "y"}]}},
+    {"deep": {"answer": {"rows": [{"userId": 7, "issueId": "x"}]}}},
+    {'"rows": [': [[7, "x"]], "x": '],\n"rows": [\n'},
+)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9_000])
+@pytest.mark.parametrize("more", ODD)
+def test_rows_read_line_by_line_are_those_read_whole(
+    tmp_path: Path, count: int, more: dict[str, Any]
+) -> None:
+    """Whatever else a system answers is never taken for a row."""
+    rows = Rows([(user, 'a"],\n' if user == 1 else f"id-{user}") for user in range(count)])
+    answer = {**more, "stock": 5, "rows": rows}
+    found = Audit("C", 5, rows=rows, answer=answer, views={"b": {"remaining": 1, **more}})
+    audit.mask(found, [], System.model_validate_json(json.dumps(SYSTEM)), "")
+    path = tmp_path / "audit.json"
+    found.write(path)
+    by_line = audit_of(path.read_bytes().splitlines(keepends=True))
+    whole = audit_of([json.dumps(json.loads(path.read_bytes())).encode()])
+    assert by_line.rows == whole.rows == by_line.answer_rows == whole.answer_rows == rows
+    assert [each.tolist() for each in by_line.columns] == [each.tolist() for each in whole.columns]
+    assert by_line.columns[0].tolist() == list(range(count))
+    assert by_line.views == whole.views
+
+
+async def test_an_answer_for_another_coupon_is_no_evidence(stores: Stores) -> None:
+    found = await read(stores, {**ANSWER, "code": "D"}, stores={}, authority=None)
+    assert (len(found.rows), found.cut) == (0, "unknown")
+    assert found.problem == "audit answer: asked for C, it answers for 'D'"

@@ -1,0 +1,231 @@
+"""Orders from other terminals: heard from the first moment, answered at once, and proven."""
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gameday.cli import main
+from gameday.core.clock import SystemClock
+from gameday.core.errors import UsageError
+from gameday.evidence import journal
+from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.run import hold, locks, stop
+from gameday.run.context import Abort
+from gameday.run.control_socket import Desk
+from gameday.run.locks import Presence, TargetLock
+from gameday.stacks.state import stack_file
+from tests.support.signed import own_key, signed
+from tests.support.toxiproxies import redis_like, toxiproxy
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    own_key(tmp_path / "state")
+
+
+@contextmanager
+def desk(folder: Path) -> Iterator[tuple[Desk, Abort]]:
+    """Where the orders for run `r` arrive."""
+    (folder / "r").mkdir()
+    abort = Abort()
+    book = signed(folder / "r" / "journal.jsonl")
+    found = Desk("r", book, abort)
+    try:
+        yield found, abort
+    finally:
+        found.close()
+        book.close()
+
+
+def events(folder: Path) -> list[tuple[str, Any]]:
+    records = journal.read(folder / "r" / "journal.jsonl").records
+    return [(record.event, record.data.get("why")) for record in records]
+
+
+async def test_a_run_is_stopped_before_its_stack_is_up(tmp_path: Path) -> None:
+    with desk(tmp_path) as (orders, abort):
+        await orders.open(tmp_path)
+        (run,) = locks.running()
+        stopped = await stop.stop(run, "ann", CLOCK, {})
+        assert (stopped.left, stopped.silent) == ((), False)
+        assert (abort.ended, abort.why) == ("operator", "gameday stop by ann")
+    assert locks.running() == []
+
+
+async def test_the_first_reason_counts_and_a_second_order_is_heard_all_the_same(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path) as (orders, abort):
+        orders.end("signal", "SIGTERM")
+        assert orders.answer({"cmd": "stop", "by": "ann"})["ok"]
+        orders.end("operator", "SIGINT")
+        assert (abort.ended, abort.why) == ("signal", "SIGTERM")
+        abort.over = True
+        assert orders.answer({"cmd": "stop", "by": "bob"})["ok"]
+    assert events(tmp_path) == [("operator.abort", "SIGTERM"), ("operator.stop", None)]
+
+
+async def test_an_order_nobody_knows_is_refused_and_so_is_an_early_ack(tmp_path: Path) -> None:
+    with desk(tmp_path) as (orders, abort):
+        assert orders.answer({"cmd": "dance"})["why"] == "unknown order 'dance'"
+        assert "just beginning" in str(orders.answer({"cmd": "ack"})["why"])
+        assert not abort.event.is_set()
+
+
+async def test_a_run_that_was_just_beginning_when_the_hold_came_ends(tmp_path: Path) -> None:
+    with desk(tmp_path) as (orders, abort):
+        hold.put("incident 7", "ann")
+        await orders.open(tmp_path)
+        assert abort.ended == "operator"
+        assert "by ann: incident 7" in abort.why
+
+
+def test_a_hold_says_why_by_whom_and_since_when() -> None:
+    assert hold.held() is None
+    hold.refuse()
+    hold.put("incident 7", "ann")
+    with pytest.raises(UsageError, match=r"on hold since 20.* by ann: incident 7") as caught:
+        hold.refuse()
+    assert "gameday release" in caught.value.help
+    assert hold.release() is not None
+    hold.refuse()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"reason": "x"}', '"x"', "\x00"])
+def test_a_hold_that_makes_no_sense_holds(text: str) -> None:
+    hold.hold_file().write_text(text)
+    with pytest.raises(UsageError, match="cannot be read"):
+        hold.refuse()
+
+
+@asynccontextmanager
+async def faulty(folder: Path) -> AsyncIterator[tuple[Presence, Toxiproxy]]:
+    """A run that has a toxic in, and whose controller hears nothing."""
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = Toxiproxy(url)
+        proxy = {"name": "p", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
+        await server.call("POST", "/proxies", proxy)
+        await server.add_toxic("p", {"type": "noop", "name": "gameday-r-1"})
+        (folder / "r").mkdir()
+        book = signed(folder / "r" / "journal.jsonl")
+        undo = {"kind": "toxic", "url": url, "proxy": "p", "name": "gameday-r-1"}
+        book.write("fault.injecting", id="f", undo=[undo])
+        book.close()
+        yield Presence("r", folder).take(), server
+
+
+async def test_a_fault_that_nobody_took_out_is_named(tmp_path: Path) -> None:
+    async with faulty(tmp_path) as (presence, _):
+        (run,) = locks.running()
+        stopped = asyncio.create_task(stop.stop(run, "ann", CLOCK, {}))
+        await CLOCK.sleep(0.3)
+        assert not stopped.done()
+        presence.drop()  # its controller ends, and no reaper is there
+        assert (await stopped).left == ("f",)
+
+
+async def test_what_reads_as_gone_is_gone_whatever_the_journal_lacks(tmp_path: Path) -> None:
+    async with faulty(tmp_path) as (presence, server):
+        (run,) = locks.running()
+        await server.remove_toxic("p", "gameday-r-1")
+        presence.drop()
+        assert (await stop.stop(run, "ann", CLOCK, {})).left == ()
+
+
+async def test_a_fault_that_stays_is_exit_code_6(tmp_path: Path) -> None:
+    async with faulty(tmp_path) as (presence, _):
+        told = asyncio.create_task(
+            asyncio.to_thread(CliRunner().invoke, main, ["stop", "--by", "ann"])
+        )
+        await CLOCK.sleep(0.5)
+        presence.drop()
+        result = await told
+        assert result.exit_code == 6
+        assert "could not be read back as gone: f of run r" in result.stderr
+        assert "gameday heal" in result.stderr
+
+
+def test_stop_without_a_run_says_so() -> None:
+    told = CliRunner().invoke(main, ["stop"])
+    assert (told.exit_code, "no run is under way" in told.stderr) == (2, True)
+    told = CliRunner().invoke(main, ["stop", "x9y8"])
+    assert (told.exit_code, "named 'x9y8'" in told.stderr) == (2, True)
+
+
+def test_down_is_refused_while_a_run_uses_the_stack(tmp_path: Path) -> None:
+    kept = {
+        "state": "running",
+        "started_at": "2026-11-23T11:51:00+00:00",
+        "name": "own",
+        "system_file": "own.yaml",
+        "start": {"argv": ["true"], "ready": "/healthz"},
+        "addresses": {"port": 1, "admin_port": 2, "toxiproxy": "http://t", "proxies": {}},
+        "base_url": "http://s",
+    }
+    stack_file().write_text(json.dumps(kept))
+    with TargetLock("http://s", "http://t", "first", tmp_path):
+        told = CliRunner().invoke(main, ["down"])
+        assert told.exit_code == 2
+        assert "run first " in told.stderr
+        assert "gameday stop first" in told.stderr
+        assert stack_file().exists()
+    told = CliRunner().invoke(main, ["down"])
+    assert (told.exit_code, told.stdout) == (0, "own is down\n")
+    assert not stack_file().exists()
+
+
+IDLE = 200
+SAID = {
+    "nothing": b"",
+    "half a line": b'{"cmd": "st',
+    "garbage": b"\x00\xff\xfe garbage\n",
+    "no order": b"[1, 2]\n",
+    "deep": b"[" * 15_000 + b"\n",
+    "an endless line": b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID.keys())
+async def test_others_are_served_while_many_say_nothing_of_use(tmp_path: Path, said: bytes) -> None:
+    with desk(tmp_path) as (orders, abort):
+        await orders.open(tmp_path)
+        (run,) = locks.running()
+        idle = []
+        for _ in range(IDLE):
+            reader, writer = await asyncio.open_unix_connection(run.socket)
+            writer.write(said)
+            idle.append((reader, writer))
+        answer = await locks.tell(run, {"cmd": "stop", "by": "ann"})
+        assert answer["ok"]
+        assert abort.ended == "operator"
+        still = sum(not reader.at_eof() and reader.exception() is None for reader, _ in idle)
+        assert still <= locks.CONNECTIONS_MAX
+        for _, writer in idle:
+            writer.close()
+
+
+def test_a_socket_whose_path_would_be_too_long_is_in_a_folder_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("long" * 30)))
+    temporary = Path(mkdtemp(prefix="gd-"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    found = Presence("r", tmp_path).socket.parent
+    assert (found.parent, found.stat().st_mode & 0o777) == (temporary, 0o700)
+    found.rmdir()
+    found.symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="symbolic link"):
+        Presence("r", tmp_path)
+    shutil.rmtree(temporary)

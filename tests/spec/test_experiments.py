@@ -1,0 +1,128 @@
+"""The shipped experiments: valid, timed honestly, and answered by playbooks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gameday.core.clock import NS
+from gameday.core.units import seconds
+from gameday.plan.validate import validate
+from gameday.spec.find import all_experiments, all_playbooks, find_system
+from gameday.spec.inputs import load_inputs
+from gameday.spec.read import has_short, load_experiment, load_playbook
+from gameday.telemetry.alerts import Evaluator
+from gameday.telemetry.alerts.rules import RuleFile, load_rules
+from gameday.telemetry.promql import Store, label_set
+from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
+from gameday.traffic.history import RECORD, Outcome, Reason
+from gameday.traffic.metrics import Fold
+from tests.support.rundirs import T0_NS
+
+NAMES = {
+    *("redis-slow", "redis-down", "db-slow", "db-down", "traffic-spike"),
+    *("redis-slow-under-spike", "normal", "peak", "stress", "load-1500"),
+}
+EXPERIMENTS = all_experiments()
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def test_the_experiments_of_the_issue_are_there() -> None:
+    assert {path.stem for path in EXPERIMENTS} >= NAMES
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+@pytest.mark.parametrize("short", [False, True], ids=["whole", "short"])
+def test_every_experiment_is_valid_without_warnings(path: Path, *, short: bool) -> None:
+    inputs = load_inputs(str(path), short=short)
+    assert validate(inputs) == []
+    assert inputs.experiment.experiment.name == path.stem
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_every_experiment_has_a_short_form_of_at_most_half_a_minute(path: Path) -> None:
+    loaded = load_experiment(str(path))
+    assert has_short(loaded.document)
+    assert traffic_end_s(load_experiment(str(path), short=True).experiment) <= 30
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_every_expected_alert_has_a_playbook_that_answers_it(path: Path) -> None:
+    experiment = load_experiment(str(path)).experiment
+    answered = {
+        alert for each in all_playbooks() for alert in load_playbook(each).playbook.head.alerts
+    }
+    assert {alert.alert for alert in experiment.expect.alerts} <= answered
+
+
+@pytest.mark.parametrize("path", all_playbooks(), ids=name)
+def test_every_playbook_has_an_experiment_that_drills_it(path: Path) -> None:
+    drilled = {load_experiment(str(each)).experiment.playbook for each in EXPERIMENTS}
+    assert path.stem in drilled
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+def test_a_sell_out_that_is_expected_comes_after_the_last_fault(path: Path) -> None:
+    experiment = load_experiment(str(path)).experiment
+    sold_out = sell_out_s(experiment)
+    ends = [seconds(fault.at + fault.duration) for fault in experiment.method]
+    assert sold_out is not None
+    assert sold_out > max(ends, default=0.0)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "starts"), [("normal", 1500), ("peak", 165_450), ("stress", 81_750)]
+)
+def test_the_original_scenarios_ask_for_what_they_asked_for(experiment: str, starts: int) -> None:
+    loaded = load_experiment(experiment).experiment
+    assert expected_starts(loaded) == pytest.approx(starts)
+    assert loaded.campaign.users == 100_000
+
+
+def alerts(file: RuleFile) -> list[str]:
+    return [rule.alert for group in file.groups for rule in group.rules]
+
+
+def test_the_quick_rules_are_those_of_the_system_over_shorter_windows() -> None:
+    system = find_system(None)
+    quick = load_rules(EXPERIMENTS[0].parent / "rules" / "quick.yml")
+    drill = load_rules(system.parent / "prometheus" / "alerts.yml")
+    names = [
+        [rule.alert for group in file.groups for rule in group.rules] for file in (quick, drill)
+    ]
+    assert names[0] == names[1]
+
+
+FILES = (
+    EXPERIMENTS[0].parent / "rules" / "quick.yml",
+    find_system(None).parent / "prometheus" / "alerts.yml",
+    find_system(None).parent / "prometheus" / "alerts.production.yml",
+)
+DROPPED = (Reason.SYSTEM_SATURATED, Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
+
+
+@pytest.mark.parametrize("reason", DROPPED, ids=lambda reason: reason.text)
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_drops_that_are_not_the_services_doing_are_told(path: Path, reason: Reason) -> None:
+    """Too few virtual users are the test's doing: what they did not send, nobody measured."""
+    evaluator, store, fold = Evaluator([load_rules(path)]), Store(300), Fold("drop")
+    fired: list[str] = []
+    for t_s in range(180):
+        records = np.zeros(3, dtype=RECORD)
+        records["outcome"], records["reason"] = Outcome.DROPPED, reason
+        t_ns = T0_NS + t_s * NS
+        fold.add(records, 3 * (t_s + 1), t_ns)
+        store.append(t_ns, ((label_set(labels), v) for labels, v in fold.series()), source="")
+        alerts = evaluator.tick(store, t_ns)
+        fired += [each.name for each in alerts if each.state == "firing"]
+    assert ("LoadGeneratorDropping" in fired) == (reason is not Reason.SYSTEM_SATURATED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_who_reads_of_drops_is_told_what_each_reason_means(path: Path) -> None:
+    rule = next(rule for rule in load_rules(path).rules if rule.alert == "LoadGeneratorDropping")
+    told = dict(rule.annotations)["description"]
+    assert all(each.text in told for each in DROPPED if each is not Reason.SYSTEM_SATURATED)

@@ -1,0 +1,124 @@
+"""Network faults: what each changes, and the place of what a file may not ask for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from gameday.core.errors import FileError
+from gameday.injection import drivers
+from gameday.injection.context import Site
+from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.plan.validate import validate
+from gameday.spec.changes import Change
+from gameday.spec.faults import AnyFault, Fault
+from gameday.spec.inputs import load_inputs
+from tests.support.toxiproxies import redis_like, toxiproxy
+
+FAULT: TypeAdapter[Fault] = TypeAdapter(AnyFault)
+EXPERIMENT = """\
+name: torn
+campaign: {coupon: C, stock: 5000}
+traffic:
+  drop: {executor: constant-arrival-rate, rate: 100/s, duration: 40s}
+method:
+  - {fault: network.FAULT, at: 10s, duration: 5s}
+"""
+STORE_FAULTS = (
+    ("redis.evict", ""),
+    ("redis.memory", ""),
+    ("postgres.lock", ", table: issuances"),
+    ("postgres.connections", ""),
+)
+
+
+def fault(name: str, **keys: Any) -> Fault:
+    given = {"fault": f"network.{name}", "target": "redis", "at": "5s", "duration": "5s"}
+    return FAULT.validate_python({**given, **keys})
+
+
+def toxic(type_: str, attributes: dict[str, int], **how: Any) -> Change:
+    data = {"proxy": "redis", "type": type_, "stream": "downstream", "toxicity": 1.0}
+    return Change("toxic", {**data, **how, "attributes": attributes})
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "attributes"),
+    [
+        ("latency", {"latency": "300ms", "jitter": "50ms"}, {"latency": 300, "jitter": 50}),
+        ("timeout", {}, {"timeout": 0}),
+        ("bandwidth", {"rate_kb_per_s": 5}, {"rate": 5}),
+        ("reset_peer", {"timeout": "1s"}, {"timeout": 1000}),
+        ("slow_close", {"delay": "2s"}, {"delay": 2000}),
+        (
+            "slicer",
+            {"average_bytes": 64, "variation_bytes": 8, "delay": "10ms"},
+            {"average_size": 64, "size_variation": 8, "delay": 10_000},
+        ),
+        ("limit_data", {"bytes": 100}, {"bytes": 100}),
+    ],
+)
+async def test_every_toxic_is_made_as_asked_and_taken_out(
+    name: str, keys: dict[str, Any], attributes: dict[str, int]
+) -> None:
+    both = {"direction": "upstream", "toxicity": 0.5}
+    assert fault(name, **keys).changes() == [toxic(name, attributes)]
+    (change,) = fault(name, **keys, **both).changes()
+    assert change == toxic(name, attributes, stream="upstream", toxicity=0.5)
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = Toxiproxy(url)
+        body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
+        await server.call("POST", "/proxies", body)
+        site = Site("r1", url, {"redis": "cache"})
+        undo = await drivers.prepare(change, site)
+        await drivers.act(change, undo, site)
+        found = await server.proxy("cache")
+        assert found is not None
+        (there,) = found["toxics"]
+        assert (there["type"], there["stream"], there["toxicity"]) == (name, "upstream", 0.5)
+        assert attributes.items() <= there["attributes"].items()
+        await drivers.undo(undo)
+        assert await drivers.read_back(undo) is True
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ("latency, target: redis, latency: 1s, toxicity: 0", "'toxicity': "),
+        ("latency, target: redis, latency: 1s, toxicity: 1.5", "'toxicity': "),
+        ("latency, target: redis, latency: 1s, direction: both", "'direction': "),
+        ("bandwidth, target: redis, rate_kb_per_s: 0", "'rate_kb_per_s': "),
+        ("slow_close, target: redis, delay: 0", "'delay': "),
+        ("slicer, target: redis, average_bytes: 0", "'average_bytes': "),
+        ("slicer, target: redis, average_bytes: 8, variation_bytes: 8", "'variation_bytes': "),
+        ("limit_data, target: redis, bytes: 0", "'bytes': "),
+        ("limit_data, target: redis, bytes: 99999999999999999", "'bytes': "),
+        ("noop, target: redis", "unknown fault 'network.noop'"),
+        ("down, target: redis, toxicity: 0.5", "unknown key 'toxicity'"),
+        ("latency, target: radis, latency: 1s", "'target': 'radis'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_with_its_place(
+    tmp_path: Path, keys: str, what: str
+) -> None:
+    path = tmp_path / "torn.yaml"
+    path.write_text(EXPERIMENT.replace("FAULT", keys))
+    with pytest.raises(FileError) as caught:
+        validate(load_inputs(str(path)))
+    assert caught.value.message.startswith(f"{path}:6:")
+    assert what in caught.value.message
+
+
+@pytest.mark.parametrize(("name", "keys"), STORE_FAULTS)
+def test_a_fault_of_a_store_needs_its_address(tmp_path: Path, name: str, keys: str) -> None:
+    system = tmp_path / "system.yaml"
+    system.write_text(
+        "name: shop\nbase_url: http://127.0.0.1:8080\naudit: {get: /audit}\n"
+        "requests: {issue: {post: /issue, outcomes: {issued: {status: 200}}}}\n"
+    )
+    path = tmp_path / "torn.yaml"
+    path.write_text(EXPERIMENT.replace("network.FAULT", name + keys))
+    with pytest.raises(FileError, match="which the system does not name") as caught:
+        validate(load_inputs(str(path), str(system)))
+    assert caught.value.place.line == 6

@@ -1,0 +1,429 @@
+"""The rules between the keys and between the files of one run."""
+
+# ruff: noqa: E501  - a table of broken files reads best with one of them a line
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gameday.core.errors import FileError, UsageError
+from gameday.core.network.addresses import Allowed
+from gameday.evidence.effective_writer import RunFacts, dump, effective
+from gameday.plan.rules.expressions import window_names
+from gameday.plan.validate import validate, validate_system
+from gameday.spec.addresses import refuse_foreign, resolve_targets
+from gameday.spec.experiment import Experiment
+from gameday.spec.find import find_experiment, find_playbook
+from gameday.spec.inputs import Inputs, load_inputs
+from gameday.spec.read import load_experiment, load_system
+from gameday.spec.system import System
+from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
+from tests.support.rundirs import FAULT, RunDir, read
+
+FAST = "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) < 0.2"
+GUARD = "sum(rate(k6_http_reqs_total[5s])) > 5000"
+EXPERIMENT = f"""\
+name: slow
+seed: 7
+campaign: {{coupon: C, stock: 4500, users: 100000}}
+traffic:
+  drop: {{executor: constant-arrival-rate, rate: 100/s, duration: 60s}}
+objectives:
+  - {{name: fast, expr: '{FAST}'}}
+method:
+  - {{fault: network.latency, target: redis, latency: 300ms, jitter: 50ms, at: 15s, duration: 20s}}
+expect:
+  thresholds: {{http_req_failed: ["rate<0.02"]}}
+  alerts:
+    - {{alert: Slow, fires_within: 10s, resolves_within: 20s}}
+  other_alerts: [Failing]
+  recovers_within: 18s
+playbook: slow
+abort_if:
+  - {{expr: '{GUARD}', for: 10s}}
+short:
+  traffic:
+    drop: {{executor: constant-arrival-rate, rate: 10/s, duration: 20s}}
+  method: []
+  expect: {{}}
+"""
+SYSTEM = """\
+name: shop
+base_url: http://127.0.0.1:8080
+metrics: [http://localhost:9102/metrics]
+start:
+  argv: [python, -m, shop, "{port}"]
+  env: {REDIS_URL: "{redis}", SQL: "{postgres_direct}", BRACE: "{{}}"}
+requests:
+  issue:
+    post: /issue
+    json: {user: "{user}", code: "{coupon}", note: "{{x"}
+    headers: {Authorization: {env: TOKEN}, Idempotency-Key: "{key}"}
+    outcomes: {issued: {status: 200}}
+campaign: {post: /c, json: {code: "{coupon}", stock: "{stock}"}}
+close: {post: "/c/{coupon}/close"}
+drain: {expr: sum(in_flight) == 0}
+audit: {get: "/c/{coupon}/audit"}
+stores:
+  redis: {url: {env: REDIS}, remaining: "stock:{coupon}", holders: "holders:{coupon}"}
+proxies: {redis: redis, postgres: postgres}
+dependencies: {redis: max(dependency_seconds)}
+toxiproxy: http://127.0.0.1:8474
+rules: [rules.yml]
+actions:
+  use-other: {post: /strategy, json: {to: other}}
+  use-redis: {post: /strategy, json: {to: redis}}
+"""
+RULES = """\
+groups:
+  - name: shop
+    rules:
+      - {alert: Slow, expr: up == 0}
+      - {alert: Failing, expr: up == 0}
+"""
+PLAYBOOK = """\
+---
+name: slow
+alerts: [Slow]
+---
+
+1. Switch over.
+
+   ```yaml step
+   do: use-other
+   before: max(dependency_seconds) > 0.1
+   after: min(strategy) == 1
+   undo: use-redis
+   ```
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one whole set of files, and the current one."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "experiments" / "slow.yaml").write_text(EXPERIMENT)
+    (tmp_path / "playbooks" / "slow.md").write_text(PLAYBOOK)
+    (tmp_path / "system.yaml").write_text(SYSTEM)
+    (tmp_path / "rules.yml").write_text(RULES)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def gathered(*, short: bool = False) -> Inputs:
+    return load_inputs("slow", "system.yaml", short=short)
+
+
+def rewrite(file: str, old: str, new: str) -> None:
+    path = Path(file)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_a_whole_set_of_files_is_valid_without_warnings() -> None:
+    assert validate(gathered()) == []
+    assert validate(gathered(short=True)) == []
+
+
+X = "experiments/slow.yaml"
+S = "system.yaml"
+P = "playbooks/slow.md"
+# The file, what is done to it, where the error points, what it says, and the help.
+REFUSED = [
+    (X, "fires_within: 10s", "fires_within: 46s", "13:21", "may fire until 61 s (15 + 46s), after the traffic (60 s)", "lengthen"),
+    (X, "resolves_within: 20s", "resolves_within: 26s", "13:40", "may resolve until 61 s (35 + 26s), after the traffic (60 s)", "shorten"),
+    (X, "recovers_within: 18s", "recovers_within: 44s", "15:3", "may end at 61 s (15 + 2 + 44s), after the traffic (60 s)", ""),
+    (X, "at: 15s", "at: 4s", "9:75", "leaves no 5 s to see the steady state", "begin at 5s or later"),
+    (X, "at: 15s", "at: 41s", "9:75", "the fault ends at 61 s, after the traffic (60 s)", ""),
+    (X, "duration: 20s}", "duration: 0s}", "9:84", "must be longer than 0s", ""),
+    (X, "jitter: 50ms", "jitter: 1s", "9:61", "'jitter': 1s is more than the latency (300ms)", ""),
+    (X, "rate: 100/s", "rate: 0/s", "5:43", "asks for nothing", ""),
+    (X, "rate: 100/s", "rate: 1000/ms", "4:1", "asks for 60000000 requests, more than 50000000", ""),
+    (X, "duration: 60s", "duration: 25h", "4:1", "lasts longer than 24h", ""),
+    (X, "target: redis", "target: reddis", "9:30", "'reddis' is not a service under 'proxies'", "did you mean 'redis'?"),
+    (X, "alert: Slow,", "alert: Slo,", "13:8", "no rule raises 'Slo'", "did you mean 'Slow'?"),
+    (X, "alert: Slow,", "alert: Slow, of: other,", "13:21", "no fault has the id 'other'", "network-latency-1"),
+    (X, "[Failing]", "[Faling]", "14:18", "no rule raises 'Faling'", "did you mean 'Failing'?"),
+    (X, "http_req_failed:", "http_req_faild:", "11:16", "unknown metric 'http_req_faild'", "http_req_failed"),
+    (X, '"rate<0.02"', '"p(95)<0.02"', "11:34", "which has no 'p(95)'", "rate"),
+    (X, '"rate<0.02"', '"rate small"', "11:34", "is not a threshold", ""),
+    (X, "http_req_failed:", "'http_req_failed{scenario:dorp}':", "11:16", "there is no scenario 'dorp'", "did you mean 'drop'?"),
+    (X, "http_req_failed:", "'http_req_failed{window:during-redis}':", "11:16", "there is no window 'during-redis'", "after-network-latency-1, before, during-network-latency-1"),
+    (X, "http_req_failed:", "'http_req_failed{window:during-network-latency}':", "11:16", "there is no window 'during-network-latency'", "did you mean 'during-network-latency-1'?"),
+    (X, "http_req_failed:", "'http_req_failed{method:GET}':", "11:16", "there is no method 'GET'", "POST"),
+    (X, 'http_req_failed: ["rate<0.02"]', '"http_req_failed{window:before}": [{threshold: "rate<0.02", abortOnFail: true}]', "11:76", "'abortOnFail': 'http_req_failed{window:before}' is judged after the run", "abort_if"),
+    (X, "k6_http_req_duration_seconds_bucket", "k6_http_req_durations_seconds_bucket", "7:18", "unknown traffic metric", "did you mean 'k6_http_req_duration_seconds_bucket'?"),
+    (X, "sum(rate(k6_http_reqs_total[5s]))", "sum(rate(k6_http_reqs_total))", "18:6", "'expr'", ""),
+    (X, "playbook: slow", "playbook: slaw", "16:1", "there is no playbook 'slaw'", "did you mean 'slow'?"),
+    (X, "stock: 4500, ", "", "3:1", "'stock' is missing", ""),
+    (X, "method: []", "methods: []", "22:3", "unknown key 'methods'", "did you mean 'method'?"),
+    (X, "method: []", "name: other", "22:3", "'name' cannot stand in 'short'", ""),
+    (X, "short:", "rules: [no.yml]\nshort:", "19:9", "there is no file 'no.yml'", ""),
+    (P, "do: use-other", "do: use-othr", "9:4", "'use-othr' is not an action of the system", "did you mean 'use-other'?"),
+    (P, "undo: use-redis", "undo: use-rediss", "12:4", "'use-rediss' is not an action", "did you mean 'use-redis'?"),
+    (P, "after: min(strategy) == 1", "after: min(strategy", "11:4", "'after'", ""),
+    (P, "[Slow]", "[Slwo]", "3:10", "no rule raises 'Slwo'", "did you mean 'Slow'?"),
+    (S, "base_url: http://127.0.0.1:8080", "base_url: http://me:pw@127.0.0.1", "2:1", "an address with credentials in it", "{env: NAME}"),
+    (S, "base_url: http://127.0.0.1:8080", "base_url: 127.0.0.1:8080", "2:1", "is not an address", "http://HOST:PORT"),
+    (S, "base_url: http://127.0.0.1:8080", "base_url: http://127.0.0.1:0", "2:1", "is not an address", "http://HOST:PORT"),
+    (S, "base_url: http://127.0.0.1:8080", "base_url: http://127.0.0.1/?a", "2:1", "has a query or a fragment", ""),
+    (S, "post: /issue", "post: issue", "9:5", "'post': the path 'issue' does not begin with /", "begin with /"),
+    (S, "{post: /c,", '{post: "@other:80/c",', "13:12", "'post': the path '@other:80/c' does not begin", ""),
+    (S, "/c/{coupon}/close", "//other/close", "14:9", "begins with what may be read as a host", ""),
+    (S, "/c/{coupon}/audit", "/c d", "16:9", "holds a space, a backslash", ""),
+    (S, "use-other: {post: /strategy", "use-other: {post: .other/strategy", "24:15", "'.other/strategy' does not begin", ""),
+    (S, "{env: TOKEN}", "Bearer abc", "11:15", "a secret written out", "{env: NAME}"),
+    (S, '"{user}"', '"{usr}"', "10:12", "unknown placeholder '{usr}'", "did you mean 'user'?"),
+    (S, '"{user}"', "{user}", "10:12", "is a mapping here", 'put it in quotes: "{user}"'),
+    (S, '"{{x"', '"{x"', "10:46", "has no end", "a bare brace is written {{"),
+    (S, "/c/{coupon}/close", "/c/{user}/close", "14:9", "unknown placeholder '{user}'", "coupon, run, stock"),
+    (S, '"{port}"', '"{redis}"', "5:28", "unknown placeholder '{redis}'", "admin_port, port"),
+    (S, '"{postgres_direct}"', '"{postgre}"', "6:31", "unknown placeholder '{postgre}'", "did you mean 'postgres'?"),
+    (S, "sum(in_flight) == 0", "sum(in_flight", "15:9", "'expr'", ""),
+    (S, "[rules.yml]", "[rule.yml]", "22:9", "there is no file 'rule.yml'", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: f"{row[0]} {row[2]}")
+def test_what_does_not_fit_together_is_refused_at_its_place(
+    row: tuple[str, str, str, str, str, str],
+) -> None:
+    file, old, new, where, what, help = row
+    rewrite(file, old, new)
+    with pytest.raises(FileError) as caught:
+        validate(gathered())
+    assert caught.value.message.startswith(f"{file}:{where}: ")
+    assert what in caught.value.problem
+    assert help in caught.value.help
+
+
+# The file, what is done to it, and the warning.
+WARNED = [
+    (X, "stock: 4500", "stock: 2000", "2000 coupons are expected to be gone at 20.2 s, before the last fault ends (35 s)"),
+    (X, "stock: 4500", "stock: 5820", "just before the traffic ends (60 s), or not at all"),
+    (X, "name: slow", "name: slo", "'slo' is not the name of the file"),
+    (X, f"'{GUARD}'", "sum(k6_vus)", "compares nothing"),
+    (P, "alerts: [Slow]", "alerts: [Failing]", "answers none of the expected alerts"),
+    (P, "   after: min(strategy) == 1\n", "", "nothing shows that the step worked"),
+    (S, "dependencies: {redis:", "dependencies: {cache:", "'cache' is not a service under 'proxies'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "what"), WARNED)
+def test_what_is_hardly_meant_is_told(file: str, old: str, new: str, what: str) -> None:
+    rewrite(file, old, new)
+    assert any(what in str(warning) for warning in validate(gathered()))
+
+
+def second_fault(text: str) -> None:
+    rewrite(X, "expect:", f"  - {text}\nexpect:")
+
+
+def test_the_same_fault_on_the_same_target_must_not_overlap() -> None:
+    second_fault("{fault: network.latency, target: redis, latency: 1s, at: 30s, duration: 5s}")
+    with pytest.raises(FileError, match=r"10:5: .*overlaps with 'network-latency-1'"):
+        validate(gathered())
+
+
+def test_other_faults_may_overlap() -> None:
+    second_fault("{fault: network.latency, target: postgres, latency: 1s, at: 30s, duration: 5s}")
+    second_fault("{fault: traffic.spike, rate: 10/s, at: 20s, duration: 5s}")
+    assert validate(gathered()) == []
+
+
+@pytest.mark.parametrize("id", ["network-latency-1", "drop"])
+def test_an_id_that_is_taken_is_refused(id: str) -> None:
+    second_fault(f"{{fault: traffic.spike, id: {id}, rate: 10/s, at: 20s, duration: 5s}}")
+    with pytest.raises(FileError, match=f"10:28: 'id': '{id}' is"):
+        validate(gathered())
+
+
+def test_a_recovery_without_an_objective_says_nothing() -> None:
+    rewrite(X, f"objectives:\n  - {{name: fast, expr: '{FAST}'}}\n", "")
+    with pytest.raises(FileError, match="without 'objectives' it says nothing"):
+        validate(gathered())
+
+
+def test_an_alert_without_a_fault_cannot_be_expected() -> None:
+    rewrite(X, "  expect: {}", "  expect: {alerts: [{alert: Slow, fires_within: 1s}]}")
+    with pytest.raises(FileError, match=r":23:21: 'alerts': no fault"):
+        validate(gathered(short=True))
+
+
+def test_the_first_error_of_the_experiment_is_told_before_those_of_other_files() -> None:
+    rewrite(S, "{env: TOKEN}", "Bearer abc")
+    rewrite(X, "recovers_within: 18s", "recovers_within: 59s")
+    rewrite(X, "target: redis", "target: reddis")
+    with pytest.raises(FileError, match=r"slow\.yaml:9:30"):
+        validate(gathered())
+
+
+def test_the_short_form_replaces_whole_keys() -> None:
+    loaded = load_experiment("slow", short=True)
+    assert loaded.short
+    assert loaded.experiment.method == []
+    assert loaded.experiment.expect.alerts == []
+    assert loaded.experiment.short is None
+    assert loaded.experiment.playbook == "slow"
+    assert traffic_end_s(loaded.experiment) == 20.0
+
+
+def test_an_error_inside_the_short_form_has_its_own_place() -> None:
+    rewrite(X, "rate: 10/s", "rate: 10")
+    assert load_experiment("slow").experiment.name == "slow"
+    with pytest.raises(FileError, match=r"slow\.yaml:21:45: 'rate': 10 is not a rate"):
+        load_experiment("slow", short=True)
+
+
+def test_an_experiment_without_a_short_form_says_so() -> None:
+    path = Path(X)
+    path.write_text(path.read_text().partition("short:")[0])
+    with pytest.raises(FileError, match="there is no short form"):
+        load_experiment("slow", short=True)
+
+
+def test_the_seed_comes_from_the_caller_then_the_file_then_chance() -> None:
+    assert load_experiment("slow", seed=9).experiment.seed == 9
+    assert load_experiment("slow").experiment.seed == 7
+    rewrite(X, "seed: 7\n", "")
+    assert load_experiment("slow").experiment.seed is not None
+
+
+def test_faults_without_ids_are_numbered_by_kind() -> None:
+    second_fault("{fault: network.reset_peer, target: redis, at: 20s, duration: 5s}")
+    second_fault("{fault: network.latency, target: postgres, latency: 1s, at: 30s, duration: 5s}")
+    ids = [fault.id for fault in load_experiment("slow").experiment.method]
+    assert ids == ["network-latency-1", "network-reset-peer-1", "network-latency-2"]
+
+
+@pytest.mark.parametrize("of", ["network-latency-1", "network.latency-1"])
+def test_a_default_id_may_be_written_as_the_fault_is(of: str) -> None:
+    rewrite(X, "alert: Slow,", f"alert: Slow, of: {of},")
+    assert validate(gathered()) == []
+
+
+def test_what_is_not_read_yet_is_said() -> None:
+    rewrite(S, "rules: [rules.yml]", "prometheus: http://127.0.0.1:9090")
+    with pytest.raises(FileError, match="no rule raises 'Slow'"):
+        validate(gathered())
+    rewrite(S, "prometheus: http", "rules: [rules.yml]\nprometheus: http")
+    assert "'prometheus': not read yet" in str(validate(gathered())[0])
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no experiment 'slw'") as caught:
+        find_experiment("slw")
+    assert caught.value.help == "did you mean 'slow'?"
+
+
+def test_shipped_experiments_are_found_from_anywhere() -> None:
+    assert find_experiment("redis-slow").name == "redis-slow.yaml"
+
+
+def test_a_playbook_is_found_beside_the_experiments_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    found = find_playbook("slow", tmp_path / "experiments" / "slow.yaml")
+    assert found is not None
+    assert found.read_text() == PLAYBOOK
+
+
+@pytest.mark.parametrize(
+    ("stock", "expected_s"), [(4500, 46.0), (2000, 20.2), (6000, None), (0, 0.0)]
+)
+def test_the_expected_sell_out_counts_users_who_ask_twice(
+    stock: int, expected_s: float | None
+) -> None:
+    rewrite(X, "stock: 4500", f"stock: {stock}")
+    found = sell_out_s(load_experiment("slow").experiment)
+    assert found == (None if expected_s is None else pytest.approx(expected_s, abs=0.05))
+
+
+def test_as_many_coupons_as_users_are_never_all_gone() -> None:
+    rewrite(X, "stock: 4500, users: 100000", "stock: 10, users: 10")
+    assert sell_out_s(load_experiment("slow").experiment) is None
+
+
+def test_a_ramp_asks_for_the_area_under_its_rate() -> None:
+    ramp = (
+        "executor: ramping-arrival-rate, startRate: 10/s,"
+        " stages: [{target: 1000/s, duration: 60s}, {target: 1000/s, duration: 2m},"
+        " {target: 10/s, duration: 30s}]"
+    )
+    rewrite(X, "executor: constant-arrival-rate, rate: 100/s, duration: 60s", ramp)
+    experiment = load_experiment("slow").experiment
+    assert expected_starts(experiment) == pytest.approx(165_450)
+    assert traffic_end_s(experiment) == 210.0
+
+
+def test_the_hosts_a_run_talks_to_are_listed_with_their_keys() -> None:
+    system = load_system(Path(S)).system
+    targets = resolve_targets(system, {"REDIS": "redis://:pw@10.1.2.3:6379"})
+    assert ("base_url", "127.0.0.1") in targets
+    assert ("metrics", "localhost") in targets
+    assert ("stores.redis.url", "10.1.2.3") in targets
+
+
+def test_loopback_needs_no_permission() -> None:
+    refuse_foreign(load_system(Path(S)).system, Allowed())
+
+
+def test_another_machine_needs_permission_by_name() -> None:
+    rewrite(S, "toxiproxy: http://127.0.0.1:8474", "toxiproxy: http://192.0.2.7:8474")
+    system = load_system(Path(S)).system
+    with pytest.raises(UsageError, match=r"toxiproxy: 192\.0\.2\.7 is not this machine") as caught:
+        refuse_foreign(system, Allowed(["192.0.2.8"]))
+    assert caught.value.help.endswith("--allow-target 192.0.2.7")
+    refuse_foreign(system, Allowed(["192.0.2.7"]))
+
+
+def test_the_effective_record_reads_back_to_the_same_models() -> None:
+    inputs = gathered()
+    facts = RunFacts(run="r", stack="embedded", coupon="C-r", stock=4500, planned={"drop": 6000})
+    book = inputs.playbook
+    assert book is not None
+    record = effective(inputs.experiment, inputs.system.system, book.playbook, facts)
+    again = json.loads(json.dumps(record))
+    assert Experiment.model_validate(again["experiment"]) == inputs.experiment.experiment
+    assert System.model_validate(again["system"]) == inputs.system.system
+    assert again["playbook"]["steps"][0]["block"]["do"] == "use-other"
+    assert (again["schema"], again["traffic_end_s"], again["seed"]) == (1, 60.0, 7)
+
+
+def test_a_dump_fills_in_defaults() -> None:
+    dumped = dump(gathered().experiment.experiment)
+    assert dumped["expect"]["checks"] == "all"
+    assert dumped["traffic"]["drop"]["startTime"] == "0s"
+
+
+def test_a_system_file_is_checked_by_itself() -> None:
+    assert validate_system(load_system(Path(S))) == []
+    rewrite(S, '"{user}"', '"{usr}"')
+    with pytest.raises(FileError, match="unknown placeholder"):
+        validate_system(load_system(Path(S)))
+
+
+def test_a_threshold_may_ask_for_the_windows_that_the_faults_make() -> None:
+    keys = (f"'http_req_failed{{window:{name}}}'" for name in sorted(window_names([FAULT])))
+    thresholds = ", ".join(f'{key}: ["rate<0.02"]' for key in keys)
+    rewrite(X, 'http_req_failed: ["rate<0.02"]', thresholds)
+    assert validate(gathered()) == []
+
+
+def test_the_windows_that_are_allowed_are_those_that_a_run_has() -> None:
+    """Loading knows their names beforehand, the evidence makes them: the two must not part."""
+    assert set(read(RunDir()).about.windows) == window_names([FAULT])
+    assert set(read(RunDir().without_faults()).about.windows) == window_names([])
+
+
+def test_without_a_fault_there_are_no_windows() -> None:
+    rewrite(X, "expect: {}", "expect: {thresholds: {'http_reqs{window:before}': [count>1]}}")
+    with pytest.raises(FileError) as caught:
+        validate(gathered(short=True))
+    assert "there is no window 'before'" in caught.value.problem
+    assert "there is no fault" in caught.value.help

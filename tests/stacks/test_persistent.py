@@ -1,0 +1,92 @@
+"""A stack that stays: what its file says, and a run that uses it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gameday.core.clock import SystemClock
+from gameday.core.errors import StackError, UsageError
+from gameday.stacks.persistent import KeptStack, put_up, take_down
+from gameday.stacks.stack import new_work_dir
+from gameday.stacks.state import read_kept, stack_file, write_kept
+from tests.support.stack_parts import BROKEN, Ground, running, system_of
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+async def test_a_run_reuses_what_up_left_and_leaves_it_running(tmp_path: Path) -> None:
+    system = system_of(tmp_path, TOKEN="{secret}")
+    up = await put_up(system, tmp_path / "system.yaml", SystemClock())
+    try:
+        stack = KeptStack()
+        ground = Ground(tmp_path, new_work_dir())
+        used = await stack.start(system, ground.site)
+        assert (used.system, used.environment) == (up.system, up.environment)
+        assert used.secrets == up.secrets
+        assert ground.announced == []
+        assert await stack.stop() == []
+        kept = read_kept()
+        assert kept is not None and kept.running() == ["service"]
+        assert stack_file().stat().st_mode & 0o077 == 0
+    finally:
+        ended = await take_down()
+    assert ended is not None and running([dict(each) for each in ended.undo]) == []
+    assert await take_down() is None
+
+
+async def test_a_changed_start_needs_a_new_stack(tmp_path: Path) -> None:
+    await put_up(system_of(tmp_path), tmp_path / "system.yaml", SystemClock())
+    try:
+        other = system_of(tmp_path, MORE="x")
+        with pytest.raises(StackError, match="the kept stack runs 'tiny'") as caught:
+            await KeptStack().start(other, Ground(tmp_path, new_work_dir()).site)
+        assert "gameday down" in caught.value.help
+    finally:
+        await take_down()
+
+
+async def test_without_a_kept_stack_the_cure_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="no stack is kept running") as caught:
+        await KeptStack().start(system_of(tmp_path), Ground(tmp_path, new_work_dir()).site)
+    assert (caught.value.help, caught.value.exit_code) == ("gameday up", 4)
+
+
+async def test_an_up_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="exit code 3"):
+        await put_up(system_of(tmp_path, BROKEN), tmp_path / "system.yaml", SystemClock())
+    assert not stack_file().exists()
+
+
+async def test_what_a_dead_stack_left_is_cleared_by_the_next_up(tmp_path: Path) -> None:
+    system = system_of(tmp_path)
+    await put_up(system, tmp_path / "system.yaml", SystemClock())
+    first = read_kept()
+    assert first is not None
+    ended = {"start_time": "1@before", "token": ""}
+    gone = [{**each, **ended, "part": ""} for each in first.undo if each["kind"] == "process"]
+    folder = [each for each in first.undo if each["kind"] == "folder"]
+    write_kept(first.model_copy(update={"undo": (*folder, *gone)}))
+    try:
+        await put_up(system, tmp_path / "system.yaml", SystemClock())
+        assert not Path(folder[0]["path"]).exists()
+    finally:
+        await take_down()
+        write_kept(first)
+        await take_down()
+
+
+async def test_a_file_that_makes_no_sense_is_not_guessed_at() -> None:
+    stack_file().write_text(json.dumps({"schema_": 2}))
+    with pytest.raises(StackError, match="not what `gameday up` writes"):
+        await take_down()
+
+
+async def test_a_system_without_start_cannot_be_kept(tmp_path: Path) -> None:
+    system = system_of(tmp_path).model_copy(update={"start": None})
+    with pytest.raises(UsageError, match="has no `start`"):
+        await put_up(system, tmp_path / "system.yaml", SystemClock())

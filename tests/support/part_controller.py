@@ -1,0 +1,51 @@
+"""A controller that strikes one part of the kept stack and nothing else, for tests that kill it.
+
+It tells what happens as JSON lines, and ends in order when its standard input does.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import SystemClock
+from gameday.injection import drivers
+from gameday.injection.context import Direct, Site
+from gameday.run.reaper_client import Reaper
+from gameday.spec.changes import part_struck
+from gameday.stacks.state import read_kept
+from tests.support.signed import KEY, signed
+
+
+def say(**fields: Any) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+async def main(run_dir: Path, part: str, do: str) -> None:
+    """Strike, hold, take back."""
+    kept = read_kept()
+    if kept is None:
+        raise SystemExit("no stack is kept")
+    parts = {each.data["name"]: Path(each.data["part"]) for each in kept.undos("process")}
+    journal = signed(run_dir / "journal.jsonl")
+    reaper = Reaper(run_dir, SystemClock(), lambda why: say(lost=why))
+    await reaper.launch(KEY)
+    site = Site(run_dir.name, None, {}, Direct(parts=parts))
+    change = part_struck(part, do)
+    undo = await drivers.prepare(change, site)
+    journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+    await drivers.act(change, undo, site)
+    journal.write("fault.injected", id="f")
+    say(injected=undo.data["pid"])
+    await asyncio.to_thread(sys.stdin.read)
+    await drivers.undo(undo)
+    journal.write("fault.removed", id="f", gone=await drivers.read_back(undo))
+    journal.write("run.ended", ended="completed")
+    journal.close()
+    await reaper.finish()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

@@ -1,0 +1,59 @@
+"""A controller with one fault and nothing else, for tests that kill, stop and wake it.
+
+It tells what happens as JSON lines and reads orders from its standard input: `end` ends the run.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gameday.core.clock import SystemClock
+from gameday.core.network.addresses import Reach
+from gameday.injection import drivers
+from gameday.injection.context import Site
+from gameday.run.locks import TargetLock
+from gameday.run.reaper_client import Reaper
+from gameday.spec.changes import toxic
+from tests.support.signed import KEY, signed
+
+
+def say(**fields: Any) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) -> None:
+    """Inject, hold, take out; `also` is journaled first."""
+    clock = SystemClock()
+    lost: asyncio.Queue[str] = asyncio.Queue()
+    journal = signed(run_dir / "journal.jsonl")
+    reaper = Reaper(run_dir, clock, lost.put_nowait)
+    await reaper.launch(KEY)
+    for event, data in also:
+        journal.write(event, **data)
+    with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:
+        await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"}, Reach())
+        site = Site(run_dir.name, url, {"redis": "cache"})
+        change = toxic("redis", "latency", latency=50, jitter=0)
+        undo = await drivers.prepare(change, site)
+        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        await drivers.act(change, undo, site)
+        journal.write("fault.injected", id="f")
+        say(injected=undo.data["name"])
+        order = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+        why = asyncio.create_task(lost.get())
+        await asyncio.wait({order, why}, return_when=asyncio.FIRST_COMPLETED)
+        say(lost=why.result() if why.done() else "", died=reaper.died)
+        await drivers.undo(undo)
+        journal.write("fault.removed", id="f", gone=await drivers.read_back(undo))
+    journal.write("run.ended", ended="completed")
+    await reaper.finish()
+    say(reaper_ended=reaper.died)
+    if not order.done():
+        await order
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])))

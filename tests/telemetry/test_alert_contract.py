@@ -1,0 +1,165 @@
+"""The alert contract: recorded evaluations in, one status for each alert out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gameday.core.clock import NS
+from gameday.telemetry.alerts import (
+    Episode,
+    Expected,
+    FaultTimes,
+    Policy,
+    RecordedAlert,
+    Times,
+    episodes,
+    judge_alerts,
+)
+
+TIMES = Times(
+    traffic_start_ns=0,
+    traffic_end_ns=60 * NS,
+    faults={"slow-1": FaultTimes(15 * NS, 35 * NS)},
+    breached_at_ns=17 * NS,
+    recovered_at_ns=38 * NS,
+)
+PROMISE = Expected("Slow", "slow-1", 10, 10)
+Line = tuple[int, list[RecordedAlert]]
+
+
+def record(end_s: int = 61, **spans: Sequence[tuple[int, int, int]]) -> list[Line]:
+    """Lines of one second; each span of an alert is (active, fired, over), in seconds."""
+
+    def on(name: str, t_s: int) -> list[RecordedAlert]:
+        return [
+            RecordedAlert(
+                labels={"alertname": name, "n": str(n)},
+                state="firing" if t_s >= fired else "pending",
+                active_at_ns=active * NS,
+            )
+            for n, (active, fired, over) in enumerate(spans[name])
+            if active <= t_s < over
+        ]
+
+    return [(t_s * NS, [a for name in spans for a in on(name, t_s)]) for t_s in range(end_s)]
+
+
+def status(
+    lines: list[Line],
+    times: Times = TIMES,
+    promise: Expected = PROMISE,
+    others: Policy = "forbidden",
+) -> str:
+    return " ".join(f"{s.alert}:{s.status}" for s in judge_alerts(lines, [promise], others, times))
+
+
+def test_episodes_are_rebuilt_from_the_lines() -> None:
+    lines = record(A=[(5, 8, 12), (20, 25, 22)], B=[(7, 7, 99)])
+    assert episodes(lines) == [
+        Episode("A", 5 * NS, 8 * NS, 12 * NS),
+        Episode("B", 7 * NS, 7 * NS, None),
+        Episode("A", 20 * NS, None, None),
+    ]
+
+
+def test_instances_of_one_alert_are_one_episode() -> None:
+    lines = record(A=[(5, 8, 12), (6, 10, 15)])
+    assert episodes(lines) == [Episode("A", 5 * NS, 8 * NS, 15 * NS)]
+
+
+def test_a_pending_instance_does_not_keep_an_alert_firing() -> None:
+    lines = record(A=[(5, 8, 12), (10, 20, 25)])
+    assert episodes(lines) == [
+        Episode("A", 5 * NS, 8 * NS, 12 * NS),
+        Episode("A", 10 * NS, 20 * NS, 25 * NS),
+    ]
+
+
+def test_an_alert_that_fires_and_resolves_in_time_is_a_hit() -> None:
+    lines = record(Slow=[(18, 23, 45)])
+    (found,) = judge_alerts(lines, [PROMISE], "forbidden", TIMES)
+    assert (found.status, found.expected) == ("hit", True)
+    assert (found.active_at_ns, found.fired_at_ns) == (18 * NS, 23 * NS)
+    assert found.resolved_at_ns == 45 * NS
+
+
+def test_deadlines_are_kept_to_the_second() -> None:
+    assert status(record(Slow=[(18, 25, 48)])) == "Slow:hit"
+    assert status(record(Slow=[(18, 26, 48)])) == "Slow:late"
+    assert status(record(Slow=[(18, 25, 49)])) == "Slow:late"
+
+
+def test_an_alert_that_only_was_pending_is_missed() -> None:
+    (found,) = judge_alerts(record(Slow=[(18, 99, 22)]), [PROMISE], "forbidden", TIMES)
+    assert (found.status, found.active_at_ns, found.fired_at_ns) == ("missed", 18 * NS, None)
+    assert status(record()) == "Slow:missed"
+
+
+def test_an_early_resolve_is_a_hit() -> None:
+    assert status(record(Slow=[(18, 23, 30)])) == "Slow:hit"
+
+
+def test_an_alert_that_fires_again_before_its_deadline_must_resolve_again() -> None:
+    assert status(record(Slow=[(18, 23, 30), (40, 45, 47)])) == "Slow:hit"
+    assert status(record(Slow=[(18, 23, 30), (40, 45, 55)])) == "Slow:late"
+
+
+def test_a_deadline_after_the_end_of_the_traffic_is_unknown() -> None:
+    short = replace(TIMES, traffic_end_ns=24 * NS)
+    assert status(record(), short) == "Slow:unknown"
+    assert status(record(Slow=[(18, 23, 99)]), short) == "Slow:unknown"
+    only_fires = Expected("Slow", "slow-1", 10)
+    assert status(record(Slow=[(18, 23, 99)]), short, only_fires) == "Slow:hit"
+    resolving = replace(TIMES, traffic_end_ns=46 * NS)
+    assert status(record(Slow=[(18, 23, 45)]), resolving) == "Slow:hit"
+    assert status(record(Slow=[(18, 23, 47)]), resolving) == "Slow:unknown"
+
+
+def test_without_an_injection_nothing_is_known() -> None:
+    times = replace(TIMES, faults={"slow-1": FaultTimes(None, None)})
+    assert status(record(Slow=[(18, 23, 45)]), times) == "Slow:unknown"
+
+
+def test_without_removal_or_recovery_the_resolving_is_unknown() -> None:
+    lines = record(Slow=[(18, 23, 45)])
+    stuck = replace(TIMES, faults={"slow-1": FaultTimes(15 * NS, None)})
+    assert status(lines, stuck) == "Slow:unknown"
+    assert status(lines, replace(TIMES, recovered_at_ns=None)) == "Slow:unknown"
+    unhurt = replace(TIMES, breached_at_ns=None, recovered_at_ns=None)
+    assert status(lines, unhurt) == "Slow:hit"
+
+
+def test_a_record_with_a_hole_proves_no_silence() -> None:
+    lines = [line for line in record() if not 16 * NS < line[0] < 24 * NS]
+    assert status(lines) == "Slow:unknown"
+    assert status([]) == "Slow:unknown"
+    assert status(record(end_s=20)) == "Slow:unknown"
+
+
+def test_other_alerts_follow_the_policy() -> None:
+    lines = record(Slow=[(18, 23, 45)], Other=[(20, 22, 30)])
+    assert status(lines) == "Slow:hit Other:false"
+    assert status(lines, others="allowed") == "Slow:hit"
+    assert status(lines, others=["Other"]) == "Slow:hit"
+    assert status(lines, others=["Third"]) == "Slow:hit Other:false"
+
+
+def test_another_alert_counts_only_between_injection_and_the_end_of_the_traffic() -> None:
+    before = record(Slow=[(18, 23, 45)], Watchdog=[(0, 1, 99)])
+    assert status(before) == "Slow:hit"
+    after = record(end_s=70, Slow=[(18, 23, 45)], NoTraffic=[(61, 62, 99)])
+    assert status(after) == "Slow:hit"
+    pending = record(Slow=[(18, 23, 45)], Other=[(20, 99, 30)])
+    assert status(pending) == "Slow:hit"
+
+
+def test_a_named_baseline_is_left_out() -> None:
+    lines = record(Slow=[(18, 23, 45)], Other=[(20, 22, 30)])
+    found = judge_alerts(lines, [PROMISE], "forbidden", TIMES, baseline=["Other"])
+    assert [s.alert for s in found] == ["Slow"]
+
+
+def test_without_faults_every_alert_during_the_traffic_is_false() -> None:
+    times = Times(traffic_start_ns=2 * NS, traffic_end_ns=60 * NS)
+    lines = record(Other=[(20, 22, 30)], Watchdog=[(0, 1, 99)])
+    found = judge_alerts(lines, [], "forbidden", times)
+    assert [(s.alert, s.status, s.expected) for s in found] == [("Other", "false", False)]

@@ -1,0 +1,138 @@
+"""The alert state machine, instant by instant, by itself and over a store."""
+
+from pathlib import Path
+
+import pytest
+
+from gameday.core.clock import NS
+from gameday.core.errors import Place
+from gameday.telemetry.alerts import AlertRule, Evaluator, RuleState, load_rules
+from gameday.telemetry.promql import EvaluationError, Store, labels, parse
+
+PRESENT = {labels("x", job="a"): 1.0}
+
+
+def machine(for_s: float = 0, keep_s: float = 0, limit: int = 0, **own: str) -> RuleState:
+    rule = AlertRule(
+        alert="A",
+        query=parse("x > 0"),
+        for_ns=int(for_s * NS),
+        keep_firing_ns=int(keep_s * NS),
+        labels=tuple(own.items()),
+        annotations=(),
+        place=Place("alerts.yml", 1, 1),
+    )
+    return RuleState(rule, limit)
+
+
+TABLE = [
+    # for, keep_firing_for, seconds of evaluation with (1) or without (0) a result, states after it
+    (0, 0, "0:1 1:1 2:0 3:1", "F F - F"),
+    (2, 0, "0:1 1:1 2:1 3:1", "P P F F"),
+    (2, 0, "0:1 1:0 2:1 3:1 4:1", "P - P P F"),
+    (0.5, 0, "0:1 1:1", "P F"),
+    (2, 0, "0:1 1:1 2:1 3:0 4:1 5:1 6:1", "P P F - P P F"),
+    (0, 2, "0:1 1:0 2:0 3:0 4:0", "F F F - -"),
+    (0, 2, "0:1 1:0 2:1 3:0 4:0 5:0", "F F F F F -"),
+    (3, 2, "0:1 1:0 2:0", "P - -"),
+    (5, 0, "0:1 4:1 10:1", "P P F"),
+]
+
+
+@pytest.mark.parametrize(("for_s", "keep_s", "seen", "states"), TABLE)
+def test_an_alert_goes_through_its_states(
+    for_s: float, keep_s: float, seen: str, states: str
+) -> None:
+    state, found = machine(for_s, keep_s), []
+    for word in seen.split():
+        t_s, _, present = word.partition(":")
+        alerts = state.evaluate(PRESENT if present == "1" else {}, int(t_s) * NS)
+        found.append({"pending": "P", "firing": "F"}[alerts[0].state] if alerts else "-")
+    assert " ".join(found) == states
+
+
+def test_an_alert_knows_when_it_became_active_and_when_it_fired() -> None:
+    state = machine(for_s=2)
+    for t_s in range(7, 10):
+        state.evaluate(PRESENT, t_s * NS)
+    (alert,) = state.evaluate(PRESENT, 10 * NS)
+    assert (alert.active_at_ns, alert.fired_at_ns) == (7 * NS, 9 * NS)
+    state.evaluate({}, 12 * NS)
+    assert list(state.resolved().values()) == [12 * NS]
+    state.evaluate({}, (12 + 15 * 60 + 1) * NS)
+    assert state.resolved() == {}
+
+
+def test_the_labels_of_the_rule_win_and_the_name_goes() -> None:
+    (alert,) = machine(job="b", page="{{ $labels.job }}").evaluate(PRESENT, 0)
+    assert dict(alert.labels) == {"alertname": "A", "job": "b", "page": "a"}
+    assert alert.name == "A"
+    assert alert.record()["state"] == "firing"
+
+
+def test_two_results_with_the_same_labels_are_an_error_that_changes_nothing() -> None:
+    state = machine(job="same")
+    state.evaluate(PRESENT, 0)
+    twice = {labels("x", job="a"): 1.0, labels("x", job="b"): 1.0}
+    with pytest.raises(EvaluationError, match="two results"):
+        state.evaluate(twice, NS)
+    assert [a.state for a in state.alerts()] == ["firing"]
+
+
+def test_more_alerts_than_the_limit_drop_them_all() -> None:
+    state = machine(limit=1)
+    state.evaluate(PRESENT, 0)
+    with pytest.raises(EvaluationError, match="exceed the limit of 1"):
+        state.evaluate({**PRESENT, labels("x", job="b"): 1.0}, NS)
+    assert state.alerts() == []
+
+
+RULES = """\
+groups:
+  - name: fast
+    rules:
+      - {alert: Fast, expr: sum by (job) (x) > 1, for: 2s}
+      - {alert: Broken, expr: x + on () group_left () y > 0}
+  - name: slow
+    interval: 3s
+    rules:
+      - {alert: Slow, expr: x > 1}
+"""
+
+
+def test_groups_are_evaluated_at_their_own_pace_and_problems_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yml"
+    path.write_text(RULES)
+    evaluator, store = Evaluator([load_rules(path)]), Store()
+    lines = []
+    for t_s in range(8):
+        found = [(labels("x", job="a"), 5.0 if 2 <= t_s < 7 else 0.0)]
+        store.append(t_s * NS, [*found, (labels("y", k="1"), 1.0), (labels("y", k="2"), 1.0)])
+        alerts = evaluator.tick(store, t_s * NS)
+        lines.append(" ".join(f"{a.name}:{a.state[0]}" for a in alerts))
+    assert lines == [
+        "",
+        "",
+        "Fast:p",
+        "Fast:p Slow:f",
+        "Fast:f Slow:f",
+        "Fast:f Slow:f",
+        "Fast:f Slow:f",
+        "Slow:f",
+    ]
+    ((name, problem),) = evaluator.problems.items()
+    assert "Broken" in name
+    assert "must be unique" in problem
+
+
+def test_a_rule_that_can_be_evaluated_again_is_no_problem_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yml"
+    path.write_text(RULES)
+    evaluator, store = Evaluator([load_rules(path)]), Store()
+    both = [(labels("x"), 1.0), (labels("y", k="1"), 1.0), (labels("y", k="2"), 1.0)]
+    store.append(0, both, source="s")
+    evaluator.tick(store, 0)
+    assert evaluator.problems
+    store.append(NS, both[:2], source="s")
+    evaluator.tick(store, NS)
+    assert evaluator.problems == {}

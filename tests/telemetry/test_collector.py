@@ -1,0 +1,199 @@
+"""The parts of the collector: the text format, the grid, asking targets, writing samples."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from gameday.core.clock import NS
+from gameday.core.errors import UsageError
+from gameday.spec.system import Tls
+from gameday.telemetry import samples
+from gameday.telemetry.collector.grid import Grid
+from gameday.telemetry.collector.samples_writer import SamplesWriter
+from gameday.telemetry.collector.scrape import Scraper
+from gameday.telemetry.collector.settings import Target, parse_settings
+from gameday.telemetry.collector.text_format import ExpositionError, Reader
+from gameday.telemetry.promql.labels import labels
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """A raw TCP server on a free port; the address of its metrics."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await handler(reader, writer)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+
+
+def answering(text: str, status: str = "200 OK") -> Handler:
+    raw = f"HTTP/1.1 {status}\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(raw)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    return handle
+
+
+async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf 1\n")
+    await writer.drain()
+    await reader.read()
+
+
+async def dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.abort()
+
+
+async def babbling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\x00\xff not HTTP at all\r\n\r\n")
+    writer.close()
+
+
+def test_labels_are_read_as_prometheus_writes_them() -> None:
+    text = (
+        "# HELP a_total what\n# TYPE a_total counter\n"
+        'a_total{path="/x",quote="a\\"b}c",back="\\\\n",line="1\\n2"} 3 1700000000000\n'
+        "plain 1.5e3\nnothing{} +Inf\n  \n# a comment } 7\nb{} NaN"
+    )
+    found = Reader({"instance": "one"}).read(text)
+    one = {"instance": "one"}
+    odd = {"path": "/x", "quote": 'a"b}c', "back": "\\n", "line": "1\n2"}
+    assert found[labels("a_total", **odd, **one)] == 3
+    assert found[labels("plain", **one)] == 1500
+    assert found[labels("nothing", **one)] == math.inf
+    assert math.isnan(found[labels("b", **one)])
+    assert len(found) == 4
+
+
+def test_what_the_client_library_writes_is_read_whole_and_again_from_memory() -> None:
+    registry = CollectorRegistry()
+    asked = Counter("asked", "Requests.", ["outcome"], registry=registry)
+    took = Histogram("took_seconds", "Time.", buckets=(0.1, 1), registry=registry)
+    reader = Reader({"instance": "x"})
+    for count in (1, 2):
+        asked.labels("issued").inc()
+        took.observe(0.05)
+        found = reader.read(generate_latest(registry).decode())
+        assert found[labels("asked_total", outcome="issued", instance="x")] == count
+        assert found[labels("took_seconds_bucket", le="0.1", instance="x")] == count
+        assert found[labels("took_seconds_bucket", le="+Inf", instance="x")] == count
+
+
+def test_a_label_of_the_target_that_is_ours_is_moved_aside() -> None:
+    found = Reader({"instance": "ours"}).read('m{instance="theirs"} 1\n')
+    assert list(found) == [labels("m", exported_instance="theirs", instance="ours")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<html><body>no</body></html>", "m{a=b} 1", "m{} x", "m", "m{}", "m 1 2 3", "{} 1", "m} 1"],
+)
+def test_garbage_is_refused_whole(text: str) -> None:
+    with pytest.raises(ExpositionError):
+        Reader({}).read(f"good 1\n{text}\n")
+
+
+@given(
+    start=st.integers(0, 10**12),
+    period=st.sampled_from([NS, NS // 4, 7]),
+    last=st.none() | st.integers(0, 50),
+    late=st.integers(-(10**11), 10**11),
+)
+def test_instants_lie_on_the_grid_and_never_go_back(
+    start: int, period: int, last: int | None, late: int
+) -> None:
+    grid = Grid(start, period)
+    last_ns = None if last is None else start + last * period
+    now_ns = start + late
+    instant = grid.next_after(last_ns, now_ns)
+    assert (instant - start) % period == 0
+    assert instant >= start
+    assert last_ns is None or instant > last_ns
+    assert now_ns - instant <= period // 2
+    earlier = instant - period
+    assert earlier < start or earlier == last_ns or now_ns - earlier > period // 2
+
+
+def test_a_late_tick_is_left_out_and_the_next_keeps_its_time() -> None:
+    grid = Grid(0, NS)
+    assert grid.next_after(0, int(0.3 * NS)) == NS
+    assert grid.next_after(NS, int(2.4 * NS)) == 2 * NS
+    assert grid.next_after(NS, int(2.6 * NS)) == 3 * NS
+    assert grid.next_after(NS, int(7.9 * NS)) == 8 * NS
+
+
+async def test_targets_that_hang_die_or_talk_nonsense_are_down_and_hold_up_nobody() -> None:
+    async with (
+        serving(answering("m 1\n")) as good,
+        serving(hanging) as hangs,
+        serving(dying) as dies,
+        serving(babbling) as babbles,
+        serving(answering("<html>sorry</html>")) as talks,
+        serving(answering("m 1\n", "503 Unavailable")) as refuses,
+    ):
+        async with serving(dying) as closed:
+            pass
+        urls = [good, hangs, dies, babbles, talks, refuses, closed]
+        scraper = Scraper([Target(name=f"t{i}", url=url) for i, url in enumerate(urls)], 0.5, Tls())
+        try:
+            for _ in range(2):
+                first, *others = await scraper.ask_all()
+                assert first.up
+                assert first.series == {labels("m", instance="t0"): 1.0}
+                assert not any(answer.up or answer.series for answer in others)
+                assert "0.5 s" in others[0].problem
+                assert "503" in others[4].problem
+        finally:
+            await scraper.close()
+
+
+def test_samples_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    writer = SamplesWriter(path)
+    a, b = labels("m", x="1"), labels("m", x="2")
+    alert = {"labels": {"alertname": "A"}, "state": "firing", "active_at": 5}
+    line = {"t": 10, "readings": {"o": None}, "figures": {"o": 1.5}, "alerts": [alert]}
+    writer.write(10, {a: 1.0}, {"t": True}, line)
+    writer.write(20, {b: math.nan, a: 2.0}, {"t": False}, {**line, "t": 20})
+    writer.close()
+
+    first, evaluated, second, _ = samples.read(path)
+
+    assert first == samples.Scrape(10, [(dict(a), 1.0)])
+    assert isinstance(evaluated, samples.Evaluation)
+    assert evaluated.alerts == [samples.AlertLine({"alertname": "A"}, "firing", 5)]
+    assert evaluated.readings == {"o": None}
+    assert isinstance(second, samples.Scrape)
+    assert [dict(series)["x"] for series, _ in second.values] == ["2", "1"]
+    with pytest.raises(FileExistsError):
+        SamplesWriter(path)
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"nonsense", b'{"samples": "x", "period_ns": 0}'])
+def test_settings_that_cannot_be_used_are_a_usage_error(line: bytes) -> None:
+    with pytest.raises(UsageError):
+        parse_settings(line)

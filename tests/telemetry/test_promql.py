@@ -1,0 +1,269 @@
+"""PromQL: literal tables of what is read, what is refused, and what comes out."""
+
+import math
+import time
+
+import pytest
+
+from gameday.core.clock import NS
+from gameday.telemetry.promql import (
+    PROMETHEUS_2,
+    EvaluationError,
+    PromqlError,
+    Store,
+    Value,
+    evaluate,
+    labels,
+    parse,
+    reading,
+)
+from gameday.telemetry.promql.nodes import selectors
+
+REFUSED = [
+    ("rate(x", "unclosed"),
+    ("rate(x)", "expected type matrix"),
+    ("x[5m]", "is a range"),
+    ("sum(x @ 3)", "@ modifier"),
+    ("max_over_time(x[5m:1s])", "a subquery"),
+    ('label_replace(x, "a", "$1", "b", "(.*)")', "the function label_replace"),
+    ("predict_linear(x[5m], 3) > 1", "the function predict_linear"),
+    ('count_values("a", x)', "the aggregation count_values"),
+    ("x atan2 y", "the operator atan2"),
+    ('{a="1" or b="2"}', "`or` between label matchers"),
+    ('"text"', "a string"),
+    ('x{a=~"b++"}', "bad repetition operator"),
+    ('x{a=~"(?=b)"}', "illegal regex"),
+    ('x{a=~"(a)\\\\1"}', "illegal regex"),
+    ('x{a=~"(b{1000}){1000}"}', "illegal regex"),
+    ("(" * 200 + "x" + ")" * 200, "operators and brackets"),
+    ("x" + "+x" * 1000, "operators and brackets"),
+    ("x" * 5000, "longer than"),
+    ("", "not PromQL"),
+    ("1 > 2", "BOOL"),
+    ("x offset NaN", "a duration is"),
+    ("rate(x[1e300])", "a duration is"),
+    ("rate(x[5])", "a duration is"),
+]
+
+
+def counter(values: list[float], name: str = "x", **more: str) -> Store:
+    store = Store()
+    for t_s, value in enumerate(values):
+        store.append(t_s * NS, [(labels(name, **more), value)], source="s")
+    return store
+
+
+def value(text: str, store: Store, t_s: float) -> Value:
+    return evaluate(parse(text), store, int(t_s * NS))
+
+
+@pytest.mark.parametrize(("text", "problem"), REFUSED, ids=[t[:20] for t, _ in REFUSED])
+def test_what_is_not_evaluated_is_refused_by_name(text: str, problem: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(PromqlError) as error:
+        parse(text)
+    assert problem in error.value.problem
+    assert error.value.fragment or text == ""
+    assert time.monotonic() - started < 1
+
+
+def test_a_refusal_names_the_sub_expression() -> None:
+    with pytest.raises(PromqlError) as error:
+        parse("sum(rate(x[5m])) / sum(deriv(y[5m])) > 1")
+    assert error.value.fragment == "deriv(y[5m])"
+
+
+def test_a_query_knows_its_metrics_its_window_and_its_operands() -> None:
+    query = parse("sum(rate(a_total[10s] offset 5s)) / sum(rate(b_total[1m])) > (2)")
+    assert query.metric_names() == {"a_total", "b_total"}
+    assert query.window_s == 60
+    assert [side.text for side in query.operands()] == [
+        "sum(rate(a_total[10s] offset 5s)) / sum(rate(b_total[1m]))",
+        "2",
+    ]
+    assert query.is_condition
+    assert parse("up").window_s == 300
+    assert parse("up").operands()[0].text == "up"
+    assert not parse("up == bool 1").is_condition
+    assert parse("up == 1 and x > 2").is_condition
+
+
+def test_rate_reaches_to_the_edges_of_its_window() -> None:
+    store = counter([10, 12, 14, 16, 18, 20])
+    assert value("rate(x[5s])", store, 5) == pytest.approx({(): 2.0})
+    assert value("increase(x[5s])", store, 5) == pytest.approx({(): 10.0})
+
+
+def test_a_counter_is_never_extrapolated_below_zero() -> None:
+    store = counter([0, 10, 20])
+    assert value("increase(x[10s])", store, 2) == pytest.approx({(): 20.0})
+
+
+def test_a_counter_that_starts_again_goes_on_counting() -> None:
+    assert value("increase(x[4s])", counter([5, 10, 1, 4, 9]), 4) == pytest.approx({(): 12.0})
+
+
+def test_one_sample_has_no_rate() -> None:
+    assert value("rate(x[5s])", counter([3]), 0) == {}
+
+
+def test_the_older_edge_of_a_range_is_open_since_prometheus_3() -> None:
+    store = counter([1, 2, 3, 4])
+    query = parse("count_over_time(x[2s])")
+    assert evaluate(query, store, 3 * NS) == {(): 2.0}
+    assert evaluate(query, store, 3 * NS, PROMETHEUS_2) == {(): 3.0}
+
+
+def test_a_series_that_its_source_no_longer_has_is_over_at_once() -> None:
+    store = counter([1, 2])
+    store.append(2 * NS, [], source="s")
+    assert value("x", store, 1.5) == {labels("x"): 2.0}
+    assert value("x", store, 2) == {}
+    assert value("sum_over_time(x[10s])", store, 2) == {(): 3.0}
+    assert value("absent(x{job='a'})", store, 2) == {(("job", "a"),): 1.0}
+
+
+def test_a_sample_that_is_not_newer_is_refused_and_counted() -> None:
+    store = counter([1, 2])
+    assert store.append(NS, [(labels("x"), 9.0)]) == 1
+    assert value("x", store, 1) == {labels("x"): 2.0}
+
+
+def test_what_is_older_than_the_retention_is_forgotten() -> None:
+    store = Store(retention_s=10)
+    store.append(0, [(labels("gone"), 1.0)], source="a")
+    for t_s in range(60):
+        store.append(t_s * NS, [(labels("x"), float(t_s))], source="b")
+    assert len(store) == 1
+    assert value("gone", store, 59) == {}
+    counted = value("scalar(count_over_time(x[1m]))", store, 59)
+    assert isinstance(counted, float)
+    assert 10 <= counted <= 13
+
+
+def test_a_quantile_interpolates_within_its_bucket() -> None:
+    store = Store()
+    buckets = {"0.1": 50.0, "0.2": 90.0, "+Inf": 100.0}
+    store.append(0, [(labels("h_bucket", le=le), n) for le, n in buckets.items()])
+    assert value("histogram_quantile(0.7, h_bucket)", store, 0) == pytest.approx({(): 0.15})
+    assert value("histogram_quantile(0.95, h_bucket)", store, 0) == {(): 0.2}
+    assert value("histogram_quantile(2, h_bucket)", store, 0) == {(): math.inf}
+
+
+def test_a_histogram_without_observations_has_no_quantile() -> None:
+    store = Store()
+    store.append(0, [(labels("h_bucket", le=le), 0.0) for le in ("0.1", "+Inf")])
+    result = value("histogram_quantile(0.9, h_bucket)", store, 0)
+    assert isinstance(result, dict)
+    assert math.isnan(result[()])
+
+
+def test_nothing_divided_by_nothing_is_not_above_a_limit() -> None:
+    store = counter([0, 0, 0])
+    assert value("rate(x[2s]) / rate(x[2s]) > 0.5", store, 2) == {}
+
+
+def test_a_match_that_is_many_to_many_has_no_value() -> None:
+    store = Store()
+    store.append(0, [(labels(n, a=a), 1.0) for n in "xy" for a in "12"])
+    with pytest.raises(EvaluationError, match="must be unique"):
+        value("x + on () y", store, 0)
+
+
+def test_time_is_wall_time_where_the_store_knows_it() -> None:
+    store = Store(wall_offset_ns=1000 * NS)
+    store.append(0, [(labels("x"), 1.0)])
+    assert value("time()", store, 5) == 1005.0
+    assert value("timestamp(x)", store, 5) == {(): 1000.0}
+
+
+READINGS = [
+    ("x > 1", True),
+    ("x > 5", False),
+    ("missing > 1", None),
+    ("x > missing", None),
+    ("nan_value > 0", False),
+    ("nan_value < 0", False),
+    ("1 < x < 5", True),
+    ("3 < x < 5", False),
+    ("1 < missing < 5", None),
+    ("x > bool 5", False),
+    ("x > bool 1", True),
+    ("x", True),
+    ("zero", False),
+    ("nan_value", False),
+    ("missing", None),
+    ("absent(missing)", True),
+    ("absent(x)", False),
+    ("1 > bool 2", False),
+    ("x > 1 and zero == 0", True),
+    ("x > 5 and missing > 1", False),
+    ("x > 1 and missing > 1", None),
+    ("x > 1 or missing > 1", True),
+    ("x > 5 or missing > 1", None),
+    ("x > 5 or zero == 1", False),
+    ("x > 1 unless zero == 0", False),
+    ("x > 1 unless zero == 1", True),
+    ("x > 1 unless missing > 1", None),
+    ("x > 1 unless missing", True),
+    ("x > 1 unless x", False),
+    ("sum(rate(missing[5s])) / sum(rate(x[5s])) > 1", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), READINGS, ids=[t for t, _ in READINGS])
+def test_a_reading_tells_no_from_no_data(text: str, *, expected: bool | None) -> None:
+    store = Store()
+    for t_s in range(3):
+        found = {"x": 2.0, "zero": 0.0, "nan_value": math.nan}
+        store.append(t_s * NS, [(labels(name), v) for name, v in found.items()])
+    assert reading(parse(text), store, 2 * NS) is expected
+
+
+def test_twenty_expressions_over_five_hundred_series_take_well_under_a_tick() -> None:
+    store = Store()
+    bounds = ["0.1", "0.5", "1", "5", "+Inf"]
+    for t_s in range(61):
+        found = [
+            (labels("h_bucket", le=le, path=str(p)), float(t_s * p))
+            for le in bounds
+            for p in range(100)
+        ]
+        store.append(t_s * NS, found, source="s")
+    texts = [
+        f"histogram_quantile(0.{k}, sum by (le) (rate(h_bucket[{k}s]))) > 1" for k in range(10, 30)
+    ]
+    queries = [parse(text) for text in texts]
+    best = math.inf
+    for _ in range(3):
+        started = time.process_time()
+        for query in queries:
+            evaluate(query, store, 60 * NS)
+        best = min(best, time.process_time() - started)
+    assert best < 0.4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "matches"),
+    [
+        ("b", "b", True),
+        ("b", "ab", False),
+        ("(?i)b", "B", True),
+        ("[[:alpha:]]+", "abc", True),
+        ("a.c", "a\nc", True),
+        ("|b", "", True),
+        ("\\\\d+", "٣", False),
+        (".", "\ud800", True),
+    ],
+)
+def test_a_regular_expression_is_re2s_and_anchored(
+    pattern: str, value: str, *, matches: bool
+) -> None:
+    (_, matcher) = selectors(parse(f'x{{a=~"{pattern}"}}').node)[0].matchers
+    assert matcher.accepts((("a", value),)) is matches
+
+
+def test_a_regular_expression_takes_time_in_proportion_to_the_label() -> None:
+    """With Python's `re` this takes until the end of the world."""
+    (_, matcher) = selectors(parse('x{a=~"(a*)*(a|aa)+(.*x)*y"}').node)[0].matchers
+    assert not matcher.accepts((("a", "a" * 100_000),))

@@ -1,0 +1,282 @@
+"""Random expressions over random series, here and in the real Prometheus (`promtool`).
+
+One `promtool test rules` call evaluates many expressions at once: each is written as an
+expectation that holds nothing, and what promtool got instead is read from its complaint.
+"""
+
+import json
+import math
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gameday.core.clock import NS
+from gameday.telemetry.promql import (
+    PROMETHEUS_2,
+    EvaluationError,
+    Labels,
+    Store,
+    Vector,
+    evaluate,
+    label_set,
+    labels,
+    parse,
+)
+
+PROMTOOL = shutil.which("promtool")
+STEPS = 40
+FILES, CASES = 12, 100
+Points = list[float | None]
+Case = tuple[str, int]
+
+
+def _random_series(rng: random.Random) -> dict[Labels, Points]:
+    found: dict[Labels, Points] = {}
+    for name in ("c_total", "d_total"):
+        for job in ("a", "b"):
+            for code in ("200", "500"):
+                found[labels(name, job=job, code=code)] = _counter(rng)
+    for job in ("a", "b", "c"):
+        found[labels("g", job=job)] = _gauge(rng)
+        found[labels("h", job=job, dc="x" if job == "a" else "y")] = _gauge(rng)
+        sums = [0.0] * STEPS
+        for le in ("0.1", "0.5", "1", "+Inf"):
+            sums = [a + b for a, b in zip(sums, _steady(rng), strict=True)]
+            found[labels("lat_bucket", job=job, le=le)] = list(sums)
+    found[labels("one")] = _gauge(rng)
+    return found
+
+
+def _steady(rng: random.Random) -> list[float]:
+    value, out = 0.0, []
+    for _ in range(STEPS):
+        value += rng.choice([0, 0, 1, 2, 5])
+        out.append(value)
+    return out
+
+
+def _counter(rng: random.Random) -> Points:
+    value, out = float(rng.choice([0, 0, 3, 1000])), list[float | None]()
+    for _ in range(STEPS):
+        value = 0.0 if rng.random() < 0.04 else value + rng.choice([0, 1, 2, 7.5])
+        out.append(None if rng.random() < 0.12 else value)
+    return out
+
+
+def _gauge(rng: random.Random) -> Points:
+    special = [math.nan, 0.0, math.inf]
+    return [
+        None
+        if rng.random() < 0.1
+        else rng.choice(special)
+        if rng.random() < 0.04
+        else round(rng.uniform(-5, 9), 3)
+        for _ in range(STEPS)
+    ]
+
+
+_RANGED = (
+    *("rate", "rate", "increase", "irate", "delta", "idelta", "changes", "resets"),
+    *("avg_over_time", "min_over_time", "max_over_time", "sum_over_time", "count_over_time"),
+    *("last_over_time", "stddev_over_time", "present_over_time"),
+)
+
+
+class _Grammar:
+    """Makes expressions of the subset that gameday documents."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+
+    def vector(self, depth: int = 3) -> str:
+        kinds: list[Callable[[int], str]] = [self.selector, self.ranged]
+        if depth > 0:
+            kinds += [self.aggregated, self.arithmetic, self.arithmetic, self.compared, self.sets]
+            kinds += [self.called, self.quantile, self.grouped, self.scalars]
+        return self.rng.choice(kinds)(depth - 1)
+
+    def matchers(self) -> str:
+        pick = self.rng.choice
+        return pick(
+            ["", "", '{job="a"}', '{job!="a"}', '{job=~"a|b"}', '{code!~"5.."}', '{job=~"[bc]"}']
+        )
+
+    def selector(self, _: int = 0) -> str:
+        name = self.rng.choice(["c_total", "d_total", "g", "h", "one", "lat_bucket", "nothing"])
+        return name + self.matchers() + self.rng.choice(["", "", "", " offset 7s", " offset -3s"])
+
+    def ranged(self, _: int = 0) -> str:
+        pick = self.rng.choice
+        function = pick(_RANGED)
+        name = pick(["c_total", "d_total", "g", "lat_bucket"])
+        length, offset = pick(["5s", "10s", "12s", "30s"]), pick(["", "", " offset 4s"])
+        window = f"{name}{self.matchers()}[{length}]{offset}"
+        if self.rng.random() < 0.1:
+            return f"quantile_over_time({pick(['0.5', '0.9', '0', '1'])}, {window})"
+        return f"{pick(['absent_over_time', function, function, function])}({window})"
+
+    def aggregated(self, depth: int) -> str:
+        pick = self.rng.choice
+        by = pick(
+            ["", " by (job)", " by (job, code)", " without (code)", " by (le)", " without (job)"]
+        )
+        op = pick(["sum", "sum", "avg", "min", "max", "count", "quantile"])
+        inner = self.vector(depth)
+        return f"quantile{by}(0.7, {inner})" if op == "quantile" else f"{op}{by}({inner})"
+
+    def arithmetic(self, depth: int) -> str:
+        pick = self.rng.choice
+        op = pick(["+", "-", "*", "/", "/", "%", "^"])
+        on = pick(["", "", " on (job)", " ignoring (code)", " on (job, code)"])
+        if self.rng.random() < 0.4:
+            return f"({self.vector(depth)} {op} {self.number(depth)})"
+        return f"({self.vector(depth)} {op}{on} {self.vector(depth)})"
+
+    def compared(self, depth: int) -> str:
+        pick = self.rng.choice
+        op = pick(["==", "!=", "<", "<=", ">", ">="]) + pick(["", "", " bool"])
+        if self.rng.random() < 0.5:
+            sides = [self.vector(depth), self.number(depth)]
+            self.rng.shuffle(sides)
+            return f"({sides[0]} {op} {sides[1]})"
+        on = pick(["", " on (job)", " ignoring (code)"])
+        return f"({self.vector(depth)} {op}{on} {self.vector(depth)})"
+
+    def sets(self, depth: int) -> str:
+        pick = self.rng.choice
+        op = pick(["and", "or", "unless"]) + pick(["", " on (job)", " ignoring (code)", " on ()"])
+        return f"({self.vector(depth)} {op} {self.vector(depth)})"
+
+    def called(self, depth: int) -> str:
+        inner = self.vector(depth)
+        pick = self.rng.choice
+        return pick(
+            [
+                f"abs({inner})",
+                f"ceil({inner})",
+                f"floor({inner})",
+                f"round({inner})",
+                f"round({inner}, 0.5)",
+                f"clamp({inner}, -1, 4)",
+                f"clamp_min({inner}, 1)",
+                f"clamp_max({inner}, 2)",
+                f"absent({inner})",
+                f"timestamp({inner})",
+                f"-{inner}",
+                f"vector(scalar({inner}))",
+            ]
+        )
+
+    def quantile(self, _: int) -> str:
+        pick = self.rng.choice
+        q = pick(["0.5", "0.95", "0.99", "1", "0", "1.5", "-1"])
+        by = pick([" by (le)", " by (le, job)", " by (job)"])
+        rates = f"rate(lat_bucket{self.matchers()}[{pick(['8s', '20s'])}])"
+        return f"histogram_quantile({q}, sum{by} ({rates}))"
+
+    def grouped(self, _: int) -> str:
+        pick = self.rng.choice
+        op = pick(["+", "/", ">", "== bool"])
+        if self.rng.random() < 0.5:
+            return f"(c_total {op} on (job) group_left ({pick(['', 'dc'])}) h)"
+        return f"(h {op} on (job) group_right ({pick(['', 'dc'])}) c_total)"
+
+    def scalars(self, depth: int) -> str:
+        return f"vector({self.number(depth)})"
+
+    def number(self, depth: int) -> str:
+        pick = self.rng.choice
+        if depth > 0 and self.rng.random() < 0.3:
+            return f"({self.number(depth - 1)} {pick('+-*/%^')} {self.number(depth - 1)})"
+        plain = pick(["0", "1", "2", "0.5", "-1", "3", "time()", "Inf", "1e3", "-2 ^ 2"])
+        return plain if self.rng.random() < 0.9 else f"scalar({self.selector()})"
+
+
+def _written(points: Points) -> str:
+    return " ".join("_" if point is None else _word(point) for point in points)
+
+
+def _word(point: float) -> str:
+    return "NaN" if math.isnan(point) else "Inf" if math.isinf(point) else repr(point)
+
+
+def _promtool(folder: Path, series: dict[Labels, Points], cases: list[Case]) -> list[Vector | None]:
+    """What promtool computes for each case; None where it ends with an error."""
+    impossible = {"labels": "impossible", "value": 1}
+    tests = [
+        {"expr": text, "eval_time": f"{at}s", "exp_samples": [impossible]} for text, at in cases
+    ]
+    inputs = [{"series": _text(k), "values": _written(v)} for k, v in series.items()]
+    test = {"interval": "1s", "input_series": inputs, "promql_expr_test": tests}
+    path = folder / "test.yaml"
+    path.write_text(json.dumps({"evaluation_interval": "1s", "tests": [test]}))
+    command = [PROMTOOL or "", "test", "rules", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    parts = re.split(r'(?m)^    expr: "', done.stdout + done.stderr)[1:]
+    assert len(parts) == len(cases), (done.stdout + done.stderr)[:2000]
+    return [_read(part) for part in parts]
+
+
+def _text(series: Labels) -> str:
+    inside = ",".join(f'{k}="{v}"' for k, v in series if k != "__name__")
+    return f"{dict(series)['__name__']}{{{inside}}}"
+
+
+def _read(complaint: str) -> Vector | None:
+    got = re.search(r"(?m)^        got: (.*)$", complaint)
+    if got is None:
+        assert "err: " in complaint, complaint
+        return None
+    samples = re.findall(r"\{(.*?)\} ([-+]?(?:\d\S*?|Inf|NaN))(?=, |$)", got[1])
+    assert samples or got[1] == "nil", complaint
+    return {label_set(re.findall(r'(\w+)="(.*?)"', inside)): float(v) for inside, v in samples}
+
+
+def _ours(text: str, store: Store, at: int) -> Vector | None:
+    try:
+        value = evaluate(parse(text), store, at * NS, PROMETHEUS_2)
+    except EvaluationError:
+        return None
+    return value if isinstance(value, dict) else {(): value}
+
+
+def _same(ours: Vector | None, theirs: Vector | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return ours.keys() == theirs.keys() and all(_close(v, theirs[k]) for k, v in ours.items())
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9) or (math.isnan(a) and math.isnan(b))
+
+
+def mismatches(seed: int, cases: int, folder: Path) -> list[str]:
+    """The cases of one random file in which the two disagree."""
+    rng = random.Random(seed)
+    series = _random_series(rng)
+    store = Store(retention_s=3600)
+    for step in range(STEPS):
+        there = [(k, v[step]) for k, v in series.items()]
+        store.append(step * NS, [(k, v) for k, v in there if v is not None])
+    grammar = _Grammar(rng)
+    asked = [(grammar.vector(), rng.randrange(3, STEPS)) for _ in range(cases)]
+    asked[-1] = ("one", STEPS - 1)  # promtool loads no samples after the last instant asked for
+    answers = _promtool(folder, series, asked)
+    return [
+        f"seed {seed} at {at}: {text}\n  ours   {_ours(text, store, at)}\n  theirs {theirs}"
+        for (text, at), theirs in zip(asked, answers, strict=True)
+        if not _same(_ours(text, store, at), theirs)
+    ]
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (apt: prometheus)")
+@pytest.mark.parametrize("seed", range(FILES))
+def test_random_expressions_have_the_value_that_prometheus_gives_them(
+    seed: int, tmp_path: Path
+) -> None:
+    assert mismatches(seed, CASES, tmp_path) == []
