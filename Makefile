@@ -41,6 +41,7 @@ lock: setup ## Pin the dependencies again: names, versions and hashes, no addres
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(BIN)/python -m tests.support.lock_wheels
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Programs and helpers of the tests, and what tries them."""
