@@ -125,20 +125,20 @@ class End(asyncio.Protocol):
         if self.transport is not None and not self.lost:
             self.transport.write_eof()
 
-    def close(self) -> None:
-        """Close after what was written has gone out."""
-        if self.transport is not None:
-            self.transport.close()
-
-    def abort(self, *, reset: bool = False) -> None:
-        """Close at once; with `reset` the other side sees a connection reset."""
+    def close(self, *, reset: bool = False) -> None:
+        """Close after what was written has gone out; with `reset` the other side sees a reset."""
         if self.transport is None or self.lost:
             return
         if reset:
             sock: socket.socket = self.transport.get_extra_info("socket")
             with contextlib.suppress(OSError):  # already closed: nothing left to reset
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.transport.abort()
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None and not self.lost:
+            self.transport.abort()
 
     def _keep(self, data: bytes) -> None:
         self._early.append(data)
@@ -200,10 +200,10 @@ class Connection:
         yield "upstream", self.client, self.server
         yield "downstream", self.server, self.client
 
-    def apply_toxics(self, stream: str) -> None:
-        """The proxy's toxics of one stream have changed."""
+    def apply_toxics(self, stream: str, updated: Toxic | None = None) -> None:
+        """The proxy's toxics of one stream have changed, or the attributes of one of them."""
         if stream in self.links:
-            self.links[stream].apply(self._owner.toxics_of(stream))
+            self.links[stream].apply(self._owner.toxics_of(stream), updated)
 
     def lost(self, end: End) -> None:
         """A socket is closed, whoever closed it."""
@@ -229,15 +229,17 @@ class Connection:
 
     def _passed_end(self, link: Link) -> None:
         """The end of `link` has come out at its sink."""
-        other = next(other for other in self.links.values() if other is not link)
+        other = self._other(link)
         if self._shared.half_close and not other.done:
             link.sink.end()
             return
         link.sink.close()
         other.source_ended()
 
-    def _reset(self) -> None:
-        for link in self.links.values():
-            link.stop()
-        self.client.abort(reset=True)
-        self.server.abort(reset=True)
+    def _reset(self, link: Link) -> None:
+        """The end of `link` has come out as a reset, and so does that of the other one."""
+        link.sink.close(reset=True)
+        self._other(link).source_reset()
+
+    def _other(self, link: Link) -> Link:
+        return next(other for other in self.links.values() if other is not link)

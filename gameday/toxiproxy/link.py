@@ -4,9 +4,11 @@ Without toxics the source's bytes go straight into the sink's socket: no queue, 
 With toxics each read becomes chunks that move from stage to stage. `run` steps the stages, last
 first so that there is room, until nothing moves, and sets an alarm for the earliest that wants
 to be woken. The first stage's room decides whether the source is read at all, so a slow sink or a
-narrow toxic stops the sender and memory stays bounded.
+narrow toxic stops the sender and memory stays bounded. A chunk counts as received when Toxiproxy
+would have read it, not when the system handed it over together with those before it.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -16,6 +18,8 @@ from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Stage, Toxic
 
 CHUNK_BYTES = 32 * 1024
+CHUNKS_AHEAD = 2
+"""How many chunks wait for the first toxic: Toxiproxy's reader has one, a hidden noop another."""
 
 
 class End(Protocol):
@@ -29,7 +33,7 @@ class End(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def end(self) -> None: ...
-    def close(self) -> None: ...
+    def close(self, *, reset: bool = False) -> None: ...
 
 
 def discard(data: bytes) -> None:
@@ -54,12 +58,15 @@ class Link:
         self.sent_bytes = 0
         self.done = False
         self.on_end: Callable[[Link], None] = _nobody
-        self.on_reset: Callable[[], None] = _nothing
+        self.on_reset: Callable[[Link], None] = _nobody
         self._clock = alarms.clock
         self._alarms = alarms
         self._seed, self._purpose = chance
         self._count = count
+        self._toxics: list[Toxic] = []
         self._stages: list[Stage] = []
+        self._unread: deque[bytes] = deque()
+        self._resets = False
         self._ended = False
         self._alarm: Alarm | None = None
         self._alarm_ns = NEVER
@@ -67,15 +74,14 @@ class Link:
     # What the source and the sink tell.
 
     def feed(self, data: bytes) -> None:
-        """Bytes were read from the source."""
+        """Bytes were read from the source, which is read only while the first stage has room."""
         now_ns = self._clock.now_ns()
         self.received_bytes += len(data)
-        first = self._first()
-        if len(data) <= CHUNK_BYTES:
-            first.put(Chunk(data, now_ns), now_ns)
+        if len(data) <= CHUNK_BYTES and not self._unread:
+            (self._stages[0] if self._stages else self).put(Chunk(data, now_ns), now_ns)
         else:
             for start in range(0, len(data), CHUNK_BYTES):
-                first.put(Chunk(data[start : start + CHUNK_BYTES], now_ns), now_ns)
+                self._unread.append(data[start : start + CHUNK_BYTES])
         self._run(now_ns)
 
     def source_ended(self) -> None:
@@ -83,9 +89,12 @@ class Link:
         if self._ended or self.done:
             return
         self._ended = True
-        now_ns = self._clock.now_ns()
-        self._first().end(now_ns)
-        self._run(now_ns)
+        self._run(self._clock.now_ns())
+
+    def source_reset(self) -> None:
+        """The source's socket is broken: once what is queued has gone out, so is the sink's."""
+        self._resets = True
+        self.source_ended()
 
     def sink_lost(self) -> None:
         """Nothing can be written any more."""
@@ -107,46 +116,77 @@ class Link:
         return self.sink.has_room
 
     def put(self, chunk: Chunk, now_ns: int) -> None:
-        self.sent_bytes += len(chunk.data)
-        self.sink.write(chunk.data)
+        if not self.done:
+            self.sent_bytes += len(chunk.data)
+            self.sink.write(chunk.data)
 
     def end(self, now_ns: int) -> None:
-        if not self.done:
-            self._finish()
+        if self.done:
+            return
+        self._finish()
+        if self._resets:
+            self.on_reset(self)
+        else:
             self.on_end(self)
 
     def reset(self) -> None:
-        self._finish()
-        self.on_reset()
+        """The end that follows is a reset."""
+        self._resets = True
 
     # Toxics.
 
-    def apply(self, toxics: Sequence[Toxic]) -> None:
-        """Make the stages those of `toxics`, in their order, losing no byte on the way."""
+    def apply(self, toxics: Sequence[Toxic], updated: Toxic | None = None) -> None:
+        """Make the stages those of `toxics`, in their order, losing no byte on the way.
+
+        As in Toxiproxy a toxic that is `updated`, the one before a removed toxic and the last one
+        before an added toxic are interrupted; what that last one has in hand passes the new one by.
+        """
         if self.done:
             return
         now_ns = self._clock.now_ns()
-        wanted = [toxic for toxic in toxics if self._affected_by(toxic)]
-        kept = self._remove_others(wanted, now_ns)
-        if self.done:
-            return
-        self._stages = [kept.get(id(toxic)) or self._stage(toxic, now_ns) for toxic in wanted]
+        for toxic in [toxic for toxic in self._toxics if toxic not in toxics]:
+            self._remove(toxic, now_ns)
+        if updated is not None and (stage := self._stage_of(updated)):
+            stage.interrupt(now_ns)
+        if len(self._toxics) < len(toxics) and (stage := self._stage_before(len(self._toxics))):
+            stage.hand_over(now_ns)
+        self._toxics = list(toxics)
+        self._arrange(now_ns)
+        if not self.done:
+            self.source.deliver_to(self._receiver())
+            self._run(now_ns)
+
+    def _remove(self, toxic: Toxic, now_ns: int) -> None:
+        index = self._toxics.index(toxic)
+        if before := self._stage_before(index):
+            before.interrupt(now_ns)
+        del self._toxics[index]
+        if stage := self._stage_of(toxic):
+            self._take_out(stage)
+            stage.leave(now_ns)
+
+    def _take_out(self, stage: Stage) -> None:
+        index = self._stages.index(stage)
+        del self._stages[index]
+        if index:
+            self._stages[index - 1].out = stage.out
+
+    def _arrange(self, now_ns: int) -> None:
+        """Give each toxic that affects this link a stage, and no other one."""
+        affecting = [toxic for toxic in self._toxics if self._affected_by(toxic)]
+        for stage in [stage for stage in self._stages if stage.toxic not in affecting]:
+            self._take_out(stage)
+            stage.flush(now_ns)
+        self._stages = [self._stage_of(toxic) or self._stage(toxic, now_ns) for toxic in affecting]
         out: Outlet = self
         for stage in reversed(self._stages):
             stage.out, out = out, stage
-        self.source.deliver_to(self._receiver())
-        self._run(now_ns)
 
-    def _remove_others(self, wanted: list[Toxic], now_ns: int) -> dict[int, Stage]:
-        kept: dict[int, Stage] = {}
-        out: Outlet = self
-        for stage in reversed(self._stages):
-            stage.out = out
-            if stage.toxic in wanted:
-                kept[id(stage.toxic)] = out = stage
-            else:
-                stage.leave(now_ns)
-        return kept
+    def _stage_of(self, toxic: Toxic) -> Stage | None:
+        return next((stage for stage in self._stages if stage.toxic is toxic), None)
+
+    def _stage_before(self, index: int) -> Stage | None:
+        return self._stage_of(self._toxics[index - 1]) if index else None
 
     def _affected_by(self, toxic: Toxic) -> bool:
         """Drawn once per connection, stream and toxic: the same answer at each call."""
@@ -161,29 +201,45 @@ class Link:
     def _receiver(self) -> Callable[[bytes], object]:
         return self.feed if self._stages or self._count else self.sink.write
 
-    def _first(self) -> "Stage | Link":
-        return self._stages[0] if self._stages else self
-
     # Moving.
 
     def _run(self, now_ns: int) -> None:
+        stages = self._stages
         moved = True
         while moved and not self.done:
-            moved = False
-            for stage in reversed(self._stages):
+            moved = self._read(now_ns) if self._unread or self._ended else False
+            for stage in reversed(stages):
                 moved |= stage.step(now_ns)
-            moved = moved and len(self._stages) > 1  # one alone has done all it could
-        if self.done:
-            return
-        for stage in self._stages:
+            if len(stages) < 2 and not self._unread:
+                break  # one alone has done all it could
+        if not self.done:
+            self._wait(stages)
+
+    def _read(self, now_ns: int) -> bool:
+        """Give the first stage what has come, as far as it takes it; whether there was any."""
+        first, moved = self._stages[0] if self._stages else self, False
+        while self._unread and (first is self or self._has_room()):
+            first.put(Chunk(self._unread.popleft(), now_ns), now_ns)
+            moved = True
+        if self._ended and not self._unread:
+            first.end(now_ns)
+        return moved
+
+    def _wait(self, stages: list[Stage]) -> None:
+        """Be woken when a stage wants it, and read the source while there is room."""
+        for stage in stages:
             if stage.wake_ns < self._alarm_ns:
                 self._wake_at(stage.wake_ns)
-        if self._ended:
-            return
-        if self._first().has_room:
+        if not self._ended and self._has_room():
             self.source.resume()
-        else:
+        elif not self._ended:
             self.source.pause()
+
+    def _has_room(self) -> bool:
+        if not self._stages:
+            return self.has_room
+        first = self._stages[0]
+        return len(first.queue) < first.capacity + CHUNKS_AHEAD
 
     def _wake_at(self, due_ns: int) -> None:
         """Be woken at `due_ns` at the latest: too early finds nothing due and asks again."""
@@ -206,12 +262,9 @@ class Link:
         self.done = True
         self._cancel_alarm()
         self._stages = []
+        self._unread.clear()
         self.source.deliver_to(discard)
 
 
 def _nobody(link: Link) -> None:
     raise RuntimeError(f"{link} ended before its connection was opened")
-
-
-def _nothing() -> None:
-    raise RuntimeError("a link was reset before its connection was opened")

@@ -151,7 +151,7 @@ class Proxy:
     def update_toxic(self, toxic: Toxic, toxicity: float, attributes: dict[str, int]) -> None:
         toxic.toxicity = toxicity
         toxic.attributes = attributes
-        self._apply(toxic.stream.lower())
+        self._apply(toxic.stream.lower(), toxic)
 
     def remove_toxic(self, toxic: Toxic) -> None:
         self._toxics[toxic.stream.lower()].remove(toxic)
@@ -162,9 +162,9 @@ class Proxy:
             self._toxics[stream].clear()
             self._apply(stream)
 
-    def _apply(self, stream: str) -> None:
+    def _apply(self, stream: str, updated: Toxic | None = None) -> None:
         for connection in list(self.connections):
-            connection.apply_toxics(stream)
+            connection.apply_toxics(stream, updated)
 
     # As the API shows it.
 

@@ -21,7 +21,7 @@ _FIELDS = {"name": "string", "type": "string", "stream": "string", "toxicity": "
 def create(proxy: Proxy, value: Any) -> Toxic:
     """Add the toxic that a body describes. Raises ApiError 400 or 409."""
     fields = read_fields(value, _FIELDS)
-    stream = fields.get("stream") or "downstream"
+    stream = fields.get("stream", "downstream")
     type_ = fields.get("type", "")
     name = fields.get("name") or f"{type_}_{stream}"
     if stream.lower() not in STREAMS:

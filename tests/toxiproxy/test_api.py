@@ -46,6 +46,13 @@ MISTAKES: list[tuple[str, str, Any, int, str]] = [
         400,
         "stream was invalid, can be either upstream or downstream",
     ),
+    (
+        "POST",
+        "/proxies/p/toxics",
+        {"type": "latency", "stream": ""},
+        400,
+        "stream was invalid, can be either upstream or downstream",
+    ),
 ]
 
 
@@ -116,7 +123,7 @@ def test_a_proxy_and_its_toxics_are_shown_as_toxiproxy_shows_them(session: Sessi
     )
     assert listen.startswith("127.0.0.1:")
     toxic = {"type": "latency", "stream": "UPSTREAM", "toxicity": 0.3, "attributes": {"x": 1}}
-    down = session.ask("POST", "/proxies/p/toxics", {"type": "noop"})
+    down = session.ask("POST", "/proxies/p/toxics", {"type": "noop", "stream": None})
     assert down.json()["name"] == "noop_downstream"
     up = session.ask("POST", "/proxies/p/toxics", toxic)
     assert up.text == (

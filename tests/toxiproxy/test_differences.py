@@ -15,6 +15,7 @@ from tests.support.toxiproxy_session import (
     Pair,
     Session,
     ending,
+    read_all,
     read_exactly,
     running,
     until,
@@ -40,7 +41,7 @@ def session(shared_session: Session) -> Iterator[Session]:
 def test_every_line_of_the_readme_names_tests_that_exist() -> None:
     defined = {
         name
-        for path in (ROOT / "tests").glob("test_toxiproxy*.py")
+        for path in (ROOT / "tests" / "toxiproxy").glob("test_*.py")
         for name in re.findall(r"def (test_\w+)", path.read_text())
     }
     lines = [line for line in README.read_text().splitlines() if line.startswith("| ")][1:]
@@ -96,6 +97,36 @@ def test_a_connection_that_reset_peer_spared_ends_without_a_reset(session: Sessi
     with session.pair(port) as pair:
         pair.server.close()
         assert ending(pair.client) == "closed"
+
+
+def test_a_toxic_behind_one_that_has_closed_its_side_lets_go_when_removed(
+    session: Session,
+) -> None:
+    port = session.proxy()
+    session.toxic("limit_data", bytes=3)
+    session.toxic("latency", latency=60_000)
+    with session.pair(port) as pair:
+        pair.server.sendall(b"abcdef")
+        assert ending(pair.client) == "open"
+        session.remove("limit_data")
+        assert ending(pair.client) == "open"
+        session.remove("latency")
+        assert read_all(pair.client) == b"abc"
+
+
+def test_a_change_does_not_wait_for_a_narrow_toxic_further_on(session: Session) -> None:
+    port = session.proxy()
+    session.toxic("latency", latency=60_000)
+    session.toxic("bandwidth", rate=0)
+    with session.pair(port) as pair:
+        for byte in (b"a", b"b", b"c"):
+            pair.server.sendall(byte)
+            assert ending(pair.client) == "open"
+        begun = time.monotonic()
+        session.remove("latency")
+        assert time.monotonic() - begun < 1
+        session.remove("bandwidth")
+        assert read_exactly(pair.client, 3) == b"abc"
 
 
 def test_removing_reset_peer_does_not_wait_for_its_time(session: Session) -> None:

@@ -40,7 +40,7 @@ class Wire:
     def end(self) -> None:
         self.ended = True
 
-    def close(self) -> None:
+    def close(self, *, reset: bool = False) -> None:
         self.ended = True
 
 

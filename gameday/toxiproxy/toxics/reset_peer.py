@@ -7,7 +7,9 @@ from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
 class ResetPeer(Stage):
     """Drops the first chunk and all after it, and `timeout` ms later resets both sockets.
 
-    An idle connection is left alone; its end starts the wait like a chunk does.
+    An idle connection is left alone; its end starts the wait like a chunk does, and nothing but
+    the toxic's removal shortens it. The reset goes the way of an end, so the toxics after this
+    one may hold it.
     """
 
     type = "reset_peer"
@@ -15,32 +17,30 @@ class ResetPeer(Stage):
 
     def __init__(self, toxic: Toxic, out: Outlet, seed: int, purpose: str, now_ns: int) -> None:
         super().__init__(toxic, out, seed, purpose, now_ns)
-        self._began_ns: int | None = None
+        self._due_ns = NEVER
 
     def put(self, chunk: Chunk, now_ns: int) -> None:
-        if self._began_ns is None:
-            self._began_ns = now_ns
+        self._begin(now_ns)
 
     def end(self, now_ns: int) -> None:
-        super().end(now_ns)
-        if self._began_ns is None:
-            self._began_ns = now_ns
+        self._begin(now_ns)
 
     def step(self, now_ns: int) -> bool:
         self.wake_ns = NEVER
-        if self._began_ns is None or self.finished:
+        if self.finished or self._due_ns > now_ns:
+            self.wake_ns = NEVER if self.finished else self._due_ns
             return False
-        due_ns = self._began_ns + max(0, self["timeout"]) * MS
-        if due_ns > now_ns:
-            self.wake_ns = due_ns
-            return False
-        self._break()
+        self._break(now_ns)
         return True
 
-    def leave(self, now_ns: int) -> None:
-        if self._began_ns is not None and not self.finished:
-            self._break()
+    def flush(self, now_ns: int) -> None:
+        if self._due_ns < NEVER and not self.finished:
+            self._break(now_ns)
 
-    def _break(self) -> None:
-        self.finished = True
+    def _begin(self, now_ns: int) -> None:
+        if self._due_ns == NEVER:
+            self._due_ns = now_ns + max(0, self["timeout"]) * MS
+
+    def _break(self, now_ns: int) -> None:
         self.reset()
+        self.close(now_ns)

@@ -9,7 +9,8 @@ class Slicer(Stage):
     """Cuts chunks into pieces of about `average_size` bytes, `delay` microseconds apart.
 
     A chunk is halved, the cut moved by up to `size_variation`, until each part is at most
-    average + variation. The delay follows every piece, the last one too. Average 0 cuts nothing.
+    average + variation. The delay follows every piece, the last one too: the chunk stays in hand,
+    with nothing left of it, until that has passed. Average 0 cuts nothing.
     """
 
     type = "slicer"
@@ -22,27 +23,32 @@ class Slicer(Stage):
     def __init__(self, toxic: Toxic, out: Outlet, seed: int, purpose: str, now_ns: int) -> None:
         super().__init__(toxic, out, seed, purpose, now_ns)
         self._cuts: deque[int] = deque()
-        self._last_piece_ns: int | None = None
-
-    def _free_ns(self) -> int:
-        return 0 if self._last_piece_ns is None else self._last_piece_ns + self["delay"] * US
+        self._next_piece_ns = 0
 
     def due_ns(self, head: Chunk) -> int:
-        return self._free_ns()
-
-    def end_due_ns(self, ended_ns: int) -> int:
-        return self._free_ns()
+        return self._next_piece_ns
 
     def let_go(self, now_ns: int) -> None:
-        head = self.queue[0]
-        if not self._cuts:
-            self._cuts.extend(self._slice(len(head.data)))
-        size = self._cuts.popleft()
-        self.out.put(Chunk(head.data[:size], head.received_ns), now_ns)
-        head.data = head.data[size:]
-        self._last_piece_ns = now_ns
-        if not self._cuts:
-            self.queue.popleft()
+        head, delay_ns = self.queue[0], self["delay"] * US
+        if head.data:
+            if not self._cuts:
+                self._cuts.extend(self._slice(len(head.data)))
+            size = self._cuts.popleft()
+            self.out.put(Chunk(head.data[:size], head.received_ns), now_ns)
+            head.data = head.data[size:]
+            self._next_piece_ns = now_ns + delay_ns
+        if not head.data and self._next_piece_ns <= now_ns:
+            self.pass_on(now_ns)
+
+    def pass_on(self, now_ns: int) -> None:
+        self._cuts.clear()
+        self._next_piece_ns = 0
+        if self.queue[0].data:
+            super().pass_on(now_ns)
+            return
+        self.released = self.blocked = False
+        self.free_ns = now_ns
+        self.queue.popleft()
 
     def _slice(self, size: int) -> list[int]:
         """The sizes of the pieces that `size` bytes are cut into, none of them 0."""
@@ -56,7 +62,3 @@ class Slicer(Stage):
             left = min(max(1, part // 2 + self.draw_integer(variation)), part - 1)
             waiting += [part - left, left]
         return pieces
-
-    def leave(self, now_ns: int) -> None:
-        self._cuts.clear()
-        super().leave(now_ns)

@@ -9,5 +9,5 @@ class SlowClose(Stage):
     type = "slow_close"
     fields = {"delay": ANY}  # noqa: RUF012
 
-    def end_due_ns(self, ended_ns: int) -> int:
-        return ended_ns + self["delay"] * MS
+    def end_due_ns(self, taken_ns: int) -> int:
+        return taken_ns + self["delay"] * MS

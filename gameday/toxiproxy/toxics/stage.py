@@ -1,9 +1,11 @@
 """What every toxic is made of: the record a client asked for, and a stage on each link it affects.
 
-A stage is a queue with a rule for letting go. It never waits: `step` is told the time, lets go of
+A stage has one chunk in hand, and room for others only where Toxiproxy's has a buffer: what it
+cannot take stays with the stage before it. It never waits: `step` is given the time, lets go of
 what is due, and leaves in `wake_ns` when it wants to be stepped again. A toxic differs from
 another in when a chunk may go (`due_ns`), in what goes (`let_go`), and in when the end of the
-stream may follow (`end_due_ns`). Attributes are read at each step, so an update acts at once.
+stream may follow (`end_due_ns`). A change of toxics interrupts a stage: what it has in hand goes
+at once, as in Toxiproxy, and what waits behind that is held by the new attributes.
 """
 
 from collections import deque
@@ -35,7 +37,11 @@ class Toxic:
 
 @dataclass(slots=True, eq=False)
 class Chunk:
-    """Bytes that were read at once, and when; `arrived_ns` is when they reached this stage."""
+    """Bytes that were read at once, and when; `arrived_ns` is when they reached this stage.
+
+    Whoever holds a chunk by the time it was received moves `received_ns` on by how long it held it,
+    so that the next one holds it, too.
+    """
 
     data: bytes
     received_ns: int
@@ -57,14 +63,19 @@ class Stage:
 
     type: ClassVar[str] = "noop"
     fields: ClassVar[dict[str, Range]] = {}
-    capacity: ClassVar[int] = 16
+    capacity: ClassVar[int] = 1
 
     def __init__(self, toxic: Toxic, out: Outlet, seed: int, purpose: str, now_ns: int) -> None:
         self.toxic = toxic
         self.out = out
         self.queue: deque[Chunk] = deque()
         self.wake_ns = NEVER
-        self.started_ns = now_ns
+        self.free_ns = now_ns
+        """When the chunk before the head went; the head was taken in hand then, or on arrival."""
+        self.released = False
+        """Whether the head goes whatever `due_ns` says: the toxic was changed under it."""
+        self.blocked = False
+        """Whether the head was due and found no room."""
         self.ended_ns: int | None = None
         self.finished = False
         self._seed = seed
@@ -94,21 +105,27 @@ class Stage:
 
     def step(self, now_ns: int) -> bool:
         """Let go of everything that is due; true when anything moved."""
-        moved = False
+        moved, queue = False, self.queue
         self.wake_ns = NEVER
-        while self.queue and self.out.has_room:
-            due_ns = self.due_ns(self.queue[0])
-            if due_ns > now_ns:
+        while queue:
+            due_ns = self.due_ns(queue[0])
+            if due_ns > now_ns and not self.released:
                 self.wake_ns = due_ns
                 return moved
-            self.let_go(now_ns)
+            if not self.out.has_room:
+                self.blocked = True
+                return moved
+            if self.released:
+                self.pass_on(now_ns)
+            else:
+                self.let_go(now_ns)
             moved = True
-        if self.ended_ns is not None and not self.queue and not self.finished:
-            moved |= self._step_end(now_ns, self.ended_ns)
+        if self.ended_ns is not None and not self.finished:
+            moved |= self._step_end(now_ns, max(self.ended_ns, self.free_ns))
         return moved
 
-    def _step_end(self, now_ns: int, ended_ns: int) -> bool:
-        due_ns = self.end_due_ns(ended_ns)
+    def _step_end(self, now_ns: int, taken_ns: int) -> bool:
+        due_ns = self.end_due_ns(taken_ns)
         if due_ns > now_ns:
             self.wake_ns = due_ns
             return False
@@ -121,11 +138,24 @@ class Stage:
 
     def let_go(self, now_ns: int) -> None:
         """Pass on the head of the queue, or a part of it."""
+        self.pass_on(now_ns)
+
+    def pass_on(self, now_ns: int) -> None:
+        """Pass on what is left of the head of the queue, as it is."""
+        self.released = self.blocked = False
+        self.free_ns = now_ns
         self.out.put(self.queue.popleft(), now_ns)
 
-    def end_due_ns(self, ended_ns: int) -> int:
-        """When the end of the stream, which arrived at `ended_ns`, may follow."""
+    def end_due_ns(self, taken_ns: int) -> int:
+        """When the end of the stream, whose turn came at `taken_ns`, may follow."""
         return 0
+
+    def interrupt(self, now_ns: int) -> None:
+        """Hold the head, or the end, no longer than now: a toxic was changed."""
+        if not self.queue:
+            self.free_ns = now_ns
+        elif self.due_ns(self.queue[0]) > now_ns:
+            self.released = True
 
     def close(self, now_ns: int) -> None:
         """End the stream for what follows, and forget what is still held."""
@@ -133,10 +163,22 @@ class Stage:
         self.queue.clear()
         self.out.end(now_ns)
 
+    def hand_over(self, now_ns: int) -> None:
+        """Pass on what is in hand, whether there is room or not: a toxic is to follow this one."""
+        self.interrupt(now_ns)
+        if self.released:
+            self.pass_on(now_ns)
+        elif self.queue:
+            self.let_go(now_ns)
+
     def leave(self, now_ns: int) -> None:
-        """Pass on all that is held, in order and at once: the toxic was removed."""
+        """Act no more: the toxic was removed."""
+        self.flush(now_ns)
+
+    def flush(self, now_ns: int) -> None:
+        """Pass on all that is held, in order and at once: this link is not affected any more."""
         while self.queue:
-            self.out.put(self.queue.popleft(), now_ns)
+            self.pass_on(now_ns)
         if self.ended_ns is not None and not self.finished:
             self.close(now_ns)
 

@@ -32,6 +32,9 @@ class Timeout(Stage):
         self.close(now_ns)
         return True
 
+    def interrupt(self, now_ns: int) -> None:
+        self._quiet_since_ns = now_ns
+
     def leave(self, now_ns: int) -> None:
         if not self.finished:
             self.close(now_ns)
