@@ -97,7 +97,7 @@ def contrast(one: float, other: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where a text stands, in whole pixels."""
+    """The place of a text, in whole pixels."""
 
     words: str
     left: int

@@ -41,7 +41,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What stands around a chart."""
+    """The texts around a chart."""
 
     title: str
     description: str
@@ -51,8 +51,8 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a label or an entry of a legend begins: its left end, and its row from above."""
+class Slot:
+    """The left end of a label or of an entry of a legend, and its row from above."""
 
     x: float
     row: int
@@ -93,7 +93,7 @@ def _round_step(rough: float) -> float:
 
 
 class Frame:
-    """What stands around the curves or lanes of a chart, drawn; they go between `top` and `bottom`.
+    """All of a chart but its curves or lanes, drawn; they go between `top` and `bottom`.
 
     From above: the title, a swatch and a name for each of `legend`, the labels of `marks`, room of
     `height` pixels with their windows and lines, and the axis of time.
@@ -128,13 +128,13 @@ class Frame:
         """The middle of the axis of time."""
         return (self.xs.start_px + self.xs.end_px) / 2
 
-    def _draw_swatch(self, name: str, colour: str, place: Place) -> None:
+    def _draw_swatch(self, name: str, colour: str, place: Slot) -> None:
         y = _LEGEND_Y + _ROW * place.row
         swatch = {"x": place.x, "y": y - 8, "width": 14, "height": 8, "rx": 2}
         self.drawing.add("rect", {**swatch, "fill": colour})
         self.drawing.text(place.x + _SWATCH, y, fitted(name, RIGHT - LEFT - _SWATCH))
 
-    def _draw_marks(self, marks: Sequence[Mark], labels: Sequence[Place]) -> None:
+    def _draw_marks(self, marks: Sequence[Mark], labels: Sequence[Slot]) -> None:
         """Windows, then a line down from each label, then the labels: they cover other lines."""
         begins = [self.xs(max(mark.start_s, self.xs.low)) for mark in marks]
         for mark, x in zip(marks, begins, strict=True):
@@ -147,7 +147,7 @@ class Frame:
         for mark, place in zip(marks, labels, strict=True):
             self.covering(place.x + 3, self._y(place), mark.label, "soft")
 
-    def _y(self, label: Place) -> float:
+    def _y(self, label: Slot) -> float:
         return self._labels_y + _ROW * label.row
 
     def covering(self, x: float, y: float, content: str, kind: str) -> None:
@@ -188,7 +188,7 @@ def time_scale(t_s: Curve) -> Scale:
     return Scale(low, max(high, low + 1), LEFT, RIGHT)
 
 
-def place_labels(marks: Sequence[Mark], xs: Scale) -> list[Place]:
+def place_labels(marks: Sequence[Mark], xs: Scale) -> list[Slot]:
     """A place for each mark's label, so that no two labels of a row touch."""
     ends: list[float] = []
     places = []
@@ -196,7 +196,7 @@ def place_labels(marks: Sequence[Mark], xs: Scale) -> list[Place]:
         start = _label_x(mark, xs)
         row = next((i for i, end in enumerate(ends) if end < start), len(ends))
         ends[row : row + 1] = [start + width_of(mark.label) + 12]
-        places.append(Place(start, row))
+        places.append(Slot(start, row))
     return places
 
 
@@ -206,14 +206,14 @@ def _label_x(mark: Mark, xs: Scale) -> float:
     return x if x + width + 3 <= RIGHT else max(x - width - 8, LEFT)
 
 
-def place_swatches(names: Sequence[str]) -> list[Place]:
+def place_swatches(names: Sequence[str]) -> list[Slot]:
     """A place for each entry of a legend, in as many rows as they need."""
     x, row, places = LEFT, 0, []
     for name in names:
         width = _SWATCH + width_of(name)
         if x > LEFT and x + width > RIGHT:
             x, row = LEFT, row + 1
-        places.append(Place(x, row))
+        places.append(Slot(x, row))
         x += width + 18
     return places
 
