@@ -15,13 +15,14 @@ from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.upstream import refuse_foreign_upstream
 
 if TYPE_CHECKING:
+    from gameday.spec.changes import ExtraTraffic
     from gameday.spec.system import Stores
 
 
 class TrafficSwitch(Protocol):
     """What can switch a scenario on and off."""
 
-    async def on(self, scenario: dict[str, Any]) -> None: ...
+    async def on(self, extra: "ExtraTraffic") -> None: ...
 
     async def off(self, scenario: str) -> None: ...
 

@@ -4,14 +4,14 @@ Everything here is computed from the files and from the records the faults thems
 sentence is kept anywhere else, so that the plan cannot differ from what is done.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gameday.core.units import format_duration, seconds
 from gameday.plan.describe import undone_by, what
 from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
-from gameday.spec.changes import Change
+from gameday.spec.changes import Change, NetworkChange
 from gameday.spec.experiment import ExpectedAlert, Experiment
 from gameday.spec.inputs import Inputs
 from gameday.spec.playbook import Step
@@ -137,10 +137,9 @@ def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
 
 def _at_its_proxy(change: Change, system: System) -> Change:
     """The same, naming the proxy as Toxiproxy does; a fault names the service behind it."""
-    if "proxy" not in change.data:
+    if not isinstance(change, NetworkChange):
         return change
-    name = system.proxies.get(change.data["proxy"], change.data["proxy"])
-    return Change(change.kind, {**change.data, "proxy": name})
+    return replace(change, proxy=system.proxies.get(change.proxy, change.proxy))
 
 
 def _act(step: Step, system: System) -> Act:

@@ -22,12 +22,12 @@ from gameday.injection.upstream import refuse_foreign_upstream
 from gameday.injection.verify.probe import PING, Spot, ask, look
 from gameday.injection.verify.recovery import direct_address
 from gameday.plan.finding import Finding, from_error
+from gameday.spec.changes import ExpireKeys, NetworkChange, ServiceChange, StoreChange
 from gameday.spec.experiment import Experiment
 from gameday.spec.system import System
 
 OURS = "gameday-"
 ASK_S = 3.0
-_PREPARED = ("redis", "sql", "service")
 _HEAL = "gameday heal takes out what a run has left behind"
 
 
@@ -42,7 +42,7 @@ class Network:
 def struck(experiment: Experiment) -> list[str]:
     """The services whose proxies a fault changes, in the order of the method."""
     changes = [change for fault in experiment.method for change in fault.changes()]
-    named = [str(c.data["proxy"]) for c in changes if c.kind in ("toxic", "proxy")]
+    named = [change.proxy for change in changes if isinstance(change, NetworkChange)]
     return list(dict.fromkeys(named))
 
 
@@ -96,7 +96,9 @@ async def prepared(experiment: Experiment, site: Site) -> list[Finding]:
     found = []
     for fault in experiment.method:
         for change in fault.changes():
-            if change.kind not in _PREPARED or change.data["do"] == "expire":
+            if isinstance(change, ExpireKeys):
+                continue
+            if not isinstance(change, StoreChange | ServiceChange):
                 continue
             try:
                 await drivers.prepare(change, site)

@@ -20,6 +20,7 @@ from gameday.core.errors import StackError
 from gameday.core.files import MIB
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.processes.streams import LongLineError, drain, lines
+from gameday.spec.changes import ExtraTraffic
 
 READY_S = 20.0
 EXIT_S = 1.0
@@ -285,14 +286,14 @@ class Traffic:
     def begin(self, t0_ns: int) -> None:
         self.child.tell({"cmd": "start", "t0_ns": t0_ns})
 
-    async def on(self, scenario: dict[str, Any]) -> None:
+    async def on(self, extra: ExtraTraffic) -> None:
         for name in ("scheduled", "idle"):
             self._events[name].clear()
             self._said[name].clear()
         body = {
-            "name": scenario["scenario"],
-            "rate_per_s": scenario["rate_per_s"],
-            "duration_s": scenario["duration_s"],
+            "name": extra.scenario,
+            "rate_per_s": extra.rate_per_s,
+            "duration_s": extra.duration_s,
         }
         self.child.tell({"cmd": "on", "scenario": body, "at_ns": self._clock.now_ns()})
 

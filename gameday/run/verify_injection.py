@@ -34,7 +34,7 @@ from gameday.injection.verify import (
 )
 from gameday.run.context import Run
 from gameday.run.readings import Readings
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import Change, ExtraTraffic, NetworkChange, Undo
 from gameday.spec.faults import Fault
 from gameday.telemetry.promql import parse
 from gameday.traffic import history
@@ -46,7 +46,6 @@ WATCH_S = 0.5
 STRETCH_S = 0.5
 MOMENT_S = 0.25
 READ_S = 60.0  # for the histories
-NETWORK = ("toxic", "proxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Dosing:
 
     @property
     def _network(self) -> bool:
-        return self._changes[0].kind in NETWORK
+        return isinstance(self._changes[0], NetworkChange)
 
     def begins(self, injected_ns: int, undos: Sequence[Undo]) -> None:
         """The fault is in since then."""
@@ -95,7 +94,7 @@ class Dosing:
 
     async def look(self) -> None:
         """Witness P: asked until it says yes, and watched until the fault ends."""
-        if self._changes[0].kind == "traffic":
+        if isinstance(self._changes[0], ExtraTraffic):
             return
         self._proxies = [await self._proxy(undo) for undo in self._undos]
         while self._sighting is None or not self._sighting.ok:
@@ -123,12 +122,13 @@ class Dosing:
         there, why = await self._in_place()
         if not there:
             return said(why, ok=there)
-        if not self._network:
+        change = self._changes[0]
+        if not isinstance(change, NetworkChange):
             return said("it reads back as in place", ok=True)
         spot = self._run.spots.get(self._fault.on)
         if spot is None:
             return not_shown("its proxy was not there to be looked at before")
-        return await show(self._changes[0], spot, self._run.clock)
+        return await show(change, spot, self._run.clock)
 
     async def _own_dose(self) -> Sighting | None:
         """What the change says of itself, where its kind can; the first that is not a yes."""
@@ -168,7 +168,7 @@ class Dosing:
         if not self._injected_ns:
             return
         change = self._changes[0]
-        if change.kind == "traffic":
+        if isinstance(change, ExtraTraffic):
             self._dosed(*await self._extra_traffic(change, removed_ns))
             return
         p = self._final()
@@ -224,13 +224,13 @@ class Dosing:
         return stretches(read, begin_ns, end_ns, self._run.clock.now_ns(), width_s)
 
     async def _extra_traffic(
-        self, change: Change, removed_ns: int
+        self, change: ExtraTraffic, removed_ns: int
     ) -> tuple[Certainty, Sighting | None, Sequence[Sighting], str]:
         """The dose of a spike: how many of its due starts were really made."""
-        lasted_s = min((removed_ns - self._injected_ns) / NS, change.data["duration_s"])
-        due = max(1.0, change.data["rate_per_s"] * lasted_s)
+        lasted_s = min((removed_ns - self._injected_ns) / NS, change.duration_s)
+        due = max(1.0, change.rate_per_s * lasted_s)
         try:
-            counting = asyncio.to_thread(self._started, change.data["scenario"])
+            counting = asyncio.to_thread(self._started, change.scenario)
             started = await in_time(counting, READ_S)
         except (OSError, ValueError) as error:
             why = f"its history cannot be read: {str(error) or f'no end within {READ_S:g} s'}"

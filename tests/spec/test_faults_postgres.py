@@ -19,7 +19,7 @@ from gameday.injection import drivers
 from gameday.injection.context import Direct, Site
 from gameday.injection.drivers import postgres
 from gameday.injection.drivers.store_sessions import StoreError
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import Change, SlowWrites, Undo
 from gameday.spec.faults.postgres import Connections, DropIndex, KillBackends, Lock, Slow
 from gameday.spec.system import FromEnv, PostgresStore, Stores
 from tests.support.sut_stores import postgres_server
@@ -104,11 +104,11 @@ async def elsewhere(undo: Undo, dsn: str) -> bytes:
     """The same in another process, which knows only the record."""
     script = f"""
 import asyncio, json
-from gameday import effects
+from gameday.injection import drivers
 from gameday.spec.changes import Undo
 undo = Undo.from_json(json.loads({json.dumps(undo.as_json())!r}))
-asyncio.run(effects.undo(undo, {{"A": {dsn!r}}}))
-print(asyncio.run(effects.read_back(undo, {{"A": {dsn!r}}})))
+asyncio.run(drivers.undo(undo, {{"A": {dsn!r}}}))
+print(asyncio.run(drivers.read_back(undo, {{"A": {dsn!r}}})))
 """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
@@ -321,7 +321,7 @@ async def test_a_slow_trigger_that_nobody_removes_ends_by_itself(dsn: str) -> No
     async with tables(dsn) as one:
         where = site(dsn)
         (change,) = fault(Slow, table="shop.sold", delay="500ms").changes()
-        past = Change("sql", {**change.data, "lasts_ms": -1000 * postgres.OVERDUE_S})
+        past = SlowWrites("shop.sold", delay_ms=500, lasts_ms=-1000 * postgres.OVERDUE_S)
         undo = await drivers.prepare(change, where)
         await drivers.act(past, undo, where)
         assert await writes_ms(one) < 500

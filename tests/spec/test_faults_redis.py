@@ -182,11 +182,11 @@ async def test_another_process_ends_the_script_of_one_that_is_frozen(url: str) -
         await drivers.act(change, undo, where)
         other = f"""
 import asyncio, json
-from gameday import effects
+from gameday.injection import drivers
 from gameday.spec.changes import Undo
 undo = Undo.from_json(json.loads({json.dumps(undo.as_json())!r}))
-asyncio.run(effects.undo(undo, {{"A": {url!r}}}))
-print(asyncio.run(effects.read_back(undo, {{"A": {url!r}}})))
+asyncio.run(drivers.undo(undo, {{"A": {url!r}}}))
+print(asyncio.run(drivers.read_back(undo, {{"A": {url!r}}})))
 """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", other, stdout=asyncio.subprocess.PIPE

@@ -6,7 +6,7 @@ import pytest
 
 from gameday.core.errors import FileError
 from gameday.plan.validate import validate
-from gameday.spec.changes import part_struck
+from gameday.spec.changes import ServiceChange
 from gameday.spec.faults import Kill, Pause, Restart, RestartEmpty
 from gameday.spec.find import find_experiment
 from gameday.spec.inputs import Warning_, load_inputs
@@ -34,9 +34,9 @@ def test_each_says_what_it_would_change() -> None:
     kill = Kill.model_validate({"fault": "service.kill", "target": "redis", **when})
     pause = Pause.model_validate({"fault": "service.pause", "target": "service", **when})
     empty = RestartEmpty.model_validate({"fault": "redis.restart", **when})
-    assert kill.changes() == [part_struck("redis", "kill")]
-    assert pause.changes() == [part_struck("service", "pause")]
-    assert empty.changes() == [part_struck("redis", "kill", forget=True)]
+    assert kill.changes() == [ServiceChange("redis", "kill")]
+    assert pause.changes() == [ServiceChange("service", "pause")]
+    assert empty.changes() == [ServiceChange("redis", "kill", forget=True)]
     assert empty.on == "redis"
 
 
@@ -44,7 +44,7 @@ def test_a_restart_is_looked_at_for_five_seconds_if_nothing_else_is_said() -> No
     fault = {"fault": "service.restart", "target": "postgres", "at": "15s"}
     restart = Restart.model_validate(fault)
     assert restart.duration.total_seconds() == 5
-    assert restart.changes() == [part_struck("postgres", "restart")]
+    assert restart.changes() == [ServiceChange("postgres", "restart")]
 
 
 @pytest.mark.parametrize("target", ["toxiproxy", "kafka"])

@@ -7,13 +7,13 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gameday.core.clock import SystemClock
 from gameday.injection import drivers
 from gameday.injection.context import Direct, Site
 from gameday.run.reaper_client import Reaper
-from gameday.spec.changes import part_struck
+from gameday.spec.changes import ServiceChange, Strike
 from gameday.stacks.state import read_kept
 from tests.support.signed import KEY, signed
 
@@ -23,7 +23,7 @@ def say(**fields: Any) -> None:
     sys.stdout.flush()
 
 
-async def main(run_dir: Path, part: str, do: str) -> None:
+async def main(run_dir: Path, part: str, do: Strike) -> None:
     """Strike, hold, take back."""
     kept = read_kept()
     if kept is None:
@@ -33,7 +33,7 @@ async def main(run_dir: Path, part: str, do: str) -> None:
     reaper = Reaper(run_dir, SystemClock(), lambda why: say(lost=why))
     await reaper.launch(KEY)
     site = Site(run_dir.name, None, {}, Direct(parts=parts))
-    change = part_struck(part, do)
+    change = ServiceChange(part, do)
     undo = await drivers.prepare(change, site)
     journal.write("fault.injecting", id="f", undo=[undo.as_json()])
     await drivers.act(change, undo, site)
@@ -48,4 +48,4 @@ async def main(run_dir: Path, part: str, do: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], cast("Strike", sys.argv[3])))

@@ -36,7 +36,15 @@ from gameday.injection.drivers.store_sessions import (
     wanted,
 )
 from gameday.injection.proof import THERE, State
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import (
+    EndSessions,
+    IndexDropped,
+    LockTable,
+    SlowWrites,
+    SqlChange,
+    TakeConnections,
+    Undo,
+)
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0
@@ -62,7 +70,7 @@ _BROKEN = (
 _HELD = Held()
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: SqlChange, site: Site) -> Undo:
     """Read what the undo will need, and that it can be done. Raises StoreError."""
     store = site.direct.stores.postgres
     if store is None:
@@ -71,41 +79,40 @@ async def prepare(change: Change, site: Site) -> Undo:
             help="add `postgres:` with its `dsn` under `stores` of the system file",
         )
     reference = store.dsn.model_dump(mode="json")
-    how = change.data
-    data = {"do": how["do"], "dsn": reference, "name": short(site.next_name())}
+    data: dict[str, Any] = {"do": change.do, "dsn": reference, "name": short(site.next_name())}
     data |= part_of(site, "postgres")
     _HELD.know(data["name"], site.direct.environment)
     async with _session(data, site.direct.environment) as session:
-        match how["do"]:
-            case "lock" | "slow":
-                await _table(session, how["table"])
-            case "index":
-                data |= await postgres_index.look_at(session, how["index"])
-                data["concurrently"] = how["concurrently"]
+        match change:
+            case LockTable() | SlowWrites():
+                await _table(session, change.table)
+            case IndexDropped():
+                data |= await postgres_index.look_at(session, change.index)
+                data["concurrently"] = change.concurrently
             case _:
                 pass
         data["server"] = await _server(session, data, site.direct.environment)
     return Undo("sql", data)
 
 
-async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None) -> None:
+async def act(change: SqlChange, undo: Undo, site: Site, clock: Clock | None = None) -> None:
     """Do it; what sessions hold is held by a task of its own until `undo`."""
-    how, data, environment = change.data, undo.data, site.direct.environment
-    if how["do"] in HELD_BY_SESSIONS:
-        holding = _Holding(how, data, environment, clock or SystemClock())
+    data, environment = undo.data, site.direct.environment
+    if isinstance(change, LockTable | TakeConnections | EndSessions):
+        holding = _Holding(change, data, environment, clock or SystemClock())
         await holding.begin()
         await _HELD.start(data["name"], holding.go_on())
         return
     async with _session(data, environment) as session:
-        match how["do"]:
-            case "slow":
-                await _slow(session, how, data)
-            case "index":
+        match change:
+            case SlowWrites():
+                await _slow(session, change, data)
+            case IndexDropped():
                 await session.execute(
                     f"DROP INDEX {postgres_index.how(data)} {postgres_index.quoted(data['index'])}"
                 )
-            case other:
-                raise ValueError(f"no such thing to do to a PostgreSQL: {other!r}")
+            case _:
+                raise ValueError(f"no such thing to do to a PostgreSQL: {change.do!r}")
 
 
 async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
@@ -197,12 +204,12 @@ class _Holding:
 
     def __init__(
         self,
-        how: Mapping[str, Any],
+        change: LockTable | TakeConnections | EndSessions,
         data: Mapping[str, Any],
         environment: Mapping[str, str],
         clock: Clock,
     ) -> None:
-        self._how = how
+        self._change = change
         self._data = data
         self._environment = environment
         self._clock = clock
@@ -213,12 +220,11 @@ class _Holding:
         try:
             self._sessions.append(await self._open())
             first = self._sessions[0]
-            if self._how["do"] == "lock":
-                await first.execute(
-                    f"BEGIN; LOCK TABLE {postgres_index.quoted(self._how['table'])}"
-                )
+            if isinstance(self._change, LockTable):
+                table = postgres_index.quoted(self._change.table)
+                await first.execute(f"BEGIN; LOCK TABLE {table}")
             else:
-                await self._work(first)
+                await self._work(first, self._change)
             await self._renew()
         except BaseException as error:
             self._drop()
@@ -228,15 +234,18 @@ class _Holding:
 
     async def go_on(self) -> None:
         """Renew each session's lease, and the fault, until cancelled or the server ends it."""
-        every_s = self._how.get("every_ms", 0) / 1000
+        change = self._change
+        every_s = change.every_ms / 1000 if isinstance(change, EndSessions) else 0.0
         next_ns = self._clock.now_ns() + int(every_s * NS)
         try:
             while wanted():
                 await self._clock.sleep(min(every_s or RENEW_S, RENEW_S))
                 await self._renew()
+                if isinstance(change, LockTable):
+                    continue
                 due = every_s and self._clock.now_ns() >= next_ns
-                if due or self._how["do"] == "connections":
-                    await self._work(self._sessions[0])
+                if due or isinstance(change, TakeConnections):
+                    await self._work(self._sessions[0], change)
                     next_ns = self._clock.now_ns() + int(every_s * NS)
         except _BROKEN:
             return  # it reads back as gone, and the witnesses will say so
@@ -248,14 +257,16 @@ class _Holding:
         for session in self._sessions:
             await session.execute(f"SET idle_session_timeout = {_ms(LEASE_S)}")
 
-    async def _work(self, session: asyncpg.Connection) -> None:
+    async def _work(
+        self, session: asyncpg.Connection, change: TakeConnections | EndSessions
+    ) -> None:
         """End others' sessions, or take every connection there is, theirs last where asked."""
-        if self._how["do"] == "connections":
+        if isinstance(change, TakeConnections):
             await self._take_all()
-            if not self._how["end_others"]:
+            if not change.end_others:
                 return
-        ended = await session.fetch(_OTHERS, self._how["application"])
-        if self._how["do"] == "kill":
+        ended = await session.fetch(_OTHERS, change.application)
+        if isinstance(change, EndSessions):
             _HELD.count(self._data["name"], len(ended))
         elif ended:
             await self._take_all()
@@ -339,16 +350,14 @@ async def _table(session: asyncpg.Connection, name: str) -> None:
         raise StoreError(f"postgres: there is no table {name!r}")
 
 
-async def _slow(
-    session: asyncpg.Connection, how: Mapping[str, Any], data: Mapping[str, Any]
-) -> None:
+async def _slow(session: asyncpg.Connection, change: SlowWrites, data: Mapping[str, Any]) -> None:
     """A trigger that sleeps before each statement that writes to the table."""
-    name, table = postgres_index.quoted(data["name"]), postgres_index.quoted(how["table"])
+    name, table = postgres_index.quoted(data["name"]), postgres_index.quoted(change.table)
     last = await session.fetchval(
         "SELECT (clock_timestamp() + make_interval(secs => $1))::text",
-        how["lasts_ms"] / 1000 + OVERDUE_S,
+        change.lasts_ms / 1000 + OVERDUE_S,
     )
-    sleep = f"PERFORM pg_sleep({how['delay_ms'] / 1000:.3f});"
+    sleep = f"PERFORM pg_sleep({change.delay_ms / 1000:.3f});"
     body = (
         f"BEGIN IF clock_timestamp() < '{last}'::timestamptz THEN {sleep} END IF; RETURN NULL; END"
     )

@@ -13,16 +13,16 @@ from gameday.injection.context import Site
 from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
 from gameday.injection.upstream import refuse_foreign_upstream
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import ProxyDown, Undo
 
 OWN_SERVER = "toxiproxy"  # the part of a stack that is its Toxiproxy
 LIST_S = 1.0
 MARKER = "gameday-lock"  # what a run on another host's server holds (`controller.marker`)
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: ProxyDown, site: Site) -> Undo:
     """Look whether the proxy is on; it is put back to what it was."""
-    found = await site.proxy(change.data["proxy"])
+    found = await site.proxy(change.proxy)
     url, name = site.toxiproxy().url, found["name"]
     if not found["enabled"]:
         raise ToxiproxyError(f"toxiproxy {url}: proxy {name!r} is already disabled")
@@ -77,10 +77,10 @@ def _is_ours(name: str, ours: str) -> bool:
     return ours != "" and name.startswith(ours) and name.removeprefix(ours).isdecimal()
 
 
-async def act(change: Change, undo: Undo, site: Site) -> None:
+async def act(change: ProxyDown, undo: Undo, site: Site) -> None:
     """Switch it off."""
     server = site.toxiproxy()
-    await server.enable(undo.data["proxy"], enabled=change.data["enabled"])
+    await server.enable(undo.data["proxy"], enabled=change.enabled)
 
 
 async def remove(record: Undo, server: Toxiproxy) -> None:

@@ -37,7 +37,14 @@ from gameday.injection.drivers.store_sessions import (
     wanted,
 )
 from gameday.injection.proof import THERE, State
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import (
+    BlockRedis,
+    EvictKeys,
+    ExpireKeys,
+    FillMemory,
+    RedisChange,
+    Undo,
+)
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0
@@ -56,7 +63,7 @@ _HELD = Held()
 _Client = redis.asyncio.Redis
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: RedisChange, site: Site) -> Undo:
     """Read what the undo will need. Raises StoreError when Redis does not answer."""
     store = site.direct.stores.redis
     if store is None:
@@ -65,40 +72,46 @@ async def prepare(change: Change, site: Site) -> Undo:
             help="add `redis:` with its `url` under `stores` of the system file",
         )
     reference = store.url.model_dump(mode="json")
-    data = {"do": change.data["do"], "url": reference, "name": short(site.next_name())}
+    data: dict[str, Any] = {"do": change.do, "url": reference, "name": short(site.next_name())}
     data |= part_of(site, "redis")
     _HELD.know(data["name"], site.direct.environment)
     async with _redis(data, site.direct.environment) as client:
-        match data["do"]:
-            case "expire":
-                data |= await _look_at_keys(client, change.data)
-            case "memory":
+        match change:
+            case ExpireKeys():
+                data |= await _look_at_keys(client, change)
+            case FillMemory():
                 data |= await _look_at_memory(client)
             case _:
-                data["lasts"] = change.data["do"] == "block" or bool(change.data["every_ms"])
+                data["lasts"] = _lasts(change)
         data["server"] = await _server(client, data, site.direct.environment)
     return Undo("redis", data)
 
 
-async def act(change: Change, undo: Undo, site: Site, clock: Clock | None = None) -> None:
+async def act(change: RedisChange, undo: Undo, site: Site, clock: Clock | None = None) -> None:
     """Do it; what has to go on goes on in a task of its own until `undo`."""
-    how, data, environment = change.data, undo.data, site.direct.environment
-    if data.get("lasts"):
+    data, environment = undo.data, site.direct.environment
+    if isinstance(change, BlockRedis | EvictKeys) and _lasts(change):
         client = await _open(data, environment, data["name"])
-        await _HELD.start(data["name"], _go_on(client, how, data["name"], clock or SystemClock()))
+        go_on = _go_on(client, change, data["name"], clock or SystemClock())
+        await _HELD.start(data["name"], go_on)
         return
     async with _redis(data, environment) as client:
-        match data["do"]:
-            case "evict":
-                _HELD.count(data["name"], await _evict(client, how))
-            case "expire":
+        match change:
+            case EvictKeys():
+                _HELD.count(data["name"], await _evict(client, change))
+            case ExpireKeys():
                 _HELD.count(data["name"], await _let_run_out(client, data))
                 await _HELD.start(data["name"], _stay(clock or SystemClock()))
-            case "memory":
+            case FillMemory():
                 await client.config_set("maxmemory-policy", "noeviction")
                 await client.config_set("maxmemory", data["maxmemory"])
-            case other:
-                raise ValueError(f"no such thing to do to a Redis: {other!r}")
+            case _:
+                raise ValueError(f"no such thing to do to a Redis: {change.do!r}")
+
+
+def _lasts(change: RedisChange) -> bool:
+    """Whether it has to be done again and again."""
+    return isinstance(change, BlockRedis) or (isinstance(change, EvictKeys) and change.every_ms > 0)
 
 
 async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
@@ -229,16 +242,18 @@ def _told(error: Exception) -> GamedayError:
     return kind(f"redis: {type(error).__name__}: {error}")
 
 
-async def _go_on(client: _Client, how: Mapping[str, Any], name: str, clock: Clock) -> None:
+async def _go_on(client: _Client, change: BlockRedis | EvictKeys, name: str, clock: Clock) -> None:
     """Block or evict again and again, until cancelled or Redis does not let us."""
-    work_s = how.get("busy_ms", 0) / 1000 / FIRST_PART
+    busy_s = change.busy_ms / 1000 if isinstance(change, BlockRedis) else 0.0
+    work_s = busy_s / FIRST_PART
     try:
         while wanted():
-            if how["do"] == "block":
-                work_s = await _block(client, how["busy_ms"] / 1000, work_s, clock)
+            if isinstance(change, EvictKeys):
+                _HELD.count(name, await _evict(client, change))
+                await clock.sleep(change.every_ms / 1000)
             else:
-                _HELD.count(name, await _evict(client, how))
-            await clock.sleep(how.get("every_ms", 1) / 1000)
+                work_s = await _block(client, busy_s, work_s, clock)
+                await clock.sleep(0.001)
     except (RedisError, OSError, TimeoutError):
         return  # it reads back as gone, and the witnesses will say so
     finally:
@@ -276,27 +291,27 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
 
 
-async def _evict(client: _Client, how: Mapping[str, Any]) -> int:
-    keys = await _chosen(client, how["keys"], how["share"])
+async def _evict(client: _Client, change: EvictKeys) -> int:
+    keys = await _chosen(client, change.keys, change.share)
     gone = 0
     for i in range(0, len(keys), BATCH):
         gone += int(await client.unlink(*keys[i : i + BATCH]))
     return gone
 
 
-async def _look_at_keys(client: _Client, how: Mapping[str, Any]) -> dict[str, Any]:
+async def _look_at_keys(client: _Client, change: ExpireKeys) -> dict[str, Any]:
     """The keys that will run out, when each would have without us (-1: never), and when then."""
-    keys = await _chosen(client, how["keys"], how["share"])
+    keys = await _chosen(client, change.keys, change.share)
     if not keys:
-        raise StoreError(f"redis: no key matches {how['keys']!r}")
+        raise StoreError(f"redis: no key matches {change.keys!r}")
     if len(keys) > MOST_KEYS_JOURNALED:
         raise StoreError(
-            f"redis: {len(keys)} keys match {how['keys']!r}; {MOST_KEYS_JOURNALED} can be undone",
+            f"redis: {len(keys)} keys match {change.keys!r}; {MOST_KEYS_JOURNALED} can be undone",
             help="name a narrower pattern under `keys`, or a smaller `share`",
         )
     before = await _expiries(client, keys)
     seconds, micros = await client.time()
-    at_ms = seconds * 1000 + micros // 1000 + how["ttl_ms"]
+    at_ms = seconds * 1000 + micros // 1000 + change.ttl_ms
     return {"keys": dict(zip(keys, before, strict=True)), "at_ms": at_ms}
 
 

@@ -20,7 +20,7 @@ from gameday.injection.context import Site
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, alone, start, until_ready
 from gameday.injection.proof import State, masked_name, was_masked
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import ServiceChange, Undo
 
 RESTART_S = 10.0
 STOPPED_WITHIN_S = 2.0
@@ -34,12 +34,12 @@ class StrikeError(GamedayError):
     exit_code = 3
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: ServiceChange, site: Site) -> Undo:
     """Find the part and look that it runs.
 
     Raises UsageError where the stack has no such part of gameday's, StackError where it is down.
     """
-    name, do = change.data["part"], change.data["do"]
+    name, do = change.part, change.do
     parts = site.direct.parts
     if name not in parts:
         told = f"; it has {', '.join(sorted(parts))}" if parts else ": gameday did not start it"
@@ -53,7 +53,7 @@ async def prepare(change: Change, site: Site) -> Undo:
     data = {
         "what": "continue" if do == "pause" else "start",
         "do": do,
-        "forget": change.data["forget"],
+        "forget": change.forget,
         "part": str(parts[name]),
         "name": name,
         "pid": launch.pid,
@@ -62,7 +62,7 @@ async def prepare(change: Change, site: Site) -> Undo:
     return Undo("service", data)
 
 
-async def act(change: Change, undo: Undo, site: Site) -> None:
+async def act(change: ServiceChange, undo: Undo, site: Site) -> None:
     """End it, stop it, or end it and start it anew. Raises StrikeError, StuckFaultError."""
     del change  # all of it stands in its undo
     clock, data = SystemClock(), undo.data

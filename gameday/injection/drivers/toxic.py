@@ -11,7 +11,7 @@ from gameday.injection.context import Site
 from gameday.injection.drivers import proxy
 from gameday.injection.proof import THERE, State
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import ToxicChange, Undo
 
 _MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a jitter
 _MOST_BYTES = 2**53
@@ -28,18 +28,23 @@ _ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
 }
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: ToxicChange, site: Site) -> Undo:
     """Look whether the proxy is there, and say how the toxic will be taken out."""
     check(change)
-    found = await site.proxy(change.data["proxy"])
+    found = await site.proxy(change.proxy)
     return Undo("toxic", {**await proxy.place(found, site), "name": site.next_name()})
 
 
-async def act(change: Change, undo: Undo, site: Site) -> None:
+async def act(change: ToxicChange, undo: Undo, site: Site) -> None:
     """Add the toxic, under the name its undo knows."""
-    toxic = {key: change.data[key] for key in ("type", "stream", "toxicity", "attributes")}
-    server = site.toxiproxy()
-    await server.add_toxic(undo.data["proxy"], {"name": undo.data["name"], **toxic})
+    body = {
+        "name": undo.data["name"],
+        "type": change.type,
+        "stream": change.stream,
+        "toxicity": change.toxicity,
+        "attributes": change.attributes,
+    }
+    await site.toxiproxy().add_toxic(undo.data["proxy"], body)
 
 
 async def look(record: Undo, server: Toxiproxy | None = None) -> State:
@@ -68,9 +73,9 @@ async def remove(record: Undo, server: Toxiproxy) -> None:
     await server.remove_toxic(record.data["proxy"], record.data["name"])
 
 
-def check(change: Change) -> None:
+def check(change: ToxicChange) -> None:
     """Refuse what the real server panics on or leaves out in silence. Raises UsageError."""
-    kind, attributes = change.data["type"], change.data["attributes"]
+    kind, attributes = change.type, change.attributes
     known = _ATTRIBUTES.get(kind)
     if known is None:
         raise UsageError(f"{kind!r} is no toxic", help=f"there are {', '.join(_ATTRIBUTES)}")
@@ -86,12 +91,11 @@ def check(change: Change) -> None:
     _check_share(change)
 
 
-def _check_share(change: Change) -> None:
-    stream, toxicity = change.data["stream"], change.data["toxicity"]
-    if stream not in ("upstream", "downstream"):
-        raise UsageError(f"stream {stream!r} is neither 'upstream' nor 'downstream'")
-    if not 0 < toxicity <= 1:
-        raise UsageError(f"toxicity = {toxicity} is no share of the connections, 0 to 1")
+def _check_share(change: ToxicChange) -> None:
+    if change.stream not in ("upstream", "downstream"):
+        raise UsageError(f"stream {change.stream!r} is neither 'upstream' nor 'downstream'")
+    if not 0 < change.toxicity <= 1:
+        raise UsageError(f"toxicity = {change.toxicity} is no share of the connections, 0 to 1")
 
 
 def _check_slices(attributes: Mapping[str, int]) -> None:

@@ -5,19 +5,19 @@ A worker ends when its controller does, so that another process has nothing left
 
 from gameday.injection.context import Site
 from gameday.injection.proof import State
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import ExtraTraffic, Undo
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: ExtraTraffic, site: Site) -> Undo:
     """Nothing to read: the scenario is new."""
     del site
-    return Undo("traffic", {"scenario": change.data["scenario"]})
+    return Undo("traffic", {"scenario": change.scenario})
 
 
-async def act(change: Change, undo: Undo, site: Site) -> None:
+async def act(change: ExtraTraffic, undo: Undo, site: Site) -> None:
     """Begin the scenario."""
     del undo
-    await site.traffic().on(dict(change.data))
+    await site.traffic().on(change)
 
 
 async def switch_off(record: Undo, site: Site) -> None:

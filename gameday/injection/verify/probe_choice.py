@@ -6,7 +6,6 @@ from a half. PostgreSQL answers a stranger with one byte, too little for a rate 
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from gameday.core.clock import Clock
 from gameday.injection.verify.long_probe import (
@@ -28,22 +27,22 @@ from gameday.injection.verify.probe_verdict import (
     judge_probes,
     not_shown,
 )
-from gameday.spec.changes import Change
+from gameday.spec.changes import NetworkChange, ToxicChange
 
 LONG_PROBES = 6
 TARGET_MS = 4 * LEAST_MS
 LONG_PATIENCE_S = 4.0
 
 
-async def show(change: Change, spot: Spot, clock: Clock) -> Sighting:
+async def show(change: NetworkChange, spot: Spot, clock: Clock) -> Sighting:
     """Witness P for a change that reads back as asked."""
     if spot.protocol == "unknown":
         return not_shown("no probe speaks this service's protocol")
-    if change.kind == "proxy":
+    if not isinstance(change, ToxicChange):
         return judge_probes(change, await probe(spot.address, spot.protocol, clock), None)
-    kind, attributes = change.data["type"], change.data["attributes"]
-    if change.data["toxicity"] < 1.0:
-        return not_shown(f"a dozen probes cannot show a toxicity of {change.data['toxicity']:g}")
+    kind, attributes = change.type, change.attributes
+    if change.toxicity < 1.0:
+        return not_shown(f"a dozen probes cannot show a toxicity of {change.toxicity:g}")
     if kind in SHORT:
         patience_s = SILENCE_S + attributes.get("latency", 0) / 500
         return await _show_short(change, spot, clock, patience_s)
@@ -52,10 +51,10 @@ async def show(change: Change, spot: Spot, clock: Clock) -> Sighting:
     return not_shown(f"no probe shows a {kind}")
 
 
-async def _show_short(change: Change, spot: Spot, clock: Clock, patience_s: float) -> Sighting:
+async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, patience_s: float) -> Sighting:
     """Through the proxy, and past it where that can be: a busy machine slows both alike."""
     # What is never answered is told by silence: that is no time to compare, and long to wait for.
-    at_once = PROBES if change.data["type"] == "timeout" else A_FEW
+    at_once = PROBES if change.type == "timeout" else A_FEW
     through = probe(spot.address, spot.protocol, clock, patience_s, at_once)
     if spot.upstream is None or spot.extra_ms is None:
         return judge_probes(change, await through, spot.before_ms)
@@ -66,25 +65,21 @@ async def _show_short(change: Change, spot: Spot, clock: Clock, patience_s: floa
     return judge_probes(change, probes, before_ms)
 
 
-async def _show_long(change: Change, spot: Spot, clock: Clock) -> Sighting:
-    kind, attributes = change.data["type"], change.data["attributes"]
+async def _show_long(change: ToxicChange, spot: Spot, clock: Clock) -> Sighting:
+    kind, attributes = change.type, change.attributes
     if kind == "slow_close":
         patience_s = SILENCE_S + attributes["delay"] / 500
         seen = [parting(spot.address, spot.protocol, clock, patience_s) for _ in range(LONG_PROBES)]
     elif spot.protocol == "redis":
         line_bytes = await _line_bytes(spot, clock)
-        count = _count(kind, attributes, line_bytes, upstream=_upstream(change))
+        count = _count(kind, attributes, line_bytes, upstream=change.stream == "upstream")
         several = range(LONG_PROBES)
         seen = [pings(spot.address, count, clock, LONG_PATIENCE_S) for _ in several]
-    elif kind == "limit_data" and not _upstream(change):
+    elif kind == "limit_data" and change.stream == "downstream":
         seen = [greeting(spot.address, clock, SILENCE_S) for _ in range(LONG_PROBES)]
     else:
         return not_shown("a stranger is answered too little to show it")
     return judge_exchanges(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
-
-
-def _upstream(change: Change) -> bool:
-    return bool(change.data["stream"] == "upstream")
 
 
 async def _line_bytes(spot: Spot, clock: Clock) -> int:
@@ -93,7 +88,7 @@ async def _line_bytes(spot: Spot, clock: Clock) -> int:
     return one.received if one.ended == "whole" else PONG_BYTES
 
 
-def _count(kind: str, attributes: Mapping[str, Any], line_bytes: int, *, upstream: bool) -> int:
+def _count(kind: str, attributes: Mapping[str, int], line_bytes: int, *, upstream: bool) -> int:
     """How many PINGs make the toxic show, within what a stranger may ask for."""
     each = len(PING) if upstream else line_bytes
     most = (MOST if line_bytes == PONG_BYTES else STRANGERS_MOST) // line_bytes

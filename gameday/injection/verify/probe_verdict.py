@@ -6,12 +6,11 @@ probe is long, a toxic for some connections only) is said to be read back, and n
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from gameday.injection.verify.long_probe import Exchange
 from gameday.injection.verify.observation import Sighting, said
 from gameday.injection.verify.probe import PING, SILENCE_S, Answer, Probe, was_answered
-from gameday.spec.changes import Change
+from gameday.spec.changes import NetworkChange, ToxicChange
 
 SHORT = frozenset({"latency", "timeout", "reset_peer"})
 LONG = frozenset({"bandwidth", "slicer", "limit_data", "slow_close"})
@@ -19,12 +18,14 @@ LEAST_MS = 50.0
 READ_BACK = "it reads back as asked"
 
 
-def judge_probes(change: Change, probes: Sequence[Probe], before_ms: float | None) -> Sighting:
+def judge_probes(
+    change: NetworkChange, probes: Sequence[Probe], before_ms: float | None
+) -> Sighting:
     """Whether what short probes saw is the dose that was asked for."""
-    if change.kind == "proxy":
+    if not isinstance(change, ToxicChange):
         return _share(probes, {"refused"}, "refused")
-    attributes = change.data["attributes"]
-    match change.data["type"]:
+    attributes = change.attributes
+    match change.type:
         case "latency":
             return _latency(probes, attributes["latency"], before_ms)
         case "timeout":
@@ -71,10 +72,10 @@ def _hits(hits: int, n: int, why: str) -> Sighting:
     return Sighting("P", share >= 0.9, 1.0, round(share, 3), "share", n, why)
 
 
-def judge_exchanges(change: Change, seen: Sequence[Exchange], before_ms: float) -> Sighting:
+def judge_exchanges(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Sighting:
     """Whether what longer exchanges saw is the dose that was asked for."""
-    attributes, upstream = change.data["attributes"], change.data["stream"] == "upstream"
-    match change.data["type"]:
+    attributes, upstream = change.attributes, change.stream == "upstream"
+    match change.type:
         case "bandwidth":
             return _bandwidth(seen, attributes["rate"], before_ms, upstream=upstream)
         case "slicer":
@@ -125,7 +126,7 @@ def _bandwidth(
 
 
 def _slicer(
-    seen: Sequence[Exchange], attributes: Mapping[str, Any], before_ms: float, *, upstream: bool
+    seen: Sequence[Exchange], attributes: Mapping[str, int], before_ms: float, *, upstream: bool
 ) -> Sighting:
     """Every piece is followed by the delay, and a piece is never longer than the sizes say."""
     whole = _whole(seen)

@@ -10,7 +10,7 @@ from typing import Any
 from gameday.core.errors import GamedayError
 from gameday.injection import drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import Change, NetworkChange, ToxicChange, Undo
 
 Place = tuple[bool | None, str]
 Proxy = Mapping[str, Any]
@@ -27,7 +27,7 @@ async def in_place(
     `before` is the proxy as it was when the fault began; a store's secrets are in `environment`.
     """
     try:
-        if change.kind in ("toxic", "proxy"):
+        if isinstance(change, NetworkChange):
             return _as_asked(change, undo, await proxy_of(undo), before)
         back = await drivers.read_back(undo, environment)
     except ToxiproxyGoneError:
@@ -44,34 +44,35 @@ async def proxy_of(undo: Undo) -> Proxy | None:
     return await Toxiproxy.of(undo.data).proxy(undo.data["proxy"])
 
 
-def _as_asked(change: Change, undo: Undo, found: Proxy | None, before: Proxy | None) -> Place:
+def _as_asked(
+    change: NetworkChange, undo: Undo, found: Proxy | None, before: Proxy | None
+) -> Place:
     if found is None:
         return False, f"there is no proxy {undo.data['proxy']!r} any more"
     for key in ("listen", "upstream"):
         if before is not None and found.get(key) != before.get(key):
             was, now = before.get(key), found.get(key)
             return False, f"the proxy's {key} is {now} and was {was} when the fault began"
-    if change.kind == "proxy":
-        wanted = change.data["enabled"]
-        return found["enabled"] == wanted, f"the proxy reads back with enabled = {not wanted}"
+    if not isinstance(change, ToxicChange):
+        return not found["enabled"], "the proxy reads back with enabled = True"
     if not found["enabled"]:
         return False, "the proxy is disabled"
     return _toxic(change, undo.data["name"], found)
 
 
-def _toxic(change: Change, name: str, found: Proxy) -> Place:
+def _toxic(change: ToxicChange, name: str, found: Proxy) -> Place:
     mine = [toxic for toxic in found.get("toxics") or [] if toxic.get("name") == name]
     if not mine:
         return False, "its toxic is not there"
     there = mine[0]
-    if there.get("type") != change.data["type"]:
+    if there.get("type") != change.type:
         return False, f"the toxic's type reads back as {there.get('type')}"
-    if str(there.get("stream", "")).lower() != change.data["stream"]:
+    if str(there.get("stream", "")).lower() != change.stream:
         return False, f"the toxic's stream reads back as {there.get('stream')}"
     # The real server keeps the toxicity as a 32-bit number.
-    if abs(_number(there.get("toxicity")) - change.data["toxicity"]) > 1e-6:
+    if abs(_number(there.get("toxicity")) - change.toxicity) > 1e-6:
         return False, f"the toxic's toxicity reads back as {there.get('toxicity')}"
-    for key, asked in change.data["attributes"].items():
+    for key, asked in change.attributes.items():
         has = (there.get("attributes") or {}).get(key)
         if has != asked:
             return False, f"the toxic's {key} reads back as {has}, {asked} was asked"

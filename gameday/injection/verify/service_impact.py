@@ -15,7 +15,7 @@ from typing import Literal
 
 from gameday.injection.verify.observation import Sighting
 from gameday.injection.verify.traffic_windows import Stretch
-from gameday.spec.changes import Change
+from gameday.spec.changes import Change, ToxicChange
 
 Values = Sequence[float | None]
 NOT_NOTHING_S = 0.02
@@ -49,8 +49,8 @@ def shifts(
 
 def dose_as_latency_s(change: Change) -> float | None:
     """The dose in seconds, or None where the fault is not a latency."""
-    if change.kind == "toxic" and change.data["type"] == "latency":
-        return float(change.data["attributes"]["latency"]) / 1000
+    if isinstance(change, ToxicChange) and change.type == "latency":
+        return change.attributes["latency"] / 1000
     return None
 
 

@@ -64,7 +64,7 @@ def _words(inputs: Inputs) -> dict[str, str]:
     """Every name of the run, and what it names."""
     system, experiment = inputs.system.system, inputs.experiment.experiment
     faults = experiment.method
-    changed = [text for f in faults for change in f.changes() for text in change.data.values()]
+    changed = [each for f in faults for change in f.changes() for each in change.as_json().values()]
     named = {
         "the experiment": [experiment.name, experiment.playbook or ""],
         "the coupon": [experiment.campaign.coupon],

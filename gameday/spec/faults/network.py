@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from gameday.core.units import Duration, ms
-from gameday.spec.changes import Change, proxy_down, toxic
+from gameday.spec.changes import Change, ProxyDown, toxic
 from gameday.spec.faults.base import Fault
 from gameday.spec.yaml import Name
 
@@ -159,4 +159,4 @@ class Down(NetworkFault):
     fault: Literal["network.down"]
 
     def changes(self) -> list[Change]:
-        return [proxy_down(self.target)]
+        return [ProxyDown(self.target)]

@@ -10,7 +10,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from gameday.core.units import Duration, ms
-from gameday.spec.changes import Change, in_postgres
+from gameday.spec.changes import (
+    Change,
+    EndSessions,
+    IndexDropped,
+    LockTable,
+    SlowWrites,
+    TakeConnections,
+)
 from gameday.spec.faults.base import Fault
 from gameday.spec.yaml import Name
 
@@ -43,7 +50,7 @@ class Lock(PostgresFault):
     table: Relation = Field(description="The table that nobody else can use")
 
     def changes(self) -> list[Change]:
-        return [in_postgres("lock", table=self.table)]
+        return [LockTable(self.table)]
 
 
 class Connections(PostgresFault):
@@ -60,7 +67,7 @@ class Connections(PostgresFault):
     )
 
     def changes(self) -> list[Change]:
-        return [in_postgres("connections", end_others=self.end_others, application=None)]
+        return [TakeConnections(end_others=self.end_others)]
 
 
 class KillBackends(PostgresFault):
@@ -85,7 +92,7 @@ class KillBackends(PostgresFault):
         return every
 
     def changes(self) -> list[Change]:
-        return [in_postgres("kill", every_ms=ms(self.every), application=self.application)]
+        return [EndSessions(ms(self.every), self.application)]
 
 
 class DropIndex(PostgresFault):
@@ -100,7 +107,7 @@ class DropIndex(PostgresFault):
     )
 
     def changes(self) -> list[Change]:
-        return [in_postgres("index", index=self.index, concurrently=self.concurrently)]
+        return [IndexDropped(self.index, concurrently=self.concurrently)]
 
 
 class Slow(PostgresFault):
@@ -123,5 +130,4 @@ class Slow(PostgresFault):
         return delay
 
     def changes(self) -> list[Change]:
-        how = {"delay_ms": ms(self.delay), "lasts_ms": ms(self.duration)}
-        return [in_postgres("slow", table=self.table, **how)]
+        return [SlowWrites(self.table, delay_ms=ms(self.delay), lasts_ms=ms(self.duration))]

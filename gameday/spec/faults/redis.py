@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from gameday.core.units import Duration, ms
-from gameday.spec.changes import Change, in_redis
+from gameday.spec.changes import BlockRedis, Change, EvictKeys, ExpireKeys, FillMemory
 from gameday.spec.faults.base import Fault
 from gameday.spec.yaml import Name
 
@@ -52,7 +52,7 @@ class Evict(KeysFault):
         return every
 
     def changes(self) -> list[Change]:
-        return [in_redis("evict", keys=self.keys, share=self.share, every_ms=ms(self.every))]
+        return [EvictKeys(self.keys, self.share, every_ms=ms(self.every))]
 
 
 class Expire(KeysFault):
@@ -71,7 +71,7 @@ class Expire(KeysFault):
         return ttl
 
     def changes(self) -> list[Change]:
-        return [in_redis("expire", keys=self.keys, share=self.share, ttl_ms=ms(self.ttl))]
+        return [ExpireKeys(self.keys, self.share, ttl_ms=ms(self.ttl))]
 
 
 class Block(RedisFault):
@@ -93,7 +93,7 @@ class Block(RedisFault):
         return busy
 
     def changes(self) -> list[Change]:
-        return [in_redis("block", busy_ms=ms(self.busy))]
+        return [BlockRedis(ms(self.busy))]
 
 
 class Memory(RedisFault):
@@ -107,4 +107,4 @@ class Memory(RedisFault):
     fault: Literal["redis.memory"]
 
     def changes(self) -> list[Change]:
-        return [in_redis("memory")]
+        return [FillMemory()]

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from gameday.core.units import Duration
-from gameday.spec.changes import Change, part_struck
+from gameday.spec.changes import Change, ServiceChange
 from gameday.spec.faults.base import Fault
 
 Part = Literal["service", "redis", "postgres"]
@@ -31,7 +31,7 @@ class Kill(ServiceFault):
     fault: Literal["service.kill"]
 
     def changes(self) -> list[Change]:
-        return [part_struck(self.target, "kill")]
+        return [ServiceChange(self.target, "kill")]
 
 
 class Pause(ServiceFault):
@@ -42,7 +42,7 @@ class Pause(ServiceFault):
     fault: Literal["service.pause"]
 
     def changes(self) -> list[Change]:
-        return [part_struck(self.target, "pause")]
+        return [ServiceChange(self.target, "pause")]
 
 
 class Restart(ServiceFault):
@@ -57,7 +57,7 @@ class Restart(ServiceFault):
     duration: Duration = _LOOKED_AT
 
     def changes(self) -> list[Change]:
-        return [part_struck(self.target, "restart")]
+        return [ServiceChange(self.target, "restart")]
 
 
 class RestartEmpty(ServiceFault):
@@ -72,4 +72,4 @@ class RestartEmpty(ServiceFault):
     target: Literal["redis"] = "redis"
 
     def changes(self) -> list[Change]:
-        return [part_struck(self.target, "kill", forget=True)]
+        return [ServiceChange(self.target, "kill", forget=True)]

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from gameday.core.units import Rate, seconds
-from gameday.spec.changes import Change, extra_traffic
+from gameday.spec.changes import Change, ExtraTraffic
 from gameday.spec.faults.base import Fault
 
 
@@ -21,4 +21,4 @@ class Spike(Fault):
 
     def changes(self) -> list[Change]:
         name = self.id or "traffic.spike-1"
-        return [extra_traffic(name, self.rate.per_s, seconds(self.duration))]
+        return [ExtraTraffic(name, self.rate.per_s, seconds(self.duration))]
