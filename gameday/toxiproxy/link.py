@@ -66,6 +66,8 @@ class Link:
         self._toxics: list[Toxic] = []
         self._stages: list[Stage] = []
         self._unread: deque[bytes] = deque()
+        self._fed_ns = 0
+        self.free_ns = 0  # as of a stage that holds nothing
         self._resets = False
         self._ended = False
         self._alarm: Alarm | None = None
@@ -80,6 +82,7 @@ class Link:
         if len(data) <= CHUNK_BYTES and not self._unread:
             (self._stages[0] if self._stages else self).put(Chunk(data, now_ns), now_ns)
         else:
+            self._fed_ns = now_ns
             for start in range(0, len(data), CHUNK_BYTES):
                 self._unread.append(data[start : start + CHUNK_BYTES])
         self._run(now_ns)
@@ -216,10 +219,15 @@ class Link:
             self._wait(stages)
 
     def _read(self, now_ns: int) -> bool:
-        """Give the first stage what has come, as far as it takes it; whether there was any."""
+        """Give the first stage what has come, as far as it takes it; whether there was any.
+
+        It counts as read when the stage let go of the chunk that made room, however late that was
+        noticed.
+        """
         first, moved = self._stages[0] if self._stages else self, False
         while self._unread and (first is self or self._has_room()):
-            first.put(Chunk(self._unread.popleft(), now_ns), now_ns)
+            read_ns = max(first.free_ns, self._fed_ns)
+            first.put(Chunk(self._unread.popleft(), read_ns), read_ns)
             moved = True
         if self._ended and not self._unread:
             first.end(now_ns)

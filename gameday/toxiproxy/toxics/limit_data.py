@@ -15,6 +15,7 @@ class LimitData(Stage):
 
     def let_go(self, now_ns: int) -> None:
         head = self.queue.popleft()
+        self.free_ns = now_ns
         data = head.data[: max(0, self["bytes"] - self._passed)]
         self._passed += len(data)
         if data:
