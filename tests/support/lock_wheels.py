@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
@@ -156,12 +156,13 @@ def _asked(
     return dict(_reported(json.loads(done.stdout))), ""
 
 
-def _reported(report: dict[str, list[dict[str, dict[str, str]]]]) -> Iterator[tuple[str, _Taken]]:
+def _reported(report: dict[str, Any]) -> Iterator[tuple[str, _Taken]]:
     for each in report["install"]:
-        info = json.loads(json.dumps(each["download_info"]))
-        about = each["metadata"]
+        about, info = each["metadata"], each["download_info"]
+        archive = info["archive_info"]
+        # pip 23.0, which Debian 12 has, writes "hash": "sha256=…"; later ones a table of hashes.
+        sha256 = archive["hashes"]["sha256"] if "hashes" in archive else archive["hash"][7:]
         file = info["url"].rpartition("/")[2]
-        sha256 = info["archive_info"]["hashes"]["sha256"]
         yield _normal(about["name"]), _Taken(file, sha256, about.get("requires_python", ""))
 
 
