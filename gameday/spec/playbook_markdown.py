@@ -1,62 +1,52 @@
 """A playbook's Markdown: front matter, numbered items, and the steps fenced inside them.
 
-Only what gameday needs is looked at, and strictly: a step that a code host would not show inside
-its numbered item is an error, not a guess. CommonMark's rule for lists is kept: what belongs to
-an item is indented as far as the item's own text.
+markdown-it reads the blocks as CommonMark has them, which is how a code host shows them. Only what
+gameday needs is looked at, and strictly: a step that would not be shown inside its numbered item
+is an error, not a guess.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from gameday.core.errors import FileError, Place
 from gameday.spec.playbook import FrontMatter, Playbook, Step, StepBlock
 from gameday.spec.yaml import Document, compose
 
-_FENCE = re.compile(r"( *)(`{3,}|~{3,})([^`]*)")
-_ITEM = re.compile(r" {0,3}(\d{1,9})[.)] +(?=\S)")
-_OTHER_BLOCK = re.compile(r" {0,3}([-*+] |#{1,6} |>|\||---)")
 _NEARLY = re.compile(r"ya?ml\W*steps?\b.*|steps?", re.IGNORECASE)
-
+_FENCE = re.compile(r"[ \t]*(?:`{3,}|~{3,})([^`]*)")
+_NEWLINE = re.compile(r"\r\n?|\n")
 
 MOST_STEPS = 200
-MOST_LINES = 100_000  # a megabyte of lines that a person writes; a line costs 2 µs
+MOST_LINES = 10_000  # more than any person writes; a hostile line costs up to 40 µs
+
+_BLOCKS = MarkdownIt("commonmark").disable("reference")  # links mean nothing here, and cost much
+_BLOCKS.core.ruler.enableOnly(["normalize", "block"])
 
 
 @dataclass(slots=True)
 class _Item:
-    """A numbered item: `indent` is the column of its text, `text` its first paragraph."""
+    """A numbered item: its number, its line from 1, its first paragraph, and its step if any."""
 
     number: int
     line: int
-    indent: int
-    text: list[str] = field(default_factory=list)
-    first_paragraph: bool = True
+    text: str | None = None
     step: Document | None = None
-
-
-@dataclass(slots=True)
-class _Fence:
-    """A fenced block: `line` is its opening line, `body` what lies between the marks."""
-
-    line: int
-    indent: int
-    mark: str
-    info: str
-    body: list[str] = field(default_factory=list)
-    closed: bool = False
 
 
 def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, Document]]:
     """The playbook, its front matter, and each step's block by number. Raises FileError."""
-    lines = text.splitlines()
+    lines = _NEWLINE.split(text)
     if len(lines) > MOST_LINES:
         raise FileError(Place(file, MOST_LINES + 1, 1), f"more than {MOST_LINES:,} lines")
     front, start = _front_matter(lines, file)
     head = front.parse(FrontMatter)
     items = []
-    for item in _items(lines, start, file):
+    for item in _Reader(lines, start, file).items():
         if item.step is not None:
             items.append(item)
         if len(items) > MOST_STEPS:
@@ -64,7 +54,7 @@ def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, D
     _refuse_same_numbers(items, file)
     blocks = {item.number: item.step for item in items if item.step is not None}
     steps = tuple(
-        Step(item.number, " ".join(item.text), blocks[item.number].parse(StepBlock), item.line)
+        Step(item.number, item.text or "", blocks[item.number].parse(StepBlock), item.line)
         for item in items
     )
     return Playbook(head, steps, text), front, blocks
@@ -72,7 +62,7 @@ def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, D
 
 def _front_matter(lines: list[str], file: str) -> tuple[Document, int]:
     """The head, and the index of the first line after it."""
-    if not lines or lines[0].rstrip() != "---":
+    if lines[0].rstrip() != "---":
         help = "begin with ---, `name`, `alerts`, `severity`, ---"
         raise FileError(Place(file, 1, 1), "a playbook begins with its front matter", help=help)
     for index, line in enumerate(lines[1:], 1):
@@ -81,84 +71,74 @@ def _front_matter(lines: list[str], file: str) -> tuple[Document, int]:
     raise FileError(Place(file, 1, 1), "the front matter has no end", help="end it with ---")
 
 
-def _items(lines: list[str], start: int, file: str) -> Iterator[_Item]:
-    """Every numbered item, with the step in it."""
-    item: _Item | None = None
-    index = start
-    while index < len(lines):
-        fence = _fence(lines, index)
-        opens = None if fence else _ITEM.match(lines[index])
-        if fence:
-            _take_fence(fence, item, file)
-            index += len(fence.body) + 1
-        elif opens and (item is None or _indent(lines[index]) < item.indent):
-            if item:
+class _Reader:
+    """The blocks of a playbook after its front matter, in their order."""
+
+    def __init__(self, lines: Sequence[str], start: int, file: str) -> None:
+        self._lines = lines
+        self._start = start
+        self._file = file
+
+    def items(self) -> Iterator[_Item]:
+        """Every numbered item that stands in no other, with the step in it. Raises FileError."""
+        item: _Item | None = None
+        last: _Item | None = None
+        ends_at = 0
+        for token in _BLOCKS.parse("\n".join(self._lines[self._start :])):
+            if item is not None and token.type == "list_item_close" and token.level == ends_at:
                 yield item
-            item = _Item(int(opens[1]), index + 1, opens.end(), [lines[index][opens.end() :]])
-        elif item and _leaves(lines, index, item):
-            yield item
-            item = None
-        elif item:
-            _take_text(lines[index], item)
-        index += 1
-    if item:
-        yield item
+                item, last = None, item
+            elif item is None and token.type == "list_item_open" and token.info:
+                item, ends_at = _Item(int(token.info), self._line(token)), token.level
+            elif token.type == "inline" and item is not None and item.text is None:
+                item.text = " ".join(line.strip() for line in token.content.splitlines())
+            elif token.type == "fence":
+                self._take_fence(token, item, last)
+            elif token.type == "code_block":
+                self._refuse_hidden_step(token)
 
+    def _line(self, token: Token) -> int:
+        """Its first line in the file, from 1."""
+        assert token.map is not None
+        return self._start + token.map[0] + 1
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
+    def _take_fence(self, token: Token, item: _Item | None, last: _Item | None) -> None:
+        """Read a step's block into its item; other blocks are only for people."""
+        line, info = self._line(token), token.info.strip()
+        place = Place(self._file, line, self._lines[line - 1].find(token.markup) + 1)
+        if item is not None and item.text is None:
+            item.text = ""
+        if info.split() != ["yaml", "step"]:
+            if _NEARLY.fullmatch(info):
+                help = "did you mean 'yaml step'?"
+                raise FileError(place, f"unknown block {info!r}", help=help)
+            return
+        if item is None:
+            help = "indent it as far as the text of its item" if last else "put it under `1. …`"
+            raise FileError(place, "a step must stand inside a numbered item", help=help)
+        if not self._is_closed(token):
+            help = f"end it with {token.markup}, all its lines indented as far as the item's text"
+            raise FileError(place, "the block has no end", help=help)
+        if item.step is not None:
+            help = "one step an item"
+            raise FileError(place, f"item {item.number} has a step already", help=help)
+        item.step = compose(token.content or "\n", self._file, line + 1, place.column)
 
+    def _is_closed(self, token: Token) -> bool:
+        """Whether its last line is its end, and not just the last one that belongs to the item."""
+        assert token.map is not None
+        first, end = token.map
+        mark = self._lines[self._start + end - 1].strip().lstrip("> ")
+        return end - first > 1 and len(mark) >= len(token.markup) and not mark.strip(token.markup)
 
-def _leaves(lines: list[str], index: int, item: _Item) -> bool:
-    """Whether a line no longer belongs to the item; a paragraph's lines need no indent."""
-    line = lines[index]
-    if not line.strip() or _indent(line) >= item.indent:
-        return False
-    return not lines[index - 1].strip() or bool(_OTHER_BLOCK.match(line))
-
-
-def _take_text(line: str, item: _Item) -> None:
-    if not line.strip():
-        item.first_paragraph = False
-    elif item.first_paragraph:
-        item.text.append(line.strip())
-
-
-def _fence(lines: list[str], index: int) -> _Fence | None:
-    """The fenced block that opens on this line, if one does."""
-    opening = _FENCE.fullmatch(lines[index].rstrip())
-    if opening is None:
-        return None
-    fence = _Fence(index + 1, len(opening[1]), opening[2], opening[3].strip())
-    for at in range(index + 1, len(lines)):  # no slice: there may be as many fences as lines
-        line = lines[at]
-        mark = line.strip()
-        if mark and set(mark) == {fence.mark[0]} and len(mark) >= len(fence.mark):
-            fence.closed = True
-            break
-        fence.body.append(line[min(fence.indent, _indent(line)) :])
-    return fence
-
-
-def _take_fence(fence: _Fence, item: _Item | None, file: str) -> None:
-    """Read a step's block into its item; other blocks are only for people."""
-    place = Place(file, fence.line, fence.indent + 1)
-    if item:
-        item.first_paragraph = False
-    if fence.info.split() != ["yaml", "step"]:
-        if _NEARLY.fullmatch(fence.info):
-            help = "did you mean 'yaml step'?"
-            raise FileError(place, f"unknown block {fence.info!r}", help=help)
-        return
-    if not fence.closed:
-        raise FileError(place, "the block has no end", help=f"end it with {fence.mark}")
-    if item is None or fence.indent < item.indent:
-        help = "indent it as far as the text of its item" if item else "put it under `1. …`"
-        raise FileError(place, "a step must stand inside a numbered item", help=help)
-    if item.step is not None:
-        help = "one step an item"
-        raise FileError(place, f"item {item.number} has a step already", help=help)
-    item.step = compose("\n".join(fence.body) + "\n", file, fence.line + 1, fence.indent + 1)
+    def _refuse_hidden_step(self, token: Token) -> None:
+        """Refuse a step that is indented so far that it is shown as a sample of text."""
+        for line, text in enumerate(token.content.splitlines(), self._line(token)):
+            opening = _FENCE.fullmatch(text)
+            if opening is not None and _NEARLY.fullmatch(opening[1].strip()):
+                place = Place(self._file, line, self._lines[line - 1].find(text.strip()) + 1)
+                help = "indent it as far as the text of its item, and no further"
+                raise FileError(place, "a step that is shown as text", help=help)
 
 
 def _refuse_same_numbers(items: list[_Item], file: str) -> None:

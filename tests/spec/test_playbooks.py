@@ -91,6 +91,9 @@ BROKEN = [
     (step("do: a") + "\n   ```yaml step\n   do: b\n   ```\n", "11:4", "item 1 has a step already", ""),
     (step("do: a") + step("do: b").removeprefix(HEAD), "10:1", "step 1 comes after step 1", "number"),
     (step(""), "8:4", "is empty", ""),
+    (step("do: a", indent=" " * 7), "7:8", "a step that is shown as text", "no further"),
+    (step("do: a").replace("   do", "do"), "7:4", "the block has no end", "all its lines indented"),
+    (step("do: a", item="text\n2. Do it.\n\n"), "8:4", "a step must stand inside", ""),
 ]  # fmt: skip
 
 
