@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the door opens to."""
+    """The parts of the service that the HTTP routes call."""
 
     issuing: Issuing
     control: Control

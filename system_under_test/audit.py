@@ -64,7 +64,7 @@ class Audit:
         return [(row["user_id"], row["id"]) for row in rows]
 
     async def _view(self, campaign: Campaign) -> dict[str, Any]:
-        """What Redis holds; `current` is null where Redis cannot be asked."""
+        """The view in Redis; `current` is null where Redis cannot be asked."""
         try:
             async with asyncio.timeout(3.0):
                 redis = await fastpath.connect(self._redis_url)

@@ -53,7 +53,7 @@ class Campaign:
 
     @property
     def guard(self) -> str:
-        """What Redis must hold to be this campaign's current view."""
+        """The value that Redis must hold to be this campaign's current view."""
         return f"{self.epoch}:{self.view}"
 
 

@@ -34,7 +34,7 @@ TRY_AGAIN_WITHIN_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the user is told: the outcome, the issue's id, the coupons left, and the reason."""
+    """An answer to the user: the outcome, the issue's id, the coupons left, and the reason."""
 
     outcome: Outcome
     issue_id: str = ""

@@ -34,7 +34,7 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store(Generic[C]):
-    """How a lane talks to its store: which errors mean a broken line, which a plain refusal."""
+    """A lane's access to its store: open, close, and which errors mean broken or merely refused."""
 
     name: str
     open: Callable[[], Awaitable[C]]

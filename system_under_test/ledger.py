@@ -26,7 +26,7 @@ _CALLS: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger did with one request; `remaining` only where the ledger counts."""
+    """The ledger's verdict on one request; `remaining` only where the ledger counts."""
 
     verdict: Verdict
     remaining: int | None = None

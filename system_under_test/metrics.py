@@ -1,4 +1,4 @@
-"""What the service says about itself: every metric, present from the start at zero.
+"""The service's metrics, every one present from the start at zero.
 
 Counters and histograms are updated where things happen. Gauges that are read from other parts
 (open requests and their age, connections, control state) are worked out when somebody scrapes,
@@ -70,7 +70,7 @@ class Metrics:
 
 @dataclass(slots=True)
 class Books:
-    """What the stores held when last compared; `redis_remaining` only for current views."""
+    """The counts in the stores when last compared; `redis_remaining` only for current views."""
 
     rows: dict[str, int] = field(default_factory=dict)
     redis_remaining: dict[str, int] = field(default_factory=dict)

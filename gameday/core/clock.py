@@ -13,7 +13,7 @@ NS = 1_000_000_000
 
 
 class Clock(Protocol):
-    """What tells the time and waits for it."""
+    """A source of time that can also wait."""
 
     def now_ns(self) -> int:
         """The monotonic time, in nanoseconds."""
@@ -50,7 +50,7 @@ def boottime_ns() -> int:
 
 
 def boot_id() -> str:
-    """What tells one boot of this host from another, "" where the system does not say."""
+    """The identity of this boot of the host, "" where the system has none."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else ""
 

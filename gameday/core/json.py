@@ -28,7 +28,7 @@ DAMAGED: Final = (
 
 
 class JsonError(UnknownError):
-    """What should be JSON is none, or none that could be used."""
+    """A text that should be JSON is not, or holds a value that cannot be used."""
 
 
 def parse(raw: bytes | bytearray) -> Any:

@@ -26,7 +26,7 @@ _BLANK: Final = b" \t\r\n"
 
 
 class _Cut(NamedTuple):
-    """Where whole elements end, where what comes next begins, and whether the list is over."""
+    """Offsets: the end of the whole elements, the begin of the rest; `over` at the list's end."""
 
     end: int
     next: int

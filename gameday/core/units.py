@@ -37,7 +37,7 @@ def parse_duration(text: object) -> timedelta:
 
 
 def _is_written(text: object) -> TypeGuard[str]:
-    """Whether it is text, of a length that a person writes."""
+    """True if it is text, of a length that a person writes."""
     return isinstance(text, str) and len(text) <= _LONGEST_TEXT
 
 

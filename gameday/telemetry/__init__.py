@@ -1,1 +1,1 @@
-"""What was measured: the collector, PromQL over its samples, and alerting rules."""
+"""Measurement: the collector, PromQL over its samples, and alerting rules."""

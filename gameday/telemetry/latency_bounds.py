@@ -1,4 +1,4 @@
-"""How fast the system ought to be, as an experiment says it: bounds on latency, in milliseconds.
+"""Latency bounds of an experiment, in milliseconds: how fast the system ought to be.
 
 They stand in thresholds and in objectives. How late a generator may be is measured by the
 tightest of them.
@@ -34,7 +34,7 @@ def _threshold_bounds_ms(experiment: Experiment) -> list[float]:
 
 
 def p95_bound_ms(experiment: Experiment) -> float | None:
-    """What the 95th percentile of all latencies may be, None where the file bounds none."""
+    """The tightest bound on the p95 of all latencies, in ms; None where the file has none."""
     bounds = list(objective_bounds_ms(experiment).values())
     for key in ("http_req_duration", "http_req_duration_intended"):
         bounds += _upper_bounds(experiment, key, "p(95)")

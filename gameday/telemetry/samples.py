@@ -1,4 +1,4 @@
-"""What was measured, and how it read: JSON lines with one writer, the collector.
+"""Samples and readings of a run: JSON lines with one writer, the collector.
 
 Three kinds of line, all with `t` in ns of CLOCK_MONOTONIC on the collector's exact grid:
 
@@ -117,7 +117,7 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[E
 def _line(
     number: int, raw: bytes, series: dict[int, Mapping[str, str]]
 ) -> Evaluation | Scrape | None:
-    """What one line says; None when it names series, which are kept. Raises ValueError."""
+    """Decode one line; None when it names series, which are kept. Raises ValueError."""
     if not raw.endswith(b"\n"):
         raise ValueError(f"line {number} is torn")
     try:

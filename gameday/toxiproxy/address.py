@@ -56,7 +56,7 @@ def port_number(text: str) -> int:
 
 
 async def resolve(listen: str, doing: str = "") -> Address:
-    """Where `listen` points. Raises ApiError 500, its text starting with what was being done."""
+    """The numeric address of `listen`. Raises ApiError 500 whose text starts with `doing`."""
     if not listen:
         return Address("", 0)
     try:

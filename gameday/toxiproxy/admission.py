@@ -72,7 +72,7 @@ class Admission:
 
 
 def _is_loopback(name: str) -> bool:
-    """Whether a Host's name is this machine's, whatever any resolver says."""
+    """True if a Host's name is this machine's, whatever any resolver says."""
     if name == "localhost":
         return True
     try:
@@ -84,7 +84,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def is_all_loopback(addresses: Iterable[str]) -> bool:
-    """Whether each of the addresses that a server listens at is a loopback address."""
+    """True if each of the addresses that a server listens at is a loopback address."""
     return all(_is_loopback(each.partition("%")[0]) for each in addresses)
 
 

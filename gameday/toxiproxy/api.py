@@ -165,7 +165,7 @@ READING = frozenset(
         Api.show_toxic,
     }
 )
-"""What is open to whoever may ask at all; the other routes are changes."""
+"""Routes that only read, open to every admitted client; the other routes change something."""
 
 
 def _find(path: str) -> tuple[dict[str, Route], list[str]]:

@@ -101,7 +101,7 @@ class Client(asyncio.Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """How much of what it sent is kept."""
+        """Bytes of this client that are kept because they are not handled yet."""
         return len(self._unread) + self._parser.held_bytes
 
     # What the event loop calls.

@@ -124,7 +124,7 @@ def _entry(path: Path, text: str, at: int, item: Any) -> Entry:
 
 
 def _items(text: str, at: int) -> Iterator[int]:
-    """Where each item of the array that begins at `at` begins; `text` is known to be JSON."""
+    """The offset of each item of the array that begins at `at`; `text` is known to be JSON."""
     at = _skip(text, at + 1)
     while text[at] != "]":
         yield at

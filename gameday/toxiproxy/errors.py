@@ -1,4 +1,4 @@
-"""What the API refuses, with the status and the text that Toxiproxy's clients know."""
+"""Refusals of the API, with the status and the text that Toxiproxy's clients know."""
 
 from gameday.core.errors import GamedayError
 

@@ -14,7 +14,7 @@ PLAIN = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked; `path` is as it was sent, without the query; header names are lower case."""
+    """A request: `path` as it was sent, without the query; header names in lower case."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is answered; `content_type` "" sends no such header."""
+    """An answer; `content_type` "" sends no such header."""
 
     status: int
     body: bytes = b""

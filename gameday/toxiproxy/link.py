@@ -19,7 +19,7 @@ from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Stage, Toxic
 
 CHUNK_BYTES = 32 * 1024
 CHUNKS_AHEAD = 2
-"""How many chunks wait for the first toxic: Toxiproxy's reader has one, a hidden noop another."""
+"""The chunks that wait for the first toxic: Toxiproxy's reader has one, a hidden noop another."""
 
 
 class End(Protocol):
@@ -37,7 +37,7 @@ class End(Protocol):
 
 
 def discard(data: bytes) -> None:
-    """Where bytes go that nobody waits for any more."""
+    """Drop bytes that nobody waits for any more."""
 
 
 class Link:

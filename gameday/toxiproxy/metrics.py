@@ -21,7 +21,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Metrics:
-    """What `/metrics` answers; nothing unless a flag asks for it."""
+    """The figures that `/metrics` answers with; none unless a flag asks for them."""
 
     def __init__(self, *, proxies: bool = False, runtime: bool = False) -> None:
         self.counts_proxies = proxies

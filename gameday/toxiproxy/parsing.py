@@ -30,13 +30,13 @@ class _Http(Protocol):
 
 
 class Parser:
-    """What one client has sent. `complete` are its requests; a Response there refuses the rest."""
+    """A parser of one client's bytes to `complete` requests; a Response there refuses the rest."""
 
     def __init__(self) -> None:
         self.complete: deque[Request | Response] = deque()
         self.refused = False
         self.inside = False
-        """Whether a request has begun and is not complete."""
+        """True while a request has begun and is not complete."""
         self._http: _Http = httptools.HttpRequestParser(self)
         self._message_bytes = 0
         self._expects = False
@@ -44,7 +44,7 @@ class Parser:
 
     @property
     def held_bytes(self) -> int:
-        """How much of an incomplete request is kept."""
+        """Bytes of an incomplete request that are kept."""
         return min(self._message_bytes, MESSAGE_BYTES_MAX) if self.inside else 0
 
     def feed(self, data: bytes) -> None:
@@ -53,7 +53,7 @@ class Parser:
             data = self._rest(data)
 
     def take_expectation(self) -> bool:
-        """Whether the client waits for leave to send its body; said once."""
+        """True, once a request, if the client waits for `100 Continue` before it sends its body."""
         expects, self._expects = self._expects, False
         return expects
 

@@ -145,7 +145,7 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True)
 class Populated:
-    """What populating did, and the error that ended it early, if any."""
+    """The proxies that populating made, and the error that ended it early, if any."""
 
     proxies: Sequence[Proxy]
     error: ApiError | None = None

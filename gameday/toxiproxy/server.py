@@ -26,7 +26,7 @@ BACKLOG = 128  # short: whoever connects in a storm is slowed by it, and nobody 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Where the API listens, the proxies to start with, and who may ask."""
+    """Options of the server: the API's address, the proxies to start with, and who may ask."""
 
     host: str = "localhost"
     port: int = 8474

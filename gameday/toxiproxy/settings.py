@@ -1,4 +1,4 @@
-"""What every proxy of one server has in common: the clock, the seed, the limits, the counters."""
+"""Settings that all proxies of one server share: the clock, the seed, the limits, the counters."""
 
 import resource
 from dataclasses import dataclass, field

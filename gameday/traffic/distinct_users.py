@@ -1,4 +1,4 @@
-"""How many different users have asked by an instant, whatever the populations of the scenarios.
+"""The expected number of distinct users by an instant, whatever the scenarios' populations.
 
 A start that may be any of U users misses one of them with the chance 1 − 1/U, so n starts miss
 that one with (1 − 1/U)ⁿ. Where users differ, as bots do, they are taken in groups of alike ones;
@@ -29,7 +29,7 @@ class Crowd:
     populations: tuple[Population, ...]
 
     def askers(self, starts: list[float]) -> float:
-        """How many different users ask, if each source makes so many starts."""
+        """The expected number of distinct users, if each source makes so many starts."""
         edges = self._edges()
         missed = [0.0] * (len(edges) - 1)
         for population, count in zip(self.populations, starts, strict=True):
@@ -39,7 +39,7 @@ class Crowd:
         return sum((end - begin) * -math.expm1(log) for (begin, end), log in groups)
 
     def _edges(self) -> Edges:
-        """Where one group of alike users ends and the next begins."""
+        """The borders between groups of alike users, from 0 to the number of users."""
         edges = {0, self.users}
         for population in self.populations:
             if isinstance(population, Bots):

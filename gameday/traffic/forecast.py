@@ -1,4 +1,4 @@
-"""What an experiment's file says about time and amount.
+"""Forecast from an experiment's file: its times and amounts.
 
 When the traffic ends, how much it asks for, and when the stock is expected to be gone: a user
 gets one coupon at most, so that is when as many users as coupons have asked (`askers`).
@@ -98,12 +98,12 @@ def traffic_end_s(experiment: Experiment) -> float:
 
 
 def starts_until(experiment: Experiment, t_s: float) -> float:
-    """How many requests are due up to an instant of the run, virtual users left out."""
+    """The number of requests due up to an instant of the run, virtual users left out."""
     return sum(segment.starts_until(t_s) for segment in everything(experiment))
 
 
 def expected_starts(experiment: Experiment) -> float:
-    """How many requests the whole run asks for, virtual users left out."""
+    """The number of requests due in the whole run, virtual users left out."""
     return starts_until(experiment, traffic_end_s(experiment))
 
 
@@ -120,7 +120,7 @@ def starts_for(users: int, stock: int) -> float:
 
 
 def askers(experiment: Experiment, t_s: float, *, share: float = 1.0) -> float:
-    """How many different users are expected to have asked up to an instant of the run.
+    """The expected number of distinct users who asked up to an instant of the run.
 
     `share` of the due starts are made. Virtual users are left out.
     """

@@ -1,4 +1,4 @@
-"""What clients asked the system under test, and what they were told.
+"""The history: requests that clients made to the system under test, and the answers they got.
 
 A history is the evidence every check reads: one fixed-size record per scheduled start, with the
 instant it was meant to start, was sent and was answered, and its outcome. An outcome is certain
@@ -44,7 +44,7 @@ LONGEST_SPAN_MS: Final = 65504.0  # the largest half float
 
 
 class Outcome(IntEnum):
-    """What became of one start."""
+    """The outcome of one start."""
 
     ISSUED = 0
     DUPLICATE = 1
@@ -130,7 +130,7 @@ class _Columns(Protocol):
 
 
 def received(records: _Columns) -> Figures:
-    """How many bytes came back to each start, heads included."""
+    """The bytes that came back to each start, heads included."""
     more = np.asarray(records["received_64k"]).astype(np.int64) << 16
     return np.asarray(more + records["bytes_received"])
 

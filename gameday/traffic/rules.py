@@ -54,7 +54,7 @@ def bounds(inputs: Inputs) -> Findings:
 
 
 def of_traffic(document: Document, experiment: Experiment) -> Findings:
-    """What traffic may be, whether a file, a command line or an imported script asks for it.
+    """The rules of traffic, whether a file, a command line or an imported script asks for it.
 
     The rules of each scenario, which `document` has under `traffic`, and of all together.
     """

@@ -1,4 +1,4 @@
-"""How the generator was while it sent: a line a second of each worker, and of the canary.
+"""Vitals of the generator while it sent: a line a second of each worker, and of the canary.
 
 `vitals.jsonl` has one writer, who started the workers, and two kinds of line. `t` is seconds from
 t = 0, sums (names that end in `_s`) count from the start of the process, so a line that is lost

@@ -83,7 +83,7 @@ def lines(file: BinaryIO, most_bytes: int) -> Iterator[tuple[int, bytes]]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is there; a name that no file can have is none. Raises nothing."""
+    """True if a regular file is there, False for a name no file can have. Raises nothing."""
     return os.path.isfile(path)
 
 

@@ -1,4 +1,4 @@
-"""What gameday writes is its user's alone: folders 0700, files 0600, whatever the umask was.
+"""Private files: gameday writes for its user alone, folders 0700, files 0600, whatever the umask.
 
 A run directory holds other people's traffic, answers and logs, and the state folder the passwords
 of stores; on a shared machine neither is anybody else's business. So every entry point works under
@@ -21,7 +21,7 @@ FOLDER = 0o700
 FILE = 0o600
 _OTHERS = 0o077
 _UNMAPPED = 65534
-"""Whose the machine's own folders are inside of a container that does not know their owner."""
+"""The kernel's overflow uid: owner of the machine's folders seen from inside a user namespace."""
 _asked: list[int] = []  # the umask of the user, while gameday's own is set
 
 

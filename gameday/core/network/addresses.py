@@ -1,4 +1,4 @@
-"""Whether a host may be connected to: decided here, once, for everything that opens a connection.
+"""The allow-list: the one place that decides which hosts gameday may connect to.
 
 This machine may always be used; everything else must stand in the allow-list, by its name or by its
 address. A name is looked up once in the life of a process, and what was found is what is connected
@@ -110,7 +110,7 @@ def plain(ip: str) -> Ip:
 
 
 def is_this_machine(ip: str | Ip) -> bool:
-    """Whether an address reaches this machine, over its loopback and nothing else."""
+    """True if an address reaches this machine over its loopback, and nothing else."""
     return plain(str(ip)).is_loopback
 
 
@@ -142,11 +142,11 @@ class Allowed:
 
     @classmethod
     def of(cls, reach: Reach) -> "Allowed":
-        """What another process has handed over."""
+        """Rebuild the allow-list that a parent process handed over."""
         return cls(reach.hosts, reach.pinned)
 
     def reach(self) -> Reach:
-        """What to hand over to a process."""
+        """The allow-list and the addresses found so far, to hand over to a child process."""
         return Reach(tuple(sorted(self.hosts)), dict(self._pinned))
 
     def found(self, host: str) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ class Allowed:
         return self._pinned[name]
 
     async def resolves_here(self, host: str) -> bool:
-        """Whether every address of a host is this machine's. Raises NoAddressError."""
+        """True if every address of a host is this machine's. Raises NoAddressError."""
         return all(map(is_this_machine, await self._find(host)))
 
     def check(self, host: str, where: str = "") -> tuple[str, ...]:
@@ -188,7 +188,7 @@ class Allowed:
         return tuple(_connectable(ip) for ip in found)
 
     def _permits(self, name: str, ip: Ip) -> bool:
-        """Whether `name` may be used, one of whose addresses is `ip`.
+        """True if `name` may be used, one of whose addresses is `ip`.
 
         Libraries look a name up first, and then ask for its address: as if it were the name.
         """
@@ -196,7 +196,7 @@ class Allowed:
         return ip.is_loopback or name in self.hosts or by_address
 
     async def resolve(self, host: str, port: int, where: str = "") -> list[End]:
-        """Where to connect to: what `check` says, asked in a thread where that may take long.
+        """The addresses `check` permits for a host; a slow look-up runs in a thread.
 
         Raises RefusedError and NoAddressError.
         """
@@ -214,7 +214,7 @@ class Allowed:
 
 
 def _is_ip(host: str) -> bool:
-    """Whether a host, as `host_of` writes it, is an address."""
+    """True if a host, as `host_of` writes it, is an address."""
     return ":" in host or _NUMERIC.fullmatch(host) is not None
 
 

@@ -11,7 +11,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}:/*", re.IGNORECASE)
 
 
 def has_credentials(text: str) -> bool:
-    """Whether a text holds an address with credentials in it."""
+    """True if a text holds an address with credentials in it."""
     return _USER.search(text) is not None
 
 

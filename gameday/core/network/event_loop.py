@@ -26,7 +26,7 @@ else:
 
 
 class _Guarded(_Loop):
-    """What stands before the methods of an event loop that lead to other hosts."""
+    """An event loop whose methods that reach other hosts ask the allow-list first."""
 
     allowed: Allowed
 
@@ -85,7 +85,7 @@ class _Guarded(_Loop):
         await super().sock_connect(sock, address)
 
     async def _resolve(self, host: str, port: int, family: int) -> list[End]:
-        """Where to connect to; what has no address is an error of the network, as libraries know.
+        """The permitted addresses of a host; none is `socket.gaierror`, as libraries expect.
 
         Raises RefusedError and OSError.
         """
@@ -129,7 +129,7 @@ def _fast_loop(allowed: Allowed) -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, T], allowed: Allowed | None = None, *, fast: bool = False) -> T:
-    """What `main` returns, or raises: `asyncio.run` on a loop that connects only where it may.
+    """Run `main` like `asyncio.run`, on a loop that connects only to allowed hosts.
 
     Without `allowed` that is this machine alone.
     """
@@ -153,6 +153,6 @@ def allow_here(allowed: Allowed) -> None:
 
 
 def allowed_here() -> Allowed:
-    """What the loop that runs now may connect to; on another kind of loop only this machine."""
+    """The allow-list of the running loop; on another kind of loop, this machine alone."""
     found = getattr(asyncio.get_running_loop(), "allowed", None)
     return found if isinstance(found, Allowed) else Allowed()

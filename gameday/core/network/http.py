@@ -55,7 +55,7 @@ class HttpError(GamedayError):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked: `body` is sent as JSON."""
+    """One HTTP request; `body` is sent as JSON."""
 
     method: str
     url: str

@@ -91,7 +91,7 @@ def at(base_url: str, path: str) -> str:
 
 
 def path_problem(path: str) -> str:
-    """What keeps a text from being a path, "" where it is one; it may hold a query."""
+    """The reason why a text is no path, "" where it is one; it may hold a query."""
     if not path.startswith("/"):
         return "does not begin with /"
     if path.startswith(("//", "/\\")):

@@ -18,7 +18,7 @@ END_S = 3.0
 
 
 async def aside(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What `work()` returns, or raises, done beside this loop.
+    """Run `work()` in a thread with its own loop; return its result or raise its error.
 
     When this is cancelled the work is too, and has `END_S` to end. After that nobody waits for
     it: its thread goes when the process does.

@@ -14,7 +14,7 @@ CANCEL_S = 10.0
 
 
 async def in_time(work: Awaitable[T], within_s: float, cancel_s: float = CANCEL_S) -> T:
-    """What `work` returns, or raises. Raises TimeoutError where it takes longer."""
+    """Await `work` for `within_s` at most. Raises TimeoutError where it takes longer."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task}, timeout=within_s)

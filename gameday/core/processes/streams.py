@@ -1,4 +1,4 @@
-"""What another process says, line by line: bounded, and never left standing in its pipe.
+"""Output of another process, line by line: bounded, and never left standing in its pipe.
 
 A reader that stops because of one line that is too long leaves the speaker waiting in its write,
 and a parent that waits for the pipe to close waits with it. So what is too long is said, and what

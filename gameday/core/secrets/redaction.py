@@ -151,12 +151,12 @@ def _parts(secret: str) -> Iterator[str]:
 
 
 def _pieces(secret: str) -> Iterator[str]:
-    """What is left of it where a reader of addresses or headers has cut it up."""
+    """Pieces of a secret that a URL or header parser could quote in an error."""
     yield from (piece for piece in _PIECES.split(secret) if len(piece) >= SHORTEST_PIECE)
 
 
 def _password(text: str) -> str | None:
-    """What stands between the first colon and the last @ of an address."""
+    """The password in an address: between the first colon and the last @."""
     return _user_info(text).partition(":")[2] or None
 
 

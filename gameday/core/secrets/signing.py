@@ -33,7 +33,7 @@ class NoKeyError(StackError):
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a record stands: the run's directory, the file in it, and the number in the file."""
+    """The position of a record: the run's directory, the file in it, and the number in the file."""
 
     run: str
     file: str
@@ -48,7 +48,7 @@ class Key:
 
     @property
     def name(self) -> str:
-        """What tells it from other keys."""
+        """The key's public name: a hash that identifies it and does not reveal it."""
         return hashlib.sha256(b"gameday signing key\0" + self.secret).hexdigest()[:_NAME_DIGITS]
 
     def sign(self, spot: Spot, content: bytes) -> str:
@@ -56,7 +56,7 @@ class Key:
         return f"{self.name}.{self._code(spot, content)}"
 
     def signed(self, spot: Spot, content: bytes, signature: str) -> bool:
-        """Whether `signature` was made with this key, for that content at that spot."""
+        """True if `signature` was made with this key, for that content at that position."""
         return hmac.compare_digest(self.sign(spot, content).encode(), signature.encode())
 
     def _code(self, spot: Spot, content: bytes) -> str:

@@ -50,7 +50,7 @@ class Settings:
 
 
 def load(environment: Mapping[str, str], folder: Path | None = None) -> Settings:
-    """What files and environment say, for who is in `folder`. Raises UsageError, FileError."""
+    """Load files and environment, as seen from `folder`. Raises UsageError, FileError."""
     from gameday.core.settings.file import read_file  # not for `--help`, which sets nothing
 
     settings = Settings()

@@ -109,7 +109,7 @@ class _File:
         return str(self._path.parent / path.expanduser())
 
     def error(self, name: str, problem: str, cure: str) -> FileError:
-        """What is wrong with a key, where it stands."""
+        """An error about a key, with its line and column."""
         line, column = _position(self._text, name)
         return FileError(Place(self._file, line, column), f"{name!r}: {problem}", help=cure)
 

@@ -1,4 +1,4 @@
-"""What can be set: each setting's name, default, bounds, and how a value of it is read."""
+"""The settings that exist: each one's name, default, bounds, and the reader of its value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def _number(low: float, high: float, *, whole: bool = False) -> Read:
 
 
 def _between(low: float, high: float, *, whole: bool = False) -> tuple[Read, Mapping[str, Any]]:
-    """How a number within these bounds is read, and its schema: both say the same."""
+    """The reader of a number within these bounds, and its JSON Schema: both say the same."""
     schema = {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
     return _number(low, high, whole=whole), schema
 

@@ -68,7 +68,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStatus:
-    """What became of one alert."""
+    """The outcome of one alert in a run. Instants are ns of the run's clock."""
 
     alert: str
     expected: bool

@@ -53,7 +53,7 @@ class AlertInstance:
         return value_of(self.labels, "alertname")
 
     def record(self) -> RecordedAlert:
-        """What the samples keep of it."""
+        """The record of this alert that goes into the samples."""
         return RecordedAlert(
             labels=dict(self.labels), state=self.state, active_at_ns=self.active_at_ns
         )
@@ -78,7 +78,7 @@ class _Active:
 
 
 class RuleState:
-    """What one rule remembers from evaluation to evaluation."""
+    """The memory of one rule from evaluation to evaluation."""
 
     def __init__(self, rule: AlertRule, limit: int = 0) -> None:
         self.rule = rule
@@ -114,7 +114,7 @@ class RuleState:
         return alerts
 
     def alerts(self) -> list[AlertInstance]:
-        """What is pending or firing since the last evaluation."""
+        """The alerts that are pending or firing since the last evaluation."""
         found = []
         for labels, alert in self._active.items():
             state = alert.state

@@ -37,7 +37,7 @@ def unknown(text: str) -> list[str]:
 
 
 def _actions(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where each `{{…}}` begins and ends, and what stands in it."""
+    """Begin, end and content of each `{{…}}`."""
     end = 0
     while (begin := text.find("{{", end)) >= 0 and (closing := text.find("}}", begin + 2)) >= 0:
         end = closing + 2

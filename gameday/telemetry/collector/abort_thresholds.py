@@ -15,7 +15,7 @@ from gameday.traffic.metrics import About, Tally
 
 
 class Thresholds:
-    """What was recorded so far, for the metrics of some thresholds."""
+    """The metrics of some thresholds, over all that was recorded so far."""
 
     def __init__(self, bounds: Mapping[str, Bound], tags: Mapping[str, str]) -> None:
         self._wanted = {
@@ -26,7 +26,7 @@ class Thresholds:
         self._tally = Tally(sorted(metrics), About(tags=tags))
 
     def add(self, header: Mapping[str, object], records: Records, dispatched: int) -> None:
-        """What a history has more than at the last instant."""
+        """Add the records that a history has gained since the last instant."""
         if self._wanted:
             self._tally.add(header, records, dispatched)
 

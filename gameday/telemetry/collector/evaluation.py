@@ -1,4 +1,4 @@
-"""What the series say at one instant: every named expression, and every alert rule.
+"""Evaluation of the series at one instant: every named expression, and every alert rule.
 
 A reading is true, false, or null for no data; a figure is the number on the left of the
 comparison, where there is exactly one. An expression that cannot be evaluated on this data (a

@@ -21,7 +21,7 @@ _ACCEPT = "text/plain;version=0.0.4"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one target said at one instant: its series, or why there are none."""
+    """One scrape of one target: its series, or the problem why there are none."""
 
     target: str
     series: dict[Labels, float]

@@ -1,4 +1,4 @@
-"""What a collector is told at its start: one JSON line on standard input."""
+"""Settings of a collector, read at its start: one JSON line on standard input."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ DEPENDENCY = "dependency:"
 
 
 class Target(Model):
-    """Where one replica tells its metrics; `name` becomes the label `instance` of its series."""
+    """The metrics address of one replica; `name` becomes the label `instance` of its series."""
 
     name: str = Field(min_length=1)
     url: str

@@ -20,7 +20,7 @@ MOST_SERIES = 20_000
 
 
 class ExpositionError(UnknownError):
-    """What a target answered is not Prometheus' text format."""
+    """An answer of a target that is not Prometheus' text format."""
 
 
 class Reader:

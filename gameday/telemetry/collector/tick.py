@@ -22,7 +22,7 @@ _MS = 1_000_000
 
 
 class Instants:
-    """What a collector keeps from one instant to the next."""
+    """The work of each instant, and the state that a collector keeps between two of them."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._clock = clock
@@ -78,7 +78,7 @@ def _ups(answers: list[Answer]) -> dict[Labels, float]:
 
 
 def _words(settings: Settings) -> str:
-    """What the run's own files say of labels: what they name is read back from the samples."""
+    """The text of expressions and rules: labels they name must be readable in the samples."""
     rules = [path.read_text("utf-8", "replace") for path in settings.rules]
     return "\n".join([*settings.expressions.values(), *rules])
 

@@ -1,4 +1,4 @@
-"""What can be wrong with an expression: when it is read, and when it is evaluated."""
+"""Errors of an expression: when it is read, and when it is evaluated."""
 
 from gameday.core.errors import UnknownError, UsageError
 

@@ -32,7 +32,7 @@ Value = float | Vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Semantics:
-    """What differs between versions and set-ups of Prometheus."""
+    """Rules that differ between versions and set-ups of Prometheus."""
 
     lookback_s: float = LOOKBACK_S
     left_open: bool = True
@@ -192,7 +192,7 @@ def _collected(node: Node, elements: list[tuple[Labels, float]]) -> Vector:
 
 
 def _absent_labels(node: Node) -> Labels:
-    """What is known of a series that is not there: the labels that its selector fixes."""
+    """The known labels of an absent series: those that its selector fixes."""
     if not isinstance(node, Selector):
         return EMPTY
     fixed: dict[str, str] = {}

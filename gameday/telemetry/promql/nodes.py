@@ -87,7 +87,7 @@ class Negation:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How elements of two vectors find each other; `one` is the side that must be unique."""
+    """The rule by which elements of two vectors match; `one` is the side that must be unique."""
 
     names: frozenset[str] = frozenset()
     on: bool = False

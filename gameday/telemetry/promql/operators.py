@@ -44,7 +44,7 @@ def _drops_name(node: Binary) -> bool:
 
 
 def _pair(node: Binary) -> Pair:
-    """What becomes of two numbers that met: a number, or None for an element filtered out."""
+    """The operation on two matched numbers: a number, or None for an element filtered out."""
     if node.op in ARITHMETIC:
         return ARITHMETIC[node.op]
     compare = COMPARISON[node.op]

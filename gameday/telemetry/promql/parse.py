@@ -76,7 +76,7 @@ def _parse(text: str) -> Query:
 
 
 def _steps(text: str) -> int:
-    """How many brackets and operators the text has, outside of label matchers, at most.
+    """An upper bound of the brackets and operators in a text, outside of label matchers.
 
     The grammar's own trees cost time that grows with the cube of their depth, so the depth is
     bounded before they are made.

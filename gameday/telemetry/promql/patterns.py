@@ -44,7 +44,7 @@ class Pattern:
             ) from error
 
     def matches(self, value: str) -> bool:
-        """Whether it describes all of `value`."""
+        """True if the pattern matches all of `value`."""
         found = self._known.get(value)
         if found is None:
             found = self._compiled.fullmatch(_plain(value)) is not None

@@ -32,7 +32,7 @@ class Query:
 
     @property
     def window_s(self) -> float:
-        """How far back the expression looks: ranges, offsets and the default lookback."""
+        """Seconds that the expression looks back: ranges, offsets and the default lookback."""
         return max((_reach_ns(found) for found in selectors(self.node)), default=0) / NS
 
 

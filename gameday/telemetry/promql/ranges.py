@@ -56,7 +56,7 @@ def _extrapolated(window: Window, *, is_counter: bool) -> float | None:
 
 
 def _to_start(window: Window, average: float, to_zero: float) -> float:
-    """How far to reach back before the first sample; Prometheus 2 looks at the zero first."""
+    """Seconds to extrapolate before the first sample; Prometheus 2 looks at the zero first."""
     to_start = (window.times[0] - window.start_ns) / NS
     if window.zero_first:
         to_start = min(to_start, to_zero)

@@ -1,4 +1,4 @@
-"""What every toxic is made of: the record a client asked for, and a stage on each link it affects.
+"""The parts of every toxic: the record a client asked for, and a stage on each link it affects.
 
 A stage has one chunk in hand, and room for others only where Toxiproxy's has a buffer: what it
 cannot take stays with the stage before it. It never waits: `step` is given the time, lets go of
@@ -49,7 +49,7 @@ class Chunk:
 
 
 class Outlet(Protocol):
-    """What a stage lets go into: the next stage, or the link's sink."""
+    """The receiver of a stage's chunks: the next stage, or the link's sink."""
 
     @property
     def has_room(self) -> bool: ...
@@ -73,9 +73,9 @@ class Stage:
         self.free_ns = now_ns
         """When the chunk before the head went; the head was taken in hand then, or on arrival."""
         self.released = False
-        """Whether the head goes whatever `due_ns` says: the toxic was changed under it."""
+        """True if the head goes whatever `due_ns` says: the toxic was changed under it."""
         self.blocked = False
-        """Whether the head was due and found no room."""
+        """True if the head was due and found no room."""
         self.ended_ns: int | None = None
         self.finished = False
         self._seed = seed

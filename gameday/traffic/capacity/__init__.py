@@ -1,4 +1,4 @@
-"""What a traffic generator can do, known before the first request.
+"""The capacity of a traffic generator, known before the first request.
 
     demand      what scenarios ask for at their highest: starts, open requests, virtual users
     machine     what this machine allows: open files, own ports, and what was measured of it

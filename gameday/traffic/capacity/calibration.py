@@ -1,4 +1,4 @@
-"""How many requests one worker keeps on this machine: measured over loopback, in under 5 s.
+"""The rate one worker keeps on this machine: measured over loopback, in under 5 s.
 
 The rate goes up in a straight line, against a server that answers at once, until the worker falls
 behind. Up to then it kept every start in time; from then on it sends what it can. The lower of
@@ -37,7 +37,7 @@ READY_S: Final = 20.0
 LONGEST_LINE: Final = 64 * 1024
 FILE: Final = "calibration.json"
 ASSUMED_PER_S: Final = 10_000
-"""What one worker is taken to keep where nobody has measured it.
+"""The rate that one worker is assumed to keep where nobody has measured it.
 
 So much it kept in the benchmark on a noisy machine of two cores; on a quiet one 16,000 to 18,000.
 """
@@ -45,7 +45,7 @@ So much it kept in the benchmark on a noisy machine of two cores; on a quiet one
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What one worker keeps; `reached_top` says that it never fell behind."""
+    """The rate one worker keeps; `reached_top` says that it never fell behind."""
 
     kept_per_s: float
     reached_top: bool
@@ -54,7 +54,7 @@ class Calibration:
 
 
 def known() -> Calibration | None:
-    """What was measured since this machine was booted, by this version; None: nothing."""
+    """The calibration since this machine was booted, by this version; None without one."""
     try:
         found = Calibration(**json.loads(files.read_bytes(state_dir() / FILE, files.SETTING_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -63,13 +63,13 @@ def known() -> Calibration | None:
 
 
 def workers_at_hand(*, shared: bool) -> int:
-    """How many workers there can be: half of the cores where the system is here too, else all."""
+    """The most workers: half of the cores where the system is on this machine too, else all."""
     cores = os.cpu_count() or 1
     return max(1, cores // 2) if shared else cores
 
 
 def workers_for(peak_per_s: float) -> int:
-    """How many workers a rate takes, at most as many as cores.
+    """The number of workers that a rate takes, at most as many as cores.
 
     None is given more than the share of what it keeps above which a load test is refused.
     """
@@ -80,13 +80,13 @@ def workers_for(peak_per_s: float) -> int:
 
 
 def kept_by_all(*, shared: bool) -> float | None:
-    """What all workers keep, by what is known of one; None where nothing was measured."""
+    """The rate that all workers keep, from the calibration of one; None without a calibration."""
     found = known()
     return None if found is None else workers_at_hand(shared=shared) * found.kept_per_s
 
 
 def kept_per_s(peak_per_s: float, share: float) -> float:
-    """What one worker keeps. Measured again where `peak_per_s` is more than `share` of it.
+    """The rate one worker keeps. Measured again where `peak_per_s` is more than `share` of it.
 
     The higher figure counts: what disturbed the lower one was another moment.
     """

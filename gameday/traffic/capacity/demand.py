@@ -1,4 +1,4 @@
-"""What the scenarios of a load test ask for at their highest. Arithmetic over the file."""
+"""The peak demand of a load test's scenarios. Arithmetic over the file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class VirtualUsers:
 
     @property
     def answer_in_s(self) -> float:
-        """How long an answer may take before they are too few."""
+        """The longest answer, in seconds, for which these virtual users are enough."""
         return self.most / self.peak_per_s - self.sleep_s if self.peak_per_s else float("inf")
 
 
@@ -51,7 +51,7 @@ class Demand:
 
     @property
     def ceiling_per_s(self) -> float | None:
-        """What the virtual users of all scenarios can start at most; None: no such limit."""
+        """The most starts a second of all scenarios' virtual users; None: no such limit."""
         found = [one.ceiling_per_s for one in self.users]
         if not found or None in found:
             return None
@@ -61,7 +61,7 @@ class Demand:
 def demand_of(
     traffic: Mapping[str, Scenario], timeout_s: float, added: Sequence[Segment] = ()
 ) -> Demand:
-    """What the scenarios ask for, and the straight lines that faults add."""
+    """The peak demand of the scenarios and of the traffic that faults add."""
     lines = {name: list(scenario_segments(one)) for name, one in traffic.items()}
     peak = peak_of([*(line for each in lines.values() for line in each), *added])
     open_most = 0.0

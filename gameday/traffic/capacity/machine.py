@@ -1,4 +1,4 @@
-"""What this machine allows a traffic generator: open files, own ports, and a measured rate."""
+"""Limits of this machine for a traffic generator: open files, own ports, and a measured rate."""
 
 import resource
 from dataclasses import dataclass

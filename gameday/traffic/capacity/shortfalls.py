@@ -1,4 +1,4 @@
-"""What a load test asks for and its generator cannot do, with the arithmetic.
+"""Shortfalls: demands of a load test that its generator cannot meet, with the arithmetic.
 
 A `fail` is no matter of luck: so many virtual users cannot start so many requests, however fast
 the system is. A `warn` may do: it depends on the system, or lies near a measured figure.

@@ -30,7 +30,7 @@ from gameday.traffic.k6.units import whole_rates
 from gameday.traffic.thresholds import parse_key
 
 _ANSWER_S: Final = 1.0
-"""How slow answers may be before virtual users run out, where the experiment has no limit."""
+"""The slowest answer for which virtual users are enough, where the experiment has no limit."""
 _DEFAULT_GRACE_S: Final = 30.0
 _OURS: Final = frozenset({"http_req_duration_intended"})
 _OUR_TAGS: Final = frozenset({"outcome", "reason", "window"})
@@ -100,7 +100,7 @@ def _scenario(name: str, spec: Scenario, notes: list[str]) -> dict[str, Any]:
 
 
 def _levels(spec: Scenario) -> dict[str, Any]:
-    """How many start, or how many users there are, and when."""
+    """The rates, or numbers of virtual users, over time, as k6 writes them."""
     if isinstance(spec, ConstantArrivalRate):
         (rate,), unit = whole_rates([spec.rate])
         return {"rate": rate, "timeUnit": unit, "duration": format_duration(spec.duration)}
@@ -126,7 +126,7 @@ def _stages(targets: Iterable[int], lengths: Iterable[timedelta]) -> list[dict[s
 
 
 def _limits(name: str, spec: ByRate, extras: dict[str, Any], notes: list[str]) -> dict[str, int]:
-    """How many virtual users k6 may have: it must be told, and drops what they cannot start."""
+    """The limits of virtual users: k6 demands them, and drops starts for which none is free."""
     if spec.preAllocatedVUs is not None:
         limits = {"preAllocatedVUs": spec.preAllocatedVUs}
         return limits | ({} if spec.maxVUs is None else {"maxVUs": spec.maxVUs})

@@ -65,7 +65,7 @@ def import_script(path: Path, name: str, env: Mapping[str, str]) -> Imported:
 
 
 def _tell_facts(script: Script, notes: Notes) -> None:
-    """What the script wanted that is not here."""
+    """Note everything the script asked for that gameday does not provide."""
     for name in ("setup", "teardown"):
         if name in script.functions:
             notes.add(line_of(script.text, name), f"{name}() is not run")
@@ -110,7 +110,7 @@ def _range(low: int, high: int) -> str:
 
 
 def _head(script: Script, command: str, told: tuple[Note, ...]) -> str:
-    """What a reader should know, as comments."""
+    """Comments at the top of the file: its source, its command, and the notes."""
     lines = [f"Taken from the k6 script {Path(script.file).name} by `gameday traffic import`."]
     if command:
         lines += ["Its request is sent by:", f"  {command}"]
@@ -174,7 +174,7 @@ def _coupon(body: Any) -> str | None:
 
 
 def _must_be_valid(text: str, script: Script, taken: Taken) -> None:
-    """What is handed out loads again. Raises FileError at the line of the script."""
+    """Refuse a result that does not load again. Raises FileError at the line of the script."""
     document = compose(text, script.file)
     try:
         made = document.parse(Experiment)

@@ -1,4 +1,4 @@
-"""What an import has to say: what it could not take over, and what it changed, by line."""
+"""Notes of an import: parts it could not take over or has changed, by line."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What one iteration of a script asks, as one request of gameday with its placeholders.
+"""The request of one iteration of a script, as a request of gameday with its placeholders.
 
 An iteration was run several times, each with one thing changed (`reading`). A value that is the
 same every time is written as it is; a number that follows chance, the virtual user or the
@@ -40,7 +40,7 @@ class Asked:
 
 
 def sleep_of(runs: Mapping[str, Iteration], notes: Notes) -> timedelta:
-    """How long an iteration sleeps in all; where that is left to chance, the middle."""
+    """The time an iteration sleeps in all; where that is left to chance, the middle."""
     totals = {cause: _slept(run) for cause, run in runs.items() if run.problem is None}
     first = totals.get("base", 0.0)
     others = [total for total in totals.values() if total != first]
@@ -199,7 +199,7 @@ def _expected(call: Call, base: Iteration, notes: Notes) -> list[tuple[int, int]
 
 
 def _statuses(expected: Any) -> list[tuple[int, int]]:
-    """What `http.expectedStatuses(200, {min: 300, max: 399})` names."""
+    """The ranges of statuses in `http.expectedStatuses(200, {min: 300, max: 399})`."""
     found = []
     for each in expected if isinstance(expected, list) else []:
         low = each.get("min") if isinstance(each, dict) else each

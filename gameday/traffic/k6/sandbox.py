@@ -28,7 +28,7 @@ BROKEN: Final = (
     *(MemoryError, RecursionError),
 )
 ASIDE: Final = ("setup", "teardown", "handleSummary")
-"""What k6 calls once, before or after the iterations."""
+"""Functions that k6 calls once, before or after the iterations."""
 LINES_ABOVE: Final = 10_000  # the same number stands in stubs.js
 
 # One thing is changed at a time, so that a change in what is sent has one cause.

@@ -50,7 +50,7 @@ class Taken:
 
 
 class _Line:
-    """Where a script's options stand."""
+    """The lines on which a script's options stand."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -179,7 +179,7 @@ def _whole(value: Any) -> int:
 
 
 def _with_extras(made: dict[str, Any], env: Any, notes: Notes, line: int) -> dict[str, Any]:
-    """What an exported script kept of its experiment beside k6's own options."""
+    """Add the settings that an exported script kept of its experiment beside k6's own options."""
     if not isinstance(env, dict):
         return made
     for key in env.keys() - {EXTRAS}:

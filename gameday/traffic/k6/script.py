@@ -34,7 +34,7 @@ _PLAINLY: Final = {
 
 
 MARK: Final = re.compile("(?:\ue000|\\\\ue000)(.*?)(?:\ue001|\\\\ue001)")
-"""What the sandbox writes for a value that cannot be known there: its name between two signs."""
+"""A placeholder of the sandbox for a value unknown there: its name between two signs."""
 
 
 def readable(text: str) -> str:
@@ -47,7 +47,7 @@ class _Told(BaseModel):
 
 
 class Problem(_Told):
-    """What stopped the script, or one of its functions."""
+    """An error that stopped the script, or one of its functions."""
 
     name: str = ""
     message: str = ""
@@ -85,7 +85,7 @@ class Call(_Told):
 
 
 class Iteration(_Told):
-    """What one run of one function did, and what stopped it."""
+    """The calls of one run of one function, and the problem that stopped it."""
 
     calls: list[Call] = Field(default_factory=list)
     problem: Problem | None = None
@@ -102,7 +102,7 @@ class Noted(_Told):
 
 
 class Facts(_Told):
-    """What the script asked for that is not here."""
+    """Things the script asked for that gameday does not provide."""
 
     env: list[Noted] = Field(default_factory=list)
     refused: list[Noted] = Field(default_factory=list)

@@ -75,7 +75,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def _skip_template(text: str, at: int) -> tuple[int, bool]:
-    """Where the literal part of a template ends, and whether an expression begins there."""
+    """The end of the literal part of a template, and True if an expression begins there."""
     match = _TEMPLATE.match(text, at)
     if match is None:
         return len(text), False
@@ -194,7 +194,7 @@ def line_of(text: str, *words: str) -> int:
 
 @lru_cache(maxsize=2)
 def _places(text: str) -> dict[str, list[tuple[int, int]]]:
-    """Where each word and string of a script stands: its number among them, and its line."""
+    """The places of each word and string of a script: its number among them, and its line."""
     found: dict[str, list[tuple[int, int]]] = {}
     line, at, number = 1, 0, 0
     for token in tokens(text):

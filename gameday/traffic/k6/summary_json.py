@@ -66,7 +66,7 @@ def flat(metrics: Figures, held: Sequence[Kept]) -> dict[str, Any]:
 def handed(
     metrics: Figures, held: Sequence[Kept], *, length_ms: float, terminals: tuple[bool, bool]
 ) -> dict[str, Any]:
-    """What `handleSummary` is handed. `terminals` says whether stdout and stderr are some."""
+    """The argument of `handleSummary`. `terminals` says whether stdout and stderr are some."""
     found: dict[str, Any] = {}
     for key, figures in sorted(metrics.items()):
         found[key] = _described(key) | {"values": _values(parse_key(key).kind, figures)}

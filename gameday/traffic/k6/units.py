@@ -24,7 +24,7 @@ _DIGITS: Final = 9
 
 
 def duration_of(value: Any) -> timedelta:
-    """What k6 reads as a duration. Raises ValueError."""
+    """The duration that k6 reads from a value: a number is ms. Raises ValueError."""
     if isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value):
         return _length(value * _MS, value)
     text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST_TEXT else ""

@@ -1,4 +1,4 @@
-"""What is said about requests: one code for the live metrics, the summary and the judging.
+"""Metrics of requests: one code for the live metrics, the summary and the judging.
 
 Everything here is a pure fold of history records. `Fold` follows a history that grows and yields
 the `k6_*` series; `complete` adds the starts that left no record; `summary` gives k6's figures of

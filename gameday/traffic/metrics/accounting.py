@@ -83,7 +83,7 @@ def _stripe(history: History) -> tuple[int, int]:
 
 
 def dispatched_of(history: History) -> int:
-    """How many starts were sent or dropped, or were about to be, by this history's worker."""
+    """The number of starts that this history's worker sent or dropped, or was about to."""
     worker, workers = _stripe(history)
     return len(range(worker, history.dispatched, workers))
 
@@ -99,7 +99,7 @@ def complete(history: History) -> Records:
 
 
 def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
-    """What `complete` adds to a history whose records have these numbers. Raises BooksError."""
+    """The records that `complete` adds to a history with these numbers. Raises BooksError."""
     worker, workers = _stripe(history)
     if len(ks) and int(ks.max()) >= history.dispatched:
         raise BooksError(

@@ -1,4 +1,4 @@
-"""How many requests were under way at once, at most.
+"""The most requests that were under way at once.
 
 The run is cut into short cells of time, and what began and ended in each is counted. That tells
 how many were under way between the cells, and how many there can have been within one at most.

@@ -79,13 +79,13 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Lags:
-    """How late each start that was sent was, in ns; `before` counts them, None where all were."""
+    """The lag (ns) of each start that was sent; `before[row]` counts those, None where all were."""
 
     sent_ns: Figures
     before: Figures | None
 
     def of(self, first: int, end: int) -> Figures:
-        """Those of some rows."""
+        """The lags (ns) of rows first..end-1."""
         if self.before is not None:
             first, end = int(self.before[first]), int(self.before[end])
         return self.sent_ns[first:end]
@@ -258,7 +258,7 @@ def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Win
 
 
 def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list[str], list[Span]]:
-    """What limits it, and the seconds of which the cause is to be told."""
+    """The limits that the generator hit, and the spans whose causes are to be named."""
     allowed_ms, reasons, spans = sight.allowed_ms, [], []
     fewest = min(windows, key=lambda window: window.share, default=None)
     if fewest is not None and fewest.share < sight.rule.limited_below:
@@ -285,13 +285,13 @@ def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list
 
 
 def _causes(sight: _Sight, spans: Sequence[Span]) -> list[str]:
-    """What the signs say of those seconds, each thing once."""
+    """The causes that the vitals show for those spans, each once."""
     told = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
     return list(dict.fromkeys(told))
 
 
 def _longest_stall(sight: _Sight) -> tuple[float, Span]:
-    """How long an event loop stood still beyond what is allowed, in the worst window."""
+    """The time (ms) an event loop stood still beyond the allowance, in the worst window."""
     if not sight.vitals.beats or not len(sight.rows):
         return 0.0, Span(0, WINDOW_S)
     spans = [Span(at, at + WINDOW_S) for at in range(0, max(1, int(sight.end_s)), STEP_S)]
@@ -339,7 +339,7 @@ def _drops(sight: _Sight) -> list[str]:
 
 
 def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]) -> list[str]:
-    """What the virtual users of each scenario that had too few were busy with."""
+    """A sentence for each scenario with too few virtual users: what kept them busy."""
     told = []
     for one in busy:
         if not one.no_vus:
@@ -386,7 +386,7 @@ def _is_good(window: _Window, sight: _Sight) -> bool:
 
 
 def _ceiling(histories: Sequence[History]) -> float | None:
-    """What all virtual users together can start at most; None where one scenario has no limit."""
+    """The most starts a second of all virtual users; None where one scenario has no limit."""
     by_name = {history.scenario: history.header["spec"] for history in histories}
     found = [ceiling_per_s(spec) for spec in by_name.values()]
     if not found or None in found:

@@ -47,7 +47,7 @@ class Span:
 
 
 def stood_still_ms(vitals: Vitals, span: Span, allowed_ms: float) -> float:
-    """How long the event loop of the worst worker stood still beyond what is allowed each time."""
+    """The sum (ms) of the worst worker's stalls, each beyond the allowance."""
     worst = 0.0
     for beats in _by_worker(vitals.beats):
         stalls = [stall for beat in beats for stall in beat.stalls if stall.at_s in span]
@@ -56,7 +56,7 @@ def stood_still_ms(vitals: Vitals, span: Span, allowed_ms: float) -> float:
 
 
 def core_share(vitals: Vitals, span: Span) -> float:
-    """How much of a core the busiest worker used, or wanted and waited for.
+    """The share of a core that the busiest worker used, or wanted and waited for.
 
     0 where it was not seen for long enough.
     """
@@ -70,7 +70,7 @@ def core_share(vitals: Vitals, span: Span) -> float:
 
 
 def causes(vitals: Vitals, span: Span) -> list[str]:
-    """What the signs say of these seconds, the plainest cause first."""
+    """The causes that the vitals show for a span, the plainest first."""
     told: list[str] = []
     for beats in _by_worker(vitals.beats):
         for text in _of_worker(beats, span):

@@ -19,5 +19,5 @@ class Rule:
     lag_share: float = 0.25
 
     def stood_ms(self, share: float) -> float:
-        """How long an event loop may stand still in a window of which that share is to be sent."""
+        """The time an event loop may stand still in a window, `share` of which must be sent."""
         return (1 - share) * WINDOW_S * 1000

@@ -30,7 +30,7 @@ EXPECTED: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the records do not tell. Windows are from and to, in ns of the run's clock.
+    """Context that the records do not hold. Windows are from and to, in ns of the run's clock.
 
     `tags` are those that all requests share, such as the method; `windows` the stretches of the
     run by name; `apart` those in which a step refused requests on purpose.
@@ -73,7 +73,7 @@ class Part:
         return Part(self.starts, _places(np.logical_and.reduce(masks)), self.about)
 
     def could_happen(self, tags: Mapping[str, str]) -> bool:
-        """Whether the tags' values exist at all, so that none counted means none happened."""
+        """True if the tags' values exist at all, so that none counted means none happened."""
         known = {
             "scenario": set(self.starts.names),
             "outcome": {outcome.text for outcome in Outcome},
@@ -92,7 +92,7 @@ class Part:
 
 
 def _places(kept: Mask) -> Places:
-    """Where it is true: a stretch where there are no gaps, as a window's are."""
+    """The rows where the mask is true: a slice where there are no gaps, as in a window."""
     at = np.flatnonzero(kept)
     if len(at) and int(at[-1]) - int(at[0]) + 1 == len(at):
         return slice(int(at[0]), int(at[-1]) + 1)
@@ -238,7 +238,7 @@ def refused_on_purpose(rows: trends.Fields, apart: Sequence[Window]) -> Mask:
 
 
 def failures(rows: trends.Fields, apart: Sequence[Window]) -> tuple[int, int]:
-    """How many requests failed, and of how many; what the system was too full to take failed too.
+    """The failed requests, and all that count; one that a full system did not take has failed.
 
     An attempt that was made again had failed.
     """

@@ -85,7 +85,7 @@ class Starts:
 
     @cached_property
     def _order(self) -> Indices | None:
-        """Where each row is found in the parts; None where they are in order as they are."""
+        """The index in the parts of each row in order; None where they are in order already."""
         if self._so_far or not len(self):
             return None
         ks, times = self._taken["k"], self._taken["intended_ns"]

@@ -27,7 +27,7 @@ _NOTHING: Final = About()
 
 @dataclass(slots=True)
 class _Kept:
-    """What is kept of one metric, or of a tagged part of it."""
+    """The running totals of one metric, or of a tagged part of it."""
 
     key: MetricKey
     seen: bool = False

@@ -28,7 +28,7 @@ _NOTHING: Final = About()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficSummary:
-    """What became of all starts; `metrics` are k6's names with k6's statistics."""
+    """The counts of all starts by outcome; `metrics` are k6's names with k6's statistics."""
 
     scheduled: int
     started: int

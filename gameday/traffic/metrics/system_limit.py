@@ -29,7 +29,7 @@ ALIKE: Final = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What is still carried: p95 in ms, and the share that may fail; None where none is set.
+    """Bounds of carried traffic: p95 in ms, and the share that may fail; None where none is set.
 
     Without a share no more than 5 % may be without a usable answer.
     """

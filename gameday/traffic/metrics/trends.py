@@ -150,7 +150,7 @@ def has_sample(name: str, rows: Fields, has_ended: Mask) -> Mask:
 
 
 def blocked_ns(rows: Fields) -> Times:
-    """How long each row took to have a connection."""
+    """The time (ns) that each row took to get a connection."""
     return _ns(rows["connecting_ms"]) + _ns(rows["tls_ms"])
 
 
@@ -211,7 +211,7 @@ def _all_ns() -> Times:
 
 
 def open_in_the_end(name: str, rows: Fields, seen_ns: int) -> Times:
-    """How long the requests that were never answered had taken when they were last seen.
+    """The time (ns) that requests without an answer had taken when they were last seen.
 
     Of one whose worker was killed it is not known when it was sent: from the send, it took 0 ns
     or more.

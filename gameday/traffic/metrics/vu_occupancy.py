@@ -1,4 +1,4 @@
-"""What virtual users were busy with, and how many starts so many of them can make at all.
+"""Occupancy of virtual users: what kept them busy, and the most starts they can make.
 
 A user who sleeps after each request starts at most once in that time, however fast the system is:
 50 who sleep 1 s make 50 starts a second. Where all are busy a start finds none free and is
@@ -44,7 +44,7 @@ class Occupancy:
 
     @property
     def held_by_system(self) -> bool:
-        """Whether the system held them, so many as would do for one as fast as it should be."""
+        """True if a slow system kept them busy, but would not if it were as fast as asked."""
         return self.enough <= self.most and self.server + self.blocked >= MOSTLY
 
 
@@ -118,7 +118,7 @@ def _all_busy(asked: Records, pause_s: float, most: int) -> float:
 
 
 def _shares(asked: Records, pause_s: float) -> dict[str, float]:
-    """How the busy time is shared out."""
+    """The share of the busy time by activity, from 0 to 1."""
     sent = asked[asked["sent_ns"] > 0]
     ended = sent[sent["ended_ns"] > 0]
     begin, end = _spans(asked, 0.0)

@@ -57,7 +57,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """What `population` defines. Raises AttributeError for any other name."""
+        """Import `users` when one of its names is first used. Raises AttributeError."""
         if name not in ("attempt", "key", "user", "users_of"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from gameday.traffic.schedule import users

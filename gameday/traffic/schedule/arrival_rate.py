@@ -38,7 +38,7 @@ class Schedule(Protocol):
 
     @property
     def count(self) -> int:
-        """How many starts there are; MOST_STARTS when it lasts until it is switched off."""
+        """The number of starts; MOST_STARTS when it lasts until it is switched off."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class Schedule(Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many starts are due at the same instant, whatever the rate."""
+        """The number of starts due at the same instant, whatever the rate."""
         ...
 
     def due_ns(self, ks: "Instants") -> "Instants":
@@ -73,7 +73,7 @@ class Schedule(Protocol):
 
 
 class _Offsets:
-    """What follows from `due_ns` and `count`, whatever the executor."""
+    """Lookups that follow from `due_ns` and `count`, whatever the executor."""
 
     count: int
 

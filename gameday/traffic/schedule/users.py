@@ -37,7 +37,7 @@ _Words = npt.NDArray[np.uint64]
 
 @lru_cache(maxsize=256)
 def _origin(seed: int, purpose: str, scenario: str) -> np.uint64:
-    """Where the sequence of one scenario starts."""
+    """The first state of one scenario's random sequence."""
     digest = blake2b(f"{seed}/{purpose}/{scenario}".encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))
 
@@ -128,5 +128,5 @@ def key(run: str, scenario: str, k: int) -> str:
 
 
 def attempt(run: str, scenario: str, k: int, number: int = 1) -> str:
-    """What names one attempt of start `k`, `number` counting from 1: never the same twice."""
+    """The name of one attempt of start `k`, `number` counting from 1: never the same twice."""
     return f"{key(run, scenario, k)}-{number}"

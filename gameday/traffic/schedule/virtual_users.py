@@ -1,4 +1,4 @@
-"""How many virtual users there are, when: k6's constant-vus and ramping-vus, and VU limits.
+"""The number of virtual users over time: k6's constant-vus and ramping-vus, and VU limits.
 
 This is the closed model: a virtual user asks, waits for the answer, sleeps, and asks again until
 the end. So nobody knows beforehand how many requests there will be, and a slow system is asked
@@ -51,7 +51,7 @@ class VuPlan:
         return [step.at_ns for step in self.timeline]
 
     def at_ns(self, ns: int) -> int:
-        """How many virtual users may go on at an instant, in ns from t = 0 of the run."""
+        """The number of virtual users that may go on at an instant, in ns from t = 0 of the run."""
         index = bisect_right(self._instants, ns)
         return self.timeline[index - 1].vus if index else 0
 
@@ -82,12 +82,12 @@ class VuLimit:
 
 
 def share_of(vus: int, worker: int, workers: int) -> int:
-    """How many of `vus` virtual users are worker `worker`'s: those numbered k ≡ worker."""
+    """The number of `vus` virtual users that are worker `worker`'s: those numbered k ≡ worker."""
     return len(range(worker, vus, workers))
 
 
 def is_closed(spec: Mapping[str, Any] | BaseModel) -> bool:
-    """Whether a scenario's requests wait for each other: its executor has VUs and no rate."""
+    """True if a scenario's requests wait for each other: its executor has VUs and no rate."""
     return str(as_mapping(spec)["executor"]).endswith("-vus")
 
 
@@ -114,7 +114,7 @@ def vus(spec: Mapping[str, Any] | BaseModel) -> VuPlan:
 
 
 def most_vus(spec: Mapping[str, Any] | BaseModel) -> int:
-    """How many virtual users a constant-vus or ramping-vus scenario has at its highest."""
+    """The highest number of virtual users of a constant-vus or ramping-vus scenario."""
     given = as_mapping(spec)
     if given["executor"] == "constant-vus":
         return _count(given.get("vus", 1))

@@ -56,7 +56,7 @@ def parse(text: str) -> Threshold:
 
 
 def at_least(statistic: str, figures: Mapping[str, float]) -> bool:
-    """Whether a trend's figure is only the least it can be: requests were open in the end.
+    """True if a trend's figure is only a lower bound: requests were open in the end.
 
     `known_to_p` is the percentile up to which the figures are exact.
     """
@@ -71,7 +71,7 @@ def at_least(statistic: str, figures: Mapping[str, float]) -> bool:
 
 
 def evaluate(threshold: Threshold, figures: Mapping[str, float] | None) -> bool | None:
-    """Whether the figures keep the threshold; None when there is no sample to tell from.
+    """True if the figures keep the threshold; None when there is no sample to tell from.
 
     `figures` are one metric's, such as {"avg": 12.0, "p(95)": 30.1}; None or a missing statistic
     is no sample. A figure that is only "at least" fails every upper bound, since whoever did not

@@ -1,4 +1,4 @@
-"""What an answer means: the outcomes of the system file, first match wins.
+"""Classification of answers: the outcomes of the system file, first match wins.
 
 An answer that no outcome describes is unknown, never a refusal: a 500 may come after the coupon
 was written.
@@ -20,7 +20,7 @@ _BLANK = " \t\n\r"
 
 
 class Reading(NamedTuple):
-    """What one answer said; a tuple, since one is made for every answer."""
+    """The meaning of one answer; a tuple, since one is made for every answer."""
 
     outcome: Outcome
     reason: Reason
@@ -81,7 +81,7 @@ def _parse(body: bytes | bytearray) -> object:
 
 
 def _parse_slowly(body: bytes | bytearray) -> object:
-    """What only Python's own parser takes: half a surrogate pair, very deep lists."""
+    """Parse what only Python's own parser takes: half a surrogate pair, very deep lists."""
     try:
         text = body.decode().strip(_BLANK)
         parsed, end = _decode(text)

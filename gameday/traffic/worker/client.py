@@ -69,7 +69,7 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How answers are read, and how long they are waited for."""
+    """Settings of a client: the reading of answers, and the longest wait for one."""
 
     answers: Answers
     timeout_s: float
@@ -110,7 +110,7 @@ class Client:
 
     @property
     def busy(self) -> bool:
-        """Whether some start is not over: open, or about to ask again."""
+        """True if some start is not over: open, or about to ask again."""
         return bool(self.open or self._waiting)
 
     def send(self, book: Book, starts: Iterable[Start]) -> None:
@@ -235,7 +235,7 @@ class Client:
         self._write([self._begin(connection, again.book, again.start, again)])
 
     def _doubted(self, reading: Reading) -> Reading:
-        """What is known of a start whose earlier attempt may have worked."""
+        """The reading of an answer to a start whose earlier attempt may have worked."""
         if reading.outcome is Outcome.ISSUED or reading.reason is _LEFT_OPEN:
             return reading
         if self._idempotent and reading.outcome in _SETTLED:

@@ -16,7 +16,7 @@ Plain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,
 
 
 class Config(BaseModel):
-    """What one worker of `workers` needs to know; header secrets are already resolved."""
+    """The configuration of one worker of `workers`; header secrets are already resolved."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ def scenario_name(text: object) -> str:
 
 
 class Origin(BaseModel):
-    """Where requests go: the parts of `base_url`."""
+    """The destination of requests: the parts of `base_url`."""
 
     model_config = ConfigDict(frozen=True)
 

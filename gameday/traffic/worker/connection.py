@@ -47,7 +47,7 @@ class Address(NamedTuple):
 
 
 class Owner(Protocol):
-    """What the connections of one client share, and whom they tell how a request ended."""
+    """The client of some connections: their shared state, and the callbacks of each request."""
 
     now: Callable[[], int]
     poller: Poller
@@ -342,7 +342,7 @@ class Connection:
     # Between requests.
 
     def is_stale(self) -> bool:
-        """Whether an idle connection was closed by the server, and nobody has looked yet."""
+        """True if the server closed an idle connection, and nobody has looked yet."""
         if isinstance(self._sock, ssl.SSLSocket):
             return False
         try:

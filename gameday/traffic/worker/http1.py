@@ -1,4 +1,4 @@
-"""Where an answer ends: a C parser (llhttp), and a shortcut for heads that were read before.
+"""Framing of answers: a C parser (llhttp), and a shortcut for heads that were read before.
 
 The parser frames whatever HTTP/1 allows: lengths, chunks, interim 1xx, HTTP/1.0, answers without
 a body, bodies that last until the server closes. But a server says the same head thousands of
@@ -37,7 +37,7 @@ class Heads:
         self.latest = Plain(b"", 0, 0, 0)
 
     def find(self, piece: bytearray, size: int) -> Plain | None:
-        """What is known of the head of the first `size` bytes, if they are a whole answer."""
+        """The remembered head of the first `size` bytes, if they are a whole answer."""
         end = piece.find(_END, 0, size) + len(_END)
         plain = self._known.get(bytes(piece[:end]))
         if plain is None or plain.whole != size:

@@ -117,7 +117,7 @@ class Stream:
             self._client.interrupt(self)
 
     def never_started(self) -> int:
-        """How many of this worker's starts were never due; 0 where there is no last one."""
+        """The number of this worker's starts that were never due; 0 where there is no last one."""
         if self.schedule.end_s == float("inf"):
             return 0
         return self.ledger.count(self.schedule.count) - self.ledger.count(self.ledger.dispatched)
@@ -130,7 +130,7 @@ class Stream:
         return self.ledger.part(self.schedule.highest_rate(now_s, now_s + 0.1))
 
     def most_open(self, now_ns: int, before_s: float) -> float:
-        """How many requests may be open: by the highest rate of the last `before_s` seconds.
+        """The limit of open requests: by the highest rate of the last `before_s` seconds.
 
         And of the next tenth of one, and as many as are due at once. Who asks again may take so
         many times as long. Virtual users limit themselves.

@@ -159,7 +159,7 @@ class Poller:
             self._after()
 
     def _read_all(self, ready: list[tuple[int, int]]) -> list[tuple[Listener, bytearray, int, int]]:
-        """What was said to whom, and when."""
+        """Read the ready sockets: each one's listener, bytes, their number, and instant."""
         now, listeners = self._now, self._listeners
         said = []
         for (fd, _), piece in zip(ready, self._pieces, strict=False):

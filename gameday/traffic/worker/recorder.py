@@ -36,7 +36,7 @@ Start = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """How often a start that got no answer in time asks again, and how long it waits before."""
+    """The retries of a start that got no answer in time, and the wait before each, in seconds."""
 
     at_most: int
     backoff_s: float
@@ -91,7 +91,7 @@ class Ledger:
         return np.arange(first, max(first, last), step, dtype=np.int64)
 
     def count(self, until: int) -> int:
-        """How many of the numbers below `until` are this worker's."""
+        """The number of starts below `until` that are this worker's."""
         return len(range(self.worker, until, self.workers))
 
     def part(self, rate: float) -> float:

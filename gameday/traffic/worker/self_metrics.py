@@ -45,7 +45,7 @@ class Pulse:
             self._stalls.append((now_ns, late_ns / 1e6))
 
     def signs(self, t0_ns: int) -> dict[str, Any]:
-        """What `vitals.Beat` holds, but for who and when; stalls are told once."""
+        """The figures of a `vitals.Beat`, but for who and when; each stall is handed out once."""
         stalls = [[round((at - t0_ns) / NS, 3), round(ms, 1)] for at, ms in self._stalls]
         self._stalls.clear()
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -63,14 +63,14 @@ class Pulse:
         gc.callbacks.remove(self._collects)
 
     def _stolen_s(self) -> float:
-        """What other machines of the same host took from all processors of this one."""
+        """The processor time (s) that other machines of the same host took from this one."""
         for line in _lines(_PROC / "stat"):
             return int(line.split()[8]) / self._ticks_per_s
         return 0.0
 
 
 def _waited_s() -> float:
-    """How long this process was ready to run and was not run."""
+    """The time (s) that this process was ready to run and did not run."""
     for line in _lines(_PROC / "self" / "schedstat"):
         return round(int(line.split()[1]) / NS, 3)
     return 0.0
@@ -86,7 +86,7 @@ def _time_wait() -> int:
 
 
 def _throttled_s() -> float:
-    """How long its control group was throttled, by version 2's `cpu.stat` or by version 1's.
+    """The time (s) its control group was throttled, by version 2's `cpu.stat` or version 1's.
 
     The group is looked up each time: a process can be moved to another.
     """

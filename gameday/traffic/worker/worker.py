@@ -164,7 +164,7 @@ class Worker:
         self._streams[name].end()
 
     def _set_limits(self) -> None:
-        """How many requests may be open, and how long what is due may wait for more.
+        """Set the most open requests, and the longest wait of a due start for a free place.
 
         Open requests: 1.1 × rate × timeout and 10,000, of which this worker has its share.
         """
