@@ -15,6 +15,7 @@ from gameday.cli.terminal import block
 from gameday.core.units import format_duration, seconds
 from gameday.plan.blast_radius import touches
 from gameday.spec.experiment import (
+    AnyScenario,
     Bots,
     ByRate,
     ConstantArrivalRate,
@@ -23,7 +24,6 @@ from gameday.spec.experiment import (
     Population,
     RampingArrivalRate,
     Same,
-    Scenario,
     Zipf,
 )
 from gameday.spec.inputs import Inputs
@@ -145,7 +145,7 @@ def _sell_out(experiment: Experiment) -> str:
     return "not all of them go" if sold_out is None else f"gone at about {sold_out:.0f} s"
 
 
-def _level(scenario: Scenario) -> str:
+def _level(scenario: AnyScenario) -> str:
     """The rate, or the number of virtual users, and how it goes."""
     match scenario:
         case ConstantArrivalRate():
@@ -166,7 +166,7 @@ def _vus(count: int) -> str:
     return f"{count} VU{'' if count == 1 else 's'}"
 
 
-def _details(scenario: Scenario) -> Iterator[str]:
+def _details(scenario: AnyScenario) -> Iterator[str]:
     """What is out of the ordinary about a scenario."""
     if scenario.startTime:
         yield f"from {format_duration(scenario.startTime)}"

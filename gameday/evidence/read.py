@@ -24,7 +24,6 @@ from gameday.evidence.timeline import Timeline, timeline
 from gameday.evidence.wrong_answers import first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
-from gameday.traffic.metrics.accounting import schedule_of
 
 T = TypeVar("T")
 Problems = dict[Part, str]
@@ -115,7 +114,7 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
     for path in sorted(folder.glob("*.bin")):
         try:
             one = history.read(path)
-            if one.dispatched > schedule_of(one).count:
+            if one.dispatched > one.header.spec.count:
                 raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
             _must_be_of_one_run(one)
             found.append(one)
@@ -130,7 +129,7 @@ def _must_be_of_one_run(one: history.History) -> None:
     """Raise ValueError for a time that no run can last to: all between is looked at, in windows."""
     times = ("intended_ns", "sent_ns", "first_byte_ns", "ended_ns")
     for name in times if len(one.records) else ():
-        column, begun_ns = one.records[name], int(one.header["t0_ns"])
+        column, begun_ns = one.records[name], one.header.t0_ns
         if column.min() < 0 or column.max() > begun_ns + LONGEST_RUN_NS:
             raise ValueError(f"{name!r} of a start is beyond any run")
 

@@ -17,7 +17,7 @@ from gameday.traffic.capacity.calibration import ASSUMED_PER_S, workers_at_hand,
 from gameday.traffic.capacity.demand import MOST_OPEN
 from gameday.traffic.capacity.machine import SPARE_FILES
 from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE
-from gameday.traffic.forecast import closed, everything, scheduled
+from gameday.traffic.forecast import closed, everything, scenarios_of, scheduled
 
 UNMEASURED_PER_S: Final = 1000
 """Up to this rate nothing needs to be measured: every machine keeps it."""
@@ -28,7 +28,7 @@ def demand(inputs: Inputs) -> Demand:
     experiment = inputs.experiment.experiment
     timeout_s = inputs.system.system.requests.issue.timeout.total_seconds()
     added = everything(experiment)[len(scheduled(experiment)) :]
-    return demand_of(experiment.traffic, timeout_s, added)
+    return demand_of(scenarios_of(experiment), timeout_s, added)
 
 
 def checks(

@@ -14,6 +14,8 @@ from gameday.injection.drivers.request import resolved, secrets_of
 from gameday.run import abort_on_fail, canary
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
+from gameday.traffic.forecast import scenarios_of
+from gameday.traffic.worker.config import list_scenarios
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
@@ -34,10 +36,6 @@ async def start_children(run: Run) -> None:
 
 def _traffic_config(run: Run) -> dict[str, Any]:
     request = resolved(run.system.requests.issue, run.environment)
-    scenarios = [
-        {"name": name, **spec.model_dump(mode="json")}
-        for name, spec in run.experiment.traffic.items()
-    ]
     return {
         "history_dir": str(run.history_dir),
         "seed": run.experiment.seed,
@@ -49,7 +47,7 @@ def _traffic_config(run: Run) -> dict[str, Any]:
         "request": request,
         "tls": run.system.tls.model_dump(mode="json"),
         "replay": run.system.semantics.replay,
-        "scenarios": scenarios,
+        "scenarios": list_scenarios(scenarios_of(run.experiment)),
         "reach": asdict(run.options.allowed.reach()),
     }
 

@@ -19,7 +19,7 @@ from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
 from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
-from gameday.traffic.schedule import is_closed, schedule
+from gameday.traffic.forecast import planned_starts, scenarios_of
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -37,12 +37,6 @@ def coupon_of(experiment: Experiment, system: System, run: str) -> str:
         return coupon
     stamp, tail = run.split("-")[0], run.split("-")[-1]
     return f"{coupon}-{stamp}-{tail}"
-
-
-def planned(experiment: Experiment) -> dict[str, int]:
-    """How many starts each scenario's schedule asks for; virtual users are in no plan."""
-    specs = {name: spec.model_dump(mode="json") for name, spec in experiment.traffic.items()}
-    return {name: schedule(spec).count for name, spec in specs.items() if not is_closed(spec)}
 
 
 def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, str]]:
@@ -71,7 +65,7 @@ def write_effective(
         stack=options.stack,
         coupon=coupon_of(experiment, system, folder.name),
         stock=stock,
-        planned=planned(experiment),
+        planned=planned_starts(scenarios_of(experiment)),
         no_responder=not options.responder,
         settings=settings.current().as_json(),
     )

@@ -171,7 +171,7 @@ class RampingVus(Stream):
     )
 
 
-Scenario = Annotated[
+AnyScenario = Annotated[
     ConstantArrivalRate | RampingArrivalRate | ConstantVus | RampingVus,
     Field(discriminator="executor"),
 ]
@@ -293,7 +293,7 @@ class Experiment(Model):
         default=None, ge=0, lt=2**63, description="Fixes every random choice; default: random"
     )
     campaign: Campaign
-    traffic: Mapping[Name, Scenario] = Field(
+    traffic: Mapping[Name, AnyScenario] = Field(
         min_length=1, max_length=MOST_PARTS, description="Scenarios by name"
     )
     objectives: list[Objective] = Field(

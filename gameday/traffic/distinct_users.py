@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from gameday.spec.experiment import Bots, Population, Same, Zipf
+from gameday.traffic.schedule import Population
 
 _EACH = 1000
 _GROUPS = 300
@@ -42,9 +42,9 @@ class Crowd:
         """The borders between groups of alike users, from 0 to the number of users."""
         edges = {0, self.users}
         for population in self.populations:
-            if isinstance(population, Bots):
+            if population.kind == "bots":
                 edges.add(min(population.bots, self.users))
-            elif isinstance(population, Zipf):
+            elif population.kind == "zipf":
                 edges.update(range(min(_EACH, self.users)))
                 edges.update(int(self.users ** (n / _GROUPS)) for n in range(_GROUPS))
         return tuple(sorted(edges))
@@ -52,20 +52,19 @@ class Crowd:
 
 def _log_missed(population: Population, edges: Edges, starts: float) -> list[float]:
     """The logarithm of the chance that `starts` starts miss a user, by group."""
-    if population == "once":
+    if population.kind == "once":
         missed = max(1.0 - starts / edges[-1], _NEVER)
         return [math.log(missed)] * (len(edges) - 1)
-    if isinstance(population, Same):
-        starts = starts / population.same
+    starts /= population.same
     return [starts * math.log1p(-min(each, _SURE)) for each in _chance(population, edges)]
 
 
 def _chance(population: Population, edges: Edges) -> list[float]:
     """The chance of one start to be a certain user's, by group."""
     users = edges[-1]
-    if isinstance(population, Zipf):
+    if population.kind == "zipf":
         return _zipf(population.zipf, edges)
-    if isinstance(population, Bots) and population.bots < users:
+    if population.kind == "bots" and population.bots < users:
         bot = population.share / population.bots
         rest = (1 - population.share) / (users - population.bots)
         return [bot if begin < population.bots else rest for begin in edges[:-1]]

@@ -8,24 +8,23 @@ they make, and when the stock is gone where they ask, nobody can say beforehand.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gameday.core.clock import NS
 from gameday.core.units import seconds
-from gameday.spec.experiment import (
-    ConstantArrivalRate,
-    ConstantVus,
-    Experiment,
-    RampingArrivalRate,
-    RampingVus,
-    Scenario,
-)
+from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
 from gameday.spec.system import System
 from gameday.traffic.distinct_users import Crowd
-
-CLOSED = (ConstantVus, RampingVus)
-"""The executors whose requests wait for each other."""
+from gameday.traffic.schedule import (
+    ArrivalRate,
+    Population,
+    RampingRate,
+    Scenario,
+    VirtualUsers,
+    from_model,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +46,40 @@ class Segment:
         return passed * (self.begin_per_s + now_per_s) / 2
 
 
-def scenario_segments(scenario: Scenario) -> Iterator[Segment]:
+def scenarios_of(experiment: Experiment) -> dict[str, Scenario]:
+    """The scenarios of an experiment, by name."""
+    return {name: from_model(model) for name, model in experiment.traffic.items()}
+
+
+def scenario_segments(scenario: Scenario) -> list[Segment]:
     """The straight lines of one scenario's rate; none where virtual users ask."""
-    begin_s = seconds(scenario.startTime)
-    if isinstance(scenario, ConstantArrivalRate):
-        rate = scenario.rate.per_s
-        yield Segment(begin_s, begin_s + seconds(scenario.duration), rate, rate)
-    elif isinstance(scenario, RampingArrivalRate):
-        rate = scenario.startRate.per_s
-        for stage in scenario.stages:
-            end_s = begin_s + seconds(stage.duration)
-            yield Segment(begin_s, end_s, rate, stage.target.per_s)
-            begin_s, rate = end_s, stage.target.per_s
+    if isinstance(scenario, ArrivalRate):
+        rate = float(scenario.per_s)
+        return [Segment(scenario.start_ns / NS, scenario.end_s, rate, rate)]
+    if isinstance(scenario, RampingRate):
+        return [
+            Segment(line.begin_ns / NS, line.end_ns / NS, float(line.first), float(line.last))
+            for line in scenario.lines
+        ]
+    return []
 
 
-def scenario_end_s(scenario: Scenario) -> float:
-    """When a scenario starts nothing more, from t = 0."""
-    if isinstance(scenario, ConstantArrivalRate | ConstantVus):
-        return seconds(scenario.startTime + scenario.duration)
-    return seconds(scenario.startTime) + sum(seconds(stage.duration) for stage in scenario.stages)
+def planned_starts(scenarios: Mapping[str, Scenario]) -> dict[str, int]:
+    """The number of starts of each scenario; virtual users are in no plan."""
+    return {name: one.count for name, one in scenarios.items() if one.is_planned}
 
 
 def closed(experiment: Experiment) -> list[str]:
     """The scenarios of virtual users, by name: how many requests they make is not known."""
-    return [name for name, each in experiment.traffic.items() if isinstance(each, CLOSED)]
+    scenarios = scenarios_of(experiment).items()
+    return [name for name, each in scenarios if isinstance(each, VirtualUsers)]
 
 
 def scheduled(experiment: Experiment) -> list[Segment]:
     """The straight lines of every scenario, without the faults'."""
-    return [s for scenario in experiment.traffic.values() for s in scenario_segments(scenario)]
+    return [
+        s for scenario in scenarios_of(experiment).values() for s in scenario_segments(scenario)
+    ]
 
 
 def everything(experiment: Experiment) -> list[Segment]:
@@ -94,7 +98,7 @@ def _added(spike: Spike) -> Segment:
 
 def traffic_end_s(experiment: Experiment) -> float:
     """When the last scenario starts nothing more, from t = 0."""
-    return max(scenario_end_s(scenario) for scenario in experiment.traffic.values())
+    return max(scenario.end_s for scenario in scenarios_of(experiment).values())
 
 
 def starts_until(experiment: Experiment, t_s: float) -> float:
@@ -124,15 +128,24 @@ def askers(experiment: Experiment, t_s: float, *, share: float = 1.0) -> float:
 
     `share` of the due starts are made. Virtual users are left out.
     """
-    sources = [(each.population, list(scenario_segments(each))) for each in _by_rate(experiment)]
-    sources += [("uniform", [_added(spike)]) for spike in _spikes(experiment)]
-    crowd = Crowd(experiment.campaign.users, tuple(population for population, _ in sources))
-    starts = [share * sum(line.starts_until(t_s) for line in lines) for _, lines in sources]
-    return crowd.askers(starts)
+    return _askers(experiment.campaign.users, _sources(experiment), t_s, share)
 
 
-def _by_rate(experiment: Experiment) -> list[ConstantArrivalRate | RampingArrivalRate]:
-    return [each for each in experiment.traffic.values() if not isinstance(each, CLOSED)]
+Source = tuple[Population, list[Segment]]
+
+
+def _sources(experiment: Experiment) -> list[Source]:
+    """The population of each scenario by rate and each spike, and its straight lines."""
+    by_rate = [
+        one for one in scenarios_of(experiment).values() if not isinstance(one, VirtualUsers)
+    ]
+    sources = [(each.population, scenario_segments(each)) for each in by_rate]
+    return sources + [(Population(), [_added(spike)]) for spike in _spikes(experiment)]
+
+
+def _askers(users: int, sources: list[Source], t_s: float, share: float = 1.0) -> float:
+    crowd = Crowd(users, tuple(population for population, _ in sources))
+    return crowd.askers([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
 
 
 def sell_out_s(experiment: Experiment) -> float | None:
@@ -143,23 +156,21 @@ def sell_out_s(experiment: Experiment) -> float | None:
     stock, users = experiment.campaign.stock, experiment.campaign.users
     if stock is None or closed(experiment):
         return None
-    if stock >= users and all(each.population != "once" for each in _by_rate(experiment)):
+    sources = _sources(experiment)
+    if stock >= users and all(population.kind != "once" for population, _ in sources):
         return None  # the last user of all is never sure to come
     low, high = 0.0, traffic_end_s(experiment)
-    if stock > 0 and askers(experiment, high) < stock:
+    if stock > 0 and _askers(users, sources, high) < stock:
         return None
     while high - low > 0.001:
         middle = (low + high) / 2
-        low, high = (middle, high) if askers(experiment, middle) < stock else (low, middle)
+        few = _askers(users, sources, middle) < stock
+        low, high = (middle, high) if few else (low, middle)
     return high
 
 
 def longest_start_s(system: System, experiment: Experiment) -> float:
     """The longest that a start can stay open, with all that it asks again."""
     timeout_s = system.requests.issue.timeout.total_seconds()
-    waits = [
-        each.retries.at_most * (timeout_s + each.retries.backoff.total_seconds())
-        for each in experiment.traffic.values()
-        if each.retries is not None
-    ]
-    return timeout_s + max(waits, default=0.0)
+    retries = [each.retries for each in scenarios_of(experiment).values()]
+    return timeout_s + max(each.at_most * (timeout_s + each.backoff_s) for each in retries)

@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core import files
+from gameday.traffic.schedule import Scenario, from_json, to_json
 
 MAGIC: Final = b"GDHIST02"
 MAGIC_1: Final = b"GDHIST01"
@@ -170,11 +171,44 @@ def _modern(old: Records) -> Records:
     return made
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryHeader:
+    """The owner of a history's starts: one scenario, in worker `worker` of `workers`.
+
+    `spec` is the scenario itself. `clock`, `coupon`, `run` and `pid` are for who looks on.
+    """
+
+    scenario: str
+    worker: int = 0
+    workers: int = 1
+    seed: int
+    run: str = ""
+    users: int
+    coupon: str = ""
+    spec: Scenario
+    t0_ns: int
+    clock: str = "monotonic"
+    pid: int = 0
+
+    @classmethod
+    def from_json(cls, head: Mapping[str, Any]) -> "HistoryHeader":
+        """The header that a file holds. Raises ValueError, KeyError or TypeError for another."""
+        figures = ("worker", "workers", "seed", "users", "t0_ns", "pid")
+        given: dict[str, Any] = {name: int(head[name]) for name in figures if name in head}
+        texts = ("scenario", "run", "coupon", "clock")
+        given |= {name: str(head[name]) for name in texts if name in head}
+        return cls(**given, spec=from_json(head["spec"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that `from_json` reads as the same header."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"spec": to_json(self.spec)}
+
+
 class HistoryWriter:
     """The one writer of one history file, inside a traffic worker."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
-        head = MAGIC + bytes(8) + json.dumps(header).encode()
+    def __init__(self, path: Path, header: HistoryHeader) -> None:
+        head = MAGIC + bytes(8) + json.dumps(header.to_json()).encode()
         if len(head) >= HEAD_BYTES:
             raise ValueError(f"history header of {len(head)} bytes does not fit {HEAD_BYTES}")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -199,10 +233,13 @@ class HistoryWriter:
 class History:
     """One history file as read: the header, how far the schedule got, and the records (RECORD)."""
 
-    scenario: str
-    header: Mapping[str, Any]
+    header: HistoryHeader
     dispatched: int
     records: Records
+
+    @property
+    def scenario(self) -> str:
+        return self.header.scenario
 
 
 class HistoryTail:
@@ -215,8 +252,7 @@ class HistoryTail:
             self._file.close()
             raise ValueError(f"{path} is not a history")
         self._version_1 = head[:8] == MAGIC_1
-        self.header: Mapping[str, Any] = json.loads(head[16:])
-        self.scenario: str = self.header["scenario"]
+        self.header = HistoryHeader.from_json(json.loads(head[16:]))
 
     def read_new(self) -> tuple[Records, int]:
         """Records since the last call, and `dispatched` as read before them."""
@@ -255,4 +291,4 @@ def read(path: Path) -> History:
         records, dispatched = tail.mapped()
     finally:
         tail.close()
-    return History(tail.scenario, tail.header, dispatched, records)
+    return History(tail.header, dispatched, records)

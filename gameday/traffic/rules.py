@@ -11,6 +11,7 @@ from gameday.core.errors import FileError
 from gameday.core.units import format_duration
 from gameday.spec.experiment import (
     MOST_VUS,
+    AnyScenario,
     Bots,
     ByRate,
     ConstantArrivalRate,
@@ -19,12 +20,11 @@ from gameday.spec.experiment import (
     RampingArrivalRate,
     RampingVus,
     Same,
-    Scenario,
 )
 from gameday.spec.inputs import Findings, Inputs, Warning_
 from gameday.spec.yaml import Document
-from gameday.traffic.forecast import CLOSED, expected_starts, traffic_end_s
-from gameday.traffic.schedule import most_vus, schedule, vu_limit
+from gameday.traffic.forecast import expected_starts, scenarios_of, traffic_end_s
+from gameday.traffic.schedule import from_model
 
 MOST_STARTS = 50_000_000
 MOST_STEPS = 100_000
@@ -79,18 +79,10 @@ def _together(document: Document, experiment: Experiment) -> Findings:
     if starts > MOST_STARTS:
         problem = f"'traffic': asks for {starts:.0f} requests, more than {MOST_STARTS}"
         yield document.error(("traffic",), problem, help="lower the rate or the duration")
-    traffic = experiment.traffic
-    most = sum(_most_vus(scenario) for scenario in traffic.values())
+    most = sum(scenario.most_vus for scenario in scenarios_of(experiment).values())
     if most > MOST_VUS:
         problem = f"'traffic': has up to {most} virtual users, more than {MOST_VUS}"
         yield document.error(("traffic",), problem, help="each holds a connection of its own")
-
-
-def _most_vus(scenario: Scenario) -> int:
-    if isinstance(scenario, CLOSED):
-        return most_vus(scenario)
-    limit = vu_limit(scenario)
-    return 0 if limit is None else limit.most
 
 
 def _constant(at: _At, scenario: ConstantArrivalRate | ConstantVus) -> Findings:
@@ -140,9 +132,9 @@ def _limit(at: _At, scenario: ByRate) -> Findings:
         yield at.error(key, "0 virtual users can start nothing", "write 1 or more")
 
 
-def _population(at: _At, scenario: Scenario, users: int) -> Findings:
+def _population(at: _At, scenario: AnyScenario, users: int) -> Findings:
     kind, key = scenario.population, "population"
-    is_closed = isinstance(scenario, CLOSED)
+    is_closed = isinstance(scenario, ConstantVus | RampingVus)
     if kind == "once" and is_closed:
         problem = "once needs a known number of starts, which virtual users do not have"
         yield at.error(key, problem, "use an arrival-rate executor")
@@ -156,12 +148,14 @@ def _population(at: _At, scenario: Scenario, users: int) -> Findings:
         yield at.error(key, problem, "raise 'users' of 'campaign', or name fewer bots")
 
 
-def _once(at: _At, scenario: Scenario, users: int) -> Findings:
+def _once(at: _At, scenario: AnyScenario, users: int) -> Findings:
     """Each user at most once: there must be as many as starts."""
+    made = from_model(scenario)
     try:
-        starts = schedule(scenario).count
+        made.check()
     except ValueError:
         return  # told as too many requests
+    starts = made.count
     if starts > users:
         problem = f"once: {starts} starts are more than {users} users"
         yield at.error("population", problem, f"write `users: {starts}` or more under 'campaign'")

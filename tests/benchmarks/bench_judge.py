@@ -23,8 +23,8 @@ import numpy as np
 from gameday import evidence
 from gameday.evidence import Evidence
 from gameday.judge import checks, judge, tables
-from gameday.traffic.history import RECORD, HistoryWriter, Outcome
-from gameday.traffic.schedule import schedule, users_of
+from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
+from gameday.traffic.schedule import from_json, users_of
 from tests.support.rundirs import EXPERIMENT, RUN, T0_NS, RunDir, evaluation
 
 REQUESTS = 2_000_000
@@ -51,7 +51,7 @@ def records(requests: int) -> Any:
     made = np.zeros(requests, dtype=RECORD)
     ks = np.arange(requests)
     made["k"], made["user"] = ks, users_of(7, "drop", ks, USERS)
-    made["intended_ns"] = T0_NS + schedule(spec(requests)).due_ns(ks)
+    made["intended_ns"] = T0_NS + from_json(spec(requests)).due_ns(ks)
     made["sent_ns"] = made["intended_ns"] + rng.integers(1_000, 300_000, requests)
     made["ended_ns"] = made["sent_ns"] + rng.integers(200_000, 20_000_000, requests)
     made["first_byte_ns"] = made["ended_ns"] - 10_000
@@ -100,8 +100,9 @@ def write(folder: Path, requests: int) -> Path:
         share = made[worker::WORKERS]
         header = {"scenario": "drop", "worker": worker, "workers": WORKERS, "seed": 7, "run": RUN}
         header |= {"users": USERS, "coupon": "c", "t0_ns": T0_NS, "clock": "host", "pid": 1}
+        header |= {"spec": spec(requests)}
         writer = HistoryWriter(
-            path / "history" / f"drop-{worker}.bin", {**header, "spec": spec(requests)}
+            path / "history" / f"drop-{worker}.bin", HistoryHeader.from_json(header)
         )
         writer.advance(requests - WORKERS + 1 + worker)
         writer.append(share[np.argsort(share["ended_ns"], kind="stable")].tobytes())

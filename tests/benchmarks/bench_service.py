@@ -110,7 +110,7 @@ def config(
 def told(read: history.History, ticks: Ticks, rate: float) -> None:
     """Print each window, and the median of the good ones."""
     records = read.records
-    second = (records["intended_ns"] - read.header["t0_ns"]) / NS
+    second = (records["intended_ns"] - read.header.t0_ns) / NS
     late_ms = (records["ended_ns"] - records["intended_ns"]) / 1e6
     sent_late_ms = (records["sent_ns"] - records["intended_ns"]) / 1e6
     good = []

@@ -9,7 +9,7 @@ from gameday.core.clock import SystemClock
 from gameday.injection import verify
 from gameday.injection.verify import Felt, Probe, Sighting, Stretch
 from gameday.spec.changes import NetworkChange, ProxyDown, toxic
-from gameday.traffic.history import RECORD, History, Outcome, Reason
+from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
 from tests.support.toxiproxies import redis_like
 
 LATENCY = toxic("redis", "latency", latency=300, jitter=50)
@@ -217,15 +217,15 @@ def test_latency_is_back_when_it_is_about_what_it_was(
 
 
 MS = 1_000_000
-HEADER = {
-    "scenario": "drop",
-    "worker": 0,
-    "workers": 1,
-    "seed": 1,
-    "users": 100,
-    "t0_ns": 0,
-    "spec": {"executor": "constant-arrival-rate", "rate": "10/s", "duration": "3s"},
-}
+HEADER = HistoryHeader.from_json(
+    {
+        "scenario": "drop",
+        "seed": 1,
+        "users": 100,
+        "t0_ns": 0,
+        "spec": {"executor": "constant-arrival-rate", "rate": "10/s", "duration": "3s"},
+    }
+)
 
 
 def history(*rows: tuple[int, int, Outcome, Reason], dispatched: int = 0) -> History:
@@ -238,7 +238,7 @@ def history(*rows: tuple[int, int, Outcome, Reason], dispatched: int = 0) -> His
         fields = ("k", "outcome", "reason", "intended_ns", "sent_ns", "ended_ns")
         for name, value in zip(fields, (k, outcome, reason, intended, sent, ended), strict=True):
             records[name][k] = value
-    return History("drop", HEADER, max(dispatched, len(rows)), records)
+    return History(HEADER, max(dispatched, len(rows)), records)
 
 
 def row(took_ms: int = 10, *, lag_ms: int = 0) -> tuple[int, int, Outcome, Reason]:

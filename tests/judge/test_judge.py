@@ -11,7 +11,7 @@ from gameday import evidence
 from gameday.cli.runs import show_result
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
-from gameday.traffic.history import HistoryWriter, Outcome, Reason
+from gameday.traffic.history import HistoryHeader, HistoryWriter, Outcome, Reason
 from tests.support.rundirs import (
     EXPERIMENT,
     FAULT,
@@ -313,7 +313,7 @@ def test_a_second_of_spike_traffic_has_a_history_of_its_own(tmp_path: Path) -> N
     header = {"scenario": "spike", "worker": 0, "workers": 1, "seed": 7, "run": RUN}
     header |= {"users": 1_000_000, "coupon": "c", "clock": "host", "pid": 2, "t0_ns": T0_NS}
     header |= {"spec": {**spec, "duration": "1s", "start_ns": 12_000_000_000}}
-    writer = HistoryWriter(folder / "history" / "spike-0.bin", header)
+    writer = HistoryWriter(folder / "history" / "spike-0.bin", HistoryHeader.from_json(header))
     writer.advance(2)
     writer.close()
     found = evidence.read(folder)

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from gameday.traffic.schedule import schedule, vus
+from gameday.traffic.schedule import VirtualUsers, from_json
 from tests.support.k6_formulas import k6_starts_us, k6_vu_steps
 
 RECORDED = Path(__file__).with_name("k6_recorded.json")
@@ -107,8 +107,8 @@ def heard(k6: str, given: dict[str, dict[str, Any]]) -> str:
 def starts_differ(name: str, spec: dict[str, Any], text: str) -> str:
     """Why a scenario's starts are not k6's; "" when they are."""
     told = sorted(int(ms) for ms in re.findall(rf"start {name} (-?\d+)", text))
-    due_ms = schedule(spec).offsets() / 1e6
-    sure = int((due_ms < schedule(spec).end_s * 1000 - RACE_MS).sum())
+    due_ms = from_json(spec).offsets() / 1e6
+    sure = int((due_ms < from_json(spec).end_s * 1000 - RACE_MS).sum())
     if not sure <= len(told) <= len(due_ms):
         return f"k6 started {len(told)}, we {len(due_ms)}, {sure} of them well before the end"
     late_ms = np.array(told) - due_ms[: len(told)] if told else np.zeros(1)
@@ -120,13 +120,25 @@ def starts_differ(name: str, spec: dict[str, Any], text: str) -> str:
 def users_differ(name: str, spec: dict[str, Any], text: str) -> str:
     """Why a scenario's virtual users are not k6's; "" when they are."""
     told = re.findall(rf"round {name} (\d+) (-?\d+)", text)
-    plan = vus(spec)
+    plan = virtual_users(spec)
     for at_ms in np.arange(STILL_MS, plan.end_s * 1000 - STILL_MS, WINDOW_MS):
-        near = {plan.at_ns(int(ms * 1e6)) for ms in (at_ms - STILL_MS, at_ms, at_ms + STILL_MS)}
+        near = {vus_at(plan, int(ms * 1e6)) for ms in (at_ms - STILL_MS, at_ms, at_ms + STILL_MS)}
         seen = {user for user, ms in told if abs(int(ms) - at_ms) <= WINDOW_MS}
         if len(near) == 1 and {len(seen)} != near:
-            return f"at {at_ms:.0f} ms k6 had {len(seen)} virtual users, we {plan.at(at_ms / 1e3)}"
+            return f"at {at_ms:.0f} ms k6 had {len(seen)} virtual users, we {min(near)}"
     return ""
+
+
+def virtual_users(spec: dict[str, Any]) -> VirtualUsers:
+    """A scenario of virtual users."""
+    made = from_json(spec)
+    assert isinstance(made, VirtualUsers)
+    return made
+
+
+def vus_at(plan: VirtualUsers, ns: int) -> int:
+    """How many virtual users may go on at an instant, in ns from t = 0 of the run."""
+    return next((step.vus for step in reversed(plan.steps) if step.at_ns <= ns), 0)
 
 
 def recorded() -> dict[str, Any]:
@@ -166,7 +178,7 @@ def differences(known: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _times_differ(vector: dict[str, Any]) -> str:
     expected = np.array(vector["starts_us"])
-    due_us = schedule(vector["scenario"]).offsets() / 1000
+    due_us = from_json(vector["scenario"]).offsets() / 1000
     if len(expected) != len(due_us):
         return f"recorded are {len(expected)} starts, ours {len(due_us)}"
     off_us = float(np.abs(due_us - expected).max(initial=0))
@@ -174,9 +186,9 @@ def _times_differ(vector: dict[str, Any]) -> str:
 
 
 def _vus_differ(vector: dict[str, Any]) -> str:
-    plan, steps = vus(vector["scenario"]), vector["vus"]
+    plan, steps = virtual_users(vector["scenario"]), vector["vus"]
     for (at_ns, many), (next_ns, _) in zip(steps, [*steps[1:], [steps[-1][0] + 1, 0]], strict=True):
-        seen = {plan.at_ns(at_ns), plan.at_ns(next_ns - 1)}
+        seen = {vus_at(plan, at_ns), vus_at(plan, next_ns - 1)}
         if seen != {many}:
             return f"from {at_ns} ns on recorded are {many} virtual users, ours {sorted(seen)}"
     return ""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from gameday.traffic.history import RECORD, Outcome
+from gameday.traffic.history import RECORD, HistoryHeader, Outcome
 from gameday.traffic.metrics import About, Fold, Tally
 from gameday.traffic.thresholds import METRICS
 
@@ -27,7 +27,9 @@ MOST_MB = 10.0
 NS = 1_000_000_000
 T0 = 1_000 * NS
 SPEC = {"executor": "constant-arrival-rate", "rate": f"{RATE_PER_S}/s", "duration": "24h"}
-HEADER = {"scenario": "soak", "worker": 0, "workers": 1, "t0_ns": T0, "spec": SPEC}
+HEADER = HistoryHeader.from_json(
+    {"scenario": "soak", "seed": 7, "users": 1, "t0_ns": T0, "spec": SPEC}
+)
 OUTCOMES = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.REFUSED, Outcome.UNKNOWN)
 
 

@@ -18,7 +18,7 @@ from gameday.spec.changes import ExtraTraffic
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.history import read
 from gameday.traffic.metrics import summary
-from gameday.traffic.schedule import schedule
+from gameday.traffic.schedule import from_json
 from tests.traffic.test_worker import answer, drop, serving, settings
 
 CLOCK = SystemClock()
@@ -86,7 +86,7 @@ async def test_three_workers_send_each_start_once(tmp_path: Path) -> None:
     assert len(histories) == 6
     drops = [history for history in histories if history.scenario == "drop"]
     ks = sorted(int(k) for history in drops for k in history.records["k"])
-    assert ks == list(range(schedule(spec).count))
+    assert ks == list(range(from_json(spec).count))
     assert summary(histories, {"drop": len(ks)}).completed == len(ks) + 25
 
 
@@ -109,7 +109,7 @@ async def test_books_balance_over_all_when_workers_are_killed(seed: int, tmp_pat
         found.stop(0.1)
         await soon(found.child.gone if len(victims) == 3 else found.done)
     histories = [read(path) for path in sorted(tmp_path.glob("*.bin"))]
-    total = schedule(spec).count
+    total = from_json(spec).count
     books = summary(histories, {"drop": total})
     assert books.scheduled == total == books.started + books.dropped + books.never_started
     assert books.started == books.completed + books.failed + books.interrupted

@@ -14,12 +14,19 @@ from click.testing import CliRunner
 from gameday.cli import main
 from gameday.core.errors import FileError
 from gameday.plan.validate import validate
-from gameday.run.run_dir import planned
 from gameday.spec.experiment import ByRate, ConstantVus, Experiment, RampingVus, Threshold
 from gameday.spec.find import find_system
 from gameday.spec.inputs import Warning_, load_inputs
 from gameday.spec.read import load_experiment, load_system
-from gameday.traffic.forecast import askers, closed, expected_starts, sell_out_s, traffic_end_s
+from gameday.traffic.forecast import (
+    askers,
+    closed,
+    expected_starts,
+    planned_starts,
+    scenarios_of,
+    sell_out_s,
+    traffic_end_s,
+)
 
 ROOT = Path(__file__).parents[2]
 HEAD = """name: exp
@@ -302,4 +309,4 @@ def test_the_schema_knows_every_executor_and_population() -> None:
 
 def test_a_run_plans_the_starts_of_rates_and_none_of_virtual_users() -> None:
     more = f"  more: {{{VUS}}}\n"
-    assert planned(load(f"{{{RATE}}}", more)) == {"drop": 50}
+    assert planned_starts(scenarios_of(load(f"{{{RATE}}}", more))) == {"drop": 50}

@@ -19,7 +19,7 @@ from gameday.core.clock import NS
 from gameday.evidence.journal import Journal
 from gameday.judge import checks
 from gameday.judge.checks import NotApplicable, Verdict
-from gameday.traffic.history import RECORD, HistoryWriter, Outcome, Reason, stored_id
+from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome, Reason, stored_id
 
 T0_NS = 1_000 * NS
 WALL_NS = 1_795_422_600 * NS  # 2026-11-23T08:30:00Z
@@ -308,7 +308,7 @@ class RunDir:
         header = {"scenario": "drop", "worker": 0, "workers": 1, "seed": 7, "run": RUN}
         header |= {"users": 1_000_000, "coupon": "COUPON-k3f9", "t0_ns": T0_NS}
         header |= {"spec": self.experiment["traffic"]["drop"], "clock": "host", "pid": 1}
-        writer = HistoryWriter(path, header)
+        writer = HistoryWriter(path, HistoryHeader.from_json(header))
         dispatched = self.dispatched
         if dispatched is None:
             dispatched = max((answer.k + 1 for answer in self.answers), default=0)

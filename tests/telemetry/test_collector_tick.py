@@ -14,7 +14,7 @@ from gameday.telemetry.alerts import Evaluator, load_rules
 from gameday.telemetry.collector.settings import Settings
 from gameday.telemetry.collector.tick import Instants
 from gameday.telemetry.promql import Store, label_set, parse, reading
-from gameday.traffic.history import RECORD, HistoryWriter, Outcome
+from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
 
 CLOCK = SystemClock()
 Json = dict[str, Any]
@@ -105,10 +105,10 @@ def answered(k: int, outcome: Outcome, took_ms: int) -> bytes:
     return record.tobytes()
 
 
-def header(scenario: str) -> Mapping[str, Any]:
+def header(scenario: str, worker: int = 0, workers: int = 1) -> HistoryHeader:
     spec = {"executor": "constant-arrival-rate", "rate": "100/s", "duration": "60s"}
-    about = {"scenario": scenario, "worker": 0, "workers": 1, "seed": 7, "run": "r", "users": 10}
-    return {**about, "coupon": "C", "spec": spec, "t0_ns": CLOCK.now_ns(), "clock": "t", "pid": 1}
+    about = {"scenario": scenario, "worker": worker, "workers": workers, "seed": 7, "users": 10}
+    return HistoryHeader.from_json({**about, "spec": spec, "t0_ns": CLOCK.now_ns()})
 
 
 async def test_a_history_that_grows_is_counted_while_it_grows(tmp_path: Path) -> None:
@@ -145,8 +145,7 @@ async def test_workers_that_share_a_scenario_are_added_up(tmp_path: Path) -> Non
         histories = []
         for worker in range(2):
             path = tmp_path / "history" / f"drop-{worker}.bin"
-            about = {**header("drop"), "worker": worker, "workers": 2}
-            histories.append(HistoryWriter(path, about))
+            histories.append(HistoryWriter(path, header("drop", worker, 2)))
             histories[-1].advance(10)
             histories[-1].append(answered(worker, Outcome.ISSUED, 5))
         line = await tick()

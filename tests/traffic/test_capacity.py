@@ -14,22 +14,21 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from gameday.cli import main
 from gameday.plan import generator
-from gameday.spec.experiment import Scenario
 from gameday.traffic.capacity import (
     Demand,
     Machine,
     Shortfall,
-    VirtualUsers,
+    VuDemand,
     calibration,
     demand_of,
     shortfalls,
 )
 from gameday.traffic.capacity.calibration import RAMP_S, TOP_PER_S, Calibration, ceiling
 from gameday.traffic.history import RECORD
+from gameday.traffic.schedule import Scenario, from_json
 from tests.support.plan_parts import inputs_of
 
 MACHINE = Machine()
@@ -67,9 +66,8 @@ SEED = {"normal": NORMAL, "peak": PEAK, "stress": STRESS}
 CAMPAIGN = {"coupon": "C", "stock": 100_000, "users": 100_000}
 
 
-def models(**traffic: Any) -> dict[str, Any]:
-    one: TypeAdapter[Any] = TypeAdapter(Scenario)
-    return {name: one.validate_python(spec) for name, spec in traffic.items()}
+def scenarios(**traffic: Any) -> dict[str, Scenario]:
+    return {name: from_json(spec) for name, spec in traffic.items()}
 
 
 def rate(per_s: int, **more: Any) -> dict[str, Any]:
@@ -80,7 +78,7 @@ def rate(per_s: int, **more: Any) -> dict[str, Any]:
 def found(
     traffic: dict[str, Any], machine: Machine = MACHINE, bound_s: float | None = None
 ) -> list[Shortfall]:
-    return shortfalls(demand_of(models(**traffic), 10.0), machine, bound_s)
+    return shortfalls(demand_of(scenarios(**traffic), 10.0), machine, bound_s)
 
 
 def test_the_reports_load_test_is_refused_with_the_arithmetic() -> None:
@@ -191,19 +189,19 @@ def test_what_an_answer_in_time_would_take_of_the_users_is_told() -> None:
 
 @given(st.integers(1, 500), st.integers(1, 4000), st.sampled_from([0.1, 0.25, 1.0, 3.0]))
 def test_exactly_what_cannot_be_started_is_refused(most: int, per_s: int, sleep_s: float) -> None:
-    users = VirtualUsers("drop", most, sleep_s, per_s)
+    users = VuDemand("drop", most, sleep_s, per_s)
     demand = Demand(peak_per_s=per_s, open_most=most, users=(users,))
     refused = any(one.status == "fail" for one in shortfalls(demand, MACHINE))
     assert refused == (per_s * sleep_s > most)
 
 
 def test_the_peak_is_that_of_all_scenarios_at_once() -> None:
-    demand = demand_of(models(**SEED), 10.0)
+    demand = demand_of(scenarios(**SEED), 10.0)
     assert demand.ceiling_per_s == 110
     # stress reaches 500/s + 500/60 · 30 at 180 s, where peak still has 1000/s
     assert demand.peak_per_s == pytest.approx(1000 + 750 + 5)
     assert demand.open_most == 110
-    without = demand_of(models(drop=rate(100)), 10.0)
+    without = demand_of(scenarios(drop=rate(100)), 10.0)
     assert (without.ceiling_per_s, without.open_most) == (None, 1100)
 
 

@@ -10,6 +10,7 @@ from gameday.traffic import history
 from gameday.traffic.history import (
     HEAD_BYTES,
     RECORD,
+    HistoryHeader,
     HistoryTail,
     HistoryWriter,
     Outcome,
@@ -35,7 +36,14 @@ OLD_RECORD = np.dtype(
         ("issue_id", "S40"),
     ]
 )
-HEADER = {"scenario": "drop", "seed": 7, "users": 10}
+HEAD = {
+    "scenario": "drop",
+    "seed": 7,
+    "users": 10,
+    "t0_ns": 5,
+    "spec": {"executor": "constant-arrival-rate", "rate": "10/s", "duration": "3s"},
+}
+HEADER = HistoryHeader.from_json(HEAD)
 
 
 def record(k: int, outcome: Outcome = Outcome.ISSUED) -> bytes:
@@ -128,7 +136,7 @@ def test_a_file_of_version_1_is_read_as_one_of_version_2(tmp_path: Path) -> None
     old = np.zeros(2, dtype=OLD_RECORD)
     old["k"], old["user"], old["bytes_received"] = (0, 1), (100, 101), 77
     old["issue_id"] = b"i0", b"i" * 40
-    head = (b"GDHIST01" + (2).to_bytes(8, "little") + json.dumps(HEADER).encode()).ljust(4096)
+    head = (b"GDHIST01" + (2).to_bytes(8, "little") + json.dumps(HEAD).encode()).ljust(4096)
     (tmp_path / "drop-0.bin").write_bytes(head + old.tobytes() + b"torn")
     read = history.read(tmp_path / "drop-0.bin")
     assert read.records.dtype == RECORD

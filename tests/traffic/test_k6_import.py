@@ -14,7 +14,7 @@ from gameday.spec.yaml import compose
 from gameday.traffic.k6.import_script import import_script
 from gameday.traffic.k6.script import LONGEST_S
 from gameday.traffic.k6.source import line_of, rewrite
-from gameday.traffic.schedule import schedule
+from gameday.traffic.schedule import from_model
 
 SCRIPTS = sorted((Path(__file__).parent / "k6_scripts").glob("*.js"))
 
@@ -43,7 +43,7 @@ def test_what_was_imported_is_valid() -> None:
 def test_the_script_that_misled_keeps_its_sleep_and_its_few_virtual_users() -> None:
     script = Path(__file__).parent / "k6_scripts" / "seed.js"
     traffic = parsed(import_script(script, "seed", {}).yaml).traffic
-    starts = {name: schedule(spec).count for name, spec in traffic.items()}
+    starts = {name: from_model(spec).count for name, spec in traffic.items()}
     assert starts == {"normal": 1500, "peak": 165_450, "stress": 81_750}
     for spec, vus in zip(traffic.values(), (10, 50, 50), strict=True):
         assert isinstance(spec, ConstantArrivalRate | RampingArrivalRate)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.traffic.schedule import Bunches, schedule, share_of, vu_limit, vus
-from tests.matrices.k6_starts import differences, recorded, vectors
+from gameday.traffic.schedule import from_json, share_of
+from tests.matrices.k6_starts import differences, recorded, vectors, virtual_users, vus_at
 from tests.support.k6_formulas import NS, as_decimal, exact_ms, k6_count, k6_due_s, lines
 
 US = 1000
@@ -54,7 +54,7 @@ def test_start_times_equal_k6s_formulas_to_a_microsecond_in_10000_random_scenari
     draw, worst, compared = Random(5), Decimal(0), 0
     with localcontext(prec=40):
         for spec in random_scenarios(11, CONFIGURATIONS):
-            times, count = schedule(spec), k6_count(spec)
+            times, count = from_json(spec), k6_count(spec)
             assert times.count == count, spec
             if not count:
                 continue
@@ -91,21 +91,21 @@ def test_a_vector_that_differs_is_told() -> None:
 
 def test_as_many_are_due_as_real_k6s_sent_and_dropped() -> None:
     counts = recorded()["counts"]
-    due = sum(schedule(spec).count for spec in counts["scenarios"].values())
+    due = sum(from_json(spec).count for spec in counts["scenarios"].values())
     for run in counts["runs"]:
         assert 0 <= due - run["sent"] - run["dropped"] <= len(counts["scenarios"]), run
 
 
 def test_thirty_a_second_for_thirty_seconds_are_900_starts_or_901() -> None:
     spec = {"executor": "constant-arrival-rate", "rate": "30/s", "duration": "30s"}
-    times = schedule(spec)
+    times = from_json(spec)
     assert times.count == 901
     assert 30 * NS - times.offset_ns(900) == 300  # k6 may or may not make it in time
 
 
 def test_a_ramp_from_zero_to_a_hundred_in_ten_seconds() -> None:
     stages = [{"target": "100/s", "duration": "10s"}]
-    times = schedule({"executor": "ramping-arrival-rate", "startRate": "0/s", "stages": stages})
+    times = from_json({"executor": "ramping-arrival-rate", "startRate": "0/s", "stages": stages})
     assert times.count == 500
     assert times.offsets()[[0, 1, -1]] / NS == pytest.approx([0.447214, 0.632456, 10], abs=1e-6)
 
@@ -116,14 +116,14 @@ def ramping_vus(first: int, *stages: tuple[int, str], **more: Any) -> dict[str, 
 
 
 def test_ten_virtual_users_come_one_a_second_and_leave_one_a_second() -> None:
-    plan = vus(ramping_vus(0, (10, "10s"), (0, "10s")))
-    came = [(step.at_ns / NS, step.vus) for step in plan.steps()]
+    plan = virtual_users(ramping_vus(0, (10, "10s"), (0, "10s")))
+    came = [(step.at_ns / NS, step.vus) for step in plan.steps]
     assert came[0] == (0, 0)
     assert came[1:11] == [(n, n) for n in range(1, 11)]
     assert came[11:21] == [(10 + n, 10 - n) for n in range(1, 11)]
     assert came[21:] == [(20, 0)]
-    assert (plan.max, plan.end_s) == (10, 20)
-    assert [plan.at(s) for s in (-1, 0, 0.999, 1, 10, 10.5, 11, 19.5, 20)] == [
+    assert (plan.most_vus, plan.end_s) == (10, 20)
+    assert [vus_at(plan, round(s * NS)) for s in (-1, 0, 0.999, 1, 10, 10.5, 11, 19.5, 20)] == [
         0,
         0,
         0,
@@ -137,8 +137,8 @@ def test_ten_virtual_users_come_one_a_second_and_leave_one_a_second() -> None:
 
 
 def test_a_stage_of_no_length_jumps_and_the_end_is_the_end() -> None:
-    plan = vus(ramping_vus(2, (2, "3s"), (7, "0s"), (7, "2s"), startTime="1s"))
-    assert [plan.at(s) for s in (0.9, 1, 3.9, 4, 5.9, 6)] == [0, 2, 2, 7, 7, 0]
+    plan = virtual_users(ramping_vus(2, (2, "3s"), (7, "0s"), (7, "2s"), startTime="1s"))
+    assert [vus_at(plan, round(s * NS)) for s in (0.9, 1, 3.9, 4, 5.9, 6)] == [0, 2, 2, 7, 7, 0]
 
 
 @given(
@@ -149,12 +149,12 @@ def test_a_stage_of_no_length_jumps_and_the_end_is_the_end() -> None:
 def test_the_number_of_virtual_users_is_the_line_in_whole_steps(
     first: int, drawn: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    plan = vus(ramping_vus(first, *((target, f"{ms}ms") for target, ms in drawn)))
+    plan = virtual_users(ramping_vus(first, *((target, f"{ms}ms") for target, ms in drawn)))
     end = sum(ms for _, ms in drawn) * 1_000_000
     at = data.draw(st.integers(0, end + NS))
-    assert plan.at_ns(at) == (0 if at >= end else on_the_line(first, drawn, at))
+    assert vus_at(plan, at) == (0 if at >= end else on_the_line(first, drawn, at))
     assert plan.end_s == end / NS
-    assert [step.at_ns for step in plan.steps()] == sorted(step.at_ns for step in plan.steps())
+    assert [step.at_ns for step in plan.steps] == sorted(step.at_ns for step in plan.steps)
 
 
 def on_the_line(first: int, drawn: list[tuple[int, int]], at: int) -> int:
@@ -184,10 +184,10 @@ def early(first: int, target: int, length: int, into: int) -> bool:
 
 
 def test_constant_vus_are_there_from_the_start_to_the_end() -> None:
-    plan = vus(
+    plan = virtual_users(
         {"executor": "constant-vus", "vus": 5, "duration": "10s", "startTime": "2s", "sleep": "1s"}
     )
-    assert [plan.at(s) for s in (1.9, 2, 11.9, 12)] == [0, 5, 5, 0]
+    assert [vus_at(plan, round(s * NS)) for s in (1.9, 2, 11.9, 12)] == [0, 5, 5, 0]
     assert (plan.graceful_stop_ns, plan.graceful_ramp_down_ns, plan.sleep_ns) == (
         30 * NS,
         30 * NS,
@@ -196,7 +196,7 @@ def test_constant_vus_are_there_from_the_start_to_the_end() -> None:
 
 
 def test_a_scenario_of_virtual_users_has_no_due_times_and_no_known_number() -> None:
-    times = schedule(ramping_vus(1, (5, "10s"), startTime="3s"))
+    times = from_json(ramping_vus(1, (5, "10s"), startTime="3s"))
     assert times.count == 2**32 - 1
     assert times.end_s == 13
     assert times.offset_ns(17) == 3 * NS
@@ -205,11 +205,11 @@ def test_a_scenario_of_virtual_users_has_no_due_times_and_no_known_number() -> N
 
 def test_maxvus_is_preallocatedvus_where_it_is_not_given_and_nothing_where_neither_is() -> None:
     spec = {"executor": "constant-arrival-rate", "rate": "5/s", "duration": "1s"}
-    assert vu_limit(spec) is None
-    assert vu_limit({**spec, "preAllocatedVUs": 3}) == (
-        vu_limit({**spec, "preAllocatedVUs": 3, "maxVUs": 3})
+    assert from_json(spec).limit is None
+    assert from_json({**spec, "preAllocatedVUs": 3}).limit == (
+        from_json({**spec, "preAllocatedVUs": 3, "maxVUs": 3}).limit
     )
-    limit = vu_limit({**spec, "preAllocatedVUs": 3, "maxVUs": 9})
+    limit = from_json({**spec, "preAllocatedVUs": 3, "maxVUs": 9}).limit
     assert limit is not None
     assert (limit.first, limit.most) == (3, 9)
 
@@ -226,8 +226,8 @@ def test_the_starts_of_one_user_at_once_are_due_together_and_no_fewer(
     size: int, rate: int, ms: int
 ) -> None:
     spec = {"executor": "constant-arrival-rate", "rate": f"{rate}/s", "duration": f"{ms}ms"}
-    alone, bunched = schedule(spec), schedule({**spec, "population": {"same": size}})
-    assert isinstance(bunched, Bunches)
+    alone, bunched = from_json(spec), from_json({**spec, "population": {"same": size}})
+    assert bunched.at_once == size
     assert bunched.count == alone.count
     firsts = alone.offsets()[::size]
     assert (bunched.offsets() == np.repeat(firsts, size)[: alone.count]).all()
@@ -237,11 +237,10 @@ def test_the_starts_of_one_user_at_once_are_due_together_and_no_fewer(
 @pytest.mark.parametrize(
     "spec",
     [
-        {"executor": "constant-arrival-rate", "rate": "5/s", "duration": "1s"},
         {"executor": "constant-vus", "vus": -1, "duration": "1s"},
         {"executor": "ramping-vus", "stages": [{"target": True, "duration": "1s"}]},
     ],
 )
 def test_what_has_no_plan_of_virtual_users_is_refused(spec: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="virtual users"):
-        vus(spec)
+        virtual_users(spec)

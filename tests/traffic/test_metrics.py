@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.traffic.history import RECORD, History, Outcome, Reason
+from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
 from gameday.traffic.metrics import (
     BUCKETS_S,
     About,
@@ -24,7 +24,7 @@ from gameday.traffic.metrics import (
 )
 from gameday.traffic.metrics.accounting import Columns
 from gameday.traffic.metrics.concurrency import most_open
-from gameday.traffic.schedule import schedule, user
+from gameday.traffic.schedule import from_json, user
 from gameday.traffic.thresholds import evaluate, parse
 
 T0 = 5_000_000_000
@@ -34,16 +34,16 @@ SPEC = {"executor": "constant-arrival-rate", "rate": "100/s", "duration": "20s",
 COUNT = 2000
 
 
-def header(**more: Any) -> dict[str, Any]:
+def header(**more: Any) -> HistoryHeader:
     own = {"scenario": "drop", "worker": 0, "workers": 1, "seed": 7, "users": 1000}
-    return own | {"run": "r", "spec": SPEC, "t0_ns": T0} | more
+    return HistoryHeader.from_json(own | {"run": "r", "spec": SPEC, "t0_ns": T0} | more)
 
 
 def sent(count: int = COUNT, *, lag_ms: float = 0.1, took_ms: float = 20.0) -> Any:
     """`count` records that were all issued, in order."""
     records = np.zeros(count, dtype=RECORD)
     records["k"] = np.arange(count)
-    records["intended_ns"] = T0 + schedule(SPEC).offsets()[:count]
+    records["intended_ns"] = T0 + from_json(SPEC).offsets()[:count]
     records["sent_ns"] = records["intended_ns"] + round(lag_ms * MS)
     records["first_byte_ns"] = records["sent_ns"] + round(took_ms * MS * 0.75)
     records["ended_ns"] = records["sent_ns"] + round(took_ms * MS)
@@ -69,9 +69,7 @@ def refuse(records: Any, at: Any) -> None:
 
 
 def history(records: Any, dispatched: int | None = None, **more: Any) -> History:
-    return History(
-        "drop", header(**more), len(records) if dispatched is None else dispatched, records
-    )
+    return History(header(**more), len(records) if dispatched is None else dispatched, records)
 
 
 def series(fold: Fold) -> dict[str, float]:
@@ -305,7 +303,7 @@ def test_a_million_records_are_folded_in_seconds() -> None:
     spec = SPEC | {"rate": "10000/s", "duration": "100s"}
     records = np.zeros(many, dtype=RECORD)
     records["k"] = np.arange(many)
-    records["intended_ns"] = T0 + schedule(spec).offsets()
+    records["intended_ns"] = T0 + from_json(spec).offsets()
     records["sent_ns"] = records["intended_ns"] + 1000
     records["ended_ns"] = records["sent_ns"] + 20 * MS
     fold = Fold("drop")

@@ -10,6 +10,7 @@ from gameday.core.clock import NS
 from gameday.traffic import metrics
 from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics import Bounds, OwnLimit
+from tests.traffic.test_metrics import header
 
 T0 = 1_000 * NS
 RAMP = [*range(20, 1001, 20), *[1000] * 20, *range(1000, 0, -20)]
@@ -32,8 +33,8 @@ def run(rates: list[int], behave: Behaviour) -> metrics.Starts:
     for at, name in enumerate(("intended_ns", "sent_ns", "ended_ns", "outcome", "reason")):
         made[name] = [row[at] for row in rows]
     spec = {"executor": "constant-arrival-rate", "rate": "1/s", "duration": f"{len(rows)}s"}
-    header = {"scenario": "drop", "worker": 0, "workers": 1, "spec": spec, "t0_ns": T0}
-    return metrics.Starts([History("drop", header, len(rows), made)], so_far=True)
+    head = header(spec=spec, t0_ns=T0)
+    return metrics.Starts([History(head, len(rows), made)], so_far=True)
 
 
 def fine(_second: int, _rate: float) -> tuple[float, Outcome, Reason]:

@@ -114,7 +114,7 @@ async def test_ramping_vus_follow_the_line(tmp_path: Path) -> None:
     async with serving(slow) as server:
         history = await run(server.port, tmp_path, spec | {"sleep": "10ms"})
     assert 3 <= slow.most <= 4
-    t_s = (history.records["intended_ns"] - history.header["t0_ns"]) / 1e9
+    t_s = (history.records["intended_ns"] - history.header.t0_ns) / 1e9
     assert t_s.min() >= 0.1
     assert t_s.max() < 0.8
     middle = ((t_s > 0.3) & (t_s < 0.5)).sum()
@@ -334,7 +334,7 @@ async def test_kill_9_of_users_loses_no_iteration_that_began(tmp_path: Path) -> 
     whole = complete(history)
     assert 0 < len(history.records) < len(whole) == history.dispatched
     assert arrived <= set(whole["user"].tolist())
-    assert (whole["intended_ns"] >= history.header["t0_ns"]).all()
+    assert (whole["intended_ns"] >= history.header.t0_ns).all()
     found = summary([history], {})
     assert found.interrupted == history.dispatched - len(history.records)
 

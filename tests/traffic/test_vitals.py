@@ -19,7 +19,7 @@ from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics import generator
 from gameday.traffic.metrics.generator_causes import Span, causes, core_share, stood_still_ms
 from gameday.traffic.metrics.vu_occupancy import occupancies
-from gameday.traffic.schedule import schedule
+from gameday.traffic.schedule import from_json
 from gameday.traffic.vitals import Beat, Chirp, Stall, Vitals
 from gameday.traffic.worker.self_metrics import Pulse
 from tests.support.rundirs import RUN, RunDir
@@ -101,14 +101,14 @@ def test_the_worst_worker_counts() -> None:
 
 
 def history_of(spec: dict[str, Any], records: Any) -> History:
-    return History("drop", header(spec=spec), len(records), records)
+    return History(header(spec=spec), len(records), records)
 
 
 def virtual_users(most: int, per_s: int, took_s: float, sleep_s: float) -> History:
     """4 s of a scenario whose users are all busy until one comes back."""
     spec: dict[str, Any] = {"executor": "constant-arrival-rate", "duration": "4s"}
     spec |= {"rate": f"{per_s}/s", "preAllocatedVUs": most, "maxVUs": most, "sleep": f"{sleep_s}s"}
-    due = schedule(spec).offsets() + T0
+    due = from_json(spec).offsets() + T0
     records = np.zeros(len(due), dtype=RECORD)
     records["k"], records["intended_ns"] = np.arange(len(due)), due
     free = [0] * most
@@ -153,10 +153,10 @@ def test_too_few_users_for_a_system_in_time_are_ours_even_if_it_is_slow() -> Non
 def test_one_scenario_that_is_short_of_users_limits_a_run_of_many_starts() -> None:
     few = virtual_users(1, 10, 0.01, 1.0)
     spec = {"executor": "constant-arrival-rate", "rate": "1000/s", "duration": "4s"}
-    due = schedule(spec).offsets() + T0
+    due = from_json(spec).offsets() + T0
     records = np.zeros(len(due), dtype=RECORD)
     records["k"], records["intended_ns"], records["sent_ns"] = np.arange(len(due)), due, due
-    many = History("many", header(spec=spec, scenario="many"), len(records), records)
+    many = History(header(spec=spec, scenario="many"), len(records), records)
     found = generator([few, many], 200.0)
     assert found.status == "limited"
     assert "of the starts of 'drop' due" in found.reasons[0]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from gameday.core.errors import UsageError
 from gameday.traffic.history import History, Outcome, Reason, read
 from gameday.traffic.metrics import complete, generator, summary
-from gameday.traffic.schedule import schedule, user, users_of
+from gameday.traffic.schedule import from_json, user, users_of
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes
 
@@ -203,8 +203,8 @@ async def test_every_start_is_sent_when_due_and_its_answer_recorded(tmp_path: Pa
     records = records[np.argsort(records["k"])]
     ks = np.arange(200, dtype=np.int64)
     assert records["user"].tolist() == users_of(7, "drop", ks, 1000).tolist()
-    offsets = schedule(drop("200/s", "1s")).due_ns(ks)
-    assert (records["intended_ns"] == offsets + history.header["t0_ns"]).all()
+    offsets = from_json(drop("200/s", "1s")).due_ns(ks)
+    assert (records["intended_ns"] == offsets + history.header.t0_ns).all()
     assert (records["sent_ns"] >= records["intended_ns"]).all()
     assert (records["first_byte_ns"] >= records["sent_ns"]).all()
     assert (records["ended_ns"] >= records["first_byte_ns"]).all()
@@ -433,7 +433,7 @@ async def test_two_workers_share_one_schedule(tmp_path: Path) -> None:
             one.say({"cmd": "stop"})
             await one.event("done")
     histories = [read(tmp_path / f"drop-{worker}.bin") for worker in (0, 1)]
-    total = schedule(drop("101/s", "1s")).count
+    total = from_json(drop("101/s", "1s")).count
     assert summary(histories, {"drop": total}).completed == total
     assert set(histories[1].records["k"] % 2) == {1}
 
@@ -481,7 +481,7 @@ async def test_a_burst_of_our_own_lateness_is_never_blamed_on_the_system(tmp_pat
     history = read(tmp_path / "drop-0.bin")
     assert "late" in reasons(history)
     assert generator([history], 200.0).status == "limited"
-    assert summary([history], {}).scheduled == schedule(drop("300/s", "3s")).count
+    assert summary([history], {}).scheduled == from_json(drop("300/s", "3s")).count
 
 
 @pytest.mark.parametrize(
@@ -528,5 +528,5 @@ async def test_a_history_that_cannot_be_written_ends_the_worker(tmp_path: Path) 
 async def test_1500_starts_a_second_are_sent_without_a_drop(tmp_path: Path) -> None:
     async with serving(always(answer())) as server:
         history = await run(server.port, tmp_path, drop("1500/s", "2s"))
-    assert len(history.records) == schedule(drop("1500/s", "2s")).count
+    assert len(history.records) == from_json(drop("1500/s", "2s")).count
     assert "dropped" not in counts(history)

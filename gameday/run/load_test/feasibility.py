@@ -12,12 +12,13 @@ from gameday.traffic.capacity import (
     shortfalls,
     this_machine,
 )
+from gameday.traffic.forecast import scenarios_of
 
 
 def demand(load: Load) -> Demand:
     """What is asked of the generator at its highest."""
     timeout_s = load.system.requests.issue.timeout.total_seconds()
-    return demand_of(load.experiment.traffic, timeout_s)
+    return demand_of(scenarios_of(load.experiment), timeout_s)
 
 
 def with_enough_workers(load: Load) -> Load:

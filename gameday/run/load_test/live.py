@@ -68,8 +68,8 @@ class Live:
             self._parts.setdefault(path, deque(maxlen=_NEWEST)).append(records)
             if self._tally is not None:
                 self._tally.add(tail.header, records, dispatched)
-            folded = self._folds.setdefault(tail.scenario, fold.Fold(tail.scenario))
-            stripe = int(tail.header.get("worker", 0)), int(tail.header.get("workers", 1))
+            folded = self._folds.setdefault(tail.header.scenario, fold.Fold(tail.header.scenario))
+            stripe = (tail.header.worker, tail.header.workers)
             folded.add(records, dispatched, now_ns, stripe)
 
     def moment(self, t0_ns: int, now_ns: int) -> Moment:

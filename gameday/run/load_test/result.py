@@ -20,11 +20,10 @@ from gameday.run.load_test.request import Load
 from gameday.run.load_test.session import Sent
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import metrics, thresholds
-from gameday.traffic.forecast import traffic_end_s
+from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 from gameday.traffic.history import History, Outcome, Reason, read
 from gameday.traffic.k6.summary_json import Kept
 from gameday.traffic.metrics.summary import PERCENTILES
-from gameday.traffic.schedule import is_closed, schedule
 
 BOOKS = (
     *("scheduled", "started", "dropped", "never_started"),
@@ -123,8 +122,7 @@ class Verdict:
 def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
     """Read what the workers wrote, and judge it. Raises BooksError when it contradicts itself."""
     histories = [read(path) for path in sorted(history_dir.glob("*.bin"))]
-    specs = {name: spec.model_dump(mode="json") for name, spec in load.experiment.traffic.items()}
-    planned = {name: schedule(spec).count for name, spec in specs.items() if not is_closed(spec)}
+    planned = planned_starts(scenarios_of(load.experiment))
     starts, tags = metrics.Starts(histories), about(load)
     summary = metrics.summary(starts, planned, about=tags)
     end_ns = sent.t0_ns + round(traffic_end_s(load.experiment) * NS)

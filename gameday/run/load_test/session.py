@@ -19,9 +19,9 @@ from gameday.run.children import Traffic
 from gameday.run.load_test.live import Live, Moment
 from gameday.run.load_test.request import Load
 from gameday.traffic import vitals
-from gameday.traffic.forecast import longest_start_s, traffic_end_s
+from gameday.traffic.forecast import longest_start_s, scenarios_of, traffic_end_s
 from gameday.traffic.vitals import Vitals
-from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.config import Config, list_scenarios
 from gameday.traffic.worker.request import RequestBytes
 
 LEAD_NS: Final = NS // 2
@@ -173,9 +173,6 @@ def config(load: Load, site: Site, run: str) -> dict[str, Any]:
         "base_url": system.base_url,
         "tls": system.tls.model_dump(mode="json"),
         "request": request,
-        "scenarios": [
-            {"name": name, **spec.model_dump(mode="json")}
-            for name, spec in experiment.traffic.items()
-        ],
+        "scenarios": list_scenarios(scenarios_of(experiment)),
         "reach": asdict(allowed_here().reach()),
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from gameday.telemetry.collector.settings import Bound
 from gameday.traffic import thresholds
-from gameday.traffic.history import Records
+from gameday.traffic.history import HistoryHeader, Records
 from gameday.traffic.metrics import About, Tally
 
 
@@ -25,7 +25,7 @@ class Thresholds:
         metrics = {metric for metric, _ in self._wanted.values()}
         self._tally = Tally(sorted(metrics), About(tags=tags))
 
-    def add(self, header: Mapping[str, object], records: Records, dispatched: int) -> None:
+    def add(self, header: HistoryHeader, records: Records, dispatched: int) -> None:
         """Add the records that a history has gained since the last instant."""
         if self._wanted:
             self._tally.add(header, records, dispatched)

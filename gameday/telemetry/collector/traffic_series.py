@@ -28,8 +28,8 @@ class Requests:
         self._open_new()
         for tail in self._tails.values():
             records, dispatched = tail.read_new()
-            stripe = (tail.header["worker"], tail.header["workers"])
-            self._fold(tail.scenario).add(records, dispatched, now_ns, stripe)
+            stripe = (tail.header.worker, tail.header.workers)
+            self._fold(tail.header.scenario).add(records, dispatched, now_ns, stripe)
             self._thresholds.add(tail.header, records, dispatched)
         return {
             label_set(labels): value

@@ -12,7 +12,7 @@ A load test that its generator cannot keep up with is not run, unless it is forc
 up to which rate it speaks for the system.
 """
 
-from gameday.traffic.capacity.demand import Demand, VirtualUsers, demand_of, peak_of
+from gameday.traffic.capacity.demand import Demand, VuDemand, demand_of, peak_of
 from gameday.traffic.capacity.machine import Machine, this_machine
 from gameday.traffic.capacity.shortfalls import Shortfall, shortfalls
 
@@ -20,7 +20,7 @@ __all__ = [
     "Demand",
     "Machine",
     "Shortfall",
-    "VirtualUsers",
+    "VuDemand",
     "demand_of",
     "peak_of",
     "shortfalls",

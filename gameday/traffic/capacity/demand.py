@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from gameday.core.units import seconds
-from gameday.spec.experiment import ByRate, Scenario
 from gameday.traffic.forecast import Segment, scenario_segments
-from gameday.traffic.schedule import is_closed, vu_limit, vus
+from gameday.traffic.schedule import Scenario, VirtualUsers
 
 OPEN_SHARE = 1.1
 MOST_OPEN = 10_000
@@ -16,7 +14,7 @@ MOST_OPEN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class VirtualUsers:
+class VuDemand:
     """The VU limit of one scenario, beside the highest rate that is asked of them."""
 
     scenario: str
@@ -41,7 +39,7 @@ class Demand:
 
     peak_per_s: float
     open_most: int
-    users: tuple[VirtualUsers, ...] = ()
+    users: tuple[VuDemand, ...] = ()
 
     @property
     def reachable_per_s(self) -> float:
@@ -59,23 +57,22 @@ class Demand:
 
 
 def demand_of(
-    traffic: Mapping[str, Scenario], timeout_s: float, added: Sequence[Segment] = ()
+    scenarios: Mapping[str, Scenario], timeout_s: float, added: Sequence[Segment] = ()
 ) -> Demand:
     """The peak demand of the scenarios and of the traffic that faults add."""
-    lines = {name: list(scenario_segments(one)) for name, one in traffic.items()}
+    lines = {name: scenario_segments(one) for name, one in scenarios.items()}
     peak = peak_of([*(line for each in lines.values() for line in each), *added])
     open_most = 0.0
     users = []
-    for name, scenario in traffic.items():
+    for name, scenario in scenarios.items():
         mine = peak_of(lines[name])
-        limit = vu_limit(scenario) if isinstance(scenario, ByRate) else None
-        if is_closed(scenario):
-            open_most += vus(scenario).max
+        limit = scenario.limit
+        if isinstance(scenario, VirtualUsers):
+            open_most += scenario.most_vus
         elif limit is None:
             open_most += OPEN_SHARE * mine * timeout_s
         else:
-            pause_s = seconds(scenario.sleep)
-            users.append(VirtualUsers(name, limit.most, pause_s, mine))
+            users.append(VuDemand(name, limit.most, scenario.sleep_s, mine))
             open_most += min(limit.most, OPEN_SHARE * mine * timeout_s)
     open_most += OPEN_SHARE * peak_of(added) * timeout_s
     return Demand(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from gameday.traffic.capacity.demand import Demand, VirtualUsers
+from gameday.traffic.capacity.demand import Demand, VuDemand
 from gameday.traffic.capacity.machine import SPARE_FILES, Machine
 
 WARNED_ABOVE: Final = 0.5
@@ -45,7 +45,7 @@ def _virtual_users(demand: Demand, bound_s: float | None) -> Iterator[Shortfall]
         yield from _together(demand)
 
 
-def _of_scenario(users: VirtualUsers, bound_s: float | None) -> Iterator[Shortfall]:
+def _of_scenario(users: VuDemand, bound_s: float | None) -> Iterator[Shortfall]:
     most = users.ceiling_per_s
     needed_s = users.sleep_s + (bound_s or 0.0)
     needed = max(1, math.ceil(round(users.peak_per_s * needed_s, 6)))

@@ -16,12 +16,12 @@ from typing import Any, Final
 from gameday.core.network.urls import at
 from gameday.core.units import format_duration, seconds
 from gameday.spec.experiment import (
+    AnyScenario,
     ByRate,
     ConstantArrivalRate,
     ConstantVus,
     Experiment,
     RampingArrivalRate,
-    Scenario,
     Threshold,
 )
 from gameday.spec.system import IssueRequest, System
@@ -76,13 +76,13 @@ def _js(value: Any) -> str:
     return json.dumps(value, indent=2)
 
 
-def _function(spec: Scenario) -> str:
+def _function(spec: AnyScenario) -> str:
     """The function of a scenario: they differ in their pause only."""
     pause_us = spec.sleep // timedelta(microseconds=1)
     return f"pause_{pause_us}us" if pause_us else "once"
 
 
-def _scenario(name: str, spec: Scenario, notes: list[str]) -> dict[str, Any]:
+def _scenario(name: str, spec: AnyScenario, notes: list[str]) -> dict[str, Any]:
     """One scenario in k6's words."""
     extras: dict[str, Any] = {}
     made = {"executor": spec.executor, "exec": _function(spec)} | _levels(spec)
@@ -99,7 +99,7 @@ def _scenario(name: str, spec: Scenario, notes: list[str]) -> dict[str, Any]:
     return made
 
 
-def _levels(spec: Scenario) -> dict[str, Any]:
+def _levels(spec: AnyScenario) -> dict[str, Any]:
     """The rates, or numbers of virtual users, over time, as k6 writes them."""
     if isinstance(spec, ConstantArrivalRate):
         (rate,), unit = whole_rates([spec.rate])

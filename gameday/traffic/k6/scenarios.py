@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from gameday.core.errors import UsageError
-from gameday.spec.experiment import MOST_PARTS, Scenario
+from gameday.spec.experiment import MOST_PARTS, AnyScenario
 from gameday.traffic import thresholds
 from gameday.traffic.k6.notes import Notes
 from gameday.traffic.k6.script import Script
@@ -37,7 +37,7 @@ _KEYS: Final = {
     "ramping-vus": ("startVUs", "stages", "gracefulRampDown"),
 }
 _COMMON: Final = ("executor", "startTime", "gracefulStop", "timeUnit", "exec", "env")
-_SCENARIO: Final[TypeAdapter[Any]] = TypeAdapter(Scenario)
+_SCENARIO: Final[TypeAdapter[Any]] = TypeAdapter(AnyScenario)
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.errors import UnknownError
-from gameday.traffic.history import RECORD, History, Outcome, Reason
-from gameday.traffic.schedule import Schedule, schedule, users_of
+from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
+from gameday.traffic.schedule import users_of
 
 Records = npt.NDArray[np.void]
 Figures = npt.NDArray[Any]
@@ -73,19 +73,9 @@ class BooksError(UnknownError):
     """A history contradicts itself: a start twice, or one that was never due."""
 
 
-def schedule_of(history: History) -> Schedule:
-    """The schedule a history was written by."""
-    return schedule(history.header["spec"])
-
-
-def _stripe(history: History) -> tuple[int, int]:
-    return int(history.header.get("worker", 0)), int(history.header.get("workers", 1))
-
-
 def dispatched_of(history: History) -> int:
     """The number of starts that this history's worker sent or dropped, or was about to."""
-    worker, workers = _stripe(history)
-    return len(range(worker, history.dispatched, workers))
+    return len(range(history.header.worker, history.dispatched, history.header.workers))
 
 
 def complete(history: History) -> Records:
@@ -100,7 +90,7 @@ def complete(history: History) -> Records:
 
 def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
     """The records that `complete` adds to a history with these numbers. Raises BooksError."""
-    worker, workers = _stripe(history)
+    worker, workers = history.header.worker, history.header.workers
     if len(ks) and int(ks.max()) >= history.dispatched:
         raise BooksError(
             f"the history of {history.scenario!r} tells of start {ks.max()}, "
@@ -116,17 +106,17 @@ def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
     missing = np.flatnonzero(~told) * workers + worker
     if not len(missing):
         return _NOBODY
-    return _interrupted(history.header, schedule_of(history), missing)
+    return _interrupted(history.header, missing)
 
 
-def _interrupted(header: Mapping[str, Any], times: Schedule, ks: npt.NDArray[np.int64]) -> Records:
+def _interrupted(header: HistoryHeader, ks: npt.NDArray[np.int64]) -> Records:
     made = np.zeros(len(ks), dtype=RECORD)
     made["k"] = ks
     made["outcome"] = Outcome.UNKNOWN
     made["reason"] = Reason.INTERRUPTED
-    population = header["spec"].get("population")
-    made["user"] = users_of(header["seed"], header["scenario"], ks, header["users"], population)
-    made["intended_ns"] = times.due_ns(ks) + header["t0_ns"]
+    population = header.spec.population
+    made["user"] = users_of(header.seed, header.scenario, ks, header.users, population)
+    made["intended_ns"] = header.spec.due_ns(ks) + header.t0_ns
     made["remaining"] = -1
     return made
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.history import RECORD, History, Outcome, Reason
-from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, schedule_of
+from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, dispatched_of
 from gameday.traffic.metrics.generator_causes import (
     FULL_CORE,
     Span,
@@ -28,7 +28,6 @@ from gameday.traffic.metrics.generator_rule import WINDOW_S, Rule
 from gameday.traffic.metrics.records import Starts, Told, gather
 from gameday.traffic.metrics.trends import Exact, percentile_ms
 from gameday.traffic.metrics.vu_occupancy import Occupancy, ceiling_per_s, occupancies
-from gameday.traffic.schedule import is_closed
 from gameday.traffic.vitals import Vitals
 
 STEP_S: Final = 1
@@ -166,7 +165,7 @@ def _sight(
         late = {**late, "scenario": np.repeat(codes, [len(part) for part in never])}
         rows = Columns({name: np.concatenate([rows[name], late[name]]) for name in _FIELDS})
         rows = rows.where(np.argsort(rows["intended_ns"], kind="stable"))
-    closed = any(is_closed(history.header["spec"]) for history in histories)
+    closed = bool(starts.closed)
     return _Sight(
         rows=rows,
         names=starts.names,
@@ -182,14 +181,12 @@ def _sight(
 
 def _never_dispatched(history: History, until_ns: int | None) -> Records:
     """The starts that were due by then and that no worker dispatched: dropped for being late."""
-    spec = history.header["spec"]
-    if until_ns is None or "start_ns" in spec or is_closed(spec):
+    header, scenario = history.header, history.header.spec
+    if until_ns is None or not scenario.is_planned:
         return np.zeros(0, dtype=RECORD)
-    header, times = history.header, schedule_of(history)
-    step = header.get("workers", 1)
-    first = len(range(header.get("worker", 0), history.dispatched, step))
-    ks = np.arange(header.get("worker", 0) + first * step, times.count, step, dtype=np.int64)
-    due_ns = times.due_ns(ks) + header["t0_ns"]
+    first = header.worker + dispatched_of(history) * header.workers
+    ks = np.arange(first, scenario.count, header.workers, dtype=np.int64)
+    due_ns = scenario.due_ns(ks) + header.t0_ns
     due_ns = due_ns[due_ns < until_ns]
     never = np.zeros(len(due_ns), dtype=RECORD)
     never["intended_ns"] = due_ns
@@ -347,7 +344,7 @@ def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]
         if one.scenario in held:
             told.append(_held_reason(one))
             continue
-        spec = next(h.header["spec"] for h in histories if h.scenario == one.scenario)
+        spec = next(h.header.spec for h in histories if h.scenario == one.scenario)
         most = ceiling_per_s(spec)
         can = "" if most is None else f", so they can start at most {most:g}/s"
         told.append(
@@ -387,7 +384,7 @@ def _is_good(window: _Window, sight: _Sight) -> bool:
 
 def _ceiling(histories: Sequence[History]) -> float | None:
     """The most starts a second of all virtual users; None where one scenario has no limit."""
-    by_name = {history.scenario: history.header["spec"] for history in histories}
+    by_name = {history.scenario: history.header.spec for history in histories}
     found = [ceiling_per_s(spec) for spec in by_name.values()]
     if not found or None in found:
         return None

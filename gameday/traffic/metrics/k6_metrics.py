@@ -16,7 +16,7 @@ from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.metrics import trends
 from gameday.traffic.metrics.concurrency import most_open
 from gameday.traffic.metrics.records import Starts
-from gameday.traffic.schedule import is_closed, vu_limit, vus
+from gameday.traffic.schedule import Scenario, VirtualUsers
 from gameday.traffic.thresholds import METRICS, MetricKey
 
 Mask = npt.NDArray[np.bool_]
@@ -271,16 +271,15 @@ def _gauge(name: str, part: Part) -> Mapping[str, float]:
     if name == "vus":
         return {"value": 0, "min": 0, "max": most}
     codes = np.flatnonzero(np.bincount(np.asarray(part["scenario"]))).tolist()
-    given = sum(_given(part.starts.specs[part.starts.names[code]]) for code in codes)
+    given = sum(_given(part.starts.scenarios[part.starts.names[code]]) for code in codes)
     most = max(most, given)
     return {"value": most, "min": 0, "max": most}
 
 
-def _given(spec: Mapping[str, object]) -> int:
-    if is_closed(spec):
-        return vus(spec).max
-    limit = vu_limit(spec)
-    return 0 if limit is None else limit.first
+def _given(scenario: Scenario) -> int:
+    if isinstance(scenario, VirtualUsers):
+        return scenario.most_vus
+    return 0 if scenario.limit is None else scenario.limit.first
 
 
 def _most_at_work(part: Part) -> int:

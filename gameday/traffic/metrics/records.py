@@ -12,10 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gameday.spec.scenario_json import duration_ns
 from gameday.traffic.history import RECORD, History
 from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, unrecorded
-from gameday.traffic.schedule import is_closed
+from gameday.traffic.schedule import Scenario, VirtualUsers
 
 Indices = npt.NDArray[np.intp]
 _SELDOM: Final = ("issue_id", "remaining")
@@ -139,7 +138,7 @@ class Starts:
 
     @cached_property
     def t0_ns(self) -> int:
-        return min((int(history.header["t0_ns"]) for history in self.histories), default=0)
+        return min((history.header.t0_ns for history in self.histories), default=0)
 
     @cached_property
     def last_ns(self) -> int:
@@ -151,20 +150,20 @@ class Starts:
         return max(self.last_ns - self.t0_ns, 0) / 1e9
 
     @cached_property
-    def specs(self) -> Mapping[str, Mapping[str, object]]:
-        """Each scenario as it was asked for."""
-        return {history.scenario: history.header["spec"] for history in self.histories}
+    def scenarios(self) -> Mapping[str, Scenario]:
+        """Each scenario as it was asked for, by name."""
+        return {history.scenario: history.header.spec for history in self.histories}
 
     @cached_property
     def sleep_ns(self) -> npt.NDArray[np.int64]:
         """The pause after each request, by scenario in the order of `names`."""
-        pauses = [duration_ns(self.specs[name].get("sleep", 0)) for name in self.names]
+        pauses = [self.scenarios[name].sleep_ns for name in self.names]
         return np.array(pauses, dtype=np.int64)
 
     @property
     def closed(self) -> tuple[str, ...]:
         """The scenarios of virtual users: their requests have no intended time but the send."""
-        return tuple(name for name in self.names if is_closed(self.specs[name]))
+        return tuple(name for name in self.names if isinstance(self.scenarios[name], VirtualUsers))
 
 
 Told = Sequence[History] | Starts

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gameday.traffic.history import History, Records
+from gameday.traffic.history import History, HistoryHeader, Records
 from gameday.traffic.metrics.hdr_histogram import Hdr
 from gameday.traffic.metrics.k6_metrics import About, Part, counted, failures, trend_samples
 from gameday.traffic.metrics.records import Starts
@@ -48,14 +48,13 @@ class Tally:
         self._most_open: dict[str, int] = {}
         self._t0_ns = 0
 
-    def add(self, header: Mapping[str, object], records: Records, dispatched: int) -> None:
+    def add(self, header: HistoryHeader, records: Records, dispatched: int) -> None:
         """New records of a history with this header, and how far it had got before them."""
-        scenario = str(header["scenario"])
-        self._follow(scenario, header, len(records), dispatched)
+        self._follow(header, len(records), dispatched)
         if not len(records):
             return
         whole = Part(
-            Starts([History(scenario, header, dispatched, records)], so_far=True),
+            Starts([History(header, dispatched, records)], so_far=True),
             None,
             self._about,
         )
@@ -67,13 +66,10 @@ class Tally:
             if len(part):
                 _add(kept, part)
 
-    def _follow(
-        self, scenario: str, header: Mapping[str, object], ended: int, dispatched: int
-    ) -> None:
-        t0_ns = int(str(header["t0_ns"]))
-        self._t0_ns = min(self._t0_ns, t0_ns) if self._t0_ns else t0_ns
-        worker, workers = int(str(header.get("worker", 0))), int(str(header.get("workers", 1)))
-        self._dispatched[scenario, worker] = len(range(worker, dispatched, workers))
+    def _follow(self, header: HistoryHeader, ended: int, dispatched: int) -> None:
+        scenario, worker = header.scenario, header.worker
+        self._t0_ns = min(self._t0_ns, header.t0_ns) if self._t0_ns else header.t0_ns
+        self._dispatched[scenario, worker] = len(range(worker, dispatched, header.workers))
         self._records[scenario] = self._records.get(scenario, 0) + ended
         most = max(self._most_open.get(scenario, 0), self._open(scenario))
         self._most_open[scenario] = most

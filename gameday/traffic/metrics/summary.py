@@ -15,11 +15,11 @@ from typing import Final
 import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
-from gameday.traffic.metrics.accounting import BooksError, dispatched_of, schedule_of
+from gameday.traffic.metrics.accounting import BooksError, dispatched_of
 from gameday.traffic.metrics.k6_metrics import EXPECTED, About, Part, Window, all_metrics, metric
 from gameday.traffic.metrics.k6_metrics import refused_on_purpose as _on_purpose
 from gameday.traffic.metrics.records import Told, gather
-from gameday.traffic.schedule.arrival_rate import MOST_STARTS
+from gameday.traffic.schedule import MOST_STARTS
 from gameday.traffic.thresholds import parse_key
 
 PERCENTILES: Final = (90.0, 95.0, 99.0)
@@ -95,7 +95,7 @@ def _count(parts: Sequence[History], planned: int | None) -> int:
     """The starts of one scenario; what was dispatched, where it lasts until it is switched off."""
     if planned is not None:
         return planned
-    count = schedule_of(parts[0]).count
+    count = parts[0].header.spec.count
     return count if count < MOST_STARTS else sum(dispatched_of(part) for part in parts)
 
 

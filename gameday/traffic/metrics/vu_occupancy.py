@@ -7,16 +7,15 @@ a number of them for a system as fast as it is asked to be; waiting for an answe
 than that is the system's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from gameday.spec.scenario_json import duration_ns
 from gameday.traffic.history import History, Outcome, Reason
-from gameday.traffic.metrics.accounting import Records, complete, schedule_of
-from gameday.traffic.schedule import is_closed, vu_limit
+from gameday.traffic.metrics.accounting import Records, complete
+from gameday.traffic.schedule import Scenario
 
 MOSTLY: Final = 0.5
 ALL_BUSY: Final = 0.99
@@ -48,19 +47,12 @@ class Occupancy:
         return self.enough <= self.most and self.server + self.blocked >= MOSTLY
 
 
-def sleep_s(spec: Mapping[str, Any]) -> float:
-    """The pause of a virtual user after each request."""
-    return duration_ns(spec.get("sleep", 0)) / 1e9
-
-
-def ceiling_per_s(spec: Mapping[str, Any]) -> float | None:
+def ceiling_per_s(scenario: Scenario) -> float | None:
     """The most starts a second that the VU limit allows a system that answers at once.
 
     None where there is no limit, or no sleep, so that it depends on the system alone.
     """
-    if is_closed(spec):
-        return None
-    limit, pause_s = vu_limit(spec), sleep_s(spec)
+    limit, pause_s = scenario.limit, scenario.sleep_s
     return None if limit is None or not pause_s else limit.most / pause_s
 
 
@@ -74,21 +66,21 @@ def occupancies(histories: Sequence[History], bound_ms: float) -> list[Occupancy
 
 
 def _occupancy(name: str, parts: Sequence[History], bound_ms: float) -> Occupancy | None:
-    spec = parts[0].header["spec"]
-    limit = None if is_closed(spec) else vu_limit(spec)
+    scenario = parts[0].header.spec
+    limit, pause_s = scenario.limit, scenario.sleep_s
     if limit is None:
         return None
     records = np.concatenate([complete(part) for part in parts])
     dropped = records["outcome"] == Outcome.DROPPED
     no_vus = int((dropped & (records["reason"] == Reason.NO_VUS)).sum())
     asked = records[~dropped]
-    peak = schedule_of(parts[0]).highest_rate(0, float("inf"))
-    enough = int(np.ceil(peak * (sleep_s(spec) + bound_ms / 1000)))
-    shares = _shares(asked, sleep_s(spec))
+    peak = scenario.highest_rate(0, float("inf"))
+    enough = int(np.ceil(peak * (pause_s + bound_ms / 1000)))
+    shares = _shares(asked, pause_s)
     return Occupancy(
         scenario=name,
         most=limit.most,
-        all_busy=_all_busy(asked, sleep_s(spec), limit.most),
+        all_busy=_all_busy(asked, pause_s, limit.most),
         no_vus=no_vus,
         enough=enough,
         **shares,

@@ -1,7 +1,7 @@
 """Who asks, when: k6's executors as arithmetic, and the people who ask.
 
-Everything here is pure. A `Schedule` says when start k is due; a `VuPlan` how many virtual users
-there are where no rate is given; `users` says which user a start is for. So the k-th request is
+Everything here is pure. A `Scenario` says when start k is due, or how many virtual users there are
+where no rate is given; `users` says which user a start is for. So the k-th request is
 the same in every process that thinks about it: the worker that sends it, and the judge who asks
 what became of it.
 
@@ -10,47 +10,37 @@ what became of it.
 
 from typing import TYPE_CHECKING
 
-from gameday.traffic.schedule.arrival_rate import (
-    Bunches,
-    Closed,
-    ConstantRate,
-    RampingRate,
-    Schedule,
-    schedule,
-)
-from gameday.traffic.schedule.virtual_users import (
-    Step,
+from gameday.traffic.schedule.arrival_rate import ArrivalRate, RampingRate
+from gameday.traffic.schedule.scenario import (
+    MOST_STARTS,
+    Population,
+    RetryPolicy,
+    Scenario,
     VuLimit,
-    VuPlan,
-    is_closed,
-    most_vus,
-    share_of,
-    vu_limit,
-    vus,
 )
+from gameday.traffic.schedule.scenario_json import from_json, from_model, to_json
+from gameday.traffic.schedule.virtual_users import VirtualUsers, share_of
 
 if TYPE_CHECKING:
     from gameday.traffic.schedule.users import attempt, key, user, users_of
 
 __all__ = [
-    "Bunches",
-    "Closed",
-    "ConstantRate",
+    "MOST_STARTS",
+    "ArrivalRate",
+    "Population",
     "RampingRate",
-    "Schedule",
-    "Step",
+    "RetryPolicy",
+    "Scenario",
+    "VirtualUsers",
     "VuLimit",
-    "VuPlan",
     "attempt",
-    "is_closed",
+    "from_json",
+    "from_model",
     "key",
-    "most_vus",
-    "schedule",
     "share_of",
+    "to_json",
     "user",
     "users_of",
-    "vu_limit",
-    "vus",
 ]
 
 

@@ -11,16 +11,15 @@ made of four Feistel rounds (Luby, Rackoff: "How to construct pseudorandom permu
 lets so many starts in a row be one user's.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from math import isqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.schedule import zipf
+from gameday.traffic.schedule.scenario import Population
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -28,9 +27,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 _SHARE_BITS = 53
 _ROUNDS = 4
 
-Population = str | Mapping[str, Any]
-"""As an experiment file writes it: `uniform`, `once`, `{zipf: 1.1}`, `{bots: 3, share: 0.9}` or
-`{same: 4}`."""
+_UNIFORM = Population()
 Users = npt.NDArray[np.int64]
 _Words = npt.NDArray[np.uint64]
 
@@ -54,41 +51,38 @@ def _drawn(origin: np.uint64, ks: Users) -> _Words:
     return _mixed(origin + (ks.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
 
-def user(
-    seed: int, scenario: str, k: int, users: int, population: Population | None = "uniform"
-) -> int:
+def user(seed: int, scenario: str, k: int, users: int, population: Population = _UNIFORM) -> int:
     """The user that start `k` of `scenario` is for, from 0 to users - 1."""
     return int(users_of(seed, scenario, np.array([k], dtype=np.int64), users, population)[0])
 
 
 def users_of(
-    seed: int, scenario: str, ks: Users, users: int, population: Population | None = "uniform"
+    seed: int, scenario: str, ks: Users, users: int, population: Population = _UNIFORM
 ) -> Users:
-    """`user` of many starts at once. None is `uniform`. Raises ValueError for what is unknown."""
-    match population:
-        case None | "uniform":
+    """`user` of many starts at once."""
+    match population.kind:
+        case "uniform":
             return _below(_drawn(_origin(seed, "users", scenario), ks), users)
         case "once":
             return _permuted(_origin(seed, "once", scenario), ks, users)
-        case {"zipf": exponent}:
+        case "zipf":
             origin = _origin(seed, "zipf", scenario)
-            return zipf.ranks(lambda ns: _drawn(origin, ns), ks, users, float(exponent)) - 1
-        case {"bots": bots, "share": share}:
-            return _some_often(seed, scenario, ks, (users, int(bots), float(share)))
-        case {"same": count}:
-            return _below(_drawn(_origin(seed, "same", scenario), ks // int(count)), users)
-        case _:
-            raise ValueError(f"unknown population {population!r}")
+            return zipf.ranks(lambda ns: _drawn(origin, ns), ks, users, population.zipf) - 1
+        case "bots":
+            return _some_often(seed, scenario, ks, users, population)
+        case "same":
+            words = _drawn(_origin(seed, "same", scenario), ks // population.same)
+            return _below(words, users)
 
 
 def _below(words: _Words, users: int) -> Users:
     return (words % np.uint64(users)).astype(np.int64)
 
 
-def _some_often(seed: int, scenario: str, ks: Users, kind: tuple[int, int, float]) -> Users:
+def _some_often(seed: int, scenario: str, ks: Users, users: int, population: Population) -> Users:
     """The first `bots` users make `share` of the starts, the others the rest."""
-    users, bots, share = kind
-    limit = np.uint64(round(share * 2**_SHARE_BITS))
+    bots = population.bots
+    limit = np.uint64(round(population.share * 2**_SHARE_BITS))
     coins = _drawn(_origin(seed, "share", scenario), ks) >> np.uint64(64 - _SHARE_BITS)
     words = _drawn(_origin(seed, "bots", scenario), ks)
     others = bots + _below(words, max(users - bots, 1))

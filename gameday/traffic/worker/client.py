@@ -198,7 +198,7 @@ class Client:
         del self.open[c]
         book = c.book
         reason = reading.reason
-        if reason is _TIMED_OUT and c.attempt <= book.ledger.again.at_most:
+        if reason is _TIMED_OUT and c.attempt < book.ledger.most_attempts:
             self._ask_again(c)
             return
         if c.doubt:
@@ -226,7 +226,7 @@ class Client:
         start = (c.k, c.user, c.intended_ns)
         begun_ns = c.first_ns or c.begun_ns
         again = _Attempt(c.book, start, c.vu, c.attempt + 1, begun_ns, c.sent_ns)
-        backoff_s = c.book.ledger.again.backoff_s
+        backoff_s = c.book.ledger.scenario.retries.backoff_s
         self._waiting[again] = self._loop.call_later(backoff_s, self._resend, again)
 
     def _resend(self, again: _Attempt) -> None:

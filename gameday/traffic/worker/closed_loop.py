@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from gameday.traffic.schedule import VuPlan, share_of
-from gameday.traffic.schedule.arrival_rate import MOST_STARTS
+from gameday.traffic.schedule import MOST_STARTS, VirtualUsers, share_of
 from gameday.traffic.worker.client import Client
 from gameday.traffic.worker.recorder import Ledger
 from gameday.traffic.worker.vu_pool import Vu
@@ -26,7 +25,7 @@ class Loops:
     """The virtual users of one scenario that are this worker's, w of n."""
 
     def __init__(
-        self, ledger: Ledger, plan: VuPlan, client: Client, hurry: Callable[[], None]
+        self, ledger: Ledger, plan: VirtualUsers, client: Client, hurry: Callable[[], None]
     ) -> None:
         self.ledger = ledger
         self.name = ledger.name
@@ -36,7 +35,7 @@ class Loops:
         self._hurry = hurry
         self._steps = deque(
             (ledger.t0_ns + step.at_ns, share_of(step.vus, ledger.worker, ledger.workers))
-            for step in plan.steps()
+            for step in plan.steps
         )
         self._allowed = 0
         self._vus: list[Vu] = []

@@ -1,18 +1,49 @@
 """The first line a traffic worker hears: what to send, where to, and where to write."""
 
 import re
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 from gameday.core.errors import UsageError
 from gameday.core.network.addresses import Reach
 from gameday.core.network.urls import Base
+from gameday.core.units import Rate
 from gameday.spec.system import IssueRequest, Tls
+from gameday.traffic.schedule import ArrivalRate, Scenario, from_json, to_json
 
 # Run, scenario and key stand in requests unescaped, and scenario names become file names.
 Plain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+def scenario_name(text: object) -> str:
+    """A name that may become a file's. Raises UsageError."""
+    if isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
+        return text
+    raise UsageError(f"{text!r} is no name for a scenario", help="write letters, digits and dashes")
+
+
+def _read_scenarios(given: Any) -> dict[str, Scenario]:
+    """Scenarios by name, from a list of them. Raises UsageError for what cannot be scheduled."""
+    found = {}
+    for one in given:
+        name = scenario_name(one.get("name"))
+        try:
+            found[name] = from_json(one)
+        except ValueError as error:
+            raise UsageError(f"scenario {name!r}: {error}") from error
+    return found
+
+
+def list_scenarios(scenarios: Mapping[str, Scenario]) -> list[dict[str, Any]]:
+    """The list that a worker reads as those scenarios."""
+    return [{"name": name, **to_json(one)} for name, one in scenarios.items()]
+
+
+Scenarios = Annotated[dict[str, Scenario], PlainValidator(_read_scenarios)]
 
 
 class Config(BaseModel):
@@ -32,7 +63,7 @@ class Config(BaseModel):
     request: IssueRequest
     tls: Tls = Tls()
     replay: Literal["none", "idempotent"] = "none"
-    scenarios: list[dict[str, Any]] = Field(default_factory=list)
+    scenarios: Scenarios = Field(default_factory=dict)
     reach: Reach = Reach()
 
 
@@ -45,12 +76,15 @@ class Spike(BaseModel):
     rate_per_s: float = Field(gt=0, le=1_000_000)
     duration_s: float | None = Field(default=None, gt=0)
 
-
-def scenario_name(text: object) -> str:
-    """A name that may become a file's. Raises UsageError."""
-    if isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
-        return text
-    raise UsageError(f"{text!r} is no name for a scenario", help="write letters, digits and dashes")
+    def scenario(self, start_ns: int) -> ArrivalRate:
+        """The scenario it is from `start_ns` on, to the digits that its history keeps."""
+        whole_us = None if self.duration_s is None else round(self.duration_s * 1_000_000)
+        return ArrivalRate(
+            rate=Rate(round(self.rate_per_s, 6), timedelta(seconds=1)),
+            duration_ns=None if whole_us is None else whole_us * 1000,
+            start_ns=start_ns,
+            by_fault=True,
+        )
 
 
 class Origin(BaseModel):

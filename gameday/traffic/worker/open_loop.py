@@ -8,15 +8,12 @@ has a limit of virtual users and none of them is free.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from gameday.core.clock import NS
-from gameday.spec.scenario_json import duration_ns
 from gameday.traffic.history import Reason
-from gameday.traffic.schedule import Schedule, schedule
-from gameday.traffic.schedule.virtual_users import GRACEFUL
 from gameday.traffic.worker.client import Client
 from gameday.traffic.worker.recorder import Ledger, Start
 from gameday.traffic.worker.vu_pool import Pool, Vu
@@ -28,16 +25,14 @@ LATE_NS: Final = NS // 10
 class Stream:
     """The starts of one scenario that are this worker's."""
 
-    def __init__(
-        self, ledger: Ledger, spec: Mapping[str, Any], client: Client, pool: Pool | None
-    ) -> None:
+    def __init__(self, ledger: Ledger, client: Client, pool: Pool | None) -> None:
         self.ledger = ledger
         self.name = ledger.name
-        self.schedule: Schedule = schedule(spec)
+        self.scenario = scenario = ledger.scenario
         self.ended = False
         self.pool = pool
         self._client = client
-        self._end_ns = _end_ns(self.schedule, spec, ledger.t0_ns)
+        self._end_ns = ledger.t0_ns + scenario.end_s * NS + scenario.graceful_stop_ns
         self._next_block = 0
         self._ks: list[int] = []
         self._dues: list[int] = []
@@ -47,14 +42,14 @@ class Stream:
 
     def _load(self) -> None:
         """The next block of this worker's starts."""
-        ks = self.ledger.share(self._next_block, self.schedule.count)
+        ks = self.ledger.share(self._next_block, self.scenario.count)
         self._next_block += len(ks)
         self._at = 0
         self._ks = ks.tolist()
         if not self._ks:
             self.ended = True
             return
-        self._dues = (self.schedule.due_ns(ks) + self.ledger.t0_ns).tolist()
+        self._dues = (self.scenario.due_ns(ks) + self.ledger.t0_ns).tolist()
         self._users = self.ledger.users(ks)
 
     def dispatch(self, now_ns: int) -> int | None:
@@ -118,16 +113,16 @@ class Stream:
 
     def never_started(self) -> int:
         """The number of this worker's starts that were never due; 0 where there is no last one."""
-        if self.schedule.end_s == float("inf"):
+        if self.scenario.end_s == float("inf"):
             return 0
-        return self.ledger.count(self.schedule.count) - self.ledger.count(self.ledger.dispatched)
+        return self.ledger.count(self.scenario.count) - self.ledger.count(self.ledger.dispatched)
 
     def rate(self, now_ns: int) -> float:
         """Starts a second of this worker, about now."""
         if self.ended:
             return 0.0
         now_s = (now_ns - self.ledger.t0_ns) / NS
-        return self.ledger.part(self.schedule.highest_rate(now_s, now_s + 0.1))
+        return self.ledger.part(self.scenario.highest_rate(now_s, now_s + 0.1))
 
     def most_open(self, now_ns: int, before_s: float) -> float:
         """The limit of open requests: by the highest rate of the last `before_s` seconds.
@@ -137,16 +132,11 @@ class Stream:
         """
         if self.pool is not None:
             return self.pool.made
-        if self.ended and self.schedule.end_s == float("inf"):
+        if self.ended and self.scenario.end_s == float("inf"):
             return 0.0
-        again = self.ledger.again
+        again = self.scenario.retries
         before_s += again.at_most * (before_s + again.backoff_s)
         now_s = (now_ns - self.ledger.t0_ns) / NS
-        rate = self.schedule.highest_rate(now_s - before_s, now_s + 0.1)
-        together = ceil(self.ledger.part(self.schedule.at_once - 1))
+        rate = self.scenario.highest_rate(now_s - before_s, now_s + 0.1)
+        together = ceil(self.ledger.part(self.scenario.at_once - 1))
         return 1.1 * self.ledger.part(rate) * before_s + together
-
-
-def _end_ns(times: Schedule, spec: Mapping[str, Any], t0_ns: int) -> float:
-    grace_ns = duration_ns(spec.get("gracefulStop", GRACEFUL))
-    return t0_ns + times.end_s * NS + grace_ns

@@ -8,16 +8,20 @@ whose number leaves w when divided by n.
 
 import os
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gameday.core.units import parse_duration
-from gameday.traffic.history import LONGEST_SPAN_MS, RECORD, HistoryWriter, Outcome, Reason
-from gameday.traffic.schedule import key, users_of
+from gameday.traffic.history import (
+    LONGEST_SPAN_MS,
+    RECORD,
+    HistoryHeader,
+    HistoryWriter,
+    Outcome,
+    Reason,
+)
+from gameday.traffic.schedule import Scenario, key, users_of
 from gameday.traffic.worker.classify import Reading
 from gameday.traffic.worker.config import Config, scenario_name
 from gameday.traffic.worker.connection import Connection
@@ -34,30 +38,19 @@ Start = tuple[int, int, int]
 """Number, user, and when it is due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The retries of a start that got no answer in time, and the wait before each, in seconds."""
-
-    at_most: int
-    backoff_s: float
-
-
-_ONCE: Final = Again(0, 0.0)
-
-
 class Ledger:
     """The history of one scenario in this worker, and the requests of its starts."""
 
     def __init__(
-        self, config: Config, name: str, spec: Mapping[str, Any], request: RequestBytes
+        self, config: Config, name: str, scenario: Scenario, request: RequestBytes
     ) -> None:
         self.name = scenario_name(name)
-        self.again = _again(spec.get("retries"))
+        self.scenario = scenario
+        self.most_attempts = 1 + scenario.retries.at_most
         self.dispatched = 0
         self.t0_ns = 0
         self.worker, self.workers = config.worker, config.workers
         self._config = config
-        self._spec = spec
         self._render = request.render
         self._needs_key = request.needs_key
         self._records = bytearray()
@@ -67,19 +60,18 @@ class Ledger:
         """Begin the file; t = 0 is known now. Raises FileExistsError."""
         self.t0_ns = t0_ns
         config = self._config
-        header = {
-            "scenario": self.name,
-            "worker": self.worker,
-            "workers": self.workers,
-            "seed": config.seed,
-            "run": config.run,
-            "users": config.users,
-            "coupon": config.coupon,
-            "spec": dict(self._spec),
-            "t0_ns": t0_ns,
-            "clock": "monotonic",
-            "pid": os.getpid(),
-        }
+        header = HistoryHeader(
+            scenario=self.name,
+            worker=self.worker,
+            workers=self.workers,
+            seed=config.seed,
+            run=config.run,
+            users=config.users,
+            coupon=config.coupon,
+            spec=self.scenario,
+            t0_ns=t0_ns,
+            pid=os.getpid(),
+        )
         path = config.history_dir / f"{self.name}-{self.worker}.bin"
         self._writer = HistoryWriter(path, header)
 
@@ -100,7 +92,7 @@ class Ledger:
 
     def users(self, ks: npt.NDArray[np.int64]) -> list[int]:
         """The users of those starts."""
-        config, population = self._config, self._spec.get("population")
+        config, population = self._config, self.scenario.population
         users: list[int] = users_of(config.seed, self.name, ks, config.users, population).tolist()
         return users
 
@@ -176,9 +168,3 @@ class Ledger:
         self.flush()
         if self._writer is not None:
             self._writer.close()
-
-
-def _again(given: Mapping[str, Any] | None) -> Again:
-    if given is None:
-        return _ONCE
-    return Again(int(given["at_most"]), parse_duration(given.get("backoff", 0)).total_seconds())

@@ -16,12 +16,11 @@ from gameday.core.errors import UsageError
 from gameday.core.network.addresses import Allowed
 from gameday.core.timer import alarm
 from gameday.core.units import seconds
-from gameday.spec.scenario_json import duration_ns
-from gameday.traffic.schedule import VuLimit, is_closed, schedule, share_of, vu_limit, vus
+from gameday.traffic.schedule import Scenario, VirtualUsers, VuLimit, share_of
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.client import Client, Habits
 from gameday.traffic.worker.closed_loop import Loops
-from gameday.traffic.worker.config import Config, Origin, Spike, scenario_name
+from gameday.traffic.worker.config import Config, Origin, Spike
 from gameday.traffic.worker.open_loop import Stream
 from gameday.traffic.worker.recorder import Ledger
 from gameday.traffic.worker.request import RequestBytes
@@ -39,18 +38,6 @@ WAIT_NS_AT_1000: Final = 3_000
 LONGEST_WAIT_NS: Final = 900_000
 
 Say = Callable[[Mapping[str, Any]], None]
-
-
-def _spec(scenario: Mapping[str, Any]) -> dict[str, Any]:
-    """The scenario without its name. Raises UsageError for what cannot be scheduled."""
-    name = scenario_name(scenario.get("name"))
-    spec = {key: value for key, value in scenario.items() if key != "name"}
-    try:
-        schedule(spec)
-        vu_limit(spec)
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"scenario {name!r}: {error}") from error
-    return spec
 
 
 class Worker:
@@ -73,7 +60,6 @@ class Worker:
         self._alarm = alarm(self._rang, clock)
         self._alarm_ns = 0  # when it rings; 0: it is not set
         self._streams: dict[str, Stream | Loops] = {}
-        self._scenarios = {one["name"]: _spec(one) for one in config.scenarios}
         self._t0_ns = 0
         self._next_ns: float = inf  # when it is looked again what is due
         self._wait_ns = 0
@@ -116,47 +102,40 @@ class Worker:
         self._t0_ns = t0_ns
         now_ns = self._clock.now_ns()
         self._pulse.stood_still(now_ns, now_ns - t0_ns)  # an order heard late
-        for name, spec in self._scenarios.items():
-            self._add(name, spec)
+        for name, scenario in self._config.scenarios.items():
+            self._add(name, scenario)
         self._spawn(self._keep_house())
         self._tick()
 
     def _on(self, spike: Spike, at_ns: int) -> None:
         if not self._t0_ns:
             raise UsageError("the traffic was not started yet")
-        duration = None if spike.duration_s is None else f"{spike.duration_s:f}s"
-        spec = {
-            "executor": "constant-arrival-rate",
-            "rate": f"{spike.rate_per_s:f}/s",
-            "duration": duration,
-            "start_ns": at_ns - self._t0_ns,
-        }
-        self._add(spike.name, spec)
+        self._add(spike.name, spike.scenario(at_ns - self._t0_ns))
         self._tick()
 
-    def _add(self, name: str, spec: Mapping[str, Any]) -> None:
+    def _add(self, name: str, scenario: Scenario) -> None:
         if name in self._streams:
             raise UsageError(f"there is a scenario {name!r} already")
-        self._streams[name] = self._stream(name, spec)
+        self._streams[name] = self._stream(name, scenario)
         self._announced = {"scheduled": False, "idle": False}
         self._set_limits()
 
-    def _stream(self, name: str, spec: Mapping[str, Any]) -> Stream | Loops:
+    def _stream(self, name: str, scenario: Scenario) -> Stream | Loops:
         """A scenario with its file begun, by its executor."""
-        ledger = Ledger(self._config, name, spec, self._request)
+        ledger = Ledger(self._config, name, scenario, self._request)
         ledger.open(self._t0_ns)
-        if is_closed(spec):
-            return Loops(ledger, vus(spec), self._client, self._hurry)
-        return Stream(ledger, spec, self._client, self._pool(spec))
+        if isinstance(scenario, VirtualUsers):
+            return Loops(ledger, scenario, self._client, self._hurry)
+        return Stream(ledger, self._client, self._pool(scenario))
 
-    def _pool(self, spec: Mapping[str, Any]) -> Pool | None:
+    def _pool(self, scenario: Scenario) -> Pool | None:
         """A worker's share of the virtual users that limit a scenario of a set rate."""
-        limit = vu_limit(spec)
+        limit = scenario.limit
         if limit is None:
             return None
         stripe = self._config.worker, self._config.workers
         mine = VuLimit(share_of(limit.first, *stripe), share_of(limit.most, *stripe))
-        return Pool(mine, duration_ns(spec.get("sleep", 0)))
+        return Pool(mine, scenario.sleep_ns)
 
     def _off(self, name: str) -> None:
         if name not in self._streams:
