@@ -169,10 +169,12 @@ def _healed(
     read: "Provenance", key: Key | None, order: Order, environment: Mapping[str, str]
 ) -> "list[Healed]":
     """Of a run of the user's own; the hosts that were allowed to it stand in its signed journal."""
+    from gameday.evidence.events import RunStarted
+    from gameday.evidence.journal import first
     from gameday.injection.heal import Healer, heal
 
-    started = next((r.data for r in read.journal if r.event == "run.started"), {})
-    then = started.get("allowed", [])
+    started = first(read.journal, RunStarted)
+    then = () if started is None else started.event.allowed
     allowed = Allowed(order.allowed.union(then))
     healer = Healer(environment, key, lambda left: _refused_host(left, allowed))
     return event_loop.run(heal(read, healer), allowed)

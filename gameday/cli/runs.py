@@ -142,6 +142,7 @@ def _listed(run_dir: Path) -> Listed:
 def _unconcluded(run_dir: Path) -> tuple[str, str]:
     """What stands for the verdict of a run without a result, and how it ended."""
     from gameday.evidence import journal
+    from gameday.evidence.events import RunEnded
     from gameday.injection.heal import controller_lives
 
     try:
@@ -150,9 +151,9 @@ def _unconcluded(run_dir: Path) -> tuple[str, str]:
         return "not judged", f"its journal cannot be read: {error.strerror}"
     if controller_lives(read.records):
         return UNDER_WAY, ""
-    ends = [str(record.data["ended"]) for record in read.records if record.event == "run.ended"]
+    end = journal.first(read.records, RunEnded)
     unknown = f"its journal: {read.damage}" if read.damage and not read.records else "interrupted"
-    return "not judged", ends[0] if ends else unknown
+    return "not judged", end.event.ended if end else unknown
 
 
 def _concluded(run_dir: Path) -> Mapping[str, Any] | None:

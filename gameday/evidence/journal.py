@@ -9,7 +9,7 @@ must be undone all the same. Two writers make the same lines: `Journal` writes i
 `LiveJournal` has a thread for it, and never holds up the event loop of the run it tells of.
 
 What a text for people must not show, a password for instance, is taken out by `hide` before it is
-chained; what a machine reads back is written as it is (`core.masking`).
+chained; what a machine reads back is written as it is (`events` says which is which).
 
 Fields of every record: `seq` (from 0), `t` (ns of CLOCK_MONOTONIC), `clock` (the clock's id),
 `event`, `audience` ("all" or "facilitator"), `prev`, then `sig`, the signature of the line up to
@@ -24,18 +24,18 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from gameday.core import files
 from gameday.core.clock import Clock
 from gameday.core.files.append_log import Appender
-from gameday.core.secrets import masking
 from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import Key, Spot
-from gameday.evidence import record_shapes
+from gameday.evidence.event_fields import is_whole
+from gameday.evidence.events import E, Event, from_json, masked
 from gameday.evidence.journal_lengths import Length
 
 Audience = Literal["all", "facilitator"]
@@ -46,15 +46,35 @@ _CRC = b', "crc": "'
 _SIGNED = re.compile(rb', "sig": "([0-9a-f]{8}\.[0-9a-f]{64})", "crc": "[0-9a-f]{8}"\}\Z')
 
 
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One line of a journal; `data` holds the fields beyond the common ones."""
+class RecordOf(Generic[E_co]):
+    """One line of a journal."""
 
     seq: int
     t_ns: int
-    event: str
-    audience: Audience
-    data: Mapping[str, Any]
+    event: E_co
+    audience: Audience = "all"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The fields beyond the common ones, as they stand in the file."""
+        return self.event.as_json()
+
+
+Record = RecordOf[Event]
+
+
+def every(records: Iterable[Record], kind: type[E]) -> Iterator[RecordOf[E]]:
+    """The records of one kind of event, in their order."""
+    return (record for record in records if isinstance(record.event, kind))  # type: ignore[misc]
+
+
+def first(records: Iterable[Record], kind: type[E]) -> RecordOf[E] | None:
+    """The first record of one kind of event."""
+    return next(every(records, kind), None)
 
 
 class Journal:
@@ -86,33 +106,29 @@ class Journal:
         self._file = -1
         self._open()
 
-    def write(self, event: str, *, audience: Audience = "all", **data: Any) -> Record:
+    def write(self, event: Event, audience: Audience = "all") -> Record:
         """Append one record. A `Journal` has it in the kernel when this returns."""
         t_ns = self._clock.now_ns()
-        head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event}
-        body = {
-            **head,
-            "audience": audience,
-            **masking.masked(event, data, self.hide),
-            "prev": self._prev,
-        }
+        head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event.kind}
+        told = {"audience": audience, **masked(event, self.hide)}
+        body = {**head, **told, "prev": self._prev}
         raw = sealed(self._signed(json.dumps(body).encode())) + b"\n"
         self._append(raw)
-        record = Record(self._seq, t_ns, event, audience, data)
+        record = RecordOf(self._seq, t_ns, event, audience)
         self._seq += 1
         self._prev = hashlib.sha256(raw[:-1]).hexdigest()
         return record
 
-    def write_through(self, event: str, **data: Any) -> Record:
+    def write_through(self, event: Event) -> Record:
         """The same, and in the kernel before this returns. Raises OSError when it is not."""
-        record = self.write(event, **data)
+        record = self.write(event)
         if self.problem:
             raise OSError(self.problem)
         return record
 
-    async def write_durably(self, event: str, **data: Any) -> Record:
+    async def write_durably(self, event: Event) -> Record:
         """The same, and on the disk before this returns; the event loop does not wait."""
-        record = self.write(event, **data)
+        record = self.write(event)
         if not self.problem:
             try:
                 await asyncio.to_thread(os.fdatasync, self._file)
@@ -175,20 +191,20 @@ class LiveJournal(Journal):
         self._loop = asyncio.get_running_loop()
         self._appender = Appender(self.path, self._fails_elsewhere)
 
-    def write_through(self, event: str, **data: Any) -> Record:
+    def write_through(self, event: Event) -> Record:
         """Append it, and wait here until it is in the kernel. Raises OSError when it is not.
 
         It holds up the event loop for one write: for what starts a stack, not for a fault.
         """
-        record = self.write(event, **data)
+        record = self.write(event)
         self._settle(self._appender.in_kernel())
         if self.problem:
             raise OSError(self.problem)
         return record
 
-    async def write_durably(self, event: str, **data: Any) -> Record:
+    async def write_durably(self, event: Event) -> Record:
         """Append it, and wait until it is on the disk; the event loop goes on meanwhile."""
-        record = self.write(event, **data)
+        record = self.write(event)
         self._settle(await self._appender.on_disk())
         self._note_length(record)
         return record
@@ -299,9 +315,9 @@ def parse(line: bytes, *, checked: bool) -> tuple[Record, str]:
             raise ValueError("the line is not what was written")
         fields = json.loads(line, parse_int=_integer)
         data = {k: v for k, v in fields.items() if k not in COMMON}
-        record = Record(fields["seq"], fields["t"], fields["event"], fields["audience"], data)
-        record_shapes.must_be_whole(record.seq, record.t_ns)
-        record_shapes.must_fit(record.event, data)
-        return record, str(fields["prev"])
+        if not (is_whole(fields["seq"]) and is_whole(fields["t"])):
+            raise ValueError("its number or its time is none")
+        event = from_json(fields["event"], data)
+        return RecordOf(fields["seq"], fields["t"], event, fields["audience"]), str(fields["prev"])
     except _NOT_A_RECORD as error:
         raise ValueError(f"no record of a journal: {error}") from error

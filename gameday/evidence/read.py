@@ -55,7 +55,7 @@ def read(run_dir: Path) -> Evidence:
     if audit is not None and line.unsettled:
         audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
     return Evidence(
-        name=str(line.started.get("run") or (effective.run if effective else run_dir.name)),
+        name=_name(line, effective) or run_dir.name,
         effective=effective,
         journal=journaled.records,
         timeline=line,
@@ -67,6 +67,12 @@ def read(run_dir: Path) -> Evidence:
         vitals=signs,
         problems=problems,
     )
+
+
+def _name(line: Timeline, effective: Effective | None) -> str:
+    """As its journal calls it, or else what was run; "" where neither says."""
+    named = line.started.run if line.started else ""
+    return named or (effective.run if effective else "")
 
 
 def _load(path: Path, parse: Callable[[BinaryIO], T], problems: Problems, part: Part) -> T | None:

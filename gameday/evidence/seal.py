@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gameday.core import files
-from gameday.evidence.journal import Record
+from gameday.evidence.events import RunEnded
+from gameday.evidence.journal import Record, first
 from gameday.evidence.model import Part
 from gameday.traffic import history
 
@@ -48,13 +49,12 @@ def sums(run_dir: Path) -> dict[str, str]:
 
 def broken(run_dir: Path, records: Sequence[Record]) -> dict[Part, str]:
     """Which parts are no longer what they were when the run ended, and what is wrong with them."""
-    ended = next((record for record in records if record.event == "run.ended"), None)
-    sealed = ended.data.get("evidence") if ended is not None else None
-    if not isinstance(sealed, Mapping):
+    ended = first(records, RunEnded)
+    if ended is None or ended.event.evidence is None:
         return {}
     found: dict[Part, str] = {}
     now = sums(run_dir)
-    for name, digest in sealed.items():
+    for name, digest in ended.event.evidence.items():
         part = _PARTS.get(name, _PARTS.get(name.partition("/")[0]))
         if part is not None and now.get(name) != digest:
             gone = "" if (run_dir / name).exists() else ": it is not there"

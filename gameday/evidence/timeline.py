@@ -7,14 +7,12 @@ in the reaper's own file.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from gameday.evidence.journal import Record
+from gameday.evidence import events
+from gameday.evidence.event_fields import Json, YesNo
+from gameday.evidence.events import E, Event
+from gameday.evidence.journal import Record, RecordOf, every, first
 
-YesNo = Literal["yes", "no", "unknown"]
-
-# What stops the traffic before its schedule ends, if it comes before it.
-ENDINGS = frozenset({"guard.tripped", "operator.abort", "worker.gone", "run.ended"})
 NO_END = "the journal has no end"
 # What must have gone well, or rows may still be on their way.
 SETTLING = frozenset({"close", "drain"})
@@ -33,7 +31,7 @@ class FaultWindow:
     gone: bool | None = None
     injected: YesNo = "no"
     removed: YesNo = "unknown"
-    dose: Mapping[str, Any] = field(default_factory=dict)
+    dose: Json = field(default_factory=dict)
     why: str = ""
 
     @property
@@ -66,7 +64,7 @@ class Timeline:
     """The journal in the order of things. `cut_ns` is when the traffic was stopped early."""
 
     t0_ns: int | None
-    started: Mapping[str, Any]
+    started: events.RunStarted | None
     first_ns: int | None
     last_ns: int | None
     faults: tuple[FaultWindow, ...]
@@ -83,114 +81,134 @@ class Timeline:
 
 def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
     """Put the journal's records together; `reaped` are the reaper's own."""
-    started = _first(records, "run.started")
-    traffic = next((r for r in records if r.event == "phase" and "t0_ns" in r.data), None)
-    responder = _first(records, "responder.started")
-    ended = _first(records, "run.ended")
-    cut = (r.t_ns for r in records if r.event in ENDINGS or r.data.get("aborted"))
+    started = first(records, events.RunStarted)
+    responder = first(records, events.ResponderStarted)
+    ended = first(records, events.RunEnded)
+    cut = (record.t_ns for record in records if _cuts(record.event))
+    gone = [record.event for record in every(records, events.WorkerGone)]
     return Timeline(
-        t0_ns=traffic.data["t0_ns"] if traffic else None,
-        started=started.data if started else {},
+        t0_ns=traffic_begin_ns(records),
+        started=started.event if started else None,
         first_ns=started.t_ns if started else None,
         last_ns=records[-1].t_ns if records else None,
         faults=_faults([*records, *reaped]),
         steps=_steps(records),
         responder_ns=responder.t_ns if responder else None,
-        responder_alert=str(responder.data.get("alert", "")) if responder else "",
+        responder_alert=responder.event.alert if responder else "",
         cut_ns=min(cut, default=None),
         unsettled=_unsettled(records),
-        ended=str(ended.data["ended"]) if ended else "interrupted",
-        ended_why=str(ended.data.get("why", "")) if ended else NO_END,
-        lost={str(r.data["lost"]): str(r.data.get("how", "")) for r in records if "lost" in r.data},
+        ended=ended.event.ended if ended else "interrupted",
+        ended_why=ended.event.why if ended else NO_END,
+        lost={event.lost: event.how for event in gone if event.lost},
+    )
+
+
+def traffic_begin_ns(records: Iterable[Record]) -> int | None:
+    """T = 0, in ns of the run's clock."""
+    begins = (record.event.t0_ns for record in every(records, events.Phase))
+    return next((t0_ns for t0_ns in begins if t0_ns is not None), None)
+
+
+def _cuts(event: Event) -> bool:
+    """Tell an event that stops the traffic, if it comes before the end of its schedule."""
+    if isinstance(event, events.Phase):
+        return event.aborted is True
+    return isinstance(
+        event, events.GuardTripped | events.OperatorAbort | events.WorkerGone | events.RunEnded
     )
 
 
 def _unsettled(records: Iterable[Record]) -> str:
     """Which of closing and draining did not go well, "" when both did."""
-    phases = [r.data for r in records if r.event == "phase" and r.data.get("problem")]
-    found = [f"{p['phase']}: {p['problem']}" for p in phases if p.get("phase") in SETTLING]
-    return "; ".join(found)
-
-
-def _first(records: Iterable[Record], event: str) -> Record | None:
-    return next((record for record in records if record.event == event), None)
+    phases = [r.event for r in every(records, events.Phase) if r.event.problem]
+    return "; ".join(f"{p.phase}: {p.problem}" for p in phases if p.phase in SETTLING)
 
 
 def _faults(records: Sequence[Record]) -> tuple[FaultWindow, ...]:
     """One window per fault that was tried, in that order."""
-    events = ("fault.injecting", "fault.dosed")
-    ids = dict.fromkeys(r.data["id"] for r in records if r.event in events)
-    return tuple(_fault(id_, [r for r in records if r.data.get("id") == id_]) for id_ in ids)
+    tried = (
+        r.event for r in records if isinstance(r.event, events.FaultInjecting | events.FaultDosed)
+    )
+    ids = dict.fromkeys(event.id for event in tried)
+    of_faults = list(every(records, events.FaultEvent))
+    return tuple(_fault(id_, [r for r in of_faults if r.event.id == id_]) for id_ in ids)
 
 
 def _fault(id_: str, records: Sequence[Record]) -> FaultWindow:
-    at = {record.event: record for record in records}
-    injected, removed = at.get("fault.injected"), _removal(records)
-    dosed, proven = at.get("fault.dosed"), at.get("fault.proven")
-    gone = removed.data.get("gone") if removed else None
-    begun = at["fault.injecting"].data if "fault.injecting" in at else {}
+    injecting, injected = (
+        _last(records, events.FaultInjecting),
+        _last(records, events.FaultInjected),
+    )
+    removed, proven = _removal(records), _last(records, events.FaultProven)
+    dosed = _last(records, events.FaultDosed)
+    verdicts = [each.event for each in (dosed, proven) if each is not None]
     return FaultWindow(
         id=id_,
-        fault=str(begun.get("fault", "")),
-        target=str(begun.get("target", "")),
-        injecting_ns=at["fault.injecting"].t_ns if "fault.injecting" in at else None,
+        fault=injecting.event.fault if injecting else "",
+        target=injecting.event.target if injecting else "",
+        injecting_ns=injecting.t_ns if injecting else None,
         injected_ns=injected.t_ns if injected else None,
         removed_ns=removed.t_ns if removed else None,
-        gone=gone,
-        injected=dosed.data["injected"] if dosed else "unknown",
+        gone=removed.event.gone if removed else None,
+        injected=dosed.event.injected if dosed else "unknown",
         removed=_removed(removed, proven),
-        dose=dosed.data.get("dose") or {} if dosed else {},
-        why="; ".join(str(r.data["why"]) for r in (dosed, proven) if r and r.data.get("why")),
+        dose=dosed.event.dose or {} if dosed else {},
+        why="; ".join(event.why for event in verdicts if event.why),
     )
 
 
-def _removal(records: Sequence[Record]) -> Record | None:
+def _last(records: Sequence[Record], kind: type[E]) -> RecordOf[E] | None:
+    return first(reversed(records), kind)
+
+
+def _removal(records: Sequence[Record]) -> RecordOf[events.FaultRemoved] | None:
     """The first removal that was read back as gone, else the last one that was tried."""
-    removals = [record for record in records if record.event == "fault.removed"]
-    return next((r for r in removals if r.data.get("gone")), removals[-1] if removals else None)
+    removals = list(every(records, events.FaultRemoved))
+    return next((r for r in removals if r.event.gone), removals[-1] if removals else None)
 
 
-def _removed(removal: Record | None, proven: Record | None) -> YesNo:
-    gone = removal.data.get("gone") if removal else None
+def _removed(
+    removal: RecordOf[events.FaultRemoved] | None, proven: RecordOf[events.FaultProven] | None
+) -> YesNo:
+    gone = removal.event.gone if removal else None
     if gone is False:
         return "no"
-    if gone is None or proven is None:
-        return "unknown"
-    answer: YesNo = proven.data["removed"]
-    return answer
+    return "unknown" if gone is None or proven is None else proven.event.removed
 
 
 def _steps(records: Sequence[Record]) -> tuple[StepRun, ...]:
     """Every step and every undo of one, in the order they were worked."""
     runs: dict[tuple[int, bool], StepRun] = {}
     for record in records:
-        if record.event in ("step.started", "step.done"):
-            key = record.data["step"], bool(record.data.get("undoing"))
-            runs[key] = _step(key, runs.get(key), record)
+        event = record.event
+        if isinstance(event, events.StepStarted):
+            runs[event.step, event.undoing] = _started(event, record.t_ns)
+        elif isinstance(event, events.StepDone):
+            before = runs.get((event.step, event.undoing))
+            runs[event.step, event.undoing] = _done(before, event, record.t_ns)
     return tuple(runs.values())
 
 
-def _step(key: tuple[int, bool], before: StepRun | None, record: Record) -> StepRun:
-    number, undoing = key
-    if record.event == "step.started":
-        by = record.data.get("by")
-        why = "the run ended during it"
-        return StepRun(
-            step=number,
-            by=by,
-            undoing=undoing,
-            started_ns=record.t_ns,
-            status="interrupted",
-            why=why,
-        )
+def _started(event: events.StepStarted, t_ns: int) -> StepRun:
     return StepRun(
-        step=number,
+        step=event.step,
+        by=event.by,
+        undoing=event.undoing,
+        started_ns=t_ns,
+        status="interrupted",
+        why="the run ended during it",
+    )
+
+
+def _done(before: StepRun | None, event: events.StepDone, t_ns: int) -> StepRun:
+    return StepRun(
+        step=event.step,
         by=before.by if before else None,
-        undoing=undoing,
+        undoing=event.undoing,
         started_ns=before.started_ns if before else None,
-        status=record.data["status"],
-        ended_ns=record.t_ns,
-        took_s=record.data.get("took_s"),
-        verified=record.data.get("verified"),
-        why=str(record.data.get("why") or ""),
+        status=event.status,
+        ended_ns=t_ns,
+        took_s=event.took_s,
+        verified=event.verified,
+        why=event.why or "",
     )

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from gameday.core.clock import Clock, SystemClock, boot_id
 from gameday.core.errors import GamedayError
-from gameday.core.secrets.masking import MASKED
 from gameday.core.secrets.redaction import MASK
 from gameday.core.secrets.signing import Key
-from gameday.evidence import journal
+from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
 from gameday.injection import drivers
 from gameday.injection.drivers import toxic
@@ -72,10 +71,10 @@ class Left(NamedTuple):
 def left_behind(records: Sequence[journal.Record]) -> list[Left]:
     """What may still be active: announced, and not seen gone. Faults first, the stack last.
 
-    A journal's reader has looked at what the records are made of (`shapes`), so this never raises.
+    A journal's reader has looked at what the records are made of, so this never raises.
     """
     found = _left_behind(records)
-    if any(r.event == "run.started" and r.data.get("masked") == MASKED for r in records):
+    if any(r.event.masked == events.MASKED for r in journal.every(records, events.RunStarted)):
         return found
     return [left._replace(masked=MASK in json.dumps(left.undo.as_json())) for left in found]
 
@@ -85,20 +84,19 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
     parts: list[Left] = []
     steps: dict[int, Undo] = {}
     for record in records:
-        data = record.data
         match record.event:
-            case "fault.injecting":
-                faults[data["id"]] = [Undo.from_json(u) for u in data["undo"]]
-            case "fault.escalated" if data["id"] in faults:
-                faults[data["id"]] += [Undo.from_json(u) for u in data["undo"]]
-            case "fault.removed" if data.get("gone") is True:
-                faults.pop(data["id"], None)
-            case "step.started" if data.get("undo"):
-                steps[data["step"]] = Undo.from_json(data["undo"])
-            case "step.done" if data.get("undoing") and data["status"] == "done":
-                steps.pop(data["step"], None)
-            case "stack.starting":
-                parts += [Left("part", data["name"], Undo.from_json(u)) for u in data["undo"]]
+            case events.FaultInjecting(id=id_, undo=undos):
+                faults[id_] = [*undos]
+            case events.FaultEscalated(id=id_, undo=undos) if id_ in faults:
+                faults[id_] += undos
+            case events.FaultRemoved(id=id_, gone=True):
+                faults.pop(id_, None)
+            case events.StepStarted(step=number, undo=Undo() as undo):
+                steps[number] = undo
+            case events.StepDone(step=number, status="done", undoing=True):
+                steps.pop(number, None)
+            case events.StackStarting(name=name, undo=undos):
+                parts += [Left("part", name, undo) for undo in undos]
             case _:
                 pass
     found = [Left("fault", name, undo) for name, undos in faults.items() for undo in undos]
@@ -108,8 +106,8 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
 
 def _stopped(records: Sequence[journal.Record]) -> bool:
     """Whether the run came to its end, and said of no part of its stack that it stayed."""
-    return any(r.event == "run.ended" for r in records) and not any(
-        r.data.get("left") for r in records if r.event == "phase"
+    return journal.first(records, events.RunEnded) is not None and not any(
+        r.event.left for r in journal.every(records, events.Phase)
     )
 
 
@@ -123,9 +121,9 @@ def is_under_way(run_dir: Path) -> bool:
 
 def controller_lives(records: Sequence[journal.Record]) -> bool:
     """Whether the controller of the run is alive: then what is there is there on purpose."""
-    started = next((r for r in records if r.event == "run.started"), None)
-    controller = started.data.get("controller") if started is not None else None
-    if controller is None or any(r.event == "run.ended" for r in records):
+    started = journal.first(records, events.RunStarted)
+    controller = None if started is None else started.event.controller
+    if controller is None or journal.first(records, events.RunEnded) is not None:
         return False
     pid, began = controller.get("pid"), controller.get("start_time")
     return type(pid) is int and 0 < pid < MOST_PIDS and process.start_time(pid) == began
@@ -153,7 +151,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     What was done is written to the first `healed-<n>.jsonl` that does not exist yet.
     """
     answered = _steps_taken_back(run.journal, run.later)
-    own_stack = any(record.event == "stack.starting" for record in run.journal)
+    own_stack = journal.first(run.journal, events.StackStarting) is not None
     book = Book(run.dir, "healed", SystemClock(), healer.key)
     due = _due(run.journal, run.later)
     healed: list[Healed] = []
@@ -170,7 +168,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
         manner = Manner(book.telling(left.name), escalate=healer.presses, refused_s=0)
         healed.append(await _take_back_or_say(left, healer.environment, manner))
         if left.owner == "step" and healed[-1].answered:
-            book.write("step.done", step=int(left.name), undoing=True, status="done")
+            book.write(events.StepDone(int(left.name), "done", undoing=True))
     _note_out(run, due, healed, book)
     book.close()
     return _steps_end_with_stack(due, healed)
@@ -223,9 +221,9 @@ def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], bo
 
     One that was not pressed, and is known to be out from an earlier time, is not noted again.
     """
-    known = {r.data["id"] for r in run.later if r.event == "fault.removed" and r.data.get("gone")}
+    known = {r.event.id for r in journal.every(run.later, events.FaultRemoved) if r.event.gone}
     pressed = {left.name for left in due if _is_pressed(left)}
-    pressed |= {str(record.data["id"]) for record in book.pressed}
+    pressed |= {record.event.id for record in book.pressed}
     parts: dict[str, list[bool | None]] = {}
     for left, one in zip(due, healed, strict=True):
         if left.owner == "fault":
@@ -233,7 +231,7 @@ def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], bo
     for name, several in parts.items():
         gone = all_gone(several)
         if name in pressed or (gone and name not in known):
-            book.write("fault.removed", id=name, gone=gone)
+            book.write(events.FaultRemoved(id=name, gone=gone))
 
 
 def all_gone(parts: Sequence[bool | None]) -> bool | None:
@@ -245,11 +243,16 @@ def all_gone(parts: Sequence[bool | None]) -> bool | None:
 
 def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) -> list[Left]:
     """What to look at. What only pressing put at risk is left alone once that fault was out."""
-    pressed = [record for record in others if record.event == "fault.escalated"]
+    pressed = journal.every(others, events.FaultEscalated)
     out = {}
     for record in [*records, *others]:
-        if record.event in ("fault.escalated", "fault.removed"):
-            out[record.data["id"]] = record.data.get("gone") is True
+        match record.event:
+            case events.FaultEscalated(id=id_):
+                out[id_] = False
+            case events.FaultRemoved(id=id_, gone=gone):
+                out[id_] = gone is True
+            case _:
+                pass
     return [
         left
         for left in left_behind([*records, *pressed])
@@ -270,15 +273,15 @@ def _steps_taken_back(
     A controller that woke up after the reaper may have done the step once more: that one counts.
     """
     began = {
-        r.data["step"]: r.t_ns
-        for r in records
-        if r.event == "step.started" and not r.data.get("undoing")
+        r.event.step: r.t_ns
+        for r in journal.every(records, events.StepStarted)
+        if not r.event.undoing
     }
     return {
-        str(r.data["step"])
-        for r in others
-        if r.event == "step.done" and r.data.get("undoing") and r.data.get("status") == "done"
-        if r.t_ns > began.get(r.data["step"], 0)
+        str(r.event.step)
+        for r in journal.every(others, events.StepDone)
+        if r.event.undoing and r.event.status == "done"
+        if r.t_ns > began.get(r.event.step, 0)
     }
 
 
@@ -317,28 +320,25 @@ class Book:
         self._clock = clock
         self._key = key
         self._journal: journal.Journal | None = None
-        self.pressed: list[journal.Record] = []
+        self.pressed: list[journal.RecordOf[events.FaultEscalated]] = []
         """The steps of stuck removals, whether or not they could be written."""
 
-    def write(self, event: str, **data: Any) -> None:
+    def write(self, event: events.Event) -> None:
         """Append a record, as far as the disk allows."""
         try:
             if self._journal is None:
                 self._journal = self._open()
-            self._journal.write(event, **data)
+            self._journal.write(event)
         except OSError as error:
-            sys.stderr.write(f"{self._name}: {event} {data} cannot be written: {error}\n")
+            sys.stderr.write(f"{self._name}: {event} cannot be written: {error}\n")
 
     def telling(self, id_: str) -> Tell:
         """What writes down the steps of a removal that is stuck, of the fault `id_`."""
 
         async def tell(step: str, why: str, undos: Sequence[Undo]) -> None:
-            listed = [undo.as_json() for undo in undos]
-            data = {"id": id_, "step": step, "why": why, "undo": listed}
-            self.pressed.append(
-                journal.Record(0, self._clock.now_ns(), "fault.escalated", "all", data)
-            )
-            self.write("fault.escalated", **data)
+            event = events.FaultEscalated(id_, step, why, undos)
+            self.pressed.append(journal.RecordOf(0, self._clock.now_ns(), event))
+            self.write(event)
 
         return tell
 

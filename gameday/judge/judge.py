@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gameday.evidence import Evidence
+from gameday.evidence.events import Phase, RunRefused
+from gameday.evidence.journal import every, first
 from gameday.evidence.read import ABSENT
 from gameday.evidence.timeline import NO_END
 from gameday.judge import checks, tables
@@ -52,13 +54,12 @@ def judge(evidence: Evidence) -> Result:
     verdicts = [_demoted(verdict, reason) for verdict in verdicts]
     missing = missing_parts(evidence)
     verdict = _concluded(evidence, verdicts, missing)
-    started = evidence.timeline.started
-    effective = evidence.effective
+    experiment, seed = _planned(evidence)
     return Result(
         run=evidence.name,
-        experiment=effective.experiment.name if effective else str(started.get("experiment", "")),
-        stack=effective.stack if effective else str(started.get("stack", "")),
-        seed=effective.seed if effective else started.get("seed"),
+        experiment=experiment,
+        stack=_stack(evidence),
+        seed=seed,
         started_at=_calendar(evidence, evidence.timeline.first_ns),
         ended_at=_calendar(evidence, evidence.timeline.last_ns),
         verdict=VERDICTS[verdict],
@@ -117,9 +118,9 @@ def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> str:
 
 def _traffic_was_whole(evidence: Evidence) -> bool:
     """Nothing was wrong before the traffic was over: only the close or the audit failed."""
-    phases = (record.data for record in evidence.journal if record.event == "phase")
-    ending = next((phase for phase in phases if phase.get("phase") == "ending"), {})
-    return evidence.timeline.t0_ns is not None and ending.get("aborted") is False
+    phases = (record.event for record in every(evidence.journal, Phase))
+    ending = next((phase for phase in phases if phase.phase == "ending"), None)
+    return evidence.timeline.t0_ns is not None and ending is not None and ending.aborted is False
 
 
 def _demoted(verdict: Verdict, reason: str) -> Verdict:
@@ -170,21 +171,31 @@ def exit_code(evidence: Evidence, verdict: Validity) -> int:
 
 def _refused(evidence: Evidence) -> bool:
     """It was bad usage that ended the run, found before anything was touched."""
-    refused = any(record.event == "run.refused" for record in evidence.journal)
+    refused = first(evidence.journal, RunRefused) is not None
     return refused and evidence.timeline.t0_ns is None
 
 
+def _planned(evidence: Evidence) -> tuple[str, int | None]:
+    """The experiment and its seed: as they were run, or else as the journal names them."""
+    effective, started = evidence.effective, evidence.timeline.started
+    if effective is not None:
+        return effective.experiment.name, effective.seed
+    return (started.experiment, started.seed) if started else ("", None)
+
+
 def _stack(evidence: Evidence) -> str:
-    started = str(evidence.timeline.started.get("stack", ""))
-    return evidence.effective.stack if evidence.effective else started
+    started = evidence.timeline.started
+    if evidence.effective is not None:
+        return evidence.effective.stack
+    return started.stack if started else ""
 
 
 def _calendar(evidence: Evidence, t_ns: int | None) -> str | None:
     """An instant of the run's clock on the calendar, by what its first record tied together."""
-    wall_ns, first_ns = evidence.timeline.started.get("wall_ns"), evidence.timeline.first_ns
-    if t_ns is None or first_ns is None or not isinstance(wall_ns, int):
+    started, first_ns = evidence.timeline.started, evidence.timeline.first_ns
+    if t_ns is None or first_ns is None or started is None or started.wall_ns is None:
         return None
-    at = datetime.fromtimestamp((wall_ns + t_ns - first_ns) // 1_000_000 / 1000, UTC)
+    at = datetime.fromtimestamp((started.wall_ns + t_ns - first_ns) // 1_000_000 / 1000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -12,6 +12,7 @@ from gameday.core.errors import GamedayError
 from gameday.core.paths import state_dir
 from gameday.core.secrets.signing import Key, read_key
 from gameday.evidence import journal, provenance
+from gameday.evidence.events import StackReady
 from gameday.evidence.journal_lengths import noted_runs
 from gameday.evidence.provenance import Provenance
 from gameday.injection import drivers
@@ -89,9 +90,9 @@ async def _of(path: Path, base_url: str, environment: Environment) -> list[Findi
 
 def _ran_on(records: Sequence[journal.Record], base_url: str) -> bool:
     """Whether the run was on this system."""
-    ready = next((r.data for r in records if r.event == "stack.ready"), None)
-    addresses = ready.get("addresses") if ready is not None else None
-    return isinstance(addresses, dict) and addresses.get("base_url") == base_url
+    ready = journal.first(records, StackReady)
+    addresses = None if ready is None else ready.event.addresses
+    return addresses is not None and addresses.get("base_url") == base_url
 
 
 def _foreign(run: Provenance) -> list[Finding]:

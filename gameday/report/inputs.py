@@ -18,7 +18,9 @@ from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
 from gameday.evidence import journal
-from gameday.evidence.journal import Record
+from gameday.evidence.events import E, FaultEvent, RunStarted
+from gameday.evidence.journal import Record, RecordOf
+from gameday.evidence.timeline import traffic_begin_ns
 from gameday.report.charts.series import Curves, read_curves
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
@@ -72,25 +74,23 @@ class Material:
         """Seconds from t = 0."""
         return (t_ns - self.t0_ns) / NS
 
-    def of(self, *events: str) -> Iterator[Record]:
-        """The journal's records of these kinds, in order."""
-        return (record for record in self.records if record.event in events)
+    def first(self, kind: type[E]) -> RecordOf[E] | None:
+        """The first record of a kind."""
+        return journal.first(self.records, kind)
 
-    def first(self, event: str, **fields: object) -> Record | None:
-        """The first such record whose fields have these values."""
-        for record in self.of(event):
-            if all(record.data.get(name) == value for name, value in fields.items()):
-                return record
-        return None
+    def of_fault(self, id_: str, *kinds: type[FaultEvent]) -> list[Record | None]:
+        """The first record of each kind that tells of one fault."""
+        told = [r for r in journal.every(self.records, FaultEvent) if r.event.id == id_]
+        return [journal.first(told, kind) for kind in kinds]
 
     def wall(self, at_s: float) -> datetime | None:
         """The time of day (UTC) of an instant of the run."""
-        start = self.first("run.started")
-        if start is None or not isinstance(start.data.get("wall_ns"), int):
+        start = self.first(RunStarted)
+        if start is None or start.event.wall_ns is None:
             return None
         since_start_s = at_s - self.at_s(start.t_ns)
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
-        return epoch + timedelta(microseconds=start.data["wall_ns"] // 1000, seconds=since_start_s)
+        return epoch + timedelta(microseconds=start.event.wall_ns // 1000, seconds=since_start_s)
 
     @property
     def experiment(self) -> Json:
@@ -130,7 +130,7 @@ def read_material(run_dir: Path) -> Material:
     except FileNotFoundError:
         journaled = journal.Journaled((), "")
     lines = list(_lines(run_dir / "samples.jsonl"))
-    t0_ns = _t0_ns(journaled.records)
+    t0_ns = traffic_begin_ns(journaled.records)
     origin_ns = t0_ns if t0_ns is not None else _first_ns([*journaled.records, *lines])
     return Material(
         run_dir=run_dir,
@@ -173,11 +173,6 @@ def _document(path: Path) -> Json | None:
 def _lines(path: Path) -> Iterator[Evaluation | Scrape]:
     if path.exists():
         yield from samples.read(path)
-
-
-def _t0_ns(records: Sequence[Record]) -> int | None:
-    phases = (record.data for record in records if record.event == "phase")
-    return next((data["t0_ns"] for data in phases if "t0_ns" in data), None)
 
 
 def _first_ns(recorded: Sequence[Record | Evaluation | Scrape]) -> int:

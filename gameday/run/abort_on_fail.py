@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gameday.core.clock import NS
+from gameday.evidence.events import GuardTripped
 from gameday.run.context import Run
 from gameday.run.readings import truth
 from gameday.spec.experiment import Experiment
@@ -67,7 +68,7 @@ async def thresholds(run: Run) -> None:
             since_s = (evaluation.t_ns - run.at_ns(0)) / NS
             one = first_crossed(watched, evaluation, since_s)
             if one is not None:
-                run.journal.write("guard.tripped", guard=one.text, why="crossed")
+                run.journal.write(GuardTripped(guard=one.text, why="crossed"))
                 run.abort("guard", f"{one.text} is crossed")
                 return
         seen = len(run.readings.all)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from gameday.core.clock import NS, boot_id
+from gameday.evidence.events import Phase
 from gameday.injection.drivers.request import resolved, secrets_of
 from gameday.run import abort_on_fail, canary
 from gameday.run.context import Run
@@ -30,7 +31,7 @@ async def start_children(run: Run) -> None:
     )
     passed = (run.clock.now_ns() - grid_start_ns) // NS
     run.t0_ns = grid_start_ns + (passed + LEAD) * NS
-    run.journal.write("phase", phase="traffic", t0_ns=run.t0_ns)
+    run.journal.write(Phase(phase="traffic", t0_ns=run.t0_ns))
     run.traffic.begin(run.t0_ns)
 
 

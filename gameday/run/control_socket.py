@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 from gameday.core.clock import NS
+from gameday.evidence.events import AlertAcknowledged, OperatorAbort, OperatorStop
 from gameday.evidence.journal import Journal
 from gameday.run import hold, locks
 from gameday.run.context import Abort, Ended, Run
@@ -62,7 +63,7 @@ class Desk:
 
     def _stop(self, by: str) -> str:
         if not self._abort.over:
-            self._journal.write("operator.stop", by=by)  # what whoever gave it waits to see
+            self._journal.write(OperatorStop(by=by))  # what whoever gave it waits to see
         self.end("operator", f"gameday stop by {by}")
         return ""
 
@@ -70,7 +71,7 @@ class Desk:
         """End the run early, if that can still be done; the first reason counts."""
         if self._abort.over or self._abort.event.is_set():
             return
-        self._journal.write("operator.abort", why=why)
+        self._journal.write(OperatorAbort(why=why))
         self._abort(ended, why)
 
     def _acknowledge(self, by: str) -> str:
@@ -78,7 +79,7 @@ class Desk:
             return "it is just beginning: there is nothing to take yet"
         bot = self.run.bot
         if bot is None:
-            self._journal.write("alert.acknowledged", by=by)
+            self._journal.write(AlertAcknowledged(by=by))
         elif not bot.taken_by_person:
             bot.take(by)
         return ""

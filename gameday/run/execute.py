@@ -10,6 +10,7 @@ from typing import Any
 
 from gameday.core.clock import NS
 from gameday.core.processes.deadlines import cancelled
+from gameday.evidence.events import Phase
 from gameday.injection import drivers
 from gameday.run import abort_on_fail, canary, guards
 from gameday.run.context import Run
@@ -81,7 +82,7 @@ async def _until_abort(run: Run, work: Coroutine[Any, Any, None]) -> None:
         leaving_s = _leaving_s(run)
         if not await cancelled(task, within_s=leaving_s):
             problem = f"not all faults were out within {leaving_s:g} s"
-            run.journal.write("phase", phase="removing", problem=problem)
+            run.journal.write(Phase(phase="removing", problem=problem))
     await cancelled(aborted)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise error
@@ -116,6 +117,6 @@ async def _method(run: Run) -> None:
     async with asyncio.TaskGroup() as group:
         for fault in faults:
             group.create_task(fault.work())
-    run.journal.write("phase", phase="recovering")
+    run.journal.write(Phase(phase="recovering"))
     if run.bot is not None:
         await run.bot.take_back()

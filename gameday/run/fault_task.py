@@ -9,6 +9,13 @@ import asyncio
 from collections.abc import Sequence
 
 from gameday.core.errors import GamedayError
+from gameday.evidence.events import (
+    FaultInjected,
+    FaultInjecting,
+    FaultProven,
+    FaultRemoved,
+    FaultRemoving,
+)
 from gameday.injection import drivers
 from gameday.run.context import Run, to_the_end
 from gameday.run.remove_fault import Removal
@@ -51,12 +58,13 @@ class FaultTask:
             return False  # whoever ended the run must not see a fault begin after that
         self.entered = True  # from here on it is undone, however this task ends
         begun = await self._run.journal.write_durably(
-            "fault.injecting",
-            id=self.id,
-            fault=self._fault.fault,
-            target=self._fault.on,
-            changes=[c.as_json() for c in changes],
-            undo=[u.as_json() for u in self._undos],
+            FaultInjecting(
+                id=self.id,
+                fault=self._fault.fault,
+                target=self._fault.on,
+                changes=[c.as_json() for c in changes],
+                undo=self._undos,
+            )
         )
         if self._run.journal.problem:
             self._dosing.tell_absent("how to undo it could not be written down")
@@ -66,7 +74,7 @@ class FaultTask:
         except GamedayError as error:
             self._dosing.tell_absent(f"it could not be injected: {error.message}")
             return False
-        self._run.journal.write("fault.injected", id=self.id)
+        self._run.journal.write(FaultInjected(id=self.id))
         self._dosing.begins(begun.t_ns, self._undos)  # a restart is felt before it is complete
         return True
 
@@ -85,11 +93,11 @@ class FaultTask:
 
     async def _leave(self) -> None:
         """Take it out, read back that it is gone, and prove that things are as before."""
-        self._run.journal.write("fault.removing", id=self.id)
+        self._run.journal.write(FaultRemoving(id=self.id))
         removal = Removal(self._run, self._fault, self._undos)
         gone = await removal.take_out()
-        record = await self._run.journal.write_durably("fault.removed", id=self.id, gone=gone)
+        record = await self._run.journal.write_durably(FaultRemoved(id=self.id, gone=gone))
         self._run.site.struck -= {str(undo.data.get("name")) for undo in self._undos}
         await self._dosing.tell(record.t_ns)
         removed, why = await removal.prove(gone=gone)
-        await self._run.journal.write_durably("fault.proven", id=self.id, removed=removed, why=why)
+        await self._run.journal.write_durably(FaultProven(id=self.id, removed=removed, why=why))

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from gameday.core.clock import NS
+from gameday.evidence.events import GuardTripped, Phase, WorkerGone
 from gameday.run.context import Ended, Run
 from gameday.run.readings import truth
 from gameday.spec.experiment import Guard
@@ -32,7 +33,7 @@ async def guards(run: Run) -> None:
             for watch in watched:
                 why = watch.trips(evaluation)
                 if why:
-                    run.journal.write("guard.tripped", guard=watch.guard.expr, why=why)
+                    run.journal.write(GuardTripped(guard=watch.guard.expr, why=why))
                     of = evaluation.why_blind if why == "blind" else ""
                     run.abort("guard", f"{watch.guard.expr} is {why}{of}")
                     return
@@ -108,7 +109,7 @@ def _no_room(folder: Path) -> bool:
 
 def _lost(run: Run, which: str, why: str, how: str) -> None:
     """Journal it with its last words, and `how`, in one line, for the verdict."""
-    run.journal.write("worker.gone", which=which, why=why, lost=which, how=how)
+    run.journal.write(WorkerGone(which=which, why=why, lost=which, how=how))
 
 
 async def parts(run: Run) -> None:
@@ -124,7 +125,7 @@ async def parts(run: Run) -> None:
         told &= ended
         for name in sorted(ended - told):
             told.add(name)
-            run.journal.write("phase", phase="stack", problem=f"{name} has ended")
+            run.journal.write(Phase(phase="stack", problem=f"{name} has ended"))
             if name != SERVICE:
                 run.abort("unhealthy", f"{name}, a part of the stack, has ended")
 

@@ -8,11 +8,11 @@ answer, and the stack taken down.
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gameday import __version__
 from gameday.core.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
@@ -20,10 +20,9 @@ from gameday.core.errors import GamedayError, StackError, UnknownError, UsageErr
 from gameday.core.files.logs import hide_in_file
 from gameday.core.paths import state_dir
 from gameday.core.processes.deadlines import in_time
-from gameday.core.secrets import masking
 from gameday.core.secrets.redaction import Hidden
 from gameday.core.secrets.signing import Key, read_or_make_key
-from gameday.evidence import seal
+from gameday.evidence import events, seal
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
 from gameday.injection.context import Direct, Site
@@ -42,6 +41,7 @@ from gameday.run.remote_lock import Marking
 from gameday.run.responder import Bot, Hands
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.addresses import refuse_foreign
+from gameday.spec.changes import Undo
 from gameday.spec.inputs import Inputs
 from gameday.stacks.stack import Running, Stack, new_work_dir
 from gameday.stacks.stack import Site as StackSite
@@ -112,14 +112,14 @@ def _hide_in_logs(start: "_Start") -> None:
             try:
                 hide_in_file(path, start.journal.hide)
             except OSError as error:
-                start.journal.write("phase", phase="logs", problem=f"{path.name}: {error}")
+                start.journal.write(events.Phase(phase="logs", problem=f"{path.name}: {error}"))
 
 
 def _ends(start: "_Start", caught: GamedayError | OSError) -> GamedayError | None:
     """End the run for an error, and journal that it was refused if that was bad usage."""
     error = _give_up(start.abort, caught)
     if isinstance(error, UsageError):
-        start.journal.write("run.refused", why=error.message)
+        start.journal.write(events.RunRefused(why=error.message))
     return error
 
 
@@ -155,19 +155,20 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start"
     with suppress(OSError):  # then nobody will see that its end was cut off; all else is as ever
         journal.length = Length(state_dir(), run)
     journal.write(
-        "run.started",
-        run=run,
-        controller=process_record(os.getpid(), "gameday run").as_json(),
-        experiment=experiment.name,
-        stack=options.stack,
-        allowed=sorted(options.allowed.hosts),
-        seed=experiment.seed,
-        wall_ns=wall_time_ns(),
-        boottime_ns=boottime_ns(),
-        boot_id=boot_id(),
-        inputs=sums,
-        gameday=__version__,
-        masked=masking.MASKED,
+        events.RunStarted(
+            run=run,
+            controller=process_record(os.getpid(), "gameday run").as_json(),
+            experiment=experiment.name,
+            stack=options.stack,
+            allowed=sorted(options.allowed.hosts),
+            seed=experiment.seed,
+            wall_ns=wall_time_ns(),
+            boottime_ns=boottime_ns(),
+            boot_id=boot_id(),
+            inputs=sums,
+            gameday=__version__,
+            masked=events.MASKED,
+        )
     )
     workers = workers_for(peak_per_s(experiment))
     traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)
@@ -188,7 +189,7 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
         await _in_time(start, "logs", asyncio.to_thread(_hide_in_logs, start))
         sums = await _in_time(start, "seal", asyncio.to_thread(seal.sums, start.dir)) or {}
         start.journal.write(
-            "run.ended", ended=start.abort.ended, why=start.abort.why, evidence=sums
+            events.RunEnded(ended=start.abort.ended, why=start.abort.why, evidence=sums)
         )
         start.journal.close()
         await start.reaper.finish()
@@ -201,7 +202,7 @@ async def _stop_stack(stack: Stack, start: "_Start") -> None:
         left = ["its stopping did not end"]
     if left:
         problem = f"still there: {'; '.join(left)}"
-        start.journal.write("phase", phase="stack", problem=problem, left=left)
+        start.journal.write(events.Phase(phase="stack", problem=problem, left=left))
 
 
 async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
@@ -210,7 +211,7 @@ async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
         return await in_time(work, AFTERWARDS_S)
     except TimeoutError:
         problem = f"not reached within {AFTERWARDS_S:g} s"
-        start.journal.write("phase", phase=phase, problem=problem)
+        start.journal.write(events.Phase(phase=phase, problem=problem))
         return None
 
 
@@ -250,7 +251,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
 
 async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running | None:
     """The started stack; None when the run was aborted meanwhile."""
-    start.journal.write("phase", phase="stack")
+    start.journal.write(events.Phase(phase="stack"))
     begun_ns = start.clock.now_ns()
     site = StackSite(
         work_dir=new_work_dir(),
@@ -279,13 +280,13 @@ async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running |
         "metrics": running.system.metrics,
     }
     start.journal.write(
-        "stack.ready", took_s=took_s, addresses=addresses, binaries=dict(running.binaries)
+        events.StackReady(took_s=took_s, addresses=addresses, binaries=dict(running.binaries))
     )
     return running
 
 
-def _announce(journal: Journal, name: str, undo: Any) -> None:
-    journal.write_through("stack.starting", name=name, undo=[one.as_json() for one in undo])
+def _announce(journal: Journal, name: str, undo: Sequence[Undo]) -> None:
+    journal.write_through(events.StackStarting(name=name, undo=undo))
 
 
 def _make_run(

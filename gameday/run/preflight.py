@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 
 from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.evidence.events import Phase
 from gameday.plan import proxy_checks, service_checks
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
@@ -21,7 +22,7 @@ async def prepare(run: Run) -> None:
 
     Raises UsageError, StackError, or on a stack that is not ours UnknownError.
     """
-    run.journal.write("phase", phase="preflight")
+    run.journal.write(Phase(phase="preflight"))
     external, runs_dir = run.options.stack == EXTERNAL, run.options.runs_dir
     looked, struck, measured, left, well = await asyncio.gather(
         proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
@@ -55,11 +56,12 @@ def _tell_spots(run: Run) -> None:
     for service, spot in run.spots.items():
         before_ms = None if spot.before_ms is None else round(spot.before_ms, 3)
         run.journal.write(
-            "phase",
-            phase="preflight",
-            service=service,
-            protocol=spot.protocol,
-            before_ms=before_ms,
+            Phase(
+                phase="preflight",
+                service=service,
+                protocol=spot.protocol,
+                before_ms=before_ms,
+            )
         )
 
 
@@ -69,7 +71,7 @@ def _end_if_unfit(run: Run, findings: Iterable[Finding]) -> None:
     for each in found:
         if each.status == "warn":
             text = f"{each.name}: {each.found}"
-            run.journal.write("phase", phase="preflight", problem=text, cure=each.cure)
+            run.journal.write(Phase(phase="preflight", problem=text, cure=each.cure))
     wrong = failures(found)
     if wrong:
         raise as_error(wrong[0], external=run.options.stack == EXTERNAL)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from gameday.core.clock import NS, Clock, wall_time_ns
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.addresses import Allowed, NoAddressError
+from gameday.evidence.events import Phase
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.run.context import Run
@@ -193,7 +194,7 @@ class Marking:
             self._tell(f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}")
 
     def _tell(self, problem: str) -> None:
-        self._run.journal.write("phase", phase="marker", problem=problem)
+        self._run.journal.write(Phase(phase="marker", problem=problem))
 
     async def _renew(self, marker: Marker) -> None:
         while not (why := await marker.renew()):

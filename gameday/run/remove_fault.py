@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
+from gameday.evidence.events import FaultEscalated
 from gameday.injection import drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.drivers.traffic import switch_off
@@ -82,11 +83,12 @@ class Removal:
         if step == "restart":
             self._run.site.struck.add(OWN_SERVER)  # it is ended on purpose
         await self._run.journal.write_durably(
-            "fault.escalated",
-            id=self._fault.id or self._fault.fault,
-            step=step,
-            why=why,
-            undo=[u.as_json() for u in undos],
+            FaultEscalated(
+                id=self._fault.id or self._fault.fault,
+                step=step,
+                why=why,
+                undo=undos,
+            )
         )
 
     async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:

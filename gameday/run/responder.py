@@ -14,9 +14,11 @@ from typing import Literal, NamedTuple
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError
+from gameday.evidence.events import AlertAcknowledged, ResponderStarted, StepDone, StepStarted
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.run.readings import Readings, truth
+from gameday.spec.changes import Undo
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.system import Request
 
@@ -61,7 +63,7 @@ class Bot:
     def take(self, who: str) -> None:
         """A person has taken the incident: the bot does no further step."""
         self.taken_by_person = True
-        self.hands.journal.write("alert.acknowledged", by=who)
+        self.hands.journal.write(AlertAcknowledged(by=who))
         self.acknowledged.set()
 
     async def respond(self) -> None:
@@ -71,10 +73,10 @@ class Bot:
             await self._delay()
         journal = self.hands.journal
         if self.taken_by_person:
-            journal.write("responder.started", alert=alert, by="person", delay_s=self.delay_s)
+            journal.write(ResponderStarted(alert=alert, by="person", delay_s=self.delay_s))
             return
-        journal.write("responder.started", alert=alert, by="bot", delay_s=self.delay_s)
-        journal.write("alert.acknowledged", by="bot")
+        journal.write(ResponderStarted(alert=alert, by="bot", delay_s=self.delay_s))
+        journal.write(AlertAcknowledged(by="bot"))
         for step in self.hands.playbook.steps:
             if self.taken_by_person:
                 return
@@ -112,13 +114,14 @@ class Bot:
         begun_ns = self.hands.clock.now_ns()
         block = step.block
         await self.hands.journal.write_durably(  # its undo is on the disk before it acts
-            "step.started",
-            step=step.number,
-            text=step.text,
-            do=block.do,
-            by="bot",
-            undoing=False,
-            undo=self._undo_data(step),
+            StepStarted(
+                step=step.number,
+                text=step.text,
+                do=block.do,
+                by="bot",
+                undoing=False,
+                undo=self._undo_of(step),
+            )
         )
         result = await self._outcome(step)
         self._done(step, begun_ns, result, undoing=False)
@@ -190,7 +193,7 @@ class Bot:
         if undo is None:
             return
         self.hands.journal.write(
-            "step.started", step=step.number, text=step.text, do=undo, by="bot", undoing=True
+            StepStarted(step=step.number, text=step.text, do=undo, by="bot", undoing=True)
         )
         result = Result("done", None, "answered as expected")
         try:
@@ -203,23 +206,24 @@ class Bot:
 
     def _done(self, step: Step, begun_ns: int, result: Result, *, undoing: bool) -> None:
         self.hands.journal.write(
-            "step.done",
-            step=step.number,
-            status=result.status,
-            took_s=round((self.hands.clock.now_ns() - begun_ns) / NS, 3),
-            verified=result.verified,
-            why=result.why,
-            undoing=undoing,
-            refuses=step.block.refuses,
+            StepDone(
+                step=step.number,
+                status=result.status,
+                took_s=round((self.hands.clock.now_ns() - begun_ns) / NS, 3),
+                verified=result.verified,
+                why=result.why,
+                undoing=undoing,
+                refuses=step.block.refuses,
+            )
         )
 
     def _action(self, name: str) -> Request:
         return self.hands.actions[name]
 
-    def _undo_data(self, step: Step) -> dict[str, object] | None:
+    def _undo_of(self, step: Step) -> Undo | None:
         name = step.block.undo
         if name is None:
             return None
         sender = self.hands.sender
         action, url = self._action(name), self.hands.base_url
-        return undo_record(name, action, url, sender.values, sender.tls).as_json()
+        return undo_record(name, action, url, sender.values, sender.tls)

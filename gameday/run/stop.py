@@ -14,6 +14,7 @@ from gameday.core.errors import GamedayError, UnknownError, UsageError
 from gameday.core.paths import state_dir
 from gameday.core.secrets.signing import read_key
 from gameday.evidence import journal, provenance
+from gameday.evidence.events import OperatorStop, ReaperClaimed
 from gameday.injection import drivers
 from gameday.injection.heal import Left, left_behind
 from gameday.run import locks
@@ -47,7 +48,7 @@ async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, s
         over = await asyncio.to_thread(_is_over, run)  # before the reading: nothing comes after it
         records = await asyncio.to_thread(_records, run)
         patience = clock.now_ns() - begun_ns > HEARD_S * NS
-        told = any(record.event in ("operator.stop", "reaper.claimed") for record in records)
+        told = any(isinstance(record.event, OperatorStop | ReaperClaimed) for record in records)
         left = [each for each in left_behind(records) if each.owner == "fault"]
         if not left and (told or over or (heard and patience)):
             break

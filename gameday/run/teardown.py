@@ -14,6 +14,7 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.processes.background import aside
 from gameday.core.processes.deadlines import cancelled, in_time
+from gameday.evidence.events import AuditRead, Phase
 from gameday.run import audit
 from gameday.run.context import Run, to_the_end
 from gameday.run.readings import truth
@@ -38,7 +39,7 @@ async def traffic_over(run: Run) -> None:
 async def end(run: Run) -> None:
     """Everything after the faults are out. Bounded, and each part goes on when one fails."""
     aborted = run.abort.event.is_set()
-    run.journal.write("phase", phase="ending", aborted=aborted)
+    run.journal.write(Phase(phase="ending", aborted=aborted))
     if run.bot is not None:
         hurried_s = ABORT_STEP_S if aborted else None
         await _bounded(run, "steps", run.bot.take_back(hurried_s), 30.0)
@@ -65,7 +66,7 @@ async def _bounded(
     """Do `work` within `calm_s`, or `hurried_s` from an abort on; what went wrong, or ""."""
     aborted = run.abort.event
     limit_s = hurried_s if aborted.is_set() else calm_s
-    run.journal.write("phase", phase=phase, at_most_s=limit_s)
+    run.journal.write(Phase(phase=phase, at_most_s=limit_s))
     task, hurry = asyncio.ensure_future(work), asyncio.ensure_future(aborted.wait())
     await asyncio.wait({task, hurry}, timeout=calm_s, return_when=asyncio.FIRST_COMPLETED)
     if aborted.is_set():
@@ -73,14 +74,14 @@ async def _bounded(
     reached = task.done()
     await cancelled(task, hurry)
     if not reached:
-        run.journal.write("phase", phase=phase, problem=f"not reached within {limit_s:g} s")
+        run.journal.write(Phase(phase=phase, problem=f"not reached within {limit_s:g} s"))
         return ""
     error = task.exception()
     if error is None:
         return ""
     if not isinstance(error, GamedayError | OSError):
         raise error
-    run.journal.write("phase", phase=phase, problem=str(error))
+    run.journal.write(Phase(phase=phase, problem=str(error)))
     return str(error)
 
 
@@ -109,7 +110,7 @@ async def _stop_traffic(run: Run, *, aborted: bool) -> None:
         async with asyncio.timeout(OPEN_GRACE_S + CHILD_S):
             await _done_or_gone(run)
     except TimeoutError:
-        run.journal.write("phase", phase="traffic", problem="the worker did not end by itself")
+        run.journal.write(Phase(phase="traffic", problem="the worker did not end by itself"))
     await run.traffic.child.finish(CHILD_S, run.clock)
 
 
@@ -144,7 +145,7 @@ async def _drain(run: Run) -> None:
         if seen is None:
             break
         if SERVICE in run.ended_parts():
-            run.journal.write("phase", phase="drain", problem="the service has ended")
+            run.journal.write(Phase(phase="drain", problem="the service has ended"))
             return
         after_ns = seen.t_ns
         if truth(seen, "drain") is not True:
@@ -153,7 +154,7 @@ async def _drain(run: Run) -> None:
         quiet_since = quiet_since or seen.t_ns
         if seen.t_ns - quiet_since >= drain.for_.total_seconds() * NS:
             return
-    run.journal.write("phase", phase="drain", problem=f"not drained within {within_s:g} s")
+    run.journal.write(Phase(phase="drain", problem=f"not drained within {within_s:g} s"))
 
 
 async def _audit(run: Run) -> None:
@@ -163,6 +164,6 @@ async def _audit(run: Run) -> None:
     )
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")
     await to_the_end(in_time(writing, WRITE_S))
-    run.journal.write("audit.read", rows=len(found.rows), cut=found.cut, problem=found.problem)
+    run.journal.write(AuditRead(rows=len(found.rows), cut=found.cut, problem=found.problem))
     if found.answer is None:
         raise UnknownError(found.problem)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
+from gameday.evidence.events import FaultDosed, FaultProbed
 from gameday.injection import drivers
 from gameday.injection.verify import (
     BESIDE_ALL,
@@ -111,7 +112,7 @@ class Dosing:
     def _tell_seen(self, seen: Sighting) -> None:
         """Keep what P says now, and journal it when it is news."""
         if seen != self._sighting:
-            self._run.journal.write("fault.probed", id=self._id, **seen.as_json())
+            self._run.journal.write(FaultProbed(id=self._id, **seen.as_json()))
         self._sighting = seen
 
     async def _sight(self) -> Sighting:
@@ -174,7 +175,7 @@ class Dosing:
         p = self._final()
         felt = await self._felt(change, removed_ns)
         for sighting in felt:
-            self._run.journal.write("fault.probed", id=self._id, **sighting.as_json())
+            self._run.journal.write(FaultProbed(id=self._id, **sighting.as_json()))
         beside = BESIDE_PROXY if self._network else BESIDE_ALL
         verdict, why = injected(p, felt, beside=beside)
         self._dosed(verdict, p, felt, why)
@@ -216,7 +217,7 @@ class Dosing:
             reading = asyncio.to_thread(self._stretches, begin_ns, end_ns, width_s)
             return await in_time(reading, READ_S)
         except (GamedayError, OSError, ValueError) as error:
-            self._run.journal.write("fault.probed", id=self._id, witness="T", problem=str(error))
+            self._run.journal.write(FaultProbed(id=self._id, witness="T", problem=str(error)))
             return []
 
     def _stretches(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
@@ -252,5 +253,5 @@ class Dosing:
         self, verdict: Certainty, p: Sighting | None, felt: Sequence[Sighting], why: str
     ) -> None:
         self._run.journal.write(
-            "fault.dosed", id=self._id, injected=verdict, dose=dose(p, felt), why=why
+            FaultDosed(id=self._id, injected=verdict, dose=dose(p, felt), why=why)
         )

@@ -19,6 +19,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.secrets.signing import Key
 from gameday.evidence.journal import Journal
 from tests.attacks.place import Place
+from tests.support.events import event_of
 from tests.support.signed import KEY, own_key
 
 RUN = "20261128T200000Z-drop-aaaa"
@@ -139,7 +140,7 @@ def write(place: Place, file: str, *events: Event, key: Key | None = None) -> Pa
     book = Journal(path, SystemClock(), "m1")
     book.key = key
     for event, data in events:
-        book.write(event, **data)
+        book.write(event_of(event, **data))
     book.close()
     path.write_bytes(before + path.read_bytes())
     return path

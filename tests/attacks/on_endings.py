@@ -45,6 +45,7 @@ from gameday.traffic.history import HistoryTail
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.run.test_leave import hanging, reaped, until
+from tests.support.events import event_of
 from tests.support.hanging_controller import FAULT
 from tests.support.signed import KEY
 
@@ -181,8 +182,10 @@ def _a_run(place: Place) -> Path:
     for name in ("inputs", "history", "logs"):
         (folder / name).mkdir(parents=True)
     with_nobody = journal.Journal(folder / "journal.jsonl", CLOCK, "m1")
-    with_nobody.write("run.started", run=folder.name, experiment="redis-slow", stack="embedded")
-    with_nobody.write("run.ended", ended="completed", why="", evidence={})
+    with_nobody.write(
+        event_of("run.started", run=folder.name, experiment="redis-slow", stack="embedded")
+    )
+    with_nobody.write(event_of("run.ended", ended="completed", why="", evidence={}))
     with_nobody.close()
     return folder
 

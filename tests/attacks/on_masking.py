@@ -9,9 +9,9 @@ import json
 from typing import Any
 
 from gameday.core.clock import SystemClock
-from gameday.core.secrets.masking import MASKED
 from gameday.core.secrets.redaction import MASK, Hidden, hidden_in
 from gameday.evidence import journal
+from gameday.evidence.events import MASKED, from_json
 from gameday.evidence.journal import Journal
 from gameday.injection.heal import Left, left_behind, take_back
 from gameday.spec.changes import Undo
@@ -21,6 +21,7 @@ from gameday.telemetry.samples import Scrape
 from gameday.telemetry.samples import read as read_samples
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
+from tests.support.events import event_of
 
 RUN = "20260101T000000Z-redis-slow-abcd"
 ON_PROXY = {"url": "http://127.0.0.1:1", "proxy": "redis", "names": ["postgres", "redis"]}
@@ -92,9 +93,9 @@ def an_undo_that_holds_a_secret_word(place: Place, case: tuple[dict[str, Any], s
     undo, secret = case
     book = Journal(place.folder / "journal.jsonl", SystemClock(), "m1")
     book.hide = Hidden([secret])
-    book.write("run.started", run=RUN, masked=MASKED)
-    book.write("fault.injecting", id="redis-slow-1", target="redis", undo=[undo])
-    book.write("fault.removed", id="other", gone=None, why=f"it said {secret}")
+    book.write(event_of("run.started", run=RUN, masked=MASKED))
+    book.write(event_of("fault.injecting", id="redis-slow-1", target="redis", undo=[undo]))
+    book.write(event_of("fault.removed", id="other", gone=None, why=f"it said {secret}"))
     book.close()
     records = journal.read(book.path).records
     (left,) = left_behind(records)
@@ -109,7 +110,9 @@ OLD = {kind: hidden_in(undo, Hidden(["redis", "gameday", "slow"])) for kind, und
 def a_record_that_was_masked(place: Place, undo: dict[str, Any]) -> None:
     """As journals of before hold them: neither acted on, nor called gone."""
     del place
-    records = [journal.Record(0, 0, "fault.injecting", "all", {"id": "***-1", "undo": [undo]})]
+    records = [
+        journal.RecordOf(0, 0, from_json("fault.injecting", {"id": "***-1", "undo": [undo]}))
+    ]
     (left,) = left_behind(records)
     healed = asyncio.run(take_back(left, {}))
     assert not healed.settled, healed

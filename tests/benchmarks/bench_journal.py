@@ -23,6 +23,7 @@ from pathlib import Path
 
 from gameday.core.clock import SystemClock
 from gameday.evidence.journal import Journal, LiveJournal
+from tests.support.events import event_of
 
 LINES = 2_000
 LINE_EVERY_S = 0.001
@@ -88,7 +89,9 @@ async def through(kind: type[Journal], lines: int) -> tuple[list[float], list[fl
         reader = slow_reader(path, over)
         book = kind(path, SystemClock(), "bench", print)
         try:
-            return await measure(lambda n: book.write("bench", n=n, padding=PADDING), lines)
+            return await measure(
+                lambda n: book.write(event_of("bench", n=n, padding=PADDING)), lines
+            )
         finally:
             over.set()
             book.close()

@@ -20,6 +20,7 @@ from gameday.core.errors import GamedayError
 from gameday.evidence.journal import Journal
 from gameday.judge.judge import judge
 from gameday.traffic.history import Outcome
+from tests.support.events import event_of
 from tests.support.rundirs import FAULT, RUN, Answer, RunDir, issue
 
 Change = Callable[[RunDir], None]
@@ -191,7 +192,7 @@ def test_a_fault_that_the_reaper_took_out_is_not_stuck(tmp_path: Path) -> None:
     killed_in_the_fault(run)
     path = run.write(tmp_path / RUN)
     book = Journal(path / "reaper.jsonl", SystemClock(), "m1")
-    book.write("fault.removed", id=FAULT, gone=True)
+    book.write(event_of("fault.removed", id=FAULT, gone=True))
     book.close()
     assert judge(evidence.read(path)).exit_code == 5
 

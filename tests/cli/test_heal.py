@@ -20,6 +20,7 @@ from gameday.evidence.provenance import read, vouched
 from gameday.injection.heal import Healer, Left, foreign_due
 from gameday.injection.heal import heal as heal_run
 from gameday.injection.process.process import record
+from tests.support.events import event_of
 from tests.support.signed import KEY, own_key, signed
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +44,9 @@ def killed(place: Path, name: str = RUN, key: Key | None = KEY) -> Path:
     left.mkdir()
     book = signed(run / "journal.jsonl")
     book.key = key
-    book.write("run.started", run=name, controller=None, allowed=[])
+    book.write(event_of("run.started", run=name, controller=None, allowed=[]))
     undo = {"kind": "folder", "path": str(left), "mark": "of nothing"}
-    book.write("stack.starting", name="folder", undo=[undo])
+    book.write(event_of("stack.starting", name="folder", undo=[undo]))
     book.close()
     return left
 
@@ -119,7 +120,7 @@ def test_trust_shows_what_is_signalled_before_it_is(place: Path) -> None:
     process.stdout.readline()
     undo = record(process.pid, "redis\x1b[2J").as_json()
     book = signed(run / "journal.jsonl", OTHER_KEY)
-    book.write("stack.starting", name="redis", undo=[undo])
+    book.write(event_of("stack.starting", name="redis", undo=[undo]))
     book.close()
     assert heal().exit_code == 6
     assert process.poll() is None

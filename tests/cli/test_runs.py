@@ -16,6 +16,7 @@ from gameday.evidence.journal import Journal
 from gameday.injection.process import process
 from gameday.judge.judge import judge
 from gameday.run import hold
+from tests.support.events import event_of
 from tests.support.rundirs import RUN, RunDir
 
 OLDER = "20261122T083000Z-redis-slow-a2b3"
@@ -117,7 +118,9 @@ def test_a_run_without_an_end_was_interrupted_or_is_under_way(runs_dir: Path) ->
     path = runs_dir / alive / "journal.jsonl"
     path.unlink()
     book = Journal(path, SystemClock(), "host")
-    book.write("run.started", controller=process.record(os.getpid(), "gameday run").as_json())
+    book.write(
+        event_of("run.started", controller=process.record(os.getpid(), "gameday run").as_json())
+    )
     book.close()
     told = CliRunner().invoke(main, ["runs", "--runs", str(runs_dir), "--json"])
     lines = {line["run"]: (line["verdict"], line["ended"]) for line in json.loads(told.stdout)}

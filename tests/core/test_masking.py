@@ -6,17 +6,25 @@ is, records are written, read back, and are the same; only texts for people are 
 
 import ast
 import json
-import re
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gameday.core.clock import SystemClock
-from gameday.core.secrets.masking import EVENTS, MASKED, masked
 from gameday.core.secrets.redaction import MASK, Hidden, forms, hidden_in, telling
 from gameday.evidence import journal
+from gameday.evidence.event_fields import described
+from gameday.evidence.events import (
+    EVENTS,
+    MASKED,
+    FaultDosed,
+    fields_of,
+    from_json,
+    masked,
+)
 from gameday.evidence.journal import Journal
 from gameday.injection.heal import left_behind, take_back
 from gameday.injection.verify.observation import Sighting
@@ -29,6 +37,7 @@ from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql.labels import labels
 from gameday.telemetry.samples import Evaluation, Scrape
 from gameday.telemetry.samples import read as read_samples
+from tests.support.events import event_of
 
 ROOT = Path(__file__).parents[2]
 RUN = "20261128T210000Z-redis-slow-k3f9"
@@ -150,14 +159,22 @@ def words_of(kind: str) -> dict[str, Any]:
         "removed": "unknown",
         "gone": None,
         "verified": True,
-        "undoing": False,
-        **dict.fromkeys(("step", "took_s", "wall_ns", "seed", "t0_ns"), 1000),
+        **dict.fromkeys(("undoing", "aborted", "ok", "shown", "refuses"), False),
     }
     if kind == "step.started":
         special["undo"] = UNDOS[-1]
     if kind == "fault.escalated":
         special["step"] = ALL_WORDS
-    return {field: special.get(field, ALL_WORDS) for field in EVENTS[kind][0].split()}
+    typed = [each for each in fields_of(kind) if each.name not in texts_of(kind)]
+    return {
+        each.name: special.get(each.name, ALL_WORDS if each.form.fits(ALL_WORDS) else 1000)
+        for each in typed
+    }
+
+
+def texts_of(kind: str) -> list[str]:
+    """The fields that nothing but people read."""
+    return [each.name for each in fields_of(kind) if {"text", "figures"} & each.marks]
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -165,22 +182,22 @@ def test_a_record_reads_back_as_it_was_whatever_the_secret(tmp_path: Path, secre
     """Every event with every typed field, each field holding every word."""
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     book.hide = Hidden([secret])
-    for event, (_, texts) in EVENTS.items():
-        said: dict[str, Any] = {
-            field: f"it said {secret}!" for field in texts.split() if field != "dose"
-        }
-        book.write(event, **words_of(event), **said)
+    for kind in EVENTS:
+        texts: dict[str, Any] = dict.fromkeys(texts_of(kind), f"it said {secret}!")
+        if "left" in texts:
+            texts["left"] = [texts["left"]]
+        book.write(event_of(kind, **words_of(kind), **{**texts, "dose": None}))
     book.close()
     read = journal.read(book.path)
     assert read.damage == ""
-    assert [record.event for record in read.records] == list(EVENTS)
+    assert [record.event.kind for record in read.records] == list(EVENTS)
     for record in read.records:
-        typed = words_of(record.event)
+        typed = words_of(record.event.kind)
         assert {key: record.data[key] for key in typed} == typed
-        for field in EVENTS[record.event][1].split():
+        for field in texts_of(record.event.kind):
             if field != "dose":
-                assert secret not in record.data[field]
-                assert MASK in record.data[field]
+                assert secret not in str(record.data[field])
+                assert MASK in str(record.data[field])
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -190,8 +207,10 @@ def test_an_undo_is_the_same_for_whoever_finds_it(
 ) -> None:
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     book.hide = Hidden([secret])
-    book.write("run.started", run=RUN, masked=MASKED)
-    book.write("fault.injecting", id="slow-lock-1", fault="lock", target="redis", undo=[undo])
+    book.write(event_of("run.started", run=RUN, masked=MASKED))
+    book.write(
+        event_of("fault.injecting", id="slow-lock-1", fault="lock", target="redis", undo=[undo])
+    )
     book.close()
     (left,) = left_behind(journal.read(book.path).records)
     assert left.name == "slow-lock-1"
@@ -202,7 +221,7 @@ def test_an_undo_is_the_same_for_whoever_finds_it(
 def test_the_reasons_beside_a_dose_are_masked_and_its_figures_are_not() -> None:
     seen = Sighting("T", None, 0.5, None, "redis", 1000, "the answer was redis")
     dose = {"witnesses": [P.as_json(), seen.as_json()]}
-    written = masked("fault.dosed", {"id": "redis", "dose": dose}, Hidden(["redis", "witness"]))
+    written = masked(FaultDosed("redis", "yes", dose, ""), Hidden(["redis", "witness"]))
     assert written["id"] == "redis"
     p, t = written["dose"]["witnesses"]
     assert p == P.as_json()
@@ -211,34 +230,30 @@ def test_the_reasons_beside_a_dose_are_masked_and_its_figures_are_not() -> None:
 
 def test_a_field_that_nobody_has_named_is_masked() -> None:
     hide = Hidden(["hunter2"])
-    assert masked("phase", {"other": ["a hunter2"]}, hide) == {"other": [f"a {MASK}"]}
-    assert masked("no.such.event", {"id": "hunter2"}, hide) == {"id": MASK}
+    assert masked(event_of("phase", other=["a hunter2"]), hide) == {"other": [f"a {MASK}"]}
+    assert masked(event_of("no.such.event", id="hunter2"), hide) == {"id": MASK}
 
 
-def written_in_code() -> Iterator[tuple[str, str, set[str]]]:
-    """Each call that writes a record: where, the event, and the fields it names."""
-    for path in sorted((ROOT / "gameday").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                continue
-            first = node.args[0] if node.args else None
-            event = str(first.value) if isinstance(first, ast.Constant) else ""
-            writes = node.func.attr in ("write", "write_durably", "write_through")
-            if writes and re.fullmatch(r"phase|[a-z]+\.[a-z]+", event):
-                names = {keyword.arg for keyword in node.keywords if keyword.arg}
-                yield f"{path.name}:{node.lineno}", event, names
+def test_every_text_of_an_event_is_for_machines_or_for_people() -> None:
+    """Events are made of these classes alone, and mypy knows their fields."""
+
+    @dataclass
+    class Undecided:
+        note: str
+
+    (note,) = fields(Undecided)
+    with pytest.raises(TypeError, match="note: say whether it is a Word or a Text"):
+        described(note)
+    assert all(fields_of(kind) for kind in EVENTS)
+    assert {field.name for field in fields_of("fault.probed")} >= set(P.as_json())
 
 
-def test_every_field_that_is_written_is_typed_or_text() -> None:
-    found = list(written_in_code())
-    assert len(found) > 30
-    for where, event, names in found:
-        assert event in EVENTS, f"{where}: say in core/masking.py what of {event} is read back"
-        typed, texts = EVENTS[event]
-        known = {*typed.split(), *texts.split(), "audience"}
-        assert names <= known, f"{where}: say in core/masking.py what of {event} is read back"
-    assert {event for _, event, _ in found} >= EVENTS.keys() - {"fault.escalated", "step.done"}
-    assert set(P.as_json()) <= {*" ".join(EVENTS["fault.probed"]).split()}
+def test_every_event_is_written_somewhere_and_no_other_is() -> None:
+    trees = [ast.parse(path.read_text()) for path in sorted((ROOT / "gameday").rglob("*.py"))]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = Counter(ast.unparse(call.func).removeprefix("events.") for call in calls)
+    assert [cls.__name__ for cls in EVENTS.values() if not made[cls.__name__]] == []
+    assert made["UnknownEvent"] == 1, "only the reader may make one"
 
 
 def test_a_user_name_is_no_secret_and_a_password_is() -> None:
@@ -342,8 +357,8 @@ async def test_a_masked_record_of_an_older_journal_is_never_called_gone() -> Non
         if MASK not in json.dumps(old):
             continue
         records = [
-            journal.Record(0, 0, "run.started", "all", {"run": RUN}),
-            journal.Record(1, 1, "fault.injecting", "all", {"id": "***-lock-1", "undo": [old]}),
+            journal.RecordOf(0, 0, from_json("run.started", {"run": RUN})),
+            journal.RecordOf(1, 1, from_json("fault.injecting", {"id": "***-1", "undo": [old]})),
         ]
         (left,) = left_behind(records)
         assert left.masked

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from gameday.core.clock import SystemClock
 from gameday.core.files.append_log import LINES_WAITING
 from gameday.evidence import journal
+from gameday.evidence.events import FaultRemoved, FaultRemoving, Phase, StackStarting
 from gameday.evidence.journal import Journal, LiveJournal
+from tests.support.events import event_of
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def written(folder: Path, events: int = 5) -> Path:
     path.unlink(missing_ok=True)
     book = Journal(path, SystemClock(), "m1")
     for number in range(events):
-        book.write("fault.injecting", id=f"f{number}", undo=[{"kind": "toxic"}])
+        book.write(event_of("fault.injecting", id=f"f{number}", undo=[{"kind": "toxic"}]))
     book.close()
     return path
 
@@ -116,8 +118,8 @@ def test_an_altered_line_with_a_sum_of_its_own_does_not_fit_the_next(tmp_path: P
 def test_a_number_that_no_double_can_hold_ends_the_valid_prefix(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     book = Journal(path, SystemClock(), "host")
-    book.write("phase", most_s=10 ** (journal.MOST_DIGITS - 1))
-    book.write("phase", most_s=10**journal.MOST_DIGITS)
+    book.write(event_of("phase", most_s=10 ** (journal.MOST_DIGITS - 1)))
+    book.write(event_of("phase", most_s=10**journal.MOST_DIGITS))
     book.close()
     read = journal.read(path)
     assert len(read.records) == 1
@@ -135,7 +137,7 @@ def test_a_line_taken_out_is_noticed(tmp_path: Path) -> None:
 
 async def test_a_durable_record_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
-    record = await book.write_durably("fault.removed", id="f", gone=True)
+    record = await book.write_durably(FaultRemoved("f", gone=True))
     assert journal.read(book.path).records == (record,)
     book.close()
 
@@ -143,8 +145,8 @@ async def test_a_durable_record_is_on_the_disk_when_it_returns(tmp_path: Path) -
 async def test_a_full_disk_is_told_once_and_stops_nobody() -> None:
     told: list[str] = []
     book = Journal(Path("/dev/full"), SystemClock(), "m1", told.append)
-    book.write("fault.removing", id="f")
-    await book.write_durably("fault.removed", id="f", gone=True)
+    book.write(event_of("fault.removing", id="f"))
+    await book.write_durably(event_of("fault.removed", id="f", gone=True))
     book.close()
     assert told == ["/dev/full cannot be written: No space left on device"]
     assert book.problem == told[0]
@@ -153,13 +155,13 @@ async def test_a_full_disk_is_told_once_and_stops_nobody() -> None:
 def test_a_full_disk_is_an_error_where_nobody_listens() -> None:
     book = Journal(Path("/dev/full"), SystemClock(), "m1")
     with pytest.raises(OSError, match="No space left"):
-        book.write("run.started")
+        book.write(event_of("run.started"))
     book.close()
 
 
 async def test_a_live_journal_has_the_same_lines_in_the_same_order(tmp_path: Path) -> None:
     book = LiveJournal(tmp_path / "journal.jsonl", SystemClock(), "m1")
-    written = [book.write("phase", number=n) for n in range(500)]
+    written = [book.write(Phase("drain", at_most_s=n)) for n in range(500)]
     book.close()
     found = journal.read(book.path)
     assert found.records == tuple(written)
@@ -169,8 +171,8 @@ async def test_a_live_journal_has_the_same_lines_in_the_same_order(tmp_path: Pat
 
 async def test_what_is_written_through_is_in_the_kernel_at_once(tmp_path: Path) -> None:
     book = LiveJournal(tmp_path / "journal.jsonl", SystemClock(), "m1")
-    before = book.write("phase", phase="stack")
-    record = book.write_through("stack.starting", name="redis", undo=[])
+    before = book.write(Phase("stack"))
+    record = book.write_through(StackStarting("redis", undo=()))
     assert journal.read(book.path).records == (before, record)
     book.close()
 
@@ -178,8 +180,8 @@ async def test_what_is_written_through_is_in_the_kernel_at_once(tmp_path: Path) 
 async def test_what_is_durable_is_there_when_it_was_awaited(tmp_path: Path) -> None:
     book = LiveJournal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     for number in range(50):
-        book.write("phase", number=number)
-    record = await book.write_durably("fault.injecting", id="f", undo=[])
+        book.write(event_of("phase", number=number))
+    record = await book.write_durably(FaultRemoving("f"))
     assert journal.read(book.path).records[-1] == record
     book.close()
 
@@ -192,7 +194,7 @@ async def test_a_reader_that_stands_still_holds_up_no_write(tmp_path: Path) -> N
     told: list[str] = []
     book = LiveJournal(path, SystemClock(), "m1", told.append)
     for number in range(1_000):  # some 500 KiB, and a pipe holds 64
-        book.write("phase", number=number, padding="x" * 400)
+        book.write(event_of("phase", number=number, padding="x" * 400))
     lines = first_lines(reader, 1_000)
     book.close()
     os.close(reader)
@@ -207,7 +209,7 @@ async def test_a_disk_that_is_too_slow_is_told_and_the_queue_is_bounded(tmp_path
     told: list[str] = []
     book = LiveJournal(path, SystemClock(), "m1", told.append)
     for number in range(LINES_WAITING + 2_000):
-        book.write("phase", number=number)
+        book.write(event_of("phase", number=number))
     await until(lambda: told)
     os.close(reader)  # the thread's write ends with EPIPE
     book.close()
@@ -219,15 +221,15 @@ async def test_a_full_disk_still_takes_the_last_words(small_disk: Path) -> None:
     """The room that was set aside holds what says that the fault is out, and how the run ended."""
     told: list[str] = []
     book = LiveJournal(small_disk / "journal.jsonl", SystemClock(), "m1", told.append)
-    await book.write_durably("fault.injecting", id="f", undo=[])
+    await book.write_durably(event_of("fault.injecting", id="f", undo=[]))
     fill(small_disk / "filler")
     while not told:
-        await book.write_durably("phase", padding="x" * 1_000)
-    await book.write_durably("fault.removed", id="f", gone=True)
-    book.write("run.ended", ended="interrupted")
+        await book.write_durably(event_of("phase", padding="x" * 1_000))
+    await book.write_durably(event_of("fault.removed", id="f", gone=True))
+    book.write(event_of("run.ended", ended="interrupted"))
     book.close()
     found = journal.read(book.path)
-    assert [r.event for r in found.records[-2:]] == ["fault.removed", "run.ended"]
+    assert [r.event.kind for r in found.records[-2:]] == ["fault.removed", "run.ended"]
     assert found.damage == ""
     assert told == [f"{book.path} cannot be written: No space left on device"]
 
@@ -237,16 +239,16 @@ async def test_a_part_that_cannot_be_announced_is_an_error(small_disk: Path) -> 
     fill(small_disk / "filler")
     with pytest.raises(OSError, match="No space left"):
         for _ in range(1_000):
-            book.write_through("stack.starting", name="redis", undo=["x" * 1_000])
+            book.write_through(event_of("stack.starting", name="redis", undo=["x" * 1_000]))
     book.close()
 
 
 async def test_a_live_journal_on_a_full_device_is_told_once() -> None:
     told: list[str] = []
     book = LiveJournal(Path("/dev/full"), SystemClock(), "m1", told.append)
-    book.write("fault.removing", id="f")
-    await book.write_durably("fault.removed", id="f", gone=True)
-    book.write("run.ended")
+    book.write(event_of("fault.removing", id="f"))
+    await book.write_durably(event_of("fault.removed", id="f", gone=True))
+    book.write(event_of("run.ended"))
     book.close()
     assert told == ["/dev/full cannot be written: No space left on device"]
     assert book.problem == told[0]
@@ -266,10 +268,15 @@ async def test_what_is_to_be_hidden_is_in_no_line(tmp_path: Path) -> None:
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     book.hide = lambda text: text.replace("s3cret", "***")
     book.write(
-        "phase", problem="it said s3cret", nested=[{"s3cret": ("s3cret", 1)}], path=Path("s3cret")
+        event_of(
+            "phase",
+            problem="it said s3cret",
+            nested=[{"s3cret": ("s3cret", 1)}],
+            path=Path("s3cret"),
+        )
     )
     book.close()
     found = journal.read(book.path)
     assert "s3cret" not in book.path.read_text()
     assert found.damage == ""
-    assert found.records[0].data["nested"] == [{"***": ["***", 1]}]
+    assert json.loads(book.path.read_bytes())["nested"] == [{"***": ["***", 1]}]

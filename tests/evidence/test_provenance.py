@@ -11,9 +11,11 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.core.secrets.signing import Key
 from gameday.evidence import journal, provenance
+from gameday.evidence.events import from_json
 from gameday.evidence.journal import Journal
 from gameday.evidence.journal_lengths import Length, noted, noted_runs
 from gameday.injection.heal import left_behind
+from tests.support.events import event_of
 from tests.support.signed import KEY, signed
 
 TOXIC = {"kind": "toxic", "url": "http://127.0.0.1:1", "proxy": "p", "name": "gameday-r-1"}
@@ -26,7 +28,7 @@ def write(path: Path, *events: tuple[str, dict[str, Any]], key: Key | None = KEY
     path.parent.mkdir(exist_ok=True)
     book = Journal(path, SystemClock(), "m1") if key is None else signed(path, key)
     for event, data in events:
-        book.write(event, **data)
+        book.write(event_of(event, **data))
     book.close()
     return path
 
@@ -40,7 +42,7 @@ def test_a_signed_journal_reads_as_any_other(tmp_path: Path) -> None:
     path = write(tmp_path / "r" / "journal.jsonl", INJECTING, REMOVED)
     read = journal.read(path)
     assert read.damage == ""
-    assert dict(read.records[0].data) == INJECTING[1]
+    assert read.records[0].event == from_json(*INJECTING)
     assert list(read.records) == list(provenance.read(path.parent, KEY).journal)
 
 
@@ -116,7 +118,7 @@ def test_one_who_vouches_for_a_run_takes_it_at_its_word(tmp_path: Path) -> None:
     run = write(tmp_path / "r" / "journal.jsonl", INJECTING, key=None).parent
     assert len(left_behind(provenance.vouched(run).journal)) == 1
     write(run / "reaper.jsonl", REMOVED, key=None)
-    assert [record.event for record in provenance.vouched(run).later] == ["fault.removed"]
+    assert [record.event.kind for record in provenance.vouched(run).later] == ["fault.removed"]
 
 
 async def test_a_journal_whose_end_was_cut_off_is_noticed(tmp_path: Path) -> None:
@@ -125,9 +127,9 @@ async def test_a_journal_whose_end_was_cut_off_is_noticed(tmp_path: Path) -> Non
     path.parent.mkdir()
     book = signed(path)
     book.length = Length(tmp_path, "r")
-    book.write("run.started", run="r")
-    await book.write_durably("fault.injecting", id="f", undo=[TOXIC])
-    book.write("phase", phase="late")
+    book.write(event_of("run.started", run="r"))
+    await book.write_durably(event_of("fault.injecting", id="f", undo=[TOXIC]))
+    book.write(event_of("phase", phase="late"))
     book.close()
     assert noted(tmp_path, "r") == 2
     lines = path.read_bytes().splitlines(keepends=True)

@@ -5,20 +5,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gameday.evidence.journal import Journal, Record, read
+from gameday.evidence.events import from_json
+from gameday.evidence.journal import Journal, Record, RecordOf, read
 from gameday.injection import drivers
 from gameday.injection.context import Site
 from gameday.injection.heal import is_under_way, left_behind
 from gameday.injection.process.process import record
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.spec.changes import toxic
+from tests.support.events import event_of
 from tests.support.obstacles import SOMEBODYS, cache_behind_door
 from tests.support.signed import heal, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
 
 
 def records(*events: tuple[str, dict[str, Any]]) -> list[Record]:
-    return [Record(n, n, event, "all", data) for n, (event, data) in enumerate(events)]
+    return [RecordOf(n, n, from_json(event, data)) for n, (event, data) in enumerate(events)]
 
 
 TOXIC = {"kind": "toxic", "url": "http://127.0.0.1:1", "proxy": "p", "name": "gameday-r-1"}
@@ -59,14 +61,14 @@ def test_what_a_run_could_not_stop_is_left_behind() -> None:
 
 def begun(folder: Path, controller: Any) -> Journal:
     journal = signed(folder / "journal.jsonl")
-    journal.write("run.started", run="r", controller=controller)
+    journal.write(event_of("run.started", run="r", controller=controller))
     return journal
 
 
 def test_a_run_whose_controller_lives_is_left_alone(tmp_path: Path) -> None:
     journal = begun(tmp_path, record(os.getpid(), "gameday run").as_json())
     assert is_under_way(tmp_path)
-    journal.write("run.ended", ended="completed")
+    journal.write(event_of("run.ended", ended="completed"))
     journal.close()
     assert not is_under_way(tmp_path)
 
@@ -81,8 +83,8 @@ async def test_a_step_goes_with_the_stack_that_its_run_started(tmp_path: Path) -
     undo = {"kind": "request", "action": "back", "base_url": "http://127.0.0.1:1", "request": {}}
     folder = {"kind": "folder", "path": "/nowhere/gameday-x"}
     journal = begun(tmp_path, None)
-    journal.write("stack.starting", name="folder", undo=[folder])
-    journal.write("step.started", step=1, undo=undo, undoing=False)
+    journal.write(event_of("stack.starting", name="folder", undo=[folder]))
+    journal.write(event_of("step.started", step=1, undo=undo, undoing=False))
     journal.close()
     assert [one.gone for one in await heal(tmp_path, {})] == [True, True]
 
@@ -97,7 +99,7 @@ async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)
         journal = signed(tmp_path / "journal.jsonl")
-        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
         journal.close()
         await drivers.act(change, undo, site)
         for _ in range(2):
@@ -111,7 +113,7 @@ async def test_a_server_that_answers_wrongly_is_not_called_healed(tmp_path: Path
     async with redis_like(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n") as port:
         undo = {**TOXIC, "url": f"http://127.0.0.1:{port}"}
         journal = signed(tmp_path / "journal.jsonl")
-        journal.write("fault.injecting", id="f", undo=[undo])
+        journal.write(event_of("fault.injecting", id="f", undo=[undo]))
         journal.close()
         healed = await heal(tmp_path, {})
     assert [one.gone for one in healed] == [None]  # it may be there: nobody could tell
@@ -137,7 +139,7 @@ async def test_a_step_that_was_taken_back_once_is_not_taken_back_again(tmp_path:
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     undo = {"kind": "request", "action": "back", "base_url": url, "request": BACK}
     journal = begun(tmp_path, None)
-    journal.write("step.started", step=2, undo=undo, undoing=False)
+    journal.write(event_of("step.started", step=2, undo=undo, undoing=False))
     journal.close()
     try:
         assert [one.settled for one in await heal(tmp_path, {})] == [False]
@@ -157,9 +159,9 @@ async def test_what_pressing_put_at_risk_is_put_back_once_and_then_left_alone(
     async with cache_behind_door() as one:
         undo = await drivers.prepare(LATENCY, Site("r", one.url, {"redis": "cache"}))
         journal = begun(tmp_path, None)
-        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
         off = {"kind": "proxy", "url": one.url, "proxy": "cache", "enabled": True}
-        journal.write("fault.escalated", id="f", step="switch", why="stuck", undo=[off])
+        journal.write(event_of("fault.escalated", id="f", step="switch", why="stuck", undo=[off]))
         journal.close()
         await one.behind.enable("cache", enabled=False)  # and there the controller was killed
         assert [each.gone for each in await heal(tmp_path, {})] == [True, True]
@@ -179,7 +181,7 @@ async def test_healing_presses_a_stuck_removal_and_writes_it_down(tmp_path: Path
         undo = await drivers.prepare(LATENCY, site)
         await drivers.act(LATENCY, undo, site)
         journal = begun(tmp_path, None)
-        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
         journal.close()
         one.rule = lambda m, p: "fail" if m == "DELETE" and "/toxics/" in p else "pass"
         assert [each.gone for each in await heal(tmp_path, {})] == [True]

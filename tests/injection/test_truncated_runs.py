@@ -18,6 +18,7 @@ from gameday.judge.judge import judge
 from gameday.judge.result import Result
 from gameday.spec.changes import toxic
 from tests.matrices.torn import WAYS, honest_run, trial
+from tests.support.events import event_of
 from tests.support.rundirs import RUN, RunDir
 from tests.support.signed import heal, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
@@ -159,9 +160,9 @@ async def test_a_torn_journal_still_heals_a_real_toxiproxy(tmp_path: Path) -> No
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)
         whole = signed(tmp_path / "journal.jsonl")
-        whole.write("run.started", run="r")
-        whole.write("fault.injecting", id="f", undo=[undo.as_json()])
-        whole.write("fault.injected", id="f")
+        whole.write(event_of("run.started", run="r"))
+        whole.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
+        whole.write(event_of("fault.injected", id="f"))
         whole.close()
         raw = whole.path.read_bytes()
         announced = raw.index(b"\n", raw.index(b"\n") + 1) + 1

@@ -241,7 +241,7 @@ class Run:
         why = [
             f"{record.data.get('ended', '')} {record.data['why']}".strip()
             for record in self.records()
-            if record.event in ("run.ended", "fault.dosed")
+            if record.event.kind in ("run.ended", "fault.dosed")
         ]
         return f"{self.short.name}: no fault came in ({'; '.join(why) or 'no word'})"
 
@@ -258,7 +258,7 @@ class Run:
         undos = [
             (record.data["id"], Undo.from_json(undo))
             for record in self.records()
-            if record.event == "fault.injecting"
+            if record.event.kind == "fault.injecting"
             for undo in record.data["undo"]
         ]
         environment = {**self.kept.described()["environment"], **os.environ}
@@ -308,7 +308,7 @@ def stopped(run: Run, draw: random.Random) -> Outcome:
     code = run.process.wait(timeout=90)
     moment = f"{run.short.name}: stop {after_s:6.3f} s into the fault"
     found = look(run, children, (moment, True, began))
-    ended = [record.data["ended"] for record in run.records() if record.event == "run.ended"]
+    ended = [record.data["ended"] for record in run.records() if record.event.kind == "run.ended"]
     fine = code == 5 and ended == ["interrupted"]
     left = found.left + ([] if fine else [f"ended {ended}, exit code {code}"])
     return replace(found, clean_s=clean_s, left=left)

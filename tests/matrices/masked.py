@@ -23,6 +23,7 @@ from pathlib import Path
 from gameday.core.secrets.signing import read_or_make_key
 from tests.matrices.kills import Kept, Run, Short, gameday, kept_stack, killed, look
 from tests.support import wordy
+from tests.support.events import event_of
 from tests.support.signed import signed
 
 EXPERIMENTS = "redis-slow,redis-down,db-slow,postgres-lock,service-kill,redis-block"
@@ -125,8 +126,10 @@ def _journaled(folder: Path, run: str, what: str, undo: dict[str, object]) -> Pa
     place.mkdir(parents=True)
     key = read_or_make_key(Path(os.environ["XDG_STATE_HOME"]) / "gameday")
     book = signed(place / "journal.jsonl", key)
-    book.write("run.started", run=run, masked="texts")
-    book.write("fault.injecting", id="slow", fault="network.latency", target="redis", undo=[undo])
+    book.write(event_of("run.started", run=run, masked="texts"))
+    book.write(
+        event_of("fault.injecting", id="slow", fault="network.latency", target="redis", undo=[undo])
+    )
     book.close()
     return place
 

@@ -75,7 +75,7 @@ class Run:
 
     def at(self, event: str) -> int | None:
         """When the journal has such a record, its instant."""
-        return next((r.t_ns for r in self.records() if r.event == event), None)
+        return next((r.t_ns for r in self.records() if r.event.kind == event), None)
 
     def gets_to(self, event: str) -> bool:
         """Wait for such a record, without parsing; False when the run ends without it."""
@@ -89,7 +89,9 @@ class Run:
         return there()
 
     def ended(self) -> str:
-        return next((str(r.data["ended"]) for r in self.records() if r.event == "run.ended"), "")
+        return next(
+            (str(r.data["ended"]) for r in self.records() if r.event.kind == "run.ended"), ""
+        )
 
     def result(self) -> int | None:
         """The exit code that the result says, which a hung-up run can show to nobody."""

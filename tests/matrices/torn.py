@@ -138,7 +138,7 @@ def wrong_page(result: Result, page: str) -> str:
 
 def wrong_heal(prefix: journal.Journaled, left: Any) -> str:
     """A fault whose announcement survived, and not its removal, is taken out."""
-    events = [record.event for record in prefix.records]
+    events = [record.event.kind for record in prefix.records]
     due = "fault.injecting" in events and "fault.removed" not in events
     found = any(each.owner == "fault" for each in left)
     return "" if due == found else f"the fault is due: {due}, but heal would undo it: {found}"

@@ -29,6 +29,7 @@ from gameday.spec.inputs import Inputs, load_inputs
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.external import ExternalStack
 from gameday.traffic.capacity import calibration
+from tests.support.events import event_of
 from tests.support.plan_parts import (
     DROP,
     inputs_of,
@@ -415,7 +416,7 @@ async def test_what_an_earlier_run_left_on_this_system_is_told(
         there = await leftovers(tmp_path, "http://here", {})
         older = await leftovers(tmp_path, "http://here", {}, "2026-02-01T00:00:00+00:00")
         book = signed(tmp_path / "20260101T000000Z-drop-aaaa" / "healed-1.jsonl")
-        book.write("step.done", step=1, undoing=True, status="done")
+        book.write(event_of("step.done", step=1, undoing=True, status="done"))
         book.close()
         stepped = await leftovers(tmp_path, "http://here", {})
     assert [each.status for each in healed] == ["warn"], "of the step nobody can tell"

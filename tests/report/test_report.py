@@ -28,6 +28,7 @@ from gameday.report.messages import Messages
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql import Labels, Store, evaluate, label_set, labels, parse
 from gameday.telemetry.samples import AlertLine, Evaluation, Scrape, read
+from tests.support.events import event_of
 
 T0 = 1_000 * NS
 WALL = 1_795_422_600 * NS
@@ -305,7 +306,7 @@ def write_run(  # noqa: PLR0913 - each is one file of a run directory
     journal = Journal(folder / "journal.jsonl", hands, "test")
     for at_s, event, data in events:
         hands.at_ns = T0 + round(at_s * NS)
-        journal.write(event, **data)
+        journal.write(event_of(event, **data))
     journal.close()
     if last_s is not None:
         write_samples(folder / "samples.jsonl", last_s, alerts)

@@ -23,6 +23,7 @@ from gameday.run.context import Abort
 from gameday.run.control_socket import Desk
 from gameday.run.locks import Presence, TargetLock
 from gameday.stacks.state import stack_file
+from tests.support.events import event_of
 from tests.support.signed import own_key, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
 
@@ -51,7 +52,7 @@ def desk(folder: Path) -> Iterator[tuple[Desk, Abort]]:
 
 def events(folder: Path) -> list[tuple[str, Any]]:
     records = journal.read(folder / "r" / "journal.jsonl").records
-    return [(record.event, record.data.get("why")) for record in records]
+    return [(record.event.kind, record.data.get("why")) for record in records]
 
 
 async def test_a_run_is_stopped_before_its_stack_is_up(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ async def faulty(folder: Path) -> AsyncIterator[tuple[Presence, Toxiproxy]]:
         (folder / "r").mkdir()
         book = signed(folder / "r" / "journal.jsonl")
         undo = {"kind": "toxic", "url": url, "proxy": "p", "name": "gameday-r-1"}
-        book.write("fault.injecting", id="f", undo=[undo])
+        book.write(event_of("fault.injecting", id="f", undo=[undo]))
         book.close()
         yield Presence("r", folder).take(), server
 

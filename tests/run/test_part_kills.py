@@ -74,7 +74,7 @@ class Struck:
     def reaped(self) -> bool:
         path = self.dir / "reaper.jsonl"
         records = journal.read(path).records if path.exists() else ()
-        return any(each.event == "reaper.ended" for each in records)
+        return any(each.event.kind == "reaper.ended" for each in records)
 
 
 async def until(holds: Callable[[], object], within_s: float) -> None:

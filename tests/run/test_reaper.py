@@ -62,7 +62,7 @@ class Controlled:
         return list(journal.read(path).records) if path.exists() else []
 
     def removals(self) -> list[bool | None]:
-        return [each.data["gone"] for each in self.told() if each.event == "fault.removed"]
+        return [each.data["gone"] for each in self.told() if each.event.kind == "fault.removed"]
 
 
 async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
@@ -263,7 +263,7 @@ async def test_an_undo_that_fails_twice_is_tried_until_it_works(tmp_path: Path) 
         run.process.kill()
         await until_clean(run, CLEAN_S)
     assert stubborn.removals >= 3
-    pressed = [each.data for each in run.told() if each.event == "fault.escalated"]
+    pressed = [each.data for each in run.told() if each.event.kind == "fault.escalated"]
     assert [each["step"] for each in pressed][:2] == ["retry", "switch"]
     assert "500" in pressed[0]["why"]
     assert run.removals() == [True]
@@ -301,7 +301,7 @@ async def test_steps_are_taken_back_with_their_secrets_and_heal_knows_it(tmp_pat
     async with cache() as url, answering(note) as service:
         async with controlled(tmp_path, url, [step(service)]) as run:
             run.process.kill()
-            await until(lambda: run.told() and run.told()[-1].event == "reaper.ended")
+            await until(lambda: run.told() and run.told()[-1].event.kind == "reaper.ended")
         assert heads[0].startswith("POST /back")
         assert "open sesame" in heads[0]
         assert "open sesame" not in "".join(p.read_text() for p in run.dir.rglob("*.jsonl"))
@@ -339,7 +339,7 @@ async def test_the_stack_of_a_stopped_controller_stays_and_that_of_a_dead_one_en
         run.process.kill()
         await until(lambda: sleeper.poll() is not None)
         await until(lambda: not folder.exists())
-    parts = [each.data["name"] for each in run.told() if each.event == "part.ended"]
+    parts = [each.data["name"] for each in run.told() if each.event.kind == "part.ended"]
     assert parts == ["redis", "folder"]
 
 
@@ -382,7 +382,7 @@ async def test_a_removal_that_hangs_is_pressed_by_the_reaper_too(tmp_path: Path)
         run.process.kill()
         await until(lambda: run.removals() == [True])
         assert await one.behind.toxic_names("cache") == ["somebody-elses"]
-    steps = [each.data["step"] for each in run.told() if each.event == "fault.escalated"]
+    steps = [each.data["step"] for each in run.told() if each.event.kind == "fault.escalated"]
     assert steps == ["retry", "switch", "recreate"]
 
 

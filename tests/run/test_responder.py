@@ -88,7 +88,7 @@ class Drill:
 
     def events(self) -> list[tuple[str, Any]]:
         records = journal.read(self.journal.path).records
-        return [(r.event, r.data.get("status")) for r in records]
+        return [(r.event.kind, r.data.get("status")) for r in records]
 
     def statuses(self) -> list[str]:
         return [status for event, status in self.events() if event == "step.done"]

@@ -29,6 +29,7 @@ from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import RequestError, Sender, secrets_of, undo
 from gameday.spec.changes import Undo
 from gameday.spec.system import Request, System
+from tests.support.events import event_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -312,7 +313,7 @@ def test_a_secret_is_hidden_however_it_is_quoted(tmp_path: Path, number: int) ->
             assert MARK not in hide(f"it said {text}!"), text
     book = Journal(tmp_path / "journal.jsonl", SystemClock(), "m1")
     book.hide = Hidden([address])
-    book.write("phase", problem=f"cannot parse {secret!r}", found=[{secret: address}])
+    book.write(event_of("phase", problem=f"cannot parse {secret!r}", found=[{secret: address}]))
     book.close()
     assert MARK not in book.path.read_text()
     assert journal.read(book.path).damage == ""

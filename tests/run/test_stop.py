@@ -148,10 +148,10 @@ class Started:
         return () if path is None else journal.read(path).records
 
     def events(self) -> list[str]:
-        return [record.event for record in self.records()]
+        return [record.event.kind for record in self.records()]
 
     def ended(self) -> list[str]:
-        return [r.data["ended"] for r in self.records() if r.event == "run.ended"]
+        return [r.data["ended"] for r in self.records() if r.event.kind == "run.ended"]
 
     def child(self, module: str) -> psutil.Process:
         children = self.process.children()
@@ -287,12 +287,12 @@ def test_stop_takes_the_fault_out_whatever_the_run_waits_for(place: Place) -> No
     assert not place.toxics(run.name)
     assert told.exit_code == 0, told.stderr
     assert "no fault is in" in told.stdout
-    at = {record.event: record.t_ns for record in run.records()}
+    at = {record.event.kind: record.t_ns for record in run.records()}
     assert (at["fault.removed"] - at["operator.stop"]) / 1e9 < PROMPT_S
     assert place.toxics(place.runs["frozen"].name), "the others go on"
     assert run.code() == 5
     assert run.ended() == ["operator"]
-    assert [r.data["why"] for r in run.records() if r.event == "operator.abort"] == [
+    assert [r.data["why"] for r in run.records() if r.event.kind == "operator.abort"] == [
         "gameday stop by ann"
     ]
 
@@ -320,7 +320,7 @@ def test_a_killed_run_is_undone_and_can_be_judged(place: Place) -> None:
     run.process.kill()
     run.process.wait()
     run.until_clean(REAPED_S)
-    until(lambda: "reaper.ended" in [r.event for r in run.records("reaper.jsonl")])
+    until(lambda: "reaper.ended" in [r.event.kind for r in run.records("reaper.jsonl")])
     runs = ("--runs", str(run.runs))
     listed = json.loads(place.gameday("runs", "--json", *runs).stdout)
     assert [line["ended"] for line in listed] == ["interrupted"]

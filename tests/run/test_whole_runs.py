@@ -73,7 +73,7 @@ class Started:
 
     def events(self) -> list[str]:
         path = next(self.runs.glob("*/journal.jsonl"), None)
-        return [] if path is None else [r.event for r in journal.read(path).records]
+        return [] if path is None else [r.event.kind for r in journal.read(path).records]
 
 
 Start = Callable[..., Started]

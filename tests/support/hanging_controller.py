@@ -17,6 +17,7 @@ from gameday.run.control_socket import Desk, Signals
 from gameday.run.leave import Leaving
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import Undo
+from tests.support.events import event_of
 from tests.support.signed import KEY, signed
 
 FAULT = "gameday-fault"
@@ -26,14 +27,14 @@ async def main(run_dir: Path, hangs: str) -> None:
     (run_dir / "logs").mkdir(parents=True)
     clock, abort = SystemClock(), Abort()
     journal = signed(run_dir / "journal.jsonl")
-    journal.write("run.started", run=run_dir.name)
+    journal.write(event_of("run.started", run=run_dir.name))
     reaper = Reaper(run_dir, clock, lambda why: abort("interrupted", why))
     await reaper.launch(KEY)
     undo: Undo = folder.record(run_dir / FAULT)
     leaving = Leaving(run_dir, reaper, abort)
     with leaving, Signals(Desk(run_dir.name, journal, abort), leaving.at_once):
         if hangs != "before":
-            journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+            journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
             (run_dir / FAULT).mkdir()
             folder.mark(undo)
         sys.stdout.write("hangs\n")

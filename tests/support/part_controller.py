@@ -15,6 +15,7 @@ from gameday.injection.context import Direct, Site
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import ServiceChange, Strike
 from gameday.stacks.state import read_kept
+from tests.support.events import event_of
 from tests.support.signed import KEY, signed
 
 
@@ -35,14 +36,14 @@ async def main(run_dir: Path, part: str, do: Strike) -> None:
     site = Site(run_dir.name, None, {}, Direct(parts=parts))
     change = ServiceChange(part, do)
     undo = await drivers.prepare(change, site)
-    journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+    journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
     await drivers.act(change, undo, site)
-    journal.write("fault.injected", id="f")
+    journal.write(event_of("fault.injected", id="f"))
     say(injected=undo.data["pid"])
     await asyncio.to_thread(sys.stdin.read)
     await drivers.undo(undo)
-    journal.write("fault.removed", id="f", gone=await drivers.read_back(undo))
-    journal.write("run.ended", ended="completed")
+    journal.write(event_of("fault.removed", id="f", gone=await drivers.read_back(undo)))
+    journal.write(event_of("run.ended", ended="completed"))
     journal.close()
     await reaper.finish()
 

@@ -14,6 +14,7 @@ import httpx
 
 from gameday.spec.changes import Undo
 from gameday.spec.inputs import Inputs, load_inputs
+from tests.support.events import event_of
 from tests.support.signed import signed
 from tests.support.stack_parts import document_of
 
@@ -135,9 +136,9 @@ def left_run(folder: Path, base_url: str, undo: Undo) -> None:
     """A run that was killed with a fault in and a step done."""
     folder.mkdir(parents=True)
     journal = signed(folder / "journal.jsonl")
-    journal.write("run.started", run=folder.name)
-    journal.write("stack.ready", addresses={"base_url": base_url})
-    journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+    journal.write(event_of("run.started", run=folder.name))
+    journal.write(event_of("stack.ready", addresses={"base_url": base_url}))
+    journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
     request = Undo("request", {"action": "use-redis"})
-    journal.write("step.started", step=1, undo=request.as_json())
+    journal.write(event_of("step.started", step=1, undo=request.as_json()))
     journal.close()

@@ -20,6 +20,7 @@ from gameday.evidence.journal import Journal
 from gameday.judge import checks
 from gameday.judge.checks import NotApplicable, Verdict
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome, Reason, stored_id
+from tests.support.events import event_of
 
 T0_NS = 1_000 * NS
 WALL_NS = 1_795_422_600 * NS  # 2026-11-23T08:30:00Z
@@ -301,7 +302,7 @@ class RunDir:
             events.append((33.0, "run.ended", {"ended": self.ended, "why": "", **seal}))
         for at_s, event, data in events:
             clock.at_ns = T0_NS + round(at_s * NS)
-            journal.write(event, **data)
+            journal.write(event_of(event, **data))
         journal.close()
 
     def _write_history(self, path: Path) -> None:

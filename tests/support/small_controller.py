@@ -16,6 +16,7 @@ from gameday.injection.context import Site
 from gameday.run.locks import TargetLock
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import toxic
+from tests.support.events import event_of
 from tests.support.signed import KEY, signed
 
 
@@ -32,23 +33,23 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
     reaper = Reaper(run_dir, clock, lost.put_nowait)
     await reaper.launch(KEY)
     for event, data in also:
-        journal.write(event, **data)
+        journal.write(event_of(event, **data))
     with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:
         await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"}, Reach())
         site = Site(run_dir.name, url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)
-        journal.write("fault.injecting", id="f", undo=[undo.as_json()])
+        journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
         await drivers.act(change, undo, site)
-        journal.write("fault.injected", id="f")
+        journal.write(event_of("fault.injected", id="f"))
         say(injected=undo.data["name"])
         order = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
         why = asyncio.create_task(lost.get())
         await asyncio.wait({order, why}, return_when=asyncio.FIRST_COMPLETED)
         say(lost=why.result() if why.done() else "", died=reaper.died)
         await drivers.undo(undo)
-        journal.write("fault.removed", id="f", gone=await drivers.read_back(undo))
-    journal.write("run.ended", ended="completed")
+        journal.write(event_of("fault.removed", id="f", gone=await drivers.read_back(undo)))
+    journal.write(event_of("run.ended", ended="completed"))
     await reaper.finish()
     say(reaper_ended=reaper.died)
     if not order.done():

@@ -66,8 +66,8 @@ def misread(run_dir: Path) -> list[str]:
     for path in [run_dir / "journal.jsonl", *run_dir.glob("reaper.jsonl")]:
         for record in journal.read(path).records:
             if MASK in json.dumps(_typed(record)):
-                found.append(f"{path.name}: {record.event} {record.seq} is masked")
-            if record.event.startswith("fault.") and record.data["id"] not in ids:
+                found.append(f"{path.name}: {record.event.kind} {record.seq} is masked")
+            if record.event.kind.startswith("fault.") and record.data["id"] not in ids:
                 found.append(f"{path.name}: there is no fault {record.data['id']!r}")
     return found
 

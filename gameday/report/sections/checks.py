@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import files
+from gameday.evidence.events import RunStarted
 from gameday.report import format
 from gameday.report.inputs import Json, Material
 from gameday.report.markdown import Markup, bullets, code, table
@@ -64,10 +65,10 @@ def supporting_data(m: Material, say: Messages) -> list[Markup]:
     missing = [name for name in _REQUIRED if not (m.run_dir / name).exists()]
     if missing:
         blocks.append(say("data.missing", files=Markup(", ".join(map(code, missing)))))
-    start = m.first("run.started")
-    inputs = None if start is None else start.data.get("inputs")
-    if isinstance(inputs, dict) and inputs:
-        lines = [Markup(f"{code(str(file))} {code(str(sum_))}") for file, sum_ in inputs.items()]
+    start = m.first(RunStarted)
+    if start is not None and start.event.inputs:
+        inputs = start.event.inputs.items()
+        lines = [Markup(f"{code(str(file))} {code(str(sum_))}") for file, sum_ in inputs]
         blocks += [say("data.inputs", ref=format.of_record(start)), bullets(lines)]
     return blocks
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from gameday.evidence.events import AuditRead
 from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code, table
@@ -125,8 +126,8 @@ _MOST_ROWS = 10**15
 
 
 def _coupons(m: Material, say: Messages) -> list[Row]:
-    audit, stock = m.first("audit.read"), m.effective.get("stock")
-    stored = None if audit is None else audit.data.get("rows")
+    audit, stock = m.first(AuditRead), m.effective.get("stock")
+    stored = None if audit is None else audit.event.rows
     if type(stored) is not int or abs(stored) > _MOST_ROWS:  # a journal that somebody altered
         stored = None
     beyond = max(0, stored - stock) if stored is not None and stock is not None else None

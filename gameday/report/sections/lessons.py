@@ -8,6 +8,8 @@ figures that raised it.
 from collections.abc import Iterator
 from typing import Final
 
+from gameday.evidence.events import FaultDosed, ResponderStarted
+from gameday.evidence.journal import every
 from gameday.report import format
 from gameday.report.inputs import Json, Material
 from gameday.report.markdown import Markup, bullets, code
@@ -47,7 +49,7 @@ def _design(m: Material, say: Messages) -> Iterator[Prompt]:
             fault=code(fault["fault"]),
             target=code(str(fault.get("target") or "–")),
             dose=dose(fault.get("dose"), say),
-            ref=format.of_record(m.first("fault.dosed", id=fault["id"])),
+            ref=format.of_records(*m.of_fault(fault["id"], FaultDosed)),
         )
         for fault in faults
     ]
@@ -178,8 +180,8 @@ def _lucky(m: Material, say: Messages) -> Iterator[Markup]:
     unknown = outcome_count(m, "unknown")
     if unknown:
         yield say("lessons.lucky_unknown", count=unknown, ref=last_sample(m))
-    start = m.first("responder.started", by="bot")
-    if start is not None:
+    started = (record.event.by for record in every(m.records, ResponderStarted))
+    if "bot" in started:
         field = "clocks.acknowledged_after_s"
         after = format.length(m.clocks.get("acknowledged_after_s"))
         yield say("lessons.lucky_before", after=after, ref=format.of_result(field))
@@ -218,8 +220,7 @@ def _alert(alert: Json, i: int, say: Messages) -> Markup:
 
 
 def _step(m: Material, step: Json, say: Messages) -> Markup:
-    records = step_records(m, step["step"])
-    why = "" if records[1] is None else str(records[1].data.get("why", ""))
-    return say(
-        "evidence.step", why=why or say.word(step["status"]), ref=format.of_records(*records)
-    )
+    started, done = step_records(m, step["step"])
+    why = None if done is None else done.event.why
+    ref = format.of_records(started, done)
+    return say("evidence.step", why=why or say.word(step["status"]), ref=ref)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from gameday.evidence.journal import Record
+from gameday.evidence import events
+from gameday.evidence.journal import RecordOf, every
 from gameday.report import format
 from gameday.report.inputs import Json, Material
 from gameday.report.markdown import Markup, bullets, code, table, text
@@ -20,7 +21,7 @@ _NOT_ASKED: Final = {"fault", "target", "id"}
 def response(m: Material, say: Messages) -> list[Markup]:
     """The steps, by whom, when, and whether their effect was seen."""
     blocks = [say("response.head")]
-    start = m.first("responder.started")
+    start = m.first(events.ResponderStarted)
     if start is None:
         blocks.append(say("response.off" if m.effective.get("no_responder") else "response.none"))
     else:
@@ -32,31 +33,30 @@ def response(m: Material, say: Messages) -> list[Markup]:
     for status in ("placebo", "needs_person"):
         found = [str(step["step"]) for step in steps if step["status"] == status]
         blocks += [say(f"response.{status}", steps=", ".join(found))] if found else []
-    undone = [record for record in m.of("step.done") if record.data.get("undoing")]
+    undone = [record for record in every(m.records, events.StepDone) if record.event.undoing]
     if undone:
         lines = [Markup(f"{tell(record, say)} ({format.of_record(record)})") for record in undone]
         blocks += [say("response.undone"), bullets(lines)]
     return [*blocks, say("response.person")]
 
 
-def step_records(m: Material, number: object) -> tuple[Record | None, Record | None]:
+def step_records(
+    m: Material, number: object
+) -> tuple[RecordOf[events.StepStarted] | None, RecordOf[events.StepDone] | None]:
     """The journal's records of a step's begin and end, its undo not among them."""
-    records = [
-        record
-        for record in m.of("step.started", "step.done")
-        if record.data.get("step") == number and not record.data.get("undoing")
-    ]
-    started = next((record for record in records if record.event == "step.started"), None)
-    done = next((record for record in records if record.event == "step.done"), None)
-    return started, done
+    begun, over = every(m.records, events.StepStarted), every(m.records, events.StepDone)
+    return (
+        next((r for r in begun if r.event.step == number and not r.event.undoing), None),
+        next((r for r in over if r.event.step == number and not r.event.undoing), None),
+    )
 
 
-def _started(m: Material, record: Record, say: Messages) -> Markup:
+def _started(m: Material, record: RecordOf[events.ResponderStarted], say: Messages) -> Markup:
     return say(
         "response.started",
-        by=say.word(record.data.get("by")),
+        by=say.word(record.event.by),
         at=format.clock(m.at_s(record.t_ns)),
-        alert=code(str(record.data.get("alert", ""))),
+        alert=code(record.event.alert),
         ref=format.of_record(record),
     )
 
@@ -76,11 +76,11 @@ def _step(m: Material, step: Json, say: Messages) -> list[Markup]:
     ]
 
 
-def _intent(m: Material, number: object, started: Record | None) -> str:
+def _intent(m: Material, number: object, started: RecordOf[events.StepStarted] | None) -> str:
     """What the playbook says the step is for."""
     steps = (m.effective.get("playbook") or {}).get("steps", ())
     planned = (step.get("text") for step in steps if step.get("number") == number)
-    written = "" if started is None else started.data.get("text", "")
+    written = "" if started is None else started.event.text
     return str(next(planned, None) or written)
 
 
@@ -112,13 +112,12 @@ def _clock(m: Material, name: str, say: Messages) -> list[Markup]:
 
 
 def _removed(m: Material, fault: Json, say: Messages) -> Markup:
-    records = [m.first(event, id=fault["id"]) for event in ("fault.removed", "fault.proven")]
     return say(
         "recovery.removed",
         id=code(fault["id"]),
         at=format.clock(fault["removed_at"]),
         removed=say.word(fault.get("removed")),
-        ref=format.of_records(*records),
+        ref=format.of_records(*m.of_fault(fault["id"], events.FaultRemoved, events.FaultProven)),
     )
 
 
@@ -143,7 +142,7 @@ def trigger(m: Material, say: Messages) -> list[Markup]:
 
 def _fault(m: Material, fault: Json, say: Messages) -> list[Markup]:
     window = f"{_at(fault.get('injected_at'), say)} – {_at(fault.get('removed_at'), say)}"
-    events = ("fault.injected", "fault.dosed", "fault.removed", "fault.proven")
+    kinds = (events.FaultInjected, events.FaultDosed, events.FaultRemoved, events.FaultProven)
     return [
         Markup(f"{code(fault['id'])} {code(fault['fault'])}"),
         code(fault["target"]) if fault.get("target") else Markup("–"),
@@ -152,7 +151,7 @@ def _fault(m: Material, fault: Json, say: Messages) -> list[Markup]:
         say.word(fault.get("injected")),
         Markup(window),
         say.word(fault.get("removed")),
-        format.of_records(*[m.first(event, id=fault["id"]) for event in events]),
+        format.of_records(*m.of_fault(fault["id"], *kinds)),
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gameday.evidence.events import FaultProbed, Phase, StepDone, StepStarted
 from gameday.evidence.journal import Record
 from gameday.report import format
 from gameday.report.charts.spans import alert_names, alert_spans, objective_names, objective_spans
@@ -56,14 +57,15 @@ def tell(record: Record, say: Messages) -> Markup:
     """One record of the journal as a sentence."""
     message = _message(record, say)
     wanted = say.placeholders(message)
-    data = {**record.data, "text": record.data.get("text") or record.data.get("do")}
+    data = record.data
+    data["text"] = data.get("text") or data.get("do")
     values = {name: _value(name, data.get(name), say) for name in wanted - {"event"}}
     for name in wanted & {"measured", "asked"}:
         values[name] = quantity(data.get(name), str(data.get("unit") or ""), say)
     if "event" in wanted:
-        values["event"] = code(record.event)
+        values["event"] = code(record.event.kind)
     what = say(message, **values)
-    why = record.data.get("why") or record.data.get("problem")
+    why = data.get("why") or data.get("problem")
     return say("timeline.why", what=what, why=str(why)) if why else what
 
 
@@ -75,14 +77,17 @@ def quantity(value: Any, unit: str, say: Messages) -> Markup:
 
 
 def _message(record: Record, say: Messages) -> str:
-    event = record.event
-    if event in {"step.started", "step.done"} and record.data.get("undoing"):
-        event = event.replace("step", "undo")
-    if event == "fault.probed" and record.data.get("asked") is None:
-        event = "fault.felt"
-    if event == "phase" and "before_ms" in record.data:
-        event = "measured.before"
-    message = f"event.{event.replace('.', '_')}"
+    kind = record.event.kind
+    match record.event:
+        case StepStarted(undoing=True) | StepDone(undoing=True):
+            kind = kind.replace("step", "undo")
+        case FaultProbed(asked=None):
+            kind = "fault.felt"
+        case Phase(service=str()):
+            kind = "measured.before"
+        case _:
+            pass
+    message = f"event.{kind.replace('.', '_')}"
     return message if message in say.by_id else "event.other"
 
 

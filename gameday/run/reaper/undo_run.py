@@ -16,7 +16,7 @@ from gameday.core.clock import Clock
 from gameday.core.network import event_loop
 from gameday.core.network.addresses import Allowed, Reach
 from gameday.core.secrets.signing import Key
-from gameday.evidence import journal, provenance
+from gameday.evidence import events, journal, provenance
 from gameday.injection import heal
 from gameday.injection.heal import Book, Healed, Left
 from gameday.injection.undo_policy import Manner
@@ -39,14 +39,14 @@ class Reaping:
 
     def run_ended(self) -> bool:
         """Whether the controller had come to its end: then it has undone what it could."""
-        return any(record.event == "run.ended" for record in self._records())
+        return journal.first(self._records(), events.RunEnded) is not None
 
     def begin(self, why: str) -> None:
         """Journal that the run is claimed. What was undone before is undone anew."""
         self._out.clear()
         self._told.clear()
         self._pressed.clear()
-        self._book.write("reaper.claimed", why=why)
+        self._book.write(events.ReaperClaimed(why=why))
 
     def attempt(
         self, environment: Mapping[str, str], reach: Mapping[str, Any], *, alone: bool
@@ -69,7 +69,7 @@ class Reaping:
             self._tell_undone(left)
         for name, one in self.remaining.items():
             if name not in before or before[name].why != one.why:
-                self._book.write("reaper.failed", what=name, why=one.why)
+                self._book.write(events.ReaperFailed(what=name, why=one.why))
         return not self.remaining
 
     def _manner(self, left: Left) -> Manner:
@@ -77,7 +77,7 @@ class Reaping:
 
         A Toxiproxy that refuses connections may be cut off; one that the run started has ended.
         """
-        owned = any(record.event == "stack.starting" for record in self._records())
+        owned = journal.first(self._records(), events.StackStarting) is not None
         return Manner(
             tell=self._book.telling(left.name),
             escalate=left not in self._pressed,
@@ -95,8 +95,8 @@ class Reaping:
         for name, one in self.remaining.items():
             owner, _, id_ = name.partition(" ")
             if owner == "fault":
-                self._book.write("fault.removed", id=id_, gone=one.gone, why=one.why)
-        self._book.write("reaper.ended", left=sorted(self.remaining))
+                self._book.write(events.FaultRemoved(id=id_, gone=one.gone, why=one.why))
+        self._book.write(events.ReaperEnded(left=sorted(self.remaining)))
 
     def _due(self, *, alone: bool) -> list[Left]:
         """What may be there and is this process's to undo.
@@ -124,12 +124,11 @@ class Reaping:
         self._told.add(name)
         match left.owner:
             case "fault":
-                self._book.write("fault.removed", id=left.name, gone=True)
+                self._book.write(events.FaultRemoved(id=left.name, gone=True))
             case "step":
-                data = {"step": int(left.name), "undoing": True, "status": "done"}
-                self._book.write("step.done", **data)
+                self._book.write(events.StepDone(int(left.name), "done", undoing=True))
             case "part":
-                self._book.write("part.ended", name=left.name)
+                self._book.write(events.PartEnded(name=left.name))
 
 
 async def _undo(

@@ -1,0 +1,131 @@
+"""Annotations of the fields of events: the type, what is relied on in reading, and what is masked.
+
+A journal is a file that anybody may have written. Without a `Needed` field, or with a `Checked` one
+of another kind, a record is none; any other field that is absent or of another kind is taken as
+empty.
+
+A secret may be a word of the run: a password `redis`, a user `postgres`. Were it masked wherever it
+stands, undo records would name proxies that do not exist, and fault ids would change. So a string
+is one of two things. A `Word`, as are ids, names, addresses and kinds, is written as it is, always,
+because a machine reads it back. A `Text`, as are errors, reasons and notes, is masked, and never
+read by anything but people.
+
+A word must not be able to hold a secret in the first place: an undo record has references
+(`{env: NAME}`, `{file: PATH}`), and addresses with credentials are refused before a run.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import Field
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
+
+from gameday.core.secrets.redaction import hidden_in, nothing
+from gameday.spec.changes import Undo
+
+YesNo = Literal["yes", "no", "unknown"]
+Json = Mapping[str, Any]
+
+T = TypeVar("T")
+Needed = Annotated[T, "needed"]
+Checked = Annotated[T, "checked"]
+Word = Annotated[str, "word"]
+Text = Annotated[str, "text"]
+OptionalWord = Annotated[str | None, "word"]
+OptionalText = Annotated[str | None, "text"]
+OptionalTexts = Annotated[Sequence[str] | None, "text"]
+Figures = Annotated[Json | None, "figures"]
+"""Figures of witnesses, with a reason beside each, which alone is text."""
+
+_REASON = "why"
+_MOST_NS = 2**63  # an integer of 64 bits, as whoever reckons with it counts on
+
+
+class Form(NamedTuple):
+    """The form of a type in a file; `empty` is taken where there is none."""
+
+    fits: Callable[[Any], bool]
+    empty: Any
+    read: Callable[[Any], Any] = lambda value: value
+    write: Callable[[Any], Any] = lambda value: value
+
+
+class Described(NamedTuple):
+    """A field of an event, and all that its annotation says."""
+
+    name: str
+    form: Form
+    default: Any
+    marks: frozenset[str]
+
+
+def is_whole(value: Any) -> bool:
+    """Tell an integer that a number of 64 bits can hold."""
+    return type(value) is int and -_MOST_NS < value < _MOST_NS
+
+
+def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(fits, value))
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+def _is_undo(value: Any) -> bool:
+    """One way to take something back; its kind's own driver knows the rest."""
+    return isinstance(value, dict) and isinstance(value.get("kind"), str)
+
+
+_FORMS: Mapping[Any, Form] = {
+    str: Form(_is(str), ""),
+    int: Form(is_whole, 0),
+    bool: Form(_is(bool), empty=False),
+    float: Form(lambda value: type(value) in (int, float) and -_MOST_NS < value < _MOST_NS, 0.0),
+    YesNo: Form(lambda value: value in get_args(YesNo), "unknown"),
+    Json: Form(_is(dict), {}, write=dict),
+    Sequence[str]: Form(_list_of(_is(str)), (), tuple, list),
+    Sequence[Json]: Form(_list_of(_is(dict)), (), tuple, list),
+    Undo: Form(_is_undo, None, Undo.from_json, Undo.as_json),
+    Sequence[Undo]: Form(
+        _list_of(_is_undo),
+        (),
+        lambda value: tuple(map(Undo.from_json, value)),
+        lambda value: list(map(Undo.as_json, value)),
+    ),
+}
+
+
+def described(field: "Field[Any]") -> Described:
+    """Read the annotation of a field. Raises TypeError where it leaves something open."""
+    marks = frozenset(getattr(field.type, "__metadata__", ()))
+    annotation: Any = field.type
+    annotation = annotation.__origin__ if marks else annotation
+    nullable = type(None) in get_args(annotation)
+    form = _FORMS[get_args(annotation)[0] if nullable else annotation]
+    if form is _FORMS[str] and marks.isdisjoint(("word", "text")):
+        raise TypeError(f"{field.name}: say whether it is a Word or a Text")
+    return Described(field.name, _or_none(form) if nullable else form, field.default, marks)
+
+
+def _or_none(form: Form) -> Form:
+    return form._replace(
+        fits=lambda value: value is None or form.fits(value),
+        empty=None,
+        read=lambda value: None if value is None else form.read(value),
+    )
+
+
+def masked_value(value: Any, marks: Collection[str], hide: Callable[[str], str]) -> Any:
+    """A field as it is written: what is text of it through `hide`."""
+    if "figures" in marks:
+        return _reasons(value, hide)
+    return hidden_in(value, hide if "text" in marks else nothing)
+
+
+def _reasons(value: Any, hide: Callable[[str], str]) -> Any:
+    """The figures as they are, and the reasons beside them through `hide`."""
+    if isinstance(value, Mapping):
+        return {
+            key: hidden_in(each, hide) if key == _REASON else _reasons(each, hide)
+            for key, each in value.items()
+        }
+    return [_reasons(each, hide) for each in value] if isinstance(value, list) else value

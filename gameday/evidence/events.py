@@ -1,0 +1,384 @@
+"""The events of a journal: one class an event, with its fields in the order of the file.
+
+JSON they are only in the file: `as_json` writes one, `from_json` reads one. The annotation of a
+field says what of it is relied on in reading, and what is masked (`event_fields`). What is None and
+has that default is left out of the file, unless `nulls` names it. An event that is not known is
+`UnknownEvent`.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import MISSING, dataclass
+from functools import cache
+from typing import Any, TypeVar, dataclass_transform
+
+from gameday.evidence.event_fields import (
+    Checked,
+    Described,
+    Figures,
+    Json,
+    Needed,
+    OptionalText,
+    OptionalTexts,
+    OptionalWord,
+    Text,
+    Word,
+    YesNo,
+    described,
+    masked_value,
+)
+from gameday.spec.changes import Undo
+
+MASKED = "texts"  # what `run.started` says is masked; a journal of before says nothing of it
+
+
+class Event:
+    """Something that happened, or is about to; `kind` is its name in the file."""
+
+    __slots__ = ()
+    kind: str
+
+    def nulls(self) -> Collection[str]:
+        """The fields that are written although they are None."""
+        return ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as they stand in the file."""
+        nulls = self.nulls()
+        values = ((each, getattr(self, each.name)) for each in fields_of(self.kind))
+        return {
+            each.name: None if value is None else each.form.write(value)
+            for each, value in values
+            if value is not None or each.default is MISSING or each.name in nulls
+        }
+
+
+EVENTS: dict[str, type[Event]] = {}
+E = TypeVar("E", bound=Event)
+
+
+@dataclass_transform(frozen_default=True)
+def event(kind: str) -> Callable[[type[E]], type[E]]:
+    """Make a class the event of that kind."""
+
+    def make(cls: type[E]) -> type[E]:
+        made = dataclass(frozen=True, slots=True)(cls)
+        made.kind = kind
+        EVENTS[kind] = made
+        return made
+
+    return make
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent(Event):
+    """An event of another version, or of nobody's; or one as an older version wrote it."""
+
+    kind: str
+    data: Json
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(self.data)
+
+
+@event("run.started")
+class RunStarted(Event):
+    """The first record. Its `controller` is the process that runs it."""
+
+    run: Checked[Word]
+    controller: Checked[Json | None]
+    experiment: Word
+    stack: Word
+    allowed: Checked[Sequence[str]]
+    seed: Checked[int | None]
+    wall_ns: Checked[int | None]
+    boottime_ns: int | None
+    boot_id: Word
+    inputs: Json
+    gameday: Word
+    masked: Word
+
+
+@event("run.refused")
+class RunRefused(Event):
+    """Bad usage ended the run."""
+
+    why: Text
+
+
+@event("run.ended")
+class RunEnded(Event):
+    """The last record, with the sums of the files of evidence by name."""
+
+    ended: Needed[Word]
+    why: Text
+    evidence: Checked[Json | None]
+
+
+@event("stack.starting")
+class StackStarting(Event):
+    """A part of the run's own stack is about to be started."""
+
+    name: Needed[Word]
+    undo: Needed[Sequence[Undo]]
+
+
+@event("stack.ready")
+class StackReady(Event):
+    """The system answers, at these addresses."""
+
+    took_s: float | None
+    addresses: Checked[Json | None]
+    binaries: Json
+
+
+@event("phase")
+class Phase(Event):
+    """A part of the run begins, or something went wrong in it.
+
+    `t0_ns` is when the traffic begins, `before_ms` the latency of `service` before the faults.
+    """
+
+    phase: Checked[Word]
+    t0_ns: Checked[int | None] = None
+    service: OptionalWord = None
+    protocol: OptionalWord = None
+    before_ms: float | None = None
+    aborted: bool | None = None
+    at_most_s: float | None = None
+    problem: OptionalText = None
+    cure: OptionalText = None
+    left: OptionalTexts = None
+
+    def nulls(self) -> Collection[str]:
+        return () if self.service is None else ("before_ms",)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultEvent(Event):
+    """Something of the fault `id`."""
+
+    id: Needed[Word]
+
+
+@event("fault.injecting")
+class FaultInjecting(FaultEvent):
+    """A fault is about to be made; whoever finds this can undo it."""
+
+    fault: Checked[Word]
+    target: Checked[Word]
+    changes: Sequence[Json]
+    undo: Needed[Sequence[Undo]]
+
+
+@event("fault.injected")
+class FaultInjected(FaultEvent):
+    """The fault is made."""
+
+
+@event("fault.probed")
+class FaultProbed(FaultEvent):
+    """A witness's look at a fault: `measured` of what was `asked`; or why it could not look."""
+
+    witness: Word
+    ok: bool | None = None
+    asked: float | None = None
+    measured: float | None = None
+    unit: OptionalWord = None
+    n: int | None = None
+    why: OptionalText = None
+    shown: bool | None = None
+    problem: OptionalText = None
+
+    def nulls(self) -> Collection[str]:
+        return ("ok", "asked", "measured") if self.problem is None else ()
+
+
+@event("fault.dosed")
+class FaultDosed(FaultEvent):
+    """The verdict of the witnesses."""
+
+    injected: Needed[YesNo]
+    dose: Checked[Figures]
+    why: Text
+
+
+@event("fault.removing")
+class FaultRemoving(FaultEvent):
+    """The fault is about to be taken out."""
+
+
+@event("fault.escalated")
+class FaultEscalated(FaultEvent):
+    """A step beyond the fault itself is about to be taken, as its removal is stuck."""
+
+    step: Word
+    why: Text
+    undo: Needed[Sequence[Undo]]
+
+
+@event("fault.removed")
+class FaultRemoved(FaultEvent):
+    """The fault was taken out. `gone`: it reads back as gone, None: that could not be read."""
+
+    gone: Checked[bool | None]
+    why: OptionalText = None
+
+
+@event("fault.proven")
+class FaultProven(FaultEvent):
+    """The proof, or not, that things are as they were before the fault."""
+
+    removed: Needed[YesNo]
+    why: Text
+
+
+@event("responder.started")
+class ResponderStarted(Event):
+    """The bot, or a person in its place, takes up the playbook."""
+
+    alert: Word
+    by: OptionalWord
+    delay_s: float | None
+
+
+@event("alert.acknowledged")
+class AlertAcknowledged(Event):
+    """Somebody has taken the incident."""
+
+    by: OptionalWord
+
+
+@event("step.started")
+class StepStarted(Event):
+    """A step of the playbook begins, or its undo (`undoing`)."""
+
+    step: Needed[int]
+    text: Text
+    do: OptionalWord
+    by: OptionalWord
+    undoing: Checked[bool]
+    undo: Checked[Undo | None] = None
+
+    def nulls(self) -> Collection[str]:
+        return () if self.undoing else ("undo",)
+
+
+@event("step.done")
+class StepDone(Event):
+    """The step is over. Whoever undoes it from outside of the run knows no more than that."""
+
+    step: Needed[int]
+    status: Needed[Word]
+    took_s: Checked[float | None] = None
+    verified: Checked[bool | None] = None
+    why: OptionalText = None
+    undoing: Checked[bool] = False
+    refuses: bool | None = None
+
+    def nulls(self) -> Collection[str]:
+        return () if self.took_s is None else ("verified",)
+
+
+@event("guard.tripped")
+class GuardTripped(Event):
+    """A guard of the experiment ends the run."""
+
+    guard: Word
+    why: Word
+
+
+@event("worker.gone")
+class WorkerGone(Event):
+    """A child process died: its last words, and in one line `how`, for the verdict."""
+
+    which: Word
+    why: Text
+    lost: Word
+    how: Text
+
+
+@event("operator.stop")
+class OperatorStop(Event):
+    """`gameday stop` was heard."""
+
+    by: Word
+
+
+@event("operator.abort")
+class OperatorAbort(Event):
+    """A person, or a signal, ends the run."""
+
+    why: Text
+
+
+@event("audit.read")
+class AuditRead(Event):
+    """The stores were read."""
+
+    rows: int | None
+    cut: Word
+    problem: Text
+
+
+@event("reaper.claimed")
+class ReaperClaimed(Event):
+    """The reaper undoes the run from here on."""
+
+    why: Text
+
+
+@event("reaper.failed")
+class ReaperFailed(Event):
+    """Something could not be undone, so far."""
+
+    what: Word
+    why: Text
+
+
+@event("reaper.ended")
+class ReaperEnded(Event):
+    """The reaper's last attempt is over; `left` is what it could not undo."""
+
+    left: Sequence[str]
+
+
+@event("part.ended")
+class PartEnded(Event):
+    """A part of the stack was ended by the reaper."""
+
+    name: Word
+
+
+@cache
+def fields_of(kind: str) -> tuple[Described, ...]:
+    """The fields of an event, in the order of the file; none of one that is not known."""
+    declared = getattr(EVENTS.get(kind), "__dataclass_fields__", {})
+    return tuple(map(described, declared.values()))
+
+
+def from_json(kind: Any, data: Json) -> Event:
+    """An event as it stands in a file. Raises ValueError, TypeError for one that cannot be."""
+    if not isinstance(kind, str):
+        raise TypeError(f"the event {kind!r} is no text")
+    cls = EVENTS.get(kind)
+    if cls is None:
+        return UnknownEvent(kind, data)
+    return cls(**{each.name: _read(each, kind, data) for each in fields_of(kind)})
+
+
+def _read(field: Described, kind: str, data: Json) -> Any:
+    there = field.name in data
+    if there and field.form.fits(data[field.name]):
+        return field.form.read(data[field.name])
+    if "needed" in field.marks or (there and "checked" in field.marks):
+        raise ValueError(f"{kind}: {field.name!r} is not what it should be")
+    return field.form.empty if field.default is MISSING else field.default
+
+
+def masked(event: Event, hide: Callable[[str], str]) -> dict[str, Any]:
+    """The fields of an event as they are written: what is text or not known through `hide`."""
+    marks = {each.name: each.marks for each in fields_of(event.kind)}
+    return {
+        name: masked_value(value, marks.get(name, ("text",)), hide)
+        for name, value in event.as_json().items()
+    }
