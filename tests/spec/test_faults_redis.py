@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -30,9 +31,15 @@ Client = redis.asyncio.Redis
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    password = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), password) as port:
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A store of the tests' own; of the program on PATH that is asked for by a parameter."""
+    password, asked = secrets.token_hex(8), getattr(request, "param", "")
+    if asked and shutil.which(asked) is None:
+        pytest.skip(f"no {asked} on PATH")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redis_server(Path(folder), password, program=asked) as port,
+    ):
         yield f"redis://:{password}@127.0.0.1:{port}/0"
 
 
@@ -153,6 +160,7 @@ async def test_keys_that_cannot_be_let_run_out_are_told_before(url: str) -> None
             await begin(fault(Expire, ttl="10s"), site(url))
 
 
+@pytest.mark.parametrize("url", ["", "redis-server"], indirect=True, ids=["package", "PATH"])
 async def test_everybody_waits_for_the_script_until_it_is_undone(url: str) -> None:
     async with client(url) as redis:
         clock = SystemClock()

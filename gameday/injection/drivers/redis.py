@@ -52,12 +52,10 @@ MOST_KEYS = 100_000
 MOST_KEYS_JOURNALED = 1_000
 BATCH = 500
 FIRST_PART = 8
-# In seconds of processor time: inside a script Redis' own TIME stands still. On a loaded machine
-# they take longer, so the next script is told to do less.
-BUSY = """
-local begun, asked = os.clock(), tonumber(ARGV[1])
-repeat until os.clock() - begun >= asked
-"""
+# Counted, because no clock can be asked inside every script: TIME stands still there since
+# Redis 7.2, and os.clock came with 7.4 and Valkey 8.
+BUSY = "for _ = 1, tonumber(ARGV[1]) do end"
+ROUNDS_A_S = 20_000_000  # measured with five processes a core; the first script is rather too short
 
 _HELD = Held()
 _Client = redis.asyncio.Redis
@@ -245,14 +243,14 @@ def _told(error: Exception) -> GamedayError:
 async def _go_on(client: _Client, change: BlockRedis | EvictKeys, name: str, clock: Clock) -> None:
     """Block or evict again and again, until cancelled or Redis does not let us."""
     busy_s = change.busy_ms / 1000 if isinstance(change, BlockRedis) else 0.0
-    work_s = busy_s / FIRST_PART
+    rounds = busy_s / FIRST_PART * ROUNDS_A_S
     try:
         while wanted():
             if isinstance(change, EvictKeys):
                 _HELD.count(name, await _evict(client, change))
                 await clock.sleep(change.every_ms / 1000)
             else:
-                work_s = await _block(client, busy_s, work_s, clock)
+                rounds = await _block(client, busy_s, rounds, clock)
                 await clock.sleep(0.001)
     except (RedisError, OSError, TimeoutError):
         return  # it reads back as gone, and the witnesses will say so
@@ -266,13 +264,13 @@ async def _stay(clock: Clock) -> None:
         await clock.sleep(60.0)
 
 
-async def _block(client: _Client, busy_s: float, work_s: float, clock: Clock) -> float:
-    """One script of `work_s`; how much the next needs to take `busy_s` on a machine as loaded."""
+async def _block(client: _Client, busy_s: float, rounds: float, clock: Clock) -> float:
+    """One script of `rounds`; how many the next needs to take `busy_s` on a machine as loaded."""
     begun_ns = clock.now_ns()
-    await client.eval(BUSY, 0, f"{work_s:.4f}")
+    await client.eval(BUSY, 0, str(int(rounds)))
     took_s = max((clock.now_ns() - begun_ns) / NS, 0.001)
-    wanted_s = min(work_s * busy_s / took_s, 2 * work_s)  # a loaded machine is felt its way into
-    return min(busy_s, max(busy_s / 20, wanted_s))
+    # Felt its way up into; a script that the machine held up must not leave the next with nothing.
+    return max(rounds / 20, min(rounds * busy_s / took_s, 2 * rounds), 1.0)
 
 
 async def _chosen(client: _Client, pattern: str, share: float) -> list[str]:
