@@ -16,6 +16,7 @@ from gameday.cli import terminal
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
 from gameday.core.errors import GamedayError
+from gameday.core.exit_code import ExitCode
 from gameday.core.files.private import only_for_us
 from gameday.core.network.credentials import has_credentials, without_credentials
 
@@ -40,17 +41,9 @@ COMMANDS = {
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }
 
-EXIT_CODES = """\b
-Exit codes (the first that applies):
-  6   a fault's state could not be read back as gone: gameday heal
-  1   a check is invalid: a weakness was found
-  4   the stack did not become healthy, or was not steady
-  5   aborted by a guard, the operator or a signal; every fault is out
-  70  a bug in gameday
-  2   bad usage or a bad file (before anything was touched)
-  3   unknown: not injected, generator limited, no data, not exercised
-  0   the hypothesis held
-"""
+EXIT_CODES = "\b\nExit codes (the first that applies):\n" + "\n".join(
+    f"  {code:<3} {code.meaning}" for code in ExitCode
+)
 
 
 class LazyGroup(click.Group):
@@ -113,7 +106,7 @@ class LazyGroup(click.Group):
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             terminal.echo("interrupted", err=True)
-            sys.exit(5)
+            sys.exit(ExitCode.ABORTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - the last place: a bug must not look like a verdict

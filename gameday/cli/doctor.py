@@ -19,6 +19,7 @@ from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import emit
 from gameday.core import settings
 from gameday.core.errors import GamedayError, UsageError
+from gameday.core.exit_code import ExitCode
 from gameday.core.files import is_file
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
@@ -36,7 +37,6 @@ from gameday.plan.machine import (
 from gameday.run import hold
 from gameday.traffic.capacity import calibration
 
-UNHEALTHY = 4
 PYTHON_MIN = (3, 11)
 LIBRARIES = ("promql_parser", "asyncpg", "redis", "httptools", "httpx", "numpy", "pydantic", "yaml")
 ENGINE_TIMEOUT_S = 2
@@ -63,7 +63,7 @@ def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
         _show([finding for finding in findings if finding.status == "fail"], healthy=healthy)
     else:
         _show(findings, healthy=healthy)
-    sys.exit(0 if healthy else UNHEALTHY)
+    sys.exit(ExitCode.PASSED if healthy else ExitCode.UNHEALTHY)
 
 
 def _as_json(finding: Finding) -> dict[str, str]:

@@ -11,6 +11,7 @@ import click
 
 from gameday.cli.terminal import echo
 from gameday.core.clock import NS, SystemClock
+from gameday.core.exit_code import ExitCode
 from gameday.core.network import event_loop
 from gameday.run.control_socket import heeded, on_third_ctrl_c
 from gameday.run.locks import TargetClosed
@@ -20,7 +21,6 @@ from gameday.stacks.persistent import put_up, take_down
 from gameday.stacks.stack import Running
 from gameday.stacks.state import read_kept, stack_file
 
-INTERRUPTED = 5
 T = TypeVar("T")
 
 
@@ -99,10 +99,10 @@ async def _interruptible(work: Coroutine[None, None, T]) -> T:
         return await task
     except asyncio.CancelledError:
         echo("stopped; nothing is left running", err=True)
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(ExitCode.ABORTED) from None
 
 
 def _leave() -> NoReturn:
     """End this process, whatever the tidying hangs in; what is there stands in the stack's file."""
     echo("left at the third Ctrl-C; gameday down ends what is there", err=True)
-    os._exit(INTERRUPTED)
+    os._exit(ExitCode.ABORTED)

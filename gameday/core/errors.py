@@ -1,17 +1,19 @@
 """Every error gameday raises on purpose, and the exit code each one ends a command with.
 
-    GamedayError                 70  a bug, unless a subclass says otherwise
-    ├── UsageError                2  bad usage or a bad file; nothing was touched
-    │   └── FileError             2  the same, with a place in a file
-    ├── StackError                4  the stack did not become healthy
-    ├── UnknownError              3  no statement can be made: no data, not injected, not reachable
-    └── StuckFaultError           6  a fault could not be read back as gone
+    GamedayError              BUG        a bug, unless a subclass says otherwise
+    ├── UsageError            USAGE      bad usage or a bad file; nothing was touched
+    │   └── FileError         USAGE      the same, with a place in a file
+    ├── StackError            UNHEALTHY  the stack did not become healthy
+    ├── UnknownError          UNKNOWN    no statement can be made: no data, not injected
+    └── StuckFaultError       STUCK      a fault could not be read back as gone
 
 The message says where, what and the offending value; `help` says what to do next. Errors are
 raised where the cause is known and printed once, by the command line.
 """
 
 from dataclasses import dataclass
+
+from gameday.core.exit_code import ExitCode
 
 _LONGEST = 4000
 """The offending value may be a megabyte; nobody reads more of it than this."""
@@ -26,7 +28,7 @@ def _short(text: str) -> str:
 class GamedayError(Exception):
     """An error that gameday knows; `help` holds the cure, "" when there is none."""
 
-    exit_code = 70
+    exit_code: ExitCode = ExitCode.BUG
 
     def __init__(self, message: str, *, help: str = "") -> None:
         self.message = _short(message)
@@ -37,7 +39,7 @@ class GamedayError(Exception):
 class UsageError(GamedayError):
     """The command line or a file asks for something that cannot be done."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,16 @@ class FileError(UsageError):
 class StackError(GamedayError):
     """A part of the stack did not start, is not healthy, or is not there."""
 
-    exit_code = 4
+    exit_code = ExitCode.UNHEALTHY
 
 
 class UnknownError(GamedayError):
     """The evidence does not carry a statement."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNKNOWN
 
 
 class StuckFaultError(GamedayError):
     """A fault's state could not be read back as gone."""
 
-    exit_code = 6
+    exit_code = ExitCode.STUCK

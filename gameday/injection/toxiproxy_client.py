@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from gameday.core import files
 from gameday.core.errors import GamedayError
+from gameday.core.exit_code import ExitCode
 from gameday.core.json import JsonError
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
 
@@ -35,7 +36,7 @@ _UNAUTHORIZED = 401
 class ToxiproxyError(GamedayError):
     """Toxiproxy refused a call, does not answer, or is not there."""
 
-    exit_code = 4
+    exit_code = ExitCode.UNHEALTHY
 
 
 class ToxiproxySilentError(ToxiproxyError):

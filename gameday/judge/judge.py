@@ -2,8 +2,8 @@
 
 A run whose traffic did not keep its schedule, whose faults were not shown to be there, or which
 was aborted, says nothing about performance: those verdicts become unknown. What it says about
-safety stands, for a coupon too many is one too many however the run went. The exit code is the
-first that applies of the list in `core/errors.py` and `gameday --help`.
+safety stands, for a coupon too many is one too many however the run went. The exit code is
+decided in `exit_code`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gameday.evidence import Evidence
-from gameday.evidence.events import Phase, RunRefused
-from gameday.evidence.journal import every, first
+from gameday.evidence.events import Phase
+from gameday.evidence.journal import every
 from gameday.evidence.read import ABSENT
 from gameday.evidence.timeline import NO_END
 from gameday.judge import checks, tables
 from gameday.judge.checks import NotApplicable, Validity, Verdict
+from gameday.judge.exit_code import exit_code
 from gameday.judge.result import Result, VerdictName
 
-STUCK, INVALID, UNHEALTHY, ABORTED, BUG, REFUSED, UNKNOWN, HELD = 6, 1, 4, 5, 70, 2, 3, 0
-
-# How a run ended, when not as planned, and the exit code that stands for it.
-ENDINGS: Final[Mapping[str, int]] = {
-    "not_steady": UNHEALTHY,
-    "unhealthy": UNHEALTHY,
-    "guard": ABORTED,
-    "operator": ABORTED,
-    "signal": ABORTED,
-    "interrupted": ABORTED,
-    "error": BUG,
-}
 ALWAYS: Final = ("fault_injected", "fault_removed")
 # What it means that a part is not there, where that can be said better.
 MISSING: Final = {
@@ -64,7 +53,7 @@ def judge(evidence: Evidence) -> Result:
         ended_at=_calendar(evidence, evidence.timeline.last_ns),
         verdict=VERDICTS[verdict],
         ended=evidence.timeline.ended,
-        exit_code=exit_code(evidence, verdict),
+        exit_code=exit_code(evidence, verdict, _stack(evidence)),
         checks=[_tell(verdict) for verdict in verdicts],
         not_applicable=[{"name": one.name, "lacks": one.lacks} for one in lacking],
         faults=tables.faults(evidence),
@@ -151,28 +140,6 @@ def _concluded(
     if worst is Validity.VALID and (missing or evidence.timeline.ended != "completed"):
         return Validity.UNKNOWN
     return worst
-
-
-def exit_code(evidence: Evidence, verdict: Validity) -> int:
-    """The first that applies: a fault left behind, a weakness, how it ended, the verdict."""
-    if any(fault.left_behind for fault in evidence.timeline.faults):
-        return STUCK
-    if verdict is Validity.INVALID:
-        return INVALID
-    ended = ENDINGS.get(evidence.timeline.ended)
-    if ended == UNHEALTHY and _refused(evidence):
-        return REFUSED
-    if ended == UNHEALTHY and _stack(evidence) == "external":
-        return UNKNOWN  # somebody else's stack: not ours to keep healthy
-    if ended is not None:
-        return ended
-    return UNKNOWN if verdict is Validity.UNKNOWN else HELD
-
-
-def _refused(evidence: Evidence) -> bool:
-    """It was bad usage that ended the run, found before anything was touched."""
-    refused = first(evidence.journal, RunRefused) is not None
-    return refused and evidence.timeline.t0_ns is None
 
 
 def _planned(evidence: Evidence) -> tuple[str, int | None]:

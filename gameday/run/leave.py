@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
+from gameday.core.exit_code import ExitCode
 from gameday.evidence import journal
 from gameday.injection.heal import left_behind
 from gameday.run.context import Abort
@@ -19,8 +20,6 @@ from gameday.run.reaper_client import Reaper
 
 ENDING_S: Final = 1500.0  # longer than all that an ending does, each for as long as it may take
 _LOOK_S: Final = 0.5
-_ABORTED: Final = 5
-_STUCK: Final = 6
 _CURSOR: Final = "\x1b[?25h\n"  # a live screen has hidden it
 
 
@@ -53,7 +52,7 @@ class Leaving:
             stuck = self._may_be_in()
             _say(f"{why}: {self._what_next(alone=alone)}")
         finally:
-            os._exit(_STUCK if stuck else _ABORTED)
+            os._exit(ExitCode.STUCK if stuck else ExitCode.ABORTED)
 
     def _watch(self) -> None:
         ending_since_s: float | None = None

@@ -20,6 +20,7 @@ import httpx
 from gameday import __version__
 from gameday.core import json, settings
 from gameday.core.errors import GamedayError
+from gameday.core.exit_code import ExitCode
 from gameday.core.secrets.redaction import nothing
 
 OK: Final = 200
@@ -45,7 +46,7 @@ class HttpError(GamedayError):
     asked for.
     """
 
-    exit_code = 3
+    exit_code = ExitCode.UNKNOWN
 
     def __init__(self, kind: Kind, message: str, status: int = 0) -> None:
         super().__init__(f"{message} (after status {status})" if status else message)

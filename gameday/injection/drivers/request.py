@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from gameday.core import files
 from gameday.core.errors import GamedayError, UsageError
+from gameday.core.exit_code import ExitCode
 from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.core.network.urls import at
 from gameday.core.secrets.redaction import Hidden, telling
@@ -27,7 +28,7 @@ _OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task
 class RequestError(GamedayError):
     """A request of the system file was not answered as it should be."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNKNOWN
 
 
 def secret(reference: Secret, environment: Mapping[str, str]) -> str:

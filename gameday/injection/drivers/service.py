@@ -16,6 +16,7 @@ from typing import Any
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError, StackError, StuckFaultError, UsageError
+from gameday.core.exit_code import ExitCode
 from gameday.injection.context import Site
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, alone, start, until_ready
@@ -31,7 +32,7 @@ _POLL_S = 0.02
 class StrikeError(GamedayError):
     """A process did not do what the fault asks of it."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNKNOWN
 
 
 async def prepare(change: ServiceChange, site: Site) -> Undo:

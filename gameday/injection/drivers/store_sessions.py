@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.core.errors import GamedayError
+from gameday.core.exit_code import ExitCode
 from gameday.injection import server_instance
 from gameday.injection.context import Site
 from gameday.injection.drivers.request import secret
@@ -27,7 +28,7 @@ SLACK_S = 2.0  # a server tells how long it runs in whole seconds
 class StoreError(GamedayError):
     """A store refused what was asked of it, or does not answer."""
 
-    exit_code = 4
+    exit_code = ExitCode.UNHEALTHY
 
 
 class StoreGoneError(StoreError):

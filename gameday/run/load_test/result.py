@@ -15,6 +15,7 @@ import numpy as np
 
 from gameday.core import settings
 from gameday.core.clock import NS
+from gameday.core.exit_code import ExitCode
 from gameday.run.load_test.live import about
 from gameday.run.load_test.request import Load
 from gameday.run.load_test.session import Sent
@@ -30,7 +31,6 @@ BOOKS = (
     *("completed", "failed", "interrupted"),
 )
 MOST_FAILURES = 8
-KEPT, CROSSED, UNKNOWN_, INTERRUPTED = 0, 1, 3, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         if self.sent.ended == "interrupted":
-            return INTERRUPTED
+            return ExitCode.ABORTED
         if any(one.kept is False for one in self.held):
-            return CROSSED
+            return ExitCode.INVALID
         silent = self.summary.completed == 0
         unsure = any(one.kept is None for one in self.held)
         if silent or unsure or self.generator.status == "limited" or self.sent.ended == "worker":
-            return UNKNOWN_
-        return KEPT
+            return ExitCode.UNKNOWN
+        return ExitCode.PASSED
 
     @property
     def all_metrics(self) -> dict[str, Mapping[str, float]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gameday.core.clock import NS, SystemClock
+from gameday.core.exit_code import ExitCode
 from gameday.run.reaper.lease import LEASE_S, Watched
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ GIVE_UP_S = 180.0
 CONFIRM_S = 1.0
 LONGEST_PAUSE_S = 2.0
 LONGEST_READ = 65536
-EXIT_LEFT = 6
 
 
 class Watcher:
@@ -120,7 +120,7 @@ class Watcher:
             self._clock.pause(CONFIRM_S)
             self._try_until(deadline_ns)
         reaping.end()
-        return EXIT_LEFT if reaping.remaining else 0
+        return ExitCode.STUCK if reaping.remaining else ExitCode.PASSED
 
     def _try_until(self, deadline_ns: int) -> None:
         """Undo until nothing is left, less and less often."""
@@ -136,7 +136,7 @@ def main() -> int:
     """Watch over the run directory that is named."""
     if len(sys.argv) != 2 or not stat.S_ISSOCK(os.fstat(0).st_mode):
         sys.stderr.write("usage: python -m gameday.run.reaper RUN_DIR, its input a socket\n")
-        return 2
+        return ExitCode.USAGE
     with socket.socket(fileno=os.dup(0)) as control:
         return Watcher(Path(sys.argv[1]), control).watch()
 
