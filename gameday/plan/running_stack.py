@@ -115,9 +115,8 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}
     if wanted.stock is not None:
         values["stock"] = wanted.stock
-    sender = Sender(system.base_url, values, running.environment)
-    sender.tls = system.tls
-    sender.hide = Hidden(secrets_of(system, running.environment))
+    hide = Hidden(secrets_of(system, running.environment))
+    sender = Sender(system.base_url, values, running.environment, tls=system.tls, hide=hide)
     if made:
         return await service_checks.audit(system, sender, exists=False)
     return (await service_checks.campaign(system, sender, coupon, wanted.stock)).findings

@@ -11,12 +11,11 @@ from typing import Any
 
 from gameday.core.clock import NS, boot_id
 from gameday.evidence.events import Phase
-from gameday.injection.drivers.request import resolved, secrets_of
+from gameday.injection.drivers.request import secrets_of
 from gameday.run import abort_on_fail, canary
+from gameday.run.children import worker_config
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
-from gameday.traffic.forecast import scenarios_of
-from gameday.traffic.worker.config import list_scenarios
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
@@ -36,20 +35,13 @@ async def start_children(run: Run) -> None:
 
 
 def _traffic_config(run: Run) -> dict[str, Any]:
-    request = resolved(run.system.requests.issue, run.environment)
+    reach = run.options.allowed.reach()
     return {
+        **worker_config(run.experiment, run.system, run.environment, reach),
         "history_dir": str(run.history_dir),
-        "seed": run.experiment.seed,
         "run": run.id,
         "coupon": run.coupon,
         "stock": run.stock,
-        "users": run.experiment.campaign.users,
-        "base_url": run.system.base_url,
-        "request": request,
-        "tls": run.system.tls.model_dump(mode="json"),
-        "replay": run.system.semantics.replay,
-        "scenarios": list_scenarios(scenarios_of(run.experiment)),
-        "reach": asdict(run.options.allowed.reach()),
     }
 
 

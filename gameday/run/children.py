@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import StackError
 from gameday.core.files import MIB
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
+from gameday.core.network.addresses import Reach
 from gameday.core.processes.streams import LongLineError, drain, lines
+from gameday.injection.drivers.request import resolved
 from gameday.spec.changes import ExtraTraffic
+from gameday.spec.experiment import Experiment
+from gameday.spec.system import System
+from gameday.traffic.forecast import scenarios_of
+from gameday.traffic.worker.config import list_scenarios
 
 READY_S = 20.0
 EXIT_S = 1.0
@@ -32,7 +39,9 @@ LINE_LIMIT = 4 * MIB
 class Child:
     """One child process that speaks JSON lines."""
 
-    def __init__(self, name: str, module: str, log: Path) -> None:
+    def __init__(
+        self, name: str, module: str, log: Path, left: Callable[[], None] = lambda: None
+    ) -> None:
         self.name = name
         self._module = module
         self._log = log
@@ -41,7 +50,7 @@ class Child:
         self._problem = ""  # what it said that nobody understands
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
-        self.left: Callable[[], None] = lambda: None  # called when it is gone
+        self._left = left  # called when it is gone
         self._finishing = False
 
     async def launch(self) -> None:
@@ -153,7 +162,7 @@ class Child:
             self._problem = str(error) if long else f"it said what is no answer: {error!r}"
         finally:
             self.gone.set()
-            self.left()
+            self._left()
         await drain(stdout)
 
     async def _hear(
@@ -167,27 +176,41 @@ class Child:
                 hear(heard)
 
 
+def worker_config(
+    experiment: Experiment, system: System, environment: Mapping[str, str], reach: Reach
+) -> dict[str, Any]:
+    """The part of a worker's first line that files say; secrets of its headers are filled in."""
+    return {
+        "seed": experiment.seed or 0,
+        "users": experiment.campaign.users,
+        "base_url": system.base_url,
+        "request": resolved(system.requests.issue, environment),
+        "tls": system.tls.model_dump(mode="json"),
+        "replay": system.semantics.replay,
+        "scenarios": list_scenarios(scenarios_of(experiment)),
+        "reach": asdict(reach),
+    }
+
+
 class Workers:
     """The traffic workers of a run, which is what a `Child` is, for all of them."""
 
-    def __init__(self, log: Path, count: int) -> None:
+    def __init__(self, log: Path, count: int, left: Callable[[], None] = lambda: None) -> None:
         names = ["traffic worker"]
         if count > 1:
             names = [f"traffic worker {n + 1} of {count}" for n in range(count)]
         logs = [log, *(log.with_name(f"{log.stem}-{n}{log.suffix}") for n in range(1, count))]
         self._all = [
-            Child(name, "gameday.traffic.worker", log)
+            Child(name, "gameday.traffic.worker", log, self._one_left)
             for name, log in zip(names, logs, strict=True)
         ]
         self.gone = asyncio.Event()  # all of them
-        self.left: Callable[[], None] = lambda: None
-        for child in self._all:
-            child.left = self._one_left
+        self._left = left  # called when one is gone
 
     def _one_left(self) -> None:
         if all(child.gone.is_set() for child in self._all):
             self.gone.set()
-        self.left()
+        self._left()
 
     @property
     def here(self) -> set[int]:
@@ -258,8 +281,7 @@ class Traffic:
     """The traffic, as the controller sees it: scenarios on and off, and how far it is."""
 
     def __init__(self, log: Path, clock: Clock, workers: int = 1) -> None:
-        self.child = Workers(log, workers)
-        self.child.left = self._count
+        self.child = Workers(log, workers, self._count)
         self._clock = clock
         self.scheduled = asyncio.Event()
         self.idle = asyncio.Event()

@@ -305,10 +305,10 @@ def _make_run(
         values["stock"] = stock
     readings = Readings(start.clock)
     direct = Direct(system.stores, running.environment, running.parts, running.token_file)
-    admin = Sender(system.admin_url or system.base_url, values, running.environment)
-    sender = Sender(system.base_url, values, running.environment)
-    admin.tls = sender.tls = system.tls
-    admin.hide = sender.hide = start.journal.hide
+    admin, sender = (
+        Sender(url, values, running.environment, tls=system.tls, hide=start.journal.hide)
+        for url in (system.admin_url or system.base_url, system.base_url)
+    )
     bot = None
     if book is not None and options.responder:
         hands = Hands(

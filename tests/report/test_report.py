@@ -289,7 +289,7 @@ EVENTS: list[tuple[float, str, Json]] = [
 ]
 
 
-def write_run(  # noqa: PLR0913 - each is one file of a run directory
+def write_run(
     folder: Path,
     *,
     result: Mapping[str, Any] = RESULT,

@@ -123,12 +123,12 @@ def test_refused_connections_have_no_latency_and_dropped_starts_are_no_requests(
 
 def test_open_requests_are_those_dispatched_without_a_record() -> None:
     fold = Fold("drop")
-    fold.add(sent(70), 100, T0, (0, 2))
-    fold.add(sent(10), 60, T0, (1, 2))
+    fold.add(sent(70), 100, T0, worker=0, workers=2)
+    fold.add(sent(10), 60, T0, worker=1, workers=2)
     assert fold.open == 0  # 50 and 30 dispatched, fewer than the records of this crooked example
     fold = Fold("drop")
-    fold.add(sent(20), 100, T0, (0, 2))
-    fold.add(sent(10), 60, T0, (1, 2))
+    fold.add(sent(20), 100, T0, worker=0, workers=2)
+    fold.add(sent(10), 60, T0, worker=1, workers=2)
     assert fold.open == 50
     assert series(fold)["k6_vus{}"] == 50
 

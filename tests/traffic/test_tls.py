@@ -225,10 +225,9 @@ async def test_audits_and_undoings_believe_whom_the_traffic_believes(certificate
     request = Request.model_validate({"post": "/x", "json": {"a": 1}})
     async with serving_tls(certificate) as (server, _):
         url = f"https://127.0.0.1:{server.port}"
-        sender = Sender(url, {}, {})
         with pytest.raises(RequestError, match="no answer"):
-            await sender.send(request)
-        sender.tls = Tls(ca=str(certificate / "cert.pem"))
+            await Sender(url, {}, {}).send(request)
+        sender = Sender(url, {}, {}, tls=Tls(ca=str(certificate / "cert.pem")))
         assert (await sender.send(request)).status == 200
         await undo(undo_record("take-back", request, url, {}, sender.tls))
         assert len(server.requests) == 2

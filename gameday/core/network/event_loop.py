@@ -59,7 +59,7 @@ class _Guarded(_Loop):
                 problems.append(error)
         raise next((e for e in problems if not isinstance(e, ConnectionRefusedError)), problems[0])
 
-    async def getaddrinfo(  # noqa: PLR0913 - as asyncio has it
+    async def getaddrinfo(
         self,
         host: Any,
         port: Any,

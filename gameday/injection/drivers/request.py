@@ -98,17 +98,24 @@ def _references(value: object) -> Iterator[Secret]:
 class Sender:
     """Sends requests of the system file to one base URL.
 
-    `tls` says whom to believe there.
-
-    `hide` takes all secrets out of an error; by default those that the sender can know itself.
+    `tls` says whom to believe there. `hide` takes all secrets out of an error; by default those
+    that the sender can know itself.
     """
 
-    def __init__(self, base_url: str, values: Values, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        values: Values,
+        environment: Mapping[str, str],
+        *,
+        tls: Tls | None = None,
+        hide: Callable[[str], str] | None = None,
+    ) -> None:
         self._base_url = base_url
         self.values = values
         self.environment = environment
-        self.hide: Callable[[str], str] = Hidden(telling(environment))
-        self.tls = Tls()
+        self._hide = hide or Hidden(telling(environment))
+        self.tls = tls or Tls()
 
     async def send(
         self, request: Request, take: Take | None = None, most_bytes: int | None = None
@@ -128,7 +135,7 @@ class Sender:
         own = Hidden([secret(each, self.environment) for each in _references(request)])
 
         def hide(text: str) -> str:
-            return self.hide(own(text))
+            return self._hide(own(text))
 
         query = fill_json(request.query, self.values)
         body = fill_json(request.json_, self.values)
@@ -162,6 +169,5 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
     """Send the undoing request."""
     request = Request.model_validate(record.data["request"])
     values = record.data.get("values", {})
-    sender = Sender(record.data["base_url"], values, environment or {})
-    sender.tls = Tls.model_validate(record.data.get("tls", {}))
-    await sender.send(request)
+    tls = Tls.model_validate(record.data.get("tls", {}))
+    await Sender(record.data["base_url"], values, environment or {}, tls=tls).send(request)

@@ -66,11 +66,11 @@ class Live:
             tail = self._tails[path]
             records, dispatched = tail.read_new()
             self._parts.setdefault(path, deque(maxlen=_NEWEST)).append(records)
+            head = tail.header
             if self._tally is not None:
-                self._tally.add(tail.header, records, dispatched)
-            folded = self._folds.setdefault(tail.header.scenario, fold.Fold(tail.header.scenario))
-            stripe = (tail.header.worker, tail.header.workers)
-            folded.add(records, dispatched, now_ns, stripe)
+                self._tally.add(head, records, dispatched)
+            folded = self._folds.setdefault(head.scenario, fold.Fold(head.scenario))
+            folded.add(records, dispatched, now_ns, worker=head.worker, workers=head.workers)
 
     def moment(self, t0_ns: int, now_ns: int) -> Moment:
         """How the traffic is now."""

@@ -135,7 +135,7 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
         rule=metrics.Rule(**settings.current().table("generator")),
     )
     held = [
-        _hold((starts, tags), metric, thresholds.parse(text), generator)
+        _hold(starts, tags, metric, thresholds.parse(text), generator)
         for metric, texts in load.experiment.expect.threshold_texts.items()
         for text in texts
     ]
@@ -189,14 +189,15 @@ def _length_s(histories: Sequence[History], t0_ns: int) -> float:
 
 
 def _hold(
-    told: tuple[metrics.Starts, metrics.About],
+    starts: metrics.Starts,
+    about: metrics.About,
     metric: str,
     threshold: thresholds.Threshold,
     generator: metrics.GeneratorStatus,
 ) -> Held:
     extra = () if threshold.percentile is None else (threshold.percentile,)
     percentiles = tuple({*PERCENTILES, *extra})
-    figures = metrics.measure(told[0], metric, percentiles=percentiles, about=told[1])
+    figures = metrics.measure(starts, metric, percentiles=percentiles, about=about)
     kept = thresholds.evaluate(threshold, figures)
     if figures is None or kept is None:
         return Held(metric, threshold, None, figures, "no sample")

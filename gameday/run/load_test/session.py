@@ -8,20 +8,19 @@ asks for it (Ctrl-C), when a threshold that may end it is crossed, or when a wor
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from gameday.core.clock import NS, Clock
 from gameday.core.network.event_loop import allowed_here
-from gameday.injection.drivers.request import resolved
-from gameday.run.children import Traffic
+from gameday.run.children import Traffic, worker_config
 from gameday.run.load_test.live import Live, Moment
 from gameday.run.load_test.request import Load
 from gameday.traffic import vitals
-from gameday.traffic.forecast import longest_start_s, scenarios_of, traffic_end_s
+from gameday.traffic.forecast import longest_start_s, traffic_end_s
 from gameday.traffic.vitals import Vitals
-from gameday.traffic.worker.config import Config, list_scenarios
+from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes
 
 LEAD_NS: Final = NS // 2
@@ -63,7 +62,7 @@ async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.E
     Raises UsageError for a request that cannot be made, and StackError when a worker does not get
     ready.
     """
-    made = Config.model_validate(config(load, site, "check"))
+    made = Config.model_validate({**config(load, site, "check"), "worker": 0, "workers": 1})
     RequestBytes(made)
     session = _Session(load, site, clock)
     try:
@@ -158,21 +157,12 @@ class _Session:
 
 
 def config(load: Load, site: Site, run: str) -> dict[str, Any]:
-    """The first line that a worker hears; the secrets of its headers are filled in."""
-    experiment, system = load.experiment, load.system
-    request = resolved(system.requests.issue, os.environ)
+    """The first line that a worker of this load reads."""
+    campaign = load.experiment.campaign
     return {
-        "worker": 0,
-        "workers": load.workers,
+        **worker_config(load.experiment, load.system, os.environ, allowed_here().reach()),
         "history_dir": str(site.history_dir),
-        "seed": experiment.seed or 0,
         "run": run,
-        "coupon": experiment.campaign.coupon,
-        "stock": experiment.campaign.stock,
-        "users": experiment.campaign.users,
-        "base_url": system.base_url,
-        "tls": system.tls.model_dump(mode="json"),
-        "request": request,
-        "scenarios": list_scenarios(scenarios_of(experiment)),
-        "reach": asdict(allowed_here().reach()),
+        "coupon": campaign.coupon,
+        "stock": campaign.stock,
     }

@@ -28,9 +28,10 @@ class Requests:
         self._open_new()
         for tail in self._tails.values():
             records, dispatched = tail.read_new()
-            stripe = (tail.header.worker, tail.header.workers)
-            self._fold(tail.header.scenario).add(records, dispatched, now_ns, stripe)
-            self._thresholds.add(tail.header, records, dispatched)
+            head = tail.header
+            folded = self._fold(head.scenario)
+            folded.add(records, dispatched, now_ns, worker=head.worker, workers=head.workers)
+            self._thresholds.add(head, records, dispatched)
         return {
             label_set(labels): value
             for fold in self._folds.values()

@@ -129,7 +129,7 @@ def generator(
     allowed_ms = rule.lag_ms if bound_ms is None else bound_ms * rule.lag_share
     busy = occupancies(histories, allowed_ms / rule.lag_share)
     held = {one.scenario for one in busy if one.no_vus and one.held_by_system}
-    sight = _sight(starts, until_ns, (allowed_ms, rule), vitals or Vitals())
+    sight = _sight(starts, until_ns, allowed_ms=allowed_ms, rule=rule, vitals=vitals or Vitals())
     sight = replace(sight, unsent=sight.unsent & ~_held(sight, held))
     windows = _windows(sight)
     lags = Exact(sight.lags.of(0, len(sight.rows)))
@@ -154,7 +154,7 @@ def generator(
 
 
 def _sight(
-    starts: Starts, until_ns: int | None, allowed: tuple[float, Rule], vitals: Vitals
+    starts: Starts, until_ns: int | None, *, allowed_ms: float, rule: Rule, vitals: Vitals
 ) -> _Sight:
     histories = starts.histories
     rows = Columns({name: starts.column(name) for name in _FIELDS})
@@ -170,12 +170,12 @@ def _sight(
         rows=rows,
         names=starts.names,
         t0_ns=starts.t0_ns,
-        allowed_ms=allowed[0],
+        allowed_ms=allowed_ms,
         unsent=_unsent(rows),
         vitals=vitals,
         closed=closed,
         lags=_lags(rows),
-        rule=allowed[1],
+        rule=rule,
     )
 
 

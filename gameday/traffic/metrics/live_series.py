@@ -77,13 +77,11 @@ class Fold:
         records: Records,
         dispatched: int,
         now_ns: int,
-        stripe: tuple[int, int] = (0, 1),
+        *,
+        worker: int = 0,
+        workers: int = 1,
     ) -> None:
-        """New records of one worker's history, and how far it had got when they were read.
-
-        `stripe` is (worker, workers) of the history's header.
-        """
-        worker, workers = stripe
+        """Add new records of one worker's history, and how far it had got when they were read."""
         self.now_ns = max(self.now_ns, now_ns)
         self._dispatched[worker] = len(range(worker, dispatched, workers))
         self._outcomes += np.bincount(records["outcome"], minlength=len(Outcome))

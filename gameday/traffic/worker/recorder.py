@@ -142,21 +142,29 @@ class Ledger:
 
     def dropped(self, start: Start, reason: Reason, at_ns: int) -> None:
         """Note a start that is not sent."""
-        self._not_answered(start, (Outcome.DROPPED, reason), (0, at_ns), 1)
+        self._not_answered(start, Outcome.DROPPED, reason, ended_ns=at_ns)
 
     def left_open(self, start: Start, sent_ns: int, attempts: int) -> None:
         """Note a start that was interrupted while it waited to ask again."""
-        unknown = Outcome.UNKNOWN, Reason.INTERRUPTED
-        self._not_answered(start, unknown, (sent_ns, 0), attempts)
+        self._not_answered(
+            start, Outcome.UNKNOWN, Reason.INTERRUPTED, sent_ns=sent_ns, attempts=attempts
+        )
 
     def _not_answered(
-        self, start: Start, why: tuple[Outcome, Reason], at: tuple[int, int], attempts: int
+        self,
+        start: Start,
+        outcome: Outcome,
+        reason: Reason,
+        *,
+        sent_ns: int = 0,
+        ended_ns: int = 0,
+        attempts: int = 1,
     ) -> None:
-        (k, user, intended_ns), (outcome, reason), (sent_ns, ended_ns) = start, why, at
-        spans = (0.0, 0.0, 0.0)
+        k, user, intended_ns = start
+        times = (intended_ns, sent_ns, 0, ended_ns)
+        sizes, spans = (-1, 0, 0), (0.0, 0.0, 0.0)
         self._records += _pack(
-            *(k, 0, outcome, reason, user, intended_ns, sent_ns, 0, ended_ns, -1, 0, 0),
-            *(*spans, attempts, 0, b""),
+            *(k, 0, outcome, reason, user), *times, *sizes, *spans, *(attempts, 0, b"")
         )
 
     def flush(self) -> None:
