@@ -113,7 +113,7 @@ class Api:
             if wait_s > 0:
                 return "limited", Answer(429, {"code": "TOO_MANY_REQUESTS"}, int(wait_s) + 1)
         decision = await self._parts.issuing.issue(code, user)
-        return decision.outcome, _told(decision, user, code)
+        return decision.outcome, _answer_of(decision, user, code)
 
     async def _route(self, scope: dict[str, Any], receive: Receive) -> Answer:
         method, path = scope["method"], scope["path"]
@@ -208,7 +208,7 @@ def _code(key: str, code: object) -> str:
     return code
 
 
-def _told(decision: Decision, user: int, code: str) -> Answer:
+def _answer_of(decision: Decision, user: int, code: str) -> Answer:
     if decision.outcome == "issued":
         body = {"issueId": decision.issue_id, "userId": user, "couponCode": code}
         if decision.remaining is not None:

@@ -113,7 +113,7 @@ class Issuing:
             return Decision("unavailable", reason="POSTGRES_UNAVAILABLE")
         except Lost:
             return Decision("unknown", reason="POSTGRES_ANSWER_LOST")
-        return _told(entry, id_, entry.remaining)
+        return _decision_of(entry, id_, entry.remaining)
 
     async def _by_redis(self, campaign: Campaign, user: int) -> Decision | None:
         if not self._ledger.live:
@@ -170,10 +170,10 @@ class Issuing:
         elif entry.verdict == "duplicate":
             # The rows know a holder that the view does not: the view is wrong.
             self._sweeper.in_doubt(campaign)
-        return _told(entry, id_, left)
+        return _decision_of(entry, id_, left)
 
 
-def _told(entry: Entry, id_: str, remaining: int | None) -> Decision | None:
+def _decision_of(entry: Entry, id_: str, remaining: int | None) -> Decision | None:
     if entry.verdict == "fenced":
         return None
     if entry.verdict == "issued":

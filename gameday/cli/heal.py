@@ -22,7 +22,7 @@ from gameday.core.errors import GamedayError, StuckFaultError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.addresses import Allowed
 from gameday.core.paths import state_dir
-from gameday.core.secrets.signing import Key, read_key, read_or_make_key
+from gameday.core.secrets.signing import SigningKey, read_key, read_or_make_key
 from gameday.evidence.journal_lengths import noted_runs
 from gameday.stacks.state import read_kept
 
@@ -48,7 +48,7 @@ class Looked:
 class Mine:
     """What the user's own runs are known by: the key, and the folder that is theirs."""
 
-    key: Key | None
+    key: SigningKey | None
     state: Path | None
 
 
@@ -166,7 +166,7 @@ def _of_one(folder: Path, mine: Mine, order: Order) -> Looked:
 
 
 def _healed(
-    read: "Provenance", key: Key | None, order: Order, environment: Mapping[str, str]
+    read: "Provenance", key: SigningKey | None, order: Order, environment: Mapping[str, str]
 ) -> "list[Healed]":
     """Of a run of the user's own; the hosts that were allowed to it stand in its signed journal."""
     from gameday.evidence.events import RunStarted
@@ -217,7 +217,7 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
 
     secrets = environment() if order.with_secrets else {}
     try:
-        key: Key | None = read_or_make_key(state_dir())
+        key: SigningKey | None = read_or_make_key(state_dir())
     except GamedayError as error:
         warn(f"{error.message}: what is done now is not signed")
         key = None

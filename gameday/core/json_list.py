@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 from gameday.core.json import DEEPEST, JsonError, parse
 
-PIECE: Final = 1 << 20
-LONGEST_ELEMENT: Final = 8 * PIECE
-MOST_BESIDE: Final = 64 * PIECE
+PIECE: Final = 1 << 20  # one parse a megabyte: its fixed cost no longer counts
+LONGEST_ELEMENT: Final = 8 * PIECE  # a row has 100 bytes; this leaves room for very odd ones
+MOST_BESIDE: Final = 64 * PIECE  # kept in memory whole, so it needs a bound
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.DOTALL)
 _OPENS: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")

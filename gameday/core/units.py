@@ -16,8 +16,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _DURATIONS = re.compile(f"(?:{_DURATION.pattern})+", re.ASCII)
 _RATE = re.compile(r"(\d+(?:\.\d{1,9})?)/(ms|s|m|h)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST = timedelta(days=7)
-_LONGEST_TEXT = 100
+_LONGEST = timedelta(days=7)  # longer than any run: rather a wrong unit than meant
+_LONGEST_TEXT = 100  # nobody writes a duration longer than that
 FASTEST_PER_S = 1_000_000_000
 """Starts have due times of whole nanoseconds."""
 

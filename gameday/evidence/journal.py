@@ -33,7 +33,7 @@ from gameday.core import files
 from gameday.core.clock import Clock
 from gameday.core.files.append_log import Appender
 from gameday.core.secrets.redaction import nothing
-from gameday.core.secrets.signing import Key, Spot
+from gameday.core.secrets.signing import RecordPosition, SigningKey
 from gameday.evidence.event_fields import is_whole
 from gameday.evidence.events import E, Event, from_json, masked
 from gameday.evidence.journal_lengths import Length
@@ -95,7 +95,7 @@ class Journal:
         self.path = path
         self.problem = ""
         self.hide: Callable[[str], str] = nothing
-        self.key: Key | None = None
+        self.key: SigningKey | None = None
         self.length: Length | None = None
         self._failed = failed
         self._clock = clock
@@ -156,7 +156,7 @@ class Journal:
         """The line with its signature as the last field, where there is a key."""
         if self.key is None:
             return line
-        spot = Spot(self._run, self.path.name, self._seq)
+        spot = RecordPosition(self._run, self.path.name, self._seq)
         signature = self.key.sign(spot, line[:-1]).encode()
         return b'%s, "sig": "%s"}' % (line[:-1], signature)
 

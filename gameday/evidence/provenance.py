@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gameday.core import files
-from gameday.core.secrets.signing import Key, Spot, key_named
+from gameday.core.secrets.signing import RecordPosition, SigningKey, key_named
 from gameday.evidence import journal
 from gameday.evidence.journal import Record
 from gameday.evidence.journal_lengths import noted
@@ -68,7 +68,7 @@ class Provenance:
     notes: Sequence[str] = ()
 
 
-def read(run_dir: Path, key: Key | None, state: Path | None = None) -> Provenance:
+def read(run_dir: Path, key: SigningKey | None, state: Path | None = None) -> Provenance:
     """What of a run's files `key` has signed, and what not. Never raises for what is in them.
 
     `state` is the folder where it is noted how long the journal is at least.
@@ -90,7 +90,7 @@ def read(run_dir: Path, key: Key | None, state: Path | None = None) -> Provenanc
     )
 
 
-def read_journal(run_dir: Path, key: Key | None) -> Read:
+def read_journal(run_dir: Path, key: SigningKey | None) -> Read:
     """The journal alone."""
     return _read(run_dir / JOURNAL, key)
 
@@ -121,12 +121,12 @@ def later_files(run_dir: Path) -> list[Path]:
     return [path for path in found if os.path.lexists(path)]
 
 
-def _read(path: Path, key: Key | None) -> Read:
+def _read(path: Path, key: SigningKey | None) -> Read:
     found = Read()
     run = journal.run_of(path)
     try:
         for line in _lines(path):
-            _sort_in(found, line, Spot(run, path.name, 0), key)
+            _sort_in(found, line, RecordPosition(run, path.name, 0), key)
     except (OSError, ValueError) as error:
         found.missing = f"cannot be read: {getattr(error, 'strerror', None) or error}"
     found.signed.sort(key=lambda record: record.seq)
@@ -134,7 +134,7 @@ def _read(path: Path, key: Key | None) -> Read:
     return found
 
 
-def _sort_in(found: Read, line: bytes, file: Spot, key: Key | None) -> None:
+def _sort_in(found: Read, line: bytes, file: RecordPosition, key: SigningKey | None) -> None:
     """One line to the signed ones, to the others, or to what is no record at all."""
     if not line.endswith(b"\n"):
         found.torn = True
@@ -189,7 +189,7 @@ def _cut(run_dir: Path, journal_read: Read, state: Path | None) -> str:
     return f"cut off: {least} signed records were written, and {there} are there"
 
 
-def _why_foreign(read: Sequence[Read], key: Key | None) -> str:
+def _why_foreign(read: Sequence[Read], key: SigningKey | None) -> str:
     """Why some of it is nobody's here, in the words of whoever is to decide."""
     if any(each.altered for each in read):
         return "altered, or copied from another run or file"

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from gameday.core.clock import Clock, SystemClock, boot_id
 from gameday.core.errors import GamedayError
 from gameday.core.secrets.redaction import MASK
-from gameday.core.secrets.signing import Key
+from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
 from gameday.injection import drivers
@@ -138,7 +138,7 @@ class Healer:
     """
 
     environment: Mapping[str, str]
-    key: Key | None = None
+    key: SigningKey | None = None
     may: Callable[[Left], str] = lambda left: ""
     presses: bool = True
 
@@ -313,7 +313,7 @@ class Book:
     """
 
     def __init__(
-        self, run_dir: Path, name: Literal["healed", "reaper"], clock: Clock, key: Key | None
+        self, run_dir: Path, name: Literal["healed", "reaper"], clock: Clock, key: SigningKey | None
     ) -> None:
         self._run_dir = run_dir
         self._name = name

@@ -115,7 +115,7 @@ def _own_limit(evidence: Evidence, starts: metrics.Starts) -> Line | None:
     if experiment.method or starts.closed:
         return None
     bounds = metrics.Bounds(p95_ms=p95_bound_ms(experiment), failed=failed_bound(experiment))
-    limit = metrics.own_limit(starts, bounds)
+    limit = metrics.system_limit(starts, bounds)
     if limit is None:
         return None
     return {"reached": limit.per_s is not None, **asdict(limit)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gameday.core.errors import GamedayError
 from gameday.core.paths import state_dir
-from gameday.core.secrets.signing import Key, read_key
+from gameday.core.secrets.signing import SigningKey, read_key
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import StackReady
 from gameday.evidence.journal_lengths import noted_runs
@@ -111,7 +111,7 @@ def _own_runs() -> frozenset[str]:
     return frozenset() if state is None else frozenset(noted_runs(state))
 
 
-def _own() -> tuple[Key | None, Path | None]:
+def _own() -> tuple[SigningKey | None, Path | None]:
     """The user's key, and the state folder that it is in."""
     try:
         return read_key(state_dir()), state_dir()

@@ -21,9 +21,9 @@ from gameday.plan.rules.expressions import TRAFFIC_METRICS
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.spec.system import Statuses, System, Tls
-from gameday.telemetry.collector.evaluation import Evaluation
+from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import Target
+from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import LONGEST
 from gameday.telemetry.promql import parse
 
@@ -193,10 +193,10 @@ def _unknown(asked: Asked, known: set[str]) -> Iterator[Finding]:
 
 async def conditions(system: System, asked: Asked, clock: Clock) -> list[Finding]:
     """Rules looked at for some seconds: none of the drill's own alerts holds before it begins."""
-    targets = [Target(name=f"service-{n}", url=url) for n, url in enumerate(system.metrics)]
+    targets = [ScrapeTarget(name=f"service-{n}", url=url) for n, url in enumerate(system.metrics)]
     if not targets or not asked.rules:
         return []
-    evaluation = Evaluation({}, asked.rules, wall_time_ns() - clock.now_ns())
+    evaluation = SeriesEvaluator({}, asked.rules, wall_time_ns() - clock.now_ns())
     scraper = Scraper(targets, SCRAPE_S, system.tls)
     line: dict[str, Any] = {}
     try:

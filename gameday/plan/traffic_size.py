@@ -14,8 +14,8 @@ from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
 from gameday.traffic.capacity import peak_of
 from gameday.traffic.forecast import (
-    askers,
     closed,
+    distinct_users,
     everything,
     expected_starts,
     sell_out_s,
@@ -78,7 +78,7 @@ def _users(inputs: Inputs) -> Finding:
     campaign, starts = experiment.campaign, expected_starts(experiment)
     where = str(inputs.experiment.document.place("campaign", "users"))
     users = campaign.users
-    different = askers(experiment, math.inf)
+    different = distinct_users(experiment, math.inf)
     repeats = max(0.0, 1 - different / starts) if starts else 0.0
     text = (
         f"{users} users, {starts / users:.2g} requests each: about {different:.0f} different ones "

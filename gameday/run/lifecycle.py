@@ -21,7 +21,7 @@ from gameday.core.files.logs import hide_in_file
 from gameday.core.paths import state_dir
 from gameday.core.processes.deadlines import in_time
 from gameday.core.secrets.redaction import Hidden
-from gameday.core.secrets.signing import Key, read_or_make_key
+from gameday.core.secrets.signing import SigningKey, read_or_make_key
 from gameday.evidence import events, seal
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
@@ -135,7 +135,7 @@ def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
     return known
 
 
-def _begin(inputs: Inputs, options: Options, clock: Clock, key: Key) -> "_Start":
+def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "_Start":
     """The run directory, and the first line of its journal."""
     experiment = inputs.experiment.experiment
     run = new_run_id(experiment.name)
@@ -221,7 +221,7 @@ class _Start:
 
     id: str
     dir: Path
-    key: Key
+    key: SigningKey
     journal: Journal
     clock: Clock
     abort: Abort

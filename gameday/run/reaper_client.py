@@ -17,7 +17,7 @@ from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.network.addresses import Reach
-from gameday.core.secrets.signing import Key
+from gameday.core.secrets.signing import SigningKey
 from gameday.run.reaper.lease import RENEW_S, Lease
 
 READY_S = 20.0
@@ -41,7 +41,7 @@ class Reaper:
         self._process: subprocess.Popen[bytes] | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def launch(self, key: Key) -> None:
+    async def launch(self, key: SigningKey) -> None:
         """Start it, and wait until it watches: nothing that needs undoing comes before.
 
         It obeys what `key` has signed; no file and no environment shows the key to anybody.

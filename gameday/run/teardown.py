@@ -12,7 +12,7 @@ from typing import Any
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, UnknownError
-from gameday.core.processes.background import aside
+from gameday.core.processes.background import run_in_thread
 from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.evidence.events import AuditRead, Phase
 from gameday.run import audit
@@ -159,7 +159,7 @@ async def _drain(run: Run) -> None:
 
 async def _audit(run: Run) -> None:
     """Beside the loop, as everything that takes longer the more was issued."""
-    found = await aside(
+    found = await run_in_thread(
         lambda: audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
     )
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")

@@ -10,7 +10,14 @@ from typing import Final
 from gameday.core.errors import UsageError
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.promql import PromqlError, parse
-from gameday.telemetry.promql.nodes import Aggregation, Binary, Call, Node, Number, selectors
+from gameday.telemetry.promql.nodes import (
+    Aggregation,
+    BinaryExpression,
+    FunctionCall,
+    Node,
+    Number,
+    selectors,
+)
 from gameday.traffic import thresholds
 
 LATENCY: Final = frozenset(
@@ -25,7 +32,7 @@ def tightest_bound_ms(experiment: Experiment) -> float | None:
 
 
 def _threshold_bounds_ms(experiment: Experiment) -> list[float]:
-    found: list[thresholds.Threshold] = []
+    found: list[thresholds.ThresholdExpression] = []
     for key, expressions in experiment.expect.threshold_texts.items():
         with suppress(UsageError):  # validating refuses those, with their place
             if thresholds.parse_key(key).kind == "trend":
@@ -68,7 +75,7 @@ def _upper_bound(expr: str) -> float | None:
         node = parse(expr).node
     except PromqlError:
         return None
-    if not isinstance(node, Binary) or node.op not in ("<", "<="):
+    if not isinstance(node, BinaryExpression) or node.op not in ("<", "<="):
         return None
     if not isinstance(node.rhs, Number) or node.rhs.value <= 0:
         return None
@@ -82,6 +89,6 @@ def _is_latency(node: Node) -> bool:
     """
     if isinstance(node, Aggregation):
         return node.op in ("max", "min", "avg") and _is_latency(node.operand)
-    if not isinstance(node, Call) or node.name != "histogram_quantile":
+    if not isinstance(node, FunctionCall) or node.name != "histogram_quantile":
         return False
     return bool(LATENCY & {selector.name for selector in selectors(node)})

@@ -89,7 +89,7 @@ def _must_be_typed(values: Iterable[object], types: set[type]) -> None:
 
 _LARGEST = 2**63
 _STATES = frozenset({"pending", "firing"})
-LONGEST_LINE = 32 * files.MIB
+LONGEST_LINE = 32 * files.MIB  # 20,000 series at their first sight, with labels, and to spare
 
 
 def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Evaluation | Scrape]:
@@ -121,12 +121,12 @@ def _line(
     if not raw.endswith(b"\n"):
         raise ValueError(f"line {number} is torn")
     try:
-        return _said(json.loads(raw), series)
+        return _decode(json.loads(raw), series)
     except DAMAGED as error:
         raise ValueError(f"line {number} cannot be read") from error
 
 
-def _said(line: Any, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
+def _decode(line: Any, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
     if "series" in line:
         series.update({int(id_): dict(labels) for id_, labels in line["series"]})
         return None

@@ -19,7 +19,7 @@ from gameday.core.errors import GamedayError
 from gameday.toxiproxy import VERSION
 from gameday.toxiproxy.admission import Admission, allowed_host, allowed_origin, read_token
 from gameday.toxiproxy.metrics import Metrics
-from gameday.toxiproxy.server import Options, serve
+from gameday.toxiproxy.server import ServerOptions, serve
 from gameday.toxiproxy.settings import CONNECTIONS_MAX, Shared, raise_file_limit
 
 log = logging.getLogger("gameday.toxiproxy")
@@ -56,7 +56,7 @@ def run(argv: Sequence[str] | None, program: str) -> None:
         metrics=Metrics(proxies=args.proxy_metrics, runtime=args.runtime_metrics),
     )
     log.info("seed %d", shared.seed)
-    options = Options(
+    options = ServerOptions(
         host=args.host, port=args.port, config=args.config, admission=_admission(args)
     )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from gameday.toxiproxy.errors import ApiError
 
-BACKLOG = 4096
-RESOLVE_LIMIT_S = 10.0
+BACKLOG = 4096  # Go asks for somaxconn, which is 4096 since Linux 5.4
+RESOLVE_LIMIT_S = 10.0  # two tries of a resolver of 5 s each, as resolv.conf has them
 _HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ResolvedAddress:
     """A resolved address; `host` is "" or an IP address."""
 
     host: str
@@ -55,14 +55,14 @@ def port_number(text: str) -> int:
         raise ValueError(f"lookup tcp/{text}: unknown port") from error
 
 
-async def resolve(listen: str, doing: str = "") -> Address:
+async def resolve(listen: str, doing: str = "") -> ResolvedAddress:
     """The numeric address of `listen`. Raises ApiError 500 whose text starts with `doing`."""
     if not listen:
-        return Address("", 0)
+        return ResolvedAddress("", 0)
     try:
         host, port_text = split(listen)
         port = port_number(port_text)
-        return Address(await _numeric(host), port)
+        return ResolvedAddress(await _numeric(host), port)
     except (ValueError, OSError) as error:
         raise ApiError(500, f"{doing}{error}") from error
 
@@ -81,7 +81,7 @@ async def _numeric(host: str) -> str:
     return str(found[0][4][0])
 
 
-def bind(address: Address) -> socket.socket:
+def bind(address: ResolvedAddress) -> socket.socket:
     """A listening socket. Raises ApiError 500."""
     everywhere = address.host in {"", "0.0.0.0", "::"}
     try:
@@ -114,4 +114,4 @@ def _listen(
 def bound(listener: socket.socket) -> str:
     """The address a listening socket really has, as the API shows it."""
     host, port = listener.getsockname()[:2]
-    return str(Address(host, port))
+    return str(ResolvedAddress(host, port))

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.toxiproxy.errors import ApiError
-from gameday.toxiproxy.http import Request
+from gameday.toxiproxy.http import HttpRequest
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}")
-_SHOWN = 60
-_TOKEN_FILE_BYTES = 1024
+_SHOWN = 60  # enough to recognise it; an error stays one line
+_TOKEN_FILE_BYTES = 1024  # a token has some tens of characters
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)(?::\d{1,5})?")
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
 
@@ -40,7 +40,7 @@ class Admission:
     token: str | None = None
     local: bool = True
 
-    def admit(self, request: Request) -> None:
+    def admit(self, request: HttpRequest) -> None:
         """Raises ApiError 403 for a Host or an Origin that is not welcome."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if self.local and host and not self._is_welcome(host):
@@ -50,7 +50,7 @@ class Admission:
             cure = "start the server with --allowed-origin ORIGIN"
             raise ApiError(403, f"origin {origin[:_SHOWN]!r} not allowed: {cure}")
 
-    def admit_change(self, request: Request) -> None:
+    def admit_change(self, request: HttpRequest) -> None:
         """Raises ApiError 401 unless the request has the token, where there is one."""
         if self.token is None:
             return

@@ -16,26 +16,26 @@ from gameday.toxiproxy import VERSION, metrics, toxic_requests
 from gameday.toxiproxy.admission import Admission
 from gameday.toxiproxy.errors import ApiError
 from gameday.toxiproxy.go_json import read_value, write_value
-from gameday.toxiproxy.http import PLAIN, Request, Response
-from gameday.toxiproxy.proxies import Proxies, Wanted
+from gameday.toxiproxy.http import PLAIN, HttpRequest, HttpResponse
+from gameday.toxiproxy.proxies import ProxyCollection, Wanted
 from gameday.toxiproxy.proxy import shown_toxic
 from gameday.toxiproxy.settings import Shared
 
 JSON = "application/json"
 NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
 
-Route = Callable[["Api", Request, list[str]], Awaitable[Response]]
+Route = Callable[["Api", HttpRequest, list[str]], Awaitable[HttpResponse]]
 
 
 class Api:
     """The API over the proxies of one server, for those whom `admission` lets in."""
 
-    def __init__(self, proxies: Proxies, shared: Shared, admission: Admission) -> None:
+    def __init__(self, proxies: ProxyCollection, shared: Shared, admission: Admission) -> None:
         self._proxies = proxies
         self._shared = shared
         self._admission = admission
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer one request."""
         try:
             self._admission.admit(request)
@@ -43,18 +43,18 @@ class Api:
             return _identified(_refusal(error))
         clean = _clean(request.path)
         if clean != request.path:
-            return Response(301, b"", headers={"Location": clean})
+            return HttpResponse(301, b"", headers={"Location": clean})
         methods, names = _find(request.path)
         if not methods or ("*" in methods and not self._shared.metrics.enabled):
-            return Response(404, b"404 page not found\n", PLAIN, NO_SNIFF)
+            return HttpResponse(404, b"404 page not found\n", PLAIN, NO_SNIFF)
         route = methods.get(request.method) or methods.get("*")
         if route is None:
-            return Response(405)
+            return HttpResponse(405)
         return _identified(await self._answer(route, request, names))
 
-    async def _answer(self, route: Route, request: Request, names: list[str]) -> Response:
+    async def _answer(self, route: Route, request: HttpRequest, names: list[str]) -> HttpResponse:
         if request.headers.get("user-agent", "").startswith("Mozilla/"):
-            return Response(403, b"User agent not allowed\n", PLAIN, NO_SNIFF)
+            return HttpResponse(403, b"User agent not allowed\n", PLAIN, NO_SNIFF)
         try:
             if route not in READING:
                 self._admission.admit_change(request)
@@ -64,66 +64,66 @@ class Api:
 
     # The routes.
 
-    async def version(self, _request: Request, _names: list[str]) -> Response:
+    async def version(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
         body = f'{{"version": "{VERSION}"}}\n'.encode()
-        return Response(200, body, "application/json;charset=utf-8")
+        return HttpResponse(200, body, "application/json;charset=utf-8")
 
-    async def metrics(self, _request: Request, _names: list[str]) -> Response:
-        return Response(200, self._shared.metrics.text(), metrics.CONTENT_TYPE)
+    async def metrics(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+        return HttpResponse(200, self._shared.metrics.text(), metrics.CONTENT_TYPE)
 
-    async def reset(self, _request: Request, _names: list[str]) -> Response:
+    async def reset(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
         await self._proxies.reset()
-        return Response(204)
+        return HttpResponse(204)
 
-    async def list_proxies(self, _request: Request, _names: list[str]) -> Response:
-        return _ok({proxy.name: proxy.shown() for proxy in self._proxies.sorted()})
+    async def list_proxies(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+        return _ok({proxy.name: proxy.as_json() for proxy in self._proxies.sorted()})
 
-    async def create_proxy(self, request: Request, _names: list[str]) -> Response:
+    async def create_proxy(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
         proxy = await self._proxies.create(Wanted.read(read_value(request.body)))
-        return _ok(proxy.shown(), 201)
+        return _ok(proxy.as_json(), 201)
 
-    async def populate(self, request: Request, _names: list[str]) -> Response:
+    async def populate(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
         try:
             done = await self._proxies.populate(read_value(request.body))
         except ApiError as error:
             return _ok(_error(error) | {"proxies": None}, error.status)
-        proxies = [proxy.shown() for proxy in done.proxies] or None
+        proxies = [proxy.as_json() for proxy in done.proxies] or None
         if done.error is not None:
             return _ok(_error(done.error) | {"proxies": proxies}, done.error.status)
         return _ok({"proxies": proxies}, 201)
 
-    async def show_proxy(self, _request: Request, names: list[str]) -> Response:
-        return _ok(self._proxies[names[0]].shown())
+    async def show_proxy(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+        return _ok(self._proxies[names[0]].as_json())
 
-    async def update_proxy(self, request: Request, names: list[str]) -> Response:
+    async def update_proxy(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         proxy = self._proxies[names[0]]
         await self._proxies.update(proxy, read_value(request.body))
-        return _ok(proxy.shown())
+        return _ok(proxy.as_json())
 
-    async def delete_proxy(self, _request: Request, names: list[str]) -> Response:
+    async def delete_proxy(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         await self._proxies.delete(names[0])
-        return Response(204)
+        return HttpResponse(204)
 
-    async def list_toxics(self, _request: Request, names: list[str]) -> Response:
+    async def list_toxics(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         return _ok([shown_toxic(toxic) for toxic in self._proxies[names[0]].toxics])
 
-    async def create_toxic(self, request: Request, names: list[str]) -> Response:
+    async def create_toxic(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         proxy = self._proxies[names[0]]
         return _ok(shown_toxic(toxic_requests.create(proxy, read_value(request.body))))
 
-    async def show_toxic(self, _request: Request, names: list[str]) -> Response:
+    async def show_toxic(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         return _ok(shown_toxic(self._proxies[names[0]].toxic(names[1])))
 
-    async def update_toxic(self, request: Request, names: list[str]) -> Response:
+    async def update_toxic(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         proxy = self._proxies[names[0]]
         toxic = proxy.toxic(names[1])
         toxic_requests.update(proxy, toxic, read_value(request.body))
         return _ok(shown_toxic(toxic))
 
-    async def delete_toxic(self, _request: Request, names: list[str]) -> Response:
+    async def delete_toxic(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         proxy = self._proxies[names[0]]
         proxy.remove_toxic(proxy.toxic(names[1]))
-        return Response(204)
+        return HttpResponse(204)
 
 
 NAME = "*"
@@ -190,21 +190,21 @@ def _clean(path: str) -> str:
     return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
-def _ok(value: Any, status: int = 200) -> Response:
-    return Response(status, write_value(value), JSON)
+def _ok(value: Any, status: int = 200) -> HttpResponse:
+    return HttpResponse(status, write_value(value), JSON)
 
 
 def _error(error: ApiError) -> dict[str, Any]:
     return {"error": error.message, "status": error.status}
 
 
-def _refusal(error: ApiError) -> Response:
+def _refusal(error: ApiError) -> HttpResponse:
     headers = NO_SNIFF if error.status != 401 else {**NO_SNIFF, "WWW-Authenticate": "Bearer"}
-    return Response(error.status, write_value(_error(error)) + b"\n", PLAIN, headers)
+    return HttpResponse(error.status, write_value(_error(error)) + b"\n", PLAIN, headers)
 
 
-def _identified(response: Response) -> Response:
+def _identified(response: HttpResponse) -> HttpResponse:
     """With a new request id, as every routed answer has one."""
     digits = base64.b32hexencode(secrets.token_bytes(12)).decode().lower().rstrip("=")
     headers = {**response.headers, "X-Toxiproxy-Request-Id": digits}
-    return Response(response.status, response.body, response.content_type, headers)
+    return HttpResponse(response.status, response.body, response.content_type, headers)

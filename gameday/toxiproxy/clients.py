@@ -12,22 +12,22 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from gameday.core.clock import Clock
-from gameday.toxiproxy.http import PLAIN, Request, Response, framed
+from gameday.toxiproxy.http import PLAIN, HttpRequest, HttpResponse, framed
 from gameday.toxiproxy.parsing import MESSAGE_BYTES_MAX, Parser
 
 log = logging.getLogger(__name__)
 
-READ_LIMIT_S = 15.0
-WRITE_LIMIT_S = 30.0
-IDLE_LIMIT_S = 60.0
+READ_LIMIT_S = 15.0  # a request of loopback takes ms; a slow sender must not hold a place
+WRITE_LIMIT_S = 30.0  # longer than for reading: an answer may be a megabyte
+IDLE_LIMIT_S = 60.0  # kept-alive clients come back within seconds; the rest free their place
 LEAVE_LIMIT_S = 2.0
-CLOSE_LIMIT_S = 0.5
-PARSED_AT_ONCE = 4096
-UNREAD_BYTES_MAX = 64 * 1024
-HELD_BYTES_MAX = 64 * 1024 * 1024
+CLOSE_LIMIT_S = 0.5  # at the end of the server: an answer on its way may still go out
+PARSED_AT_ONCE = 4096  # a short turn of the loop, so that the proxies' bytes are not late
+UNREAD_BYTES_MAX = 64 * 1024  # a socket's buffer; beyond it the sender waits
+HELD_BYTES_MAX = 64 * 1024 * 1024  # of all clients together: bounds the server's memory
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class Clients:
@@ -37,20 +37,20 @@ class Clients:
         self.handler = handler
         self.clock = clock
         self._most = most
-        self._clients: dict[Client, None] = {}
+        self._clients: dict[ApiClient, None] = {}
 
-    def __call__(self) -> "Client":
+    def __call__(self) -> "ApiClient":
         """Make the protocol of a client that has just connected."""
-        return Client(self)
+        return ApiClient(self)
 
-    def admit(self, client: "Client") -> None:
+    def admit(self, client: "ApiClient") -> None:
         """Count a new client in, in the place of another where there are too many."""
         if len(self._clients) >= self._most:
             spare = (each for each in self._clients if not each.is_asking)
             self._drop(next(spare, next(iter(self._clients))))
         self._clients[client] = None
 
-    def was_of_use(self, client: "Client") -> None:
+    def was_of_use(self, client: "ApiClient") -> None:
         """Note that a request of it has been answered."""
         if self._clients.pop(client, client) is None:
             self._clients[client] = None
@@ -60,7 +60,7 @@ class Clients:
         while sum(each.held_bytes for each in self._clients) > HELD_BYTES_MAX:
             self._drop(max(self._clients, key=lambda each: each.held_bytes))
 
-    def forget(self, client: "Client") -> None:
+    def forget(self, client: "ApiClient") -> None:
         self._clients.pop(client, None)
 
     async def close(self) -> None:
@@ -76,12 +76,12 @@ class Clients:
         for client in list(self._clients):
             self._drop(client)
 
-    def _drop(self, client: "Client") -> None:
+    def _drop(self, client: "ApiClient") -> None:
         self.forget(client)
         client.abort()
 
 
-class Client(asyncio.Protocol):
+class ApiClient(asyncio.Protocol):
     """One client, from its connection to its end."""
 
     def __init__(self, clients: Clients) -> None:
@@ -189,7 +189,7 @@ class Client(asyncio.Protocol):
             await self._has_room.wait()
             await self._clients.clock.sleep(0)
 
-    def _next(self) -> Request | Response | None:
+    def _next(self) -> HttpRequest | HttpResponse | None:
         complete = self._parser.complete
         while not complete and self._unread:
             piece = bytes(self._unread[:PARSED_AT_ONCE])
@@ -197,11 +197,11 @@ class Client(asyncio.Protocol):
             self._parser.feed(piece)
         return complete.popleft() if complete else None
 
-    async def _answer(self, request: Request | Response) -> None:
+    async def _answer(self, request: HttpRequest | HttpResponse) -> None:
         self._stop_timer()
         self._reading = False
-        if isinstance(request, Response):
-            self._transport.write(framed(request, Request("", "")))
+        if isinstance(request, HttpResponse):
+            self._transport.write(framed(request, HttpRequest("", "")))
             self.leave(LEAVE_LIMIT_S)
             return
         self.is_asking = True
@@ -209,7 +209,7 @@ class Client(asyncio.Protocol):
             response = await self._clients.handler(request)
         except Exception:  # one request must not silence the server, whatever is wrong with it
             log.exception("api: %s %s", request.method, request.path[:200])
-            response = Response(500, b"500 Internal Server Error", PLAIN)
+            response = HttpResponse(500, b"500 Internal Server Error", PLAIN)
         finally:
             self.is_asking = False
         if self._transport.is_closing():

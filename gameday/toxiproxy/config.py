@@ -17,7 +17,7 @@ from gameday.core.errors import FileError, Place, StackError
 from gameday.toxiproxy import address
 from gameday.toxiproxy.errors import BODY_ERROR, ApiError
 from gameday.toxiproxy.go_json import read_fields
-from gameday.toxiproxy.proxies import FIELDS, Proxies, Wanted
+from gameday.toxiproxy.proxies import FIELDS, ProxyCollection, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +27,14 @@ _DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ProxyEntry:
     """A proxy that the file asks for, and where in the file it does."""
 
     wanted: Wanted
     place: Place
 
 
-async def create_all(proxies: Proxies, path: Path) -> None:
+async def create_all(proxies: ProxyCollection, path: Path) -> None:
     """Make each proxy of the file at `path`.
 
     Raises UsageError for a file that cannot be read, FileError for a mistake in it, both before
@@ -54,7 +54,7 @@ async def create_all(proxies: Proxies, path: Path) -> None:
             ) from error
 
 
-async def _look_up(entry: Entry) -> None:
+async def _look_up(entry: ProxyEntry) -> None:
     try:
         await address.resolve(entry.wanted.listen)
     except ApiError as error:
@@ -62,13 +62,13 @@ async def _look_up(entry: Entry) -> None:
         raise FileError(entry.place, problem, help="write host:port, port 0 for any") from error
 
 
-def read(path: Path) -> Iterator[Entry]:
+def read(path: Path) -> Iterator[ProxyEntry]:
     """The proxies that the file asks for. Raises UsageError or FileError."""
     text = _text(path)
     value = _parsed(path, text)
     if not isinstance(value, list):
         where = _place(path, text, len(text) - len(text.lstrip()))
-        raise FileError(where, f"{_shown(value)} is not an array of proxies", help=SHAPE)
+        raise FileError(where, f"{_excerpt(value)} is not an array of proxies", help=SHAPE)
     names: set[str] = set()
     for item, at in zip(value, _items(text, text.index("[")), strict=True):
         entry = _entry(path, text, at, item)
@@ -102,10 +102,10 @@ def _parsed(path: Path, text: str) -> Any:
         raise FileError(_place(path, text, 0), f"not JSON: {error}", help=SHAPE) from error
 
 
-def _entry(path: Path, text: str, at: int, item: Any) -> Entry:
+def _entry(path: Path, text: str, at: int, item: Any) -> ProxyEntry:
     place = _place(path, text, at)
     if not isinstance(item, dict):
-        raise FileError(place, f"{_shown(item)} is not a proxy", help=SHAPE)
+        raise FileError(place, f"{_excerpt(item)} is not a proxy", help=SHAPE)
     fields: dict[str, Any] = {}
     for key, key_at, value, value_at in _members(text, at):
         if key.lower() not in FIELDS:
@@ -120,7 +120,7 @@ def _entry(path: Path, text: str, at: int, item: Any) -> Entry:
         wanted.check()
     except ApiError as error:
         raise FileError(place, error.message, help=SHAPE) from error
-    return Entry(wanted, place)
+    return ProxyEntry(wanted, place)
 
 
 def _items(text: str, at: int) -> Iterator[int]:
@@ -154,5 +154,5 @@ def _place(path: Path, text: str, at: int) -> Place:
     return Place(str(path), before.count("\n") + 1, at - before.rfind("\n"))
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     return json.dumps(value)[:60]

@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DIAL_LIMIT_S = 30.0
-KEEP_ALIVE_S = 15
+DIAL_LIMIT_S = 30.0  # as long as a lost SYN is sent again four times
+KEEP_ALIVE_S = 15  # Go's default
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Owner(Protocol):
+class ParentProxy(Protocol):
     """The proxy, as its connections see it."""
 
     name: str
     upstream: str
 
     def toxics_of(self, stream: str) -> Sequence[Toxic]: ...
-    def admit(self, connection: "Connection") -> bool: ...
-    def forget(self, connection: "Connection") -> None: ...
+    def admit(self, connection: "ProxiedConnection") -> bool: ...
+    def forget(self, connection: "ProxiedConnection") -> None: ...
 
 
-class End(asyncio.Protocol):
+class ConnectionEnd(asyncio.Protocol):
     """One socket of a connection. `data_received` is whatever the link set it to be."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "ProxiedConnection") -> None:
         self.transport: asyncio.Transport | None = None
         self.has_room = True
         self.lost = False
@@ -145,19 +145,19 @@ class End(asyncio.Protocol):
         self.pause()
 
 
-class Connection:
+class ProxiedConnection:
     """The `number`-th connection of a proxy."""
 
-    def __init__(self, owner: Owner, shared: Shared, number: int) -> None:
+    def __init__(self, owner: ParentProxy, shared: Shared, number: int) -> None:
         self._owner = owner
         self._shared = shared
         self._number = number
         self._dialling: asyncio.Task[None] | None = None
-        self.client = End(self)
-        self.server = End(self)
+        self.client = ConnectionEnd(self)
+        self.server = ConnectionEnd(self)
         self.links: dict[str, Link] = {}
 
-    def made(self, end: End) -> None:
+    def made(self, end: ConnectionEnd) -> None:
         """A socket is connected: the client's, then the upstream's."""
         if end is self.client and not self._owner.admit(self):
             end.abort()
@@ -196,7 +196,7 @@ class Connection:
             link.apply(self._owner.toxics_of(stream))
             source.open(link)
 
-    def _streams(self) -> "Iterator[tuple[str, End, End]]":
+    def _streams(self) -> "Iterator[tuple[str, ConnectionEnd, ConnectionEnd]]":
         yield "upstream", self.client, self.server
         yield "downstream", self.server, self.client
 
@@ -205,7 +205,7 @@ class Connection:
         if stream in self.links:
             self.links[stream].apply(self._owner.toxics_of(stream), updated)
 
-    def lost(self, end: End) -> None:
+    def lost(self, end: ConnectionEnd) -> None:
         """A socket is closed, whoever closed it."""
         if end.out_of is not None:
             end.out_of.source_ended()

@@ -12,8 +12,8 @@ from typing import Any
 
 from gameday.toxiproxy.errors import bad_body
 
-_LONGEST_INTEGER = 1 << 63
-_LARGEST_FLOAT = 3.4028234663852886e38
+_LONGEST_INTEGER = 1 << 63  # Go's int64
+_LARGEST_FLOAT = 3.4028234663852886e38  # Go's float32
 _WHITESPACE = " \t\r\n"
 
 
@@ -65,19 +65,19 @@ def read_fields(value: Any, kinds: Mapping[str, str]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise bad_body(f"expected an object, got {_shown(value)}")
+        raise bad_body(f"expected an object, got {_excerpt(value)}")
     found = {}
     for key, item in value.items():
         name = key if key in kinds else key.lower()
         if name not in kinds or item is None:
             continue
         if not _KINDS[kinds[name]](item):
-            raise bad_body(f"{name}: expected a value of type {kinds[name]}, got {_shown(item)}")
+            raise bad_body(f"{name}: expected a value of type {kinds[name]}, got {_excerpt(item)}")
         found[name] = item
     return found
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     return json.dumps(value)[:60]
 
 

@@ -13,7 +13,7 @@ PLAIN = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """A request: `path` as it was sent, without the query; header names in lower case."""
 
     method: str
@@ -25,7 +25,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HttpResponse:
     """An answer; `content_type` "" sends no such header."""
 
     status: int
@@ -34,7 +34,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def framed(response: Response, request: Request) -> bytes:
+def framed(response: HttpResponse, request: HttpRequest) -> bytes:
     """The answer as it is sent."""
     status = HTTPStatus(response.status)
     lines = [f"HTTP/{request.version} {status.value} {status.phrase}"]

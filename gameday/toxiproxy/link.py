@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gameday.toxiproxy.random import draw
-from gameday.toxiproxy.timers import NEVER, Alarm, Alarms
+from gameday.toxiproxy.timers import NEVER, Alarms, ScheduledCall
 from gameday.toxiproxy.toxics import TYPES
-from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Toxic, ToxicStage
 
-CHUNK_BYTES = 32 * 1024
+CHUNK_BYTES = 32 * 1024  # the buffer of Go's io.Copy, which Toxiproxy reads with
 CHUNKS_AHEAD = 2
 """The chunks that wait for the first toxic: Toxiproxy's reader has one, a hidden noop another."""
 
 
-class End(Protocol):
+class LinkEnd(Protocol):
     """A socket of the connection, as a link sees it."""
 
     @property
@@ -45,8 +45,8 @@ class Link:
 
     def __init__(
         self,
-        source: End,
-        sink: End,
+        source: LinkEnd,
+        sink: LinkEnd,
         *,
         alarms: Alarms,
         chance: tuple[int, str],
@@ -64,13 +64,13 @@ class Link:
         self._seed, self._purpose = chance
         self._count = count
         self._toxics: list[Toxic] = []
-        self._stages: list[Stage] = []
+        self._stages: list[ToxicStage] = []
         self._unread: deque[bytes] = deque()
         self._fed_ns = 0
         self.free_ns = 0  # as of a stage that holds nothing
         self._resets = False
         self._ended = False
-        self._alarm: Alarm | None = None
+        self._alarm: ScheduledCall | None = None
         self._alarm_ns = NEVER
 
     # What the source and the sink tell.
@@ -168,7 +168,7 @@ class Link:
             self._take_out(stage)
             stage.leave(now_ns)
 
-    def _take_out(self, stage: Stage) -> None:
+    def _take_out(self, stage: ToxicStage) -> None:
         index = self._stages.index(stage)
         del self._stages[index]
         if index:
@@ -185,10 +185,10 @@ class Link:
         for stage in reversed(self._stages):
             stage.out, out = out, stage
 
-    def _stage_of(self, toxic: Toxic) -> Stage | None:
+    def _stage_of(self, toxic: Toxic) -> ToxicStage | None:
         return next((stage for stage in self._stages if stage.toxic is toxic), None)
 
-    def _stage_before(self, index: int) -> Stage | None:
+    def _stage_before(self, index: int) -> ToxicStage | None:
         return self._stage_of(self._toxics[index - 1]) if index else None
 
     def _affected_by(self, toxic: Toxic) -> bool:
@@ -197,7 +197,7 @@ class Link:
             return True
         return draw(self._seed, f"{self._purpose}/{toxic.name}", 0) < toxic.toxicity
 
-    def _stage(self, toxic: Toxic, now_ns: int) -> Stage:
+    def _stage(self, toxic: Toxic, now_ns: int) -> ToxicStage:
         purpose = f"{self._purpose}/{toxic.name}"
         return TYPES[toxic.type](toxic, self, self._seed, purpose, now_ns)
 
@@ -233,7 +233,7 @@ class Link:
             first.end(now_ns)
         return moved
 
-    def _wait(self, stages: list[Stage]) -> None:
+    def _wait(self, stages: list[ToxicStage]) -> None:
         """Be woken when a stage wants it, and read the source while there is room."""
         for stage in stages:
             if stage.wake_ns < self._alarm_ns:

@@ -11,12 +11,12 @@ from typing import Protocol
 
 import httptools
 
-from gameday.toxiproxy.http import PLAIN, Request, Response
+from gameday.toxiproxy.http import PLAIN, HttpRequest, HttpResponse
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES_MAX = 64 * 1024
-BODY_BYTES_MAX = 1024 * 1024
+HEAD_BYTES_MAX = 64 * 1024  # many times what a client sends; bounds memory
+BODY_BYTES_MAX = 1024 * 1024  # a `populate` of thousands of proxies
 FRAMING_BYTES_MAX = BODY_BYTES_MAX  # head, chunk sizes and trailers
 MESSAGE_BYTES_MAX = BODY_BYTES_MAX + FRAMING_BYTES_MAX
 READ_HEADERS = frozenset({"authorization", "expect", "host", "origin", "user-agent"})
@@ -33,7 +33,7 @@ class Parser:
     """A parser of one client's bytes to `complete` requests; a Response there refuses the rest."""
 
     def __init__(self) -> None:
-        self.complete: deque[Request | Response] = deque()
+        self.complete: deque[HttpRequest | HttpResponse] = deque()
         self.refused = False
         self.inside = False
         """True while a request has begun and is not complete."""
@@ -83,7 +83,7 @@ class Parser:
     def _refuse(self, status: int, body: bytes) -> None:
         if not self.refused:
             self.refused = True
-            self.complete.append(Response(status, body, PLAIN))
+            self.complete.append(HttpResponse(status, body, PLAIN))
             self._start_message()
 
     # What httptools calls.
@@ -116,7 +116,7 @@ class Parser:
         self.inside = self._expects = False
         if self.refused:
             return
-        request = Request(
+        request = HttpRequest(
             method=self._http.get_method().decode(),
             path=self._url.decode("latin-1").partition("?")[0],
             headers=self._headers,

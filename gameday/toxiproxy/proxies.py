@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gameday.toxiproxy import address
-from gameday.toxiproxy.address import Address
+from gameday.toxiproxy.address import ResolvedAddress
 from gameday.toxiproxy.errors import ApiError, bad_body, missing_field
 from gameday.toxiproxy.go_json import read_fields
 from gameday.toxiproxy.proxy import Proxy
 from gameday.toxiproxy.settings import Shared
 
-PROXIES_MAX = 4096
-CHARACTERS_MAX = 4096
+PROXIES_MAX = 4096  # far more than a machine has services; bounds memory
+CHARACTERS_MAX = 4096  # names and addresses are short; bounds memory
 FIELDS = {"name": "string", "listen": "string", "upstream": "string", "enabled": "bool"}
 
 
@@ -39,7 +39,7 @@ class Wanted:
             raise bad_body(f"more than {CHARACTERS_MAX} characters{place}")
 
 
-class Proxies:
+class ProxyCollection:
     """The proxies of one server."""
 
     def __init__(self, shared: Shared) -> None:
@@ -71,7 +71,7 @@ class Proxies:
         if len(self._proxies) >= PROXIES_MAX:
             raise ApiError(400, f"more than {PROXIES_MAX} proxies")
 
-    async def _add(self, wanted: Wanted, where: Address | None) -> Proxy:
+    async def _add(self, wanted: Wanted, where: ResolvedAddress | None) -> Proxy:
         proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, self._shared)
         self._proxies[wanted.name] = proxy
         if where is not None:

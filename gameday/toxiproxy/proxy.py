@@ -11,8 +11,8 @@ from typing import Any
 
 from gameday.core.clock import NS
 from gameday.toxiproxy import address
-from gameday.toxiproxy.address import Address
-from gameday.toxiproxy.connection import Connection
+from gameday.toxiproxy.address import ResolvedAddress
+from gameday.toxiproxy.connection import ProxiedConnection
 from gameday.toxiproxy.errors import ApiError
 from gameday.toxiproxy.go_json import single_precision
 from gameday.toxiproxy.settings import Shared
@@ -31,7 +31,7 @@ class Proxy:
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
-        self.connections: set[Connection] = set()
+        self.connections: set[ProxiedConnection] = set()
         self._toxics: dict[str, list[Toxic]] = {stream: [] for stream in STREAMS}
         self._shared = shared
         self._accepted = 0
@@ -42,7 +42,7 @@ class Proxy:
 
     # Listening.
 
-    async def start(self, where: Address) -> None:
+    async def start(self, where: ResolvedAddress) -> None:
         """Listen. Raises ApiError 500 when the address cannot be had."""
         async with self._changing:
             await self._start(where)
@@ -52,7 +52,7 @@ class Proxy:
         async with self._changing:
             await self._stop()
 
-    async def update(self, where: Address, upstream: str, *, enabled: bool) -> None:
+    async def update(self, where: ResolvedAddress, upstream: str, *, enabled: bool) -> None:
         """Become what is asked for; connections are dropped only when an address differs."""
         async with self._changing:
             if str(where) != self.listen or upstream != self.upstream:
@@ -63,10 +63,10 @@ class Proxy:
             elif not enabled:
                 await self._stop()
 
-    def listens_on(self, where: Address) -> bool:
+    def listens_on(self, where: ResolvedAddress) -> bool:
         return str(where) == self.listen
 
-    async def _start(self, where: Address) -> None:
+    async def _start(self, where: ResolvedAddress) -> None:
         if self.enabled:
             return
         listener = address.bind(where)
@@ -90,9 +90,9 @@ class Proxy:
 
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
-        return Connection(self, self._shared, self._accepted).client
+        return ProxiedConnection(self, self._shared, self._accepted).client
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: ProxiedConnection) -> bool:
         """Count a new connection in, unless there are too many or the proxy was stopped."""
         if not self.enabled:
             return False
@@ -111,7 +111,7 @@ class Proxy:
             log.warning("proxy %s: too many connections, %d refused", self.name, self._refused)
             self._refused, self._tell_again_ns = 0, now_ns + NS
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: ProxiedConnection) -> None:
         """A connection is over."""
         if connection not in self.connections:
             return
@@ -168,7 +168,7 @@ class Proxy:
 
     # As the API shows it.
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "listen": self.listen,

@@ -17,7 +17,7 @@ from gameday.toxiproxy.admission import Admission, is_all_loopback
 from gameday.toxiproxy.api import Api
 from gameday.toxiproxy.clients import Clients
 from gameday.toxiproxy.config import create_all
-from gameday.toxiproxy.proxies import Proxies
+from gameday.toxiproxy.proxies import ProxyCollection
 from gameday.toxiproxy.settings import Shared
 
 END_LIMIT_S = 1.0
@@ -25,7 +25,7 @@ BACKLOG = 128  # short: whoever connects in a storm is slowed by it, and nobody 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class ServerOptions:
     """Options of the server: the API's address, the proxies to start with, and who may ask."""
 
     host: str = "localhost"
@@ -35,7 +35,7 @@ class Options:
 
 
 async def serve(
-    options: Options, shared: Shared, listening: Callable[[tuple[str, int]], None]
+    options: ServerOptions, shared: Shared, listening: Callable[[tuple[str, int]], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT; tell `listening` the API's address once it has one.
 
@@ -45,7 +45,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stopped)
-    proxies = Proxies(shared)
+    proxies = ProxyCollection(shared)
     if options.config is not None:
         await create_all(proxies, options.config)
     api = Api(proxies, shared, options.admission)
@@ -70,7 +70,7 @@ def _stop(stopped: asyncio.Event) -> None:
         force.start()
 
 
-async def _listen(clients: Clients, options: Options) -> asyncio.Server:
+async def _listen(clients: Clients, options: ServerOptions) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
         return await loop.create_server(clients, options.host, options.port, backlog=BACKLOG)

@@ -7,8 +7,8 @@ from gameday.core.clock import Clock
 from gameday.toxiproxy.metrics import Metrics
 from gameday.toxiproxy.timers import Alarms
 
-CONNECTIONS_MAX = 10_000
-CLIENTS_MAX = 500
+CONNECTIONS_MAX = 10_000  # two descriptors each; more would starve the API of them
+CLIENTS_MAX = 500  # of the API: tests use a few; bounds memory
 FILES_KEPT_FREE = 100  # for listeners and what a process has open anyway
 FILES_PER_CONNECTION = 2
 

@@ -14,14 +14,14 @@ from heapq import heapify, heappop, heappush
 
 from gameday.core.clock import Clock
 
-NEVER = 1 << 200
-LONGEST_NS = 3_600_000_000_000
-FORGOTTEN_KEPT = 64
+NEVER = 1 << 200  # later than any instant in ns
+LONGEST_NS = 3_600_000_000_000  # an hour, as in `at`: far below what a timer's field can hold
+FORGOTTEN_KEPT = 64  # a few cancelled calls cost less than a clean-up at each
 _MS = 1_000_000
 _ABSOLUTE = 1
 
 
-class Alarm:
+class ScheduledCall:
     """A call at an instant; one that is cancelled stays until its time, or until many are."""
 
     __slots__ = ("due_ns", "ring")
@@ -30,7 +30,7 @@ class Alarm:
         self.due_ns = due_ns
         self.ring: Callable[[], None] | None = ring
 
-    def __lt__(self, other: "Alarm") -> bool:
+    def __lt__(self, other: "ScheduledCall") -> bool:
         return self.due_ns < other.due_ns
 
 
@@ -39,7 +39,7 @@ class Alarms:
 
     def __init__(self, clock: Clock, *, timer_file: bool = True) -> None:
         self.clock = clock
-        self._alarms: list[Alarm] = []
+        self._alarms: list[ScheduledCall] = []
         self._forgotten = 0
         self._armed_ns = NEVER
         self._file = _timer_file() if timer_file else None
@@ -50,16 +50,16 @@ class Alarms:
     def __len__(self) -> int:
         return len(self._alarms)
 
-    def at(self, due_ns: int, ring: Callable[[], None]) -> Alarm:
+    def at(self, due_ns: int, ring: Callable[[], None]) -> ScheduledCall:
         """Call `ring` at `due_ns`, or an hour from now when that is sooner; never before."""
         due_ns = min(due_ns, self.clock.now_ns() + LONGEST_NS)
-        alarm = Alarm(due_ns, ring)
+        alarm = ScheduledCall(due_ns, ring)
         heappush(self._alarms, alarm)
         if due_ns < self._armed_ns and not self._ringing:
             self._arm(due_ns)
         return alarm
 
-    def cancel(self, alarm: Alarm) -> None:
+    def cancel(self, alarm: ScheduledCall) -> None:
         """Do not call; the memory is given back in time."""
         if alarm.ring is None:
             return

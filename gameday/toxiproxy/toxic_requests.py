@@ -13,8 +13,8 @@ from gameday.toxiproxy.proxy import STREAMS, Proxy
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import Toxic
 
-TOXICS_MAX = 256
-NAME_CHARACTERS_MAX = 1024
+TOXICS_MAX = 256  # each is a stage on every connection; nobody sets more than a few
+NAME_CHARACTERS_MAX = 1024  # names are short; bounds memory
 _FIELDS = {"name": "string", "type": "string", "stream": "string", "toxicity": "number"}
 
 

@@ -13,22 +13,22 @@ from itertools import pairwise
 
 from gameday.traffic.schedule import Population
 
-_EACH = 1000
-_GROUPS = 300
-_SURE = 1.0 - 1e-12
-_NEVER = 1e-300
+_EACH = 1000  # Zipf's first users differ most: one group each
+_GROUPS = 300  # the rest of Zipf in groups that grow by a constant factor
+_SURE = 1.0 - 1e-12  # log(1 − p) is finite up to here
+_NEVER = 1e-300  # a finite logarithm where `once` has asked everybody
 
 Edges = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class UserSources:
     """`users` users, and the population of each source of starts."""
 
     users: int
     populations: tuple[Population, ...]
 
-    def askers(self, starts: list[float]) -> float:
+    def expected(self, starts: list[float]) -> float:
         """The expected number of distinct users, if each source makes so many starts."""
         edges = self._edges()
         missed = [0.0] * (len(edges) - 1)

@@ -1,7 +1,7 @@
 """Forecast from an experiment's file: its times and amounts.
 
 When the traffic ends, how much it asks for, and when the stock is expected to be gone: a user
-gets one coupon at most, so that is when as many users as coupons have asked (`askers`).
+gets one coupon at most, so that is when as many users as coupons have asked (`distinct_users`).
 
 Virtual users (constant-vus, ramping-vus) ask as fast as they are answered. So how many requests
 they make, and when the stock is gone where they ask, nobody can say beforehand.
@@ -16,7 +16,7 @@ from gameday.core.units import seconds
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
 from gameday.spec.system import System
-from gameday.traffic.distinct_users import Crowd
+from gameday.traffic.distinct_users import UserSources
 from gameday.traffic.schedule import (
     ArrivalRate,
     Population,
@@ -123,7 +123,7 @@ def starts_for(users: int, stock: int) -> float:
     return math.log1p(-stock / users) / math.log1p(-1 / users)
 
 
-def askers(experiment: Experiment, t_s: float, *, share: float = 1.0) -> float:
+def distinct_users(experiment: Experiment, t_s: float, *, share: float = 1.0) -> float:
     """The expected number of distinct users who asked up to an instant of the run.
 
     `share` of the due starts are made. Virtual users are left out.
@@ -144,8 +144,8 @@ def _sources(experiment: Experiment) -> list[Source]:
 
 
 def _askers(users: int, sources: list[Source], t_s: float, share: float = 1.0) -> float:
-    crowd = Crowd(users, tuple(population for population, _ in sources))
-    return crowd.askers([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
+    crowd = UserSources(users, tuple(population for population, _ in sources))
+    return crowd.expected([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
 
 
 def sell_out_s(experiment: Experiment) -> float | None:

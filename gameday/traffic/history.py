@@ -38,9 +38,9 @@ from gameday.traffic.schedule import Scenario, from_json, to_json
 
 MAGIC: Final = b"GDHIST02"
 MAGIC_1: Final = b"GDHIST01"
-HEAD_BYTES: Final = 4096
+HEAD_BYTES: Final = 4096  # one page: records stay aligned for `mmap`
 ID_BYTES: Final = 36  # a UUID as text
-LARGEST_BYTES: Final = 16 * files.GIB
+LARGEST_BYTES: Final = 16 * files.GIB  # 170 million records; more is no history of ours
 LONGEST_SPAN_MS: Final = 65504.0  # the largest half float
 
 

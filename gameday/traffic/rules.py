@@ -26,9 +26,9 @@ from gameday.spec.yaml import Document
 from gameday.traffic.forecast import expected_starts, scenarios_of, traffic_end_s
 from gameday.traffic.schedule import from_model
 
-MOST_STARTS = 50_000_000
-MOST_STEPS = 100_000
-LONGEST_S = 24 * 3600.0
+MOST_STARTS = 50_000_000  # 100 bytes each, 5 GB of history: as much as judging has in memory
+MOST_STEPS = 100_000  # each level of virtual users is one entry of a list
+LONGEST_S = 24 * 3600.0  # a load test of a day is a mistake in the unit
 SHORTEST = timedelta(seconds=1)
 """k6's shortest duration of an executor that goes on at one level."""
 

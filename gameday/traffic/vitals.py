@@ -38,7 +38,7 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class WorkerSample:
     """One worker at one instant; the sums count from the start of its process."""
 
     who: str
@@ -54,7 +54,7 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chirp:
+class HealthSample:
     """One request of the canary; `took_ms` is None where no answer came."""
 
     t_s: float
@@ -66,17 +66,17 @@ class Chirp:
 class Vitals:
     """All that was heard of the workers and the canary, in the order it came."""
 
-    beats: Sequence[Beat] = ()
-    chirps: Sequence[Chirp] = ()
+    worker_samples: Sequence[WorkerSample] = ()
+    health_samples: Sequence[HealthSample] = ()
 
 
-def beat_from_json(line: Mapping[str, Any]) -> Beat:
+def worker_sample_from_json(line: Mapping[str, Any]) -> WorkerSample:
     """A worker's line. Raises KeyError, TypeError or ValueError where it is none."""
     sums = {
         name: float(line.get(name, 0.0))
         for name in ("cpu_s", "waited_s", "throttled_s", "stolen_s", "gc_s")
     }
-    return Beat(
+    return WorkerSample(
         who=str(line.get("who", "worker-0")),
         t_s=float(line["t"]),
         open=int(line.get("open", 0)),
@@ -86,10 +86,10 @@ def beat_from_json(line: Mapping[str, Any]) -> Beat:
     )
 
 
-def chirp_from_json(line: Mapping[str, Any]) -> Chirp:
+def health_sample_from_json(line: Mapping[str, Any]) -> HealthSample:
     """A line of the canary. Raises KeyError, TypeError or ValueError where it is none."""
     took = line["took_ms"]
-    return Chirp(
+    return HealthSample(
         t_s=float(line["t"]),
         took_ms=None if took is None else float(took),
         lag_ms=float(line.get("lag_ms", 0.0)),
@@ -98,14 +98,14 @@ def chirp_from_json(line: Mapping[str, Any]) -> Chirp:
 
 def of(lines: Iterator[Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> Vitals:
     """The vitals that JSON lines tell. Raises as the lines' readers do."""
-    beats: list[Beat] = []
-    chirps: list[Chirp] = []
+    worker_samples: list[WorkerSample] = []
+    health_samples: list[HealthSample] = []
     for line in lines:
         if line.get("who") == CANARY:
-            chirps.append(chirp_from_json(line))
+            health_samples.append(health_sample_from_json(line))
         else:
-            beats.append(beat_from_json(line))
-    return Vitals(tuple(beats), tuple(chirps))
+            worker_samples.append(worker_sample_from_json(line))
+    return Vitals(tuple(worker_samples), tuple(health_samples))
 
 
 def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:

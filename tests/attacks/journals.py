@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from gameday.cli import main
 from gameday.core.clock import SystemClock
-from gameday.core.secrets.signing import Key
+from gameday.core.secrets.signing import SigningKey
 from gameday.evidence.journal import Journal
 from tests.attacks.place import Place
 from tests.support.events import event_of
@@ -24,7 +24,7 @@ from tests.support.signed import KEY, own_key
 
 RUN = "20261128T200000Z-drop-aaaa"
 OTHER = "20261128T190000Z-drop-bbbb"
-FOREIGN = Key(b"the key of another user, or host")
+FOREIGN = SigningKey(b"the key of another user, or host")
 SECRET = "canary-9f2e"
 Event = tuple[str, dict[str, Any]]
 
@@ -123,12 +123,12 @@ def called(place: Place, *arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-def has_key(place: Place, key: Key = KEY) -> Path:
+def has_key(place: Place, key: SigningKey = KEY) -> Path:
     """The user of the place has signed with this key so far."""
     return own_key(Path(place.environment["XDG_STATE_HOME"]), key)
 
 
-def write(place: Place, file: str, *events: Event, key: Key | None = None) -> Path:
+def write(place: Place, file: str, *events: Event, key: SigningKey | None = None) -> Path:
     """Append to a file of the run, `RUN/journal.jsonl` for instance; signed where a key is given.
 
     A file that is there goes on as if one writer had written it all.

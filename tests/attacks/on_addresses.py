@@ -35,8 +35,8 @@ from gameday.spec.changes import Undo, toxic
 from gameday.spec.read import load_system
 from gameday.spec.system import Request, System, Tls
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import Target
-from gameday.traffic.worker.client import Client, Habits
+from gameday.telemetry.collector.settings import ScrapeTarget
+from gameday.traffic.worker.client import Client, ClientSettings
 from gameday.traffic.worker.config import Origin
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
@@ -229,8 +229,8 @@ def traffic(place: Place, host: str) -> None:
 
     async def resolve() -> None:
         system = System.model_validate(document_of())
-        habits = Habits(answers=_answers(system), timeout_s=1.0)
-        client = Client(habits, CLOCK, lambda: None)
+        settings = ClientSettings(answers=_answers(system), timeout_s=1.0)
+        client = Client(settings, CLOCK, lambda: None)
         await client.resolve(Origin.parse(f"http://{host}:9"), this_machine())
 
     must_be_refused(lambda: run(resolve(), Allowed(["away", "half", AWAY])))
@@ -460,7 +460,7 @@ def an_answer_that_sends_on(place: Place, status: int) -> None:
             with suppress(RequestError):
                 await Sender(url, {}, {}).send(request)
             await service_checks.service(system)
-            scraper = Scraper([Target(name="t", url=url)], 5.0, Tls())
+            scraper = Scraper([ScrapeTarget(name="t", url=url)], 5.0, Tls())
             assert not (await scraper.ask_all())[0].up
             await scraper.close()
             with suppress(GamedayError):

@@ -21,7 +21,7 @@ from gameday.plan import service_checks
 from gameday.run import audit
 from gameday.spec.system import Request, System, Tls
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import Target
+from gameday.telemetry.collector.settings import ScrapeTarget
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.attacks.server import (
@@ -330,7 +330,7 @@ METRICS: dict[str, Script] = {
 @attack("answers", METRICS)
 def a_target_is_down_or_up_and_never_waited_for(_place: Place, script: Script) -> None:
     async def scrape(url: str) -> None:
-        scraper = Scraper([Target(name="t", url=f"{url}/metrics")], WITHIN_S, Tls())
+        scraper = Scraper([ScrapeTarget(name="t", url=f"{url}/metrics")], WITHIN_S, Tls())
         try:
             (told,) = await scraper.ask_all()
         finally:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gameday.cli import main
-from gameday.core.secrets.signing import KEY_BYTES, Key
+from gameday.core.secrets.signing import KEY_BYTES, SigningKey
 from gameday.evidence.provenance import read, vouched
 from gameday.injection.heal import Healer, Left, foreign_due
 from gameday.injection.heal import heal as heal_run
@@ -25,7 +25,7 @@ from tests.support.signed import KEY, own_key, signed
 
 ROOT = Path(__file__).parents[2]
 RUN = "20261128T200000Z-drop-aaaa"
-OTHER_KEY = Key(b"o" * KEY_BYTES)
+OTHER_KEY = SigningKey(b"o" * KEY_BYTES)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def killed(place: Path, name: str = RUN, key: Key | None = KEY) -> Path:
+def killed(place: Path, name: str = RUN, key: SigningKey | None = KEY) -> Path:
     """A run that was killed with a part of its stack there: the folder, which is returned."""
     run, left = place / "runs" / name, place / f"gameday-{name[-4:]}"
     run.mkdir(parents=True)

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from gameday.core.secrets.signing import (
     KEY_BYTES,
     KEY_FILE,
-    Key,
     NoKeyError,
-    Spot,
+    RecordPosition,
+    SigningKey,
     key_named,
     read_key,
     read_or_make_key,
 )
 
-KEY, OTHER = Key(b"k" * KEY_BYTES), Key(b"o" * KEY_BYTES)
-SPOT = Spot("run", "journal.jsonl", 3)
+KEY, OTHER = SigningKey(b"k" * KEY_BYTES), SigningKey(b"o" * KEY_BYTES)
+SPOT = RecordPosition("run", "journal.jsonl", 3)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
@@ -97,7 +97,7 @@ def test_a_key_that_cannot_be_made_says_so(tmp_path: Path) -> None:
 def test_a_signature_holds_for_its_key_its_spot_and_its_content_alone(
     run: str, file: str, seq: int, content: bytes
 ) -> None:
-    spot = Spot(run, file, seq)
+    spot = RecordPosition(run, file, seq)
     made = KEY.sign(spot, content)
     assert KEY.signed(spot, content, made)
     assert key_named(made) == KEY.name
@@ -105,7 +105,7 @@ def test_a_signature_holds_for_its_key_its_spot_and_its_content_alone(
     assert not KEY.signed(spot, content + b"x", made)
     moved = [replace(spot, run=run + "x"), replace(spot, file=file + "x"), replace(spot, seq=~seq)]
     assert not any(KEY.signed(other, content, made) for other in moved)
-    shifted = Spot(run + file[:1], file[1:], seq)
+    shifted = RecordPosition(run + file[:1], file[1:], seq)
     assert shifted == spot or not KEY.signed(shifted, content, made)
 
 

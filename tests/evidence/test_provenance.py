@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gameday.core.clock import SystemClock
-from gameday.core.secrets.signing import Key
+from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import from_json
 from gameday.evidence.journal import Journal
@@ -24,7 +24,7 @@ REMOVED = ("fault.removed", {"id": "f", "gone": True})
 ENDED = ("run.ended", {"ended": "completed"})
 
 
-def write(path: Path, *events: tuple[str, dict[str, Any]], key: Key | None = KEY) -> Path:
+def write(path: Path, *events: tuple[str, dict[str, Any]], key: SigningKey | None = KEY) -> Path:
     path.parent.mkdir(exist_ok=True)
     book = Journal(path, SystemClock(), "m1") if key is None else signed(path, key)
     for event, data in events:
@@ -51,7 +51,7 @@ def test_what_is_not_signed_calms_nobody(tmp_path: Path, forged: Any) -> None:
     run = write(tmp_path / "r" / "journal.jsonl", INJECTING).parent
     write(run / "journal.jsonl", forged, key=None)
     write(run / "reaper.jsonl", forged, key=None)
-    write(run / "healed-1.jsonl", forged, key=Key(b"o" * 32))
+    write(run / "healed-1.jsonl", forged, key=SigningKey(b"o" * 32))
     assert due(run) == ["f"]
     assert provenance.read(run, KEY).why_foreign
 
@@ -95,7 +95,7 @@ def test_a_run_that_was_moved_whole_is_still_ours_and_a_renamed_one_is_not(tmp_p
 
 
 def test_a_signature_of_another_key_is_told_from_none(tmp_path: Path) -> None:
-    run = write(tmp_path / "r" / "journal.jsonl", INJECTING, key=Key(b"o" * 32)).parent
+    run = write(tmp_path / "r" / "journal.jsonl", INJECTING, key=SigningKey(b"o" * 32)).parent
     assert f"yours is {KEY.name}" in provenance.read(run, KEY).why_foreign
     assert "there is no key here" in provenance.read(run, None).why_foreign
     old = write(tmp_path / "old" / "journal.jsonl", INJECTING, key=None).parent

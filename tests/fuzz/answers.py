@@ -22,7 +22,7 @@ from gameday.report.postmortem import write_report
 from gameday.run import audit
 from gameday.spec.system import IssueRequest, Request, System, Tls
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import Target
+from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import Reader
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.http1 import Framing
@@ -165,7 +165,7 @@ def _exposition(draw: Random) -> bytes:
 
 def _metrics(raw: bytes) -> None:
     async def scrape(url: str) -> None:
-        scraper = Scraper([Target(name="t", url=url)], WITHIN_S, Tls())
+        scraper = Scraper([ScrapeTarget(name="t", url=url)], WITHIN_S, Tls())
         try:
             await scraper.ask_all()
         finally:

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from gameday.traffic.history import RECORD, HistoryHeader, Outcome
-from gameday.traffic.metrics import About, Fold, Tally
+from gameday.traffic.metrics import About, Fold, RunningTotals
 from gameday.traffic.thresholds import METRICS
 
 REQUESTS = 100_000_000
@@ -75,21 +75,21 @@ def say(text: str) -> None:
 
 def soak(requests: int, tell: Callable[[str], None] = say) -> tuple[float, float]:
     """How many MB the resident memory grew by after the warm-up, and requests folded a CPU s."""
-    fold, tally = Fold("soak"), Tally(keys(), windows(requests))
+    fold, totals = Fold("soak"), RunningTotals(keys(), windows(requests))
     rng, before_mb, cpu_s = np.random.default_rng(1), 0.0, 0.0
     pieces = max(WARM + 1, requests // PIECE)
     for number in range(pieces):
         records = piece(number * PIECE, rng)
         began = time.process_time()
         fold.add(records, (number + 1) * PIECE, int(records["ended_ns"][-1]))
-        tally.add(HEADER, records, (number + 1) * PIECE)
+        totals.add(HEADER, records, (number + 1) * PIECE)
         cpu_s += time.process_time() - began
         del records
         if number == WARM - 1:
             before_mb = resident_mb()
         if (number + 1) % (pieces // 10 or 1) == 0:
             tell(f"{(number + 1) * PIECE:12,d} requests  {resident_mb():8.1f} MB")
-    p95 = tally.figures("http_req_duration", T0 + NS)
+    p95 = totals.figures("http_req_duration", T0 + NS)
     assert p95 is not None
     assert p95["count"] == pieces * PIECE
     return resident_mb() - before_mb, pieces * PIECE / cpu_s

@@ -26,7 +26,7 @@ from gameday.report.charts.spans import alert_spans, objective_spans
 from gameday.report.markdown import Markup, code, table, text
 from gameday.report.messages import Messages
 from gameday.telemetry.collector.samples_writer import SamplesWriter
-from gameday.telemetry.promql import Labels, Store, evaluate, label_set, labels, parse
+from gameday.telemetry.promql import Labels, SeriesStore, evaluate, label_set, labels, parse
 from gameday.telemetry.samples import AlertLine, Evaluation, Scrape, read
 from tests.support.events import event_of
 
@@ -658,7 +658,7 @@ def test_charts_are_drawings_with_axes_units_a_legend_and_the_fault(tmp_path: Pa
 @given(st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=7, max_size=9))
 def test_percentiles_are_those_of_the_alert_rules(grown: list[list[int]]) -> None:
     edges = ("0.1", "0.5", "2", "+Inf")
-    store, scrapes, counts = Store(), [], np.zeros(4)
+    store, scrapes, counts = SeriesStore(), [], np.zeros(4)
     for i, step in enumerate(grown):
         counts = counts + np.cumsum(step)
         name = "k6_http_req_duration_seconds_bucket"

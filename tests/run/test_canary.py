@@ -26,7 +26,7 @@ async def sung(folder: Path, url: str, enough: int) -> tuple[Vitals, Abort]:
     singing = asyncio.create_task(canary.sing(cast("Run", run)))
     deadline_ns = clock.now_ns() + 20 * NS
     while not run.abort.event.is_set() and clock.now_ns() < deadline_ns:
-        if len(vitals.read(folder / "vitals.jsonl").chirps) >= enough:
+        if len(vitals.read(folder / "vitals.jsonl").health_samples) >= enough:
             break
         await asyncio.sleep(0.02)
     singing.cancel()
@@ -50,14 +50,14 @@ async def test_it_asks_five_times_a_second_for_the_health_and_nothing_else(tmp_p
     found, _ = await sung(tmp_path, f"http://127.0.0.1:{port}", 4)
     server.close()
     assert set(asked) == {b"GET /healthz HTTP/1.1"}  # whatever it answers is an answer
-    assert all(chirp.took_ms is not None for chirp in found.chirps)
-    first, *_, last = (chirp.t_s for chirp in found.chirps)
-    assert last - first >= 0.2 * (len(found.chirps) - 1) - 0.05
+    assert all(chirp.took_ms is not None for chirp in found.health_samples)
+    first, *_, last = (chirp.t_s for chirp in found.health_samples)
+    assert last - first >= 0.2 * (len(found.health_samples) - 1) - 0.05
 
 
 async def test_no_answer_is_noted_as_none(tmp_path: Path) -> None:
     found, _ = await sung(tmp_path, "http://127.0.0.1:9", 2)
-    assert {chirp.took_ms for chirp in found.chirps} == {None}
+    assert {chirp.took_ms for chirp in found.health_samples} == {None}
 
 
 async def test_a_run_that_cannot_write_its_evidence_is_interrupted(tmp_path: Path) -> None:
@@ -75,5 +75,5 @@ def test_a_workers_signs_are_kept_and_its_line_is_passed_on(tmp_path: Path) -> N
     for line in (beat, {"event": "idle", "t": 2.0}):
         canary.hear(cast("Run", run), line)
     assert [line["event"] for line in heard] == ["beat", "idle"]
-    (kept,) = vitals.read(tmp_path / "vitals.jsonl").beats
+    (kept,) = vitals.read(tmp_path / "vitals.jsonl").worker_samples
     assert (kept.who, kept.t_s, kept.open) == ("worker-2", 1.0, 4)

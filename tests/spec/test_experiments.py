@@ -13,7 +13,7 @@ from gameday.spec.inputs import load_inputs
 from gameday.spec.read import has_short, load_experiment, load_playbook
 from gameday.telemetry.alerts import Evaluator
 from gameday.telemetry.alerts.rules import RuleFile, load_rules
-from gameday.telemetry.promql import Store, label_set
+from gameday.telemetry.promql import SeriesStore, label_set
 from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
 from gameday.traffic.history import RECORD, Outcome, Reason
 from gameday.traffic.metrics import Fold
@@ -108,7 +108,7 @@ DROPPED = (Reason.SYSTEM_SATURATED, Reason.NO_FILES, Reason.NO_PORTS, Reason.LAT
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_drops_that_are_not_the_services_doing_are_told(path: Path, reason: Reason) -> None:
     """Too few virtual users are the test's doing: what they did not send, nobody measured."""
-    evaluator, store, fold = Evaluator([load_rules(path)]), Store(300), Fold("drop")
+    evaluator, store, fold = Evaluator([load_rules(path)]), SeriesStore(300), Fold("drop")
     fired: list[str] = []
     for t_s in range(180):
         records = np.zeros(3, dtype=RECORD)

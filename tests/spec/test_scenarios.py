@@ -19,8 +19,8 @@ from gameday.spec.find import find_system
 from gameday.spec.inputs import Warning_, load_inputs
 from gameday.spec.read import load_experiment, load_system
 from gameday.traffic.forecast import (
-    askers,
     closed,
+    distinct_users,
     expected_starts,
     planned_starts,
     scenarios_of,
@@ -229,9 +229,9 @@ def test_the_stock_is_gone_when_as_many_users_have_asked_whoever_they_are() -> N
 
 def test_only_some_of_the_starts_reach_fewer_users() -> None:
     experiment = load(f"{{{RATE}, population: once}}")
-    assert askers(experiment, 10) == pytest.approx(50)
-    assert askers(experiment, 10, share=0.5) == pytest.approx(25)
-    assert askers(experiment, 4) == pytest.approx(20)
+    assert distinct_users(experiment, 10) == pytest.approx(50)
+    assert distinct_users(experiment, 10, share=0.5) == pytest.approx(25)
+    assert distinct_users(experiment, 4) == pytest.approx(20)
 
 
 def test_a_threshold_may_be_text_or_say_that_it_ends_the_run() -> None:

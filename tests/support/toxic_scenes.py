@@ -16,7 +16,7 @@ from typing import Any
 
 from gameday.core.clock import SystemClock
 from gameday.toxiproxy.link import Link
-from gameday.toxiproxy.timers import Alarm, Alarms
+from gameday.toxiproxy.timers import Alarms, ScheduledCall
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import MS, Toxic
 
@@ -103,16 +103,16 @@ class HandAlarms(Alarms):
     def __init__(self, clock: HandClock) -> None:
         super().__init__(clock, timer_file=False)
         self._clock = clock
-        self._due: list[Alarm] = []  # type: ignore[assignment]
+        self._due: list[ScheduledCall] = []  # type: ignore[assignment]
         self.after: Callable[[], object] = list
         """Called after each alarm that rang."""
 
-    def at(self, due_ns: int, ring: Callable[[], None]) -> Alarm:
-        alarm = Alarm(due_ns, ring)
+    def at(self, due_ns: int, ring: Callable[[], None]) -> ScheduledCall:
+        alarm = ScheduledCall(due_ns, ring)
         heappush(self._due, alarm)
         return alarm
 
-    def cancel(self, alarm: Alarm) -> None:
+    def cancel(self, alarm: ScheduledCall) -> None:
         alarm.ring = None
 
     def advance_to(self, ns: int) -> None:

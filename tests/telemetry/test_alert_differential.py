@@ -15,7 +15,7 @@ import pytest
 
 from gameday.core.clock import NS
 from gameday.telemetry.alerts import Evaluator, load_rules
-from gameday.telemetry.promql import Labels, Store, label_set, labels
+from gameday.telemetry.promql import Labels, SeriesStore, label_set, labels
 
 PROMTOOL = shutil.which("promtool")
 STEPS = 50
@@ -91,7 +91,7 @@ def test_random_rules_have_the_alerts_that_prometheus_has(seed: int, tmp_path: P
     path = tmp_path / "alerts.yml"
     path.write_text(json.dumps(_rules(rng)))
     series = _series(rng)
-    evaluator, store = Evaluator([load_rules(path)]), Store()
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
     ours: list[Alerts] = []
     for t_s in range(STEPS):
         store.append(t_s * NS, [(k, values[t_s]) for k, values in series.items()], source="s")

@@ -7,7 +7,7 @@ import pytest
 from gameday.core.clock import NS
 from gameday.core.errors import Place
 from gameday.telemetry.alerts import AlertRule, Evaluator, RuleState, load_rules
-from gameday.telemetry.promql import EvaluationError, Store, labels, parse
+from gameday.telemetry.promql import EvaluationError, SeriesStore, labels, parse
 
 PRESENT = {labels("x", job="a"): 1.0}
 
@@ -103,7 +103,7 @@ groups:
 def test_groups_are_evaluated_at_their_own_pace_and_problems_are_told(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yml"
     path.write_text(RULES)
-    evaluator, store = Evaluator([load_rules(path)]), Store()
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
     lines = []
     for t_s in range(8):
         found = [(labels("x", job="a"), 5.0 if 2 <= t_s < 7 else 0.0)]
@@ -128,7 +128,7 @@ def test_groups_are_evaluated_at_their_own_pace_and_problems_are_told(tmp_path: 
 def test_a_rule_that_can_be_evaluated_again_is_no_problem_any_more(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yml"
     path.write_text(RULES)
-    evaluator, store = Evaluator([load_rules(path)]), Store()
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
     both = [(labels("x"), 1.0), (labels("y", k="1"), 1.0), (labels("y", k="2"), 1.0)]
     store.append(0, both, source="s")
     evaluator.tick(store, 0)

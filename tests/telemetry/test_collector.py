@@ -18,7 +18,7 @@ from gameday.telemetry import samples
 from gameday.telemetry.collector.grid import Grid
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import Target, parse_settings
+from gameday.telemetry.collector.settings import ScrapeTarget, parse_settings
 from gameday.telemetry.collector.text_format import ExpositionError, Reader
 from gameday.telemetry.promql.labels import labels
 
@@ -158,7 +158,9 @@ async def test_targets_that_hang_die_or_talk_nonsense_are_down_and_hold_up_nobod
         async with serving(dying) as closed:
             pass
         urls = [good, hangs, dies, babbles, talks, refuses, closed]
-        scraper = Scraper([Target(name=f"t{i}", url=url) for i, url in enumerate(urls)], 0.5, Tls())
+        scraper = Scraper(
+            [ScrapeTarget(name=f"t{i}", url=url) for i, url in enumerate(urls)], 0.5, Tls()
+        )
         try:
             for _ in range(2):
                 first, *others = await scraper.ask_all()

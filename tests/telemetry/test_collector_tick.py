@@ -11,9 +11,9 @@ import numpy as np
 from gameday.core.clock import NS, SystemClock
 from gameday.telemetry import samples
 from gameday.telemetry.alerts import Evaluator, load_rules
-from gameday.telemetry.collector.settings import Settings
+from gameday.telemetry.collector.settings import CollectorSettings
 from gameday.telemetry.collector.tick import Instants
-from gameday.telemetry.promql import Store, label_set, parse, reading
+from gameday.telemetry.promql import SeriesStore, label_set, parse, reading
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
 
 CLOCK = SystemClock()
@@ -88,7 +88,7 @@ async def measuring(folder: Path, **settings: Any) -> AsyncIterator[Ticks]:
         "scenarios": ["drop", "spike-1"],
         "scrape_timeout_s": 2.0,
     }
-    instants = Instants(Settings(**{**base, **settings}), CLOCK)
+    instants = Instants(CollectorSettings(**{**base, **settings}), CLOCK)
     try:
         yield Ticks(instants)
     finally:
@@ -187,7 +187,11 @@ async def test_the_recorded_series_replay_to_the_recorded_alerts_and_readings(
         for body in ("broken 0\n", "broken 1\n", None, "broken 1\n", "broken 3\n", "broken 5\n"):
             service.body = body
             await tick()
-    store, alerts, query = Store(), Evaluator([load_rules(rules)]), parse(named["objective:fine"])
+    store, alerts, query = (
+        SeriesStore(),
+        Evaluator([load_rules(rules)]),
+        parse(named["objective:fine"]),
+    )
     recorded = list(samples.read(tmp_path / "samples.jsonl"))
     firing = set()
     for scrape, seen in zip(recorded[::2], recorded[1::2], strict=True):

@@ -17,8 +17,8 @@ from gameday.run.child_config import collector_config
 from gameday.run.context import Run
 from gameday.spec.inputs import load_inputs
 from gameday.spec.system import Tls
-from gameday.telemetry.collector.scrape import Answer, Scraper
-from gameday.telemetry.collector.settings import Target, parse_settings
+from gameday.telemetry.collector.scrape import Scraper, TargetScrape
+from gameday.telemetry.collector.settings import ScrapeTarget, parse_settings
 from gameday.telemetry.promql.labels import labels
 from tests.telemetry.test_collector import answering
 from tests.traffic.test_tls import certificate, needs_openssl
@@ -27,17 +27,17 @@ __all__ = ["certificate"]  # a fixture
 
 
 @asynccontextmanager
-async def metrics_over_tls(folder: Path) -> AsyncIterator[Target]:
+async def metrics_over_tls(folder: Path) -> AsyncIterator[ScrapeTarget]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     server = await asyncio.start_server(answering("m 1\n"), "127.0.0.1", 0, ssl=context)
     try:
-        yield Target(name="t", url=f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        yield ScrapeTarget(name="t", url=f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     finally:
         server.close()
 
 
-async def asked(target: Target, tls: Tls) -> Answer:
+async def asked(target: ScrapeTarget, tls: Tls) -> TargetScrape:
     scraper = Scraper([target], 5.0, tls)
     try:
         return (await scraper.ask_all())[0]
@@ -65,7 +65,11 @@ async def test_metrics_of_a_system_that_nobody_vouches_for_are_not(certificate: 
 def test_an_authority_that_is_none_is_told_before_the_first_scrape(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(UsageError, match="holds no certificate"):
-        Scraper([Target(name="t", url="https://localhost/")], 1.0, Tls(ca=str(tmp_path / "ca.pem")))
+        Scraper(
+            [ScrapeTarget(name="t", url="https://localhost/")],
+            1.0,
+            Tls(ca=str(tmp_path / "ca.pem")),
+        )
 
 
 def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path) -> None:

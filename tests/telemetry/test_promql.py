@@ -10,7 +10,7 @@ from gameday.telemetry.promql import (
     PROMETHEUS_2,
     EvaluationError,
     PromqlError,
-    Store,
+    SeriesStore,
     Value,
     evaluate,
     labels,
@@ -46,14 +46,14 @@ REFUSED = [
 ]
 
 
-def counter(values: list[float], name: str = "x", **more: str) -> Store:
-    store = Store()
+def counter(values: list[float], name: str = "x", **more: str) -> SeriesStore:
+    store = SeriesStore()
     for t_s, value in enumerate(values):
         store.append(t_s * NS, [(labels(name, **more), value)], source="s")
     return store
 
 
-def value(text: str, store: Store, t_s: float) -> Value:
+def value(text: str, store: SeriesStore, t_s: float) -> Value:
     return evaluate(parse(text), store, int(t_s * NS))
 
 
@@ -130,7 +130,7 @@ def test_a_sample_that_is_not_newer_is_refused_and_counted() -> None:
 
 
 def test_what_is_older_than_the_retention_is_forgotten() -> None:
-    store = Store(retention_s=10)
+    store = SeriesStore(retention_s=10)
     store.append(0, [(labels("gone"), 1.0)], source="a")
     for t_s in range(60):
         store.append(t_s * NS, [(labels("x"), float(t_s))], source="b")
@@ -142,7 +142,7 @@ def test_what_is_older_than_the_retention_is_forgotten() -> None:
 
 
 def test_a_quantile_interpolates_within_its_bucket() -> None:
-    store = Store()
+    store = SeriesStore()
     buckets = {"0.1": 50.0, "0.2": 90.0, "+Inf": 100.0}
     store.append(0, [(labels("h_bucket", le=le), n) for le, n in buckets.items()])
     assert value("histogram_quantile(0.7, h_bucket)", store, 0) == pytest.approx({(): 0.15})
@@ -151,7 +151,7 @@ def test_a_quantile_interpolates_within_its_bucket() -> None:
 
 
 def test_a_histogram_without_observations_has_no_quantile() -> None:
-    store = Store()
+    store = SeriesStore()
     store.append(0, [(labels("h_bucket", le=le), 0.0) for le in ("0.1", "+Inf")])
     result = value("histogram_quantile(0.9, h_bucket)", store, 0)
     assert isinstance(result, dict)
@@ -164,14 +164,14 @@ def test_nothing_divided_by_nothing_is_not_above_a_limit() -> None:
 
 
 def test_a_match_that_is_many_to_many_has_no_value() -> None:
-    store = Store()
+    store = SeriesStore()
     store.append(0, [(labels(n, a=a), 1.0) for n in "xy" for a in "12"])
     with pytest.raises(EvaluationError, match="must be unique"):
         value("x + on () y", store, 0)
 
 
 def test_time_is_wall_time_where_the_store_knows_it() -> None:
-    store = Store(wall_offset_ns=1000 * NS)
+    store = SeriesStore(wall_offset_ns=1000 * NS)
     store.append(0, [(labels("x"), 1.0)])
     assert value("time()", store, 5) == 1005.0
     assert value("timestamp(x)", store, 5) == {(): 1000.0}
@@ -213,7 +213,7 @@ READINGS = [
 
 @pytest.mark.parametrize(("text", "expected"), READINGS, ids=[t for t, _ in READINGS])
 def test_a_reading_tells_no_from_no_data(text: str, *, expected: bool | None) -> None:
-    store = Store()
+    store = SeriesStore()
     for t_s in range(3):
         found = {"x": 2.0, "zero": 0.0, "nan_value": math.nan}
         store.append(t_s * NS, [(labels(name), v) for name, v in found.items()])
@@ -221,7 +221,7 @@ def test_a_reading_tells_no_from_no_data(text: str, *, expected: bool | None) ->
 
 
 def test_twenty_expressions_over_five_hundred_series_take_well_under_a_tick() -> None:
-    store = Store()
+    store = SeriesStore()
     bounds = ["0.1", "0.5", "1", "5", "+Inf"]
     for t_s in range(61):
         found = [

@@ -20,7 +20,7 @@ from gameday.telemetry.promql import (
     PROMETHEUS_2,
     EvaluationError,
     Labels,
-    Store,
+    SeriesStore,
     Vector,
     evaluate,
     label_set,
@@ -237,7 +237,7 @@ def _read(complaint: str) -> Vector | None:
     return {label_set(re.findall(r'(\w+)="(.*?)"', inside)): float(v) for inside, v in samples}
 
 
-def _ours(text: str, store: Store, at: int) -> Vector | None:
+def _ours(text: str, store: SeriesStore, at: int) -> Vector | None:
     try:
         value = evaluate(parse(text), store, at * NS, PROMETHEUS_2)
     except EvaluationError:
@@ -259,7 +259,7 @@ def mismatches(seed: int, cases: int, folder: Path) -> list[str]:
     """The cases of one random file in which the two disagree."""
     rng = random.Random(seed)
     series = _random_series(rng)
-    store = Store(retention_s=3600)
+    store = SeriesStore(retention_s=3600)
     for step in range(STEPS):
         there = [(k, v[step]) for k, v in series.items()]
         store.append(step * NS, [(k, v) for k, v in there if v is not None])

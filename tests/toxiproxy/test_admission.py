@@ -16,7 +16,7 @@ from gameday.toxiproxy.admission import (
     read_token,
 )
 from gameday.toxiproxy.errors import ApiError
-from gameday.toxiproxy.http import Request
+from gameday.toxiproxy.http import HttpRequest
 from tests.support.toxiproxy_raw import Server, serving
 
 TOKEN = "0123456789abcdef-_XYZ"
@@ -25,7 +25,7 @@ TOKEN = "0123456789abcdef-_XYZ"
 def refused(admission: Admission, **headers: str) -> int:
     """The status with which a request with these headers is refused, 0 when it is let in."""
     try:
-        admission.admit(Request("GET", "/", headers))
+        admission.admit(HttpRequest("GET", "/", headers))
     except ApiError as error:
         return error.status
     return 0

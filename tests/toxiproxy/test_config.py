@@ -16,7 +16,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, UsageError
 from gameday.toxiproxy.__main__ import main
 from gameday.toxiproxy.config import create_all, read
-from gameday.toxiproxy.proxies import Proxies
+from gameday.toxiproxy.proxies import ProxyCollection
 from gameday.toxiproxy.settings import Shared
 from tests.support.toxiproxy_session import LIMIT_S
 
@@ -171,7 +171,7 @@ async def test_a_mistake_in_the_file_is_named_with_its_place(
     config = tmp_path / "proxies.json"
     config.write_text(text)
     with pytest.raises(FileError) as caught:
-        await create_all(Proxies(Shared(clock=SystemClock(), seed=1)), config)
+        await create_all(ProxyCollection(Shared(clock=SystemClock(), seed=1)), config)
     assert str(caught.value.place) == f"{config}:{place}"
     assert said in caught.value.problem
     assert caught.value.help

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gameday.core.clock import SystemClock
 from gameday.toxiproxy.link import Link
 from gameday.toxiproxy.timers import Alarms
-from gameday.toxiproxy.toxics.bandwidth import Bandwidth
-from gameday.toxiproxy.toxics.slicer import Slicer
+from gameday.toxiproxy.toxics.bandwidth import BandwidthToxic
+from gameday.toxiproxy.toxics.slicer import SlicerToxic
 from gameday.toxiproxy.toxics.stage import MS, Chunk, Outlet, Toxic
 
 
@@ -186,7 +186,7 @@ def test_bandwidth_goes_in_pieces_of_a_tenth_of_a_second_and_a_stall_is_not_made
     outflow = Outflow()
     out: Outlet = outflow
     toxic = Toxic("b", "bandwidth", "upstream", 1, {"rate": 10})
-    stage = Bandwidth(toxic, out, 1, "p", 0)
+    stage = BandwidthToxic(toxic, out, 1, "p", 0)
     stage.put(Chunk(b"x" * 2500, 0), 0)
     for now_ms in range(0, 300, 50):
         stage.step(now_ms * MS)
@@ -210,7 +210,7 @@ def test_slices_add_up_and_none_is_larger_than_average_and_variation(
 ) -> None:
     outflow = Outflow()
     attributes = {"average_size": average, "size_variation": variation, "delay": 0}
-    stage = Slicer(Toxic("s", "slicer", "upstream", 1, attributes), outflow, 1, "p", 0)
+    stage = SlicerToxic(Toxic("s", "slicer", "upstream", 1, attributes), outflow, 1, "p", 0)
     stage.put(Chunk(b"x" * size, 0), 0)
     stage.step(0)
     sizes = [piece for _, piece in outflow.pieces]

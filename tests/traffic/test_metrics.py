@@ -12,7 +12,7 @@ from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Rea
 from gameday.traffic.metrics import (
     BUCKETS_S,
     About,
-    BooksError,
+    AccountingError,
     Fold,
     Starts,
     complete,
@@ -145,11 +145,11 @@ def test_a_killed_workers_requests_are_unknown_and_known_by_user() -> None:
 
 def test_a_start_told_twice_or_never_dispatched_breaks_the_books() -> None:
     twice = np.concatenate([sent(10), sent(1)])
-    with pytest.raises(BooksError, match="twice"):
+    with pytest.raises(AccountingError, match="twice"):
         complete(history(twice, 10))
-    with pytest.raises(BooksError, match="of 9 dispatched"):
+    with pytest.raises(AccountingError, match="of 9 dispatched"):
         complete(history(sent(10), 9))
-    with pytest.raises(BooksError, match="more requests than were scheduled"):
+    with pytest.raises(AccountingError, match="more requests than were scheduled"):
         summary([history(sent(10))], {"drop": 9})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gameday.traffic.history import Outcome, Reason
-from gameday.traffic.metrics import About, Tally, measure
+from gameday.traffic.metrics import About, RunningTotals, measure
 from gameday.traffic.thresholds import METRICS
 from tests.matrices import soak
 from tests.traffic.test_metrics import COUNT, MS, SPEC, T0, drop, header, history, refuse, sent
@@ -33,8 +33,8 @@ def mixed() -> Any:
     return records[np.argsort(records["ended_ns"], kind="stable")]
 
 
-def tally(records: Any, pieces: int, keys: tuple[str, ...] = (*LIVE, *TAGGED)) -> Tally:
-    found = Tally(keys, ABOUT)
+def tally(records: Any, pieces: int, keys: tuple[str, ...] = (*LIVE, *TAGGED)) -> RunningTotals:
+    found = RunningTotals(keys, ABOUT)
     spec = SPEC | {"sleep": "1s"}
     for part in np.array_split(records, pieces):
         found.add(header(spec=spec), part, COUNT)
@@ -61,7 +61,7 @@ def test_what_did_not_happen_is_zero_and_what_nobody_could_know_is_nothing() -> 
         "http_req_receiving",
         "vus",
     )
-    empty = Tally(keys)
+    empty = RunningTotals(keys)
     assert [empty.figures(key, T0 + 1) for key in keys] == [None] * 4
     records = sent(10)
     records["first_byte_ns"] = 0

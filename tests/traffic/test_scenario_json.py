@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from gameday.spec.experiment import AnyScenario
 from gameday.traffic.history import HistoryHeader
 from gameday.traffic.schedule import ArrivalRate, VirtualUsers, from_json, from_model, to_json
-from gameday.traffic.worker.config import Spike
+from gameday.traffic.worker.config import ExtraScenario
 
 NS = 1_000_000_000
 MODEL: TypeAdapter[Any] = TypeAdapter(AnyScenario)
@@ -65,7 +65,7 @@ def test_the_head_of_a_history_of_0_1_is_read_and_written_again_the_same() -> No
 def test_what_a_fault_adds_is_read_as_it_was_written_then_and_is(duration_s: float | None) -> None:
     told = {"executor": "constant-arrival-rate", "rate": "33.333333/s", "start_ns": 1_500_000_001}
     before = from_json({**told, "duration": None if duration_s is None else "2.500000s"})
-    spike = Spike(name="more", rate_per_s=100 / 3, duration_s=duration_s)
+    spike = ExtraScenario(name="more", rate_per_s=100 / 3, duration_s=duration_s)
     now = spike.scenario(1_500_000_001)
     assert now == before == from_json(to_json(now))
     assert isinstance(now, ArrivalRate)

@@ -9,7 +9,7 @@ import pytest
 from gameday.core.clock import NS
 from gameday.traffic import metrics
 from gameday.traffic.history import RECORD, History, Outcome, Reason
-from gameday.traffic.metrics import Bounds, OwnLimit
+from gameday.traffic.metrics import Bounds, SystemLimit
 from tests.traffic.test_metrics import header
 
 T0 = 1_000 * NS
@@ -41,15 +41,15 @@ def fine(_second: int, _rate: float) -> tuple[float, Outcome, Reason]:
     return 5.0, Outcome.ISSUED, Reason.NONE
 
 
-def found(rates: list[int], behave: Behaviour, failed: float | None = 0.05) -> OwnLimit:
-    limit = metrics.own_limit(run(rates, behave), Bounds(p95_ms=500, failed=failed))
+def found(rates: list[int], behave: Behaviour, failed: float | None = 0.05) -> SystemLimit:
+    limit = metrics.system_limit(run(rates, behave), Bounds(p95_ms=500, failed=failed))
     assert limit is not None
     return limit
 
 
 def test_who_carries_everything_has_not_reached_his_limit() -> None:
     limit = found(RAMP, fine)
-    assert limit == OwnLimit(per_s=None, carried_per_s=1000, p95_ms=5, not_carried_s=0)
+    assert limit == SystemLimit(per_s=None, carried_per_s=1000, p95_ms=5, not_carried_s=0)
 
 
 def test_a_hiccup_is_no_limit_but_is_told() -> None:
@@ -111,9 +111,9 @@ def test_answers_that_never_came_are_slow_and_nothing_is_said_of_nothing() -> No
         took_ms = -(T0 + second * NS) / 1e6 if rate > 100 else 5.0
         return took_ms, Outcome.UNKNOWN if rate > 100 else Outcome.ISSUED, Reason.NONE
 
-    only_slow = metrics.own_limit(run([50] * 10, fine), Bounds(p95_ms=1, failed=None))
+    only_slow = metrics.system_limit(run([50] * 10, fine), Bounds(p95_ms=1, failed=None))
     assert only_slow is not None
     assert (only_slow.per_s, only_slow.carried_per_s, only_slow.p95_ms) == (50, 0, None)
     assert found([50] * 20 + [200] * 20, hanging).per_s == 200
-    assert metrics.own_limit(run([1] * 20, fine), Bounds(p95_ms=1, failed=None)) is None
-    assert metrics.own_limit(run([100] * 4, fine), Bounds(p95_ms=1, failed=None)) is None
+    assert metrics.system_limit(run([1] * 20, fine), Bounds(p95_ms=1, failed=None)) is None
+    assert metrics.system_limit(run([100] * 4, fine), Bounds(p95_ms=1, failed=None)) is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.traffic.distinct_users import Crowd
+from gameday.traffic.distinct_users import UserSources
 from gameday.traffic.schedule import Population, attempt, key, user, users_of
 from gameday.traffic.schedule.zipf import weights
 
@@ -157,16 +157,16 @@ CROWDS: list[Any] = [
 def test_so_many_different_users_ask_as_are_expected(spec: Any, users: int) -> None:
     count = 400 if users == 500 else 15_000
     asked = len(np.unique(drawn(spec, users, count)))
-    expected = Crowd(users, (Population.from_json(spec),)).askers([count])
+    expected = UserSources(users, (Population.from_json(spec),)).expected([count])
     assert expected == pytest.approx(asked, abs=5 * math.sqrt(users) * (spec != "once") + 1e-6)
 
 
 def test_two_scenarios_populations_are_counted_together() -> None:
     both = np.concatenate([drawn({"zipf": 1.1}, 20_000, 15_000), drawn("uniform", 20_000, 9000)])
     populations = (Population("zipf", zipf=1.1), Population())
-    expected = Crowd(20_000, populations).askers([15_000, 9000])
+    expected = UserSources(20_000, populations).expected([15_000, 9000])
     assert len(np.unique(both)) == pytest.approx(expected, rel=0.02)
-    assert Crowd(20_000, populations).askers([0, 0]) == 0
+    assert UserSources(20_000, populations).expected([0, 0]) == 0
 
 
 def test_zipfs_weights_are_the_sums_of_its_law() -> None:

@@ -17,30 +17,32 @@ from gameday.judge.checks import Validity, Verdict
 from gameday.traffic import vitals
 from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics import generator
-from gameday.traffic.metrics.generator_causes import Span, causes, core_share, stood_still_ms
+from gameday.traffic.metrics.generator_causes import TimeSpan, causes, core_share, stood_still_ms
 from gameday.traffic.metrics.vu_occupancy import occupancies
 from gameday.traffic.schedule import from_json
-from gameday.traffic.vitals import Beat, Chirp, Stall, Vitals
-from gameday.traffic.worker.self_metrics import Pulse
+from gameday.traffic.vitals import HealthSample, Stall, Vitals, WorkerSample
+from gameday.traffic.worker.self_metrics import SelfMetrics
 from tests.support.rundirs import RUN, RunDir
 from tests.traffic.test_metrics import header
 
 T0 = 5_000_000_000
 SECOND = 1_000_000_000
-SPAN = Span(0, 5)
+SPAN = TimeSpan(0, 5)
 
 
-def beats(**grows: Any) -> tuple[Beat, ...]:
+def worker_samples(**grows: Any) -> tuple[WorkerSample, ...]:
     """Six beats, one a second; each sum grows by so much a second."""
     return tuple(
-        Beat(who="worker-0", t_s=float(t), **{name: each * t for name, each in grows.items()})
+        WorkerSample(
+            who="worker-0", t_s=float(t), **{name: each * t for name, each in grows.items()}
+        )
         for t in range(6)
     )
 
 
 def stalled(*stalls: Stall, **grows: Any) -> Vitals:
-    told = beats(**grows)
-    last = Beat(who="worker-0", t_s=6.0, stalls=stalls)
+    told = worker_samples(**grows)
+    last = WorkerSample(who="worker-0", t_s=6.0, stalls=stalls)
     return Vitals((*told, last))
 
 
@@ -53,10 +55,10 @@ def test_a_file_is_read_up_to_a_torn_line(tmp_path: Path) -> None:
     told: list[str] = []
     found = vitals.read(path, told.append)
     assert told == ["line 3 cannot be read"]
-    assert found.beats == (
-        Beat(who="worker-1", t_s=1.0, open=3, cpu_s=0.5, stalls=(Stall(0.4, 12.5),)),
+    assert found.worker_samples == (
+        WorkerSample(who="worker-1", t_s=1.0, open=3, cpu_s=0.5, stalls=(Stall(0.4, 12.5),)),
     )
-    assert found.chirps == (Chirp(t_s=1.2, took_ms=None, lag_ms=3.0),)
+    assert found.health_samples == (HealthSample(t_s=1.2, took_ms=None, lag_ms=3.0),)
 
 
 @pytest.mark.parametrize(
@@ -70,32 +72,35 @@ def test_a_file_is_read_up_to_a_torn_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_cause_is_named(grows: dict[str, float], says: str) -> None:
-    (told,) = causes(Vitals(beats(**grows)), SPAN)
+    (told,) = causes(Vitals(worker_samples(**grows)), SPAN)
     assert says in told
-    assert causes(Vitals(beats(**{name: each / 100 for name, each in grows.items()})), SPAN) == []
+    assert (
+        causes(Vitals(worker_samples(**{name: each / 100 for name, each in grows.items()})), SPAN)
+        == []
+    )
 
 
 def test_a_stall_is_named_unless_the_kernel_explains_it() -> None:
     stop = Stall(2.0, 1000.0)
-    signs = Vitals((*beats()[:3], Beat(who="worker-0", t_s=3.0, stalls=(stop,))))
+    signs = Vitals((*worker_samples()[:3], WorkerSample(who="worker-0", t_s=3.0, stalls=(stop,))))
     assert "it stood still for 1000 ms at 2.0 s" in causes(signs, SPAN)[0]
-    waited = Beat(who="worker-0", t_s=3.0, stalls=(stop,), waited_s=0.99)
-    told = causes(Vitals((*beats()[:3], waited)), SPAN)
+    waited = WorkerSample(who="worker-0", t_s=3.0, stalls=(stop,), waited_s=0.99)
+    told = causes(Vitals((*worker_samples()[:3], waited)), SPAN)
     assert len(told) == 1
     assert "it waited 0.99 s" in told[0]
 
 
 def test_the_canary_says_how_the_system_was() -> None:
-    quick = [Chirp(t_s=n / 5, took_ms=2.0 + n / 100) for n in range(25)]
+    quick = [HealthSample(t_s=n / 5, took_ms=2.0 + n / 100) for n in range(25)]
     assert "answered in 2.2 ms (p95) meanwhile" in causes(Vitals((), quick), SPAN)[0]
-    silent = [Chirp(t_s=n / 5, took_ms=None) for n in range(25)]
+    silent = [HealthSample(t_s=n / 5, took_ms=None) for n in range(25)]
     assert "got 0 answers of 25" in causes(Vitals((), silent), SPAN)[0]
     assert causes(Vitals((), quick[:3]), SPAN) == []
 
 
 def test_the_worst_worker_counts() -> None:
-    still = Beat(who="worker-1", t_s=5.0, stalls=(Stall(1.0, 300.0), Stall(2.0, 40.0)))
-    signs = Vitals((*beats(cpu_s=0.5), Beat(who="worker-1", t_s=0.0), still))
+    still = WorkerSample(who="worker-1", t_s=5.0, stalls=(Stall(1.0, 300.0), Stall(2.0, 40.0)))
+    signs = Vitals((*worker_samples(cpu_s=0.5), WorkerSample(who="worker-1", t_s=0.0), still))
     assert stood_still_ms(signs, SPAN, 50.0) == 250.0
     assert core_share(signs, SPAN) == pytest.approx(0.5)
 
@@ -183,36 +188,36 @@ def test_users_without_due_times_are_limited_by_stalls_and_by_a_full_core() -> N
     assert short.status == "degraded"
     none = generator([history], 200.0, vitals=stalled(Stall(2.0, 40.0)))
     assert none.status == "kept"
-    full = generator([history], 200.0, vitals=Vitals(beats(cpu_s=0.98)))
+    full = generator([history], 200.0, vitals=Vitals(worker_samples(cpu_s=0.98)))
     assert full.status == "limited"
     assert "core was full" in full.reasons[0]
 
 
 def test_a_full_core_that_keeps_its_schedule_is_kept() -> None:
     history = virtual_users(500, 100, 0.01, 0.0)
-    assert generator([history], 200.0, vitals=Vitals(beats(cpu_s=0.98))).status == "kept"
+    assert generator([history], 200.0, vitals=Vitals(worker_samples(cpu_s=0.98))).status == "kept"
 
 
 async def test_a_process_notes_its_own_signs() -> None:
     clock = SystemClock()
     t0_ns = clock.now_ns()
-    pulse = Pulse(clock)
+    self_metrics = SelfMetrics(clock)
     try:
-        before = pulse.signs(t0_ns)
+        before = self_metrics.signs(t0_ns)
         gc.collect()
         burnt = time.process_time() + 0.05
         while time.process_time() < burnt:
             await asyncio.sleep(0)
-        pulse.stood_still(clock.now_ns(), 25_000_000)
-        pulse.stood_still(clock.now_ns(), 2_000_000)
-        after = pulse.signs(t0_ns)
+        self_metrics.stood_still(clock.now_ns(), 25_000_000)
+        self_metrics.stood_still(clock.now_ns(), 2_000_000)
+        after = self_metrics.signs(t0_ns)
     finally:
-        pulse.close()
+        self_metrics.close()
     assert after["cpu_s"] - before["cpu_s"] > 0.03
     assert after["gc_s"] >= before["gc_s"]
     assert [ms for _, ms in after["stalls"]] == [25.0]
-    assert pulse.signs(t0_ns)["stalls"] == []
-    told = vitals.beat_from_json({"who": "worker-0", "t": 1.0, "open": 0, **after})
+    assert self_metrics.signs(t0_ns)["stalls"] == []
+    told = vitals.worker_sample_from_json({"who": "worker-0", "t": 1.0, "open": 0, **after})
     assert told.cpu_s == after["cpu_s"]
     if Path("/proc/self/schedstat").exists():
         assert after["waited_s"] >= 0

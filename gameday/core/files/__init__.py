@@ -21,7 +21,7 @@ from gameday.core.errors import UsageError
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
-SECRET_BYTES: Final = 64 * KIB
+SECRET_BYTES: Final = 64 * KIB  # a password or a key; more is a wrong path
 SETTING_BYTES: Final = 8 * MIB  # what gameday or a person wrote down: a stack, a calibration
 HELP: Final = "name a regular file"
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-LINES_WAITING = 10_000
-RESERVE_BYTES = 256 * 1024
-ON_DISK_S = 10.0
-IN_KERNEL_S = 5.0
-CLOSE_S = 3.0
+LINES_WAITING = 10_000  # a minute of a busy run; more would fill memory behind a disk that hangs
+RESERVE_BYTES = 256 * 1024  # room for some thousand last lines, when the disk is full
+ON_DISK_S = 10.0  # an fsync of a busy disk takes 1 to 2 s; beyond it counts as broken
+IN_KERNEL_S = 5.0  # a write needs no disk, so half of ON_DISK_S
+CLOSE_S = 3.0  # the end of a command may wait so long for the last lines
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -68,13 +68,13 @@ class Appender:
         loop = asyncio.get_running_loop()
         reached = asyncio.Event()
 
-        def tell() -> None:
+        def notify() -> None:
             try:
                 loop.call_soon_threadsafe(reached.set)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
 
-        self._queue.put(_Mark(tell, on_disk=True))
+        self._queue.put(_Mark(notify, on_disk=True))
         try:
             await asyncio.wait_for(reached.wait(), ON_DISK_S)
         except TimeoutError:

@@ -12,8 +12,8 @@ from typing import Final
 
 from gameday.core import files
 
-END_BYTES: Final = 64 * files.KIB
-LONGEST_LINE: Final = 4 * files.MIB
+END_BYTES: Final = 64 * files.KIB  # the last lines of a log, whatever its size
+LONGEST_LINE: Final = 4 * files.MIB  # a longer line is read in pieces, so that memory has a bound
 QUIET: Final = "(it said nothing)"
 
 

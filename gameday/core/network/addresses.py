@@ -24,10 +24,10 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[str], Sequence[str]]
 """A name → its addresses as text. Raises OSError when it has none."""
 
-LONGEST_NAME = 253
+LONGEST_NAME = 253  # of a DNS name, by RFC 1035
 _NAME = re.compile(r"(?!\.)[a-z0-9_.-]+", re.ASCII)
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", re.ASCII)
-_SHOWN = 100
+_SHOWN = 100  # enough to recognise it; an error stays one line
 
 
 class RefusedError(UsageError):
@@ -47,7 +47,7 @@ class NoAddressError(UsageError):
     """A name that nothing is known of, or a text that is no name."""
 
 
-class End(NamedTuple):
+class SocketAddress(NamedTuple):
     """One address that a connection may be made to, as `socket.connect` takes it."""
 
     family: socket.AddressFamily
@@ -195,7 +195,7 @@ class Allowed:
         by_address = ip in self._ips or (_is_ip(name) and ip in self._reached)
         return ip.is_loopback or name in self.hosts or by_address
 
-    async def resolve(self, host: str, port: int, where: str = "") -> list[End]:
+    async def resolve(self, host: str, port: int, where: str = "") -> list[SocketAddress]:
         """The addresses `check` permits for a host; a slow look-up runs in a thread.
 
         Raises RefusedError and NoAddressError.
@@ -224,11 +224,11 @@ def _connectable(ip: str) -> str:
     return ip if "%" in ip and simple.version == 6 else str(simple)
 
 
-def _end(ip: str, port: int) -> End:
+def _end(ip: str, port: int) -> SocketAddress:
     family, _, _, _, at = socket.getaddrinfo(
         ip, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
     )[0]
-    return End(family, at)  # type: ignore[arg-type]  # an IP address's, never another family's
+    return SocketAddress(family, at)  # type: ignore[arg-type]  # an IP address's, never another family's
 
 
 def refusal(error: BaseException | None) -> RefusedError | None:

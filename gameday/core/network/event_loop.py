@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gameday.core.network.addresses import Allowed, End, NoAddressError, refusal
+from gameday.core.network.addresses import Allowed, NoAddressError, SocketAddress, refusal
 from gameday.core.processes.threads import Threads
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class _Guarded(_Loop):
             address = ends[0].at
         await super().sock_connect(sock, address)
 
-    async def _resolve(self, host: str, port: int, family: int) -> list[End]:
+    async def _resolve(self, host: str, port: int, family: int) -> list[SocketAddress]:
         """The permitted addresses of a host; none is `socket.gaierror`, as libraries expect.
 
         Raises RefusedError and OSError.

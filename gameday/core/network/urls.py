@@ -13,10 +13,10 @@ from gameday.core.errors import UsageError
 from gameday.core.network.addresses import host_of
 from gameday.core.network.credentials import address_shown
 
-LONGEST = 8192
+LONGEST = 8192  # as servers and browsers commonly take
 _NOT_PLAIN = re.compile(r"[\x00-\x20\x7f-\xa0\\]|[\ud800-\udfff]")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_SHOWN = 100
+_SHOWN = 100  # enough to recognise it; an error stays one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +37,27 @@ class Base:
         """
         problem, help = "is not an address", "write http://HOST:PORT"
         if len(text) > LONGEST or _NOT_PLAIN.search(text):
-            raise UsageError(f"{_shown(text)} {problem}", help=help)
+            raise UsageError(f"{_excerpt(text)} {problem}", help=help)
         try:
             parts = urlsplit(text)
             port = _port(parts.netloc)
         except ValueError:
-            raise UsageError(f"{_shown(text)} {problem}", help=help) from None
+            raise UsageError(f"{_excerpt(text)} {problem}", help=help) from None
         if "@" in parts.netloc:
             raise UsageError(
                 "an address with credentials in it",
                 help="take the secret from {env: NAME} or {file: PATH}",
             )
         if "://" in text and parts.scheme not in ("http", "https"):
-            raise UsageError(f"{_shown(text)} is not an http:// or https:// address", help=help)
+            raise UsageError(f"{_excerpt(text)} is not an http:// or https:// address", help=help)
         if not parts.hostname or not parts.scheme:
-            raise UsageError(f"{_shown(text)} {problem}", help=help)
+            raise UsageError(f"{_excerpt(text)} {problem}", help=help)
         if "#" in text or ("?" in text and not query):
             help = "write http://HOST:PORT/PREFIX"
-            raise UsageError(f"{_shown(text)} has a query or a fragment", help=help)
+            raise UsageError(f"{_excerpt(text)} has a query or a fragment", help=help)
         prefix = parts.path.rstrip("/")
         if prefix and (wrong := path_problem(parts.path)):
-            raise UsageError(f"{_shown(text)}: its path {wrong}", help=help)
+            raise UsageError(f"{_excerpt(text)}: its path {wrong}", help=help)
         path = parts.path if query else prefix
         return cls(parts.scheme, host_of(parts.hostname), port, path, parts.query)
 
@@ -81,7 +81,7 @@ class Base:
         """The URL of a path. Raises UsageError for what is no path."""
         if wrong := path_problem(path):
             help = "begin with one / and percent-encode what is special"
-            raise UsageError(f"the path {_shown(path)} {wrong}", help=help)
+            raise UsageError(f"the path {_excerpt(path)} {wrong}", help=help)
         return f"{self.scheme}://{self.authority}{self.prefix}{path}"
 
 
@@ -114,7 +114,7 @@ def _port(netloc: str) -> int | None:
     return int(text)
 
 
-def _shown(text: str) -> str:
+def _excerpt(text: str) -> str:
     """A text for an error: not too long, and with no credentials."""
     hidden = address_shown(text)
     return repr(hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…")

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from gameday.core.network.event_loop import allowed_here, run
 
 T = TypeVar("T")
-END_S = 3.0
+END_S = 3.0  # work that ignores its cancellation must not keep a command from ending
 
 
-async def aside(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+async def run_in_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `work()` in a thread with its own loop; return its result or raise its error.
 
     When this is cancelled the work is too, and has `END_S` to end. After that nobody waits for

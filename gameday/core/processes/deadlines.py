@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-CANCEL_S = 10.0
+CANCEL_S = 10.0  # long enough to close connections; after that nobody waits
 
 
 async def in_time(work: Awaitable[T], within_s: float, cancel_s: float = CANCEL_S) -> T:

@@ -11,7 +11,7 @@ from typing import Final
 
 from gameday.core.files import size
 
-PIECE_BYTES: Final = 64 * 1024
+PIECE_BYTES: Final = 64 * 1024  # what a pipe of Linux holds
 
 
 class LongLineError(ValueError):

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-END_S: Final = 5.0
-MOST: Final = 32
+END_S: Final = 5.0  # a thread that hangs in the kernel must not keep a command from ending
+MOST: Final = 32  # as asyncio's own pool has at most
 
 
 class Threads(ThreadPoolExecutor):

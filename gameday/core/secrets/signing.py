@@ -20,8 +20,8 @@ from pathlib import Path
 from gameday.core.errors import StackError
 
 KEY_FILE = "signing.key"
-KEY_BYTES = 32
-_NAME_DIGITS = 8
+KEY_BYTES = 32  # of HMAC-SHA256: as long as its result
+_NAME_DIGITS = 8  # 32 bits: enough to tell a few keys apart
 _CURE = "export XDG_STATE_HOME=DIR, a folder of your own that you may write to"
 
 
@@ -32,7 +32,7 @@ class NoKeyError(StackError):
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class RecordPosition:
     """The position of a record: the run's directory, the file in it, and the number in the file."""
 
     run: str
@@ -41,7 +41,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SigningKey:
     """A user's key on one machine; it is never shown."""
 
     secret: bytes = field(repr=False)
@@ -51,15 +51,15 @@ class Key:
         """The key's public name: a hash that identifies it and does not reveal it."""
         return hashlib.sha256(b"gameday signing key\0" + self.secret).hexdigest()[:_NAME_DIGITS]
 
-    def sign(self, spot: Spot, content: bytes) -> str:
+    def sign(self, spot: RecordPosition, content: bytes) -> str:
         """The signature of `content` at `spot`."""
         return f"{self.name}.{self._code(spot, content)}"
 
-    def signed(self, spot: Spot, content: bytes, signature: str) -> bool:
+    def signed(self, spot: RecordPosition, content: bytes, signature: str) -> bool:
         """True if `signature` was made with this key, for that content at that position."""
         return hmac.compare_digest(self.sign(spot, content).encode(), signature.encode())
 
-    def _code(self, spot: Spot, content: bytes) -> str:
+    def _code(self, spot: RecordPosition, content: bytes) -> str:
         parts = [os.fsencode(spot.run), os.fsencode(spot.file), str(spot.seq).encode(), content]
         # Each with its length before it, so that no two lists of parts are the same bytes.
         message = b"".join(len(part).to_bytes(8) + part for part in parts)
@@ -71,14 +71,14 @@ def key_named(signature: str) -> str:
     return signature.partition(".")[0]
 
 
-def read_key(folder: Path) -> Key:
+def read_key(folder: Path) -> SigningKey:
     """The key in the state folder, which is the user's own (`private`). Raises NoKeyError."""
     path = folder / KEY_FILE
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             _must_be_own_file(path, os.fstat(handle))
-            return Key(_whole(path, os.read(handle, KEY_BYTES + 1)))
+            return SigningKey(_whole(path, os.read(handle, KEY_BYTES + 1)))
         finally:
             os.close(handle)
     except FileNotFoundError as error:
@@ -89,7 +89,7 @@ def read_key(folder: Path) -> Key:
         raise NoKeyError(f"{path}: the key cannot be read: {error.strerror}", help=_CURE) from error
 
 
-def read_or_make_key(folder: Path) -> Key:
+def read_or_make_key(folder: Path) -> SigningKey:
     """The key in the state folder, made when there is none. Raises NoKeyError."""
     try:
         return read_key(folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gameday.core.errors import UsageError
-from gameday.core.settings.keys import KEYS, OWN_CURE, OWN_ONLY, PREFIX, WHY_OWN, Key, Value
+from gameday.core.settings.keys import KEYS, OWN_CURE, OWN_ONLY, PREFIX, WHY_OWN, SettingKey, Value
 
 PROJECT_FILE: Final = "gameday.toml"
 _ROOTS: Final = (".git", ".hg", ".svn")
@@ -106,7 +106,7 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Val
             raise UsageError(f"{key.variable}: {text!r} {error}", help=key.about) from None
 
 
-def _plain(text: str, key: Key) -> Any:
+def _plain(text: str, key: SettingKey) -> Any:
     """A variable's text as a number where the setting is one."""
     if key.schema.get("type") not in ("number", "integer"):
         return text

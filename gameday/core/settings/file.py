@@ -17,12 +17,12 @@ from gameday.core import files
 from gameday.core.errors import FileError, Place
 from gameday.core.settings.keys import KEYS, OF_NO_PROJECT, TABLES, Origin, Value, read_path
 
-MOST_BYTES: Final = 64 * files.KIB
+MOST_BYTES: Final = 64 * files.KIB  # a dozen settings take 1 KiB
 
 
 def read_file(path: Path, origin: Origin) -> dict[str, Value]:
     """The settings of one file. Raises FileError at the first thing that is wrong."""
-    start = Place(_shown(path), 1, 1)
+    start = Place(_relative_path(path), 1, 1)
     try:
         raw = files.read_bytes(path, MOST_BYTES)
         _must_be_trusted(path, start, origin)
@@ -40,7 +40,9 @@ def read_file(path: Path, origin: Origin) -> dict[str, Value]:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         place = _syntax_place(start.file, text, str(error))
-        raise FileError(place, _said(error), help="mend it there, or remove the file") from error
+        raise FileError(
+            place, _problem_of(error), help="mend it there, or remove the file"
+        ) from error
     reader = _File(path, text, origin)
     return {name: reader.value(name, written) for name, written in reader.flat(tables)}
 
@@ -61,7 +63,7 @@ class _File:
 
     def __init__(self, path: Path, text: str, origin: Origin) -> None:
         self._path, self._text, self._origin = path, text, origin
-        self._file = _shown(path)
+        self._file = _relative_path(path)
 
     def flat(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Dotted names and what is written there. Raises FileError for what is no setting."""
@@ -144,7 +146,7 @@ def _syntax_place(file: str, text: str, said: str) -> Place:
     return Place(file, max(1, text.count("\n")), 1)
 
 
-def _said(error: Exception) -> str:
+def _problem_of(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "not TOML: nested too deep"
     return f"not TOML: {re.sub(r' [(]at [^)]*[)]$', '', str(error))}"
@@ -155,7 +157,7 @@ def _quoted(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:80]}…"
 
 
-def _shown(path: Path) -> str:
+def _relative_path(path: Path) -> str:
     """A path as messages name it: from the current folder where the file is below it."""
     try:
         return str(path.relative_to(Path.cwd()))

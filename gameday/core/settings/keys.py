@@ -24,7 +24,7 @@ Read = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SettingKey:
     """One setting: its dotted name, what it is for, its default, and how it is read."""
 
     name: str
@@ -110,67 +110,67 @@ _TEXT: Final = {"type": "string"}
 KEYS: Final = {
     key.name: key
     for key in (
-        Key("runs", "The folder the evidence of runs goes to.", "runs", read_path, _TEXT),
-        Key("system", "The system file where none is named.", None, read_path, _TEXT),
-        Key(
+        SettingKey("runs", "The folder the evidence of runs goes to.", "runs", read_path, _TEXT),
+        SettingKey("system", "The system file where none is named.", None, read_path, _TEXT),
+        SettingKey(
             "redis_server",
             "The redis-server or valkey-server to start. Not in a project's file.",
             None,
             read_path,
             _TEXT,
         ),
-        Key(
+        SettingKey(
             "stack",
             "Where the system runs where nothing else is said.",
             "embedded",
             _choice("embedded", "compose", "external"),
             {"enum": ["embedded", "compose", "external"]},
         ),
-        Key(
+        SettingKey(
             "responder_delay",
             "How long the bot waits for a person after an alert.",
             "1s",
             _duration,
             _TEXT,
         ),
-        Key(
+        SettingKey(
             "allow_targets",
             "Hosts that are not this machine and may be broken. Only in the user's own file.",
             [],
             _hosts,
             {"type": "array", "items": _TEXT},
         ),
-        Key(
+        SettingKey(
             "bounds.answer_bytes",
             "The most bytes of an answer to what gameday asks, but for the audit.",
             8_000_000,
             *_between(1000, 1_000_000_000, whole=True),
         ),
-        Key(
+        SettingKey(
             "bounds.audit_bytes",
             "The most bytes of the audit's answer, which is read as it comes.",
             1_000_000_000,
             *_between(1000, 1_000_000_000_000, whole=True),
         ),
-        Key(
+        SettingKey(
             "generator.limited_below",
             "The traffic generator is limited where less than this share of a window was sent.",
             0.95,
             *_between(0.5, 1),
         ),
-        Key(
+        SettingKey(
             "generator.kept_from",
             "It kept its schedule where at least this share of each window was sent.",
             0.99,
             *_between(0.5, 1),
         ),
-        Key(
+        SettingKey(
             "generator.lag_ms",
             "How late it may send where no latency bound is to be judged.",
             50,
             *_between(1, 10_000),
         ),
-        Key(
+        SettingKey(
             "generator.lag_share",
             "How late it may send otherwise: this share of the tightest latency bound.",
             0.25,

@@ -14,7 +14,7 @@ from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
 from gameday.judge.checks.fault_injected import planned_faults
 from gameday.judge.verdict import NotApplicable, Validity, Verdict
-from gameday.traffic.forecast import askers, sell_out_s
+from gameday.traffic.forecast import distinct_users, sell_out_s
 from gameday.traffic.history import Outcome
 
 NAME = "exercised"
@@ -82,6 +82,6 @@ def _expected_sell_out(evidence: Evidence) -> int | None:
     experiment, stock = evidence.experiment, evidence.stock
     campaign = experiment.campaign.model_copy(update={"stock": stock})
     at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}))
-    if at_s is None or askers(experiment, math.inf, share=1 / MARGIN) < stock:
+    if at_s is None or distinct_users(experiment, math.inf, share=1 / MARGIN) < stock:
         return None
     return evidence.t0_ns + round(at_s * NS)

@@ -12,7 +12,7 @@ from gameday.evidence import Evidence
 from gameday.judge.checks.generator import generator_status
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
 from gameday.traffic import metrics, thresholds
-from gameday.traffic.thresholds import Threshold
+from gameday.traffic.thresholds import ThresholdExpression
 
 NAME = "thresholds"
 
@@ -22,7 +22,7 @@ class Held:
     """One threshold of the file, its metric's figure, and what follows."""
 
     key: str
-    threshold: Threshold
+    threshold: ThresholdExpression
     figure: float | None
     validity: Validity
     why: str = ""
@@ -60,7 +60,7 @@ def _doubt_ms(evidence: Evidence) -> float:
     return status.lag_p99_ms if status.status == "degraded" else 0.0
 
 
-def _hold(evidence: Evidence, key: str, threshold: Threshold, doubt_ms: float) -> Held:
+def _hold(evidence: Evidence, key: str, threshold: ThresholdExpression, doubt_ms: float) -> Held:
     figures = figures_of(evidence, key, threshold)
     kept = thresholds.evaluate(threshold, figures)
     if kept is None or figures is None:
@@ -79,7 +79,9 @@ def _said(*, kept: bool) -> Validity:
     return Validity.VALID if kept else Validity.INVALID
 
 
-def figures_of(evidence: Evidence, key: str, threshold: Threshold) -> Mapping[str, float] | None:
+def figures_of(
+    evidence: Evidence, key: str, threshold: ThresholdExpression
+) -> Mapping[str, float] | None:
     """The figures of one metric, or of a tagged part of it."""
     percentiles = () if threshold.percentile is None else (threshold.percentile,)
     starts = evidence.attempts.records

@@ -49,7 +49,7 @@ class Live:
             for (metric, text), delay in load.aborting.items()
         ]
         metrics = sorted({metric for metric, _, _ in self._aborting})
-        self._tally = fold.Tally(metrics, about(load)) if metrics else None
+        self._totals = fold.RunningTotals(metrics, about(load)) if metrics else None
         self._tails: dict[Path, HistoryTail] = {}
         self._parts: dict[Path, deque[Records]] = {}
         self._folds: dict[str, fold.Fold] = {}
@@ -67,8 +67,8 @@ class Live:
             records, dispatched = tail.read_new()
             self._parts.setdefault(path, deque(maxlen=_NEWEST)).append(records)
             head = tail.header
-            if self._tally is not None:
-                self._tally.add(head, records, dispatched)
+            if self._totals is not None:
+                self._totals.add(head, records, dispatched)
             folded = self._folds.setdefault(head.scenario, fold.Fold(head.scenario))
             folded.add(records, dispatched, now_ns, worker=head.worker, workers=head.workers)
 
@@ -102,13 +102,13 @@ class Live:
 
     def crossed(self, t0_ns: int, now_ns: int) -> tuple[str, str, float] | None:
         """A threshold that is crossed and may end the traffic by now: metric, text, figure."""
-        if self._tally is None:
+        if self._totals is None:
             return None
         for metric, asked, delay_s in self._aborting:
             if now_ns - t0_ns < delay_s * NS:
                 continue
             percentiles = () if asked.percentile is None else (asked.percentile,)
-            figures = self._tally.figures(metric, now_ns, percentiles)
+            figures = self._totals.figures(metric, now_ns, percentiles)
             if figures and thresholds.evaluate(asked, figures) is False:
                 return metric, asked.text, figures[asked.statistic]
         return None

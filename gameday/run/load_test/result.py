@@ -23,7 +23,7 @@ from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 from gameday.traffic.history import History, Outcome, Reason, read
-from gameday.traffic.k6.summary_json import Kept
+from gameday.traffic.k6.summary_json import ThresholdOutcome
 from gameday.traffic.metrics.summary import PERCENTILES
 
 BOOKS = (
@@ -38,7 +38,7 @@ class Held:
     """One threshold; `kept` is None where nobody can tell, and `why` says so."""
 
     metric: str
-    threshold: thresholds.Threshold
+    threshold: thresholds.ThresholdExpression
     kept: bool | None
     figures: Mapping[str, float] | None = None
     why: str = ""
@@ -79,9 +79,9 @@ class Verdict:
         return {**self.summary.metrics, **self.parts}
 
     @property
-    def kept(self) -> list[Kept]:
+    def kept(self) -> list[ThresholdOutcome]:
         """The thresholds as k6's summaries know them."""
-        return [Kept(one.metric, one.threshold.text, one.kept) for one in self.held]
+        return [ThresholdOutcome(one.metric, one.threshold.text, one.kept) for one in self.held]
 
     def as_json(self) -> dict[str, Any]:
         """The summary for machines, in gameday's own shape."""
@@ -192,7 +192,7 @@ def _hold(
     starts: metrics.Starts,
     about: metrics.About,
     metric: str,
-    threshold: thresholds.Threshold,
+    threshold: thresholds.ThresholdExpression,
     generator: metrics.GeneratorStatus,
 ) -> Held:
     extra = () if threshold.percentile is None else (threshold.percentile,)

@@ -52,10 +52,10 @@ class Watcher:
 
     @cached_property
     def _reaping(self) -> "Reaping":
-        from gameday.core.secrets.signing import Key
+        from gameday.core.secrets.signing import SigningKey
         from gameday.run.reaper.undo_run import Reaping  # loaded when it is due: see the package
 
-        return Reaping(self._run_dir, self._clock, Key(self._key) if self._key else None)
+        return Reaping(self._run_dir, self._clock, SigningKey(self._key) if self._key else None)
 
     def watch(self) -> int:
         """Until the run is done or undone; the exit code."""

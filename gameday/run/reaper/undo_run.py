@@ -15,7 +15,7 @@ from typing import Any
 from gameday.core.clock import Clock
 from gameday.core.network import event_loop
 from gameday.core.network.addresses import Allowed, Reach
-from gameday.core.secrets.signing import Key
+from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal, provenance
 from gameday.injection import heal
 from gameday.injection.heal import Book, Healed, Left
@@ -27,7 +27,7 @@ CUT_OFF_S = 15.0
 class Reaping:
     """The clean-up of one run, tried as often as it takes."""
 
-    def __init__(self, run_dir: Path, clock: Clock, key: Key | None) -> None:
+    def __init__(self, run_dir: Path, clock: Clock, key: SigningKey | None) -> None:
         self._run_dir = run_dir
         self._key = key
         self._book = Book(run_dir, "reaper", clock, key)

@@ -17,7 +17,7 @@ Line = tuple[int, Sequence[RecordedAlert]]
 Status = Literal["hit", "late", "missed", "false", "unknown"]
 Policy = Literal["forbidden", "allowed"] | Collection[str]
 
-LONGEST_GAP_NS = 5 * NS
+LONGEST_GAP_NS = 5 * NS  # five scrapes in a row may be missing before an alert is unknown
 _WAS_FIRING = "was firing before the first injection"
 
 

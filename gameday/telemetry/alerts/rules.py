@@ -25,7 +25,7 @@ _DURATION = re.compile(
     "".join(rf"(?:(\d{{1,9}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")), re.ASCII
 )
 _NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
-_MOST_RULES = 1000
+_MOST_RULES = 1000  # all are evaluated once a second; bounds that second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,22 +140,22 @@ class _Part:
     def entries(self) -> dict[str, Entry]:
         """The members of a mapping, whatever their keys."""
         if not isinstance(self.node.content, dict):
-            self.fail(f"a mapping is needed here, not {self._shown()}")
+            self.fail(f"a mapping is needed here, not {self._content_text()}")
         return self.node.content
 
     def items(self) -> "list[_Part]":
         """The items of a list."""
         if not isinstance(self.node.content, list):
-            self.fail(f"a list is needed here, not {self._shown()}")
+            self.fail(f"a list is needed here, not {self._content_text()}")
         return [_Part(node, self.what) for node in self.node.content]
 
     def text(self) -> str:
         """A scalar as it is written: a label may be 1.10 without quotes."""
         if isinstance(self.node.content, dict | list):
-            self.fail(f"a text is needed here, not {self._shown()}")
+            self.fail(f"a text is needed here, not {self._content_text()}")
         return self.node.written
 
-    def _shown(self) -> str:
+    def _content_text(self) -> str:
         if isinstance(self.node.content, dict):
             return "a mapping"
         return "a list" if isinstance(self.node.content, list) else repr(self.node.written)

@@ -15,9 +15,9 @@ from gameday.telemetry.alerts import templates
 from gameday.telemetry.alerts.rules import AlertRule, Group, RuleFile
 from gameday.telemetry.promql import (
     EvaluationError,
+    InstantEvaluator,
     Labels,
-    Moment,
-    Store,
+    SeriesStore,
     Value,
     label_set,
     show,
@@ -25,7 +25,7 @@ from gameday.telemetry.promql import (
 )
 from gameday.telemetry.promql.labels import EMPTY, nameless
 
-RESOLVED_RETENTION_NS = 15 * 60 * NS
+RESOLVED_RETENTION_NS = 15 * 60 * NS  # Prometheus' resolvedRetention, 15 min
 
 
 class RecordedAlert(TypedDict):
@@ -198,21 +198,23 @@ class Evaluator:
         self._groups = [_GroupState(group) for file in files for group in file.groups]
         self.problems: dict[str, str] = {}
 
-    def tick(self, store: Store, t_ns: int, moment: Moment | None = None) -> list[AlertInstance]:
+    def tick(
+        self, store: SeriesStore, t_ns: int, moment: InstantEvaluator | None = None
+    ) -> list[AlertInstance]:
         """Evaluate what is due at `t_ns`; every alert that is pending or firing now.
 
         A rule that cannot be evaluated keeps its alerts as they were, as in Prometheus, and
         stands in `problems` by name until it can be again. With a `moment` of the same store and
         instant, expressions evaluated already are not evaluated again.
         """
-        moment = moment or Moment(store, t_ns)
+        moment = moment or InstantEvaluator(store, t_ns)
         for group in self._groups:
             if group.is_due(t_ns):
                 for state in group.rules:
                     self._evaluate(state, moment)
         return [a for group in self._groups for state in group.rules for a in state.alerts()]
 
-    def _evaluate(self, state: RuleState, moment: Moment) -> None:
+    def _evaluate(self, state: RuleState, moment: InstantEvaluator) -> None:
         key = f"{state.rule.place} {state.rule.alert}"
         self.problems.pop(key, None)
         try:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from gameday.telemetry.collector.settings import Bound
 from gameday.traffic import thresholds
 from gameday.traffic.history import HistoryHeader, Records
-from gameday.traffic.metrics import About, Tally
+from gameday.traffic.metrics import About, RunningTotals
 
 
 class Thresholds:
@@ -23,12 +23,12 @@ class Thresholds:
             for name, bound in bounds.items()
         }
         metrics = {metric for metric, _ in self._wanted.values()}
-        self._tally = Tally(sorted(metrics), About(tags=tags))
+        self._totals = RunningTotals(sorted(metrics), About(tags=tags))
 
     def add(self, header: HistoryHeader, records: Records, dispatched: int) -> None:
         """Add the records that a history has gained since the last instant."""
         if self._wanted:
-            self._tally.add(header, records, dispatched)
+            self._totals.add(header, records, dispatched)
 
     def read(self, now_ns: int) -> tuple[dict[str, bool | None], dict[str, float | None]]:
         """Readings and figures by name."""
@@ -36,7 +36,7 @@ class Thresholds:
         measured: dict[str, float | None] = {}
         for name, (metric, threshold) in self._wanted.items():
             asked = () if threshold.percentile is None else (threshold.percentile,)
-            figures = self._tally.figures(metric, now_ns, asked)
+            figures = self._totals.figures(metric, now_ns, asked)
             readings[name] = thresholds.evaluate(threshold, figures)
             measured[name] = None if figures is None else figures.get(threshold.statistic)
         return readings, measured

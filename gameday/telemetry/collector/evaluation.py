@@ -13,21 +13,28 @@ from typing import Any, Final
 
 from gameday.telemetry.alerts import Evaluator, RecordedAlert, load_rules
 from gameday.telemetry.collector.settings import DEPENDENCY
-from gameday.telemetry.promql import EvaluationError, Moment, Query, Store, parse, reading_at
+from gameday.telemetry.promql import (
+    EvaluationError,
+    InstantEvaluator,
+    Query,
+    SeriesStore,
+    parse,
+    reading_at,
+)
 
 _RATE: Final = parse("sum(rate(k6_http_reqs_total[5s]))")
 _P95: Final = parse(
     "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) * 1000"
 )
-_SPARE_S: Final = 10.0
-MOST_ALERTS: Final = 2_000
-ALERTS_CHARACTERS: Final = 512 * 1024
-LONGEST_WHY: Final = 500
+_SPARE_S: Final = 10.0  # samples that come late still have their predecessors
+MOST_ALERTS: Final = 2_000  # bounds a line of the samples, and the time to write it
+ALERTS_CHARACTERS: Final = 512 * 1024  # as MOST_ALERTS, where labels are long
+LONGEST_WHY: Final = 500  # an error may quote a whole expression
 
 Alert = Mapping[str, Any]
 
 
-class Evaluation:
+class SeriesEvaluator:
     """The expressions and rules of a run, and the store they are evaluated over."""
 
     def __init__(
@@ -38,11 +45,11 @@ class Evaluation:
         self._alerts = Evaluator(files)
         asked = [rule.query for file in files for rule in file.rules]
         longest_s = max(query.window_s for query in (*self._queries.values(), *asked, _RATE))
-        self.store = Store(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
+        self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
     def at(self, t_ns: int) -> tuple[dict[str, Any], dict[str, float | None]]:
         """The evaluation line of `samples.jsonl`, and the moving figures of the live screen."""
-        moment = Moment(self.store, t_ns)
+        moment = InstantEvaluator(self.store, t_ns)
         problems: dict[str, str] = {}
         readings: dict[str, bool | None] = {}
         figures: dict[str, float | None] = {}
@@ -99,7 +106,7 @@ def _record(alert: RecordedAlert) -> dict[str, Any]:
     }
 
 
-def _figure(query: Query, moment: Moment) -> float | None:
+def _figure(query: Query, moment: InstantEvaluator) -> float | None:
     """The left operand as a number: None where it is no value, several, or not finite."""
     value = moment.value(query.operands()[0].node)
     numbers = list(value.values()) if isinstance(value, dict) else [value]

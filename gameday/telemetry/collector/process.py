@@ -18,7 +18,7 @@ from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.network.addresses import Allowed
 from gameday.core.network.event_loop import run
 from gameday.telemetry.collector.grid import Grid
-from gameday.telemetry.collector.settings import Settings, parse_settings
+from gameday.telemetry.collector.settings import CollectorSettings, parse_settings
 from gameday.telemetry.collector.tick import Instants
 
 STDIN: Final = 0
@@ -33,7 +33,7 @@ def main() -> int:
     return 0
 
 
-async def _run(settings: Settings, clock: Clock) -> None:
+async def _run(settings: CollectorSettings, clock: Clock) -> None:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     instants = Instants(settings, clock)

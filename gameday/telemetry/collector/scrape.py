@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.spec.system import Tls
-from gameday.telemetry.collector.settings import Target
+from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import LONGEST, ExpositionError, Reader
 from gameday.telemetry.promql.labels import Labels
 
-LONGEST_WHY = 200
+LONGEST_WHY = 200  # an error may quote a whole answer
 _ACCEPT = "text/plain;version=0.0.4"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TargetScrape:
     """One scrape of one target: its series, or the problem why there are none."""
 
     target: str
@@ -35,27 +35,27 @@ class Answer:
 class Scraper:
     """Keeps one connection to each target, and the series each has been seen to say."""
 
-    def __init__(self, targets: Sequence[Target], timeout_s: float, tls: Tls) -> None:
+    def __init__(self, targets: Sequence[ScrapeTarget], timeout_s: float, tls: Tls) -> None:
         """`tls` says whom to believe. Raises UsageError for a `ca` that holds no certificate."""
         self._targets = [(target, Reader({"instance": target.name})) for target in targets]
         verify = tls.needed_for(*(target.url for target in targets))
         self._client = HttpClient(timeout_s, verify=verify, most_bytes=LONGEST)
 
-    async def ask_all(self) -> list[Answer]:
+    async def ask_all(self) -> list[TargetScrape]:
         """One answer from each target, after `timeout_s` at the latest."""
         return await asyncio.gather(*[self._ask(*each) for each in self._targets])
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _ask(self, target: Target, reader: Reader) -> Answer:
+    async def _ask(self, target: ScrapeTarget, reader: Reader) -> TargetScrape:
         try:
             answer = await self._client.get(target.url, {"accept": _ACCEPT})
             if answer.status != OK:
                 raise ExpositionError(f"status {answer.status}")
-            return Answer(target.name, reader.read(answer.body.decode()))
+            return TargetScrape(target.name, reader.read(answer.body.decode()))
         except (HttpError, ExpositionError) as error:
             why = error.message
         except UnicodeDecodeError as error:
             why = f"an answer that is not UTF-8, at byte {error.start + 1},"
-        return Answer(target.name, {}, f"{why[:LONGEST_WHY]} from {target.url}")
+        return TargetScrape(target.name, {}, f"{why[:LONGEST_WHY]} from {target.url}")

@@ -14,7 +14,7 @@ from gameday.spec.yaml import Model
 DEPENDENCY = "dependency:"
 
 
-class Target(Model):
+class ScrapeTarget(Model):
     """The metrics address of one replica; `name` becomes the label `instance` of its series."""
 
     name: str = Field(min_length=1)
@@ -28,14 +28,14 @@ class Bound(Model):
     threshold: str
 
 
-class Settings(Model):
+class CollectorSettings(Model):
     """Everything a collector does in its life."""
 
     samples: Path
     history_dir: Path
     grid_start_ns: int
     period_ns: int = Field(default=NS, gt=0)
-    targets: list[Target] = Field(default_factory=list)
+    targets: list[ScrapeTarget] = Field(default_factory=list)
     scrape_timeout_s: float = Field(default=0.8, gt=0)
     tls: Tls = Field(
         default=Tls(), description="Whom to believe where a target is an https address"
@@ -54,9 +54,9 @@ class Settings(Model):
         return self.period_ns / NS
 
 
-def parse_settings(line: bytes) -> Settings:
+def parse_settings(line: bytes) -> CollectorSettings:
     """The settings in one line of JSON. Raises UsageError."""
     try:
-        return Settings.model_validate_json(line)
+        return CollectorSettings.model_validate_json(line)
     except ValidationError as error:
         raise UsageError(f"the collector's first line cannot be used: {error}") from error

@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from gameday.core.errors import UnknownError
 from gameday.telemetry.promql.labels import NAME, Labels, label_set
 
-LONGEST = 16 * 1024 * 1024
-LONGEST_LINE = 64 * 1024
-MOST_SERIES = 20_000
+LONGEST = 16 * 1024 * 1024  # 20,000 series of 800 bytes
+LONGEST_LINE = 64 * 1024  # a series with its labels has some hundred bytes
+MOST_SERIES = 20_000  # a service has hundreds; bounds memory and a scrape's second
 
 
 class ExpositionError(UnknownError):

@@ -11,11 +11,11 @@ from typing import Any
 from gameday.core.clock import Clock, wall_time_ns
 from gameday.core.secrets.redaction import Hidden
 from gameday.telemetry.collector.abort_thresholds import Thresholds
-from gameday.telemetry.collector.evaluation import Evaluation
+from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
-from gameday.telemetry.collector.scrape import Answer, Scraper
-from gameday.telemetry.collector.settings import Settings
-from gameday.telemetry.collector.traffic_series import Requests
+from gameday.telemetry.collector.scrape import Scraper, TargetScrape
+from gameday.telemetry.collector.settings import CollectorSettings
+from gameday.telemetry.collector.traffic_series import TrafficSeries
 from gameday.telemetry.promql.labels import NAME, Labels, labels, value_of
 
 _MS = 1_000_000
@@ -24,12 +24,12 @@ _MS = 1_000_000
 class Instants:
     """The work of each instant, and the state that a collector keeps between two of them."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: CollectorSettings, clock: Clock) -> None:
         self._clock = clock
         wall_offset_ns = wall_time_ns() - clock.now_ns()
-        self._evaluation = Evaluation(settings.expressions, settings.rules, wall_offset_ns)
+        self._evaluation = SeriesEvaluator(settings.expressions, settings.rules, wall_offset_ns)
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
-        self._requests = Requests(settings.history_dir, settings.scenarios, self._thresholds)
+        self._requests = TrafficSeries(settings.history_dir, settings.scenarios, self._thresholds)
         self._scraper = Scraper(settings.targets, settings.scrape_timeout_s, settings.tls)
         self._writer = SamplesWriter(
             settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
@@ -57,27 +57,29 @@ class Instants:
         self._requests.close()
         self._writer.close()
 
-    def _keep(self, t_ns: int, answers: list[Answer], traffic: Mapping[Labels, float]) -> None:
+    def _keep(
+        self, t_ns: int, answers: list[TargetScrape], traffic: Mapping[Labels, float]
+    ) -> None:
         store = self._evaluation.store
         for answer in answers:
-            store.append(t_ns, _said(answer).items(), source=answer.target)
+            store.append(t_ns, _with_up(answer).items(), source=answer.target)
         store.append(t_ns, traffic.items(), source="")
 
 
-def _scraped(answers: list[Answer]) -> dict[Labels, float]:
-    return {series: value for answer in answers for series, value in _said(answer).items()}
+def _scraped(answers: list[TargetScrape]) -> dict[Labels, float]:
+    return {series: value for answer in answers for series, value in _with_up(answer).items()}
 
 
-def _said(answer: Answer) -> dict[Labels, float]:
+def _with_up(answer: TargetScrape) -> dict[Labels, float]:
     """The target's series, and `up` as Prometheus has it."""
     return {**answer.series, **_ups([answer])}
 
 
-def _ups(answers: list[Answer]) -> dict[Labels, float]:
+def _ups(answers: list[TargetScrape]) -> dict[Labels, float]:
     return {labels("up", instance=answer.target): float(answer.up) for answer in answers}
 
 
-def _words(settings: Settings) -> str:
+def _words(settings: CollectorSettings) -> str:
     """The text of expressions and rules: labels they name must be readable in the samples."""
     rules = [path.read_text("utf-8", "replace") for path in settings.rules]
     return "\n".join([*settings.expressions.values(), *rules])

@@ -14,7 +14,7 @@ from gameday.traffic.history import HEAD_BYTES, HistoryTail
 from gameday.traffic.metrics import Fold
 
 
-class Requests:
+class TrafficSeries:
     """All histories of one run, folded by scenario while they grow."""
 
     def __init__(self, folder: Path, scenarios: Sequence[str], thresholds: Thresholds) -> None:

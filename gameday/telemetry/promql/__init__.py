@@ -7,15 +7,15 @@
     reading(query, store, t_ns)       True, False, or None for no data
 
 Everything is pure. What is not evaluated exactly as Prometheus does is refused when it is read.
-Several expressions at one instant share their common parts through a `Moment`.
+Several expressions at one instant share their common parts through a `InstantEvaluator`.
 """
 
 from gameday.telemetry.promql.errors import EvaluationError, PromqlError
 from gameday.telemetry.promql.evaluate import (
     PROMETHEUS_2,
     PROMETHEUS_3,
-    Moment,
-    Semantics,
+    InstantEvaluator,
+    PromqlSemantics,
     Value,
     Vector,
     evaluate,
@@ -24,19 +24,19 @@ from gameday.telemetry.promql.labels import Labels, label_set, labels, show, val
 from gameday.telemetry.promql.parse import MOST_TOGETHER, parse
 from gameday.telemetry.promql.query import Query
 from gameday.telemetry.promql.readings import reading, reading_at
-from gameday.telemetry.promql.store import Store
+from gameday.telemetry.promql.store import SeriesStore
 
 __all__ = [
     "MOST_TOGETHER",
     "PROMETHEUS_2",
     "PROMETHEUS_3",
     "EvaluationError",
+    "InstantEvaluator",
     "Labels",
-    "Moment",
     "PromqlError",
+    "PromqlSemantics",
     "Query",
-    "Semantics",
-    "Store",
+    "SeriesStore",
     "Value",
     "Vector",
     "evaluate",

@@ -1,7 +1,7 @@
 """The value of an expression at one instant, as Prometheus computes it.
 
 A value is a number, or a vector: label sets, each with a number. Two versions of Prometheus
-differ in small things, and `Semantics` says which is meant: since 3.0 the older edge of a
+differ in small things, and `PromqlSemantics` says which is meant: since 3.0 the older edge of a
 range and of the lookback is open, in 2.x a sample exactly on it still counts.
 """
 
@@ -16,22 +16,22 @@ from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import EMPTY, NAME, Labels, label_set, nameless, show
 from gameday.telemetry.promql.nodes import (
     Aggregation,
-    Binary,
-    Call,
+    BinaryExpression,
+    FunctionCall,
     Negation,
     Node,
     Number,
     Selector,
 )
 from gameday.telemetry.promql.query import LOOKBACK_S, Query
-from gameday.telemetry.promql.store import STALE, Series, Store
+from gameday.telemetry.promql.store import STALE, Series, SeriesStore
 
 Vector = dict[Labels, float]
 Value = float | Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Semantics:
+class PromqlSemantics:
     """Rules that differ between versions and set-ups of Prometheus."""
 
     lookback_s: float = LOOKBACK_S
@@ -39,19 +39,23 @@ class Semantics:
     zero_first: bool = False
 
 
-PROMETHEUS_3 = Semantics()
-PROMETHEUS_2 = Semantics(left_open=False, zero_first=True)
+PROMETHEUS_3 = PromqlSemantics()
+PROMETHEUS_2 = PromqlSemantics(left_open=False, zero_first=True)
 
 
-def evaluate(query: Query, store: Store, t_ns: int, semantics: Semantics = PROMETHEUS_3) -> Value:
+def evaluate(
+    query: Query, store: SeriesStore, t_ns: int, semantics: PromqlSemantics = PROMETHEUS_3
+) -> Value:
     """The value at `t_ns`: a number or a vector. Raises EvaluationError."""
-    return Moment(store, t_ns, semantics).value(query.node)
+    return InstantEvaluator(store, t_ns, semantics).value(query.node)
 
 
-class Moment:
+class InstantEvaluator:
     """One instant of a store; equal sub-expressions asked of it are evaluated once."""
 
-    def __init__(self, store: Store, t_ns: int, semantics: Semantics = PROMETHEUS_3) -> None:
+    def __init__(
+        self, store: SeriesStore, t_ns: int, semantics: PromqlSemantics = PROMETHEUS_3
+    ) -> None:
         self.store = store
         self.t_ns = t_ns
         self.semantics = semantics
@@ -73,12 +77,12 @@ class Moment:
                 return self._instant(node)
             case Negation():
                 return self._negated(node)
-            case Binary():
+            case BinaryExpression():
                 return operators.apply(node, self.value(node.lhs), self.value(node.rhs))
             case Aggregation():
                 param = None if node.param is None else self._number(node.param)
                 return aggregate(node, self._vector(node.operand), param)
-            case Call():
+            case FunctionCall():
                 return self._call(node)
 
     def _number(self, node: Node) -> float:
@@ -99,7 +103,7 @@ class Moment:
             return -value
         return _collected(node, [(nameless(labels), -v) for labels, v in value.items()])
 
-    def _call(self, node: Call) -> Value:
+    def _call(self, node: FunctionCall) -> Value:
         if node.name in ranges.NAMES:
             return self._over_time(node)
         if node.name in functions.ELEMENTWISE:
@@ -112,13 +116,13 @@ class Moment:
             return {} if self._vector(node.args[0]) else {_absent_labels(node.args[0]): 1.0}
         return functions.WHOLE[node.name]([self.value(arg) for arg in node.args])
 
-    def _elementwise(self, node: Call) -> Vector:
+    def _elementwise(self, node: FunctionCall) -> Vector:
         function = functions.ELEMENTWISE[node.name]
         params = [self._number(arg) for arg in node.args[1:]]
         found = [(k, function(v, *params)) for k, v in self._vector(node.args[0]).items()]
         return _collected(node, [(nameless(k), v) for k, v in found if v is not None])
 
-    def _timestamps(self, node: Call) -> Vector:
+    def _timestamps(self, node: FunctionCall) -> Vector:
         (arg,) = node.args
         if isinstance(arg, Selector):
             stamps = [(held.nameless, held.times[i]) for held, i in self._last(arg)]
@@ -145,7 +149,7 @@ class Moment:
     def _is_inside(self, t_ns: int, oldest_ns: int) -> bool:
         return t_ns > oldest_ns or (t_ns == oldest_ns and not self.semantics.left_open)
 
-    def _over_time(self, node: Call) -> Vector:
+    def _over_time(self, node: FunctionCall) -> Vector:
         selector = node.args[-1]
         if not isinstance(selector, Selector) or selector.range_ns is None:
             raise EvaluationError("needs a range", node.text)

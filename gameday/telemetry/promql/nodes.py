@@ -57,7 +57,7 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A function of its arguments."""
 
     text: str
@@ -96,7 +96,7 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class BinaryExpression:
     """An operator between two expressions; with `returns_bool` a comparison gives 0 or 1."""
 
     text: str
@@ -107,7 +107,7 @@ class Binary:
     returns_bool: bool = False
 
 
-Node = Number | Selector | Call | Aggregation | Negation | Binary
+Node = Number | Selector | FunctionCall | Aggregation | Negation | BinaryExpression
 
 
 def is_scalar(node: Node) -> bool:
@@ -115,11 +115,11 @@ def is_scalar(node: Node) -> bool:
     match node:
         case Number():
             return True
-        case Call():
+        case FunctionCall():
             return node.name in SCALAR_CALLS
         case Negation():
             return is_scalar(node.operand)
-        case Binary():
+        case BinaryExpression():
             return is_scalar(node.lhs) and is_scalar(node.rhs)
         case _:
             return False
@@ -128,13 +128,13 @@ def is_scalar(node: Node) -> bool:
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes right below."""
     match node:
-        case Call():
+        case FunctionCall():
             return node.args
         case Aggregation():
             return (node.operand,) if node.param is None else (node.operand, node.param)
         case Negation():
             return (node.operand,)
-        case Binary():
+        case BinaryExpression():
             return (node.lhs, node.rhs)
         case _:
             return ()

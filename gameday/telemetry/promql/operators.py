@@ -9,13 +9,13 @@ from collections.abc import Callable
 from gameday.telemetry.promql.arithmetic import ARITHMETIC, COMPARISON
 from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import NAME, Labels, drop, keep, nameless, show, value_of
-from gameday.telemetry.promql.nodes import Binary, Matching
+from gameday.telemetry.promql.nodes import BinaryExpression, Matching
 
 Vector = dict[Labels, float]
 Pair = Callable[[float, float], float | None]
 
 
-def apply(node: Binary, lhs: float | Vector, rhs: float | Vector) -> float | Vector:
+def apply(node: BinaryExpression, lhs: float | Vector, rhs: float | Vector) -> float | Vector:
     """The value of a binary node whose sides have these values. Raises EvaluationError."""
     if not isinstance(lhs, dict) and not isinstance(rhs, dict):
         return _of_numbers(node, lhs, rhs)
@@ -26,24 +26,24 @@ def apply(node: Binary, lhs: float | Vector, rhs: float | Vector) -> float | Vec
     return _of_vector_and_number(node, lhs, rhs)
 
 
-def put(out: Vector, node: Binary, labels: Labels, value: float) -> None:
+def put(out: Vector, node: BinaryExpression, labels: Labels, value: float) -> None:
     """Add an element, of which there can be only one with these labels."""
     if labels in out:
         raise EvaluationError(f"two results have the labels {show(labels)}", node.text)
     out[labels] = value
 
 
-def _of_numbers(node: Binary, a: float, b: float) -> float:
+def _of_numbers(node: BinaryExpression, a: float, b: float) -> float:
     if node.op in COMPARISON:
         return float(COMPARISON[node.op](a, b))
     return ARITHMETIC[node.op](a, b)
 
 
-def _drops_name(node: Binary) -> bool:
+def _drops_name(node: BinaryExpression) -> bool:
     return node.returns_bool or node.op in ARITHMETIC
 
 
-def _pair(node: Binary) -> Pair:
+def _pair(node: BinaryExpression) -> Pair:
     """The operation on two matched numbers: a number, or None for an element filtered out."""
     if node.op in ARITHMETIC:
         return ARITHMETIC[node.op]
@@ -53,7 +53,9 @@ def _pair(node: Binary) -> Pair:
     return lambda a, b: a if compare(a, b) else None
 
 
-def _of_vector_and_number(node: Binary, lhs: float | Vector, rhs: float | Vector) -> Vector:
+def _of_vector_and_number(
+    node: BinaryExpression, lhs: float | Vector, rhs: float | Vector
+) -> Vector:
     pair, out = _pair(node), Vector()
     swapped = not isinstance(lhs, dict)
     vector = rhs if isinstance(rhs, dict) else lhs
@@ -77,7 +79,7 @@ def _signature(matching: Matching) -> Callable[[Labels], Labels]:
     return lambda labels: drop(labels, without)
 
 
-def _of_vectors(node: Binary, lhs: Vector, rhs: Vector) -> Vector:
+def _of_vectors(node: BinaryExpression, lhs: Vector, rhs: Vector) -> Vector:
     if not lhs or not rhs:
         return {}
     matching, swapped = node.matching, node.matching.one == "left"
@@ -103,7 +105,7 @@ def _of_vectors(node: Binary, lhs: Vector, rhs: Vector) -> Vector:
 
 
 def _unique_side(
-    node: Binary, one: Vector, signature: Callable[[Labels], Labels]
+    node: BinaryExpression, one: Vector, signature: Callable[[Labels], Labels]
 ) -> dict[Labels, tuple[Labels, float]]:
     partners: dict[Labels, tuple[Labels, float]] = {}
     for labels, value in one.items():
@@ -118,7 +120,7 @@ def _unique_side(
     return partners
 
 
-def _result_labels(node: Binary, many: Labels, one: Labels) -> Labels:
+def _result_labels(node: BinaryExpression, many: Labels, one: Labels) -> Labels:
     matching = node.matching
     labels = nameless(many) if _drops_name(node) else many
     if matching.one == "both":

@@ -22,8 +22,8 @@ from gameday.telemetry.promql.nodes import (
     COMPARISONS,
     SETS,
     Aggregation,
-    Binary,
-    Call,
+    BinaryExpression,
+    FunctionCall,
     Matcher,
     Matching,
     Negation,
@@ -35,7 +35,7 @@ from gameday.telemetry.promql.nodes import (
 from gameday.telemetry.promql.patterns import compile_pattern
 from gameday.telemetry.promql.query import Query
 
-LONGEST = 4000
+LONGEST = 4000  # long rules have some hundred characters; bounds the parser's time
 MOST_STEPS = 150
 MOST_TOGETHER = 150_000
 """Characters of all expressions of one file: reading them takes half a second."""
@@ -128,7 +128,7 @@ def _ns(length: timedelta | None) -> int:
     return 0 if length is None else length // timedelta(microseconds=1) * 1000
 
 
-def _call(tree: Any) -> Call:
+def _call(tree: Any) -> FunctionCall:
     name = tree.func.name
     if name not in FUNCTIONS:
         _refuse(tree, f"the function {name} is not supported")
@@ -137,7 +137,7 @@ def _call(tree: Any) -> Call:
         ranged = isinstance(arg, Selector) and arg.range_ns is not None
         if ranged != (name in ranges.NAMES and not is_scalar(arg)):
             _refuse(given, f"{name} takes {'an instant vector' if ranged else 'a range'} here")
-    return Call(f"{name}({', '.join(arg.text for arg in args)})", name, args)
+    return FunctionCall(f"{name}({', '.join(arg.text for arg in args)})", name, args)
 
 
 def _aggregation(tree: Any) -> Aggregation:
@@ -175,7 +175,7 @@ def _parens(tree: Any) -> Node:
     return _node(tree.expr)
 
 
-def _binary(tree: Any) -> Binary:
+def _binary(tree: Any) -> BinaryExpression:
     op = str(tree.op)
     if op not in COMPARISONS | SETS | ARITHMETIC:
         _refuse(tree, f"the operator {op} is not supported")
@@ -183,14 +183,14 @@ def _binary(tree: Any) -> Binary:
     left, right = tree.lhs, tree.rhs
     lhs, rhs = _node(left), _node(right)
     if modifier is None:
-        return Binary(f"{_inner(left, lhs)} {op} {_inner(right, rhs)}", op, lhs, rhs)
+        return BinaryExpression(f"{_inner(left, lhs)} {op} {_inner(right, rhs)}", op, lhs, rhs)
     fill = modifier.fill_values
     if fill is not None and (fill.lhs is not None or fill.rhs is not None):
         _refuse(tree, "fill values are not supported")
     matching, as_bool = _matching(modifier), bool(modifier.return_bool)
     between = f"{op}{' bool' if as_bool else ''}{_matching_text(matching)}"
     text = f"{_inner(left, lhs)} {between} {_inner(right, rhs)}"
-    return Binary(text, op, lhs, rhs, matching, as_bool)
+    return BinaryExpression(text, op, lhs, rhs, matching, as_bool)
 
 
 def _matching_text(matching: Matching) -> str:

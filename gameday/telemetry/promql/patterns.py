@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-_MOST_BYTES = 8 << 20
+_MOST_BYTES = 8 << 20  # RE2's own default
 _REMEMBERED, _LONGEST = 1000, 200
 
 

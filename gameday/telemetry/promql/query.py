@@ -3,9 +3,16 @@
 from dataclasses import dataclass
 
 from gameday.core.clock import NS
-from gameday.telemetry.promql.nodes import COMPARISONS, SETS, Binary, Node, Selector, selectors
+from gameday.telemetry.promql.nodes import (
+    COMPARISONS,
+    SETS,
+    BinaryExpression,
+    Node,
+    Selector,
+    selectors,
+)
 
-LOOKBACK_S = 300.0
+LOOKBACK_S = 300.0  # Prometheus' default, 5 min
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,7 @@ class Query:
 
     def operands(self) -> tuple["Query", ...]:
         """Both sides of the outermost comparison; the query itself where there is none."""
-        if not isinstance(self.node, Binary) or self.node.op not in COMPARISONS:
+        if not isinstance(self.node, BinaryExpression) or self.node.op not in COMPARISONS:
             return (self,)
         return tuple(Query(side.text, side) for side in (self.node.lhs, self.node.rhs))
 
@@ -38,7 +45,7 @@ class Query:
 
 def is_condition(node: Node) -> bool:
     """See `Query.is_condition`."""
-    if not isinstance(node, Binary):
+    if not isinstance(node, BinaryExpression):
         return False
     if node.op in SETS:
         return is_condition(node.lhs) or is_condition(node.rhs)

@@ -13,45 +13,50 @@ them apart, so the operands of the outermost comparison are evaluated by themsel
   `absent` always has data.
 """
 
-from gameday.telemetry.promql.evaluate import PROMETHEUS_3, Moment, Semantics, is_true
-from gameday.telemetry.promql.nodes import SETS, Binary, Call, Node
+from gameday.telemetry.promql.evaluate import (
+    PROMETHEUS_3,
+    InstantEvaluator,
+    PromqlSemantics,
+    is_true,
+)
+from gameday.telemetry.promql.nodes import SETS, BinaryExpression, FunctionCall, Node
 from gameday.telemetry.promql.query import Query, is_condition
-from gameday.telemetry.promql.store import Store
+from gameday.telemetry.promql.store import SeriesStore
 
 _ABSENCE = frozenset({"absent", "absent_over_time"})
 
 
 def reading(
-    query: Query, store: Store, t_ns: int, semantics: Semantics = PROMETHEUS_3
+    query: Query, store: SeriesStore, t_ns: int, semantics: PromqlSemantics = PROMETHEUS_3
 ) -> bool | None:
     """True, false, or None for no data. Raises EvaluationError."""
-    return reading_at(query, Moment(store, t_ns, semantics))
+    return reading_at(query, InstantEvaluator(store, t_ns, semantics))
 
 
-def reading_at(query: Query, moment: Moment) -> bool | None:
+def reading_at(query: Query, moment: InstantEvaluator) -> bool | None:
     """The same, sharing what was evaluated at this moment already."""
     return _read(query.node, moment)
 
 
-def _read(node: Node, moment: Moment) -> bool | None:
-    if isinstance(node, Binary) and is_condition(node):
+def _read(node: Node, moment: InstantEvaluator) -> bool | None:
+    if isinstance(node, BinaryExpression) and is_condition(node):
         return _read_set(node, moment) if node.op in SETS else _read_comparison(node, moment)
     value = moment.value(node)
     if not isinstance(value, dict):
         return is_true(value)
-    if not value and not (isinstance(node, Call) and node.name in _ABSENCE):
+    if not value and not (isinstance(node, FunctionCall) and node.name in _ABSENCE):
         return None
     return any(is_true(v) for v in value.values())
 
 
-def _read_comparison(node: Binary, moment: Moment) -> bool | None:
+def _read_comparison(node: BinaryExpression, moment: InstantEvaluator) -> bool | None:
     sides = [_has_data(side, moment) for side in (node.lhs, node.rhs)]
     if None in sides:
         return None
     return all(sides) and bool(moment.value(node))
 
 
-def _has_data(node: Node, moment: Moment) -> bool | None:
+def _has_data(node: Node, moment: InstantEvaluator) -> bool | None:
     """True for an operand with a value, None for an empty one, False for one filtered away."""
     if is_condition(node):
         return _read(node, moment)
@@ -59,7 +64,7 @@ def _has_data(node: Node, moment: Moment) -> bool | None:
     return True if not isinstance(value, dict) or value else None
 
 
-def _read_set(node: Binary, moment: Moment) -> bool | None:
+def _read_set(node: BinaryExpression, moment: InstantEvaluator) -> bool | None:
     lhs, rhs = _read(node.lhs, moment), _read(node.rhs, moment)
     if node.op == "unless" and not is_condition(node.rhs):
         rhs = bool(moment.value(node.rhs))

@@ -14,7 +14,7 @@ from gameday.telemetry.promql.nodes import Selector
 from gameday.telemetry.promql.query import LOOKBACK_S
 
 STALE = float("nan")
-_CACHED_SELECTORS = 2048
+_CACHED_SELECTORS = 2048  # some times what experiments and rules name; bounds memory
 
 
 class Series:
@@ -52,7 +52,7 @@ class Series:
         return index if index >= first else -1
 
 
-class Store:
+class SeriesStore:
     """Series by name and labels; `wall_offset_ns` turns instants into wall time for `time()`."""
 
     def __init__(self, retention_s: float = LOOKBACK_S + 60, *, wall_offset_ns: int = 0) -> None:

@@ -1,13 +1,13 @@
 """Bandwidth: everything arrives, but only so many bytes a second."""
 
 from gameday.toxiproxy.timers import NEVER
-from gameday.toxiproxy.toxics.stage import MS, NOT_NEGATIVE, Chunk, Stage
+from gameday.toxiproxy.toxics.stage import MS, NOT_NEGATIVE, Chunk, ToxicStage
 
-PIECE_MS = 100
+PIECE_MS = 100  # Toxiproxy lets go of what fits into 100 ms
 CREDIT_LIMIT_NS = 100 * MS
 
 
-class Bandwidth(Stage):
+class BandwidthToxic(ToxicStage):
     """Lets `rate` kB (1000 bytes) a second through, in pieces of at most 100 ms.
 
     A piece goes when the line has had the time to carry it. A chunk that was already waiting

@@ -1,11 +1,11 @@
 """Latency: everything arrives, in order, but late."""
 
-from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Toxic, ToxicStage
 
-JITTER_LIMIT_MS = (1 << 62) - 1
+JITTER_LIMIT_MS = (1 << 62) - 1  # twice it, which Go draws below, still fits into an int64
 
 
-class Latency(Stage):
+class LatencyToxic(ToxicStage):
     """Holds each chunk until `latency` ± `jitter` ms after it was received.
 
     The jitter is a whole number of ms, uniform in [-jitter, jitter). A chunk never overtakes

@@ -1,9 +1,9 @@
 """Limit data: the connection closes after so many bytes."""
 
-from gameday.toxiproxy.toxics.stage import ANY, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import ANY, Chunk, Outlet, Toxic, ToxicStage
 
 
-class LimitData(Stage):
+class LimitDataToxic(ToxicStage):
     """Passes exactly `bytes` bytes, counted since it joined the link, then closes."""
 
     type = "limit_data"

@@ -1,10 +1,10 @@
 """Reset peer: the connection breaks as if a machine had died or a firewall had cut it."""
 
 from gameday.toxiproxy.timers import NEVER
-from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Toxic, ToxicStage
 
 
-class ResetPeer(Stage):
+class ResetPeerToxic(ToxicStage):
     """Drops the first chunk and all after it, and `timeout` ms later resets both sockets.
 
     An idle connection is left alone; its end starts the wait like a chunk does, and nothing but

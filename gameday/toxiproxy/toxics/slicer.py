@@ -2,10 +2,10 @@
 
 from collections import deque
 
-from gameday.toxiproxy.toxics.stage import NOT_NEGATIVE, US, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import NOT_NEGATIVE, US, Chunk, Outlet, Toxic, ToxicStage
 
 
-class Slicer(Stage):
+class SlicerToxic(ToxicStage):
     """Cuts chunks into pieces of about `average_size` bytes, `delay` microseconds apart.
 
     A chunk is halved, the cut moved by up to `size_variation`, until each part is at most

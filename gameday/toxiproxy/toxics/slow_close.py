@@ -1,9 +1,9 @@
 """Slow close: the bytes arrive in time, the end of the stream late."""
 
-from gameday.toxiproxy.toxics.stage import ANY, MS, Stage
+from gameday.toxiproxy.toxics.stage import ANY, MS, ToxicStage
 
 
-class SlowClose(Stage):
+class SlowCloseToxic(ToxicStage):
     """Holds the end of the stream back for `delay` ms."""
 
     type = "slow_close"

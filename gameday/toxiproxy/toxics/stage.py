@@ -17,7 +17,7 @@ from gameday.toxiproxy.timers import NEVER
 
 MS = 1_000_000
 US = 1_000
-_INT64 = 1 << 63
+_INT64 = 1 << 63  # Toxiproxy's attributes are Go's int64
 
 Range = tuple[int, int]
 ANY: Range = (-_INT64, _INT64 - 1)
@@ -58,7 +58,7 @@ class Outlet(Protocol):
     def reset(self) -> None: ...
 
 
-class Stage:
+class ToxicStage:
     """A toxic at work on one direction of one connection; by itself it passes everything on."""
 
     type: ClassVar[str] = "noop"

@@ -1,10 +1,10 @@
 """Timeout: nothing arrives, and after a while the connection closes."""
 
 from gameday.toxiproxy.timers import NEVER
-from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Stage, Toxic
+from gameday.toxiproxy.toxics.stage import ANY, MS, Chunk, Outlet, Toxic, ToxicStage
 
 
-class Timeout(Stage):
+class TimeoutToxic(ToxicStage):
     """Drops everything, and closes after `timeout` ms without a new chunk; 0 is never.
 
     Bytes were lost, so removing it closes the connection rather than go on with a hole in it.

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from gameday.traffic.history import Records
 
-RAMP_S: Final = 3.5
-TOP_PER_S: Final = 30_000
-LATE_MS: Final = 20.0
-PIECE_S: Final = 0.1
-GRACE_S: Final = 0.3
-LEAD_NS: Final = NS // 10
-READY_S: Final = 20.0
-LONGEST_LINE: Final = 64 * 1024
+RAMP_S: Final = 3.5  # with start and end of the worker under 5 s, as a command may wait
+TOP_PER_S: Final = 30_000  # beyond the 18,000/s that the quickest machine so far kept
+LATE_MS: Final = 20.0  # below the 50 ms that a run allows (`generator.lag_ms`), above a hiccup
+PIECE_S: Final = 0.1  # some hundred starts: p95 needs at least tens
+GRACE_S: Final = 0.3  # the server answers at once; what is open then is lost
+LEAD_NS: Final = NS // 10  # time for the worker to read its order
+READY_S: Final = 20.0  # an interpreter and numpy start in 1 s, on a loaded machine in 10
+LONGEST_LINE: Final = 64 * 1024  # the worker's answers are short
 FILE: Final = "calibration.json"
 ASSUMED_PER_S: Final = 10_000
 """The rate that one worker is assumed to keep where nobody has measured it.

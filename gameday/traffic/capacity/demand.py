@@ -8,7 +8,7 @@ from math import ceil
 from gameday.traffic.forecast import Segment, scenario_segments
 from gameday.traffic.schedule import Scenario, VirtualUsers
 
-OPEN_SHARE = 1.1
+OPEN_SHARE = 1.1  # as the worker allows: what times out is closed a little late
 MOST_OPEN = 10_000
 """The most requests that may be open: 1.1 × rate × timeout, and never more than 10,000."""
 

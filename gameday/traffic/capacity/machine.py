@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-SPARE_FILES: Final = 100
+SPARE_FILES: Final = 100  # standard streams, libraries, history files and sockets to the controller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

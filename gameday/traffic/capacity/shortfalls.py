@@ -12,9 +12,9 @@ from typing import Final, Literal
 from gameday.traffic.capacity.demand import Demand, VuDemand
 from gameday.traffic.capacity.machine import SPARE_FILES, Machine
 
-WARNED_ABOVE: Final = 0.5
-REFUSED_ABOVE: Final = 0.8
-FILES_MIN: Final = 1024
+WARNED_ABOVE: Final = 0.5  # a calibration may have been twice as good as the run's moment
+REFUSED_ABOVE: Final = 0.8  # beside a system under test a worker keeps less than alone
+FILES_MIN: Final = 1024  # the usual soft limit: with fewer a run is no matter of luck
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from gameday.traffic.thresholds import parse_key
 
 _ANSWER_S: Final = 1.0
 """The slowest answer for which virtual users are enough, where the experiment has no limit."""
-_DEFAULT_GRACE_S: Final = 30.0
+_DEFAULT_GRACE_S: Final = 30.0  # k6's default of gracefulStop
 _OURS: Final = frozenset({"http_req_duration_intended"})
 _OUR_TAGS: Final = frozenset({"outcome", "reason", "window"})
 _SLOT: Final = re.compile(r"\{\{|\}\}|\{([a-z]+)\}")

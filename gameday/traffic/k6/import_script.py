@@ -21,7 +21,7 @@ from gameday.core.units import format_duration
 from gameday.spec.experiment import Experiment
 from gameday.spec.yaml import compose
 from gameday.traffic.k6.notes import Note, Notes
-from gameday.traffic.k6.requests import Asked, sleep_of, take_request
+from gameday.traffic.k6.requests import ScriptRequest, sleep_of, take_request
 from gameday.traffic.k6.scenarios import Taken, take_scenarios, take_thresholds
 from gameday.traffic.k6.script import Script, read_script
 from gameday.traffic.k6.source import line_of
@@ -33,8 +33,8 @@ _COUPON_KEY: Final = re.compile(
 _COUPON: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WIDEST: Final = 10_000
 DEFAULT_COUPON: Final = "IMPORTED"
-DEFAULT_USERS: Final = 100_000
-MOST_STOCK: Final = 100_000_000
+DEFAULT_USERS: Final = 100_000  # where a script does not say; more than most tests have starts
+MOST_STOCK: Final = 100_000_000  # beyond any load test: such a stock never sells out
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _add_sleeps(script: Script, taken: Taken, notes: Notes) -> None:
             taken.traffic[name]["sleep"] = format_duration(slept)
 
 
-def _command(name: str, asked: Asked) -> str:
+def _command(name: str, asked: ScriptRequest) -> str:
     """The command line that sends the imported traffic."""
     words = ["gameday", "traffic", f"{name}.yaml", "--url", asked.url]
     if asked.method != ("GET" if asked.json is None else "POST"):
@@ -129,7 +129,7 @@ def _file(
     script: Script,
     taken: Taken,
     kept: Mapping[str, list[Any]],
-    asked: Asked | None,
+    asked: ScriptRequest | None,
 ) -> str:
     coupon = _coupon(None if asked is None else asked.json) or DEFAULT_COUPON
     users = (None if asked is None else asked.users) or DEFAULT_USERS

@@ -22,11 +22,11 @@ from gameday.traffic.k6.units import duration_of
 
 _TELLING: Final = re.compile(r"authorization|cookie|token|secret|api-?key|password", re.IGNORECASE)
 _WHY: Final = {"random": "Math.random", "vu": "__VU", "iter": "__ITER", "time": "the clock"}
-_MOST_USERS: Final = 2**53
+_MOST_USERS: Final = 2**53  # whole numbers of JavaScript are exact up to here
 
 
 @dataclass(slots=True)
-class Asked:
+class ScriptRequest:
     """One request, as `gameday traffic` takes it; `users` is how many different ones ask."""
 
     line: int
@@ -59,10 +59,10 @@ def _slept(run: Iteration) -> float:
     return sum(call.seconds for call in run.of("sleep") if call.seconds and call.seconds > 0)
 
 
-def take_request(script: Script, functions: list[str], notes: Notes) -> Asked | None:
+def take_request(script: Script, functions: list[str], notes: Notes) -> ScriptRequest | None:
     """The request of the functions that scenarios run; None when they make none."""
     _refuse_credentials(script)
-    found: list[Asked] = []
+    found: list[ScriptRequest] = []
     for function in functions:
         runs = script.iterations.get(function)
         if runs is None:
@@ -85,13 +85,15 @@ def _refuse_credentials(script: Script) -> None:
     for runs in script.iterations.values():
         for call in (call for run in runs.values() for call in run.of("http")):
             if has_credentials(call.url):
-                shown = _shown(call.url)
+                shown = _excerpt(call.url)
                 problem = f"{call.method} {shown}: its address holds credentials"
                 help = "leave them out, and write {env: NAME} into the system file's headers"
                 raise script.error(call.line, problem, help=help)
 
 
-def _of_function(function: str, runs: Mapping[str, Iteration], notes: Notes) -> Asked | None:
+def _of_function(
+    function: str, runs: Mapping[str, Iteration], notes: Notes
+) -> ScriptRequest | None:
     base = runs["base"]
     _tell_problems(function, runs, notes)
     requests = base.of("http")
@@ -101,7 +103,8 @@ def _of_function(function: str, runs: Mapping[str, Iteration], notes: Notes) -> 
     chosen = next((n for n, call in enumerate(requests) if call.method != "GET"), 0)
     for n, call in enumerate(requests):
         if n != chosen:
-            text = f"{call.method} {_shown(call.url)} is not sent: an iteration is one request here"
+            url = _excerpt(call.url)
+            text = f"{call.method} {url} is not sent: an iteration is one request here"
             notes.add(call.line, text)
     variants = {
         cause: run.of("http")[chosen]
@@ -130,13 +133,13 @@ def _tell_problems(function: str, runs: Mapping[str, Iteration], notes: Notes) -
         notes.add(group.line, f"group {group.name!r}: groups are not told apart")
 
 
-def _shown(url: str) -> str:
+def _excerpt(url: str) -> str:
     return readable(url)[:200]
 
 
-def _asked(call: Call, variants: Mapping[str, Call], notes: Notes) -> Asked:
+def _asked(call: Call, variants: Mapping[str, Call], notes: Notes) -> ScriptRequest:
     maker = _Maker(call.line, notes)
-    asked = Asked(call.line, call.method, "")
+    asked = ScriptRequest(call.line, call.method, "")
     asked.url = maker.text(call.url, {cause: one.url for cause, one in variants.items()})
     asked.json = _body(call, variants, maker)
     for name, value in call.headers.items():
@@ -169,13 +172,13 @@ def _body(call: Call, variants: Mapping[str, Call], maker: "_Maker") -> Any:
     if call.body is None:
         return None
     if call.form:
-        maker.tell("the body is a form; gameday sends JSON, or nothing")
+        maker.note("the body is a form; gameday sends JSON, or nothing")
         return None
     try:
         base = json.loads(call.body)
         others = {cause: json.loads(one.body or "") for cause, one in variants.items()}
     except ValueError:
-        maker.tell("the body is no JSON; gameday sends JSON, or nothing")
+        maker.note("the body is no JSON; gameday sends JSON, or nothing")
         return None
     return maker.value(base, others)
 
@@ -227,7 +230,7 @@ class _Maker:
         self._notes = notes
         self.users: int | None = None
 
-    def tell(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self._notes.add(self._line, text)
 
     def value(self, base: Any, others: Mapping[str, Any]) -> Any:
@@ -255,7 +258,7 @@ class _Maker:
         numbers = [base, *(others[cause] for cause in causes)]
         if "time" in causes or not all(_is_whole(number) for number in numbers):
             why = ", ".join(_WHY.get(cause, cause) for cause in causes)
-            self.tell(f"a value that follows {why} stays {json.dumps(base)[:100]}")
+            self.note(f"a value that follows {why} stays {json.dumps(base)[:100]}")
             return base
         self._is_user(int(base), int(max(numbers)), causes)
         return "{user}"
@@ -264,10 +267,10 @@ class _Maker:
         """The user is drawn by gameday: from as many as the script draws from."""
         if causes != ["random"]:
             why = " and ".join(_WHY[cause] for cause in causes)
-            self.tell(f"a number that follows {why} is {{user}} here: drawn, and from 0")
+            self.note(f"a number that follows {why} is {{user}} here: drawn, and from 0")
             return
         if low != 0:
-            self.tell(f"users are {low} to {high}; gameday counts them from 0")
+            self.note(f"users are {low} to {high}; gameday counts them from 0")
         self.users = min(max(self.users or 1, high - low + 1), _MOST_USERS)
 
     def text(self, base: str, others: Mapping[str, str]) -> str:
@@ -279,7 +282,7 @@ class _Maker:
 
     def _changing_text(self, base: str, others: Mapping[str, str], causes: list[str]) -> str:
         if causes == ["time"]:
-            self.tell(f"text that follows the clock stays {base[:100]!r}")
+            self.note(f"text that follows the clock stays {base[:100]!r}")
             return self._unknown(base)
         texts = [base, *(others[cause] for cause in causes)]
         before = re.sub(r"\d+$", "", os.path.commonprefix(texts))
@@ -291,14 +294,14 @@ class _Maker:
             numbers = [int(middle) for middle in middles]
             self._is_user(numbers[0], max(numbers), causes)
             return self._unknown(before) + "{user}" + self._unknown(after)
-        self.tell(f"text that changes, such as {unquote(middles[0])[:60]!r}, is {{key}} here")
+        self.note(f"text that changes, such as {unquote(middles[0])[:60]!r}, is {{key}} here")
         return self._unknown(before) + "{key}" + self._unknown(after)
 
     def _unknown(self, text: str) -> str:
         """Literal text, its braces doubled; what cannot be known is named, and the user's place."""
         parts = MARK.split(text)
         for label in parts[1::2]:
-            self.tell(f"what comes from {label} is not known: {{user}} stands for it")
+            self.note(f"what comes from {label} is not known: {{user}} stands for it")
         doubled = [part.replace("{", "{{").replace("}", "}}") for part in parts[::2]]
         return "{user}".join(doubled)
 

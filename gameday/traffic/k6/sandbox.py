@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import _quickjs
 
-MEMORY_BYTES: Final = 64 * 1024 * 1024
-PROCESS_BYTES: Final = 512 * 1024 * 1024
-STACK_BYTES: Final = 512 * 1024
+MEMORY_BYTES: Final = 64 * 1024 * 1024  # a script is somebody else's: QuickJS stops at it
+PROCESS_BYTES: Final = 512 * 1024 * 1024  # as above, by the kernel, with the interpreter's own
+STACK_BYTES: Final = 512 * 1024  # QuickJS stops there, long before the thread's own 8 MiB end
 LOAD_S: Final = 2.0
-ITERATION_S: Final = 0.5
-CPU_S: Final = 12
-MOST_JOBS: Final = 10_000
-MOST_FUNCTIONS: Final = 16
+ITERATION_S: Final = 0.5  # one iteration asks nothing real and takes ms
+CPU_S: Final = 12  # above all iterations together: 16 functions, each run several times
+MOST_JOBS: Final = 10_000  # promises that make promises without end
+MOST_FUNCTIONS: Final = 16  # scripts have a few scenarios; bounds the time in all
 BROKEN: Final = (
     *(ValueError, TypeError, KeyError, AttributeError),
     *(MemoryError, RecursionError),
@@ -71,14 +71,14 @@ class _Script:
         self._engine.set_time_limit(LOAD_S)
         self._engine.module("\n" * LINES_ABOVE + text)
         self._call("import('<input>').then(__gameday.loaded, __gameday.failed)")
-        return self._told("__gameday.options()")
+        return self._evaluate("__gameday.options()")
 
     def iteration(self, function: str, inputs: dict[str, Any]) -> dict[str, Any]:
         """Run one function once."""
         self._engine.set_time_limit(ITERATION_S)
         arguments = f"{json.dumps(function)}, {json.dumps(json.dumps(inputs))}"
         over = self._call(f"__gameday.begin({arguments})")
-        told = self._told("__gameday.end()")
+        told = self._evaluate("__gameday.end()")
         if not over and told["problem"] is None:
             told["problem"] = {"name": "", "message": "interrupted", "line": 0}
         return told
@@ -88,7 +88,7 @@ class _Script:
         self._engine.eval(code)
         return any(not self._engine.execute_pending_job() for _ in range(MOST_JOBS))
 
-    def _told(self, code: str) -> dict[str, Any]:
+    def _evaluate(self, code: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(self._engine.eval(code))
         return told
 

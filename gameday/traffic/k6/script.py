@@ -23,8 +23,8 @@ from gameday.core.network.credentials import without_credentials
 from gameday.spec.yaml import decode, read_bytes, shown_path
 from gameday.traffic.k6.source import rewrite
 
-LONGEST_S: Final = 20.0
-LARGEST_ANSWER: Final = 8 * 1024 * 1024
+LONGEST_S: Final = 20.0  # above CPU_S of the sandbox, on a loaded machine
+LARGEST_ANSWER: Final = 8 * 1024 * 1024  # a script's calls in JSON take some KiB
 _LINES_ABOVE: Final = 10_000  # as in stubs.js
 _AT: Final = re.compile(r"<input>:(\d+)(?::(\d+))?")
 _PLAINLY: Final = {

@@ -28,7 +28,7 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ThresholdOutcome:
     """One threshold of a metric, and whether it was kept; None is unknown."""
 
     metric: str
@@ -47,7 +47,7 @@ def _values(kind: str, figures: Mapping[str, float]) -> dict[str, float]:
     return {name: figures[name] for name in _STATS[kind] if name in figures}
 
 
-def flat(metrics: Figures, held: Sequence[Kept]) -> dict[str, Any]:
+def flat(metrics: Figures, held: Sequence[ThresholdOutcome]) -> dict[str, Any]:
     """The shape of `--summary-export`."""
     found: dict[str, Any] = {}
     for key, figures in sorted(metrics.items()):
@@ -64,7 +64,11 @@ def flat(metrics: Figures, held: Sequence[Kept]) -> dict[str, Any]:
 
 
 def handed(
-    metrics: Figures, held: Sequence[Kept], *, length_ms: float, terminals: tuple[bool, bool]
+    metrics: Figures,
+    held: Sequence[ThresholdOutcome],
+    *,
+    length_ms: float,
+    terminals: tuple[bool, bool],
 ) -> dict[str, Any]:
     """The argument of `handleSummary`. `terminals` says whether stdout and stderr are some."""
     found: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from gameday.traffic import thresholds
 from gameday.traffic.k6.summary_json import TREND_STATS, Figures
 from gameday.traffic.thresholds import parse_key
 
-_WIDTH: Final = 32
+_WIDTH: Final = 32  # the column of names in k6's own summary
 _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "HTTP": (
         *("http_req_duration", "http_req_duration_intended", "http_req_failed", "http_reqs"),
@@ -57,7 +57,7 @@ class Told:
     """One threshold as the summary tells it."""
 
     metric: str
-    threshold: thresholds.Threshold
+    threshold: thresholds.ThresholdExpression
     kept: bool | None
     figures: Mapping[str, float] | None
     why: str = ""

@@ -3,39 +3,39 @@
 Everything here is a pure fold of history records. `Fold` follows a history that grows and yields
 the `k6_*` series; `complete` adds the starts that left no record; `summary` gives k6's figures of
 a finished run, `measure` those of one metric or tagged part; `generator` says whether the worker
-kept its schedule, `own_limit` from which rate on the system did not carry its traffic;
+kept its schedule, `system_limit` from which rate on the system did not carry its traffic;
 `per_second` is for charts.
 """
 
-from gameday.traffic.metrics.accounting import BooksError, complete
+from gameday.traffic.metrics.accounting import AccountingError, complete
 from gameday.traffic.metrics.generator import GeneratorStatus, generator
 from gameday.traffic.metrics.generator_rule import Rule
 from gameday.traffic.metrics.k6_metrics import About, request_tags
 from gameday.traffic.metrics.live_series import BUCKETS_S, Fold
 from gameday.traffic.metrics.per_second import Seconds, per_second
 from gameday.traffic.metrics.records import Starts
-from gameday.traffic.metrics.running import Tally
+from gameday.traffic.metrics.running import RunningTotals
 from gameday.traffic.metrics.summary import TrafficSummary, measure, summary
-from gameday.traffic.metrics.system_limit import Bounds, OwnLimit, own_limit
+from gameday.traffic.metrics.system_limit import Bounds, SystemLimit, system_limit
 
 __all__ = [
     "BUCKETS_S",
     "About",
-    "BooksError",
+    "AccountingError",
     "Bounds",
     "Fold",
     "GeneratorStatus",
-    "OwnLimit",
     "Rule",
+    "RunningTotals",
     "Seconds",
     "Starts",
-    "Tally",
+    "SystemLimit",
     "TrafficSummary",
     "complete",
     "generator",
     "measure",
-    "own_limit",
     "per_second",
     "request_tags",
     "summary",
+    "system_limit",
 ]

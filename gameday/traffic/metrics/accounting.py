@@ -69,7 +69,7 @@ def columns(parts: Iterable[Records], names: Iterable[str]) -> Columns:
     return Columns(made)
 
 
-class BooksError(UnknownError):
+class AccountingError(UnknownError):
     """A history contradicts itself: a start twice, or one that was never due."""
 
 
@@ -92,17 +92,19 @@ def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
     """The records that `complete` adds to a history with these numbers. Raises BooksError."""
     worker, workers = history.header.worker, history.header.workers
     if len(ks) and int(ks.max()) >= history.dispatched:
-        raise BooksError(
+        raise AccountingError(
             f"the history of {history.scenario!r} tells of start {ks.max()}, "
             f"of {history.dispatched} dispatched"
         )
     turns = ks // np.uint32(workers)
     if (turns * np.uint32(workers) + np.uint32(worker) != ks).any():
-        raise BooksError(f"the history of {history.scenario!r} tells of another worker's start")
+        raise AccountingError(
+            f"the history of {history.scenario!r} tells of another worker's start"
+        )
     told = np.zeros(dispatched_of(history), dtype=bool)
     told[turns] = True
     if np.count_nonzero(told) != len(ks):
-        raise BooksError(f"the history of {history.scenario!r} tells of a start twice")
+        raise AccountingError(f"the history of {history.scenario!r} tells of a start twice")
     missing = np.flatnonzero(~told) * workers + worker
     if not len(missing):
         return _NOBODY

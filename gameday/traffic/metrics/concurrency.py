@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
-_CELLS: Final = 1 << 18
+_CELLS: Final = 1 << 18  # 2 MiB of counters; of a run of an hour 14 ms a cell
 
 
 def most_open(begins: Times, ends: Times) -> int:

@@ -19,7 +19,7 @@ from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, dispatched_of
 from gameday.traffic.metrics.generator_causes import (
     FULL_CORE,
-    Span,
+    TimeSpan,
     causes,
     core_share,
     stood_still_ms,
@@ -61,7 +61,7 @@ class GeneratorStatus:
 class _Window:
     """5 s of starts; `scenario` is "" for all together."""
 
-    span: Span
+    span: TimeSpan
     due: int
     sent: int
     lag_p95_ms: float = 0.0
@@ -130,7 +130,7 @@ def generator(
     busy = occupancies(histories, allowed_ms / rule.lag_share)
     held = {one.scenario for one in busy if one.no_vus and one.held_by_system}
     sight = _sight(starts, until_ns, allowed_ms=allowed_ms, rule=rule, vitals=vitals or Vitals())
-    sight = replace(sight, unsent=sight.unsent & ~_held(sight, held))
+    sight = replace(sight, unsent=sight.unsent & ~_held_by_system(sight, held))
     windows = _windows(sight)
     lags = Exact(sight.lags.of(0, len(sight.rows)))
     p95, p99 = (percentile_ms(lags, p) if lags.count else 0.0 for p in (95, 99))
@@ -203,7 +203,7 @@ def _unsent(rows: Columns) -> Mask:
     return ours
 
 
-def _held(sight: _Sight, held: set[str]) -> Mask:
+def _held_by_system(sight: _Sight, held: set[str]) -> Mask:
     """Starts that found no virtual user free because the system held them all."""
     codes = [sight.names.index(name) for name in held]
     mask: Mask = np.isin(sight.rows["scenario"], codes) & (sight.rows["reason"] == Reason.NO_VUS)
@@ -228,7 +228,7 @@ def _windows(sight: _Sight) -> list[_Window]:
     begins = range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S)
     found = []
     for begin in begins:
-        span = Span(begin, begin + WINDOW_S)
+        span = TimeSpan(begin, begin + WINDOW_S)
         first, end = (int(at) for at in np.searchsorted(seconds, (span.begin_s, span.end_s)))
         if end > first:
             lag_ns = sight.lags.of(first, end)
@@ -246,7 +246,7 @@ def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Win
     due_s, missed = seconds[mine], np.concatenate([[0], np.cumsum(sight.unsent[mine])])
     found = []
     for begin in range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S):
-        span = Span(begin, begin + WINDOW_S)
+        span = TimeSpan(begin, begin + WINDOW_S)
         first, end = (int(at) for at in np.searchsorted(due_s, (span.begin_s, span.end_s)))
         if end - first >= FEWEST:
             unsent = int(missed[end] - missed[first])
@@ -254,7 +254,9 @@ def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Win
     return found
 
 
-def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list[str], list[Span]]:
+def _limits(
+    windows: Sequence[_Window], sight: _Sight, p95: float
+) -> tuple[list[str], list[TimeSpan]]:
     """The limits that the generator hit, and the spans whose causes are to be named."""
     allowed_ms, reasons, spans = sight.allowed_ms, [], []
     fewest = min(windows, key=lambda window: window.share, default=None)
@@ -281,32 +283,32 @@ def _limits(windows: Sequence[_Window], sight: _Sight, p95: float) -> tuple[list
     return reasons, spans
 
 
-def _causes(sight: _Sight, spans: Sequence[Span]) -> list[str]:
+def _causes(sight: _Sight, spans: Sequence[TimeSpan]) -> list[str]:
     """The causes that the vitals show for those spans, each once."""
     told = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
     return list(dict.fromkeys(told))
 
 
-def _longest_stall(sight: _Sight) -> tuple[float, Span]:
+def _longest_stall(sight: _Sight) -> tuple[float, TimeSpan]:
     """The time (ms) an event loop stood still beyond the allowance, in the worst window."""
-    if not sight.vitals.beats or not len(sight.rows):
-        return 0.0, Span(0, WINDOW_S)
-    spans = [Span(at, at + WINDOW_S) for at in range(0, max(1, int(sight.end_s)), STEP_S)]
+    if not sight.vitals.worker_samples or not len(sight.rows):
+        return 0.0, TimeSpan(0, WINDOW_S)
+    spans = [TimeSpan(at, at + WINDOW_S) for at in range(0, max(1, int(sight.end_s)), STEP_S)]
     stood = [(stood_still_ms(sight.vitals, span, sight.allowed_ms), span) for span in spans]
     return max(stood, key=lambda one: one[0])
 
 
-def _stall_reason(stood_ms: float, span: Span, allowed_ms: float) -> str:
+def _stall_reason(stood_ms: float, span: TimeSpan, allowed_ms: float) -> str:
     return (
         f"a worker's event loop stood still {span}: {stood_ms:.0f} ms beyond "
         f"the {allowed_ms:g} ms allowed each time"
     )
 
 
-def _full_core(sight: _Sight) -> Span | None:
+def _full_core(sight: _Sight) -> TimeSpan | None:
     """Some 5 s in which a worker used a whole core."""
     for at in range(0, max(1, int(sight.end_s) - WINDOW_S + 1), STEP_S):
-        span = Span(at, round(min(at + WINDOW_S, sight.end_s), 1))
+        span = TimeSpan(at, round(min(at + WINDOW_S, sight.end_s), 1))
         if core_share(sight.vitals, span) > FULL_CORE:
             return span
     return None
@@ -329,7 +331,7 @@ def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[str]:
 def _drops(sight: _Sight) -> list[str]:
     counts = np.bincount(sight.rows["reason"][sight.unsent], minlength=len(Reason))
     told = [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
-    over = max((beat.time_wait for beat in sight.vitals.beats), default=0)
+    over = max((sample.time_wait for sample in sight.vitals.worker_samples), default=0)
     if counts[Reason.NO_PORTS] and over:
         told.append(f"{over} connections that are over kept their ports (TIME_WAIT)")
     return told

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-WINDOW_S: Final = 5
+WINDOW_S: Final = 5  # a shorter one has too few starts for a p95, a longer one hides a stall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

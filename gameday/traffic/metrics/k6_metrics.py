@@ -24,7 +24,7 @@ Times = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp] | slice
 Window = tuple[int, int]
 
-_PIECE: Final = 1 << 14
+_PIECE: Final = 1 << 14  # rows that fit into a processor's cache
 EXPECTED: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
 
 
@@ -47,7 +47,7 @@ def request_tags(method: str, path: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StartSelection:
     """Some starts of a run, by their places in it; all where `kept` is None."""
 
     starts: Starts
@@ -65,12 +65,12 @@ class Part:
     def _of(self, whole: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         return whole if self.kept is None else whole[self.kept]
 
-    def tagged(self, tags: Mapping[str, str]) -> "Part":
+    def tagged(self, tags: Mapping[str, str]) -> "StartSelection":
         """The starts of all that carry all these tags."""
         masks = [_carries(self, tag, value) for tag, value in tags.items()]
         if not masks:
             return self
-        return Part(self.starts, _places(np.logical_and.reduce(masks)), self.about)
+        return StartSelection(self.starts, _places(np.logical_and.reduce(masks)), self.about)
 
     def could_happen(self, tags: Mapping[str, str]) -> bool:
         """True if the tags' values exist at all, so that none counted means none happened."""
@@ -99,7 +99,7 @@ def _places(kept: Mask) -> Places:
     return at
 
 
-def _carries(part: Part, tag: str, value: str) -> Mask:
+def _carries(part: StartSelection, tag: str, value: str) -> Mask:
     starts = part.starts
     if tag == "window":
         return inside(starts["intended_ns"], part.about.windows.get(value, ()))
@@ -132,7 +132,7 @@ def inside(times: Times, windows: Sequence[Window]) -> Mask:
 
 
 def metric(
-    asked: MetricKey, whole: Part, percentiles: Sequence[float]
+    asked: MetricKey, whole: StartSelection, percentiles: Sequence[float]
 ) -> Mapping[str, float] | None:
     """The figures of a metric, or of a tagged part; None when it has no sample.
 
@@ -142,7 +142,7 @@ def metric(
 
 
 def _figures(
-    asked: MetricKey, part: Part, percentiles: Sequence[float]
+    asked: MetricKey, part: StartSelection, percentiles: Sequence[float]
 ) -> Mapping[str, float] | None:
     """`metric` of the part that carries the tags."""
     if not len(part):
@@ -156,12 +156,14 @@ def _figures(
     return _gauge(asked.metric, part) if asked.kind == "gauge" else _failed(part)
 
 
-def _trend(name: str, part: Part, percentiles: Sequence[float]) -> Mapping[str, float] | None:
+def _trend(
+    name: str, part: StartSelection, percentiles: Sequence[float]
+) -> Mapping[str, float] | None:
     samples, waiting = trend_samples(name, part)
     return trends.figures(trends.store(samples), waiting, percentiles)
 
 
-def trend_samples(name: str, part: Part) -> tuple[Times, Times]:
+def trend_samples(name: str, part: StartSelection) -> tuple[Times, Times]:
     """The samples of a trend in ns, and how long the requests had taken that stayed open."""
     has = part.derived(f"has {name}", lambda all_: _has(name, all_))
     samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))
@@ -198,12 +200,12 @@ def _spans(name: str, starts: Starts) -> Times:
     return found
 
 
-def _in_pieces(starts: Starts, reckon: Callable[[Part], Times]) -> Times:
+def _in_pieces(starts: Starts, reckon: Callable[[StartSelection], Times]) -> Times:
     """A column reckoned piece by piece: what is in between stays near the processor."""
     found = np.empty(len(starts), dtype=np.int64)
     for begin in range(0, len(starts), _PIECE):
         piece = slice(begin, begin + _PIECE)
-        found[piece] = reckon(Part(starts, piece))
+        found[piece] = reckon(StartSelection(starts, piece))
     return found
 
 
@@ -254,7 +256,7 @@ def failures(rows: trends.Fields, apart: Sequence[Window]) -> tuple[int, int]:
     return int(np.count_nonzero(bad & counts)) + again, total + again
 
 
-def _failed(part: Part) -> Mapping[str, float] | None:
+def _failed(part: StartSelection) -> Mapping[str, float] | None:
     """k6's rate: `passes` are the failures."""
     bad, total = failures(part, part.about.apart)
     if not total:
@@ -262,7 +264,7 @@ def _failed(part: Part) -> Mapping[str, float] | None:
     return {"rate": bad / total, "passes": bad, "fails": total - bad}
 
 
-def _gauge(name: str, part: Part) -> Mapping[str, float]:
+def _gauge(name: str, part: StartSelection) -> Mapping[str, float]:
     """Virtual users: those at work, and those there were, where a scenario says how many."""
     if part.kept is None:  # asked for twice, of all starts
         most = int(part.starts.derived("at work", lambda _: np.array(_most_at_work(part))))
@@ -282,7 +284,7 @@ def _given(scenario: Scenario) -> int:
     return 0 if scenario.limit is None else scenario.limit.first
 
 
-def _most_at_work(part: Part) -> int:
+def _most_at_work(part: StartSelection) -> int:
     """After each send: sent so far, less those that had ended and paused."""
     sent, ended = np.asarray(part["sent_ns"]), np.asarray(part["ended_ns"])
     pause = part.starts.sleep_ns[part["scenario"]] if part.starts.sleep_ns.any() else 0
@@ -296,10 +298,12 @@ def _only(times: Times, kept: Mask) -> Times:
     return times if kept.all() else times[np.flatnonzero(kept)]
 
 
-def all_metrics(part: Part, percentiles: Sequence[float]) -> dict[str, Mapping[str, float]]:
+def all_metrics(
+    part: StartSelection, percentiles: Sequence[float]
+) -> dict[str, Mapping[str, float]]:
     """Every metric of the run that has a sample, and the parts that are always told."""
     found = {}
-    for tags, names in [({}, list(METRICS)), *_told(part)]:
+    for tags, names in [({}, list(METRICS)), *_sub_metrics(part)]:
         tagged = part.tagged(tags)
         for asked in (MetricKey(name, tags) for name in names):
             said = _figures(asked, tagged, percentiles)
@@ -308,7 +312,7 @@ def all_metrics(part: Part, percentiles: Sequence[float]) -> dict[str, Mapping[s
     return found
 
 
-def _told(part: Part) -> list[tuple[dict[str, str], Sequence[str]]]:
+def _sub_metrics(part: StartSelection) -> list[tuple[dict[str, str], Sequence[str]]]:
     """By outcome, by scenario where there are several, and by window."""
     counts = np.bincount(part["outcome"], minlength=len(Outcome))
     there = [one for one in Outcome if one != Outcome.DROPPED and counts[one]]

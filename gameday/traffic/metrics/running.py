@@ -14,7 +14,13 @@ import numpy.typing as npt
 
 from gameday.traffic.history import History, HistoryHeader, Records
 from gameday.traffic.metrics.hdr_histogram import Hdr
-from gameday.traffic.metrics.k6_metrics import About, Part, counted, failures, trend_samples
+from gameday.traffic.metrics.k6_metrics import (
+    About,
+    StartSelection,
+    counted,
+    failures,
+    trend_samples,
+)
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.metrics.trends import figures
 from gameday.traffic.thresholds import MetricKey, parse_key
@@ -37,7 +43,7 @@ class _Kept:
     of: int = 0
 
 
-class Tally:
+class RunningTotals:
     """The metrics or tagged parts named by `keys`. Raises UsageError for one nobody knows."""
 
     def __init__(self, keys: Iterable[str], about: About = _NOTHING) -> None:
@@ -53,7 +59,7 @@ class Tally:
         self._follow(header, len(records), dispatched)
         if not len(records):
             return
-        whole = Part(
+        whole = StartSelection(
             Starts([History(header, dispatched, records)], so_far=True),
             None,
             self._about,
@@ -109,7 +115,7 @@ class Tally:
         return {"value": now if key.metric == "vus" else most, "min": 0, "max": most}
 
 
-def _add(kept: _Kept, part: Part) -> None:
+def _add(kept: _Kept, part: StartSelection) -> None:
     if kept.key.kind == "trend":
         samples, open_ns = trend_samples(kept.key.metric, part)
         kept.times.add(samples)

@@ -15,8 +15,15 @@ from typing import Final
 import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
-from gameday.traffic.metrics.accounting import BooksError, dispatched_of
-from gameday.traffic.metrics.k6_metrics import EXPECTED, About, Part, Window, all_metrics, metric
+from gameday.traffic.metrics.accounting import AccountingError, dispatched_of
+from gameday.traffic.metrics.k6_metrics import (
+    EXPECTED,
+    About,
+    StartSelection,
+    Window,
+    all_metrics,
+    metric,
+)
 from gameday.traffic.metrics.k6_metrics import refused_on_purpose as _on_purpose
 from gameday.traffic.metrics.records import Told, gather
 from gameday.traffic.schedule import MOST_STARTS
@@ -62,7 +69,7 @@ def summary(
     Raises BooksError when the books do not balance.
     """
     starts = gather(histories)
-    part = Part(starts, None, _with(about, apart))
+    part = StartSelection(starts, None, _with(about, apart))
     outcome, reason = starts["outcome"], starts["reason"]
     by_outcome = np.bincount(outcome, minlength=len(Outcome))
     interrupted = int((reason == Reason.INTERRUPTED).sum())
@@ -112,7 +119,9 @@ def _never_started(histories: Sequence[History], planned: Mapping[str, int]) -> 
     for name, parts in groups.items():
         left = _count(parts, planned.get(name)) - sum(dispatched_of(part) for part in parts)
         if left < 0:
-            raise BooksError(f"scenario {name!r} started {-left} more requests than were scheduled")
+            raise AccountingError(
+                f"scenario {name!r} started {-left} more requests than were scheduled"
+            )
         total += left
     return total
 
@@ -121,7 +130,7 @@ def _balance(found: TrafficSummary) -> None:
     started = found.completed + found.failed + found.interrupted
     scheduled = found.started + found.dropped + found.never_started
     if found.started != started or found.scheduled != scheduled:
-        raise BooksError(
+        raise AccountingError(
             f"the books do not balance: scheduled {found.scheduled}, started + dropped + never "
             f"started {scheduled}; started {found.started}, completed + failed + interrupted "
             f"{started}"
@@ -141,5 +150,5 @@ def measure(
     A counter of something that did not happen is 0 as long as there was traffic in which it could
     have. Raises UsageError for a key nobody knows.
     """
-    part = Part(gather(histories), None, _with(about, apart))
+    part = StartSelection(gather(histories), None, _with(about, apart))
     return metric(parse_key(key), part, percentiles)

@@ -20,9 +20,9 @@ from gameday.core.clock import NS
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.metrics.records import Starts
 
-WINDOW_S: Final = 5
-FEWEST: Final = 20
-UNANSWERED: Final = 0.05
+WINDOW_S: Final = 5  # as the generator's: both speak of the same seconds
+FEWEST: Final = 20  # of fewer requests p95 is only the maximum
+UNANSWERED: Final = 0.05  # where the file has no bound: one in 20 is no longer an exception
 # Rates this near are the same: a hiccup at 1,000.2/s is none where 1,000/s was carried.
 ALIKE: Final = 0.95
 
@@ -39,7 +39,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnLimit:
+class SystemLimit:
     """`per_s` is the limit, None where it was not reached.
 
     `carried_per_s` is the highest rate that was carried over 5 seconds, 0 when none was, and
@@ -61,7 +61,7 @@ class _Window:
     why: str  # "" when it was carried
 
 
-def own_limit(starts: Starts, bounds: Bounds) -> OwnLimit | None:
+def system_limit(starts: Starts, bounds: Bounds) -> SystemLimit | None:
     """The limit of the system under these starts; None when there is no window to speak of."""
     whole = _windows(starts, bounds)
     windows = _speaking(whole)
@@ -70,7 +70,7 @@ def own_limit(starts: Starts, bounds: Bounds) -> OwnLimit | None:
     over = _lowest_over(windows)
     below = [one for one in windows if not one.why and (over is None or one.per_s < over.per_s)]
     best = max(below, key=lambda one: one.per_s, default=None)
-    return OwnLimit(
+    return SystemLimit(
         per_s=None if over is None else round(over.per_s, 1),
         carried_per_s=0.0 if best is None else round(best.per_s, 1),
         p95_ms=None if best is None else round(best.p95_ms, 3),

@@ -32,7 +32,7 @@ EXACT_UP_TO: Final = 2_000_000
 _NOWHERE: Final = (Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, Reason.INTERRUPTED)
 _MS: Final = 1_000_000
 _LARGEST_32: Final = 2**32 - 1
-_FEW: Final = 1024
+_FEW: Final = 1024  # below it sorting all costs less than taking a sample first
 
 
 class Fields(Protocol):
@@ -43,7 +43,7 @@ class Fields(Protocol):
     def __len__(self) -> int: ...
 
 
-class Store(Protocol):
+class SampleStore(Protocol):
     """Samples in order, exactly or in buckets."""
 
     count: int
@@ -117,7 +117,7 @@ def _sorts_faster(samples: npt.NDArray[np.generic]) -> bool:
     return len(set(some.tolist())) < len(some) / 2
 
 
-def store(samples: Times) -> Store:
+def store(samples: Times) -> SampleStore:
     """The samples, held exactly while they are few."""
     if len(samples) <= EXACT_UP_TO:
         return Exact(samples)
@@ -230,7 +230,7 @@ def open_in_the_end(name: str, rows: Fields, seen_ns: int) -> Times:
 
 
 def figures(
-    real: Store, open_ns: Times, percentiles: Sequence[float]
+    real: SampleStore, open_ns: Times, percentiles: Sequence[float]
 ) -> Mapping[str, float] | None:
     """k6's statistics in ms; None when there is nothing to tell from.
 
@@ -256,7 +256,7 @@ def figures(
     return found
 
 
-def _percentile(real: Store, open_ns: Times, percentile: float) -> float:
+def _percentile(real: SampleStore, open_ns: Times, percentile: float) -> float:
     """The figure; among the censored, the least it can be."""
     count = real.count + len(open_ns)
     position = percentile / 100 * (count - 1)

@@ -17,9 +17,9 @@ from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import Records, complete
 from gameday.traffic.schedule import Scenario
 
-MOSTLY: Final = 0.5
-ALL_BUSY: Final = 0.99
-GRID: Final = 512
+MOSTLY: Final = 0.5  # more than half of the busy time decides who is to blame
+ALL_BUSY: Final = 0.99  # one of a hundred may be between two requests at an instant
+GRID: Final = 512  # instants that are looked at: a share is good to 0.2 %
 _CONNECTING: Final = ("connecting_ms", "tls_ms")
 
 

@@ -24,8 +24,8 @@ from gameday.traffic.schedule.scenario import Population
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
-_SHARE_BITS = 53
-_ROUNDS = 4
+_SHARE_BITS = 53  # a double's mantissa
+_ROUNDS = 4  # of a Feistel network: four make it look random (Luby and Rackoff)
 
 _UNIFORM = Population()
 Users = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 _ROUNDS = 64
 """After so many rejections the last point is taken; it happens once in 10^40 draws."""
-_SMALL = 1e-8
+_SMALL = 1e-8  # below it the series' first terms are exact to a double
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

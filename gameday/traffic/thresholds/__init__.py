@@ -5,14 +5,14 @@ it, `http_req_duration{scenario:drop}`. One thing differs on purpose: without sa
 and here the answer is None, unknown.
 """
 
-from gameday.traffic.thresholds.grammar import Threshold, at_least, evaluate, parse
+from gameday.traffic.thresholds.grammar import ThresholdExpression, at_least, evaluate, parse
 from gameday.traffic.thresholds.metrics import METRICS, TAGS, MetricKey, check_metric, parse_key
 
 __all__ = [
     "METRICS",
     "TAGS",
     "MetricKey",
-    "Threshold",
+    "ThresholdExpression",
     "at_least",
     "check_metric",
     "evaluate",

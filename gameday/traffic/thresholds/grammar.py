@@ -26,11 +26,11 @@ _FORM = re.compile(
 )
 
 
-_LONGEST = 200
+_LONGEST = 200  # k6's own expressions have some tens of characters
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class ThresholdExpression:
     """`statistic op bound`; the statistic is the key of a metric's figures, such as `p(95)`."""
 
     text: str
@@ -40,7 +40,7 @@ class Threshold:
     bound: float
 
 
-def parse(text: str) -> Threshold:
+def parse(text: str) -> ThresholdExpression:
     """One threshold expression. Raises UsageError with the form to write."""
     match = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not isfinite(float(match["number"])):
@@ -52,7 +52,7 @@ def parse(text: str) -> Threshold:
     if percentile is not None and not 0 <= percentile <= 100:
         raise UsageError(f"{text!r}: {percentile:g} is no percentile", help="write 0 to 100")
     statistic = match["what"] if percentile is None else f"p({percentile:g})"
-    return Threshold(text, statistic, percentile, match["op"], float(match["number"]))
+    return ThresholdExpression(text, statistic, percentile, match["op"], float(match["number"]))
 
 
 def at_least(statistic: str, figures: Mapping[str, float]) -> bool:
@@ -70,7 +70,7 @@ def at_least(statistic: str, figures: Mapping[str, float]) -> bool:
     return percentile is not None and percentile > figures["known_to_p"]
 
 
-def evaluate(threshold: Threshold, figures: Mapping[str, float] | None) -> bool | None:
+def evaluate(threshold: ThresholdExpression, figures: Mapping[str, float] | None) -> bool | None:
     """True if the figures keep the threshold; None when there is no sample to tell from.
 
     `figures` are one metric's, such as {"avg": 12.0, "p(95)": 30.1}; None or a missing statistic

@@ -25,9 +25,9 @@ from gameday.core.network.event_loop import allow_here, run
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.worker import Say, Worker
 
-LONGEST_LINE = 4 * 1024 * 1024
+LONGEST_LINE = 4 * 1024 * 1024  # the configuration with all scenarios is one line
 GRACE_S = 2.0
-PRIORITY = -10
+PRIORITY = -10  # lateness of a worker blames no one, so it goes before the system where it may
 
 
 class _Voice(asyncio.Protocol):

@@ -26,8 +26,8 @@ from gameday.traffic.worker.config import Origin
 from gameday.traffic.worker.connection import SUSPECT_NS, Address, Connection
 from gameday.traffic.worker.http1 import Heads
 from gameday.traffic.worker.poller import Poller
-from gameday.traffic.worker.recorder import Ledger, Start
-from gameday.traffic.worker.tls import Secrecy
+from gameday.traffic.worker.recorder import Recorder, Start
+from gameday.traffic.worker.tls import TlsClient
 from gameday.traffic.worker.vu_pool import Vu
 
 LONGEST_IDLE_NS: Final = 2 * NS
@@ -41,11 +41,11 @@ _LEFT_OPEN = Reason.INTERRUPTED
 _SETTLED = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
 
 
-class Book(Protocol):
+class StartSource(Protocol):
     """A scenario whose starts are sent."""
 
     @property
-    def ledger(self) -> Ledger: ...
+    def recorder(self) -> Recorder: ...
 
     def over(self, vu: Vu) -> None:
         """The request of a virtual user is over."""
@@ -59,7 +59,7 @@ class _Attempt:
     `begun_ns` is when its first attempt began; `sent_ns` is 0 while no attempt of it was sent.
     """
 
-    book: Book
+    book: StartSource
     start: Start
     vu: Vu | None
     number: int
@@ -68,32 +68,32 @@ class _Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class ClientSettings:
     """Settings of a client: the reading of answers, and the longest wait for one."""
 
     answers: Answers
     timeout_s: float
     idempotent: bool = False  # the same key gets the same answer
-    secrecy: Secrecy | None = None
+    tls: TlsClient | None = None
 
 
 class Client:
     """All connections of one worker to one system."""
 
-    def __init__(self, habits: Habits, clock: Clock, after: Callable[[], None]) -> None:
+    def __init__(self, settings: ClientSettings, clock: Clock, after: Callable[[], None]) -> None:
         self.now: Callable[[], int] = clock.now_ns
         self.poller = Poller(after, self.now)
         self.addresses: list[Address] = []
-        self.secrecy = habits.secrecy
+        self.tls = settings.tls
         self.heads = Heads()
         self.open: dict[Connection, None] = {}  # in the order of sending
         self.most_open = 1
         self._idle: deque[Connection] = deque()  # in the order of use
         self._homes: dict[Connection, None] = {}  # idle too, each a virtual user's own
         self._waiting: dict[_Attempt, asyncio.TimerHandle] = {}
-        self._read = habits.answers.read
-        self._idempotent = habits.idempotent
-        self._timeout_ns = round(habits.timeout_s * NS)
+        self._read = settings.answers.read
+        self._idempotent = settings.idempotent
+        self._timeout_ns = round(settings.timeout_s * NS)
         self._loop = asyncio.get_running_loop()
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -113,7 +113,7 @@ class Client:
         """True if some start is not over: open, or about to ask again."""
         return bool(self.open or self._waiting)
 
-    def send(self, book: Book, starts: Iterable[Start]) -> None:
+    def send(self, book: StartSource, starts: Iterable[Start]) -> None:
         """Send starts, each on an idle connection or on a new one.
 
         First everything is made ready, then it is written: a processor that goes back and forth
@@ -121,24 +121,24 @@ class Client:
         """
         self._write([self._begin(self._take(None), book, start) for start in starts])
 
-    def send_by(self, vu: Vu, book: Book, start: Start) -> None:
+    def send_by(self, vu: Vu, book: StartSource, start: Start) -> None:
         """Send the start of a virtual user, on his own connection."""
         self._write([self._begin(self._take(vu), book, start)])
 
     def _begin(
-        self, c: Connection, book: Book, start: Start, before: _Attempt | None = None
+        self, c: Connection, book: StartSource, start: Start, before: _Attempt | None = None
     ) -> tuple[Connection, bytes]:
         """Open a request on a connection; `before` tells of a start that asks again."""
         c.book = book
         c.k, c.user, c.intended_ns = start
-        c.attempt, c.first_ns, c.doubt = 1, 0, False
+        c.attempt, c.first_ns, c.maybe_done = 1, 0, False
         if before is not None:
-            c.attempt, c.first_ns, c.doubt = before.number, before.begun_ns, before.sent_ns > 0
+            c.attempt, c.first_ns, c.maybe_done = before.number, before.begun_ns, before.sent_ns > 0
         c.first_byte_ns = c.bytes_received = c.bytes_sent = c.status = 0
         c.connecting_ms = c.tls_ms = c.sending_ms = 0.0
         c.open = True
         self.open[c] = None
-        return c, book.ledger.request(c.k, c.user, c.attempt)
+        return c, book.recorder.request(c.k, c.user, c.attempt)
 
     def _write(self, batch: Iterable[tuple[Connection, bytes]]) -> None:
         now = self.now
@@ -198,13 +198,13 @@ class Client:
         del self.open[c]
         book = c.book
         reason = reading.reason
-        if reason is _TIMED_OUT and c.attempt < book.ledger.most_attempts:
+        if reason is _TIMED_OUT and c.attempt < book.recorder.most_attempts:
             self._ask_again(c)
             return
-        if c.doubt:
-            reading = self._doubted(reading)
+        if c.maybe_done:
+            reading = self._after_maybe_done(reading)
         ended_ns = 0 if reason is _LEFT_OPEN else now_ns
-        book.ledger.record(c, reading, c.sent_ns, ended_ns)
+        book.recorder.record(c, reading, c.sent_ns, ended_ns)
         if not c.closed:
             self._park(c, now_ns)
         if c.vu is not None:
@@ -226,7 +226,7 @@ class Client:
         start = (c.k, c.user, c.intended_ns)
         begun_ns = c.first_ns or c.begun_ns
         again = _Attempt(c.book, start, c.vu, c.attempt + 1, begun_ns, c.sent_ns)
-        backoff_s = c.book.ledger.scenario.retries.backoff_s
+        backoff_s = c.book.recorder.scenario.retries.backoff_s
         self._waiting[again] = self._loop.call_later(backoff_s, self._resend, again)
 
     def _resend(self, again: _Attempt) -> None:
@@ -234,7 +234,7 @@ class Client:
         connection = self._take(again.vu)
         self._write([self._begin(connection, again.book, again.start, again)])
 
-    def _doubted(self, reading: Reading) -> Reading:
+    def _after_maybe_done(self, reading: Reading) -> Reading:
         """The reading of an answer to a start whose earlier attempt may have worked."""
         if reading.outcome is Outcome.ISSUED or reading.reason is _LEFT_OPEN:
             return reading
@@ -274,10 +274,10 @@ class Client:
             del homes[first]
             first.close()
 
-    def interrupt(self, book: Book, vus: Collection[Vu] | None = None) -> None:
+    def interrupt(self, book: StartSource, vus: Collection[Vu] | None = None) -> None:
         """End the open requests of one scenario, or of some of its virtual users."""
 
-        def meant(other: Book, vu: Vu | None) -> bool:
+        def meant(other: StartSource, vu: Vu | None) -> bool:
             return other is book and (vus is None or vu in vus)
 
         for connection in [c for c in self.open if meant(c.book, c.vu)]:
@@ -287,7 +287,7 @@ class Client:
 
     def _leave_open(self, again: _Attempt) -> None:
         self._waiting.pop(again).cancel()
-        again.book.ledger.left_open(again.start, again.sent_ns, again.number - 1)
+        again.book.recorder.left_open(again.start, again.sent_ns, again.number - 1)
         if again.vu is not None:
             again.book.over(again.vu)
 

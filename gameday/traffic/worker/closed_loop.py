@@ -15,26 +15,26 @@ from typing import Final
 
 from gameday.traffic.schedule import MOST_STARTS, VirtualUsers, share_of
 from gameday.traffic.worker.client import Client
-from gameday.traffic.worker.recorder import Ledger
+from gameday.traffic.worker.recorder import Recorder
 from gameday.traffic.worker.vu_pool import Vu
 
-BURST: Final = 64
+BURST: Final = 64  # answers are read between bursts: their times stay true
 
 
-class Loops:
+class ClosedLoop:
     """The virtual users of one scenario that are this worker's, w of n."""
 
     def __init__(
-        self, ledger: Ledger, plan: VirtualUsers, client: Client, hurry: Callable[[], None]
+        self, recorder: Recorder, plan: VirtualUsers, client: Client, hurry: Callable[[], None]
     ) -> None:
-        self.ledger = ledger
-        self.name = ledger.name
+        self.recorder = recorder
+        self.name = recorder.name
         self.ended = False
         self._plan = plan
         self._client = client
         self._hurry = hurry
         self._steps = deque(
-            (ledger.t0_ns + step.at_ns, share_of(step.vus, ledger.worker, ledger.workers))
+            (recorder.t0_ns + step.at_ns, share_of(step.vus, recorder.worker, recorder.workers))
             for step in plan.steps
         )
         self._allowed = 0
@@ -82,11 +82,11 @@ class Loops:
 
     def _begin(self, vu: Vu) -> None:
         if not self._block:
-            ks = self.ledger.share(self._begun, MOST_STARTS)
+            ks = self.recorder.share(self._begun, MOST_STARTS)
             self._begun += len(ks)
-            self._block.extend(zip(ks.tolist(), self.ledger.users(ks), strict=True))
+            self._block.extend(zip(ks.tolist(), self.recorder.users(ks), strict=True))
         k, user = self._block.popleft()
-        self.ledger.advance(k)
+        self.recorder.advance(k)
         self._client.send_by(vu, self, (k, user, self._client.now()))
 
     def _rest(self, vu: Vu) -> None:

@@ -67,7 +67,7 @@ class Config(BaseModel):
     reach: Reach = Reach()
 
 
-class Spike(BaseModel):
+class ExtraScenario(BaseModel):
     """A scenario that a fault adds; without a duration it lasts until it is switched off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -17,10 +17,10 @@ from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.worker.classify import Reading
 from gameday.traffic.worker.http1 import Framing, Heads
 from gameday.traffic.worker.poller import BROKEN, NOT_NOW, READING, WRITING, Poller
-from gameday.traffic.worker.tls import Secrecy
+from gameday.traffic.worker.tls import TlsClient
 
 if TYPE_CHECKING:
-    from gameday.traffic.worker.client import Book
+    from gameday.traffic.worker.client import StartSource
     from gameday.traffic.worker.vu_pool import Vu
 
 # A server may have closed a connection that has idled this long, and nobody looked yet.
@@ -52,7 +52,7 @@ class Owner(Protocol):
     now: Callable[[], int]
     poller: Poller
     addresses: list[Address]
-    secrecy: Secrecy | None
+    tls: TlsClient | None
     heads: Heads
 
     def answered(self, connection: "Connection", status: int, body: bytes | bytearray) -> None:
@@ -84,12 +84,12 @@ class Connection:
         "bytes_sent",
         "closed",
         "connecting_ms",
-        "doubt",
         "first_byte_ns",
         "first_ns",
         "idle_since_ns",
         "intended_ns",
         "k",
+        "maybe_done",
         "open",
         "read",
         "read_ns",
@@ -101,7 +101,7 @@ class Connection:
         "vu",
     )
 
-    book: "Book"
+    book: "StartSource"
     vu: "Vu | None"
     k: int
     user: int
@@ -109,7 +109,7 @@ class Connection:
     begun_ns: int  # of this attempt
     first_ns: int  # of the first attempt, 0 if this is the first
     attempt: int
-    doubt: bool  # an earlier attempt may have worked
+    maybe_done: bool  # an earlier attempt may have worked
     first_byte_ns: int
     read_ns: int  # when something was read last
     bytes_received: int
@@ -137,7 +137,7 @@ class Connection:
         self.book, self.vu = other.book, other.vu
         self.k, self.user, self.intended_ns = other.k, other.user, other.intended_ns
         self.begun_ns, self.first_ns = other.begun_ns, other.first_ns
-        self.attempt, self.doubt = other.attempt, other.doubt
+        self.attempt, self.maybe_done = other.attempt, other.maybe_done
         self.first_byte_ns = self.bytes_received = self.bytes_sent = self.status = 0
         self.connecting_ms = self.tls_ms = self.sending_ms = 0.0
         self.open = True
@@ -145,7 +145,7 @@ class Connection:
     @property
     def sent_ns(self) -> int:
         """When the first attempt was sent, 0 while none was."""
-        return (self.first_ns or self.begun_ns) if self.up or self.doubt else 0
+        return (self.first_ns or self.begun_ns) if self.up or self.maybe_done else 0
 
     # The way up.
 
@@ -193,11 +193,11 @@ class Connection:
             self._try_next()
             return
         self.connecting_ms = self._lap_ms()
-        if self._owner.secrecy is None:
+        if self._owner.tls is None:
             self._begin_requests()
             return
         try:
-            self._sock = self._owner.secrecy.wrap(sock)  # the same descriptor
+            self._sock = self._owner.tls.wrap(sock)  # the same descriptor
         except OSError:
             self._fail(_NOT_CONNECTED)
             return
@@ -355,8 +355,8 @@ class Connection:
 
     def remember_session(self) -> None:
         """Offer the TLS session of this connection to those to come."""
-        if self.up and self._owner.secrecy and isinstance(self._sock, ssl.SSLSocket):
-            self._owner.secrecy.remember(self._sock)
+        if self.up and self._owner.tls and isinstance(self._sock, ssl.SSLSocket):
+            self._owner.tls.remember(self._sock)
 
     def close(self) -> None:
         self.closed = True

@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 import httptools
 
+# An answer of an API has some KiB; bounds the memory of 10,000 of them.
 LONGEST_BODY: Final = 4 * 1024 * 1024
-LONGEST_HEAD: Final = 64 * 1024
+LONGEST_HEAD: Final = 64 * 1024  # servers send 1 KiB, and refuse more than 8 to 16 themselves
 # Header lines and pieces of a body, each of which takes a moment: a flood must not stop the clock.
 MOST_PIECES: Final = 10_000
-MOST_HEADS: Final = 256
+MOST_HEADS: Final = 256  # heads differ by their date, once a second; older ones are forgotten
 
 _END: Final = b"\r\n\r\n"
 

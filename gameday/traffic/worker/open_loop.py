@@ -15,24 +15,24 @@ from typing import Final
 from gameday.core.clock import NS
 from gameday.traffic.history import Reason
 from gameday.traffic.worker.client import Client
-from gameday.traffic.worker.recorder import Ledger, Start
+from gameday.traffic.worker.recorder import Recorder, Start
 from gameday.traffic.worker.vu_pool import Pool, Vu
 
-BURST: Final = 64
-LATE_NS: Final = NS // 10
+BURST: Final = 64  # answers are read between bursts: their times stay true
+LATE_NS: Final = NS // 10  # twice the lag that a run allows: then the reason for a drop is ours
 
 
-class Stream:
+class OpenLoop:
     """The starts of one scenario that are this worker's."""
 
-    def __init__(self, ledger: Ledger, client: Client, pool: Pool | None) -> None:
-        self.ledger = ledger
-        self.name = ledger.name
-        self.scenario = scenario = ledger.scenario
+    def __init__(self, recorder: Recorder, client: Client, pool: Pool | None) -> None:
+        self.recorder = recorder
+        self.name = recorder.name
+        self.scenario = scenario = recorder.scenario
         self.ended = False
         self.pool = pool
         self._client = client
-        self._end_ns = ledger.t0_ns + scenario.end_s * NS + scenario.graceful_stop_ns
+        self._end_ns = recorder.t0_ns + scenario.end_s * NS + scenario.graceful_stop_ns
         self._next_block = 0
         self._ks: list[int] = []
         self._dues: list[int] = []
@@ -42,15 +42,15 @@ class Stream:
 
     def _load(self) -> None:
         """The next block of this worker's starts."""
-        ks = self.ledger.share(self._next_block, self.scenario.count)
+        ks = self.recorder.share(self._next_block, self.scenario.count)
         self._next_block += len(ks)
         self._at = 0
         self._ks = ks.tolist()
         if not self._ks:
             self.ended = True
             return
-        self._dues = (self.scenario.due_ns(ks) + self.ledger.t0_ns).tolist()
-        self._users = self.ledger.users(ks)
+        self._dues = (self.scenario.due_ns(ks) + self.recorder.t0_ns).tolist()
+        self._users = self.recorder.users(ks)
 
     def dispatch(self, now_ns: int) -> int | None:
         """Send what is due by `now_ns`; when the next start is due, None after the last."""
@@ -76,7 +76,7 @@ class Stream:
         until = min(bisect_right(self._dues, now_ns, lo=at), at + BURST)
         ks = self._ks[at:until]
         starts = list(zip(ks, self._users[at:until], self._dues[at:until], strict=True))
-        self.ledger.advance(ks[-1])
+        self.recorder.advance(ks[-1])
         self._at = until
         if until == len(self._ks):
             self._load()
@@ -87,13 +87,13 @@ class Stream:
         self._client.send(self, starts[:room])
         for start in starts[room:]:
             late = now_ns - start[2] > LATE_NS
-            self.ledger.dropped(start, Reason.LATE if late else Reason.SYSTEM_SATURATED, now_ns)
+            self.recorder.dropped(start, Reason.LATE if late else Reason.SYSTEM_SATURATED, now_ns)
 
     def _send_by(self, pool: Pool, starts: Iterable[Start], now_ns: int) -> None:
         for start in starts:
             vu = pool.take(now_ns)
             if vu is None:
-                self.ledger.dropped(start, Reason.NO_VUS, now_ns)
+                self.recorder.dropped(start, Reason.NO_VUS, now_ns)
             else:
                 self._client.send_by(vu, self, start)
 
@@ -115,14 +115,16 @@ class Stream:
         """The number of this worker's starts that were never due; 0 where there is no last one."""
         if self.scenario.end_s == float("inf"):
             return 0
-        return self.ledger.count(self.scenario.count) - self.ledger.count(self.ledger.dispatched)
+        return self.recorder.count(self.scenario.count) - self.recorder.count(
+            self.recorder.dispatched
+        )
 
     def rate(self, now_ns: int) -> float:
         """Starts a second of this worker, about now."""
         if self.ended:
             return 0.0
-        now_s = (now_ns - self.ledger.t0_ns) / NS
-        return self.ledger.part(self.scenario.highest_rate(now_s, now_s + 0.1))
+        now_s = (now_ns - self.recorder.t0_ns) / NS
+        return self.recorder.part(self.scenario.highest_rate(now_s, now_s + 0.1))
 
     def most_open(self, now_ns: int, before_s: float) -> float:
         """The limit of open requests: by the highest rate of the last `before_s` seconds.
@@ -136,7 +138,7 @@ class Stream:
             return 0.0
         again = self.scenario.retries
         before_s += again.at_most * (before_s + again.backoff_s)
-        now_s = (now_ns - self.ledger.t0_ns) / NS
+        now_s = (now_ns - self.recorder.t0_ns) / NS
         rate = self.scenario.highest_rate(now_s - before_s, now_s + 0.1)
-        together = ceil(self.ledger.part(self.scenario.at_once - 1))
-        return 1.1 * self.ledger.part(rate) * before_s + together
+        together = ceil(self.recorder.part(self.scenario.at_once - 1))
+        return 1.1 * self.recorder.part(rate) * before_s + together

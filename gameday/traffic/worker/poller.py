@@ -24,7 +24,7 @@ WRITING: Final = selectors.EVENT_WRITE
 AT_ONCE: Final = 128
 
 
-PIECE: Final = 16 * 1024
+PIECE: Final = 16 * 1024  # most answers whole in one read
 BROKEN: Final = -1
 
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)

@@ -27,7 +27,7 @@ from gameday.traffic.worker.config import Config, scenario_name
 from gameday.traffic.worker.connection import Connection
 from gameday.traffic.worker.request import RequestBytes
 
-BLOCK: Final = 2048
+BLOCK: Final = 2048  # starts drawn by one call of numpy, which costs as much for one
 # Written by struct because it is four times as fast as storing into a numpy record.
 _LAYOUT: Final = struct.Struct("<IHBBqqqqqiHHeeeBB36s")
 assert _LAYOUT.size == RECORD.itemsize
@@ -38,7 +38,7 @@ Start = tuple[int, int, int]
 """Number, user, and when it is due."""
 
 
-class Ledger:
+class Recorder:
     """The history of one scenario in this worker, and the requests of its starts."""
 
     def __init__(

@@ -13,14 +13,15 @@ from typing import Any, Final
 
 from gameday.core.clock import NS, Clock
 
-SHORTEST_STALL_MS: Final = 10.0
+SHORTEST_STALL_MS: Final = 10.0  # a shorter one is scheduling noise of a shared machine
+# Bounds one line of the vitals; as many in one second say all there is to say.
 MOST_STALLS: Final = 50
 _PROC: Final = Path("/proc")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _THROTTLED: Final = {"throttled_usec": 1e6, "throttled_time": 1e9}
 
 
-class Pulse:
+class SelfMetrics:
     """The signs of this process, from when it is made."""
 
     def __init__(self, clock: Clock) -> None:

@@ -12,10 +12,10 @@ import ssl
 from gameday.core.errors import UsageError
 from gameday.spec.system import Tls
 
-CHECK_S = 5.0
+CHECK_S = 5.0  # one handshake; a host that is further away is no system to load
 
 
-class Secrecy:
+class TlsClient:
     """Wraps sockets to one host."""
 
     def __init__(self, host: str, believed: Tls) -> None:

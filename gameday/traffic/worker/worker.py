@@ -18,18 +18,18 @@ from gameday.core.timer import alarm
 from gameday.core.units import seconds
 from gameday.traffic.schedule import Scenario, VirtualUsers, VuLimit, share_of
 from gameday.traffic.worker.classify import Answers
-from gameday.traffic.worker.client import Client, Habits
-from gameday.traffic.worker.closed_loop import Loops
-from gameday.traffic.worker.config import Config, Origin, Spike
-from gameday.traffic.worker.open_loop import Stream
-from gameday.traffic.worker.recorder import Ledger
+from gameday.traffic.worker.client import Client, ClientSettings
+from gameday.traffic.worker.closed_loop import ClosedLoop
+from gameday.traffic.worker.config import Config, ExtraScenario, Origin
+from gameday.traffic.worker.open_loop import OpenLoop
+from gameday.traffic.worker.recorder import Recorder
 from gameday.traffic.worker.request import RequestBytes
-from gameday.traffic.worker.self_metrics import Pulse
-from gameday.traffic.worker.tls import Secrecy
+from gameday.traffic.worker.self_metrics import SelfMetrics
+from gameday.traffic.worker.tls import TlsClient
 from gameday.traffic.worker.vu_pool import Pool
 
-MOST_OPEN: Final = 10_000
-FLUSH_S: Final = 0.04
+MOST_OPEN: Final = 10_000  # of all workers: a third of the ports that Linux hands out (28,232)
+FLUSH_S: Final = 0.04  # how old the file's last record may be, and how finely stalls are seen
 # The higher the rate, the longer until it is looked again whether something is due: what is due
 # together is sent together, for two thirds of the time of sending one by one. That costs 0.3 ms
 # of lag at 10,000/s and grows with the square of the rate, so that lower ones pay nothing; no
@@ -50,22 +50,22 @@ class Worker:
         self._origin = Origin.parse(config.base_url)
         self._timeout_s = seconds(config.request.timeout)
         self._request = RequestBytes(config)
-        habits = Habits(
+        settings = ClientSettings(
             answers=Answers(config.request),
             timeout_s=self._timeout_s,
             idempotent=config.replay == "idempotent",
-            secrecy=Secrecy(self._origin.host, config.tls) if self._origin.tls else None,
+            tls=TlsClient(self._origin.host, config.tls) if self._origin.tls else None,
         )
-        self._client = Client(habits, clock, self._look)
+        self._client = Client(settings, clock, self._look)
         self._alarm = alarm(self._rang, clock)
         self._alarm_ns = 0  # when it rings; 0: it is not set
-        self._streams: dict[str, Stream | Loops] = {}
+        self._streams: dict[str, OpenLoop | ClosedLoop] = {}
         self._t0_ns = 0
         self._next_ns: float = inf  # when it is looked again what is due
         self._wait_ns = 0
         self._announced = {"scheduled": False, "idle": False}
         self._loop_lag_ns = 0
-        self._pulse = Pulse(clock)
+        self._pulse = SelfMetrics(clock)
         self._tasks: list[asyncio.Task[None]] = []
         self.finished = asyncio.Event()
         self.problem: BaseException | None = None
@@ -77,9 +77,9 @@ class Worker:
         certificate nobody believes.
         """
         await self._client.resolve(self._origin, Allowed.of(self._config.reach))
-        if self._client.secrecy is not None:
+        if self._client.tls is not None:
             host, port = self._client.addresses[0].at[:2]
-            await self._client.secrecy.check(host, port)
+            await self._client.tls.check(host, port)
         self._say({"event": "ready"})
 
     def obey(self, order: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ class Worker:
             case "start":
                 self._start(int(order["t0_ns"]))
             case "on":
-                self._on(Spike.model_validate(order["scenario"]), int(order["at_ns"]))
+                self._on(ExtraScenario.model_validate(order["scenario"]), int(order["at_ns"]))
             case "off":
                 self._off(str(order["name"]))
             case "stop":
@@ -107,7 +107,7 @@ class Worker:
         self._spawn(self._keep_house())
         self._tick()
 
-    def _on(self, spike: Spike, at_ns: int) -> None:
+    def _on(self, spike: ExtraScenario, at_ns: int) -> None:
         if not self._t0_ns:
             raise UsageError("the traffic was not started yet")
         self._add(spike.name, spike.scenario(at_ns - self._t0_ns))
@@ -120,13 +120,13 @@ class Worker:
         self._announced = {"scheduled": False, "idle": False}
         self._set_limits()
 
-    def _stream(self, name: str, scenario: Scenario) -> Stream | Loops:
+    def _stream(self, name: str, scenario: Scenario) -> OpenLoop | ClosedLoop:
         """A scenario with its file begun, by its executor."""
-        ledger = Ledger(self._config, name, scenario, self._request)
-        ledger.open(self._t0_ns)
+        recorder = Recorder(self._config, name, scenario, self._request)
+        recorder.open(self._t0_ns)
         if isinstance(scenario, VirtualUsers):
-            return Loops(ledger, scenario, self._client, self._hurry)
-        return Stream(ledger, self._client, self._pool(scenario))
+            return ClosedLoop(recorder, scenario, self._client, self._hurry)
+        return OpenLoop(recorder, self._client, self._pool(scenario))
 
     def _pool(self, scenario: Scenario) -> Pool | None:
         """A worker's share of the virtual users that limit a scenario of a set rate."""
@@ -229,7 +229,7 @@ class Worker:
 
     def _flush(self) -> None:
         for stream in self._streams.values():
-            stream.ledger.flush()
+            stream.recorder.flush()
 
     def _beat(self, now_ns: int, event: str = "beat") -> None:
         """Say how things are: each second, and as `vitals` before the first and after the last."""
@@ -282,5 +282,5 @@ class Worker:
         self._pulse.close()
         never = {stream.name: stream.never_started() for stream in self._streams.values()}
         for stream in self._streams.values():
-            stream.ledger.close()
+            stream.recorder.close()
         self._say({"event": "done", "never_started": never})
