@@ -136,31 +136,6 @@ def received(records: _Columns) -> Figures:
     return np.asarray(more + records["bytes_received"])
 
 
-def phases_ms(records: _Columns) -> dict[str, Figures]:
-    """k6's phases of each start in ms, by k6's names without `http_req_`.
-
-    blocked = connecting + tls_handshaking, as addresses are looked up before the traffic and
-    nothing waits for a place. The rest of the time from `sent_ns` to the end is sending, waiting
-    and receiving, whose sum is k6's duration. A start that ended without a byte waited until
-    then. Meaningless where `sent_ns` or `ended_ns` is 0. Of a start that was asked again the first
-    three are of its last attempt, and waiting holds what the earlier ones took.
-    """
-    connecting = np.asarray(records["connecting_ms"], dtype=np.float64)
-    tls = np.asarray(records["tls_ms"], dtype=np.float64)
-    sent, ended = np.asarray(records["sent_ns"]), np.asarray(records["ended_ns"])
-    first = np.where(np.asarray(records["first_byte_ns"]) > 0, records["first_byte_ns"], ended)
-    until_first = np.maximum((first - sent) / 1e6 - connecting - tls, 0.0)
-    sending = np.minimum(np.asarray(records["sending_ms"], dtype=np.float64), until_first)
-    return {
-        "blocked": connecting + tls,
-        "connecting": connecting,
-        "tls_handshaking": tls,
-        "sending": sending,
-        "waiting": until_first - sending,
-        "receiving": (ended - first) / 1e6,
-    }
-
-
 def _modern(old: Records) -> Records:
     """Records of version 1 as `RECORD`: one attempt each, spans that nobody took down as 0."""
     made = np.zeros(len(old), dtype=RECORD)

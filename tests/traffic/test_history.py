@@ -14,7 +14,6 @@ from gameday.traffic.history import (
     HistoryTail,
     HistoryWriter,
     Outcome,
-    phases_ms,
     received,
     stored_id,
 )
@@ -145,29 +144,6 @@ def test_a_file_of_version_1_is_read_as_one_of_version_2(tmp_path: Path) -> None
     assert read.records["attempts"].tolist() == [1, 1]
     assert read.records["issue_id"].tolist() == [b"i0", stored_id("i" * 40)]
     assert received(read.records).tolist() == [77, 77]
-
-
-def test_the_phases_add_up_to_the_whole_time() -> None:
-    row = np.zeros(2, dtype=RECORD)
-    row["sent_ns"], row["ended_ns"] = 1_000_000_000, 1_050_000_000
-    row["first_byte_ns"] = 1_040_000_000, 0
-    row["connecting_ms"], row["tls_ms"], row["sending_ms"] = 4, 8, 0.5
-    found = phases_ms(row)
-    assert found["blocked"].tolist() == [12, 12]
-    assert found["sending"].tolist() == [0.5, 0.5]
-    assert found["waiting"].tolist() == [27.5, 37.5]
-    assert found["receiving"].tolist() == [10, 0]
-    parts = [found[name] for name in ("blocked", "sending", "waiting", "receiving")]
-    assert np.sum(parts, axis=0).tolist() == [50, 50]
-
-
-def test_an_answer_that_began_before_all_was_written_did_not_wait() -> None:
-    row = np.zeros(1, dtype=RECORD)
-    row["sent_ns"], row["first_byte_ns"], row["ended_ns"] = 10**9, 10**9 + 10**6, 10**9 + 2 * 10**6
-    row["sending_ms"] = 1.5
-    found = phases_ms(row)
-    assert found["sending"].tolist() == [1.0]
-    assert found["waiting"].tolist() == [0.0]
 
 
 def test_large_answers_are_counted_to_the_byte() -> None:

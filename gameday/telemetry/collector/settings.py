@@ -49,10 +49,6 @@ class CollectorSettings(Model):
     reach: Reach = Field(default=Reach(), description="Where targets may be, and at which address")
     hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
 
-    @property
-    def period_s(self) -> float:
-        return self.period_ns / NS
-
 
 def parse_settings(line: bytes) -> CollectorSettings:
     """The settings in one line of JSON. Raises UsageError."""
