@@ -69,17 +69,7 @@ def test_a_module_opens_with_prose_and_stays_readable(path: Path) -> None:
 # The words. Each table is what was still so when the rule was made: lower it, never raise it.
 OPENINGS_THAT_NAME_NOTHING = {"What", "Whether", "How", "Where", "Whose", "Those"}
 SHARE_OF_SUCH_OPENINGS = 0.03
-STILL_OPENED_SO = {
-    "cli": 37,
-    "evidence": 33,
-    "injection": 118,
-    "judge": 13,
-    "plan": 43,
-    "report": 25,
-    "run": 72,
-    "spec": 29,
-    "stacks": 22,
-}
+STILL_OPENED_SO: dict[str, int] = {}
 NAMES_THAT_SAY_NOTHING = {"tell", "told", "said", "shown", "held"}
 STILL_NAMED_SO = {
     "cli": 4,

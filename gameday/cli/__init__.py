@@ -102,7 +102,7 @@ class LazyGroup(click.Group):
                 return super().invoke(ctx)
             return None
         except GamedayError as error:
-            terminal.tell(error)
+            terminal.print_error(error)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             terminal.echo("interrupted", err=True)
@@ -116,7 +116,7 @@ class LazyGroup(click.Group):
 def _unexpected(error: Exception) -> int:
     """Tell what nobody foresaw: a name that no file can have, or a bug; the exit code."""
     if isinstance(error, OSError) and (usage := as_usage(error)):
-        terminal.tell(usage)
+        terminal.print_error(usage)
         return usage.exit_code
     terminal.tell_bug()
     terminal.echo("error: this is a bug in gameday; the lines above say where", err=True)

@@ -1,4 +1,4 @@
-"""What a person does from another terminal: `ack`, `stop`, `release`."""
+"""Commands to a run that is under way, from another terminal: `ack`, `stop`, `release`."""
 
 import asyncio
 import getpass
@@ -27,7 +27,7 @@ def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
     found = _one(run)
     who = by or _me()
-    answer = event_loop.run(locks.tell(found, {"cmd": "ack", "by": who}))
+    answer = event_loop.run(locks.send_order(found, {"cmd": "ack", "by": who}))
     if not answer["ok"]:
         raise UsageError(f"run {found.run}: {answer['why']}")
     echo(f"run {found.run}: acknowledged by {who}")

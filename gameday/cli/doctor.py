@@ -94,7 +94,7 @@ def python() -> list[Finding]:
 
 
 def libraries() -> list[Finding]:
-    """What gameday imports; uvloop only makes it faster."""
+    """The libraries that gameday imports; without uvloop it is only slower."""
     problems = []
     for name in (*LIBRARIES, "uvloop"):
         try:
@@ -130,15 +130,15 @@ def container_engine() -> list[Finding]:
 
 
 def on_hold() -> list[Finding]:
-    """Whether somebody has said that nothing may be broken for now."""
-    held = None if state_folder()[0].status == "fail" else hold.held()
+    """The hold, if somebody has said that nothing may be broken for now."""
+    held = None if state_folder()[0].status == "fail" else hold.current()
     if held is None:
         return [Finding("hold", "ok", "none")]
     return [Finding("hold", "warn", str(held), hold.CURE)]
 
 
 def _generator(*, measure: bool) -> Finding:
-    """How many requests a second one traffic worker keeps, as far as it was measured."""
+    """Requests a second that one traffic worker keeps, if that was measured."""
     try:
         found = calibration.calibrate() if measure else calibration.known()
     except GamedayError as error:

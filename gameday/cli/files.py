@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.terminal import echo, emit, one_line, tell, warn
+from gameday.cli.terminal import echo, emit, one_line, print_error, warn
 from gameday.core import settings
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files import is_file
@@ -27,7 +27,7 @@ KINDS = ("experiment", "system", "playbook", "settings")
 
 @dataclass(slots=True)
 class _Judged:
-    """What was said about one file."""
+    """Warnings and the error of one file."""
 
     file: str
     warnings: list[str] = field(default_factory=list)
@@ -84,7 +84,7 @@ def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged
 
 
 def _kind(ref: str) -> str:
-    """What a file is: Markdown is a playbook, and only a system has a `base_url`."""
+    """The kind of a file: Markdown is a playbook, and only a system has a `base_url`."""
     from gameday.spec.yaml import load
 
     path = Path(ref)
@@ -114,7 +114,7 @@ def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
 
 def _print_judged(judged: _Judged) -> None:
     if judged.error is not None:
-        tell(judged.error)
+        print_error(judged.error)
         return
     count = len(judged.warnings)
     note = "" if not count else f", {count} warning" + "s" * (count > 1)

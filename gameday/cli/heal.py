@@ -35,7 +35,7 @@ _GONE = {True: "yes", False: "NO", None: "not known"}
 
 @dataclass(slots=True)
 class Looked:
-    """What was done for one run; `open` says what of it is left or unknown, in words."""
+    """The outcome for one run; `open` says what of it is left or unknown, in words."""
 
     run: str
     healed: "list[Healed]" = field(default_factory=list)
@@ -46,7 +46,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Mine:
-    """What the user's own runs are known by: the key, and the folder that is theirs."""
+    """The marks of the user's own runs: the key that signs them, and the folder that notes them."""
 
     key: SigningKey | None
     state: Path | None
@@ -54,7 +54,7 @@ class Mine:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the command line allows."""
+    """Permissions from the command line: hosts that may be reached, and the use of secrets."""
 
     allowed: frozenset[str]
     with_secrets: bool = False
@@ -122,7 +122,7 @@ def _without_journal(runs_dir: Path, mine: Mine) -> list[Looked]:
 
 
 def _mine() -> tuple[Mine, str]:
-    """What the user's own runs are known by, or why there is nothing."""
+    """The marks of the user's own runs, and why there are none ("" where there are)."""
     state = None
     try:
         state = state_dir()
@@ -181,10 +181,10 @@ def _healed(
 
 
 def _foreign(read: "Provenance") -> list[str]:
-    """What is due by the word of records that nobody here has signed; nothing of it is asked."""
-    from gameday.injection.heal import foreign_due, shown
+    """Changes that are due by records which this user has not signed; nothing is asked of them."""
+    from gameday.injection.heal import foreign_due, label
 
-    found = [shown(left) for left in foreign_due(read)]
+    found = [label(left) for left in foreign_due(read)]
     if not found and not read.journal and not read.foreign:
         return ["its journal has no record that can be read"]
     return found
@@ -212,7 +212,7 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
     allowed = Allowed(order.allowed)
 
     def may(left: "Left") -> str:
-        echo(f"run {folder.name}: {_told(left)}", err=True)
+        echo(f"run {folder.name}: {_preview(left)}", err=True)
         return _refused_host(left, allowed) or _refused_secret(left, order)
 
     secrets = environment() if order.with_secrets else {}
@@ -225,7 +225,7 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
     return looked
 
 
-def _told(left: "Left") -> str:
+def _preview(left: "Left") -> str:
     """Exactly what is going to be sent or signalled, with nothing in it that a terminal obeys."""
     data = left.undo.data
     match left.undo.kind:
@@ -243,7 +243,7 @@ def _told(left: "Left") -> str:
 
 
 def _started(part: object) -> str:
-    """What the file of a part would start, and in which folder."""
+    """The program that the launch file of a component would start, and in which folder."""
     from gameday.injection.process.spec import Launch
 
     try:
@@ -287,7 +287,7 @@ def _refused_host(left: "Left", allowed: Allowed) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Where the secrets of undoing requests are: this shell's, and those of the kept stack."""
+    """Variables with the secrets of undoing requests: this shell's, and those of the kept stack."""
     try:
         kept = read_kept()
     except GamedayError as error:  # healing goes on: most of it needs no secret

@@ -1,4 +1,4 @@
-"""What `gameday traffic` shows: a line or two while it sends, the summary when it is over.
+"""The output of `gameday traffic`: a line or two while it sends, the summary when it is over.
 
 While it sends, on stderr: drawn again and again in a terminal, a plain line every five seconds
 elsewhere. The summary is k6's in form, with what k6 does not say below it.
@@ -90,14 +90,14 @@ def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:
     marks = Marks.for_encoding(encoding)
     told = [Told(one.metric, one.threshold, one.kept, one.figures, one.why) for one in verdict.held]
     yield ""
-    yield from summary_lines(_shown(verdict), told, marks)
+    yield from summary_lines(_metrics(verdict), told, marks)
     yield "    GENERATOR"
     yield from (f"    {line}" for line in _generator(verdict, marks))
     yield ""
     yield _last(verdict)
 
 
-def _shown(verdict: "Verdict") -> dict[str, Mapping[str, float]]:
+def _metrics(verdict: "Verdict") -> dict[str, Mapping[str, float]]:
     """The metrics; without the latency from the due times where nothing had one."""
     asked = {one.metric for one in verdict.held}
     is_open = set(verdict.load.experiment.traffic) - set(verdict.summary.closed)
@@ -109,7 +109,7 @@ def _shown(verdict: "Verdict") -> dict[str, Mapping[str, float]]:
 
 
 def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
-    """What k6 does not say: whether the traffic was what was asked for."""
+    """Lines that k6 does not have: they say if the traffic was what was asked for."""
     status, books = verdict.generator, verdict.summary
     yield (
         f"{status.status}: speaks up to {status.speaks_up_to_per_s:.6g}/s; dispatch lag "

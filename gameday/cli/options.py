@@ -17,7 +17,10 @@ Decorated = Callable[..., Any]
 
 
 def setting(name: str) -> dict[str, Any]:
-    """What makes an option of a setting: its default, and that the settings learn its value."""
+    """Keyword arguments that make a click option of a setting: its default, and a callback.
+
+    The callback tells the settings which value was chosen.
+    """
 
     def default() -> Any:
         from gameday.core import settings

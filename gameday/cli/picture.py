@@ -36,7 +36,7 @@ _ASCII = str.maketrans(
 
 
 class Page:
-    """What is printed on stdout; in a pipe with nothing but ASCII of our own."""
+    """Sections of text for stdout; in a pipe, our own characters are all ASCII."""
 
     def __init__(self, console: SafeConsole | None = None) -> None:
         self._console = console or SafeConsole()
@@ -129,7 +129,7 @@ def traffic(experiment: Experiment) -> Iterator[str]:
 
 
 def _amount(experiment: Experiment) -> str:
-    """How many requests; virtual users ask as often as they are answered."""
+    """The number of requests; virtual users ask as often as they are answered."""
     starts = f"{expected_starts(experiment):.0f} requests"
     asking = closed(experiment)
     if not asking:
@@ -167,7 +167,7 @@ def _vus(count: int) -> str:
 
 
 def _details(scenario: AnyScenario) -> Iterator[str]:
-    """What is out of the ordinary about a scenario."""
+    """Everything about a scenario that is not the default."""
     if scenario.startTime:
         yield f"from {format_duration(scenario.startTime)}"
     if isinstance(scenario, ByRate) and scenario.preAllocatedVUs is not None:

@@ -110,21 +110,21 @@ def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
 
 
 def _address(written: System, found: System, *, starts: bool) -> str:
-    """Where the traffic goes: a stack of the run's own may choose its port when it starts."""
+    """The address that the traffic goes to; a stack of the run's own may choose its port later."""
     if starts and written.start is not None and "port" in asked_for(written.start):
         return "a free port of this machine"
     return found.base_url
 
 
 def _hold() -> Iterator[Finding]:
-    """Whether somebody has said that nothing may be broken for now."""
-    held = hold.held()
+    """A failure if somebody has said that nothing may be broken for now."""
+    held = hold.current()
     if held is not None:
         yield Finding("hold", "fail", str(held), hold.CURE, usage=True)
 
 
 def _lock(system: System) -> Iterator[Finding]:
-    """Whether another run uses this very target now; the lock is only looked at."""
+    """A failure if another run uses this very target now; the lock is only looked at."""
     path = locks.target_file(system.base_url, system.toxiproxy)
     try:
         file = os.open(path, os.O_RDWR)
@@ -167,7 +167,7 @@ def _show(inputs: Inputs, made: Plan) -> None:
 
 
 def _touched(told: Blast) -> Iterator[str]:
-    """What is altered, how long, and what takes it back."""
+    """Lines about each change: what is altered, how long, and what takes it back."""
     groups: dict[str, list[Touch]] = {}
     for each in told.touches:
         groups.setdefault(each.fault, []).append(each)

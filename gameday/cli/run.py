@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gameday.cli.options import DurationType, setting, where
-from gameday.cli.terminal import echo, emit, tell, tell_bug, warn
+from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     finally:
         screen.close()
     if conducted.error is not None:
-        tell(conducted.error)
+        print_error(conducted.error)
     return conducted.dir
 
 
@@ -113,7 +113,7 @@ def _must_be_out(folders: "Sequence[Path]") -> None:
 
 
 def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
-    """What all workers keep on this machine, measured now if it matters; None: not known.
+    """Requests a second that all workers keep on this machine, measured now if it matters; or None.
 
     Half of the cores are theirs where the system is on this machine too (`shared`).
     """
@@ -136,7 +136,7 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
 
 
 def _look_first(inputs: "Inputs", question: "Question") -> None:
-    """What `gameday plan` looks at without a stack: warnings are told, a failure ends it here."""
+    """Run the checks of `gameday plan` that need no stack: print warnings, raise a failure."""
     from gameday.plan.offline_checks import before
 
     findings = before(inputs, question)
@@ -152,7 +152,7 @@ def _refuse(findings: "Sequence[Finding]", *, external: bool) -> None:
 
     wrong = failures(findings)
     for each in wrong[1:]:
-        tell(as_error(each, external=external))
+        print_error(as_error(each, external=external))
     if wrong:
         raise as_error(wrong[0], external=external)
 
@@ -173,9 +173,9 @@ def stack_of(name: str, *, reuse: bool) -> Any:
             help="run on the embedded stack, or start the containers and use --stack external",
         )
     if reuse:
-        from gameday.stacks.persistent import KeptStack
+        from gameday.stacks.persistent import PersistentStack
 
-        return KeptStack()
+        return PersistentStack()
     from gameday.stacks.embedded import EmbeddedStack
 
     return EmbeddedStack()
@@ -197,7 +197,7 @@ def _judge(run_dir: Path, *, as_json: bool) -> int:
         report = write_report(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
-        tell(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
+        print_error(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
     if as_json:
         emit(raw.decode())
     else:

@@ -56,7 +56,7 @@ def list_runs(runs_dir: Path) -> list[Path]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether it has a journal, whatever that is, or may have one: it cannot be looked into."""
+    """True if the folder has a journal of any kind, or may have one and nobody can look inside."""
     try:
         os.lstat(path / "journal.jsonl")
     except PermissionError:
@@ -106,9 +106,9 @@ class Listed:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def runs(runs_dir: Path, *, as_json: bool) -> None:
     """List the runs so far, newest first."""
-    from gameday.run.hold import held
+    from gameday.run.hold import current
 
-    if (found := held()) is not None:
+    if (found := current()) is not None:
         echo(f"no run may begin: {found}", err=True)
         echo("  help: gameday release lifts it", err=True)
     lines = [_listed(path) for path in list_runs(runs_dir)]
@@ -128,7 +128,7 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
 
 
 def _listed(run_dir: Path) -> Listed:
-    """What a run concluded, or that it did not."""
+    """The line of the list for one run: its verdict, or why there is none."""
     result = _concluded(run_dir)
     if result is None:
         stamp, _, rest = run_dir.name.partition("-")
@@ -140,7 +140,7 @@ def _listed(run_dir: Path) -> Listed:
 
 
 def _unconcluded(run_dir: Path) -> tuple[str, str]:
-    """What stands for the verdict of a run without a result, and how it ended."""
+    """The words in place of a verdict for a run without a result, and how the run ended."""
     from gameday.evidence import journal
     from gameday.evidence.events import RunEnded
     from gameday.injection.heal import controller_lives
@@ -240,7 +240,7 @@ def _own_limit(limit: Mapping[str, Any]) -> str:
 
 
 def _closed_model(names: Sequence[str]) -> str:
-    """What the figures of scenarios of virtual users cannot tell."""
+    """A note on the figures of scenarios of virtual users: latency has no due time there."""
     return (
         f"closed model: {', '.join(names)}: virtual users wait for an answer before they "
         "ask again, so a slow system is asked less; latency counts from the send, there is no due "

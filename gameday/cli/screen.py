@@ -35,7 +35,7 @@ class Tail:
         self._at = 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """What was appended since the last call."""
+        """Complete lines that were appended since the last call, decoded."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -48,7 +48,7 @@ class Tail:
 
 
 class Story:
-    """What the files have told so far."""
+    """The state of the run, as far as its files have been read."""
 
     def __init__(self) -> None:
         self.phase = "starting"
@@ -273,7 +273,7 @@ class Screen:
         return lines
 
     def _due(self) -> bool:
-        """Whether a plain line about the traffic is due: every 5 s of the run."""
+        """True if a plain line about the traffic is due: every 5 s of the run."""
         second = (self._story.t_ns - self._story.t0_ns) // NS
         return bool(self._story.t0_ns) and second % BEATS_S == 0
 

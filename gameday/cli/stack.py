@@ -40,7 +40,7 @@ def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - clic
     echo(f"starting {loaded.system.name} …", err=True)
     starting = put_up(loaded.system, loaded.path, clock, open_toxiproxy=open_toxiproxy)
     running = event_loop.run(_interruptible(starting))
-    _tell(running, (clock.now_ns() - begun_ns) / NS)
+    _print_addresses(running, (clock.now_ns() - begun_ns) / NS)
 
 
 @click.command()
@@ -60,7 +60,7 @@ def down() -> None:
         echo(f"{kept.name} is down")
 
 
-def _tell(running: Running, took_s: float) -> None:
+def _print_addresses(running: Running, took_s: float) -> None:
     """The addresses, without the passwords, and where those are."""
     system = running.system
     rows = [("service", system.base_url)]

@@ -133,7 +133,7 @@ class Output(io.TextIOBase):
             self._discard()
 
     def _discard(self) -> None:
-        """What is still in the buffer must not fail once more when Python ends."""
+        """Send the rest of the buffer to /dev/null; else it fails again when Python ends."""
         with suppress(OSError, ValueError):
             number = self._stream().fileno()
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -176,7 +176,7 @@ def _open_standard_files() -> None:
 
 
 def output(*, err: bool = False) -> Output:
-    """What stands for stdout, or for stderr, now."""
+    """The stream that stands for stdout, or for stderr, now."""
     stream = sys.stderr if err else sys.stdout
     return stream if isinstance(stream, Output) else Output(stream, "stderr" if err else "stdout")
 
@@ -200,7 +200,7 @@ def warn(text: str) -> None:
     echo(f"warning: {text}", err=True)
 
 
-def tell(error: GamedayError, *, err: bool = True) -> None:
+def print_error(error: GamedayError, *, err: bool = True) -> None:
     """Print an error, and its cure below it."""
     echo(f"error: {_cut(error.message)}", err=err)
     if error.help:

@@ -21,7 +21,7 @@ from gameday.core.files.private import as_asked
 if TYPE_CHECKING:
     from gameday.run.load_test.request import Load
     from gameday.run.load_test.result import Verdict
-    from gameday.run.load_test.session import Sent, Site
+    from gameday.run.load_test.session import OutputDirs, Sent
     from gameday.spec.experiment import Experiment
     from gameday.spec.read import LoadedExperiment
     from gameday.spec.system import System
@@ -121,15 +121,15 @@ def send(ctx: click.Context, /, **options: Any) -> None:
     from gameday.run.load_test.result import judge
 
     with ExitStack() as stack:
-        site = _site(options["out"], stack)
-        sent = loop.run(_send(load, site), options["allowed"])
-        verdict = judge(load, sent, site.history_dir)
+        dirs = _output_dirs(options["out"], stack)
+        sent = loop.run(_send(load, dirs), options["allowed"])
+        verdict = judge(load, sent, dirs.history_dir)
     _write(verdict, options)
     ctx.exit(verdict.exit_code)
 
 
 def _load(options: dict[str, Any]) -> "Load":
-    """What the command line asks for. Raises UsageError."""
+    """The load that the command line describes. Raises UsageError."""
     from gameday.run.load_test.feasibility import with_enough_workers
     from gameday.run.load_test.request import Load, with_thresholds
 
@@ -239,20 +239,20 @@ def _must_be_possible(load: "Load", *, force: bool) -> None:
         raise UsageError(f"{where}: {first.text}", help=first.cure)
 
 
-def _site(out: Path | None, stack: ExitStack) -> "Site":
-    """Where the records go: into --out, else into a folder that is gone in the end."""
+def _output_dirs(out: Path | None, stack: ExitStack) -> "OutputDirs":
+    """The folder for the records: --out, or a temporary folder that is removed in the end."""
     import tempfile
 
     from gameday.run.load_test.request import records_folder
-    from gameday.run.load_test.session import Site
+    from gameday.run.load_test.session import OutputDirs
 
     folder = out
     if folder is None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gameday-traffic-")))
-    return Site(records_folder(folder), folder / "workers.log")
+    return OutputDirs(records_folder(folder), folder / "workers.log")
 
 
-async def _send(load: "Load", site: "Site") -> "Sent":
+async def _send(load: "Load", dirs: "OutputDirs") -> "Sent":
     """Send, with the live view on stderr; Ctrl-C ends it, a second one at once."""
     import asyncio
 
@@ -271,7 +271,7 @@ async def _send(load: "Load", site: "Site") -> "Sent":
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, interrupted)
     with LoadScreen(load) as screen:
-        return await send_load(load, site, SystemClock(), screen.show, stop)
+        return await send_load(load, dirs, SystemClock(), screen.show, stop)
 
 
 def _write(verdict: "Verdict", options: dict[str, Any]) -> None:

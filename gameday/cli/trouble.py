@@ -1,4 +1,4 @@
-"""What the operating system refuses because of what was asked: bad usage, with a cure, not a bug.
+"""Errors of the operating system that a bad argument causes: bad usage, with a cure, not a bug.
 
 A name that is too long, a link that leads in a circle, a folder that may not be written: whoever
 ran the command can mend it. Commands need not look for each of these before each file.

@@ -106,7 +106,7 @@ class Attempts:
         return gone
 
     def describe(self, indices: Indices | Sequence[int], t0_ns: int) -> list[dict[str, Any]]:
-        """Those attempts as JSON values, times in seconds from t = 0."""
+        """Attempts as JSON values, times in seconds from t = 0."""
         return [self._describe(int(index), t0_ns) for index in indices]
 
     def _describe(self, index: int, t0_ns: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the stores held in the end (`audit.json`): the durable rows, and other views of them.
+"""Content of the stores in the end (`audit.json`): the durable rows, and other views of them.
 
 `cut` says whether the rows stood still while they were read: `consistent`, `moving`, or
 `unknown` where nobody could tell. A row that is there is there, whatever the cut; that a row is
@@ -33,7 +33,7 @@ _BEFORE_ANSWERED: Final = (8, 9)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How another store saw it; `current` is None where that cannot be known."""
+    """View of another store; `current` is None where that cannot be known."""
 
     store: str
     remaining: int | None

@@ -1,4 +1,4 @@
-"""What was run: the files with all defaults, addresses and ids filled in (`effective.json`).
+"""The effective run: its files with all defaults, addresses and ids (`effective.json`).
 
 Judging reads this and never the YAML, so a run means the same a year later, whatever has become
 of the files, the defaults, or the machine.
@@ -49,7 +49,7 @@ class Effective:
 
 
 class _Record(BaseModel):
-    """What a run wrote beside the files; keys of later versions are let be."""
+    """Fields that a run wrote beside the files; keys of later versions are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 

@@ -19,7 +19,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What a run knows besides its files.
+    """Facts of a run besides its files.
 
     `coupon` is the real code, `stock` the one that counts, `planned` the starts by scenario,
     `settings` what was set, and where.

@@ -1,4 +1,4 @@
-"""What gameday did: an append-only file of JSON lines, each chained to the one before.
+"""The journal: an append-only file of JSON lines, each chained to the one before.
 
 A record is written *before* the act it announces (`fault.injecting`, then `fault.injected`), so
 whatever may still be active after a crash can be read from the file. `prev` is the SHA-256 of
@@ -243,7 +243,7 @@ def run_of(path: Path) -> str:
 
 
 def signature_of(line: bytes) -> tuple[bytes, str]:
-    """What of a line is signed, and its signature: "" where it has none."""
+    """The signed text of a line, and its signature: "" where it has none."""
     match = _SIGNED.search(line)
     return (line, "") if match is None else (line[: match.start()], match[1].decode())
 
@@ -294,7 +294,7 @@ def read(path: Path) -> Journaled:
 
 
 def has_sum(line: bytes) -> bool:
-    """Whether a line ends with its own CRC; those of the first versions do not."""
+    """True if a line ends with its own CRC; those of the first versions do not."""
     return _CRC in line
 
 

@@ -1,4 +1,4 @@
-"""How many records the journal of a run has at least, kept beside the key: its end may be cut off.
+"""Lengths of journals, noted beside the key, because the end of a journal may be cut off.
 
 Signatures show what was altered, put in or taken out in between; of a journal that ends early they
 show nothing. So whoever writes one notes in the user's state folder how many records are on the
@@ -46,7 +46,7 @@ class Length:
 
 
 def noted(state: Path, run: str) -> int:
-    """How many records the journal of a run must have; 0 where nothing is known."""
+    """The least number of records that the journal of a run must have; 0 if nothing is known."""
     try:
         handle = os.open(state / FOLDER / run, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (OSError, ValueError):
@@ -65,7 +65,7 @@ def noted_runs(state: Path) -> list[str]:
 
 
 def _forget_old(folder: Path) -> None:
-    """What a run may have left behind is healed by then, or never."""
+    """Remove old notes: a run is healed by then, or never."""
     oldest_s = wall_time_ns() / NS - KEPT_S
     for entry in list(os.scandir(folder)):
         if entry.stat(follow_symlinks=False).st_mtime < oldest_s:

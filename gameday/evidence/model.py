@@ -45,12 +45,12 @@ class Evidence:
 
     @cached_property
     def reckoned(self) -> dict[str, Any]:
-        """What was reckoned for one check and is asked for by others, by name."""
+        """Cache shared by checks: a value that one computed and others need, by name."""
         return {}
 
     @property
     def plan(self) -> Effective:
-        """What was run."""
+        """The files and facts that were run."""
         if self.effective is None:
             raise MissingEvidenceError(f"effective.json: {self._why('effective')}")
         return self.effective
@@ -61,7 +61,7 @@ class Evidence:
 
     @property
     def stock(self) -> int:
-        """How many coupons there were."""
+        """The number of coupons."""
         if self.plan.stock is None:
             raise MissingEvidenceError("the stock is not known: no campaign was begun")
         return self.plan.stock
@@ -91,14 +91,14 @@ class Evidence:
 
     @property
     def audited(self) -> Audit:
-        """What the stores held in the end."""
+        """Content of the stores in the end."""
         if self.audit is None:
             raise MissingEvidenceError(f"audit.json: {self._why('audit')}")
         return self.audit
 
     @property
     def readings(self) -> tuple[Evaluation, ...]:
-        """What was evaluated, once a second."""
+        """Evaluations, one a second."""
         if not self.evaluations or "samples" in self.problems:
             raise MissingEvidenceError(f"samples.jsonl: {self._why('samples')}")
         return self.evaluations
@@ -132,7 +132,7 @@ class Evidence:
 
     @property
     def about(self) -> About:
-        """What thresholds may ask about requests and their records do not tell."""
+        """Facts about requests that thresholds may select by, and that the records do not hold."""
         issue = self.plan.system.requests.issue
         return About(
             tags=request_tags(issue.method, issue.path),

@@ -33,7 +33,7 @@ class Outage:
 
     @property
     def lasted_s(self) -> float:
-        """How long it lasted, or at least, where it was still on."""
+        """Seconds that it lasted; if it was still on, the least that it lasted."""
         return ((self.recovered_ns or self.last_ns) - self.breached_ns) / NS
 
 

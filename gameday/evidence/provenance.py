@@ -52,7 +52,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the files of a run say, by who says it: the journal, and what was done later.
+    """Records of a run by their signer: the journal, and what was done later.
 
     `foreign` and `foreign_later` are what nobody here has signed; `why_foreign` says why.
     `unknown` says why more may be left behind than is known of, "" when nothing points to that.
@@ -112,7 +112,7 @@ def vouched(run_dir: Path) -> Provenance:
 
 
 def later_files(run_dir: Path) -> list[Path]:
-    """What the reaper and earlier healings wrote, in that order; there may be none."""
+    """Files that the reaper and earlier healings wrote, in that order; there may be none."""
     try:
         names = sorted(filter(_HEALED.match, os.listdir(run_dir)), key=lambda n: (len(n), n))
     except OSError:
@@ -178,7 +178,7 @@ def _gap(numbers: Sequence[int]) -> str:
 
 
 def _cut(run_dir: Path, journal_read: Read, state: Path | None) -> str:
-    """How many records are missing at the end, "" when none is known to be."""
+    """A text with the number of records missing at the end, "" when none is known to be."""
     run = journal.run_of(run_dir / JOURNAL)
     if state is not None and run_dir.name not in ("", "..", run) and noted(state, run_dir.name):
         return f"the folder is a link to run {run}, and its own records are not there"

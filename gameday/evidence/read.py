@@ -96,7 +96,7 @@ def _effective(file: BinaryIO) -> Effective:
 
 
 def _timeline(records: Sequence[Record], reaped: Sequence[Record], problems: Problems) -> Timeline:
-    """What happened; nothing, where records are not what they should be."""
+    """The timeline; an empty one where records are not what they should be."""
     try:
         return timeline(records, reaped)
     except DAMAGED as error:
@@ -162,7 +162,7 @@ def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ..
 
 
 def _vitals(path: Path, problems: Problems) -> vitals.Vitals:
-    """How the workers were. A run that kept no such file says nothing of it; that is no damage."""
+    """Vital signs of the workers. A run that kept no such file is not damaged."""
 
     def note(damage: str) -> None:
         problems.setdefault("vitals", damage)

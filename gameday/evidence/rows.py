@@ -24,21 +24,21 @@ _SHOWN_ROWS: Final = 5
 
 
 class RowError(UnknownError):
-    """What should be a row is none."""
+    """A value that should be a row and is none."""
 
 
 def user_number(value: object) -> int:
     """A user as a number of 64 bits; one that was written as text or as 5.0 is one too."""
     number: object = int(value) if _is_whole(value) else value
     if isinstance(number, bool) or not isinstance(number, int):
-        raise RowError(f"{shown(value)} is no number of a user")
+        raise RowError(f"{quoted(value)} is no number of a user")
     if not -_LARGEST <= number < _LARGEST:
-        raise RowError(f"{shown(value)} is too large for the number of a user")
+        raise RowError(f"{quoted(value)} is too large for the number of a user")
     return number
 
 
 def _is_whole(value: object) -> TypeGuard[str | float]:
-    """Whether it is a number though not written as one: digits in a text, or 5.0."""
+    """True for a whole number in another form: digits in a text, or 5.0."""
     if isinstance(value, str):
         return len(value) < _MOST_DIGITS and value.removeprefix("-").isdecimal()
     return isinstance(value, float) and value.is_integer()
@@ -49,16 +49,16 @@ def issue_id(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise RowError(f"{shown(value)} is no id of an issue: neither text nor a number")
+        raise RowError(f"{quoted(value)} is no id of an issue: neither text nor a number")
     text = str(value)
     if len(text) > LONGEST_ID or "\0" in text:
         raise RowError(
-            f"{shown(text)} is no id of an issue: over {LONGEST_ID} characters, or a NUL"
+            f"{quoted(text)} is no id of an issue: over {LONGEST_ID} characters, or a NUL"
         )
     return text
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as an error quotes it: the beginning."""
     if isinstance(value, int) and value.bit_length() > _SHOWN * 4:
         return f"a number of {value.bit_length()} bits"
@@ -67,12 +67,12 @@ def shown(value: object) -> str:
 
 
 def checked_view(name: str, view: Mapping[str, Any]) -> dict[str, Any]:
-    """What a view of a store says, in its types: `remaining`, `holders`, `current`."""
+    """A view of a store in its types: `remaining`, `holders`, `current`."""
     remaining, holders, current = (view.get(key) for key in ("remaining", "holders", "current"))
     if not isinstance(holders, list | None):
-        raise RowError(f"views.{name}.holders: {shown(holders)} is no list of users")
+        raise RowError(f"views.{name}.holders: {quoted(holders)} is no list of users")
     if not isinstance(current, bool | None):
-        raise RowError(f"views.{name}.current: {shown(current)} is neither true nor false")
+        raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
     return {
         "remaining": None if remaining is None else user_number(remaining),
         "holders": None if holders is None else [user_number(user) for user in holders],
@@ -152,7 +152,7 @@ class Rows:
         return f"Rows({list(islice(self, _SHOWN_ROWS))!r}{more})"
 
     def same(self, other: "Rows") -> bool:
-        """Whether they are the same rows in whatever order; nearly always it is the same one."""
+        """True if they are the same rows in any order; nearly always in the same one."""
         if len(self) != len(other):
             return False
         return self == other or bool((_marks(self) == _marks(other)).all())

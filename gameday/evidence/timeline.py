@@ -1,4 +1,4 @@
-"""What gameday did, put together from the journal: fault windows, steps, and the run's end.
+"""Timeline of a run from its journal: fault windows, steps, and the run's end.
 
 A fault that was announced (`fault.injecting`) and of which nothing more is journaled may still
 be there; only a `fault.removed` that read the state back as gone says otherwise, and it may stand

@@ -1,6 +1,6 @@
-"""Where effects happen in a run: the proxies' server, names that are the run's own, the traffic.
+"""The context of injections in a run: the proxies' server, names of the run's own, the traffic.
 
-Only acting needs a site. Undoing needs nothing but the `Undo`, so that a process that never saw
+Only acting needs a context. Undoing needs nothing but the `Undo`, so that a process that never saw
 the experiment can do it.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TrafficSwitch(Protocol):
-    """What can switch a scenario on and off."""
+    """Switch that turns a scenario on and off."""
 
     async def on(self, extra: "ExtraTraffic") -> None: ...
 
@@ -48,8 +48,8 @@ class Direct:
     token_file: Path | None = None
 
 
-class Site:
-    """One run's place for effects."""
+class InjectionContext:
+    """The context of one run: proxies, stores, names, and what a fault has stopped on purpose."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Site:
         direct: Direct | None = None,
     ) -> None:
         self.direct = direct or Direct()
-        self.struck: set[str] = set()  # parts of the stack that a fault has ended on purpose
+        self.stopped_on_purpose: set[str] = set()  # by a fault
         self._run = run
         self._url = toxiproxy_url
         self._proxies = proxies
@@ -94,11 +94,11 @@ class Site:
     def next_name(self) -> str:
         """A toxic's name: the run's own, never used twice."""
         self._count += 1
-        return f"{self.ours}{self._count}"
+        return f"{self.toxic_prefix}{self._count}"
 
     @property
-    def ours(self) -> str:
-        """What the name of each toxic of this run begins with."""
+    def toxic_prefix(self) -> str:
+        """Prefix of the name of each toxic of this run."""
         return f"gameday-{self._run}-"
 
     def use_traffic(self, switch: TrafficSwitch) -> None:

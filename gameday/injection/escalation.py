@@ -31,7 +31,7 @@ from gameday.injection.toxiproxy_client import (
     ToxiproxyGoneError,
     ToxiproxySilentError,
 )
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Undo
 
 REMOVE_S = 1.5
@@ -55,7 +55,7 @@ _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class _Kind(Protocol):
-    """What a kind of change on a Toxiproxy is taken out with."""
+    """Functions that take a kind of change on a Toxiproxy out, and look for it."""
 
     async def remove(self, record: Undo, server: Toxiproxy) -> None: ...
 
@@ -65,21 +65,21 @@ class _Kind(Protocol):
 _KINDS: Mapping[str, _Kind] = {"toxic": toxic, "proxy": proxy}
 
 
-async def take_out(record: Undo, manner: Manner, clock: Clock | None = None) -> None:
+async def take_out(record: Undo, policy: UndoPolicy, clock: Clock | None = None) -> None:
     """Undo a change on a Toxiproxy, and read back that it is gone.
 
     Raises StuckFaultError with the cure when it is not. Takes some 9 s at most, `refused_s` aside.
     """
-    await _Ladder(record, manner, clock or SystemClock()).climb()
+    await _Escalation(record, policy, clock or SystemClock()).run()
 
 
-class _Ladder:
+class _Escalation:
     """One removal, from the first attempt to the last resort."""
 
-    def __init__(self, record: Undo, manner: Manner, clock: Clock) -> None:
+    def __init__(self, record: Undo, policy: UndoPolicy, clock: Clock) -> None:
         self._record = record
         self._kind = _KINDS[record.kind]
-        self._manner = manner
+        self._policy = policy
         self._clock = clock
         self._server = Toxiproxy.of(record.data)
         self._proxy: str = record.data["proxy"]
@@ -88,12 +88,12 @@ class _Ladder:
         self._problem = ""
         self._state: Literal["answers", "wedged", "away"] = "answers"
 
-    async def climb(self) -> None:
+    async def run(self) -> None:
         if await self._first() or await self._gone_with_server():
             return
-        if not self._manner.escalate or await self._is_lost():
+        if not self._policy.escalate or await self._is_lost():
             raise self._stuck()
-        await self._manner.tell("retry", self._problem, [])
+        await self._policy.on_escalation("retry", self._problem, [])
         if await self._try(self._remove(AGAIN_S), NUDGE_S):
             return
         lock = _turns.setdefault(self._server.url, asyncio.Lock())
@@ -101,14 +101,14 @@ class _Ladder:
         async with lock:
             if helped and await self._try(self._remove(AGAIN_S), NUDGE_S):
                 return
-            if await self._press():
+            if await self._next_steps():
                 return
         raise self._stuck()
 
     async def _first(self) -> bool:
         return await self._try(self._remove(REMOVE_S), READ_S)
 
-    async def _press(self) -> bool:
+    async def _next_steps(self) -> bool:
         """The steps that touch more than the fault itself."""
         for step in (self._switch, self._recreate, self._reset, self._restart):
             if await step():
@@ -134,7 +134,7 @@ class _Ladder:
         return False
 
     async def _attempt(self, act: Awaitable[None]) -> GamedayError | None:
-        """What went wrong with it, if anything."""
+        """The error of the act, if any."""
         try:
             await act
         except GamedayError as error:
@@ -150,7 +150,7 @@ class _Ladder:
         return state if on else State(gone=False, why="its proxy is still switched off")
 
     async def _is_lost(self) -> bool:
-        """Whether there is nothing to press: the server answers, and shows no such proxy."""
+        """True if there is nothing to press: the server answers, and shows no such proxy."""
         if self._state != "answers" or "whole" in self._record.data:
             return False
         try:
@@ -169,8 +169,8 @@ class _Ladder:
         return f"{silent.message}, though /version answers: it is wedged"
 
     async def _gone_with_server(self) -> bool:
-        """Whether it refuses connections, and is known to have ended; waits for one that is not."""
-        deadline_ns = self._clock.now_ns() + int(self._manner.refused_s * NS)
+        """True if it refuses connections, and is known to have ended; waits for one that is not."""
+        deadline_ns = self._clock.now_ns() + int(self._policy.refused_s * NS)
         while await self._refuses():
             if server_instance.ended(self._record.data):
                 return True
@@ -201,7 +201,7 @@ class _Ladder:
         if self._state == "wedged" and self._part is not None:
             return False  # it would only cost the time in which it is restarted
         on = {**self._server.place, "proxy": self._proxy, "enabled": True, **self._identity()}
-        await self._manner.tell("switch", self._problem, [Undo("proxy", on)])
+        await self._policy.on_escalation("switch", self._problem, [Undo("proxy", on)])
         self._switched = True
         server = self._server.within(NUDGE_S)
         await self._attempt(server.enable(self._proxy, enabled=False))
@@ -210,10 +210,10 @@ class _Ladder:
 
     async def _recreate(self) -> bool:
         """Deleted and made anew, where the server still shows what would be lost."""
-        shown = await self._shown()
+        shown = await self._proxy_to_keep()
         if self._proxy not in shown:
             return False
-        await self._manner.tell("recreate", self._problem, self._undos(shown))
+        await self._policy.on_escalation("recreate", self._problem, self._undos(shown))
         server = self._server.within(NUDGE_S)
 
         async def anew() -> None:
@@ -224,10 +224,10 @@ class _Ladder:
 
     async def _reset(self) -> bool:
         """Everything reset, and what was other people's put back; only on a server of ours."""
-        shown = {} if self._part is None else await self._all_shown()
+        shown = {} if self._part is None else await self._proxies_to_keep()
         if not shown:
             return False
-        await self._manner.tell("reset", self._problem, self._undos(shown))
+        await self._policy.on_escalation("reset", self._problem, self._undos(shown))
         return await self._try(
             self._then_refill(self._server.within(REFILL_S).reset(), shown), READ_S
         )
@@ -236,8 +236,8 @@ class _Ladder:
         """The server ended and started, and filled as it was; only one of ours."""
         if self._part is None:
             return False
-        shown = await self._all_shown() or self._record.data.get("was", {})
-        await self._manner.tell("restart", self._problem, self._undos(shown))
+        shown = await self._proxies_to_keep() or self._record.data.get("was", {})
+        await self._policy.on_escalation("restart", self._problem, self._undos(shown))
         return await self._try(self._then_refill(self._start_anew(self._part), shown), READ_S)
 
     async def _start_anew(self, part: Path) -> None:
@@ -252,7 +252,7 @@ class _Ladder:
         server = self._server.within(REFILL_S)
         await asyncio.gather(*(proxy.put_back(server, name, each) for name, each in shown.items()))
 
-    async def _shown(self) -> Mapping[str, Any]:
+    async def _proxy_to_keep(self) -> Mapping[str, Any]:
         """The proxy without this run's toxics, empty where the server does not show it."""
         try:
             found = (
@@ -264,7 +264,7 @@ class _Ladder:
             found = None
         return {} if found is None else {self._proxy: self._whole(self._proxy, found)}
 
-    async def _all_shown(self) -> Mapping[str, Any]:
+    async def _proxies_to_keep(self) -> Mapping[str, Any]:
         """All proxies without this run's toxics, empty where the server does not show them."""
         try:
             found = {} if self._state != "answers" else await self._server.within(NUDGE_S).proxies()
@@ -273,7 +273,7 @@ class _Ladder:
         return {name: self._whole(name, each) for name, each in found.items()}
 
     def _whole(self, name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
-        """What must not get lost; the proxy of the fault itself is switched on again."""
+        """The proxy without this run's toxics; that of the fault itself is switched on again."""
         kept = proxy.whole(shown, self._record.data.get("ours", ""))
         on = name == self._proxy and (self._switched or self._record.kind == "proxy")
         return {**kept, "enabled": kept["enabled"] or on}

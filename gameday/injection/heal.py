@@ -24,7 +24,7 @@ from gameday.evidence.provenance import Provenance
 from gameday.injection import drivers
 from gameday.injection.drivers import toxic
 from gameday.injection.process import process
-from gameday.injection.undo_policy import Manner, Tell
+from gameday.injection.undo_policy import OnEscalation, UndoPolicy
 from gameday.injection.undo_records import must_be_ours
 from gameday.spec.changes import Undo
 
@@ -51,7 +51,7 @@ class Healed:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be done about it."""
+        """True if nothing more is to be done about it."""
         return self.gone is True or self.answered
 
 
@@ -69,7 +69,7 @@ class Left(NamedTuple):
 
 
 def left_behind(records: Sequence[journal.Record]) -> list[Left]:
-    """What may still be active: announced, and not seen gone. Faults first, the stack last.
+    """Changes that may still be active: announced, and not seen gone. Faults first, the stack last.
 
     A journal's reader has looked at what the records are made of, so this never raises.
     """
@@ -105,14 +105,14 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
 
 
 def _stopped(records: Sequence[journal.Record]) -> bool:
-    """Whether the run came to its end, and said of no part of its stack that it stayed."""
+    """True if the run came to its end, and no component of its stack stayed."""
     return journal.first(records, events.RunEnded) is not None and not any(
         r.event.left for r in journal.every(records, events.Phase)
     )
 
 
 def is_under_way(run_dir: Path) -> bool:
-    """Whether a run says that it is under way, by its own word, which anybody may have written."""
+    """True if a run says that it is under way, by its own word, which anybody may have written."""
     try:
         return controller_lives(journal.read(run_dir / "journal.jsonl").records)
     except OSError:
@@ -120,7 +120,7 @@ def is_under_way(run_dir: Path) -> bool:
 
 
 def controller_lives(records: Sequence[journal.Record]) -> bool:
-    """Whether the controller of the run is alive: then what is there is there on purpose."""
+    """True if the controller of the run is alive: then its changes are there on purpose."""
     started = journal.first(records, events.RunStarted)
     controller = None if started is None else started.event.controller
     if controller is None or journal.first(records, events.RunEnded) is not None:
@@ -131,7 +131,7 @@ def controller_lives(records: Sequence[journal.Record]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Healer:
-    """How a run is healed: with which secrets, and by whom, whose key signs what was done.
+    """Options of healing a run: its secrets, and the key that signs what was done.
 
     `may` is asked before each undo, and says why it must not be done; "" where it may be. Where it
     `presses`, a removal that is stuck may touch more than the fault itself.
@@ -157,16 +157,16 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     healed: list[Healed] = []
     for left in due:
         if left.owner == "step" and left.name in answered:
-            healed.append(Healed(shown(left), gone=True, why="taken back before"))
+            healed.append(Healed(label(left), gone=True, why="taken back before"))
             continue
         if left.owner == "step" and own_stack:
-            healed.append(Healed(shown(left), gone=None, why=_WITH_STACK))
+            healed.append(Healed(label(left), gone=None, why=_WITH_STACK))
             continue
         if why := healer.may(left):
-            healed.append(Healed(shown(left), gone=None, why=why))
+            healed.append(Healed(label(left), gone=None, why=why))
             continue
-        manner = Manner(book.telling(left.name), escalate=healer.presses, refused_s=0)
-        healed.append(await _take_back_or_say(left, healer.environment, manner))
+        policy = UndoPolicy(book.on_escalation(left.name), escalate=healer.presses, refused_s=0)
+        healed.append(await _take_back_or_say(left, healer.environment, policy))
         if left.owner == "step" and healed[-1].answered:
             book.write(events.StepDone(int(left.name), "done", undoing=True))
     _note_out(run, due, healed, book)
@@ -175,7 +175,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
 
 
 def _steps_end_with_stack(due: Sequence[Left], healed: Sequence[Healed]) -> list[Healed]:
-    """What steps did to a stack of the run's own is gone once all of that stack is."""
+    """Results where a step's change to a stack of the run's own is gone once that stack is."""
     parts = [one for left, one in zip(due, healed, strict=True) if left.owner == "part"]
     ended = all(one.gone for one in parts)
     return [
@@ -187,7 +187,7 @@ def _steps_end_with_stack(due: Sequence[Left], healed: Sequence[Healed]) -> list
 
 
 def foreign_due(run: Provenance) -> list[Left]:
-    """What is left by the word of records that nobody here has signed, as far as can be told.
+    """Changes that are due by records which nobody here has signed, as far as can be told.
 
     Nothing that they name is asked; what is of this machine and is not there is left out.
     """
@@ -196,7 +196,7 @@ def foreign_due(run: Provenance) -> list[Left]:
 
 
 def _is_gone_here(undo: Undo) -> bool:
-    """Whether a process or a folder is not there, which looking at this machine tells."""
+    """True if a process or a folder is not there, which looking at this machine tells."""
     try:
         must_be_ours(undo)
     except GamedayError:
@@ -208,12 +208,14 @@ def _is_gone_here(undo: Undo) -> bool:
     return bool(process.start_time(undo.data["pid"]) != undo.data["start_time"])
 
 
-async def _take_back_or_say(left: Left, environment: Mapping[str, str], manner: Manner) -> Healed:
+async def _take_back_or_say(
+    left: Left, environment: Mapping[str, str], policy: UndoPolicy
+) -> Healed:
     """Undo one; whatever a record makes go wrong, the others have their turn."""
     try:
-        return await take_back(left, environment, manner)
+        return await take_back(left, environment, policy)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(shown(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
+        return Healed(label(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
 
 
 def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
@@ -235,14 +237,14 @@ def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], bo
 
 
 def all_gone(parts: Sequence[bool | None]) -> bool | None:
-    """Whether all of it is gone: False when some of it is there, None when that is not known."""
+    """True if all of it is gone, False when some of it is there, None when that is not known."""
     if False in parts:
         return False
     return None if None in parts else True
 
 
 def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) -> list[Left]:
-    """What to look at. What only pressing put at risk is left alone once that fault was out."""
+    """Changes to look at. What only pressing put at risk is left alone once the fault was out."""
     pressed = journal.every(others, events.FaultEscalated)
     out = {}
     for record in [*records, *others]:
@@ -261,7 +263,7 @@ def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) ->
 
 
 def _is_pressed(left: Left) -> bool:
-    """Whether this takes back a step of the removal, and not the fault itself."""
+    """True if this takes back a step of the removal, and not the fault itself."""
     return left.owner == "fault" and left.undo.kind == "proxy" and "was" not in left.undo.data
 
 
@@ -286,27 +288,27 @@ def _steps_taken_back(
 
 
 async def take_back(
-    left: Left, environment: Mapping[str, str], manner: Manner | None = None
+    left: Left, environment: Mapping[str, str], policy: UndoPolicy | None = None
 ) -> Healed:
     """Undo one, and read back whether it is gone."""
     if left.masked:
-        return Healed(shown(left), gone=None, why=_MASKED)
+        return Healed(label(left), gone=None, why=_MASKED)
     try:
-        await drivers.undo(left.undo, environment, manner)
+        await drivers.undo(left.undo, environment, policy)
         gone, why = await drivers.look(left.undo, environment)
         if gone and left.undo.kind == "toxic" and (other := await toxic.elsewhere(left.undo)):
             gone, why = False, f"somebody has moved it: it is on proxy {other!r}"
     except GamedayError as error:
         why = f"{error.message}; {error.help}" if error.help else error.message
-        return Healed(shown(left), gone=None, why=why)
+        return Healed(label(left), gone=None, why=why)
     if left.undo.kind == "request":
         why = "the request was answered as expected"
-        return Healed(shown(left), gone=None, why=why, answered=True)
-    return Healed(shown(left), gone, why)
+        return Healed(label(left), gone=None, why=why, answered=True)
+    return Healed(label(left), gone, why)
 
 
 class Book:
-    """What was undone from outside of the run, in the journal's format.
+    """Journal of undos from outside of the run, in the run journal's format.
 
     Made when there is something to write, as `healed-<n>.jsonl` or `reaper.jsonl`: a file has one
     writer. Signed where there is a key. What cannot be written keeps nothing in place.
@@ -332,15 +334,15 @@ class Book:
         except OSError as error:
             sys.stderr.write(f"{self._name}: {event} cannot be written: {error}\n")
 
-    def telling(self, id_: str) -> Tell:
-        """What writes down the steps of a removal that is stuck, of the fault `id_`."""
+    def on_escalation(self, id_: str) -> OnEscalation:
+        """A callback that writes down the steps of a stuck removal, of the fault `id_`."""
 
-        async def tell(step: str, why: str, undos: Sequence[Undo]) -> None:
+        async def on_escalation(step: str, why: str, undos: Sequence[Undo]) -> None:
             event = events.FaultEscalated(id_, step, why, undos)
             self.pressed.append(journal.RecordOf(0, self._clock.now_ns(), event))
             self.write(event)
 
-        return tell
+        return on_escalation
 
     def close(self) -> None:
         if self._journal is not None:
@@ -361,7 +363,7 @@ class Book:
         return book
 
 
-def shown(left: Left) -> str:
+def label(left: Left) -> str:
     """One undo in a few words."""
     data = left.undo.data
     what = left.name if left.owner == "part" else f"{left.owner} {left.name}"

@@ -1,4 +1,4 @@
-"""What proves that a change is gone, and what only does not find it.
+"""Proof that a change is gone, as against merely not finding it.
 
 Something that is asked for and not shown may be gone; or the question was asked at the wrong door:
 another server has the address by now, a name in the record is no longer what it was. So the absence
@@ -21,7 +21,7 @@ _IDENTITY = ("url", "proxy", "name", "part", "path", "index", "token", "dsn")
 
 
 class State(NamedTuple):
-    """How a change reads back: `gone` is None when nothing can tell; `why` says what was seen."""
+    """State of a change: `gone` is None when nothing can tell; `why` says what was seen."""
 
     gone: bool | None
     why: str
@@ -32,12 +32,12 @@ THERE = "it still reads back as there"
 
 
 def was_masked(data: Mapping[str, Any]) -> bool:
-    """Whether a name in a record is not what it was: journals of before masked names too."""
+    """True if a name in a record is not what it was: old journals masked names too."""
     return any(MASK in str(data[key]) for key in _IDENTITY if key in data)
 
 
 def masked_name() -> State:
-    """What is not known of a thing whose name is not what it was."""
+    """State of a thing whose name in the record was masked: unknown."""
     return State(gone=None, why="its journal does not tell its name: it was masked")
 
 
@@ -51,7 +51,7 @@ def here() -> str:
 
 
 def elsewhere(data: Mapping[str, Any]) -> State | None:
-    """What can be told from here of what was made somewhere else; None where it was made here.
+    """State of a thing that was made on another machine; None where it was made here.
 
     Records of before do not say where they were made.
     """

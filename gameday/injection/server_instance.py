@@ -24,7 +24,7 @@ def of(part: Path | None) -> dict[str, Any]:
 
 
 def ended(data: Mapping[str, Any]) -> str:
-    """How it is known that the server of a change has ended since, "" where it is not."""
+    """Proof in words that the server of a change has ended since, "" where there is none."""
     known = data.get("instance")
     if known is not None:
         if known["seen_from"] != here() or start_time(known["pid"]) == known["start_time"]:

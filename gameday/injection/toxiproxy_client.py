@@ -71,7 +71,7 @@ class Toxiproxy:
 
     @property
     def place(self) -> dict[str, Any]:
-        """What a record keeps of the server, for `of`: of its token only where it stands."""
+        """Fields for `of` that a record keeps of the server: of its token only the path."""
         bearer = {} if self.token_file is None else {"bearer": {"file": str(self.token_file)}}
         return {"url": self.url, **bearer}
 
@@ -161,7 +161,7 @@ def names_of(proxy: Mapping[str, Any]) -> list[str]:
 
 
 def _is_proxy(body: object) -> bool:
-    """Whether it is a proxy as Toxiproxy shows one, as far as anything here relies on it."""
+    """True if it has the fields of a proxy that anything here relies on."""
     if not isinstance(body, dict):
         return False
     toxics = body.get("toxics") or []

@@ -1,4 +1,4 @@
-"""How hard a change is taken back, and who hears of it when that goes beyond the change itself."""
+"""Policy of an undo: how far it may go beyond the change itself, and who hears of that."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gameday.spec.changes import Undo
 
 # What is tried next, why, and how it would be undone, should this process end meanwhile.
-Tell = Callable[[str, str, Sequence[Undo]], Awaitable[None]]
+OnEscalation = Callable[[str, str, Sequence[Undo]], Awaitable[None]]
 
 REFUSED_S = 3.0
 
@@ -17,13 +17,13 @@ async def nobody(step: str, why: str, undos: Sequence[Undo]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """`tell` hears of every step before it is taken, where `escalate` allows any.
+class UndoPolicy:
+    """`on_escalation` hears of every step before it is taken, where `escalate` allows any.
 
     `refused_s`: how long to wait for a server that refuses connections and is not known to have
     ended: it may only be cut off.
     """
 
-    tell: Tell = nobody
+    on_escalation: OnEscalation = nobody
     escalate: bool = True
     refused_s: float = REFUSED_S

@@ -1,4 +1,4 @@
-"""What an undo record must hold to be one of gameday's; looked at before anything is done with it.
+"""Fields that an undo record of gameday must hold; checked before anything is done with it.
 
 A record comes from a file, and not every file is what it should be. One that lacks what undoing
 needs, or holds something else in its place, is no order that could be obeyed: what it stands for
@@ -96,7 +96,7 @@ def _truth(value: Any) -> bool:
 
 
 def _reference(value: Any) -> bool:
-    """What `references` knows as one: nothing else may stand beside its name."""
+    """True for a reference that `references` knows; nothing else may stand beside its name."""
     return _object(value) and value.keys() in _REFERENCES and all(map(_text, value.values()))
 
 

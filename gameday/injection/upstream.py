@@ -1,4 +1,4 @@
-"""What stands behind a proxy, as it is reached from here, and whether that may be broken.
+"""Upstream of a proxy, as it is reached from here, and the check that it may be broken.
 
 A fault in a proxy strikes whatever the proxy leads to. Its server knows names that this machine
 does not, such as a container's; one that cannot be looked up here is another host, by its name.

@@ -54,7 +54,7 @@ def judge(evidence: Evidence) -> Result:
         verdict=VERDICTS[verdict],
         ended=evidence.timeline.ended,
         exit_code=exit_code(evidence, verdict, _stack(evidence)),
-        checks=[_tell(verdict) for verdict in verdicts],
+        checks=[_as_json(verdict) for verdict in verdicts],
         not_applicable=[{"name": one.name, "lacks": one.lacks} for one in lacking],
         faults=tables.faults(evidence),
         alerts=tables.alerts(evidence),
@@ -68,9 +68,9 @@ def judge(evidence: Evidence) -> Result:
 def _wanted(
     evidence: Evidence, said: Sequence[Verdict | NotApplicable]
 ) -> tuple[list[Verdict], list[NotApplicable]]:
-    """What the experiment asks for. A check it names and that does not apply is unknown.
+    """Verdicts that the experiment asks for. A named check that does not apply is unknown.
 
-    Whether the faults were in and are out is always asked: without that a run says nothing.
+    The checks of injection and removal are always included: without them a run says nothing.
     """
     wanted = evidence.effective.experiment.expect.checks if evidence.effective else "all"
     if wanted == "all":
@@ -122,7 +122,7 @@ def _demoted(verdict: Verdict, reason: str) -> Verdict:
 
 
 def missing_parts(evidence: Evidence) -> Mapping[str, str]:
-    """What the run directory lacks, by part, and why; empty for a run that is whole."""
+    """Missing parts of the run directory, each with the reason; empty for a run that is whole."""
     found: dict[str, str] = {
         part: MISSING.get((part, why), why) for part, why in evidence.problems.items()
     }
@@ -166,7 +166,7 @@ def _calendar(evidence: Evidence, t_ns: int | None) -> str | None:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _tell(verdict: Verdict) -> dict[str, Any]:
+def _as_json(verdict: Verdict) -> dict[str, Any]:
     return {
         "name": verdict.name,
         "verdict": verdict.validity.value,

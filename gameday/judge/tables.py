@@ -23,7 +23,7 @@ Line = dict[str, Any]
 
 
 def known(tell: Callable[[], T], otherwise: T) -> T:
-    """What `tell` says, or `otherwise` when the evidence does not carry it."""
+    """The result of `read`, or `otherwise` when the evidence does not carry it."""
     try:
         return tell()
     except UnknownError:
@@ -122,7 +122,7 @@ def _own_limit(evidence: Evidence, starts: metrics.Starts) -> Line | None:
 
 
 def _asked_again(starts: metrics.Starts) -> int:
-    """How many attempts were made beyond the first one of each start: retries after a timeout."""
+    """The number of retries after a timeout: all attempts but the first one of each start."""
     return int(np.maximum(starts["attempts"], 1).sum(dtype=np.int64)) - len(starts)
 
 

@@ -1,4 +1,4 @@
-"""What a check says: valid, unknown with the reason, or invalid; or that it does not apply.
+"""The verdict of a check: valid, unknown with the reason, or invalid; or it does not apply.
 
 An invalid verdict on what was issued carries a certificate: the few facts that prove it, which
 anyone can hold against the evidence without trusting the check.
@@ -22,7 +22,7 @@ class Validity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the check `name` says; `evidence` and `certificate` are JSON values."""
+    """The verdict of the check `name`; `evidence` and `certificate` are JSON values."""
 
     name: str
     validity: Validity

@@ -1,4 +1,4 @@
-"""What a run would do, and whether it can: looked at, never acted on.
+"""The plan of a run, and the checks before it: everything is looked at, nothing is changed.
 
     validate        the files against each other, by `rules`: warnings, or the first error
     blast_radius    what will be touched, for how long, and what takes it back

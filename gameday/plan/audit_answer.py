@@ -8,7 +8,7 @@ from typing import Any
 
 from gameday.core import settings
 from gameday.core.json_list import LongList
-from gameday.evidence.rows import RowError, Rows, shown, user_number
+from gameday.evidence.rows import RowError, Rows, quoted, user_number
 from gameday.injection.drivers.request import Sender
 from gameday.spec.system import System
 
@@ -16,7 +16,7 @@ ANSWER_S = 60  # where the system file does not say
 
 
 async def ask(system: System, sender: Sender) -> dict[str, Any]:
-    """What the system answers, its `rows` as Rows and its `stock` a number.
+    """The audit's answer of the system, its `rows` as Rows and its `stock` a number.
 
     Raises GamedayError.
     """
@@ -33,7 +33,7 @@ async def ask(system: System, sender: Sender) -> dict[str, Any]:
         raise RowError("its `rows` are not a list of {userId, issueId}")
     coupon, code = sender.values.get("coupon"), answer.get("code")
     if coupon is not None and isinstance(code, str) and code != coupon:
-        raise RowError(f"asked for {coupon}, it answers for {shown(code)}")
+        raise RowError(f"asked for {coupon}, it answers for {quoted(code)}")
     return {**answer, "rows": rows, "stock": _stock(answer["stock"])}
 
 
@@ -43,5 +43,5 @@ def _stock(value: object) -> int:
     except RowError:
         stock = -1
     if stock < 0:
-        raise RowError(f"its `stock` is not a number from 0 to {2**63 - 1}: {shown(value)}")
+        raise RowError(f"its `stock` is not a number from 0 to {2**63 - 1}: {quoted(value)}")
     return stock

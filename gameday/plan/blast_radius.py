@@ -35,7 +35,7 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What one step of the playbook may do, and what takes it back ("" where nothing does)."""
+    """One step of the playbook: its action, and what takes it back ("" where nothing does)."""
 
     step: int
     text: str
@@ -54,7 +54,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Blast:
-    """All of it. Times are seconds from the start of the traffic."""
+    """The blast radius of one run. Times are seconds from the start of the traffic."""
 
     experiment: str
     title: str
@@ -83,7 +83,7 @@ START_S = 5.0
 
 
 def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blast:
-    """What this run would touch on that system; `address` is where the traffic goes, in words."""
+    """The blast radius of a run on that system; `address` says where the traffic goes, in words."""
     loaded, experiment = inputs.experiment, inputs.experiment.experiment
     book = None if inputs.playbook is None else inputs.playbook.playbook
     return Blast(

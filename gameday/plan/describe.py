@@ -30,7 +30,7 @@ _DONE = {"kill": "killed", "pause": "stopped (SIGSTOP)", "restart": "asked to en
 
 
 def what(change: Change) -> str:
-    """What will be altered."""
+    """A sentence about the change that will be made."""
     match change:
         case ToxicChange():
             return _toxic(change)
@@ -48,7 +48,7 @@ def what(change: Change) -> str:
 
 
 def undone_by(change: Change) -> str:
-    """What takes it back; what cannot be given back is said."""
+    """A phrase about what takes the change back, or that nothing gives back what was lost."""
     if isinstance(change, ServiceChange):
         empty = ", empty: what it held does not come back" if change.forget else ""
         return f"{_STARTED_BY[change.do]}{empty}"

@@ -16,7 +16,7 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it stands, what was found, and the cure ("" where none is needed).
+    """One check before a run: subject, status, text, and the cure ("" if none is needed).
 
     `usage` marks a failure that is not the stack's: a file, an option, or another run.
     """
@@ -29,7 +29,7 @@ class Finding:
 
 
 def failures(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that a run must not begin with; what is to be told first comes first."""
+    """Findings that forbid a run; bad files and options come before problems of the stack."""
     return sorted((f for f in findings if f.status == "fail"), key=lambda f: not f.usage)
 
 
@@ -40,6 +40,6 @@ def as_error(finding: Finding, *, external: bool) -> GamedayError:
 
 
 def from_error(name: str, error: GamedayError) -> Finding:
-    """What an error says, as a failure."""
+    """An error as a finding that forbids a run."""
     usage = error.exit_code == UsageError.exit_code
     return Finding(name, "fail", error.message, error.help, usage=usage)

@@ -1,4 +1,4 @@
-"""Whether the traffic generator can do what the file asks for: looked at before anything else.
+"""Checks of the traffic generator: they say if this machine can send what the file asks for.
 
 What cannot work is refused, unless it is forced: then the run says up to which rate it speaks
 for the system. A rate that was measured on this machine is of another moment; in the run its own
@@ -24,7 +24,7 @@ UNMEASURED_PER_S: Final = 1000
 
 
 def demand(inputs: Inputs) -> Demand:
-    """What the experiment asks of its generator, spikes included."""
+    """The demand of the experiment on its generator, spikes included."""
     experiment = inputs.experiment.experiment
     timeout_s = inputs.system.system.requests.issue.timeout.total_seconds()
     added = everything(experiment)[len(scheduled(experiment)) :]
@@ -62,7 +62,7 @@ def _finding(inputs: Inputs, short: Shortfall, *, force: bool) -> Finding:
 
 
 def _fine(asked: Demand, machine: Machine, short: set[str]) -> Iterator[Finding]:
-    """What is not too little."""
+    """Findings about the resources that are sufficient."""
     text = f"{asked.open_most} if nothing is answered in time"
     if asked.open_most == MOST_OPEN:
         text += f"; {MOST_OPEN} is the most, starts beyond it are dropped as system-saturated"

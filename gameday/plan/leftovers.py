@@ -1,4 +1,4 @@
-"""What earlier runs may have left broken on a stack that outlives them.
+"""Faults that earlier runs may have left on a stack that outlives them.
 
 The journals tell what was announced and never seen to be taken back. What can be read back is, so
 that a fault that somebody has healed meanwhile is not told; whether a step of a playbook was taken
@@ -89,7 +89,7 @@ async def _of(path: Path, base_url: str, environment: Environment) -> list[Findi
 
 
 def _ran_on(records: Sequence[journal.Record], base_url: str) -> bool:
-    """Whether the run was on this system."""
+    """True if the run was on this system."""
     ready = journal.first(records, StackReady)
     addresses = None if ready is None else ready.event.addresses
     return addresses is not None and addresses.get("base_url") == base_url
@@ -120,7 +120,7 @@ def _own() -> tuple[SigningKey | None, Path | None]:
 
 
 async def _still_there(left: Left, environment: Environment) -> str:
-    """What is left, "" when it reads back as gone."""
+    """A text about the change that is left, "" when it reads back as gone."""
     what = f"{left.owner} {left.name}"
     if left.masked:
         return f"{what}: not known to be gone: its journal does not tell its name (***)"

@@ -1,4 +1,4 @@
-"""What a run needs of this machine: programs, room, ports, files, a clock, quiet processors.
+"""Checks of this machine: programs, room, ports, files, a clock, quiet processors.
 
 Every finding is looked at, not assumed: programs are run, ports are bound, a file is executed in
 the temporary folder. `gameday doctor` and `gameday plan` tell the same findings.
@@ -133,7 +133,7 @@ def clock() -> list[Finding]:
 
 
 def steal() -> list[Finding]:
-    """How much of the processors other machines of the same host take away."""
+    """The share of processor time that other machines of the same host take away (steal)."""
     before = _processor_ticks()
     if before is None:
         return [Finding("steal", "ok", "this system does not count it")]
@@ -157,7 +157,7 @@ def _processor_ticks() -> list[int] | None:
 
 
 def processors() -> list[Finding]:
-    """How many this process may use, and whether they have much to do already."""
+    """The number of processors for this process, and the load that they have already."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     one = "a single core: the service and the traffic disturb each other"
@@ -184,7 +184,7 @@ def memory() -> list[Finding]:
 
 
 def state_folder() -> list[Finding]:
-    """Where locks, holds and the kept stack are written: something is written there."""
+    """The folder of locks, holds and the kept stack; a file is written there to try it."""
     name, cure = "state folder", "export XDG_STATE_HOME=DIR, a folder that you may write to"
     try:
         folder = state_dir()

@@ -30,7 +30,7 @@ AHEAD_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a run was asked to be: on which stack, with which changes possible, evidence where.
+    """The conditions of a run: its stack, the kinds of change that one can make, and its folder.
 
     `starts` says that the stack is put up for this run alone, and so starts from nothing;
     `kept_per_s` what its generator was measured to keep; `force` that it may be too little.
@@ -64,7 +64,7 @@ def before(inputs: Inputs, question: Question) -> list[Finding]:
 
 
 def _files(inputs: Inputs) -> Iterator[Finding]:
-    """What validation says of them, and what they hold."""
+    """Findings of the validation, and a line about the files themselves."""
     warnings = validate(inputs)
     files = [load_rules(path) for path in inputs.rules]
     for each in warnings:
@@ -96,7 +96,7 @@ def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
 
 
 def _lacks(system: System, question: Question, kind: str) -> str:
-    """What the system file must name for such a change, "" where it does."""
+    """The key that the system file must have for such a change, "" if it is there."""
     stores = system.stores
     needs: dict[str, tuple[str, object]] = {
         "redis": ("stores.redis", stores.redis),
@@ -109,7 +109,7 @@ def _lacks(system: System, question: Question, kind: str) -> str:
 
 
 def _machine(system: System, question: Question) -> Iterator[Finding]:
-    """What a stack of our own needs of it, and what every run does."""
+    """Checks of this machine: those for every run, then those for a stack of our own."""
     yield from machine.state_folder()
     yield from machine.memory()
     yield from machine.processors()

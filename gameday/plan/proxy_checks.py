@@ -16,7 +16,7 @@ from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.addresses import Allowed
 from gameday.injection import drivers
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.upstream import refuse_foreign_upstream
 from gameday.injection.verify.probe import PING, Spot, ask, look
@@ -33,7 +33,7 @@ _HEAL = "gameday heal takes out what a run has left behind"
 
 @dataclass(slots=True)
 class Network:
-    """What was found, and where to probe each service that a fault strikes."""
+    """Findings about the network, and a place to probe for each service that a fault strikes."""
 
     findings: list[Finding] = field(default_factory=list)
     spots: dict[str, Spot] = field(default_factory=dict)
@@ -48,7 +48,7 @@ def struck(experiment: Experiment) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How to get to a server's proxies, and past them."""
+    """The route to the proxies of a server, and past them."""
 
     url: str
     allowed: Allowed
@@ -88,8 +88,8 @@ async def network(
     return found
 
 
-async def prepared(experiment: Experiment, site: Site) -> list[Finding]:
-    """Whether what faults do to stores and processes could be done: their own reading says so.
+async def prepared(experiment: Experiment, context: InjectionContext) -> list[Finding]:
+    """Findings about stores and processes: each fault reads whether its target is there.
 
     Keys that are to expire are looked for only when their fault begins: none may be there yet.
     """
@@ -101,7 +101,7 @@ async def prepared(experiment: Experiment, site: Site) -> list[Finding]:
             if not isinstance(change, StoreChange | ServiceChange):
                 continue
             try:
-                await drivers.prepare(change, site)
+                await drivers.prepare(change, context)
             except GamedayError as error:
                 found.append(from_error(f"fault {fault.id}", error))
             else:
@@ -128,7 +128,7 @@ def _name(proxy: str) -> str:
 def _state(
     server: Toxiproxy, system: System, services: list[str], proxies: Mapping[str, Any]
 ) -> list[Finding]:
-    """What the server says of the proxies: missing, disabled, or with toxics on them."""
+    """Findings about the proxies on the server: missing, disabled, or with toxics on them."""
     found = [Finding(f"toxiproxy {server.url}", "ok", f"{len(proxies)} proxies")]
     for service in services:
         name = system.proxies[service]
@@ -150,7 +150,7 @@ def _state(
 
 
 def left_behind(proxy: Mapping[str, Any]) -> str:
-    """What an earlier run has left broken on a proxy, "" where nothing is."""
+    """A change that an earlier run has left on a proxy, "" where there is none."""
     if not proxy["enabled"]:
         return "is disabled"
     toxics = [toxic["name"] for toxic in proxy.get("toxics") or []]
@@ -194,7 +194,7 @@ async def _probe(proxy_name: str, proxy: Mapping[str, Any], way: _Way) -> tuple[
 
 
 def _address(proxy: Mapping[str, Any], url: str) -> tuple[str, int]:
-    """Where the proxy listens; on all interfaces means at its server's host."""
+    """The address that the proxy listens on; "all interfaces" means its server's host."""
     host, _, port = str(proxy["listen"]).rpartition(":")
     if host in ("[::]", "0.0.0.0", ""):
         host = urlsplit(url).hostname or "127.0.0.1"

@@ -11,8 +11,7 @@ from typing import Any
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError
 from gameday.core.secrets.redaction import Hidden
-from gameday.injection.context import Direct
-from gameday.injection.context import Site as EffectSite
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
@@ -23,7 +22,7 @@ from gameday.plan.offline_checks import Question
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs
 from gameday.spec.system import System
-from gameday.stacks.stack import Running, Site, Stack, new_work_dir
+from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 
 PATIENCE_S = 7.0
 PLAN = "plan"
@@ -31,7 +30,7 @@ PLAN = "plan"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What was found, and the system with its real addresses (as written where it is not up)."""
+    """Findings, and the system with its real addresses (as written where it is not up)."""
 
     system: System
     findings: list[Finding]
@@ -41,9 +40,9 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     """Everything that can be asked of a stack that is up, without altering anything."""
     written = inputs.system.system
     nowhere = new_work_dir()  # such a stack makes nothing, so it is never there
-    site = Site(nowhere, nowhere, clock, lambda _, __: None, inputs.system.path.parent)
+    workdir = StackWorkdir(nowhere, nowhere, clock, lambda _, __: None, inputs.system.path.parent)
     try:
-        running = await stack.start(written, site)
+        running = await stack.start(written, workdir)
         refuse_foreign(running.system, question.allowed, running.environment)
     except GamedayError as error:
         return Standing(written, [from_error("stack", error)])
@@ -55,7 +54,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     looks = {
         "service": service_checks.service(system),
         "proxies": _network(inputs, system, question, clock),
-        "faults": proxy_checks.prepared(experiment, _site(running)),
+        "faults": proxy_checks.prepared(experiment, _context(running)),
         "metrics": service_checks.metrics(system, asked),
         "alerts": service_checks.conditions(system, asked, clock),
         "audit": _campaign(inputs, running),
@@ -78,11 +77,11 @@ async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[
         return [Finding(name, "fail", text, "is it overloaded, or has it stopped?")]
 
 
-def _site(running: Running) -> EffectSite:
-    """Where effects would be; only to let them read."""
+def _context(running: Running) -> InjectionContext:
+    """The context in which drivers may read, and only that."""
     system = running.system
     direct = Direct(system.stores, running.environment, running.parts, running.token_file)
-    return EffectSite(PLAN, system.toxiproxy, system.proxies, direct)
+    return InjectionContext(PLAN, system.toxiproxy, system.proxies, direct)
 
 
 async def _network(
@@ -93,7 +92,7 @@ async def _network(
 
 
 async def _marked(system: System) -> list[Finding]:
-    """Whether a run, perhaps of another host, has marked this Toxiproxy as its own."""
+    """A warning if a run, perhaps on another host, has marked this Toxiproxy as its own."""
     if system.toxiproxy is None:
         return []
     try:

@@ -37,7 +37,7 @@ _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be ju
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What will be read in a run, and where: expressions by their name, and the rule files."""
+    """All that a run will read: expressions by their name, rule files, and its own alerts."""
 
     expressions: Mapping[str, str]
     rules: Sequence[Path]
@@ -61,7 +61,7 @@ def asked_of(
 
 
 async def service(system: System) -> list[Finding]:
-    """Whether the address of `start.ready` answers 200. Without `start` the audit has to tell."""
+    """The address of `start.ready` must answer 200. Without `start` only the audit is asked."""
     if system.start is None:
         return []
     url = at(system.base_url, system.start.ready)
@@ -77,7 +77,7 @@ async def service(system: System) -> list[Finding]:
 
 
 async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
-    """Whether the audit answers. Before the campaign `exists`, any answer is one."""
+    """The audit must answer. Before the campaign `exists`, any status will do."""
     any_status = Statuses(status=list(range(100, 600)))
     request = system.audit.model_copy(update={"expect": any_status})
     try:
@@ -129,7 +129,7 @@ class Campaign:
 
 
 async def metrics(system: System, asked: Asked) -> list[Finding]:
-    """Whether every target answers, and every series that is asked for is known by its name."""
+    """Every target must answer, and know the name of every series that is read."""
     async with _client(system.metrics, system.tls) as client:
         told = await asyncio.gather(*(_names(client, url) for url in system.metrics))
     down = {
@@ -171,7 +171,7 @@ async def _names(client: HttpClient, url: str) -> set[str] | str:
 
 
 def _named(line: str) -> Iterator[str]:
-    """What a line of Prometheus' text format names; a histogram announces its parts."""
+    """Names in one line of Prometheus' text format; a histogram announces its parts."""
     words = line.split()
     if line.startswith("# TYPE ") and len(words) >= 4:
         yield words[2]

@@ -1,4 +1,4 @@
-"""What the traffic asks for: of the stock, the users and the disk. Arithmetic over the file.
+"""Demand of the traffic on stock, users and disk: arithmetic over the file.
 
 What it asks of its generator is in `generator`.
 """

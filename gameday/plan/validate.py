@@ -17,7 +17,7 @@ from gameday.plan.rules import (
     secret_words,
     secrets,
 )
-from gameday.spec.inputs import Finding, Findings, Inputs, Warning_
+from gameday.spec.inputs import FileWarning, Finding, Findings, Inputs
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
 from gameday.traffic import rules as scenarios
 
@@ -25,14 +25,14 @@ MOST_FINDINGS = 100
 """So many a rule, or all rules of a playbook or a system file together, may find."""
 
 
-def validate(inputs: Inputs) -> list[Warning_]:
+def validate(inputs: Inputs) -> list[FileWarning]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
         *(scenarios.bounds, scenarios.retries_carry_a_key),
         *(deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
-        *(deadlines.sell_out_is_clear, names.inside_experiment, names.against_system),
+        *(deadlines.stock_lasts, names.inside_experiment, names.against_system),
         *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
-        *(expressions.guards_can_see, secret_words.secrets_are_no_words),
+        *(expressions.guards_have_metrics, secret_words.secrets_are_no_words),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]
@@ -41,14 +41,14 @@ def validate(inputs: Inputs) -> list[Warning_]:
         files.append(inputs.playbook.front.file)
     findings += _enough(_of_system(inputs.system))
     _raise_first(findings, [*files, inputs.system.document.file])
-    return [each for each in findings if isinstance(each, Warning_)]
+    return [each for each in findings if isinstance(each, FileWarning)]
 
 
-def validate_system(loaded: LoadedSystem) -> list[Warning_]:
+def validate_system(loaded: LoadedSystem) -> list[FileWarning]:
     """Check a system file by itself; the warnings. Raises FileError."""
     findings = list(_enough(_of_system(loaded)))
     _raise_first(findings, [loaded.document.file])
-    return [each for each in findings if isinstance(each, Warning_)]
+    return [each for each in findings if isinstance(each, FileWarning)]
 
 
 def _enough(findings: Findings) -> Findings:
@@ -57,19 +57,19 @@ def _enough(findings: Findings) -> Findings:
 
 
 def _of_system(loaded: LoadedSystem) -> Findings:
-    yield from names.nobody_else_is_asked(loaded)
+    yield from names.unsupported_keys(loaded)
     yield from expressions.of_system(loaded)
     yield from secrets.no_secrets(loaded)
-    yield from secrets.promises_are_checked(loaded)
+    yield from secrets.unchecked_semantics(loaded)
     yield from placeholders.are_known(loaded)
     yield from paths.lead_nowhere_else(loaded)
 
 
-def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[Warning_]:
+def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[FileWarning]:
     """Check a playbook against the system whose actions it uses. Raises FileError."""
     findings = list(_enough(_of_playbook(loaded, system)))
     _raise_first(findings, [loaded.front.file])
-    return [each for each in findings if isinstance(each, Warning_)]
+    return [each for each in findings if isinstance(each, FileWarning)]
 
 
 def _of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:

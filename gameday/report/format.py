@@ -1,4 +1,4 @@
-"""Where a figure comes from, and how times and lengths are written."""
+"""References to the source of a figure, and the format of times and lengths."""
 
 from gameday.evidence.journal import Record
 from gameday.report.markdown import Markup, code

@@ -1,4 +1,4 @@
-"""What a postmortem is made of: the result, the journal, the samples, and what was run.
+"""Inputs of a postmortem: the result, the journal, the samples, and what was run.
 
 Nothing else is read, so a draft can be made again a year later on another machine. Every figure
 that a section shows comes with where it stands: `#12` is record 12 of the journal, `@23.000` the
@@ -30,7 +30,7 @@ Json = Mapping[str, Any]
 
 
 class _Shown(BaseModel):
-    """What a page shows of `effective.json`; where that is something else, nothing is shown."""
+    """The fields of `effective.json` that a page shows; in any other form nothing is shown."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -113,7 +113,7 @@ class Material:
         return found
 
     def check(self, name: str) -> Json | None:
-        """What a check found, None where it did not apply."""
+        """The line of a check in the result, None where it did not apply."""
         return next((check for check in self.part("checks") if check["name"] == name), None)
 
 
@@ -146,7 +146,7 @@ def read_material(run_dir: Path) -> Material:
 
 
 def _effective(path: Path) -> Json:
-    """What was run; empty where that cannot be read, as the result says then."""
+    """The content of `effective.json`; empty if it cannot be read, as the result says then."""
     try:
         found = _document(path)
     except UnknownError:

@@ -35,7 +35,7 @@ class Aborting:
 
 
 def aborting(experiment: Experiment) -> Iterator[Aborting]:
-    """Those thresholds of the file that have `abortOnFail`, numbered."""
+    """Thresholds of the file that have `abortOnFail`, numbered."""
     every = (
         (metric, one)
         for metric, thresholds in sorted(experiment.expect.thresholds.items())
@@ -47,7 +47,7 @@ def aborting(experiment: Experiment) -> Iterator[Aborting]:
 
 
 def settings(run: Run) -> dict[str, Any]:
-    """What the collector is told of them."""
+    """The collector's settings for these thresholds."""
     issue = run.system.requests.issue
     return {
         "thresholds": {

@@ -59,7 +59,7 @@ UNREADABLE = (
 
 @dataclass(slots=True)
 class Audit:
-    """What was read; the fields of audit.json."""
+    """Content of the stores in the end; the fields of audit.json."""
 
     campaign: str
     stock: int | None
@@ -174,7 +174,7 @@ def _masked_views(views: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> 
 
 
 def _masked_view(view: Mapping[str, Any], hide: Hidden) -> dict[str, Any]:
-    """What is compared with the rows are numbers, however they are written."""
+    """The view with its secrets masked; numbers stay, because they are compared with the rows."""
     numbers = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
     others = {key: value for key, value in view.items() if key not in numbers}
     return {**hidden_in(others, hide), **numbers}
@@ -295,7 +295,7 @@ def _unusable(key: str, error: Exception) -> UsageError:
 
 
 def _views(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """How other stores see it, as the answer has it. Raises RowError for what is no such thing."""
+    """Views of other stores in the answer. Raises RowError for one of another form."""
     views = answer.get("views")
     if views is None:
         return {}
@@ -312,7 +312,7 @@ def _user(value: object) -> object:
 
 
 def _id(value: object) -> object:
-    """What PostgreSQL has for an id, as text: a UUID for instance."""
+    """An id from PostgreSQL as text; it may be a UUID."""
     return value if value is None or isinstance(value, str | int) else str(value)
 
 

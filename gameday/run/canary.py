@@ -52,7 +52,7 @@ async def sing(run: Run) -> None:
 
 
 async def _ask(run: Run, client: HttpClient, url: str) -> float | None:
-    """How long the answer took in ms, None where none came."""
+    """The time until the answer (ms), None without an answer."""
     began_ns = run.clock.now_ns()
     try:
         await client.get(url)

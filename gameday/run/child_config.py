@@ -22,7 +22,7 @@ LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
 async def start_children(run: Run) -> None:
     """Both, then the start of the traffic: the counters are seen at 0 before it."""
-    run.site.use_traffic(run.traffic)
+    run.injection.use_traffic(run.traffic)
     grid_start_ns = run.clock.now_ns()
     await asyncio.gather(
         run.traffic.child.start(_traffic_config(run), partial(canary.hear, run)),
@@ -46,7 +46,7 @@ def _traffic_config(run: Run) -> dict[str, Any]:
 
 
 def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
-    """What the collector is told: the settings of `gameday.telemetry.collector`."""
+    """The configuration of the collector: the settings of `gameday.telemetry.collector`."""
     spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
     targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
     return {

@@ -72,7 +72,7 @@ class Child:
     ) -> None:
         """Hand it its configuration, and wait until it is ready. Raises StackError."""
         self._reader = asyncio.create_task(self._listen(hear))
-        self.tell(config)
+        self.send(config)
         waiting = [asyncio.create_task(event.wait()) for event in (self.ready, self.gone)]
         try:
             await asyncio.wait(waiting, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
@@ -86,7 +86,7 @@ class Child:
                 why = self.why()
             raise StackError(f"the {self.name} did not get ready: {why}\n{self.last_words()}")
 
-    def tell(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: Mapping[str, Any]) -> None:
         """Send one order. A child that is gone hears nothing; `gone` says so."""
         process = self._running()
         if process.stdin is not None and not process.stdin.is_closing():
@@ -116,11 +116,11 @@ class Child:
 
     @property
     def died(self) -> bool:
-        """Whether it ended without being told to, or can no longer be understood."""
+        """True if it ended without an order, or its output cannot be understood any more."""
         return self.gone.is_set() and not self._finishing
 
     async def was_killed(self) -> bool:
-        """Whether a signal ended it, which is no mistake of its own; for when it has died."""
+        """True if a signal ended it, which is no fault of its own; for one that has died."""
         if not await self._has_ended(EXIT_S):
             return False  # it has closed its pipe, and lives
         return (self._running().returncode or 0) < 0
@@ -134,7 +134,7 @@ class Child:
         return ": ".join([how_it_ended(status), *said])
 
     def last_words(self) -> str:
-        """What it said that nobody understood, or the end of its log."""
+        """Output that nobody understood, or the end of its log."""
         return self._problem or last_words(self._log)
 
     def _running(self) -> asyncio.subprocess.Process:
@@ -143,7 +143,7 @@ class Child:
         return self._process
 
     async def _has_ended(self, within_s: float, clock: Clock | None = None) -> bool:
-        """Whether the process itself ends in that time, whoever holds its pipes."""
+        """True once the process itself ends, whoever holds its pipes; False after `within_s`."""
         clock, process = clock or SystemClock(), self._running()
         deadline_ns = clock.now_ns() + int(within_s * NS)
         while process.returncode is None and clock.now_ns() < deadline_ns:
@@ -241,10 +241,10 @@ class Workers:
         ]
         await asyncio.gather(*starting)
 
-    def tell(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: Mapping[str, Any]) -> None:
         """Send one order to each."""
         for child in self._all:
-            child.tell(order)
+            child.send(order)
 
     async def finish(self, patience_s: float, clock: Clock) -> bool:
         """As a child's; True if all ended by themselves."""
@@ -262,11 +262,11 @@ class Workers:
 
     @property
     def died(self) -> bool:
-        """Whether any of them ended without being told to."""
+        """True if any of them ended without an order."""
         return any(child.died for child in self._all)
 
     async def was_killed(self) -> bool:
-        """Whether a signal ended the one that died."""
+        """True if a signal ended the one that died."""
         return await self._first_dead.was_killed()
 
     def why(self) -> str:
@@ -299,14 +299,14 @@ class Traffic:
             self.refused = line["why"]
 
     def _count(self) -> None:
-        """What is true of all workers that are there is true of the traffic."""
+        """Set each event that all of the workers still here have reported."""
         for name, event in self._events.items():
             said = self._said[name]
             if said and said >= self.child.here:
                 event.set()
 
     def begin(self, t0_ns: int) -> None:
-        self.child.tell({"cmd": "start", "t0_ns": t0_ns})
+        self.child.send({"cmd": "start", "t0_ns": t0_ns})
 
     async def on(self, extra: ExtraTraffic) -> None:
         for name in ("scheduled", "idle"):
@@ -317,10 +317,10 @@ class Traffic:
             "rate_per_s": extra.rate_per_s,
             "duration_s": extra.duration_s,
         }
-        self.child.tell({"cmd": "on", "scenario": body, "at_ns": self._clock.now_ns()})
+        self.child.send({"cmd": "on", "scenario": body, "at_ns": self._clock.now_ns()})
 
     async def off(self, scenario: str) -> None:
-        self.child.tell({"cmd": "off", "name": scenario})
+        self.child.send({"cmd": "off", "name": scenario})
 
     def stop(self, grace_s: float) -> None:
-        self.child.tell({"cmd": "stop", "grace_s": grace_s})
+        self.child.send({"cmd": "stop", "grace_s": grace_s})

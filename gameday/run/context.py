@@ -10,7 +10,7 @@ from gameday.core.clock import NS, Clock
 from gameday.core.network.addresses import Allowed
 from gameday.core.processes.deadlines import cancelled
 from gameday.evidence.journal import Journal
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.request import Sender
 from gameday.injection.verify import Spot
 from gameday.run.children import Child, Traffic
@@ -89,7 +89,7 @@ async def unless_aborted(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asked for, beyond the files."""
+    """Options from the command line, beyond the files."""
 
     stack: str = "embedded"
     runs_dir: Path = Path("runs")
@@ -115,7 +115,7 @@ class Run:
     stock: int | None
     traffic_end_s: float
     environment: Mapping[str, str]
-    site: Site
+    injection: InjectionContext
     sender: Sender
     admin: Sender
     traffic: Traffic

@@ -23,7 +23,7 @@ IMPATIENT = 3  # so many Ctrl-C
 IMPATIENT_S = 2.0
 
 
-class Desk:
+class ControlSocket:
     """Answers the orders for one run; `run` is set once its stack is up."""
 
     def __init__(self, run_id: str, journal: Journal, abort: Abort) -> None:
@@ -38,7 +38,7 @@ class Desk:
         """Be found by other terminals, and listen to them."""
         self._presence = locks.Presence(self._id, runs_dir).take()
         self._server = await locks.serve(self._presence.socket, self.answer)
-        found = hold.held()
+        found = hold.current()
         if found is not None:  # set since this run looked before it began
             self.end("operator", str(found))
 
@@ -50,7 +50,7 @@ class Desk:
             self._presence.drop()
 
     def answer(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What another terminal is told."""
+        """The reply to a command from another terminal."""
         by = str(order.get("by", "person"))
         match order.get("cmd"):
             case "ack":
@@ -91,8 +91,8 @@ class Signals:
     A third Ctrl-C within `IMPATIENT_S` ends this process: see `on_third_ctrl_c`.
     """
 
-    def __init__(self, desk: Desk, leave: Callable[[], NoReturn]) -> None:
-        self._desk = desk
+    def __init__(self, control: ControlSocket, leave: Callable[[], NoReturn]) -> None:
+        self._control = control
         self._leave = leave
         self._loop = asyncio.get_running_loop()
         self._before: dict[signal.Signals, Any] = {}
@@ -115,7 +115,7 @@ class Signals:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
     def _heard(self, number: signal.Signals) -> None:
-        self._desk.end("operator" if number is signal.SIGINT else "signal", number.name)
+        self._control.end("operator" if number is signal.SIGINT else "signal", number.name)
 
 
 def on_third_ctrl_c(leave: Callable[[], NoReturn]) -> None:

@@ -89,7 +89,7 @@ async def _until_abort(run: Run, work: Coroutine[Any, Any, None]) -> None:
 
 
 def _longest_s(run: Run) -> float:
-    """How long the faults of a run may take, with all that their removal may take."""
+    """The longest time (s) that the faults of a run may take, their removal included."""
     ends = [(fault.at + fault.duration).total_seconds() for fault in run.experiment.method]
     end_ns = run.at_ns(max([run.traffic_end_s, *ends]))
     steps = run.playbook.steps if run.playbook is not None else ()
@@ -101,7 +101,7 @@ def _longest_s(run: Run) -> float:
 
 
 def _leaving_s(run: Run) -> float:
-    """How long the faults may take to come out."""
+    """The time (s) that the removal of the faults may take."""
     kinds = {change.kind for fault in run.experiment.method for change in fault.changes()}
     return LEAVING_S + max((drivers.UNDO_S.get(kind, 0.0) for kind in kinds), default=0.0)
 

@@ -50,7 +50,7 @@ class FaultTask:
         """Journal how to undo, then act; False when nothing could be injected."""
         changes = self._fault.changes()
         try:
-            self._undos = [await drivers.prepare(c, self._run.site) for c in changes]
+            self._undos = [await drivers.prepare(c, self._run.injection) for c in changes]
         except GamedayError as error:
             self._dosing.tell_absent(f"it could not be prepared: {error.message}")
             return False
@@ -80,7 +80,7 @@ class FaultTask:
 
     async def _act(self, changes: Sequence[Change]) -> None:
         for change, undo in zip(changes, self._undos, strict=True):
-            await drivers.act(change, undo, self._run.site)
+            await drivers.act(change, undo, self._run.injection)
 
     async def _look_and_wait(self, end_s: float) -> None:
         """Probe the dose while the fault lasts; a failing probe never shortens it."""
@@ -97,7 +97,9 @@ class FaultTask:
         removal = Removal(self._run, self._fault, self._undos)
         gone = await removal.take_out()
         record = await self._run.journal.write_durably(FaultRemoved(id=self.id, gone=gone))
-        self._run.site.struck -= {str(undo.data.get("name")) for undo in self._undos}
-        await self._dosing.tell(record.t_ns)
+        self._run.injection.stopped_on_purpose -= {
+            str(undo.data.get("name")) for undo in self._undos
+        }
+        await self._dosing.conclude(record.t_ns)
         removed, why = await removal.prove(gone=gone)
         await self._run.journal.write_durably(FaultProven(id=self.id, removed=removed, why=why))

@@ -1,4 +1,4 @@
-"""What may end a run early, and the gate before the first fault.
+"""Guards that may end a run early, and the gate before the first fault.
 
 Guards are the experiment's stop conditions; they fail closed: no data for 5 s counts as
 tripped, unless the file says to ignore that. A child process that dies, or a collector that
@@ -41,7 +41,7 @@ async def guards(run: Run) -> None:
 
 
 class GuardWatch:
-    """How long one guard has been true, or blind."""
+    """State of one guard: since when it is true, or without data."""
 
     def __init__(self, guard: Guard, name: str) -> None:
         self.guard = guard
@@ -103,7 +103,7 @@ async def children(run: Run) -> None:
 
 
 def _no_room(folder: Path) -> bool:
-    """Whether the disk is full: then a worker cannot even write down why it ended."""
+    """True if the disk is full: then a worker cannot even write down why it ended."""
     return shutil.disk_usage(folder).free < ROOM_BYTES
 
 
@@ -121,7 +121,7 @@ async def parts(run: Run) -> None:
     told: set[str] = set()
     while True:
         await run.readings.next(SILENT_S)
-        ended = set(run.ended_parts()) - run.site.struck
+        ended = set(run.ended_parts()) - run.injection.stopped_on_purpose
         told &= ended
         for name in sorted(ended - told):
             told.add(name)
@@ -131,7 +131,7 @@ async def parts(run: Run) -> None:
 
 
 def steady(run: Run) -> str:
-    """What is wrong; empty when every objective held for 5 s and no alert of this drill fires."""
+    """The reason why the state is not steady; "" once objectives hold and no alert fires."""
     now_ns = run.clock.now_ns()
     stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
     for objective in run.experiment.objectives:

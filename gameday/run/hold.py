@@ -31,11 +31,11 @@ class Hold:
 
 
 def hold_file() -> Path:
-    """Where the hold is written down."""
+    """Path of the file that describes the hold."""
     return state_dir() / "hold.json"
 
 
-def held() -> Hold | None:
+def current() -> Hold | None:
     """The hold, None when there is none."""
     path = hold_file()
     try:
@@ -58,13 +58,13 @@ def put(reason: str, by: str) -> Hold:
 
 def release() -> Hold | None:
     """Let runs begin again; the hold that was lifted, None when there was none."""
-    hold = held()
+    hold = current()
     hold_file().unlink(missing_ok=True)
     return hold
 
 
 def refuse() -> None:
     """Raises UsageError while there is a hold."""
-    hold = held()
+    hold = current()
     if hold is not None:
         raise UsageError(f"no run may begin: {hold}", help=CURE)

@@ -24,7 +24,7 @@ _CURSOR: Final = "\x1b[?25h\n"  # a live screen has hidden it
 
 
 class Leaving:
-    """How one run is left; in use, it leaves by itself when the ending takes too long."""
+    """The way out of one run; in use, it leaves by itself when the ending takes too long."""
 
     def __init__(self, run_dir: Path, reaper: Reaper, abort: Abort) -> None:
         self._run_dir = run_dir
@@ -73,7 +73,7 @@ class Leaving:
         )
 
     def _may_be_in(self) -> bool:
-        """Whether a fault was announced and not seen gone; so it is where nobody can tell."""
+        """True if a fault was announced and not seen gone; also if nobody can tell."""
         try:
             records = journal.read(self._run_dir / "journal.jsonl").records
             return any(each.owner == "fault" for each in left_behind(records))

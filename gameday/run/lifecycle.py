@@ -25,7 +25,7 @@ from gameday.core.secrets.signing import SigningKey, read_or_make_key
 from gameday.evidence import events, seal
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.process.process import record as process_record
 from gameday.plan.traffic_size import peak_per_s
@@ -33,7 +33,7 @@ from gameday.run import execute, hold, locks, preflight, teardown
 from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
 from gameday.run.context import Abort, Options, Run, unless_aborted
-from gameday.run.control_socket import Desk, Signals
+from gameday.run.control_socket import ControlSocket, Signals
 from gameday.run.leave import Leaving
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
@@ -43,8 +43,7 @@ from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.changes import Undo
 from gameday.spec.inputs import Inputs
-from gameday.stacks.stack import Running, Stack, new_work_dir
-from gameday.stacks.stack import Site as StackSite
+from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.forecast import traffic_end_s
 
@@ -61,7 +60,7 @@ PREFLIGHT_GRACE_S = 2.0  # for its request that is under way when the run is abo
 
 @dataclass(frozen=True, slots=True)
 class Conducted:
-    """Where the evidence is, and the error that ended the run early, if one did."""
+    """Path of the evidence, and the error that ended the run early, if any."""
 
     dir: Path
     error: GamedayError | None
@@ -75,14 +74,14 @@ async def conduct(
     start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
     begun(start.dir)
     leaving = Leaving(start.dir, start.reaper, start.abort)
-    with leaving, Signals(start.desk, leaving.at_once):
+    with leaving, Signals(start.control, leaving.at_once):
         return await _conduct(inputs, stack, options, start)
 
 
 async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Start") -> Conducted:
     error: GamedayError | None = None
     try:
-        await start.desk.open(options.runs_dir)
+        await start.control.open(options.runs_dir)
         await start.reaper.launch(start.key)
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         if not start.abort.event.is_set():
@@ -96,7 +95,7 @@ async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Star
         raise
     finally:
         await asyncio.shield(_clear_away(stack, start))
-        start.desk.close()
+        start.control.close()
     if start.journal.problem:
         cure = f"make room, then: gameday heal {start.dir}"
         error = UnknownError(start.journal.problem, help=cure)
@@ -106,7 +105,7 @@ async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Star
 
 
 def _hide_in_logs(start: "_Start") -> None:
-    """What the system wrote to its own logs stays, but for the secrets in it."""
+    """Mask the secrets in the system's own logs; all else in them stays."""
     for path in sorted((start.dir / "logs").glob("*.log")):
         if path.name != REAPER_LOG:  # it is still being written
             try:
@@ -174,8 +173,8 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
     traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)
     collector = Child("collector", "gameday.telemetry.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
-    desk = Desk(run, journal, abort)
-    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, desk)
+    control = ControlSocket(run, journal, abort)
+    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, control)
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -206,7 +205,7 @@ async def _stop_stack(stack: Stack, start: "_Start") -> None:
 
 
 async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
-    """What `work` returns; None, and a line in the journal, when it takes too long."""
+    """The result of `work`; None, and a line in the journal, when it takes too long."""
     try:
         return await in_time(work, AFTERWARDS_S)
     except TimeoutError:
@@ -217,7 +216,7 @@ async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What there is of a run before its stack is up."""
+    """State of a run before its stack is up."""
 
     id: str
     dir: Path
@@ -228,7 +227,7 @@ class _Start:
     traffic: Traffic
     collector: Child
     reaper: Reaper
-    desk: Desk
+    control: ControlSocket
 
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
@@ -239,7 +238,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     start.journal.hide = Hidden([*running.secrets, *found])
     refuse_foreign(running.system, options.allowed, running.environment)
     run = _make_run(inputs, running, options, start, stack.ended)
-    start.desk.run = run
+    start.control.run = run
     system = running.system
     place = (system.base_url, system.toxiproxy, start.id, options.runs_dir)
     with locks.TargetLock(*place, options.allowed.hosts) as lock:
@@ -253,14 +252,14 @@ async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running |
     """The started stack; None when the run was aborted meanwhile."""
     start.journal.write(events.Phase(phase="stack"))
     begun_ns = start.clock.now_ns()
-    site = StackSite(
-        work_dir=new_work_dir(),
+    workdir = StackWorkdir(
+        path=new_work_dir(),
         logs_dir=start.dir / "logs",
         clock=start.clock,
         announce=lambda name, undo: _announce(start.journal, name, undo),
         system_dir=inputs.system.path.parent,
     )
-    starting = asyncio.create_task(stack.start(inputs.system.system, site))
+    starting = asyncio.create_task(stack.start(inputs.system.system, workdir))
     aborted = asyncio.create_task(start.abort.event.wait())
     await asyncio.wait(
         {starting, aborted}, timeout=STACK_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
@@ -335,7 +334,7 @@ def _make_run(
         stock=stock,
         traffic_end_s=traffic_end_s(experiment),
         environment=running.environment,
-        site=Site(start.id, system.toxiproxy, system.proxies, direct),
+        injection=InjectionContext(start.id, system.toxiproxy, system.proxies, direct),
         sender=sender,
         admin=admin,
         traffic=start.traffic,
@@ -363,7 +362,7 @@ async def _through(run: Run, inputs: Inputs) -> None:
         _give_up(run.abort, caught)  # before the ending, which hurries then
         raise
     finally:
-        run.site.use_traffic(run.traffic)
+        run.injection.use_traffic(run.traffic)
         await teardown.end(run)
 
 

@@ -161,7 +161,7 @@ def _in_use(held: Mapping[str, Any]) -> UsageError:
 
 
 def _is_still(path: Path, file: int) -> bool:
-    """Whether the open file is the one that has this name now."""
+    """True if the open file is the one that has this name now."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(file))
     except FileNotFoundError:
@@ -197,7 +197,7 @@ def running() -> list[UnderWay]:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether somebody holds it; a presence that nobody holds is a killed run's, and removed."""
+    """True if somebody holds it; a presence file of a killed run is held by nobody, and removed."""
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -271,7 +271,7 @@ def _cut(writer: asyncio.StreamWriter, waiting: dict[asyncio.StreamWriter, None]
 
 
 def _order(line: bytes) -> Mapping[str, Any] | None:
-    """What a line says, None where it is no order."""
+    """The command in a line, None for any other text."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -279,7 +279,7 @@ def _order(line: bytes) -> Mapping[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-async def tell(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
+async def send_order(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
     """Send one order to a running run, and return its answer. Raises UsageError without one."""
     try:
         async with asyncio.timeout(ANSWER_S):

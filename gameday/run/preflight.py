@@ -24,16 +24,16 @@ async def prepare(run: Run) -> None:
     """
     run.journal.write(Phase(phase="preflight"))
     external, runs_dir = run.options.stack == EXTERNAL, run.options.runs_dir
-    looked, struck, measured, left, well = await asyncio.gather(
+    looked, stopped_on_purpose, measured, left, well = await asyncio.gather(
         proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
-        proxy_checks.prepared(run.experiment, run.site),
+        proxy_checks.prepared(run.experiment, run.injection),
         service_checks.metrics(run.system, _asked(run)),
         on_standing(runs_dir, run.system, run.environment, external=external),
         service_checks.service(run.system) if external else _nothing(),
     )
     run.spots.update(looked.spots)
     _tell_spots(run)
-    _end_if_unfit(run, [*well, *looked.findings, *struck, *left, *measured])
+    _end_if_unfit(run, [*well, *looked.findings, *stopped_on_purpose, *left, *measured])
     if run.system.campaign is not None:
         await _create_campaign(run)
         found = await service_checks.audit(run.system, run.sender, exists=True)

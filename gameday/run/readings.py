@@ -1,4 +1,4 @@
-"""What the collector reports, as the controller uses it: the latest, and all so far.
+"""Readings of the collector, as the controller uses them: the latest, and all so far.
 
 Whoever waits for a reading names the instant after which its sample must have been taken, so
 that a step is never proven by what was measured before it acted.
@@ -67,5 +67,5 @@ class Readings:
 
 
 def truth(evaluation: Evaluation, name: str) -> Truth:
-    """How a named expression read; None also when it was not evaluated."""
+    """The latest truth of a named expression; None also when it was not evaluated."""
     return evaluation.readings.get(name)

@@ -77,11 +77,11 @@ class Reaper:
 
     @property
     def died(self) -> bool:
-        """Whether it ended although the run goes on."""
+        """True if it ended although the run goes on."""
         return self._process is not None and self._process.poll() is not None
 
     async def was_killed(self) -> bool:
-        """Whether a signal ended it; for when it has died."""
+        """True if a signal ended it; for one that has died."""
         return self._process is not None and (self._process.poll() or 0) < 0
 
     def why(self) -> str:

@@ -34,7 +34,7 @@ CREATED, EXISTS = 201, 409
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the marker's upstream says; `until_s` is seconds since 1970."""
+    """Content of the marker's upstream; `until_s` is seconds since 1970."""
 
     run: str
     host: str
@@ -136,7 +136,7 @@ class Marker:
         _must(await self._server.call("DELETE", f"/proxies/{MARKER}"), 204, 404)
 
     async def _is_live(self, found: Mark) -> bool:
-        """Whether a run stands behind it: by its text, else by its being renewed."""
+        """True if a run stands behind it: by its text, else because it is renewed."""
         left_s = found.until_s - wall_time_ns() / NS
         if 0 < left_s <= STALE_AFTER_S:
             return True
@@ -166,14 +166,14 @@ class Marking:
     async def __aenter__(self) -> Self:
         url = self._run.system.toxiproxy
         if url is not None and await is_remote(url, self._run.options.allowed):
-            await self._mark(Marker(self._run.site.toxiproxy(), self._run.id, self._run.clock))
+            await self._mark(Marker(self._run.injection.toxiproxy(), self._run.id, self._run.clock))
         return self
 
     async def _mark(self, marker: Marker) -> None:
         try:
             await marker.take()
         except ToxiproxyError as problem:  # preflight refuses, if a fault needs that server
-            self._tell(f"{MARKER} cannot be set: {problem.message}")
+            self._journal_problem(f"{MARKER} cannot be set: {problem.message}")
             return
         self._marker = marker
         self._renewing = asyncio.create_task(self._renew(marker))
@@ -191,9 +191,11 @@ class Marking:
         try:
             await self._marker.drop()
         except GamedayError as problem:
-            self._tell(f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}")
+            self._journal_problem(
+                f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}"
+            )
 
-    def _tell(self, problem: str) -> None:
+    def _journal_problem(self, problem: str) -> None:
         self._run.journal.write(Phase(phase="marker", problem=problem))
 
     async def _renew(self, marker: Marker) -> None:
@@ -203,7 +205,7 @@ class Marking:
 
 
 async def is_remote(url: str, allowed: Allowed) -> bool:
-    """Whether the address is another host's; one that has no address is left to whoever calls."""
+    """True if the address is another host's; an invalid address is left to the caller."""
     try:
         return not await allowed.resolves_here(urlsplit(url).hostname or "")
     except NoAddressError:

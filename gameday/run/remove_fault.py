@@ -16,7 +16,7 @@ from gameday.injection import drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify import Certainty, Spot, is_calm
 from gameday.run.context import Run
 from gameday.spec.changes import Undo
@@ -43,25 +43,27 @@ class Removal:
     async def take_out(self) -> bool | None:
         """Undo until every part reads back as gone; None when that could not be read."""
         begun_ns = self._run.clock.now_ns()
-        manner = Manner(tell=self._tell)
+        policy = UndoPolicy(on_escalation=self._on_escalation)
         while True:
-            gone = await self._attempt(manner)
+            gone = await self._attempt(policy)
             passed_s = (self._run.clock.now_ns() - begun_ns) / NS
             if gone or passed_s + ATTEMPT_S > GONE_WITHIN_S:
-                self._run.site.struck.discard(OWN_SERVER)
+                self._run.injection.stopped_on_purpose.discard(OWN_SERVER)
                 return gone
-            manner = Manner(escalate=False, refused_s=0)  # every step was taken; it may work now
+            policy = UndoPolicy(
+                escalate=False, refused_s=0
+            )  # every step was taken; it may work now
             await self._run.clock.sleep(0.1)
 
-    async def _attempt(self, manner: Manner) -> bool | None:
+    async def _attempt(self, policy: UndoPolicy) -> bool | None:
         """Undo each part, whatever becomes of the others, and read back."""
         self._problem = ""
         for undo in reversed(self._undos):
             try:
-                await self._undo(undo, manner)
+                await self._undo(undo, policy)
             except GamedayError as error:
                 self._problem = f"{error.message}; {error.help}" if error.help else error.message
-                manner = Manner(escalate=False, refused_s=0)
+                policy = UndoPolicy(escalate=False, refused_s=0)
         if self._problem:
             return None
         try:
@@ -72,16 +74,16 @@ class Removal:
         self._problem = next((state.why for state in found if not state.gone), "")
         return all_gone([state.gone for state in found])
 
-    async def _undo(self, undo: Undo, manner: Manner) -> None:
+    async def _undo(self, undo: Undo, policy: UndoPolicy) -> None:
         if undo.kind == "traffic":
-            await switch_off(undo, self._run.site)
+            await switch_off(undo, self._run.injection)
         else:
-            await drivers.undo(undo, self._run.environment, manner)
+            await drivers.undo(undo, self._run.environment, policy)
 
-    async def _tell(self, step: str, why: str, undos: Sequence[Undo]) -> None:
+    async def _on_escalation(self, step: str, why: str, undos: Sequence[Undo]) -> None:
         """Journal a step beyond the fault itself, with what would take that one back."""
         if step == "restart":
-            self._run.site.struck.add(OWN_SERVER)  # it is ended on purpose
+            self._run.injection.stopped_on_purpose.add(OWN_SERVER)  # it is ended on purpose
         await self._run.journal.write_durably(
             FaultEscalated(
                 id=self._fault.id or self._fault.fault,
@@ -92,7 +94,7 @@ class Removal:
         )
 
     async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:
-        """Whether things are as they were before the fault."""
+        """Evidence that things are as they were before the fault."""
         if gone is False:
             return "no", f"it still reads back as in place: {self._problem}"
         if not gone:
@@ -110,7 +112,7 @@ class Removal:
         return "unknown", f"it reads back as gone, but {compared} is not as before"
 
     async def _calms_down(self, spot: Spot) -> bool:
-        """Whether latency gets back to what it was, in the time that there is for it."""
+        """True once latency is back at its old value, False when the time for it is over."""
         begun_ns = self._run.clock.now_ns()
         while (left_s := self._patience_s() - (self._run.clock.now_ns() - begun_ns) / NS) > 0:
             try:
@@ -123,7 +125,7 @@ class Removal:
         return False
 
     def _patience_s(self) -> float:
-        """How long to wait for calm: less once somebody waits for the run to end."""
+        """Seconds to wait for calm: fewer once somebody waits for the run to end."""
         return ABORTED_NORMAL_WITHIN_S if self._run.abort.event.is_set() else NORMAL_WITHIN_S
 
     async def _rate_is_back(self) -> tuple[Certainty, str]:

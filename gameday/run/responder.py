@@ -29,7 +29,7 @@ NO_DATA_S = 3.0
 
 
 class Result(NamedTuple):
-    """How a step ended, whether the state it names was seen, and why."""
+    """End of a step: its status, whether the state that it names was seen, and why."""
 
     status: Status
     verified: bool | None
@@ -38,7 +38,7 @@ class Result(NamedTuple):
 
 @dataclass(slots=True)
 class Hands:
-    """What a responder works with."""
+    """Tools of a responder: the probes and senders that it works with."""
 
     playbook: Playbook
     actions: Mapping[str, Request]
@@ -135,7 +135,7 @@ class Bot:
         return early if early is not None else await self._do(step, self._action(step.block.do))
 
     async def _before(self, step: Step) -> Result | None:
-        """What the probes say before acting; None: go on."""
+        """The result of the probes before acting, if it makes the act needless; None: go on."""
         before = await self._probe(step, "before") if step.block.before else True
         if before is None:
             return Result("failed", None, "the probe before it has no data")

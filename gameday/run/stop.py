@@ -27,7 +27,7 @@ LIMIT_S = 90.0  # a removal that escalates takes its time
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How the faults of one run came out. `left` names those that are not seen to be out."""
+    """Outcome of the removal for one run. `left` names faults that are not seen to be out."""
 
     run: str
     after_s: float
@@ -61,9 +61,9 @@ async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, s
 
 
 async def _order(run: UnderWay, by: str) -> bool:
-    """Whether it was heard."""
+    """Send the order; True if it was heard."""
     try:
-        return bool((await locks.tell(run, {"cmd": "stop", "by": by}))["ok"])
+        return bool((await locks.send_order(run, {"cmd": "stop", "by": by}))["ok"])
     except UsageError:
         return False
 
@@ -74,7 +74,7 @@ def _is_over(run: UnderWay) -> bool:
 
 
 def _records(run: UnderWay) -> Sequence[journal.Record]:
-    """What the controller and the reaper of the run have signed; nobody else is believed.
+    """Records that the controller and the reaper of the run have signed; no others count.
 
     Raises UnknownError where that is nothing, as with a key that was lost while the run went on.
     """

@@ -1,4 +1,4 @@
-"""How a run ends: in this order, and within bounded time.
+"""Teardown of a run: in this order, and within bounded time.
 
 Faults proven out, steps taken back, traffic ended, every request answered or timed out, the
 campaign closed, the system drained, the stores audited. On an abort traffic stops and faults

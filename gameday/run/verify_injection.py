@@ -1,4 +1,4 @@
-"""Whether a fault's dose was there: looked at while it lasts, judged when it is out.
+"""Verification that a fault is in effect: observed while it lasts, judged when it is out.
 
 Witness P is asked as soon as the fault is in, and again until it says yes; then the change is
 read back until the fault ends, for somebody may take it out or turn it down. What the service and
@@ -132,7 +132,7 @@ class Dosing:
         return await show(change, spot, self._run.clock)
 
     async def _own_dose(self) -> Sighting | None:
-        """What the change says of itself, where its kind can; the first that is not a yes."""
+        """The change's own measurement, if its kind has one; the first that is not a yes."""
         told = None
         for undo in self._undos:
             try:
@@ -147,7 +147,7 @@ class Dosing:
         return told
 
     async def _in_place(self) -> tuple[bool | None, str]:
-        """Whether every change is there as it was asked for; the first that is not, and why."""
+        """True if every change is there as asked for; else the first that is not, and why."""
         environment = self._run.environment
         for change, undo, proxy in zip(self._changes, self._undos, self._proxies, strict=True):
             there, why = await in_place(change, undo, proxy, environment)
@@ -164,7 +164,7 @@ class Dosing:
         except GamedayError:
             return None
 
-    async def tell(self, removed_ns: int) -> None:
+    async def conclude(self, removed_ns: int) -> None:
         """Journal the verdict of the witnesses, once the fault is out."""
         if not self._injected_ns:
             return
@@ -181,7 +181,7 @@ class Dosing:
         self._dosed(verdict, p, felt, why)
 
     def _final(self) -> Sighting | None:
-        """P, if it could be read back for most of the time that it lasted."""
+        """The probe's observation; unknown if more than half of the read-backs failed."""
         blind = sum(there is None for there in self._looks)
         if self._sighting is not None and self._sighting.ok and blind > len(self._looks) / 2:
             why = "it was there at first, and could not be read back while it lasted"

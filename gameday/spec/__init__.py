@@ -1,4 +1,4 @@
-"""What people write: experiments, system files, playbooks and faults, read into frozen models.
+"""Files that people write, read into frozen models: experiments, systems, playbooks, faults.
 
     find               a name or a path → the file
     read               the file → a model, its short form applied, ids and seed filled in

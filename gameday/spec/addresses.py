@@ -70,7 +70,7 @@ def _hosts(key: str, url: str) -> list[str]:
 
 
 def _value(reference: Secret, environment: Mapping[str, str]) -> str | None:
-    """What a reference stands for; None where that cannot be found, which is told later."""
+    """The value behind a reference; None if it cannot be found, which is reported later."""
     if isinstance(reference, FromEnv):
         return environment.get(reference.env)
     assert isinstance(reference, FromFile)

@@ -1,4 +1,4 @@
-"""What a fault, a playbook step or a stack changes, and how to take it back: plain data.
+"""Changes that a fault, a playbook step or a stack makes, and their undos: plain data.
 
 A `Change` says what is to be altered ("a latency toxic on proxy redis"); an `Undo` says how to
 take one alteration back. There is one class a kind, and the driver of that kind in
@@ -197,7 +197,7 @@ def toxic(
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """How to take one change back, by whoever finds this record. Undoing twice is harmless."""
+    """Instruction to take one change back, for whoever finds it. Undoing twice is harmless."""
 
     kind: Kind
     data: Mapping[str, Any] = field(default_factory=dict)

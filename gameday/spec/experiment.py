@@ -90,7 +90,7 @@ class Retries(Model):
 
 
 class Stream(Model):
-    """What every scenario may say, whatever its executor."""
+    """Keys that every scenario may have, whatever its executor."""
 
     startTime: Duration = Field(default=timedelta(0), description="When it begins, from t = 0")
     gracefulStop: Duration = Field(
@@ -246,7 +246,7 @@ class Threshold(Model):
 
 
 def _threshold(value: object) -> str:
-    """Whether a threshold is written as text or as a mapping."""
+    """Tag of the form in which a threshold is written: text or a mapping."""
     return "text" if isinstance(value, str) else "mapping"
 
 
@@ -256,7 +256,7 @@ ThresholdOrText = Annotated[
 
 
 class Expect(Model):
-    """What the hypothesis says will be seen."""
+    """Observations that the hypothesis predicts."""
 
     checks: Checks = Field(default="all", description="All checks that apply, or some by name")
     thresholds: Mapping[str, list[ThresholdOrText]] = Field(

@@ -1,4 +1,4 @@
-"""Where files are: a path as it is given, a name in the current folder, then among the shipped.
+"""Search for files: a path as given, a name in the current folder, then among the shipped.
 
 The wheel carries copies of the experiments and playbooks; in a checkout the folders themselves
 are found.

@@ -19,7 +19,7 @@ from gameday.spec.yaml import one_of_them
 
 
 @dataclass(frozen=True, slots=True)
-class Warning_:
+class FileWarning:
     """Something that is allowed and hardly meant."""
 
     place: Place
@@ -29,7 +29,7 @@ class Warning_:
         return f"{self.place}: {self.text}"
 
 
-Finding = FileError | Warning_
+Finding = FileError | FileWarning
 Findings = Iterator[Finding]
 
 

@@ -26,5 +26,5 @@ def one_of_them(given: str, known: Iterable[str]) -> str:
 
 
 def shape(value: object) -> str:
-    """Whether a value is one thing or a list of them: tells the members of a union apart."""
+    """Tag of the members of a union: `list` for a list, `one` for anything else."""
     return "list" if isinstance(value, list) else "one"

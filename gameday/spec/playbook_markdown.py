@@ -125,7 +125,7 @@ class _Reader:
         item.step = compose(token.content or "\n", self._file, line + 1, place.column)
 
     def _is_closed(self, token: Token) -> bool:
-        """Whether its last line is its end, and not just the last one that belongs to the item."""
+        """True if its last line is its end, not just the last one that belongs to the item."""
         assert token.map is not None
         first, end = token.map
         mark = self._lines[self._start + end - 1].strip().lstrip("> ")

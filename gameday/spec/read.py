@@ -87,7 +87,7 @@ def check_short(document: Document) -> None:
 
 
 def has_short(document: Document) -> bool:
-    """Whether the file has a short form."""
+    """True if the file has a short form."""
     step = document.root.child("short")
     return step is not None and step[1].content is not None
 

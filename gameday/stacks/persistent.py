@@ -20,7 +20,7 @@ from gameday.spec.changes import Undo
 from gameday.spec.system import System
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
-from gameday.stacks.stack import Addresses, Running, Site, new_work_dir
+from gameday.stacks.stack import Addresses, Running, StackWorkdir, new_work_dir
 from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, write_kept
 from gameday.stacks.supervisor import SERVICE
 
@@ -28,7 +28,7 @@ ANSWER_S = 5.0
 _ANEW = "gameday down, then gameday up"
 
 
-class KeptStack:
+class PersistentStack:
     """The one that `gameday up` left running."""
 
     name = "embedded"
@@ -37,9 +37,9 @@ class KeptStack:
     def __init__(self) -> None:
         self._parts: list[Undo] = []
 
-    async def start(self, system: System, site: Site) -> Running:
+    async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
-        del site  # nothing is made, so nothing is announced
+        del workdir  # nothing is made, so nothing is announced
         kept = read_kept()
         if kept is None:
             raise StackError("no stack is kept running", help="gameday up")
@@ -78,19 +78,19 @@ async def put_up(
     """
     with only_one():
         await _refuse_second()
-        keeper = _Keeper(system, system_file)
+        writer = _StateWriter(system, system_file)
         logs = state_dir() / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
         for old in logs.glob("*.log"):
             old.unlink()
         where = system_file.resolve().parent
-        site = Site(new_work_dir(), logs, clock, keeper.announce, where)
+        workdir = StackWorkdir(new_work_dir(), logs, clock, writer.announce, where)
         try:
             stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
-            running = await stack.start(system, site)
-            keeper.complete(running)
+            running = await stack.start(system, workdir)
+            writer.complete(running)
         except BaseException:
-            await asyncio.shield(_undo_all(keeper.kept))
+            await asyncio.shield(_undo_all(writer.kept))
             raise
         return running
 
@@ -106,7 +106,7 @@ async def take_down() -> Kept | None:
         return kept
 
 
-class _Keeper:
+class _StateWriter:
     """Keeps the file at what is really there."""
 
     def __init__(self, system: System, system_file: Path) -> None:

@@ -28,7 +28,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int, host: str = HOST) -> bool:
-    """Whether one could listen on it."""
+    """True if one can listen on it now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -20,7 +20,7 @@ from gameday.stacks.binaries import Binary, postgres
 from gameday.stacks.managed_process import Account, Part, Question
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store
-from gameday.stacks.supervisor import Crew, Task, give, plain_environment, write_private
+from gameday.stacks.supervisor import Supervisor, Task, give, plain_environment, write_private
 
 INITDB_S = 60.0
 READY_S = 20.0
@@ -36,31 +36,31 @@ SETTINGS = {
 }
 
 
-async def start_postgres(crew: Crew) -> Store:
+async def start_postgres(supervisor: Supervisor) -> Store:
     """Initialise it, start it and make the database. Raises StackError."""
     binary = postgres()
     account = _account()
-    folder = crew.folder / "postgres"
+    folder = supervisor.folder / "postgres"
     folder.mkdir(mode=0o700)
-    path = await _reachable(binary, crew, account)
-    password = crew.new_secret()
+    path = await _reachable(binary, supervisor, account)
+    password = supervisor.new_secret()
     give(folder, account)
-    await _initialise(path, crew, account, password)
+    await _initialise(path, supervisor, account, password)
     url = f"postgresql://{USER}:{password}@{HOST}:{{port}}/{DATABASE}"
 
     async def start(ports: list[int]) -> Store:
-        part = _launch(path, crew, account, ports[0])
+        part = _launch(path, supervisor, account, ports[0])
         try:
-            await part.until(lambda: _has_database(ports[0], password), READY_S, crew.clock)
+            await part.until(lambda: _has_database(ports[0], password), READY_S, supervisor.clock)
         except BaseException:
-            await crew.drop(part)
+            await supervisor.drop(part)
             raise
         lock = folder / "data" / "postmaster.pid"
         part.is_healthy_when(_lets_in(ports[0]), stale=[lock])
         return Store(part, ports[0], url, str(binary))
 
     store = await with_ports(1, start)
-    crew.ports.append(store.port)
+    supervisor.ports.append(store.port)
     return store
 
 
@@ -78,11 +78,13 @@ def _account() -> Account | None:
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
-async def _reachable(binary: Binary, crew: Crew, account: Account | None) -> Path:
+async def _reachable(binary: Binary, supervisor: Supervisor, account: Account | None) -> Path:
     """The program where `account` can run it: in place, or a copy that keeps its shape."""
     if account is None or binary.libraries is None:
         return binary.path
-    return await asyncio.to_thread(_copy, binary.path, binary.libraries, crew.folder / "program")
+    return await asyncio.to_thread(
+        _copy, binary.path, binary.libraries, supervisor.folder / "program"
+    )
 
 
 def _copy(path: Path, libraries: Path, target: Path) -> Path:
@@ -114,9 +116,11 @@ def _copy_tree(source: Path, target: Path) -> None:
             (target / entry.name).chmod(0o755)
 
 
-async def _initialise(path: Path, crew: Crew, account: Account | None, password: str) -> None:
+async def _initialise(
+    path: Path, supervisor: Supervisor, account: Account | None, password: str
+) -> None:
     """Make the data folder. The password stands in a file for as long as initdb needs it."""
-    folder = crew.folder / "postgres"
+    folder = supervisor.folder / "postgres"
     secret = folder / "password"
     write_private(secret, password + "\n", account)
     argv = [str(path.with_name("initdb")), "-D", str(folder / "data"), "-U", USER, "--no-sync"]
@@ -128,16 +132,16 @@ async def _initialise(path: Path, crew: Crew, account: Account | None, password:
         folder=folder,
         account=account,
     )
-    part = crew.launch(task)
+    part = supervisor.launch(task)
     try:
-        await part.finish(INITDB_S, crew.clock)
+        await part.finish(INITDB_S, supervisor.clock)
     finally:
-        await crew.drop(part)
+        await supervisor.drop(part)
     secret.unlink()
 
 
-def _launch(path: Path, crew: Crew, account: Account | None, port: int) -> Part:
-    folder = crew.folder / "postgres"
+def _launch(path: Path, supervisor: Supervisor, account: Account | None, port: int) -> Part:
+    folder = supervisor.folder / "postgres"
     settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
     task = Task(
         name="postgres",
@@ -154,7 +158,7 @@ def _launch(path: Path, crew: Crew, account: Account | None, port: int) -> Part:
         polite="SIGINT",
         death_signal=signal.SIGQUIT,
     )
-    return crew.launch(task)
+    return supervisor.launch(task)
 
 
 def _lets_in(port: int) -> Question:
@@ -165,7 +169,7 @@ def _lets_in(port: int) -> Question:
 
 
 async def _has_database(port: int, password: str) -> bool:
-    """Whether it takes connections; the first one makes the database."""
+    """True once it takes connections; the first one makes the database."""
     try:
         connection = await asyncpg.connect(
             host=HOST,

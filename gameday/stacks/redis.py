@@ -14,7 +14,7 @@ import redis.exceptions
 from gameday.stacks.binaries import redis_server, redis_title
 from gameday.stacks.managed_process import Part, Question
 from gameday.stacks.ports import HOST, with_ports
-from gameday.stacks.supervisor import Crew, Task, plain_environment, write_private
+from gameday.stacks.supervisor import Supervisor, Task, plain_environment, write_private
 
 READY_S = 10.0
 
@@ -29,12 +29,12 @@ class Store:
     binary: str
 
 
-async def start_redis(crew: Crew) -> Store:
+async def start_redis(supervisor: Supervisor) -> Store:
     """Start it and wait until it answers. Raises StackError."""
     binary = redis_server()
     title = await asyncio.to_thread(redis_title, binary)
-    password = crew.new_secret()
-    folder = crew.folder / "redis"
+    password = supervisor.new_secret()
+    folder = supervisor.folder / "redis"
     folder.mkdir(mode=0o700)
     url = f"redis://:{password}@{HOST}:{{port}}/0"
 
@@ -49,11 +49,11 @@ async def start_redis(crew: Crew) -> Store:
             folder=folder,
             death_signal=signal.SIGKILL,
         )
-        part = crew.launch(task)
+        part = supervisor.launch(task)
         try:
-            await part.until(lambda: _answers(url.format(port=port)), READY_S, crew.clock)
+            await part.until(lambda: _answers(url.format(port=port)), READY_S, supervisor.clock)
         except BaseException:
-            await crew.drop(part)
+            await supervisor.drop(part)
             raise
         # Without the password, which any answer asks for, it is not let in; but it is there.
         ping = Question(HOST, port, b"PING\r\n", (b"-NOAUTH", b"+PONG"))
@@ -62,7 +62,7 @@ async def start_redis(crew: Crew) -> Store:
         return Store(part, port, url, title)
 
     store = await with_ports(1, start)
-    crew.ports.append(store.port)
+    supervisor.ports.append(store.port)
     return store
 
 

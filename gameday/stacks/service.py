@@ -17,7 +17,7 @@ from gameday.stacks.managed_process import Question
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
 from gameday.stacks.stack import Addresses
-from gameday.stacks.supervisor import SERVICE, Crew, Task, plain_environment
+from gameday.stacks.supervisor import SERVICE, Supervisor, Task, plain_environment
 
 _PYTHONS = ("python", "python3")
 _PROBE_S = 2.0
@@ -34,7 +34,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to start: `values` of the placeholders but the ports, and where the proxies are."""
+    """The program to start, `values` of the placeholders but the ports, and the proxies."""
 
     system: System
     start: Start
@@ -44,24 +44,24 @@ class Order:
     ready_s: float
 
 
-async def start_service(crew: Crew, order: Order) -> Service:
+async def start_service(supervisor: Supervisor, order: Order) -> Service:
     """Start it and wait until it is ready. Raises StackError."""
     wanted = [name for name in ("port", "admin_port") if name in order.asked]
     if "port" not in wanted:
         _must_be_free(order.system.base_url)
 
     async def start(numbers: list[int]) -> Service:
-        return await _attempt(crew, order, dict(zip(wanted, numbers, strict=True)))
+        return await _attempt(supervisor, order, dict(zip(wanted, numbers, strict=True)))
 
     service = await with_ports(len(wanted), start)
     port = urlsplit(service.system.base_url).port
-    crew.ports.extend(
+    supervisor.ports.extend(
         number for number in (port, service.addresses.admin_port) if number is not None
     )
     return service
 
 
-async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Service:
+async def _attempt(supervisor: Supervisor, order: Order, ports: Mapping[str, int]) -> Service:
     addresses = Addresses(
         port=ports.get("port"),
         admin_port=ports.get("admin_port"),
@@ -76,16 +76,16 @@ async def _attempt(crew: Crew, order: Order, ports: Mapping[str, int]) -> Servic
         name=SERVICE,
         argv=[sys.executable, *argv[1:]] if argv[0] in _PYTHONS else argv,
         environment={**plain_environment(), **environment},
-        folder=crew.site.system_dir.resolve(),
+        folder=supervisor.workdir.system_dir.resolve(),
     )
-    part = crew.launch(task)
+    part = supervisor.launch(task)
     url = at(system.base_url, order.start.ready)
     try:
         verify = system.tls.needed_for(url)
         async with HttpClient(_PROBE_S, verify=verify) as client:
-            await part.until(lambda: _ready(client, url), order.ready_s, crew.clock)
+            await part.until(lambda: _ready(client, url), order.ready_s, supervisor.clock)
     except BaseException:
-        await crew.drop(part)
+        await supervisor.drop(part)
         raise
     split = urlsplit(url)
     part.is_healthy_when(Question.get(HOST, split.port or 80, split.path or "/"))

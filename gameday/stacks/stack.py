@@ -22,15 +22,15 @@ Announce = Callable[[str, list[Undo]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Where a stack is put up, and who must hear of each part before it starts.
+class StackWorkdir:
+    """Folders of a stack, and the function that hears of each component before it starts.
 
-    `work_dir` does not exist yet: the stack makes it, so that it can be announced first, and
+    `path` does not exist yet: the stack makes it, so that it can be announced first, and
     removes it (`new_work_dir` names one). `system_dir` is the folder of the system file, in
     which the service runs.
     """
 
-    work_dir: Path
+    path: Path
     logs_dir: Path
     clock: Clock
     announce: Announce
@@ -39,7 +39,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """What a started stack knows: ports of the service (None: as written), proxies by service."""
+    """Addresses of a started stack: ports of the service (None: as written), proxies by service."""
 
     port: int | None
     admin_port: int | None
@@ -81,7 +81,7 @@ class Stack(Protocol):
     kinds: frozenset[str]
     """The kinds of change that can be made on it; final once it has started."""
 
-    async def start(self, system: System, site: Site) -> Running:
+    async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Put it up and wait until it is healthy. Raises StackError; then nothing is left."""
         ...
 

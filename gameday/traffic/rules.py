@@ -21,7 +21,7 @@ from gameday.spec.experiment import (
     RampingVus,
     Same,
 )
-from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.spec.yaml import Document
 from gameday.traffic.forecast import expected_starts, scenarios_of, traffic_end_s
 from gameday.traffic.schedule import from_model
@@ -43,9 +43,9 @@ class _At:
     def error(self, key: str, problem: str, help: str = "") -> FileError:
         return self.document.error(("traffic", self.name, key), f"{key!r}: {problem}", help=help)
 
-    def warning(self, key: str, text: str) -> Warning_:
+    def warning(self, key: str, text: str) -> FileWarning:
         place = self.document.place("traffic", self.name, key)
-        return Warning_(place, f"{key!r}: {text}")
+        return FileWarning(place, f"{key!r}: {text}")
 
 
 def bounds(inputs: Inputs) -> Findings:

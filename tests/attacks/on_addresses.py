@@ -22,7 +22,7 @@ from gameday.core.errors import FileError, GamedayError, UsageError
 from gameday.core.network.addresses import Allowed, NoAddressError, Reach, RefusedError, refusal
 from gameday.core.network.event_loop import run
 from gameday.injection import drivers
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_session
 from gameday.injection.drivers.proxy import put_back
 from gameday.injection.drivers.request import RequestError, Sender
@@ -434,7 +434,7 @@ def a_proxy_that_leads_away(place: Place, upstream: str) -> None:
     del place
     shown = {"name": "p", "listen": "127.0.0.1:1", "upstream": upstream, "enabled": True}
     with serving({"/proxies/p": (200, json.dumps({**shown, "toxics": []}))}) as url:
-        site = Site("run", url, {"redis": "p"})
+        site = InjectionContext("run", url, {"redis": "p"})
         error = must_be_refused(
             lambda: run(drivers.prepare(toxic("redis", "latency", latency=1), site))
         )

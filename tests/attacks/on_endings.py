@@ -270,7 +270,7 @@ def the_files_of_our_own_state(place: Place, kind: str) -> None:
     for name in ("stack.json", "hold.json", "calibration.json"):
         _made(place, kind, str((state / name).relative_to(place.folder)))
     assert str(stack_file()) in _is_refused(read_kept, StackError)
-    found = _soon(hold.held)
+    found = _soon(hold.current)
     assert found is not None
     assert "cannot be read" in found.reason
     assert _soon(calibration.known) is None
@@ -357,7 +357,7 @@ def a_child_that_dies_or_is_no_longer_understood(place: Place, case: tuple[str, 
 def a_child_that_hears_nothing_is_ended_all_the_same(place: Place, do: str) -> None:
     async def then(child: Child) -> None:
         for number in range(1_000):
-            child.tell({"order": number, "more": "x" * 1_000})
+            child.send({"order": number, "more": "x" * 1_000})
 
     asyncio.run(_with_child(place, do, then))
 

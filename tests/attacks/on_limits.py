@@ -301,7 +301,7 @@ async def _serves(folder: Path, said: bytes) -> None:
     for _ in range(200):
         idle.append(await asyncio.open_unix_connection(path))
         idle[-1][1].write(said)
-    assert (await locks.tell(run, {"cmd": "stop"}))["cmd"] == "stop"
+    assert (await locks.send_order(run, {"cmd": "stop"}))["cmd"] == "stop"
     server.close()
     for _, writer in idle:
         writer.close()

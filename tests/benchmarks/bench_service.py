@@ -25,7 +25,7 @@ from gameday.run.children import Traffic
 from gameday.spec.find import find_system
 from gameday.spec.read import load_system
 from gameday.stacks.embedded import EmbeddedStack
-from gameday.stacks.stack import Running, Site, new_work_dir
+from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
 from gameday.traffic import history
 from gameday.traffic.history import Outcome
 
@@ -145,7 +145,9 @@ async def main(rates: list[float]) -> None:
         logs = Path(folder, "logs")
         logs.mkdir()
         stack = EmbeddedStack()
-        site = Site(new_work_dir(), logs, SystemClock(), lambda *_: None, loaded.path.parent)
+        site = StackWorkdir(
+            new_work_dir(), logs, SystemClock(), lambda *_: None, loaded.path.parent
+        )
         running = await stack.start(loaded.system, site)
         try:
             for rate in rates:

@@ -205,7 +205,7 @@ def _state(name: str, given: Given) -> None:
         if kept is not None:
             kept.running()
             kept.ended()
-        hold.held()
+        hold.current()
         calibration.known()
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from gameday.core.errors import StuckFaultError, UsageError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.undo_records import must_be_ours
 from gameday.spec.changes import Change, ProxyDown, Undo, toxic
 from gameday.spec.system import FromEnv
@@ -29,7 +29,7 @@ async def with_proxy(url: str, upstream: int, name: str = "cache") -> Toxiproxy:
 async def test_a_toxic_is_there_while_it_acts_and_gone_when_undone() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=20, jitter=0)
         undo = await drivers.prepare(change, site)
         assert await server.toxic_names("cache") == []
@@ -46,7 +46,7 @@ async def test_an_undo_touches_no_other_name() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
         await server.add_toxic("cache", {"type": "noop", "name": "somebody-elses"})
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=20, jitter=0)
         undo = await drivers.prepare(change, site)
         await drivers.act(change, undo, site)
@@ -55,7 +55,7 @@ async def test_an_undo_touches_no_other_name() -> None:
 
 
 @asynccontextmanager
-async def guarded(folder: Path, token: str) -> AsyncIterator[tuple[Toxiproxy, Site]]:
+async def guarded(folder: Path, token: str) -> AsyncIterator[tuple[Toxiproxy, InjectionContext]]:
     """A server that asks for a token before it changes anything, with the proxy `cache`."""
     file = folder / "toxiproxy.token"
     file.touch(0o600)
@@ -64,7 +64,7 @@ async def guarded(folder: Path, token: str) -> AsyncIterator[tuple[Toxiproxy, Si
         server = Toxiproxy(url, token_file=file)
         body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.create({**body, "enabled": True})
-        yield server, Site("r1", url, {"redis": "cache"}, Direct(token_file=file))
+        yield server, InjectionContext("r1", url, {"redis": "cache"}, Direct(token_file=file))
 
 
 TOKEN = TOKEN_PREFIX + "1234567890abcdef"
@@ -84,7 +84,7 @@ async def test_a_record_names_where_the_token_stands_and_is_undone_with_it(tmp_p
             assert await drivers.read_back(undo) is True
 
 
-async def prepared(change: Change, site: Site) -> Undo:
+async def prepared(change: Change, site: InjectionContext) -> Undo:
     undo = await drivers.prepare(change, site)
     await drivers.act(change, undo, site)
     assert await drivers.read_back(undo) is False
@@ -97,9 +97,9 @@ async def test_a_token_that_is_gone_leaves_it_unknown_whether_the_fault_is(tmp_p
         undo = await prepared(change, site)
         (tmp_path / "toxiproxy.token").unlink()
         with pytest.raises(StuckFaultError, match="answered 401"):
-            await drivers.undo(undo, manner=Manner(escalate=False))
+            await drivers.undo(undo, policy=UndoPolicy(escalate=False))
     with pytest.raises(StuckFaultError, match="could not be read back"):
-        await drivers.undo(undo, manner=Manner(escalate=False, refused_s=0))
+        await drivers.undo(undo, policy=UndoPolicy(escalate=False, refused_s=0))
     assert await drivers.read_back(undo) is None  # away, and nobody knows whether it has ended
 
 
@@ -126,7 +126,7 @@ def test_nothing_but_a_token_is_sent_and_only_to_this_machine(
 async def test_a_proxy_is_put_back_to_what_it_was() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         undo = await drivers.prepare(ProxyDown("redis"), site)
         await drivers.act(ProxyDown("redis"), undo, site)
         assert await drivers.read_back(undo) is False
@@ -141,7 +141,7 @@ async def test_a_proxy_is_put_back_to_what_it_was() -> None:
 
 async def test_a_proxy_that_is_not_there_cannot_be_prepared() -> None:
     async with toxiproxy() as url:
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         with pytest.raises(ToxiproxyError, match="no proxy 'cache'"):
             await drivers.prepare(toxic("redis", "latency", latency=1, jitter=0), site)
 
@@ -149,7 +149,7 @@ async def test_a_proxy_that_is_not_there_cannot_be_prepared() -> None:
 async def test_a_rate_that_makes_the_real_server_panic_is_never_sent() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         await with_proxy(url, upstream)
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         with pytest.raises(UsageError, match="rate = -1"):
             await drivers.prepare(toxic("redis", "bandwidth", rate=-1), site)
 
@@ -159,7 +159,7 @@ async def test_a_server_that_is_away_is_not_known_to_have_ended() -> None:
         pass
     undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r1-1"})
     with pytest.raises(StuckFaultError, match="could not be read back") as caught:
-        await drivers.undo(undo, manner=Manner(escalate=False, refused_s=0))
+        await drivers.undo(undo, policy=UndoPolicy(escalate=False, refused_s=0))
     assert "restart it" in caught.value.help
     gone, why = await drivers.look(undo)
     assert gone is None
@@ -185,7 +185,7 @@ async def test_what_is_no_toxiproxy_is_told() -> None:
 async def test_a_proxy_that_somebody_removed_is_nobodys_to_switch_on() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         undo = await drivers.prepare(ProxyDown("redis"), site)
         await server.call("DELETE", "/proxies/cache")
         await drivers.undo(undo)

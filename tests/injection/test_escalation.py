@@ -11,11 +11,11 @@ import pytest
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, names_of
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, ProxyDown, Undo, toxic
 from tests.matrices.wedge import OURS, real_argv, server, with_connections
 from tests.support.obstacles import SOMEBODYS, Whim, cache_behind_door, door
@@ -43,18 +43,20 @@ class Pressed:
         clock = SystemClock()
         begun_ns = clock.now_ns()
         try:
-            await drivers.undo(record, manner=Manner(tell=self.tell, refused_s=refused_s))
+            await drivers.undo(
+                record, policy=UndoPolicy(on_escalation=self.tell, refused_s=refused_s)
+            )
         finally:
             self.took_s = (clock.now_ns() - begun_ns) / NS
 
 
-def place(url: str, part: Path | None = None) -> Site:
+def place(url: str, part: Path | None = None) -> InjectionContext:
     """Where to break the proxy `cache`; `part`: the server is the stack's own."""
     direct = Direct(parts={} if part is None else {OWN_SERVER: part})
-    return Site("r1", url, {"redis": "cache"}, direct)
+    return InjectionContext("r1", url, {"redis": "cache"}, direct)
 
 
-async def injected(site: Site, change: Change = LATENCY) -> Undo:
+async def injected(site: InjectionContext, change: Change = LATENCY) -> Undo:
     """The change made."""
     undo = await drivers.prepare(change, site)
     await drivers.act(change, undo, site)
@@ -311,6 +313,6 @@ BAD = [
 
 @pytest.mark.parametrize("change", BAD, ids=str)
 async def test_what_would_end_or_mislead_a_toxiproxy_is_never_sent(change: Change) -> None:
-    site = Site("r1", "http://127.0.0.1:1", {"p": "p"})  # nobody is asked
+    site = InjectionContext("r1", "http://127.0.0.1:1", {"p": "p"})  # nobody is asked
     with pytest.raises(UsageError):
         await drivers.prepare(change, site)

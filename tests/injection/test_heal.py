@@ -8,7 +8,7 @@ from typing import Any
 from gameday.evidence.events import from_json
 from gameday.evidence.journal import Journal, Record, RecordOf, read
 from gameday.injection import drivers
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.heal import is_under_way, left_behind
 from gameday.injection.process.process import record
 from gameday.injection.toxiproxy_client import Toxiproxy
@@ -95,7 +95,7 @@ async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path
         body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.call("POST", "/proxies", body)
         await server.add_toxic("cache", {"type": "noop", "name": "somebody-elses"})
-        site = Site("r", url, {"redis": "cache"})
+        site = InjectionContext("r", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)
         journal = signed(tmp_path / "journal.jsonl")
@@ -157,7 +157,7 @@ async def test_what_pressing_put_at_risk_is_put_back_once_and_then_left_alone(
     tmp_path: Path,
 ) -> None:
     async with cache_behind_door() as one:
-        undo = await drivers.prepare(LATENCY, Site("r", one.url, {"redis": "cache"}))
+        undo = await drivers.prepare(LATENCY, InjectionContext("r", one.url, {"redis": "cache"}))
         journal = begun(tmp_path, None)
         journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
         off = {"kind": "proxy", "url": one.url, "proxy": "cache", "enabled": True}
@@ -177,7 +177,7 @@ async def test_what_pressing_put_at_risk_is_put_back_once_and_then_left_alone(
 
 async def test_healing_presses_a_stuck_removal_and_writes_it_down(tmp_path: Path) -> None:
     async with cache_behind_door() as one:
-        site = Site("r", one.url, {"redis": "cache"})
+        site = InjectionContext("r", one.url, {"redis": "cache"})
         undo = await drivers.prepare(LATENCY, site)
         await drivers.act(LATENCY, undo, site)
         journal = begun(tmp_path, None)

@@ -16,7 +16,7 @@ import redis.asyncio
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError, StuckFaultError, UsageError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.service import StrikeError, restart
 from gameday.injection.process.process import alive, is_stopped
 from gameday.injection.process.spec import Launch, alone, is_being_started
@@ -41,14 +41,14 @@ class Up:
         self.stack, self.running, self.ground = stack, running, ground
 
     @property
-    def site(self) -> Site:
-        return Site("r", None, {}, Direct(parts=self.running.parts))
+    def site(self) -> InjectionContext:
+        return InjectionContext("r", None, {}, Direct(parts=self.running.parts))
 
     async def strike(self, name: str, do: Strike, *, forget: bool = False) -> Undo:
         change, site = ServiceChange(name, do, forget=forget), self.site
         undo = await drivers.prepare(change, site)
         await drivers.act(change, undo, site)
-        assert site.struck == (set() if do == "pause" else {name})
+        assert site.stopped_on_purpose == (set() if do == "pause" else {name})
         return undo
 
     def launch(self, name: str) -> Launch:
@@ -233,7 +233,7 @@ async def test_a_part_that_is_away_or_not_of_the_stack_cannot_be_struck(up: Up) 
     with pytest.raises(UsageError, match="has no part 'kafka'; it has postgres, redis, service"):
         await drivers.prepare(ServiceChange("kafka", "kill"), up.site)
     with pytest.raises(UsageError, match="gameday did not start it"):
-        await drivers.prepare(ServiceChange("redis", "kill"), Site("r", None, {}))
+        await drivers.prepare(ServiceChange("redis", "kill"), InjectionContext("r", None, {}))
     undo = await up.strike("redis", "kill")
     with pytest.raises(StackError, match="redis does not run"):
         await drivers.prepare(ServiceChange("redis", "pause"), up.site)

@@ -12,7 +12,7 @@ from gameday import evidence
 from gameday.cli import main
 from gameday.evidence import journal
 from gameday.injection import drivers
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
@@ -156,7 +156,7 @@ async def test_a_torn_journal_still_heals_a_real_toxiproxy(tmp_path: Path) -> No
         server = Toxiproxy(url)
         body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.call("POST", "/proxies", body)
-        site = Site("r", url, {"redis": "cache"})
+        site = InjectionContext("r", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)
         whole = signed(tmp_path / "journal.jsonl")

@@ -26,12 +26,12 @@ from pathlib import Path
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, Question, start, until_ready
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Undo, toxic
 from tests.support.toxiproxy_session import real_program
 
@@ -52,8 +52,10 @@ class Server:
     part: Path
     port: int
 
-    def site(self, *, own: bool) -> Site:
-        return Site("w", self.url, {"redis": "cache"}, Direct(parts=self._parts(own=own)))
+    def site(self, *, own: bool) -> InjectionContext:
+        return InjectionContext(
+            "w", self.url, {"redis": "cache"}, Direct(parts=self._parts(own=own))
+        )
 
     def _parts(self, *, own: bool) -> dict[str, Path]:
         return {OWN_SERVER: self.part} if own else {}
@@ -136,7 +138,7 @@ async def take_out(undo: Undo) -> Taken:
     begun_ns = clock.now_ns()
     stuck = cure = ""
     try:
-        await drivers.undo(undo, manner=Manner(tell=tell))
+        await drivers.undo(undo, policy=UndoPolicy(on_escalation=tell))
     except StuckFaultError as error:
         stuck, cure = error.message, error.help
     return Taken((clock.now_ns() - begun_ns) / NS, steps, stuck, cure)

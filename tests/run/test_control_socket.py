@@ -20,7 +20,7 @@ from gameday.evidence import journal
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run import hold, locks, stop
 from gameday.run.context import Abort
-from gameday.run.control_socket import Desk
+from gameday.run.control_socket import ControlSocket
 from gameday.run.locks import Presence, TargetLock
 from gameday.stacks.state import stack_file
 from tests.support.events import event_of
@@ -37,12 +37,12 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def desk(folder: Path) -> Iterator[tuple[Desk, Abort]]:
+def desk(folder: Path) -> Iterator[tuple[ControlSocket, Abort]]:
     """Where the orders for run `r` arrive."""
     (folder / "r").mkdir()
     abort = Abort()
     book = signed(folder / "r" / "journal.jsonl")
-    found = Desk("r", book, abort)
+    found = ControlSocket("r", book, abort)
     try:
         yield found, abort
     finally:
@@ -94,7 +94,7 @@ async def test_a_run_that_was_just_beginning_when_the_hold_came_ends(tmp_path: P
 
 
 def test_a_hold_says_why_by_whom_and_since_when() -> None:
-    assert hold.held() is None
+    assert hold.current() is None
     hold.refuse()
     hold.put("incident 7", "ann")
     with pytest.raises(UsageError, match=r"on hold since 20.* by ann: incident 7") as caught:
@@ -208,7 +208,7 @@ async def test_others_are_served_while_many_say_nothing_of_use(tmp_path: Path, s
             reader, writer = await asyncio.open_unix_connection(run.socket)
             writer.write(said)
             idle.append((reader, writer))
-        answer = await locks.tell(run, {"cmd": "stop", "by": "ann"})
+        answer = await locks.send_order(run, {"cmd": "stop", "by": "ann"})
         assert answer["ok"]
         assert abort.ended == "operator"
         still = sum(not reader.at_eof() and reader.exception() is None for reader, _ in idle)

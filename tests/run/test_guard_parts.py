@@ -24,7 +24,7 @@ class Watched:
         self.readings = Readings(SystemClock())
         self.journal = Journal(folder / "journal.jsonl", SystemClock(), "m1")
         self.abort = Abort()
-        self.site = SimpleNamespace(struck=set())
+        self.injection = SimpleNamespace(stopped_on_purpose=set())
         self.ended: list[str] = []
 
     def ended_parts(self) -> list[str]:
@@ -65,11 +65,11 @@ async def test_a_part_that_ends_by_itself_ends_the_run(watched: Watched) -> None
 async def test_a_part_that_a_fault_has_taken_down_ends_nothing_until_the_fault_is_out(
     watched: Watched,
 ) -> None:
-    watched.site.struck, watched.ended = {"redis"}, ["redis"]
+    watched.injection.stopped_on_purpose, watched.ended = {"redis"}, ["redis"]
     async with watched.under_watch():
         await watched.a_while()
         assert not watched.abort.event.is_set()
-        watched.site.struck.clear()  # the fault is out, and it has not come back
+        watched.injection.stopped_on_purpose.clear()  # the fault is out, and it has not come back
         await asyncio.wait_for(watched.abort.event.wait(), 5)
     assert watched.abort.why == "redis, a part of the stack, has ended"
 

@@ -73,7 +73,7 @@ async def test_another_terminal_is_answered() -> None:
         assert held.socket.stat().st_mode & 0o077 == 0
         (run,) = locks.running()
         assert run.has_controller
-        told = await locks.tell(run, {"cmd": "ack", "by": "ann"})
+        told = await locks.send_order(run, {"cmd": "ack", "by": "ann"})
         server.close()
         await server.wait_closed()
     assert told == {"ok": True, "run": "second"}
@@ -114,4 +114,4 @@ def test_a_path_too_long_for_a_socket_is_no_hindrance(
 async def test_a_run_that_does_not_answer_is_told(tmp_path: Path) -> None:
     run = UnderWay("x", 1, tmp_path / "x", tmp_path / "none.sock", has_controller=True)
     with pytest.raises(UsageError, match="run x does not answer"):
-        await locks.tell(run, {"cmd": "ack"})
+        await locks.send_order(run, {"cmd": "ack"})

@@ -17,7 +17,7 @@ from gameday.core.errors import StackError, UnknownError, UsageError
 from gameday.core.network.addresses import Allowed
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.request import Sender
 from gameday.run.preflight import prepare
 from gameday.spec.changes import Undo
@@ -49,7 +49,7 @@ class Ground:
             coupon="C",
             environment={},
             stock=100,
-            site=Site("r", document.toxiproxy, document.proxies),
+            injection=InjectionContext("r", document.toxiproxy, document.proxies),
             sender=Sender(url, {"coupon": "C", "stock": 100, "run": "r"}, {}),
             spots={},
             campaign_made=False,

@@ -147,9 +147,9 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
     """Starts somebody else's server, honest or careless; its port."""
     servers: list[subprocess.Popen[bytes]] = []
 
-    def one(manner: str) -> int:
+    def one(policy: str) -> int:
         file = tmp_path_factory.mktemp("server") / "port"
-        arguments = [str(file), "200", *(["--careless"] if manner == "careless" else [])]
+        arguments = [str(file), "200", *(["--careless"] if policy == "careless" else [])]
         program = [sys.executable, str(ROOT / "tests" / "own_server.py")]
         servers.append(subprocess.Popen([*program, *arguments]))
         until(lambda: file.exists() and file.read_text())
@@ -198,9 +198,9 @@ def second(
         lambda text: text.replace(port, f'{port}\n    SUT_UNFENCED_SWITCH: "1"'),
     )
     own = {}
-    for manner in ("honest", "careless"):
-        system, experiment = own_system(folder / manner, own_server(manner))
-        own[manner] = start(str(experiment), "--stack", "external", "--system", str(system))
+    for policy in ("honest", "careless"):
+        system, experiment = own_system(folder / policy, own_server(policy))
+        own[policy] = start(str(experiment), "--stack", "external", "--system", str(system))
     for run in own.values():
         run.finish()
     return own | {
@@ -285,9 +285,9 @@ def test_judging_again_gives_the_same_bytes(first: dict[str, Started]) -> None:
 
 @pytest.mark.parametrize(("manner", "code"), [("honest", 0), ("careless", 1)])
 def test_a_server_of_ones_own_is_judged_by_a_system_file(
-    second: dict[str, Started], manner: str, code: int
+    second: dict[str, Started], policy: str, code: int
 ) -> None:
-    run = second[manner]
+    run = second[policy]
     found, told = run.finish()
     late = run.result()["traffic"]["generator"]["status"] == "limited"  # a very busy machine
     assert found == (3 if late and code == 0 else code), told

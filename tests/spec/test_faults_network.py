@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from gameday.core.errors import FileError
 from gameday.injection import drivers
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan.validate import validate
 from gameday.spec.changes import ToxicChange
@@ -70,7 +70,7 @@ async def test_every_toxic_is_made_as_asked_and_taken_out(
         server = Toxiproxy(url)
         body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.call("POST", "/proxies", body)
-        site = Site("r1", url, {"redis": "cache"})
+        site = InjectionContext("r1", url, {"redis": "cache"})
         undo = await drivers.prepare(change, site)
         await drivers.act(change, undo, site)
         found = await server.proxy("cache")

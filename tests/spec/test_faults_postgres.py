@@ -16,7 +16,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import postgres
 from gameday.injection.drivers.store_sessions import StoreError
 from gameday.spec.changes import Change, SlowWrites, Undo
@@ -66,11 +66,11 @@ async def tables(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         yield one
 
 
-def site(dsn: str) -> Site:
-    return Site(RUN, None, {}, Direct(STORES, {"A": dsn}))
+def site(dsn: str) -> InjectionContext:
+    return InjectionContext(RUN, None, {}, Direct(STORES, {"A": dsn}))
 
 
-async def begin(fault: Any, where: Site) -> tuple[Change, Undo]:
+async def begin(fault: Any, where: InjectionContext) -> tuple[Change, Undo]:
     """The fault, acted; how it is undone as another process reads it."""
     (change,) = fault.changes()
     undo = await drivers.prepare(change, where)
@@ -350,7 +350,7 @@ async def test_a_table_that_is_not_there_and_a_store_that_is_not_named_are_told(
     with pytest.raises(StoreError, match="no table 'shop.nothing'"):
         await begin(fault(Lock, table="shop.nothing"), site(dsn))
     with pytest.raises(UsageError, match="names none"):
-        await begin(fault(Lock, table="shop.sold"), Site(RUN, None, {}))
+        await begin(fault(Lock, table="shop.sold"), InjectionContext(RUN, None, {}))
 
 
 async def test_no_password_is_in_the_undo(dsn: str) -> None:
@@ -363,7 +363,9 @@ async def test_no_password_is_in_the_undo(dsn: str) -> None:
 
 async def test_a_long_name_of_a_run_is_still_its_own(dsn: str) -> None:
     async with tables(dsn):
-        where = Site(f"20261123T083000Z-{'x' * 64}-k3f9", None, {}, Direct(STORES, {"A": dsn}))
+        where = InjectionContext(
+            f"20261123T083000Z-{'x' * 64}-k3f9", None, {}, Direct(STORES, {"A": dsn})
+        )
         _, undo = await begin(fault(Slow, table="shop.sold", delay="1ms"), where)
         assert len(undo.data["name"]) <= 63
         assert await drivers.read_back(undo, {"A": dsn}) is False

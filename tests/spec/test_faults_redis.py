@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.store_sessions import StoreError
 from gameday.spec.changes import Change, Undo
 from gameday.spec.faults.redis import Block, Evict, Expire, Memory
@@ -53,11 +53,11 @@ async def client(url: str) -> AsyncIterator[Client]:
         await one.aclose()
 
 
-def site(url: str) -> Site:
-    return Site(RUN, None, {}, Direct(STORES, {"A": url}))
+def site(url: str) -> InjectionContext:
+    return InjectionContext(RUN, None, {}, Direct(STORES, {"A": url}))
 
 
-async def begin(fault: Any, where: Site) -> tuple[Change, Undo]:
+async def begin(fault: Any, where: InjectionContext) -> tuple[Change, Undo]:
     """The fault, acted; how it is undone as another process reads it."""
     (change,) = fault.changes()
     undo = await drivers.prepare(change, where)
@@ -286,7 +286,7 @@ async def test_no_password_is_in_the_undo(url: str) -> None:
 async def test_a_system_without_a_redis_says_what_to_add() -> None:
     (change,) = fault(Memory).changes()
     with pytest.raises(UsageError, match="names none"):
-        await drivers.prepare(change, Site(RUN, None, {}))
+        await drivers.prepare(change, InjectionContext(RUN, None, {}))
 
 
 async def test_a_wrong_address_is_told_not_raised_as_something_else() -> None:

@@ -9,7 +9,7 @@ from gameday.plan.validate import validate
 from gameday.spec.changes import ServiceChange
 from gameday.spec.faults import Kill, Pause, Restart, RestartEmpty
 from gameday.spec.find import find_experiment
-from gameday.spec.inputs import Warning_, load_inputs
+from gameday.spec.inputs import FileWarning, load_inputs
 
 GUARD = "max(issuance_in_flight) > 1000"
 
@@ -22,7 +22,7 @@ def file(tmp_path: Path) -> Path:
     return copy
 
 
-def checked(file: Path, old: str = "", new: str = "") -> list[Warning_]:
+def checked(file: Path, old: str = "", new: str = "") -> list[FileWarning]:
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new, 1) if old else text)
@@ -54,7 +54,7 @@ def test_only_the_service_and_its_stores_can_be_struck(file: Path, target: str) 
     assert "service-kill.yaml:13:" in caught.value.message
 
 
-def guarded(file: Path, guard: str) -> list[Warning_]:
+def guarded(file: Path, guard: str) -> list[FileWarning]:
     return checked(file, "abort_if:\n", f"abort_if:\n  - {guard}\n")
 
 

@@ -16,7 +16,7 @@ from gameday.core.errors import FileError
 from gameday.plan.validate import validate
 from gameday.spec.experiment import ByRate, ConstantVus, Experiment, RampingVus, Threshold
 from gameday.spec.find import find_system
-from gameday.spec.inputs import Warning_, load_inputs
+from gameday.spec.inputs import FileWarning, load_inputs
 from gameday.spec.read import load_experiment, load_system
 from gameday.traffic.forecast import (
     closed,
@@ -47,7 +47,7 @@ def load(scenario: str, more: str = "") -> Experiment:
     return load_experiment("exp.yaml").experiment
 
 
-def warnings(scenario: str, system: str | None = None) -> list[Warning_]:
+def warnings(scenario: str, system: str | None = None) -> list[FileWarning]:
     Path("exp.yaml").write_text(f"{HEAD}{scenario}\n")
     return validate(load_inputs("exp.yaml", system or str(find_system(None))))
 

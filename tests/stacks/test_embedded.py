@@ -21,7 +21,7 @@ import redis.asyncio
 from gameday.core import settings
 from gameday.core.errors import StackError, UsageError
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, read_token
 from gameday.spec.changes import Undo, toxic
@@ -47,7 +47,7 @@ STARTS = """
 import asyncio, json, sys
 from pathlib import Path
 from gameday.core.clock import SystemClock
-from gameday.stacks.stack import Site
+from gameday.stacks.stack import StackWorkdir
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.spec.system import System
 
@@ -59,7 +59,7 @@ def announce(name, records):
 async def main():
     folder = Path(sys.argv[1]).parent
     system = System.model_validate_json((folder / "system.json").read_text())
-    site = Site(Path(sys.argv[2]), folder / "logs", SystemClock(), announce, folder)
+    site = StackWorkdir(Path(sys.argv[2]), folder / "logs", SystemClock(), announce, folder)
     stack = EmbeddedStack()
     running = await stack.start(system, site)
     print("up", *running.binaries.values(), flush=True)
@@ -122,7 +122,7 @@ async def _changes_need_the_token(up: Running) -> None:
     with pytest.raises(ToxiproxyError, match="answered 401"):
         await stranger.enable("redis", enabled=False)
     assert (await stranger.proxies())["redis"]["enabled"]
-    await Site("r", up.system.toxiproxy, {}, ours).toxiproxy().reset()
+    await InjectionContext("r", up.system.toxiproxy, {}, ours).toxiproxy().reset()
 
 
 async def test_a_toxiproxy_that_hangs_is_restarted_and_filled_with_its_token(
@@ -132,7 +132,7 @@ async def test_a_toxiproxy_that_hangs_is_restarted_and_filled_with_its_token(
     up = await stack.start(system_of(tmp_path, REDIS="{redis}"), ground.site)
     try:
         direct = Direct(parts=up.parts, token_file=up.token_file)
-        site = Site("r1", up.system.toxiproxy, {"redis": "redis"}, direct)
+        site = InjectionContext("r1", up.system.toxiproxy, {"redis": "redis"}, direct)
         before = await site.toxiproxy().proxies()
         change = toxic("redis", "latency", latency=20, jitter=0)
         undo = await drivers.prepare(change, site)

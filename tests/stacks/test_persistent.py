@@ -7,7 +7,7 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError, UsageError
-from gameday.stacks.persistent import KeptStack, put_up, take_down
+from gameday.stacks.persistent import PersistentStack, put_up, take_down
 from gameday.stacks.stack import new_work_dir
 from gameday.stacks.state import read_kept, stack_file, write_kept
 from tests.support.stack_parts import BROKEN, Ground, running, system_of
@@ -23,7 +23,7 @@ async def test_a_run_reuses_what_up_left_and_leaves_it_running(tmp_path: Path) -
     system = system_of(tmp_path, TOKEN="{secret}")
     up = await put_up(system, tmp_path / "system.yaml", SystemClock())
     try:
-        stack = KeptStack()
+        stack = PersistentStack()
         ground = Ground(tmp_path, new_work_dir())
         used = await stack.start(system, ground.site)
         assert (used.system, used.environment) == (up.system, up.environment)
@@ -44,7 +44,7 @@ async def test_a_changed_start_needs_a_new_stack(tmp_path: Path) -> None:
     try:
         other = system_of(tmp_path, MORE="x")
         with pytest.raises(StackError, match="the kept stack runs 'tiny'") as caught:
-            await KeptStack().start(other, Ground(tmp_path, new_work_dir()).site)
+            await PersistentStack().start(other, Ground(tmp_path, new_work_dir()).site)
         assert "gameday down" in caught.value.help
     finally:
         await take_down()
@@ -52,7 +52,7 @@ async def test_a_changed_start_needs_a_new_stack(tmp_path: Path) -> None:
 
 async def test_without_a_kept_stack_the_cure_is_named(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="no stack is kept running") as caught:
-        await KeptStack().start(system_of(tmp_path), Ground(tmp_path, new_work_dir()).site)
+        await PersistentStack().start(system_of(tmp_path), Ground(tmp_path, new_work_dir()).site)
     assert (caught.value.help, caught.value.exit_code) == ("gameday up", 4)
 
 

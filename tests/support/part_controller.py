@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from gameday.core.clock import SystemClock
 from gameday.injection import drivers
-from gameday.injection.context import Direct, Site
+from gameday.injection.context import Direct, InjectionContext
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import ServiceChange, Strike
 from gameday.stacks.state import read_kept
@@ -33,7 +33,7 @@ async def main(run_dir: Path, part: str, do: Strike) -> None:
     journal = signed(run_dir / "journal.jsonl")
     reaper = Reaper(run_dir, SystemClock(), lambda why: say(lost=why))
     await reaper.launch(KEY)
-    site = Site(run_dir.name, None, {}, Direct(parts=parts))
+    site = InjectionContext(run_dir.name, None, {}, Direct(parts=parts))
     change = ServiceChange(part, do)
     undo = await drivers.prepare(change, site)
     journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))

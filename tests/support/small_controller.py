@@ -12,7 +12,7 @@ from typing import Any
 from gameday.core.clock import SystemClock
 from gameday.core.network.addresses import Reach
 from gameday.injection import drivers
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.run.locks import TargetLock
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import toxic
@@ -36,7 +36,7 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
         journal.write(event_of(event, **data))
     with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:
         await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"}, Reach())
-        site = Site(run_dir.name, url, {"redis": "cache"})
+        site = InjectionContext(run_dir.name, url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)
         journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))

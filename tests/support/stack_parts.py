@@ -10,7 +10,7 @@ from gameday.core.clock import SystemClock
 from gameday.injection.process.process import alive
 from gameday.spec.changes import Undo
 from gameday.spec.system import System
-from gameday.stacks.stack import Site
+from gameday.stacks.stack import StackWorkdir
 
 SERVICE = """
 import http.server, os, sys
@@ -67,7 +67,7 @@ class Ground:
     def __init__(self, folder: Path, work_dir: Path) -> None:
         self.work_dir = work_dir
         self.announced: list[tuple[str, Undo]] = []
-        self.site = Site(work_dir, folder / "logs", SystemClock(), self._announce, folder)
+        self.site = StackWorkdir(work_dir, folder / "logs", SystemClock(), self._announce, folder)
 
     def _announce(self, name: str, records: list[Undo]) -> None:
         self.announced += [(name, record) for record in records]

@@ -10,12 +10,12 @@ from typing import Any, Protocol, TypeVar
 from gameday.core.errors import StuckFaultError
 from gameday.core.processes.deadlines import in_time
 from gameday.injection import escalation, server_instance, undo_records
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import folder, proxy, service, toxic, traffic
 from gameday.injection.process import process
 from gameday.injection.proof import State
 from gameday.injection.toxiproxy_client import ToxiproxyGoneError
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, Undo
 
 T = TypeVar("T")
@@ -25,11 +25,11 @@ Dose = tuple[bool | None, float | None, str, str]
 
 
 class Effect(Protocol):
-    """What each file of a kind of fault's change offers."""
+    """Functions that the module of each kind of change must have."""
 
-    async def prepare(self, change: Any, site: Site) -> Undo: ...
+    async def prepare(self, change: Any, context: InjectionContext) -> Undo: ...
 
-    async def act(self, change: Any, undo: Undo, site: Site) -> None: ...
+    async def act(self, change: Any, undo: Undo, context: InjectionContext) -> None: ...
 
     async def look(self, record: Undo) -> State: ...
 
@@ -47,7 +47,7 @@ UNDO_S: Mapping[str, float] = {
 
 
 async def _ended(work: Awaitable[T], within_s: float, doing: str, kind: str) -> T:
-    """What `work` returns. Raises StuckFaultError when it has not ended in time."""
+    """The result of `work`. Raises StuckFaultError when it has not ended in time."""
     try:
         return await in_time(work, within_s)
     except TimeoutError as error:
@@ -65,7 +65,7 @@ _FAULTS: Mapping[str, Effect] = {
 
 
 class Store(Effect, Protocol):
-    """What the file of a store offers: `environment` holds the secrets that its address needs."""
+    """Functions of a store's module: `environment` holds the secrets that its address needs."""
 
     async def undo(self, record: Undo, environment: Mapping[str, str] | None) -> None: ...
 
@@ -88,20 +88,20 @@ def _store(kind: str) -> Store:
     return postgres
 
 
-async def prepare(change: Change, site: Site) -> Undo:
+async def prepare(change: Change, context: InjectionContext) -> Undo:
     """Read what is there, and return how the change will be taken back. Alters nothing."""
     return await _ended(
-        _of(change.kind).prepare(change, site), PREPARE_S, "looking at", change.kind
+        _of(change.kind).prepare(change, context), PREPARE_S, "looking at", change.kind
     )
 
 
-async def act(change: Change, taken_back_by: Undo, site: Site) -> None:
+async def act(change: Change, taken_back_by: Undo, context: InjectionContext) -> None:
     """Make the change."""
-    await _ended(_of(change.kind).act(change, taken_back_by, site), ACT_S, "making", change.kind)
+    await _ended(_of(change.kind).act(change, taken_back_by, context), ACT_S, "making", change.kind)
 
 
 async def dose(record: Undo) -> Dose | None:
-    """What the kind of change says of its own dose; None where `read_back` alone tells it.
+    """The change's own measurement of its effect; None where only `read_back` can tell.
 
     For a change that is over at once (a restart, evicted keys): `async def dose(data)` in the file
     of its kind, which returns a `Dose`, or None as well.
@@ -115,7 +115,7 @@ async def dose(record: Undo) -> Dose | None:
 
 
 async def undo(
-    record: Undo, environment: Mapping[str, str] | None = None, manner: Manner | None = None
+    record: Undo, environment: Mapping[str, str] | None = None, policy: UndoPolicy | None = None
 ) -> None:
     """Take one change back, in bounded time. Doing it twice is harmless.
 
@@ -123,13 +123,15 @@ async def undo(
     """
     undo_records.must_be_ours(record)
     within_s = UNDO_S.get(record.kind, UNDO_DEFAULT_S)
-    await _ended(_undo(record, environment, manner), within_s, "taking back", record.kind)
+    await _ended(_undo(record, environment, policy), within_s, "taking back", record.kind)
 
 
-async def _undo(record: Undo, environment: Mapping[str, str] | None, manner: Manner | None) -> None:
+async def _undo(
+    record: Undo, environment: Mapping[str, str] | None, policy: UndoPolicy | None
+) -> None:
     match record.kind:
         case "toxic" | "proxy":
-            await escalation.take_out(record, manner or Manner())
+            await escalation.take_out(record, policy or UndoPolicy())
         case "process":
             await process.undo(record.data)
         case "folder":
@@ -149,12 +151,12 @@ async def _undo(record: Undo, environment: Mapping[str, str] | None, manner: Man
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
-    """Whether it is proven to be taken back; None when nothing can tell. Raises GamedayError."""
+    """True if it is proven to be taken back; None when nothing can tell. Raises GamedayError."""
     return (await look(record, environment)).gone
 
 
 async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
-    """How it reads back, and why it is not called gone. Raises GamedayError."""
+    """State of the change when read back, and the reason if it is not gone. Raises GamedayError."""
     undo_records.must_be_ours(record)
     return await _ended(_look(record, environment), READ_S, "reading back", record.kind)
 
@@ -176,7 +178,7 @@ async def _look(record: Undo, environment: Mapping[str, str] | None) -> State:
 
 
 async def _on_proxy(record: Undo) -> State:
-    """What its Toxiproxy shows; one that refuses connections is gone only if it is known to be."""
+    """State on its Toxiproxy; one that refuses connections is gone only if it is known to be."""
     try:
         return await _FAULTS[record.kind].look(record)
     except ToxiproxyGoneError as error:

@@ -31,7 +31,7 @@ _GROWN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def record(path: Path) -> Undo:
-    """How to remove `path`; to be written down before the folder is made, and marked."""
+    """The undo that removes `path`; to be written down before the folder is made, and marked."""
     if not path.name.startswith(PREFIX) or not path.is_absolute():
         raise ValueError(f"{path}: such a folder is named {PREFIX}… by its absolute path")
     return Undo("folder", {"path": str(path), "mark": secrets.token_hex(16), "seen_from": here()})
@@ -68,7 +68,7 @@ async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
 
 
 async def look(data: Mapping[str, Any]) -> State:
-    """Whether it is gone: there is nothing at its path, if that is its path."""
+    """State of the folder: gone when nothing is at its path, if that is its path."""
     if os.path.lexists(data["path"]):
         return State(gone=False, why=f"{data['path']} is there")
     return masked_name() if was_masked(data) else elsewhere(data) or GONE
@@ -108,7 +108,7 @@ def _refuse_foreign(path: Path, known: str | None) -> None:
 
 
 def _is_made(path: Path, known: str | None) -> bool:
-    """Whether it bears the mark, or nothing yet; or, of before, is called and lies as ours are."""
+    """True for a folder with our mark, an empty one, or an old one with our name and place."""
     if known is None:
         base = Path(tempfile.gettempdir()).resolve()
         return path.parent == base and _UNMARKED.fullmatch(path.name) is not None

@@ -18,7 +18,7 @@ import asyncpg
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import UsageError
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_index
 from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.store_sessions import (
@@ -70,19 +70,19 @@ _BROKEN = (
 _HELD = Held()
 
 
-async def prepare(change: SqlChange, site: Site) -> Undo:
+async def prepare(change: SqlChange, context: InjectionContext) -> Undo:
     """Read what the undo will need, and that it can be done. Raises StoreError."""
-    store = site.direct.stores.postgres
+    store = context.direct.stores.postgres
     if store is None:
         raise UsageError(
             "this experiment breaks PostgreSQL itself, but the system names none",
             help="add `postgres:` with its `dsn` under `stores` of the system file",
         )
     reference = store.dsn.model_dump(mode="json")
-    data: dict[str, Any] = {"do": change.do, "dsn": reference, "name": short(site.next_name())}
-    data |= part_of(site, "postgres")
-    _HELD.know(data["name"], site.direct.environment)
-    async with _session(data, site.direct.environment) as session:
+    data: dict[str, Any] = {"do": change.do, "dsn": reference, "name": short(context.next_name())}
+    data |= part_of(context, "postgres")
+    _HELD.know(data["name"], context.direct.environment)
+    async with _session(data, context.direct.environment) as session:
         match change:
             case LockTable() | SlowWrites():
                 await _table(session, change.table)
@@ -91,13 +91,15 @@ async def prepare(change: SqlChange, site: Site) -> Undo:
                 data["concurrently"] = change.concurrently
             case _:
                 pass
-        data["server"] = await _server(session, data, site.direct.environment)
+        data["server"] = await _server(session, data, context.direct.environment)
     return Undo("sql", data)
 
 
-async def act(change: SqlChange, undo: Undo, site: Site, clock: Clock | None = None) -> None:
+async def act(
+    change: SqlChange, undo: Undo, context: InjectionContext, clock: Clock | None = None
+) -> None:
     """Do it; what sessions hold is held by a task of its own until `undo`."""
-    data, environment = undo.data, site.direct.environment
+    data, environment = undo.data, context.direct.environment
     if isinstance(change, LockTable | TakeConnections | EndSessions):
         holding = _Holding(change, data, environment, clock or SystemClock())
         await holding.begin()
@@ -139,7 +141,7 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
 
 
 async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
-    """Whether nothing of it is there, or the index is there again. Raises StoreError."""
+    """State of the change; a dropped index is gone when it is there again. Raises StoreError."""
     data = record.data
     environment = _HELD.secrets(data["name"], environment)
     if data["do"] in HELD_BY_SESSIONS and _HELD.goes_on(data["name"]):
@@ -175,7 +177,7 @@ async def _server(
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
-    """How many connections were taken or ended; None where reading back tells it."""
+    """The number of connections that were taken or ended; None where reading back tells it."""
     if data["do"] not in ("connections", "kill"):
         return None
     count = _HELD.done(data["name"])
@@ -229,7 +231,7 @@ class _Holding:
         except BaseException as error:
             self._drop()
             if isinstance(error, _BROKEN):
-                raise _told(error) from error
+                raise _store_error(error) from error
             raise
 
     async def go_on(self) -> None:
@@ -329,7 +331,7 @@ async def _session(
         )
         yield session
     except _BROKEN as error:
-        raise _told(error) from error
+        raise _store_error(error) from error
     finally:
         if session is not None:
             session.terminate()
@@ -339,7 +341,7 @@ def _ms(seconds: float) -> str:
     return str(int(seconds * 1000))
 
 
-def _told(error: BaseException) -> StoreError:
+def _store_error(error: BaseException) -> StoreError:
     kind = StoreGoneError if refused(error) else StoreError
     return kind(f"postgres: {type(error).__name__}: {error}")
 

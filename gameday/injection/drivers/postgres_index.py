@@ -32,7 +32,7 @@ def quoted(name: str) -> str:
 
 
 async def is_there(session: asyncpg.Connection, data: Mapping[str, Any]) -> bool:
-    """Whether the index is there, and whole."""
+    """True if the index is there, and valid."""
     return bool(await session.fetchval(_IS_INDEX, quoted(data["index"])))
 
 

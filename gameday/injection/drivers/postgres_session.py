@@ -36,6 +36,6 @@ async def connect(dsn: str, **how: Any) -> asyncpg.Connection:
 
 
 def _unusable(why: str = "names no host") -> UsageError:
-    """What the address says is not shown: a piece of it may be of the password."""
+    """An error that does not quote the address: a piece of it may be of the password."""
     help = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
     return UsageError(f"the address of the PostgreSQL {why}", help=help)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gameday.core.network.event_loop import allowed_here
 from gameday.injection import server_instance
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
 from gameday.injection.upstream import refuse_foreign_upstream
@@ -20,36 +20,36 @@ LIST_S = 1.0
 MARKER = "gameday-lock"  # what a run on another host's server holds (`controller.marker`)
 
 
-async def prepare(change: ProxyDown, site: Site) -> Undo:
+async def prepare(change: ProxyDown, context: InjectionContext) -> Undo:
     """Look whether the proxy is on; it is put back to what it was."""
-    found = await site.proxy(change.proxy)
-    url, name = site.toxiproxy().url, found["name"]
+    found = await context.proxy(change.proxy)
+    url, name = context.toxiproxy().url, found["name"]
     if not found["enabled"]:
         raise ToxiproxyError(f"toxiproxy {url}: proxy {name!r} is already disabled")
-    return Undo("proxy", {**await place(found, site), "enabled": True})
+    return Undo("proxy", {**await place(found, context), "enabled": True})
 
 
-async def place(found: Mapping[str, Any], site: Site) -> dict[str, Any]:
-    """Where a change is made, and what is needed should undoing it get stuck.
+async def place(found: Mapping[str, Any], context: InjectionContext) -> dict[str, Any]:
+    """Address of a change on a proxy, with all that is needed if its undoing gets stuck.
 
     `ours` begins the names of this run's toxics. `part` says how the server is started, where the
     stack started it; then `was` has all its proxies, which a new start would lose, else this one.
     `names` are all its proxies, and `instance` its process where it is ours: by them a server that
     was restarted since is known.
     """
-    server = site.toxiproxy()
-    part = site.direct.parts.get(OWN_SERVER)
+    server = context.toxiproxy()
+    part = context.direct.parts.get(OWN_SERVER)
     alone = {found["name"]: found}
     shown = await (server.proxies() if part is not None else _all_or(alone, server))
     kept = alone if part is None else shown
     return {
         **server.place,
         "proxy": found["name"],
-        "ours": site.ours,
+        "ours": context.toxic_prefix,
         "part": None if part is None else str(part),
         **server_instance.of(part),
         "names": sorted(shown),
-        "was": {name: whole(each, site.ours) for name, each in kept.items()},
+        "was": {name: whole(each, context.toxic_prefix) for name, each in kept.items()},
     }
 
 
@@ -62,24 +62,24 @@ async def _all_or(alone: Mapping[str, Any], server: Toxiproxy) -> Mapping[str, A
 
 
 def identity(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record says of the server, for another record of the same one."""
+    """Fields of a record that identify its server, for another record of the same one."""
     return {key: data[key] for key in ("part", "instance", "names") if key in data}
 
 
-def whole(shown: Mapping[str, Any], ours: str) -> dict[str, Any]:
+def whole(shown: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """A proxy as the server shows it, without this run's toxics: what must not get lost."""
-    toxics = [t for t in shown.get("toxics") or [] if not _is_ours(t["name"], ours)]
+    toxics = [t for t in shown.get("toxics") or [] if not _is_ours(t["name"], prefix)]
     kept = {key: shown.get(key, "") for key in ("listen", "upstream")}
     return {**kept, "enabled": shown["enabled"], "toxics": toxics}
 
 
-def _is_ours(name: str, ours: str) -> bool:
-    return ours != "" and name.startswith(ours) and name.removeprefix(ours).isdecimal()
+def _is_ours(name: str, prefix: str) -> bool:
+    return prefix != "" and name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
 
 
-async def act(change: ProxyDown, undo: Undo, site: Site) -> None:
+async def act(change: ProxyDown, undo: Undo, context: InjectionContext) -> None:
     """Switch it off."""
-    server = site.toxiproxy()
+    server = context.toxiproxy()
     await server.enable(undo.data["proxy"], enabled=change.enabled)
 
 
@@ -93,7 +93,7 @@ async def remove(record: Undo, server: Toxiproxy) -> None:
 
 
 async def look(record: Undo, server: Toxiproxy | None = None) -> State:
-    """Whether the proxy is as it was. Raises ToxiproxyError when it cannot be read."""
+    """State of the proxy: gone when it is as it was. Raises ToxiproxyError if it cannot be read."""
     data = record.data
     server = server or Toxiproxy.of(data)
     found = await server.proxy(data["proxy"])
@@ -108,7 +108,7 @@ async def look(record: Undo, server: Toxiproxy | None = None) -> State:
 
 
 async def not_shown(data: Mapping[str, Any], server: Toxiproxy, toxic: str = "") -> State:
-    """What it means that the server shows no proxy of that name. Raises ToxiproxyError."""
+    """State for a server that shows no proxy of that name. Raises ToxiproxyError."""
     ended = server_instance.ended(data)
     if ended:
         return State(gone=True, why=ended)

@@ -21,7 +21,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.addresses import refusal
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.store_sessions import (
     Held,
     StoreError,
@@ -61,19 +61,19 @@ _HELD = Held()
 _Client = redis.asyncio.Redis
 
 
-async def prepare(change: RedisChange, site: Site) -> Undo:
+async def prepare(change: RedisChange, context: InjectionContext) -> Undo:
     """Read what the undo will need. Raises StoreError when Redis does not answer."""
-    store = site.direct.stores.redis
+    store = context.direct.stores.redis
     if store is None:
         raise UsageError(
             "this experiment breaks Redis itself, but the system names none",
             help="add `redis:` with its `url` under `stores` of the system file",
         )
     reference = store.url.model_dump(mode="json")
-    data: dict[str, Any] = {"do": change.do, "url": reference, "name": short(site.next_name())}
-    data |= part_of(site, "redis")
-    _HELD.know(data["name"], site.direct.environment)
-    async with _redis(data, site.direct.environment) as client:
+    data: dict[str, Any] = {"do": change.do, "url": reference, "name": short(context.next_name())}
+    data |= part_of(context, "redis")
+    _HELD.know(data["name"], context.direct.environment)
+    async with _redis(data, context.direct.environment) as client:
         match change:
             case ExpireKeys():
                 data |= await _look_at_keys(client, change)
@@ -81,13 +81,15 @@ async def prepare(change: RedisChange, site: Site) -> Undo:
                 data |= await _look_at_memory(client)
             case _:
                 data["lasts"] = _lasts(change)
-        data["server"] = await _server(client, data, site.direct.environment)
+        data["server"] = await _server(client, data, context.direct.environment)
     return Undo("redis", data)
 
 
-async def act(change: RedisChange, undo: Undo, site: Site, clock: Clock | None = None) -> None:
+async def act(
+    change: RedisChange, undo: Undo, context: InjectionContext, clock: Clock | None = None
+) -> None:
     """Do it; what has to go on goes on in a task of its own until `undo`."""
-    data, environment = undo.data, site.direct.environment
+    data, environment = undo.data, context.direct.environment
     if isinstance(change, BlockRedis | EvictKeys) and _lasts(change):
         client = await _open(data, environment, data["name"])
         go_on = _go_on(client, change, data["name"], clock or SystemClock())
@@ -108,7 +110,7 @@ async def act(change: RedisChange, undo: Undo, site: Site, clock: Clock | None =
 
 
 def _lasts(change: RedisChange) -> bool:
-    """Whether it has to be done again and again."""
+    """True for a change that has to be made again and again."""
     return isinstance(change, BlockRedis) or (isinstance(change, EvictKeys) and change.every_ms > 0)
 
 
@@ -135,7 +137,10 @@ async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> No
 
 
 async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
-    """Whether nothing of it goes on. Keys that were deleted stay deleted. Raises StoreError."""
+    """State of the change: gone when nothing of it goes on. Deleted keys stay deleted.
+
+    Raises StoreError.
+    """
     data = record.data
     environment = _HELD.secrets(data["name"], environment)
     if data["do"] == "evict" and not data["lasts"]:
@@ -178,7 +183,7 @@ async def _server(
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
-    """How many keys were hit; None where reading back tells it."""
+    """The number of keys that were hit; None where reading back tells it."""
     if data["do"] not in ("evict", "expire"):
         return None
     count = _HELD.done(data["name"])
@@ -194,7 +199,7 @@ async def _redis(
     try:
         yield client
     except (RedisError, OSError, TimeoutError) as error:
-        raise _told(error) from error
+        raise _store_error(error) from error
     finally:
         await client.aclose()
 
@@ -223,17 +228,17 @@ async def _open(
         raise _unreadable() from None
     except (RedisError, OSError, TimeoutError) as error:
         await client.aclose()
-        raise _told(error) from error
+        raise _store_error(error) from error
     return client
 
 
 def _unreadable() -> StoreError:
-    """What the library says quotes a piece of the address, perhaps of the password."""
+    """An error without the library's text, which quotes a piece of the address or the password."""
     help = "write redis://:PASSWORD@HOST:PORT/NUMBER"
     return StoreError("redis: its address cannot be read", help=help)
 
 
-def _told(error: Exception) -> GamedayError:
+def _store_error(error: Exception) -> GamedayError:
     if (not_allowed := refusal(error)) is not None:
         return not_allowed
     kind = StoreGoneError if refused(error) else StoreError
@@ -336,7 +341,7 @@ async def _running_out(client: _Client, data: Mapping[str, Any]) -> list[str]:
 
 
 async def _keep(client: _Client, data: Mapping[str, Any]) -> None:
-    """What has not run out yet lasts as long as it did before."""
+    """Give keys that have not expired yet their old time to live back."""
     pipe = client.pipeline(transaction=False)
     for key in await _running_out(client, data):
         before = data["keys"][key]

@@ -157,7 +157,7 @@ class Sender:
 def undo_record(
     action: str, request: Request, base_url: str, values: Values, tls: Tls | None = None
 ) -> Undo:
-    """How to take a step back: the whole undoing request and its values, secrets as references."""
+    """The undo of a step: the whole undoing request and its values, secrets as references."""
     dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
     data = {"action": action, "base_url": base_url, "request": dumped, "values": dict(values)}
     if tls is not None and tls != Tls():

@@ -17,7 +17,7 @@ from typing import Any
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError, StackError, StuckFaultError, UsageError
 from gameday.core.exit_code import ExitCode
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, alone, start, until_ready
 from gameday.injection.proof import State, masked_name, was_masked
@@ -35,13 +35,13 @@ class StrikeError(GamedayError):
     exit_code = ExitCode.UNKNOWN
 
 
-async def prepare(change: ServiceChange, site: Site) -> Undo:
+async def prepare(change: ServiceChange, context: InjectionContext) -> Undo:
     """Find the part and look that it runs.
 
     Raises UsageError where the stack has no such part of gameday's, StackError where it is down.
     """
     name, do = change.part, change.do
-    parts = site.direct.parts
+    parts = context.direct.parts
     if name not in parts:
         told = f"; it has {', '.join(sorted(parts))}" if parts else ": gameday did not start it"
         raise UsageError(
@@ -63,7 +63,7 @@ async def prepare(change: ServiceChange, site: Site) -> Undo:
     return Undo("service", data)
 
 
-async def act(change: ServiceChange, undo: Undo, site: Site) -> None:
+async def act(change: ServiceChange, undo: Undo, context: InjectionContext) -> None:
     """End it, stop it, or end it and start it anew. Raises StrikeError, StuckFaultError."""
     del change  # all of it stands in its undo
     clock, data = SystemClock(), undo.data
@@ -72,10 +72,10 @@ async def act(change: ServiceChange, undo: Undo, site: Site) -> None:
         case "pause":
             await _pause(_same(part, data), clock)
         case "kill":
-            site.struck.add(data["name"])
+            context.stopped_on_purpose.add(data["name"])
             await _end(_same(part, data), signal.SIGKILL, clock)
         case "restart":
-            site.struck.add(data["name"])
+            context.stopped_on_purpose.add(data["name"])
             launch = _same(part, data)
             await restart(part, clock, signal.Signals[launch.polite])
         case other:
@@ -96,7 +96,7 @@ async def undo(record: Undo) -> None:
 
 
 async def look(record: Undo) -> State:
-    """Whether it runs and is healthy, or is not stopped; or has gone with its stack."""
+    """State of the component: gone when it runs and is healthy, or its stack has ended."""
     data = record.data
     if was_masked(data):
         return masked_name()
@@ -111,7 +111,7 @@ async def look(record: Undo) -> State:
 
 
 async def dose(data: Mapping[str, Any]) -> tuple[bool | None, float | None, str, str]:
-    """Whether the process is away, stopped, or another than before."""
+    """An observation of the process: away, stopped, or another than before."""
     who = f"{data['name']} (process {data['pid']})"
     same = process.start_time(data["pid"]) == data["start_time"]
     if data["do"] == "pause":
@@ -173,7 +173,7 @@ def _stopped(data: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _whole(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the journal knows of the part, and the token that finds children which left it."""
+    """The component's data from the journal, and the token that finds children which left it."""
     launch = Launch.read(Path(data["part"]))
     return {**data, "token": "" if launch is None else launch.token}
 

@@ -1,4 +1,4 @@
-"""What the effects on stores share: the address behind a reference, names, and held work.
+"""Sessions of the drivers for stores: the address behind a reference, names, and held work.
 
 An `Undo` carries only the *reference* to an address (`{"env": "AUDIT_REDIS"}`): its password
 never reaches a journal. Some faults last only as long as somebody works at them, such as a lock
@@ -15,7 +15,7 @@ from typing import Any
 from gameday.core.errors import GamedayError
 from gameday.core.exit_code import ExitCode
 from gameday.injection import server_instance
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.request import secret
 from gameday.injection.proof import GONE, State, masked_name, was_masked
 from gameday.spec.system import FromEnv, FromFile
@@ -49,14 +49,14 @@ def short(name: str) -> str:
     return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def part_of(site: Site, name: str) -> dict[str, Any]:
+def part_of(context: InjectionContext, name: str) -> dict[str, Any]:
     """The file of the stack that tells of that store; nothing where the store is not ours."""
-    path = site.direct.parts.get(name)
+    path = context.direct.parts.get(name)
     return {} if path is None else {"part": str(path), **server_instance.of(path)}
 
 
 def thrown_away(data: Mapping[str, Any]) -> bool:
-    """Whether the store was a stack's own, and has gone with all its data."""
+    """True if the store was a stack's own, and has gone with all its data."""
     return "part" in data and not was_masked(data) and not Path(data["part"]).exists()
 
 
@@ -107,7 +107,7 @@ def _unless_elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> Stat
 
 
 def away(data: Mapping[str, Any], error: StoreGoneError, *, on_disk: bool) -> State:
-    """What it means that nothing listens. Raises the error for what may come back with its disk."""
+    """The state when nothing listens. Raises `error` for data that may come back with its disk."""
     if on_disk:
         if thrown_away(data):
             return State(gone=True, why="the store was the run's own, and is gone with its data")
@@ -118,7 +118,7 @@ def away(data: Mapping[str, Any], error: StoreGoneError, *, on_disk: bool) -> St
 
 
 def wanted() -> bool:
-    """Whether this task is to go on.
+    """True while this task is to go on.
 
     A client can swallow a cancellation that comes together with an answer; it is told here.
     """
@@ -127,7 +127,7 @@ def wanted() -> bool:
 
 
 class Held:
-    """What this process does for faults, by name: the work, how much of it, with which secrets."""
+    """Work that this process does for faults, by name: the task, its count, its secrets."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, Mapping[str, str]] = {}
@@ -162,7 +162,7 @@ class Held:
             await asyncio.gather(task, return_exceptions=True)
 
     def goes_on(self, name: str) -> bool:
-        """Whether this process is at it."""
+        """True while this process works at it."""
         task = self._tasks.get(name)
         return task is not None and not task.done()
 
@@ -171,12 +171,12 @@ class Held:
         self._done[name] = self._done.get(name, 0) + more
 
     def done(self, name: str) -> int:
-        """How much was done so far."""
+        """The number of things done so far."""
         return self._done.get(name, 0)
 
 
 def refused(error: BaseException | None) -> bool:
-    """Whether nothing listened: only a refused connection says that a store is gone."""
+    """True if nothing listened: only a refused connection says that a store is gone."""
     while error is not None:
         if isinstance(error, ConnectionRefusedError):
             return True

@@ -7,7 +7,7 @@ server panic, or what it would ignore in silence, is never sent.
 from collections.abc import Mapping
 
 from gameday.core.errors import UsageError
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import proxy
 from gameday.injection.proof import THERE, State
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
@@ -28,14 +28,14 @@ _ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
 }
 
 
-async def prepare(change: ToxicChange, site: Site) -> Undo:
+async def prepare(change: ToxicChange, context: InjectionContext) -> Undo:
     """Look whether the proxy is there, and say how the toxic will be taken out."""
     check(change)
-    found = await site.proxy(change.proxy)
-    return Undo("toxic", {**await proxy.place(found, site), "name": site.next_name()})
+    found = await context.proxy(change.proxy)
+    return Undo("toxic", {**await proxy.place(found, context), "name": context.next_name()})
 
 
-async def act(change: ToxicChange, undo: Undo, site: Site) -> None:
+async def act(change: ToxicChange, undo: Undo, context: InjectionContext) -> None:
     """Add the toxic, under the name its undo knows."""
     body = {
         "name": undo.data["name"],
@@ -44,11 +44,11 @@ async def act(change: ToxicChange, undo: Undo, site: Site) -> None:
         "toxicity": change.toxicity,
         "attributes": change.attributes,
     }
-    await site.toxiproxy().add_toxic(undo.data["proxy"], body)
+    await context.toxiproxy().add_toxic(undo.data["proxy"], body)
 
 
 async def look(record: Undo, server: Toxiproxy | None = None) -> State:
-    """Whether the proxy has a toxic of that name. Raises ToxiproxyError when it cannot be read."""
+    """State of the toxic on its proxy. Raises ToxiproxyError when it cannot be read."""
     server = server or Toxiproxy.of(record.data)
     name = record.data["name"]
     found = await server.proxy(record.data["proxy"])

@@ -3,26 +3,26 @@
 A worker ends when its controller does, so that another process has nothing left to undo.
 """
 
-from gameday.injection.context import Site
+from gameday.injection.context import InjectionContext
 from gameday.injection.proof import State
 from gameday.spec.changes import ExtraTraffic, Undo
 
 
-async def prepare(change: ExtraTraffic, site: Site) -> Undo:
+async def prepare(change: ExtraTraffic, context: InjectionContext) -> Undo:
     """Nothing to read: the scenario is new."""
-    del site
+    del context
     return Undo("traffic", {"scenario": change.scenario})
 
 
-async def act(change: ExtraTraffic, undo: Undo, site: Site) -> None:
+async def act(change: ExtraTraffic, undo: Undo, context: InjectionContext) -> None:
     """Begin the scenario."""
     del undo
-    await site.traffic().on(change)
+    await context.traffic().on(change)
 
 
-async def switch_off(record: Undo, site: Site) -> None:
+async def switch_off(record: Undo, context: InjectionContext) -> None:
     """End the scenario now; inside the run that started it."""
-    await site.traffic().off(record.data["scenario"])
+    await context.traffic().off(record.data["scenario"])
 
 
 async def undo(record: Undo) -> None:

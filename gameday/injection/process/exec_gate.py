@@ -1,4 +1,4 @@
-"""What every part of a stack is before it is itself: a script that waits for leave to begin.
+"""Gate of every component of a stack: it waits for leave, then becomes the program.
 
 It takes its own session (so that a Ctrl-C at the terminal does not reach it), drops to the user
 it is given, asks the kernel to be told when gameday dies, and then waits on its standard input
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _kernel_call(death_signal: int) -> Callable[..., int]:
-    """What asks the kernel for a signal at the parent's death: prctl, where there is one."""
+    """The call that asks for a signal at the parent's death (prctl); elsewhere it does nothing."""
     if death_signal == 0 or sys.platform != "linux":
         return lambda *_: 0
     from ctypes import CDLL  # only where it is needed: it costs 10 ms

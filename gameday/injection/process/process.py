@@ -37,7 +37,7 @@ _GONE_STATES = b"ZXx"
 def record(
     pid: int, name: str, *, token: str = "", stop_signal: str = "SIGTERM", part: str = ""
 ) -> Undo:
-    """How to end the running process `pid`; it must be a session leader or become one.
+    """The undo that ends the running process `pid`; it must be a session leader or become one.
 
     `stop_signal` asks it to end; SIGKILL follows after `PATIENCE_S`. `token` is the value of
     `GAMEDAY_PART` in the environment of its children. `part` is the file with its `Launch`.
@@ -48,7 +48,7 @@ def record(
 
 
 def start_time(pid: int) -> str | None:
-    """What tells this process from a later one of the same PID; None when it does not run."""
+    """The start time, which a later process of the same PID has not; None if it does not run."""
     if sys.platform == "linux":
         return _linux_start_time(pid)
     try:
@@ -60,7 +60,7 @@ def start_time(pid: int) -> str | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a signal has stopped it."""
+    """True if a signal has stopped it."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     except psutil.Error:
@@ -80,7 +80,7 @@ async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
 
 
 async def look(data: Mapping[str, Any]) -> State:
-    """Whether the process and its children are gone."""
+    """State of the process and its children."""
     there = alive(data)
     if there:
         return State(gone=False, why=f"process {min(there)} runs")
@@ -137,19 +137,19 @@ def _own_line() -> set[int]:
 
 
 def _is_without(pid: int, token: str) -> bool:
-    """Whether its environment can be read, is whole, and lacks the token."""
+    """True if its environment can be read, is whole, and lacks the token."""
     entries = _environment(pid).split(b"\0")
     whole = any(b"=" in entry for entry in entries)
     return whole and f"{TOKEN_VARIABLE}={token}".encode() not in entries
 
 
 def _confirmed(data: Mapping[str, Any], launched: Mapping[str, Any] | None) -> bool:
-    """Whether the file of the part, which only its owner can have written, knows that token."""
+    """True if the component's launch file, which only its owner can write, has that token."""
     return launched is not None and launched.get("token") == data["token"]
 
 
 def _launched(part: str) -> Mapping[str, Any] | None:
-    """What the file of a part says of its process; None when it is gone, or not a file of ours."""
+    """The process in a launch file; None when the file is gone, or not one of ours."""
     try:
         said = json.loads(private_bytes(Path(part))) if part else None
     except (OSError, ValueError, RecursionError):
@@ -192,7 +192,7 @@ async def end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) -> 
 def send(pid: int, began: str, number: signal.Signals, name: str) -> None:
     """Signal that very process, or nobody. Raises StuckFaultError for another user's."""
     try:
-        for target in _held(pid):
+        for target in _signaller(pid):
             if start_time(pid) == began:
                 target(number)
     except ProcessLookupError:
@@ -204,8 +204,8 @@ def send(pid: int, began: str, number: signal.Signals, name: str) -> None:
         ) from error
 
 
-def _held(pid: int) -> Iterator[Any]:
-    """What sends a signal to the process that has this PID now, whoever gets the PID later."""
+def _signaller(pid: int) -> Iterator[Any]:
+    """A function that signals the process that has this PID now, whoever gets the PID later."""
     if not hasattr(os, "pidfd_open"):
         yield lambda number: os.kill(pid, number)
         return

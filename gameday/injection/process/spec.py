@@ -1,4 +1,4 @@
-"""How a part of a stack is started, as plain data: so that anybody can start it again.
+"""Launch of a component of a stack, as plain data: so that anybody can start it again.
 
 A `Launch` is all that a start needs. It is written beside the stack, in a file that only its
 owner may read (the environment holds passwords), and goes with the stack's folder. The file also
@@ -47,7 +47,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to say to a port, and how the answer begins when the part is healthy."""
+    """Bytes to send to a port, and the beginnings of the answer of a healthy component."""
 
     host: str
     port: int
@@ -61,7 +61,7 @@ class Question:
         return cls(host, port, say, (b"HTTP/1.1 200", b"HTTP/1.0 200"))
 
     async def is_answered(self) -> bool:
-        """Whether it is, now."""
+        """True if the port gives such an answer now."""
         longest = max(map(len, self.answers))
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -123,23 +123,23 @@ class Launch:
     start_time: str = ""
 
     def runs(self) -> bool:
-        """Whether the process that it is now lives."""
+        """True if its present process lives."""
         return self.pid > 0 and start_time(self.pid) == self.start_time
 
     def is_orphaned(self) -> bool:
-        """Whether the process with which its stack ends has ended."""
+        """True if the process with which its stack ends has ended."""
         return self.owner is not None and start_time(self.owner[0]) != self.owner[1]
 
     def is_ours(self) -> bool:
-        """Whether its stack ends with this very process, or with none."""
+        """True if its stack ends with this very process, or with none."""
         return self.owner is None or self.owner == (os.getpid(), start_time(os.getpid()))
 
     async def is_ready(self) -> bool:
-        """Whether it runs and is healthy."""
+        """True if it runs and is healthy."""
         return self.runs() and (self.question is None or await self.question.is_answered())
 
     def process(self) -> dict[str, Any]:
-        """What `effects.process` calls it by."""
+        """The data by which `process` knows its process."""
         return {
             "pid": self.pid,
             "start_time": self.start_time,
@@ -159,7 +159,7 @@ class Launch:
 
     @classmethod
     def read(cls, path: Path) -> "Launch | None":
-        """What the file says; None when it is gone, as it is with its stack.
+        """Content of the file; None when it is gone, as it is with its stack.
 
         It says what is started, so it must be one that only this user can have written. Raises
         StuckFaultError.
@@ -211,7 +211,7 @@ async def alone(part: Path, clock: Clock) -> AsyncIterator[None]:
 
 
 def is_being_started(part: Path) -> bool:
-    """Whether somebody is ending or starting it just now."""
+    """True if somebody is ending or starting it just now."""
     try:
         handle = os.open(_lock(part), os.O_RDWR)
     except FileNotFoundError:
@@ -227,7 +227,7 @@ def _lock(part: Path) -> Path:
 
 
 def _taken(handle: int) -> bool:
-    """Whether the lock was free, and is now ours until the handle is closed."""
+    """True if the lock was free, and is now ours until the handle is closed."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

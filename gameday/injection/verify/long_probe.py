@@ -24,7 +24,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came of a question: how it ended, and what was read until then.
+    """Outcome of one exchange: how it ended, and the bytes that were read until then.
 
     `took_ms` is from the question to the last byte, `end_ms` from our end to theirs, None where
     theirs did not come.
@@ -41,7 +41,7 @@ class Exchange:
 
 @dataclass(slots=True)
 class _Tally:
-    """What has come so far."""
+    """Bytes and times of an exchange so far."""
 
     lines: int = 0
     received: int = 0

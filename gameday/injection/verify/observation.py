@@ -1,4 +1,4 @@
-"""What a witness says, and what all of them together say of a dose.
+"""Observations of one witness each, and the verdict over all of them.
 
 P is a probe through the proxy by gameday itself, S the service's own metric of the dependency, T
 the latency or the failures of the traffic. A fault counts as injected when P and one of the
@@ -19,7 +19,7 @@ BESIDE_ALL = "nobody was seen to feel it"
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a witness says; `ok` is None when it cannot tell.
+    """Observation of one witness; `ok` is None when it cannot tell.
 
     `shown` is False for a P that only read back what was asked for.
     """
@@ -38,7 +38,7 @@ class Sighting:
 
 
 def said(why: str, *, ok: bool | None, shown: bool = True) -> Sighting:
-    """P without a figure."""
+    """An observation of the probe that carries no measurement."""
     return Sighting("P", ok, None, None, "", 0, why, shown)
 
 
@@ -63,5 +63,5 @@ def injected(
 
 
 def dose(p: Sighting | None, felt: Sequence[Sighting]) -> Mapping[str, Any]:
-    """What was measured, for the report."""
+    """The measurements, for the report."""
     return {"witnesses": [s.as_json() for s in ([p] if p else []) + list(felt)]}

@@ -38,7 +38,7 @@ class Probe:
 
 
 def was_answered(one: Probe) -> bool:
-    """Whether an answer came."""
+    """True if an answer came."""
     return one.answer == "answered"
 
 
@@ -83,7 +83,7 @@ async def speaks(address: tuple[str, int], clock: Clock) -> Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where to probe one service, and what its latency was before the fault.
+    """Addresses to probe for one service, and its latency before the fault.
 
     `address` is the proxy's. `upstream` is what stands behind it, None where it does not answer
     from here; `extra_ms` is what the way through the proxy costs more than the direct one.

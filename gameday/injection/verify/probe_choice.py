@@ -83,13 +83,13 @@ async def _show_long(change: ToxicChange, spot: Spot, clock: Clock) -> Sighting:
 
 
 async def _line_bytes(spot: Spot, clock: Clock) -> int:
-    """How long one answer is; PONG where it cannot be had now."""
+    """Length of one answer in bytes; that of PONG if none comes now."""
     one: Exchange = await pings(spot.address, 1, clock, SILENCE_S)
     return one.received if one.ended == "whole" else PONG_BYTES
 
 
 def _count(kind: str, attributes: Mapping[str, int], line_bytes: int, *, upstream: bool) -> int:
-    """How many PINGs make the toxic show, within what a stranger may ask for."""
+    """The number of PINGs that make the toxic show, within what a stranger may ask for."""
     each = len(PING) if upstream else line_bytes
     most = (MOST if line_bytes == PONG_BYTES else STRANGERS_MOST) // line_bytes
     match kind:

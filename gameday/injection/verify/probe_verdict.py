@@ -21,7 +21,7 @@ READ_BACK = "it reads back as asked"
 def judge_probes(
     change: NetworkChange, probes: Sequence[Probe], before_ms: float | None
 ) -> Sighting:
-    """Whether what short probes saw is the dose that was asked for."""
+    """The verdict over short probes: they show the magnitude asked for, or they do not."""
     if not isinstance(change, ToxicChange):
         return _share(probes, {"refused"}, "refused")
     attributes = change.attributes
@@ -73,7 +73,7 @@ def _hits(hits: int, n: int, why: str) -> Sighting:
 
 
 def judge_exchanges(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Sighting:
-    """Whether what longer exchanges saw is the dose that was asked for."""
+    """The verdict over longer exchanges: they show the magnitude asked for, or they do not."""
     attributes, upstream = change.attributes, change.stream == "upstream"
     match change.type:
         case "bandwidth":

@@ -1,4 +1,4 @@
-"""Whether a change is in place as it was asked for: read back by all it says, not by its name.
+"""Read-back of a change: it must be in place in all its fields, not only by its name.
 
 Another tool may have taken the toxic out, switched it off for every connection, turned it round
 or moved the proxy; its name would still be there.
@@ -22,7 +22,7 @@ async def in_place(
     before: Proxy | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Place:
-    """Whether it is there, None when that cannot be read, and why it is not.
+    """True if it is there, None when that cannot be read; and why it is not.
 
     `before` is the proxy as it was when the fault began; a store's secrets are in `environment`.
     """

@@ -1,4 +1,4 @@
-"""Whether things are as they were before the fault, and what they are compared with.
+"""Recovery after a fault: latency now against latency before.
 
 A machine that has become busy is slow with or without a proxy. So the way through the proxy is
 compared with the direct one, probed in turns within the same second; where the upstream does not
@@ -19,7 +19,7 @@ ANSWERED_SHARE = 0.8
 async def direct_address(
     proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
 ) -> tuple[str, int] | None:
-    """Where the upstream of `proxy` may be asked directly, None where it may or can not be.
+    """Address of the upstream of `proxy` for direct probes; None if there is none, or refused.
 
     An upstream on the loopback of another host is looked for on that host. Whatever is not
     loopback must have been allowed by name.
@@ -35,7 +35,7 @@ async def direct_address(
 
 
 async def is_calm(spot: Spot, clock: Clock) -> bool:
-    """Whether latency at `spot` is what it was before the fault."""
+    """True if latency at `spot` is what it was before the fault."""
     if spot.upstream is None or spot.extra_ms is None:
         return back_to_normal(await probe(spot.address, spot.protocol, clock), spot.before_ms)
     through, direct = await probe_both(spot.address, spot.upstream, spot.protocol, clock)
@@ -51,7 +51,7 @@ def back_to_normal(probes: Sequence[Probe], before_ms: float | None) -> bool:
 
 
 def difference_is_back(through: Sequence[Probe], direct: Sequence[Probe], extra_ms: float) -> bool:
-    """What the way through costs more than the direct one is what it was, by the same bound."""
+    """True if the proxy adds as much latency as before, by the same bound."""
     through_ms, direct_ms = _median_of_most(through), _median_of_most(direct)
     if through_ms is None or direct_ms is None:
         return False

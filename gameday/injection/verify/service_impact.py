@@ -33,7 +33,7 @@ class Felt:
 def shifts(
     change: Change, before: Felt, during: Felt, *, dependency: bool, window_s: float = 0.0
 ) -> list[Sighting]:
-    """What S (where the system file names the metric, over `window_s`) and T say of a dose."""
+    """Observations of S (where the system file names its metric, over `window_s`) and T."""
     dose_s = dose_as_latency_s(change)
     seen = []
     if dependency:
@@ -66,7 +66,7 @@ def held(values: Values, count: int = 2) -> float | None:
 
 
 def _held_for(stretches: int) -> int:
-    """How many stretches of the traffic in a row: six tenths of a short fault, or five."""
+    """The number of stretches in a row that count: six tenths of a short fault, or five."""
     return max(2, min(LONG_ENOUGH, int(0.6 * stretches)))
 
 
@@ -88,7 +88,7 @@ def _shift(
 
 
 def _spread(values: Values) -> float:
-    """How far the calm itself goes up and down from one reading to the next that holds."""
+    """The largest change of the calm itself from one reading to the next that holds."""
     calm, known = held(values), [value for value in values if value is not None]
     return calm - min(known) if calm is not None else 0.0
 

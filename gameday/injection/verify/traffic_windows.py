@@ -21,7 +21,7 @@ _OURS = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What was sent from `begin_ns` to `end_ns`: p95 of the time it took, failed share, lag.
+    """Traffic sent from `begin_ns` to `end_ns`: p95 of the time it took, failed share, lag.
 
     None where less than `FEWEST` were sent. The lag is the worst of the stretch.
     """

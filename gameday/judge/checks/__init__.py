@@ -67,7 +67,7 @@ __all__ = [
 
 
 def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:
-    """What a check says; unknown, with the reason, when it lacks evidence or breaks."""
+    """The verdict of a check; unknown, with the reason, when it lacks evidence or crashes."""
     try:
         return check(evidence)
     except UnknownError as missing:

@@ -25,7 +25,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return NotApplicable(NAME, "expect.alerts")
     found = statuses(evidence)
     validity = worst([VALIDITY.get(one.status, Validity.INVALID) for one in found])
-    shown = [_tell(evidence, one) for one in found]
+    shown = [_as_json(evidence, one) for one in found]
     if not found:
         return Verdict(NAME, Validity.VALID, "no alert fired")
     told = [one for one in found if VALIDITY.get(one.status, Validity.INVALID) is validity]
@@ -40,7 +40,7 @@ def has_rules(evidence: Evidence) -> bool:
 
 
 def statuses(evidence: Evidence) -> list[AlertStatus]:
-    """What became of each expected alert, and of every other that must not have fired."""
+    """Status of each expected alert, and of every other that must not have fired."""
     if not has_rules(evidence):
         return []
     lines = [(e.t_ns, [_recorded(alert) for alert in e.alerts]) for e in evidence.readings]
@@ -81,6 +81,6 @@ def _times(evidence: Evidence) -> Times:
     )
 
 
-def _tell(evidence: Evidence, one: AlertStatus) -> dict[str, object]:
+def _as_json(evidence: Evidence, one: AlertStatus) -> dict[str, object]:
     fired = evidence.seconds(one.fired_at_ns)
     return {"alert": one.alert, "status": one.status, "why": one.why, "fired_at": fired}

@@ -19,7 +19,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def generator_status(evidence: Evidence) -> metrics.GeneratorStatus:
-    """How well the workers kept their schedule."""
+    """Status of the traffic generator: how well the workers kept their schedule."""
     if not len(evidence.asked):
         raise MissingEvidenceError("nothing was asked")
     if NAME not in evidence.reckoned:

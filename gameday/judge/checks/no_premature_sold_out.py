@@ -33,7 +33,7 @@ class Takers:
     steps: Sequence[StepRun]
 
     def issued_by(self, instants: Times) -> Times:
-        """How many could have been issued by each instant."""
+        """The number of coupons that could have been issued by each instant."""
         return np.searchsorted(self.first_tries, instants, side="right").astype(np.int64)
 
     def too_few_by(self, instants: Times, stock: int) -> Mask:
@@ -46,21 +46,21 @@ class Takers:
         return too_few
 
     def held_by_others(self, told: Indices) -> Times:
-        """How many other tries overlap the span of each of these; touching is overlapping."""
+        """The number of other tries that overlap the span of each of these (touching counts)."""
         held_from, held_to = self._spans
         begun = np.searchsorted(held_from, self.attempts.ended[told], side="right")
         over = np.searchsorted(held_to, self.attempts.sent[told], side="left")
-        return (begun - over).astype(np.int64) - self._held[told]
+        return (begun - over).astype(np.int64) - self._held_mask[told]
 
     @cached_property
-    def _held(self) -> Mask:
+    def _held_mask(self) -> Mask:
         attempts = self.attempts
         return _may_have_held(attempts, self.holding) | _overtaken(attempts, self.steps)
 
     @cached_property
     def _spans(self) -> tuple[Times, Times]:
         """When the tries that held one began, and when they were over."""
-        attempts, held = self.attempts, np.flatnonzero(self._held)
+        attempts, held = self.attempts, np.flatnonzero(self._held_mask)
         ended = np.where(attempts.may_have_worked[held], FOREVER, attempts.ended[held])
         return np.sort(attempts.sent[held]), np.sort(ended)
 

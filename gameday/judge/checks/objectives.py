@@ -31,7 +31,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     before = _inside(evidence, first - STEADY_S * NS, first - 1)
     after = _inside(evidence, end - LAST_S * NS + 1, end)
     found = [
-        _held(evidence, objective.name, where, span)
+        _true_in_span(evidence, objective.name, where, span)
         for objective in objectives
         for where, span in (("before the faults", before), (f"in the last {LAST_S} s", after))
     ]
@@ -42,7 +42,7 @@ def _inside(evidence: Evidence, from_ns: int, to_ns: int) -> list[Evaluation]:
     return [e for e in evidence.readings if from_ns <= e.t_ns <= to_ns]
 
 
-def _held(evidence: Evidence, name: str, where: str, span: Sequence[Evaluation]) -> Verdict:
+def _true_in_span(evidence: Evidence, name: str, where: str, span: Sequence[Evaluation]) -> Verdict:
     """One objective, true at every evaluation of one span."""
     key = f"objective:{name}"
     false = [evidence.seconds(e.t_ns) for e in span if e.readings.get(key) is False]
@@ -103,7 +103,7 @@ def _all_along(evidence: Evidence) -> Verdict:
 
 
 def _why_blind(span: Sequence[Evaluation], *keys: str) -> str:
-    """What the collector says of the first gap, "" where it says nothing."""
+    """The collector's reason for the first gap, "" if it gave none."""
     gaps = (e for e in span if any(e.readings.get(key) is None for key in keys))
     return next((e.why_blind for e in gaps if e.why_blind), "")
 

@@ -24,7 +24,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     shown = [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
     if failed:
         return Verdict(NAME, Validity.INVALID, "; ".join(map(_why, failed)), shown)
-    return Verdict(NAME, Validity.VALID, _told(evidence, steps), shown)
+    return Verdict(NAME, Validity.VALID, _statuses(evidence, steps), shown)
 
 
 def firing(evidence: Evidence) -> set[str]:
@@ -48,7 +48,7 @@ def _why(step: StepRun) -> str:
     return f"{what} failed: {step.why}" if step.why else f"{what} failed"
 
 
-def _told(evidence: Evidence, runs: tuple[StepRun, ...]) -> str:
+def _statuses(evidence: Evidence, runs: tuple[StepRun, ...]) -> str:
     statuses = {run.step: run.status for run in runs if not run.undoing}
     numbers = [step.number for step in evidence.plan.steps]
     found = [statuses.get(number, "not_started") for number in numbers]

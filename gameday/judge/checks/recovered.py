@@ -26,7 +26,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     outages = evidence.anchors.outages
     if not outages:
         return _never_breached(evidence)
-    shown = [_tell(evidence, outage) for outage in outages]
+    shown = [_as_json(evidence, outage) for outage in outages]
     again = [outage for outage in outages[1:] if outage.lasted_s >= SECOND_OUTAGE_S]
     if again:
         at = evidence.seconds(again[0].breached_ns)
@@ -35,7 +35,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return _first_outage(evidence, outages[0], shown)
 
 
-def _tell(evidence: Evidence, outage: Outage) -> dict[str, Any]:
+def _as_json(evidence: Evidence, outage: Outage) -> dict[str, Any]:
     return {
         "objectives": list(outage.objectives),
         "breached_at": evidence.seconds(outage.breached_ns),

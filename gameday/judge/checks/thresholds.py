@@ -55,7 +55,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def _doubt_ms(evidence: Evidence) -> float:
-    """How far a latency may be off because the workers lagged; 0 when they kept the schedule."""
+    """The error of a latency (ms) because the workers lagged; 0 when they kept the schedule."""
     status = generator_status(evidence)
     return status.lag_p99_ms if status.status == "degraded" else 0.0
 
@@ -67,15 +67,15 @@ def _hold(evidence: Evidence, key: str, threshold: ThresholdExpression, doubt_ms
         return Held(key, threshold, None, Validity.UNKNOWN)
     figure = figures[threshold.statistic]
     if thresholds.at_least(threshold.statistic, figures):
-        return Held(key, threshold, figure, _said(kept=kept), at_least=True)
+        return Held(key, threshold, figure, _validity(kept=kept), at_least=True)
     margin = abs(figure - threshold.bound)
     if thresholds.parse_key(key).kind == "trend" and margin < doubt_ms:
         why = f" (closer to its bound than the generator's lag, {doubt_ms:.1f} ms)"
         return Held(key, threshold, figure, Validity.UNKNOWN, why)
-    return Held(key, threshold, figure, _said(kept=kept))
+    return Held(key, threshold, figure, _validity(kept=kept))
 
 
-def _said(*, kept: bool) -> Validity:
+def _validity(*, kept: bool) -> Validity:
     return Validity.VALID if kept else Validity.INVALID
 
 

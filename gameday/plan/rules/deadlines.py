@@ -6,7 +6,7 @@ from gameday.core.units import format_duration, seconds
 from gameday.spec.experiment import ExpectedAlert, Experiment
 from gameday.spec.faults import AnyFault, Latency, Spike
 from gameday.spec.faults.service import ServiceFault
-from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
 
 STEADY_S = 5.0
@@ -137,7 +137,7 @@ def _alert(inputs: Inputs, index: int, alert: ExpectedAlert, fault: AnyFault) ->
         yield document.error(("expect", "alerts", index, "resolves_within"), problem, help=help)
 
 
-def sell_out_is_clear(inputs: Inputs) -> Findings:
+def stock_lasts(inputs: Inputs) -> Findings:
     """A fault that comes when everything is sold shows nothing about issuing.
 
     A sell-out at the very end may happen or not, by chance: one run would show it, the next not.
@@ -151,7 +151,7 @@ def sell_out_is_clear(inputs: Inputs) -> Findings:
     place = document.place("campaign", "stock")
     if sold_out < last:
         text = f"{sold_out:.1f} s, before the last fault ends ({last:g} s): raise the stock"
-        yield Warning_(place, f"{expected} {text}")
+        yield FileWarning(place, f"{expected} {text}")
     elif starts_until(experiment, sold_out) > CLOSE * expected_starts(experiment):
         text = f"{sold_out:.1f} s, just before the traffic ends ({end_s:g} s), or not at all"
-        yield Warning_(place, f"{expected} {text}")
+        yield FileWarning(place, f"{expected} {text}")

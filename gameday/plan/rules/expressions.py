@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from gameday.core.errors import FileError, UsageError
 from gameday.spec.experiment import Threshold
 from gameday.spec.faults.service import ServiceFault
-from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
 from gameday.spec.yaml import Document, one_of_them
 
@@ -39,7 +39,7 @@ def of_experiment(inputs: Inputs) -> Findings:
 
 
 def _tag_values(inputs: Inputs) -> dict[str, set[str]]:
-    """What the requests of this run can carry, of the tags whose values are known beforehand."""
+    """Values that requests of this run can carry, by tag; tags with unknown values are left out."""
     from gameday.traffic.history import Outcome, Reason
     from gameday.traffic.metrics import (
         request_tags,  # with numpy, which untagged thresholds do not need
@@ -75,7 +75,7 @@ def _is_judged_afterwards(
             yield document.error(loc, problem, help="write a guard under 'abort_if' instead")
 
 
-def guards_can_see(inputs: Inputs) -> Findings:
+def guards_have_metrics(inputs: Inputs) -> Findings:
     """A fault of the service's process takes its metrics away, and blind guards stop the run."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     struck = [f for f in experiment.method if isinstance(f, ServiceFault) and f.on == "service"]
@@ -124,7 +124,7 @@ def of_system(loaded: LoadedSystem) -> Findings:
         yield from _promql(document, ("dependencies", service), expr, is_condition=False)
         if service not in system.proxies:
             text = f"'dependencies': {service!r} is not a service under 'proxies'"
-            yield Warning_(document.place("dependencies", service), text)
+            yield FileWarning(document.place("dependencies", service), text)
 
 
 def _too_much(texts: Iterable[str]) -> str:
@@ -150,7 +150,7 @@ def _promql(document: Document, loc: Loc, text: str, *, is_condition: bool = Tru
     yield from _unknown_traffic_metrics(document, loc, query.metric_names())
     if is_condition and not query.is_condition:
         text = f"{loc[-1]!r}: compares nothing: it is true whenever a value is not 0"
-        yield Warning_(document.place(*loc), text)
+        yield FileWarning(document.place(*loc), text)
 
 
 def _unknown_traffic_metrics(document: Document, loc: Loc, names: Iterable[str]) -> Findings:

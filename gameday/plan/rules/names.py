@@ -7,7 +7,7 @@ from gameday.spec.faults import Spike
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.postgres import PostgresFault
 from gameday.spec.faults.redis import RedisFault
-from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.spec.playbook import StepBlock
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
 from gameday.spec.system import Request
@@ -19,7 +19,7 @@ def inside_experiment(inputs: Inputs) -> Findings:
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     if experiment.name != inputs.experiment.path.stem:
         text = f"'name': {experiment.name!r} is not the name of the file"
-        yield Warning_(document.place("name"), text)
+        yield FileWarning(document.place("name"), text)
     ids = [str(fault.id) for fault in experiment.method]
     yield from _unique(document, ("method", "id"), ids)
     names = [objective.name for objective in experiment.objectives]
@@ -104,12 +104,12 @@ def _no_rule(
     return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
 
 
-def nobody_else_is_asked(loaded: LoadedSystem) -> Findings:
+def unsupported_keys(loaded: LoadedSystem) -> Findings:
     """Keys of the format that this version does not read; silence would let people rely on them."""
     for key in ("prometheus", "alertmanager"):
         if getattr(loaded.system, key) is not None:
             text = f"{key!r}: not read yet; gameday scrapes 'metrics' and evaluates 'rules' itself"
-            yield Warning_(loaded.document.place(key), text)
+            yield FileWarning(loaded.document.place(key), text)
 
 
 def playbook_answers(inputs: Inputs) -> Findings:
@@ -120,18 +120,18 @@ def playbook_answers(inputs: Inputs) -> Findings:
     expected = [alert.alert for alert in inputs.experiment.experiment.expect.alerts]
     if expected and not set(expected) & set(head.alerts):
         text = f"'playbook': {head.name!r} answers none of the expected alerts: it never starts"
-        yield Warning_(inputs.experiment.document.place("playbook"), text)
+        yield FileWarning(inputs.experiment.document.place("playbook"), text)
 
 
 def steps_are_actions(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
-    """What steps do are actions of the system, and something shows that it worked."""
+    """Steps name actions of the system, and each has a condition that shows that it worked."""
     for step in loaded.playbook.steps:
         yield from _step(step.block, loaded.blocks[step.number], system.system.actions)
     name = loaded.playbook.head.name
     if name != loaded.path.stem:
-        yield Warning_(loaded.front.place("name"), f"'name': {name!r} is not the file's name")
+        yield FileWarning(loaded.front.place("name"), f"'name': {name!r} is not the file's name")
     if not loaded.playbook.steps:
-        yield Warning_(loaded.front.place(), "no step for gameday to do or verify")
+        yield FileWarning(loaded.front.place(), "no step for gameday to do or verify")
 
 
 def _step(block: StepBlock, document: Document, actions: Mapping[str, Request]) -> Findings:
@@ -143,4 +143,4 @@ def _step(block: StepBlock, document: Document, actions: Mapping[str, Request]) 
         yield document.error(("undo",), "'undo': there is no 'do' to take back")
     if block.do is not None and block.after is None:
         text = "'do': without 'after' nothing shows that the step worked"
-        yield Warning_(document.place("do"), text)
+        yield FileWarning(document.place("do"), text)

@@ -20,7 +20,7 @@ def lead_nowhere_else(loaded: LoadedSystem) -> Findings:
 
 
 def _is_path(loc: Loc) -> bool:
-    """Whether a path stands there: under a method of a request, or under `start.ready`."""
+    """True for the location of a path: under a method of a request, or under `start.ready`."""
     if loc == ("start", "ready"):
         return True
     *where, method = loc

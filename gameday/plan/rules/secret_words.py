@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gameday.core import files
 from gameday.core.secrets.redaction import forms, user_of
-from gameday.spec.inputs import Findings, Inputs, Warning_
+from gameday.spec.inputs import FileWarning, Findings, Inputs
 
 _OURS = {
     "a word of gameday's own": "gameday toxic proxy traffic request process folder redis postgres "
@@ -34,7 +34,7 @@ def secrets_are_no_words(inputs: Inputs) -> Findings:
                 f"{key!r}: the secret behind it is a word of this run ({found}): the run's files "
                 "show it to everybody, and texts will read *** for that word; choose another"
             )
-            yield Warning_(document.place(*loc), text)
+            yield FileWarning(document.place(*loc), text)
 
 
 def _behind(inputs: Inputs) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -56,7 +56,7 @@ def _in_file(name: str) -> str:
 
 
 def _what(form: str, words: Mapping[str, str]) -> str:
-    """What the word is that a secret is or stands in, "" for none."""
+    """The meaning of the first name that contains the secret, "" for none."""
     return next((what for word, what in words.items() if form in word), "")
 
 

@@ -6,7 +6,7 @@ from gameday.core.errors import UsageError
 from gameday.core.network.credentials import has_credentials
 from gameday.core.network.urls import Base
 from gameday.core.secrets.redaction import TELLING
-from gameday.spec.inputs import Findings, Warning_
+from gameday.spec.inputs import FileWarning, Findings
 from gameday.spec.read import LoadedSystem
 from gameday.spec.system import ADDRESSES
 from gameday.spec.yaml import Document
@@ -14,14 +14,14 @@ from gameday.spec.yaml import Document
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
 
 
-def promises_are_checked(loaded: LoadedSystem) -> Findings:
+def unchecked_semantics(loaded: LoadedSystem) -> Findings:
     """Promises of the format that no check of this version holds a system to."""
     semantics = loaded.system.semantics
     unchecked = {"duplicate": "first", "replay": "idempotent"}
     for key, value in unchecked.items():
         if getattr(semantics, key) == value:
             text = f"{key!r}: that a system keeps {value!r} is not checked yet"
-            yield Warning_(loaded.document.place("semantics", key), text)
+            yield FileWarning(loaded.document.place("semantics", key), text)
 
 
 def no_secrets(loaded: LoadedSystem) -> Findings:

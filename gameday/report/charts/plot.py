@@ -41,7 +41,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The texts around a chart."""
+    """Texts around a chart."""
 
     title: str
     description: str
@@ -93,7 +93,7 @@ def _round_step(rough: float) -> float:
 
 
 class Frame:
-    """All of a chart but its curves or lanes, drawn; they go between `top` and `bottom`.
+    """Drawing around the curves or lanes of a chart; they go between `top` and `bottom`.
 
     From above: the title, a swatch and a name for each of `legend`, the labels of `marks`, room of
     `height` pixels with their windows and lines, and the axis of time.

@@ -49,7 +49,7 @@ class Curves:
         return np.array([_quantile(q, edges, grown[:, i]) for i in range(len(self.t_s))])
 
     def slower_than(self, edge_s: float) -> int | None:
-        """How many answers took longer; None where no bucket ends there or nothing was seen."""
+        """The number of answers that took longer; None if no bucket ends there, or without data."""
         if edge_s not in self.buckets or np.inf not in self.buckets or not len(self.t_s):
             return None
         return int(self.buckets[np.inf][-1] - self.buckets[edge_s][-1])

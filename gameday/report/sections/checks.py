@@ -1,4 +1,4 @@
-"""What was proven and what with: every check's verdict, and the files with their sums."""
+"""Proof of the result: every check's verdict, and the files with their sums."""
 
 import hashlib
 import json

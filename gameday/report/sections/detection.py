@@ -1,4 +1,4 @@
-"""How the incident was noticed: each alert, and where the time went until it fired."""
+"""Detection of the incident: each alert, and the time that passed until it fired."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What it cost: requests, answers, latencies and coupons, each number with its source."""
+"""Impact of the incident: requests, answers, latencies and coupons, each number with its source."""
 
 import math
 from typing import Any, Final
@@ -41,13 +41,13 @@ def impact(m: Material, say: Messages) -> list[Markup]:
 
 
 def outcome_count(m: Material, outcome: str) -> int | None:
-    """How many answers of a kind the last sample counts."""
+    """The number of answers of a kind in the last sample."""
     counter = m.curves.answers.get(outcome)
     return int(counter[-1]) if counter is not None and len(counter) else None
 
 
 def last_sample(m: Material) -> Markup:
-    """Where the totals of the samples stand."""
+    """A reference to the last sample, which has the totals."""
     return format.of_sample(float(m.curves.t_s[-1]) if len(m.curves.t_s) else None)
 
 
@@ -149,7 +149,7 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
 
 
 def _closed(m: Material, say: Messages) -> list[Markup]:
-    """What latency means where virtual users ask."""
+    """A note about the meaning of latency where virtual users ask."""
     names = m.traffic.get("closed")
     if not names:
         return []

@@ -1,4 +1,4 @@
-"""What only people can write, asked for with the evidence beside it.
+"""Questions that only people can answer, each with the evidence beside it.
 
 A machine knows what happened, not why it could: so nothing here is a conclusion. Each prompt is
 raised by a rule over the result (an alert that was missed, a step that failed) and carries the
@@ -140,7 +140,7 @@ def _broken(m: Material, say: Messages) -> Iterator[Prompt]:
 
 
 def lessons(m: Material, say: Messages) -> list[Markup]:
-    """What went well, what went wrong, where luck helped: facts first, then the question."""
+    """Facts and questions: what went well, what went wrong, where luck helped."""
     blocks = [say("lessons.head")]
     for part, facts in (("well", _well), ("wrong", _wrong), ("lucky", _lucky)):
         found = list(facts(m, say))

@@ -1,4 +1,4 @@
-"""What was done about it: the steps, the recovery, and the fault that caused it all."""
+"""Response to the incident: the steps, the recovery, and the fault that caused it all."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from gameday.report.inputs import Json, Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
 from gameday.report.sections.summary import CLOCKS, describe_fault
-from gameday.report.sections.timeline import quantity, tell
+from gameday.report.sections.timeline import quantity, sentence
 
 _STEP: Final = ("step", "what", "by", "status", "started", "took", "verified", "ref")
 _TRIGGER: Final = ("fault", "target", "asked", "dose", "injected", "window", "removed", "ref")
@@ -35,7 +35,9 @@ def response(m: Material, say: Messages) -> list[Markup]:
         blocks += [say(f"response.{status}", steps=", ".join(found))] if found else []
     undone = [record for record in every(m.records, events.StepDone) if record.event.undoing]
     if undone:
-        lines = [Markup(f"{tell(record, say)} ({format.of_record(record)})") for record in undone]
+        lines = [
+            Markup(f"{sentence(record, say)} ({format.of_record(record)})") for record in undone
+        ]
         blocks += [say("response.undone"), bullets(lines)]
     return [*blocks, say("response.person")]
 
@@ -77,7 +79,7 @@ def _step(m: Material, step: Json, say: Messages) -> list[Markup]:
 
 
 def _intent(m: Material, number: object, started: RecordOf[events.StepStarted] | None) -> str:
-    """What the playbook says the step is for."""
+    """The purpose of the step, as the playbook says it."""
     steps = (m.effective.get("playbook") or {}).get("steps", ())
     planned = (step.get("text") for step in steps if step.get("number") == number)
     written = "" if started is None else started.event.text
@@ -89,7 +91,7 @@ def _or_dash(value: Markup | None) -> Markup:
 
 
 def recovery(m: Material, say: Messages) -> list[Markup]:
-    """How long everything took from the damage on, and whether it is over."""
+    """Durations of the recovery, counted from the damage, and whether it is over."""
     blocks = [say("recovery.head")]
     if m.clocks.get("damage_at") is None:
         blocks.append(say("recovery.none"))
@@ -166,7 +168,7 @@ def _asked(m: Material, fault: Json) -> Markup:
 
 
 def dose(value: Json | None, say: Messages) -> Markup:
-    """What each witness saw of a fault, or the fields of a dose told otherwise."""
+    """Observations of a fault, one for each witness; those of an old run as their fields are."""
     if not value:
         return say.value(None)
     seen = value.get("witnesses")

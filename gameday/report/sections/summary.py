@@ -40,7 +40,7 @@ def title(m: Material, say: Messages) -> list[Markup]:
 
 
 def summary(m: Material, say: Messages) -> list[Markup]:
-    """What was tried, who was hurt, how it went, what was found."""
+    """The summary: what was tried, who was hurt, how it went, what was found."""
     blocks = [say("summary.head")]
     if m.experiment.get("hypothesis"):
         blocks.append(say("summary.hypothesis", hypothesis=m.experiment["hypothesis"]))

@@ -1,4 +1,4 @@
-"""What happened when: the journal, and the changes of alerts and objectives, as one list."""
+"""Timeline: the journal, and the changes of alerts and objectives, as one list."""
 
 import json
 from collections.abc import Iterator
@@ -47,13 +47,13 @@ def _row(m: Material, entry: Entry) -> list[Markup]:
 
 
 def _done(m: Material, say: Messages) -> Iterator[Entry]:
-    """What gameday did; records for the facilitator alone belong to a debrief, not here."""
+    """Entries of the journal; records for the facilitator alone belong to a debrief, not here."""
     for record in m.records:
         if record.audience == "all":
-            yield Entry(record.t_ns, tell(record, say), format.of_record(record))
+            yield Entry(record.t_ns, sentence(record, say), format.of_record(record))
 
 
-def tell(record: Record, say: Messages) -> Markup:
+def sentence(record: Record, say: Messages) -> Markup:
     """One record of the journal as a sentence."""
     message = _message(record, say)
     wanted = say.placeholders(message)
@@ -106,7 +106,7 @@ def _value(name: str, value: Any, say: Messages) -> Value:
 
 
 def _seen(m: Material, say: Messages) -> Iterator[Entry]:
-    """What the evaluations show: each change of an alert or an objective."""
+    """Entries from the evaluations: each change of an alert or an objective."""
     for alert in alert_names(m.evaluations):
         spans = alert_spans(m.evaluations, alert)
         for i, span in enumerate(spans):

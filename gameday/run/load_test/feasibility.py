@@ -1,4 +1,4 @@
-"""Whether a load can be sent at all, and by how many workers: arithmetic, before it is sent."""
+"""Feasibility of a load before it is sent, and the number of workers it takes: arithmetic."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from gameday.traffic.forecast import scenarios_of
 
 
 def demand(load: Load) -> Demand:
-    """What is asked of the generator at its highest."""
+    """The highest demand on the generator."""
     timeout_s = load.system.requests.issue.timeout.total_seconds()
     return demand_of(scenarios_of(load.experiment), timeout_s)
 
@@ -27,7 +27,7 @@ def with_enough_workers(load: Load) -> Load:
 
 
 def lacking(load: Load) -> list[Shortfall]:
-    """What there is too little of."""
+    """Resources of this machine that do not suffice."""
     known = calibration.known()
     kept_per_s = None if known is None else known.kept_per_s * load.workers
     bound_ms = tightest_bound_ms(load.experiment)

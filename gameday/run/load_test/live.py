@@ -1,4 +1,4 @@
-"""What can be said while the workers send: the records they have written so far, folded.
+"""Live figures while the workers send: the records that they have written so far, folded.
 
 A request that is still open is no sample of anything yet, as in k6. What is kept does not grow with
 the traffic: counts, histograms of the metrics that a threshold may end it by, and the last seconds.
@@ -73,7 +73,7 @@ class Live:
             folded.add(records, dispatched, now_ns, worker=head.worker, workers=head.workers)
 
     def moment(self, t0_ns: int, now_ns: int) -> Moment:
-        """How the traffic is now."""
+        """Figures of the traffic now."""
         folds = self._folds.values()
         counts = [one.by_outcome() for one in folds]
         names = counts[0] if counts else {}
@@ -92,7 +92,7 @@ class Live:
         )
 
     def _recent(self, now_ns: int) -> Records:
-        """What ended in the last two seconds, from the few newest pieces."""
+        """Requests that ended in the last two seconds, from the few newest pieces."""
         pieces = [piece for parts in self._parts.values() for piece in parts if len(piece)]
         if not pieces:
             return np.zeros(0, dtype=RECORD)

@@ -1,4 +1,4 @@
-"""What is to be sent, and where to: an experiment's traffic, or one scenario of a command line.
+"""The load to send and its target: an experiment's traffic, or one scenario of a command line.
 
 Both become the same two models that a run has, so the same rules hold: the limits of scenarios,
 the thresholds' grammar, no address that is not this machine unless it is allowed.
@@ -45,7 +45,7 @@ class Load:
     system_document: Document | None = None
 
     def where(self, scenario: str) -> str:
-        """Where a scenario is written, "" for all of them: its place in the file, or its name."""
+        """The place of a scenario in the file, or its name; "" for all of them."""
         if self.document is not None:
             return str(self.document.place("traffic", *([scenario] if scenario else [])))
         return scenario
@@ -129,7 +129,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _can_be_sent(text: str) -> bool:
-    """Whether it has a form in UTF-8; a byte of the command line that is none has not."""
+    """True if the text has a form in UTF-8; an invalid byte of the command line has not."""
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 

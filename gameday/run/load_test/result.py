@@ -1,4 +1,4 @@
-"""What is said of traffic that is over: its figures, its thresholds, and whether it may speak.
+"""Result of traffic that is over: its figures, its thresholds, and the rate it is valid for.
 
 When the generator could not keep its schedule the run says nothing about the system's speed, so
 its thresholds are unknown, not crossed. The same holds for a figure that is closer to its bound
@@ -176,7 +176,7 @@ _AFTER_A_STATUS = {
 
 
 def _failure(status: int, reason: Reason) -> str:
-    """What went wrong with a start, in words; a status line alone is no answer."""
+    """Reason why a start failed, in words; a status line alone is no answer."""
     if not status:
         return reason.text
     what = _AFTER_A_STATUS.get(reason)

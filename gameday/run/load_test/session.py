@@ -37,8 +37,8 @@ Show = Callable[[Moment], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Where records and the workers' log go."""
+class OutputDirs:
+    """Paths of the records and of the workers' log."""
 
     history_dir: Path
     log: Path
@@ -46,7 +46,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """How the sending went; `until_ns` is when the traffic was told to stop, None: to the end."""
+    """End of the sending; `until_ns` is when the traffic was stopped, None: it came to its end."""
 
     run: str
     t0_ns: int
@@ -56,15 +56,15 @@ class Sent:
     vitals: Vitals = field(default_factory=Vitals)
 
 
-async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
+async def send(load: Load, dirs: OutputDirs, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
     """Send the load. `show` is called once a second; setting `stop` ends it early.
 
     Raises UsageError for a request that cannot be made, and StackError when a worker does not get
     ready.
     """
-    made = Config.model_validate({**config(load, site, "check"), "worker": 0, "workers": 1})
+    made = Config.model_validate({**config(load, dirs, "check"), "worker": 0, "workers": 1})
     RequestBytes(made)
-    session = _Session(load, site, clock)
+    session = _Session(load, dirs, clock)
     try:
         return await session.run(show, stop)
     finally:
@@ -72,11 +72,11 @@ async def send(load: Load, site: Site, clock: Clock, show: Show, stop: asyncio.E
 
 
 class _Session:
-    def __init__(self, load: Load, site: Site, clock: Clock) -> None:
-        self._load, self._site, self._clock = load, site, clock
+    def __init__(self, load: Load, dirs: OutputDirs, clock: Clock) -> None:
+        self._load, self._dirs, self._clock = load, dirs, clock
         self._run = f"load-{clock.now_ns():x}"
-        self._live = Live(site.history_dir, load)
-        self._traffic = Traffic(site.log, clock, load.workers)
+        self._live = Live(dirs.history_dir, load)
+        self._traffic = Traffic(dirs.log, clock, load.workers)
         self._vitals: list[Mapping[str, Any]] = []
         longest_s = traffic_end_s(load.experiment) + longest_start_s(load.system, load.experiment)
         self._longest_ns = round((longest_s + MARGIN_S) * NS)
@@ -89,7 +89,7 @@ class _Session:
     async def run(self, show: Show, stop: asyncio.Event) -> Sent:
         workers = self._traffic.child
         await workers.launch()
-        await workers.start(config(self._load, self._site, self._run), self._hear)
+        await workers.start(config(self._load, self._dirs, self._run), self._hear)
         t0_ns = self._clock.now_ns() + LEAD_NS
         self._traffic.begin(t0_ns)
         ended, why = await self._follow(t0_ns, show, stop)
@@ -156,12 +156,12 @@ class _Session:
         await self._traffic.child.finish(PATIENCE_S, self._clock)
 
 
-def config(load: Load, site: Site, run: str) -> dict[str, Any]:
+def config(load: Load, dirs: OutputDirs, run: str) -> dict[str, Any]:
     """The first line that a worker of this load reads."""
     campaign = load.experiment.campaign
     return {
         **worker_config(load.experiment, load.system, os.environ, allowed_here().reach()),
-        "history_dir": str(site.history_dir),
+        "history_dir": str(dirs.history_dir),
         "run": run,
         "coupon": campaign.coupon,
         "stock": campaign.stock,

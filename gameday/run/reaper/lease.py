@@ -50,7 +50,7 @@ class Watched:
         self._claimed = False
 
     def age_s(self) -> float:
-        """How long ago the stamp was renewed; one that cannot be read was not."""
+        """Seconds since the stamp was renewed; one that cannot be read counts as not renewed."""
         try:
             self._seen_ns = int(self._stamp.read_bytes())
         except (OSError, ValueError):
@@ -58,7 +58,7 @@ class Watched:
         return (boottime_ns() - self._seen_ns) / NS
 
     def claim(self) -> bool:
-        """Whether the run is this process's to undo: nobody else has claimed it."""
+        """Claim the undoing of the run for this process; False if somebody else has it."""
         if not self._claimed:
             try:
                 os.close(os.open(self._claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

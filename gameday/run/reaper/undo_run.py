@@ -19,7 +19,7 @@ from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal, provenance
 from gameday.injection import heal
 from gameday.injection.heal import Book, Healed, Left
-from gameday.injection.undo_policy import Manner
+from gameday.injection.undo_policy import UndoPolicy
 
 CUT_OFF_S = 15.0
 
@@ -38,7 +38,7 @@ class Reaping:
         """What is not seen to be undone by the last attempt, and why."""
 
     def run_ended(self) -> bool:
-        """Whether the controller had come to its end: then it has undone what it could."""
+        """True if the controller came to its end: then it has undone what it could."""
         return journal.first(self._records(), events.RunEnded) is not None
 
     def begin(self, why: str) -> None:
@@ -56,7 +56,7 @@ class Reaping:
         `reach` says where that may lead, as the controller handed it over.
         """
         due = [each for each in self._due(alone=alone) if each not in self._out]
-        manners = [self._manner(left) for left in due]
+        manners = [self._policy(left) for left in due]
         healed = event_loop.run(_undo(due, manners, environment), Allowed.of(Reach(**reach)))
         self._pressed += [left for left in due if left not in self._pressed]
         before, self.remaining = self.remaining, {}
@@ -72,14 +72,14 @@ class Reaping:
                 self._book.write(events.ReaperFailed(what=name, why=one.why))
         return not self.remaining
 
-    def _manner(self, left: Left) -> Manner:
+    def _policy(self, left: Left) -> UndoPolicy:
         """Pressed once, then only tried: a server that hangs is not shaken again and again.
 
         A Toxiproxy that refuses connections may be cut off; one that the run started has ended.
         """
         owned = journal.first(self._records(), events.StackStarting) is not None
-        return Manner(
-            tell=self._book.telling(left.name),
+        return UndoPolicy(
+            on_escalation=self._book.on_escalation(left.name),
             escalate=left not in self._pressed,
             refused_s=0.0 if owned else CUT_OFF_S,
         )
@@ -99,7 +99,7 @@ class Reaping:
         self._book.write(events.ReaperEnded(left=sorted(self.remaining)))
 
     def _due(self, *, alone: bool) -> list[Left]:
-        """What may be there and is this process's to undo.
+        """Changes that may be there and that this process must undo.
 
         A stopped controller may go on: its stack and the traffic it sends stay with it. The steps
         of a run that owned its stack end with that stack.
@@ -132,19 +132,19 @@ class Reaping:
 
 
 async def _undo(
-    due: Sequence[Left], manners: Sequence[Manner], environment: Mapping[str, str]
+    due: Sequence[Left], manners: Sequence[UndoPolicy], environment: Mapping[str, str]
 ) -> list[Healed]:
     """Undo all faults at once, then the rest one by one, in the order given."""
     pairs = list(zip(due, manners, strict=True))
-    faults = [(left, manner) for left, manner in pairs if left.owner == "fault"]
+    faults = [(left, policy) for left, policy in pairs if left.owner == "fault"]
     healed = list(await asyncio.gather(*(_attempt(*pair, environment) for pair in faults)))
     return healed + [await _attempt(*pair, environment) for pair in pairs[len(faults) :]]
 
 
-async def _attempt(left: Left, manner: Manner, environment: Mapping[str, str]) -> Healed:
+async def _attempt(left: Left, policy: UndoPolicy, environment: Mapping[str, str]) -> Healed:
     """Undo one; whatever goes wrong with it, the others have their turn."""
     try:
-        return await heal.take_back(left, environment, manner)
+        return await heal.take_back(left, environment, policy)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
         return Healed(_name(left), gone=None, why=f"{type(error).__name__}: {error}")
 

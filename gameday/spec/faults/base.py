@@ -1,4 +1,4 @@
-"""What every fault has: an id, a target, a beginning and a length."""
+"""The base of all faults: an id, a target, a beginning and a length."""
 
 from typing import ClassVar
 
@@ -19,9 +19,9 @@ class Fault(Model):
 
     @property
     def on(self) -> str:
-        """What the fault strikes, in a word: a service of the system file, or a scenario."""
+        """The target of the fault in a word: a service of the system file, or a scenario."""
         raise NotImplementedError
 
     def changes(self) -> list[Change]:
-        """What it would alter. Pure."""
+        """The changes that the fault would make. Pure."""
         raise NotImplementedError

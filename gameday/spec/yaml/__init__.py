@@ -1,4 +1,4 @@
-"""What people write, read once and strictly: YAML with positions, into frozen models.
+"""YAML that people write, read once and strictly, with positions, into frozen models.
 
 `load` reads a YAML file within limits (size, depth, aliases), refuses duplicate keys, and keeps
 the position of every value (`tree.py`); `Document.parse` turns it into a model and every complaint

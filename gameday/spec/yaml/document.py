@@ -38,7 +38,7 @@ class Document:
         return Document(self.file, Node(self.root.place, rest | over[1].content), self.raw)
 
     def place(self, *loc: str | int) -> Place:
-        """Where the key or item at `loc` stands; of what is not there, its nearest parent."""
+        """Position of the key or item at `loc`; of one that is missing, its nearest parent."""
         place, node = self.root.place, self.root
         for key in loc:
             step = node.child(key)

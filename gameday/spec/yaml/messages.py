@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said so that whoever wrote the file can mend it.
+"""Messages for pydantic's errors, so that whoever wrote the file can mend it.
 
 pydantic names a value by its path; the tree knows where that is. Of several complaints the
 first in the file is told, a missing key after all others (it is often just misspelt).
@@ -117,7 +117,7 @@ class _Complaint:
         return self._about(self._of_length(context) or f"{shown}: {self.details['msg']}"), ""
 
     def _of_length(self, context: Mapping[str, Any]) -> str:
-        """What is wrong with how many there are, "" when it is something else."""
+        """The message about a wrong number of characters or items, "" for another error."""
         if self.kind in ("too_short", "string_too_short"):
             return "must not be empty"
         if self.kind == "too_long":
@@ -226,7 +226,7 @@ def _inside(annotation: Any, element: str | int) -> Iterator[Any]:
 
 
 def _tagged(annotation: Any, tag: str) -> bool:
-    """Whether a union names this member by `tag`."""
+    """True if a union names this member by `tag`."""
     extra = getattr(annotation, "__metadata__", ())
     if any(isinstance(each, Tag) and each.tag == tag for each in extra):
         return True

@@ -109,7 +109,7 @@ class _Builder:
     anchors: dict[str, Node] = field(default_factory=dict)
 
     def place(self, mark: Any) -> Place:
-        """Where a mark of PyYAML (Python's or libyaml's) is; None is the beginning."""
+        """Position of a mark of PyYAML (Python's or libyaml's); None is the beginning."""
         line, column = (mark.line, mark.column) if mark else (0, 0)
         return self.at(line, column)
 
@@ -195,7 +195,7 @@ def _check_tag(place: Place, tag: str | None) -> None:
 
 
 def scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
-    """What a scalar stands for: text in quotes is text."""
+    """The value of a scalar: text in quotes is text."""
     text: str = event.value
     if event.style not in (None, "") or event.tag is not None:
         return text
