@@ -121,6 +121,11 @@ def ms(value: timedelta) -> int:
     return round(value.total_seconds() * 1000)
 
 
+def nanoseconds(value: timedelta) -> int:
+    """Whole nanoseconds."""
+    return value // timedelta(microseconds=1) * 1000
+
+
 def seconds(value: timedelta) -> float:
     """Seconds, as a number."""
     return value.total_seconds()

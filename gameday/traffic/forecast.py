@@ -9,59 +9,19 @@ they make, and when the stock is gone where they ask, nobody can say beforehand.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from gameday.core.clock import NS
-from gameday.core.units import seconds
+from gameday.core.units import nanoseconds
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
 from gameday.spec.system import System
 from gameday.traffic.distinct_users import UserSources
-from gameday.traffic.schedule import (
-    ArrivalRate,
-    Population,
-    RampingRate,
-    Scenario,
-    VirtualUsers,
-    from_model,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """From `begin_s` to `end_s` the rate goes in a straight line between two values a second."""
-
-    begin_s: float
-    end_s: float
-    begin_per_s: float
-    end_per_s: float
-
-    def starts_until(self, t_s: float) -> float:
-        """The starts of this segment up to an instant of the run."""
-        length = self.end_s - self.begin_s
-        passed = min(max(t_s - self.begin_s, 0.0), length)
-        if passed == 0.0:
-            return 0.0
-        now_per_s = self.begin_per_s + (self.end_per_s - self.begin_per_s) * passed / length
-        return passed * (self.begin_per_s + now_per_s) / 2
+from gameday.traffic.schedule import Population, Scenario, VirtualUsers, from_model
+from gameday.traffic.schedule.arrival_rate import RateLine, exactly_per_s
 
 
 def scenarios_of(experiment: Experiment) -> dict[str, Scenario]:
     """The scenarios of an experiment, by name."""
     return {name: from_model(model) for name, model in experiment.traffic.items()}
-
-
-def scenario_segments(scenario: Scenario) -> list[Segment]:
-    """The straight lines of one scenario's rate; none where virtual users ask."""
-    if isinstance(scenario, ArrivalRate):
-        rate = float(scenario.per_s)
-        return [Segment(scenario.start_ns / NS, scenario.end_s, rate, rate)]
-    if isinstance(scenario, RampingRate):
-        return [
-            Segment(line.begin_ns / NS, line.end_ns / NS, float(line.first), float(line.last))
-            for line in scenario.lines
-        ]
-    return []
 
 
 def planned_starts(scenarios: Mapping[str, Scenario]) -> dict[str, int]:
@@ -75,14 +35,12 @@ def closed(experiment: Experiment) -> list[str]:
     return [name for name, each in scenarios if isinstance(each, VirtualUsers)]
 
 
-def scheduled(experiment: Experiment) -> list[Segment]:
+def scheduled(experiment: Experiment) -> list[RateLine]:
     """The straight lines of every scenario, without the faults'."""
-    return [
-        s for scenario in scenarios_of(experiment).values() for s in scenario_segments(scenario)
-    ]
+    return [line for scenario in scenarios_of(experiment).values() for line in scenario.lines]
 
 
-def everything(experiment: Experiment) -> list[Segment]:
+def everything(experiment: Experiment) -> list[RateLine]:
     """The scenarios and what spikes add."""
     return scheduled(experiment) + [_added(spike) for spike in _spikes(experiment)]
 
@@ -91,9 +49,9 @@ def _spikes(experiment: Experiment) -> list[Spike]:
     return [fault for fault in experiment.method if isinstance(fault, Spike)]
 
 
-def _added(spike: Spike) -> Segment:
-    rate = spike.rate.per_s
-    return Segment(seconds(spike.at), seconds(spike.at + spike.duration), rate, rate)
+def _added(spike: Spike) -> RateLine:
+    rate = exactly_per_s(spike.rate)
+    return RateLine(nanoseconds(spike.at), nanoseconds(spike.duration), rate, rate)
 
 
 def traffic_end_s(experiment: Experiment) -> float:
@@ -103,7 +61,7 @@ def traffic_end_s(experiment: Experiment) -> float:
 
 def starts_until(experiment: Experiment, t_s: float) -> float:
     """The number of requests due up to an instant of the run, virtual users left out."""
-    return sum(segment.starts_until(t_s) for segment in everything(experiment))
+    return sum(line.starts_until(t_s) for line in everything(experiment))
 
 
 def expected_starts(experiment: Experiment) -> float:
@@ -131,7 +89,7 @@ def distinct_users(experiment: Experiment, t_s: float, *, share: float = 1.0) ->
     return _askers(experiment.campaign.users, _sources(experiment), t_s, share)
 
 
-Source = tuple[Population, list[Segment]]
+Source = tuple[Population, list[RateLine]]
 
 
 def _sources(experiment: Experiment) -> list[Source]:
@@ -139,7 +97,7 @@ def _sources(experiment: Experiment) -> list[Source]:
     by_rate = [
         one for one in scenarios_of(experiment).values() if not isinstance(one, VirtualUsers)
     ]
-    sources = [(each.population, scenario_segments(each)) for each in by_rate]
+    sources = [(each.population, list(each.lines)) for each in by_rate]
     return sources + [(Population(), [_added(spike)]) for spike in _spikes(experiment)]
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from gameday.traffic.forecast import Segment, scenario_segments
 from gameday.traffic.schedule import Scenario, VirtualUsers
+from gameday.traffic.schedule.arrival_rate import RateLine
 
 OPEN_SHARE = 1.1  # as the worker allows: what times out is closed a little late
 MOST_OPEN = 10_000
@@ -57,10 +57,10 @@ class Demand:
 
 
 def demand_of(
-    scenarios: Mapping[str, Scenario], timeout_s: float, added: Sequence[Segment] = ()
+    scenarios: Mapping[str, Scenario], timeout_s: float, added: Sequence[RateLine] = ()
 ) -> Demand:
     """The peak demand of the scenarios and of the traffic that faults add."""
-    lines = {name: scenario_segments(one) for name, one in scenarios.items()}
+    lines = {name: one.lines for name, one in scenarios.items()}
     peak = peak_of([*(line for each in lines.values() for line in each), *added])
     open_most = 0.0
     users = []
@@ -80,7 +80,7 @@ def demand_of(
     )
 
 
-def peak_of(lines: Iterable[Segment]) -> float:
+def peak_of(lines: Iterable[RateLine]) -> float:
     """The highest rate of straight lines together: it is reached where one of them ends."""
     given = list(lines)
     edges = sorted({edge for line in given for edge in (line.begin_s, line.end_s)})
@@ -88,11 +88,5 @@ def peak_of(lines: Iterable[Segment]) -> float:
     for begin_s, end_s in pairwise(edges):
         through = [line for line in given if line.begin_s <= begin_s and end_s <= line.end_s]
         for at_s in (begin_s, end_s):
-            highest = max(highest, sum(_rate_at(line, at_s) for line in through))
+            highest = max(highest, sum(line.rate_at(at_s) for line in through))
     return highest
-
-
-def _rate_at(line: Segment, at_s: float) -> float:
-    """The rate of a line at one of its own instants."""
-    passed = (at_s - line.begin_s) / (line.end_s - line.begin_s)
-    return line.begin_per_s + (line.end_per_s - line.begin_per_s) * passed

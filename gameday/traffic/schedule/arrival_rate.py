@@ -32,6 +32,41 @@ def exactly_per_s(rate: Rate) -> Fraction:
     return Fraction(str(rate.count)) / Fraction(rate.unit // timedelta(microseconds=1), 1_000_000)
 
 
+@dataclass(frozen=True, slots=True)
+class RateLine:
+    """A straight line of the rate, from `first` to `last`, per second."""
+
+    begin_ns: int
+    duration_ns: int
+    first: Fraction
+    last: Fraction
+
+    @property
+    def begin_s(self) -> float:
+        return self.begin_ns / NS
+
+    @property
+    def end_s(self) -> float:
+        return (self.begin_ns + self.duration_ns) / NS
+
+    @property
+    def starts(self) -> Fraction:
+        """The integral of the rate."""
+        return (self.first + self.last) / 2 * Fraction(self.duration_ns, NS)
+
+    def rate_at(self, s: float) -> float:
+        """The rate at one of its own instants, in seconds from t = 0."""
+        passed = (s - self.begin_s) / (self.duration_ns / NS)
+        return float(self.first) + float(self.last - self.first) * passed
+
+    def starts_until(self, s: float) -> float:
+        """The starts of this line up to an instant of the run."""
+        passed_s = min(max(s - self.begin_s, 0.0), self.duration_ns / NS)
+        if passed_s == 0.0:
+            return 0.0
+        return passed_s * (float(self.first) + self.rate_at(self.begin_s + passed_s)) / 2
+
+
 class _ByRate(Scenario):
     """The open model: starts are due by the clock, whether or not the system keeps up."""
 
@@ -86,6 +121,13 @@ class ArrivalRate(_ByRate):
         return inf if self.duration_ns is None else (self.start_ns + self.duration_ns) / NS
 
     @property
+    def lines(self) -> tuple[RateLine, ...]:
+        length_ns = self.duration_ns
+        if length_ns is None:
+            return ()
+        return (RateLine(self.start_ns, length_ns, self.per_s, self.per_s),)
+
+    @property
     def is_planned(self) -> bool:
         return not self.by_fault
 
@@ -108,25 +150,6 @@ class RateStage:
     duration_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class RateLine:
-    """A stage in its place: the rate goes from `first` to `last`, per second."""
-
-    begin_ns: int
-    duration_ns: int
-    first: Fraction
-    last: Fraction
-
-    @property
-    def end_ns(self) -> int:
-        return self.begin_ns + self.duration_ns
-
-    @property
-    def starts(self) -> Fraction:
-        """The integral of the rate."""
-        return (self.first + self.last) / 2 * Fraction(self.duration_ns, NS)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RampingRate(_ByRate):
     """k6's ramping-arrival-rate, stage after stage."""
@@ -136,7 +159,6 @@ class RampingRate(_ByRate):
 
     @cached_property
     def lines(self) -> tuple[RateLine, ...]:
-        """The stages, each in its place."""
         return tuple(self._placed())
 
     def _placed(self) -> Iterator[RateLine]:
@@ -199,19 +221,15 @@ class RampingRate(_ByRate):
         return due
 
     def rate_at(self, s: float) -> float:
-        for line in self.lines:
-            into = s - line.begin_ns / NS
-            length = line.duration_ns / NS
-            if 0 <= into < length:
-                return float(line.first) + float(line.last - line.first) * into / length
-        return 0.0
+        inside = (line for line in self.lines if line.begin_s <= s < line.end_s)
+        return next((line.rate_at(s) for line in inside), 0.0)
 
     def highest_rate(self, from_s: float, to_s: float) -> float:
         """The rate is highest at an end of the interval, or where a stage begins or ends."""
         rates = [self.rate_at(from_s), self.rate_at(to_s)]
         for line in self.lines:
-            if from_s <= line.begin_ns / NS <= to_s:
+            if from_s <= line.begin_s <= to_s:
                 rates.append(float(line.first))
-            if from_s <= line.end_ns / NS <= to_s:
+            if from_s <= line.end_s <= to_s:
                 rates.append(float(line.last))
         return max(rates)

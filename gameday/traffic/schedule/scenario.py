@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from gameday.traffic.schedule.arrival_rate import RateLine
+
     Instants = npt.NDArray[np.int64]
 
 # A history numbers its starts in 32 bits (history.RECORD, "k").
@@ -105,6 +107,11 @@ class Scenario(ABC):
     @abstractmethod
     def end_s(self) -> float:
         """The end of the scenario, in seconds from t = 0."""
+
+    @property
+    def lines(self) -> "tuple[RateLine, ...]":
+        """The straight lines of its rate, in order; none where virtual users ask, or for ever."""
+        return ()
 
     @property
     def is_planned(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from gameday.core.units import Rate, format_duration, parse_duration
+from gameday.core.units import Rate, format_duration, nanoseconds, parse_duration
 from gameday.traffic.schedule.arrival_rate import ArrivalRate, RampingRate, RateStage
 from gameday.traffic.schedule.scenario import Population, RetryPolicy, Scenario, VuLimit
 from gameday.traffic.schedule.virtual_users import VirtualUsers, VuRamp
@@ -18,7 +18,6 @@ from gameday.traffic.schedule.virtual_users import VirtualUsers, VuRamp
 if TYPE_CHECKING:
     from gameday.spec.experiment import AnyScenario
 
-_US = timedelta(microseconds=1)
 _GRACEFUL = "30s"
 
 
@@ -91,7 +90,7 @@ def _limit(spec: Mapping[str, Any]) -> VuLimit | None:
 
 def _ns(value: object) -> int:
     """A duration in whole nanoseconds. Raises ValueError."""
-    return parse_duration(value) // _US * 1000
+    return nanoseconds(parse_duration(value))
 
 
 def _count(value: object) -> int:
