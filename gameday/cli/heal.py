@@ -227,47 +227,43 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
 
 def _preview(left: "Left") -> str:
     """Exactly what is going to be sent or signalled, with nothing in it that a terminal obeys."""
-    data = left.undo.data
-    match left.undo.kind:
-        case "request":
-            shown = {"to": data.get("base_url"), **_plain(data.get("request"))}
-            return f"{left.owner} {left.name!a}: sends {json.dumps(shown)}, {_values(data)}"
-        case "process":
-            what = f"process {data.get('pid')!a}, begun {data.get('start_time')!a}"
-            name, number = data.get("name"), data.get("signal", "SIGTERM")
-            return f"{name!a}: sends {number!a}, then SIGKILL, to {what}, and all its children"
-        case "service" if data.get("what") == "start":
-            return f"{left.owner} {left.name!a}: starts {_started(data.get('part'))}"
-        case kind:
-            return f"{left.owner} {left.name!a}: undoes {kind!a}: {json.dumps(dict(data))}"
+    from gameday.spec.undos import ProcessUndo, RequestUndo, ServiceUndo
+
+    match left.undo:
+        case RequestUndo() as undo:
+            sent = json.dumps({"to": undo.base_url, **undo.request})
+            values = json.dumps(undo.values or {})
+            return f"{left.owner} {left.name!a}: sends {sent}, with the values {values}"
+        case ProcessUndo() as undo:
+            what = f"process {undo.pid}, begun {undo.start_time!a}"
+            return (
+                f"{undo.name!a}: sends {undo.signal!a}, then SIGKILL, to {what}, and all its"
+                " children"
+            )
+        case ServiceUndo(what="start") as undo:
+            return f"{left.owner} {left.name!a}: starts {_started(undo.part)}"
+        case undo:
+            return f"{left.owner} {left.name!a}: undoes {undo.kind!a}: {json.dumps(undo.as_json())}"
 
 
-def _started(part: object) -> str:
+def _started(part: Path) -> str:
     """The program that the launch file of a component would start, and in which folder."""
     from gameday.injection.process.spec import Launch
 
     try:
-        launch = Launch.read(Path(str(part)))
+        launch = Launch.read(part)
     except (GamedayError, ValueError) as error:
         return f"nothing: {error}"
     if launch is None:
-        return f"nothing: {part!a} is gone"
-    return f"{json.dumps(list(launch.argv))} in {str(launch.folder)!a}, as {part!a} says"
-
-
-def _plain(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {"request": value}
-
-
-def _values(data: Mapping[str, Any]) -> str:
-    return f"with the values {json.dumps(data.get('values', {}))}"
+        return f"nothing: {str(part)!a} is gone"
+    return f"{json.dumps(list(launch.argv))} in {str(launch.folder)!a}, as {str(part)!a} says"
 
 
 def _refused_secret(left: "Left", order: Order) -> str:
     """Why its secrets are not used, "" where it has none or they may be."""
-    from gameday.injection.undo_records import references
+    from gameday.spec.undo_fields import references
 
-    asked = sorted(set(references(left.undo.data)))
+    asked = sorted(set(references(left.undo.as_json())))
     if not asked or order.with_secrets:
         return ""
     return f"not done: it uses the secrets {', '.join(asked)}; if it may: --with-secrets"
@@ -275,9 +271,13 @@ def _refused_secret(left: "Left", order: Order) -> str:
 
 def _refused_host(left: "Left", allowed: Allowed) -> str:
     """Why the host of an undo is not reached, "" where it may be, or none is named."""
-    url = left.undo.data.get("url", left.undo.data.get("base_url"))
-    if not isinstance(url, str):
-        return ""
+    from gameday.spec.undos import NetworkUndo, RequestUndo
+
+    match left.undo:
+        case NetworkUndo(url=url) | RequestUndo(base_url=url):
+            pass
+        case _:
+            return ""
     try:
         allowed.check(urlsplit(url).hostname or "")
     except (UsageError, ValueError) as error:

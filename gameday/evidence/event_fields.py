@@ -19,7 +19,7 @@ from dataclasses import Field
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from gameday.core.secrets.redaction import hidden_in, nothing
-from gameday.spec.changes import Undo
+from gameday.spec.undos import Undo, from_json
 
 YesNo = Literal["yes", "no", "unknown"]
 Json = Mapping[str, Any]
@@ -84,12 +84,12 @@ _FORMS: Mapping[Any, Form] = {
     Json: Form(_is(dict), {}, write=dict),
     Sequence[str]: Form(_list_of(_is(str)), (), tuple, list),
     Sequence[Json]: Form(_list_of(_is(dict)), (), tuple, list),
-    Undo: Form(_is_undo, None, Undo.from_json, Undo.as_json),
+    Undo: Form(_is_undo, None, from_json, lambda undo: undo.as_json()),
     Sequence[Undo]: Form(
         _list_of(_is_undo),
         (),
-        lambda value: tuple(map(Undo.from_json, value)),
-        lambda value: list(map(Undo.as_json, value)),
+        lambda value: tuple(map(from_json, value)),
+        lambda value: [undo.as_json() for undo in value],
     ),
 }
 

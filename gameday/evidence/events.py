@@ -26,7 +26,7 @@ from gameday.evidence.event_fields import (
     described,
     masked_value,
 )
-from gameday.spec.changes import Undo
+from gameday.spec.undos import Undo
 
 MASKED = "texts"  # what `run.started` says is masked; a journal of before says nothing of it
 

@@ -17,13 +17,13 @@ can finish it.
 import asyncio
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError, StuckFaultError
 from gameday.injection import server_instance
-from gameday.injection.drivers import proxy, service, toxic
+from gameday.injection.drivers import proxy, service
 from gameday.injection.proof import State
 from gameday.injection.toxiproxy_client import (
     Toxiproxy,
@@ -32,7 +32,7 @@ from gameday.injection.toxiproxy_client import (
     ToxiproxySilentError,
 )
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Undo
+from gameday.spec.undos import NetworkUndo, ProxyUndo, ToxicUndo
 
 REMOVE_S = 1.5
 READ_S = 0.8
@@ -54,36 +54,40 @@ _CURES = {
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
-class _Kind(Protocol):
+R_contra = TypeVar("R_contra", bound=NetworkUndo, contravariant=True)
+
+
+class Kind(Protocol[R_contra]):
     """Functions that take a kind of change on a Toxiproxy out, and look for it."""
 
-    async def remove(self, record: Undo, server: Toxiproxy) -> None: ...
+    async def remove(self, record: R_contra, server: Toxiproxy) -> None: ...
 
-    async def look(self, record: Undo, server: Toxiproxy) -> State: ...
-
-
-_KINDS: Mapping[str, _Kind] = {"toxic": toxic, "proxy": proxy}
+    async def look(self, record: R_contra, server: Toxiproxy) -> State: ...
 
 
-async def take_out(record: Undo, policy: UndoPolicy, clock: Clock | None = None) -> None:
+async def take_out(
+    kind: Kind[R_contra], record: R_contra, policy: UndoPolicy, clock: Clock | None = None
+) -> None:
     """Undo a change on a Toxiproxy, and read back that it is gone.
 
     Raises StuckFaultError with the cure when it is not. Takes some 9 s at most, `refused_s` aside.
     """
-    await _Escalation(record, policy, clock or SystemClock()).run()
+    await _Escalation(kind, record, policy, clock or SystemClock()).run()
 
 
-class _Escalation:
+class _Escalation(Generic[R_contra]):
     """One removal, from the first attempt to the last resort."""
 
-    def __init__(self, record: Undo, policy: UndoPolicy, clock: Clock) -> None:
+    def __init__(
+        self, kind: Kind[R_contra], record: R_contra, policy: UndoPolicy, clock: Clock
+    ) -> None:
         self._record = record
-        self._kind = _KINDS[record.kind]
+        self._kind = kind
         self._policy = policy
         self._clock = clock
-        self._server = Toxiproxy.of(record.data)
-        self._proxy: str = record.data["proxy"]
-        self._part = None if record.data.get("part") is None else Path(record.data["part"])
+        self._server = Toxiproxy.of(record)
+        self._proxy = record.proxy
+        self._part = record.part
         self._switched = False
         self._problem = ""
         self._state: Literal["answers", "wedged", "away"] = "answers"
@@ -151,12 +155,15 @@ class _Escalation:
 
     async def _is_lost(self) -> bool:
         """True if there is nothing to press: the server answers, and shows no such proxy."""
-        if self._state != "answers" or "whole" in self._record.data:
+        if self._state != "answers" or self._puts_back_whole():
             return False
         try:
             return await self._server.within(NUDGE_S).proxy(self._proxy) is None
         except ToxiproxyError:
             return False
+
+    def _puts_back_whole(self) -> bool:
+        return isinstance(self._record, ProxyUndo) and self._record.whole is not None
 
     async def _diagnosis(self, silent: ToxiproxySilentError) -> str:
         """A server that answers `/version` but not for its proxy is wedged; else it is away."""
@@ -172,7 +179,7 @@ class _Escalation:
         """True if it refuses connections, and is known to have ended; waits for one that is not."""
         deadline_ns = self._clock.now_ns() + int(self._policy.refused_s * NS)
         while await self._refuses():
-            if server_instance.ended(self._record.data):
+            if server_instance.ended(self._record):
                 return True
             if self._clock.now_ns() >= deadline_ns:
                 return False
@@ -195,13 +202,13 @@ class _Escalation:
 
     async def _switch(self) -> bool:
         """Off, removed, on again, even where one of the three fails."""
-        was = self._record.data.get("was", {}).get(self._proxy, {"enabled": True})
+        was = (self._record.was or {}).get(self._proxy, {"enabled": True})
         if self._state == "away" or not was["enabled"]:
             return False  # nobody would hear it, or its owner had it off
         if self._state == "wedged" and self._part is not None:
             return False  # it would only cost the time in which it is restarted
-        on = {**self._server.place, "proxy": self._proxy, "enabled": True, **self._identity()}
-        await self._policy.on_escalation("switch", self._problem, [Undo("proxy", on)])
+        on = proxy.restoring(self._record, self._proxy, None)
+        await self._policy.on_escalation("switch", self._problem, [on])
         self._switched = True
         server = self._server.within(NUDGE_S)
         await self._attempt(server.enable(self._proxy, enabled=False))
@@ -236,7 +243,7 @@ class _Escalation:
         """The server ended and started, and filled as it was; only one of ours."""
         if self._part is None:
             return False
-        shown = await self._proxies_to_keep() or self._record.data.get("was", {})
+        shown = await self._proxies_to_keep() or self._record.was or {}
         await self._policy.on_escalation("restart", self._problem, self._undos(shown))
         return await self._try(self._then_refill(self._start_anew(self._part), shown), READ_S)
 
@@ -274,22 +281,16 @@ class _Escalation:
 
     def _whole(self, name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
         """The proxy without this run's toxics; that of the fault itself is switched on again."""
-        kept = proxy.whole(shown, self._record.data.get("ours", ""))
-        on = name == self._proxy and (self._switched or self._record.kind == "proxy")
+        kept = proxy.whole(shown, self._record.ours or "")
+        on = name == self._proxy and (self._switched or isinstance(self._record, ProxyUndo))
         return {**kept, "enabled": kept["enabled"] or on}
 
-    def _undos(self, shown: Mapping[str, Any]) -> list[Undo]:
-        where = {**self._server.place, **self._identity()}
-        return [
-            Undo("proxy", {**where, "proxy": name, "whole": each}) for name, each in shown.items()
-        ]
-
-    def _identity(self) -> dict[str, Any]:
-        return proxy.identity(self._record.data)
+    def _undos(self, shown: Mapping[str, Any]) -> list[ProxyUndo]:
+        return [proxy.restoring(self._record, name, each) for name, each in shown.items()]
 
     def _stuck(self) -> StuckFaultError:
-        data = self._record.data
-        what = f"toxic {data['name']!r}" if self._record.kind == "toxic" else "its being off"
+        record = self._record
+        what = f"toxic {record.name!r}" if isinstance(record, ToxicUndo) else "its being off"
         left = "; the proxy may be switched off" if self._switched else ""
         return StuckFaultError(
             f"proxy {self._proxy!r}: {what} could not be read back as gone: {self._problem}{left}",

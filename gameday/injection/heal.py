@@ -24,9 +24,16 @@ from gameday.evidence.provenance import Provenance
 from gameday.injection import drivers
 from gameday.injection.drivers import toxic
 from gameday.injection.process import process
+from gameday.injection.proof import State
 from gameday.injection.undo_policy import OnEscalation, UndoPolicy
-from gameday.injection.undo_records import must_be_ours
-from gameday.spec.changes import Undo
+from gameday.spec.undos import (
+    FolderUndo,
+    ProcessUndo,
+    ProxyUndo,
+    RequestUndo,
+    ToxicUndo,
+    Undo,
+)
 
 MOST_PIDS = 2**31
 
@@ -99,7 +106,7 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
                 parts += [Left("part", name, undo) for undo in undos]
             case _:
                 pass
-    found = [Left("fault", name, undo) for name, undos in faults.items() for undo in undos]
+    found = [Left("fault", name, undo) for name, several in faults.items() for undo in several]
     found += [Left("step", str(n), undo) for n, undo in sorted(steps.items(), reverse=True)]
     return found + ([] if _stopped(records) else list(reversed(parts)))
 
@@ -197,15 +204,13 @@ def foreign_due(run: Provenance) -> list[Left]:
 
 def _is_gone_here(undo: Undo) -> bool:
     """True if a process or a folder is not there, which looking at this machine tells."""
-    try:
-        must_be_ours(undo)
-    except GamedayError:
-        return False
-    if undo.kind == "folder":
-        return not os.path.lexists(undo.data["path"])
-    if undo.kind != "process":
-        return False
-    return bool(process.start_time(undo.data["pid"]) != undo.data["start_time"])
+    match undo:
+        case FolderUndo():
+            return not os.path.lexists(undo.path)
+        case ProcessUndo():
+            return process.start_time(undo.pid) != undo.start_time
+        case _:
+            return False
 
 
 async def _take_back_or_say(
@@ -264,7 +269,7 @@ def _due(records: Sequence[journal.Record], others: Sequence[journal.Record]) ->
 
 def _is_pressed(left: Left) -> bool:
     """True if this takes back a step of the removal, and not the fault itself."""
-    return left.owner == "fault" and left.undo.kind == "proxy" and "was" not in left.undo.data
+    return left.owner == "fault" and isinstance(left.undo, ProxyUndo) and left.undo.was is None
 
 
 def _steps_taken_back(
@@ -296,12 +301,14 @@ async def take_back(
     try:
         await drivers.undo(left.undo, environment, policy)
         gone, why = await drivers.look(left.undo, environment)
-        if gone and left.undo.kind == "toxic" and (other := await toxic.elsewhere(left.undo)):
-            gone, why = False, f"somebody has moved it: it is on proxy {other!r}"
+        if gone and isinstance(left.undo, ToxicUndo):
+            other = await toxic.elsewhere(left.undo)
+            moved = State(gone=False, why=f"somebody has moved it: it is on proxy {other!r}")
+            gone, why = moved if other else (gone, why)
     except GamedayError as error:
         why = f"{error.message}; {error.help}" if error.help else error.message
         return Healed(label(left), gone=None, why=why)
-    if left.undo.kind == "request":
+    if isinstance(left.undo, RequestUndo):
         why = "the request was answered as expected"
         return Healed(label(left), gone=None, why=why, answered=True)
     return Healed(label(left), gone, why)
@@ -365,6 +372,5 @@ class Book:
 
 def label(left: Left) -> str:
     """One undo in a few words."""
-    data = left.undo.data
     what = left.name if left.owner == "part" else f"{left.owner} {left.name}"
-    return f"{what}: {left.undo.kind} {data.get('name') or data.get('path') or ''}".strip()
+    return f"{what}: {left.undo.kind} {left.undo.thing}".strip()

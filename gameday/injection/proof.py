@@ -10,10 +10,10 @@ or a container of its own, sees others. Everything else is unknown, which is nev
 
 import os
 import platform
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gameday.core.secrets.redaction import MASK
+from gameday.spec.undos import Undo
 
 # What names the thing itself in an undo record: none of it was ever masked since gameday masks
 # only texts, so a mask in it comes from a journal of before, or from somebody's hands.
@@ -31,9 +31,9 @@ GONE = State(gone=True, why="")
 THERE = "it still reads back as there"
 
 
-def was_masked(data: Mapping[str, Any]) -> bool:
+def was_masked(record: Undo) -> bool:
     """True if a name in a record is not what it was: old journals masked names too."""
-    return any(MASK in str(data[key]) for key in _IDENTITY if key in data)
+    return any(MASK in str(getattr(record, key, "")) for key in _IDENTITY)
 
 
 def masked_name() -> State:
@@ -50,12 +50,11 @@ def here() -> str:
     return f"{platform.node()} {space}".strip()
 
 
-def elsewhere(data: Mapping[str, Any]) -> State | None:
+def elsewhere(made: str | None) -> State | None:
     """State of a thing that was made on another machine; None where it was made here.
 
     Records of before do not say where they were made.
     """
-    made = data.get("seen_from", "")
-    if made in ("", here()):
+    if made in (None, here()):
         return None
     return State(gone=None, why=f"it was made on {made}, and this is {here()}: heal it there")

@@ -5,35 +5,33 @@ where it was started. Another machine, or a container of its own, sees other pro
 nothing by them.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gameday.core.secrets.redaction import MASK
 from gameday.injection.process.process import start_time
 from gameday.injection.process.spec import Launch
 from gameday.injection.proof import here
+from gameday.spec.undos import Instance, NetworkUndo, StoreUndo
 
 
-def of(part: Path | None) -> dict[str, Any]:
+def of(part: Path | None) -> Instance | None:
     """Which process a part of the stack is now, for the record of a change made on it."""
     launch = None if part is None else Launch.read(part)
     if launch is None or not launch.runs():
-        return {}
-    return {"instance": {"pid": launch.pid, "start_time": launch.start_time, "seen_from": here()}}
+        return None
+    return Instance(pid=launch.pid, start_time=launch.start_time, seen_from=here())
 
 
-def ended(data: Mapping[str, Any]) -> str:
+def ended(record: NetworkUndo | StoreUndo) -> str:
     """Proof in words that the server of a change has ended since, "" where there is none."""
-    known = data.get("instance")
+    known = record.instance
     if known is not None:
-        if known["seen_from"] != here() or start_time(known["pid"]) == known["start_time"]:
+        if known.seen_from != here() or start_time(known.pid) == known.start_time:
             return ""
-        return f"its server (process {known['pid']}) has ended since, and its changes with it"
-    part = data.get("part")
-    if part is None or MASK in part:
+        return f"its server (process {known.pid}) has ended since, and its changes with it"
+    if record.part is None or MASK in str(record.part):
         return ""
-    launch = Launch.read(Path(part))
+    launch = Launch.read(record.part)
     if launch is None:
         return "the stack that it was a part of is gone"
     return "" if launch.runs() else f"its server (process {launch.pid}) has ended"

@@ -24,6 +24,7 @@ from gameday.core.errors import GamedayError
 from gameday.core.exit_code import ExitCode
 from gameday.core.json import JsonError
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
+from gameday.spec.undos import NetworkUndo
 
 _QUOTED = 200
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
@@ -64,16 +65,9 @@ class Toxiproxy:
         self._timeout_s = timeout_s
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Self:
+    def of(cls, record: NetworkUndo) -> Self:
         """The server of a record: it has its `url`, and `bearer` where the token stands."""
-        bearer = data.get("bearer")
-        return cls(data["url"], token_file=None if bearer is None else Path(bearer["file"]))
-
-    @property
-    def place(self) -> dict[str, Any]:
-        """Fields for `of` that a record keeps of the server: of its token only the path."""
-        bearer = {} if self.token_file is None else {"bearer": {"file": str(self.token_file)}}
-        return {"url": self.url, **bearer}
+        return cls(record.url, token_file=None if record.bearer is None else record.bearer.file)
 
     def within(self, timeout_s: float) -> "Toxiproxy":
         """The same server, with another patience."""

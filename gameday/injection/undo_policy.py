@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from gameday.spec.changes import Undo
+from gameday.spec.undos import Undo
 
 # What is tried next, why, and how it would be undone, should this process end meanwhile.
 OnEscalation = Callable[[str, str, Sequence[Undo]], Awaitable[None]]

@@ -20,8 +20,9 @@ from gameday.injection import drivers
 from gameday.run.context import Run, to_the_end
 from gameday.run.remove_fault import Removal
 from gameday.run.verify_injection import Dosing
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import Change
 from gameday.spec.faults import Fault
+from gameday.spec.undos import Undo
 
 
 class FaultTask:
@@ -97,9 +98,7 @@ class FaultTask:
         removal = Removal(self._run, self._fault, self._undos)
         gone = await removal.take_out()
         record = await self._run.journal.write_durably(FaultRemoved(id=self.id, gone=gone))
-        self._run.injection.stopped_on_purpose -= {
-            str(undo.data.get("name")) for undo in self._undos
-        }
+        self._run.injection.stopped_on_purpose -= {undo.thing for undo in self._undos}
         await self._dosing.conclude(record.t_ns)
         removed, why = await removal.prove(gone=gone)
         await self._run.journal.write_durably(FaultProven(id=self.id, removed=removed, why=why))

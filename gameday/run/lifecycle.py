@@ -41,8 +41,8 @@ from gameday.run.remote_lock import Marking
 from gameday.run.responder import Bot, Hands
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.addresses import refuse_foreign
-from gameday.spec.changes import Undo
 from gameday.spec.inputs import Inputs
+from gameday.spec.undos import Undo
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.forecast import traffic_end_s

@@ -19,8 +19,8 @@ from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify import Certainty, Spot, is_calm
 from gameday.run.context import Run
-from gameday.spec.changes import Undo
 from gameday.spec.faults import Fault
+from gameday.spec.undos import TrafficUndo, Undo
 from gameday.traffic import history
 
 GONE_WITHIN_S = 10.0
@@ -75,7 +75,7 @@ class Removal:
         return all_gone([state.gone for state in found])
 
     async def _undo(self, undo: Undo, policy: UndoPolicy) -> None:
-        if undo.kind == "traffic":
+        if isinstance(undo, TrafficUndo):
             await switch_off(undo, self._run.injection)
         else:
             await drivers.undo(undo, self._run.environment, policy)
@@ -99,8 +99,9 @@ class Removal:
             return "no", f"it still reads back as in place: {self._problem}"
         if not gone:
             return "unknown", f"it cannot be read back: {self._problem}"
-        if self._undos[0].kind == "traffic":
-            return await self._rate_is_back()
+        first = self._undos[0]
+        if isinstance(first, TrafficUndo):
+            return await self._rate_is_back(first.scenario)
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
             return "yes", "it reads back as gone; latency was not known before, so not compared"
@@ -128,9 +129,8 @@ class Removal:
         """Seconds to wait for calm: fewer once somebody waits for the run to end."""
         return ABORTED_NORMAL_WITHIN_S if self._run.abort.event.is_set() else NORMAL_WITHIN_S
 
-    async def _rate_is_back(self) -> tuple[Certainty, str]:
+    async def _rate_is_back(self, name: str) -> tuple[Certainty, str]:
         """No further start of the extra scenario within a second."""
-        name = self._undos[0].data["scenario"]
         await self._run.clock.sleep(0.3)
         try:
             early = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)

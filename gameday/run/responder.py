@@ -18,9 +18,9 @@ from gameday.evidence.events import AlertAcknowledged, ResponderStarted, StepDon
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.run.readings import Readings, truth
-from gameday.spec.changes import Undo
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.system import Request
+from gameday.spec.undos import Undo
 
 Status = Literal[
     "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"

@@ -35,8 +35,9 @@ from gameday.injection.verify import (
 )
 from gameday.run.context import Run
 from gameday.run.readings import Readings
-from gameday.spec.changes import Change, ExtraTraffic, NetworkChange, Undo
+from gameday.spec.changes import Change, ExtraTraffic, NetworkChange
 from gameday.spec.faults import Fault
+from gameday.spec.undos import NetworkUndo, Undo
 from gameday.telemetry.promql import parse
 from gameday.traffic import history
 from gameday.traffic.history import Outcome
@@ -157,7 +158,7 @@ class Dosing:
 
     async def _proxy(self, undo: Undo) -> Proxy | None:
         """The proxy as it is when the fault begins; None where there is none, or no answer."""
-        if not self._network:
+        if not isinstance(undo, NetworkUndo):
             return None
         try:
             return await proxy_of(undo)

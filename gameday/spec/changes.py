@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
-Kind = Literal[
-    "toxic", "proxy", "traffic", "request", "process", "folder", "redis", "sql", "service"
-]
 Strike = Literal["kill", "pause", "restart"]
 Stream = Literal["downstream", "upstream"]
 
@@ -193,18 +190,3 @@ def toxic(
 ) -> ToxicChange:
     """A toxic with its attributes by name, of all answers unless it is said otherwise."""
     return ToxicChange(proxy, type_, stream, toxicity, attributes)
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """Instruction to take one change back, for whoever finds it. Undoing twice is harmless."""
-
-    kind: Kind
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, **self.data}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Undo":
-        return cls(record["kind"], {k: v for k, v in record.items() if k != "kind"})

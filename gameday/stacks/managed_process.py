@@ -17,7 +17,7 @@ from gameday.core.errors import StackError
 from gameday.core.files.logs import last_lines
 from gameday.injection.process.process import alive, leaders, record, undo
 from gameday.injection.process.spec import Account, Launch, Question, is_being_started, start
-from gameday.spec.changes import Undo
+from gameday.spec.undos import ProcessUndo, Undo
 from gameday.stacks.stack import hide
 
 __all__ = ["Account", "Part", "PartEndedError", "Question", "launch"]
@@ -70,7 +70,7 @@ class Part:
             return False
         with suppress(ChildProcessError):  # somebody else has started it
             os.waitpid(now.pid, os.WNOHANG)
-        return bool(leaders(self.undo.data))
+        return bool(leaders(self.undo))
 
     def exit_code(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""
@@ -109,9 +109,9 @@ class Part:
 
     async def stop(self, clock: Clock) -> str:
         """End it; "" or what is left of it."""
-        await undo(self.undo.data, clock)
+        await undo(self.undo, clock)
         self.exit_code()
-        left = alive(self.undo.data)
+        left = alive(self.undo)
         self.runs()
         return f"{self.name}: process {', '.join(map(str, left))} does not end" if left else ""
 
@@ -142,11 +142,11 @@ def launch(
     return Part(start(what, on_launch), file, hidden, log_from)
 
 
-def _ending(launched: Launch, file: Path) -> Undo:
+def _ending(launched: Launch, file: Path) -> ProcessUndo:
     return record(
         launched.pid,
         launched.name,
         token=launched.token,
         stop_signal=launched.stop_signal,
-        part=str(file),
+        part=file,
     )

@@ -16,8 +16,8 @@ from gameday.injection.drivers import read_back, undo
 from gameday.injection.process.process import alive, leaders
 from gameday.injection.process.spec import is_being_started
 from gameday.injection.toxiproxy_client import read_token
-from gameday.spec.changes import Undo
 from gameday.spec.system import System
+from gameday.spec.undos import FolderUndo, ProcessUndo, Undo
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
 from gameday.stacks.stack import Addresses, Running, StackWorkdir, new_work_dir
@@ -35,7 +35,7 @@ class PersistentStack:
     kinds = EmbeddedStack.kinds
 
     def __init__(self) -> None:
-        self._parts: list[Undo] = []
+        self._parts: list[ProcessUndo] = []
 
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
@@ -54,14 +54,13 @@ class PersistentStack:
             )
         running = _running(kept, kept.addresses, system)
         await _must_answer(running.system, kept.start.ready)
-        self._parts = kept.undos("process")
+        self._parts = kept.undos(ProcessUndo)
         return running
 
     def ended(self) -> list[str]:
         """The parts that should run but do not."""
-        data = [each.data for each in self._parts]
-        away = [each for each in data if not leaders(each)]
-        return [each["name"] for each in away if not is_being_started(Path(each["part"]))]
+        away = [each for each in self._parts if not leaders(each)]
+        return [e.name for e in away if e.part is None or not is_being_started(e.part)]
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""
@@ -122,17 +121,16 @@ class _StateWriter:
     def announce(self, name: str, records: list[Undo]) -> None:
         """Write down a part before it starts."""
         del name  # each record has it
-        more = tuple(each.as_json() for each in records)
-        self.kept = self.kept.model_copy(update={"undo": self.kept.undo + more})
+        self.kept = self.kept.model_copy(update={"undo": (*self.kept.undo, *records)})
         write_kept(self.kept)
 
     def complete(self, running: Running) -> None:
         """The stack is up: only what runs is remembered, and how to reach it."""
-        there = tuple(each for each in self.kept.undo if each["kind"] != "process" or alive(each))
+        there = [e for e in self.kept.undo if not isinstance(e, ProcessUndo) or alive(e)]
         token = None if running.token_file is None else read_token(running.token_file)
         update = {
             "state": "running",
-            "undo": there,
+            "undo": tuple(there),
             "addresses": running.addresses,
             "base_url": running.system.base_url,
             "environment": running.environment,
@@ -165,11 +163,11 @@ async def _refuse_second() -> None:
 
 async def _undo_all(kept: Kept) -> list[str]:
     """End the service, the other parts, the folders; forget them if all are gone."""
-    processes = kept.undos("process")
-    service = [each for each in processes if each.data["name"] == SERVICE]
-    others = [each for each in processes if each.data["name"] != SERVICE]
+    processes = kept.undos(ProcessUndo)
+    service = [each for each in processes if each.name == SERVICE]
+    others = [each for each in processes if each.name != SERVICE]
     left: list[str] = []
-    for several in (service, others, kept.undos("folder")):
+    for several in (service, others, kept.undos(FolderUndo)):
         said = await asyncio.gather(*(_take_back(each) for each in several))
         left += [text for text in said if text]
     if not left:
@@ -184,7 +182,7 @@ async def _take_back(record: Undo) -> str:
         gone = await read_back(record)
     except GamedayError as error:
         return error.message
-    return "" if gone else f"{record.data.get('name', 'folder')}: {dict(record.data)}"
+    return "" if gone else f"{record.thing}: {record.as_json()}"
 
 
 def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
@@ -197,11 +195,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
         logs=kept.logs,
         secrets=frozenset(kept.secrets),
         binaries=kept.binaries,
-        parts={
-            each.data["name"]: Path(each.data["part"])
-            for each in kept.undos("process")
-            if "part" in each.data
-        },
+        parts={each.name: each.part for each in kept.undos(ProcessUndo) if each.part is not None},
         token_file=kept.token_file,
     )
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from gameday.core.clock import Clock
-from gameday.spec.changes import Undo
 from gameday.spec.system import System
+from gameday.spec.undos import Undo
 
 Announce = Callable[[str, list[Undo]], None]
 

@@ -11,17 +11,29 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import ValidationError, field_validator
+from pydantic import PlainSerializer, PlainValidator, ValidationError
 
 from gameday.core import files
 from gameday.core.errors import StackError, UsageError
 from gameday.core.paths import state_dir
-from gameday.spec.changes import Undo
 from gameday.spec.system import Start
+from gameday.spec.undos import ProcessUndo, StrangeUndo, Undo, from_json
 from gameday.spec.yaml import Model
 from gameday.stacks.stack import Addresses
+
+U = TypeVar("U", bound=Undo)
+
+
+def _undo(record: object) -> Undo:
+    """One undo of the file. Raises ValueError for what is no undo of ours."""
+    if isinstance(record, Undo):
+        return record
+    found = from_json(record if isinstance(record, dict) else {})
+    if isinstance(found, StrangeUndo):
+        raise ValueError(found.why)  # noqa: TRY004 - pydantic wants it
+    return found
 
 
 class Kept(Model):
@@ -36,7 +48,7 @@ class Kept(Model):
     name: str
     system_file: str
     start: Start
-    undo: tuple[Mapping[str, Any], ...] = ()
+    undo: tuple[Annotated[Undo, PlainValidator(_undo), PlainSerializer(Undo.as_json)], ...] = ()
     addresses: Addresses | None = None
     base_url: str = ""
     environment: Mapping[str, str] = {}
@@ -48,34 +60,21 @@ class Kept(Model):
     toxiproxy_token: str | None = None
     token_file: Path | None = None
 
-    @field_validator("undo")
-    @classmethod
-    def _can_be_undone(cls, undo: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
-        """Each says what it is of, and a process which one it is."""
-        for each in undo:
-            kinds: dict[str, type] = {"kind": str}
-            if each.get("kind") == "process":
-                kinds |= {"pid": int, "start_time": str, "name": str}
-            wrong = [key for key, kind in kinds.items() if type(each.get(key)) is not kind]
-            if wrong:
-                raise ValueError(f"an undo without {wrong[0]!r}")
-        return undo
-
-    def undos(self, kind: str) -> list[Undo]:
+    def undos(self, kind: type[U]) -> list[U]:
         """The records of one kind."""
-        return [Undo.from_json(each) for each in self.undo if each["kind"] == kind]
+        return [each for each in self.undo if isinstance(each, kind)]
 
     def running(self) -> list[str]:
         """The names of the parts that run."""
         from gameday.injection.process.process import alive
 
-        return [undo.data["name"] for undo in self.undos("process") if alive(undo.data)]
+        return [undo.name for undo in self.undos(ProcessUndo) if alive(undo)]
 
     def ended(self) -> list[str]:
         """The names of the parts that do not."""
         from gameday.injection.process.process import alive
 
-        return [undo.data["name"] for undo in self.undos("process") if not alive(undo.data)]
+        return [undo.name for undo in self.undos(ProcessUndo) if not alive(undo)]
 
 
 def stack_file() -> Path:

@@ -19,7 +19,7 @@ from gameday.core.processes.deadlines import in_time
 from gameday.injection.drivers.folder import mark, record
 from gameday.injection.drivers.folder import undo as remove
 from gameday.injection.process.spec import Launch, me
-from gameday.spec.changes import Undo
+from gameday.spec.undos import FolderUndo
 from gameday.stacks.managed_process import Account, Part, launch
 from gameday.stacks.ports import is_free
 from gameday.stacks.stack import StackWorkdir
@@ -66,7 +66,7 @@ class Supervisor:
         self.secrets: set[str] = set()
         self._parts: list[Part] = []
         self._outlives = outlives
-        self._folder: Undo | None = None
+        self._folder: FolderUndo | None = None
 
     @property
     def clock(self) -> Clock:
@@ -142,7 +142,7 @@ class Supervisor:
         others = [part for part in self._parts if part.name != SERVICE]
         left = await self._end(service) + await self._end(others)
         if self._folder is not None:
-            left.append(await _attempt(remove(self._folder.data, self.clock)))
+            left.append(await _attempt(remove(self._folder, self.clock)))
         left += [f"port {port} is still open" for port in self.ports if not is_free(port)]
         return [text for text in left if text]
 

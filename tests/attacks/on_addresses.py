@@ -31,9 +31,10 @@ from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan import service_checks
 from gameday.plan.validate import validate_system
 from gameday.spec.addresses import refuse_foreign
-from gameday.spec.changes import Undo, toxic
+from gameday.spec.changes import toxic
 from gameday.spec.read import load_system
 from gameday.spec.system import Request, System, Tls
+from gameday.spec.undos import from_json
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.traffic.worker.client import Client, ClientSettings
@@ -140,8 +141,11 @@ async def _by_postgres(host: str) -> None:
     await postgres_session.connect(f"postgresql://u:p@{host}:9/db", timeout=2)
 
 
+MEMORY = {"maxmemory": 1, "maxmemory_before": 0, "policy_before": "noeviction"}
+
+
 async def _by_redis(host: str) -> None:
-    undo = Undo("redis", {"do": "memory", "url": {"env": "R"}, "name": "n", "maxmemory": 1})
+    undo = from_json({"kind": "redis", "do": "memory", "url": {"env": "R"}, "name": "n", **MEMORY})
     await drivers.undo(undo, {"R": f"redis://:secret@{host}:9"})
 
 
@@ -151,18 +155,20 @@ async def _by_toxiproxy(host: str) -> None:
 
 async def _by_undo(host: str) -> None:
     data = {"url": f"http://{host}:9", "proxy": "p", "name": "gameday-x-1"}
-    await drivers.undo(Undo("toxic", {**data, "ours": "gameday-x-", "part": None, "was": {}}))
+    await drivers.undo(
+        from_json({"kind": "toxic", **data, "ours": "gameday-x-", "part": None, "was": {}})
+    )
 
 
 async def _by_request_undo(host: str) -> None:
     data = {"action": "a", "base_url": f"http://{host}:9", "values": {}}
     request = {"post": "/", "headers": {"Authorization": {"env": "HOME"}}}
-    await drivers.undo(Undo("request", {**data, "request": request}))
+    await drivers.undo(from_json({"kind": "request", **data, "request": request}))
 
 
 async def _by_sql_undo(host: str) -> None:
     data = {"do": "lock", "dsn": {"env": "D"}, "name": "n"}
-    await drivers.undo(Undo("sql", data), {"D": f"postgresql://u:p@{host}:9/db"})
+    await drivers.undo(from_json({"kind": "sql", **data}), {"D": f"postgresql://u:p@{host}:9/db"})
 
 
 async def _by_socket(host: str) -> None:
@@ -476,10 +482,12 @@ def a_journal_that_leads_away(place: Place, kind: str) -> None:
     """Healing goes where the command line allows, not where a record says."""
     del place
     undo = {
-        "toxic": Undo("toxic", {"url": f"http://{AWAY}:9", "proxy": "p", "name": "gameday-r-1"}),
-        "request": Undo(
-            "request",
+        "toxic": from_json(
+            {"kind": "toxic", "url": f"http://{AWAY}:9", "proxy": "p", "name": "gameday-r-1"}
+        ),
+        "request": from_json(
             {
+                "kind": "request",
                 "action": "a",
                 "base_url": f"http://{AWAY}:9",
                 "values": {},
@@ -513,7 +521,7 @@ def an_allow_list_that_means_more_than_it_says(place: Place, entry: str) -> None
 )
 def a_redis_that_sends_on(place: Place, answer: bytes) -> None:
     del place
-    data = {"do": "memory", "url": {"env": "R"}, "name": "n", "maxmemory": 1}
+    data = {"do": "memory", "url": {"env": "R"}, "name": "n", **MEMORY}
 
     async def ask() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -524,7 +532,9 @@ def a_redis_that_sends_on(place: Place, answer: bytes) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with suppress(GamedayError):
-            await drivers.undo(Undo("redis", data), {"R": f"redis://127.0.0.1:{port}"})
+            await drivers.undo(
+                from_json({"kind": "redis", **data}), {"R": f"redis://127.0.0.1:{port}"}
+            )
         server.close()
 
     run(ask(), this_machine())

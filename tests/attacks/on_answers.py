@@ -294,7 +294,7 @@ PROXIES: dict[str, Any] = {
 
 @attack("answers", PROXIES)
 def proxies_are_proxies_and_nothing_is_called_gone(_place: Place, proxies: Any) -> None:
-    from gameday.spec.changes import Undo
+    from gameday.spec.undos import from_json
 
     one = proxies["p"] if isinstance(proxies, dict) else proxies
 
@@ -305,7 +305,7 @@ def proxies_are_proxies_and_nothing_is_called_gone(_place: Place, proxies: Any) 
             assert error.exit_code == 4
         else:
             raise AssertionError("it was taken for a list of proxies")
-        record = Undo("toxic", {"url": url, "proxy": "p", "name": "gameday-r-1"})
+        record = from_json({"kind": "toxic", "url": url, "proxy": "p", "name": "gameday-r-1"})
         try:
             gone = await read_back(record)
         except GamedayError:

@@ -14,7 +14,7 @@ from gameday.evidence import journal
 from gameday.evidence.events import MASKED, from_json
 from gameday.evidence.journal import Journal
 from gameday.injection.heal import Left, left_behind, take_back
-from gameday.spec.changes import Undo
+from gameday.spec import undos
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql.labels import labels
 from gameday.telemetry.samples import Scrape
@@ -99,7 +99,7 @@ def an_undo_that_holds_a_secret_word(place: Place, case: tuple[dict[str, Any], s
     book.close()
     records = journal.read(book.path).records
     (left,) = left_behind(records)
-    assert (left.name, left.undo, left.masked) == ("redis-slow-1", Undo.from_json(undo), False)
+    assert (left.name, left.undo, left.masked) == ("redis-slow-1", undos.from_json(undo), False)
     assert secret not in records[-1].data["why"]
 
 
@@ -136,7 +136,7 @@ ABSENT: dict[str, dict[str, Any]] = {
 def what_cannot_be_found(place: Place, undo: dict[str, Any]) -> None:
     """Unknown, with the reason: absence proves nothing."""
     del place
-    healed = asyncio.run(take_back(Left("fault", "f", Undo.from_json(undo)), {}))
+    healed = asyncio.run(take_back(Left("fault", "f", undos.from_json(undo)), {}))
     assert healed.gone is None, healed
     assert not healed.settled
     assert healed.why

@@ -14,12 +14,11 @@ from gameday.core.errors import FileError
 from gameday.core.network import event_loop
 from gameday.core.secrets.redaction import MASK, Hidden
 from gameday.evidence.journal_lengths import Length
-from gameday.injection import undo_records as records
 from gameday.injection.drivers import store_sessions
 from gameday.injection.drivers.request import RequestError, Sender, resolved
-from gameday.injection.undo_records import NoRecordError
-from gameday.spec.changes import Undo
+from gameday.spec import undos
 from gameday.spec.system import IssueRequest, Request
+from gameday.spec.undos import NoRecordError, SqlUndo, StoreServer
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes
 from tests.attacks.journals import (
@@ -127,36 +126,30 @@ def a_reference_that_is_more_than_one(place: Place, reference: dict[str, Any]) -
         assert done.exit_code == 6, done.output
         assert "not one of gameday's" in said(done), done.output
     try:
-        records.must_be_ours(Undo("redis", undo))
+        undos.read(undo)
     except NoRecordError:
         return
     raise AssertionError(f"{reference} passes as a reference")
 
 
-def seen(id_: str = "a", at: str = "h:1", database: str = "coupons") -> dict[str, Any]:
+def seen(id_: str = "a", at: str = "h:1", database: str = "coupons") -> StoreServer:
     return store_sessions.server(f"redis://u:p@{at}", id_, 10.0, 100.0, database=database)
 
 
-DOORS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+DOORS: dict[str, tuple[StoreServer, StoreServer]] = {
     "another-database": (seen(), seen(database="postgres")),
     "nameless-elsewhere": (seen(id_=""), seen(id_="", at="h:2")),
 }
 
 
 @attack("review", DOORS)
-def a_store_asked_at_another_door(
-    place: Place, doors: tuple[dict[str, Any], dict[str, Any]]
-) -> None:
+def a_store_asked_at_another_door(place: Place, doors: tuple[StoreServer, StoreServer]) -> None:
     """What another database, or another server that does not say its name, lacks is not gone."""
     del place
     before, now = doors
-    assert (
-        store_sessions.unless_another({"name": "gameday-x-1", "server": before}, before).gone
-        is True
-    )
-    assert (
-        store_sessions.unless_another({"name": "gameday-x-1", "server": before}, now).gone is None
-    )
+    changed = SqlUndo(do="lock", name="gameday-x-1", dsn={"env": "A"}, server=before)
+    assert store_sessions.unless_another(changed, before).gone is True
+    assert store_sessions.unless_another(changed, now).gone is None
 
 
 @attack("review", {"placeholder": "{user}", "unknown": "Sq9{x}7", "open": "a{b", "twice": "{{}}"})

@@ -30,7 +30,7 @@ from gameday.injection.heal import left_behind, take_back
 from gameday.injection.verify.observation import Sighting
 from gameday.plan.validate import validate
 from gameday.run import audit
-from gameday.spec.changes import Undo
+from gameday.spec import undos
 from gameday.spec.inputs import load_inputs
 from gameday.spec.system import System
 from gameday.telemetry.collector.samples_writer import SamplesWriter
@@ -214,7 +214,7 @@ def test_an_undo_is_the_same_for_whoever_finds_it(
     book.close()
     (left,) = left_behind(journal.read(book.path).records)
     assert left.name == "slow-lock-1"
-    assert left.undo == Undo.from_json(undo)
+    assert left.undo == undos.from_json(undo)
     assert not left.masked
 
 

@@ -13,9 +13,9 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.undo_records import must_be_ours
-from gameday.spec.changes import Change, ProxyDown, Undo, toxic
+from gameday.spec.changes import Change, ProxyDown, toxic
 from gameday.spec.system import FromEnv
+from gameday.spec.undos import NetworkUndo, Undo, from_json
 from tests.support.toxiproxies import redis_like, toxiproxy
 
 
@@ -36,7 +36,7 @@ async def test_a_toxic_is_there_while_it_acts_and_gone_when_undone() -> None:
         await drivers.act(change, undo, site)
         assert await server.toxic_names("cache") == ["gameday-r1-1"]
         assert await drivers.read_back(undo) is False
-        as_another_process_reads_it = Undo.from_json(undo.as_json())
+        as_another_process_reads_it = from_json(undo.as_json())
         await drivers.undo(as_another_process_reads_it)
         await drivers.undo(as_another_process_reads_it)
         assert await drivers.read_back(undo) is True
@@ -73,10 +73,10 @@ TOKEN = TOKEN_PREFIX + "1234567890abcdef"
 async def test_a_record_names_where_the_token_stands_and_is_undone_with_it(tmp_path: Path) -> None:
     async with guarded(tmp_path, TOKEN) as (server, site):
         for change in (toxic("redis", "latency", latency=20, jitter=0), ProxyDown("redis")):
-            undo = Undo.from_json(json.loads(json.dumps((await prepared(change, site)).as_json())))
-            assert undo.data["bearer"] == {"file": str(tmp_path / "toxiproxy.token")}
+            undo = from_json(json.loads(json.dumps((await prepared(change, site)).as_json())))
+            assert undo.as_json()["bearer"] == {"file": str(tmp_path / "toxiproxy.token")}
             assert TOKEN not in json.dumps(undo.as_json())
-            must_be_ours(undo)
+            assert isinstance(undo, NetworkUndo)
             with pytest.raises(ToxiproxyError, match="answered 401") as refused:
                 await Toxiproxy(server.url).remove_toxic("cache", "gameday-r1-1")
             assert "--open-toxiproxy" in refused.value.help
@@ -119,7 +119,7 @@ def test_nothing_but_a_token_is_sent_and_only_to_this_machine(
 ) -> None:
     file = tmp_path / "secret"
     file.write_text(text, newline="")
-    server = Toxiproxy.of({"url": url, "bearer": {"file": str(file)}})
+    server = Toxiproxy(url, token_file=file)
     assert server.authorization() == {}
 
 
@@ -157,7 +157,7 @@ async def test_a_rate_that_makes_the_real_server_panic_is_never_sent() -> None:
 async def test_a_server_that_is_away_is_not_known_to_have_ended() -> None:
     async with toxiproxy() as url:
         pass
-    undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r1-1"})
+    undo = from_json({"kind": "toxic", "url": url, "proxy": "cache", "name": "gameday-r1-1"})
     with pytest.raises(StuckFaultError, match="could not be read back") as caught:
         await drivers.undo(undo, policy=UndoPolicy(escalate=False, refused_s=0))
     assert "restart it" in caught.value.help
@@ -168,7 +168,7 @@ async def test_a_server_that_is_away_is_not_known_to_have_ended() -> None:
 
 async def test_a_server_that_cannot_be_reached_may_still_break_things() -> None:
     url = "http://no-such-host.invalid:8474"
-    undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r1-1"})
+    undo = from_json({"kind": "toxic", "url": url, "proxy": "cache", "name": "gameday-r1-1"})
     with pytest.raises(StuckFaultError, match="no answer"):
         await drivers.undo(undo)
     with pytest.raises(ToxiproxyError, match="no answer"):

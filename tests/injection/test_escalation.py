@@ -16,7 +16,8 @@ from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, names_of
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Change, ProxyDown, Undo, toxic
+from gameday.spec.changes import Change, ProxyDown, toxic
+from gameday.spec.undos import Undo, from_json
 from tests.matrices.wedge import OURS, real_argv, server, with_connections
 from tests.support.obstacles import SOMEBODYS, Whim, cache_behind_door, door
 from tests.support.toxiproxies import redis_like
@@ -60,7 +61,7 @@ async def injected(site: InjectionContext, change: Change = LATENCY) -> Undo:
     """The change made."""
     undo = await drivers.prepare(change, site)
     await drivers.act(change, undo, site)
-    return Undo.from_json(undo.as_json())  # as another process reads it
+    return from_json(undo.as_json())  # as another process reads it
 
 
 async def state(server: Toxiproxy) -> dict[str, Any]:
@@ -273,12 +274,12 @@ async def test_what_a_step_puts_at_risk_can_be_put_back_by_another_process() -> 
         await pressed.undo(undo)
         switch, recreate = pressed.undos[1:]
         await one.behind.enable("cache", enabled=False)  # killed before it was on again
-        await drivers.undo(Undo.from_json(switch[0].as_json()))
+        await drivers.undo(from_json(switch[0].as_json()))
         assert await state(one.behind) == before
         await one.behind.delete("cache")  # killed before it was made anew
         assert not await drivers.read_back(recreate[0])
         for _ in range(2):
-            await drivers.undo(Undo.from_json(recreate[0].as_json()))
+            await drivers.undo(from_json(recreate[0].as_json()))
         assert await drivers.read_back(recreate[0])
         assert await state(one.behind) == before
 

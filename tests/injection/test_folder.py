@@ -1,16 +1,17 @@
 """Removing temporary folders: gameday's own, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gameday.core.errors import StuckFaultError
 from gameday.injection.drivers.folder import MARK, look, mark, record, undo
-from gameday.spec.changes import Undo
+from gameday.spec.undos import FolderUndo
 
 
-def made(undoes: Undo) -> Path:
-    folder = Path(undoes.data["path"])
+def made(undoes: FolderUndo) -> Path:
+    folder = undoes.path
     folder.mkdir()
     mark(undoes)
     return folder
@@ -22,26 +23,26 @@ async def test_a_folder_goes_with_all_it_holds_and_once_more_is_harmless(tmp_pat
     made(undoes)
     (folder / "deep" / "deeper").mkdir(parents=True)
     (folder / "deep" / "file").write_text("x")
-    assert (await look(undoes.data)).gone is False
+    assert (await look(undoes)).gone is False
 
-    await undo(undoes.data)
-    await undo(undoes.data)
+    await undo(undoes)
+    await undo(undoes)
 
-    assert (await look(undoes.data)).gone is True
+    assert (await look(undoes)).gone is True
     assert not folder.exists()
 
 
 async def test_from_another_machine_nothing_is_told_of_it(tmp_path: Path) -> None:
-    made = record(tmp_path / "gameday-gone").data
+    made = record(tmp_path / "gameday-gone")
     assert (await look(made)).gone is True
-    assert (await look({**made, "seen_from": "cache pid:[4711]"})).gone is None
+    assert (await look(replace(made, seen_from="cache pid:[4711]"))).gone is None
 
 
 async def test_a_folder_of_another_name_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "home"
     folder.mkdir()
     with pytest.raises(StuckFaultError, match="not a folder that gameday made"):
-        await undo({"path": str(folder)})
+        await undo(FolderUndo(path=folder))
     assert folder.exists()
 
 
@@ -51,7 +52,7 @@ async def test_a_link_is_not_followed(tmp_path: Path) -> None:
     link = tmp_path / "gameday-link"
     link.symlink_to(precious)
     with pytest.raises(StuckFaultError):
-        await undo({"path": str(link)})
+        await undo(FolderUndo(path=link))
     assert precious.exists()
 
 
@@ -65,16 +66,16 @@ async def test_a_folder_that_was_not_marked_yet_is_removed_while_it_is_empty(
     tmp_path: Path,
 ) -> None:
     undoes = record(tmp_path / "gameday-0-abc")
-    folder = Path(undoes.data["path"])
+    folder = undoes.path
     folder.mkdir()
-    await undo(undoes.data)
+    await undo(undoes)
     assert not folder.exists()
 
 
 async def test_somebodys_project_of_that_name_is_not_removed(tmp_path: Path) -> None:
     folder = made(record(tmp_path / "gameday-project"))
     (folder / "work").write_text("of a year")
-    for forged in ({"path": str(folder)}, {"path": str(folder), "mark": "0" * 32}):
+    for forged in (FolderUndo(path=folder), FolderUndo(path=folder, mark="0" * 32)):
         with pytest.raises(StuckFaultError, match="not a folder that gameday made"):
             await undo(forged)
     assert (folder / "work").read_text() == "of a year"
@@ -88,5 +89,5 @@ async def test_what_could_not_be_removed_can_be_removed_later(tmp_path: Path) ->
     (folder / "file").write_text("x")
     assert (folder / MARK).exists()
     (folder / "file").unlink()
-    await undo(undoes.data)
+    await undo(undoes)
     assert not folder.exists()

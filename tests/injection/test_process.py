@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -55,19 +56,19 @@ async def test_a_process_is_asked_to_end_and_does() -> None:
     program = "import threading; print('up', flush=True); threading.Event().wait(60)"
     with child(program) as (process, _):
         ends = record(process.pid, "it")
-        assert (await look(ends.data)).gone is False
+        assert (await look(ends)).gone is False
 
-        await undo(ends.data)
+        await undo(ends)
 
-        assert (await look(ends.data)).gone is True
+        assert (await look(ends)).gone is True
         assert process.wait() == -signal.SIGTERM
 
 
 async def test_from_another_machine_nothing_is_told_of_it() -> None:
     with child("print('up')") as (process, _):
-        made = record(process.pid, "it").data
+        made = record(process.pid, "it")
     assert (await look(made)).gone is True
-    gone, why = await look({**made, "seen_from": "cache pid:[4711]"})
+    gone, why = await look(replace(made, seen_from="cache pid:[4711]"))
     assert gone is None
     assert "it was made on cache pid:[4711]" in why
 
@@ -76,9 +77,9 @@ async def test_one_that_does_not_listen_is_killed() -> None:
     with child(STUBBORN) as (process, _):
         ends = record(process.pid, "it")
 
-        await undo(ends.data, Hurried())
+        await undo(ends, Hurried())
 
-        assert (await look(ends.data)).gone is True
+        assert (await look(ends)).gone is True
         assert process.wait() == -signal.SIGKILL
 
 
@@ -86,9 +87,9 @@ async def test_its_children_end_with_it_wherever_they_went() -> None:
     with child(PARENT, token="0123abcd") as (process, line):
         pids = [process.pid, *map(int, line.split())]
         ends = record(process.pid, "it", token="0123abcd")
-        assert sorted(alive(ends.data)) == sorted(pids)
+        assert sorted(alive(ends)) == sorted(pids)
 
-        await undo(ends.data)
+        await undo(ends)
 
         assert all(start_time(pid) is None for pid in pids)
 
@@ -99,9 +100,9 @@ async def test_children_that_outlived_it_are_still_known() -> None:
         ends = record(process.pid, "it", token="4567cdef")
         process.kill()
         process.wait()
-        assert (await look(ends.data)).gone is False
+        assert (await look(ends)).gone is False
 
-        await undo(ends.data)
+        await undo(ends)
 
         assert all(start_time(pid) is None for pid in pids)
 
@@ -109,7 +110,7 @@ async def test_children_that_outlived_it_are_still_known() -> None:
 async def test_a_later_process_of_the_same_pid_is_never_hit() -> None:
     with child(STUBBORN) as (process, _):
         ends = record(process.pid, "it")
-        reused = {**ends.data, "start_time": "1@another-boot"}
+        reused = replace(ends, start_time="1@another-boot")
         assert (await look(reused)).gone is True
 
         await undo(reused, Hurried())
@@ -120,17 +121,17 @@ async def test_a_later_process_of_the_same_pid_is_never_hit() -> None:
 async def test_undoing_twice_is_harmless() -> None:
     with child(STUBBORN) as (process, _):
         ends = record(process.pid, "it", stop_signal="SIGQUIT")
-        await undo(ends.data)
+        await undo(ends)
         process.wait()
-        await undo(ends.data)
-        assert (await look(ends.data)).gone is True
+        await undo(ends)
+        assert (await look(ends)).gone is True
 
 
 async def test_a_process_that_nobody_waited_for_counts_as_gone() -> None:
     with child("print('up', flush=True)") as (process, _):
         ends = record(process.pid, "it")
         assert eventually(lambda: start_time(process.pid) is None)
-        assert (await look(ends.data)).gone is True
+        assert (await look(ends)).gone is True
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user for a moment")
@@ -140,6 +141,6 @@ async def test_another_users_process_is_named_not_ignored() -> None:
         os.setresuid(65534, 65534, 0)
         try:
             with pytest.raises(StuckFaultError, match="belongs to another user"):
-                await undo(ends.data)
+                await undo(ends)
         finally:
             os.setresuid(0, 0, 0)

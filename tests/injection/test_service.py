@@ -20,7 +20,8 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.service import StrikeError, restart
 from gameday.injection.process.process import alive, is_stopped
 from gameday.injection.process.spec import Launch, alone, is_being_started
-from gameday.spec.changes import ServiceChange, Strike, Undo
+from gameday.spec.changes import ServiceChange, Strike
+from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, new_work_dir
 from tests.support.stack_parts import BOTH, Ground, system_of
@@ -89,7 +90,8 @@ async def test_a_restarted_part_is_another_process_and_healthy_at_the_same_place
     assert after.pid != before.pid
     assert await after.is_ready()
     assert (after.token, after.question) == (before.token, before.question)
-    announced = [record.data for part, record in up.ground.announced if part == name][-1]
+    announced = [record for part, record in up.ground.announced if part == name][-1]
+    assert isinstance(announced, ProcessUndo)
     assert after.pid in alive(announced)
     assert up.stack.ended() == []
 
@@ -186,7 +188,7 @@ async def test_a_paused_part_stands_still_with_its_children_and_goes_on(up: Up, 
     try:
         assert (await told(undo))[:2] == (True, 1.0)
         assert await drivers.read_back(undo) is False
-        assert all(is_stopped(pid) for pid in alive(undo.data))
+        assert all(is_stopped(pid) for pid in alive(up.launch(name).process()))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(before.is_ready(), 0.3)
         assert up.stack.ended() == []
@@ -254,7 +256,7 @@ async def test_a_number_that_is_somebody_elses_now_is_neither_stopped_nor_contin
 ) -> None:
     undo = await up.strike("redis", "pause")
     try:
-        other = Undo("service", {**undo.data, "part": "/gone.json", "start_time": "1@before"})
+        other = from_json({**undo.as_json(), "part": "/gone.json", "start_time": "1@before"})
         await drivers.undo(other)
         assert is_stopped(up.launch("redis").pid)
         assert await drivers.read_back(other) is True
@@ -268,7 +270,9 @@ async def test_a_stack_that_ended_with_its_owner_is_not_started_again(
     data = json.loads(up.running.parts["redis"].read_text())
     orphan = tmp_path / "redis.json"
     orphan.write_text(json.dumps({**data, "owner": [1, "1@before"], "pid": 0}))
-    undo = Undo("service", {"what": "start", "do": "kill", "forget": False, "part": str(orphan)})
+    undo = from_json(
+        {"kind": "service", "what": "start", "do": "kill", "forget": False, "part": str(orphan)}
+    )
     await drivers.undo(undo)
     assert json.loads(orphan.read_text())["pid"] == 0
     assert await drivers.read_back(undo) is True
@@ -278,8 +282,8 @@ async def test_nothing_is_left_to_undo_where_the_stack_is_gone(tmp_path: Path) -
     gone = str(tmp_path / "redis.json")
     for what in ("start", "continue"):
         data = {"what": what, "part": gone, "name": "redis", "pid": 2**22, "start_time": "1@b"}
-        await drivers.undo(Undo("service", {**data, "forget": False}))
-        assert await drivers.read_back(Undo("service", data)) is True
+        await drivers.undo(from_json({"kind": "service", **data, "forget": False}))
+        assert await drivers.read_back(from_json({"kind": "service", **data})) is True
 
 
 async def test_a_part_that_is_just_started_does_not_count_as_ended(up: Up) -> None:

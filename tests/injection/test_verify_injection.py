@@ -9,7 +9,8 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.injection.verify import Sighting, Spot, in_place, look, proxy_of, show
-from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange, Undo, toxic
+from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange, toxic
+from gameday.spec.undos import ToxicUndo
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi
 
 CLOCK = SystemClock()
@@ -49,7 +50,7 @@ class Way:
     toxi: Toxi
     port: int
     spot: Spot
-    undo: Undo
+    undo: ToxicUndo
 
     async def put(self, change: NetworkChange, proxy: str = "p") -> None:
         path = f"/proxies/{proxy}"
@@ -83,7 +84,7 @@ async def way_to(port: int, *, real: bool = False) -> AsyncIterator[Way]:
     try:
         listen = await toxi.proxy("p", port)
         spot = await look(("127.0.0.1", listen), CLOCK, ("127.0.0.1", port))
-        undo = Undo("toxic", {"url": toxi.url, "proxy": "p", "name": "gameday-t"})
+        undo = ToxicUndo(url=toxi.url, proxy="p", part=None, name="gameday-t")
         yield Way(toxi, port, spot, undo)
     finally:
         await toxi.end()
@@ -198,7 +199,7 @@ async def test_what_somebody_alters_does_not_read_back_as_asked() -> None:
     async with one_byte() as port, way_to(port) as way:
         for number, (method, where, body, why) in enumerate(alterations):
             name = f"p{number}"
-            undo = replace(way.undo, data={**way.undo.data, "proxy": name})
+            undo = replace(way.undo, proxy=name)
             await way.toxi.proxy(name, port)
             await way.put(change, name)
             before = await proxy_of(undo)
@@ -233,5 +234,5 @@ async def test_a_toxiproxy_that_is_gone_has_no_toxic_and_one_that_refuses_cannot
         undo = way.undo
     assert (await in_place(change, undo))[0] is False
     async with one_byte() as port:
-        data = {**undo.data, "url": f"http://127.0.0.1:{port}"}
-        assert (await in_place(change, replace(undo, data=data)))[0] is None
+        other = replace(undo, url=f"http://127.0.0.1:{port}")
+        assert (await in_place(change, other))[0] is None

@@ -39,8 +39,8 @@ from gameday.injection import drivers
 from gameday.injection.heal import left_behind
 from gameday.injection.process.process import is_stopped, leaders
 from gameday.run.reaper.lease import LEASE_S
-from gameday.spec.changes import Undo
 from gameday.spec.inputs import load_inputs
+from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.traffic.forecast import traffic_end_s
 from tests.support import wordy
 
@@ -83,13 +83,14 @@ class Kept:
 
     def broken_parts(self) -> list[str]:
         """Parts of the stack that do not run, and a service that does not answer."""
-        names = dict.fromkeys(each["name"] for each in self.parts())
-        alive = {each["name"] for each in self.parts() if runs(each)}
+        names = dict.fromkeys(each.name for each in self.parts())
+        alive = {each.name for each in self.parts() if runs(each)}
         return [f"{name} does not run" for name in names if name not in alive] + self.ill()
 
-    def parts(self) -> list[Mapping[str, Any]]:
+    def parts(self) -> list[ProcessUndo]:
         """The processes of the stack, as they were announced."""
-        return [each for each in self.described()["undo"] if each["kind"] == "process"]
+        undos = map(from_json, self.described()["undo"])
+        return [each for each in undos if isinstance(each, ProcessUndo)]
 
     def ill(self) -> list[str]:
         """Whether the service answers that it is not well, or nothing."""
@@ -256,7 +257,7 @@ class Run:
     def still_there(self) -> list[str]:
         """Faults of which the undo itself reads that they are there, whatever was journaled."""
         undos = [
-            (record.data["id"], Undo.from_json(undo))
+            (record.data["id"], from_json(undo))
             for record in self.records()
             if record.event.kind == "fault.injecting"
             for undo in record.data["undo"]
@@ -328,7 +329,7 @@ def look(run: Run, children: list[psutil.Process], about: tuple[str, bool, float
     return Outcome(moment, had_something, clean_s, over_s, left)
 
 
-def runs(part: Mapping[str, Any]) -> bool:
+def runs(part: ProcessUndo) -> bool:
     """Whether a process of the stack is there, and is not stopped."""
     found = leaders(part)  # it may have been started again meanwhile
     return bool(found) and not any(is_stopped(pid) for pid in found)

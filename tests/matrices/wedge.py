@@ -32,7 +32,8 @@ from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, Question, start, until_ready
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Undo, toxic
+from gameday.spec.changes import toxic
+from gameday.spec.undos import Undo
 from tests.support.toxiproxy_session import real_program
 
 ALLOWED_S = 10.0
@@ -173,7 +174,7 @@ async def wedge(one: Server, *, own: bool) -> tuple[Undo, int] | None:
         try:
             await drivers.act(LATENCY, undo, site)
             await SystemClock().sleep(0.05)
-            await server.remove_toxic("cache", undo.data["name"])
+            await server.remove_toxic("cache", undo.as_json()["name"])
         except ToxiproxyError:
             if await is_wedged(server):
                 return undo, cycle

@@ -23,9 +23,10 @@ from gameday.plan.finding import Finding
 from gameday.plan.leftovers import leftovers
 from gameday.plan.offline_checks import Question, before
 from gameday.run.locks import TargetLock
-from gameday.spec.changes import Change, Undo, toxic
+from gameday.spec.changes import Change, toxic
 from gameday.spec.find import all_experiments
 from gameday.spec.inputs import Inputs, load_inputs
+from gameday.spec.undos import from_json
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.external import ExternalStack
 from gameday.traffic.capacity import calibration
@@ -408,7 +409,7 @@ async def test_what_an_earlier_run_left_on_this_system_is_told(
     own_key(tmp_path / "state")
     async with toxiproxy() as url, redis_like() as upstream:
         await make(url, "cache", upstream)
-        undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
+        undo = from_json({"kind": "toxic", "url": url, "proxy": "cache", "name": "gameday-r-1"})
         left_run(tmp_path / "20260101T000000Z-drop-aaaa", "http://here", undo)
         left_run(tmp_path / "20260101T000000Z-drop-bbbb", "http://elsewhere", undo)
         healed = await leftovers(tmp_path, "http://here", {})
@@ -432,7 +433,7 @@ async def test_what_nobody_here_has_signed_is_told_and_not_looked_at(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     async with toxiproxy() as url:
-        undo = Undo("toxic", {"url": url, "proxy": "cache", "name": "gameday-r-1"})
+        undo = from_json({"kind": "toxic", "url": url, "proxy": "cache", "name": "gameday-r-1"})
         left_run(tmp_path / "20260101T000000Z-drop-aaaa", "http://here", undo)
         (found,) = await leftovers(tmp_path, "http://here", {})
     assert found.status == "warn"

@@ -14,6 +14,7 @@ from gameday.evidence import journal
 from gameday.injection.process.process import alive, is_stopped
 from gameday.injection.process.spec import Launch
 from gameday.run.reaper.lease import LEASE_S
+from gameday.spec.undos import ProcessUndo
 from gameday.stacks.persistent import put_up, take_down
 from gameday.stacks.state import read_kept
 from tests.support.signed import heal
@@ -99,7 +100,7 @@ async def test_killed_controllers_leave_no_part_stopped_and_none_away(
     stack = read_kept()
     assert stack is not None
     assert stack.ended() == []
-    there = [pid for each in stack.undos("process") for pid in alive(each.data)]
+    there = [pid for each in stack.undos(ProcessUndo) for pid in alive(each)]
     assert [pid for pid in there if is_stopped(pid)] == []
 
 

@@ -20,7 +20,7 @@ from gameday.evidence.journal import Journal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.request import Sender
 from gameday.run.preflight import prepare
-from gameday.spec.changes import Undo
+from gameday.spec.undos import from_json
 from tests.support.plan_parts import inputs_of, left_run, make, post, slow, taken_port
 from tests.support.signed import own_key
 from tests.support.toxiproxies import redis_like, toxiproxy
@@ -180,7 +180,7 @@ async def test_what_an_earlier_run_left_broken_ends_the_run(
     async with service(FRESH) as (url, _), toxiproxy() as api, redis_like() as upstream:
         await make(api, "other", upstream)
         await post(api, "/proxies/other/toxics", {"name": "gameday-r-1", "type": "noop"})
-        undo = Undo("toxic", {"url": api, "proxy": "other", "name": "gameday-r-1"})
+        undo = from_json({"kind": "toxic", "url": api, "proxy": "other", "name": "gameday-r-1"})
         left_run(tmp_path / "runs" / "20260101T000000Z-drop-aaaa", url, undo)
         ground = Ground(tmp_path, url, "external")
         with pytest.raises(UnknownError, match="fault f is still there") as caught:

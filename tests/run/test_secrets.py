@@ -27,8 +27,8 @@ from gameday.core.secrets.redaction import MASK, Hidden
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import RequestError, Sender, secrets_of, undo
-from gameday.spec.changes import Undo
 from gameday.spec.system import Request, System
+from gameday.spec.undos import RequestUndo
 from tests.support.events import event_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -277,9 +277,9 @@ async def test_an_undo_that_is_refused_keeps_the_secret(
     """As the reaper and `gameday heal` do it: from the journal's record alone."""
     environment, files = kept
     request = system(port, files)["actions"]["back"]
-    data = {"action": "back", "base_url": f"http://127.0.0.1:{port}", "request": request}
+    record = RequestUndo(action="back", base_url=f"http://127.0.0.1:{port}", request=request)
     with pytest.raises(RequestError) as refused:
-        await undo(Undo("request", data), environment)
+        await undo(record, environment)
     assert MARK not in " ".join(_own_marks(refused.value.message, range(34, 50)))
     assert "answered 500" in refused.value.message
 

@@ -19,9 +19,10 @@ from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import postgres
 from gameday.injection.drivers.store_sessions import StoreError
-from gameday.spec.changes import Change, SlowWrites, Undo
+from gameday.spec.changes import Change, LockTable, SlowWrites
 from gameday.spec.faults.postgres import Connections, DropIndex, KillBackends, Lock, Slow
 from gameday.spec.system import FromEnv, PostgresStore, Stores
+from gameday.spec.undos import SqlUndo, Undo, from_json
 from tests.support.sut_stores import postgres_server
 
 RUN = "20261123T083000Z-postgres-lock-k3f9"
@@ -75,7 +76,7 @@ async def begin(fault: Any, where: InjectionContext) -> tuple[Change, Undo]:
     (change,) = fault.changes()
     undo = await drivers.prepare(change, where)
     await drivers.act(change, undo, where)
-    return change, Undo.from_json(json.loads(json.dumps(undo.as_json())))
+    return change, from_json(json.loads(json.dumps(undo.as_json())))
 
 
 def fault(kind: Any, **keys: Any) -> Any:
@@ -105,8 +106,8 @@ async def elsewhere(undo: Undo, dsn: str) -> bytes:
     script = f"""
 import asyncio, json
 from gameday.injection import drivers
-from gameday.spec.changes import Undo
-undo = Undo.from_json(json.loads({json.dumps(undo.as_json())!r}))
+from gameday.spec.undos import Undo, from_json
+undo = from_json(json.loads({json.dumps(undo.as_json())!r}))
 asyncio.run(drivers.undo(undo, {{"A": {dsn!r}}}))
 print(asyncio.run(drivers.read_back(undo, {{"A": {dsn!r}}})))
 """
@@ -164,6 +165,8 @@ async def test_the_server_ends_a_lock_whose_holder_is_not_heard_of(
         where = site(dsn)
         (change,) = fault(Lock, table="shop.sold").changes()
         undo = await drivers.prepare(change, where)
+        assert isinstance(change, LockTable)
+        assert isinstance(undo, SqlUndo)
         await postgres.act(change, undo, where, Stopped())
         assert await is_locked(one)
         assert await eventually(lambda: not_locked(one), 5.0)
@@ -292,7 +295,7 @@ async def test_a_journal_that_somebody_wrote_into_runs_no_sql_of_theirs(dsn: str
             "DROP TABLE shop.sold",
             "CREATE INDEX sold_coupon ON shop.sold (coupon); DROP TABLE shop.sold",
         ):
-            forged = Undo("sql", {**undo.data, "definition": evil})
+            forged = from_json({**undo.as_json(), "definition": evil})
             with pytest.raises(StoreError, match="not the definition"):
                 await drivers.undo(forged, {"A": dsn})
         assert await one.fetchval("SELECT count(*) FROM shop.sold") == 0
@@ -356,7 +359,7 @@ async def test_a_table_that_is_not_there_and_a_store_that_is_not_named_are_told(
 async def test_no_password_is_in_the_undo(dsn: str) -> None:
     async with tables(dsn):
         _, undo = await begin(fault(DropIndex, index="shop.sold_coupon"), site(dsn))
-        assert undo.data["dsn"] == {"env": "A"}
+        assert undo.as_json()["dsn"] == {"env": "A"}
         assert dsn.split(":")[2].split("@")[0] not in json.dumps(undo.as_json())
         await drivers.undo(undo)
 
@@ -367,7 +370,7 @@ async def test_a_long_name_of_a_run_is_still_its_own(dsn: str) -> None:
             f"20261123T083000Z-{'x' * 64}-k3f9", None, {}, Direct(STORES, {"A": dsn})
         )
         _, undo = await begin(fault(Slow, table="shop.sold", delay="1ms"), where)
-        assert len(undo.data["name"]) <= 63
+        assert len(undo.as_json()["name"]) <= 63
         assert await drivers.read_back(undo, {"A": dsn}) is False
         assert await gone(undo, dsn)
 

@@ -20,9 +20,10 @@ from gameday.core.errors import UsageError
 from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.store_sessions import StoreError
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import Change
 from gameday.spec.faults.redis import Block, Evict, Expire, Memory
 from gameday.spec.system import FromEnv, RedisStore, Stores
+from gameday.spec.undos import Undo, from_json
 from tests.support.sut_stores import redis_server
 
 RUN = "20261123T083000Z-redis-evict-k3f9"
@@ -62,7 +63,7 @@ async def begin(fault: Any, where: InjectionContext) -> tuple[Change, Undo]:
     (change,) = fault.changes()
     undo = await drivers.prepare(change, where)
     await drivers.act(change, undo, where)
-    return change, Undo.from_json(json.loads(json.dumps(undo.as_json())))
+    return change, from_json(json.loads(json.dumps(undo.as_json())))
 
 
 def fault(kind: Any, **keys: Any) -> Any:
@@ -191,8 +192,8 @@ async def test_another_process_ends_the_script_of_one_that_is_frozen(url: str) -
         other = f"""
 import asyncio, json
 from gameday.injection import drivers
-from gameday.spec.changes import Undo
-undo = Undo.from_json(json.loads({json.dumps(undo.as_json())!r}))
+from gameday.spec.undos import Undo, from_json
+undo = from_json(json.loads({json.dumps(undo.as_json())!r}))
 asyncio.run(drivers.undo(undo, {{"A": {url!r}}}))
 print(asyncio.run(drivers.read_back(undo, {{"A": {url!r}}})))
 """
@@ -266,12 +267,12 @@ async def test_a_redis_restarted_since_has_forgotten() -> None:
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), "pw") as port:
         url = f"redis://:pw@127.0.0.1:{port}/0"
         _, undo = await begin(fault(Memory), site(url))
-        elsewhere = {**undo.data["server"], "id": "x"}
-        before = {**undo.data, "maxmemory": 7, "server": {**elsewhere, "now_s": 1.0}}
-        gone, why = await drivers.look(Undo("redis", before), {"A": url})
+        elsewhere = {**undo.as_json()["server"], "id": "x"}
+        before = {**undo.as_json(), "maxmemory": 7, "server": {**elsewhere, "now_s": 1.0}}
+        gone, why = await drivers.look(from_json({"kind": "redis", **before}), {"A": url})
         assert (gone, why) == (True, "the store was restarted since")
         later = {**before, "server": {**elsewhere, "now_s": 4e9}}
-        gone, why = await drivers.look(Undo("redis", later), {"A": url})
+        gone, why = await drivers.look(from_json({"kind": "redis", **later}), {"A": url})
         assert gone is None
         assert "another server" in why
 
@@ -279,7 +280,7 @@ async def test_a_redis_restarted_since_has_forgotten() -> None:
 async def test_no_password_is_in_the_undo(url: str) -> None:
     async with client(url):
         _, undo = await begin(fault(Evict), site(url))
-        assert undo.data["url"] == {"env": "A"}
+        assert undo.as_json()["url"] == {"env": "A"}
         assert url.split(":")[2].split("@")[0] not in json.dumps(undo.as_json())
 
 

@@ -24,7 +24,8 @@ from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, read_token
-from gameday.spec.changes import Undo, toxic
+from gameday.spec.changes import toxic
+from gameday.spec.undos import from_json
 from gameday.stacks.binaries import redis_server
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.managed_process import PartEndedError
@@ -140,7 +141,7 @@ async def test_a_toxiproxy_that_hangs_is_restarted_and_filled_with_its_token(
         launch = Launch.read(up.parts["toxiproxy"])
         assert launch is not None
         os.kill(launch.pid, signal.SIGSTOP)
-        await drivers.undo(Undo.from_json(undo.as_json()))
+        await drivers.undo(from_json(undo.as_json()))
         assert await site.toxiproxy().proxies() == before
         with pytest.raises(ToxiproxyError, match="answered 401"):
             await Toxiproxy(site.toxiproxy().url).reset()

@@ -1,12 +1,14 @@
 """A stack that stays: what its file says, and a run that uses it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError, UsageError
+from gameday.spec.undos import FolderUndo, ProcessUndo
 from gameday.stacks.persistent import PersistentStack, put_up, take_down
 from gameday.stacks.stack import new_work_dir
 from gameday.stacks.state import read_kept, stack_file, write_kept
@@ -35,7 +37,7 @@ async def test_a_run_reuses_what_up_left_and_leaves_it_running(tmp_path: Path) -
         assert stack_file().stat().st_mode & 0o077 == 0
     finally:
         ended = await take_down()
-    assert ended is not None and running([dict(each) for each in ended.undo]) == []
+    assert ended is not None and running([each.as_json() for each in ended.undo]) == []
     assert await take_down() is None
 
 
@@ -67,13 +69,12 @@ async def test_what_a_dead_stack_left_is_cleared_by_the_next_up(tmp_path: Path) 
     await put_up(system, tmp_path / "system.yaml", SystemClock())
     first = read_kept()
     assert first is not None
-    ended = {"start_time": "1@before", "token": ""}
-    gone = [{**each, **ended, "part": ""} for each in first.undo if each["kind"] == "process"]
-    folder = [each for each in first.undo if each["kind"] == "folder"]
+    processes, folder = first.undos(ProcessUndo), first.undos(FolderUndo)
+    gone = [replace(each, start_time="1@before", token="", part=None) for each in processes]
     write_kept(first.model_copy(update={"undo": (*folder, *gone)}))
     try:
         await put_up(system, tmp_path / "system.yaml", SystemClock())
-        assert not Path(folder[0]["path"]).exists()
+        assert not folder[0].path.exists()
     finally:
         await take_down()
         write_kept(first)

@@ -16,7 +16,6 @@ from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket, Signals
 from gameday.run.leave import Leaving
 from gameday.run.reaper_client import Reaper
-from gameday.spec.changes import Undo
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed
 
@@ -30,7 +29,7 @@ async def main(run_dir: Path, hangs: str) -> None:
     journal.write(event_of("run.started", run=run_dir.name))
     reaper = Reaper(run_dir, clock, lambda why: abort("interrupted", why))
     await reaper.launch(KEY)
-    undo: Undo = folder.record(run_dir / FAULT)
+    undo = folder.record(run_dir / FAULT)
     leaving = Leaving(run_dir, reaper, abort)
     with leaving, Signals(ControlSocket(run_dir.name, journal, abort), leaving.at_once):
         if hangs != "before":

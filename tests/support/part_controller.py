@@ -14,6 +14,7 @@ from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import ServiceChange, Strike
+from gameday.spec.undos import ProcessUndo
 from gameday.stacks.state import read_kept
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed
@@ -29,7 +30,7 @@ async def main(run_dir: Path, part: str, do: Strike) -> None:
     kept = read_kept()
     if kept is None:
         raise SystemExit("no stack is kept")
-    parts = {each.data["name"]: Path(each.data["part"]) for each in kept.undos("process")}
+    parts = {each.name: each.part for each in kept.undos(ProcessUndo) if each.part is not None}
     journal = signed(run_dir / "journal.jsonl")
     reaper = Reaper(run_dir, SystemClock(), lambda why: say(lost=why))
     await reaper.launch(KEY)
@@ -39,7 +40,7 @@ async def main(run_dir: Path, part: str, do: Strike) -> None:
     journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
     await drivers.act(change, undo, site)
     journal.write(event_of("fault.injected", id="f"))
-    say(injected=undo.data["pid"])
+    say(injected=undo.as_json()["pid"])
     await asyncio.to_thread(sys.stdin.read)
     await drivers.undo(undo)
     journal.write(event_of("fault.removed", id="f", gone=await drivers.read_back(undo)))

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from gameday.spec.changes import Undo
 from gameday.spec.inputs import Inputs, load_inputs
+from gameday.spec.undos import Undo, from_json
 from tests.support.events import event_of
 from tests.support.signed import signed
 from tests.support.stack_parts import document_of
@@ -139,6 +139,6 @@ def left_run(folder: Path, base_url: str, undo: Undo) -> None:
     journal.write(event_of("run.started", run=folder.name))
     journal.write(event_of("stack.ready", addresses={"base_url": base_url}))
     journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
-    request = Undo("request", {"action": "use-redis"})
+    request = from_json({"kind": "request", "action": "use-redis"})
     journal.write(event_of("step.started", step=1, undo=request.as_json()))
     journal.close()

@@ -8,8 +8,8 @@ from typing import Any
 
 from gameday.core.clock import SystemClock
 from gameday.injection.process.process import alive
-from gameday.spec.changes import Undo
 from gameday.spec.system import System
+from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.stacks.stack import StackWorkdir
 
 SERVICE = """
@@ -86,7 +86,8 @@ class Ground:
 
 def running(records: list[dict[str, Any]]) -> list[str]:
     """The names of the announced processes that run."""
-    return [each["name"] for each in records if each["kind"] == "process" and alive(each)]
+    undos = map(from_json, records)
+    return [undo.name for undo in undos if isinstance(undo, ProcessUndo) and alive(undo)]
 
 
 def records_in(path: Path) -> list[dict[str, Any]]:

@@ -9,14 +9,26 @@ from typing import Any, Protocol, TypeVar
 
 from gameday.core.errors import StuckFaultError
 from gameday.core.processes.deadlines import in_time
-from gameday.injection import escalation, server_instance, undo_records
+from gameday.injection import escalation, server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import folder, proxy, service, toxic, traffic
 from gameday.injection.process import process
 from gameday.injection.proof import State
 from gameday.injection.toxiproxy_client import ToxiproxyGoneError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Change, Undo
+from gameday.spec.changes import Change
+from gameday.spec.undos import (
+    FolderUndo,
+    NetworkUndo,
+    ProcessUndo,
+    ProxyUndo,
+    RequestUndo,
+    ServiceUndo,
+    StoreUndo,
+    StrangeUndo,
+    ToxicUndo,
+    Undo,
+)
 
 T = TypeVar("T")
 
@@ -29,9 +41,9 @@ class Effect(Protocol):
 
     async def prepare(self, change: Any, context: InjectionContext) -> Undo: ...
 
-    async def act(self, change: Any, undo: Undo, context: InjectionContext) -> None: ...
+    async def act(self, change: Any, undo: Any, context: InjectionContext) -> None: ...
 
-    async def look(self, record: Undo) -> State: ...
+    async def look(self, record: Any) -> State: ...
 
 
 # What speaks to a server bounds each of its questions; these bound all of them together.
@@ -67,9 +79,9 @@ _FAULTS: Mapping[str, Effect] = {
 class Store(Effect, Protocol):
     """Functions of a store's module: `environment` holds the secrets that its address needs."""
 
-    async def undo(self, record: Undo, environment: Mapping[str, str] | None) -> None: ...
+    async def undo(self, record: Any, environment: Mapping[str, str] | None) -> None: ...
 
-    async def look(self, record: Undo, environment: Mapping[str, str] | None = None) -> State: ...
+    async def look(self, record: Any, environment: Mapping[str, str] | None = None) -> State: ...
 
 
 def _of(kind: str) -> Effect:
@@ -103,15 +115,13 @@ async def act(change: Change, taken_back_by: Undo, context: InjectionContext) ->
 async def dose(record: Undo) -> Dose | None:
     """The change's own measurement of its effect; None where only `read_back` can tell.
 
-    For a change that is over at once (a restart, evicted keys): `async def dose(data)` in the file
-    of its kind, which returns a `Dose`, or None as well.
+    For a change that is over at once (a restart, evicted keys): `async def dose(record)` in the
+    file of its kind, which returns a `Dose`, or None as well.
     """
-    told: Callable[[Mapping[str, Any]], Awaitable[Dose | None]] | None = getattr(
-        _of(record.kind), "dose", None
-    )
+    told: Callable[[Undo], Awaitable[Dose | None]] | None = getattr(_of(record.kind), "dose", None)
     if told is None:
         return None
-    return await _ended(told(record.data), READ_S, "measuring", record.kind)
+    return await _ended(told(record), READ_S, "measuring", record.kind)
 
 
 async def undo(
@@ -121,7 +131,7 @@ async def undo(
 
     Raises NoRecordError for a record that is not one of gameday's.
     """
-    undo_records.must_be_ours(record)
+    _must_be_ours(record)
     within_s = UNDO_S.get(record.kind, UNDO_DEFAULT_S)
     await _ended(_undo(record, environment, policy), within_s, "taking back", record.kind)
 
@@ -129,25 +139,32 @@ async def undo(
 async def _undo(
     record: Undo, environment: Mapping[str, str] | None, policy: UndoPolicy | None
 ) -> None:
-    match record.kind:
-        case "toxic" | "proxy":
-            await escalation.take_out(record, policy or UndoPolicy())
-        case "process":
-            await process.undo(record.data)
-        case "folder":
-            await folder.undo(record.data)
-        case "request":
+    match record:
+        case ToxicUndo():
+            await escalation.take_out(toxic, record, policy or UndoPolicy())
+        case ProxyUndo():
+            await escalation.take_out(proxy, record, policy or UndoPolicy())
+        case ProcessUndo():
+            await process.undo(record)
+        case FolderUndo():
+            await folder.undo(record)
+        case RequestUndo():
             from gameday.injection.drivers import (
                 request,  # here: it loads much that the reaper seldom needs
             )
 
             await request.undo(record, environment)
-        case "redis" | "sql":
+        case StoreUndo():
             await _store(record.kind).undo(record, environment)
-        case "service":
+        case ServiceUndo():
             await service.undo(record)
-        case "traffic":
-            await traffic.undo(record)
+        case _:  # of extra traffic: the worker that carried it has ended with its controller
+            pass
+
+
+def _must_be_ours(record: Undo) -> None:
+    if isinstance(record, StrangeUndo):
+        raise record.error
 
 
 async def read_back(record: Undo, environment: Mapping[str, str] | None = None) -> bool | None:
@@ -157,31 +174,31 @@ async def read_back(record: Undo, environment: Mapping[str, str] | None = None) 
 
 async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
     """State of the change when read back, and the reason if it is not gone. Raises GamedayError."""
-    undo_records.must_be_ours(record)
+    _must_be_ours(record)
     return await _ended(_look(record, environment), READ_S, "reading back", record.kind)
 
 
 async def _look(record: Undo, environment: Mapping[str, str] | None) -> State:
-    match record.kind:
-        case "process":
-            return await process.look(record.data)
-        case "folder":
-            return await folder.look(record.data)
-        case "request":
+    match record:
+        case ProcessUndo():
+            return await process.look(record)
+        case FolderUndo():
+            return await folder.look(record)
+        case RequestUndo():
             return State(gone=None, why="only a probe of the playbook can tell")
-        case "redis" | "sql":
+        case StoreUndo():
             return await _store(record.kind).look(record, environment)
-        case "toxic" | "proxy":
+        case NetworkUndo():
             return await _on_proxy(record)
         case _:
             return await _FAULTS[record.kind].look(record)
 
 
-async def _on_proxy(record: Undo) -> State:
+async def _on_proxy(record: NetworkUndo) -> State:
     """State on its Toxiproxy; one that refuses connections is gone only if it is known to be."""
     try:
         return await _FAULTS[record.kind].look(record)
     except ToxiproxyGoneError as error:
-        ended = server_instance.ended(record.data)
+        ended = server_instance.ended(record)
         why = ended or f"{error.message}: it is away, and not known to have ended"
         return State(gone=True if ended else None, why=why)

@@ -14,14 +14,12 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gameday.core.clock import Clock, SystemClock
 from gameday.core.errors import StuckFaultError
 from gameday.injection.proof import GONE, State, elsewhere, here, masked_name, was_masked
-from gameday.spec.changes import Undo
+from gameday.spec.undos import FolderUndo
 
 PREFIX = "gameday-"
 MARK = ".gameday"
@@ -30,34 +28,38 @@ _UNMARKED = re.compile(r"gameday-[0-9]+-[0-9a-f]{12}")
 _GROWN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
-def record(path: Path) -> Undo:
+def record(path: Path) -> FolderUndo:
     """The undo that removes `path`; to be written down before the folder is made, and marked."""
     if not path.name.startswith(PREFIX) or not path.is_absolute():
         raise ValueError(f"{path}: such a folder is named {PREFIX}… by its absolute path")
-    return Undo("folder", {"path": str(path), "mark": secrets.token_hex(16), "seen_from": here()})
+    return FolderUndo(path=path, mark=secrets.token_hex(16), seen_from=here())
 
 
-def mark(made: Undo) -> None:
+def mark(made: FolderUndo) -> None:
     """Put the mark into the folder, which was just made and is empty. Raises OSError."""
-    file = os.open(_marked(Path(made.data["path"])), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    _mark(made.path, made.mark or "")
+
+
+def _mark(path: Path, known: str) -> None:
+    file = os.open(_marked(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(file, "w") as opened:
-        opened.write(made.data["mark"])
+        opened.write(known)
 
 
-async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
+async def undo(record: FolderUndo, clock: Clock | None = None) -> None:
     """Remove it with all it holds. Harmless when it is gone.
 
     Raises StuckFaultError when it is not gameday's to remove, or does not go.
     """
     clock = clock or SystemClock()
-    path = Path(data["path"])
+    path = record.path
     problem = "it fills up again while it is being removed"
     for _ in range(_ATTEMPTS):
         if not os.path.lexists(path):
             return
-        _refuse_foreign(path, data.get("mark"))
+        _refuse_foreign(path, record.mark)
         try:
-            await asyncio.to_thread(_remove, path, data.get("mark"))
+            await asyncio.to_thread(_remove, path, record.mark)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -67,11 +69,11 @@ async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
         raise StuckFaultError(f"{path}: cannot be removed: {problem}", help=f"rm -r {path}")
 
 
-async def look(data: Mapping[str, Any]) -> State:
+async def look(record: FolderUndo) -> State:
     """State of the folder: gone when nothing is at its path, if that is its path."""
-    if os.path.lexists(data["path"]):
-        return State(gone=False, why=f"{data['path']} is there")
-    return masked_name() if was_masked(data) else elsewhere(data) or GONE
+    if os.path.lexists(record.path):
+        return State(gone=False, why=f"{record.path} is there")
+    return masked_name() if was_masked(record) else elsewhere(record.seen_from) or GONE
 
 
 def _remove(path: Path, known: str | None) -> None:
@@ -88,7 +90,7 @@ def _remove(path: Path, known: str | None) -> None:
         path.rmdir()
     except OSError as error:
         if error.errno in _GROWN and known is not None:
-            mark(Undo("folder", {"path": str(path), "mark": known}))
+            _mark(path, known)
         raise
 
 

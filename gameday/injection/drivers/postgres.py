@@ -12,12 +12,13 @@ index, which its own definition, journaled before, makes again; nothing else can
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
 import asyncpg
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import UsageError
+from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_index
 from gameday.injection.drivers.postgres_session import connect
@@ -27,7 +28,7 @@ from gameday.injection.drivers.store_sessions import (
     StoreGoneError,
     address,
     away,
-    part_of,
+    extended,
     refused,
     server,
     short,
@@ -43,8 +44,8 @@ from gameday.spec.changes import (
     SlowWrites,
     SqlChange,
     TakeConnections,
-    Undo,
 )
+from gameday.spec.undos import IndexUndo, SqlUndo, StoreServer
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0
@@ -70,7 +71,7 @@ _BROKEN = (
 _HELD = Held()
 
 
-async def prepare(change: SqlChange, context: InjectionContext) -> Undo:
+async def prepare(change: SqlChange, context: InjectionContext) -> SqlUndo:
     """Read what the undo will need, and that it can be done. Raises StoreError."""
     store = context.direct.stores.postgres
     if store is None:
@@ -78,113 +79,103 @@ async def prepare(change: SqlChange, context: InjectionContext) -> Undo:
             "this experiment breaks PostgreSQL itself, but the system names none",
             help="add `postgres:` with its `dsn` under `stores` of the system file",
         )
-    reference = store.dsn.model_dump(mode="json")
-    data: dict[str, Any] = {"do": change.do, "dsn": reference, "name": short(context.next_name())}
-    data |= part_of(context, "postgres")
-    _HELD.know(data["name"], context.direct.environment)
-    async with _session(data, context.direct.environment) as session:
-        match change:
-            case LockTable() | SlowWrites():
-                await _table(session, change.table)
-            case IndexDropped():
-                data |= await postgres_index.look_at(session, change.index)
-                data["concurrently"] = change.concurrently
-            case _:
-                pass
-        data["server"] = await _server(session, data, context.direct.environment)
-    return Undo("sql", data)
+    part, environment = context.direct.parts.get("postgres"), context.direct.environment
+    undo = SqlUndo(
+        do=change.do,
+        dsn=store.dsn.model_dump(mode="json"),
+        name=short(context.next_name()),
+        part=part,
+        instance=server_instance.of(part),
+    )
+    _HELD.know(undo.name, environment)
+    async with _session(undo, environment) as session:
+        undo = replace(undo, server=await _server(session, undo, environment))
+        if isinstance(change, LockTable | SlowWrites):
+            await _table(session, change.table)
+        if isinstance(change, IndexDropped):
+            name, definition = await postgres_index.look_at(session, change.index)
+            more = {"definition": definition, "concurrently": change.concurrently}
+            return extended(IndexUndo, undo, index=name, **more)
+    return undo
 
 
 async def act(
-    change: SqlChange, undo: Undo, context: InjectionContext, clock: Clock | None = None
+    change: SqlChange, undo: SqlUndo, context: InjectionContext, clock: Clock | None = None
 ) -> None:
     """Do it; what sessions hold is held by a task of its own until `undo`."""
-    data, environment = undo.data, context.direct.environment
+    environment = context.direct.environment
     if isinstance(change, LockTable | TakeConnections | EndSessions):
-        holding = _Holding(change, data, environment, clock or SystemClock())
+        holding = _Holding(change, undo, environment, clock or SystemClock())
         await holding.begin()
-        await _HELD.start(data["name"], holding.go_on())
+        await _HELD.start(undo.name, holding.go_on())
         return
-    async with _session(data, environment) as session:
-        match change:
-            case SlowWrites():
-                await _slow(session, change, data)
-            case IndexDropped():
-                await session.execute(
-                    f"DROP INDEX {postgres_index.how(data)} {postgres_index.quoted(data['index'])}"
-                )
-            case _:
-                raise ValueError(f"no such thing to do to a PostgreSQL: {change.do!r}")
+    async with _session(undo, environment) as session:
+        if isinstance(change, SlowWrites):
+            await _slow(session, change, undo.name)
+        elif isinstance(undo, IndexUndo):
+            name = postgres_index.quoted(undo.index)
+            await session.execute(f"DROP INDEX {postgres_index.how(undo)} {name}")
 
 
-async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+async def undo(record: SqlUndo, environment: Mapping[str, str] | None = None) -> None:
     """Take it back: only sessions, triggers and indexes that the record names."""
-    data = record.data
-    await _HELD.stop(data["name"])
-    environment = _HELD.secrets(data["name"], environment)
+    await _HELD.stop(record.name)
+    environment = _HELD.secrets(record.name, environment)
     try:
-        async with _session(data, environment) as session:
-            match data["do"]:
-                case "slow":
-                    await _no_longer_slow(session, data)
-                case "index":
-                    await postgres_index.make_again(session, data)
-                case _:
-                    await session.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE application_name = $1",
-                        data["name"],
-                    )
+        async with _session(record, environment) as session:
+            if isinstance(record, IndexUndo):
+                await postgres_index.make_again(session, record)
+            elif record.do == "slow":
+                await _no_longer_slow(session, record.name)
+            else:
+                await session.execute(_END_SESSIONS, record.name)
     except StoreGoneError:
-        if data["do"] not in HELD_BY_SESSIONS and not thrown_away(data):
+        if record.do not in HELD_BY_SESSIONS and not thrown_away(record):
             raise  # what is on its disk comes back with it
 
 
-async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+async def look(record: SqlUndo, environment: Mapping[str, str] | None = None) -> State:
     """State of the change; a dropped index is gone when it is there again. Raises StoreError."""
-    data = record.data
-    environment = _HELD.secrets(data["name"], environment)
-    if data["do"] in HELD_BY_SESSIONS and _HELD.goes_on(data["name"]):
+    environment = _HELD.secrets(record.name, environment)
+    if record.do in HELD_BY_SESSIONS and _HELD.goes_on(record.name):
         # asking may need the very connection that is not to be had
         return State(gone=False, why=THERE)
     try:
-        async with _session(data, environment) as session:
-            if await _is_there(session, data):
+        async with _session(record, environment) as session:
+            if await _is_there(session, record):
                 return State(gone=False, why=THERE)
-            return unless_another(data, await _server(session, data, environment))
+            return unless_another(record, await _server(session, record, environment))
     except StoreGoneError as error:
-        return away(data, error, on_disk=data["do"] not in HELD_BY_SESSIONS)
+        return away(record, error, on_disk=record.do not in HELD_BY_SESSIONS)
 
 
-async def _is_there(session: asyncpg.Connection, data: Mapping[str, Any]) -> bool:
-    match data["do"]:
-        case "slow":
-            return bool(await session.fetchval(_IS_SLOW, data["name"]))
-        case "index":
-            return not await postgres_index.is_there(session, data)
-        case _:
-            return bool(await session.fetchval(_HAS_SESSIONS, data["name"]))
+async def _is_there(session: asyncpg.Connection, record: SqlUndo) -> bool:
+    if isinstance(record, IndexUndo):
+        return not await postgres_index.is_there(session, record.index)
+    asked = _IS_SLOW if record.do == "slow" else _HAS_SESSIONS
+    return bool(await session.fetchval(asked, record.name))
 
 
 async def _server(
-    session: asyncpg.Connection, data: Mapping[str, Any], environment: Mapping[str, str] | None
-) -> dict[str, Any]:
+    session: asyncpg.Connection, record: SqlUndo, environment: Mapping[str, str] | None
+) -> StoreServer:
     """Which server answers: no two were started in the same microsecond."""
     began_s = float(await session.fetchval(_SINCE))
     now_s = float(await session.fetchval(_NOW))
-    url, database = address(data["dsn"], environment), str(await session.fetchval(_DATABASE))
+    url, database = address(record.dsn, environment), str(await session.fetchval(_DATABASE))
     return server(url, repr(began_s), began_s, now_s, database=database)
 
 
-async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
+async def dose(record: SqlUndo) -> tuple[bool, float, str, str] | None:
     """The number of connections that were taken or ended; None where reading back tells it."""
-    if data["do"] not in ("connections", "kill"):
+    if record.do not in ("connections", "kill"):
         return None
-    count = _HELD.done(data["name"])
-    what = "taken, until no more were to be had" if data["do"] == "connections" else "ended"
+    count = _HELD.done(record.name)
+    what = "taken, until no more were to be had" if record.do == "connections" else "ended"
     return count > 0, float(count), "connections", f"{count} connections were {what}"
 
 
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
 _SINCE = "SELECT extract(epoch FROM pg_postmaster_start_time())"
 _NOW = "SELECT extract(epoch FROM clock_timestamp())"
 _DATABASE = "SELECT current_database()"
@@ -207,12 +198,12 @@ class _Holding:
     def __init__(
         self,
         change: LockTable | TakeConnections | EndSessions,
-        data: Mapping[str, Any],
+        undo: SqlUndo,
         environment: Mapping[str, str],
         clock: Clock,
     ) -> None:
         self._change = change
-        self._data = data
+        self._undo = undo
         self._environment = environment
         self._clock = clock
         self._sessions: list[asyncpg.Connection] = []
@@ -269,7 +260,7 @@ class _Holding:
                 return
         ended = await session.fetch(_OTHERS, change.application)
         if isinstance(change, EndSessions):
-            _HELD.count(self._data["name"], len(ended))
+            _HELD.count(self._undo.name, len(ended))
         elif ended:
             await self._take_all()
 
@@ -278,7 +269,7 @@ class _Holding:
         before = len(self._sessions)
         taking = (self._take() for _ in range(AT_A_TIME))
         said = await asyncio.gather(*taking, return_exceptions=True)
-        _HELD.count(self._data["name"], len(self._sessions) - before)
+        _HELD.count(self._undo.name, len(self._sessions) - before)
         for problem in said:
             if problem is not None:
                 raise problem
@@ -296,11 +287,11 @@ class _Holding:
     async def _open(self) -> asyncpg.Connection:
         """A session that the server ends when it is not heard of: soon, once it was renewed."""
         return await connect(
-            address(self._data["dsn"], self._environment),
+            address(self._undo.dsn, self._environment),
             timeout=CONNECT_S,
             command_timeout=ANSWER_S,
             server_settings={
-                "application_name": self._data["name"],
+                "application_name": self._undo.name,
                 "idle_session_timeout": _ms(BEGIN_S),
                 "idle_in_transaction_session_timeout": _ms(LEASE_S),
                 "lock_timeout": _ms(LOCK_WAIT_S),
@@ -316,7 +307,7 @@ class _Holding:
 
 @asynccontextmanager
 async def _session(
-    data: Mapping[str, Any], environment: Mapping[str, str] | None
+    record: SqlUndo, environment: Mapping[str, str] | None
 ) -> AsyncIterator[asyncpg.Connection]:
     """A session of its own for a moment. Raises StoreError, StoreGoneError when nobody listens."""
     limits = {
@@ -327,7 +318,7 @@ async def _session(
     session = None
     try:
         session = await connect(
-            address(data["dsn"], environment), timeout=CONNECT_S, server_settings=limits
+            address(record.dsn, environment), timeout=CONNECT_S, server_settings=limits
         )
         yield session
     except _BROKEN as error:
@@ -352,9 +343,9 @@ async def _table(session: asyncpg.Connection, name: str) -> None:
         raise StoreError(f"postgres: there is no table {name!r}")
 
 
-async def _slow(session: asyncpg.Connection, change: SlowWrites, data: Mapping[str, Any]) -> None:
+async def _slow(session: asyncpg.Connection, change: SlowWrites, own_name: str) -> None:
     """A trigger that sleeps before each statement that writes to the table."""
-    name, table = postgres_index.quoted(data["name"]), postgres_index.quoted(change.table)
+    name, table = postgres_index.quoted(own_name), postgres_index.quoted(change.table)
     last = await session.fetchval(
         "SELECT (clock_timestamp() + make_interval(secs => $1))::text",
         change.lasts_ms / 1000 + OVERDUE_S,
@@ -373,11 +364,11 @@ async def _slow(session: asyncpg.Connection, change: SlowWrites, data: Mapping[s
         )
 
 
-async def _no_longer_slow(session: asyncpg.Connection, data: Mapping[str, Any]) -> None:
+async def _no_longer_slow(session: asyncpg.Connection, own_name: str) -> None:
     """First make it sleep no more, which needs no lock on the table; then remove it."""
-    if not await session.fetchval(_IS_SLOW, data["name"]):
+    if not await session.fetchval(_IS_SLOW, own_name):
         return
-    name = postgres_index.quoted(data["name"])
+    name = postgres_index.quoted(own_name)
     await session.execute(
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql"
         " AS $$BEGIN RETURN NULL; END$$"

@@ -5,12 +5,11 @@ written. A definition comes from a journal that anybody may have edited, so it m
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import asyncpg
 
 from gameday.injection.drivers.store_sessions import StoreError
+from gameday.spec.undos import IndexUndo
 
 _DEFINITION = re.compile(r"CREATE (?:UNIQUE )?INDEX (?=[^;]+ ON [^;]+\Z)")
 _IS_INDEX = """
@@ -31,13 +30,13 @@ def quoted(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-async def is_there(session: asyncpg.Connection, data: Mapping[str, Any]) -> bool:
+async def is_there(session: asyncpg.Connection, name: str) -> bool:
     """True if the index is there, and valid."""
-    return bool(await session.fetchval(_IS_INDEX, quoted(data["index"])))
+    return bool(await session.fetchval(_IS_INDEX, quoted(name)))
 
 
-async def look_at(session: asyncpg.Connection, name: str) -> dict[str, Any]:
-    """Its definition. Raises StoreError for one that keeps a promise of its table."""
+async def look_at(session: asyncpg.Connection, name: str) -> tuple[str, str]:
+    """Its name and its definition. Raises StoreError for one that keeps a promise of its table."""
     found = await session.fetchrow(_INDEX, quoted(name))
     if found is None:
         raise StoreError(f"postgres: there is no index {name!r}")
@@ -49,22 +48,22 @@ async def look_at(session: asyncpg.Connection, name: str) -> dict[str, Any]:
         )
     if not found["indisvalid"] or not _DEFINITION.match(found["definition"]):
         raise StoreError(f"postgres: index {name!r} could not be made again as it is")
-    return {"index": found["name"], "definition": found["definition"]}
+    return found["name"], found["definition"]
 
 
-def how(data: Mapping[str, Any]) -> str:
+def how(record: IndexUndo) -> str:
     """The word that lets others write meanwhile, where it was asked for."""
-    return "CONCURRENTLY" if data["concurrently"] else ""
+    return "CONCURRENTLY" if record.concurrently else ""
 
 
-async def make_again(session: asyncpg.Connection, data: Mapping[str, Any]) -> None:
+async def make_again(session: asyncpg.Connection, record: IndexUndo) -> None:
     """Make the index again as it was, unless it is there; one that was not finished goes first."""
-    name = quoted(data["index"])
-    if await is_there(session, data):
+    name = quoted(record.index)
+    if await is_there(session, record.index):
         return
-    words = _DEFINITION.match(data["definition"])
+    words = _DEFINITION.match(record.definition)
     if words is None:
-        raise StoreError(f"postgres: not the definition of an index: {data['definition']!r}")
+        raise StoreError(f"postgres: not the definition of an index: {record.definition!r}")
     await session.execute("SET statement_timeout = 0")  # a large table takes its time
-    await session.execute(f"DROP INDEX {how(data)} IF EXISTS {name}")
-    await session.execute(f"{words[0]}{how(data)} {data['definition'][words.end() :]}")
+    await session.execute(f"DROP INDEX {how(record)} IF EXISTS {name}")
+    await session.execute(f"{words[0]}{how(record)} {record.definition[words.end() :]}")

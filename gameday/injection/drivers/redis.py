@@ -13,7 +13,7 @@ import hashlib
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
 import redis.asyncio
 from redis.exceptions import NoPermissionError, RedisError
@@ -21,6 +21,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.addresses import refusal
+from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.store_sessions import (
     Held,
@@ -28,7 +29,7 @@ from gameday.injection.drivers.store_sessions import (
     StoreGoneError,
     address,
     away,
-    part_of,
+    extended,
     refused,
     server,
     short,
@@ -43,8 +44,8 @@ from gameday.spec.changes import (
     ExpireKeys,
     FillMemory,
     RedisChange,
-    Undo,
 )
+from gameday.spec.undos import ExpiryUndo, MemoryUndo, RedisUndo, StoreServer
 
 CONNECT_S = 3.0
 ANSWER_S = 5.0
@@ -61,7 +62,7 @@ _HELD = Held()
 _Client = redis.asyncio.Redis
 
 
-async def prepare(change: RedisChange, context: InjectionContext) -> Undo:
+async def prepare(change: RedisChange, context: InjectionContext) -> RedisUndo:
     """Read what the undo will need. Raises StoreError when Redis does not answer."""
     store = context.direct.stores.redis
     if store is None:
@@ -69,42 +70,46 @@ async def prepare(change: RedisChange, context: InjectionContext) -> Undo:
             "this experiment breaks Redis itself, but the system names none",
             help="add `redis:` with its `url` under `stores` of the system file",
         )
-    reference = store.url.model_dump(mode="json")
-    data: dict[str, Any] = {"do": change.do, "url": reference, "name": short(context.next_name())}
-    data |= part_of(context, "redis")
-    _HELD.know(data["name"], context.direct.environment)
-    async with _redis(data, context.direct.environment) as client:
+    part, environment = context.direct.parts.get("redis"), context.direct.environment
+    undo = RedisUndo(
+        do=change.do,
+        url=store.url.model_dump(mode="json"),
+        name=short(context.next_name()),
+        part=part,
+        instance=server_instance.of(part),
+    )
+    _HELD.know(undo.name, environment)
+    async with _redis(undo, environment) as client:
+        undo = replace(undo, server=await _server(client, undo, environment))
         match change:
             case ExpireKeys():
-                data |= await _look_at_keys(client, change)
+                return await _look_at_keys(client, change, undo)
             case FillMemory():
-                data |= await _look_at_memory(client)
+                return await _look_at_memory(client, undo)
             case _:
-                data["lasts"] = _lasts(change)
-        data["server"] = await _server(client, data, context.direct.environment)
-    return Undo("redis", data)
+                return replace(undo, lasts=_lasts(change))
 
 
 async def act(
-    change: RedisChange, undo: Undo, context: InjectionContext, clock: Clock | None = None
+    change: RedisChange, undo: RedisUndo, context: InjectionContext, clock: Clock | None = None
 ) -> None:
     """Do it; what has to go on goes on in a task of its own until `undo`."""
-    data, environment = undo.data, context.direct.environment
+    environment = context.direct.environment
     if isinstance(change, BlockRedis | EvictKeys) and _lasts(change):
-        client = await _open(data, environment, data["name"])
-        go_on = _go_on(client, change, data["name"], clock or SystemClock())
-        await _HELD.start(data["name"], go_on)
+        client = await _open(undo, environment, undo.name)
+        go_on = _go_on(client, change, undo.name, clock or SystemClock())
+        await _HELD.start(undo.name, go_on)
         return
-    async with _redis(data, environment) as client:
-        match change:
-            case EvictKeys():
-                _HELD.count(data["name"], await _evict(client, change))
-            case ExpireKeys():
-                _HELD.count(data["name"], await _let_run_out(client, data))
-                await _HELD.start(data["name"], _stay(clock or SystemClock()))
-            case FillMemory():
+    async with _redis(undo, environment) as client:
+        match undo:
+            case ExpiryUndo():
+                _HELD.count(undo.name, await _let_run_out(client, undo))
+                await _HELD.start(undo.name, _stay(clock or SystemClock()))
+            case MemoryUndo():
                 await client.config_set("maxmemory-policy", "noeviction")
-                await client.config_set("maxmemory", data["maxmemory"])
+                await client.config_set("maxmemory", undo.maxmemory)
+            case _ if isinstance(change, EvictKeys):
+                _HELD.count(undo.name, await _evict(client, change))
             case _:
                 raise ValueError(f"no such thing to do to a Redis: {change.do!r}")
 
@@ -114,64 +119,66 @@ def _lasts(change: RedisChange) -> bool:
     return isinstance(change, BlockRedis) or (isinstance(change, EvictKeys) and change.every_ms > 0)
 
 
-async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+async def undo(record: RedisUndo, environment: Mapping[str, str] | None = None) -> None:
     """End it, and put back what can be put back and is still as this run set it."""
-    data = record.data
-    await _HELD.stop(data["name"])
-    environment = _HELD.secrets(data["name"], environment)
-    if data["do"] == "evict" and not data["lasts"]:
+    await _HELD.stop(record.name)
+    environment = _HELD.secrets(record.name, environment)
+    if _is_over_at_once(record):
         return
     try:
-        async with _redis(data, environment) as client:
-            match data["do"]:
-                case "expire":
-                    await _keep(client, data)
-                case "memory":
-                    await _restore_memory(client, data)
+        async with _redis(record, environment) as client:
+            match record:
+                case ExpiryUndo():
+                    await _keep(client, record)
+                case MemoryUndo():
+                    await _restore_memory(client, record)
                 case _:
-                    for each in await _clients(client, data["name"]):
+                    for each in await _clients(client, record.name):
                         await client.client_kill_filter(_id=each)
     except StoreGoneError:
-        if data["do"] == "expire" and not thrown_away(data):
+        if isinstance(record, ExpiryUndo) and not thrown_away(record):
             raise  # a Redis that keeps its data on a disk may come back with it
 
 
-async def look(record: Undo, environment: Mapping[str, str] | None = None) -> State:
+async def look(record: RedisUndo, environment: Mapping[str, str] | None = None) -> State:
     """State of the change: gone when nothing of it goes on. Deleted keys stay deleted.
 
     Raises StoreError.
     """
-    data = record.data
-    environment = _HELD.secrets(data["name"], environment)
-    if data["do"] == "evict" and not data["lasts"]:
+    environment = _HELD.secrets(record.name, environment)
+    if _is_over_at_once(record):
         return State(gone=True, why="over at once: nothing of it stays")
-    if data["do"] == "expire" and _HELD.goes_on(data["name"]):
+    if isinstance(record, ExpiryUndo) and _HELD.goes_on(record.name):
         # until it is undone, though by now all of the keys may have run out
         return State(gone=False, why=THERE)
     try:
-        async with _redis(data, environment) as client:
-            if await _is_there(client, data):
+        async with _redis(record, environment) as client:
+            if await _is_there(client, record):
                 return State(gone=False, why=THERE)
-            return unless_another(data, await _server(client, data, environment))
+            return unless_another(record, await _server(client, record, environment))
     except StoreGoneError as error:
-        return away(data, error, on_disk=data["do"] == "expire")
+        return away(record, error, on_disk=isinstance(record, ExpiryUndo))
 
 
-async def _is_there(client: _Client, data: Mapping[str, Any]) -> bool:
-    match data["do"]:
-        case "expire":
-            return bool(await _running_out(client, data))
-        case "memory":
-            return await _maxmemory(client) == int(data["maxmemory"])
+def _is_over_at_once(record: RedisUndo) -> bool:
+    return record.do == "evict" and not record.lasts
+
+
+async def _is_there(client: _Client, record: RedisUndo) -> bool:
+    match record:
+        case ExpiryUndo():
+            return bool(await _running_out(client, record))
+        case MemoryUndo():
+            return await _maxmemory(client) == record.maxmemory
         case _:
-            return bool(await _clients(client, data["name"]))
+            return bool(await _clients(client, record.name))
 
 
 async def _server(
-    client: _Client, data: Mapping[str, Any], environment: Mapping[str, str] | None
-) -> dict[str, Any]:
+    client: _Client, record: RedisUndo, environment: Mapping[str, str] | None
+) -> StoreServer:
     """Which server answers; Redis has another `run_id` after each start."""
-    url = address(data["url"], environment)
+    url = address(record.url, environment)
     database = str(client.connection_pool.connection_kwargs.get("db") or 0)
     try:
         told = await client.info("server")
@@ -182,20 +189,20 @@ async def _server(
     return server(url, str(told["run_id"]), began_s, now_s, database=database)
 
 
-async def dose(data: Mapping[str, Any]) -> tuple[bool, float, str, str] | None:
+async def dose(record: RedisUndo) -> tuple[bool, float, str, str] | None:
     """The number of keys that were hit; None where reading back tells it."""
-    if data["do"] not in ("evict", "expire"):
+    if record.do not in ("evict", "expire"):
         return None
-    count = _HELD.done(data["name"])
-    what = "deleted" if data["do"] == "evict" else "given a short time to live"
+    count = _HELD.done(record.name)
+    what = "deleted" if record.do == "evict" else "given a short time to live"
     return count > 0, float(count), "keys", f"{count} keys were {what}"
 
 
 @asynccontextmanager
 async def _redis(
-    data: Mapping[str, Any], environment: Mapping[str, str] | None
+    record: RedisUndo, environment: Mapping[str, str] | None
 ) -> AsyncIterator[_Client]:
-    client = await _open(data, environment)
+    client = await _open(record, environment)
     try:
         yield client
     except (RedisError, OSError, TimeoutError) as error:
@@ -205,12 +212,12 @@ async def _redis(
 
 
 async def _open(
-    data: Mapping[str, Any], environment: Mapping[str, str] | None, name: str | None = None
+    record: RedisUndo, environment: Mapping[str, str] | None, name: str | None = None
 ) -> _Client:
     """A client with one connection. Raises StoreError, StoreGoneError when nothing listens."""
     try:
         client: _Client = _Client.from_url(
-            address(data["url"], environment),
+            address(record.url, environment),
             socket_connect_timeout=CONNECT_S,
             socket_timeout=ANSWER_S,
             retry=None,
@@ -302,7 +309,7 @@ async def _evict(client: _Client, change: EvictKeys) -> int:
     return gone
 
 
-async def _look_at_keys(client: _Client, change: ExpireKeys) -> dict[str, Any]:
+async def _look_at_keys(client: _Client, change: ExpireKeys, undo: RedisUndo) -> ExpiryUndo:
     """The keys that will run out, when each would have without us (-1: never), and when then."""
     keys = await _chosen(client, change.keys, change.share)
     if not keys:
@@ -315,7 +322,7 @@ async def _look_at_keys(client: _Client, change: ExpireKeys) -> dict[str, Any]:
     before = await _expiries(client, keys)
     seconds, micros = await client.time()
     at_ms = seconds * 1000 + micros // 1000 + change.ttl_ms
-    return {"keys": dict(zip(keys, before, strict=True)), "at_ms": at_ms}
+    return extended(ExpiryUndo, undo, keys=dict(zip(keys, before, strict=True)), at_ms=at_ms)
 
 
 async def _expiries(client: _Client, keys: Sequence[str]) -> list[int]:
@@ -326,25 +333,25 @@ async def _expiries(client: _Client, keys: Sequence[str]) -> list[int]:
     return [int(at) for at in await pipe.execute()]
 
 
-async def _let_run_out(client: _Client, data: Mapping[str, Any]) -> int:
+async def _let_run_out(client: _Client, undo: ExpiryUndo) -> int:
     pipe = client.pipeline(transaction=False)
-    for key in data["keys"]:
-        pipe.pexpireat(key, data["at_ms"])
+    for key in undo.keys:
+        pipe.pexpireat(key, undo.at_ms)
     return sum(bool(done) for done in await pipe.execute())
 
 
-async def _running_out(client: _Client, data: Mapping[str, Any]) -> list[str]:
+async def _running_out(client: _Client, record: ExpiryUndo) -> list[str]:
     """The keys that still run out when this run said."""
-    keys = list(data["keys"])
+    keys = list(record.keys)
     found = await _expiries(client, keys)
-    return [key for key, at in zip(keys, found, strict=True) if at == data["at_ms"]]
+    return [key for key, at in zip(keys, found, strict=True) if at == record.at_ms]
 
 
-async def _keep(client: _Client, data: Mapping[str, Any]) -> None:
+async def _keep(client: _Client, record: ExpiryUndo) -> None:
     """Give keys that have not expired yet their old time to live back."""
     pipe = client.pipeline(transaction=False)
-    for key in await _running_out(client, data):
-        before = data["keys"][key]
+    for key in await _running_out(client, record):
+        before = record.keys[key]
         if before < 0:
             pipe.persist(key)
         else:
@@ -356,7 +363,7 @@ async def _maxmemory(client: _Client) -> int:
     return int((await client.config_get("maxmemory"))["maxmemory"] or 0)
 
 
-async def _look_at_memory(client: _Client) -> dict[str, Any]:
+async def _look_at_memory(client: _Client, undo: RedisUndo) -> MemoryUndo:
     """The setting there is, and one that is certainly less than what is used."""
     policy = (await client.config_get("maxmemory-policy"))["maxmemory-policy"]
     used = int((await client.info("memory"))["used_memory"])
@@ -364,14 +371,14 @@ async def _look_at_memory(client: _Client) -> dict[str, Any]:
     full = max(1, used // 2)
     if 0 < before <= full:
         raise StoreError(f"redis: it is full already: {used} bytes used, maxmemory {before}")
-    return {"maxmemory": full, "maxmemory_before": before, "policy_before": policy}
+    return extended(MemoryUndo, undo, maxmemory=full, maxmemory_before=before, policy_before=policy)
 
 
-async def _restore_memory(client: _Client, data: Mapping[str, Any]) -> None:
+async def _restore_memory(client: _Client, record: MemoryUndo) -> None:
     """Only where the setting is still this run's."""
-    if await _maxmemory(client) == data["maxmemory"]:
-        await client.config_set("maxmemory", data["maxmemory_before"])
-        await client.config_set("maxmemory-policy", data["policy_before"])
+    if await _maxmemory(client) == record.maxmemory:
+        await client.config_set("maxmemory", record.maxmemory_before)
+        await client.config_set("maxmemory-policy", record.policy_before)
 
 
 async def _clients(client: _Client, name: str) -> list[str]:

@@ -18,9 +18,9 @@ from gameday.core.exit_code import ExitCode
 from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.core.network.urls import at
 from gameday.core.secrets.redaction import Hidden, telling
-from gameday.spec.changes import Undo
 from gameday.spec.system import FromEnv, FromFile, Request, Secret, System, Tls
 from gameday.spec.template import Values, fill_json, fill_text, literal, percent
+from gameday.spec.undos import RequestUndo
 
 _OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")
 
@@ -156,18 +156,19 @@ class Sender:
 
 def undo_record(
     action: str, request: Request, base_url: str, values: Values, tls: Tls | None = None
-) -> Undo:
+) -> RequestUndo:
     """The undo of a step: the whole undoing request and its values, secrets as references."""
-    dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
-    data = {"action": action, "base_url": base_url, "request": dumped, "values": dict(values)}
-    if tls is not None and tls != Tls():
-        data["tls"] = tls.model_dump()
-    return Undo("request", data)
+    return RequestUndo(
+        action=action,
+        base_url=base_url,
+        request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
+        values=dict(values),
+        tls=None if tls is None or tls == Tls() else tls.model_dump(),
+    )
 
 
-async def undo(record: Undo, environment: Mapping[str, str] | None = None) -> None:
+async def undo(record: RequestUndo, environment: Mapping[str, str] | None = None) -> None:
     """Send the undoing request."""
-    request = Request.model_validate(record.data["request"])
-    values = record.data.get("values", {})
-    tls = Tls.model_validate(record.data.get("tls", {}))
-    await Sender(record.data["base_url"], values, environment or {}, tls=tls).send(request)
+    tls = Tls.model_validate(record.tls or {})
+    sender = Sender(record.base_url, record.values or {}, environment or {}, tls=tls)
+    await sender.send(Request.model_validate(record.request))

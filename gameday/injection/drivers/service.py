@@ -12,7 +12,6 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError, StackError, StuckFaultError, UsageError
@@ -21,7 +20,8 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, alone, start, until_ready
 from gameday.injection.proof import State, masked_name, was_masked
-from gameday.spec.changes import ServiceChange, Undo
+from gameday.spec.changes import ServiceChange
+from gameday.spec.undos import ProcessUndo, ServiceUndo
 
 RESTART_S = 10.0
 STOPPED_WITHIN_S = 2.0
@@ -35,7 +35,7 @@ class StrikeError(GamedayError):
     exit_code = ExitCode.UNKNOWN
 
 
-async def prepare(change: ServiceChange, context: InjectionContext) -> Undo:
+async def prepare(change: ServiceChange, context: InjectionContext) -> ServiceUndo:
     """Find the part and look that it runs.
 
     Raises UsageError where the stack has no such part of gameday's, StackError where it is down.
@@ -51,99 +51,96 @@ async def prepare(change: ServiceChange, context: InjectionContext) -> Undo:
     launch = Launch.read(parts[name])
     if launch is None or not launch.runs():
         raise StackError(f"{name} does not run, before anything was broken")
-    data = {
-        "what": "continue" if do == "pause" else "start",
-        "do": do,
-        "forget": change.forget,
-        "part": str(parts[name]),
-        "name": name,
-        "pid": launch.pid,
-        "start_time": launch.start_time,
-    }
-    return Undo("service", data)
+    return ServiceUndo(
+        what="continue" if do == "pause" else "start",
+        do=do,
+        forget=change.forget,
+        part=parts[name],
+        name=name,
+        pid=launch.pid,
+        start_time=launch.start_time,
+    )
 
 
-async def act(change: ServiceChange, undo: Undo, context: InjectionContext) -> None:
+async def act(change: ServiceChange, undo: ServiceUndo, context: InjectionContext) -> None:
     """End it, stop it, or end it and start it anew. Raises StrikeError, StuckFaultError."""
     del change  # all of it stands in its undo
-    clock, data = SystemClock(), undo.data
-    part = Path(data["part"])
-    match data["do"]:
+    clock = SystemClock()
+    match undo.do:
         case "pause":
-            await _pause(_same(part, data), clock)
+            await _pause(_same(undo), clock)
         case "kill":
-            context.stopped_on_purpose.add(data["name"])
-            await _end(_same(part, data), signal.SIGKILL, clock)
+            context.stopped_on_purpose.add(undo.name)
+            await _end(_same(undo), signal.SIGKILL, clock)
         case "restart":
-            context.stopped_on_purpose.add(data["name"])
-            launch = _same(part, data)
-            await restart(part, clock, signal.Signals[launch.polite])
+            context.stopped_on_purpose.add(undo.name)
+            launch = _same(undo)
+            await restart(undo.part, clock, signal.Signals[launch.polite])
         case other:
             raise UsageError(f"service: {other!r} is not known")
 
 
-async def undo(record: Undo) -> None:
+async def undo(record: ServiceUndo) -> None:
     """Start it again unless it runs, or let it go on. Harmless when its stack is gone.
 
     Raises StuckFaultError when it does not get healthy.
     """
-    part, clock = Path(record.data["part"]), SystemClock()
-    launch = Launch.read(part)
-    if record.data["what"] == "continue":
-        await _go_on(record.data, launch, clock)
+    clock = SystemClock()
+    launch = Launch.read(record.part)
+    if record.what == "continue":
+        await _go_on(record, launch, clock)
     elif launch is not None and not launch.is_orphaned():
-        await start_again(part, clock, forget=record.data.get("forget") is True)
+        await start_again(record.part, clock, forget=record.forget)
 
 
-async def look(record: Undo) -> State:
+async def look(record: ServiceUndo) -> State:
     """State of the component: gone when it runs and is healthy, or its stack has ended."""
-    data = record.data
-    if was_masked(data):
+    if was_masked(record):
         return masked_name()
-    if data["what"] == "continue":
-        still = _stopped(_whole(data))
+    if record.what == "continue":
+        still = _stopped(_whole(record))
         return State(not still, f"process {min(still)} is stopped" if still else "")
-    launch = Launch.read(Path(data["part"]))
+    launch = Launch.read(record.part)
     if launch is None or launch.is_orphaned():
         return State(gone=True, why="the stack that it was a part of is gone")
     ready = await launch.is_ready()
     return State(ready, "" if ready else f"{launch.name} is not healthy")
 
 
-async def dose(data: Mapping[str, Any]) -> tuple[bool | None, float | None, str, str]:
+async def dose(record: ServiceUndo) -> tuple[bool | None, float | None, str, str]:
     """An observation of the process: away, stopped, or another than before."""
-    who = f"{data['name']} (process {data['pid']})"
-    same = process.start_time(data["pid"]) == data["start_time"]
-    if data["do"] == "pause":
-        there, still = process.alive(_whole(data)), _stopped(_whole(data))
+    who = f"{record.name} (process {record.pid})"
+    same = process.start_time(record.pid or 0) == record.start_time
+    if record.do == "pause":
+        there, still = process.alive(_whole(record)), _stopped(_whole(record))
         share = len(still) / len(there) if there else 0.0
-        why = f"{len(still)} of {len(there)} processes of {data['name']} are stopped"
+        why = f"{len(still)} of {len(there)} processes of {record.name} are stopped"
         return share == 1.0, round(share, 3), "share", why
     if same:
         return False, 0.0, "processes", f"{who} still runs"
-    launch = Launch.read(Path(data["part"]))
+    launch = Launch.read(record.part)
     runs = launch is not None and launch.runs()
-    if data["do"] == "kill":
+    if record.do == "kill":
         why = f"{who} has ended" + (", but it was started again" if runs else "")
         return not runs, 1.0, "processes", why
     why = f"{who} has ended, and another runs" if runs else f"{who} has ended, and none runs"
     return runs, 1.0, "processes", why
 
 
-def _same(part: Path, data: Mapping[str, Any]) -> Launch:
+def _same(undo: ServiceUndo) -> Launch:
     """The part, if it still is the process that was prepared."""
-    launch = _known(part)
-    if (launch.pid, launch.start_time) != (data["pid"], data["start_time"]):
+    launch = _known(undo.part)
+    if (launch.pid, launch.start_time) != (undo.pid, undo.start_time):
         raise StrikeError(f"{launch.name}: it was started anew meanwhile")
     return launch
 
 
 async def _pause(launch: Launch, clock: Clock) -> None:
     """Stop the process first, which then starts no more children, and all of them after it."""
-    data = {**launch.process(), "part": ""}
+    which = launch.process()
     deadline_ns = clock.now_ns() + int(STOPPED_WITHIN_S * NS)
     process.send(launch.pid, launch.start_time, signal.SIGSTOP, launch.name)
-    while there := process.alive(data):
+    while there := process.alive(which):
         moving = {pid: began for pid, began in there.items() if not process.is_stopped(pid)}
         if not moving and launch.pid in there:
             return
@@ -155,27 +152,33 @@ async def _pause(launch: Launch, clock: Clock) -> None:
     raise StrikeError(f"{launch.name}: it has ended, and cannot be stopped")
 
 
-async def _go_on(data: Mapping[str, Any], launch: Launch | None, clock: Clock) -> None:
-    _wake(_whole(data))
+async def _go_on(record: ServiceUndo, launch: Launch | None, clock: Clock) -> None:
+    _wake(_whole(record))
     if launch is not None and launch.runs():
         await until_ready(launch, ANSWERS_WITHIN_S, clock)
 
 
-def _wake(data: Mapping[str, Any]) -> None:
-    for pid, began in _stopped(data).items():
-        process.send(pid, began, signal.SIGCONT, data["name"])
+def _wake(which: ProcessUndo) -> None:
+    for pid, began in _stopped(which).items():
+        process.send(pid, began, signal.SIGCONT, which.name)
 
 
-def _stopped(data: Mapping[str, Any]) -> dict[int, str]:
+def _stopped(which: ProcessUndo) -> dict[int, str]:
     """The processes of the part that are stopped."""
-    there = process.alive(data)
+    there = process.alive(which)
     return {pid: began for pid, began in there.items() if process.is_stopped(pid)}
 
 
-def _whole(data: Mapping[str, Any]) -> dict[str, Any]:
+def _whole(record: ServiceUndo) -> ProcessUndo:
     """The component's data from the journal, and the token that finds children which left it."""
-    launch = Launch.read(Path(data["part"]))
-    return {**data, "token": "" if launch is None else launch.token}
+    launch = Launch.read(record.part)
+    return ProcessUndo(
+        pid=record.pid or 0,
+        start_time=record.start_time,
+        name=record.name,
+        token="" if launch is None else launch.token,
+        part=record.part,
+    )
 
 
 async def restart(
@@ -227,7 +230,7 @@ async def _must_get_ready(launch: Launch, clock: Clock) -> None:
 
 async def _end(launch: Launch, number: signal.Signals, clock: Clock) -> None:
     """End it and its children; SIGKILL for those that a polite signal does not end in time."""
-    data, there = launch.process(), process.alive(launch.process())
+    which, there = launch.process(), process.alive(launch.process())
     if number is not signal.SIGKILL and launch.runs():
         # To the process alone: it knows how to end its children.
         process.send(launch.pid, launch.start_time, number, launch.name)
@@ -237,8 +240,8 @@ async def _end(launch: Launch, number: signal.Signals, clock: Clock) -> None:
     elif launch.runs():
         # Stopped first, so that it starts no child that is not seen below.
         process.send(launch.pid, launch.start_time, signal.SIGSTOP, launch.name)
-    if not await process.end(data, signal.SIGKILL, clock):
-        left = ", ".join(map(str, process.alive(data)))
+    if not await process.end(which, signal.SIGKILL, clock):
+        left = ", ".join(map(str, process.alive(which)))
         raise StuckFaultError(f"{launch.name}: process {left} does not end")
 
 

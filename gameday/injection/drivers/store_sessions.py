@@ -9,16 +9,18 @@ ends with its process, and each file says how the store itself ends it when the 
 import asyncio
 import hashlib
 from collections.abc import Coroutine, Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from gameday.core.errors import GamedayError
 from gameday.core.exit_code import ExitCode
 from gameday.injection import server_instance
-from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.request import secret
 from gameday.injection.proof import GONE, State, masked_name, was_masked
 from gameday.spec.system import FromEnv, FromFile
+from gameday.spec.undos import StoreServer, StoreUndo
+
+U = TypeVar("U", bound=StoreUndo)
 
 LONGEST_NAME = 63  # of a PostgreSQL identifier or application_name; longer ones are cut off
 _SHOWN = 40
@@ -49,72 +51,65 @@ def short(name: str) -> str:
     return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def part_of(context: InjectionContext, name: str) -> dict[str, Any]:
-    """The file of the stack that tells of that store; nothing where the store is not ours."""
-    path = context.direct.parts.get(name)
-    return {} if path is None else {"part": str(path), **server_instance.of(path)}
-
-
-def thrown_away(data: Mapping[str, Any]) -> bool:
+def thrown_away(record: StoreUndo) -> bool:
     """True if the store was a stack's own, and has gone with all its data."""
-    return "part" in data and not was_masked(data) and not Path(data["part"]).exists()
+    return record.part is not None and not was_masked(record) and not record.part.exists()
 
 
 def server(
-    url: str, id_: str, began_s: float, now_s: float, *, database: str = ""
-) -> dict[str, Any]:
-    """Which server was changed: where it was reached, its name for itself, and since when it runs.
-
-    Times are seconds since 1970 on its own clock; `now_s` is when the change was prepared.
-    `database` is which of its databases was seen: another shows nothing of what is in it.
-    """
+    url: str, id_: str, began_s: float, now_s: float, *, database: str | None = None
+) -> StoreServer:
+    """Which server was changed; in another of its databases nothing of it would be seen."""
     where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without credentials
-    times = {"began_s": round(began_s, 3), "now_s": round(now_s, 3)}
-    return {"at": where, "id": id_, **times, "database": database}
+    began_s, now_s = round(began_s, 3), round(now_s, 3)
+    return StoreServer(at=where, id=id_, began_s=began_s, now_s=now_s, database=database)
 
 
-def unless_another(data: Mapping[str, Any], now: Mapping[str, Any]) -> State:
+def unless_another(record: StoreUndo, now: StoreServer) -> State:
     """Gone, where the server that shows nothing of it is the one that was changed.
 
     That is the same one still, or one at the same address that was started since.
     """
-    if was_masked(data):
+    if was_masked(record):
         return masked_name()
-    before = data.get("server")
+    before = record.server
     if before is None:
         return GONE
-    database = now.get("database", "")
-    if before.get("database", database) != database:
-        why = f"the change was made in database {before['database']!r}"
-        return State(gone=None, why=f"{why}; the reference leads to {database!r}")
+    if before.database not in (None, now.database):
+        why = f"the change was made in database {before.database!r}"
+        return State(gone=None, why=f"{why}; the reference leads to {now.database!r}")
     # One that does not tell its name is known only by where it is.
-    if before["id"] == now["id"] and (before["id"] or before["at"] == now["at"]):
+    if before.id == now.id and (before.id or before.at == now.at):
         return GONE
     return _unless_elsewhere(before, now)
 
 
-def _unless_elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> State:
+def _unless_elsewhere(before: StoreServer, now: StoreServer) -> State:
     """Gone, where the server that answers has been started since at the same address."""
-    if before["at"] != now["at"]:
-        why = (
-            f"the store that was changed was at {before['at']}; the reference leads to {now['at']}"
-        )
+    if before.at != now.at:
+        why = f"the store that was changed was at {before.at}; the reference leads to {now.at}"
         return State(gone=None, why=why)
-    if now["began_s"] < before["now_s"] - SLACK_S:
-        why = f"another server answers at {now['at']}: it runs since before the change was made"
+    if now.began_s < before.now_s - SLACK_S:
+        why = f"another server answers at {now.at}: it runs since before the change was made"
         return State(gone=None, why=why)
     return State(gone=True, why="the store was restarted since")
 
 
-def away(data: Mapping[str, Any], error: StoreGoneError, *, on_disk: bool) -> State:
+def away(record: StoreUndo, error: StoreGoneError, *, on_disk: bool) -> State:
     """The state when nothing listens. Raises `error` for data that may come back with its disk."""
     if on_disk:
-        if thrown_away(data):
+        if thrown_away(record):
             return State(gone=True, why="the store was the run's own, and is gone with its data")
         raise error
-    ended = server_instance.ended(data)
+    ended = server_instance.ended(record)
     why = ended or f"{error.message}: it is away, and not known to have ended"
     return State(gone=True if ended else None, why=why)
+
+
+def extended(class_: type[U], undo: StoreUndo, **more: Any) -> U:
+    """The same undo with what a special one needs besides."""
+    known = {field.name: getattr(undo, field.name) for field in fields(undo)}
+    return class_(**known, **more)
 
 
 def wanted() -> bool:

@@ -11,7 +11,8 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import proxy
 from gameday.injection.proof import THERE, State
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
-from gameday.spec.changes import ToxicChange, Undo
+from gameday.spec.changes import ToxicChange
+from gameday.spec.undos import ToxicUndo
 
 _MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a jitter
 _MOST_BYTES = 2**53
@@ -28,49 +29,49 @@ _ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
 }
 
 
-async def prepare(change: ToxicChange, context: InjectionContext) -> Undo:
+async def prepare(change: ToxicChange, context: InjectionContext) -> ToxicUndo:
     """Look whether the proxy is there, and say how the toxic will be taken out."""
     check(change)
     found = await context.proxy(change.proxy)
-    return Undo("toxic", {**await proxy.place(found, context), "name": context.next_name()})
+    return await proxy.place(ToxicUndo, found, context, name=context.next_name())
 
 
-async def act(change: ToxicChange, undo: Undo, context: InjectionContext) -> None:
+async def act(change: ToxicChange, undo: ToxicUndo, context: InjectionContext) -> None:
     """Add the toxic, under the name its undo knows."""
     body = {
-        "name": undo.data["name"],
+        "name": undo.name,
         "type": change.type,
         "stream": change.stream,
         "toxicity": change.toxicity,
         "attributes": change.attributes,
     }
-    await context.toxiproxy().add_toxic(undo.data["proxy"], body)
+    await context.toxiproxy().add_toxic(undo.proxy, body)
 
 
-async def look(record: Undo, server: Toxiproxy | None = None) -> State:
+async def look(record: ToxicUndo, server: Toxiproxy | None = None) -> State:
     """State of the toxic on its proxy. Raises ToxiproxyError when it cannot be read."""
-    server = server or Toxiproxy.of(record.data)
-    name = record.data["name"]
-    found = await server.proxy(record.data["proxy"])
+    server = server or Toxiproxy.of(record)
+    name = record.name
+    found = await server.proxy(record.proxy)
     if found is None:
-        return await proxy.not_shown(record.data, server, name)
+        return await proxy.not_shown(record, server, name)
     if name in names_of(found):
         return State(gone=False, why=THERE)
-    return proxy.unless_masked(record.data)
+    return proxy.unless_masked(record)
 
 
-async def elsewhere(record: Undo) -> str:
+async def elsewhere(record: ToxicUndo) -> str:
     """Another proxy of the server that has a toxic of that name, "" where none is seen soon."""
     try:
-        shown = await Toxiproxy.of(record.data).within(proxy.LIST_S).proxies()
+        shown = await Toxiproxy.of(record).within(proxy.LIST_S).proxies()
     except ToxiproxyError:
         return ""
-    return next((name for name, each in shown.items() if record.data["name"] in names_of(each)), "")
+    return next((name for name, each in shown.items() if record.name in names_of(each)), "")
 
 
-async def remove(record: Undo, server: Toxiproxy) -> None:
+async def remove(record: ToxicUndo, server: Toxiproxy) -> None:
     """Remove the toxic. Raises ToxiproxyError."""
-    await server.remove_toxic(record.data["proxy"], record.data["name"])
+    await server.remove_toxic(record.proxy, record.name)
 
 
 def check(change: ToxicChange) -> None:

@@ -25,7 +25,7 @@ import psutil
 from gameday.core.clock import NS, Clock, SystemClock, boot_id
 from gameday.core.errors import StuckFaultError
 from gameday.injection.proof import GONE, State, elsewhere, here, masked_name, was_masked
-from gameday.spec.changes import Undo
+from gameday.spec.undos import ProcessUndo
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
 PATIENCE_S = 5.0
@@ -35,16 +35,22 @@ _GONE_STATES = b"ZXx"
 
 
 def record(
-    pid: int, name: str, *, token: str = "", stop_signal: str = "SIGTERM", part: str = ""
-) -> Undo:
+    pid: int, name: str, *, token: str = "", stop_signal: str = "SIGTERM", part: Path | None = None
+) -> ProcessUndo:
     """The undo that ends the running process `pid`; it must be a session leader or become one.
 
     `stop_signal` asks it to end; SIGKILL follows after `PATIENCE_S`. `token` is the value of
     `GAMEDAY_PART` in the environment of its children. `part` is the file with its `Launch`.
     """
-    data = {"pid": pid, "start_time": start_time(pid) or "", "name": name}
-    where = {"seen_from": here(), **({"part": part} if part else {})}
-    return Undo("process", {**data, "token": token, "signal": stop_signal, **where})
+    return ProcessUndo(
+        pid=pid,
+        start_time=start_time(pid) or "",
+        name=name,
+        token=token,
+        signal=stop_signal,
+        seen_from=here(),
+        part=part,
+    )
 
 
 def start_time(pid: int) -> str | None:
@@ -67,31 +73,31 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
-async def undo(data: Mapping[str, Any], clock: Clock | None = None) -> None:
+async def undo(record: ProcessUndo, clock: Clock | None = None) -> None:
     """Ask the process and its children to end, then end them. Harmless when they are gone.
 
     Raises StuckFaultError when they belong to another user.
     """
     clock = clock or SystemClock()
-    polite = signal.Signals[data.get("signal", "SIGTERM")]
+    polite = signal.Signals[record.signal]
     for number in (polite, signal.SIGKILL):
-        if await end(data, number, clock):
+        if await end(record, number, clock):
             return
 
 
-async def look(data: Mapping[str, Any]) -> State:
+async def look(record: ProcessUndo) -> State:
     """State of the process and its children."""
-    there = alive(data)
+    there = alive(record)
     if there:
         return State(gone=False, why=f"process {min(there)} runs")
-    return masked_name() if was_masked(data) else elsewhere(data) or GONE
+    return masked_name() if was_masked(record) else elsewhere(record.seen_from) or GONE
 
 
-def alive(data: Mapping[str, Any]) -> dict[int, str]:
+def alive(record: ProcessUndo) -> dict[int, str]:
     """The process and its children that run: PID → start time. Raises as `leaders` does."""
-    leading = leaders(data)
+    leading = leaders(record)
     found = set(leading)
-    token = f"{TOKEN_VARIABLE}={data['token']}".encode() if data.get("token") else b""
+    token = f"{TOKEN_VARIABLE}={record.token}".encode() if record.token else b""
     for other in psutil.pids():
         if _session(other) in leading or (token and token in _environment(other).split(b"\0")):
             found.add(other)
@@ -99,27 +105,27 @@ def alive(data: Mapping[str, Any]) -> dict[int, str]:
     return {each: began for each in found if (began := start_time(each)) is not None}
 
 
-def leaders(data: Mapping[str, Any]) -> set[int]:
+def leaders(record: ProcessUndo) -> set[int]:
     """The process itself, and the one that it was started again as, where they run.
 
     Raises StuckFaultError for a process that is no part of a stack of ours.
     """
-    launched = _launched(data.get("part", ""))
-    known = [(data["pid"], data["start_time"])]
+    launched = _launched(record.part)
+    known = [(record.pid, record.start_time)]
     if launched is not None:
         known.append((launched["pid"], launched["start_time"]))
     found = {pid for pid, began in known if pid > 1 and began != "" and start_time(pid) == began}
     for pid in found:
-        _refuse_stranger(pid, data, launched)
+        _refuse_stranger(pid, record, launched)
     return found
 
 
-def _refuse_stranger(pid: int, data: Mapping[str, Any], launched: Mapping[str, Any] | None) -> None:
+def _refuse_stranger(pid: int, record: ProcessUndo, launched: Mapping[str, Any] | None) -> None:
     """Raise StuckFaultError for a process that shows that it is no part of ours."""
     if pid in _own_line():
         why = "it is this process, or one that started it"
-    elif data.get("token") and _is_without(pid, data["token"]) and not _confirmed(data, launched):
-        why = f"its environment has no {TOKEN_VARIABLE}={data['token']}"
+    elif record.token and _is_without(pid, record.token) and not _confirmed(record.token, launched):
+        why = f"its environment has no {TOKEN_VARIABLE}={record.token}"
     else:
         return
     raise StuckFaultError(
@@ -143,15 +149,15 @@ def _is_without(pid: int, token: str) -> bool:
     return whole and f"{TOKEN_VARIABLE}={token}".encode() not in entries
 
 
-def _confirmed(data: Mapping[str, Any], launched: Mapping[str, Any] | None) -> bool:
+def _confirmed(token: str, launched: Mapping[str, Any] | None) -> bool:
     """True if the component's launch file, which only its owner can write, has that token."""
-    return launched is not None and launched.get("token") == data["token"]
+    return launched is not None and launched.get("token") == token
 
 
-def _launched(part: str) -> Mapping[str, Any] | None:
+def _launched(part: Path | None) -> Mapping[str, Any] | None:
     """The process in a launch file; None when the file is gone, or not one of ours."""
     try:
-        said = json.loads(private_bytes(Path(part))) if part else None
+        said = json.loads(private_bytes(part)) if part else None
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
@@ -171,16 +177,16 @@ def private_bytes(path: Path) -> bytes:
         return file.read(_LARGEST_PART)
 
 
-async def end(data: Mapping[str, Any], number: signal.Signals, clock: Clock) -> bool:
+async def end(record: ProcessUndo, number: signal.Signals, clock: Clock) -> bool:
     """Send `number` once to each, and wait. True when all are gone in time."""
     deadline_ns = clock.now_ns() + int(PATIENCE_S * NS)
     told: set[tuple[int, str]] = set()
-    while left := alive(data):
+    while left := alive(record):
         for each in left.items():
             if each not in told:
                 told.add(each)
-                send(*each, number, data["name"])
-                send(*each, signal.SIGCONT, data["name"])  # a stopped one would never hear it
+                send(*each, number, record.name)
+                send(*each, signal.SIGCONT, record.name)  # a stopped one would never hear it
         # Looking through all processes is dear on a busy host; these few are looked at instead.
         while any(start_time(pid) == began for pid, began in left.items()):
             if clock.now_ns() >= deadline_ns:

@@ -20,6 +20,7 @@ from typing import Any
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError, StuckFaultError
 from gameday.injection.process.process import TOKEN_VARIABLE, private_bytes, start_time
+from gameday.spec.undos import ProcessUndo
 
 LAUNCHER = Path(__file__).with_name("exec_gate.py")
 _POLL_S = 0.03
@@ -138,15 +139,16 @@ class Launch:
         """True if it runs and is healthy."""
         return self.runs() and (self.question is None or await self.question.is_answered())
 
-    def process(self) -> dict[str, Any]:
-        """The data by which `process` knows its process."""
-        return {
-            "pid": self.pid,
-            "start_time": self.start_time,
-            "name": self.name,
-            "token": self.token,
-            "signal": self.stop_signal,
-        }
+    def process(self, part: Path | None = None) -> ProcessUndo:
+        """Undo that ends the process that it is now; `part` is its own file."""
+        return ProcessUndo(
+            pid=self.pid,
+            start_time=self.start_time,
+            name=self.name,
+            token=self.token,
+            signal=self.stop_signal,
+            part=part,
+        )
 
     def write(self, path: Path) -> None:
         """Replace the file in one step; only its owner may read it."""

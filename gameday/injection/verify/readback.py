@@ -10,7 +10,8 @@ from typing import Any
 from gameday.core.errors import GamedayError
 from gameday.injection import drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
-from gameday.spec.changes import Change, NetworkChange, ToxicChange, Undo
+from gameday.spec.changes import Change, NetworkChange, ToxicChange
+from gameday.spec.undos import NetworkUndo, ToxicUndo, Undo
 
 Place = tuple[bool | None, str]
 Proxy = Mapping[str, Any]
@@ -27,7 +28,7 @@ async def in_place(
     `before` is the proxy as it was when the fault began; a store's secrets are in `environment`.
     """
     try:
-        if isinstance(change, NetworkChange):
+        if isinstance(change, NetworkChange) and isinstance(undo, NetworkUndo):
             return _as_asked(change, undo, await proxy_of(undo), before)
         back = await drivers.read_back(undo, environment)
     except ToxiproxyGoneError:
@@ -39,25 +40,25 @@ async def in_place(
     return not back, "it reads back as not there" if back else ""
 
 
-async def proxy_of(undo: Undo) -> Proxy | None:
+async def proxy_of(undo: NetworkUndo) -> Proxy | None:
     """The proxy that a change of the network is on, as its server shows it now."""
-    return await Toxiproxy.of(undo.data).proxy(undo.data["proxy"])
+    return await Toxiproxy.of(undo).proxy(undo.proxy)
 
 
 def _as_asked(
-    change: NetworkChange, undo: Undo, found: Proxy | None, before: Proxy | None
+    change: NetworkChange, undo: NetworkUndo, found: Proxy | None, before: Proxy | None
 ) -> Place:
     if found is None:
-        return False, f"there is no proxy {undo.data['proxy']!r} any more"
+        return False, f"there is no proxy {undo.proxy!r} any more"
     for key in ("listen", "upstream"):
         if before is not None and found.get(key) != before.get(key):
             was, now = before.get(key), found.get(key)
             return False, f"the proxy's {key} is {now} and was {was} when the fault began"
-    if not isinstance(change, ToxicChange):
+    if not (isinstance(change, ToxicChange) and isinstance(undo, ToxicUndo)):
         return not found["enabled"], "the proxy reads back with enabled = True"
     if not found["enabled"]:
         return False, "the proxy is disabled"
-    return _toxic(change, undo.data["name"], found)
+    return _toxic(change, undo.name, found)
 
 
 def _toxic(change: ToxicChange, name: str, found: Proxy) -> Place:

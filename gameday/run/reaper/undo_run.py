@@ -20,6 +20,7 @@ from gameday.evidence import events, journal, provenance
 from gameday.injection import heal
 from gameday.injection.heal import Book, Healed, Left
 from gameday.injection.undo_policy import UndoPolicy
+from gameday.spec.undos import TrafficUndo
 
 CUT_OFF_S = 15.0
 
@@ -106,7 +107,7 @@ class Reaping:
         """
         found = heal.left_behind([*self._records(), *self._book.pressed])
         if not alone:
-            return [e for e in found if e.owner != "part" and e.undo.kind != "traffic"]
+            return [e for e in found if e.owner != "part" and not isinstance(e.undo, TrafficUndo)]
         owned = any(each.owner == "part" for each in found)
         return [each for each in found if not (owned and each.owner == "step")]
 

@@ -1,0 +1,348 @@
+"""Undos, which take changes back: a class a kind of undo, and the reading of their records.
+
+A record comes from a file, and not every file is what it should be. One that lacks what undoing
+needs, or holds something else in its place, is no order that could be obeyed: what it stands for
+is unknown, and no number in it is ever taken for a process that it does not mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from gameday.core.errors import UnknownError
+from gameday.spec.undo_fields import (
+    AbsolutePath,
+    Json,
+    Number,
+    Pid,
+    Proxy,
+    Reference,
+    Seconds,
+    String,
+    Text,
+    Truth,
+    Url,
+    checked,
+    expiries,
+    json_object,
+    one_of,
+    plain,
+    proxies,
+    read_object,
+    signal_name,
+    text_list,
+)
+
+_HELP = "look at the run's journal, and at what it was run on"
+
+
+class NoRecordError(UnknownError):
+    """An undo record that gameday has not written like that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """Process of a server, as seen from where it was started."""
+
+    pid: Pid
+    start_time: Text
+    seen_from: String
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreServer:
+    """Identity of a store: where it was reached, its name for itself, since when it runs.
+
+    Times are seconds since 1970 on its own clock; `now_s` is when the change was prepared.
+    `database` is which of its databases was seen, None where that was not written down.
+    """
+
+    at: String
+    id: String
+    began_s: Seconds
+    now_s: Seconds
+    database: String | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFile:
+    """File in which the token of a Toxiproxy stands."""
+
+    file: AbsolutePath
+
+
+def _instance(value: Any) -> Instance:
+    return read_object(Instance, json_object(value))
+
+
+def _server(value: Any) -> StoreServer:
+    return read_object(StoreServer, json_object(value))
+
+
+def _token_file(value: Any) -> TokenFile:
+    return read_object(TokenFile, checked(json_object(value).keys() == {"file"}, value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """Record of how to take one change back, whoever finds it. Undoing twice is harmless."""
+
+    _kind: ClassVar[str] = ""
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **plain(self)}
+
+    @property
+    def thing(self) -> str:
+        """The name or the path of what was changed, "" where it has none of its own."""
+        return str(getattr(self, "name", "") or getattr(self, "path", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkUndo(Undo):
+    """Undo of a change of a proxy, and what is needed should that get stuck.
+
+    `ours` begins the names of this run's toxics. `part` says how the server is started, where the
+    stack started it; then `was` has all its proxies, which a new start would lose, else this one.
+    `names` are all its proxies, and `instance` its process where it is ours: by them a server that
+    was restarted since is known. A record of `was` is of the fault itself, one without of a step
+    of its removal.
+    """
+
+    url: Url
+    bearer: Annotated[TokenFile, _token_file] | None = None
+    proxy: Text
+    ours: Text | None = None
+    part: AbsolutePath | None
+    instance: Annotated[Instance, _instance] | None = None
+    names: Annotated[tuple[str, ...], text_list] | None = None
+    was: Annotated[Mapping[str, Proxy], proxies] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToxicUndo(NetworkUndo):
+    """The toxic of that name is removed."""
+
+    _kind: ClassVar[str] = "toxic"
+    name: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyUndo(NetworkUndo):
+    """The proxy is switched to what it was, or put back `whole`, toxics of others included."""
+
+    _kind: ClassVar[str] = "proxy"
+    enabled: Truth | None = None
+    whole: Proxy | None = None
+
+    def __post_init__(self) -> None:
+        if self.enabled is None and self.whole is None:
+            raise ValueError("'enabled' is missing")
+
+    @property
+    def on(self) -> bool:
+        """True if the proxy was on."""
+        return bool(self.enabled if self.whole is None else self.whole["enabled"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficUndo(Undo):
+    """The extra scenario ends."""
+
+    _kind: ClassVar[str] = "traffic"
+    scenario: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessUndo(Undo):
+    """The process and its children are asked to end by `signal`, and then killed.
+
+    `token` is the value of `GAMEDAY_PART` in the environment of its children. `part` is the file
+    with its `Launch`. `start_time` is "" where it had ended before it was journaled.
+    """
+
+    _kind: ClassVar[str] = "process"
+    pid: Pid
+    start_time: String
+    name: Text
+    token: String = ""
+    signal: Annotated[str, signal_name] = "SIGTERM"
+    seen_from: Text | None = None
+    part: AbsolutePath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderUndo(Undo):
+    """The folder is removed, if it bears the mark."""
+
+    _kind: ClassVar[str] = "folder"
+    path: AbsolutePath
+    mark: Text | None = None
+    seen_from: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestUndo(Undo):
+    """The request is sent, as the system file writes it: its secrets are references."""
+
+    _kind: ClassVar[str] = "request"
+    action: String = ""
+    base_url: Url
+    request: Json
+    values: Json | None = None
+    tls: Json | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceUndo(Undo):
+    """The part of the stack that `part` describes is started again, or goes on."""
+
+    _kind: ClassVar[str] = "service"
+    what: Annotated[str, one_of("continue", "start")]
+    do: String = ""
+    forget: Truth = False
+    part: AbsolutePath
+    name: String = ""
+    pid: Pid | None = None
+    start_time: String = ""
+
+    def __post_init__(self) -> None:
+        if self.what == "continue" and (self.pid is None or not self.name):
+            raise ValueError("'pid' or 'name' is missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUndo(Undo):
+    """Undo of something that was done to a store; `name` is what the store calls it."""
+
+    do: Text
+    name: Text
+    part: AbsolutePath | None = None
+    instance: Annotated[Instance, _instance] | None = None
+    server: Annotated[StoreServer, _server] | None = None
+
+    @property
+    def reference(self) -> Mapping[str, str]:
+        """The reference to the store's address."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisUndo(StoreUndo):
+    """Evicting or blocking ends: the connections of that name are closed."""
+
+    _kind: ClassVar[str] = "redis"
+    url: Reference
+    lasts: Truth | None = None
+
+    @property
+    def reference(self) -> Mapping[str, str]:
+        return self.url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryUndo(RedisUndo):
+    """Keys that have not run out by `at_ms` last as long as before (-1: for ever)."""
+
+    keys: Annotated[Mapping[str, int], expiries]
+    at_ms: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUndo(RedisUndo):
+    """The setting of before comes back, where it is still this run's."""
+
+    maxmemory: Number
+    maxmemory_before: Number
+    policy_before: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlUndo(StoreUndo):
+    """The sessions of that name end, or its trigger goes."""
+
+    _kind: ClassVar[str] = "sql"
+    dsn: Reference
+
+    @property
+    def reference(self) -> Mapping[str, str]:
+        return self.dsn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexUndo(SqlUndo):
+    """The index is made again by its own definition."""
+
+    index: Text
+    definition: Text
+    concurrently: Truth = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrangeUndo(Undo):
+    """A record that is not one of gameday's: nothing is done by it, and nothing called gone."""
+
+    record: Mapping[str, Any]
+    why: str
+
+    @property
+    def kind(self) -> str:
+        return str(self.record.get("kind"))
+
+    @property
+    def error(self) -> NoRecordError:
+        return NoRecordError(self.why, help=_HELP)
+
+    @property
+    def thing(self) -> str:
+        return str(self.record.get("name") or self.record.get("path") or "")
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(self.record)
+
+
+_CLASSES: Mapping[str, type[Undo]] = {
+    "toxic": ToxicUndo,
+    "proxy": ProxyUndo,
+    "traffic": TrafficUndo,
+    "process": ProcessUndo,
+    "folder": FolderUndo,
+    "request": RequestUndo,
+    "service": ServiceUndo,
+    "redis evict": RedisUndo,
+    "redis block": RedisUndo,
+    "redis expire": ExpiryUndo,
+    "redis memory": MemoryUndo,
+    "sql lock": SqlUndo,
+    "sql connections": SqlUndo,
+    "sql kill": SqlUndo,
+    "sql slow": SqlUndo,
+    "sql index": IndexUndo,
+}
+
+
+def from_json(record: Mapping[str, Any]) -> Undo:
+    """The undo of a record; a StrangeUndo for one that gameday has not written like that."""
+    try:
+        return read(record)
+    except NoRecordError as error:
+        return StrangeUndo(record=record, why=error.message)
+
+
+def read(record: Mapping[str, Any]) -> Undo:
+    """The same. Raises NoRecordError for one that lacks what undoing it needs, or mistakes it."""
+    kind, do = record.get("kind"), record.get("do")
+    class_ = _CLASSES.get(f"{kind} {do}" if kind in ("redis", "sql") else str(kind))
+    try:
+        if class_ is None:
+            raise ValueError(f"the kind {kind!r:.80} is not known, or not with 'do' {do!r:.80}")
+        return read_object(class_, record)
+    except ValueError as error:
+        raise NoRecordError(
+            f"unknown: the record is not one of gameday's: {kind!s:.40}: {error}",
+            help=_HELP,
+        ) from None
