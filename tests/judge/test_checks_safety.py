@@ -29,7 +29,6 @@ FATES = ("answered", "answer lost", "request lost", "turned away", "failed", "fa
 several = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.differing_executors],
 )
 
@@ -391,7 +390,7 @@ def test_stores_that_hold_the_same_users_agree() -> None:
 
 
 @given(st.integers(0, 249), st.integers(400, 500))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_one_lost_and_one_phantom_do_not_cancel(lost: int, phantom: int) -> None:
     holders = [user for user in range(250) if user != lost] + [phantom]
     answer = verdict(RunDir(views=view(holders, 0)), "stores_agree")

@@ -215,7 +215,7 @@ SHARDS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 9), st.sampled_from(SHARDS)),

@@ -139,7 +139,7 @@ async def play(actions: list[tuple[str, object]]) -> Driver:
     return driver
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(ACTIONS, max_size=14))
 def test_bytes_in_are_bytes_out_and_the_end_comes_once_and_last(
     actions: list[tuple[str, object]],

@@ -101,7 +101,6 @@ BY_RATE = st.tuples(st.one_of(CONSTANT, RAMPING), LIMITS).map(lambda two: two[0]
 @given(traffic=st.lists(st.one_of(BY_RATE, VUS, UPS), min_size=1, max_size=12))
 @settings(
     max_examples=4,
-    deadline=None,
     phases=[Phase.generate],  # one example takes a process: too long to make a failing one small
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
