@@ -188,7 +188,12 @@ def started(place: Place, name: str, *, terminal: bool = False) -> Started:
     folder = place.folder / name
     folder.mkdir()
     port_file = folder / "port"
-    server = [sys.executable, str(ROOT / "tests" / "own_server.py"), str(port_file), "100000"]
+    server = [
+        sys.executable,
+        str(ROOT / "tests" / "support" / "own_server.py"),
+        str(port_file),
+        "100000",
+    ]
     place.leaving.callback(end, psutil.Popen(server))
     body = {"name": name, "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{place.upstream}"}
     httpx.post(f"{place.toxiproxy}/proxies", json=body, trust_env=False).raise_for_status()

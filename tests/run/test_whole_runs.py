@@ -150,7 +150,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
     def one(policy: str) -> int:
         file = tmp_path_factory.mktemp("server") / "port"
         arguments = [str(file), "200", *(["--careless"] if policy == "careless" else [])]
-        program = [sys.executable, str(ROOT / "tests" / "own_server.py")]
+        program = [sys.executable, str(ROOT / "tests" / "support" / "own_server.py")]
         servers.append(subprocess.Popen([*program, *arguments]))
         until(lambda: file.exists() and file.read_text())
         return int(file.read_text())
