@@ -367,12 +367,13 @@ def from_json(kind: Any, data: Json) -> Event:
 
 
 def _read(field: Described, kind: str, data: Json) -> Any:
-    there = field.name in data
-    if there and field.form.fits(data[field.name]):
-        return field.form.read(data[field.name])
-    if "needed" in field.marks or (there and "checked" in field.marks):
-        raise ValueError(f"{kind}: {field.name!r} is not what it should be")
-    return field.form.empty if field.default is MISSING else field.default
+    name, form, default, marks = field
+    there = name in data
+    if there and form.fits(data[name]):
+        return form.read(data[name])
+    if "needed" in marks or (there and "checked" in marks):
+        raise ValueError(f"{kind}: {name!r} is not what it should be")
+    return form.empty if default is MISSING else default
 
 
 def masked(event: Event, hide: Callable[[str], str]) -> dict[str, Any]:

@@ -305,6 +305,9 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+_DECODER = json.JSONDecoder(parse_int=_integer)  # `json.loads` would make one for each line
+
+
 def parse(line: bytes, *, checked: bool) -> tuple[Record, str]:
     """A line as a record, and the sum of the line before it. Raises ValueError, and nothing else.
 
@@ -313,7 +316,7 @@ def parse(line: bytes, *, checked: bool) -> tuple[Record, str]:
     try:
         if checked and sealed(line[: line.rindex(_CRC)] + b"}") != line:
             raise ValueError("the line is not what was written")
-        fields = json.loads(line, parse_int=_integer)
+        fields = _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
         data = {k: v for k, v in fields.items() if k not in COMMON}
         if not (is_whole(fields["seq"]) and is_whole(fields["t"])):
             raise ValueError("its number or its time is none")

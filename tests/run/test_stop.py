@@ -314,7 +314,7 @@ def test_a_closed_terminal_takes_the_fault_out_and_leaves_a_result(place: Place)
 
 def test_a_killed_worker_interrupts_the_run(place: Place) -> None:
     run = place.runs["worker"]
-    run.child("traffic").kill()
+    run.child("traffic.worker").kill()
     run.until_clean(PROMPT_S + 1.0)  # it is looked for once a second
     assert run.code() == 5
     assert run.ended() == ["interrupted"]
