@@ -8,8 +8,7 @@ kept its schedule, `system_limit` from which rate on the system did not carry it
 """
 
 from gameday.traffic.metrics.accounting import AccountingError, complete
-from gameday.traffic.metrics.generator import GeneratorStatus, generator
-from gameday.traffic.metrics.generator_rule import Rule
+from gameday.traffic.metrics.generator import GeneratorStatus, Rule, generator
 from gameday.traffic.metrics.k6_metrics import About, request_tags
 from gameday.traffic.metrics.live_series import BUCKETS_S, Fold
 from gameday.traffic.metrics.per_second import Seconds, per_second

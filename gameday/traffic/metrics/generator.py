@@ -24,12 +24,12 @@ from gameday.traffic.metrics.generator_causes import (
     core_share,
     stood_still_ms,
 )
-from gameday.traffic.metrics.generator_rule import WINDOW_S, Rule
 from gameday.traffic.metrics.records import Starts, Told, gather
 from gameday.traffic.metrics.trends import Exact, percentile_ms
 from gameday.traffic.metrics.vu_occupancy import Occupancy, ceiling_per_s, occupancies
 from gameday.traffic.vitals import Vitals
 
+WINDOW_S: Final = 5  # a shorter one has too few starts for a p95, a longer one hides a stall
 STEP_S: Final = 1
 # Below this many starts a window's 95th percentile is its slowest start.
 FEWEST: Final = 20
@@ -40,6 +40,23 @@ _OURS: Final = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 
 Mask = npt.NDArray[np.bool_]
 Status = Literal["kept", "degraded", "limited"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The thresholds of a kept schedule: settings, as shares of what was due, and its lateness.
+
+    The lag may be `lag_share` of the tightest latency bound, `lag_ms` where there is none.
+    """
+
+    limited_below: float = 0.95
+    kept_from: float = 0.99
+    lag_ms: float = 50.0
+    lag_share: float = 0.25
+
+    def stood_ms(self, share: float) -> float:
+        """The time an event loop may stand still in a window, `share` of which must be sent."""
+        return (1 - share) * WINDOW_S * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
