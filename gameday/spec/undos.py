@@ -169,7 +169,7 @@ class ProcessUndo(Undo):
     pid: Pid
     start_time: String
     name: Text
-    token: String = ""
+    token: String | None = None
     signal: Annotated[str, signal_name] = "SIGTERM"
     seen_from: Text | None = None
     part: AbsolutePath | None = None
