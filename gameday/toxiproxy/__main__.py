@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,6 +62,8 @@ def run(argv: Sequence[str] | None, program: str) -> None:
     )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(options, shared, _announce))
+        # A second Ctrl-C must not break in while the loop gives its signal handlers back.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
 
 
 def _admission(args: argparse.Namespace) -> Admission:

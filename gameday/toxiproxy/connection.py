@@ -48,6 +48,7 @@ class ConnectionEnd(asyncio.Protocol):
         self.has_room = True
         self.lost = False
         self.paused = False
+        self._closes = False  # uvloop raises when one that closes is paused or resumed
         self.out_of: Link | None = None
         self.into: Link | None = None
         self._connection = connection
@@ -75,7 +76,7 @@ class ConnectionEnd(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
+        self.lost = self._closes = True
         self._connection.lost(self)
 
     def pause_writing(self) -> None:
@@ -101,12 +102,12 @@ class ConnectionEnd(asyncio.Protocol):
             self.transport.set_protocol(self)  # uvloop keeps the bound method
 
     def pause(self) -> None:
-        if self.transport is not None and not self.paused:
+        if self.transport is not None and not self.paused and not self._closes:
             self.paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self.paused and self.transport is not None and not self.lost:
+        if self.transport is not None and self.paused and not self._closes:
             self.paused = False
             self.transport.resume_reading()
 
@@ -133,11 +134,13 @@ class ConnectionEnd(asyncio.Protocol):
             sock: socket.socket = self.transport.get_extra_info("socket")
             with contextlib.suppress(OSError):  # already closed: nothing left to reset
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self._closes = True
         self.transport.close()
 
     def abort(self) -> None:
         """Close at once."""
         if self.transport is not None and not self.lost:
+            self._closes = True
             self.transport.abort()
 
     def _keep(self, data: bytes) -> None:
