@@ -27,10 +27,10 @@ from gameday.injection.verify import (
     injected,
     not_shown,
     proxy_of,
-    said,
     shifts,
     show,
     stretches,
+    unmeasured,
     worst_lag_s,
 )
 from gameday.run.context import Run
@@ -107,7 +107,7 @@ class Dosing:
             there, why = await self._in_place()
             self._looks.append(there)
             if there is False:
-                self._tell_seen(said(f"it was in place and did not stay so: {why}", ok=False))
+                self._tell_seen(unmeasured(f"it was in place and did not stay so: {why}", ok=False))
             await self._run.clock.sleep(WATCH_S)
 
     def _tell_seen(self, seen: Sighting) -> None:
@@ -123,10 +123,10 @@ class Dosing:
             return own
         there, why = await self._in_place()
         if not there:
-            return said(why, ok=there)
+            return unmeasured(why, ok=there)
         change = self._changes[0]
         if not isinstance(change, NetworkChange):
-            return said("it reads back as in place", ok=True)
+            return unmeasured("it reads back as in place", ok=True)
         spot = self._run.spots.get(self._fault.on)
         if spot is None:
             return not_shown("its proxy was not there to be looked at before")
@@ -139,7 +139,7 @@ class Dosing:
             try:
                 one = await drivers.dose(undo)
             except GamedayError as error:
-                return said(f"its dose cannot be told: {error.message}", ok=None)
+                return unmeasured(f"its dose cannot be told: {error.message}", ok=None)
             if one is not None:
                 ok, measured, unit, why = one
                 told = Sighting("P", ok, None, measured, unit, 1, why)
@@ -186,7 +186,7 @@ class Dosing:
         blind = sum(there is None for there in self._looks)
         if self._sighting is not None and self._sighting.ok and blind > len(self._looks) / 2:
             why = "it was there at first, and could not be read back while it lasted"
-            return said(why, ok=None)
+            return unmeasured(why, ok=None)
         return self._sighting
 
     async def _felt(self, change: Change, removed_ns: int) -> list[Sighting]:

@@ -122,10 +122,10 @@ def test_a_metric_over_five_seconds_must_stay_up_for_longer_than_one_hiccup(
 
 
 def test_the_level_that_held_is_the_lowest_of_the_highest_run() -> None:
-    assert verify.held([1, 9, 2, 5, 4, 6]) == 4
-    assert verify.held([1, 9, 2, 5, 4, 6], 4) == 2
-    assert verify.held([1, None, 2, None]) is None
-    assert verify.held([]) is None
+    assert verify.lasting_level([1, 9, 2, 5, 4, 6]) == 4
+    assert verify.lasting_level([1, 9, 2, 5, 4, 6], 4) == 2
+    assert verify.lasting_level([1, None, 2, None]) is None
+    assert verify.lasting_level([]) is None
 
 
 def test_what_the_generators_lag_explains_is_nobodys_dose() -> None:

@@ -13,7 +13,7 @@ from gameday.injection.verify.observation import (
     Sighting,
     dose,
     injected,
-    said,
+    unmeasured,
 )
 from gameday.injection.verify.probe import SILENCE_S, Answer, Probe, Spot, look, probe
 from gameday.injection.verify.probe_choice import show
@@ -25,7 +25,7 @@ from gameday.injection.verify.recovery import (
     direct_address,
     is_calm,
 )
-from gameday.injection.verify.service_impact import Felt, held, shifts
+from gameday.injection.verify.service_impact import Felt, lasting_level, shifts
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 
 __all__ = [
@@ -45,19 +45,19 @@ __all__ = [
     "difference_is_back",
     "direct_address",
     "dose",
-    "held",
     "in_place",
     "injected",
     "is_calm",
     "judge_exchanges",
     "judge_probes",
+    "lasting_level",
     "look",
     "not_shown",
     "probe",
     "proxy_of",
-    "said",
     "shifts",
     "show",
     "stretches",
+    "unmeasured",
     "worst_lag_s",
 ]

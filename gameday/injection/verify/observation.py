@@ -37,7 +37,7 @@ class Sighting:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def said(why: str, *, ok: bool | None, shown: bool = True) -> Sighting:
+def unmeasured(why: str, *, ok: bool | None, shown: bool = True) -> Sighting:
     """An observation of the probe that carries no measurement."""
     return Sighting("P", ok, None, None, "", 0, why, shown)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from gameday.injection.verify.long_probe import Exchange
-from gameday.injection.verify.observation import Sighting, said
+from gameday.injection.verify.observation import Sighting, unmeasured
 from gameday.injection.verify.probe import PING, SILENCE_S, Answer, Probe, was_answered
 from gameday.spec.changes import NetworkChange, ToxicChange
 
@@ -41,7 +41,7 @@ def judge_probes(
 
 def not_shown(why: str) -> Sighting:
     """In place as asked, which is all that can be said."""
-    return said(f"{READ_BACK}; {why}", ok=True, shown=False)
+    return unmeasured(f"{READ_BACK}; {why}", ok=True, shown=False)
 
 
 def _latency(probes: Sequence[Probe], asked_ms: float, before_ms: float | None) -> Sighting:

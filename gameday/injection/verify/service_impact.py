@@ -58,7 +58,7 @@ def _times(traffic: Sequence[Stretch]) -> list[float | None]:
     return [None if s.took_s is None else max(0.0, s.took_s - s.lag_s) for s in traffic]
 
 
-def held(values: Values, count: int = 2) -> float | None:
+def lasting_level(values: Values, count: int = 2) -> float | None:
     """The highest level that `count` readings in a row reached; None where so many have no data."""
     runs = [values[begin : begin + count] for begin in range(len(values) - count + 1)]
     whole = [[value for value in run if value is not None] for run in runs]
@@ -75,7 +75,7 @@ def _shift(
 ) -> Sighting:
     what = "its own dependency metric" if witness == "S" else "the traffic's p95"
     n = sum(value is not None for value in during)
-    calm, hit = held(before), held(during, count)
+    calm, hit = lasting_level(before), lasting_level(during, count)
     if calm is None or hit is None:
         when = "before" if calm is None else "during"
         why = f"{what} has no data {when} the fault"
@@ -89,14 +89,14 @@ def _shift(
 
 def _spread(values: Values) -> float:
     """The largest change of the calm itself from one reading to the next that holds."""
-    calm, known = held(values), [value for value in values if value is not None]
+    calm, known = lasting_level(values), [value for value in values if value is not None]
     return calm - min(known) if calm is not None else 0.0
 
 
 def _failures(before: Sequence[Stretch], during: Sequence[Stretch]) -> Sighting:
     """The share of failed requests that held, against the calm before."""
-    calm = held([s.failed for s in before])
-    hit = held([s.failed for s in during], _held_for(len(during)))
+    calm = lasting_level([s.failed for s in before])
+    hit = lasting_level([s.failed for s in during], _held_for(len(during)))
     n = sum(s.n for s in during)
     if calm is None or hit is None:
         when = "before" if calm is None else "during"
