@@ -83,7 +83,7 @@ def test_a_program_that_does_not_run_fails(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_kept_stack_that_died_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     (tmp_path / "gameday").mkdir()
-    dead = {"kind": "process", "name": "redis", "pid": 1, "start_time": "1@x"}
+    dead = {"kind": "process", "name": "redis", "pid": 4_194_303, "start_time": "1@x"}
     kept = {"started_at": "now", "name": "tiny", "system_file": "s", "start": {"argv": ["x"]}}
     text = json.dumps({**kept, "state": "running", "undo": [dead]})
     (tmp_path / "gameday" / "stack.json").write_text(text)

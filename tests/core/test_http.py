@@ -153,7 +153,7 @@ async def test_pieces_are_taken_as_they_come_but_of_a_good_answer_only() -> None
 
 def test_nobody_else_opens_a_client_of_http() -> None:
     package = Path(gameday.__file__).parent
-    home = package / "core" / "http.py"
+    home = package / "core" / "network" / "http.py"
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

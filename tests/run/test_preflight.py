@@ -136,7 +136,7 @@ async def test_a_store_that_a_fault_strikes_must_be_there(tmp_path: Path) -> Non
         fault = {"fault": "redis.block", "busy": "100ms", "at": "5s", "duration": "5s"}
         inputs = inputs_of(tmp_path, {"stores": {"redis": store}}, method=[fault])
         ground.run.experiment = inputs.experiment.experiment
-        ground.run.site.direct = SimpleNamespace(
+        ground.run.injection.direct = SimpleNamespace(
             stores=ground.run.system.stores,
             environment={"R": f"redis://127.0.0.1:{port}/0"},
             parts={},

@@ -283,7 +283,7 @@ def test_judging_again_gives_the_same_bytes(first: dict[str, Started]) -> None:
     assert again.returncode == json.loads(raw)["exit_code"]
 
 
-@pytest.mark.parametrize(("manner", "code"), [("honest", 0), ("careless", 1)])
+@pytest.mark.parametrize(("policy", "code"), [("honest", 0), ("careless", 1)])
 def test_a_server_of_ones_own_is_judged_by_a_system_file(
     second: dict[str, Started], policy: str, code: int
 ) -> None:
