@@ -1,14 +1,15 @@
-"""Fixtures that more than one test file needs, and how long a drawn example may take."""
+"""Fixtures that more than one test file needs, and the ground that all of them stand on."""
+
+import signal
 
 import hypothesis
 import pytest
-from hypothesis import settings
+
+# Under `nohup … &` both are ignored, by every process that a test starts, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Hypothesis fails an example that takes 200 ms, which on a busy machine any of them may.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
-
-# How long an example takes is a statement about the machine: a busy one needs more than 200 ms.
 hypothesis.settings.register_profile("gameday", deadline=None)
 hypothesis.settings.load_profile("gameday")
 
