@@ -10,9 +10,9 @@ small JSON object. A file in any other form is read whole, with the same result.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -92,35 +92,42 @@ def audit_of(lines: Iterable[bytes]) -> Audit:
         if line != _BLOCK:
             continue
         if before == _BEFORE_ROWS:
-            beside.append(_taken_off(rest, rows, b'"],\n'))
+            beside.append(_taken_off(rest, b'"],\n', partial(_add_pairs, rows)))
         elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
-            beside.append(_taken_off(rest, answer_rows, b'"},\n'))
+            beside.append(_taken_off(rest, b'"},\n', partial(_add_objects, answer_rows)))
     return _audit(json.loads(b"".join(beside)), rows, answer_rows)
 
 
-def _taken_off(lines: Iterable[bytes], rows: Rows, ending: bytes) -> bytes:
-    """Add the rows of a block; returns the first line that is none of them, "" at the end.
+def _taken_off(lines: Iterable[bytes], ending: bytes, add: Callable[[Any], None]) -> bytes:
+    """Hand the rows of a block on; returns the first line that is none of them, "" at the end.
 
     The last row is on the line that ends the block, so it is not one of them.
     """
     waiting: list[bytes] = []
     for line in lines:
         if not line.endswith(ending):
-            _add(rows, json.loads(b"[%s]" % b"".join(waiting)[:-2]))
+            add(_parsed(waiting))
             return line
         waiting.append(line)
         if len(waiting) == _AT_ONCE:
-            _add(rows, json.loads(b"[%s]" % b"".join(waiting)[:-2]))
+            add(_parsed(waiting))
             waiting.clear()
     return b""
 
 
-def _add(rows: Rows, told: Any) -> None:
-    """Rows as the file has them: pairs, or in the answer objects, of which an id may lack."""
-    if told and isinstance(told[0], Mapping):
-        rows.add([row["userId"] for row in told], [row.get("issueId") for row in told])
-    else:
-        rows.add([user for user, _ in told], [id_ for _, id_ in told])
+def _parsed(lines: list[bytes]) -> Any:
+    """The rows that stand a line each, every one with its comma."""
+    return json.loads(b"[%s]" % b"".join(lines)[:-2])
+
+
+def _add_pairs(rows: Rows, pairs: Any) -> None:
+    """Add rows as gameday keeps them."""
+    rows.add([user for user, _ in pairs], [id_ for _, id_ in pairs])
+
+
+def _add_objects(rows: Rows, objects: Any) -> None:
+    """Add rows as a system answers them; an id may lack."""
+    rows.add([row["userId"] for row in objects], [row.get("issueId") for row in objects])
 
 
 def _audit(fields: Mapping[str, Any], rows: Rows, answer_rows: Rows) -> Audit:
@@ -130,9 +137,9 @@ def _audit(fields: Mapping[str, Any], rows: Rows, answer_rows: Rows) -> Audit:
         raise ValueError("its `cut` or its `problem` is none")
     if not isinstance(fields["answer_rows_equal"], bool | None):
         raise TypeError("its `answer_rows_equal` is neither true nor false")
-    _add(rows, fields["rows"])
+    _add_pairs(rows, fields["rows"])
     if (answered := answer.get("rows")) is not None:
-        _add(answer_rows, answered)
+        _add_objects(answer_rows, answered)
     return Audit(
         rows=rows,
         rows_from=str(fields["rows_from"]),

@@ -45,7 +45,7 @@ class Effective:
     no_responder: bool
     planned: Mapping[str, int]
     generator: Mapping[str, float]
-    """What was set of when a traffic generator kept its schedule; empty: the defaults."""
+    """Settings of when a traffic generator kept its schedule; empty: the defaults."""
 
 
 class _Record(BaseModel):

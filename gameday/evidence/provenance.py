@@ -69,7 +69,7 @@ class Provenance:
 
 
 def read(run_dir: Path, key: SigningKey | None, state: Path | None = None) -> Provenance:
-    """What of a run's files `key` has signed, and what not. Never raises for what is in them.
+    """Tell which records `key` has signed, and which not. Never raises for what is in them.
 
     `state` is the folder where it is noted how long the journal is at least.
     """

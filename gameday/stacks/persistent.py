@@ -1,6 +1,6 @@
 """The embedded stack that stays: put up once, used by many runs, taken down in the end.
 
-`put_up` and `take_down` are `gameday up` and `gameday down`; `KeptStack` is what `gameday run
+`put_up` and `take_down` are `gameday up` and `gameday down`; `PersistentStack` is what `gameday run
 --reuse` runs on. It starts nothing and stops nothing.
 """
 

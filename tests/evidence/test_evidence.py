@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from gameday import evidence
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError, UsageError
+from gameday.core.json import DAMAGED
 from gameday.evidence import MissingEvidenceError
 from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_of
@@ -172,3 +174,18 @@ def test_a_row_of_no_user_is_no_row(user: object) -> None:
     fields = {"rows": [[user, "a"]], "rows_from": "stores", "cut": "consistent", "views": {}}
     with pytest.raises(UnknownError, match="user"):
         audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"rows": [{"userId": 1, "issueId": "a"}]},
+        {"rows": [], "answer": {"stock": 1, "rows": [[1, "a"]]}},
+    ],
+)
+def test_rows_and_answered_rows_are_not_taken_for_each_other(rows: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {"rows_from": "stores", "cut": "consistent", "views": {}}
+    with pytest.raises(DAMAGED):
+        audit_of(
+            [json.dumps({**fields, "answer_rows_equal": None, "problem": "", **rows}).encode()]
+        )

@@ -36,7 +36,7 @@ class Reaping:
         self._told: set[str] = set()
         self._pressed: list[Left] = []
         self.remaining: dict[str, Healed] = {}
-        """What is not seen to be undone by the last attempt, and why."""
+        """Undos that the last attempt was not seen to make, each with its reason."""
 
     def run_ended(self) -> bool:
         """True if the controller came to its end: then it has undone what it could."""
