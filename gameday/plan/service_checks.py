@@ -20,7 +20,9 @@ from gameday.plan.finding import Finding
 from gameday.plan.rules.expressions import TRAFFIC_METRICS
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
-from gameday.spec.system import Statuses, System, Tls
+from gameday.spec.request import Statuses
+from gameday.spec.system import System
+from gameday.spec.tls import Tls
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget

@@ -19,7 +19,7 @@ from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.run.readings import Readings, truth
 from gameday.spec.playbook import Playbook, Step
-from gameday.spec.system import Request
+from gameday.spec.request import Request
 from gameday.spec.undos import Undo
 
 Status = Literal[

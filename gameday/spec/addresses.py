@@ -12,7 +12,8 @@ from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.network.addresses import Allowed, NoAddressError, host_of
 from gameday.core.network.urls import Base, store_ends
-from gameday.spec.system import ADDRESSES, FromEnv, FromFile, Secret, System
+from gameday.spec.request import FromEnv, FromFile, Secret
+from gameday.spec.system import ADDRESSES, System
 from gameday.spec.yaml import Document
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from gameday.core.errors import UsageError
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
-from gameday.spec.system import FromEnv, Start, System
+from gameday.spec.request import FromEnv
+from gameday.spec.system import Start, System
 from gameday.stacks.stack import Addresses, Running, StackWorkdir
 
 _ALWAYS = frozenset({"traffic", "request"})

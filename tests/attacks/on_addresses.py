@@ -33,7 +33,9 @@ from gameday.plan.validate import validate_system
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.changes import toxic
 from gameday.spec.read import load_system
-from gameday.spec.system import Request, System, Tls
+from gameday.spec.request import Request
+from gameday.spec.system import System
+from gameday.spec.tls import Tls
 from gameday.spec.undos import from_json
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget

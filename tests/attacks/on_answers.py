@@ -19,7 +19,9 @@ from gameday.injection.drivers.request import Sender, undo_record
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan import service_checks
 from gameday.run import audit
-from gameday.spec.system import Request, System, Tls
+from gameday.spec.request import Request
+from gameday.spec.system import System
+from gameday.spec.tls import Tls
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from tests.attacks.place import Place

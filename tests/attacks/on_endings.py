@@ -32,7 +32,8 @@ from gameday.run.children import Child
 from gameday.run.reaper_client import Reaper
 from gameday.run.teardown import _bounded
 from gameday.spec.inputs import load_inputs
-from gameday.spec.system import FromFile, Tls
+from gameday.spec.request import FromFile
+from gameday.spec.tls import Tls
 from gameday.spec.yaml import read_bytes
 from gameday.stacks.state import read_kept, stack_file
 from gameday.telemetry import samples

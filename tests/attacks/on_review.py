@@ -17,7 +17,7 @@ from gameday.evidence.journal_lengths import Length
 from gameday.injection.drivers import store_sessions
 from gameday.injection.drivers.request import RequestError, Sender, resolved
 from gameday.spec import undos
-from gameday.spec.system import IssueRequest, Request
+from gameday.spec.request import IssueRequest, Request
 from gameday.spec.undos import NoRecordError, SqlUndo, StoreServer
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes

@@ -20,7 +20,9 @@ from gameday.judge.judge import judge
 from gameday.plan.proxy_checks import left_behind
 from gameday.report.postmortem import write_report
 from gameday.run import audit
-from gameday.spec.system import IssueRequest, Request, System, Tls
+from gameday.spec.request import IssueRequest, Request
+from gameday.spec.system import System
+from gameday.spec.tls import Tls
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import Reader

@@ -14,7 +14,7 @@ from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, ProxyDown, toxic
-from gameday.spec.system import FromEnv
+from gameday.spec.request import FromEnv
 from gameday.spec.undos import NetworkUndo, Undo, from_json
 from tests.support.toxiproxies import redis_like, toxiproxy
 

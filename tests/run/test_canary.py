@@ -8,7 +8,7 @@ from typing import Any, cast
 from gameday.core.clock import NS, SystemClock
 from gameday.run import canary
 from gameday.run.context import Abort, Run
-from gameday.spec.system import Tls
+from gameday.spec.tls import Tls
 from gameday.traffic import vitals
 from gameday.traffic.vitals import Vitals
 

@@ -16,7 +16,7 @@ from gameday.injection.drivers.request import Sender
 from gameday.run.readings import Readings
 from gameday.run.responder import Bot, Hands
 from gameday.spec.playbook import FrontMatter, Playbook, Step, StepBlock
-from gameday.spec.system import Request
+from gameday.spec.request import Request
 
 ACTIONS = {
     "switch": Request(post="/switch"),

@@ -27,7 +27,8 @@ from gameday.core.secrets.redaction import MASK, Hidden
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import RequestError, Sender, secrets_of, undo
-from gameday.spec.system import Request, System
+from gameday.spec.request import Request
+from gameday.spec.system import System
 from gameday.spec.undos import RequestUndo
 from tests.support.events import event_of
 

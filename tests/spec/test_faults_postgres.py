@@ -21,7 +21,8 @@ from gameday.injection.drivers import postgres
 from gameday.injection.drivers.store_sessions import StoreError
 from gameday.spec.changes import Change, LockTable, SlowWrites
 from gameday.spec.faults.postgres import Connections, DropIndex, KillBackends, Lock, Slow
-from gameday.spec.system import FromEnv, PostgresStore, Stores
+from gameday.spec.request import FromEnv
+from gameday.spec.system import PostgresStore, Stores
 from gameday.spec.undos import SqlUndo, Undo, from_json
 from tests.support.sut_stores import postgres_server
 

@@ -22,7 +22,8 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.store_sessions import StoreError
 from gameday.spec.changes import Change
 from gameday.spec.faults.redis import Block, Evict, Expire, Memory
-from gameday.spec.system import FromEnv, RedisStore, Stores
+from gameday.spec.request import FromEnv
+from gameday.spec.system import RedisStore, Stores
 from gameday.spec.undos import Undo, from_json
 from tests.support.sut_stores import redis_server
 

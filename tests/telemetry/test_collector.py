@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from gameday.core.clock import NS
 from gameday.core.errors import UsageError
-from gameday.spec.system import Tls
+from gameday.spec.tls import Tls
 from gameday.telemetry import samples
 from gameday.telemetry.collector.grid import Grid
 from gameday.telemetry.collector.samples_writer import SamplesWriter

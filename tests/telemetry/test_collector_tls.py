@@ -16,7 +16,7 @@ from gameday.core.network.addresses import Allowed
 from gameday.run.child_config import collector_config
 from gameday.run.context import Run
 from gameday.spec.inputs import load_inputs
-from gameday.spec.system import Tls
+from gameday.spec.tls import Tls
 from gameday.telemetry.collector.scrape import Scraper, TargetScrape
 from gameday.telemetry.collector.settings import ScrapeTarget, parse_settings
 from gameday.telemetry.promql.labels import labels

@@ -15,7 +15,8 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.injection.drivers.request import RequestError, Sender, undo, undo_record
-from gameday.spec.system import Request, Tls
+from gameday.spec.request import Request
+from gameday.spec.tls import Tls
 from gameday.traffic.history import read
 from gameday.traffic.worker.poller import READING, Poller, SelectorPoll
 from tests.traffic.test_worker import (

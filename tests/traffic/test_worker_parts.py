@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from gameday.core.clock import SystemClock
-from gameday.spec.system import IssueRequest
+from gameday.spec.request import IssueRequest
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.http1 import Heads

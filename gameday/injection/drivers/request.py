@@ -18,8 +18,10 @@ from gameday.core.exit_code import ExitCode
 from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.core.network.urls import at
 from gameday.core.secrets.redaction import Hidden, telling
-from gameday.spec.system import FromEnv, FromFile, Request, Secret, System, Tls
+from gameday.spec.request import FromEnv, FromFile, Request, Secret
+from gameday.spec.system import System
 from gameday.spec.template import Values, fill_json, fill_text, literal, percent
+from gameday.spec.tls import Tls
 from gameday.spec.undos import RequestUndo
 
 _OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")

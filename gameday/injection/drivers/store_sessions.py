@@ -17,7 +17,7 @@ from gameday.core.exit_code import ExitCode
 from gameday.injection import server_instance
 from gameday.injection.drivers.request import secret
 from gameday.injection.proof import GONE, State, masked_name, was_masked
-from gameday.spec.system import FromEnv, FromFile
+from gameday.spec.request import FromEnv, FromFile
 from gameday.spec.undos import StoreServer, StoreUndo
 
 U = TypeVar("U", bound=StoreUndo)

@@ -10,7 +10,7 @@ from gameday.spec.faults.redis import RedisFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.spec.playbook import StepBlock
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
-from gameday.spec.system import Request
+from gameday.spec.request import Request
 from gameday.spec.yaml import Document, one_of_them
 
 

@@ -3,7 +3,7 @@
 from gameday.core.network.urls import path_problem
 from gameday.spec.inputs import Findings
 from gameday.spec.read import LoadedSystem
-from gameday.spec.system import METHODS
+from gameday.spec.request import METHODS
 from gameday.spec.yaml import Document
 
 Loc = tuple[str | int, ...]

@@ -23,7 +23,9 @@ from gameday.core.units import Rate, format_duration
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.experiment import Expect, Experiment
 from gameday.spec.read import LoadedExperiment
-from gameday.spec.system import IssueRequest, Request, Requests, System, Tls
+from gameday.spec.request import IssueRequest, Request
+from gameday.spec.system import Requests, System
+from gameday.spec.tls import Tls
 from gameday.spec.yaml import Document, compose, one_of_them
 from gameday.traffic import thresholds
 from gameday.traffic.rules import of_traffic

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gameday.core.network.http import OK, HttpClient, HttpError
-from gameday.spec.system import Tls
+from gameday.spec.tls import Tls
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import LONGEST, ExpositionError, Reader
 from gameday.telemetry.promql.labels import Labels

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from gameday.core.clock import NS
 from gameday.core.errors import UsageError
 from gameday.core.network.addresses import Reach
-from gameday.spec.system import Tls
+from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model
 
 DEPENDENCY = "dependency:"

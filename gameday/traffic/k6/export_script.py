@@ -24,7 +24,8 @@ from gameday.spec.experiment import (
     RampingArrivalRate,
     Threshold,
 )
-from gameday.spec.system import IssueRequest, System
+from gameday.spec.request import IssueRequest
+from gameday.spec.system import System
 from gameday.traffic.k6.scenarios import EXTRAS
 from gameday.traffic.k6.units import whole_rates
 from gameday.traffic.thresholds import parse_key

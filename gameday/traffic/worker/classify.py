@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from gameday.spec.system import IssueRequest
+from gameday.spec.request import IssueRequest
 from gameday.traffic.history import ID_BYTES, Outcome, Reason, stored_id
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1

@@ -12,7 +12,8 @@ from gameday.core.errors import UsageError
 from gameday.core.network.addresses import Reach
 from gameday.core.network.urls import Base
 from gameday.core.units import Rate
-from gameday.spec.system import IssueRequest, Tls
+from gameday.spec.request import IssueRequest
+from gameday.spec.tls import Tls
 from gameday.traffic.schedule import ArrivalRate, Scenario, from_json, to_json
 
 # Run, scenario and key stand in requests unescaped, and scenario names become file names.
@@ -64,7 +65,7 @@ class Config(BaseModel):
     tls: Tls = Tls()
     replay: Literal["none", "idempotent"] = "none"
     scenarios: Scenarios = Field(default_factory=dict)
-    reach: Reach = Reach()
+    reach: Annotated[Reach, PlainValidator(Reach.from_json)] = Reach()
 
 
 class ExtraScenario(BaseModel):

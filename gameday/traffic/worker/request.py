@@ -13,7 +13,7 @@ from typing import Any
 
 from gameday.core.errors import UsageError
 from gameday.core.network.urls import path_problem
-from gameday.spec.system import IssueRequest
+from gameday.spec.request import IssueRequest
 from gameday.spec.template import fill_json, fill_text, percent
 from gameday.traffic.worker.config import Config, Origin
 

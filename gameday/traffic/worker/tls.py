@@ -10,7 +10,7 @@ import socket
 import ssl
 
 from gameday.core.errors import UsageError
-from gameday.spec.system import Tls
+from gameday.spec.tls import Tls
 
 CHECK_S = 5.0  # one handshake; a host that is further away is no system to load
 
