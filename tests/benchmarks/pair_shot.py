@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -60,18 +61,25 @@ def proxy(_: int) -> Mapping[str, float]:
 def _through(redis: int, listen: int, api: int, server: psutil.Process) -> Mapping[str, float]:
     body = {"name": "r", "listen": f"127.0.0.1:{listen}", "upstream": f"127.0.0.1:{redis}"}
     _until(lambda: _post(f"http://127.0.0.1:{api}/proxies", body))
-    found = {}
+    found: dict[str, float] = {}
     for name, more in {"50 connections": ["-c", "50"], "1 connection": ["-c", "1"]}.items():
         count = SETS if "50" in name else SETS // 6
-        before, began = sum(server.cpu_times()[:2]), time.monotonic()
-        argv = ["redis-benchmark", "-p", str(listen), "-t", "set", "-n", str(count), "-q", *more]
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-        found[f"proxy, {name}, wall"] = time.monotonic() - began
-        found[f"proxy, {name}, CPU"] = sum(server.cpu_times()[:2]) - before
-    return found
+        found |= _sets(f"proxy, {name}", listen, server, "-n", str(count), *more)
+    toxic = {"type": "latency", "attributes": {"latency": 1}}
+    _post(f"http://127.0.0.1:{api}/proxies/r/toxics", toxic)
+    late = _sets("proxy, 1 ms of latency", listen, server, "-n", str(SETS), "-c", "50")
+    return {**found, "proxy, 1 ms of latency, CPU": late["proxy, 1 ms of latency, CPU"]}
 
 
-def _post(url: str, body: Mapping[str, str]) -> None:
+def _sets(name: str, listen: int, server: psutil.Process, *more: str) -> dict[str, float]:
+    before, began = sum(server.cpu_times()[:2]), time.monotonic()
+    argv = ["redis-benchmark", "-p", str(listen), "-t", "set", "-q", *more]
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    wall, cpu = time.monotonic() - began, sum(server.cpu_times()[:2]) - before
+    return {f"{name}, wall": wall, f"{name}, CPU": cpu}
+
+
+def _post(url: str, body: Mapping[str, Any]) -> None:
     raw = json.dumps(body).encode()
     urllib.request.urlopen(urllib.request.Request(url, raw), timeout=5).close()
 
