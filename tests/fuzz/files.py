@@ -17,6 +17,7 @@ from tests.fuzz import mutations
 from tests.fuzz.running import Case
 
 ROOT = Path(__file__).parent.parent.parent
+K6_SCRIPTS = ROOT / "tests" / "traffic" / "k6_scripts"
 SANDBOXED = 0.1
 TOXIPROXY = b"""[
   {"name": "redis", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:6379", "enabled": true},
@@ -53,8 +54,11 @@ def cases() -> Mapping[str, Case]:
         "system": ([ROOT / "system_under_test" / "system.yaml"], yaml, _system),
         "playbook": (sorted((ROOT / "playbooks").glob("*.md")), mutations.bytewise, _playbook),
         "rules": (sorted(ROOT.glob("*/[rp]*/*.yml")), yaml, _rules),
-        "script": (sorted((ROOT / "tests" / "k6_scripts").glob("*.js")), mutations.bytewise, _js),
+        "script": (sorted(K6_SCRIPTS.glob("*.js")), mutations.bytewise, _js),
     }
+    empty = [name for name, (paths, _, _) in shipped.items() if not paths]
+    if empty:  # files that moved away are not files that hold
+        raise FileNotFoundError(f"no good file to change: {', '.join(empty)}")
     made: dict[str, tuple[bytes, Change, Reader]] = {
         "toxiproxy": (TOXIPROXY, mutations.of_json, _toxiproxy),
         "settings": (SETTINGS, mutations.bytewise, _settings),

@@ -67,24 +67,26 @@ def run(
     """Try inputs 0, 1, 2, … until the CPU time is spent, or those of `only`."""
     done, numbers, started_s = Done(), iter(only if only is not None else count()), _cpu_s()
     number, child = next(numbers, None), None
-    while number is not None and done.cpu_s < cpu_s:
-        child = child or _Child(cases, seed)
-        tried = child.try_(number)
-        name = _name(cases, number)
-        done.counts[name] += 1
-        done.peak_mb = max(done.peak_mb, tried.peak_mb)
-        if tried.took_s > done.slowest_s:
-            done.slowest_s, done.slowest = tried.took_s, f"{name}, case {number}"
-        if tried.what:
-            done.found.append(Found(name, number, tried.what, _shown(cases, seed, number)))
-            tell(done.found[-1])
-        if tried.over or tried.peak_mb > MOST_MB:
+    try:
+        while number is not None and done.cpu_s < cpu_s:
+            child = child or _Child(cases, seed)
+            tried = child.try_(number)
+            name = _name(cases, number)
+            done.counts[name] += 1
+            done.peak_mb = max(done.peak_mb, tried.peak_mb)
+            if tried.took_s > done.slowest_s:
+                done.slowest_s, done.slowest = tried.took_s, f"{name}, case {number}"
+            if tried.what:
+                done.found.append(Found(name, number, tried.what, _shown(cases, seed, number)))
+                tell(done.found[-1])
+            if tried.over or tried.peak_mb > MOST_MB:
+                child.end()
+                child = None
+            done.cpu_s = _cpu_s() - started_s + (child.cpu_s if child else 0.0)
+            number = next(numbers, None)
+    finally:  # the child waits for its next number for ever
+        if child:
             child.end()
-            child = None
-        done.cpu_s = _cpu_s() - started_s + (child.cpu_s if child else 0.0)
-        number = next(numbers, None)
-    if child:
-        child.end()
     return done
 
 
