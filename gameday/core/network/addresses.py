@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gameday.core.errors import UsageError
 
@@ -60,15 +60,6 @@ class Reach:
 
     hosts: tuple[str, ...] = ()
     pinned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, given: Any) -> "Reach":
-        """Read it as `asdict` and JSON leave it. Raises ValueError for anything else."""
-        try:
-            pinned = {str(name): tuple(map(str, ips)) for name, ips in given["pinned"].items()}
-            return cls(tuple(map(str, given["hosts"])), pinned)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"no allow-list: {error!r}") from error
 
 
 def host_of(text: str) -> str:

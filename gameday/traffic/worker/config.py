@@ -65,7 +65,7 @@ class Config(BaseModel):
     tls: Tls = Tls()
     replay: Literal["none", "idempotent"] = "none"
     scenarios: Scenarios = Field(default_factory=dict)
-    reach: Annotated[Reach, PlainValidator(Reach.from_json)] = Reach()
+    reach: Reach = Reach()
 
 
 class ExtraScenario(BaseModel):
