@@ -24,7 +24,7 @@ from gameday.spec.changes import ServiceChange, Strike
 from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, new_work_dir
-from tests.support.stack_parts import BOTH, Ground, system_of
+from tests.support.stack_parts import BOTH, Ground, is_ended, system_of
 
 PARTS = ("service", "redis", "postgres", "toxiproxy")
 
@@ -109,7 +109,8 @@ async def test_rows_outlive_a_killed_postgres_and_keys_do_not_outlive_a_killed_r
     await restart(up.running.parts["postgres"], SystemClock())
     await restart(up.running.parts["redis"], SystemClock(), forget=True)
 
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    assert await is_ended(database)
+    with pytest.raises(asyncpg.InterfaceError):
         await database.fetchval("SELECT 1")
     database.terminate()
     database = await asyncpg.connect(up.running.direct["postgres"])

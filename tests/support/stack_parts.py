@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from gameday.core.clock import SystemClock
 from gameday.injection.process.process import alive
 from gameday.spec.system import System
@@ -111,3 +113,15 @@ def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
             return False
         clock.pause(0.02)
     return True
+
+
+async def is_ended(session: "asyncpg.Connection[asyncpg.Record]", within_s: float = 10.0) -> bool:
+    """True once the client has seen the end of its session.
+
+    In the moment between the server's last words and that, a query fails in any of asyncpg's ways.
+    """
+    clock = SystemClock()
+    deadline_ns = clock.now_ns() + int(within_s * 1e9)
+    while not session.is_closed() and clock.now_ns() < deadline_ns:
+        await clock.sleep(0.02)
+    return session.is_closed()
