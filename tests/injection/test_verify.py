@@ -21,10 +21,19 @@ def answered(*took_ms: float) -> list[Probe]:
 
 
 def traffic(
-    *took_s: float | None, failed: float | None = 0.0, lag_s: float = 0.001
+    *took_s: float | None,
+    failed: float | None = 0.0,
+    lag_s: float = 0.001,
+    let_go_at_s: float | None = None,
 ) -> list[Stretch]:
-    """One stretch a second, of a hundred requests each."""
-    return [Stretch(n * S, n * S + S, 100, took, failed, lag_s) for n, took in enumerate(took_s)]
+    """One stretch a second, of a hundred requests each; answered in turn, or at one instant."""
+
+    def stretch(begin_s: int, took_s: float | None) -> Stretch:
+        over_s = None if took_s is None else let_go_at_s or begin_s + took_s
+        over_ns = None if over_s is None else round(over_s * S)
+        return Stretch(begin_s * S, (begin_s + 1) * S, 100, took_s, failed, lag_s, over_ns)
+
+    return [stretch(*each) for each in enumerate(took_s)]
 
 
 def felt(metric_s: Sequence[float | None], seen: Sequence[Stretch]) -> Felt:
@@ -155,7 +164,7 @@ def test_a_probe_that_saw_no_dose_means_not_injected_whatever_was_felt() -> None
 
 
 def test_what_is_only_read_back_needs_the_services_own_metric() -> None:
-    hit = felt([0.002] * 4, traffic(*[0.35] * 4))
+    hit = felt([0.05] * 4, traffic(*[0.35] * 4))
     seen = verify.shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [False, True]
     assert verify.injected(sighting(ok=True), seen)[0] == "yes"
@@ -166,6 +175,52 @@ def test_what_is_only_read_back_needs_the_services_own_metric() -> None:
     assert (verdict, "names none" in why) == ("unknown", True)
     told = verify.shifts(LATENCY, CALM, felt([0.3] * 4, []), dependency=True)
     assert verify.injected(read_back, told)[0] == "yes"
+
+
+def test_a_service_that_stood_still_is_no_witness_however_long_its_answers_took() -> None:
+    took_s = [3.4, 2.4, 1.4, 0.4, 0.01, 0.01]
+    hit = felt([], traffic(*took_s, let_go_at_s=3.5))
+    (seen,) = verify.shifts(LATENCY, CALM, hit, dependency=False)
+    assert seen.ok is None
+    assert "stood still" in seen.why
+    verdict, why = verify.injected(sighting(ok=True), [seen])
+    assert (verdict, "stood still" in why) == ("unknown", True)
+    (in_turn,) = verify.shifts(LATENCY, CALM, felt([], traffic(*[0.4] * 6)), dependency=False)
+    assert in_turn.ok
+
+
+def test_a_standstill_does_not_hide_a_dose_that_is_felt_after_it() -> None:
+    stood, felt_it = traffic(2.4, 1.4, 0.4, let_go_at_s=2.5), traffic(*[0.0] * 3, *[0.35] * 6)[3:]
+    (seen,) = verify.shifts(LATENCY, CALM, felt([], [*stood, *felt_it]), dependency=False)
+    assert seen.ok
+
+
+def test_a_dose_longer_than_the_fault_is_let_go_by_its_removal() -> None:
+    long = toxic("redis", "latency", latency=5000, jitter=0)
+    hit = felt([], traffic(4.0, 3.0, 2.9, 2.8, let_go_at_s=4.0))
+    assert verify.shifts(long, CALM, hit, dependency=False)[0].ok
+
+
+@pytest.mark.parametrize("window_s", [0.0, 3.0])
+def test_traffic_that_is_slow_while_the_services_own_metric_is_not_tells_nothing(
+    window_s: float,
+) -> None:
+    hit = felt([0.002] * 5, traffic(*[1.0] * 4))
+    own, seen = verify.shifts(LATENCY, CALM, hit, dependency=True, window_s=window_s)
+    assert (own.ok, seen.ok) == (False, None)
+    assert "for another reason" in seen.why
+    assert verify.injected(sighting(ok=True), [own, seen])[0] == "unknown"
+
+
+def test_a_metric_that_cannot_show_the_dose_does_not_contradict_the_traffic() -> None:
+    slow = traffic(*[1.0] * 4)
+    coarse = verify.shifts(LATENCY, CALM, felt([0.1] * 4, slow), dependency=True)
+    assert [s.ok for s in coarse] == [False, True]
+    hit = felt([0.002] * 4, slow)
+    over_a_minute = verify.shifts(LATENCY, CALM, hit, dependency=True, window_s=60.0)
+    assert [s.ok for s in over_a_minute] == [False, True]
+    silent = verify.shifts(LATENCY, CALM, felt([None] * 4, slow), dependency=True)
+    assert [s.ok for s in silent] == [None, True]
 
 
 def test_metrics_without_data_are_no_witnesses() -> None:

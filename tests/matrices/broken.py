@@ -1,9 +1,9 @@
 """`python -m tests.matrices.broken [names…]`: settings in which a fault does not reach the service.
 
 Each is a small real setting (a Redis, a Toxiproxy, a service) put together wrongly, or right, with
-a whole `gameday run … --stack external` on it. A wrong one must end with exit code 3 and never
-say `injected: yes` or `passed`; a right one must say `injected: yes`. Exit code 1 when one does
-not.
+a whole `gameday run … --stack external` on it. A wrong one must end with exit code 3 (6 where the
+removal cannot be proven) and never say `injected: yes` or `passed`; a right one must say
+`injected: yes`. Exit code 1 when one does not.
 `--list` names them, `--jobs N` runs N at a time.
 """
 
@@ -134,12 +134,13 @@ Build = Callable[[Stage], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Environment:
-    """A way to put it together, and whether the fault is there then."""
+    """A way to put it together, whether the fault is there then, and how a run must end if not."""
 
     name: str
     build: Build
     healthy: bool
     real: bool
+    code: int = 3
 
     @property
     def about(self) -> str:
@@ -161,7 +162,11 @@ class Row:
     def fine(self) -> bool:
         if self.environment.healthy:
             return self.injected == ["yes"]
-        return self.code == 3 and self.verdict == "unknown" and "yes" not in self.injected
+        return (
+            self.code == self.environment.code
+            and self.verdict == "unknown"
+            and "yes" not in self.injected
+        )
 
     def line(self) -> str:
         mark = "  " if self.fine else "!!"

@@ -17,12 +17,14 @@ from tests.support.sut_stores import free_port
 ENVIRONMENTS: list[Environment] = []
 
 
-def environment(*, healthy: bool = False, real: bool = False) -> Callable[[Build], Build]:
+def environment(
+    *, healthy: bool = False, real: bool = False, code: int = 3
+) -> Callable[[Build], Build]:
     """Add one to the list, under the function's name."""
 
     def add(build: Build) -> Build:
         name = build.__name__.replace("_", "-")
-        ENVIRONMENTS.append(Environment(name, build, healthy, real))
+        ENVIRONMENTS.append(Environment(name, build, healthy, real, code))
         return build
 
     return add
@@ -176,6 +178,44 @@ async def one_stall(stage: Stage) -> None:
         until_s[0] = monotonic() + 0.7
 
     stage.once_broken(stall)
+
+
+def stands_still(stage: Stage) -> None:
+    """Past the proxy; for 2.6 of the fault's 4 s nobody is answered, then all are at once."""
+    past_the_proxy(stage)
+    until_s = [0.0]
+    stage.issuer.own_delay_s = lambda t: max(0.0, until_s[0] - t)
+
+    async def stop(_path: str) -> None:
+        until_s[0] = monotonic() + 2.6
+
+    stage.once_broken(stop, after_s=0.5)
+
+
+@environment()
+async def standstill(stage: Stage) -> None:
+    """The service stands still for most of the fault; the store is asked past the proxy."""
+    stands_still(stage)
+
+
+@environment()
+async def standstill_without_metric(stage: Stage) -> None:
+    """The same, and the system file names no dependency metric."""
+    stands_still(stage)
+    stage.metric = False
+
+
+@environment()
+async def slow_in_the_fault(stage: Stage) -> None:
+    """The service is slow while the fault lasts, for a reason of its own; its metric tells."""
+    past_the_proxy(stage)
+    until_s = [0.0]
+    stage.issuer.own_delay_s = lambda t: 0.4 if t < until_s[0] else 0.0
+
+    async def slow(_path: str) -> None:
+        until_s[0] = monotonic() + 4.0
+
+    stage.once_broken(slow, after_s=0.0)
 
 
 @environment()
@@ -529,7 +569,7 @@ async def toxiproxy_restarted(stage: Stage) -> None:
     stage.once_broken(restart)
 
 
-@environment()
+@environment(code=6)
 async def toxiproxy_gone(stage: Stage) -> None:
     """Toxiproxy dies and stays away; the service fails, but not by the latency."""
     stage.once_broken(lambda _path: stage.toxi.end())

@@ -10,7 +10,10 @@ import pytest
 from tests.matrices.broken import Row, run_all
 from tests.matrices.broken_environments import ENVIRONMENTS
 
-SAMPLE = ("bypass", "stale-pool", "api-lies-well", "taken-out", "right-latency")
+SAMPLE = (
+    *("bypass", "stale-pool", "api-lies-well", "taken-out", "right-latency"),
+    *("standstill", "standstill-without-metric", "slow-in-the-fault"),
+)
 AT_ONCE = 3
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

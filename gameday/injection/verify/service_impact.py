@@ -6,13 +6,19 @@ is no witness, and a metric over the last seconds must stay up for longer than t
 hiccup is in all of them. The level is compared with the one that held in the calm before, so that
 what went up and down there already proves nothing, and must be higher by half the dose. What the
 lag of the generator explains is taken off first.
+
+A latency has two marks more, for T alone may have another cause in the very seconds of the fault.
+A service that stands still (a long garbage collection, a full disk) lets all go at once in the
+end; what a latency holds up is answered in turn. And where S could have seen the latency and did
+not, the traffic was slow for another reason. Either way T cannot tell.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from gameday.core.clock import NS
 from gameday.injection.verify.observation import Sighting
 from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change, ToxicChange
@@ -20,6 +26,12 @@ from gameday.spec.changes import Change, ToxicChange
 Values = Sequence[float | None]
 NOT_NOTHING_S = 0.02
 LONG_ENOUGH = 5
+# Of the time over which requests were sent, the part over which they must have been answered.
+# A burst after a standstill takes next to none of it, a constant latency all.
+IN_TURN = 0.5
+# S contradicts T where it moved by less than this part of the dose: more than that, and its
+# histogram may only be too coarse to show the rest.
+UNMOVED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +47,15 @@ def shifts(
 ) -> list[Sighting]:
     """Observations of S (where the system file names its metric, over `window_s`) and T."""
     dose_s = dose_as_latency_s(change)
-    seen = []
+    traffic = _traffic_shift(dose_s, before.traffic, during.traffic)
+    seen = [traffic]
     if dependency:
         metric = during.dependency_s
         held_for = max(2, min(math.ceil(window_s) + 1, len(metric) - 1))
-        seen.append(_shift("S", dose_s, before.dependency_s, metric, held_for))
-    times = _times(during.traffic)
-    seen.append(_shift("T", dose_s, _times(before.traffic), times, _held_for(len(times))))
+        hit = lasting_level(metric, held_for)
+        own = _shift("S", dose_s, before.dependency_s, hit, _known(metric))
+        in_sight = window_s * NS < _lasted_ns(during.traffic)
+        seen = [own, _contradicted(traffic, own) if in_sight else traffic]
     if dose_s is None:
         seen.append(_failures(before.traffic, during.traffic))
     return seen
@@ -54,15 +68,64 @@ def dose_as_latency_s(change: Change) -> float | None:
     return None
 
 
-def _times(traffic: Sequence[Stretch]) -> list[float | None]:
-    return [None if s.took_s is None else max(0.0, s.took_s - s.lag_s) for s in traffic]
+def _lasted_ns(traffic: Sequence[Stretch]) -> int:
+    return traffic[-1].end_ns - traffic[0].begin_ns if traffic else 0
+
+
+def _known(values: Values) -> int:
+    return sum(value is not None for value in values)
+
+
+def _took_s(stretch: Stretch) -> float | None:
+    """Its time, less what the generator's lag explains."""
+    return None if stretch.took_s is None else max(0.0, stretch.took_s - stretch.lag_s)
+
+
+def _traffic_shift(
+    dose_s: float | None, before: Sequence[Stretch], during: Sequence[Stretch]
+) -> Sighting:
+    """Witness T by its times."""
+    calm, times = [_took_s(s) for s in before], [_took_s(s) for s in during]
+    count = _held_for(len(times))
+    seen = _shift("T", dose_s, calm, lasting_level(times, count), _known(times))
+    # What a longer dose than this holds up is let go by its removal, so all at once as well.
+    if not seen.ok or dose_s is None or dose_s * NS > _lasted_ns(during[count:]):
+        return seen
+    runs = [run for run in _runs(len(times), count) if _was_answered_in_turn(during[run])]
+    levels = [lasting_level(times[run], count) for run in runs]
+    in_turn = max((level for level in levels if level is not None), default=None)
+    if in_turn is not None and _shift("T", dose_s, calm, in_turn, seen.n).ok:
+        return seen
+    return replace(seen, ok=None, why=f"{seen.why}, but all were answered at once: it stood still")
+
+
+def _was_answered_in_turn(run: Sequence[Stretch]) -> bool:
+    """True if requests that were sent one after the other were over one after the other."""
+    over_ns = [s.over_ns for s in run if s.over_ns is not None]
+    if not over_ns:
+        return False
+    return max(over_ns) - min(over_ns) >= IN_TURN * (run[-1].begin_ns - run[0].begin_ns)
+
+
+def _contradicted(traffic: Sighting, own: Sighting) -> Sighting:
+    """T, unless S of the same latency says that there was none."""
+    if not traffic.ok or own.ok is not False or own.asked is None or own.measured is None:
+        return traffic
+    if own.measured >= UNMOVED * own.asked:
+        return traffic
+    return replace(traffic, ok=None, why=f"{traffic.why}, for another reason: {own.why}")
 
 
 def lasting_level(values: Values, count: int = 2) -> float | None:
     """The highest level that `count` readings in a row reached; None where so many have no data."""
-    runs = [values[begin : begin + count] for begin in range(len(values) - count + 1)]
+    runs = (values[run] for run in _runs(len(values), count))
     whole = [[value for value in run if value is not None] for run in runs]
     return max((min(run) for run in whole if len(run) == count), default=None)
+
+
+def _runs(length: int, count: int) -> list[slice]:
+    """Every `count` in a row."""
+    return [slice(begin, begin + count) for begin in range(length - count + 1)]
 
 
 def _held_for(stretches: int) -> int:
@@ -71,11 +134,15 @@ def _held_for(stretches: int) -> int:
 
 
 def _shift(
-    witness: Literal["S", "T"], dose_s: float | None, before: Values, during: Values, count: int
+    witness: Literal["S", "T"],
+    dose_s: float | None,
+    before: Values,
+    hit: float | None,
+    n: int,
 ) -> Sighting:
+    """The observation of a level that held in the fault, against the one of the calm."""
+    calm = lasting_level(before)
     what = "its own dependency metric" if witness == "S" else "the traffic's p95"
-    n = sum(value is not None for value in during)
-    calm, hit = lasting_level(before), lasting_level(during, count)
     if calm is None or hit is None:
         when = "before" if calm is None else "during"
         why = f"{what} has no data {when} the fault"

@@ -23,7 +23,8 @@ _OURS = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)
 class Stretch:
     """Traffic sent from `begin_ns` to `end_ns`: p95 of the time it took, failed share, lag.
 
-    None where less than `FEWEST` were sent. The lag is the worst of the stretch.
+    None where less than `FEWEST` were sent. The lag is the worst of the stretch. `over_ns` is when
+    the request at the p95 was over, for one that is still open the instant of the reading.
     """
 
     begin_ns: int
@@ -32,6 +33,7 @@ class Stretch:
     took_s: float | None
     failed: float | None
     lag_s: float
+    over_ns: int | None = None
 
 
 def stretches(
@@ -66,19 +68,25 @@ def _stretch(starts: Columns, span: tuple[int, int], now_ns: int) -> Stretch:
     failed = np.isin(asked["outcome"], (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.DROPPED))
     # An open request has not failed; that it takes long is told by its time.
     failed &= asked["reason"] != Reason.INTERRUPTED
-    return Stretch(*span, count, _took_s(asked, now_ns), float(failed.mean()), lag_s)
+    took_s, over_ns = _slow_one(asked, now_ns)
+    return Stretch(*span, count, took_s, float(failed.mean()), lag_s, over_ns)
 
 
-def _took_s(asked: Columns, now_ns: int) -> float | None:
-    """The p95, taken low: among few, the one slowest request is not it."""
+def _slow_one(asked: Columns, now_ns: int) -> tuple[float | None, int | None]:
+    """The time (s) of the request at the p95, and when it was over.
+
+    The p95 is taken low: among few, the one slowest request is not it.
+    """
     over = asked.where(timed(asked) & (asked["sent_ns"] > 0))
     open_ = asked.where((asked["reason"] == Reason.INTERRUPTED) & (asked["ended_ns"] == 0))
     took_ns = np.concatenate(
         [over["ended_ns"] - over["sent_ns"], now_ns - open_["intended_ns"]]
     ).astype(np.int64)
     if len(took_ns) < FEWEST:
-        return None
-    return float(np.percentile(took_ns, 95, method="lower")) / 1e9
+        return None, None
+    over_ns = np.concatenate([over["ended_ns"], np.full(len(open_), now_ns)])
+    at = int(np.argsort(took_ns, kind="stable")[int(0.95 * (len(took_ns) - 1))])
+    return float(took_ns[at]) / 1e9, int(over_ns[at])
 
 
 def _lag_s(starts: Columns) -> float:
