@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from gameday.core.clock import NS, Clock, SystemClock
+from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import GamedayError, StuckFaultError
 from gameday.injection import server_instance
 from gameday.injection.drivers import proxy, service
@@ -51,8 +51,7 @@ _CURES = {
     "with it; then: gameday heal",
 }
 
-_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
+Turns = WeakValueDictionary[str, asyncio.Lock]
 
 R_contra = TypeVar("R_contra", bound=NetworkUndo, contravariant=True)
 
@@ -66,25 +65,26 @@ class Kind(Protocol[R_contra]):
 
 
 async def take_out(
-    kind: Kind[R_contra], record: R_contra, policy: UndoPolicy, clock: Clock | None = None
+    kind: Kind[R_contra], record: R_contra, policy: UndoPolicy, turns: Turns
 ) -> None:
     """Undo a change on a Toxiproxy, and read back that it is gone.
 
     Raises StuckFaultError with the cure when it is not. Takes some 9 s at most, `refused_s` aside.
     """
-    await _Escalation(kind, record, policy, clock or SystemClock()).run()
+    await _Escalation(kind, record, policy, turns).run()
 
 
 class _Escalation(Generic[R_contra]):
     """One removal, from the first attempt to the last resort."""
 
     def __init__(
-        self, kind: Kind[R_contra], record: R_contra, policy: UndoPolicy, clock: Clock
+        self, kind: Kind[R_contra], record: R_contra, policy: UndoPolicy, turns: Turns
     ) -> None:
         self._record = record
         self._kind = kind
         self._policy = policy
-        self._clock = clock
+        self._clock = SystemClock()
+        self._turns = turns
         self._server = Toxiproxy.of(record)
         self._proxy = record.proxy
         self._part = record.part
@@ -100,7 +100,7 @@ class _Escalation(Generic[R_contra]):
         await self._policy.on_escalation("retry", self._problem, [])
         if await self._try(self._remove(AGAIN_S), NUDGE_S):
             return
-        lock = _turns.setdefault(self._server.url, asyncio.Lock())
+        lock = self._turns.setdefault(self._server.url, asyncio.Lock())
         helped = lock.locked()  # by another fault on this server
         async with lock:
             if helped and await self._try(self._remove(AGAIN_S), NUDGE_S):

@@ -21,8 +21,7 @@ from gameday.core.secrets.redaction import MASK
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
-from gameday.injection import drivers
-from gameday.injection.drivers import toxic
+from gameday.injection.drivers import Drivers, toxic
 from gameday.injection.process import process
 from gameday.injection.proof import State
 from gameday.injection.undo_policy import OnEscalation, UndoPolicy
@@ -160,7 +159,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     answered = _steps_taken_back(run.journal, run.later)
     own_stack = journal.first(run.journal, events.StackStarting) is not None
     book = Book(run.dir, "healed", SystemClock(), healer.key)
-    due = _due(run.journal, run.later)
+    due, drivers = _due(run.journal, run.later), Drivers()
     healed: list[Healed] = []
     for left in due:
         if left.owner == "step" and left.name in answered:
@@ -173,7 +172,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
             healed.append(Healed(label(left), gone=None, why=why))
             continue
         policy = UndoPolicy(book.on_escalation(left.name), escalate=healer.presses, refused_s=0)
-        healed.append(await _take_back_or_say(left, healer.environment, policy))
+        healed.append(await _take_back_or_say(left, healer.environment, policy, drivers))
         if left.owner == "step" and healed[-1].answered:
             book.write(events.StepDone(int(left.name), "done", undoing=True))
     _note_out(run, due, healed, book)
@@ -214,11 +213,11 @@ def _is_gone_here(undo: Undo) -> bool:
 
 
 async def _take_back_or_say(
-    left: Left, environment: Mapping[str, str], policy: UndoPolicy
+    left: Left, environment: Mapping[str, str], policy: UndoPolicy, drivers: Drivers
 ) -> Healed:
     """Undo one; whatever a record makes go wrong, the others have their turn."""
     try:
-        return await take_back(left, environment, policy)
+        return await take_back(left, environment, policy, drivers)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
         return Healed(label(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
 
@@ -293,7 +292,7 @@ def _steps_taken_back(
 
 
 async def take_back(
-    left: Left, environment: Mapping[str, str], policy: UndoPolicy | None = None
+    left: Left, environment: Mapping[str, str], policy: UndoPolicy, drivers: Drivers
 ) -> Healed:
     """Undo one, and read back whether it is gone."""
     if left.masked:

@@ -15,7 +15,7 @@ from gameday.evidence import journal, provenance
 from gameday.evidence.events import StackReady
 from gameday.evidence.journal_lengths import noted_runs
 from gameday.evidence.provenance import Provenance
-from gameday.injection import drivers
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Left, controller_lives, left_behind
 from gameday.plan.finding import Finding, Status
 from gameday.spec.system import System
@@ -125,7 +125,7 @@ async def _still_there(left: Left, environment: Environment) -> str:
     if left.masked:
         return f"{what}: not known to be gone: its journal does not tell its name (***)"
     try:
-        gone, why = await drivers.look(left.undo, environment)
+        gone, why = await Drivers().look(left.undo, environment)
     except GamedayError as error:
         return f"{what}: not known to be gone: {error.message}"
     if left.owner == "step":

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.addresses import Allowed
-from gameday.injection import drivers
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.upstream import refuse_foreign_upstream
 from gameday.injection.verify.probe import PING, Spot, ask, look
@@ -101,7 +101,7 @@ async def prepared(experiment: Experiment, context: InjectionContext) -> list[Fi
             if not isinstance(change, StoreChange | ServiceChange):
                 continue
             try:
-                await drivers.prepare(change, context)
+                await Drivers().prepare(change, context)
             except GamedayError as error:
                 found.append(from_error(f"fault {fault.id}", error))
             else:

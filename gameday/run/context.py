@@ -11,6 +11,7 @@ from gameday.core.network.addresses import Allowed
 from gameday.core.processes.deadlines import cancelled
 from gameday.evidence.journal import Journal
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender
 from gameday.injection.verify import Spot
 from gameday.run.children import Child, Traffic
@@ -125,6 +126,7 @@ class Run:
     reaper: Reaper
     ended_parts: Callable[[], list[str]]
     abort: Abort = field(default_factory=Abort)
+    drivers: Drivers = field(default_factory=Drivers)
     spots: dict[str, Spot] = field(default_factory=dict)
     campaign_made: bool = False
     t0_ns: int = 0

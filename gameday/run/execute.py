@@ -11,7 +11,7 @@ from typing import Any
 from gameday.core.clock import NS
 from gameday.core.processes.deadlines import cancelled
 from gameday.evidence.events import Phase
-from gameday.injection import drivers
+from gameday.injection.drivers.driver import Driver
 from gameday.run import abort_on_fail, canary, guards
 from gameday.run.context import Run
 from gameday.run.fault_task import FaultTask
@@ -103,7 +103,8 @@ def _longest_s(run: Run) -> float:
 def _leaving_s(run: Run) -> float:
     """The time (s) that the removal of the faults may take."""
     kinds = {change.kind for fault in run.experiment.method for change in fault.changes()}
-    return LEAVING_S + max((drivers.UNDO_S.get(kind, 0.0) for kind in kinds), default=0.0)
+    each_s = [run.drivers.undo_s(kind) for kind in kinds]
+    return LEAVING_S + max((s for s in each_s if s > Driver.undo_s), default=0.0)
 
 
 async def _method(run: Run) -> None:

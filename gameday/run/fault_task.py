@@ -16,7 +16,6 @@ from gameday.evidence.events import (
     FaultRemoved,
     FaultRemoving,
 )
-from gameday.injection import drivers
 from gameday.run.context import Run, to_the_end
 from gameday.run.remove_fault import Removal
 from gameday.run.verify_injection import Dosing
@@ -51,7 +50,7 @@ class FaultTask:
         """Journal how to undo, then act; False when nothing could be injected."""
         changes = self._fault.changes()
         try:
-            self._undos = [await drivers.prepare(c, self._run.injection) for c in changes]
+            self._undos = [await self._run.drivers.prepare(c, self._run.injection) for c in changes]
         except GamedayError as error:
             self._dosing.tell_absent(f"it could not be prepared: {error.message}")
             return False
@@ -81,7 +80,7 @@ class FaultTask:
 
     async def _act(self, changes: Sequence[Change]) -> None:
         for change, undo in zip(changes, self._undos, strict=True):
-            await drivers.act(change, undo, self._run.injection)
+            await self._run.drivers.act(change, undo, self._run.injection)
 
     async def _look_and_wait(self, end_s: float) -> None:
         """Probe the dose while the fault lasts; a failing probe never shortens it."""

@@ -12,7 +12,6 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
 from gameday.evidence.events import FaultEscalated
-from gameday.injection import drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
@@ -67,7 +66,9 @@ class Removal:
         if self._problem:
             return None
         try:
-            found = [await drivers.look(undo, self._run.environment) for undo in self._undos]
+            found = [
+                await self._run.drivers.look(undo, self._run.environment) for undo in self._undos
+            ]
         except GamedayError as error:
             self._problem = error.message
             return None
@@ -78,7 +79,7 @@ class Removal:
         if isinstance(undo, TrafficUndo):
             await switch_off(undo, self._run.injection)
         else:
-            await drivers.undo(undo, self._run.environment, policy)
+            await self._run.drivers.undo(undo, self._run.environment, policy)
 
     async def _on_escalation(self, step: str, why: str, undos: Sequence[Undo]) -> None:
         """Journal a step beyond the fault itself, with what would take that one back."""

@@ -15,7 +15,7 @@ from gameday.core.paths import state_dir
 from gameday.core.secrets.signing import read_key
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import OperatorStop, ReaperClaimed
-from gameday.injection import drivers
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Left, left_behind
 from gameday.run import locks
 from gameday.run.locks import UnderWay
@@ -91,6 +91,6 @@ def _records(run: UnderWay) -> Sequence[journal.Record]:
 async def _reads_as_gone(left: Left, environment: Mapping[str, str]) -> bool:
     """Look at the thing itself, where the journal does not say that it is gone."""
     try:
-        return not left.masked and await drivers.read_back(left.undo, environment) is True
+        return not left.masked and await Drivers().read_back(left.undo, environment) is True
     except GamedayError:
         return False

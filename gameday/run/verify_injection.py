@@ -13,7 +13,6 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
 from gameday.evidence.events import FaultDosed, FaultProbed
-from gameday.injection import drivers
 from gameday.injection.verify import (
     BESIDE_ALL,
     BESIDE_PROXY,
@@ -137,7 +136,7 @@ class Dosing:
         told = None
         for undo in self._undos:
             try:
-                one = await drivers.dose(undo)
+                one = await self._run.drivers.dose(undo)
             except GamedayError as error:
                 return unmeasured(f"its dose cannot be told: {error.message}", ok=None)
             if one is not None:
@@ -151,7 +150,7 @@ class Dosing:
         """True if every change is there as asked for; else the first that is not, and why."""
         environment = self._run.environment
         for change, undo, proxy in zip(self._changes, self._undos, self._proxies, strict=True):
-            there, why = await in_place(change, undo, proxy, environment)
+            there, why = await in_place(self._run.drivers, change, undo, proxy, environment)
             if not there:
                 return there, why
         return True, ""

@@ -12,7 +12,7 @@ from gameday.core.errors import GamedayError, StackError, UsageError
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
 from gameday.core.paths import state_dir
-from gameday.injection.drivers import read_back, undo
+from gameday.injection.drivers import Drivers
 from gameday.injection.process.process import alive, leaders
 from gameday.injection.process.spec import is_being_started
 from gameday.injection.toxiproxy_client import read_token
@@ -178,8 +178,8 @@ async def _undo_all(kept: Kept) -> list[str]:
 async def _take_back(record: Undo) -> str:
     """Take one record back; "" or what stays."""
     try:
-        await undo(record)
-        gone = await read_back(record)
+        await Drivers().undo(record)
+        gone = await Drivers().read_back(record)
     except GamedayError as error:
         return error.message
     return "" if gone else f"{record.thing}: {record.as_json()}"

@@ -21,13 +21,13 @@ from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, GamedayError, UsageError
 from gameday.core.network.addresses import Allowed, NoAddressError, Reach, RefusedError, refusal
 from gameday.core.network.event_loop import run
-from gameday.injection import drivers
 from gameday.injection.context import InjectionContext
-from gameday.injection.drivers import postgres_session
+from gameday.injection.drivers import Drivers, postgres_session
 from gameday.injection.drivers.proxy import put_back
 from gameday.injection.drivers.request import RequestError, Sender
 from gameday.injection.heal import Left, take_back
 from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.plan import service_checks
 from gameday.plan.validate import validate_system
 from gameday.spec.addresses import refuse_foreign
@@ -44,6 +44,8 @@ from gameday.traffic.worker.config import Origin
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.support.stack_parts import document_of
+
+drivers = Drivers()
 
 AWAY = "203.0.113.7"
 CLOCK = SystemClock()
@@ -497,7 +499,9 @@ def a_journal_that_leads_away(place: Place, kind: str) -> None:
             },
         ),
     }[kind]
-    healed = run(take_back(Left("fault", "lock-1", undo), {}), this_machine())
+    healed = run(
+        take_back(Left("fault", "lock-1", undo), {}, UndoPolicy(), drivers), this_machine()
+    )
     assert healed.gone is not True  # not known: exit code 6
     assert f"{AWAY} is not this machine" in healed.why
 

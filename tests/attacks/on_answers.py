@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError
 from gameday.evidence.audit import audit_of
-from gameday.injection.drivers import read_back, undo
+from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan import service_checks
@@ -251,7 +251,7 @@ def a_request_of_the_system_file_ends_in_its_time(_place: Place, script: Script)
     async def act(url: str) -> None:
         for ask in (
             Sender(url, {}, {}).send(request),
-            undo(undo_record("act", request, url, {})),
+            Drivers().undo(undo_record("act", request, url, {})),
         ):
             try:
                 await ask
@@ -309,7 +309,7 @@ def proxies_are_proxies_and_nothing_is_called_gone(_place: Place, proxies: Any) 
             raise AssertionError("it was taken for a list of proxies")
         record = from_json({"kind": "toxic", "url": url, "proxy": "p", "name": "gameday-r-1"})
         try:
-            gone = await read_back(record)
+            gone = await Drivers().read_back(record)
         except GamedayError:
             gone = False
         assert not gone

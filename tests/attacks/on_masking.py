@@ -13,7 +13,9 @@ from gameday.core.secrets.redaction import MASK, Hidden, hidden_in
 from gameday.evidence import journal
 from gameday.evidence.events import MASKED, from_json
 from gameday.evidence.journal import Journal
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Left, left_behind, take_back
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec import undos
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql.labels import labels
@@ -114,7 +116,7 @@ def a_record_that_was_masked(place: Place, undo: dict[str, Any]) -> None:
         journal.RecordOf(0, 0, from_json("fault.injecting", {"id": "***-1", "undo": [undo]}))
     ]
     (left,) = left_behind(records)
-    healed = asyncio.run(take_back(left, {}))
+    healed = asyncio.run(take_back(left, {}, UndoPolicy(), Drivers()))
     assert not healed.settled, healed
     assert healed.gone is None, healed
 
@@ -136,7 +138,9 @@ ABSENT: dict[str, dict[str, Any]] = {
 def what_cannot_be_found(place: Place, undo: dict[str, Any]) -> None:
     """Unknown, with the reason: absence proves nothing."""
     del place
-    healed = asyncio.run(take_back(Left("fault", "f", undos.from_json(undo)), {}))
+    healed = asyncio.run(
+        take_back(Left("fault", "f", undos.from_json(undo)), {}, UndoPolicy(), Drivers())
+    )
     assert healed.gone is None, healed
     assert not healed.settled
     assert healed.why

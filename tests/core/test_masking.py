@@ -26,7 +26,9 @@ from gameday.evidence.events import (
     masked,
 )
 from gameday.evidence.journal import Journal
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import left_behind, take_back
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify.observation import Sighting
 from gameday.plan.validate import validate
 from gameday.run import audit
@@ -363,7 +365,7 @@ async def test_a_masked_record_of_an_older_journal_is_never_called_gone() -> Non
         ]
         (left,) = left_behind(records)
         assert left.masked
-        healed = await take_back(left, {})
+        healed = await take_back(left, {}, UndoPolicy(), Drivers())
         assert healed.gone is None
         assert not healed.settled
         assert MASK in healed.why

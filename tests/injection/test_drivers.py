@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gameday.core.errors import StuckFaultError, UsageError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
@@ -17,6 +17,8 @@ from gameday.spec.changes import Change, ProxyDown, toxic
 from gameday.spec.request import FromEnv
 from gameday.spec.undos import NetworkUndo, Undo, from_json
 from tests.support.toxiproxies import redis_like, toxiproxy
+
+drivers = Drivers()
 
 
 async def with_proxy(url: str, upstream: int, name: str = "cache") -> Toxiproxy:

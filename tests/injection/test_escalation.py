@@ -10,8 +10,8 @@ import pytest
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, names_of
@@ -21,6 +21,8 @@ from gameday.spec.undos import Undo, from_json
 from tests.matrices.wedge import OURS, real_argv, server, with_connections
 from tests.support.obstacles import SOMEBODYS, Whim, cache_behind_door, door
 from tests.support.toxiproxies import redis_like
+
+drivers = Drivers()
 
 WITHIN_S = 10.0
 LATENCY = toxic("redis", "latency", latency=20, jitter=0)

@@ -7,8 +7,8 @@ from typing import Any
 
 from gameday.evidence.events import from_json
 from gameday.evidence.journal import Journal, Record, RecordOf, read
-from gameday.injection import drivers
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import is_under_way, left_behind
 from gameday.injection.process.process import record
 from gameday.injection.toxiproxy_client import Toxiproxy
@@ -17,6 +17,8 @@ from tests.support.events import event_of
 from tests.support.obstacles import SOMEBODYS, cache_behind_door
 from tests.support.signed import heal, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
+
+drivers = Drivers()
 
 
 def records(*events: tuple[str, dict[str, Any]]) -> list[Record]:

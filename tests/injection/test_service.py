@@ -15,8 +15,9 @@ import redis.asyncio
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError, StuckFaultError, UsageError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
+from gameday.injection.drivers.driver import Dose
 from gameday.injection.drivers.service import StrikeError, restart
 from gameday.injection.process.process import alive, is_stopped
 from gameday.injection.process.spec import Launch, alone, is_being_started
@@ -25,6 +26,8 @@ from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, new_work_dir
 from tests.support.stack_parts import BOTH, Ground, is_ended, system_of
+
+drivers = Drivers()
 
 PARTS = ("service", "redis", "postgres", "toxiproxy")
 
@@ -160,7 +163,7 @@ async def test_nothing_is_started_once_the_stack_is_gone(tmp_path: Path) -> None
 STRUCK = ("service", "redis", "postgres")
 
 
-async def told(undo: Undo) -> drivers.Dose:
+async def told(undo: Undo) -> Dose:
     dose = await drivers.dose(undo)
     assert dose is not None
     return dose

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from gameday import evidence
 from gameday.cli import main
 from gameday.evidence import journal
-from gameday.injection import drivers
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
@@ -22,6 +22,8 @@ from tests.support.events import event_of
 from tests.support.rundirs import RUN, RunDir
 from tests.support.signed import heal, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
+
+drivers = Drivers()
 
 TRIALS = 60
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from gameday.core.clock import SystemClock
+from gameday.injection.drivers import Drivers
 from gameday.injection.verify import Sighting, Spot, in_place, look, proxy_of, show
 from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange, toxic
 from gameday.spec.undos import ToxicUndo
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi
 
 CLOCK = SystemClock()
+drivers = Drivers()
 SHOWN = [
     toxic("p", "latency", latency=300, jitter=10),
     toxic("p", "latency", stream="upstream", latency=300, jitter=0),
@@ -203,9 +205,9 @@ async def test_what_somebody_alters_does_not_read_back_as_asked() -> None:
             await way.toxi.proxy(name, port)
             await way.put(change, name)
             before = await proxy_of(undo)
-            assert await in_place(change, undo, before) == (True, "")
+            assert await in_place(drivers, change, undo, before) == (True, "")
             await way.toxi.ask(method, where.format(name), body)
-            there, said = await in_place(change, undo, before)
+            there, said = await in_place(drivers, change, undo, before)
             assert there is False
             assert why in said
 
@@ -215,7 +217,7 @@ async def test_another_stream_or_type_does_not_read_back_as_asked() -> None:
     async with one_byte() as port, way_to(port) as way:
         for there in (toxic("p", "latency", stream="upstream", latency=100), toxic("p", "noop")):
             await way.put(there)
-            assert (await in_place(asked, way.undo))[0] is False
+            assert (await in_place(drivers, asked, way.undo))[0] is False
             await way.clear()
 
 
@@ -225,14 +227,14 @@ async def test_a_fraction_of_toxicity_survives_the_real_servers_short_numbers() 
     asked = toxic("p", "latency", toxicity=0.3, latency=100)
     async with one_byte() as port, way_to(port, real=True) as way:
         await way.put(asked)
-        assert await in_place(asked, way.undo) == (True, "")
+        assert await in_place(drivers, asked, way.undo) == (True, "")
 
 
 async def test_a_toxiproxy_that_is_gone_has_no_toxic_and_one_that_refuses_cannot_tell() -> None:
     change = toxic("p", "latency", latency=100)
     async with one_byte() as port, way_to(port) as way:
         undo = way.undo
-    assert (await in_place(change, undo))[0] is False
+    assert (await in_place(drivers, change, undo))[0] is False
     async with one_byte() as port:
         other = replace(undo, url=f"http://127.0.0.1:{port}")
-        assert (await in_place(change, other))[0] is None
+        assert (await in_place(drivers, change, other))[0] is None

@@ -35,7 +35,7 @@ import psutil
 
 from gameday.core.errors import GamedayError
 from gameday.evidence import journal
-from gameday.injection import drivers
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import left_behind
 from gameday.injection.process.process import is_stopped, leaders
 from gameday.run.reaper.lease import LEASE_S
@@ -43,6 +43,8 @@ from gameday.spec.inputs import load_inputs
 from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.traffic.forecast import traffic_end_s
 from tests.support import wordy
+
+drivers = Drivers()
 
 BESIDE_TRAFFIC_S = 5.0  # from the start of the process to that of the traffic, and a bit
 AFTER_FAULT_S = 1.0

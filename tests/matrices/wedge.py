@@ -25,8 +25,8 @@ from pathlib import Path
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, Question, start, until_ready
@@ -35,6 +35,8 @@ from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import toxic
 from gameday.spec.undos import Undo
 from tests.support.toxiproxy_session import real_program
+
+drivers = Drivers()
 
 ALLOWED_S = 10.0
 CONNECTIONS = 2000

@@ -8,14 +8,16 @@ import pytest
 from pydantic import TypeAdapter
 
 from gameday.core.errors import FileError
-from gameday.injection import drivers
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan.validate import validate
 from gameday.spec.changes import ToxicChange
 from gameday.spec.faults import AnyFault, Fault
 from gameday.spec.inputs import load_inputs
 from tests.support.toxiproxies import redis_like, toxiproxy
+
+drivers = Drivers()
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(AnyFault)
 EXPERIMENT = """\

@@ -15,10 +15,10 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
-from gameday.injection.drivers import postgres
+from gameday.injection.drivers import Drivers, postgres
 from gameday.injection.drivers.store_sessions import StoreError
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, LockTable, SlowWrites
 from gameday.spec.faults.postgres import Connections, DropIndex, KillBackends, Lock, Slow
 from gameday.spec.request import FromEnv
@@ -26,6 +26,8 @@ from gameday.spec.system import PostgresStore, Stores
 from gameday.spec.undos import SqlUndo, Undo, from_json
 from tests.support.stack_parts import is_ended
 from tests.support.sut_stores import postgres_server
+
+drivers = Drivers()
 
 RUN = "20261123T083000Z-postgres-lock-k3f9"
 STORES = Stores(postgres=PostgresStore(dsn=FromEnv(env="A"), rows="SELECT 1, 2"))
@@ -107,11 +109,11 @@ async def elsewhere(undo: Undo, dsn: str) -> bytes:
     """The same in another process, which knows only the record."""
     script = f"""
 import asyncio, json
-from gameday.injection import drivers
+from gameday.injection.drivers import Drivers
 from gameday.spec.undos import Undo, from_json
 undo = from_json(json.loads({json.dumps(undo.as_json())!r}))
-asyncio.run(drivers.undo(undo, {{"A": {dsn!r}}}))
-print(asyncio.run(drivers.read_back(undo, {{"A": {dsn!r}}})))
+asyncio.run(Drivers().undo(undo, {{"A": {dsn!r}}}))
+print(asyncio.run(Drivers().read_back(undo, {{"A": {dsn!r}}})))
 """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
@@ -166,13 +168,14 @@ async def test_the_server_ends_a_lock_whose_holder_is_not_heard_of(
     async with tables(dsn) as one:
         where = site(dsn)
         (change,) = fault(Lock, table="shop.sold").changes()
-        undo = await drivers.prepare(change, where)
+        driver = postgres.SqlDriver(Stopped())
+        undo = await driver.prepare(change, where)
         assert isinstance(change, LockTable)
         assert isinstance(undo, SqlUndo)
-        await postgres.act(change, undo, where, Stopped())
+        await driver.act(change, undo, where)
         assert await is_locked(one)
         assert await eventually(lambda: not_locked(one), 5.0)
-        await drivers.undo(undo)
+        await driver.undo(undo, None, UndoPolicy())
 
 
 async def test_a_lock_that_is_not_to_be_had_leaves_nothing_behind(

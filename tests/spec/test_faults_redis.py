@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.store_sessions import StoreError
 from gameday.spec.changes import Change
 from gameday.spec.faults.redis import Block, Evict, Expire, Memory
@@ -26,6 +26,8 @@ from gameday.spec.request import FromEnv
 from gameday.spec.system import RedisStore, Stores
 from gameday.spec.undos import Undo, from_json
 from tests.support.sut_stores import redis_server
+
+drivers = Drivers()
 
 RUN = "20261123T083000Z-redis-evict-k3f9"
 STORES = Stores(redis=RedisStore(url=FromEnv(env="A"), remaining="stock", holders="holders"))
@@ -192,11 +194,11 @@ async def test_another_process_ends_the_script_of_one_that_is_frozen(url: str) -
         await drivers.act(change, undo, where)
         other = f"""
 import asyncio, json
-from gameday.injection import drivers
+from gameday.injection.drivers import Drivers
 from gameday.spec.undos import Undo, from_json
 undo = from_json(json.loads({json.dumps(undo.as_json())!r}))
-asyncio.run(drivers.undo(undo, {{"A": {url!r}}}))
-print(asyncio.run(drivers.read_back(undo, {{"A": {url!r}}})))
+asyncio.run(Drivers().undo(undo, {{"A": {url!r}}}))
+print(asyncio.run(Drivers().read_back(undo, {{"A": {url!r}}})))
 """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", other, stdout=asyncio.subprocess.PIPE

@@ -20,8 +20,8 @@ import redis.asyncio
 
 from gameday.core import settings
 from gameday.core.errors import StackError, UsageError
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, read_token
 from gameday.spec.changes import toxic
@@ -43,6 +43,8 @@ from tests.support.stack_parts import (
     running,
     system_of,
 )
+
+drivers = Drivers()
 
 STARTS = """
 import asyncio, json, sys

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from gameday.core.clock import SystemClock
-from gameday.injection import drivers
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import ServiceChange, Strike
 from gameday.spec.undos import ProcessUndo
 from gameday.stacks.state import read_kept
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed
+
+drivers = Drivers()
 
 
 def say(**fields: Any) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 
 from gameday.core.clock import SystemClock
 from gameday.core.network.addresses import Reach
-from gameday.injection import drivers
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
 from gameday.run.locks import TargetLock
 from gameday.run.reaper_client import Reaper
 from gameday.spec.changes import toxic
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed
+
+drivers = Drivers()
 
 
 def say(**fields: Any) -> None:

@@ -16,27 +16,22 @@ from dataclasses import replace
 
 import asyncpg
 
-from gameday.core.clock import NS, Clock, SystemClock
-from gameday.core.errors import UsageError
-from gameday.injection import server_instance
+from gameday.core.clock import NS
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_index
+from gameday.injection.drivers.driver import Dose, Environment
 from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.store_sessions import (
-    Held,
+    StoreDriver,
     StoreError,
     StoreGoneError,
     address,
-    away,
     extended,
+    no_store,
     refused,
     server,
-    short,
-    thrown_away,
-    unless_another,
     wanted,
 )
-from gameday.injection.proof import THERE, State
 from gameday.spec.changes import (
     EndSessions,
     IndexDropped,
@@ -68,60 +63,48 @@ _BROKEN = (
 )
 
 
-_HELD = Held()
+class SqlDriver(StoreDriver):
+    """Changes of a PostgreSQL."""
 
+    undo_s = 600.0  # an index of a large table is made again
+    store = "postgres"
 
-async def prepare(change: SqlChange, context: InjectionContext) -> SqlUndo:
-    """Read what the undo will need, and that it can be done. Raises StoreError."""
-    store = context.direct.stores.postgres
-    if store is None:
-        raise UsageError(
-            "this experiment breaks PostgreSQL itself, but the system names none",
-            help="add `postgres:` with its `dsn` under `stores` of the system file",
-        )
-    part, environment = context.direct.parts.get("postgres"), context.direct.environment
-    undo = SqlUndo(
-        do=change.do,
-        dsn=store.dsn.model_dump(mode="json"),
-        name=short(context.next_name()),
-        part=part,
-        instance=server_instance.of(part),
-    )
-    _HELD.know(undo.name, environment)
-    async with _session(undo, environment) as session:
-        undo = replace(undo, server=await _server(session, undo, environment))
-        if isinstance(change, LockTable | SlowWrites):
-            await _table(session, change.table)
-        if isinstance(change, IndexDropped):
-            name, definition = await postgres_index.look_at(session, change.index)
-            more = {"definition": definition, "concurrently": change.concurrently}
-            return extended(IndexUndo, undo, index=name, **more)
-    return undo
+    def record(self, change: SqlChange, context: InjectionContext) -> SqlUndo:
+        """The undo as far as it is known before PostgreSQL is asked. Raises UsageError."""
+        store = context.direct.stores.postgres
+        if store is None:
+            raise no_store("PostgreSQL itself", "postgres", "dsn")
+        return SqlUndo(dsn=store.dsn.model_dump(mode="json"), **self.common(change.do, context))
 
+    async def read(self, change: SqlChange, undo: SqlUndo, environment: Environment) -> SqlUndo:
+        """The undo with what only PostgreSQL knows."""
+        async with _session(undo, environment) as session:
+            undo = replace(undo, server=await _server(session, undo, environment))
+            if isinstance(change, LockTable | SlowWrites):
+                await _table(session, change.table)
+            if isinstance(change, IndexDropped):
+                name, definition = await postgres_index.look_at(session, change.index)
+                more = {"definition": definition, "concurrently": change.concurrently}
+                return extended(IndexUndo, undo, index=name, **more)
+        return undo
 
-async def act(
-    change: SqlChange, undo: SqlUndo, context: InjectionContext, clock: Clock | None = None
-) -> None:
-    """Do it; what sessions hold is held by a task of its own until `undo`."""
-    environment = context.direct.environment
-    if isinstance(change, LockTable | TakeConnections | EndSessions):
-        holding = _Holding(change, undo, environment, clock or SystemClock())
-        await holding.begin()
-        await _HELD.start(undo.name, holding.go_on())
-        return
-    async with _session(undo, environment) as session:
-        if isinstance(change, SlowWrites):
-            await _slow(session, change, undo.name)
-        elif isinstance(undo, IndexUndo):
-            name = postgres_index.quoted(undo.index)
-            await session.execute(f"DROP INDEX {postgres_index.how(undo)} {name}")
+    async def act(self, change: SqlChange, undo: SqlUndo, context: InjectionContext) -> None:
+        """Do it; what sessions hold is held by a task of its own until `undo`."""
+        environment = context.direct.environment
+        if isinstance(change, LockTable | TakeConnections | EndSessions):
+            holding = _Holding(change, undo, environment, self)
+            await holding.begin()
+            await self.held.start(undo.name, holding.go_on())
+            return
+        async with _session(undo, environment) as session:
+            if isinstance(change, SlowWrites):
+                await _slow(session, change, undo.name)
+            elif isinstance(undo, IndexUndo):
+                name = postgres_index.quoted(undo.index)
+                await session.execute(f"DROP INDEX {postgres_index.how(undo)} {name}")
 
-
-async def undo(record: SqlUndo, environment: Mapping[str, str] | None = None) -> None:
-    """Take it back: only sessions, triggers and indexes that the record names."""
-    await _HELD.stop(record.name)
-    environment = _HELD.secrets(record.name, environment)
-    try:
+    async def restore(self, record: SqlUndo, environment: Environment) -> None:
+        """Take it back: only sessions, triggers and indexes that the record names."""
         async with _session(record, environment) as session:
             if isinstance(record, IndexUndo):
                 await postgres_index.make_again(session, record)
@@ -129,24 +112,26 @@ async def undo(record: SqlUndo, environment: Mapping[str, str] | None = None) ->
                 await _no_longer_slow(session, record.name)
             else:
                 await session.execute(_END_SESSIONS, record.name)
-    except StoreGoneError:
-        if record.do not in HELD_BY_SESSIONS and not thrown_away(record):
-            raise  # what is on its disk comes back with it
 
+    def on_disk(self, record: SqlUndo) -> bool:
+        """True for a trigger and an index: what is on its disk comes back with it."""
+        return record.do not in HELD_BY_SESSIONS
 
-async def look(record: SqlUndo, environment: Mapping[str, str] | None = None) -> State:
-    """State of the change; a dropped index is gone when it is there again. Raises StoreError."""
-    environment = _HELD.secrets(record.name, environment)
-    if record.do in HELD_BY_SESSIONS and _HELD.goes_on(record.name):
-        # asking may need the very connection that is not to be had
-        return State(gone=False, why=THERE)
-    try:
+    def is_held(self, record: SqlUndo) -> bool:
+        """True for sessions: asking may need the very connection that is not to be had."""
+        return record.do in HELD_BY_SESSIONS
+
+    async def seen(self, record: SqlUndo, environment: Environment) -> tuple[bool, StoreServer]:
         async with _session(record, environment) as session:
-            if await _is_there(session, record):
-                return State(gone=False, why=THERE)
-            return unless_another(record, await _server(session, record, environment))
-    except StoreGoneError as error:
-        return away(record, error, on_disk=record.do not in HELD_BY_SESSIONS)
+            return await _is_there(session, record), await _server(session, record, environment)
+
+    async def dose(self, record: SqlUndo) -> Dose | None:
+        """The number of connections that were taken or ended; None where reading back tells it."""
+        if record.do not in ("connections", "kill"):
+            return None
+        count = self.held.done(record.name)
+        what = "taken, until no more were to be had" if record.do == "connections" else "ended"
+        return count > 0, float(count), "connections", f"{count} connections were {what}"
 
 
 async def _is_there(session: asyncpg.Connection, record: SqlUndo) -> bool:
@@ -157,22 +142,13 @@ async def _is_there(session: asyncpg.Connection, record: SqlUndo) -> bool:
 
 
 async def _server(
-    session: asyncpg.Connection, record: SqlUndo, environment: Mapping[str, str] | None
+    session: asyncpg.Connection, record: SqlUndo, environment: Environment
 ) -> StoreServer:
     """Which server answers: no two were started in the same microsecond."""
     began_s = float(await session.fetchval(_SINCE))
     now_s = float(await session.fetchval(_NOW))
     url, database = address(record.dsn, environment), str(await session.fetchval(_DATABASE))
     return server(url, repr(began_s), began_s, now_s, database=database)
-
-
-async def dose(record: SqlUndo) -> tuple[bool, float, str, str] | None:
-    """The number of connections that were taken or ended; None where reading back tells it."""
-    if record.do not in ("connections", "kill"):
-        return None
-    count = _HELD.done(record.name)
-    what = "taken, until no more were to be had" if record.do == "connections" else "ended"
-    return count > 0, float(count), "connections", f"{count} connections were {what}"
 
 
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
@@ -200,12 +176,13 @@ class _Holding:
         change: LockTable | TakeConnections | EndSessions,
         undo: SqlUndo,
         environment: Mapping[str, str],
-        clock: Clock,
+        driver: SqlDriver,
     ) -> None:
         self._change = change
         self._undo = undo
         self._environment = environment
-        self._clock = clock
+        self._held = driver.held
+        self._clock = driver.clock
         self._sessions: list[asyncpg.Connection] = []
 
     async def begin(self) -> None:
@@ -260,7 +237,7 @@ class _Holding:
                 return
         ended = await session.fetch(_OTHERS, change.application)
         if isinstance(change, EndSessions):
-            _HELD.count(self._undo.name, len(ended))
+            self._held.count(self._undo.name, len(ended))
         elif ended:
             await self._take_all()
 
@@ -269,7 +246,7 @@ class _Holding:
         before = len(self._sessions)
         taking = (self._take() for _ in range(AT_A_TIME))
         said = await asyncio.gather(*taking, return_exceptions=True)
-        _HELD.count(self._undo.name, len(self._sessions) - before)
+        self._held.count(self._undo.name, len(self._sessions) - before)
         for problem in said:
             if problem is not None:
                 raise problem
@@ -306,9 +283,7 @@ class _Holding:
 
 
 @asynccontextmanager
-async def _session(
-    record: SqlUndo, environment: Mapping[str, str] | None
-) -> AsyncIterator[asyncpg.Connection]:
+async def _session(record: SqlUndo, environment: Environment) -> AsyncIterator[asyncpg.Connection]:
     """A session of its own for a moment. Raises StoreError, StoreGoneError when nobody listens."""
     limits = {
         "application_name": "gameday-at-work",

@@ -11,33 +11,30 @@ second when its sender is stopped, frozen or killed, whoever is left to undo it.
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import redis.asyncio
 from redis.exceptions import NoPermissionError, RedisError
 
-from gameday.core.clock import NS, Clock, SystemClock
-from gameday.core.errors import GamedayError, UsageError
+from gameday.core.clock import NS, Clock
+from gameday.core.errors import GamedayError
 from gameday.core.network.addresses import refusal
-from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers.driver import Dose, Environment
 from gameday.injection.drivers.store_sessions import (
-    Held,
+    StoreDriver,
     StoreError,
     StoreGoneError,
     address,
-    away,
     extended,
+    no_store,
     refused,
     server,
-    short,
-    thrown_away,
-    unless_another,
     wanted,
 )
-from gameday.injection.proof import THERE, State
+from gameday.injection.proof import State
 from gameday.spec.changes import (
     BlockRedis,
     EvictKeys,
@@ -58,74 +55,60 @@ FIRST_PART = 8
 BUSY = "for _ = 1, tonumber(ARGV[1]) do end"
 ROUNDS_A_S = 20_000_000  # measured with five processes a core; the first script is rather too short
 
-_HELD = Held()
 _Client = redis.asyncio.Redis
 
 
-async def prepare(change: RedisChange, context: InjectionContext) -> RedisUndo:
-    """Read what the undo will need. Raises StoreError when Redis does not answer."""
-    store = context.direct.stores.redis
-    if store is None:
-        raise UsageError(
-            "this experiment breaks Redis itself, but the system names none",
-            help="add `redis:` with its `url` under `stores` of the system file",
-        )
-    part, environment = context.direct.parts.get("redis"), context.direct.environment
-    undo = RedisUndo(
-        do=change.do,
-        url=store.url.model_dump(mode="json"),
-        name=short(context.next_name()),
-        part=part,
-        instance=server_instance.of(part),
-    )
-    _HELD.know(undo.name, environment)
-    async with _redis(undo, environment) as client:
-        undo = replace(undo, server=await _server(client, undo, environment))
-        match change:
-            case ExpireKeys():
-                return await _look_at_keys(client, change, undo)
-            case FillMemory():
-                return await _look_at_memory(client, undo)
-            case _:
-                return replace(undo, lasts=_lasts(change))
+class RedisDriver(StoreDriver):
+    """Changes of a Redis."""
 
+    store = "redis"
 
-async def act(
-    change: RedisChange, undo: RedisUndo, context: InjectionContext, clock: Clock | None = None
-) -> None:
-    """Do it; what has to go on goes on in a task of its own until `undo`."""
-    environment = context.direct.environment
-    if isinstance(change, BlockRedis | EvictKeys) and _lasts(change):
-        client = await _open(undo, environment, undo.name)
-        go_on = _go_on(client, change, undo.name, clock or SystemClock())
-        await _HELD.start(undo.name, go_on)
-        return
-    async with _redis(undo, environment) as client:
-        match undo:
-            case ExpiryUndo():
-                _HELD.count(undo.name, await _let_run_out(client, undo))
-                await _HELD.start(undo.name, _stay(clock or SystemClock()))
-            case MemoryUndo():
-                await client.config_set("maxmemory-policy", "noeviction")
-                await client.config_set("maxmemory", undo.maxmemory)
-            case _ if isinstance(change, EvictKeys):
-                _HELD.count(undo.name, await _evict(client, change))
-            case _:
-                raise ValueError(f"no such thing to do to a Redis: {change.do!r}")
+    def record(self, change: RedisChange, context: InjectionContext) -> RedisUndo:
+        """The undo as far as it is known before Redis is asked. Raises UsageError."""
+        store = context.direct.stores.redis
+        if store is None:
+            raise no_store("Redis itself", "redis", "url")
+        return RedisUndo(url=store.url.model_dump(mode="json"), **self.common(change.do, context))
 
+    async def read(
+        self, change: RedisChange, undo: RedisUndo, environment: Environment
+    ) -> RedisUndo:
+        """The undo with what only Redis knows."""
+        async with _redis(undo, environment) as client:
+            undo = replace(undo, server=await _server(client, undo, environment))
+            match change:
+                case ExpireKeys():
+                    return await _look_at_keys(client, change, undo)
+                case FillMemory():
+                    return await _look_at_memory(client, undo)
+                case _:
+                    return replace(undo, lasts=_lasts(change))
 
-def _lasts(change: RedisChange) -> bool:
-    """True for a change that has to be made again and again."""
-    return isinstance(change, BlockRedis) or (isinstance(change, EvictKeys) and change.every_ms > 0)
+    async def act(self, change: RedisChange, undo: RedisUndo, context: InjectionContext) -> None:
+        """Do it; what has to go on goes on in a task of its own until `undo`."""
+        environment = context.direct.environment
+        if isinstance(change, BlockRedis | EvictKeys) and _lasts(change):
+            client = await _open(undo, environment, undo.name)
+            go_on = _go_on(client, change, undo.name, self)
+            await self.held.start(undo.name, go_on)
+            return
+        async with _redis(undo, environment) as client:
+            match undo:
+                case ExpiryUndo():
+                    self.held.count(undo.name, await _let_run_out(client, undo))
+                    await self.held.start(undo.name, _stay(self.clock))
+                case MemoryUndo():
+                    await client.config_set("maxmemory-policy", "noeviction")
+                    await client.config_set("maxmemory", undo.maxmemory)
+                case _ if isinstance(change, EvictKeys):
+                    self.held.count(undo.name, await _evict(client, change))
+                case _:
+                    raise ValueError(f"no such thing to do to a Redis: {change.do!r}")
 
-
-async def undo(record: RedisUndo, environment: Mapping[str, str] | None = None) -> None:
-    """End it, and put back what can be put back and is still as this run set it."""
-    await _HELD.stop(record.name)
-    environment = _HELD.secrets(record.name, environment)
-    if _is_over_at_once(record):
-        return
-    try:
+    async def restore(self, record: RedisUndo, environment: Environment) -> None:
+        """Put back what can be put back and is still as this run set it."""
+        if _is_over_at_once(record):
+            return
         async with _redis(record, environment) as client:
             match record:
                 case ExpiryUndo():
@@ -135,29 +118,40 @@ async def undo(record: RedisUndo, environment: Mapping[str, str] | None = None) 
                 case _:
                     for each in await _clients(client, record.name):
                         await client.client_kill_filter(_id=each)
-    except StoreGoneError:
-        if isinstance(record, ExpiryUndo) and not thrown_away(record):
-            raise  # a Redis that keeps its data on a disk may come back with it
 
+    def on_disk(self, record: RedisUndo) -> bool:
+        """True for an expiry: a Redis that keeps its data on a disk may come back with it."""
+        return isinstance(record, ExpiryUndo)
 
-async def look(record: RedisUndo, environment: Mapping[str, str] | None = None) -> State:
-    """State of the change: gone when nothing of it goes on. Deleted keys stay deleted.
+    async def look(self, record: RedisUndo, environment: Environment) -> State:
+        """State of the change: gone when nothing of it goes on. Deleted keys stay deleted.
 
-    Raises StoreError.
-    """
-    environment = _HELD.secrets(record.name, environment)
-    if _is_over_at_once(record):
-        return State(gone=True, why="over at once: nothing of it stays")
-    if isinstance(record, ExpiryUndo) and _HELD.goes_on(record.name):
-        # until it is undone, though by now all of the keys may have run out
-        return State(gone=False, why=THERE)
-    try:
+        Raises StoreError.
+        """
+        if _is_over_at_once(record):
+            return State(gone=True, why="over at once: nothing of it stays")
+        return await super().look(record, environment)
+
+    def is_held(self, record: RedisUndo) -> bool:
+        """True until an expiry is undone, though by now all of the keys may have run out."""
+        return isinstance(record, ExpiryUndo)
+
+    async def seen(self, record: RedisUndo, environment: Environment) -> tuple[bool, StoreServer]:
         async with _redis(record, environment) as client:
-            if await _is_there(client, record):
-                return State(gone=False, why=THERE)
-            return unless_another(record, await _server(client, record, environment))
-    except StoreGoneError as error:
-        return away(record, error, on_disk=isinstance(record, ExpiryUndo))
+            return await _is_there(client, record), await _server(client, record, environment)
+
+    async def dose(self, record: RedisUndo) -> Dose | None:
+        """The number of keys that were hit; None where reading back tells it."""
+        if record.do not in ("evict", "expire"):
+            return None
+        count = self.held.done(record.name)
+        what = "deleted" if record.do == "evict" else "given a short time to live"
+        return count > 0, float(count), "keys", f"{count} keys were {what}"
+
+
+def _lasts(change: RedisChange) -> bool:
+    """True for a change that has to be made again and again."""
+    return isinstance(change, BlockRedis) or (isinstance(change, EvictKeys) and change.every_ms > 0)
 
 
 def _is_over_at_once(record: RedisUndo) -> bool:
@@ -174,9 +168,7 @@ async def _is_there(client: _Client, record: RedisUndo) -> bool:
             return bool(await _clients(client, record.name))
 
 
-async def _server(
-    client: _Client, record: RedisUndo, environment: Mapping[str, str] | None
-) -> StoreServer:
+async def _server(client: _Client, record: RedisUndo, environment: Environment) -> StoreServer:
     """Which server answers; Redis has another `run_id` after each start."""
     url = address(record.url, environment)
     database = str(client.connection_pool.connection_kwargs.get("db") or 0)
@@ -189,19 +181,8 @@ async def _server(
     return server(url, str(told["run_id"]), began_s, now_s, database=database)
 
 
-async def dose(record: RedisUndo) -> tuple[bool, float, str, str] | None:
-    """The number of keys that were hit; None where reading back tells it."""
-    if record.do not in ("evict", "expire"):
-        return None
-    count = _HELD.done(record.name)
-    what = "deleted" if record.do == "evict" else "given a short time to live"
-    return count > 0, float(count), "keys", f"{count} keys were {what}"
-
-
 @asynccontextmanager
-async def _redis(
-    record: RedisUndo, environment: Mapping[str, str] | None
-) -> AsyncIterator[_Client]:
+async def _redis(record: RedisUndo, environment: Environment) -> AsyncIterator[_Client]:
     client = await _open(record, environment)
     try:
         yield client
@@ -211,9 +192,7 @@ async def _redis(
         await client.aclose()
 
 
-async def _open(
-    record: RedisUndo, environment: Mapping[str, str] | None, name: str | None = None
-) -> _Client:
+async def _open(record: RedisUndo, environment: Environment, name: str | None = None) -> _Client:
     """A client with one connection. Raises StoreError, StoreGoneError when nothing listens."""
     try:
         client: _Client = _Client.from_url(
@@ -252,14 +231,17 @@ def _store_error(error: Exception) -> GamedayError:
     return kind(f"redis: {type(error).__name__}: {error}")
 
 
-async def _go_on(client: _Client, change: BlockRedis | EvictKeys, name: str, clock: Clock) -> None:
+async def _go_on(
+    client: _Client, change: BlockRedis | EvictKeys, name: str, driver: RedisDriver
+) -> None:
     """Block or evict again and again, until cancelled or Redis does not let us."""
+    clock = driver.clock
     busy_s = change.busy_ms / 1000 if isinstance(change, BlockRedis) else 0.0
     rounds = busy_s / FIRST_PART * ROUNDS_A_S
     try:
         while wanted():
             if isinstance(change, EvictKeys):
-                _HELD.count(name, await _evict(client, change))
+                driver.held.count(name, await _evict(client, change))
                 await clock.sleep(change.every_ms / 1000)
             else:
                 rounds = await _block(client, busy_s, rounds, clock)

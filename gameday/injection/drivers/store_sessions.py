@@ -10,13 +10,17 @@ import asyncio
 import hashlib
 from collections.abc import Coroutine, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from gameday.core.errors import GamedayError
+from gameday.core.clock import Clock, SystemClock
+from gameday.core.errors import GamedayError, UsageError
 from gameday.core.exit_code import ExitCode
 from gameday.injection import server_instance
+from gameday.injection.context import InjectionContext
+from gameday.injection.drivers.driver import Driver, Environment
 from gameday.injection.drivers.request import secret
-from gameday.injection.proof import GONE, State, masked_name, was_masked
+from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.request import FromEnv, FromFile
 from gameday.spec.undos import StoreServer, StoreUndo
 
@@ -177,3 +181,81 @@ def refused(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def no_store(what: str, name: str, key: str) -> UsageError:
+    """The error where the system file does not name the store."""
+    return UsageError(
+        f"this experiment breaks {what}, but the system names none",
+        help=f"add `{name}:` with its `{key}` under `stores` of the system file",
+    )
+
+
+class StoreDriver(Driver):
+    """Changes of one store. A record says what only this process works at; that is in `held`."""
+
+    store: ClassVar[str]
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.held = Held()
+        self.clock = clock or SystemClock()
+
+    def common(self, do: str, context: InjectionContext) -> dict[str, Any]:
+        """What the record of every change of a store has."""
+        part = context.direct.parts.get(self.store)
+        return {
+            "do": do,
+            "name": short(context.next_name()),
+            "part": part,
+            "instance": server_instance.of(part),
+        }
+
+    def record(self, change: Any, context: InjectionContext) -> StoreUndo:
+        """The undo as far as it is known before the store is asked."""
+        raise NotImplementedError
+
+    async def read(self, change: Any, undo: Any, environment: Environment) -> StoreUndo:
+        """The undo with what only the store knows."""
+        raise NotImplementedError
+
+    async def restore(self, record: Any, environment: Environment) -> None:
+        """Take back what the store itself keeps."""
+        raise NotImplementedError
+
+    def on_disk(self, record: Any) -> bool:
+        """True if it comes back with the disk of a store that is away."""
+        raise NotImplementedError
+
+    def is_held(self, record: Any) -> bool:
+        """True if it is there for as long as this process works at it."""
+        raise NotImplementedError
+
+    async def seen(self, record: Any, environment: Environment) -> tuple[bool, StoreServer]:
+        """Whether the store shows it, and which server answers."""
+        raise NotImplementedError
+
+    async def prepare(self, change: Any, context: InjectionContext) -> StoreUndo:
+        """Read what the undo will need, and that it can be done. Raises StoreError."""
+        undo, environment = self.record(change, context), context.direct.environment
+        self.held.know(undo.name, environment)
+        return await self.read(change, undo, environment)
+
+    async def undo(self, record: Any, environment: Environment, policy: UndoPolicy) -> None:
+        """End the work at it, and take back what the store keeps. Raises StoreError."""
+        del policy
+        await self.held.stop(record.name)
+        try:
+            await self.restore(record, self.held.secrets(record.name, environment))
+        except StoreGoneError:
+            if self.on_disk(record) and not thrown_away(record):
+                raise
+
+    async def look(self, record: Any, environment: Environment) -> State:
+        """State of the change; a dropped index is gone when it is there again."""
+        if self.is_held(record) and self.held.goes_on(record.name):
+            return State(gone=False, why=THERE)
+        try:
+            there, now = await self.seen(record, self.held.secrets(record.name, environment))
+        except StoreGoneError as error:
+            return away(record, error, on_disk=self.on_disk(record))
+        return State(gone=False, why=THERE) if there else unless_another(record, now)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gameday.core.errors import GamedayError
-from gameday.injection import drivers
+from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
 from gameday.spec.changes import Change, NetworkChange, ToxicChange
 from gameday.spec.undos import NetworkUndo, ToxicUndo, Undo
@@ -18,6 +18,7 @@ Proxy = Mapping[str, Any]
 
 
 async def in_place(
+    drivers: Drivers,
     change: Change,
     undo: Undo,
     before: Proxy | None = None,

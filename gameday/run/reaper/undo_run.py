@@ -18,6 +18,7 @@ from gameday.core.network.addresses import Allowed, Reach
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal, provenance
 from gameday.injection import heal
+from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Book, Healed, Left
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import TrafficUndo
@@ -136,16 +137,19 @@ async def _undo(
     due: Sequence[Left], manners: Sequence[UndoPolicy], environment: Mapping[str, str]
 ) -> list[Healed]:
     """Undo all faults at once, then the rest one by one, in the order given."""
+    drivers = Drivers()
     pairs = list(zip(due, manners, strict=True))
     faults = [(left, policy) for left, policy in pairs if left.owner == "fault"]
-    healed = list(await asyncio.gather(*(_attempt(*pair, environment) for pair in faults)))
-    return healed + [await _attempt(*pair, environment) for pair in pairs[len(faults) :]]
+    healed = list(await asyncio.gather(*(_attempt(*pair, environment, drivers) for pair in faults)))
+    return healed + [await _attempt(*pair, environment, drivers) for pair in pairs[len(faults) :]]
 
 
-async def _attempt(left: Left, policy: UndoPolicy, environment: Mapping[str, str]) -> Healed:
+async def _attempt(
+    left: Left, policy: UndoPolicy, environment: Mapping[str, str], drivers: Drivers
+) -> Healed:
     """Undo one; whatever goes wrong with it, the others have their turn."""
     try:
-        return await heal.take_back(left, environment, policy)
+        return await heal.take_back(left, environment, policy, drivers)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
         return Healed(_name(left), gone=None, why=f"{type(error).__name__}: {error}")
 
