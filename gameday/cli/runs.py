@@ -24,7 +24,7 @@ from gameday.core import files
 from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from gameday.judge.result import Result
+    from gameday.judge.result import Clocks, LimitLine, Result
 
 RESULT = "result.json"
 LARGEST_BYTES = 64 * files.MIB
@@ -198,45 +198,44 @@ def _say_if_under_way(run_dir: Path) -> None:
         echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
 
 
-def show_result(judged: "Result", console: SafeConsole | None = None) -> None:
+def show_result(result: "Result", console: SafeConsole | None = None) -> None:
     """Print the verdict, a line per check, and how long the damage lasted."""
-    result = judged.as_json()
     console = console or SafeConsole()
-    verdict = _coloured(result["verdict"])
+    verdict = _coloured(result.verdict)
     verdict.stylize("bold")
-    ended = f" (ended: {result['ended']}, exit code {result['exit_code']})"
-    console.print(joined(f"{one_line(result['run'])}: ", verdict, ended))
-    if result["traffic"] is None and all(c["verdict"] == "unknown" for c in result["checks"]):
+    ended = f" (ended: {result.ended}, exit code {result.exit_code})"
+    console.print(joined(f"{one_line(result.run)}: ", verdict, ended))
+    if result.traffic is None and all(c.verdict == "unknown" for c in result.checks):
         console.print("nothing was asked of the system, so nothing can be said about it")
         return
     told = table(header=False)
-    for one in result["checks"]:
-        told.add_row(_coloured(one["verdict"]), one["name"], one["summary"])
-    for one in result["not_applicable"]:
-        words = ("-", one["name"], f"does not apply: {one['lacks']} not given")
+    for one in result.checks:
+        told.add_row(_coloured(one.verdict), one.name, one.summary)
+    for other in result.not_applicable:
+        words = ("-", other.name, f"does not apply: {other.lacks} not given")
         told.add_row(*(styled(word, "dim") for word in words))
     console.print(told)
-    for one in result["missing"]:
-        console.print(block(f"missing: {one['part']}: {one['why']}"))
-    if closed := (result["traffic"] or {}).get("closed"):
+    for each in result.missing:
+        console.print(block(f"missing: {each.part}: {each.why}"))
+    if closed := result.traffic and result.traffic.closed:
         console.print(_closed_model(closed))
-    if limit := (result["traffic"] or {}).get("limit"):
+    if limit := result.traffic and result.traffic.limit:
         console.print(_own_limit(limit))
-    if result["clocks"]["damage_at"] is not None:
-        console.print(_clocks(result["clocks"]))
+    if result.clocks.damage_at is not None:
+        console.print(_clocks(result.clocks))
 
 
-def _own_limit(limit: Mapping[str, Any]) -> str:
+def _own_limit(limit: "LimitLine") -> str:
     """From which rate on the system did not carry its traffic, or up to which it did."""
-    carried = f"it carried {limit['carried_per_s']:,.0f}/s"
-    if limit["p95_ms"] is not None:
-        carried += f" with a p95 of {limit['p95_ms']:.0f} ms"
-    if not limit["reached"]:
+    carried = f"it carried {limit.carried_per_s:,.0f}/s"
+    if limit.p95_ms is not None:
+        carried += f" with a p95 of {limit.p95_ms:.0f} ms"
+    if not limit.reached:
         told = f"the system's own limit was not reached: {carried}"
-        lost_s = limit["not_carried_s"]
+        lost_s = limit.not_carried_s
         return f"{told}, though for {lost_s} s of the run it did not" if lost_s else told
-    told = f"the system's own limit: {limit['per_s']:,.0f}/s, where {limit['why']}"
-    return f"{told}; {carried}" if limit["carried_per_s"] else f"{told}; no lower rate was asked"
+    told = f"the system's own limit: {limit.per_s:,.0f}/s, where {limit.why}"
+    return f"{told}; {carried}" if limit.carried_per_s else f"{told}; no lower rate was asked"
 
 
 def _closed_model(names: Sequence[str]) -> str:
@@ -248,11 +247,11 @@ def _closed_model(names: Sequence[str]) -> str:
     )
 
 
-def _clocks(clocks: Mapping[str, float | None]) -> str:
+def _clocks(clocks: "Clocks") -> str:
     """When the damage began, and how long each thing took from there."""
-    told = [f"damage began at {clocks['damage_at']:.1f} s"]
+    told = [f"damage began at {clocks.damage_at:.1f} s"]
     for word in ("detected", "acknowledged", "mitigated", "recovered"):
-        after_s = clocks[f"{word}_after_s"]
+        after_s = clocks.after_s(word)
         told.append(f"not {word}" if after_s is None else f"{word} after {after_s:.1f} s")
     return ", ".join(told)
 

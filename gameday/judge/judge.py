@@ -9,7 +9,7 @@ decided in `exit_code`.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from gameday.evidence import Evidence
 from gameday.evidence.events import Phase
@@ -19,7 +19,7 @@ from gameday.evidence.timeline import NO_END
 from gameday.judge import checks, tables
 from gameday.judge.checks import NotApplicable, Validity, Verdict
 from gameday.judge.exit_code import exit_code
-from gameday.judge.result import Result, VerdictName
+from gameday.judge.result import CheckLine, MissingPart, Result, VerdictName
 
 ALWAYS: Final = ("fault_injected", "fault_removed")
 # What it means that a part is not there, where that can be said better.
@@ -54,14 +54,14 @@ def judge(evidence: Evidence) -> Result:
         verdict=VERDICTS[verdict],
         ended=evidence.timeline.ended,
         exit_code=exit_code(evidence, verdict, _stack(evidence)),
-        checks=[_as_json(verdict) for verdict in verdicts],
-        not_applicable=[{"name": one.name, "lacks": one.lacks} for one in lacking],
+        checks=[_line(verdict) for verdict in verdicts],
+        not_applicable=lacking,
         faults=tables.faults(evidence),
         alerts=tables.alerts(evidence),
         traffic=tables.traffic(evidence),
         playbook=tables.playbook(evidence),
         clocks=tables.clocks(evidence),
-        missing=[{"part": part, "why": why} for part, why in missing.items()],
+        missing=[MissingPart(part=part, why=why) for part, why in missing.items()],
     )
 
 
@@ -166,11 +166,11 @@ def _calendar(evidence: Evidence, t_ns: int | None) -> str | None:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _as_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "name": verdict.name,
-        "verdict": verdict.validity.value,
-        "summary": verdict.summary,
-        "evidence": list(verdict.evidence),
-        "certificate": verdict.certificate,
-    }
+def _line(verdict: Verdict) -> CheckLine:
+    return CheckLine(
+        name=verdict.name,
+        verdict=verdict.validity.value,
+        summary=verdict.summary,
+        evidence=verdict.evidence,
+        certificate=verdict.certificate,
+    )

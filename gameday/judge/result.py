@@ -1,19 +1,135 @@
 """The result of a run, and its bytes (`result.json`): the same evidence gives the same bytes.
 
 Nothing about the judging is in it, no path, version or time of day. Times are seconds from t = 0
-with 3 decimals; other fractions are rounded to 6, so that no float noise is written.
+with 3 decimals; other fractions are rounded to 6, so that no float noise is written. Fields with
+a default came later, or are left out where a run did not get that far.
 """
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
+
+from gameday.judge.verdict import NotApplicable
 
 SCHEMA = 1
 
 VerdictName = Literal["passed", "failed", "unknown"]
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLine:
+    """The verdict of a check; `evidence` and `certificate` are JSON of the check's own."""
+
+    name: str
+    verdict: str
+    summary: str
+    evidence: Sequence[Any] = ()
+    certificate: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultLine:
+    """A fault: when it was there, whether that was measured, and how much of it (`dose`)."""
+
+    id: str
+    fault: str
+    target: str = ""
+    injected_at: float | None = None
+    removed_at: float | None = None
+    injected: str | None = None
+    removed: str | None = None
+    dose: Json | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertOutcome:
+    """An alert that was expected or fired."""
+
+    alert: str
+    expected: bool
+    status: str
+    active_at: float | None = None
+    fired_at: float | None = None
+    resolved_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitLine:
+    """The system's own limit (`traffic.metrics.SystemLimit`); `reached` when it has a rate."""
+
+    reached: bool
+    per_s: float | None
+    carried_per_s: float
+    p95_ms: float | None
+    not_carried_s: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorLine:
+    """Status of the generator, and how busy its virtual users were."""
+
+    status: str
+    reasons: Sequence[str] = ()
+    speaks_up_to_per_s: float | None = None
+    virtual_users: Sequence[Json] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficLine:
+    """The requests of a run: the accounting, and k6's metrics by name and figure."""
+
+    scheduled: int | None = None
+    started: int | None = None
+    dropped: int | None = None
+    never_started: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    interrupted: int | None = None
+    asked_again: int = 0
+    closed: Sequence[str] = ()
+    limit: LimitLine | None = None
+    metrics: Mapping[str, Mapping[str, float | None]]
+    generator: GeneratorLine | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLine:
+    """A step of the playbook, whether it was worked or not."""
+
+    step: int
+    by: str | None = None
+    status: str
+    started_at: float | None = None
+    took_s: float | None = None
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """When the damage began, and how long after it each turn came; None without damage."""
+
+    damage_at: float | None = None
+    detected_after_s: float | None = None
+    acknowledged_after_s: float | None = None
+    mitigated_after_s: float | None = None
+    recovered_after_s: float | None = None
+
+    def after_s(self, turn: str) -> float | None:
+        """Seconds from the damage to `detected`, `acknowledged`, `mitigated` or `recovered`."""
+        found: float | None = getattr(self, f"{turn}_after_s")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingPart:
+    """A part of the run directory that is missing or damaged, and the reason."""
+
+    part: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +145,18 @@ class Result:
     verdict: VerdictName
     ended: str
     exit_code: int
-    checks: Sequence[Json]
-    not_applicable: Sequence[Json]
-    faults: Sequence[Json]
-    alerts: Sequence[Json]
-    traffic: Json | None
-    playbook: Sequence[Json]
-    clocks: Json
-    missing: Sequence[Json] = ()
+    checks: Sequence[CheckLine]
+    not_applicable: Sequence[NotApplicable] = ()
+    faults: Sequence[FaultLine]
+    alerts: Sequence[AlertOutcome]
+    traffic: TrafficLine | None
+    playbook: Sequence[StepLine]
+    clocks: Clocks
+    missing: Sequence[MissingPart] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The content of result.json."""
-        fields = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
-        return {"schema": SCHEMA, **fields}
+        return {"schema": SCHEMA, **_plain(self)}
 
     def to_bytes(self) -> bytes:
         """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
@@ -57,6 +172,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     return value
 
 

@@ -6,7 +6,7 @@ of the same name says why.
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,12 +14,20 @@ from gameday.core.errors import UnknownError
 from gameday.evidence import Evidence, FaultWindow, MissingEvidenceError, StepRun
 from gameday.judge.checks import alerts as alert_check
 from gameday.judge.checks.generator import generator_status
+from gameday.judge.result import (
+    AlertOutcome,
+    Clocks,
+    FaultLine,
+    GeneratorLine,
+    LimitLine,
+    StepLine,
+    TrafficLine,
+)
 from gameday.telemetry.alerts.contract import AlertStatus
 from gameday.telemetry.latency_bounds import failed_bound, p95_bound_ms
 from gameday.traffic import metrics
 
 T = TypeVar("T")
-Line = dict[str, Any]
 
 
 def known(tell: Callable[[], T], otherwise: T) -> T:
@@ -34,7 +42,7 @@ def _at(evidence: Evidence, t_ns: int | None) -> float | None:
     return known(lambda: evidence.seconds(t_ns), None)
 
 
-def faults(evidence: Evidence) -> list[Line]:
+def faults(evidence: Evidence) -> list[FaultLine]:
     """A line per fault: when it was there, whether that was measured, and how much of it."""
     if evidence.effective is None:
         return [_fault(evidence, w, w.fault, w.target) for w in evidence.timeline.faults]
@@ -44,30 +52,30 @@ def faults(evidence: Evidence) -> list[Line]:
     ]
 
 
-def _fault(evidence: Evidence, window: FaultWindow, name: str, target: str) -> Line:
-    return {
-        "id": window.id,
-        "fault": name,
-        "target": target,
-        "injected_at": _at(evidence, window.injected_ns),
-        "removed_at": _at(evidence, window.removed_ns),
-        "injected": window.injected,
-        "removed": window.removed,
-        "dose": dict(window.dose) or None,
-    }
+def _fault(evidence: Evidence, window: FaultWindow, name: str, target: str) -> FaultLine:
+    return FaultLine(
+        id=window.id,
+        fault=name,
+        target=target,
+        injected_at=_at(evidence, window.injected_ns),
+        removed_at=_at(evidence, window.removed_ns),
+        injected=window.injected,
+        removed=window.removed,
+        dose=dict(window.dose) or None,
+    )
 
 
-def alerts(evidence: Evidence) -> list[Line]:
+def alerts(evidence: Evidence) -> list[AlertOutcome]:
     """A line per alert that was expected or fired."""
     return [
-        {
-            "alert": one.alert,
-            "expected": one.expected,
-            "status": one.status,
-            "active_at": _at(evidence, one.active_at_ns),
-            "fired_at": _at(evidence, one.fired_at_ns),
-            "resolved_at": _at(evidence, one.resolved_at_ns),
-        }
+        AlertOutcome(
+            alert=one.alert,
+            expected=one.expected,
+            status=one.status,
+            active_at=_at(evidence, one.active_at_ns),
+            fired_at=_at(evidence, one.fired_at_ns),
+            resolved_at=_at(evidence, one.resolved_at_ns),
+        )
         for one in _statuses(evidence)
     ]
 
@@ -77,39 +85,39 @@ def _statuses(evidence: Evidence) -> list[AlertStatus]:
     return known(lambda: alert_check.statuses(evidence), none)
 
 
-def traffic(evidence: Evidence) -> Line | None:
+def traffic(evidence: Evidence) -> TrafficLine | None:
     """The books and k6's metrics of all requests; None when there is no history."""
     return known(lambda: _traffic(evidence), None)
 
 
-def _traffic(evidence: Evidence) -> Line:
+def _traffic(evidence: Evidence) -> TrafficLine:
     if not len(evidence.asked):
         raise MissingEvidenceError("nothing was asked")
     starts = evidence.attempts.records
     told = metrics.summary(starts, evidence.plan.planned, about=evidence.about)
     status = generator_status(evidence)
-    return {
-        "scheduled": told.scheduled,
-        "started": told.started,
-        "dropped": told.dropped,
-        "never_started": told.never_started,
-        "completed": told.completed,
-        "failed": told.failed,
-        "interrupted": told.interrupted,
-        "asked_again": _asked_again(starts),
-        "closed": list(told.closed),
-        "limit": _own_limit(evidence, starts),
-        "metrics": {name: dict(told.metrics[name]) for name in sorted(told.metrics)},
-        "generator": {
-            "status": status.status,
-            "reasons": list(status.reasons),
-            "speaks_up_to_per_s": status.speaks_up_to_per_s,
-            "virtual_users": [asdict(one) for one in status.occupancy],
-        },
-    }
+    return TrafficLine(
+        scheduled=told.scheduled,
+        started=told.started,
+        dropped=told.dropped,
+        never_started=told.never_started,
+        completed=told.completed,
+        failed=told.failed,
+        interrupted=told.interrupted,
+        asked_again=_asked_again(starts),
+        closed=list(told.closed),
+        limit=_own_limit(evidence, starts),
+        metrics={name: dict(told.metrics[name]) for name in sorted(told.metrics)},
+        generator=GeneratorLine(
+            status=status.status,
+            reasons=list(status.reasons),
+            speaks_up_to_per_s=status.speaks_up_to_per_s,
+            virtual_users=[asdict(one) for one in status.occupancy],
+        ),
+    )
 
 
-def _own_limit(evidence: Evidence, starts: metrics.Starts) -> Line | None:
+def _own_limit(evidence: Evidence, starts: metrics.Starts) -> LimitLine | None:
     """The system's own limit, where nothing was broken and the system did not set the rate."""
     experiment = evidence.experiment
     if experiment.method or starts.closed:
@@ -118,7 +126,7 @@ def _own_limit(evidence: Evidence, starts: metrics.Starts) -> Line | None:
     limit = metrics.system_limit(starts, bounds)
     if limit is None:
         return None
-    return {"reached": limit.per_s is not None, **asdict(limit)}
+    return LimitLine(reached=limit.per_s is not None, **asdict(limit))
 
 
 def _asked_again(starts: metrics.Starts) -> int:
@@ -126,7 +134,7 @@ def _asked_again(starts: metrics.Starts) -> int:
     return int(np.maximum(starts["attempts"], 1).sum(dtype=np.int64)) - len(starts)
 
 
-def playbook(evidence: Evidence) -> list[Line]:
+def playbook(evidence: Evidence) -> list[StepLine]:
     """A line per step of the playbook, whether it was worked or not."""
     if evidence.effective is None:
         return []
@@ -134,27 +142,27 @@ def playbook(evidence: Evidence) -> list[Line]:
     return [_step(evidence, step.number, worked.get(step.number)) for step in evidence.plan.steps]
 
 
-def _step(evidence: Evidence, number: int, run: StepRun | None) -> Line:
-    return {
-        "step": number,
-        "by": run.by if run else None,
-        "status": run.status if run else "not_started",
-        "started_at": _at(evidence, run.started_ns) if run else None,
-        "took_s": run.took_s if run else None,
-        "verified": run.verified if run else None,
-    }
+def _step(evidence: Evidence, number: int, run: StepRun | None) -> StepLine:
+    return StepLine(
+        step=number,
+        by=run.by if run else None,
+        status=run.status if run else "not_started",
+        started_at=_at(evidence, run.started_ns) if run else None,
+        took_s=run.took_s if run else None,
+        verified=run.verified if run else None,
+    )
 
 
-def clocks(evidence: Evidence) -> Line:
+def clocks(evidence: Evidence) -> Clocks:
     """When the damage began, and how long after it each turn came; null without damage."""
     anchors = evidence.anchors
-    return {
-        "damage_at": _at(evidence, anchors.damage_ns),
-        "detected_after_s": _after_damage(evidence, _detected_ns(evidence)),
-        "acknowledged_after_s": _after_damage(evidence, evidence.timeline.responder_ns),
-        "mitigated_after_s": _after_damage(evidence, _mitigated_ns(evidence)),
-        "recovered_after_s": _after_damage(evidence, anchors.recovered_ns),
-    }
+    return Clocks(
+        damage_at=_at(evidence, anchors.damage_ns),
+        detected_after_s=_after_damage(evidence, _detected_ns(evidence)),
+        acknowledged_after_s=_after_damage(evidence, evidence.timeline.responder_ns),
+        mitigated_after_s=_after_damage(evidence, _mitigated_ns(evidence)),
+        recovered_after_s=_after_damage(evidence, anchors.recovered_ns),
+    )
 
 
 def _after_damage(evidence: Evidence, t_ns: int | None) -> float | None:

@@ -133,7 +133,7 @@ def once(path: Path) -> dict[str, float]:
 
 def verdict(read: Evidence) -> str:
     said = judge.judge(read)
-    other = [f"{one['name']} {one['verdict']}" for one in said.checks if one["verdict"] != "valid"]
+    other = [f"{one.name} {one.verdict}" for one in said.checks if one.verdict != "valid"]
     return f"{said.verdict}, {len(read.attempts):,} requests; not valid: {', '.join(other) or '-'}"
 
 

@@ -180,7 +180,7 @@ def test_a_run_is_judged_with(changes: list[Change], code: int, tmp_path: Path) 
         change(run)
     path = run.write(tmp_path / RUN)
     result = judge(evidence.read(path))
-    told = [(c["name"], c["verdict"], c["summary"]) for c in result.checks]
+    told = [(c.name, c.verdict, c.summary) for c in result.checks]
     assert result.exit_code == code, told
     assert (result.verdict == "passed") == (code == 0)
     checked = CliRunner().invoke(main, ["check", str(path)])

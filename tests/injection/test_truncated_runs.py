@@ -38,7 +38,7 @@ def judged(run_dir: Path) -> Result:
 
 
 def missing(run_dir: Path) -> dict[str, str]:
-    return {each["part"]: each["why"] for each in judged(run_dir).missing}
+    return {each.part: each.why for each in judged(run_dir).missing}
 
 
 def test_the_honest_run_of_these_tests_passes_and_lacks_nothing(honest: Path) -> None:

@@ -1,7 +1,7 @@
 """The verdict, what an unfit run may still say, the exit code, and the bytes of the result."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,18 @@ def result(run: RunDir) -> Result:
 
 
 def verdicts(judged: Result) -> dict[str, str]:
-    return {check["name"]: check["verdict"] for check in judged.checks}
+    return {check.name: check.verdict for check in judged.checks}
 
 
 def test_an_uneventful_redis_slow_passes() -> None:
     judged = result(RunDir())
     assert (judged.verdict, judged.exit_code, judged.ended) == ("passed", 0, "completed")
     assert set(verdicts(judged).values()) == {"valid"}
-    assert [one["name"] for one in judged.not_applicable] == ["stores_agree"]
+    assert [one.name for one in judged.not_applicable] == ["stores_agree"]
 
 
 def test_the_clocks_count_from_the_damage() -> None:
-    assert result(RunDir()).clocks == {
+    assert asdict(result(RunDir()).clocks) == {
         "damage_at": 11.0,
         "detected_after_s": 2.0,
         "acknowledged_after_s": 3.0,
@@ -53,18 +53,18 @@ def test_the_clocks_count_from_the_damage() -> None:
 
 def test_without_damage_the_clocks_stand_still() -> None:
     clocks = result(RunDir().without_faults()).clocks
-    assert set(clocks.values()) == {None}
+    assert set(asdict(clocks).values()) == {None}
 
 
 def test_a_wrong_coupon_before_the_breach_is_the_damage() -> None:
     run = RunDir()
     run.answers = [*run.answers[:-1], issue(299, 5, 2.0)]
-    assert result(run).clocks["damage_at"] == 2.01
+    assert result(run).clocks.damage_at == 2.01
 
 
 def test_faults_steps_and_alerts_stand_in_the_result_with_their_times() -> None:
     judged = result(RunDir())
-    assert judged.faults[0] == {
+    assert asdict(judged.faults[0]) == {
         "id": FAULT,
         "fault": "network.latency",
         "target": "redis",
@@ -74,7 +74,7 @@ def test_faults_steps_and_alerts_stand_in_the_result_with_their_times() -> None:
         "removed": "yes",
         "dose": {"ms": 301.0},
     }
-    assert judged.alerts == [
+    assert [asdict(alert) for alert in judged.alerts] == [
         {
             "alert": "RedisSlow",
             "expected": True,
@@ -84,7 +84,7 @@ def test_faults_steps_and_alerts_stand_in_the_result_with_their_times() -> None:
             "resolved_at": 20.0,
         }
     ]
-    assert [(step["step"], step["status"]) for step in judged.playbook] == [
+    assert [(step.step, step.status) for step in judged.playbook] == [
         (1, "done"),
         (2, "needs_person"),
     ]
@@ -93,7 +93,7 @@ def test_faults_steps_and_alerts_stand_in_the_result_with_their_times() -> None:
 def test_steps_that_were_never_reached_are_listed_all_the_same() -> None:
     run = RunDir()
     run.events = [event for event in run.events if event[2].get("step") != 2]
-    assert [step["status"] for step in result(run).playbook] == ["done", "not_started"]
+    assert [step.status for step in result(run).playbook] == ["done", "not_started"]
 
 
 def test_the_books_of_the_traffic_balance() -> None:
@@ -101,10 +101,10 @@ def test_the_books_of_the_traffic_balance() -> None:
     run.answers = run.answers[:298]
     traffic = result(run).traffic
     assert traffic is not None
-    assert traffic["scheduled"] == 300
-    assert traffic["never_started"] == 1
-    assert traffic["started"] == 299
-    assert (traffic["completed"], traffic["interrupted"]) == (298, 1)
+    assert traffic.scheduled == 300
+    assert traffic.never_started == 1
+    assert traffic.started == 299
+    assert (traffic.completed, traffic.interrupted) == (298, 1)
 
 
 def over_issued() -> RunDir:
@@ -279,7 +279,7 @@ def test_damaged_evidence_makes_checks_unknown_and_nothing_crash(
         path.write_bytes(raw[: len(raw) // 2] if damage == "cut" else b"[1, 2]\n")
     judged = judge(evidence.read(tmp_path / "run"))
     assert judged.verdict == "unknown"
-    assert not [check for check in judged.checks if "crashed" in check["summary"]]
+    assert not [check for check in judged.checks if "crashed" in check.summary]
 
 
 def test_a_torn_journal_is_an_interrupted_run(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_run_that_never_got_a_stack_is_judged_too(tmp_path: Path) -> None:
     (folder / "history" / "drop-0.bin").unlink()
     judged = judge(evidence.read(folder))
     assert (judged.verdict, judged.exit_code, judged.traffic) == ("unknown", 4, None)
-    assert not [check for check in judged.checks if "crashed" in check["summary"]]
+    assert not [check for check in judged.checks if "crashed" in check.summary]
 
 
 def test_a_history_that_contradicts_itself_is_no_evidence() -> None:
@@ -344,7 +344,7 @@ def test_virtual_users_are_said_to_be_a_closed_model(capsys: pytest.CaptureFixtu
     run.effective = {"planned": {}}
     judged = result(run)
     assert judged.traffic is not None
-    assert judged.traffic["closed"] == ["drop"]
+    assert judged.traffic.closed == ["drop"]
     show_result(judged)
     assert "closed model: drop" in capsys.readouterr().out.replace("\n", " ")
 
@@ -352,7 +352,7 @@ def test_virtual_users_are_said_to_be_a_closed_model(capsys: pytest.CaptureFixtu
 def test_traffic_of_a_set_rate_is_no_closed_model(capsys: pytest.CaptureFixture[str]) -> None:
     judged = result(RunDir())
     assert judged.traffic is not None
-    assert judged.traffic["closed"] == []
+    assert judged.traffic.closed == []
     show_result(judged)
     assert "closed" not in capsys.readouterr().out
 
@@ -361,7 +361,7 @@ def said(run: RunDir, capsys: pytest.CaptureFixture[str]) -> tuple[Any, str]:
     judged = result(run)
     assert judged.traffic is not None
     show_result(judged)
-    return judged.traffic["limit"], " ".join(capsys.readouterr().out.split())
+    return judged.traffic.limit, " ".join(capsys.readouterr().out.split())
 
 
 def test_a_run_that_breaks_nothing_names_the_systems_own_limit(
@@ -369,15 +369,15 @@ def test_a_run_that_breaks_nothing_names_the_systems_own_limit(
 ) -> None:
     run = RunDir().without_faults()
     limit, told = said(run, capsys)
-    assert (limit["reached"], limit["carried_per_s"]) == (False, 10.0)
+    assert (limit.reached, limit.carried_per_s) == (False, 10.0)
     assert "the system's own limit was not reached: it carried 10/s with a p95 of 10 ms" in told
     run.answers = [replace(one, took_s=0.9) if one.k < 60 else one for one in run.answers]
     limit, told = said(run, capsys)
-    assert (limit["reached"], limit["not_carried_s"]) == (False, 10)
+    assert (limit.reached, limit.not_carried_s) == (False, 10)
     assert told.count("though for 10 s of the run it did not") == 1
     run.answers = [replace(one, took_s=0.9) for one in run.answers]
     limit, told = said(run, capsys)
-    assert (limit["reached"], limit["per_s"], limit["carried_per_s"]) == (True, 10.0, 0.0)
+    assert (limit.reached, limit.per_s, limit.carried_per_s) == (True, 10.0, 0.0)
     assert "own limit: 10/s, where p95 was 900 ms, 200 ms are allowed; no lower" in told
 
 
@@ -394,6 +394,8 @@ def test_requests_that_were_asked_again_are_counted() -> None:
     run.answers = [replace(one, attempts=(2, 3, 1)[one.k % 3]) for one in run.answers]
     traffic = result(run).traffic
     assert traffic is not None
-    assert traffic["asked_again"] == 300
-    assert traffic["metrics"]["http_reqs"]["count"] == traffic["started"] + 300
-    assert (result(RunDir()).traffic or {})["asked_again"] == 0
+    assert traffic.asked_again == 300
+    assert traffic.metrics["http_reqs"]["count"] == (traffic.started or 0) + 300
+    usual = result(RunDir()).traffic
+    assert usual is not None
+    assert usual.asked_again == 0

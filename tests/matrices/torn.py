@@ -114,8 +114,8 @@ def look(run_dir: Path, file: str) -> str:
 def wrong_verdict(result: Result) -> str:
     if result.verdict == "passed":
         return "it passed"
-    accused = [check["name"] for check in result.checks if check["verdict"] == "invalid"]
-    crashed = [check["summary"] for check in result.checks if "crashed" in check["summary"]]
+    accused = [check.name for check in result.checks if check.verdict == "invalid"]
+    crashed = [check.summary for check in result.checks if "crashed" in check.summary]
     return "; ".join([*(f"accused by {name}" for name in accused), *crashed])
 
 
@@ -123,7 +123,7 @@ def wrong_missing(result: Result, prefix: journal.Journaled, file: str) -> str:
     """The damaged part is named, and of a journal the line."""
     part = Path(file).stem if "/" not in file else file.split("/")[0]
     part = {"inputs": "effective"}.get(part, part)
-    named = {each["part"]: str(each["why"]) for each in result.missing}
+    named = {each.part: each.why for each in result.missing}
     if part not in named:
         return f"{part} is not named as missing"
     if part == "journal" and prefix.damage and "line " not in named[part]:
@@ -132,7 +132,7 @@ def wrong_missing(result: Result, prefix: journal.Journaled, file: str) -> str:
 
 
 def wrong_page(result: Result, page: str) -> str:
-    lacking = [each["part"] for each in result.missing if f"`{each['part']}`" not in page]
+    lacking = [each.part for each in result.missing if f"`{each.part}`" not in page]
     return f"the report does not name {lacking}" if lacking else ""
 
 
