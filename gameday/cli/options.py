@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from gameday.core.stack_registry import EMBEDDED, STACKS
+
 if TYPE_CHECKING:
     from datetime import timedelta
 
@@ -96,8 +98,8 @@ runs_option = click.option(
 _WHERE = (
     click.option(
         "--stack",
-        type=click.Choice(["embedded", "compose", "external"]),
-        show_default="embedded",
+        type=click.Choice(list(STACKS)),
+        show_default=EMBEDDED,
         **setting("stack"),
         help="Where the system runs: started here, in containers, or already somewhere.",
     ),

@@ -14,11 +14,11 @@ from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.options import where
 from gameday.cli.picture import Page, traffic
-from gameday.cli.run import stack_of
 from gameday.cli.terminal import emit
 from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.network import event_loop
+from gameday.core.stack_registry import STACKS, new_stack
 from gameday.plan import machine
 from gameday.plan.blast_radius import Blast, Touch, blast
 from gameday.plan.finding import Finding, Status, as_error, failures
@@ -70,15 +70,15 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     become healthy, 3 when a stack that is not ours is not fit.
     """
     inputs = load_inputs(experiment, options["system"], short=options["short"])
-    stack = stack_of(options["stack"], reuse=options["reuse"])
-    starts = options["stack"] == "embedded" and not options["reuse"]
+    stack = new_stack(options["stack"], reuse=options["reuse"])
+    entry = STACKS[options["stack"]]
     question = Question(
         stack=options["stack"],
-        kinds=stack.kinds,
+        kinds=entry.kinds,
         runs_dir=options["runs_dir"],
         allowed=options["allowed"],
-        starts=starts,
-        kept_per_s=calibration.kept_by_all(shared=options["stack"] != "external"),
+        starts=entry.starts_components and not options["reuse"],
+        kept_per_s=calibration.kept_by_all(shared=entry.shares_machine),
     )
     made = _plan(inputs, stack, question)
     if options["as_json"]:
@@ -102,7 +102,7 @@ def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
         findings += _lock(system)
     findings += _hold()
     wrong = failures(findings)
-    code = as_error(wrong[0], external=question.stack == "external").exit_code if wrong else 0
+    code = as_error(wrong[0], owned=question.entry.owned).exit_code if wrong else 0
     address = _address(inputs.system.system, system, starts=question.starts)
     evidence = str(question.runs_dir / f"<time>-{inputs.experiment.experiment.name}-<4 letters>")
     told = blast(inputs, system, address, starts=question.starts)

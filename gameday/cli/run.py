@@ -8,12 +8,14 @@ import click
 from gameday.cli.options import DurationType, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError
+from gameday.core.stack_registry import STACKS, new_stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import Question
+    from gameday.run.context import Options
     from gameday.spec.inputs import Inputs
 
 
@@ -47,8 +49,8 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     inputs = load_inputs(
         experiment, options["system"], short=options["short"], seed=options["seed"]
     )
-    _refuse(list(generator.checks(inputs, force=options["force"])), external=False)
-    kept_per_s = _measured(inputs, shared=options["stack"] != "external")
+    _refuse(list(generator.checks(inputs, force=options["force"])), owned=True)
+    kept_per_s = _measured(inputs, shared=STACKS[options["stack"]].shares_machine)
     folder = _conduct(inputs, options, kept_per_s)
     ctx.exit(_judge(folder, as_json=options["as_json"]))
 
@@ -62,21 +64,15 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     from gameday.core.clock import SystemClock
     from gameday.core.network import event_loop
     from gameday.plan.offline_checks import Question
-    from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
 
-    stack = stack_of(options["stack"], reuse=options["reuse"])
+    stack = new_stack(options["stack"], reuse=options["reuse"])
     allowed = options["allowed"]
-    starts = options["stack"] == "embedded" and not options["reuse"]
+    entry = STACKS[options["stack"]]
+    starts = entry.starts_components and not options["reuse"]
     about = (options["runs_dir"], allowed, starts, kept_per_s, options["force"])
-    _look_first(inputs, Question(options["stack"], stack.kinds, *about))
-    asked = Options(
-        stack=options["stack"],
-        runs_dir=options["runs_dir"],
-        responder=options["responder"],
-        responder_delay_s=options["responder_delay"].total_seconds(),
-        allowed=allowed,
-    )
+    _look_first(inputs, Question(options["stack"], entry.kinds, *about))
+    asked = _asked(options)
     screen = Screen()
     folders: list[Path] = []
 
@@ -96,6 +92,19 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     if conducted.error is not None:
         print_error(conducted.error)
     return conducted.dir
+
+
+def _asked(options: dict[str, Any]) -> "Options":
+    """The options of the command line as a run takes them."""
+    from gameday.run.context import Options
+
+    return Options(
+        stack=options["stack"],
+        runs_dir=options["runs_dir"],
+        responder=options["responder"],
+        responder_delay_s=options["responder_delay"].total_seconds(),
+        allowed=options["allowed"],
+    )
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:
@@ -143,42 +152,18 @@ def _look_first(inputs: "Inputs", question: "Question") -> None:
     for each in findings:
         if each.status == "warn":
             warn(f"{each.name}: {each.found}")
-    _refuse(findings, external=question.stack == "external")
+    _refuse(findings, owned=question.entry.owned)
 
 
-def _refuse(findings: "Sequence[Finding]", *, external: bool) -> None:
+def _refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
     """Raise the first failure, the others told before it."""
     from gameday.plan.finding import as_error, failures
 
     wrong = failures(findings)
     for each in wrong[1:]:
-        print_error(as_error(each, external=external))
+        print_error(as_error(each, owned=owned))
     if wrong:
-        raise as_error(wrong[0], external=external)
-
-
-def stack_of(name: str, *, reuse: bool) -> Any:
-    """The stack asked for."""
-    from gameday.core.errors import UsageError
-
-    if reuse and name != "embedded":
-        raise UsageError(f"--reuse is for the embedded stack, not for {name!r}")
-    if name == "external":
-        from gameday.stacks.external import ExternalStack
-
-        return ExternalStack()
-    if name == "compose":
-        raise UsageError(
-            "the compose stack is not built yet",
-            help="run on the embedded stack, or start the containers and use --stack external",
-        )
-    if reuse:
-        from gameday.stacks.persistent import PersistentStack
-
-        return PersistentStack()
-    from gameday.stacks.embedded import EmbeddedStack
-
-    return EmbeddedStack()
+        raise as_error(wrong[0], owned=owned)
 
 
 def _judge(run_dir: Path, *, as_json: bool) -> int:

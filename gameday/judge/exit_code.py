@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gameday.core.exit_code import ExitCode
+from gameday.core.stack_registry import is_owned
 from gameday.evidence import Evidence
 from gameday.evidence.events import RunRefused
 from gameday.evidence.journal import first
@@ -30,7 +31,7 @@ def exit_code(evidence: Evidence, verdict: Validity, stack: str) -> ExitCode:
     ended = ENDINGS.get(evidence.timeline.ended)
     if ended is ExitCode.UNHEALTHY and _was_refused(evidence):
         return ExitCode.USAGE
-    if ended is ExitCode.UNHEALTHY and stack == "external":
+    if ended is ExitCode.UNHEALTHY and not is_owned(stack):
         return ExitCode.UNKNOWN  # somebody else's stack: not ours to keep healthy
     if ended is not None:
         return ended

@@ -33,9 +33,9 @@ def failures(findings: Iterable[Finding]) -> list[Finding]:
     return sorted((f for f in findings if f.status == "fail"), key=lambda f: not f.usage)
 
 
-def as_error(finding: Finding, *, external: bool) -> GamedayError:
+def as_error(finding: Finding, *, owned: bool) -> GamedayError:
     """A failure as the error that ends a command with its exit code."""
-    kind = UsageError if finding.usage else UnknownError if external else StackError
+    kind = UsageError if finding.usage else StackError if owned else UnknownError
     return kind(f"{finding.name}: {finding.found}", help=finding.cure)
 
 

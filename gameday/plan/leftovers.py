@@ -27,10 +27,10 @@ NEWEST = 50
 
 
 async def on_standing(
-    runs_dir: Path, system: System, environment: Environment, *, external: bool
+    runs_dir: Path, system: System, environment: Environment, *, owned: bool
 ) -> list[Finding]:
     """The same for a system that outlives its runs: the kept stack, or one that is not ours."""
-    if external:
+    if not owned:
         return await leftovers(runs_dir, system.base_url, environment)
     kept = read_kept()
     if kept is None or kept.base_url != system.base_url:

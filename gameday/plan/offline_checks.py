@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gameday.core.clock import wall_time_ns
+from gameday.core.clock import NS, wall_time_ns
 from gameday.core.errors import GamedayError
 from gameday.core.network.addresses import Allowed
+from gameday.core.stack_registry import STACKS, StackEntry
 from gameday.plan import generator, machine, traffic_size
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
@@ -24,7 +25,6 @@ from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.ports import is_free
 from gameday.telemetry.alerts.rules import load_rules
 
-NS = 1_000_000_000
 AHEAD_S = 60.0
 
 
@@ -44,6 +44,11 @@ class Question:
     kept_per_s: float | None = None
     force: bool = False
 
+    @property
+    def entry(self) -> StackEntry:
+        """What the stack is."""
+        return STACKS[self.stack]
+
 
 def before(inputs: Inputs, question: Question) -> list[Finding]:
     """Everything at once. Raises FileError for the first thing that is wrong with a file."""
@@ -55,7 +60,7 @@ def before(inputs: Inputs, question: Question) -> list[Finding]:
             inputs,
             question.kept_per_s,
             force=question.force,
-            shared=question.stack != "external",
+            shared=question.entry.shares_machine,
         ),
         *_machine(inputs.system.system, question),
         *_clock(inputs),
@@ -102,7 +107,7 @@ def _lacks(system: System, question: Question, kind: str) -> str:
         "redis": ("stores.redis", stores.redis),
         "sql": ("stores.postgres", stores.postgres),
     }
-    if question.stack == "external":  # our own brings its Toxiproxy with it
+    if not question.entry.owned:  # our own brings its Toxiproxy with it
         needs |= {each: ("toxiproxy", system.toxiproxy) for each in ("toxic", "proxy")}
     key, there = needs.get(kind, ("", kind))
     return key if there is None else ""
@@ -156,7 +161,7 @@ def _clock(inputs: Inputs) -> Iterator[Finding]:
 
 def _addresses(loaded: LoadedSystem, question: Question) -> Iterator[Finding]:
     """Nothing that is not this machine is touched unless it is allowed by name."""
-    if question.stack != "external":
+    if question.entry.owned:
         return
     try:
         refuse_foreign(loaded.system, question.allowed, os.environ, loaded.document)

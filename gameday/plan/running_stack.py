@@ -47,7 +47,6 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     except GamedayError as error:
         return Standing(written, [from_error("stack", error)])
     system = running.system
-    external = question.stack == "external"
     book = None if inputs.playbook is None else inputs.playbook.playbook
     experiment = inputs.experiment.experiment
     asked = service_checks.asked_of(experiment, system, book, inputs.rules)
@@ -59,7 +58,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
         "alerts": service_checks.conditions(system, asked, clock),
         "audit": _campaign(inputs, running),
         "earlier runs": on_standing(
-            question.runs_dir, system, running.environment, external=external
+            question.runs_dir, system, running.environment, owned=question.entry.owned
         ),
         "marker": _marked(system),
     }

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from gameday.core.clock import NS, Clock
 from gameday.core.network.addresses import Allowed
 from gameday.core.processes.deadlines import cancelled
+from gameday.core.stack_registry import EMBEDDED
 from gameday.evidence.journal import Journal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
@@ -92,7 +93,7 @@ async def unless_aborted(
 class Options:
     """Options from the command line, beyond the files."""
 
-    stack: str = "embedded"
+    stack: str = EMBEDDED
     runs_dir: Path = Path("runs")
     responder: bool = True
     responder_delay_s: float = 1.0

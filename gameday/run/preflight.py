@@ -8,13 +8,12 @@ import asyncio
 from collections.abc import Iterable
 
 from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import Phase
 from gameday.plan import proxy_checks, service_checks
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
 from gameday.run.context import Run
-
-EXTERNAL = "external"
 
 
 async def prepare(run: Run) -> None:
@@ -23,13 +22,13 @@ async def prepare(run: Run) -> None:
     Raises UsageError, StackError, or on a stack that is not ours UnknownError.
     """
     run.journal.write(Phase(phase="preflight"))
-    external, runs_dir = run.options.stack == EXTERNAL, run.options.runs_dir
+    owned, runs_dir = is_owned(run.options.stack), run.options.runs_dir
     looked, stopped_on_purpose, measured, left, well = await asyncio.gather(
         proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
         proxy_checks.prepared(run.experiment, run.injection),
         service_checks.metrics(run.system, _asked(run)),
-        on_standing(runs_dir, run.system, run.environment, external=external),
-        service_checks.service(run.system) if external else _nothing(),
+        on_standing(runs_dir, run.system, run.environment, owned=owned),
+        _nothing() if owned else service_checks.service(run.system),
     )
     run.spots.update(looked.spots)
     _tell_spots(run)
@@ -74,7 +73,7 @@ def _end_if_unfit(run: Run, findings: Iterable[Finding]) -> None:
             run.journal.write(Phase(phase="preflight", problem=text, cure=each.cure))
     wrong = failures(found)
     if wrong:
-        raise as_error(wrong[0], external=run.options.stack == EXTERNAL)
+        raise as_error(wrong[0], owned=is_owned(run.options.stack))
 
 
 async def _create_campaign(run: Run) -> None:

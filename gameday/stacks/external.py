@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from gameday.core.errors import UsageError
+from gameday.core.stack_registry import STACKS
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.spec.request import FromEnv
 from gameday.spec.system import Start, System
@@ -17,7 +18,6 @@ from gameday.stacks.stack import Addresses, Running, StackWorkdir
 
 _ALWAYS = frozenset({"traffic", "request"})
 _BY_TOXIPROXY = frozenset({"toxic", "proxy"})
-_BY_STORES = frozenset({"redis", "sql"})
 
 
 class ExternalStack:
@@ -27,10 +27,8 @@ class ExternalStack:
     with a Toxiproxy that answers, and with the stores that its file names.
     """
 
-    name = "external"
-
     def __init__(self) -> None:
-        self.kinds = _ALWAYS | _BY_TOXIPROXY | _BY_STORES
+        self.kinds = STACKS["external"].kinds
         self.lacks = "not started"
 
     async def start(self, system: System, workdir: StackWorkdir) -> Running:

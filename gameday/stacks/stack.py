@@ -77,7 +77,6 @@ class Running:
 class Stack(Protocol):
     """One way to have a system to experiment on."""
 
-    name: str
     kinds: frozenset[str]
     """The kinds of change that can be made on it; final once it has started."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from gameday.core.errors import UsageError
+from gameday.core.stack_registry import EMBEDDED, STACKS
 
 PREFIX: Final = "GAMEDAY_"
 OWN_ONLY: Final = ("allow_targets", "webhooks")
@@ -122,9 +123,9 @@ KEYS: Final = {
         SettingKey(
             "stack",
             "Where the system runs where nothing else is said.",
-            "embedded",
-            _choice("embedded", "compose", "external"),
-            {"enum": ["embedded", "compose", "external"]},
+            EMBEDDED,
+            _choice(*STACKS),
+            {"enum": [*STACKS]},
         ),
         SettingKey(
             "responder_delay",

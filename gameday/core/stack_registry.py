@@ -1,0 +1,80 @@
+"""The stacks that `--stack` knows, each with what it is: the one place that compares no names.
+
+A plain table in `core`, because settings, judge, plan and cli ask it; the classes themselves are in
+`gameday.stacks` and are imported when a stack is made.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from gameday.core.errors import UsageError
+
+_SENT = frozenset({"traffic", "request"})
+_NETWORK = frozenset({"toxic", "proxy"})
+_STORES = frozenset({"redis", "sql"})
+_PROCESSES = frozenset({"process", "service", "folder"})
+
+
+@dataclass(frozen=True, slots=True)
+class StackEntry:
+    """What a stack is.
+
+    `owned`: ours to keep healthy; it brings its Toxiproxy, and its addresses are this machine's.
+    `starts_components`: a run starts it from nothing. `shares_machine`: the system takes half of
+    the cores from the traffic generator. `kinds`: all kinds of change that it may be able to make.
+    `made_by`, and `reused_by` for one that `gameday up` left running: `module:class`, "" if none.
+    """
+
+    owned: bool
+    starts_components: bool
+    shares_machine: bool
+    kinds: frozenset[str]
+    made_by: str = ""
+    reused_by: str = ""
+
+
+EMBEDDED: Final = "embedded"
+STACKS: Final[dict[str, StackEntry]] = {
+    EMBEDDED: StackEntry(
+        owned=True,
+        starts_components=True,
+        shares_machine=True,
+        kinds=_SENT | _NETWORK | _STORES | _PROCESSES,
+        made_by="gameday.stacks.embedded:EmbeddedStack",
+        reused_by="gameday.stacks.persistent:PersistentStack",
+    ),
+    "compose": StackEntry(
+        owned=True,
+        starts_components=True,
+        shares_machine=True,
+        kinds=_SENT | _NETWORK | _STORES,
+    ),
+    "external": StackEntry(
+        owned=False,
+        starts_components=False,
+        shares_machine=False,
+        kinds=_SENT | _NETWORK | _STORES,
+        made_by="gameday.stacks.external:ExternalStack",
+    ),
+}
+
+
+def is_owned(name: str) -> bool:
+    """True but for a stack that is known to be somebody else's; "" and unknown ones are ours."""
+    return name not in STACKS or STACKS[name].owned
+
+
+def new_stack(name: str, *, reuse: bool) -> Any:
+    """The stack asked for. Raises UsageError where there is none."""
+    entry = STACKS[name]
+    if reuse and not entry.reused_by:
+        able = [each for each, one in STACKS.items() if one.reused_by]
+        raise UsageError(f"--reuse is for the {' or '.join(able)} stack, not for {name!r}")
+    if not entry.made_by:
+        raise UsageError(
+            f"the {name} stack is not built yet",
+            help="run on the embedded stack, or start the containers and use --stack external",
+        )
+    module, _, made = (entry.reused_by if reuse else entry.made_by).partition(":")
+    return getattr(import_module(module), made)()
