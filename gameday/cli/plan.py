@@ -71,14 +71,12 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """
     inputs = load_inputs(experiment, options["system"], short=options["short"])
     stack = new_stack(options["stack"], reuse=options["reuse"])
-    entry = STACKS[options["stack"]]
     question = Question(
         stack=options["stack"],
-        kinds=entry.kinds,
         runs_dir=options["runs_dir"],
         allowed=options["allowed"],
-        starts=entry.starts_components and not options["reuse"],
-        kept_per_s=calibration.kept_by_all(shared=entry.shares_machine),
+        reuse=options["reuse"],
+        kept_per_s=calibration.kept_by_all(shared=STACKS[options["stack"]].shares_machine),
     )
     made = _plan(inputs, stack, question)
     if options["as_json"]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import Question
-    from gameday.run.context import Options
     from gameday.spec.inputs import Inputs
 
 
@@ -64,15 +63,15 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     from gameday.core.clock import SystemClock
     from gameday.core.network import event_loop
     from gameday.plan.offline_checks import Question
+    from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
 
     stack = new_stack(options["stack"], reuse=options["reuse"])
-    allowed = options["allowed"]
-    entry = STACKS[options["stack"]]
-    starts = entry.starts_components and not options["reuse"]
-    about = (options["runs_dir"], allowed, starts, kept_per_s, options["force"])
-    _look_first(inputs, Question(options["stack"], entry.kinds, *about))
-    asked = _asked(options)
+    name, runs_dir, allowed = options["stack"], options["runs_dir"], options["allowed"]
+    about = (options["reuse"], kept_per_s, options["force"])
+    _look_first(inputs, Question(name, runs_dir, allowed, *about))
+    delay_s = options["responder_delay"].total_seconds()
+    asked = Options(name, runs_dir, options["responder"], delay_s, allowed)
     screen = Screen()
     folders: list[Path] = []
 
@@ -92,19 +91,6 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     if conducted.error is not None:
         print_error(conducted.error)
     return conducted.dir
-
-
-def _asked(options: dict[str, Any]) -> "Options":
-    """The options of the command line as a run takes them."""
-    from gameday.run.context import Options
-
-    return Options(
-        stack=options["stack"],
-        runs_dir=options["runs_dir"],
-        responder=options["responder"],
-        responder_delay_s=options["responder_delay"].total_seconds(),
-        allowed=options["allowed"],
-    )
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:

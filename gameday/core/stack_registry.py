@@ -10,10 +10,7 @@ from typing import Any, Final
 
 from gameday.core.errors import UsageError
 
-_SENT = frozenset({"traffic", "request"})
-_NETWORK = frozenset({"toxic", "proxy"})
-_STORES = frozenset({"redis", "sql"})
-_PROCESSES = frozenset({"process", "service", "folder"})
+_REACHED = frozenset({"traffic", "request", "toxic", "proxy", "redis", "sql"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ STACKS: Final[dict[str, StackEntry]] = {
         owned=True,
         starts_components=True,
         shares_machine=True,
-        kinds=_SENT | _NETWORK | _STORES | _PROCESSES,
+        kinds=_REACHED | {"process", "service", "folder"},
         made_by="gameday.stacks.embedded:EmbeddedStack",
         reused_by="gameday.stacks.persistent:PersistentStack",
     ),
@@ -48,13 +45,13 @@ STACKS: Final[dict[str, StackEntry]] = {
         owned=True,
         starts_components=True,
         shares_machine=True,
-        kinds=_SENT | _NETWORK | _STORES,
+        kinds=_REACHED,
     ),
     "external": StackEntry(
         owned=False,
         starts_components=False,
         shares_machine=False,
-        kinds=_SENT | _NETWORK | _STORES,
+        kinds=_REACHED,
         made_by="gameday.stacks.external:ExternalStack",
     ),
 }

@@ -30,17 +30,16 @@ AHEAD_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The conditions of a run: its stack, the kinds of change that one can make, and its folder.
+    """The conditions of a run: its stack, the folder of its evidence, and what else was asked for.
 
-    `starts` says that the stack is put up for this run alone, and so starts from nothing;
-    `kept_per_s` what its generator was measured to keep; `force` that it may be too little.
+    `reuse` says that the stack is one that `gameday up` left running; `kept_per_s` what the
+    generator was measured to keep; `force` that it may be too little.
     """
 
     stack: str
-    kinds: Collection[str]
     runs_dir: Path
     allowed: Allowed = field(default_factory=Allowed)
-    starts: bool = True
+    reuse: bool = False
     kept_per_s: float | None = None
     force: bool = False
 
@@ -48,6 +47,11 @@ class Question:
     def entry(self) -> StackEntry:
         """What the stack is."""
         return STACKS[self.stack]
+
+    @property
+    def starts(self) -> bool:
+        """True if the stack is put up for this run alone, and so starts from nothing."""
+        return self.entry.starts_components and not self.reuse
 
 
 def before(inputs: Inputs, question: Question) -> list[Finding]:
@@ -91,9 +95,9 @@ def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
     for index, fault in enumerate(inputs.experiment.experiment.method):
         where = str(document.place("method", index, "fault"))
         for kind in dict.fromkeys(change.kind for change in fault.changes()):
-            if kind not in question.kinds:
+            if kind not in question.entry.kinds:
                 found = f"'fault': the {question.stack} stack cannot do {fault.fault!r}"
-                cure = f"it can make changes of kind {', '.join(sorted(question.kinds))}"
+                cure = f"it can make changes of kind {', '.join(sorted(question.entry.kinds))}"
                 yield Finding(where, "fail", found, cure, usage=True)
             elif lacks := _lacks(inputs.system.system, question, kind):
                 found = f"'fault': {fault.fault!r} needs `{lacks}`, and the system names none"

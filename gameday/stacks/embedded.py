@@ -10,7 +10,6 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from gameday.core.errors import StackError, UsageError
-from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.spec.system import Start, System
 from gameday.stacks.binaries import postgres, redis_server
 from gameday.stacks.placeholders import asked_for, stores_of
@@ -31,8 +30,6 @@ class EmbeddedStack:
 
     `open_toxiproxy`: whoever reaches its Toxiproxy may change what it does, without a token.
     """
-
-    kinds = STACKS[EMBEDDED].kinds
 
     def __init__(
         self, *, ready_s: float = READY_S, outlives: bool = False, open_toxiproxy: bool = False

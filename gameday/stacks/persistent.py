@@ -31,8 +31,6 @@ _ANEW = "gameday down, then gameday up"
 class PersistentStack:
     """The one that `gameday up` left running."""
 
-    kinds = EmbeddedStack.kinds
-
     def __init__(self) -> None:
         self._parts: list[ProcessUndo] = []
 

@@ -77,9 +77,6 @@ class Running:
 class Stack(Protocol):
     """One way to have a system to experiment on."""
 
-    kinds: frozenset[str]
-    """The kinds of change that can be made on it; final once it has started."""
-
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Put it up and wait until it is healthy. Raises StackError; then nothing is left."""
         ...

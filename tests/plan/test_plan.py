@@ -27,8 +27,6 @@ from gameday.spec.changes import Change, toxic
 from gameday.spec.find import all_experiments
 from gameday.spec.inputs import Inputs, load_inputs
 from gameday.spec.undos import from_json
-from gameday.stacks.embedded import EmbeddedStack
-from gameday.stacks.external import ExternalStack
 from gameday.traffic.capacity import calibration
 from tests.support.events import event_of
 from tests.support.plan_parts import (
@@ -54,11 +52,8 @@ open{pool="a"} 3
 """
 
 
-def looked(
-    inputs: Inputs, tmp_path: Path, stack: str = "embedded", *, starts: bool = True
-) -> list[Finding]:
-    kinds = ExternalStack().kinds if stack == "external" else EmbeddedStack.kinds
-    return before(inputs, Question(stack, kinds, tmp_path / "runs", Allowed(), starts))
+def looked(inputs: Inputs, tmp_path: Path, stack: str = "embedded") -> list[Finding]:
+    return before(inputs, Question(stack, tmp_path / "runs"))
 
 
 def named(findings: list[Finding], name: str) -> Finding:
@@ -211,12 +206,16 @@ def test_nothing_stands_in_the_way_of_a_plain_drop(tmp_path: Path) -> None:
 
 def test_a_fault_that_the_stack_cannot_do_is_told_with_its_place(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {"toxiproxy": None}, method=slow())
-    (wrong,) = failing(looked(inputs, tmp_path, "external", starts=False))
+    (wrong,) = failing(looked(inputs, tmp_path, "external"))
     assert wrong.usage
     assert wrong.name.startswith(str(tmp_path / "drop.yaml"))
     assert "needs `toxiproxy`" in wrong.found
-    cannot = before(inputs, Question("embedded", {"traffic"}, tmp_path / "runs"))
-    assert "cannot do 'network.latency'" in failing(cannot)[0].found
+    kill = inputs_of(
+        tmp_path,
+        method=[{"at": "2s", "fault": "service.kill", "target": "service", "duration": "3s"}],
+    )
+    (cannot,) = failing(looked(kill, tmp_path, "external"))
+    assert "cannot do 'service.kill'" in cannot.found
 
 
 def test_a_port_that_the_system_file_fixes_must_be_free(tmp_path: Path) -> None:
@@ -251,7 +250,7 @@ def test_a_stack_that_needs_a_program_that_is_not_there_is_refused(
 
 def test_an_address_that_is_not_this_machine_must_be_allowed(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {"base_url": "http://192.0.2.1:80"})
-    (wrong,) = failing(looked(inputs, tmp_path, "external", starts=False))
+    (wrong,) = failing(looked(inputs, tmp_path, "external"))
     assert wrong.name == "addresses"
     assert "--allow-target 192.0.2.1" in wrong.cure
 
