@@ -39,7 +39,7 @@ def read(run_dir: Path) -> Evidence:
         raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
     journaled = _journal(run_dir / "journal.jsonl")
     problems: Problems = seal.broken(run_dir, journaled.records)
-    effective = _load(run_dir / "inputs" / "effective.json", _effective, problems, "effective")
+    effective = read_effective(run_dir, problems)
     if journaled.damage:
         problems["journal"] = journaled.damage
     reaped = _journal(run_dir / "reaper.jsonl")
@@ -89,6 +89,12 @@ def _load(path: Path, parse: Callable[[BinaryIO], T], problems: Problems, part: 
     except DAMAGED as error:
         problems[part] = f"cannot be read: {_first_line(error)}"
     return None
+
+
+def read_effective(run_dir: Path, problems: Problems | None = None) -> Effective | None:
+    """`inputs/effective.json`, None where it cannot be read; the reason goes into `problems`."""
+    path = run_dir / "inputs" / "effective.json"
+    return _load(path, _effective, {} if problems is None else problems, "effective")
 
 
 def _effective(file: BinaryIO) -> Effective:

@@ -7,16 +7,18 @@ a default came later, or are left out where a run did not get that far.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
-from gameday.judge.verdict import NotApplicable
+from pydantic import TypeAdapter, ValidationError
 
-SCHEMA = 1
+from gameday.judge.verdict import NotApplicable
 
 VerdictName = Literal["passed", "failed", "unknown"]
 Json = Mapping[str, Any]
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,7 @@ class MissingPart:
 class Result:
     """Everything that is said about a run; the fields of result.json, in its order."""
 
+    schema: Literal[1] = 1
     run: str
     experiment: str
     stack: str
@@ -156,12 +159,24 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """The content of result.json."""
-        return {"schema": SCHEMA, **_plain(self)}
+        fields: dict[str, Any] = _plain(self)
+        return fields
 
     def to_bytes(self) -> bytes:
         """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
         text = json.dumps(self.as_json(), indent=1, ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace") + b"\n"
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Result":
+        """A result as `to_bytes` wrote it. Raises ValueError with the place that is wrong."""
+        text = json.dumps(json.loads(raw), ensure_ascii=False, allow_nan=False)
+        try:  # half a surrogate pair is text here, as pydantic takes none
+            whole = _HALF_PAIR.sub(lambda half: f"\\\\u{ord(half[0]):x}", text)
+            return TypeAdapter(cls).validate_json(whole, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -5,55 +5,27 @@ that a section shows comes with where it stands: `#12` is record 12 of the journ
 evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
 from gameday.evidence import journal
+from gameday.evidence.effective import Effective
 from gameday.evidence.events import E, FaultEvent, RunStarted
 from gameday.evidence.journal import Record, RecordOf
+from gameday.evidence.read import read_effective
 from gameday.evidence.timeline import traffic_begin_ns
+from gameday.judge.result import CheckLine, Result
 from gameday.report.charts.series import Curves, read_curves
+from gameday.spec.experiment import Experiment
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
 _LARGEST_BYTES = 64 * files.MIB
-Json = Mapping[str, Any]
-
-
-class _Shown(BaseModel):
-    """The fields of `effective.json` that a page shows; in any other form nothing is shown."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-
-    experiment: "_Told"
-    playbook: "_Steps | None" = None
-    stock: int | None = None
-    traffic_end_s: float = 0.0
-    no_responder: bool = False
-
-
-class _Told(BaseModel):
-    title: str = ""
-    hypothesis: str = ""
-    method: list[dict[str, Any]] = []
-
-
-class _Steps(BaseModel):
-    steps: "list[_Step]"
-
-
-class _Step(BaseModel):
-    number: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +33,8 @@ class Material:
     """One run directory as a postmortem sees it; times of day are None where none was recorded."""
 
     run_dir: Path
-    result: Json
-    effective: Json
+    result: Result
+    effective: Effective | None
     records: Sequence[Record]
     journal_damage: str
     evaluations: Sequence[Evaluation]
@@ -93,38 +65,18 @@ class Material:
         return epoch + timedelta(microseconds=start.event.wall_ns // 1000, seconds=since_start_s)
 
     @property
-    def experiment(self) -> Json:
-        found: Json = self.effective.get("experiment", {})
-        return found
+    def experiment(self) -> Experiment | None:
+        """The experiment as it was run, where that is known."""
+        return self.effective.experiment if self.effective else None
 
-    @property
-    def traffic(self) -> Json:
-        found: Json = self.result.get("traffic") or {}
-        return found
-
-    @property
-    def clocks(self) -> Json:
-        found: Json = self.result.get("clocks") or {}
-        return found
-
-    def part(self, name: str) -> Sequence[Json]:
-        """A list of `result.json`: `checks`, `faults`, `alerts`, `playbook`."""
-        found: Sequence[Json] = self.result.get(name) or ()
-        return found
-
-    def check(self, name: str) -> Json | None:
+    def check(self, name: str) -> CheckLine | None:
         """The line of a check in the result, None where it did not apply."""
-        return next((check for check in self.part("checks") if check["name"] == name), None)
+        return next((check for check in self.result.checks if check.name == name), None)
 
 
 def read_material(run_dir: Path) -> Material:
     """Read a run directory. Raises UnknownError where the run was never judged or is damaged."""
-    result = _document(run_dir / "result.json")
-    if result is None:
-        raise UnknownError(
-            f"{run_dir}: there is no result.json to report on",
-            help="the run was not judged: see its journal.jsonl",
-        )
+    result = _result(run_dir / "result.json")
     try:
         journaled = journal.read(run_dir / "journal.jsonl")
     except FileNotFoundError:
@@ -135,7 +87,7 @@ def read_material(run_dir: Path) -> Material:
     return Material(
         run_dir=run_dir,
         result=result,
-        effective=_effective(run_dir / "inputs" / "effective.json"),
+        effective=read_effective(run_dir),
         records=journaled.records,
         journal_damage=journaled.damage,
         evaluations=[line for line in lines if isinstance(line, Evaluation)],
@@ -145,29 +97,18 @@ def read_material(run_dir: Path) -> Material:
     )
 
 
-def _effective(path: Path) -> Json:
-    """The content of `effective.json`; empty if it cannot be read, as the result says then."""
+def _result(path: Path) -> Result:
     try:
-        found = _document(path)
-    except UnknownError:
-        return {}
-    try:
-        _Shown.model_validate(found)
-    except ValueError:
-        return {}
-    return found or {}
-
-
-def _document(path: Path) -> Json | None:
-    try:
-        found: Json = json.loads(files.read_bytes(path, _LARGEST_BYTES))
-    except FileNotFoundError:
-        return None
+        return Result.from_bytes(files.read_bytes(path, _LARGEST_BYTES))
+    except FileNotFoundError as error:
+        raise UnknownError(
+            f"{path.parent}: there is no {path.name} to report on",
+            help="the run was not judged: see its journal.jsonl",
+        ) from error
     except OSError as error:
         raise UnknownError(f"{path}: {error.strerror}", help=files.HELP) from error
     except ValueError as error:
-        raise UnknownError(f"{path}: is not JSON: {error}") from error
-    return found
+        raise UnknownError(f"{path}: {error}", help="gameday check judges a run again") from error
 
 
 def _lines(path: Path) -> Iterator[Evaluation | Scrape]:

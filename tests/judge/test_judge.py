@@ -399,3 +399,37 @@ def test_requests_that_were_asked_again_are_counted() -> None:
     usual = result(RunDir()).traffic
     assert usual is not None
     assert usual.asked_again == 0
+
+
+def test_a_result_is_read_as_it_was_written() -> None:
+    for run in (RunDir(), over_issued(), RunDir().without_faults(), RunDir(ended="guard")):
+        written = result(run).to_bytes()
+        assert json.loads(Result.from_bytes(written).to_bytes()) == json.loads(written)
+
+
+def test_half_a_surrogate_pair_in_a_result_is_read_as_text() -> None:
+    written = replace(result(RunDir()), experiment="a\ud800b").to_bytes()
+    assert Result.from_bytes(written).experiment == r"a\ud800b"
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"schema": 3}, "schema: "),
+        ({"clocks": {"damage_at": "soon"}}, "clocks.damage_at: "),
+        ({"checks": [{"name": "alerts", "verdict": "valid"}]}, "checks.0.summary: "),
+        ({"seed": 1.5}, "seed: "),
+    ],
+)
+def test_a_result_of_another_form_is_refused_with_the_place(
+    fields: dict[str, Any], place: str
+) -> None:
+    content = {**result(RunDir()).as_json(), **fields}
+    with pytest.raises(ValueError, match=f"^{place}"):
+        Result.from_bytes(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'{"schema": NaN}', b'{"seed": 1e999}', b"\xff"])
+def test_what_is_no_result_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="."):
+        Result.from_bytes(raw)

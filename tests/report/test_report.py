@@ -28,6 +28,7 @@ from gameday.report.messages import Messages
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql import Labels, SeriesStore, evaluate, label_set, labels, parse
 from gameday.telemetry.samples import AlertLine, Evaluation, Scrape, read
+from tests.support import rundirs
 from tests.support.events import event_of
 
 T0 = 1_000 * NS
@@ -100,7 +101,7 @@ def redis_slow_alerts(at: int) -> list[Json]:
 
 
 EXPERIMENT: Json = {
-    "name": "redis-slow",
+    **rundirs.EXPERIMENT,
     "title": "Redis answers 300 ms late in the middle of a coupon drop",
     "hypothesis": "Issuing slows down for seconds. Nobody gets a coupon that does not exist.",
     "method": [
@@ -120,10 +121,13 @@ EFFECTIVE: Json = {
     "run": "20261123T083000Z-redis-slow-k3f9",
     "stack": "embedded",
     "seed": 7,
+    "coupon": "COUPON-k3f9",
     "stock": 4500,
+    "short": False,
     "experiment": EXPERIMENT,
+    "system": rundirs.SYSTEM,
     "playbook": {
-        "head": {"name": "redis-slow", "alerts": ["RedisSlow"]},
+        "head": rundirs.PLAYBOOK["head"],
         "steps": [
             {"number": 1, "text": "Confirm that Redis is slow.", "block": {}},
             {"number": 2, "text": "Take Redis out of the path.", "block": {"do": "use-postgres"}},
@@ -131,6 +135,7 @@ EFFECTIVE: Json = {
     },
     "traffic_end_s": 60.0,
     "no_responder": False,
+    "planned": {"drop": 6000},
 }
 WITNESS: Json = {
     "witness": "P",
@@ -518,6 +523,9 @@ def test_a_run_without_a_result_is_not_reported_on(tmp_path: Path) -> None:
         write_report(run_dir)
 
 
+NEVER: Json = {"id": "network-latency-1", "fault": "network.latency"}
+
+
 def bare(**fields: Any) -> Json:
     nothing: Json = {"checks": [], "faults": [], "alerts": [], "playbook": [], "clocks": {}}
     return {**RESULT, **nothing, "traffic": None, "verdict": "unknown", **fields}
@@ -530,7 +538,7 @@ ENDS: dict[str, tuple[Json, dict[str, Any], str]] = {
         "the stack did not become healthy",
     ),
     "not steady": (
-        bare(ended="not_steady", traffic=RESULT["traffic"], clocks={"damage_at": None}),
+        bare(ended="not_steady", traffic=RESULT["traffic"], faults=[NEVER]),
         {"events": EVENTS[:5], "last_s": 6},
         "never injected: `network.latency`",
     ),

@@ -77,9 +77,9 @@ def _rates(m: Material, say: Messages, colours: Mapping[str, str]) -> list[Line]
 def _faults(m: Material, say: Messages) -> list[Mark]:
     last = float(m.curves.t_s[-1]) if len(m.curves.t_s) else 0.0
     return [
-        Mark(say.plain("chart.fault", fault=fault["id"]), start, fault.get("removed_at") or last)
-        for fault in m.part("faults")
-        if (start := fault.get("injected_at")) is not None
+        Mark(say.plain("chart.fault", fault=fault.id), start, fault.removed_at or last)
+        for fault in m.result.faults
+        if (start := fault.injected_at) is not None
     ]
 
 
@@ -91,13 +91,13 @@ def _marks(m: Material, say: Messages) -> list[Mark]:
         if fired:
             label = say.plain("chart.alert", alert=name)
             marks.append(Mark(label, m.at_s(fired[0].start_ns)))
-    for step in m.part("playbook"):
-        done = step_records(m, step["step"])[1]
+    for step in m.result.playbook:
+        done = step_records(m, step.step)[1]
         if done is not None:
-            status = say.word(step["status"])
-            label = say.plain("chart.step", step=str(step["step"]), status=status)
+            status = say.word(step.status)
+            label = say.plain("chart.step", step=str(step.step), status=status)
             marks.append(Mark(label, m.at_s(done.t_ns)))
-    end_s = m.effective.get("traffic_end_s")
+    end_s = m.effective.traffic_end_s if m.effective else None
     if end_s is not None and len(m.curves.t_s) and end_s <= m.curves.t_s[-1]:
         marks.append(Mark(say("chart.traffic_end"), end_s))
     return sorted(marks, key=lambda mark: mark.start_s)

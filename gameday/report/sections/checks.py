@@ -8,8 +8,10 @@ from typing import Final
 
 from gameday.core import files
 from gameday.evidence.events import RunStarted
+from gameday.judge.result import CheckLine
+from gameday.judge.verdict import NotApplicable
 from gameday.report import format
-from gameday.report.inputs import Json, Material
+from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table
 from gameday.report.messages import Messages
 
@@ -29,32 +31,32 @@ _REQUIRED: Final = ("journal.jsonl", "samples.jsonl", "audit.json", "inputs/effe
 
 def proof(m: Material, say: Messages) -> list[Markup]:
     """The table of checks, their certificates, and what did not apply."""
-    blocks, checks = [say("proof.head")], m.part("checks")
+    blocks, checks = [say("proof.head")], m.result.checks
     if not checks:
         return [*blocks, say("proof.none")]
     head = [say(f"proof.col_{name}") for name in ("check", "verdict", "summary", "ref")]
     blocks += [say("proof.about"), table(head, [_row(check, say) for check in checks])]
-    certificates = [_certificate(check, say) for check in checks if check.get("certificate")]
+    certificates = [_certificate(check, say) for check in checks if check.certificate]
     blocks += [bullets(certificates)] if certificates else []
-    lacking = [_lacking(each, say) for each in m.part("not_applicable")]
+    lacking = [_lacking(each, say) for each in m.result.not_applicable]
     if lacking:
         blocks.append(say("proof.not_applicable", checks=Markup(", ".join(lacking))))
     return blocks
 
 
-def _row(check: Json, say: Messages) -> list[Markup]:
-    name = check["name"]
-    summary = say.value(str(check["summary"]))
-    return [code(name), say.word(check["verdict"]), summary, format.of_result(f"checks.{name}")]
+def _row(check: CheckLine, say: Messages) -> list[Markup]:
+    name = check.name
+    summary = say.value(str(check.summary))
+    return [code(name), say.word(check.verdict), summary, format.of_result(f"checks.{name}")]
 
 
-def _certificate(check: Json, say: Messages) -> Markup:
-    content = code(json.dumps(check["certificate"]))
-    return say("proof.certificate", check=code(check["name"]), certificate=content)
+def _certificate(check: CheckLine, say: Messages) -> Markup:
+    content = code(json.dumps(check.certificate))
+    return say("proof.certificate", check=code(check.name), certificate=content)
 
 
-def _lacking(each: Json, say: Messages) -> Markup:
-    return say("proof.lacking", check=code(each["name"]), lacks=str(each["lacks"]))
+def _lacking(each: NotApplicable, say: Messages) -> Markup:
+    return say("proof.lacking", check=code(each.name), lacks=str(each.lacks))
 
 
 def supporting_data(m: Material, say: Messages) -> list[Markup]:

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from gameday.judge.result import AlertOutcome
 from gameday.report import format
-from gameday.report.inputs import Json, Material
+from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages
 from gameday.report.sections.summary import names
@@ -14,15 +15,15 @@ _DELAYS: Final = ("alert", "impact", "expression", "pending", "total", "from")
 
 def detection(m: Material, say: Messages) -> list[Markup]:
     """The alerts, the delays of the expected ones, what was missed and what was noise."""
-    alerts = m.part("alerts")
+    alerts = m.result.alerts
     blocks = [say("detection.head")]
     if not alerts:
         return [*blocks, say("detection.none"), say("detection.person_plain")]
     head = [say(f"detection.col_{name}") for name in _COLUMNS]
     rows = [_row(alert, i, say) for i, alert in enumerate(alerts)]
     blocks += [say("detection.times"), table(head, rows), *_delays(m, say)]
-    missed = [a["alert"] for a in alerts if a["expected"] and a["status"] in {"missed", "late"}]
-    noise = [a["alert"] for a in alerts if a["status"] == "false"]
+    missed = [a.alert for a in alerts if a.expected and a.status in {"missed", "late"}]
+    noise = [a.alert for a in alerts if a.status == "false"]
     blocks += [say("detection.missed", alerts=names(missed))] if missed else []
     blocks += [say("detection.false", alerts=names(noise))] if noise else []
     return [*blocks, _prompt(m, say)]
@@ -30,14 +31,14 @@ def detection(m: Material, say: Messages) -> list[Markup]:
 
 def first_injection_s(m: Material) -> float | None:
     """When the first fault was in place."""
-    times = [fault.get("injected_at") for fault in m.part("faults")]
+    times = [fault.injected_at for fault in m.result.faults]
     return min((at for at in times if at is not None), default=None)
 
 
-def delays(m: Material, alert: Json) -> dict[str, float | None]:
+def delays(m: Material, alert: AlertOutcome) -> dict[str, float | None]:
     """Seconds of each part of the way from the fault to the alert; None where not known."""
-    injected, damage = first_injection_s(m), m.clocks.get("damage_at")
-    active, fired = alert.get("active_at"), alert.get("fired_at")
+    injected, damage = first_injection_s(m), m.result.clocks.damage_at
+    active, fired = alert.active_at, alert.fired_at
     return {
         "impact": format.difference(damage, injected),
         "expression": format.difference(active, damage),
@@ -46,20 +47,20 @@ def delays(m: Material, alert: Json) -> dict[str, float | None]:
     }
 
 
-def _row(alert: Json, i: int, say: Messages) -> list[Markup]:
+def _row(alert: AlertOutcome, i: int, say: Messages) -> list[Markup]:
     # "false" is a status of an alert here, and a truth value elsewhere in a page.
-    status = say.word("unexpected") if alert["status"] == "false" else say.word(alert["status"])
-    seen = [format.clock(alert.get(f"{name}_at")) for name in _COLUMNS[3:6]]
+    status = say.word("unexpected") if alert.status == "false" else say.word(alert.status)
+    seen = [format.clock(at) for at in (alert.active_at, alert.fired_at, alert.resolved_at)]
     times = [say.word("not_seen") if at is None else at for at in seen]
-    expected = say.word(bool(alert["expected"]))
-    return [code(alert["alert"]), expected, status, *times, format.of_result(f"alerts[{i}]")]
+    expected = say.word(bool(alert.expected))
+    return [code(alert.alert), expected, status, *times, format.of_result(f"alerts[{i}]")]
 
 
-def _fired(m: Material) -> list[tuple[int, Json]]:
+def _fired(m: Material) -> list[tuple[int, AlertOutcome]]:
     return [
         (i, alert)
-        for i, alert in enumerate(m.part("alerts"))
-        if alert["expected"] and alert.get("fired_at") is not None
+        for i, alert in enumerate(m.result.alerts)
+        if alert.expected and alert.fired_at is not None
     ]
 
 
@@ -72,7 +73,7 @@ def _delays(m: Material, say: Messages) -> list[Markup]:
     for i, alert in fired:
         parts = [say.value(format.length(value)) for value in delays(m, alert).values()]
         source = format.of_result(f"alerts[{i}]") + " " + format.of_result("clocks.damage_at")
-        rows.append([code(alert["alert"]), *parts, Markup(source)])
+        rows.append([code(alert.alert), *parts, Markup(source)])
     return [say("detection.delays"), table(head, rows)]
 
 
@@ -81,7 +82,7 @@ def _prompt(m: Material, say: Messages) -> Markup:
     fired = _fired(m)
     if not fired:
         return say("detection.person_plain")
-    _, first = min(fired, key=lambda each: each[1]["fired_at"])
+    _, first = min(fired, key=lambda each: each[1].fired_at or 0.0)
     parts = {k: v for k, v in delays(m, first).items() if k != "total" and v is not None}
     if not parts:
         return say("detection.person_plain")

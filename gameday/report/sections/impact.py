@@ -1,7 +1,7 @@
 """Impact of the incident: requests, answers, latencies and coupons, each number with its source."""
 
-import math
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -57,10 +57,15 @@ def _row(say: Messages, what: Markup, value: Value, ref: Markup) -> Row:
 
 def _books(m: Material, say: Messages) -> list[Row]:
     rows = [
-        _row(say, say(f"impact.{name}"), m.traffic.get(name), format.of_result(f"traffic.{name}"))
+        _row(
+            say,
+            say(f"impact.{name}"),
+            getattr(m.result.traffic, name, None),
+            format.of_result(f"traffic.{name}"),
+        )
         for name in _BOOKS
     ]
-    again = m.traffic.get("asked_again")
+    again = m.result.traffic.asked_again if m.result.traffic else 0
     if again:
         rows.append(
             _row(say, say("impact.asked_again"), again, format.of_result("traffic.asked_again"))
@@ -85,10 +90,10 @@ def _answers(m: Material, say: Messages) -> list[Row]:
 
 def _hurt(m: Material, say: Messages) -> list[Row]:
     """Failures from the damage until it was over, or until the last sample."""
-    t_s, start_s = m.curves.t_s, m.clocks.get("damage_at")
+    t_s, start_s = m.curves.t_s, m.result.clocks.damage_at
     if start_s is None or not len(t_s):
         return []
-    lasted_s = m.clocks.get("recovered_after_s")
+    lasted_s = m.result.clocks.recovered_after_s
     end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
     inside = [max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s)]
     failed = sum(
@@ -126,7 +131,7 @@ _MOST_ROWS = 10**15
 
 
 def _coupons(m: Material, say: Messages) -> list[Row]:
-    audit, stock = m.first(AuditRead), m.effective.get("stock")
+    audit, stock = m.first(AuditRead), m.effective.stock if m.effective else None
     stored = None if audit is None else audit.event.rows
     if type(stored) is not int or abs(stored) > _MOST_ROWS:  # a journal that somebody altered
         stored = None
@@ -140,17 +145,17 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
     if check is None:
         return rows
     told_no: Value = None
-    if check["verdict"] == "valid":
+    if check.verdict == "valid":
         told_no = say("impact.none_seen")
-    elif check["verdict"] == "invalid":
-        told_no = say("impact.see_check", summary=check["summary"])
+    elif check.verdict == "invalid":
+        told_no = say("impact.see_check", summary=check.summary)
     told_ref = format.of_result("checks.no_premature_sold_out")
     return [*rows, _row(say, say("impact.told_no"), told_no, told_ref)]
 
 
 def _closed(m: Material, say: Messages) -> list[Markup]:
     """A note about the meaning of latency where virtual users ask."""
-    names = m.traffic.get("closed")
+    names = m.result.traffic.closed if m.result.traffic else ()
     if not names:
         return []
     told = Markup(", ".join(code(str(name)) for name in names))
@@ -159,36 +164,30 @@ def _closed(m: Material, say: Messages) -> list[Markup]:
 
 def _own_limit(m: Material, say: Messages) -> list[Markup]:
     """From which rate on the system did not carry its traffic, or up to which it did."""
-    limit = m.traffic.get("limit")
-    if not limit:
+    limit = m.result.traffic.limit if m.result.traffic else None
+    if limit is None:
         return []
-    ref, carried = format.of_result("traffic.limit"), f"{limit['carried_per_s']:,.0f}/s"
-    if not limit["reached"]:
-        p95 = format.milliseconds(limit["p95_ms"])
+    ref, carried = format.of_result("traffic.limit"), f"{limit.carried_per_s:,.0f}/s"
+    if not limit.reached:
+        p95 = format.milliseconds(limit.p95_ms)
         told = say("impact.limit_not_reached", carried=carried, p95=p95, ref=ref)
     else:
-        per_s, why = f"{limit['per_s']:,.0f}/s", limit["why"]
+        per_s, why = f"{limit.per_s:,.0f}/s", limit.why
         told = say("impact.limit_reached", limit=per_s, why=why, carried=carried, ref=ref)
-    lost_s = limit["not_carried_s"]
+    lost_s = limit.not_carried_s
     return [told, say("impact.not_carried", seconds=lost_s, ref=ref)] if lost_s else [told]
 
 
 def _generator(m: Material, say: Messages) -> list[Markup]:
-    generator = m.traffic.get("generator")
-    if not generator:
+    generator = m.result.traffic.generator if m.result.traffic else None
+    if generator is None:
         return []
-    reasons = say.value(", ".join(str(reason) for reason in generator.get("reasons", [])))
+    reasons = say.value(", ".join(str(reason) for reason in generator.reasons))
     why = Markup(f" ({reasons})" if reasons else "")
-    found = [say("impact.generator", status=say.word(generator["status"]), why=why)]
-    limited = generator["status"] == "limited"
+    found = [say("impact.generator", status=say.word(generator.status), why=why)]
+    limited = generator.status == "limited"
     return [*found, say("impact.generator_limited")] if limited else found
 
 
-def _metric(m: Material, name: str) -> dict[str, Any]:
-    """A metric of the result; figures that are no number count as not known."""
-    values = (m.traffic.get("metrics") or {}).get(name) or {}
-    return {
-        key: value
-        for key, value in values.items()
-        if not isinstance(value, float) or math.isfinite(value)
-    }
+def _metric(m: Material, name: str) -> Mapping[str, float | None]:
+    return {} if m.result.traffic is None else m.result.traffic.metrics.get(name, {})

@@ -10,8 +10,9 @@ from typing import Final
 
 from gameday.evidence.events import FaultDosed, ResponderStarted
 from gameday.evidence.journal import every
+from gameday.judge.result import AlertOutcome, CheckLine, StepLine
 from gameday.report import format
-from gameday.report.inputs import Json, Material
+from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 from gameday.report.sections.detection import delays
@@ -40,16 +41,16 @@ def factors(m: Material, say: Messages) -> list[Markup]:
 
 
 def _design(m: Material, say: Messages) -> Iterator[Prompt]:
-    faults = [fault for fault in m.part("faults") if fault.get("injected_at") is not None]
-    if not faults or m.clocks.get("damage_at") is None:
+    faults = [fault for fault in m.result.faults if fault.injected_at is not None]
+    if not faults or m.result.clocks.damage_at is None:
         return
     evidence = [
         say(
             "evidence.faults",
-            fault=code(fault["fault"]),
-            target=code(str(fault.get("target") or "–")),
-            dose=dose(fault.get("dose"), say),
-            ref=format.of_records(*m.of_fault(fault["id"], FaultDosed)),
+            fault=code(fault.fault),
+            target=code(str(fault.target or "–")),
+            dose=dose(fault.dose, say),
+            ref=format.of_records(*m.of_fault(fault.id, FaultDosed)),
         )
         for fault in faults
     ]
@@ -57,12 +58,12 @@ def _design(m: Material, say: Messages) -> Iterator[Prompt]:
 
 
 def _alert_factors(m: Material, say: Messages) -> Iterator[Prompt]:
-    for i, alert in enumerate(m.part("alerts")):
-        name, evidence = code(alert["alert"]), _alert(alert, i, say)
-        if alert["status"] == "false":
+    for i, alert in enumerate(m.result.alerts):
+        name, evidence = code(alert.alert), _alert(alert, i, say)
+        if alert.status == "false":
             yield say("factors.false_alert", alert=name), evidence
-        elif alert["expected"] and alert["status"] in {"missed", "late"}:
-            status = say.word(alert["status"])
+        elif alert.expected and alert.status in {"missed", "late"}:
+            status = say.word(alert.status)
             yield say("factors.missed", alert=name, status=status), evidence
     yield from _pending_factor(m, say)
 
@@ -70,30 +71,30 @@ def _alert_factors(m: Material, say: Messages) -> Iterator[Prompt]:
 def _pending_factor(m: Material, say: Messages) -> Iterator[Prompt]:
     """One question for all the alerts that spent most of their way pending."""
     found = []
-    for i, alert in enumerate(m.part("alerts")):
+    for i, alert in enumerate(m.result.alerts):
         parts = delays(m, alert)
         pending, total = parts["pending"], parts["total"]
-        if alert["expected"] and pending and total and pending > _LONG_PENDING * total:
+        if alert.expected and pending and total and pending > _LONG_PENDING * total:
             found.append(
                 (i, alert, {"pending": format.length(pending), "total": format.length(total)})
             )
     if found:
-        alerts = names(alert["alert"] for _, alert, _ in found)
+        alerts = names(alert.alert for _, alert, _ in found)
         evidence = "; ".join(_alert(alert, i, say) for i, alert, _ in found)
         yield say("factors.pending", alerts=alerts, **found[0][2]), Markup(evidence)
 
 
 def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
     for check in _checks(m, "invalid"):
-        yield say("factors.check", check=code(check["name"])), _summary(check, say)
+        yield say("factors.check", check=code(check.name)), _summary(check, say)
     for step in _bad_steps(m):
-        question = say("factors.step", step=step["step"], status=say.word(step["status"]))
+        question = say("factors.step", step=step.step, status=say.word(step.status))
         yield question, _step(m, step, say)
     unknown = outcome_count(m, "unknown")
     if unknown:
         yield say("factors.unknown"), say("evidence.count", count=unknown, ref=last_sample(m))
     yield from _traffic_factors(m, say)
-    mitigated, recovered = m.clocks.get("mitigated_after_s"), m.clocks.get("recovered_after_s")
+    mitigated, recovered = m.result.clocks.mitigated_after_s, m.result.clocks.recovered_after_s
     lag = format.difference(recovered, mitigated)
     if lag is not None and lag > _SLOW_END_S:
         times = {"mitigated": format.length(mitigated), "recovered": format.length(recovered)}
@@ -102,16 +103,18 @@ def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
 
 
 def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
-    dropped = m.traffic.get("dropped")
-    if dropped:
+    traffic = m.result.traffic
+    if traffic is None:
+        return
+    if traffic.dropped:
         ref = format.of_result("traffic.dropped")
-        yield say("factors.saturated"), say("evidence.count", count=dropped, ref=ref)
-    generator = m.traffic.get("generator") or {}
-    if generator.get("status") in {"degraded", "limited"}:
-        reasons = ", ".join(str(reason) for reason in generator.get("reasons", []))
+        yield say("factors.saturated"), say("evidence.count", count=traffic.dropped, ref=ref)
+    generator = traffic.generator
+    if generator and generator.status in {"degraded", "limited"}:
+        reasons = ", ".join(str(reason) for reason in generator.reasons)
         ref = format.of_result("traffic.generator")
         evidence = say("evidence.summary", summary=reasons or "–", ref=ref)
-        yield say("factors.generator", status=say.word(generator["status"])), evidence
+        yield say("factors.generator", status=say.word(generator.status)), evidence
 
 
 def actions(m: Material, say: Messages) -> list[Markup]:
@@ -125,18 +128,18 @@ def actions(m: Material, say: Messages) -> list[Markup]:
 
 def _broken(m: Material, say: Messages) -> Iterator[Prompt]:
     for check in _checks(m, "invalid"):
-        yield say("actions.check", check=code(check["name"])), _summary(check, say)
-    for i, alert in enumerate(m.part("alerts")):
-        if alert["expected"] and alert["status"] in {"missed", "late"}:
-            status, name = say.word(alert["status"]), code(alert["alert"])
+        yield say("actions.check", check=code(check.name)), _summary(check, say)
+    for i, alert in enumerate(m.result.alerts):
+        if alert.expected and alert.status in {"missed", "late"}:
+            status, name = say.word(alert.status), code(alert.alert)
             yield say("actions.alert", alert=name, status=status), _alert(alert, i, say)
     for step in _bad_steps(m):
-        what = say("actions.step", step=step["step"], status=say.word(step["status"]))
+        what = say("actions.step", step=step.step, status=say.word(step.status))
         yield what, _step(m, step, say)
     unknown = _checks(m, "unknown")
     if unknown:
-        evidence = Markup(", ".join(format.of_result(f"checks.{c['name']}") for c in unknown))
-        yield say("actions.unknown", checks=names(check["name"] for check in unknown)), evidence
+        evidence = Markup(", ".join(format.of_result(f"checks.{c.name}") for c in unknown))
+        yield say("actions.unknown", checks=names(check.name for check in unknown)), evidence
 
 
 def lessons(m: Material, say: Messages) -> list[Markup]:
@@ -151,15 +154,15 @@ def lessons(m: Material, say: Messages) -> list[Markup]:
 
 
 def _well(m: Material, say: Messages) -> Iterator[Markup]:
-    for i, alert in enumerate(m.part("alerts")):
-        if alert["expected"] and alert["status"] == "hit":
-            fired, ref = format.clock(alert.get("fired_at")), format.of_result(f"alerts[{i}]")
-            yield say("lessons.well_alert", alert=code(alert["alert"]), fired=fired, ref=ref)
-    for step in m.part("playbook"):
-        if step["status"] == "done" and step.get("verified"):
-            ref = format.of_records(*step_records(m, step["step"]))
-            took = format.length(step.get("took_s"))
-            yield say("lessons.well_step", step=step["step"], took=took, ref=ref)
+    for i, alert in enumerate(m.result.alerts):
+        if alert.expected and alert.status == "hit":
+            fired, ref = format.clock(alert.fired_at), format.of_result(f"alerts[{i}]")
+            yield say("lessons.well_alert", alert=code(alert.alert), fired=fired, ref=ref)
+    for step in m.result.playbook:
+        if step.status == "done" and step.verified:
+            ref = format.of_records(*step_records(m, step.step))
+            took = format.length(step.took_s)
+            yield say("lessons.well_step", step=step.step, took=took, ref=ref)
     for check in _checks(m, "valid"):
         yield _lesson("well", check, say)
 
@@ -167,13 +170,13 @@ def _well(m: Material, say: Messages) -> Iterator[Markup]:
 def _wrong(m: Material, say: Messages) -> Iterator[Markup]:
     for check in _checks(m, "invalid"):
         yield _lesson("wrong", check, say)
-    for i, alert in enumerate(m.part("alerts")):
-        if alert["expected"] and alert["status"] in {"missed", "late"}:
-            status, ref = say.word(alert["status"]), format.of_result(f"alerts[{i}]")
-            yield say("lessons.wrong_alert", alert=code(alert["alert"]), status=status, ref=ref)
+    for i, alert in enumerate(m.result.alerts):
+        if alert.expected and alert.status in {"missed", "late"}:
+            status, ref = say.word(alert.status), format.of_result(f"alerts[{i}]")
+            yield say("lessons.wrong_alert", alert=code(alert.alert), status=status, ref=ref)
     for step in _bad_steps(m):
-        status, ref = say.word(step["status"]), format.of_result("playbook")
-        yield say("lessons.wrong_step", step=step["step"], status=status, ref=ref)
+        status, ref = say.word(step.status), format.of_result("playbook")
+        yield say("lessons.wrong_step", step=step.step, status=status, ref=ref)
 
 
 def _lucky(m: Material, say: Messages) -> Iterator[Markup]:
@@ -183,7 +186,7 @@ def _lucky(m: Material, say: Messages) -> Iterator[Markup]:
     started = (record.event.by for record in every(m.records, ResponderStarted))
     if "bot" in started:
         field = "clocks.acknowledged_after_s"
-        after = format.length(m.clocks.get("acknowledged_after_s"))
+        after = format.length(m.result.clocks.acknowledged_after_s)
         yield say("lessons.lucky_before", after=after, ref=format.of_result(field))
 
 
@@ -196,31 +199,31 @@ def prevention(_m: Material, say: Messages) -> list[Markup]:
     return [*blocks, say("prevention.person")]
 
 
-def _checks(m: Material, verdict: str) -> list[Json]:
-    return [check for check in m.part("checks") if check["verdict"] == verdict]
+def _checks(m: Material, verdict: str) -> list[CheckLine]:
+    return [check for check in m.result.checks if check.verdict == verdict]
 
 
-def _bad_steps(m: Material) -> list[Json]:
-    return [step for step in m.part("playbook") if step["status"] in _BAD_STEPS]
+def _bad_steps(m: Material) -> list[StepLine]:
+    return [step for step in m.result.playbook if step.status in _BAD_STEPS]
 
 
-def _lesson(part: str, check: Json, say: Messages) -> Markup:
-    name, ref = check["name"], format.of_result(f"checks.{check['name']}")
-    return say(f"lessons.{part}_check", check=Markup(name), summary=check["summary"], ref=ref)
+def _lesson(part: str, check: CheckLine, say: Messages) -> Markup:
+    name, ref = check.name, format.of_result(f"checks.{check.name}")
+    return say(f"lessons.{part}_check", check=Markup(name), summary=check.summary, ref=ref)
 
 
-def _summary(check: Json, say: Messages) -> Markup:
-    ref = format.of_result(f"checks.{check['name']}")
-    return say("evidence.summary", summary=check["summary"], ref=ref)
+def _summary(check: CheckLine, say: Messages) -> Markup:
+    ref = format.of_result(f"checks.{check.name}")
+    return say("evidence.summary", summary=check.summary, ref=ref)
 
 
-def _alert(alert: Json, i: int, say: Messages) -> Markup:
-    active, fired = format.clock(alert.get("active_at")), format.clock(alert.get("fired_at"))
+def _alert(alert: AlertOutcome, i: int, say: Messages) -> Markup:
+    active, fired = format.clock(alert.active_at), format.clock(alert.fired_at)
     return say("evidence.alert", active=active, fired=fired, ref=format.of_result(f"alerts[{i}]"))
 
 
-def _step(m: Material, step: Json, say: Messages) -> Markup:
-    started, done = step_records(m, step["step"])
+def _step(m: Material, step: StepLine, say: Messages) -> Markup:
+    started, done = step_records(m, step.step)
     why = None if done is None else done.event.why
     ref = format.of_records(started, done)
-    return say("evidence.step", why=why or say.word(step["status"]), ref=ref)
+    return say("evidence.step", why=why or say.word(step.status), ref=ref)

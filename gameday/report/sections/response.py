@@ -1,13 +1,14 @@
 """Response to the incident: the steps, the recovery, and the fault that caused it all."""
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
 from gameday.evidence import events
+from gameday.evidence.effective_writer import dump
 from gameday.evidence.journal import RecordOf, every
+from gameday.judge.result import CheckLine, FaultLine, Json, StepLine
 from gameday.report import format
-from gameday.report.inputs import Json, Material
+from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
 from gameday.report.sections.summary import CLOCKS, describe_fault
@@ -23,15 +24,17 @@ def response(m: Material, say: Messages) -> list[Markup]:
     blocks = [say("response.head")]
     start = m.first(events.ResponderStarted)
     if start is None:
-        blocks.append(say("response.off" if m.effective.get("no_responder") else "response.none"))
+        blocks.append(
+            say("response.off" if m.effective and m.effective.no_responder else "response.none")
+        )
     else:
         blocks.append(_started(m, start, say))
-    steps = m.part("playbook")
+    steps = m.result.playbook
     if steps:
         head = [say(f"response.col_{name}") for name in _STEP]
         blocks.append(table(head, [_step(m, step, say) for step in steps]))
     for status in ("placebo", "needs_person"):
-        found = [str(step["step"]) for step in steps if step["status"] == status]
+        found = [str(step.step) for step in steps if step.status == status]
         blocks += [say(f"response.{status}", steps=", ".join(found))] if found else []
     undone = [record for record in every(m.records, events.StepDone) if record.event.undoing]
     if undone:
@@ -63,27 +66,26 @@ def _started(m: Material, record: RecordOf[events.ResponderStarted], say: Messag
     )
 
 
-def _step(m: Material, step: Json, say: Messages) -> list[Markup]:
-    started, done = step_records(m, step["step"])
+def _step(m: Material, step: StepLine, say: Messages) -> list[Markup]:
+    started, done = step_records(m, step.step)
     ref = format.of_records(started, done)
     return [
-        Markup(step["step"]),
-        text(_intent(m, step["step"], started)),
-        say.word(step["by"]) if step.get("by") else Markup("–"),
-        say.word(step["status"]),
-        _or_dash(format.clock(step.get("started_at"))),
-        _or_dash(format.length(step.get("took_s"))),
-        _or_dash(None if step.get("verified") is None else say.word(step["verified"])),
+        Markup(step.step),
+        text(_intent(m, step.step, started)),
+        say.word(step.by) if step.by else Markup("–"),
+        say.word(step.status),
+        _or_dash(format.clock(step.started_at)),
+        _or_dash(format.length(step.took_s)),
+        _or_dash(None if step.verified is None else say.word(step.verified)),
         format.of_result("playbook") if started is None and done is None else ref,
     ]
 
 
 def _intent(m: Material, number: object, started: RecordOf[events.StepStarted] | None) -> str:
     """The purpose of the step, as the playbook says it."""
-    steps = (m.effective.get("playbook") or {}).get("steps", ())
-    planned = (step.get("text") for step in steps if step.get("number") == number)
-    written = "" if started is None else started.event.text
-    return str(next(planned, None) or written)
+    steps = m.effective.steps if m.effective else ()
+    planned = (step.text for step in steps if step.number == number)
+    return next(planned, "") or (started.event.text if started else "")
 
 
 def _or_dash(value: Markup | None) -> Markup:
@@ -93,12 +95,12 @@ def _or_dash(value: Markup | None) -> Markup:
 def recovery(m: Material, say: Messages) -> list[Markup]:
     """Durations of the recovery, counted from the damage, and whether it is over."""
     blocks = [say("recovery.head")]
-    if m.clocks.get("damage_at") is None:
+    if m.result.clocks.damage_at is None:
         blocks.append(say("recovery.none"))
     else:
         head = [say(f"recovery.col_{name}") for name in ("what", "after", "ref")]
         blocks.append(table(head, [_clock(m, name, say) for name in CLOCKS]))
-    removed = [_removed(m, fault, say) for fault in m.part("faults") if fault.get("removed_at")]
+    removed = [_removed(m, fault, say) for fault in m.result.faults if fault.removed_at]
     verdicts = [
         _verdict(check, say) for check in map(m.check, ("recovered", "objectives")) if check
     ]
@@ -107,53 +109,51 @@ def recovery(m: Material, say: Messages) -> list[Markup]:
 
 
 def _clock(m: Material, name: str, say: Messages) -> list[Markup]:
-    field = f"{name}_after_s"
-    after = format.length(m.clocks.get(field))
+    after = format.length(m.result.clocks.after_s(name))
     value = say.word("not_seen") if after is None else after
-    return [say(f"recovery.{name}"), value, format.of_result(f"clocks.{field}")]
+    return [say(f"recovery.{name}"), value, format.of_result(f"clocks.{name}_after_s")]
 
 
-def _removed(m: Material, fault: Json, say: Messages) -> Markup:
+def _removed(m: Material, fault: FaultLine, say: Messages) -> Markup:
     return say(
         "recovery.removed",
-        id=code(fault["id"]),
-        at=format.clock(fault["removed_at"]),
-        removed=say.word(fault.get("removed")),
-        ref=format.of_records(*m.of_fault(fault["id"], events.FaultRemoved, events.FaultProven)),
+        id=code(fault.id),
+        at=format.clock(fault.removed_at),
+        removed=say.word(fault.removed),
+        ref=format.of_records(*m.of_fault(fault.id, events.FaultRemoved, events.FaultProven)),
     )
 
 
-def _verdict(check: Json, say: Messages) -> Markup:
-    verdict = say.word(check["verdict"])
-    return say("recovery.check", name=check["name"], verdict=verdict, summary=check["summary"])
+def _verdict(check: CheckLine, say: Messages) -> Markup:
+    verdict = say.word(check.verdict)
+    return say("recovery.check", name=check.name, verdict=verdict, summary=check.summary)
 
 
 def trigger(m: Material, say: Messages) -> list[Markup]:
     """The injected faults with what was asked and what was measured."""
-    blocks, faults = [say("trigger.head")], m.part("faults")
-    method: Sequence[Json] = m.experiment.get("method") or ()
-    if not faults and not method:
+    blocks, faults = [say("trigger.head")], m.result.faults
+    if not faults:
         return [*blocks, say("trigger.none")]
-    if not any(fault.get("injected_at") is not None for fault in faults):
-        never = Markup(", ".join(map(describe_fault, faults or method)))
+    if not any(fault.injected_at is not None for fault in faults):
+        never = Markup(", ".join(map(describe_fault, faults)))
         return [*blocks, say("trigger.early", faults=never)]
     head = [say(f"trigger.col_{name}") for name in _TRIGGER]
     rows = [_fault(m, fault, say) for fault in faults]
     return [*blocks, say("trigger.known"), table(head, rows), say("trigger.person")]
 
 
-def _fault(m: Material, fault: Json, say: Messages) -> list[Markup]:
-    window = f"{_at(fault.get('injected_at'), say)} – {_at(fault.get('removed_at'), say)}"
+def _fault(m: Material, fault: FaultLine, say: Messages) -> list[Markup]:
+    window = f"{_at(fault.injected_at, say)} – {_at(fault.removed_at, say)}"
     kinds = (events.FaultInjected, events.FaultDosed, events.FaultRemoved, events.FaultProven)
     return [
-        Markup(f"{code(fault['id'])} {code(fault['fault'])}"),
-        code(fault["target"]) if fault.get("target") else Markup("–"),
+        Markup(f"{code(fault.id)} {code(fault.fault)}"),
+        code(fault.target) if fault.target else Markup("–"),
         _asked(m, fault),
-        dose(fault.get("dose"), say),
-        say.word(fault.get("injected")),
+        dose(fault.dose, say),
+        say.word(fault.injected),
         Markup(window),
-        say.word(fault.get("removed")),
-        format.of_records(*m.of_fault(fault["id"], *kinds)),
+        say.word(fault.removed),
+        format.of_records(*m.of_fault(fault.id, *kinds)),
     ]
 
 
@@ -161,9 +161,9 @@ def _at(at_s: float | None, say: Messages) -> Markup:
     return say.value(format.clock(at_s))
 
 
-def _asked(m: Material, fault: Json) -> Markup:
-    method: Sequence[Json] = m.experiment.get("method") or ()
-    asked = next((each for each in method if each.get("id") == fault["id"]), {})
+def _asked(m: Material, fault: FaultLine) -> Markup:
+    method = m.effective.experiment.method if m.effective else ()
+    asked = next((dump(each) for each in method if each.id == fault.id), {})
     return pairs({k: v for k, v in asked.items() if k not in _NOT_ASKED})
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
+from gameday.judge.result import FaultLine, MissingPart
 from gameday.report import format
-from gameday.report.inputs import Json, Material
+from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 
@@ -14,36 +15,36 @@ CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
 def title(m: Material, say: Messages) -> list[Markup]:
     """Title, status, and how to read the page."""
     result = m.result
-    name = result.get("experiment", "")
+    name = result.experiment
     about = say(
         "title.about",
-        run=code(str(result.get("run", ""))),
+        run=code(result.run),
         experiment=code(name),
-        stack=code(str(result.get("stack", ""))),
-        seed=Markup(result.get("seed", "–")),
-        started=result.get("started_at"),
-        ended=result.get("ended_at"),
-        verdict=say.word(result.get("verdict")),
+        stack=code(result.stack),
+        seed=Markup("–" if result.seed is None else result.seed),
+        started=result.started_at,
+        ended=result.ended_at,
+        verdict=say.word(result.verdict),
         how=_how(m, say),
     )
-    blocks = [say("title.page", title=m.experiment.get("title") or name), about]
+    blocks = [say("title.page", title=(m.experiment and m.experiment.title) or name), about]
     if not m.records:
         blocks.append(say("title.no_journal"))
     elif not m.has_traffic:
         blocks.append(say("title.no_traffic"))
     if m.journal_damage:
         blocks.append(say("title.journal_damage", damage=m.journal_damage))
-    if m.part("missing"):
+    if m.result.missing:
         blocks.append(say("title.missing"))
-        blocks.append(bullets([_missing(each, say) for each in m.part("missing")]))
+        blocks.append(bullets([_missing(each, say) for each in m.result.missing]))
     return [*blocks, say("title.people"), say("title.references")]
 
 
 def summary(m: Material, say: Messages) -> list[Markup]:
     """The summary: what was tried, who was hurt, how it went, what was found."""
     blocks = [say("summary.head")]
-    if m.experiment.get("hypothesis"):
-        blocks.append(say("summary.hypothesis", hypothesis=m.experiment["hypothesis"]))
+    if m.experiment and m.experiment.hypothesis:
+        blocks.append(say("summary.hypothesis", hypothesis=m.experiment.hypothesis))
     sentences = [_faults(m, say), *_damage(m, say), *_findings(m, say)]
     return [*blocks, Markup(" ".join(sentences)), say("summary.person")]
 
@@ -53,38 +54,38 @@ def names(found: Iterable[str]) -> Markup:
     return Markup(", ".join(code(name) for name in found))
 
 
-def describe_fault(fault: Json) -> Markup:
+def describe_fault(fault: FaultLine) -> Markup:
     """A fault and what it hits, in a few words."""
-    target = fault.get("target")
-    return Markup(code(fault["fault"]) + (f" → {code(target)}" if target else ""))
+    target = fault.target
+    return Markup(code(fault.fault) + (f" → {code(target)}" if target else ""))
 
 
-def _missing(each: Json, say: Messages) -> Markup:
-    return say("title.missing_part", part=code(str(each["part"])), why=str(each["why"]))
+def _missing(each: MissingPart, say: Messages) -> Markup:
+    return say("title.missing_part", part=code(str(each.part)), why=str(each.why))
 
 
 def _how(m: Material, say: Messages) -> Markup:
-    ended = m.result.get("ended", "")
+    ended = m.result.ended
     known = f"ended.{ended}" in say.by_id
     return say(f"ended.{ended}") if known else say("ended.other", ended=ended)
 
 
 def _faults(m: Material, say: Messages) -> Markup:
-    injected = [f for f in m.part("faults") if f.get("injected_at") is not None]
+    injected = [f for f in m.result.faults if f.injected_at is not None]
     if injected:
         return say("summary.faults", faults=Markup(", ".join(map(describe_fault, injected))))
-    return say("summary.no_fault" if m.experiment.get("method") else "summary.no_method")
+    return say("summary.no_fault" if m.result.faults else "summary.no_method")
 
 
 def _damage(m: Material, say: Messages) -> list[Markup]:
-    if m.result.get("ended") == "not_steady":
+    if m.result.ended == "not_steady":
         return [say("summary.not_steady")]
-    ref, damage_at = format.of_result("clocks.damage_at"), m.clocks.get("damage_at")
+    ref, damage_at = format.of_result("clocks.damage_at"), m.result.clocks.damage_at
     if damage_at is None:
         return [say("summary.no_damage", ref=ref)] if m.has_traffic else []
     told = [say("summary.damage", damage=format.clock(damage_at), ref=ref)]
     for name in CLOCKS:
-        after = format.length(m.clocks.get(f"{name}_after_s"))
+        after = format.length(m.result.clocks.after_s(name))
         ref = format.of_result(f"clocks.{name}_after_s")
         if after is None:
             told.append(say(f"summary.not_{name}", ref=ref))
@@ -94,9 +95,9 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
 
 
 def _findings(m: Material, say: Messages) -> list[Markup]:
-    checks, ref = m.part("checks"), format.of_result("checks")
-    invalid = [check["name"] for check in checks if check["verdict"] == "invalid"]
-    unknown = [check["name"] for check in checks if check["verdict"] == "unknown"]
+    checks, ref = m.result.checks, format.of_result("checks")
+    invalid = [check.name for check in checks if check.verdict == "invalid"]
+    unknown = [check.name for check in checks if check.verdict == "unknown"]
     found = [say("summary.invalid", checks=names(invalid), ref=ref)] if invalid else []
     found += [say("summary.unknown", checks=names(unknown), ref=ref)] if unknown else []
     sound = [say("summary.sound", ref=ref)] if checks and not invalid else []
