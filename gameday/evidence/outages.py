@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gameday.core.clock import NS
 from gameday.evidence.effective import Effective
 from gameday.evidence.timeline import Timeline
+from gameday.telemetry.catalogue import key
 from gameday.telemetry.samples import Evaluation, Truth
 
 BREACH = 2
@@ -93,7 +94,7 @@ def watched(
 ) -> Watched:
     """The readings of `objectives` within `span_ns`, both ends included."""
     inside = [e for e in evaluations if span_ns[0] <= e.t_ns <= span_ns[1]]
-    names = {name: f"objective:{name}" for name in objectives}
+    names = {name: key("objective", name) for name in objectives}
     readings = [{name: e.readings.get(key) for name, key in names.items()} for e in inside]
     return Watched([e.t_ns for e in inside], readings)
 

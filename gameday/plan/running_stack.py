@@ -23,6 +23,7 @@ from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs
 from gameday.spec.system import System
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
+from gameday.telemetry import catalogue
 
 PATIENCE_S = 7.0
 PLAN = "plan"
@@ -49,13 +50,14 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     system = running.system
     book = None if inputs.playbook is None else inputs.playbook.playbook
     experiment = inputs.experiment.experiment
-    asked = service_checks.asked_of(experiment, system, book, inputs.rules)
+    read = list(catalogue.expressions(experiment, system, book))
+    alerts = service_checks.own_alerts(experiment, book)
     looks = {
         "service": service_checks.service(system),
         "proxies": _network(inputs, system, question, clock),
         "faults": proxy_checks.prepared(experiment, _context(running)),
-        "metrics": service_checks.metrics(system, asked),
-        "alerts": service_checks.conditions(system, asked, clock),
+        "metrics": service_checks.metrics(system, read),
+        "alerts": service_checks.conditions(system, inputs.rules, alerts, clock),
         "audit": _campaign(inputs, running),
         "earlier runs": on_standing(
             question.runs_dir, system, running.environment, owned=question.entry.owned

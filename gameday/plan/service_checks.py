@@ -23,6 +23,7 @@ from gameday.spec.playbook import Playbook
 from gameday.spec.request import Statuses
 from gameday.spec.system import System
 from gameday.spec.tls import Tls
+from gameday.telemetry.catalogue import Expression
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
@@ -37,29 +38,10 @@ _SHOWN = 3
 _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """All that a run will read: expressions by their name, rule files, and its own alerts."""
-
-    expressions: Mapping[str, str]
-    rules: Sequence[Path]
-    alerts: frozenset[str]
-
-
-def asked_of(
-    experiment: Experiment, system: System, book: Playbook | None, rules: Sequence[Path]
-) -> Asked:
-    """Every expression that a run would read."""
-    steps = book.steps if book is not None else ()
-    named = {f"objective {each.name}": each.expr for each in experiment.objectives}
-    named |= {f"guard {n}": each.expr for n, each in enumerate(experiment.abort_if, start=1)}
-    named |= {f"dependency {name}": expr for name, expr in system.dependencies.items()}
-    named |= {"drain": system.drain.expr} if system.drain is not None else {}
-    for step in steps:
-        for key, expr in (("before", step.block.before), ("after", step.block.after)):
-            named |= {f"step {step.number} {key}": expr} if expr is not None else {}
-    alerts = {each.alert for each in experiment.expect.alerts}
-    return Asked(named, rules, frozenset(alerts | set(book.head.alerts if book else ())))
+def own_alerts(experiment: Experiment, book: Playbook | None) -> frozenset[str]:
+    """The alerts of the drill: those that are expected, and those that its playbook answers."""
+    expected = {each.alert for each in experiment.expect.alerts}
+    return frozenset(expected | set(book.head.alerts if book is not None else ()))
 
 
 async def service(system: System) -> list[Finding]:
@@ -130,7 +112,7 @@ class Campaign:
     findings: list[Finding]
 
 
-async def metrics(system: System, asked: Asked) -> list[Finding]:
+async def metrics(system: System, read: Sequence[Expression]) -> list[Finding]:
     """Every target must answer, and know the name of every series that is read."""
     async with _client(system.metrics, system.tls) as client:
         told = await asyncio.gather(*(_names(client, url) for url in system.metrics))
@@ -138,23 +120,19 @@ async def metrics(system: System, asked: Asked) -> list[Finding]:
         u: names for u, names in zip(system.metrics, told, strict=True) if isinstance(names, str)
     }
     if down:
-        return list(_down(down, asked))
+        return list(_down(down, read))
     known = {name for names in told for name in names} | TRAFFIC_METRICS | {"up"}
-    found = list(_unknown(asked, known))
+    found = list(_unknown(read, known))
     if not system.metrics:
         return [*found, Finding("metrics", "ok", "the system names none: only the traffic is read")]
     count = sum(len(names) for names in told)
-    text = f"{len(system.metrics)} targets answer, {count} names, {len(asked.expressions)} are read"
+    text = f"{len(system.metrics)} targets answer, {count} names, {len(read)} are read"
     return [*found, Finding("metrics", "ok", text.replace("1 targets answer", "1 target answers"))]
 
 
-def _down(down: Mapping[str, str], asked: Asked) -> Iterator[Finding]:
+def _down(down: Mapping[str, str], read: Sequence[Expression]) -> Iterator[Finding]:
     """Targets that do not answer: a failure where something is to be read from them."""
-    readers = [
-        name
-        for name, text in asked.expressions.items()
-        if parse(text).metric_names() - TRAFFIC_METRICS
-    ]
+    readers = [each.title for each in read if parse(each.expr).metric_names() - TRAFFIC_METRICS]
     for url, why in down.items():
         reads = f"; {', '.join(readers[:_SHOWN])} would be unknown" if readers else ""
         cure = "is the address under `metrics` right, and reachable?"
@@ -183,22 +161,24 @@ def _named(line: str) -> Iterator[str]:
         yield words[0].partition("{")[0]
 
 
-def _unknown(asked: Asked, known: set[str]) -> Iterator[Finding]:
+def _unknown(read: Sequence[Expression], known: set[str]) -> Iterator[Finding]:
     """Expressions over series of which nobody has told the name."""
-    for name, text in asked.expressions.items():
-        missing = sorted(parse(text).metric_names() - known)
+    for each in read:
+        missing = sorted(parse(each.expr).metric_names() - known)
         if missing:
             what = f"no target tells of {', '.join(missing[:_SHOWN])}"
             cure = "without data it is unknown in a run; a guard without data ends it"
-            yield Finding(name, "warn", what, cure)
+            yield Finding(each.title, "warn", what, cure)
 
 
-async def conditions(system: System, asked: Asked, clock: Clock) -> list[Finding]:
-    """Rules looked at for some seconds: none of the drill's own alerts holds before it begins."""
+async def conditions(
+    system: System, rules: Sequence[Path], own: frozenset[str], clock: Clock
+) -> list[Finding]:
+    """Rules looked at for some seconds: none of the drill's `own` alerts holds before it begins."""
     targets = [ScrapeTarget(name=f"service-{n}", url=url) for n, url in enumerate(system.metrics)]
-    if not targets or not asked.rules:
+    if not targets or not rules:
         return []
-    evaluation = SeriesEvaluator({}, asked.rules, wall_time_ns() - clock.now_ns())
+    evaluation = SeriesEvaluator({}, rules, wall_time_ns() - clock.now_ns())
     scraper = Scraper(targets, SCRAPE_S, system.tls)
     line: dict[str, Any] = {}
     try:
@@ -211,7 +191,7 @@ async def conditions(system: System, asked: Asked, clock: Clock) -> list[Finding
             line, _ = evaluation.at(t_ns)
     finally:
         await scraper.close()
-    return list(_holding(line, asked.alerts))
+    return list(_holding(line, own))
 
 
 def _holding(line: Mapping[str, Any], expected: frozenset[str]) -> Iterator[Finding]:

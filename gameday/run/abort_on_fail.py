@@ -5,19 +5,16 @@ without a sample is not crossed, and none ends the run before its `delayAbortEva
 shows is then what a guard leaves: the faults come out, and its performance is not judged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gameday.core.clock import NS
-from gameday.evidence.events import GuardTripped
 from gameday.run.context import Run
-from gameday.run.readings import truth
 from gameday.spec.experiment import Experiment
+from gameday.telemetry.catalogue import key
 from gameday.telemetry.samples import Evaluation
 from gameday.traffic.metrics import request_tags
-
-SILENT_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +24,20 @@ class Aborting:
     name: str
     metric: str
     threshold: str
-    delay_s: float
+    not_before_ns: int
 
     @property
     def text(self) -> str:
         return f"{self.metric} {self.threshold}"
 
+    def trips(self, evaluation: Evaluation) -> str:
+        """`crossed` when it may end the run; empty while it need not."""
+        early = evaluation.t_ns < self.not_before_ns
+        return "" if early or evaluation.readings.get(self.name) is not False else "crossed"
 
-def aborting(experiment: Experiment) -> Iterator[Aborting]:
-    """Thresholds of the file that have `abortOnFail`, numbered."""
+
+def aborting(experiment: Experiment, t0_ns: int = 0) -> Iterator[Aborting]:
+    """Thresholds of the file that have `abortOnFail`, numbered; `t0_ns` began the traffic."""
     every = (
         (metric, one)
         for metric, thresholds in sorted(experiment.expect.thresholds.items())
@@ -43,7 +45,8 @@ def aborting(experiment: Experiment) -> Iterator[Aborting]:
         if not isinstance(one, str) and one.abortOnFail
     )
     for n, (metric, one) in enumerate(every):
-        yield Aborting(f"threshold:{n}", metric, one.threshold, one.delayAbortEval.total_seconds())
+        delay_ns = round(one.delayAbortEval.total_seconds() * NS)
+        yield Aborting(key("threshold", n), metric, one.threshold, t0_ns + delay_ns)
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -56,27 +59,3 @@ def settings(run: Run) -> dict[str, Any]:
         },
         "tags": request_tags(issue.method, issue.path),
     }
-
-
-async def thresholds(run: Run) -> None:
-    """Abort when a threshold that may do so is crossed."""
-    watched = list(aborting(run.experiment))
-    seen = 0
-    while watched:
-        await run.readings.next(SILENT_S)
-        for evaluation in run.readings.all[seen:]:
-            since_s = (evaluation.t_ns - run.at_ns(0)) / NS
-            one = first_crossed(watched, evaluation, since_s)
-            if one is not None:
-                run.journal.write(GuardTripped(guard=one.text, why="crossed"))
-                run.abort("guard", f"{one.text} is crossed")
-                return
-        seen = len(run.readings.all)
-
-
-def first_crossed(
-    watched: Sequence[Aborting], evaluation: Evaluation, since_s: float
-) -> Aborting | None:
-    """The first that is crossed, `since_s` after t = 0, and need not wait any longer."""
-    ready = (one for one in watched if since_s >= one.delay_s)
-    return next((one for one in ready if truth(evaluation, one.name) is False), None)

@@ -16,6 +16,7 @@ from gameday.run import abort_on_fail, canary
 from gameday.run.children import worker_config
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
+from gameday.telemetry import catalogue
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
@@ -59,24 +60,12 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "tls": run.system.tls.model_dump(mode="json"),
         "scenarios": [*run.experiment.traffic, *spikes],
         "rules": [str(path) for path in run.rules],
-        "expressions": expressions(run),
+        "expressions": {
+            each.key: each.expr
+            for each in catalogue.expressions(run.experiment, run.system, run.playbook)
+        },
         **abort_on_fail.settings(run),
         "clock": boot_id()[:8] or "host",
         "reach": asdict(run.options.allowed.reach()),
         "hidden": secrets_of(run.system, run.environment),
     }
-
-
-def expressions(run: Run) -> dict[str, str]:
-    """Everything that will be read, by name; known before the traffic starts."""
-    named = {f"objective:{o.name}": o.expr for o in run.experiment.objectives}
-    named |= {f"guard:{n}": guard.expr for n, guard in enumerate(run.experiment.abort_if)}
-    named |= {f"dependency:{name}": expr for name, expr in run.system.dependencies.items()}
-    if run.system.drain is not None:
-        named["drain"] = run.system.drain.expr
-    for step in run.playbook.steps if run.playbook is not None else ():
-        if step.block.before is not None:
-            named[f"step:{step.number}:before"] = step.block.before
-        if step.block.after is not None:
-            named[f"step:{step.number}:after"] = step.block.after
-    return named

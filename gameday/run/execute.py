@@ -12,7 +12,7 @@ from gameday.core.clock import NS
 from gameday.core.processes.deadlines import cancelled
 from gameday.evidence.events import Phase
 from gameday.injection.drivers.driver import Driver
-from gameday.run import abort_on_fail, canary, guards
+from gameday.run import canary, guards
 from gameday.run.context import Run
 from gameday.run.fault_task import FaultTask
 from gameday.run.teardown import OPEN_GRACE_S, traffic_over
@@ -25,7 +25,6 @@ LEAVING_S = 150.0  # for faults to come out, each by every step that its removal
 async def work(run: Run) -> None:
     """Run the method to its end, or to the abort; every fault is out when this returns."""
     watching = [guards.guards(run), guards.children(run), guards.parts(run), canary.sing(run)]
-    watching.append(abort_on_fail.thresholds(run))
     if run.bot is not None:
         watching.append(run.bot.respond())
     watchers = [asyncio.create_task(one) for one in watching]

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from gameday.core.clock import NS
 from gameday.evidence.events import GuardTripped, Phase, WorkerGone
+from gameday.plan.service_checks import own_alerts
+from gameday.run.abort_on_fail import Aborting, aborting
 from gameday.run.context import Ended, Run
-from gameday.run.readings import truth
 from gameday.spec.experiment import Guard
 from gameday.stacks.supervisor import SERVICE
+from gameday.telemetry.catalogue import key
 from gameday.telemetry.samples import Evaluation
 
 BLIND_S = 5.0
@@ -24,8 +26,11 @@ STEADY_S = 5.0
 
 
 async def guards(run: Run) -> None:
-    """Abort when a guard has been true for its `for`, or blind for 5 s."""
-    watched = [GuardWatch(guard, f"guard:{n}") for n, guard in enumerate(run.experiment.abort_if)]
+    """Abort when a guard has been true for its `for`, or blind for 5 s, or a threshold crossed."""
+    watched: list[GuardWatch | Aborting] = [
+        *(GuardWatch(guard, key("guard", n)) for n, guard in enumerate(run.experiment.abort_if)),
+        *aborting(run.experiment, run.t0_ns),
+    ]
     seen = 0
     while watched:
         await run.readings.next(SILENT_S)
@@ -33,9 +38,9 @@ async def guards(run: Run) -> None:
             for watch in watched:
                 why = watch.trips(evaluation)
                 if why:
-                    run.journal.write(GuardTripped(guard=watch.guard.expr, why=why))
+                    run.journal.write(GuardTripped(guard=watch.text, why=why))
                     of = evaluation.why_blind if why == "blind" else ""
-                    run.abort("guard", f"{watch.guard.expr} is {why}{of}")
+                    run.abort("guard", f"{watch.text} is {why}{of}")
                     return
         seen = len(run.readings.all)
 
@@ -44,20 +49,21 @@ class GuardWatch:
     """State of one guard: since when it is true, or without data."""
 
     def __init__(self, guard: Guard, name: str) -> None:
-        self.guard = guard
+        self.text = guard.expr
+        self._guard = guard
         self._name = name
         self._true_since_ns: int | None = None
         self._blind_since_ns: int | None = None
 
     def trips(self, evaluation: Evaluation) -> str:
         """Why the run must end, `true` or `blind`; empty while it need not."""
-        read = truth(evaluation, self._name)
+        read = evaluation.readings.get(self._name)
         now = evaluation.t_ns
         self._true_since_ns = _since(self._true_since_ns, now, holds=read is True)
         self._blind_since_ns = _since(self._blind_since_ns, now, holds=read is None)
-        if _lasted_s(self._true_since_ns, now) >= self.guard.for_.total_seconds():
+        if _lasted_s(self._true_since_ns, now) >= self._guard.for_.total_seconds():
             return "true"
-        if self.guard.blind == "abort" and _lasted_s(self._blind_since_ns, now) >= BLIND_S:
+        if self._guard.blind == "abort" and _lasted_s(self._blind_since_ns, now) >= BLIND_S:
             return "blind"
         return ""
 
@@ -135,17 +141,14 @@ def steady(run: Run) -> str:
     now_ns = run.clock.now_ns()
     stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
     for objective in run.experiment.objectives:
-        name = f"objective:{objective.name}"
-        read = [truth(evaluation, name) for evaluation in stretch]
+        name = key("objective", objective.name)
+        read = [evaluation.readings.get(name) for evaluation in stretch]
         if len(read) < STEADY_S - 1 or None in read:
             why = next((e.why_blind for e in stretch if e.why_blind), "")
             return f"objective {objective.name!r} has no data for the last {STEADY_S:g} s{why}"
         if False in read:
             return f"objective {objective.name!r} did not hold for the last {STEADY_S:g} s"
-    named = {expected.alert for expected in run.experiment.expect.alerts}
-    if run.playbook is not None:
-        named |= set(run.playbook.head.alerts)
-    firing = sorted(run.readings.firing() & named)
+    firing = sorted(run.readings.firing() & own_alerts(run.experiment, run.playbook))
     return f"alert {firing[0]} already fires" if firing else ""
 
 

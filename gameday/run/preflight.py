@@ -14,6 +14,7 @@ from gameday.plan import proxy_checks, service_checks
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
 from gameday.run.context import Run
+from gameday.telemetry.catalogue import expressions
 
 
 async def prepare(run: Run) -> None:
@@ -22,11 +23,12 @@ async def prepare(run: Run) -> None:
     Raises UsageError, StackError, or on a stack that is not ours UnknownError.
     """
     run.journal.write(Phase(phase="preflight"))
+    read = list(expressions(run.experiment, run.system, run.playbook))
     owned, runs_dir = is_owned(run.options.stack), run.options.runs_dir
     looked, stopped_on_purpose, measured, left, well = await asyncio.gather(
         proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
         proxy_checks.prepared(run.experiment, run.injection),
-        service_checks.metrics(run.system, _asked(run)),
+        service_checks.metrics(run.system, read),
         on_standing(runs_dir, run.system, run.environment, owned=owned),
         _nothing() if owned else service_checks.service(run.system),
     )
@@ -45,10 +47,6 @@ async def prepare(run: Run) -> None:
 async def _nothing() -> list[Finding]:
     """A stack that we started was seen to be ready a moment ago."""
     return []
-
-
-def _asked(run: Run) -> service_checks.Asked:
-    return service_checks.asked_of(run.experiment, run.system, run.playbook, run.rules)
 
 
 def _tell_spots(run: Run) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gameday.core.clock import NS, Clock
-from gameday.telemetry.samples import Evaluation, Truth, evaluation_from_json
+from gameday.telemetry.samples import Evaluation, evaluation_from_json
 
 
 class Readings:
@@ -64,8 +64,3 @@ class Readings:
     def figures(self, name: str, begin_ns: int, end_ns: int) -> list[tuple[int, float | None]]:
         """Instant and figure of one expression with begin < t ≤ end; None where it had no data."""
         return [(e.t_ns, e.figures.get(name)) for e in self.between(begin_ns, end_ns)]
-
-
-def truth(evaluation: Evaluation, name: str) -> Truth:
-    """The latest truth of a named expression; None also when it was not evaluated."""
-    return evaluation.readings.get(name)

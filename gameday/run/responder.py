@@ -17,10 +17,11 @@ from gameday.core.errors import GamedayError
 from gameday.evidence.events import AlertAcknowledged, ResponderStarted, StepDone, StepStarted
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
-from gameday.run.readings import Readings, truth
+from gameday.run.readings import Readings
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
 from gameday.spec.undos import Undo
+from gameday.telemetry.catalogue import key
 
 Status = Literal[
     "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"
@@ -159,9 +160,9 @@ class Bot:
         return await self._seen(step, acted_ns, within_s, wanted=True)
 
     async def _seen(self, step: Step, acted_ns: int, within_s: float, *, wanted: bool) -> Result:
-        name = f"step:{step.number}:after"
+        name = key("step", f"{step.number}:after")
         seen = await self.hands.readings.until(
-            lambda e: truth(e, name) is wanted, after_ns=acted_ns, within_s=within_s
+            lambda e: e.readings.get(name) is wanted, after_ns=acted_ns, within_s=within_s
         )
         if seen is None:
             return Result(
@@ -173,16 +174,16 @@ class Bot:
 
     async def _probe(self, step: Step, which: str) -> bool | None:
         """The newest reading of a probe; waits 3 s for one with data."""
-        name = f"step:{step.number}:{which}"
+        name = key("step", f"{step.number}:{which}")
         newest = self.hands.readings.all[-1:] or []
-        if newest and truth(newest[0], name) is not None:
-            return truth(newest[0], name)
+        if newest and newest[0].readings.get(name) is not None:
+            return newest[0].readings.get(name)
         seen = await self.hands.readings.until(
-            lambda e: truth(e, name) is not None,
+            lambda e: e.readings.get(name) is not None,
             after_ns=self.hands.clock.now_ns() - NS,
             within_s=NO_DATA_S,
         )
-        return None if seen is None else truth(seen, name)
+        return None if seen is None else seen.readings.get(name)
 
     async def _take_back(self, step: Step, at_most_s: float | None) -> None:
         begun_ns = self.hands.clock.now_ns()

@@ -17,8 +17,8 @@ from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.evidence.events import AuditRead, Phase
 from gameday.run import audit
 from gameday.run.context import Run, to_the_end
-from gameday.run.readings import truth
 from gameday.stacks.supervisor import SERVICE
+from gameday.telemetry.catalogue import key
 
 OPEN_GRACE_S = 2.0
 ABORT_STEP_S = 5.0
@@ -148,7 +148,7 @@ async def _drain(run: Run) -> None:
             run.journal.write(Phase(phase="drain", problem="the service has ended"))
             return
         after_ns = seen.t_ns
-        if truth(seen, "drain") is not True:
+        if seen.readings.get(key("drain")) is not True:
             quiet_since = 0
             continue
         quiet_since = quiet_since or seen.t_ns

@@ -37,6 +37,7 @@ from gameday.run.readings import Readings
 from gameday.spec.changes import Change, ExtraTraffic, NetworkChange
 from gameday.spec.faults import Fault
 from gameday.spec.undos import NetworkUndo, Undo
+from gameday.telemetry.catalogue import key
 from gameday.telemetry.promql import parse
 from gameday.traffic import history
 from gameday.traffic.history import Outcome
@@ -199,7 +200,7 @@ class Dosing:
         during = await self._traffic(begin, removed_ns, width_s)
         metric = self._run.system.dependencies.get(self._fault.on)
         window_s = parse(metric).window_s if metric else 0.0
-        seen = _Metric(f"dependency:{self._fault.on}", window_s, [*before, *during])
+        seen = _Metric(key("dependency", self._fault.on), window_s, [*before, *during])
         return shifts(
             change,
             Felt(seen.between(self._run.readings, begin - int(CALM_S * NS), begin), before),

@@ -27,6 +27,7 @@ from gameday.spec.changes import Change, toxic
 from gameday.spec.find import all_experiments
 from gameday.spec.inputs import Inputs, load_inputs
 from gameday.spec.undos import from_json
+from gameday.telemetry.catalogue import Expression
 from gameday.traffic.capacity import calibration
 from tests.support.events import event_of
 from tests.support.plan_parts import (
@@ -328,14 +329,13 @@ async def test_a_server_that_no_fault_needs_is_only_a_warning(tmp_path: Path) ->
 async def test_metrics_that_nobody_tells_of_are_named_by_who_reads_them(tmp_path: Path) -> None:
     async with serving({"/metrics": (200, METRICS)}) as url:
         system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
-        expressions = {
-            "objective a": "histogram_quantile(0.9, rate(answers_bucket[5s])) < 1",
-            "guard 1": "sum(opem) > 5",
-            "drain": "sum(open) == 0",
-            "objective t": "sum(k6_vus) < 9",
-        }
-        asked = service_checks.Asked(expressions, (), frozenset())
-        found = await service_checks.metrics(system, asked)
+        read = [
+            Expression("objective", "a", "histogram_quantile(0.9, rate(answers_bucket[5s])) < 1"),
+            Expression("guard", "0", "sum(opem) > 5"),
+            Expression("drain", "", "sum(open) == 0"),
+            Expression("objective", "t", "sum(k6_vus) < 9"),
+        ]
+        found = await service_checks.metrics(system, read)
     (odd,) = [each for each in found if each.status != "ok"]
     assert (odd.name, odd.status) == ("guard 1", "warn")
     assert "no target tells of opem" in odd.found
@@ -344,12 +344,8 @@ async def test_metrics_that_nobody_tells_of_are_named_by_who_reads_them(tmp_path
 async def test_metrics_that_do_not_answer_matter_when_something_reads_them(tmp_path: Path) -> None:
     async with serving({}) as url:
         system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
-        read = await service_checks.metrics(
-            system, service_checks.Asked({"guard 1": "open > 5"}, (), frozenset())
-        )
-        unread = await service_checks.metrics(
-            system, service_checks.Asked({"g": "k6_vus > 5"}, (), frozenset())
-        )
+        read = await service_checks.metrics(system, [Expression("guard", "0", "open > 5")])
+        unread = await service_checks.metrics(system, [Expression("guard", "0", "k6_vus > 5")])
     assert [each.status for each in read] == ["fail"]
     assert "answers 404; guard 1 would be unknown" in read[0].found
     assert [each.status for each in unread] == ["warn"]
@@ -392,10 +388,10 @@ async def test_an_alert_of_the_drill_that_holds_already_is_told(
     rules = tmp_path / "rules.yml"
     rule = {"alert": "ManyOpen", "expr": "open > 2", "for": "200ms"}
     rules.write_text(json.dumps({"groups": [{"name": "g", "rules": [rule]}]}))
-    asked = service_checks.Asked({}, (rules,), frozenset({"ManyOpen"}))
+    own = frozenset({"ManyOpen"})
     async with serving({"/metrics": (200, METRICS)}) as url:
         system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
-        (found,) = await service_checks.conditions(system, asked, SystemClock())
+        (found,) = await service_checks.conditions(system, [rules], own, SystemClock())
     assert found.status == "warn"
     assert "ManyOpen is firing" in found.found
     assert "not steady" in found.cure

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gameday.core.clock import NS
-from gameday.run.abort_on_fail import Aborting, aborting, first_crossed
+from gameday.run.abort_on_fail import Aborting, aborting
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.samples import Evaluation, Truth
 from gameday.traffic.history import HistoryWriter, Outcome
@@ -27,13 +27,13 @@ def watched() -> list[Aborting]:
 def read(second: float, values: tuple[Truth, Truth]) -> Aborting | None:
     readings = {one.name: value for one, value in zip(watched(), values, strict=True)}
     line = Evaluation(round(second * NS), readings, [], {})
-    return first_crossed(watched(), line, second)
+    return next((one for one in watched() if one.trips(line)), None)
 
 
 def test_only_those_that_say_so_may_end_a_run() -> None:
-    assert [(one.name, one.text, one.delay_s) for one in watched()] == [
-        ("threshold:0", "http_req_duration p(95)<100", 0.0),
-        ("threshold:1", "http_req_failed rate<0.2", 3.0),
+    assert [(one.name, one.text, one.not_before_ns) for one in watched()] == [
+        ("threshold:0", "http_req_duration p(95)<100", 0),
+        ("threshold:1", "http_req_failed rate<0.2", 3 * NS),
     ]
 
 

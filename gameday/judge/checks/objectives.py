@@ -8,6 +8,8 @@ from gameday.evidence import Evidence
 from gameday.evidence.outages import WARM_UP_S
 from gameday.judge.checks.generator import generator_status
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, worst
+from gameday.spec.experiment import Experiment
+from gameday.telemetry import catalogue
 from gameday.telemetry.latency_bounds import objective_bounds_ms
 from gameday.telemetry.samples import Evaluation
 
@@ -44,7 +46,7 @@ def _inside(evidence: Evidence, from_ns: int, to_ns: int) -> list[Evaluation]:
 
 def _true_in_span(evidence: Evidence, name: str, where: str, span: Sequence[Evaluation]) -> Verdict:
     """One objective, true at every evaluation of one span."""
-    key = f"objective:{name}"
+    key = catalogue.key("objective", name)
     false = [evidence.seconds(e.t_ns) for e in span if e.readings.get(key) is False]
     if false:
         shown = [{"objective": name, "false_at": at} for at in false[:SHOWN]]
@@ -68,7 +70,7 @@ def _unless_lagging(
     status = generator_status(evidence)
     if status.status != "degraded":
         return verdict
-    figures = [e.figures.get(f"objective:{name}") for e in span]
+    figures = [e.figures.get(catalogue.key("objective", name)) for e in span]
     margins = [abs(figure * 1000 - bound_ms) for figure in figures if figure is not None]
     if min(margins, default=0.0) >= status.lag_p99_ms:
         return verdict
@@ -95,9 +97,8 @@ def _all_along(evidence: Evidence) -> Verdict:
         summary = f"breached {count(len(outages), 'time')}, {names} at {shown[0]['false_from']} s"
         return Verdict(NAME, Validity.INVALID, summary, shown)
     span = _inside(evidence, evidence.t0_ns + WARM_UP_S * NS, evidence.traffic_end_ns)
-    unseen = [o.name for o in evidence.experiment.objectives if blind(span, f"objective:{o.name}")]
-    if unseen:
-        why = _why_blind(span, *(f"objective:{name}" for name in unseen))
+    if unseen := unread(evidence.experiment, span):
+        why = _why_blind(span, *(catalogue.key("objective", name) for name in unseen))
         return Verdict(NAME, Validity.UNKNOWN, f"no data for {', '.join(unseen)}{why}")
     return Verdict(NAME, Validity.VALID, f"never breached in {count(len(span), 'evaluation')}")
 
@@ -108,7 +109,12 @@ def _why_blind(span: Sequence[Evaluation], *keys: str) -> str:
     return next((e.why_blind for e in gaps if e.why_blind), "")
 
 
-def blind(span: Sequence[Evaluation], key: str) -> bool:
-    """No data at all, or none twice in a row: a breach could have hidden there."""
-    gaps = [e.readings.get(key) is None for e in span]
-    return all(gaps) or any(gap and after for gap, after in pairwise(gaps))
+def unread(experiment: Experiment, span: Sequence[Evaluation]) -> list[str]:
+    """Objectives without data at all, or twice in a row: a breach could have hidden there."""
+    found = []
+    for objective in experiment.objectives:
+        key = catalogue.key("objective", objective.name)
+        gaps = [e.readings.get(key) is None for e in span]
+        if all(gaps) or any(gap and after for gap, after in pairwise(gaps)):
+            found.append(objective.name)
+    return found

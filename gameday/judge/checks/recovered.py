@@ -9,7 +9,7 @@ from typing import Any
 
 from gameday.core.clock import NS
 from gameday.evidence import Evidence, Outage
-from gameday.judge.checks.objectives import blind
+from gameday.judge.checks.objectives import unread
 from gameday.judge.verdict import NotApplicable, Validity, Verdict
 
 NAME = "recovered"
@@ -48,8 +48,7 @@ def _never_breached(evidence: Evidence) -> Verdict:
     """Nothing was breached, if the objectives could be read at all from the first fault on."""
     first, end = evidence.anchors.first_injecting_ns or 0, evidence.traffic_end_ns
     span = [e for e in evidence.readings if first <= e.t_ns <= end]
-    unseen = [o.name for o in evidence.experiment.objectives if blind(span, f"objective:{o.name}")]
-    if unseen:
+    if unseen := unread(evidence.experiment, span):
         names = ", ".join(unseen)
         return Verdict(
             NAME, Validity.UNKNOWN, f"no data for {names} at times from the first fault on"

@@ -19,6 +19,7 @@ from gameday.report.charts.svg import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from gameday.report.inputs import Material
 from gameday.report.messages import Messages
 from gameday.report.sections.response import step_records
+from gameday.telemetry import catalogue
 
 NAMES: Final = ("latency", "throughput", "failures", "lanes", "dependencies")
 _OUTCOMES: Final = {
@@ -33,7 +34,6 @@ _FAILURES: Final = {"unknown": RED, "refused": ORANGE}
 _PERCENTILES: Final = {"p50": (0.5, SKY), "p95": (0.95, BLUE), "p99": (0.99, PINK)}
 _STATES: Final = {"pending": ORANGE, "firing": RED, "false": PINK, "none": GREY}
 _COLOURS: Final = (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)
-_DEPENDENCY: Final = "dependency:"
 
 
 def draw(m: Material, say: Messages) -> dict[str, str]:
@@ -124,11 +124,12 @@ def _bar(m: Material, span: Span, last_s: float) -> Bar:
 
 def _dependencies(m: Material, say: Messages) -> str:
     t_s = np.array([m.at_s(each.t_ns) for each in m.evaluations])
-    names = dict.fromkeys(name for each in m.evaluations for name in each.figures)
+    keys = (each for one in m.evaluations for each in one.figures)
     lines: list[Line] = []
-    for name in (name for name in names if name.startswith(_DEPENDENCY)):
-        values = [each.figures.get(name) for each in m.evaluations]
+    for name in catalogue.names("dependency", keys):
+        key = catalogue.key("dependency", name)
+        values = [each.figures.get(key) for each in m.evaluations]
         curve = np.array([np.nan if value is None else value * 1000 for value in values])
         colour = _COLOURS[len(lines) % len(_COLOURS)]
-        lines.append(Line(name.removeprefix(_DEPENDENCY), colour, curve))
+        lines.append(Line(name, colour, curve))
     return chart(_words("dependencies", say), t_s, lines, _marks(m, say), log=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from gameday.telemetry.catalogue import key, names
 from gameday.telemetry.samples import AlertLine, Evaluation, Truth
 
 State = Literal["pending", "firing", "inactive"]
-OBJECTIVE = "objective:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,12 @@ def alert_spans(evaluations: Sequence[Evaluation], name: str) -> list[Span]:
 
 def objective_names(evaluations: Sequence[Evaluation]) -> list[str]:
     """The objectives' names, without the prefix their readings carry."""
-    names = dict.fromkeys(name for each in evaluations for name in each.readings)
-    return [name.removeprefix(OBJECTIVE) for name in names if name.startswith(OBJECTIVE)]
+    return names("objective", (each for one in evaluations for each in one.readings))
 
 
 def objective_spans(evaluations: Sequence[Evaluation], name: str) -> list[Span]:
     """When an objective held (`true`), was breached (`false`), or had no data (`none`)."""
-    readings = [(each.t_ns, each.readings.get(OBJECTIVE + name)) for each in evaluations]
+    readings = [(each.t_ns, each.readings.get(key("objective", name))) for each in evaluations]
     return list(_spans(name, [(t_ns, _word(truth)) for t_ns, truth in readings]))
 
 

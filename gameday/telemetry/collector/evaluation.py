@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gameday.telemetry.alerts import Evaluator, RecordedAlert, load_rules
-from gameday.telemetry.collector.settings import DEPENDENCY
+from gameday.telemetry.catalogue import key
 from gameday.telemetry.promql import (
     EvaluationError,
     InstantEvaluator,
@@ -59,7 +59,7 @@ class SeriesEvaluator:
             except EvaluationError as error:
                 problems[name] = error.message
                 figures[name] = truth = None
-            if not name.startswith(DEPENDENCY):
+            if not name.startswith(key("dependency")):
                 readings[name] = truth
         every = [_record(alert.record()) for alert in self._alerts.tick(self.store, t_ns, moment)]
         problems |= self._alerts.problems

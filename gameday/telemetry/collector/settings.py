@@ -11,8 +11,6 @@ from gameday.core.network.addresses import Reach
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model
 
-DEPENDENCY = "dependency:"
-
 
 class ScrapeTarget(Model):
     """The metrics address of one replica; `name` becomes the label `instance` of its series."""
