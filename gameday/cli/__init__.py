@@ -15,8 +15,7 @@ from gameday import __version__
 from gameday.cli import terminal
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
-from gameday.core.errors import GamedayError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError
 from gameday.core.files.private import only_for_us
 from gameday.core.network.credentials import has_credentials, without_credentials
 

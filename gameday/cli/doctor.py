@@ -18,8 +18,7 @@ import click
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import emit
 from gameday.core import settings
-from gameday.core.errors import GamedayError, UsageError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.core.files import is_file
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (

@@ -6,7 +6,6 @@ elsewhere. The summary is k6's in form, with what k6 does not say below it.
 
 import math
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Group
@@ -49,12 +48,7 @@ class LoadScreen:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 

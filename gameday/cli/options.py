@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -129,33 +129,21 @@ def where(command: Decorated) -> Decorated:
     return command
 
 
-class DurationType(click.ParamType["timedelta"]):
-    """A duration as people write it: `1s`, `500ms`."""
+class WrittenType(click.ParamType[Any]):
+    """A value as people write it: a `duration` (`1s`, `500ms`) or a `rate` (`1000/s`, `300/m`)."""
 
-    name = "duration"
+    def __init__(self, name: Literal["duration", "rate"]) -> None:
+        self.name = name
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "timedelta":
-        from gameday.core.units import parse_duration
+    ) -> "timedelta | Rate":
+        from gameday.core.units import Rate, parse_duration
 
         try:
-            return parse_duration(value)
+            return Rate.parse(value) if self.name == "rate" else parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class RateType(click.ParamType["Rate"]):
-    """A rate as people write it: `1000/s`, `300/m`."""
-
-    name = "rate"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Rate":
-        from gameday.core.units import Rate
-
-        try:
-            return Rate.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+DURATION, RATE = WrittenType("duration"), WrittenType("rate")

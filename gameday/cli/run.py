@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import DurationType, setting, where
+from gameday.cli.options import DURATION, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError
 from gameday.core.stack_registry import STACKS, new_stack
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--responder/--no-responder", default=True, help="Whether a bot works the playbook.")
 @click.option(
     "--responder-delay",
-    type=DurationType(),
+    type=DURATION,
     show_default="1s",
     **setting("responder_delay"),
     help="How long the bot waits for a person (`gameday ack`) after the alert.",

@@ -11,7 +11,7 @@ import click
 
 from gameday.cli.terminal import echo
 from gameday.core.clock import NS, SystemClock
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode
 from gameday.core.network import event_loop
 from gameday.run.control_socket import heeded, on_third_ctrl_c
 from gameday.run.locks import TargetClosed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gameday.cli.options import DurationType, RateType, allow_target
+from gameday.cli.options import DURATION, RATE, allow_target
 from gameday.cli.scripts import export, import_
 from gameday.cli.terminal import echo, emit, output, warn
 from gameday.core.errors import UsageError
@@ -71,16 +71,16 @@ def traffic() -> None:
 @traffic.command(epilog=EXIT_CODES, options_metavar="[OPTIONS]")
 @click.argument("file", required=False, metavar="[FILE.yaml]")
 @click.option("--url", help="Send to this address instead of a system file's request.")
-@click.option("--rate", type=RateType(), help="Start so many requests, as 1000/s.")
-@click.option("--duration", type=DurationType(), help="How long requests are started.")
+@click.option("--rate", type=RATE, help="Start so many requests, as 1000/s.")
+@click.option("--duration", type=DURATION, help="How long requests are started.")
 @click.option("--vus", type=click.IntRange(1), help="Virtual users; with --rate, their limit.")
-@click.option("--sleep", type=DurationType(), help="The pause of a virtual user after a request.")
+@click.option("--sleep", type=DURATION, help="The pause of a virtual user after a request.")
 @click.option("--json", "body", metavar="BODY", help="POST this JSON; {user} is drawn anew.")
 @click.option("--get", "get", is_flag=True, help="Send a GET: what --url does without --json.")
 @click.option("--method", type=click.Choice(["get", "post", "put", "patch", "delete"]))
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Repeatable.")
 @click.option("--expect", metavar="STATUSES", help="Answers that are no failure.  [200-399]")
-@click.option("--timeout", type=DurationType(), help="How long to wait for an answer.  [10s]")
+@click.option("--timeout", type=DURATION, help="How long to wait for an answer.  [10s]")
 @click.option("--insecure", is_flag=True, help="Believe any TLS certificate.")
 @click.option("--users", type=click.IntRange(1, 2**53), help="Users {user} is drawn from.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Fixes every random choice.")
@@ -88,7 +88,7 @@ def traffic() -> None:
 @click.option("--short", is_flag=True, help="Use the file's short form.")
 @click.option("--threshold", "thresholds", multiple=True, metavar="METRIC:EXPR", help="Repeatable.")
 @click.option("--abort-on-fail", is_flag=True, help="A crossed --threshold ends the traffic.")
-@click.option("--delay-abort", type=DurationType(), default="0s", help="But not before.")
+@click.option("--delay-abort", type=DURATION, default="0s", help="But not before.")
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="Processes that send; default: as needed."
 )

@@ -1,4 +1,4 @@
-"""Every error gameday raises on purpose, and the exit code each one ends a command with.
+"""Every error gameday raises on purpose, and the exit codes that commands end with.
 
     GamedayError              BUG        a bug, unless a subclass says otherwise
     ├── UsageError            USAGE      bad usage or a bad file; nothing was touched
@@ -12,11 +12,32 @@ raised where the cause is known and printed once, by the command line.
 """
 
 from dataclasses import dataclass
-
-from gameday.core.exit_code import ExitCode
+from enum import IntEnum
+from typing import Self
 
 _LONGEST = 4000
 """The offending value may be a megabyte; nobody reads more of it than this."""
+
+
+class ExitCode(IntEnum):
+    """An exit code and its meaning. Where several apply, the first of this list is the one."""
+
+    meaning: str
+
+    STUCK = 6, "a fault's state could not be read back as gone: gameday heal"
+    INVALID = 1, "a check is invalid: a weakness was found"
+    UNHEALTHY = 4, "the stack did not become healthy, or was not steady"
+    ABORTED = 5, "aborted by a guard, the operator or a signal; every fault is out"
+    BUG = 70, "a bug in gameday"
+    USAGE = 2, "bad usage or a bad file (before anything was touched)"
+    UNKNOWN = 3, "unknown: not injected, generator limited, no data, not exercised"
+    PASSED = 0, "the hypothesis held"
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.meaning = meaning
+        return code
 
 
 def _short(text: str) -> str:

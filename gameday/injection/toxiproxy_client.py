@@ -20,8 +20,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from gameday.core import files
-from gameday.core.errors import GamedayError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError
 from gameday.core.json import JsonError
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
 from gameday.spec.undos import NetworkUndo

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode
 from gameday.core.stack_registry import is_owned
 from gameday.evidence import Evidence
 from gameday.evidence.events import RunRefused

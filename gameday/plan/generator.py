@@ -11,12 +11,12 @@ from typing import Final
 from gameday.plan.finding import Finding
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
+from gameday.spec.request import MOST_OPEN
 from gameday.telemetry.latency_bounds import tightest_bound_ms
-from gameday.traffic.capacity import Demand, Machine, Shortfall, demand_of, shortfalls, this_machine
 from gameday.traffic.capacity.calibration import ASSUMED_PER_S, workers_at_hand, workers_for
-from gameday.traffic.capacity.demand import MOST_OPEN
-from gameday.traffic.capacity.machine import SPARE_FILES
-from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE
+from gameday.traffic.capacity.demand import Demand, demand_of
+from gameday.traffic.capacity.machine import SPARE_FILES, Machine, this_machine
+from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE, Shortfall, shortfalls
 from gameday.traffic.forecast import closed, everything, scenarios_of, scheduled
 
 UNMEASURED_PER_S: Final = 1000

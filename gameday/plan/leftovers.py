@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gameday.core.errors import GamedayError
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 from gameday.core.secrets.signing import SigningKey, read_key
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import StackReady

@@ -19,7 +19,7 @@ import psutil
 
 from gameday.core.clock import SystemClock, boottime_ns
 from gameday.core.errors import GamedayError
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 from gameday.plan.finding import Finding, Status
 from gameday.stacks.binaries import (
     Binary,

@@ -12,7 +12,7 @@ from pathlib import Path
 from gameday.plan.finding import Finding
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
-from gameday.traffic.capacity import peak_of
+from gameday.traffic.capacity.demand import peak_of
 from gameday.traffic.forecast import (
     closed,
     distinct_users,

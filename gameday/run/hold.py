@@ -13,7 +13,7 @@ from pathlib import Path
 from gameday.core import files
 from gameday.core.clock import utc_now
 from gameday.core.errors import UsageError
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 
 CURE = "gameday release lifts it; ask whoever set it first"
 

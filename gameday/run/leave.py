@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode
 from gameday.evidence import journal
 from gameday.injection.heal import left_behind
 from gameday.run.context import Abort

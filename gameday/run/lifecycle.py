@@ -18,7 +18,7 @@ from gameday import __version__
 from gameday.core.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
 from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.core.files.logs import hide_in_file
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 from gameday.core.processes.deadlines import in_time
 from gameday.core.secrets.redaction import Hidden
 from gameday.core.secrets.signing import SigningKey, read_or_make_key

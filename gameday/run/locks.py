@@ -23,8 +23,7 @@ from typing import Any, Self
 from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
-from gameday.core.files.private import own_folder
-from gameday.core.paths import state_dir
+from gameday.core.files.private import own_folder, state_dir
 
 SOCKET_BYTES_MAX = 100
 PRESENCE = "run-"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError, UnknownError, UsageError
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 from gameday.core.secrets.signing import read_key
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import OperatorStop, ReaperClaimed

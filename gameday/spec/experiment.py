@@ -12,10 +12,11 @@ from pydantic import Discriminator, Field, Tag
 
 from gameday.core.units import Duration, Rate
 from gameday.spec.faults import AnyFault
+from gameday.spec.request import MOST_OPEN
 from gameday.spec.yaml import Model, Name, shape
 
-MOST_VUS = 10_000
-"""As many as requests may be open (CONTRACTS.md, "Traffic limits")."""
+MOST_VUS = MOST_OPEN
+"""Each may have a request open (CONTRACTS.md, "Traffic limits")."""
 MOST_PARTS = 200
 """Scenarios, faults, objectives, guards, alerts: more than anybody follows in one run."""
 MOST_STAGES = 1000

@@ -12,6 +12,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from gameday.core.units import Duration
 from gameday.spec.yaml import Model, shape
 
+MOST_OPEN = 10_000
+"""Requests open at once, of all workers: a third of the ports that Linux hands out (28,232)."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gameday.core.clock import Clock, utc_now
 from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.core.files.private import state_dir
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
-from gameday.core.paths import state_dir
 from gameday.injection.drivers import Drivers
 from gameday.injection.process.process import alive, leaders
 from gameday.injection.process.spec import is_being_started

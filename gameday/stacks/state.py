@@ -17,7 +17,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationError
 
 from gameday.core import files
 from gameday.core.errors import StackError, UsageError
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 from gameday.spec.system import Start
 from gameday.spec.undos import ProcessUndo, StrangeUndo, Undo, from_json
 from gameday.spec.yaml import Model

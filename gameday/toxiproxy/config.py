@@ -16,7 +16,7 @@ from gameday.core import files
 from gameday.core.errors import FileError, Place, StackError
 from gameday.toxiproxy import address
 from gameday.toxiproxy.errors import BODY_ERROR, ApiError
-from gameday.toxiproxy.go_json import read_fields
+from gameday.toxiproxy.go_json import excerpt, read_fields
 from gameday.toxiproxy.proxies import FIELDS, ProxyCollection, Wanted
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def read(path: Path) -> Iterator[ProxyEntry]:
     value = _parsed(path, text)
     if not isinstance(value, list):
         where = _place(path, text, len(text) - len(text.lstrip()))
-        raise FileError(where, f"{_excerpt(value)} is not an array of proxies", help=SHAPE)
+        raise FileError(where, f"{excerpt(value)} is not an array of proxies", help=SHAPE)
     names: set[str] = set()
     for item, at in zip(value, _items(text, text.index("[")), strict=True):
         entry = _entry(path, text, at, item)
@@ -105,7 +105,7 @@ def _parsed(path: Path, text: str) -> Any:
 def _entry(path: Path, text: str, at: int, item: Any) -> ProxyEntry:
     place = _place(path, text, at)
     if not isinstance(item, dict):
-        raise FileError(place, f"{_excerpt(item)} is not a proxy", help=SHAPE)
+        raise FileError(place, f"{excerpt(item)} is not a proxy", help=SHAPE)
     fields: dict[str, Any] = {}
     for key, key_at, value, value_at in _members(text, at):
         if key.lower() not in FIELDS:
@@ -152,7 +152,3 @@ def _skip(text: str, at: int) -> int:
 def _place(path: Path, text: str, at: int) -> Place:
     before = text[:at]
     return Place(str(path), before.count("\n") + 1, at - before.rfind("\n"))
-
-
-def _excerpt(value: object) -> str:
-    return json.dumps(value)[:60]

@@ -65,19 +65,20 @@ def read_fields(value: Any, kinds: Mapping[str, str]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise bad_body(f"expected an object, got {_excerpt(value)}")
+        raise bad_body(f"expected an object, got {excerpt(value)}")
     found = {}
     for key, item in value.items():
         name = key if key in kinds else key.lower()
         if name not in kinds or item is None:
             continue
         if not _KINDS[kinds[name]](item):
-            raise bad_body(f"{name}: expected a value of type {kinds[name]}, got {_excerpt(item)}")
+            raise bad_body(f"{name}: expected a value of type {kinds[name]}, got {excerpt(item)}")
         found[name] = item
     return found
 
 
-def _excerpt(value: object) -> str:
+def excerpt(value: object) -> str:
+    """The beginning of a value, for an error."""
     return json.dumps(value)[:60]
 
 

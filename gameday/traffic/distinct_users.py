@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from gameday.traffic.schedule import Population
+from gameday.traffic.schedule.scenario import Population
 
 _EACH = 1000  # Zipf's first users differ most: one group each
 _GROUPS = 300  # the rest of Zipf in groups that grow by a constant factor

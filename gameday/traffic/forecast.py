@@ -15,8 +15,10 @@ from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
 from gameday.spec.system import System
 from gameday.traffic.distinct_users import UserSources
-from gameday.traffic.schedule import Population, Scenario, VirtualUsers, from_model
 from gameday.traffic.schedule.arrival_rate import RateLine, exactly_per_s
+from gameday.traffic.schedule.scenario import Population, Scenario
+from gameday.traffic.schedule.scenario_json import from_model
+from gameday.traffic.schedule.virtual_users import VirtualUsers
 
 
 def scenarios_of(experiment: Experiment) -> dict[str, Scenario]:

@@ -34,7 +34,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core import files
-from gameday.traffic.schedule import Scenario, from_json, to_json
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.scenario_json import from_json, to_json
 
 MAGIC: Final = b"GDHIST02"
 MAGIC_1: Final = b"GDHIST01"

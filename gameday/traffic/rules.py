@@ -24,7 +24,7 @@ from gameday.spec.experiment import (
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.spec.yaml import Document
 from gameday.traffic.forecast import expected_starts, scenarios_of, traffic_end_s
-from gameday.traffic.schedule import from_model
+from gameday.traffic.schedule.scenario_json import from_model
 
 MOST_STARTS = 50_000_000  # 100 bytes each, 5 GB of history: as much as judging has in memory
 MOST_STEPS = 100_000  # each level of virtual users is one entry of a list

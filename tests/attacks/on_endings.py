@@ -18,8 +18,8 @@ from gameday import evidence
 from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, GamedayError, StackError, UsageError
+from gameday.core.files.private import state_dir
 from gameday.core.network.event_loop import run as run_loop
-from gameday.core.paths import state_dir
 from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.core.processes.threads import Threads
 from gameday.evidence import journal, provenance

@@ -24,7 +24,8 @@ from gameday import evidence
 from gameday.evidence import Evidence
 from gameday.judge import checks, judge, tables
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
-from gameday.traffic.schedule import from_json, users_of
+from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.schedule.users import users_of
 from tests.support.rundirs import EXPERIMENT, RUN, T0_NS, RunDir, evaluation
 
 REQUESTS = 2_000_000

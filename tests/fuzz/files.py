@@ -161,7 +161,7 @@ def _playbook(given: Given) -> None:
 
 
 def _rules(given: Given) -> None:
-    from gameday.telemetry.alerts import load_rules
+    from gameday.telemetry.alerts.rules import load_rules
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         load_rules(_written(folder, *given))
@@ -197,7 +197,7 @@ def _toxiproxy(given: Given) -> None:
 
 
 def _state(name: str, given: Given) -> None:
-    from gameday.core.paths import state_dir
+    from gameday.core.files.private import state_dir
     from gameday.run import hold
     from gameday.stacks import state
     from gameday.traffic.capacity import calibration

@@ -26,7 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from gameday.traffic.schedule import VirtualUsers, from_json
+from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.schedule.virtual_users import VirtualUsers
+from tests.support.due_times import due_times
 from tests.support.k6_formulas import k6_starts_us, k6_vu_steps
 
 RECORDED = Path(__file__).with_name("k6_recorded.json")
@@ -107,7 +109,7 @@ def heard(k6: str, given: dict[str, dict[str, Any]]) -> str:
 def starts_differ(name: str, spec: dict[str, Any], text: str) -> str:
     """Why a scenario's starts are not k6's; "" when they are."""
     told = sorted(int(ms) for ms in re.findall(rf"start {name} (-?\d+)", text))
-    due_ms = from_json(spec).offsets() / 1e6
+    due_ms = due_times(from_json(spec)) / 1e6
     sure = int((due_ms < from_json(spec).end_s * 1000 - RACE_MS).sum())
     if not sure <= len(told) <= len(due_ms):
         return f"k6 started {len(told)}, we {len(due_ms)}, {sure} of them well before the end"
@@ -178,7 +180,7 @@ def differences(known: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _times_differ(vector: dict[str, Any]) -> str:
     expected = np.array(vector["starts_us"])
-    due_us = from_json(vector["scenario"]).offsets() / 1000
+    due_us = due_times(from_json(vector["scenario"])) / 1000
     if len(expected) != len(due_us):
         return f"recorded are {len(expected)} starts, ours {len(due_us)}"
     off_us = float(np.abs(due_us - expected).max(initial=0))

@@ -18,7 +18,7 @@ from gameday.spec.changes import ExtraTraffic
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.history import read
 from gameday.traffic.metrics import summary
-from gameday.traffic.schedule import from_json
+from gameday.traffic.schedule.scenario_json import from_json
 from tests.traffic.test_worker import answer, drop, serving, settings
 
 CLOCK = SystemClock()

@@ -11,8 +11,8 @@ from gameday.plan.validate import validate
 from gameday.spec.find import all_experiments, all_playbooks, find_system
 from gameday.spec.inputs import load_inputs
 from gameday.spec.read import has_short, load_experiment, load_playbook
-from gameday.telemetry.alerts import Evaluator
 from gameday.telemetry.alerts.rules import RuleFile, load_rules
+from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.promql import SeriesStore, label_set
 from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
 from gameday.traffic.history import RECORD, Outcome, Reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode
 
 ENTRY = """
 import sys

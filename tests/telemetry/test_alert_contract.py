@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gameday.core.clock import NS
-from gameday.telemetry.alerts import (
+from gameday.telemetry.alerts.contract import (
     Episode,
     Expected,
     FaultTimes,
     Policy,
-    RecordedAlert,
     Times,
     episodes,
     judge_alerts,
 )
+from gameday.telemetry.samples import AlertLine
 
 TIMES = Times(
     traffic_start_ns=0,
@@ -23,15 +23,15 @@ TIMES = Times(
     recovered_at_ns=38 * NS,
 )
 PROMISE = Expected("Slow", "slow-1", 10, 10)
-Line = tuple[int, list[RecordedAlert]]
+Line = tuple[int, list[AlertLine]]
 
 
 def record(end_s: int = 61, **spans: Sequence[tuple[int, int, int]]) -> list[Line]:
     """Lines of one second; each span of an alert is (active, fired, over), in seconds."""
 
-    def on(name: str, t_s: int) -> list[RecordedAlert]:
+    def on(name: str, t_s: int) -> list[AlertLine]:
         return [
-            RecordedAlert(
+            AlertLine(
                 labels={"alertname": name, "n": str(n)},
                 state="firing" if t_s >= fired else "pending",
                 active_at_ns=active * NS,

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from gameday.core.clock import NS
-from gameday.telemetry.alerts import Evaluator, load_rules
+from gameday.telemetry.alerts.rules import load_rules
+from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.promql import Labels, SeriesStore, label_set, labels
 
 PROMTOOL = shutil.which("promtool")

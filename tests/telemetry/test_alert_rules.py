@@ -6,8 +6,7 @@ import pytest
 
 from gameday.core.clock import NS
 from gameday.core.errors import FileError, UsageError
-from gameday.telemetry.alerts import load_rules
-from gameday.telemetry.alerts.rules import parse_prometheus_duration
+from gameday.telemetry.alerts.rules import load_rules, parse_prometheus_duration
 from gameday.telemetry.alerts.templates import (
     expand,
     go_number,

@@ -6,7 +6,8 @@ import pytest
 
 from gameday.core.clock import NS
 from gameday.core.errors import Place
-from gameday.telemetry.alerts import AlertRule, Evaluator, RuleState, load_rules
+from gameday.telemetry.alerts.rules import AlertRule, load_rules
+from gameday.telemetry.alerts.state import Evaluator, RuleState
 from gameday.telemetry.promql import EvaluationError, SeriesStore, labels, parse
 
 PRESENT = {labels("x", job="a"): 1.0}
@@ -67,7 +68,7 @@ def test_the_labels_of_the_rule_win_and_the_name_goes() -> None:
     (alert,) = machine(job="b", page="{{ $labels.job }}").evaluate(PRESENT, 0)
     assert dict(alert.labels) == {"alertname": "A", "job": "b", "page": "a"}
     assert alert.name == "A"
-    assert alert.record()["state"] == "firing"
+    assert alert.state == "firing"
 
 
 def test_two_results_with_the_same_labels_are_an_error_that_changes_nothing() -> None:

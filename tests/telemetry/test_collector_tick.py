@@ -10,7 +10,8 @@ import numpy as np
 
 from gameday.core.clock import NS, SystemClock
 from gameday.telemetry import samples
-from gameday.telemetry.alerts import Evaluator, load_rules
+from gameday.telemetry.alerts.rules import load_rules
+from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.collector.settings import CollectorSettings
 from gameday.telemetry.collector.tick import Instants
 from gameday.telemetry.promql import SeriesStore, label_set, parse, reading
@@ -199,12 +200,11 @@ async def test_the_recorded_series_replay_to_the_recorded_alerts_and_readings(
         assert isinstance(seen, samples.Evaluation)
         series = [(label_set(labels), value) for labels, value in scrape.values]
         store.append(scrape.t_ns, series, source="samples")
-        again = [alert.record() for alert in alerts.tick(store, scrape.t_ns)]
-        then = [
-            {"labels": a.labels, "state": a.state, "active_at_ns": a.active_at_ns}
-            for a in seen.alerts
+        again = [
+            samples.AlertLine(dict(a.labels), a.state, a.active_at_ns)
+            for a in alerts.tick(store, scrape.t_ns)
         ]
-        assert again == then
+        assert again == seen.alerts
         assert seen.readings == {"objective:fine": reading(query, store, scrape.t_ns)}
         firing |= {a.name for a in seen.alerts if a.state == "firing"}
     assert firing == {"Broken", "Down"}

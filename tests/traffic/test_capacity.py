@@ -17,18 +17,14 @@ from hypothesis import strategies as st
 
 from gameday.cli import main
 from gameday.plan import generator
-from gameday.traffic.capacity import (
-    Demand,
-    Machine,
-    Shortfall,
-    VuDemand,
-    calibration,
-    demand_of,
-    shortfalls,
-)
+from gameday.traffic.capacity import calibration
 from gameday.traffic.capacity.calibration import RAMP_S, TOP_PER_S, Calibration, ceiling
+from gameday.traffic.capacity.demand import Demand, VuDemand, demand_of
+from gameday.traffic.capacity.machine import Machine
+from gameday.traffic.capacity.shortfalls import Shortfall, shortfalls
 from gameday.traffic.history import RECORD
-from gameday.traffic.schedule import Scenario, from_json
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.scenario_json import from_json
 from tests.support.plan_parts import inputs_of
 
 MACHINE = Machine()

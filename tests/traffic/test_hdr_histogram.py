@@ -39,19 +39,6 @@ def test_the_buckets_have_no_gap_and_no_overlap() -> None:
         last = high
 
 
-@given(times, times)
-def test_merging_equals_one_histogram_of_everything(first: list[int], second: list[int]) -> None:
-    merged, whole = hdr(first), hdr(first, second)
-    merged.merge(hdr(second))
-    assert list(merged.buckets()) == list(whole.buckets())
-    assert (merged.count, merged.sum, merged.min, merged.max) == (
-        len(first) + len(second),
-        sum(first) + sum(second),
-        min(first + second),
-        max(first + second),
-    )
-
-
 @given(times, st.floats(0, 100))
 def test_a_percentile_is_within_a_thousandth_of_the_exact_one(
     values: list[int], percentile: float

@@ -14,7 +14,7 @@ from gameday.spec.yaml import compose
 from gameday.traffic.k6.import_script import import_script
 from gameday.traffic.k6.script import LONGEST_S
 from gameday.traffic.k6.source import line_of, rewrite
-from gameday.traffic.schedule import from_model
+from gameday.traffic.schedule.scenario_json import from_model
 
 SCRIPTS = sorted((Path(__file__).parent / "k6_scripts").glob("*.js"))
 

@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.traffic.schedule import from_json, share_of
+from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.schedule.virtual_users import share_of
 from tests.matrices.k6_starts import differences, recorded, vectors, virtual_users, vus_at
+from tests.support.due_times import due_ns, due_times
 from tests.support.k6_formulas import NS, as_decimal, exact_ms, k6_count, k6_due_s, lines
 
 US = 1000
@@ -100,14 +102,14 @@ def test_thirty_a_second_for_thirty_seconds_are_900_starts_or_901() -> None:
     spec = {"executor": "constant-arrival-rate", "rate": "30/s", "duration": "30s"}
     times = from_json(spec)
     assert times.count == 901
-    assert 30 * NS - times.offset_ns(900) == 300  # k6 may or may not make it in time
+    assert 30 * NS - due_ns(times, 900) == 300  # k6 may or may not make it in time
 
 
 def test_a_ramp_from_zero_to_a_hundred_in_ten_seconds() -> None:
     stages = [{"target": "100/s", "duration": "10s"}]
     times = from_json({"executor": "ramping-arrival-rate", "startRate": "0/s", "stages": stages})
     assert times.count == 500
-    assert times.offsets()[[0, 1, -1]] / NS == pytest.approx([0.447214, 0.632456, 10], abs=1e-6)
+    assert due_times(times)[[0, 1, -1]] / NS == pytest.approx([0.447214, 0.632456, 10], abs=1e-6)
 
 
 def ramping_vus(first: int, *stages: tuple[int, str], **more: Any) -> dict[str, Any]:
@@ -199,7 +201,7 @@ def test_a_scenario_of_virtual_users_has_no_due_times_and_no_known_number() -> N
     times = from_json(ramping_vus(1, (5, "10s"), startTime="3s"))
     assert times.count == 2**32 - 1
     assert times.end_s == 13
-    assert times.offset_ns(17) == 3 * NS
+    assert due_ns(times, 17) == 3 * NS
     assert times.highest_rate(0, 20) == times.rate_at(5) == 0
 
 
@@ -229,8 +231,8 @@ def test_the_starts_of_one_user_at_once_are_due_together_and_no_fewer(
     alone, bunched = from_json(spec), from_json({**spec, "population": {"same": size}})
     assert bunched.at_once == size
     assert bunched.count == alone.count
-    firsts = alone.offsets()[::size]
-    assert (bunched.offsets() == np.repeat(firsts, size)[: alone.count]).all()
+    firsts = due_times(alone)[::size]
+    assert (due_times(bunched) == np.repeat(firsts, size)[: alone.count]).all()
     assert (bunched.end_s, bunched.rate_at(0.5)) == (alone.end_s, alone.rate_at(0.5))
 
 

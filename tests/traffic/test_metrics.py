@@ -24,8 +24,10 @@ from gameday.traffic.metrics import (
 )
 from gameday.traffic.metrics.accounting import Columns
 from gameday.traffic.metrics.concurrency import most_open
-from gameday.traffic.schedule import from_json, user
+from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.schedule.users import user
 from gameday.traffic.thresholds import evaluate, parse
+from tests.support.due_times import due_times
 
 T0 = 5_000_000_000
 MS = 1_000_000
@@ -43,7 +45,7 @@ def sent(count: int = COUNT, *, lag_ms: float = 0.1, took_ms: float = 20.0) -> A
     """`count` records that were all issued, in order."""
     records = np.zeros(count, dtype=RECORD)
     records["k"] = np.arange(count)
-    records["intended_ns"] = T0 + from_json(SPEC).offsets()[:count]
+    records["intended_ns"] = T0 + due_times(from_json(SPEC))[:count]
     records["sent_ns"] = records["intended_ns"] + round(lag_ms * MS)
     records["first_byte_ns"] = records["sent_ns"] + round(took_ms * MS * 0.75)
     records["ended_ns"] = records["sent_ns"] + round(took_ms * MS)
@@ -202,7 +204,7 @@ def test_refusals_that_a_step_asked_for_are_reported_apart() -> None:
     records = sent(100)
     records["outcome"][50:] = Outcome.REFUSED
     window = (int(records["intended_ns"][50]), int(records["intended_ns"][99]) + 1_000_000_000)
-    found = summary([history(records)], {}, apart=[window])
+    found = summary([history(records)], {}, about=About(apart=[window]))
     assert found.refused_apart == 50
     assert found.metrics["http_req_failed"]["rate"] == 0
     assert summary([history(records)], {}).metrics["http_req_failed"]["rate"] == 0.5
@@ -303,7 +305,7 @@ def test_a_million_records_are_folded_in_seconds() -> None:
     spec = SPEC | {"rate": "10000/s", "duration": "100s"}
     records = np.zeros(many, dtype=RECORD)
     records["k"] = np.arange(many)
-    records["intended_ns"] = T0 + from_json(spec).offsets()
+    records["intended_ns"] = T0 + due_times(from_json(spec))
     records["sent_ns"] = records["intended_ns"] + 1000
     records["ended_ns"] = records["sent_ns"] + 20 * MS
     fold = Fold("drop")

@@ -8,7 +8,9 @@ from pydantic import TypeAdapter
 
 from gameday.spec.experiment import AnyScenario
 from gameday.traffic.history import HistoryHeader
-from gameday.traffic.schedule import ArrivalRate, VirtualUsers, from_json, from_model, to_json
+from gameday.traffic.schedule.arrival_rate import ArrivalRate
+from gameday.traffic.schedule.scenario_json import from_json, from_model, to_json
+from gameday.traffic.schedule.virtual_users import VirtualUsers
 from gameday.traffic.worker.config import ExtraScenario
 
 NS = 1_000_000_000

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from gameday.core.errors import UsageError
 from gameday.spec.experiment import ConstantArrivalRate
 from gameday.spec.template import fill_json, fill_text, percent
-from gameday.traffic.schedule import RampingRate, from_json, from_model, key, user, users_of
+from gameday.traffic.schedule.arrival_rate import RampingRate
+from gameday.traffic.schedule.scenario_json import from_json, from_model
+from gameday.traffic.schedule.users import key, user, users_of
+from tests.support.due_times import due_ns, due_times
 
 US = 1000
 
@@ -40,11 +43,11 @@ def test_the_seed_reports_scenarios_have_the_starts_that_k6_counted(
     spec: dict[str, Any], count: int
 ) -> None:
     assert from_json(spec).count == count
-    assert len(from_json(spec).offsets()) == count
+    assert len(due_times(from_json(spec))) == count
 
 
 def test_a_ramp_from_zero_starts_where_its_integral_reaches_whole_numbers() -> None:
-    offsets = from_json(ramping("0/s", ("100/s", "10s"))).offsets()
+    offsets = due_times(from_json(ramping("0/s", ("100/s", "10s"))))
     assert len(offsets) == 500
     assert abs(offsets[0] - 447_214_000) < US
     assert abs(offsets[1] - 632_456_000) < US
@@ -53,7 +56,7 @@ def test_a_ramp_from_zero_starts_where_its_integral_reaches_whole_numbers() -> N
 
 def test_the_example_of_k6s_documentation_integrates_to_4260() -> None:
     spec = ramping("300/m", ("300/m", "1m"), ("600/m", "2m"), ("600/m", "4m"), ("60/m", "2m"))
-    offsets = from_json(spec).offsets()
+    offsets = due_times(from_json(spec))
     assert len(offsets) == 4260
     assert offsets[0] == 200_000_000
     assert offsets[-1] == 540_000_000_000
@@ -61,10 +64,10 @@ def test_the_example_of_k6s_documentation_integrates_to_4260() -> None:
 
 def test_a_constant_rate_begins_at_zero_and_cuts_its_period_to_nanoseconds() -> None:
     thirds = from_json(constant("30/s", "30s"))
-    assert thirds.offset_ns(0) == 0
-    assert thirds.offset_ns(1) == 33_333_333
+    assert due_ns(thirds, 0) == 0
+    assert due_ns(thirds, 1) == 33_333_333
     assert thirds.count == 901  # the 901st is due 300 ns before the end
-    assert from_json(constant("100/s", "60s", startTime="5s")).offset_ns(0) == 5_000_000_000
+    assert due_ns(from_json(constant("100/s", "60s", startTime="5s")), 0) == 5_000_000_000
 
 
 def test_a_model_and_its_dump_have_the_same_schedule() -> None:
@@ -79,7 +82,7 @@ def test_a_decimal_rate_loses_no_start_to_rounding() -> None:
 def test_a_scenario_may_last_until_it_is_switched_off() -> None:
     endless = from_json(constant("1000/s", "1s") | {"duration": None, "start_ns": 1_500_000_001})
     assert endless.end_s == float("inf")
-    assert endless.offset_ns(10**6) == 1_000_000_000_000 + 1_500_000_001
+    assert due_ns(endless, 10**6) == 1_000_000_000_000 + 1_500_000_001
     assert endless.rate_at(10.0) == 1000
     assert endless.highest_rate(0.0, 1.0) == 0
 
@@ -109,7 +112,7 @@ def test_every_start_of_a_ramp_lies_where_the_integral_says(
     assert isinstance(times, RampingRate)
     ks = np.unique(np.linspace(0, max(times.count - 1, 0), 12, dtype=np.int64))[: times.count]
     for k in ks.tolist():
-        due = times.offset_ns(k) - wait_ms * 1_000_000
+        due = due_ns(times, k) - wait_ms * 1_000_000
         assert area(first, drawn, due - US) <= k + 1
         assert area(first, drawn, due + US) >= k + 1
     assert times.count == int(area(first, drawn, 10**15))
@@ -133,7 +136,7 @@ def area(first: int, drawn: list[tuple[int, int]], until_ns: int) -> Fraction:
 def test_a_constant_rate_starts_evenly_and_only_before_its_end(rate: int, ms: int) -> None:
     times = from_json(constant(f"{rate}/s", f"{ms}ms"))
     period = 10**9 // rate
-    assert times.offset_ns(times.count - 1) == (times.count - 1) * period < ms * 1_000_000
+    assert due_ns(times, times.count - 1) == (times.count - 1) * period < ms * 1_000_000
     assert times.count * period >= ms * 1_000_000
 
 

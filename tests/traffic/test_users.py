@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameday.traffic.distinct_users import UserSources
-from gameday.traffic.schedule import Population, attempt, key, user, users_of
+from gameday.traffic.schedule.scenario import Population
+from gameday.traffic.schedule.users import attempt, key, user, users_of
 from gameday.traffic.schedule.zipf import weights
 
 GOLDEN = 0x9E3779B97F4A7C15

@@ -19,9 +19,10 @@ from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics import generator
 from gameday.traffic.metrics.generator_causes import TimeSpan, causes, core_share, stood_still_ms
 from gameday.traffic.metrics.vu_occupancy import occupancies
-from gameday.traffic.schedule import from_json
+from gameday.traffic.schedule.scenario_json import from_json
 from gameday.traffic.vitals import HealthSample, Stall, Vitals, WorkerSample
 from gameday.traffic.worker.self_metrics import SelfMetrics
+from tests.support.due_times import due_times
 from tests.support.rundirs import RUN, RunDir
 from tests.traffic.test_metrics import header
 
@@ -113,7 +114,7 @@ def virtual_users(most: int, per_s: int, took_s: float, sleep_s: float) -> Histo
     """4 s of a scenario whose users are all busy until one comes back."""
     spec: dict[str, Any] = {"executor": "constant-arrival-rate", "duration": "4s"}
     spec |= {"rate": f"{per_s}/s", "preAllocatedVUs": most, "maxVUs": most, "sleep": f"{sleep_s}s"}
-    due = from_json(spec).offsets() + T0
+    due = due_times(from_json(spec)) + T0
     records = np.zeros(len(due), dtype=RECORD)
     records["k"], records["intended_ns"] = np.arange(len(due)), due
     free = [0] * most
@@ -158,7 +159,7 @@ def test_too_few_users_for_a_system_in_time_are_ours_even_if_it_is_slow() -> Non
 def test_one_scenario_that_is_short_of_users_limits_a_run_of_many_starts() -> None:
     few = virtual_users(1, 10, 0.01, 1.0)
     spec = {"executor": "constant-arrival-rate", "rate": "1000/s", "duration": "4s"}
-    due = from_json(spec).offsets() + T0
+    due = due_times(from_json(spec)) + T0
     records = np.zeros(len(due), dtype=RECORD)
     records["k"], records["intended_ns"], records["sent_ns"] = np.arange(len(due)), due, due
     many = History(header(spec=spec, scenario="many"), len(records), records)

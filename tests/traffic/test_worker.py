@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from gameday.core.errors import UsageError
 from gameday.traffic.history import History, Outcome, Reason, read
 from gameday.traffic.metrics import complete, generator, summary
-from gameday.traffic.schedule import from_json, user, users_of
+from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.schedule.users import user, users_of
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes
 

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import StackError, UsageError
 
 FOLDER = 0o700
-FILE = 0o600
 _OTHERS = 0o077
 _UNMAPPED = 65534
 """The kernel's overflow uid: owner of the machine's folders seen from inside a user namespace."""
@@ -85,3 +84,19 @@ def _refuse_open(path: Path, folder: Path, cure: str) -> None:
         raise UsageError(f"{path}: {folder} belongs to user {found.st_uid}", help=cure)
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         raise UsageError(f"{path}: everybody may write to {folder}", help=cure)
+
+
+def state_dir() -> Path:
+    """`$XDG_STATE_HOME/gameday`, made when it is not there; a relative one counts as none.
+
+    Else it would be another folder, with another key, wherever the user goes next.
+
+    Raises StackError where it cannot be made, UsageError where it is not ours alone.
+    """
+    home = os.environ.get("XDG_STATE_HOME", "")
+    path = (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "gameday"
+    cure = "export XDG_STATE_HOME=DIR, a folder that you alone may write to"
+    try:
+        return own_folder(path, cure)
+    except OSError as error:
+        raise StackError(f"{path}: cannot be made: {error.strerror}", help=cure) from error

@@ -12,15 +12,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 import httpx
 
 from gameday import __version__
 from gameday.core import json, settings
-from gameday.core.errors import GamedayError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError
 from gameday.core.secrets.redaction import nothing
 
 OK: Final = 200
@@ -104,12 +102,7 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gameday.core import files
-from gameday.core.errors import GamedayError, UsageError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.core.network.urls import at
 from gameday.core.secrets.redaction import Hidden, telling

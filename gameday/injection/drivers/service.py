@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gameday.core.clock import NS, Clock, SystemClock
-from gameday.core.errors import GamedayError, StackError, StuckFaultError, UsageError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError, StackError, StuckFaultError, UsageError
 from gameday.injection.context import InjectionContext
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, alone, start, until_ready

@@ -13,8 +13,7 @@ from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
 from gameday.core.clock import Clock, SystemClock
-from gameday.core.errors import GamedayError, UsageError
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Driver, Environment

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
-from gameday.traffic.metrics.accounting import Columns, columns, complete, timed
+from gameday.traffic.metrics.accounting import Columns, columns, complete
+from gameday.traffic.metrics.trends import is_timed
 
 FEWEST = 3
 OPEN_NS = 200_000_000
@@ -77,7 +78,7 @@ def _slow_one(asked: Columns, now_ns: int) -> tuple[float | None, int | None]:
 
     The p95 is taken low: among few, the one slowest request is not it.
     """
-    over = asked.where(timed(asked) & (asked["sent_ns"] > 0))
+    over = asked.where(is_timed(asked) & (asked["sent_ns"] > 0))
     open_ = asked.where((asked["reason"] == Reason.INTERRUPTED) & (asked["ended_ns"] == 0))
     took_ns = np.concatenate(
         [over["ended_ns"] - over["sent_ns"], now_ns - open_["intended_ns"]]

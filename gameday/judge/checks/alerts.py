@@ -9,8 +9,6 @@ from gameday.judge.checks.fault_injected import fault_id, planned_faults
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
 from gameday.spec.experiment import ExpectedAlert
 from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
-from gameday.telemetry.alerts.state import RecordedAlert
-from gameday.telemetry.samples import AlertLine
 
 NAME = "alerts"
 VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
@@ -43,15 +41,10 @@ def statuses(evidence: Evidence) -> list[AlertStatus]:
     """Status of each expected alert, and of every other that must not have fired."""
     if not has_rules(evidence):
         return []
-    lines = [(e.t_ns, [_recorded(alert) for alert in e.alerts]) for e in evidence.readings]
+    lines = [(e.t_ns, e.alerts) for e in evidence.readings]
     expect = evidence.experiment.expect
     expected = [_promise(evidence, alert) for alert in expect.alerts]
     return judge_alerts(lines, expected, expect.other_alerts, _times(evidence))
-
-
-def _recorded(alert: AlertLine) -> RecordedAlert:
-    labels = dict(alert.labels)
-    return {"labels": labels, "state": alert.state, "active_at_ns": alert.active_at_ns}
 
 
 def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:

@@ -4,14 +4,10 @@ from dataclasses import replace
 
 from gameday.run.load_test.request import Load
 from gameday.telemetry.latency_bounds import tightest_bound_ms
-from gameday.traffic.capacity import (
-    Demand,
-    Shortfall,
-    calibration,
-    demand_of,
-    shortfalls,
-    this_machine,
-)
+from gameday.traffic.capacity import calibration
+from gameday.traffic.capacity.demand import Demand, demand_of
+from gameday.traffic.capacity.machine import this_machine
+from gameday.traffic.capacity.shortfalls import Shortfall, shortfalls
 from gameday.traffic.forecast import scenarios_of
 
 

@@ -18,7 +18,7 @@ from gameday.run.load_test.request import Load
 from gameday.traffic import metrics as fold
 from gameday.traffic import thresholds
 from gameday.traffic.history import RECORD, HistoryTail, Outcome
-from gameday.traffic.metrics.accounting import timed
+from gameday.traffic.metrics.trends import is_timed
 
 Records = npt.NDArray[np.void]
 _RECENT_NS: Final = 2 * NS
@@ -79,7 +79,7 @@ class Live:
         names = counts[0] if counts else {}
         recent = self._recent(now_ns)
         asked = recent[recent["outcome"] != Outcome.DROPPED]
-        over = asked[timed(asked)]
+        over = asked[is_timed(asked)]
         since_s = max(min(_RECENT_NS, now_ns - t0_ns), NS // 10) / NS
         return Moment(
             t_s=(now_ns - t0_ns) / NS,

@@ -15,7 +15,7 @@ import numpy as np
 
 from gameday.core import settings
 from gameday.core.clock import NS
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode
 from gameday.run.load_test.live import about
 from gameday.run.load_test.request import Load
 from gameday.run.load_test.session import Sent
@@ -24,7 +24,7 @@ from gameday.traffic import metrics, thresholds
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 from gameday.traffic.history import History, Outcome, Reason, read
 from gameday.traffic.k6.summary_json import ThresholdOutcome
-from gameday.traffic.metrics.summary import PERCENTILES
+from gameday.traffic.metrics.trends import PERCENTILES
 
 BOOKS = (
     *("scheduled", "started", "dropped", "never_started"),

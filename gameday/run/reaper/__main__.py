@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gameday.core.clock import NS, SystemClock
-from gameday.core.exit_code import ExitCode
+from gameday.core.errors import ExitCode
 from gameday.run.reaper.lease import LEASE_S, Watched
 
 if TYPE_CHECKING:

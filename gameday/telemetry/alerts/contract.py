@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import Literal
 
 from gameday.core.clock import NS
-from gameday.telemetry.alerts.state import RecordedAlert
+from gameday.telemetry.samples import AlertLine
 
-Line = tuple[int, Sequence[RecordedAlert]]
+Line = tuple[int, Sequence[AlertLine]]
 Status = Literal["hit", "late", "missed", "false", "unknown"]
 Policy = Literal["forbidden", "allowed"] | Collection[str]
 
@@ -85,7 +85,7 @@ def episodes(lines: Sequence[Line]) -> list[Episode]:
     An alert is firing while any of its label sets is. When the last firing one is gone the
     episode is over; one that is still pending then begins another.
     """
-    names = sorted({a["labels"]["alertname"] for _, alerts in lines for a in alerts})
+    names = sorted({a.name for _, alerts in lines for a in alerts})
     found = [episode for name in names for episode in _episodes_of(name, lines)]
     return sorted(found, key=lambda e: (e.active_at_ns, e.alert))
 
@@ -94,8 +94,8 @@ def _episodes_of(name: str, lines: Sequence[Line]) -> list[Episode]:
     done: list[Episode] = []
     current: Episode | None = None
     for t_ns, alerts in lines:
-        mine = [a for a in alerts if a["labels"]["alertname"] == name]
-        firing = [a["active_at_ns"] for a in mine if a["state"] == "firing"]
+        mine = [a for a in alerts if a.name == name]
+        firing = [a.active_at_ns for a in mine if a.state == "firing"]
         if current is not None and current.fired_at_ns is not None and not firing:
             done.append(Episode(name, current.active_at_ns, current.fired_at_ns, t_ns))
             current = None
@@ -105,7 +105,7 @@ def _episodes_of(name: str, lines: Sequence[Line]) -> list[Episode]:
         elif firing and (current is None or current.fired_at_ns is None):
             current = Episode(name, min(firing), t_ns)
         elif current is None:
-            current = Episode(name, min(a["active_at_ns"] for a in mine))
+            current = Episode(name, min(a.active_at_ns for a in mine))
     return done if current is None else [*done, current]
 
 

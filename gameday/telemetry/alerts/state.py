@@ -8,7 +8,7 @@ Source: Prometheus, rules/alerting.go.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
 from gameday.core.clock import NS
 from gameday.telemetry.alerts import templates
@@ -28,14 +28,6 @@ from gameday.telemetry.promql.labels import EMPTY, nameless
 RESOLVED_RETENTION_NS = 15 * 60 * NS  # Prometheus' resolvedRetention, 15 min
 
 
-class RecordedAlert(TypedDict):
-    """An alert in a line of the samples, whose JSON object has just these members."""
-
-    labels: dict[str, str]
-    state: Literal["pending", "firing"]
-    active_at_ns: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertInstance:
     """One alert that is pending or firing."""
@@ -51,12 +43,6 @@ class AlertInstance:
     def name(self) -> str:
         """The alert's name."""
         return value_of(self.labels, "alertname")
-
-    def record(self) -> RecordedAlert:
-        """The record of this alert that goes into the samples."""
-        return RecordedAlert(
-            labels=dict(self.labels), state=self.state, active_at_ns=self.active_at_ns
-        )
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gameday.telemetry.alerts import Evaluator, RecordedAlert, load_rules
+from gameday.telemetry.alerts.rules import load_rules
+from gameday.telemetry.alerts.state import AlertInstance, Evaluator
 from gameday.telemetry.catalogue import key
 from gameday.telemetry.promql import (
     EvaluationError,
@@ -61,7 +62,7 @@ class SeriesEvaluator:
                 figures[name] = truth = None
             if not name.startswith(key("dependency")):
                 readings[name] = truth
-        every = [_record(alert.record()) for alert in self._alerts.tick(self.store, t_ns, moment)]
+        every = [_record(alert) for alert in self._alerts.tick(self.store, t_ns, moment)]
         problems |= self._alerts.problems
         alerts = few_enough(every)
         if len(alerts) < len(every):
@@ -97,13 +98,9 @@ def _short(alert: Alert) -> Alert:
     return {**alert, "labels": {"alertname": alert["labels"]["alertname"]}}
 
 
-def _record(alert: RecordedAlert) -> dict[str, Any]:
+def _record(alert: AlertInstance) -> dict[str, Any]:
     """An alert as `gameday.telemetry.samples` has it."""
-    return {
-        "labels": alert["labels"],
-        "state": alert["state"],
-        "active_at": alert["active_at_ns"],
-    }
+    return {"labels": dict(alert.labels), "state": alert.state, "active_at": alert.active_at_ns}
 
 
 def _figure(query: Query, moment: InstantEvaluator) -> float | None:

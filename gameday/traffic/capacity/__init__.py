@@ -4,25 +4,10 @@
     machine     what this machine allows: open files, own ports, and what was measured of it
     shortfalls  the one held against the other: what cannot work, with the arithmetic
     calibration how many requests one worker keeps on this machine, measured over loopback
-    server      the server that is measured against
+    echo_server the server that is measured against
 
 How much the network carries is not looked at: between processes of one machine it is no limit.
 
 A load test that its generator cannot keep up with is not run, unless it is forced: then it says
 up to which rate it speaks for the system.
 """
-
-from gameday.traffic.capacity.demand import Demand, VuDemand, demand_of, peak_of
-from gameday.traffic.capacity.machine import Machine, this_machine
-from gameday.traffic.capacity.shortfalls import Shortfall, shortfalls
-
-__all__ = [
-    "Demand",
-    "Machine",
-    "Shortfall",
-    "VuDemand",
-    "demand_of",
-    "peak_of",
-    "shortfalls",
-    "this_machine",
-]

@@ -19,7 +19,7 @@ from gameday import __version__
 from gameday.core import files
 from gameday.core.clock import NS, SystemClock, boot_id
 from gameday.core.errors import StackError
-from gameday.core.paths import state_dir
+from gameday.core.files.private import state_dir
 from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE
 
 if TYPE_CHECKING:

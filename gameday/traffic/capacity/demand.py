@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from gameday.traffic.schedule import Scenario, VirtualUsers
+from gameday.spec.request import MOST_OPEN
 from gameday.traffic.schedule.arrival_rate import RateLine
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.virtual_users import VirtualUsers
 
-OPEN_SHARE = 1.1  # as the worker allows: what times out is closed a little late
-MOST_OPEN = 10_000
-"""The most requests that may be open: 1.1 × rate × timeout, and never more than 10,000."""
+OPEN_SHARE = 1.1
+"""Open requests are at most 1.1 × rate × timeout, as the worker allows: it closes a little late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,14 @@ def demand_of(
 
 def peak_of(lines: Iterable[RateLine]) -> float:
     """The highest rate of straight lines together: it is reached where one of them ends."""
-    given = list(lines)
-    edges = sorted({edge for line in given for edge in (line.begin_s, line.end_s)})
+    waiting = sorted(lines, key=lambda line: line.begin_ns, reverse=True)
+    edges = sorted({edge for line in waiting for edge in (line.begin_s, line.end_s)})
+    through: list[RateLine] = []
     highest = 0.0
     for begin_s, end_s in pairwise(edges):
-        through = [line for line in given if line.begin_s <= begin_s and end_s <= line.end_s]
+        while waiting and waiting[-1].begin_s <= begin_s:
+            through.append(waiting.pop())
+        through = [line for line in through if end_s <= line.end_s]
         for at_s in (begin_s, end_s):
             highest = max(highest, sum(line.rate_at(at_s) for line in through))
     return highest

@@ -28,13 +28,12 @@ from gameday.spec.request import IssueRequest
 from gameday.spec.system import System
 from gameday.traffic.k6.scenarios import EXTRAS
 from gameday.traffic.k6.units import whole_rates
-from gameday.traffic.thresholds import parse_key
+from gameday.traffic.thresholds import OWN_TAGS, parse_key
 
 _ANSWER_S: Final = 1.0
 """The slowest answer for which virtual users are enough, where the experiment has no limit."""
 _DEFAULT_GRACE_S: Final = 30.0  # k6's default of gracefulStop
 _OURS: Final = frozenset({"http_req_duration_intended"})
-_OUR_TAGS: Final = frozenset({"outcome", "reason", "window"})
 _SLOT: Final = re.compile(r"\{\{|\}\}|\{([a-z]+)\}")
 _GOOD: Final = ("issued", "duplicate", "sold_out", "accepted")
 
@@ -153,7 +152,7 @@ def _thresholds(experiment: Experiment, notes: list[str]) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     for key, texts in experiment.expect.thresholds.items():
         asked = parse_key(key)
-        if asked.metric in _OURS or asked.tags.keys() & _OUR_TAGS:
+        if asked.metric in _OURS or not asked.tags.keys().isdisjoint(OWN_TAGS):
             notes.append(f"The threshold on {key} is gameday's own; k6 does not measure that.")
             continue
         found[key] = [_threshold(one) for one in texts]

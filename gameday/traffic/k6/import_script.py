@@ -20,11 +20,9 @@ from gameday.core.errors import FileError
 from gameday.core.units import format_duration
 from gameday.spec.experiment import Experiment
 from gameday.spec.yaml import compose
-from gameday.traffic.k6.notes import Note, Notes
 from gameday.traffic.k6.requests import ScriptRequest, sleep_of, take_request
 from gameday.traffic.k6.scenarios import Taken, take_scenarios, take_thresholds
-from gameday.traffic.k6.script import Script, read_script
-from gameday.traffic.k6.source import line_of
+from gameday.traffic.k6.script import Note, Notes, Script, read_script
 from gameday.traffic.rules import of_traffic
 
 _COUPON_KEY: Final = re.compile(
@@ -68,7 +66,7 @@ def _tell_facts(script: Script, notes: Notes) -> None:
     """Note everything the script asked for that gameday does not provide."""
     for name in ("setup", "teardown"):
         if name in script.functions:
-            notes.add(line_of(script.text, name), f"{name}() is not run")
+            notes.add(script.line_of(name), f"{name}() is not run")
     for noted in script.facts.refused:
         notes.add(noted.line, f"{noted.what} is refused: no file is read")
     for noted in script.facts.env:
@@ -187,8 +185,8 @@ def _must_be_valid(text: str, script: Script, taken: Taken) -> None:
         for wrong in of_traffic(document, alone):
             if isinstance(wrong, FileError):
                 key = wrong.problem.split("'")[1]
-                line = line_of(script.text, "options", "scenarios", names[ours], key)
+                line = script.line_of("options", "scenarios", names[ours], key)
                 raise script.error(line, f"scenario {names[ours]!r}: {wrong.problem}")
     for wrong in of_traffic(document, made):
         if isinstance(wrong, FileError):
-            raise script.error(line_of(script.text, "options"), wrong.problem, help=wrong.help)
+            raise script.error(script.line_of("options"), wrong.problem, help=wrong.help)

@@ -16,8 +16,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from gameday.core.network.credentials import has_credentials
-from gameday.traffic.k6.notes import Notes
-from gameday.traffic.k6.script import MARK, Call, Iteration, Script, readable
+from gameday.traffic.k6.script import MARK, Call, Iteration, Notes, Script, readable
 from gameday.traffic.k6.units import duration_of
 
 _TELLING: Final = re.compile(r"authorization|cookie|token|secret|api-?key|password", re.IGNORECASE)

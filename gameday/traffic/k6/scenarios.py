@@ -16,9 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from gameday.core.errors import UsageError
 from gameday.spec.experiment import MOST_PARTS, AnyScenario
 from gameday.traffic import thresholds
-from gameday.traffic.k6.notes import Notes
-from gameday.traffic.k6.script import Script
-from gameday.traffic.k6.source import line_of
+from gameday.traffic.k6.script import Notes, Script
 from gameday.traffic.k6.units import duration_of, duration_text, rate_text
 
 EXTRAS: Final = "GAMEDAY"
@@ -49,44 +47,31 @@ class Taken:
     renamed: dict[str, str] = field(default_factory=dict)
 
 
-class _Line:
-    """The lines on which a script's options stand."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-
-    def of(self, *keys: str) -> int:
-        return line_of(self._script.text, *keys)
-
-    def error(self, keys: tuple[str, ...], problem: str, help: str = "") -> UsageError:
-        return self._script.error(self.of(*keys), problem, help=help)
-
-
 def take_scenarios(script: Script, notes: Notes) -> Taken:
     """Every scenario that gameday has a word for. Raises FileError where there is none."""
-    line, taken = _Line(script), Taken()
+    taken = Taken()
     for key in script.options:
         if key not in _SILENT:
-            notes.add(line.of("options", key), f"the option {key!r} has no counterpart")
-    for name, spec in _given(script, line).items():
+            notes.add(script.line_of("options", key), f"the option {key!r} has no counterpart")
+    for name, spec in _given(script).items():
         where = ("scenarios", name) if "scenarios" in script.options else ("options",)
-        _take_one(script, (name, where), spec, (taken, notes))
+        _take_one(script, name, where, spec, taken=taken, notes=notes)
     if not taken.traffic:
         why = "; ".join(note.text for note in notes.in_order) or "there are none"
         help = f"gameday takes {', '.join(_KEYS)}"
-        raise script.error(line.of("options"), f"no scenario can be taken over: {why}", help=help)
+        raise script.error_at(("options",), f"no scenario can be taken over: {why}", help=help)
     return taken
 
 
-def _given(script: Script, line: _Line) -> Mapping[str, Any]:
+def _given(script: Script) -> Mapping[str, Any]:
     """The scenarios as k6 understands them, its shorthand included."""
     options = script.options
     scenarios = options.get("scenarios")
     if scenarios is not None:
         if not isinstance(scenarios, dict):
-            raise line.error(("scenarios",), f"'scenarios' is no object: {scenarios!r}")
+            raise script.error_at(("scenarios",), f"'scenarios' is no object: {scenarios!r}")
         if len(scenarios) > MOST_PARTS:
-            raise line.error(("scenarios",), f"'scenarios': more than {MOST_PARTS}")
+            raise script.error_at(("scenarios",), f"'scenarios': more than {MOST_PARTS}")
         return scenarios
     if options.get("stages"):
         start = options.get("vus", 1)
@@ -102,36 +87,33 @@ def _given(script: Script, line: _Line) -> Mapping[str, Any]:
 
 
 def _take_one(
-    script: Script,
-    named: tuple[str, tuple[str, ...]],
-    spec: Any,
-    into: tuple[Taken, Notes],
+    script: Script, name: str, where: tuple[str, ...], spec: Any, *, taken: Taken, notes: Notes
 ) -> None:
-    (name, where), (taken, notes) = named, into
-    line = _Line(script)
     if not isinstance(spec, dict):
-        raise line.error(where, f"scenario {name!r} is no object: {spec!r}")
+        raise script.error_at(where, f"scenario {name!r} is no object: {spec!r}")
     executor = spec.get("executor")
     if not isinstance(executor, str) or executor not in _KEYS:
-        notes.add(line.of(*where), f"scenario {name!r}: gameday has no executor {executor!r:.100}")
+        notes.add(
+            script.line_of(*where), f"scenario {name!r}: gameday has no executor {executor!r:.100}"
+        )
         return
     known = {*_COMMON, *_KEYS[executor]}
     for key in spec.keys() - known:
         text = f"scenario {name!r}: {key!r} has no counterpart"
-        notes.add(line.of(*where, key), text)
+        notes.add(script.line_of(*where, key), text)
     try:
-        made = _made(spec, executor, notes, line.of(*where))
+        made = _made(spec, executor, notes, script.line_of(*where))
         _SCENARIO.validate_python(made)
     except ValidationError as error:
         found = error.errors()[0]
         at = [str(part) for part in found["loc"] if part != executor]
         problem = f"scenario {name!r}: {'.'.join(at)}: {found['msg']}, {found['input']!r}"
-        raise line.error((*where, *at[:1]), problem) from None
+        raise script.error_at((*where, *at[:1]), problem) from None
     except ValueError as error:
-        raise line.error(where, f"scenario {name!r}: {error}") from None
+        raise script.error_at(where, f"scenario {name!r}: {error}") from None
     ours = _new_name(name, taken)
     if ours != name:
-        notes.add(line.of(*where), f"scenario {name!r} is called {ours!r} here")
+        notes.add(script.line_of(*where), f"scenario {name!r} is called {ours!r} here")
     taken.traffic[ours], taken.renamed[name] = made, ours
     taken.functions[ours] = str(spec.get("exec", "default"))
 
@@ -212,12 +194,11 @@ def take_thresholds(
 ) -> dict[str, list[Any]]:
     """The thresholds on metrics that gameday has."""
     given = script.options.get("thresholds") or {}
-    line = _Line(script)
     if not isinstance(given, dict):
-        raise line.error(("thresholds",), f"'thresholds' is no object: {given!r}")
+        raise script.error_at(("thresholds",), f"'thresholds' is no object: {given!r}")
     taken: dict[str, list[Any]] = {}
     for key, wanted in given.items():
-        where = line.of("thresholds", key)
+        where = script.line_of("thresholds", key)
         texts = wanted if isinstance(wanted, list) else [wanted]
         try:
             ours, kept = _threshold(_renamed(key, renamed), texts)

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.network.credentials import without_credentials
 from gameday.spec.yaml import decode, read_bytes, shown_path
-from gameday.traffic.k6.source import rewrite
+from gameday.traffic.k6.source import line_of, rewrite
 
 LONGEST_S: Final = 20.0  # above CPU_S of the sandbox, on a loaded machine
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # a script's calls in JSON take some KiB
@@ -40,6 +40,31 @@ MARK: Final = re.compile("(?:\ue000|\\\\ue000)(.*?)(?:\ue001|\\\\ue001)")
 def readable(text: str) -> str:
     """The text, with what cannot be known named."""
     return without_credentials(MARK.sub(lambda match: f"<{match[1]}>", text))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """A part that could not be taken over, or was changed; line 0 is the script as a whole."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+@dataclass(slots=True)
+class Notes:
+    """Everything said so far; nothing is said twice."""
+
+    said: set[Note] = field(default_factory=set)
+
+    def add(self, line: int, text: str) -> None:
+        self.said.add(Note(line, without_credentials(" ".join(text.split()))))
+
+    @property
+    def in_order(self) -> list[Note]:
+        return sorted(self.said)
 
 
 class _Told(BaseModel):
@@ -129,9 +154,17 @@ class Script:
     functions: tuple[str, ...]
     iterations: Mapping[str, Mapping[str, Iteration]]
 
+    def line_of(self, *keys: str) -> int:
+        """The line of the last of these keys, each within the one before; 0 for none."""
+        return line_of(self.text, *keys)
+
     def error(self, line: int, problem: str, *, help: str = "") -> FileError:
         """A complaint about a line of the script."""
         return FileError(Place(self.file, max(line, 1), 1), readable(problem), help=help)
+
+    def error_at(self, keys: tuple[str, ...], problem: str, *, help: str = "") -> FileError:
+        """A complaint about what stands at these keys."""
+        return self.error(self.line_of(*keys), problem, help=help)
 
 
 def read_script(path: Path, env: Mapping[str, str]) -> Script:

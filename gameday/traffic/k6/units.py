@@ -11,6 +11,7 @@ from math import isfinite, isnan, lcm
 from typing import Any, Final
 
 from gameday.core.units import FASTEST_PER_S, Rate, format_duration
+from gameday.traffic.schedule.arrival_rate import exactly_per_s
 
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 _US, _S = 1_000, 10**9
@@ -76,13 +77,9 @@ def _decimal(value: Fraction) -> str:
 def whole_rates(rates: list[Rate]) -> tuple[list[int], str]:
     """The rates as whole numbers in the shortest of k6's time units that all of them share."""
     for name, size_s in (("1s", 1), ("1m", 60), ("1h", 3600)):
-        scaled = [_exact(rate) * size_s for rate in rates]
+        scaled = [exactly_per_s(rate) * size_s for rate in rates]
         if all(value.denominator == 1 for value in scaled):
             return [int(value) for value in scaled], name
-    exact = [_exact(rate) for rate in rates]
+    exact = [exactly_per_s(rate) for rate in rates]
     unit_s = lcm(*(value.denominator for value in exact))
     return [int(value * unit_s) for value in exact], f"{unit_s}s"
-
-
-def _exact(rate: Rate) -> Fraction:
-    return Fraction(str(rate.count)) / Fraction(rate.unit // timedelta(microseconds=1), 10**6)

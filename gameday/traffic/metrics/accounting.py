@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from gameday.core.errors import UnknownError
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
-from gameday.traffic.schedule import users_of
+from gameday.traffic.metrics.trends import is_timed
+from gameday.traffic.schedule.users import users_of
 
 Records = npt.NDArray[np.void]
 Figures = npt.NDArray[Any]
@@ -47,7 +48,7 @@ class Columns:
     @cached_property
     def over(self) -> "Columns":
         """The rows that have a latency."""
-        return self.where(timed(self))
+        return self.where(is_timed(self))
 
 
 def columns(parts: Iterable[Records], names: Iterable[str]) -> Columns:
@@ -82,14 +83,14 @@ def complete(history: History) -> Records:
     """The records, and after them one as unknown and interrupted for each start that left none.
 
     A made-up record has the user and intended time of its start, and 0 for the instants nobody
-    noted. Raises BooksError.
+    noted. Raises AccountingError.
     """
     made = unrecorded(history, np.ascontiguousarray(history.records["k"]))
     return np.concatenate([history.records, made]) if len(made) else history.records
 
 
 def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
-    """The records that `complete` adds to a history with these numbers. Raises BooksError."""
+    """The records that `complete` adds to a history with these numbers. Raises AccountingError."""
     worker, workers = history.header.worker, history.header.workers
     if len(ks) and int(ks.max()) >= history.dispatched:
         raise AccountingError(
@@ -121,17 +122,3 @@ def _interrupted(header: HistoryHeader, ks: npt.NDArray[np.int64]) -> Records:
     made["intended_ns"] = header.spec.due_ns(ks) + header.t0_ns
     made["remaining"] = -1
     return made
-
-
-def timed(records: Records | Columns) -> npt.NDArray[np.bool_]:
-    """Which records have a latency: those that ended by an answer, a break or the time limit.
-
-    A refused connection has none (it would enter as 0 while everything fails), nor has a dropped
-    start or an interrupted request.
-    """
-    kept: npt.NDArray[np.bool_] = (records["ended_ns"] > 0) & (
-        records["outcome"] != Outcome.DROPPED
-    )
-    for nowhere in (Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, Reason.INTERRUPTED):
-        kept &= records["reason"] != nowhere
-    return kept

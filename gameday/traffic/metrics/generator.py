@@ -8,7 +8,7 @@ start dropped because the system holds too many unanswered requests is the syste
 is a connection it refused: neither limits the generator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -26,13 +26,12 @@ from gameday.traffic.metrics.generator_causes import (
 )
 from gameday.traffic.metrics.records import Starts, Told, gather
 from gameday.traffic.metrics.trends import Exact, percentile_ms
-from gameday.traffic.metrics.vu_occupancy import Occupancy, ceiling_per_s, occupancies
+from gameday.traffic.metrics.vu_occupancy import Occupancy, occupancies
 from gameday.traffic.vitals import Vitals
 
 WINDOW_S: Final = 5  # a shorter one has too few starts for a p95, a longer one hides a stall
 STEP_S: Final = 1
-# Below this many starts a window's 95th percentile is its slowest start.
-FEWEST: Final = 20
+FEWEST: Final = 20  # of fewer starts the 95th percentile is the slowest one
 # How near the most that its virtual users can start a run must have come to be said to reach it.
 REACHED: Final = 0.9
 _FIELDS: Final = ("outcome", "reason", "intended_ns", "sent_ns", "scenario")
@@ -240,35 +239,30 @@ def _windows(sight: _Sight) -> list[_Window]:
     rows = sight.rows
     if not len(rows):
         return []
-    seconds = (rows["intended_ns"] - sight.t0_ns) / 1e9
-    unsent_before = np.concatenate([[0], np.cumsum(sight.unsent)])
-    begins = range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S)
+    due_s = (rows["intended_ns"] - sight.t0_ns) / 1e9
     found = []
-    for begin in begins:
-        span = TimeSpan(begin, begin + WINDOW_S)
-        first, end = (int(at) for at in np.searchsorted(seconds, (span.begin_s, span.end_s)))
-        if end > first:
-            lag_ns = sight.lags.of(first, end)
-            p95 = percentile_ms(Exact(lag_ns), 95) if len(lag_ns) >= FEWEST else 0.0
-            unsent = int(unsent_before[end] - unsent_before[first])
-            found.append(_Window(span, end - first, end - first - unsent, p95))
-    if len(sight.names) > 1:
-        for code, name in enumerate(sight.names):
-            found += _shares(name, seconds, sight, rows["scenario"] == code)
+    for span, first, end, unsent in _cut(due_s, sight.unsent, due_s[-1]):
+        lag_ns = sight.lags.of(first, end)
+        p95 = percentile_ms(Exact(lag_ns), 95) if len(lag_ns) >= FEWEST else 0.0
+        found.append(_Window(span, end - first, end - first - unsent, p95))
+    for code, name in enumerate(sight.names if len(sight.names) > 1 else ()):
+        mine = rows["scenario"] == code
+        found += [
+            _Window(span, end - first, end - first - unsent, scenario=name)
+            for span, first, end, unsent in _cut(due_s[mine], sight.unsent[mine], due_s[-1])
+            if end - first >= FEWEST
+        ]
     return found
 
 
-def _shares(name: str, seconds: Figures, sight: _Sight, mine: Mask) -> list[_Window]:
-    """The windows of one scenario among others, where enough of its starts are due."""
-    due_s, missed = seconds[mine], np.concatenate([[0], np.cumsum(sight.unsent[mine])])
-    found = []
-    for begin in range(0, max(0, int(np.ceil(seconds[-1])) - WINDOW_S) + STEP_S, STEP_S):
+def _cut(due_s: Figures, unsent: Mask, last_s: float) -> Iterator[tuple[TimeSpan, int, int, int]]:
+    """The windows in which a start is due: the rows from and to, and how many were not sent."""
+    before = np.concatenate([[0], np.cumsum(unsent)])
+    for begin in range(0, max(0, int(np.ceil(last_s)) - WINDOW_S) + STEP_S, STEP_S):
         span = TimeSpan(begin, begin + WINDOW_S)
         first, end = (int(at) for at in np.searchsorted(due_s, (span.begin_s, span.end_s)))
-        if end - first >= FEWEST:
-            unsent = int(missed[end] - missed[first])
-            found.append(_Window(span, end - first, end - first - unsent, scenario=name))
-    return found
+        if end > first:
+            yield span, first, end, int(before[end] - before[first])
 
 
 def _limits(
@@ -364,7 +358,7 @@ def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]
             told.append(_held_reason(one))
             continue
         spec = next(h.header.spec for h in histories if h.scenario == one.scenario)
-        most = ceiling_per_s(spec)
+        most = spec.ceiling_per_s
         can = "" if most is None else f", so they can start at most {most:g}/s"
         told.append(
             f"{one.scenario!r}: all {one.most} virtual users were busy {one.all_busy:.0%} of the "
@@ -404,7 +398,7 @@ def _is_good(window: _Window, sight: _Sight) -> bool:
 def _ceiling(histories: Sequence[History]) -> float | None:
     """The most starts a second of all virtual users; None where one scenario has no limit."""
     by_name = {history.scenario: history.header.spec for history in histories}
-    found = [ceiling_per_s(spec) for spec in by_name.values()]
+    found = [spec.ceiling_per_s for spec in by_name.values()]
     if not found or None in found:
         return None
     return sum(most for most in found if most is not None)

@@ -3,8 +3,7 @@
 A value is counted in a bucket at most 1/1024 of itself wide, so whatever is read back is within
 0.1 % of what was recorded, from one nanosecond up. The buckets are those of HdrHistogram (Gil
 Tene; lowest value 1, three digits, 2,048 sub-buckets), so counts may be given to any of its
-implementations. Two histograms are merged by adding their counts: what n processes recorded is
-bucket for bucket what one would have. Count, sum, least and most are kept exactly.
+implementations. Count, sum, least and most are kept exactly.
 
 The counts of a magnitude (1,024 buckets, 8 KB) are made when its first value comes. A thousand
 million samples between 0.1 ms and 10 s take 140 KB, and so do a thousand.
@@ -73,15 +72,6 @@ class Hdr:
         self.sum += int(samples.sum())
         self.min = min(self.min, max(0, least))
         self.max = max(self.max, most)
-
-    def merge(self, other: "Hdr") -> None:
-        """Count what the other has counted."""
-        for magnitude, row in other._counts.items():  # noqa: SLF001 - of the same class
-            self._row(magnitude)[:] += row
-        self.count += other.count
-        self.sum += other.sum
-        self.min = min(self.min, other.min)
-        self.max = max(self.max, other.max)
 
     def at(self, position: float) -> float:
         """The sample at a position from 0 to count - 1 in their order, between two in proportion.

@@ -16,7 +16,8 @@ from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.metrics import trends
 from gameday.traffic.metrics.concurrency import most_open
 from gameday.traffic.metrics.records import Starts
-from gameday.traffic.schedule import Scenario, VirtualUsers
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.virtual_users import VirtualUsers
 from gameday.traffic.thresholds import METRICS, MetricKey
 
 Mask = npt.NDArray[np.bool_]

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.history import Outcome, Reason
-from gameday.traffic.metrics.accounting import Records, timed
+from gameday.traffic.metrics.accounting import Records
+from gameday.traffic.metrics.trends import is_timed
 
 # fmt: off
 BUCKETS_S: Final = (
@@ -87,7 +88,7 @@ class Fold:
         self._outcomes += np.bincount(records["outcome"], minlength=len(Outcome))
         dropped = records["reason"][records["outcome"] == Outcome.DROPPED]
         self._drops += np.bincount(dropped, minlength=len(Reason))
-        over = timed(records)
+        over = is_timed(records)
         sent = over & (records["sent_ns"] > 0)
         self._intended.add((records["ended_ns"] - records["intended_ns"])[over])
         self._service.add((records["ended_ns"] - records["sent_ns"])[sent])

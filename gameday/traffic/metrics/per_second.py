@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.history import Outcome
-from gameday.traffic.metrics.accounting import Records, timed
+from gameday.traffic.metrics.accounting import Records
+from gameday.traffic.metrics.trends import is_timed
 
 Column = npt.NDArray[Any]
 
@@ -53,7 +54,7 @@ def per_second(records: Records, t0_ns: int) -> Seconds:
 
 def _percentiles(records: Records, t0_ns: int, length: int) -> Column:
     """Rows p50, p95, p99; a column a second."""
-    over = records[timed(records)]
+    over = records[is_timed(records)]
     over = over[np.argsort(over["intended_ns"], kind="stable")]
     took_ms = (over["ended_ns"] - over["intended_ns"]) / 1e6
     edges = np.searchsorted(

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from gameday.traffic.history import RECORD, History
 from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, unrecorded
-from gameday.traffic.schedule import Scenario, VirtualUsers
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.virtual_users import VirtualUsers
 
 Indices = npt.NDArray[np.intp]
 _SELDOM: Final = ("issue_id", "remaining")
@@ -25,7 +26,7 @@ _TOGETHER: Final = tuple(name for name in RECORD.names or () if name not in _SEL
 class Starts:
     """Every dispatched start of all histories; column `scenario` counts into `names`.
 
-    Raises BooksError when a history contradicts itself.
+    Raises AccountingError when a history contradicts itself.
     """
 
     def __init__(self, histories: Sequence[History], *, so_far: bool = False) -> None:
@@ -170,7 +171,7 @@ Told = Sequence[History] | Starts
 
 
 def gather(told: Told) -> Starts:
-    """The starts of some histories. Raises BooksError."""
+    """The starts of some histories. Raises AccountingError."""
     return told if isinstance(told, Starts) else Starts(told)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gameday.spec.request import MOST_OPEN
 from gameday.traffic.history import History, HistoryHeader, Records
 from gameday.traffic.metrics.hdr_histogram import Hdr
 from gameday.traffic.metrics.k6_metrics import (
@@ -22,12 +23,9 @@ from gameday.traffic.metrics.k6_metrics import (
     trend_samples,
 )
 from gameday.traffic.metrics.records import Starts
-from gameday.traffic.metrics.trends import figures
+from gameday.traffic.metrics.trends import PERCENTILES, figures
 from gameday.traffic.thresholds import MetricKey, parse_key
 
-PERCENTILES: Final = (90.0, 95.0, 99.0)
-# Requests that were open in the end; no more than may be open at once are remembered.
-MOST_OPEN: Final = 10_000
 _NOTHING: Final = About()
 
 
@@ -59,11 +57,8 @@ class RunningTotals:
         self._follow(header, len(records), dispatched)
         if not len(records):
             return
-        whole = StartSelection(
-            Starts([History(header, dispatched, records)], so_far=True),
-            None,
-            self._about,
-        )
+        starts = Starts([History(header, dispatched, records)], so_far=True)
+        whole = StartSelection(starts, None, self._about)
         for kept in self._kept.values():
             part = whole.tagged(kept.key.tags)
             kept.seen |= len(part) > 0 or (
@@ -100,11 +95,7 @@ class RunningTotals:
             return {"count": kept.count, "rate": kept.count / length_s}
         if not kept.of:
             return None
-        return {
-            "rate": kept.count / kept.of,
-            "passes": kept.count,
-            "fails": kept.of - kept.count,
-        }
+        return {"rate": kept.count / kept.of, "passes": kept.count, "fails": kept.of - kept.count}
 
     def _gauge(self, key: MetricKey) -> Mapping[str, float] | None:
         names = [name for name in self._records if key.tags.get("scenario", name) == name]
@@ -119,7 +110,7 @@ def _add(kept: _Kept, part: StartSelection) -> None:
     if kept.key.kind == "trend":
         samples, open_ns = trend_samples(kept.key.metric, part)
         kept.times.add(samples)
-        kept.open_ns = np.concatenate([kept.open_ns, open_ns])[-MOST_OPEN:]
+        kept.open_ns = np.concatenate([kept.open_ns, open_ns])[-MOST_OPEN:]  # no more can be open
     elif kept.key.kind == "counter":
         kept.count += counted(kept.key.metric, part)
     elif kept.key.kind == "rate":

@@ -9,7 +9,7 @@ sent, so a stall hides the requests that were not made meanwhile.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -20,16 +20,15 @@ from gameday.traffic.metrics.k6_metrics import (
     EXPECTED,
     About,
     StartSelection,
-    Window,
     all_metrics,
     metric,
+    refused_on_purpose,
 )
-from gameday.traffic.metrics.k6_metrics import refused_on_purpose as _on_purpose
 from gameday.traffic.metrics.records import Told, gather
-from gameday.traffic.schedule import MOST_STARTS
+from gameday.traffic.metrics.trends import PERCENTILES
+from gameday.traffic.schedule.scenario import MOST_STARTS
 from gameday.traffic.thresholds import parse_key
 
-PERCENTILES: Final = (90.0, 95.0, 99.0)
 _NOTHING: Final = About()
 
 
@@ -50,26 +49,16 @@ class TrafficSummary:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def _with(about: About | None, apart: Sequence[Window]) -> About:
-    found = about or _NOTHING
-    return replace(found, apart=apart) if apart else found
-
-
 def summary(
-    histories: Told,
-    planned: Mapping[str, int],
-    *,
-    apart: Sequence[Window] = (),
-    about: About | None = None,
+    histories: Told, planned: Mapping[str, int], *, about: About = _NOTHING
 ) -> TrafficSummary:
     """The whole traffic. `planned` holds the scheduled starts of each scenario by name.
 
     A scenario of the histories that `planned` does not know (a spike) counts by its own schedule.
-    Refusals within the windows `apart` (from and to, ns) are not failures: a step asked for them.
-    Raises BooksError when the books do not balance.
+    Raises AccountingError when the books do not balance.
     """
     starts = gather(histories)
-    part = StartSelection(starts, None, _with(about, apart))
+    part = StartSelection(starts, None, about)
     outcome, reason = starts["outcome"], starts["reason"]
     by_outcome = np.bincount(outcome, minlength=len(Outcome))
     interrupted = int((reason == Reason.INTERRUPTED).sum())
@@ -82,7 +71,7 @@ def summary(
         completed=int(sum(by_outcome[o] for o in EXPECTED)),
         failed=int(by_outcome[Outcome.REFUSED] + by_outcome[Outcome.UNKNOWN]) - interrupted,
         interrupted=interrupted,
-        refused_apart=int(_on_purpose(starts, part.about.apart).sum()),
+        refused_apart=int(refused_on_purpose(starts, about.apart).sum()),
         closed=starts.closed,
         outcomes={o.text: int(by_outcome[o]) for o in Outcome},
         metrics=all_metrics(part, PERCENTILES),
@@ -142,13 +131,12 @@ def measure(
     key: str,
     *,
     percentiles: Sequence[float] = PERCENTILES,
-    apart: Sequence[Window] = (),
-    about: About | None = None,
+    about: About = _NOTHING,
 ) -> Mapping[str, float] | None:
     """The figures of `metric` or `metric{tag:value}`; None when it has no sample.
 
     A counter of something that did not happen is 0 as long as there was traffic in which it could
     have. Raises UsageError for a key nobody knows.
     """
-    part = StartSelection(gather(histories), None, _with(about, apart))
+    part = StartSelection(gather(histories), None, about)
     return metric(parse_key(key), part, percentiles)

@@ -18,10 +18,9 @@ import numpy as np
 
 from gameday.core.clock import NS
 from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.metrics.generator import FEWEST, WINDOW_S
 from gameday.traffic.metrics.records import Starts
 
-WINDOW_S: Final = 5  # as the generator's: both speak of the same seconds
-FEWEST: Final = 20  # of fewer requests p95 is only the maximum
 UNANSWERED: Final = 0.05  # where the file has no bound: one in 20 is no longer an exception
 # Rates this near are the same: a hiccup at 1,000.2/s is none where 1,000/s was carried.
 ALIKE: Final = 0.95

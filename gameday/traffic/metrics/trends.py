@@ -24,6 +24,7 @@ from gameday.traffic.metrics.hdr_histogram import Hdr
 Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+PERCENTILES: Final = (90.0, 95.0, 99.0)  # p(90) and p(95) are k6's, p(99) is ours
 INTENDED: Final = "http_req_duration_intended"
 ITERATION: Final = "iteration_duration"
 CENSORED: Final = ("http_req_duration", INTENDED, "http_req_waiting")
@@ -127,7 +128,11 @@ def store(samples: Times) -> SampleStore:
 
 
 def is_timed(rows: Fields) -> Mask:
-    """Which rows have a latency: those that ended by an answer, a break or the time limit."""
+    """Which rows have a latency: those that ended by an answer, a break or the time limit.
+
+    A refused connection has none (it would enter as 0 while everything fails), nor has a dropped
+    start or an interrupted request.
+    """
     kept: Mask = (np.asarray(rows["ended_ns"]) > 0) & (rows["outcome"] != Outcome.DROPPED)
     reason = np.asarray(rows["reason"])
     for nowhere in _NOWHERE:

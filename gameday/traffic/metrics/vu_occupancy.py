@@ -15,7 +15,6 @@ import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import Records, complete
-from gameday.traffic.schedule import Scenario
 
 MOSTLY: Final = 0.5  # more than half of the busy time decides who is to blame
 ALL_BUSY: Final = 0.99  # one of a hundred may be between two requests at an instant
@@ -45,15 +44,6 @@ class Occupancy:
     def held_by_system(self) -> bool:
         """True if a slow system kept them busy, but would not if it were as fast as asked."""
         return self.enough <= self.most and self.server + self.blocked >= MOSTLY
-
-
-def ceiling_per_s(scenario: Scenario) -> float | None:
-    """The most starts a second that the VU limit allows a system that answers at once.
-
-    None where there is no limit, or no sleep, so that it depends on the system alone.
-    """
-    limit, pause_s = scenario.limit, scenario.sleep_s
-    return None if limit is None or not pause_s else limit.most / pause_s
 
 
 def occupancies(histories: Sequence[History], bound_ms: float) -> list[Occupancy]:

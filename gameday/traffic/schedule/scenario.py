@@ -132,23 +132,17 @@ class Scenario(ABC):
     def sleep_s(self) -> float:
         return self.sleep_ns / 1e9
 
+    @property
+    def ceiling_per_s(self) -> float | None:
+        """The most starts a second that the VU limit allows a system that answers at once.
+
+        None where there is no limit, or no sleep, so that it depends on the system alone.
+        """
+        return self.limit.most / self.sleep_s if self.limit and self.sleep_ns else None
+
     @abstractmethod
     def due_ns(self, ks: "Instants") -> "Instants":
         """The due times of the starts `ks`."""
-
-    def offset_ns(self, k: int) -> int:
-        """The due time of start `k`."""
-        if not 0 <= k < self.count:
-            raise IndexError(f"start {k} of {self.count}")
-        import numpy as np
-
-        return int(self.due_ns(np.array([k], dtype=np.int64))[0])
-
-    def offsets(self) -> "Instants":
-        """All due times, in order."""
-        import numpy as np
-
-        return self.due_ns(np.arange(self.count, dtype=np.int64))
 
     def rate_at(self, _s: float) -> float:
         """The rate at `s` seconds from t = 0, per second."""

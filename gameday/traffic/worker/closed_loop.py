@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from gameday.traffic.schedule import MOST_STARTS, VirtualUsers, share_of
+from gameday.traffic.schedule.scenario import MOST_STARTS
+from gameday.traffic.schedule.virtual_users import VirtualUsers, share_of
 from gameday.traffic.worker.client import Client
 from gameday.traffic.worker.recorder import Recorder
 from gameday.traffic.worker.vu_pool import Vu

@@ -14,7 +14,9 @@ from gameday.core.network.urls import Base
 from gameday.core.units import Rate
 from gameday.spec.request import IssueRequest
 from gameday.spec.tls import Tls
-from gameday.traffic.schedule import ArrivalRate, Scenario, from_json, to_json
+from gameday.traffic.schedule.arrival_rate import ArrivalRate
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.scenario_json import from_json, to_json
 
 # Run, scenario and key stand in requests unescaped, and scenario names become file names.
 Plain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]

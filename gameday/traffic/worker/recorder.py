@@ -21,7 +21,8 @@ from gameday.traffic.history import (
     Outcome,
     Reason,
 )
-from gameday.traffic.schedule import Scenario, key, users_of
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.schedule.users import key, users_of
 from gameday.traffic.worker.classify import Reading
 from gameday.traffic.worker.config import Config, scenario_name
 from gameday.traffic.worker.connection import Connection

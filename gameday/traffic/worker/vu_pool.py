@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from gameday.traffic.schedule import VuLimit
+from gameday.traffic.schedule.scenario import VuLimit
 
 if TYPE_CHECKING:
     from gameday.traffic.worker.connection import Connection

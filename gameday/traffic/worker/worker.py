@@ -16,7 +16,9 @@ from gameday.core.errors import UsageError
 from gameday.core.network.addresses import Allowed
 from gameday.core.timer import alarm
 from gameday.core.units import seconds
-from gameday.traffic.schedule import Scenario, VirtualUsers, VuLimit, share_of
+from gameday.spec.request import MOST_OPEN
+from gameday.traffic.schedule.scenario import Scenario, VuLimit
+from gameday.traffic.schedule.virtual_users import VirtualUsers, share_of
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.client import Client, ClientSettings
 from gameday.traffic.worker.closed_loop import ClosedLoop
@@ -28,7 +30,6 @@ from gameday.traffic.worker.self_metrics import SelfMetrics
 from gameday.traffic.worker.tls import TlsClient
 from gameday.traffic.worker.vu_pool import Pool
 
-MOST_OPEN: Final = 10_000  # of all workers: a third of the ports that Linux hands out (28,232)
 FLUSH_S: Final = 0.04  # how old the file's last record may be, and how finely stalls are seen
 # The higher the rate, the longer until it is looked again whether something is due: what is due
 # together is sent together, for two thirds of the time of sending one by one. That costs 0.3 ms
