@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gameday.core.units import format_duration, seconds
-from gameday.plan.describe import undone_by, what
 from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
 from gameday.spec.changes import Change, NetworkChange
@@ -126,8 +125,8 @@ def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
             on=fault.on,
             at_s=seconds(fault.at),
             until_s=seconds(fault.at + fault.duration),
-            what=what(change),
-            undone_by=undone_by(change),
+            what=change.describe(),
+            undone_by=change.undone_by(),
             change=change.as_json(),
         )
         for fault in sorted(experiment.method, key=lambda fault: fault.at)

@@ -7,6 +7,7 @@ anything, but for what needs half a second of watching.
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -94,27 +95,21 @@ def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
     document = inputs.experiment.document
     for index, fault in enumerate(inputs.experiment.experiment.method):
         where = str(document.place("method", index, "fault"))
-        for kind in dict.fromkeys(change.kind for change in fault.changes()):
+        for kind, change in {change.kind: change for change in fault.changes()}.items():
             if kind not in question.entry.kinds:
                 found = f"'fault': the {question.stack} stack cannot do {fault.fault!r}"
                 cure = f"it can make changes of kind {', '.join(sorted(question.entry.kinds))}"
                 yield Finding(where, "fail", found, cure, usage=True)
-            elif lacks := _lacks(inputs.system.system, question, kind):
-                found = f"'fault': {fault.fault!r} needs `{lacks}`, and the system names none"
+            elif not _has(inputs.system.system, question, change.needs):
+                needs = f"{fault.fault!r} needs `{change.needs}`"
+                found = f"'fault': {needs}, and the system names none"
                 yield Finding(where, "fail", found, "add it to the system file", usage=True)
 
 
-def _lacks(system: System, question: Question, kind: str) -> str:
-    """The key that the system file must have for such a change, "" if it is there."""
-    stores = system.stores
-    needs: dict[str, tuple[str, object]] = {
-        "redis": ("stores.redis", stores.redis),
-        "sql": ("stores.postgres", stores.postgres),
-    }
-    if not question.entry.owned:  # our own brings its Toxiproxy with it
-        needs |= {each: ("toxiproxy", system.toxiproxy) for each in ("toxic", "proxy")}
-    key, there = needs.get(kind, ("", kind))
-    return key if there is None else ""
+def _has(system: System, question: Question, key: str) -> bool:
+    """True if the system file has that key, or a stack of our own brings what it would name."""
+    brought = question.entry.owned and key == "toxiproxy"
+    return not key or brought or attrgetter(key)(system) is not None
 
 
 def _machine(system: System, question: Question) -> Iterator[Finding]:

@@ -24,7 +24,6 @@ from gameday.injection.verify import (
     dose,
     in_place,
     injected,
-    not_shown,
     proxy_of,
     shifts,
     show,
@@ -34,7 +33,7 @@ from gameday.injection.verify import (
 )
 from gameday.run.context import Run
 from gameday.run.readings import Readings
-from gameday.spec.changes import Change, ExtraTraffic, NetworkChange
+from gameday.spec.changes import Change, ExtraTraffic
 from gameday.spec.faults import Fault
 from gameday.spec.undos import NetworkUndo, Undo
 from gameday.telemetry.catalogue import key
@@ -82,10 +81,6 @@ class Dosing:
         self._lasts = True
         self._injected_ns = 0
 
-    @property
-    def _network(self) -> bool:
-        return isinstance(self._changes[0], NetworkChange)
-
     def begins(self, injected_ns: int, undos: Sequence[Undo]) -> None:
         """The fault is in since then."""
         self._injected_ns, self._undos = injected_ns, undos
@@ -102,7 +97,7 @@ class Dosing:
         while self._sighting is None or not self._sighting.ok:
             self._tell_seen(await self._sight())
             await self._run.clock.sleep(AGAIN_S)
-        self._lasts = (await self._in_place())[0] is not False or self._network
+        self._lasts = (await self._in_place())[0] is not False or self._changes[0].probed
         while self._lasts and self._sighting.ok:
             there, why = await self._in_place()
             self._looks.append(there)
@@ -124,13 +119,8 @@ class Dosing:
         there, why = await self._in_place()
         if not there:
             return unmeasured(why, ok=there)
-        change = self._changes[0]
-        if not isinstance(change, NetworkChange):
-            return unmeasured("it reads back as in place", ok=True)
         spot = self._run.spots.get(self._fault.on)
-        if spot is None:
-            return not_shown("its proxy was not there to be looked at before")
-        return await show(change, spot, self._run.clock)
+        return await show(self._changes[0], spot, self._run.clock)
 
     async def _own_dose(self) -> Sighting | None:
         """The change's own measurement, if its kind has one; the first that is not a yes."""
@@ -177,7 +167,7 @@ class Dosing:
         felt = await self._felt(change, removed_ns)
         for sighting in felt:
             self._run.journal.write(FaultProbed(id=self._id, **sighting.as_json()))
-        beside = BESIDE_PROXY if self._network else BESIDE_ALL
+        beside = BESIDE_PROXY if change.probed else BESIDE_ALL
         verdict, why = injected(p, felt, beside=beside)
         self._dosed(verdict, p, felt, why)
 

@@ -3,7 +3,8 @@
 A `Change` says what is to be altered ("a latency toxic on proxy redis"); an `Undo` says how to
 take one alteration back. There is one class a kind, and the driver of that kind in
 `injection/drivers/` knows how to do it. JSON they are only in a file: `as_json` is what the plan
-and the journal keep.
+and the journal keep. `describe` and `undone_by` are what the plan says; `needs` and `probed` what
+a run must have and do for it.
 """
 
 from collections.abc import Mapping
@@ -16,18 +17,41 @@ Stream = Literal["downstream", "upstream"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One alteration of whatever kind."""
+    """One alteration of whatever kind.
+
+    `needs` is the key that the system file must have for it. `probed`: a probe through the proxy
+    shows it; all else is read back, or measured where it is made.
+    """
 
     kind: ClassVar[str]
+    needs: ClassVar[str] = ""
+    probed: ClassVar[bool] = False
+    _undone_by: ClassVar[str] = ""
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **asdict(self)}
+
+    def describe(self) -> str:
+        """A sentence about it; by its data where its class has none, so that none is left out."""
+        listed = ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+        return f"{self.kind}: {listed}"
+
+    def undone_by(self) -> str:
+        """A phrase about what takes it back, or that nothing gives back what was lost."""
+        return self._undone_by or f"the undo of kind {self.kind} in the journal"
+
+    @property
+    def latency_s(self) -> float | None:
+        """The time by which it makes every answer later; None where it is no latency."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkChange(Change):
     """Something done to the proxy in front of a service."""
 
+    needs: ClassVar[str] = "toxiproxy"
+    probed: ClassVar[bool] = True
     proxy: str
 
 
@@ -36,13 +60,31 @@ class ToxicChange(NetworkChange):
     """A toxic on `proxy`; attributes in Toxiproxy's own units (ms, µs for a slicer, kB/s).
 
     `downstream` are the answers, `upstream` the requests; `toxicity` the share of connections.
+    `text` says the attributes in words, and is no part of the record.
     """
 
     kind: ClassVar[str] = "toxic"
+    _undone_by: ClassVar[str] = "that one toxic removed, by its name"
     type: str
     stream: Stream
     toxicity: float
     attributes: Mapping[str, int]
+    text: str = field(default="", compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        fields = asdict(self)
+        del fields["text"]
+        return {"kind": self.kind, **fields}
+
+    def describe(self) -> str:
+        some = "" if self.toxicity == 1 else f", on {self.toxicity:.0%} of the connections"
+        way = {"downstream": "answers only", "upstream": "requests only"}[self.stream]
+        return f"a {self.type} toxic {self.text} on proxy {self.proxy}, {way}{some}"
+
+    @property
+    def latency_s(self) -> float | None:
+        latency_ms = self.attributes.get("latency")
+        return None if latency_ms is None else latency_ms / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +92,11 @@ class ProxyDown(NetworkChange):
     """`proxy` refuses connections and drops the ones it has."""
 
     kind: ClassVar[str] = "proxy"
+    _undone_by: ClassVar[str] = "the proxy enabled again"
     enabled: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        return f"proxy {self.proxy} is disabled: connections are refused, open ones closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +104,14 @@ class ExtraTraffic(Change):
     """A scenario of its own, on top of the others, at a constant rate."""
 
     kind: ClassVar[str] = "traffic"
+    _undone_by: ClassVar[str] = "the scenario ended; it ends with its worker as well"
     scenario: str
     rate_per_s: float
     duration_s: float
+
+    def describe(self) -> str:
+        rate, length = self.rate_per_s, self.duration_s
+        return f"{rate:g} more requests a second for {length:g} s (scenario {self.scenario})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +129,7 @@ class RedisChange(StoreChange):
     """Something done to the Redis."""
 
     kind: ClassVar[str] = "redis"
+    needs: ClassVar[str] = "stores.redis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +137,15 @@ class EvictKeys(RedisChange):
     """A `share` of the keys that match `keys` is deleted: once (0), or every so often."""
 
     do: ClassVar[str] = "evict"
+    _undone_by: ClassVar[str] = "nothing: it only ends, and the system must recover what was lost"
     keys: str
     share: float
     every_ms: int
+
+    def describe(self) -> str:
+        which = f"{self.share:.0%} of the keys that match {self.keys!r}"
+        lost = f"Redis loses {which}, {_often(self.every_ms)}"
+        return f"{lost}; cannot be undone: the system must recover by itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +153,14 @@ class ExpireKeys(RedisChange):
     """A `share` of the keys that match `keys` runs out after `ttl_ms`."""
 
     do: ClassVar[str] = "expire"
+    _undone_by: ClassVar[str] = "keys that still live are spared; the others are lost"
     keys: str
     share: float
     ttl_ms: int
+
+    def describe(self) -> str:
+        which = f"{self.share:.0%} of the keys that match {self.keys!r}"
+        return f"{which} in Redis get {self.ttl_ms} ms to live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +168,11 @@ class BlockRedis(RedisChange):
     """A script keeps Redis busy for `busy_ms`, again and again."""
 
     do: ClassVar[str] = "block"
+    _undone_by: ClassVar[str] = "no script is sent any more; the last one ends by itself within 1 s"
     busy_ms: int
+
+    def describe(self) -> str:
+        return f"a script keeps Redis busy for {self.busy_ms} ms, again and again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +180,10 @@ class FillMemory(RedisChange):
     """Redis has no memory left to write to."""
 
     do: ClassVar[str] = "memory"
+    _undone_by: ClassVar[str] = "maxmemory and its policy set back to what they were"
+
+    def describe(self) -> str:
+        return "Redis has no memory left to write to (maxmemory, without eviction)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +191,7 @@ class SqlChange(StoreChange):
     """Something done to the PostgreSQL."""
 
     kind: ClassVar[str] = "sql"
+    needs: ClassVar[str] = "stores.postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +199,11 @@ class LockTable(SqlChange):
     """A session locks `table` against everybody."""
 
     do: ClassVar[str] = "lock"
+    _undone_by: ClassVar[str] = "the session that holds the lock ended"
     table: str
+
+    def describe(self) -> str:
+        return f"PostgreSQL: table {self.table} is locked against everybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +211,13 @@ class SlowWrites(SqlChange):
     """Each statement that writes to `table` sleeps first, for as long as the fault lasts."""
 
     do: ClassVar[str] = "slow"
+    _undone_by: ClassVar[str] = "the trigger and its function dropped"
     table: str
     delay_ms: int
     lasts_ms: int
+
+    def describe(self) -> str:
+        return f"PostgreSQL: each write to {self.table} sleeps {self.delay_ms} ms first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +225,12 @@ class IndexDropped(SqlChange):
     """`index` is missing; `concurrently`: dropped and made again without keeping writers out."""
 
     do: ClassVar[str] = "index"
+    _undone_by: ClassVar[str] = "the index made again by its own definition"
     index: str
     concurrently: bool
+
+    def describe(self) -> str:
+        return f"PostgreSQL: index {self.index} is dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +238,13 @@ class TakeConnections(SqlChange):
     """Every connection that is left is taken; `end_others` ends those that others have."""
 
     do: ClassVar[str] = "connections"
+    _undone_by: ClassVar[str] = "the sessions that hold them ended"
     end_others: bool
     application: str | None = field(default=None, init=False)
+
+    def describe(self) -> str:
+        others = ", those of others ended first" if self.end_others else ""
+        return f"PostgreSQL: every connection that is left is taken{others}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +252,13 @@ class EndSessions(SqlChange):
     """The sessions of `application`, None: of everybody else, end: once (0), or every so often."""
 
     do: ClassVar[str] = "kill"
+    _undone_by: ClassVar[str] = "nothing: it only ends, whoever was cut off connects again"
     every_ms: int
     application: str | None
+
+    def describe(self) -> str:
+        whose = self.application or "everybody else"
+        return f"PostgreSQL: the sessions of {whose} are ended, {_often(self.every_ms)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +273,22 @@ class ServiceChange(Change):
     do: Strike
     forget: bool = False
 
+    def describe(self) -> str:
+        done = {"kill": "killed", "pause": "stopped (SIGSTOP)", "restart": "asked to end"}[self.do]
+        empty = ", and forgets what it holds" if self.forget else ""
+        return f"the process of {self.part} is {done}{empty}"
 
-def toxic(
-    proxy: str,
-    type_: str,
-    *,
-    stream: Stream = "downstream",
-    toxicity: float = 1.0,
-    **attributes: int,
-) -> ToxicChange:
-    """A toxic with its attributes by name, of all answers unless it is said otherwise."""
-    return ToxicChange(proxy, type_, stream, toxicity, attributes)
+    def undone_by(self) -> str:
+        empty = ", empty: what it held does not come back" if self.forget else ""
+        return f"{_STARTED_BY[self.do]}{empty}"
+
+
+_STARTED_BY = {
+    "kill": "it is started again",
+    "pause": "it goes on (SIGCONT)",
+    "restart": "it is started again, at once",
+}
+
+
+def _often(every_ms: int) -> str:
+    return f"every {every_ms} ms" if every_ms else "once"

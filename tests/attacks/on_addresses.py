@@ -31,7 +31,6 @@ from gameday.injection.undo_policy import UndoPolicy
 from gameday.plan import service_checks
 from gameday.plan.validate import validate_system
 from gameday.spec.addresses import refuse_foreign
-from gameday.spec.changes import toxic
 from gameday.spec.read import load_system
 from gameday.spec.request import Request
 from gameday.spec.system import System
@@ -44,6 +43,7 @@ from gameday.traffic.worker.config import Origin
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.support.stack_parts import document_of
+from tests.support.toxics import toxic
 
 drivers = Drivers()
 

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from gameday.core.clock import NS, SystemClock
-from gameday.core.errors import StuckFaultError, UsageError
+from gameday.core.errors import StuckFaultError
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, names_of
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Change, ProxyDown, toxic
+from gameday.spec.changes import Change, ProxyDown
 from gameday.spec.undos import Undo, from_json
 from tests.matrices.wedge import OURS, real_argv, server, with_connections
 from tests.support.obstacles import SOMEBODYS, Whim, cache_behind_door, door
+from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like
 
 drivers = Drivers()
@@ -295,27 +296,3 @@ async def test_removals_with_many_connections_are_soon_over(
     taken = await with_connections(tmp_path, argv, 2, 200)
     assert [one.stuck for one in taken] == ["", ""]
     assert max(one.took_s for one in taken) < WITHIN_S
-
-
-BAD = [
-    toxic("p", "bandwidth", rate=-1),
-    toxic("p", "bandwidth", rate=0),
-    toxic("p", "slicer", average_size=0, size_variation=0, delay=0),
-    toxic("p", "slicer", size_variation=0, delay=0),
-    toxic("p", "slicer", average_size=100, size_variation=100, delay=0),
-    toxic("p", "latency", latency=1, jitter=2**62),
-    toxic("p", "latency", latency=-1, jitter=0),
-    toxic("p", "latency", latency=1, jiter=0),
-    toxic("p", "limit_data", bytes=-1),
-    toxic("p", "packet_loss"),
-    toxic("p", "latency", stream="sideways", latency=1),  # type: ignore[arg-type]
-    toxic("p", "latency", toxicity=0.0, latency=1),
-    toxic("p", "latency", toxicity=1.5, latency=1),
-]
-
-
-@pytest.mark.parametrize("change", BAD, ids=str)
-async def test_what_would_end_or_mislead_a_toxiproxy_is_never_sent(change: Change) -> None:
-    site = InjectionContext("r1", "http://127.0.0.1:1", {"p": "p"})  # nobody is asked
-    with pytest.raises(UsageError):
-        await drivers.prepare(change, site)

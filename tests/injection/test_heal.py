@@ -12,10 +12,10 @@ from gameday.injection.drivers import Drivers
 from gameday.injection.heal import is_under_way, left_behind
 from gameday.injection.process.process import record
 from gameday.injection.toxiproxy_client import Toxiproxy
-from gameday.spec.changes import toxic
 from tests.support.events import event_of
 from tests.support.obstacles import SOMEBODYS, cache_behind_door
 from tests.support.signed import heal, signed
+from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like, toxiproxy
 
 drivers = Drivers()

@@ -16,11 +16,11 @@ from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
-from gameday.spec.changes import toxic
 from tests.matrices.torn import WAYS, honest_run, trial
 from tests.support.events import event_of
 from tests.support.rundirs import RUN, RunDir
 from tests.support.signed import heal, signed
+from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like, toxiproxy
 
 drivers = Drivers()

@@ -8,8 +8,9 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.injection import verify
 from gameday.injection.verify import Felt, Probe, Sighting, Stretch
-from gameday.spec.changes import NetworkChange, ProxyDown, toxic
+from gameday.spec.changes import NetworkChange, ProxyDown
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
+from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like
 
 LATENCY = toxic("redis", "latency", latency=300, jitter=50)

@@ -10,9 +10,10 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.injection.drivers import Drivers
 from gameday.injection.verify import Sighting, Spot, in_place, look, proxy_of, show
-from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange, toxic
+from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange
 from gameday.spec.undos import ToxicUndo
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi
+from tests.support.toxics import toxic
 
 CLOCK = SystemClock()
 drivers = Drivers()

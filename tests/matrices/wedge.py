@@ -32,8 +32,8 @@ from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, Question, start, until_ready
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import toxic
 from gameday.spec.undos import Undo
+from tests.support.toxics import toxic
 from tests.support.toxiproxy_session import real_program
 
 drivers = Drivers()

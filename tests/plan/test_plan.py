@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import TypeAdapter
 
 from gameday import __version__
 from gameday.cli import main
@@ -18,12 +19,12 @@ from gameday.core.network.addresses import Allowed
 from gameday.injection.drivers.request import Sender
 from gameday.plan import generator, proxy_checks, service_checks, traffic_size
 from gameday.plan.blast_radius import blast, touches
-from gameday.plan.describe import undone_by, what
 from gameday.plan.finding import Finding
 from gameday.plan.leftovers import leftovers
 from gameday.plan.offline_checks import Question, before
 from gameday.run.locks import TargetLock
-from gameday.spec.changes import Change, toxic
+from gameday.spec.changes import Change
+from gameday.spec.faults import AnyFault, Fault
 from gameday.spec.find import all_experiments
 from gameday.spec.inputs import Inputs, load_inputs
 from gameday.spec.undos import from_json
@@ -102,22 +103,29 @@ class MoonChange(Change):
 
 def test_a_kind_without_a_sentence_is_told_by_its_data_and_never_left_out() -> None:
     change = MoonChange("full")
-    assert what(change) == "moon: phase full"
-    assert "moon" in undone_by(change)
+    assert change.describe() == "moon: phase full"
+    assert "moon" in change.undone_by()
+
+
+LATENCY = {"fault": "network.latency", "latency": "1ms"}
+FAULT: TypeAdapter[Fault] = TypeAdapter(AnyFault)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("keys", "words"),
     [
-        (toxic("redis", "timeout", timeout=0), "connections never closed"),
-        (toxic("redis", "timeout", timeout=20), "closed after 20 ms"),
-        (toxic("redis", "bandwidth", rate=3), "3 kB/s"),
-        (toxic("redis", "latency", latency=1, jitter=0, stream="upstream"), "requests only"),
-        (toxic("redis", "latency", latency=1, toxicity=0.25), "25% of the connections"),
+        ({"fault": "network.timeout"}, "connections never closed"),
+        ({"fault": "network.timeout", "timeout": "20ms"}, "closed after 20 ms"),
+        ({"fault": "network.bandwidth", "rate_kb_per_s": 3}, "3 kB/s"),
+        ({"fault": "network.slow_close", "delay": "1s"}, "of 1000 ms on proxy redis"),
+        ({**LATENCY, "direction": "upstream"}, "requests only"),
+        ({**LATENCY, "toxicity": 0.25}, "25% of the connections"),
     ],
 )
-def test_what_matters_of_a_toxic_is_said(change: Change, words: str) -> None:
-    assert words in what(change)
+def test_what_matters_of_a_toxic_is_said(keys: dict[str, object], words: str) -> None:
+    fault = FAULT.validate_python({"target": "redis", "at": "5s", "duration": "5s", **keys})
+    (change,) = fault.changes()
+    assert words in change.describe()
 
 
 def test_a_fault_names_the_proxy_as_toxiproxy_does(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from gameday.core.errors import FileError
 from gameday.plan.validate import validate
 from gameday.spec.changes import ServiceChange
-from gameday.spec.faults import Kill, Pause, Restart, RestartEmpty
+from gameday.spec.faults.service import Kill, Pause, Restart, RestartEmpty
 from gameday.spec.find import find_experiment
 from gameday.spec.inputs import FileWarning, load_inputs
 

@@ -24,7 +24,6 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.process.spec import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, read_token
-from gameday.spec.changes import toxic
 from gameday.spec.undos import from_json
 from gameday.stacks.binaries import redis_server
 from gameday.stacks.embedded import EmbeddedStack
@@ -43,6 +42,7 @@ from tests.support.stack_parts import (
     running,
     system_of,
 )
+from tests.support.toxics import toxic
 
 drivers = Drivers()
 

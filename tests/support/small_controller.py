@@ -15,9 +15,9 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.run.locks import TargetLock
 from gameday.run.reaper_client import Reaper
-from gameday.spec.changes import toxic
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed
+from tests.support.toxics import toxic
 
 drivers = Drivers()
 

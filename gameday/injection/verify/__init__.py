@@ -1,8 +1,8 @@
 """Verification that a fault was really in effect, who felt it, and whether it is gone again.
 
-`readback` reads back what is there, `probe` and `long_probe` ask through a proxy, `probe_verdict`
-judges what they saw, `traffic_windows` and `service_impact` what the service and its callers felt,
-`observation` all together; `recovery` judges the removal.
+`readback` reads back what is there, `probe` and `long_probe` ask through a proxy, `toxics` says
+what shows which toxic and judges it, `traffic_windows` and `service_impact` what the service and
+its callers felt, `observation` all together; `recovery` judges the removal.
 """
 
 from gameday.injection.verify.long_probe import Exchange
@@ -16,8 +16,6 @@ from gameday.injection.verify.observation import (
     unmeasured,
 )
 from gameday.injection.verify.probe import SILENCE_S, Answer, Probe, Spot, look, probe
-from gameday.injection.verify.probe_choice import show
-from gameday.injection.verify.probe_verdict import judge_exchanges, judge_probes, not_shown
 from gameday.injection.verify.readback import Proxy, in_place, proxy_of
 from gameday.injection.verify.recovery import (
     back_to_normal,
@@ -26,6 +24,7 @@ from gameday.injection.verify.recovery import (
     is_calm,
 )
 from gameday.injection.verify.service_impact import Felt, lasting_level, shifts
+from gameday.injection.verify.toxics import judge_probes, show
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 
 __all__ = [
@@ -48,11 +47,9 @@ __all__ = [
     "in_place",
     "injected",
     "is_calm",
-    "judge_exchanges",
     "judge_probes",
     "lasting_level",
     "look",
-    "not_shown",
     "probe",
     "proxy_of",
     "shifts",

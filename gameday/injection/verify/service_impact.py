@@ -21,7 +21,7 @@ from typing import Literal
 from gameday.core.clock import NS
 from gameday.injection.verify.observation import Sighting
 from gameday.injection.verify.traffic_windows import Stretch
-from gameday.spec.changes import Change, ToxicChange
+from gameday.spec.changes import Change
 
 Values = Sequence[float | None]
 NOT_NOTHING_S = 0.02
@@ -46,7 +46,7 @@ def shifts(
     change: Change, before: Felt, during: Felt, *, dependency: bool, window_s: float = 0.0
 ) -> list[Sighting]:
     """Observations of S (where the system file names its metric, over `window_s`) and T."""
-    dose_s = dose_as_latency_s(change)
+    dose_s = change.latency_s
     traffic = _traffic_shift(dose_s, before.traffic, during.traffic)
     seen = [traffic]
     if dependency:
@@ -59,13 +59,6 @@ def shifts(
     if dose_s is None:
         seen.append(_failures(before.traffic, during.traffic))
     return seen
-
-
-def dose_as_latency_s(change: Change) -> float | None:
-    """The dose in seconds, or None where the fault is not a latency."""
-    if isinstance(change, ToxicChange) and change.type == "latency":
-        return change.attributes["latency"] / 1000
-    return None
 
 
 def _lasted_ns(traffic: Sequence[Stretch]) -> int:

@@ -10,11 +10,12 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from gameday.core.units import Duration, ms
-from gameday.spec.changes import Change, ProxyDown, toxic
+from gameday.spec.changes import Change, ProxyDown, ToxicChange
 from gameday.spec.faults.base import Fault
 from gameday.spec.yaml import Name
 
 LARGEST = 2**53 - 1  # what every JSON reader takes whole
+MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a variation
 
 
 class NetworkFault(Fault):
@@ -37,11 +38,9 @@ class ToxicFault(NetworkFault):
         default=1.0, gt=0, le=1, description="The share of connections that it strikes"
     )
 
-    def toxic(self, type_: str, **attributes: int) -> list[Change]:
-        """The toxic that this fault is."""
-        return [
-            toxic(self.target, type_, stream=self.direction, toxicity=self.toxicity, **attributes)
-        ]
+    def toxic(self, type_: str, text: str, **attributes: int) -> list[Change]:
+        """The toxic that this fault is; `text` says its attributes in the plan."""
+        return [ToxicChange(self.target, type_, self.direction, self.toxicity, attributes, text)]
 
 
 class Latency(ToxicFault):
@@ -54,7 +53,9 @@ class Latency(ToxicFault):
     jitter: Duration = timedelta(0)
 
     def changes(self) -> list[Change]:
-        return self.toxic("latency", latency=ms(self.latency), jitter=ms(self.jitter))
+        latency, jitter = ms(self.latency), ms(self.jitter)
+        text = f"of {latency} ms" + (f" ± {jitter} ms" if jitter else "")
+        return self.toxic("latency", text, latency=latency, jitter=jitter)
 
 
 class Timeout(ToxicFault):
@@ -66,7 +67,9 @@ class Timeout(ToxicFault):
     timeout: Duration = timedelta(0)
 
     def changes(self) -> list[Change]:
-        return self.toxic("timeout", timeout=ms(self.timeout))
+        after = ms(self.timeout)
+        ending = f"closed after {after} ms" if after else "never closed"
+        return self.toxic("timeout", f"(nothing passes, connections {ending})", timeout=after)
 
 
 class Bandwidth(ToxicFault):
@@ -75,10 +78,11 @@ class Bandwidth(ToxicFault):
     about: ClassVar[str] = "answers trickle"
 
     fault: Literal["network.bandwidth"]
-    rate_kb_per_s: int = Field(ge=1, le=LARGEST)
+    rate_kb_per_s: int = Field(ge=1, le=MOST)
 
     def changes(self) -> list[Change]:
-        return self.toxic("bandwidth", rate=self.rate_kb_per_s)
+        rate = self.rate_kb_per_s
+        return self.toxic("bandwidth", f"of {rate} kB/s a connection", rate=rate)
 
 
 class ResetPeer(ToxicFault):
@@ -90,7 +94,8 @@ class ResetPeer(ToxicFault):
     timeout: Duration = timedelta(0)
 
     def changes(self) -> list[Change]:
-        return self.toxic("reset_peer", timeout=ms(self.timeout))
+        after = ms(self.timeout)
+        return self.toxic("reset_peer", f"(connections reset after {after} ms)", timeout=after)
 
 
 class SlowClose(ToxicFault):
@@ -109,7 +114,7 @@ class SlowClose(ToxicFault):
         return delay
 
     def changes(self) -> list[Change]:
-        return self.toxic("slow_close", delay=ms(self.delay))
+        return self.toxic("slow_close", f"of {ms(self.delay)} ms", delay=ms(self.delay))
 
 
 class Slicer(ToxicFault):
@@ -118,8 +123,8 @@ class Slicer(ToxicFault):
     about: ClassVar[str] = "answers come in pieces"
 
     fault: Literal["network.slicer"]
-    average_bytes: int = Field(ge=1, le=LARGEST)
-    variation_bytes: int = Field(default=0, ge=0, le=LARGEST)
+    average_bytes: int = Field(ge=1, le=MOST)
+    variation_bytes: int = Field(default=0, ge=0, le=MOST)
     delay: Duration = Field(default=timedelta(0), description="After each piece")
 
     @field_validator("variation_bytes")
@@ -131,12 +136,11 @@ class Slicer(ToxicFault):
         return variation
 
     def changes(self) -> list[Change]:
-        return self.toxic(
-            "slicer",
-            average_size=self.average_bytes,
-            size_variation=self.variation_bytes,
-            delay=round(self.delay.total_seconds() * 1_000_000),
-        )
+        size, varies = self.average_bytes, self.variation_bytes
+        delay = round(self.delay.total_seconds() * 1_000_000)
+        pause = f", {delay} µs apart" if delay else ""
+        text = f"(pieces of {size} ± {varies} bytes{pause})"
+        return self.toxic("slicer", text, average_size=size, size_variation=varies, delay=delay)
 
 
 class LimitData(ToxicFault):
@@ -148,7 +152,8 @@ class LimitData(ToxicFault):
     bytes: int = Field(ge=1, le=LARGEST)
 
     def changes(self) -> list[Change]:
-        return self.toxic("limit_data", bytes=self.bytes)
+        text = f"(connections close after {self.bytes} bytes)"
+        return self.toxic("limit_data", text, bytes=self.bytes)
 
 
 class Down(NetworkFault):
@@ -160,3 +165,6 @@ class Down(NetworkFault):
 
     def changes(self) -> list[Change]:
         return [ProxyDown(self.target)]
+
+
+NetworkFaults = Latency | Timeout | Bandwidth | ResetPeer | SlowClose | Slicer | LimitData | Down

@@ -131,3 +131,6 @@ class Slow(PostgresFault):
 
     def changes(self) -> list[Change]:
         return [SlowWrites(self.table, delay_ms=ms(self.delay), lasts_ms=ms(self.duration))]
+
+
+PostgresFaults = Lock | Connections | KillBackends | DropIndex | Slow

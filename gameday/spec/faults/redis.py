@@ -108,3 +108,6 @@ class Memory(RedisFault):
 
     def changes(self) -> list[Change]:
         return [FillMemory()]
+
+
+RedisFaults = Evict | Expire | Block | Memory

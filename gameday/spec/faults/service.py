@@ -73,3 +73,6 @@ class RestartEmpty(ServiceFault):
 
     def changes(self) -> list[Change]:
         return [ServiceChange(self.target, "kill", forget=True)]
+
+
+ServiceFaults = Kill | Pause | Restart | RestartEmpty

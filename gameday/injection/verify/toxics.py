@@ -1,0 +1,317 @@
+"""Witness P of each toxic, in one table: which questions show it, and what must come of them.
+
+Short questions show that answers come late or not at all; a slow link, a sliced or a cut answer
+shows only on long ones, whose size fits the dose. Every judgement is of numbers that were
+measured. What no probe can show is said to be read back, and not shown: a link faster than the
+probe is long, or a toxic for some connections only, for a dozen connections cannot tell three
+quarters from a half. PostgreSQL answers a stranger with one byte, too little for a rate or a slice.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from gameday.core.clock import Clock
+from gameday.injection.verify.long_probe import (
+    MOST,
+    PONG_BYTES,
+    STRANGERS_MOST,
+    Exchange,
+    greeting,
+    parting,
+    pings,
+)
+from gameday.injection.verify.observation import Sighting, unmeasured
+from gameday.injection.verify.probe import (
+    A_FEW,
+    PING,
+    PROBES,
+    SILENCE_S,
+    Answer,
+    Probe,
+    Spot,
+    latency_ms,
+    probe,
+    was_answered,
+)
+from gameday.spec.changes import Change, NetworkChange, ToxicChange
+
+LONG_PROBES = 6
+LONG_PATIENCE_S = 4.0
+LEAST_MS = 50.0
+TARGET_MS = 4 * LEAST_MS
+READ_BACK = "it reads back as asked"
+
+Attributes = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShortQuestions:
+    """A dozen questions of one line, judged with the latency before."""
+
+    judge: Callable[[Attributes, Sequence[Probe], float | None], Sighting]
+    at_once: int = A_FEW
+
+
+@dataclass(frozen=True, slots=True)
+class LongQuestions:
+    """Questions whose answers are `wanted_bytes` long, of lines of so many bytes; judged likewise.
+
+    `greeting_shows` says that PostgreSQL's one byte is enough to show it on the answers.
+    """
+
+    judge: Callable[[ToxicChange, Sequence[Exchange], float], Sighting]
+    wanted_bytes: Callable[[Attributes, int], float]
+    greeting_shows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEnds:
+    """Short questions after which our end is closed, and theirs is waited for."""
+
+    judge: Callable[[ToxicChange, Sequence[Exchange], float], Sighting]
+    delay: str
+
+
+async def show(change: Change, spot: Spot | None, clock: Clock) -> Sighting:
+    """Witness P for a change that reads back as asked."""
+    if not isinstance(change, NetworkChange):
+        return unmeasured("it reads back as in place", ok=True)
+    if spot is None:
+        return not_shown("its proxy was not there to be looked at before")
+    if spot.protocol == "unknown":
+        return not_shown("no probe speaks this service's protocol")
+    if isinstance(change, ToxicChange):
+        return await _show_toxic(change, spot, clock)
+    return judge_probes(change, await probe(spot.address, spot.protocol, clock), None)
+
+
+async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Sighting:
+    if change.toxicity < 1.0:
+        return not_shown(f"a dozen probes cannot show a toxicity of {change.toxicity:g}")
+    match TOXICS.get(change.type):
+        case ShortQuestions(at_once=at_once):
+            return await _show_short(change, spot, clock, at_once)
+        case LongQuestions() as long:
+            return await _show_long(change, long, spot, clock)
+        case HeldEnds() as held:
+            patience_s = SILENCE_S + change.attributes[held.delay] / 500
+            several = range(LONG_PROBES)
+            seen = [parting(spot.address, spot.protocol, clock, patience_s) for _ in several]
+            return held.judge(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
+        case None:
+            return not_shown(f"no probe shows a {change.type}")
+
+
+async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, at_once: int) -> Sighting:
+    """Through the proxy, and past it where that can be: a busy machine slows both alike."""
+    patience_s = SILENCE_S + 2 * (change.latency_s or 0.0)
+    through = probe(spot.address, spot.protocol, clock, patience_s, at_once)
+    if spot.upstream is None or spot.extra_ms is None:
+        return judge_probes(change, await through, spot.before_ms)
+    past = probe(spot.upstream, spot.protocol, clock)
+    probes, direct = await asyncio.gather(through, past)
+    direct_ms = latency_ms(direct)
+    before_ms = spot.before_ms if direct_ms is None else direct_ms + spot.extra_ms
+    return judge_probes(change, probes, before_ms)
+
+
+async def _show_long(
+    change: ToxicChange, long: LongQuestions, spot: Spot, clock: Clock
+) -> Sighting:
+    several = range(LONG_PROBES)
+    if spot.protocol == "redis":
+        line_bytes = await _line_bytes(spot, clock)
+        count = _count(change, long, line_bytes)
+        seen = [pings(spot.address, count, clock, LONG_PATIENCE_S) for _ in several]
+    elif long.greeting_shows and change.stream == "downstream":
+        seen = [greeting(spot.address, clock, SILENCE_S) for _ in several]
+    else:
+        return not_shown("a stranger is answered too little to show it")
+    return long.judge(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
+
+
+async def _line_bytes(spot: Spot, clock: Clock) -> int:
+    """Length of one answer in bytes; that of PONG if none comes now."""
+    one: Exchange = await pings(spot.address, 1, clock, SILENCE_S)
+    return one.received if one.ended == "whole" else PONG_BYTES
+
+
+def _count(change: ToxicChange, long: LongQuestions, line_bytes: int) -> int:
+    """The number of PINGs that make the toxic show, within what a stranger may ask for."""
+    each = len(PING) if change.stream == "upstream" else line_bytes
+    most = (MOST if line_bytes == PONG_BYTES else STRANGERS_MOST) // line_bytes
+    return int(min(most, max(2, long.wanted_bytes(change.attributes, each) / each)))
+
+
+def judge_probes(
+    change: NetworkChange, probes: Sequence[Probe], before_ms: float | None
+) -> Sighting:
+    """The verdict over short probes: they show the magnitude asked for, or they do not."""
+    if not isinstance(change, ToxicChange):
+        return _share(probes, {"refused"}, "refused")
+    shown_by = TOXICS.get(change.type)
+    if not isinstance(shown_by, ShortQuestions):
+        return not_shown(f"no short probe shows a {change.type}")
+    return shown_by.judge(change.attributes, probes, before_ms)
+
+
+def not_shown(why: str) -> Sighting:
+    """In place as asked, which is all that can be said."""
+    return unmeasured(f"{READ_BACK}; {why}", ok=True, shown=False)
+
+
+def _latency(attributes: Attributes, probes: Sequence[Probe], before_ms: float | None) -> Sighting:
+    """Median of the answered probes, less the latency before, within 20 % or 20 ms of asked."""
+    asked_ms = attributes["latency"]
+    came = [p.took_ms for p in probes if was_answered(p)]
+    if len(came) < 0.8 * len(probes) or not came:
+        why = f"only {len(came)} of {len(probes)} probes were answered"
+        return Sighting("P", None, asked_ms, None, "ms", len(came), why)
+    measured = median(came) - (before_ms or 0.0)
+    ok = _about(measured, asked_ms) and measured >= 0.5 * asked_ms
+    why = f"{measured:.0f} ms more than before through the proxy, {asked_ms:.0f} ms asked"
+    return Sighting("P", ok, asked_ms, round(measured, 1), "ms", len(came), why)
+
+
+def _about(measured_ms: float, asked_ms: float) -> bool:
+    """Within 20 % or 20 ms of it."""
+    return abs(measured_ms - asked_ms) <= max(0.2 * asked_ms, 20.0)
+
+
+def _timeout(attributes: Attributes, probes: Sequence[Probe], _: float | None) -> Sighting:
+    if 0 < attributes["timeout"] < SILENCE_S * 1000:
+        return _share(probes, {"closed", "reset"}, "closed without an answer")
+    return _share(probes, {"unanswered"}, "unanswered")
+
+
+def _reset_peer(_: Attributes, probes: Sequence[Probe], __: float | None) -> Sighting:
+    return _share(probes, {"reset"}, "reset")
+
+
+def _share(probes: Sequence[Probe], wanted: set[Answer], word: str) -> Sighting:
+    """At least 9 of 10 probes ended as the fault makes them end."""
+    hits = sum(p.answer in wanted for p in probes)
+    return _hits(hits, len(probes), f"{hits} of {len(probes)} probes {word}")
+
+
+def _hits(hits: int, n: int, why: str) -> Sighting:
+    share = hits / n if n else 0.0
+    return Sighting("P", share >= 0.9, 1.0, round(share, 3), "share", n, why)
+
+
+def _whole(seen: Sequence[Exchange]) -> list[Exchange]:
+    return [one for one in seen if one.ended == "whole"]
+
+
+def _too_few(seen: Sequence[Exchange], asked_ms: float | None) -> Sighting | None:
+    whole = _whole(seen)
+    if whole and len(whole) >= 0.8 * len(seen):
+        return None
+    why = f"only {len(whole)} of {len(seen)} long probes were answered whole"
+    return Sighting("P", None, asked_ms, None, "ms", len(whole), why)
+
+
+def _carried(one: Exchange, change: ToxicChange) -> int:
+    """The bytes that went the way the toxic is on."""
+    return one.sent if change.stream == "upstream" else one.received
+
+
+def _bandwidth(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Sighting:
+    """A known number of bytes takes as long as the rate says: kB of 1000 bytes, as Toxiproxy's."""
+    rate_kb_per_s = change.attributes["rate"]
+    if rate_kb_per_s == 0:
+        silent = sum(one.ended == "silent" for one in seen)
+        return _hits(silent, len(seen), f"{silent} of {len(seen)} long probes stalled")
+    few = _too_few(seen, None)
+    if few is not None:
+        return few
+    whole = _whole(seen)
+    size = median(_carried(one, change) for one in whole)
+    asked_ms = size / rate_kb_per_s
+    measured = median(one.took_ms for one in whole) - before_ms
+    if asked_ms < LEAST_MS:
+        return not_shown(f"{size:.0f} bytes at {rate_kb_per_s} kB/s are too quick to be told")
+    why = f"{size:.0f} bytes took {measured:.0f} ms, at {rate_kb_per_s} kB/s {asked_ms:.0f} ms"
+    return Sighting(
+        "P", _about(measured, asked_ms), asked_ms, round(measured, 1), "ms", len(whole), why
+    )
+
+
+def _slices_bytes(attributes: Attributes, _: int) -> float:
+    """Enough for so many of the largest pieces that their pauses show."""
+    delay_ms = max(0.001, attributes.get("delay", 0) / 1000)
+    return _largest(attributes) * (TARGET_MS / delay_ms + 1)
+
+
+def _largest(attributes: Attributes) -> int:
+    return attributes["average_size"] + attributes.get("size_variation", 0)
+
+
+def _slicer(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Sighting:
+    """Every piece is followed by the delay, and a piece is never longer than the sizes say."""
+    attributes, whole = change.attributes, _whole(seen)
+    size = median([_carried(one, change) for one in whole]) if whole else 0
+    least_ms = (size / max(1, _largest(attributes)) - 1) * attributes.get("delay", 0) / 1000
+    if whole and least_ms < LEAST_MS:
+        return not_shown("its pieces follow one another too quickly to be told apart")
+    few = _too_few(seen, least_ms)
+    if few is not None:
+        return few
+    measured = median(one.took_ms for one in whole) - before_ms
+    reads = median(one.reads for one in whole)
+    ok = measured >= 0.9 * least_ms and reads >= 2
+    why = (
+        f"{size:.0f} bytes came in {reads:.0f} pieces over {measured:.0f} ms, "
+        f"{least_ms:.0f} ms asked at least"
+    )
+    return Sighting("P", ok, round(least_ms, 1), round(measured, 1), "ms", len(whole), why)
+
+
+def _limit_data(change: ToxicChange, seen: Sequence[Exchange], _: float) -> Sighting:
+    """Exactly so many bytes came, and then the end."""
+    limit = change.attributes["bytes"]
+    if seen and all(one.ended == "whole" for one in seen):
+        largest = max(_carried(one, change) for one in seen)
+        if largest < limit:
+            return not_shown(f"a probe of {largest} bytes does not reach {limit}")
+    hits = sum(_is_cut(one, limit, change) for one in seen)
+    why = f"{hits} of {len(seen)} long probes were cut after {limit} bytes"
+    return _hits(hits, len(seen), why)
+
+
+def _is_cut(one: Exchange, limit: int, change: ToxicChange) -> bool:
+    """The end came where it must; a cut question still has the answers to its first part."""
+    if change.stream == "upstream":
+        return one.ended in ("closed", "reset") and one.lines * len(PING) <= limit
+    return one.ended == "closed" and one.received == limit
+
+
+def _slow_close(change: ToxicChange, seen: Sequence[Exchange], _: float) -> Sighting:
+    """The end of the other side came so much later than ours."""
+    asked_ms = change.attributes["delay"]
+    ends = [one.end_ms for one in seen if one.end_ms is not None]
+    if len(ends) < 0.8 * len(seen) or not ends:
+        why = f"only {len(ends)} of {len(seen)} probes saw the end of the connection"
+        return Sighting("P", None, asked_ms, None, "ms", len(ends), why)
+    measured = median(ends)
+    if asked_ms < LEAST_MS:
+        return not_shown(f"an end that is held for {asked_ms} ms cannot be told")
+    why = f"the end of a connection came after {measured:.0f} ms, {asked_ms} ms asked"
+    ok = _about(measured, asked_ms)
+    return Sighting("P", ok, asked_ms, round(measured, 1), "ms", len(ends), why)
+
+
+TOXICS: Mapping[str, ShortQuestions | LongQuestions | HeldEnds] = {
+    "latency": ShortQuestions(_latency),
+    # All at once: silence is no time to compare with others, and long to wait for.
+    "timeout": ShortQuestions(_timeout, at_once=PROBES),
+    "reset_peer": ShortQuestions(_reset_peer),
+    "bandwidth": LongQuestions(_bandwidth, lambda dose, _: dose["rate"] * TARGET_MS),
+    "slicer": LongQuestions(_slicer, _slices_bytes),
+    "limit_data": LongQuestions(
+        _limit_data, lambda dose, line: dose["bytes"] + 20 * line, greeting_shows=True
+    ),
+    "slow_close": HeldEnds(_slow_close, "delay"),
+}
