@@ -187,7 +187,7 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
         emit(result.to_bytes().decode())
     else:
         show_result(result)
-    _compare(run_dir / RESULT, result.to_bytes())
+    _compare(run_dir / RESULT, result)
     sys.exit(result.exit_code)
 
 
@@ -256,7 +256,7 @@ def _clocks(clocks: "Clocks") -> str:
     return ", ".join(told)
 
 
-def _compare(path: Path, judged: bytes) -> None:
+def _compare(path: Path, result: "Result") -> None:
     """Say on stderr how the run's own result differs, if it does."""
     try:
         written = files.read_bytes(path, LARGEST_BYTES)
@@ -266,6 +266,8 @@ def _compare(path: Path, judged: bytes) -> None:
     except OSError as error:
         echo(f"{path.name} cannot be read: {error.strerror}", err=True)
         return
+    of_before = written.startswith(b'{\n "schema": 1,')
+    judged = result.to_bytes(schema=1 if of_before else 2)
     if written == judged:
         return
     echo(f"{path.name} differs from what the evidence says now (it stays as it is):", err=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.events import Phase
 from gameday.evidence.journal import every
@@ -39,8 +40,8 @@ def judge(evidence: Evidence) -> Result:
     """Everything that can be said about a run. Pure: the same evidence, the same result."""
     said = [checks.run(name, check, evidence) for name, check in checks.CHECKS.items()]
     verdicts, lacking = _wanted(evidence, said)
-    reason = unfit(evidence, said)
-    verdicts = [_demoted(verdict, reason) for verdict in verdicts]
+    reasons = unfit(evidence, said)
+    verdicts = [_demoted(verdict, reasons) for verdict in verdicts]
     missing = missing_parts(evidence)
     verdict = _concluded(evidence, verdicts, missing)
     experiment, seed = _planned(evidence)
@@ -84,25 +85,24 @@ def _wanted(
 def _insisted(said: Verdict | NotApplicable) -> Verdict:
     if isinstance(said, Verdict):
         return said
-    return Verdict(said.name, Validity.UNKNOWN, f"expected, but there is no {said.lacks}")
+    return Verdict(said.name, Validity.UNKNOWN, Message("check.insisted", lacks=said.message))
 
 
-def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> str:
-    """Why the run carries no statement about performance, "" when it does."""
+def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> list[Message]:
+    """Why the run carries no statement about performance; nothing when it does."""
     ended = evidence.timeline.ended
     if ended != "completed" and not (ended == "unhealthy" and _traffic_was_whole(evidence)):
-        return f"the run did not complete ({ended})"
+        return [Message("unfit.ended", ended=ended)]
     answers = {one.name: one for one in said if isinstance(one, Verdict)}
     reasons = {
-        "generator": "the traffic is not known to have kept its schedule",
-        "fault_injected": "a fault is not known to have been injected",
+        "generator": Message("unfit.generator"),
+        "fault_injected": Message("unfit.fault_injected"),
     }
-    found = [
+    return [
         reason
         for name, reason in reasons.items()
         if name in answers and answers[name].validity is not Validity.VALID
     ]
-    return "; ".join(found)
 
 
 def _traffic_was_whole(evidence: Evidence) -> bool:
@@ -112,13 +112,15 @@ def _traffic_was_whole(evidence: Evidence) -> bool:
     return evidence.timeline.t0_ns is not None and ending is not None and ending.aborted is False
 
 
-def _demoted(verdict: Verdict, reason: str) -> Verdict:
+def _demoted(verdict: Verdict, reasons: list[Message]) -> Verdict:
     """Unknown, where the run was unfit for what the check says. Safety is never demoted."""
     settled = verdict.validity is Validity.UNKNOWN
-    if not reason or settled or verdict.name not in checks.PERFORMANCE:
+    if not reasons or settled or verdict.name not in checks.PERFORMANCE:
         return verdict
-    summary = f"not judged, {reason}; it would be {verdict.validity}: {verdict.summary}"
-    return replace(verdict, validity=Validity.UNKNOWN, summary=summary, certificate=None)
+    told = Message(
+        "check.demoted", reasons=reasons, verdict=verdict.validity.value, summary=verdict.message
+    )
+    return replace(verdict, validity=Validity.UNKNOWN, message=told, certificate=None)
 
 
 def missing_parts(evidence: Evidence) -> Mapping[str, str]:
@@ -171,6 +173,7 @@ def _line(verdict: Verdict) -> CheckLine:
         name=verdict.name,
         verdict=verdict.validity.value,
         summary=verdict.summary,
+        message=verdict.message,
         evidence=verdict.evidence,
         certificate=verdict.certificate,
     )

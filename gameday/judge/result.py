@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from gameday.core.messages import Message
 from gameday.judge.verdict import NotApplicable
 
 VerdictName = Literal["passed", "failed", "unknown"]
@@ -23,11 +24,15 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLine:
-    """The verdict of a check; `evidence` and `certificate` are JSON of the check's own."""
+    """The verdict of a check; `evidence` and `certificate` are JSON of the check's own.
+
+    `summary` is the message in English; a result of schema 1 has that alone.
+    """
 
     name: str
     verdict: str
     summary: str
+    message: Message | None = None
     evidence: Sequence[Any] = ()
     certificate: Any = None
 
@@ -138,7 +143,7 @@ class MissingPart:
 class Result:
     """Everything that is said about a run; the fields of result.json, in its order."""
 
-    schema: Literal[1] = 1
+    schema: Literal[1, 2] = 2
     run: str
     experiment: str
     stack: str
@@ -162,9 +167,14 @@ class Result:
         fields: dict[str, Any] = _plain(self)
         return fields
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, schema: int = 2) -> bytes:
         """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
-        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False)
+        content = self.as_json()
+        if schema == 1:
+            content["schema"] = 1
+            for line in [*content["checks"], *content["not_applicable"]]:
+                del line["message"]
+        text = json.dumps(content, indent=1, ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
     @classmethod

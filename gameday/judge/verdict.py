@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gameday.core.messages import Message
+
 SHOWN = 10  # how many instances of the same thing a verdict shows; its summary has the count
 
 
@@ -26,17 +28,29 @@ class Verdict:
 
     name: str
     validity: Validity
-    summary: str
+    message: Message
     evidence: Sequence[Any] = ()
     certificate: Any = None
+
+    @property
+    def summary(self) -> str:
+        """The message in English."""
+        return self.message.text()
 
 
 @dataclass(frozen=True, slots=True)
 class NotApplicable:
-    """The check `name` has nothing to judge here; `lacks` says what it would need."""
+    """The check `name` has nothing to judge here; `lacks` is the message in English."""
 
     name: str
     lacks: str
+    message: Message | None = None
+
+
+def lacking(name: str, message: str) -> NotApplicable:
+    """The check has nothing to judge; the message (its id) says what it would need."""
+    needed = Message(message)
+    return NotApplicable(name, needed.text(), needed)
 
 
 def worst(validities: Sequence[Validity]) -> Validity:
@@ -47,6 +61,7 @@ def worst(validities: Sequence[Validity]) -> Validity:
     return next(validity for validity in order if validity in validities)
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> Message:
     """`1 row`, `2 rows`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    noun = noun if number == 1 else f"{noun}s"
+    return Message(f"count.{noun}", n=number)

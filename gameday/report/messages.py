@@ -1,15 +1,12 @@
 """The sentences of a postmortem, by id: code says which one and with what values, never how.
 
-They stand in `messages.<language>.toml`, one file for a language. A value goes in escaped
-unless it is `Markup`; a value that the run does not know reads "unknown".
+A value goes in escaped unless it is `Markup`; a value that the run does not know reads "unknown".
 """
 
-import tomllib
-from collections.abc import Mapping
-from importlib import resources
+from contextlib import suppress
 from string import Formatter
-from typing import Any
 
+from gameday.core.messages import Message, templates
 from gameday.report.markdown import Markup, text
 
 Value = str | int | float | None
@@ -19,8 +16,8 @@ class Messages:
     """All sentences in one language; `say(id, name=value)` is one of them with its values."""
 
     def __init__(self, language: str = "en") -> None:
-        file = resources.files("gameday.report") / "locale" / f"{language}.toml"
-        self.by_id = _flat(tomllib.loads(file.read_text(encoding="utf-8")))
+        self.language = language
+        self.by_id = templates(language)
 
     def __call__(self, message: str, /, **values: Value) -> Markup:
         shown = {name: self.value(value) for name, value in values.items()}
@@ -29,6 +26,13 @@ class Messages:
     def plain(self, message: str, /, **values: str) -> str:
         """A sentence with its values as they are, for a page that is not Markdown."""
         return self.by_id[message].format_map(values)
+
+    def line(self, message: Message | None, english: str) -> str:
+        """A message of the result; its English text where there is none, or one of later."""
+        if message is not None:
+            with suppress(LookupError, ValueError, TypeError):
+                return message.text(self.language)
+        return english
 
     def word(self, value: object) -> Markup:
         """A status or verdict in this language; a value nobody translated, as it stands."""
@@ -54,12 +58,3 @@ class Messages:
     def placeholders(self, message: str) -> frozenset[str]:
         """The names of the values that a sentence takes."""
         return frozenset(name for _, name, _, _ in Formatter().parse(self.by_id[message]) if name)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in tree.items():
-        flat |= (
-            {prefix + name: value} if isinstance(value, str) else _flat(value, f"{prefix}{name}.")
-        )
-    return flat

@@ -407,6 +407,21 @@ def test_a_result_is_read_as_it_was_written() -> None:
         assert json.loads(Result.from_bytes(written).to_bytes()) == json.loads(written)
 
 
+def test_a_message_read_from_a_result_reads_as_its_english_text() -> None:
+    for run in (RunDir(), over_issued(), RunDir().without_faults(), RunDir(ended="guard")):
+        lines = Result.from_bytes(result(run).to_bytes()).checks
+        assert [line.message and line.message.text() for line in lines] == [
+            line.summary for line in lines
+        ]
+
+
+def test_a_result_of_schema_1_is_read_and_has_no_messages() -> None:
+    judged = result(RunDir())
+    old = Result.from_bytes(judged.to_bytes(schema=1))
+    assert (old.schema, {line.message for line in old.checks}) == (1, {None})
+    assert [line.summary for line in old.checks] == [line.summary for line in judged.checks]
+
+
 def test_half_a_surrogate_pair_in_a_result_is_read_as_text() -> None:
     written = replace(result(RunDir()), experiment="a\ud800b").to_bytes()
     assert Result.from_bytes(written).experiment == r"a\ud800b"

@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+import gameday.judge
 import gameday.report
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
+from gameday.core.messages import Message
 from gameday.evidence.journal import Journal
+from gameday.judge import checks
 from gameday.report import write_report
 from gameday.report.charts.series import read_curves
 from gameday.report.charts.spans import alert_spans, objective_spans
@@ -336,7 +339,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def calls_of_say() -> Iterator[tuple[str, bool, frozenset[str], bool]]:
     """Each sentence asked for: its id or the id's beginning, and the names it is given."""
-    for path in Path(gameday.report.__file__).parent.rglob("*.py"):
+    for path in Path(gameday.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -347,8 +350,8 @@ def calls_of_say() -> Iterator[tuple[str, bool, frozenset[str], bool]]:
                 yield f"word.{node.args[0].value!s}", True, frozenset(), True
             for message in ast.walk(node.args[0]):
                 value = message.value if isinstance(message, ast.Constant) else None
-                known = isinstance(value, str) and re.fullmatch(r"[a-z]+\.[a-z_0-9]*", value)
-                if function in {"say", "say.plain"} and known:
+                known = isinstance(value, str) and re.fullmatch(r"[a-z]+\.[a-z_0-9.]*", value)
+                if function in {"say", "say.plain", "Message"} and known:
                     exact = not isinstance(node.args[0], ast.JoinedStr)
                     yield str(value), exact, given, whole
 
@@ -356,7 +359,7 @@ def calls_of_say() -> Iterator[tuple[str, bool, frozenset[str], bool]]:
 def test_every_sentence_that_code_asks_for_is_there_and_takes_what_it_is_given() -> None:
     say = Messages()
     asked = list(calls_of_say())
-    assert len(asked) > 80
+    assert len(asked) > 250
     for message, exact, names, whole in asked:
         if exact:
             assert message in say.by_id
@@ -367,15 +370,39 @@ def test_every_sentence_that_code_asks_for_is_there_and_takes_what_it_is_given()
 
 
 def test_every_sentence_that_is_there_is_asked_for() -> None:
-    source = "".join(
-        path.read_text() for path in Path(gameday.report.__file__).parent.rglob("*.py")
-    )
+    source = "".join(path.read_text() for path in Path(gameday.__file__).parent.rglob("*.py"))
     asked = list(calls_of_say())
     exact = {message for message, is_exact, _, _ in asked if is_exact}
     beginnings = tuple(message for message, is_exact, _, _ in asked if not is_exact)
     for message in Messages().by_id:
         known = message in exact or message.startswith((*beginnings, "word.", "event."))
         assert known or f'"{message}"' in source, f"nobody says {message}"
+
+
+def test_every_id_that_stands_in_the_judging_is_there() -> None:
+    """Those too that a variable carries to the message."""
+    known = Messages().by_id
+    for path in Path(gameday.judge.__file__).parent.rglob("*.py"):
+        ids = set(re.findall(r'"((?:check|lacks|unfit)\.[a-z_.]+)"', path.read_text()))
+        assert ids <= known.keys(), path.name
+
+
+def test_every_noun_that_is_counted_has_a_singular_and_a_plural() -> None:
+    source = "".join(path.read_text() for path in Path(gameday.judge.__file__).parent.rglob("*.py"))
+    nouns = set(re.findall(r'\bcount\([^"]+, "([a-z_]+)"\)', source))
+    known = {name for name in Messages().by_id if name.startswith("count.")}
+    assert known == {f"count.{noun}{end}" for noun in nouns for end in ("", "s")}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [None, Message("check.of_later"), Message("check.recovered.after", took_s="soon")],
+    ids=["of before", "of a later version", "of values that do not fit"],
+)
+def test_a_message_that_cannot_be_filled_reads_as_its_english_text(
+    message: Message | None,
+) -> None:
+    assert Messages().line(message, "as it was") == "as it was"
 
 
 def test_every_event_of_the_journal_has_its_own_sentence() -> None:
@@ -386,7 +413,8 @@ def test_every_event_of_the_journal_has_its_own_sentence() -> None:
 
 
 def test_no_sentence_stands_in_the_code() -> None:
-    for path in Path(gameday.report.__file__).parent.rglob("*.py"):
+    folders = (Path(gameday.report.__file__).parent, Path(checks.__file__).parent)
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
         tree = ast.parse(path.read_text())
         raised = {id(n) for r in ast.walk(tree) if isinstance(r, ast.Raise) for n in ast.walk(r)}
         said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from gameday.core.errors import UnknownError
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.judge.checks import (
     alerts,
@@ -71,6 +72,10 @@ def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:
     try:
         return check(evidence)
     except UnknownError as missing:
-        return Verdict(name, Validity.UNKNOWN, missing.message)
+        return Verdict(name, Validity.UNKNOWN, Message("check.missing", why=missing.message))
     except Exception as error:  # noqa: BLE001  a broken check must not hide what the others say
-        return Verdict(name, Validity.UNKNOWN, f"crashed: {type(error).__name__}: {error}")
+        return Verdict(
+            name,
+            Validity.UNKNOWN,
+            Message("check.crashed", kind=type(error).__name__, error=str(error)),
+        )

@@ -4,9 +4,10 @@ The contract itself is in `gameday.telemetry.alerts.contract`; the run's times a
 here.
 """
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.judge.checks.fault_injected import fault_id, planned_faults
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, worst
 from gameday.spec.experiment import ExpectedAlert
 from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
 
@@ -18,17 +19,25 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Each expected alert is a hit, and no other fired that must not."""
     expect = evidence.experiment.expect
     if not has_rules(evidence):
-        return NotApplicable(NAME, "alert rules (rules)")
+        return lacking(NAME, "lacks.rules")
     if not expect.alerts and expect.other_alerts == "allowed":
-        return NotApplicable(NAME, "expect.alerts")
+        return lacking(NAME, "lacks.alerts")
     found = statuses(evidence)
     validity = worst([VALIDITY.get(one.status, Validity.INVALID) for one in found])
-    shown = [_as_json(evidence, one) for one in found]
+    shown = [
+        {
+            "alert": one.alert,
+            "status": one.status,
+            "why": one.why,
+            "fired_at": evidence.seconds(one.fired_at_ns),
+        }
+        for one in found
+    ]
     if not found:
-        return Verdict(NAME, Validity.VALID, "no alert fired")
+        return Verdict(NAME, Validity.VALID, Message("check.alerts.none"))
     told = [one for one in found if VALIDITY.get(one.status, Validity.INVALID) is validity]
-    summary = "; ".join(f"{one.alert}: {one.why}" for one in told)
-    return Verdict(NAME, validity, summary, shown)
+    whys = [Message("check.alerts.one", alert=one.alert, why=one.why) for one in told]
+    return Verdict(NAME, validity, Message("check.all", parts=whys), shown)
 
 
 def has_rules(evidence: Evidence) -> bool:
@@ -72,8 +81,3 @@ def _times(evidence: Evidence) -> Times:
         breached_at_ns=evidence.anchors.breached_ns,
         recovered_at_ns=evidence.anchors.recovered_ns,
     )
-
-
-def _as_json(evidence: Evidence, one: AlertStatus) -> dict[str, object]:
-    fired = evidence.seconds(one.fired_at_ns)
-    return {"alert": one.alert, "status": one.status, "why": one.why, "fired_at": fired}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
 from gameday.judge.checks.fault_injected import planned_faults
@@ -26,38 +27,39 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Issues before and after the faults, traffic in each, a sell-out where expected (I16)."""
     missing = [*_issues(evidence), *_in_faults(evidence), *_sell_out(evidence)]
     if missing:
-        return Verdict(NAME, Validity.UNKNOWN, f"not seen: {'; '.join(missing)}", missing)
-    return Verdict(NAME, Validity.VALID, "everything the file can show was seen")
+        unseen = Message("check.exercised.unseen", missing=missing)
+        return Verdict(NAME, Validity.UNKNOWN, unseen, [each.text() for each in missing])
+    return Verdict(NAME, Validity.VALID, Message("check.exercised.seen"))
 
 
-def _issues(evidence: Evidence) -> Iterator[str]:
+def _issues(evidence: Evidence) -> Iterator[Message]:
     attempts = evidence.asked
     issued = attempts.are(Outcome.ISSUED)
     if not issued.any():
-        yield "an issued answer"
+        yield Message("check.exercised.issue")
         return
     sent, ended = attempts.sent[issued], attempts.ended[issued]
     if evidence.experiment.method:
         first, last = evidence.anchors.first_injecting_ns, evidence.anchors.last_removed_ns
         if first is None or not (ended < first).any():
-            yield "an issued answer before the first fault"
+            yield Message("check.exercised.issue_before")
         sold_out = _expected_sell_out(evidence)
         left = last is not None and (sold_out is None or sold_out > last)
         if last is None or (left and not (sent >= last).any()):
-            yield "an issued answer after the last removal"
+            yield Message("check.exercised.issue_after")
     switched = _switches(evidence)
     if switched and not (sent >= switched[0]).any():
-        yield "an issued answer after the mitigation"
+        yield Message("check.exercised.issue_mitigated")
 
 
-def _in_faults(evidence: Evidence) -> Iterator[str]:
+def _in_faults(evidence: Evidence) -> Iterator[Message]:
     attempts = evidence.asked
     sent = attempts.sent[~attempts.are(Outcome.DROPPED)]
     for fault in planned_faults(evidence):
         begin = fault.injected_ns
         end = FOREVER if fault.removed_ns is None else fault.removed_ns
         if begin is None or not ((sent >= begin) & (sent <= end)).any():
-            yield f"an attempt during {fault.id}"
+            yield Message("check.exercised.attempt", fault=fault.id)
 
 
 def _switches(evidence: Evidence) -> list[int]:
@@ -67,14 +69,14 @@ def _switches(evidence: Evidence) -> list[int]:
     return sorted(t for t in done if t is not None)
 
 
-def _sell_out(evidence: Evidence) -> Iterator[str]:
+def _sell_out(evidence: Evidence) -> Iterator[Message]:
     expected = _expected_sell_out(evidence)
     if expected is None or expected < max(_switches(evidence), default=0):
         return
     attempts = evidence.asked
     issued = len(distinct(attempts.users[attempts.are(Outcome.ISSUED)]))
     if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.stock:
-        yield f"the sell-out, expected at {evidence.seconds(expected):.1f} s"
+        yield Message("check.exercised.sell_out", at_s=evidence.seconds(expected))
 
 
 def _expected_sell_out(evidence: Evidence) -> int | None:

@@ -4,8 +4,9 @@ A fault that cannot be shown to have been there proves nothing about the service
 unknown, never invalid.
 """
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence, FaultWindow
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, count
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
 
 NAME = "fault_injected"
 
@@ -25,7 +26,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Every planned fault was measured as injected."""
     faults = planned_faults(evidence)
     if not faults:
-        return NotApplicable(NAME, "faults (method)")
+        return lacking(NAME, "lacks.faults")
     missing = [fault for fault in faults if fault.injected != "yes"]
     shown = [
         {"id": fault.id, "injected": fault.injected, "at": evidence.seconds(fault.injected_ns)}
@@ -33,11 +34,19 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         if fault.begun
     ]
     if not missing:
-        return Verdict(NAME, Validity.VALID, f"{count(len(faults), 'fault')} in", shown)
-    return Verdict(NAME, Validity.UNKNOWN, "; ".join(map(_why, missing)), shown)
+        return Verdict(
+            NAME,
+            Validity.VALID,
+            Message("check.fault_injected.all_in", faults=count(len(faults), "fault")),
+            shown,
+        )
+    return Verdict(
+        NAME, Validity.UNKNOWN, Message("check.all", parts=list(map(_why, missing))), shown
+    )
 
 
-def _why(fault: FaultWindow) -> str:
+def _why(fault: FaultWindow) -> Message:
     if not fault.begun:
-        return f"{fault.id} was never begun"
-    return f"{fault.id} injected: {fault.injected}" + (f" ({fault.why})" if fault.why else "")
+        return Message("check.fault_injected.never_begun", fault=fault.id)
+    verdict = Message("check.fault_injected.verdict", fault=fault.id, injected=fault.injected)
+    return Message("check.because", what=verdict, why=fault.why) if fault.why else verdict

@@ -1,7 +1,8 @@
 """Every fault that was begun is out again: its state was read back as gone, and it shows."""
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence, FaultWindow
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, count
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
 
 NAME = "fault_removed"
 
@@ -11,8 +12,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     begun = [fault for fault in evidence.timeline.faults if fault.begun]
     if not begun:
         if evidence.experiment.method:
-            return Verdict(NAME, Validity.UNKNOWN, "no fault was begun")
-        return NotApplicable(NAME, "faults (method)")
+            return Verdict(NAME, Validity.UNKNOWN, Message("check.no_fault_begun"))
+        return lacking(NAME, "lacks.faults")
     shown = [
         {
             "id": fault.id,
@@ -25,14 +26,28 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     still = [fault for fault in begun if fault.gone is False]
     if still:
         names = ", ".join(fault.id for fault in still)
-        return Verdict(NAME, Validity.INVALID, f"still there: {names}", shown, shown)
+        return Verdict(
+            NAME,
+            Validity.INVALID,
+            Message("check.fault_removed.still_there", faults=names),
+            shown,
+            shown,
+        )
     doubtful = [fault for fault in begun if fault.removed != "yes"]
     if doubtful:
-        return Verdict(NAME, Validity.UNKNOWN, "; ".join(map(_why, doubtful)), shown)
-    return Verdict(NAME, Validity.VALID, f"{count(len(begun), 'fault')} out", shown)
+        return Verdict(
+            NAME, Validity.UNKNOWN, Message("check.all", parts=list(map(_why, doubtful))), shown
+        )
+    return Verdict(
+        NAME,
+        Validity.VALID,
+        Message("check.fault_removed.all_out", faults=count(len(begun), "fault")),
+        shown,
+    )
 
 
-def _why(fault: FaultWindow) -> str:
+def _why(fault: FaultWindow) -> Message:
     if fault.gone is None:
-        return f"{fault.id}: its state was not read back"
-    return f"{fault.id} removed: {fault.removed}" + (f" ({fault.why})" if fault.why else "")
+        return Message("check.fault_removed.not_read_back", fault=fault.id)
+    verdict = Message("check.fault_removed.verdict", fault=fault.id, removed=fault.removed)
+    return Message("check.because", what=verdict, why=fault.why) if fault.why else verdict

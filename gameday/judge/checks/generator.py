@@ -1,5 +1,6 @@
 """The traffic kept its schedule, or the run says nothing about the system's performance."""
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence, MissingEvidenceError
 from gameday.judge.verdict import NotApplicable, Validity, Verdict
 from gameday.telemetry.latency_bounds import tightest_bound_ms
@@ -11,11 +12,16 @@ NAME = "generator"
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """The workers kept, or nearly kept, their schedule; otherwise unknown."""
     status = generator_status(evidence)
-    figures = f"dispatch lag p95 {status.lag_p95_ms:.1f} ms, p99 {status.lag_p99_ms:.1f} ms"
     limited = status.status == "limited"
-    how = f"limited above {status.speaks_up_to_per_s:.0f}/s" if limited else status.status
-    summary = "; ".join([f"{how}, {figures}", *status.reasons])
-    return Verdict(NAME, Validity.UNKNOWN if limited else Validity.VALID, summary)
+    figures = Message(
+        "check.generator.limited" if limited else "check.generator.kept",
+        status=status.status,
+        per_s=status.speaks_up_to_per_s,
+        p95_ms=status.lag_p95_ms,
+        p99_ms=status.lag_p99_ms,
+    )
+    told = Message("check.all", parts=[figures, *status.reasons])
+    return Verdict(NAME, Validity.UNKNOWN if limited else Validity.VALID, told)
 
 
 def generator_status(evidence: Evidence) -> metrics.GeneratorStatus:

@@ -1,5 +1,6 @@
 """Who was told "issued" has a coupon that is still there in the end."""
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.wrong_answers import issued, lost
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict
@@ -12,17 +13,23 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     attempts = evidence.asked
     acknowledged = len(issued(attempts))
     if not acknowledged:
-        return Verdict(NAME, Validity.UNKNOWN, "nothing was acknowledged, so nothing could be lost")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.no_lost_issuance.nothing"))
     audit = evidence.audited
     if audit.unsettled:
-        return Verdict(NAME, Validity.UNKNOWN, f"a row may be missing: {audit.unsettled}")
+        return Verdict(
+            NAME, Validity.UNKNOWN, Message("check.no_lost_issuance.unsettled", why=audit.unsettled)
+        )
     missing = lost(attempts, audit)
     if not len(missing):
-        return Verdict(NAME, Validity.VALID, f"{acknowledged} acknowledged, none missing")
+        return Verdict(
+            NAME, Validity.VALID, Message("check.no_lost_issuance.kept", acknowledged=acknowledged)
+        )
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)
     users = ", ".join(str(answer["user"]) for answer in shown[:3])
     user = shown[0]["user"]
     rows = sorted(id_ for holder, id_ in audit.rows if holder == user)
     certificate = {"answer": shown[0], "rows_of_the_user": rows}
-    summary = f"{len(missing)} of {acknowledged} acknowledged are not in the rows: users {users}"
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    told = Message(
+        "check.no_lost_issuance.lost", lost=len(missing), acknowledged=acknowledged, users=users
+    )
+    return Verdict(NAME, Validity.INVALID, told, shown, certificate)

@@ -7,6 +7,7 @@ promise than there are coupons is over-issuance whatever became of the rows.
 
 from typing import Any
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
 from gameday.evidence.wrong_answers import beyond_stock, issued
@@ -26,9 +27,10 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return _too_many_promised(evidence, holders, stock)
     audit = evidence.audited
     if audit.unsettled:
-        return Verdict(NAME, Validity.UNKNOWN, f"the rows cannot be counted: {audit.unsettled}")
-    told = f"{count(len(audit.rows), 'row')} and {count(len(holders), 'user')} told so"
-    return Verdict(NAME, Validity.VALID, f"{told}, {stock} in stock")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.uncounted", why=audit.unsettled))
+    rows, users = count(len(audit.rows), "row"), count(len(holders), "user")
+    told = Message("check.no_over_issuance.enough", rows=rows, users=users, stock=stock)
+    return Verdict(NAME, Validity.VALID, told)
 
 
 def must_hold(evidence: Evidence) -> list[int]:
@@ -50,11 +52,15 @@ def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
     latest = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row))
     beyond = [{"user": user, "issue_id": id_} for user, id_ in latest[stock:]]
     users = ", ".join(str(row["user"]) for row in beyond[:3])
-    summary = (
-        f"{count(len(rows), 'row')} for {stock} in stock: {len(beyond)} too many, users {users}"
+    told = Message(
+        "check.no_over_issuance.rows",
+        rows=count(len(rows), "row"),
+        stock=stock,
+        beyond=len(beyond),
+        users=users,
     )
     certificate = {"stock": stock, "rows": [list(row) for row in latest[: stock + 1]]}
-    return Verdict(NAME, Validity.INVALID, summary, beyond[:SHOWN], certificate)
+    return Verdict(NAME, Validity.INVALID, told, beyond[:SHOWN], certificate)
 
 
 def _told_at(evidence: Evidence) -> dict[int, int]:
@@ -66,7 +72,7 @@ def _told_at(evidence: Evidence) -> dict[int, int]:
 def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Verdict:
     late = beyond_stock(evidence.attempts, stock)
     shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
-    beyond = len(holders) - stock
-    summary = f"{count(len(holders), 'user')} were told they hold one of {stock}: {beyond} too many"
+    users, beyond = count(len(holders), "user"), len(holders) - stock
+    told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
     certificate = {"stock": stock, "users": holders[: stock + 1]}
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    return Verdict(NAME, Validity.INVALID, told, shown, certificate)

@@ -7,6 +7,7 @@ A request without an answer may have worked, so it explains both.
 
 import numpy as np
 
+from gameday.core.messages import Message
 from gameday.evidence import Attempts, Audit, Evidence
 from gameday.evidence.attempts import Indices, Mask, among
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count
@@ -26,11 +27,14 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if phantoms:
         return _rows_without_request(evidence, phantoms)
     if audit.unsettled:
-        return Verdict(NAME, Validity.UNKNOWN, f"rows may be missing: {audit.unsettled}")
+        return Verdict(
+            NAME, Validity.UNKNOWN, Message("check.no_phantom.unsettled", why=audit.unsettled)
+        )
     baseless = _baseless_duplicates(evidence, audit)
     if len(baseless):
         return _duplicates_of_nothing(evidence, baseless)
-    return Verdict(NAME, Validity.VALID, f"{count(len(audit.rows), 'row')}, each was asked for")
+    told = Message("check.no_phantom.asked_for", rows=count(len(audit.rows), "row"))
+    return Verdict(NAME, Validity.VALID, told)
 
 
 def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -> Verdict:
@@ -40,8 +44,9 @@ def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -
     answers = evidence.attempts.describe(asked, evidence.t0_ns)
     certificate = {"row": list(phantoms[0]), "attempts_of_the_user": answers}
     users = ", ".join(str(user) for user, _ in phantoms[:3])
-    summary = f"{count(len(phantoms), 'row')} that no answer explains: users {users}"
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    rows = count(len(phantoms), "row")
+    told = Message("check.no_phantom.unexplained", rows=rows, users=users)
+    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
 
 
 def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
@@ -94,5 +99,6 @@ def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:
     tries = attempts.describe(asked, evidence.t0_ns)
     certificate = {"answer": shown[0], "row": None, "attempts_of_the_user": tries}
     users = ", ".join(str(answer["user"]) for answer in shown[:3])
-    summary = f"{count(len(baseless), 'duplicate answer')} to users who hold nothing: {users}"
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    answers = count(len(baseless), "duplicate_answer")
+    told = Message("check.no_phantom.baseless", answers=answers, users=users)
+    return Verdict(NAME, Validity.INVALID, told, shown, certificate)

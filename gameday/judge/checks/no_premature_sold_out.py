@@ -15,9 +15,10 @@ from functools import cached_property
 
 import numpy as np
 
+from gameday.core.messages import Message
 from gameday.evidence import Attempts, Audit, Evidence, StepRun
 from gameday.evidence.attempts import FOREVER, Indices, Mask, Times
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking
 from gameday.traffic.history import Outcome
 
 NAME = "no_premature_sold_out"
@@ -69,11 +70,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """At every "sold out", issued and held coupons could have reached the stock (I6)."""
     system = evidence.plan.system
     if "sold_out" not in system.requests.issue.outcomes:
-        return NotApplicable(NAME, "requests.issue.outcomes.sold_out")
+        return lacking(NAME, "lacks.sold_out")
     attempts = evidence.asked
     told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))
     if not len(told):
-        return Verdict(NAME, Validity.VALID, 'nobody was told "sold out"')
+        return Verdict(NAME, Validity.VALID, Message("check.no_premature_sold_out.nobody"))
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
     takers = _takers(attempts, audit, evidence.timeline.steps)
     strictly = told[takers.too_few_by(attempts.ended[told], evidence.stock)]
@@ -86,9 +87,10 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     early = taken < evidence.stock
     if early.any():
         return _premature(evidence, strictly[early], taken[early])
-    aside = f"; {len(strictly)} of them only by coupons held for a while" if len(strictly) else ""
-    summary = f'{len(told)} told "sold out", none while a coupon was left{aside}'
-    return Verdict(NAME, Validity.VALID, summary)
+    kind = (
+        "check.no_premature_sold_out.held" if len(strictly) else "check.no_premature_sold_out.none"
+    )
+    return Verdict(NAME, Validity.VALID, Message(kind, told=len(told), held=len(strictly)))
 
 
 def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -> Takers:
@@ -134,16 +136,20 @@ def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
     stock = evidence.stock
     shown = evidence.attempts.describe(told[-SHOWN:], evidence.t0_ns)
     certificate = {"answer": shown[-1], "rows": len(audit.rows), "stock": stock}
-    summary = f'{len(told)} told "sold out", but {len(audit.rows)} of {stock} were issued'
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    said = {"told": len(told), "rows": len(audit.rows), "stock": stock}
+    left = Message("check.no_premature_sold_out.left", **said)
+    return Verdict(NAME, Validity.INVALID, left, shown, certificate)
 
 
 def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
     stock = evidence.stock
     shown = evidence.attempts.describe(early[:SHOWN], evidence.t0_ns)
     certificate = {"answer": shown[0], "could_be_taken": int(taken[0]), "stock": stock}
-    summary = (
-        f'{len(early)} told "sold out" too early: at {shown[0]["ended_at"]} s '
-        f"at most {int(taken[0])} of {stock} could be taken"
+    too_early = Message(
+        "check.no_premature_sold_out.early",
+        early=len(early),
+        at_s=shown[0]["ended_at"],
+        taken=int(taken[0]),
+        stock=stock,
     )
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    return Verdict(NAME, Validity.INVALID, too_early, shown, certificate)

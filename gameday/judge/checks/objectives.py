@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.outages import WARM_UP_S
 from gameday.judge.checks.generator import generator_status
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, worst
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, lacking, worst
 from gameday.spec.experiment import Experiment
 from gameday.telemetry import catalogue
 from gameday.telemetry.latency_bounds import objective_bounds_ms
@@ -23,19 +24,22 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """With faults, true in the steady state and in the last 5 s; without, never breached."""
     objectives = evidence.experiment.objectives
     if not objectives:
-        return NotApplicable(NAME, "objectives")
+        return lacking(NAME, "lacks.objectives")
     if not evidence.experiment.method:
         return _all_along(evidence)
     first = evidence.anchors.first_injecting_ns
     if first is None:
-        return Verdict(NAME, Validity.UNKNOWN, "no fault was begun")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.no_fault_begun"))
     end = evidence.traffic_end_ns
     before = _inside(evidence, first - STEADY_S * NS, first - 1)
     after = _inside(evidence, end - LAST_S * NS + 1, end)
     found = [
         _true_in_span(evidence, objective.name, where, span)
         for objective in objectives
-        for where, span in (("before the faults", before), (f"in the last {LAST_S} s", after))
+        for where, span in (
+            (Message("check.objectives.before"), before),
+            (Message("check.objectives.last", seconds=LAST_S), after),
+        )
     ]
     return _together(found)
 
@@ -44,20 +48,22 @@ def _inside(evidence: Evidence, from_ns: int, to_ns: int) -> list[Evaluation]:
     return [e for e in evidence.readings if from_ns <= e.t_ns <= to_ns]
 
 
-def _true_in_span(evidence: Evidence, name: str, where: str, span: Sequence[Evaluation]) -> Verdict:
+def _true_in_span(
+    evidence: Evidence, name: str, where: Message, span: Sequence[Evaluation]
+) -> Verdict:
     """One objective, true at every evaluation of one span."""
     key = catalogue.key("objective", name)
     false = [evidence.seconds(e.t_ns) for e in span if e.readings.get(key) is False]
     if false:
         shown = [{"objective": name, "false_at": at} for at in false[:SHOWN]]
-        summary = f"{name}: false at {false[0]} s, {where}"
-        return _unless_lagging(
-            evidence, name, span, Verdict(NAME, Validity.INVALID, summary, shown)
-        )
+        told = Message("check.objectives.false", objective=name, at_s=false[0], where=where)
+        return _unless_lagging(evidence, name, span, Verdict(NAME, Validity.INVALID, told, shown))
     if len(span) < FEWEST or any(e.readings.get(key) is None for e in span):
-        return Verdict(NAME, Validity.UNKNOWN, f"{name}: no data {where}{_why_blind(span, key)}")
-    valid = Verdict(NAME, Validity.VALID, f"{name}: true {where}")
-    return _unless_lagging(evidence, name, span, valid)
+        why = _why_blind(span, key)
+        told = Message("check.objectives.no_data", objective=name, where=where, why=why)
+        return Verdict(NAME, Validity.UNKNOWN, told)
+    told = Message("check.objectives.true", objective=name, where=where)
+    return _unless_lagging(evidence, name, span, Verdict(NAME, Validity.VALID, told))
 
 
 def _unless_lagging(
@@ -74,15 +80,15 @@ def _unless_lagging(
     margins = [abs(figure * 1000 - bound_ms) for figure in figures if figure is not None]
     if min(margins, default=0.0) >= status.lag_p99_ms:
         return verdict
-    summary = f"{name}: closer to its bound than the generator's lag, {status.lag_p99_ms:.1f} ms"
-    return Verdict(NAME, Validity.UNKNOWN, summary, verdict.evidence)
+    told = Message("check.objectives.close", objective=name, lag_ms=status.lag_p99_ms)
+    return Verdict(NAME, Validity.UNKNOWN, told, verdict.evidence)
 
 
 def _together(found: Sequence[Verdict]) -> Verdict:
     validity = worst([verdict.validity for verdict in found])
     told = [verdict for verdict in found if verdict.validity is validity]
     shown = [item for verdict in told for item in verdict.evidence]
-    return Verdict(NAME, validity, "; ".join(verdict.summary for verdict in told), shown)
+    return Verdict(NAME, validity, Message("check.all", parts=[v.message for v in told]), shown)
 
 
 def _all_along(evidence: Evidence) -> Verdict:
@@ -92,15 +98,20 @@ def _all_along(evidence: Evidence) -> Verdict:
             {"objectives": list(o.objectives), "false_from": evidence.seconds(o.breached_ns)}
             for o in outages[:SHOWN]
         ]
-        first = outages[0]
-        names = ", ".join(first.objectives)
-        summary = f"breached {count(len(outages), 'time')}, {names} at {shown[0]['false_from']} s"
-        return Verdict(NAME, Validity.INVALID, summary, shown)
+        told = Message(
+            "check.objectives.breached",
+            times=count(len(outages), "time"),
+            objectives=", ".join(outages[0].objectives),
+            at_s=evidence.seconds(outages[0].breached_ns),
+        )
+        return Verdict(NAME, Validity.INVALID, told, shown)
     span = _inside(evidence, evidence.t0_ns + WARM_UP_S * NS, evidence.traffic_end_ns)
     if unseen := unread(evidence.experiment, span):
         why = _why_blind(span, *(catalogue.key("objective", name) for name in unseen))
-        return Verdict(NAME, Validity.UNKNOWN, f"no data for {', '.join(unseen)}{why}")
-    return Verdict(NAME, Validity.VALID, f"never breached in {count(len(span), 'evaluation')}")
+        told = Message("check.objectives.unseen", objectives=", ".join(unseen), why=why)
+        return Verdict(NAME, Validity.UNKNOWN, told)
+    told = Message("check.objectives.never", evaluations=count(len(span), "evaluation"))
+    return Verdict(NAME, Validity.VALID, told)
 
 
 def _why_blind(span: Sequence[Evaluation], *keys: str) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.wrong_answers import issued, issued_again
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count
@@ -22,11 +23,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return _told_twice(evidence)
     audit = evidence.audited
     if audit.unsettled:
-        return Verdict(NAME, Validity.UNKNOWN, f"the rows cannot be counted: {audit.unsettled}")
-    told = len(issued(attempts))
-    if not told and not audit.rows:
-        return Verdict(NAME, Validity.UNKNOWN, "nobody was issued a coupon")
-    return Verdict(NAME, Validity.VALID, f"{count(len(audit.rows), 'row')}, as many users")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.uncounted", why=audit.unsettled))
+    if not len(issued(attempts)) and not audit.rows:
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.one_per_user.nobody"))
+    told = Message("check.one_per_user.one_each", rows=count(len(audit.rows), "row"))
+    return Verdict(NAME, Validity.VALID, told)
 
 
 def _two_rows(evidence: Evidence) -> Verdict | None:
@@ -38,9 +39,9 @@ def _two_rows(evidence: Evidence) -> Verdict | None:
     chosen = set(users[:SHOWN])
     shown = [{"user": user, "issue_id": id_} for user, id_ in sorted(rows) if user in chosen]
     names = ", ".join(str(user) for user in users[:3])
-    summary = f"{count(len(users), 'user')} with more than one row: {names}"
+    told = Message("check.one_per_user.rows", users=count(len(users), "user"), names=names)
     certificate = {"user": users[0], "rows": sorted(id_ for user, id_ in rows if user == users[0])}
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
 
 
 def _told_twice(evidence: Evidence) -> Verdict:
@@ -48,9 +49,9 @@ def _told_twice(evidence: Evidence) -> Verdict:
     again = issued_again(attempts, evidence.plan.system.semantics.replay)
     user = int(attempts.users[again[0]])
     answers = [index for index in issued(attempts) if attempts.users[index] == user]
-    summary = f"{count(len(again), 'answer')} issued a coupon to a user who had one: {user} first"
+    told = [Message("check.one_per_user.twice", answers=count(len(again), "answer"), user=user)]
     if not len(issued_again(attempts, "idempotent")):
-        summary += "; always the coupon they had (if that is meant: semantics.replay: idempotent)"
+        told.append(Message("check.one_per_user.same"))
     certificate = {"user": user, "answers": attempts.describe(answers[:2], evidence.t0_ns)}
     shown = attempts.describe(again[:SHOWN], evidence.t0_ns)
-    return Verdict(NAME, Validity.INVALID, summary, shown, certificate)
+    return Verdict(NAME, Validity.INVALID, Message("check.all", parts=told), shown, certificate)

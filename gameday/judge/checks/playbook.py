@@ -1,8 +1,9 @@
 """The playbook was worked, and its steps did what they say."""
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.evidence import Evidence, StepRun
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, count
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
 
 NAME = "playbook"
 REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer
@@ -12,18 +13,19 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """No step failed, and somebody started once an alert of the playbook had fired."""
     book = evidence.plan.playbook
     if book is None or evidence.plan.no_responder:
-        return NotApplicable(NAME, "playbook" if book is None else "responder")
+        return lacking(NAME, "lacks.playbook" if book is None else "lacks.responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
         fired = sorted(firing(evidence) & set(book.alerts))
         if not fired:
-            return Verdict(NAME, Validity.VALID, "no alert of the playbook fired")
-        summary = f"{', '.join(fired)} fired, and nobody started"
-        return Verdict(NAME, Validity.INVALID, summary, [{"alert": name} for name in fired])
+            return Verdict(NAME, Validity.VALID, Message("check.playbook.quiet"))
+        told = Message("check.playbook.nobody", alerts=", ".join(fired))
+        return Verdict(NAME, Validity.INVALID, told, [{"alert": name} for name in fired])
     failed = [step for step in steps if step.status == "failed" and not _optional(evidence, step)]
     shown = [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
     if failed:
-        return Verdict(NAME, Validity.INVALID, "; ".join(map(_why, failed)), shown)
+        told = Message("check.all", parts=list(map(_why, failed)))
+        return Verdict(NAME, Validity.INVALID, told, shown)
     return Verdict(NAME, Validity.VALID, _statuses(evidence, steps), shown)
 
 
@@ -43,14 +45,16 @@ def _optional(evidence: Evidence, run: StepRun) -> bool:
     return not run.undoing and run.step in blocks and blocks[run.step].optional
 
 
-def _why(step: StepRun) -> str:
-    what = f"the undo of step {step.step}" if step.undoing else f"step {step.step}"
-    return f"{what} failed: {step.why}" if step.why else f"{what} failed"
+def _why(step: StepRun) -> Message:
+    kind = "check.playbook.undo_failed" if step.undoing else "check.playbook.failed"
+    failed = Message(kind, step=step.step)
+    return Message("check.with_reason", what=failed, why=step.why) if step.why else failed
 
 
-def _statuses(evidence: Evidence, runs: tuple[StepRun, ...]) -> str:
+def _statuses(evidence: Evidence, runs: tuple[StepRun, ...]) -> Message:
     statuses = {run.step: run.status for run in runs if not run.undoing}
     numbers = [step.number for step in evidence.plan.steps]
     found = [statuses.get(number, "not_started") for number in numbers]
     parts = [f"{found.count(status)} {status}" for status in dict.fromkeys(found)]
-    return f"{count(len(numbers), 'step')}: {', '.join(parts)}"
+    steps = count(len(numbers), "step")
+    return Message("check.playbook.steps", steps=steps, statuses=", ".join(parts))

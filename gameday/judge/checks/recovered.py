@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.evidence import Evidence, Outage
 from gameday.judge.checks.objectives import unread
-from gameday.judge.verdict import NotApplicable, Validity, Verdict
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking
 
 NAME = "recovered"
 SECOND_OUTAGE_S = 10
@@ -20,28 +21,27 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Objectives were true again within the deadline, without a second outage (I15)."""
     experiment = evidence.experiment
     if not experiment.method or not experiment.objectives:
-        return NotApplicable(NAME, "objectives" if experiment.method else "faults (method)")
+        return lacking(NAME, "lacks.objectives" if experiment.method else "lacks.faults")
     if not evidence.readings or evidence.anchors.first_injecting_ns is None:
-        return Verdict(NAME, Validity.UNKNOWN, "no fault was begun")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.no_fault_begun"))
     outages = evidence.anchors.outages
     if not outages:
         return _never_breached(evidence)
-    shown = [_as_json(evidence, outage) for outage in outages]
+    shown = [
+        {
+            "objectives": list(outage.objectives),
+            "breached_at": evidence.seconds(outage.breached_ns),
+            "recovered_at": evidence.seconds(outage.recovered_ns),
+            "during": list(outage.during),
+        }
+        for outage in outages
+    ]
     again = [outage for outage in outages[1:] if outage.lasted_s >= SECOND_OUTAGE_S]
     if again:
-        at = evidence.seconds(again[0].breached_ns)
-        summary = f"a second outage at {at} s, {again[0].lasted_s:.0f} s long"
-        return Verdict(NAME, Validity.INVALID, summary, shown)
+        at_s = evidence.seconds(again[0].breached_ns)
+        told = Message("check.recovered.again", at_s=at_s, length_s=again[0].lasted_s)
+        return Verdict(NAME, Validity.INVALID, told, shown)
     return _first_outage(evidence, outages[0], shown)
-
-
-def _as_json(evidence: Evidence, outage: Outage) -> dict[str, Any]:
-    return {
-        "objectives": list(outage.objectives),
-        "breached_at": evidence.seconds(outage.breached_ns),
-        "recovered_at": evidence.seconds(outage.recovered_ns),
-        "during": list(outage.during),
-    }
 
 
 def _never_breached(evidence: Evidence) -> Verdict:
@@ -49,11 +49,9 @@ def _never_breached(evidence: Evidence) -> Verdict:
     first, end = evidence.anchors.first_injecting_ns or 0, evidence.traffic_end_ns
     span = [e for e in evidence.readings if first <= e.t_ns <= end]
     if unseen := unread(evidence.experiment, span):
-        names = ", ".join(unseen)
-        return Verdict(
-            NAME, Validity.UNKNOWN, f"no data for {names} at times from the first fault on"
-        )
-    return Verdict(NAME, Validity.VALID, "no objective was breached")
+        told = Message("check.recovered.unseen", objectives=", ".join(unseen))
+        return Verdict(NAME, Validity.UNKNOWN, told)
+    return Verdict(NAME, Validity.VALID, Message("check.recovered.never"))
 
 
 def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> Verdict:
@@ -62,14 +60,14 @@ def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> V
     if outage.recovered_ns is None:
         late = limit is not None and damage + limit.total_seconds() * NS <= outage.last_ns
         if late or (limit is None and _had_time(evidence, outage)):
-            return Verdict(NAME, Validity.INVALID, "not recovered by the end of traffic", shown)
-        return Verdict(NAME, Validity.UNKNOWN, "not seen long enough to recover", shown)
+            return Verdict(NAME, Validity.INVALID, Message("check.recovered.not"), shown)
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.recovered.too_short"), shown)
     took_s = (outage.recovered_ns - damage) / NS
     if limit is None:
-        return Verdict(NAME, Validity.VALID, f"recovered after {took_s:.1f} s", shown)
+        return Verdict(NAME, Validity.VALID, Message("check.recovered.after", took_s=took_s), shown)
     kept = took_s <= limit.total_seconds()
-    summary = f"recovered after {took_s:.1f} s, {limit.total_seconds():g} s were allowed"
-    return Verdict(NAME, Validity.VALID if kept else Validity.INVALID, summary, shown)
+    told = Message("check.recovered.within", took_s=took_s, limit_s=limit.total_seconds())
+    return Verdict(NAME, Validity.VALID if kept else Validity.INVALID, told, shown)
 
 
 def _had_time(evidence: Evidence, outage: Outage) -> bool:

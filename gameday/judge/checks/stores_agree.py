@@ -8,12 +8,12 @@ Comparing needs a consistent cut, rows that stood still while the other store wa
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gameday.core.messages import Message
 from gameday.evidence import Audit, Evidence, View
 from gameday.evidence.rows import Row, Rows
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, worst
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, worst
 
 NAME = "stores_agree"
-LACKS = "a second, current view of the rows (stores.redis, or views in the audit)"
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -21,16 +21,16 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     audit = evidence.audited
     views = [view for view in audit.views if view.current is not False]
     if not views and audit.answer_rows_equal is None:
-        return NotApplicable(NAME, LACKS)
+        return lacking(NAME, "lacks.view")
     if audit.problem or audit.cut != "consistent":
-        why = audit.problem or f"the cut is {audit.cut}"
-        return Verdict(NAME, Validity.UNKNOWN, f"the stores cannot be compared: {why}")
+        why = audit.problem or Message("check.stores_agree.cut", cut=audit.cut)
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.stores_agree.incomparable", why=why))
     found = [_compare(view, audit, evidence.stock) for view in views]
     found.extend(_compare_answer(audit))
     return Verdict(
         name=NAME,
         validity=worst([verdict.validity for verdict in found]),
-        summary="; ".join(verdict.summary for verdict in found),
+        message=Message("check.all", parts=[verdict.message for verdict in found]),
         evidence=[item for verdict in found for item in verdict.evidence],
         certificate=next((v.certificate for v in found if v.certificate is not None), None),
     )
@@ -39,32 +39,35 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _compare(view: View, audit: Audit, stock: int) -> Verdict:
     name = view.store
     if view.current is None:
-        return Verdict(NAME, Validity.UNKNOWN, f"{name}: whether its view is current is not known")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.stores_agree.current", store=name))
     if view.holders is None and view.remaining is None:
-        return Verdict(NAME, Validity.UNKNOWN, f"{name}: it told neither holders nor remaining")
+        return Verdict(NAME, Validity.UNKNOWN, Message("check.stores_agree.nothing", store=name))
     if view.holders is not None and view.holders != audit.users:
         return _other_users(name, view.holders, audit.users)
     if view.remaining is not None and view.remaining != stock - len(audit.rows):
         return _other_stock(view, audit, stock)
-    told = f"{len(audit.rows)} rows" if view.holders is None else f"{len(view.holders)} users"
-    return Verdict(NAME, Validity.VALID, f"{name}: the same {told}")
+    if view.holders is None:
+        told = Message("check.stores_agree.rows", store=name, rows=len(audit.rows))
+    else:
+        told = Message("check.stores_agree.users", store=name, users=len(view.holders))
+    return Verdict(NAME, Validity.VALID, told)
 
 
 def _other_users(name: str, holders: frozenset[int], users: frozenset[int]) -> Verdict:
     surplus, missing = sorted(holders - users), sorted(users - holders)
-    summary = f"{name}: {len(surplus)} users without a row, {len(missing)} rows without the user"
+    told = Message(
+        "check.stores_agree.other_users", store=name, surplus=len(surplus), missing=len(missing)
+    )
     shown = [{"user": user, "only_in": name} for user in surplus[:SHOWN]]
     shown += [{"user": user, "only_in": "rows"} for user in missing[:SHOWN]]
-    return Verdict(NAME, Validity.INVALID, summary, shown, shown[0])
+    return Verdict(NAME, Validity.INVALID, told, shown, shown[0])
 
 
 def _other_stock(view: View, audit: Audit, stock: int) -> Verdict:
     rows = len(audit.rows)
     certificate = {"store": view.store, "remaining": view.remaining, "rows": rows, "stock": stock}
-    summary = (
-        f"{view.store}: {view.remaining} remaining, but {stock} - {rows} rows are {stock - rows}"
-    )
-    return Verdict(NAME, Validity.INVALID, summary, [certificate], certificate)
+    told = Message("check.stores_agree.other_stock", left=stock - rows, **certificate)
+    return Verdict(NAME, Validity.INVALID, told, [certificate], certificate)
 
 
 def _compare_answer(audit: Audit) -> Sequence[Verdict]:
@@ -72,16 +75,15 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
     if audit.answer_rows_equal is None:
         return []
     if audit.answer_rows_equal:
-        return [Verdict(NAME, Validity.VALID, "the audit's answer: the same rows")]
+        return [Verdict(NAME, Validity.VALID, Message("check.stores_agree.answer"))]
     return [_other_rows(audit.rows, audit.answer_rows or ())]
 
 
 def _other_rows(rows: Rows, answered: Iterable[Row]) -> Verdict:
-    stored, told = set(rows), set(answered)
-    hidden, invented = sorted(stored - told), sorted(told - stored)
+    stored, given = set(rows), set(answered)
+    hidden, invented = sorted(stored - given), sorted(given - stored)
     shown: list[Any] = [{"row": list(row), "only_in": "rows"} for row in hidden[:SHOWN]]
     shown += [{"row": list(row), "only_in": "answer"} for row in invented[:SHOWN]]
-    summary = f"the audit's answer: {len(hidden)} rows not told, {len(invented)} not stored"
-    return Verdict(
-        NAME, Validity.INVALID, summary, shown, shown[0] if shown else {"rows": len(rows)}
-    )
+    counts = {"hidden": len(hidden), "invented": len(invented)}
+    told = Message("check.stores_agree.other_answer", **counts)
+    return Verdict(NAME, Validity.INVALID, told, shown, shown[0] if shown else {"rows": len(rows)})

@@ -8,9 +8,10 @@ their schedule only nearly, a latency closer to its bound than they lagged prove
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.judge.checks.generator import generator_status
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, worst
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.thresholds import ThresholdExpression
 
@@ -25,21 +26,20 @@ class Held:
     threshold: ThresholdExpression
     figure: float | None
     validity: Validity
-    why: str = ""
-    at_least: bool = False
+    case: str = "check.thresholds.figure"
+    lag_ms: float = 0.0
 
     @property
-    def text(self) -> str:
-        figure = "no sample" if self.figure is None else f"{self.figure:.6g}"
-        figure = f"at least {figure}, as requests were open" if self.at_least else figure
-        return f"{self.key} {self.threshold.text}: {figure}{self.why}"
+    def message(self) -> Message:
+        said = {"metric": self.key, "threshold": self.threshold.text}
+        return Message(self.case, figure=self.figure, lag_ms=self.lag_ms, **said)
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Every threshold of the file is kept."""
     wanted = evidence.experiment.expect.threshold_texts
     if not wanted:
-        return NotApplicable(NAME, "expect.thresholds")
+        return lacking(NAME, "lacks.thresholds")
     lag_ms = _doubt_ms(evidence)
     held = [
         _hold(evidence, key, thresholds.parse(text), lag_ms)
@@ -51,7 +51,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     shown = [
         {"metric": one.key, "threshold": one.threshold.text, "measured": one.figure} for one in held
     ]
-    return Verdict(NAME, verdict, "; ".join(one.text for one in told), shown)
+    return Verdict(NAME, verdict, Message("check.all", parts=[one.message for one in told]), shown)
 
 
 def _doubt_ms(evidence: Evidence) -> float:
@@ -64,14 +64,14 @@ def _hold(evidence: Evidence, key: str, threshold: ThresholdExpression, doubt_ms
     figures = figures_of(evidence, key, threshold)
     kept = thresholds.evaluate(threshold, figures)
     if kept is None or figures is None:
-        return Held(key, threshold, None, Validity.UNKNOWN)
+        return Held(key, threshold, None, Validity.UNKNOWN, "check.thresholds.no_sample")
     figure = figures[threshold.statistic]
     if thresholds.at_least(threshold.statistic, figures):
-        return Held(key, threshold, figure, _validity(kept=kept), at_least=True)
+        return Held(key, threshold, figure, _validity(kept=kept), "check.thresholds.at_least")
     margin = abs(figure - threshold.bound)
     if thresholds.parse_key(key).kind == "trend" and margin < doubt_ms:
-        why = f" (closer to its bound than the generator's lag, {doubt_ms:.1f} ms)"
-        return Held(key, threshold, figure, Validity.UNKNOWN, why)
+        close = "check.thresholds.close"
+        return Held(key, threshold, figure, Validity.UNKNOWN, close, doubt_ms)
     return Held(key, threshold, figure, _validity(kept=kept))
 
 

@@ -12,7 +12,7 @@ from gameday.judge.result import CheckLine
 from gameday.judge.verdict import NotApplicable
 from gameday.report import format
 from gameday.report.inputs import Material
-from gameday.report.markdown import Markup, bullets, code, table
+from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
 
 _PIECE: Final = 1 << 20
@@ -46,7 +46,7 @@ def proof(m: Material, say: Messages) -> list[Markup]:
 
 def _row(check: CheckLine, say: Messages) -> list[Markup]:
     name = check.name
-    summary = say.value(str(check.summary))
+    summary = text(say.line(check.message, check.summary))
     return [code(name), say.word(check.verdict), summary, format.of_result(f"checks.{name}")]
 
 
@@ -56,7 +56,7 @@ def _certificate(check: CheckLine, say: Messages) -> Markup:
 
 
 def _lacking(each: NotApplicable, say: Messages) -> Markup:
-    return say("proof.lacking", check=code(each.name), lacks=str(each.lacks))
+    return say("proof.lacking", check=code(each.name), lacks=say.line(each.message, each.lacks))
 
 
 def supporting_data(m: Material, say: Messages) -> list[Markup]:

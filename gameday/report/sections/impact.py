@@ -148,7 +148,7 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
     if check.verdict == "valid":
         told_no = say("impact.none_seen")
     elif check.verdict == "invalid":
-        told_no = say("impact.see_check", summary=check.summary)
+        told_no = say("impact.see_check", summary=say.line(check.message, check.summary))
     told_ref = format.of_result("checks.no_premature_sold_out")
     return [*rows, _row(say, say("impact.told_no"), told_no, told_ref)]
 

@@ -209,12 +209,17 @@ def _bad_steps(m: Material) -> list[StepLine]:
 
 def _lesson(part: str, check: CheckLine, say: Messages) -> Markup:
     name, ref = check.name, format.of_result(f"checks.{check.name}")
-    return say(f"lessons.{part}_check", check=Markup(name), summary=check.summary, ref=ref)
+    return say(
+        f"lessons.{part}_check",
+        check=Markup(name),
+        summary=say.line(check.message, check.summary),
+        ref=ref,
+    )
 
 
 def _summary(check: CheckLine, say: Messages) -> Markup:
     ref = format.of_result(f"checks.{check.name}")
-    return say("evidence.summary", summary=check.summary, ref=ref)
+    return say("evidence.summary", summary=say.line(check.message, check.summary), ref=ref)
 
 
 def _alert(alert: AlertOutcome, i: int, say: Messages) -> Markup:

@@ -126,7 +126,12 @@ def _removed(m: Material, fault: FaultLine, say: Messages) -> Markup:
 
 def _verdict(check: CheckLine, say: Messages) -> Markup:
     verdict = say.word(check.verdict)
-    return say("recovery.check", name=check.name, verdict=verdict, summary=check.summary)
+    return say(
+        "recovery.check",
+        name=check.name,
+        verdict=verdict,
+        summary=say.line(check.message, check.summary),
+    )
 
 
 def trigger(m: Material, say: Messages) -> list[Markup]:
