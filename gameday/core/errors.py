@@ -11,6 +11,7 @@ The message says where, what and the offending value; `help` says what to do nex
 raised where the cause is known and printed once, by the command line.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -100,3 +101,14 @@ class StuckFaultError(GamedayError):
     """A fault's state could not be read back as gone."""
 
     exit_code = ExitCode.STUCK
+
+
+def one_of_them(given: str, known: Iterable[str]) -> str:
+    """The help for a wrong name: the nearest right one, else all of them, "" if there are none."""
+    from difflib import get_close_matches  # only for who has mistaken a name
+
+    names = sorted(set(known))
+    near = get_close_matches(given, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"one of {', '.join(names)}" if names else ""

@@ -28,22 +28,23 @@ def _folders(kind: str) -> list[Path]:
     return [place / kind for place in places if (place / kind).is_dir()]
 
 
-def all_experiments() -> list[Path]:
-    """Every experiment that can be run by name; the current folder's hides a shipped one."""
+def _all(kind: str, pattern: str) -> list[Path]:
+    """The files by name; the current folder's hides a shipped one."""
     found: dict[str, Path] = {}
-    for folder in _folders(_EXPERIMENTS):
-        for path in sorted(folder.glob("*.yaml")):
+    for folder in _folders(kind):
+        for path in sorted(folder.glob(pattern)):
             found.setdefault(path.stem, path)
     return [found[name] for name in sorted(found)]
+
+
+def all_experiments() -> list[Path]:
+    """Every experiment that can be run by name."""
+    return _all(_EXPERIMENTS, "*.yaml")
 
 
 def all_playbooks() -> list[Path]:
-    """Every playbook that can be named; the current folder's hides a shipped one."""
-    found: dict[str, Path] = {}
-    for folder in _folders(_PLAYBOOKS):
-        for path in sorted(folder.glob("*.md")):
-            found.setdefault(path.stem, path)
-    return [found[name] for name in sorted(found)]
+    """Every playbook that can be named."""
+    return _all(_PLAYBOOKS, "*.md")
 
 
 def find_experiment(ref: str) -> Path:

@@ -12,8 +12,14 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from gameday.core.clock import Clock
-from gameday.toxiproxy.http import PLAIN, HttpRequest, HttpResponse, framed
-from gameday.toxiproxy.parsing import MESSAGE_BYTES_MAX, Parser
+from gameday.toxiproxy.http import (
+    MESSAGE_BYTES_MAX,
+    PLAIN,
+    HttpRequest,
+    HttpResponse,
+    Parser,
+    framed,
+)
 
 log = logging.getLogger(__name__)
 

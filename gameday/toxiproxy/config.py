@@ -64,7 +64,7 @@ async def _look_up(entry: ProxyEntry) -> None:
 
 def read(path: Path) -> Iterator[ProxyEntry]:
     """The proxies that the file asks for. Raises UsageError or FileError."""
-    text = _text(path)
+    text = files.decode(files.read(path, files.SETTING_BYTES), str(path))
     value = _parsed(path, text)
     if not isinstance(value, list):
         where = _place(path, text, len(text) - len(text.lstrip()))
@@ -77,17 +77,6 @@ def read(path: Path) -> Iterator[ProxyEntry]:
             raise FileError(entry.place, problem, help="give it a name of its own")
         names.add(entry.wanted.name)
         yield entry
-
-
-def _text(path: Path) -> str:
-    raw = files.read(path, files.SETTING_BYTES)
-    try:
-        return raw.decode("utf-8-sig")  # with a BOM in front, as YAML may have one
-    except UnicodeDecodeError as error:
-        rest = error.object  # without the BOM
-        before = rest[: error.start].decode()
-        where = _place(path, before, len(before))
-        raise FileError(where, f"byte {rest[error.start]:#04x} is not UTF-8", help=SHAPE) from error
 
 
 def _parsed(path: Path, text: str) -> Any:

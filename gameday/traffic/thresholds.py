@@ -9,11 +9,10 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from math import isfinite
 from typing import Final, Literal
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import UsageError, one_of_them
 
 Kind = Literal["counter", "gauge", "rate", "trend"]
 
@@ -151,11 +150,6 @@ class MetricKey:
         return f"{self.metric}{{{tags}}}" if tags else self.metric
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = get_close_matches(name, list(names), n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-
-
 def parse_key(text: str) -> MetricKey:
     """`metric` or `metric{tag:value,tag:value}`. Raises UsageError with the nearest right name."""
     if len(text) > _LONGEST:
@@ -163,7 +157,7 @@ def parse_key(text: str) -> MetricKey:
     name, brace, rest = text.strip().partition("{")
     name = name.strip()
     if name not in METRICS:
-        raise UsageError(f"unknown metric {name!r}", help=_nearest(name, METRICS))
+        raise UsageError(f"unknown metric {name!r}", help=one_of_them(name, METRICS))
     if not brace:
         return MetricKey(name)
     if not rest.endswith("}"):
@@ -176,7 +170,7 @@ def _pair(text: str, pair: str) -> tuple[str, str]:
     if not colon or not value:
         raise UsageError(f"{text!r}: {pair!r} is not tag:value", help="write metric{tag:value}")
     if tag not in TAGS:
-        raise UsageError(f"{text!r}: unknown tag {tag!r}", help=_nearest(tag, TAGS))
+        raise UsageError(f"{text!r}: unknown tag {tag!r}", help=one_of_them(tag, TAGS))
     if tag == "status" and value != "0" and not _STATUS.fullmatch(value):
         raise UsageError(
             f"{text!r}: {value!r} is not an HTTP status",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.toxiproxy.parsing import HEAD_BYTES_MAX
+from gameday.toxiproxy.http import HEAD_BYTES_MAX
 from gameday.toxiproxy.settings import CLIENTS_MAX
 from tests.support.toxiproxy_raw import Server, patience, serving
 

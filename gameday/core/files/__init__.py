@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import FileError, Place, UsageError
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -67,6 +67,26 @@ def read(path: Path, most_bytes: int, what: str = "") -> bytes:
         return read_bytes(path, most_bytes)
     except OSError as error:
         raise UsageError(f"{what} {path}: {error.strerror}".lstrip(), help=HELP) from error
+
+
+def decode(raw: bytes, file: str) -> str:
+    """The text of a file in UTF-8. Raises FileError at the first byte that is not."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]  # without the BOM
+        place = Place(file, before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
+        problem = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise FileError(place, problem, help="save the file as UTF-8") from error
+
+
+def shown_path(path: Path) -> str:
+    """The path as messages name it: from the current folder where the file is below it."""
+    try:
+        absolute, here = path.absolute(), Path.cwd()
+    except OSError:  # the current folder is gone
+        return str(path)
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
 
 
 def lines(file: BinaryIO, most_bytes: int) -> Iterator[tuple[int, bytes]]:

@@ -193,26 +193,19 @@ class _Exchange:
         return HttpError("large", f"an answer of more than {_size(self._most)}", self.status)
 
 
-class _Plain:
-    """A body as it is."""
+class _Body:
+    """A body, a compressed one taken apart in small steps: a bomb is noticed before it is large."""
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        yield piece
-
-    def end(self) -> None:
-        """Nothing is left."""
-
-
-class _Packed:
-    """A compressed body, taken apart in small steps: a bomb is noticed before it is large."""
-
-    def __init__(self, form: int, status: int) -> None:
+    def __init__(self, form: int | None, status: int) -> None:
         self._form = form
         self._status = status
-        self._unpack = zlib.decompressobj(form)
+        self._unpack = zlib.decompressobj(form or _ZLIB)
         self._any = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
+        if self._form is None:
+            yield piece
+            return
         while piece:
             if self._unpack.eof:  # gzip allows one after the other
                 self._unpack = zlib.decompressobj(self._form)
@@ -236,14 +229,14 @@ class _Packed:
         return HttpError("broken", "a compressed body that cannot be read", self._status)
 
 
-def _decoder(encoding: str, status: int) -> _Plain | _Packed:
+def _decoder(encoding: str, status: int) -> _Body:
     match encoding.strip().lower():
         case "" | "identity":
-            return _Plain()
+            return _Body(None, status)
         case "gzip" | "x-gzip":
-            return _Packed(_GZIP, status)
+            return _Body(_GZIP, status)
         case "deflate":
-            return _Packed(_ZLIB, status)
+            return _Body(_ZLIB, status)
         case other:
             text = f"a body encoded as {other[:40]!r}, which was not asked for"
             raise HttpError("broken", text, status)

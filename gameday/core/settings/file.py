@@ -9,12 +9,11 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from gameday.core import files
-from gameday.core.errors import FileError, Place
+from gameday.core.errors import FileError, Place, one_of_them
 from gameday.core.settings.keys import KEYS, OF_NO_PROJECT, TABLES, Origin, Value, read_path
 
 MOST_BYTES: Final = 64 * files.KIB  # a dozen settings take 1 KiB
@@ -22,20 +21,14 @@ MOST_BYTES: Final = 64 * files.KIB  # a dozen settings take 1 KiB
 
 def read_file(path: Path, origin: Origin) -> dict[str, Value]:
     """The settings of one file. Raises FileError at the first thing that is wrong."""
-    start = Place(_relative_path(path), 1, 1)
+    start = Place(files.shown_path(path), 1, 1)
     try:
         raw = files.read_bytes(path, MOST_BYTES)
         _must_be_trusted(path, start, origin)
     except OSError as error:
         cure = f"make it a file of yours of {files.size(MOST_BYTES)} at most, or remove it"
         raise FileError(start, f"cannot be read: {error.strerror}", help=cure) from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise FileError(
-            Place(start.file, line, 1), "is not UTF-8", help="save it as UTF-8"
-        ) from error
+    text = files.decode(raw, start.file)
     try:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -63,7 +56,7 @@ class _File:
 
     def __init__(self, path: Path, text: str, origin: Origin) -> None:
         self._path, self._text, self._origin = path, text, origin
-        self._file = _relative_path(path)
+        self._file = files.shown_path(path)
 
     def flat(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Dotted names and what is written there. Raises FileError for what is no setting."""
@@ -85,9 +78,7 @@ class _File:
         if name == "webhooks":
             raise self.error(name, "is no setting yet: there are no notifications", "take it out")
         if name not in KEYS:
-            near = get_close_matches(name, KEYS, n=1)
-            cure = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(KEYS)}"
-            raise self.error(name, "is no setting", cure)
+            raise self.error(name, "is no setting", one_of_them(name, KEYS))
 
     def value(self, name: str, written: Any) -> Value:
         """One setting, read."""
@@ -155,11 +146,3 @@ def _problem_of(error: Exception) -> str:
 def _quoted(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:80]}…"
-
-
-def _relative_path(path: Path) -> str:
-    """A path as messages name it: from the current folder where the file is below it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return str(path)

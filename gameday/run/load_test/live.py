@@ -17,7 +17,7 @@ from gameday.core.clock import NS
 from gameday.run.load_test.request import Load
 from gameday.traffic import metrics as fold
 from gameday.traffic import thresholds
-from gameday.traffic.history import RECORD, HistoryTail, Outcome
+from gameday.traffic.history import RECORD, Outcome
 from gameday.traffic.metrics.trends import is_timed
 
 Records = npt.NDArray[np.void]
@@ -43,38 +43,23 @@ class Live:
     """Follows the histories of a folder while they grow."""
 
     def __init__(self, history_dir: Path, load: Load) -> None:
-        self._dir = history_dir
         self._aborting = [
             (metric, thresholds.parse(text), delay.total_seconds())
             for (metric, text), delay in load.aborting.items()
         ]
         metrics = sorted({metric for metric, _, _ in self._aborting})
-        self._totals = fold.RunningTotals(metrics, about(load)) if metrics else None
-        self._tails: dict[Path, HistoryTail] = {}
-        self._parts: dict[Path, deque[Records]] = {}
-        self._folds: dict[str, fold.Fold] = {}
-
-    def close(self) -> None:
-        for tail in self._tails.values():
-            tail.close()
+        self._totals = fold.RunningTotals(metrics, about(load))
+        self._traffic = fold.LiveTraffic(history_dir, self._totals)
+        self._newest: deque[list[Records]] = deque(maxlen=_NEWEST)
+        self.close = self._traffic.close
 
     def read(self, now_ns: int) -> None:
         """Take in what was written since the last call."""
-        for path in sorted(self._dir.glob("*.bin")):
-            if path not in self._tails:
-                self._tails[path] = HistoryTail(path)
-            tail = self._tails[path]
-            records, dispatched = tail.read_new()
-            self._parts.setdefault(path, deque(maxlen=_NEWEST)).append(records)
-            head = tail.header
-            if self._totals is not None:
-                self._totals.add(head, records, dispatched)
-            folded = self._folds.setdefault(head.scenario, fold.Fold(head.scenario))
-            folded.add(records, dispatched, now_ns, worker=head.worker, workers=head.workers)
+        self._newest.append(self._traffic.read(now_ns))
 
     def moment(self, t0_ns: int, now_ns: int) -> Moment:
         """Figures of the traffic now."""
-        folds = self._folds.values()
+        folds = self._traffic.folds.values()
         counts = [one.by_outcome() for one in folds]
         names = counts[0] if counts else {}
         recent = self._recent(now_ns)
@@ -93,7 +78,7 @@ class Live:
 
     def _recent(self, now_ns: int) -> Records:
         """Requests that ended in the last two seconds, from the few newest pieces."""
-        pieces = [piece for parts in self._parts.values() for piece in parts if len(piece)]
+        pieces = [piece for pieces in self._newest for piece in pieces if len(piece)]
         if not pieces:
             return np.zeros(0, dtype=RECORD)
         newest = np.concatenate(pieces)
@@ -102,15 +87,12 @@ class Live:
 
     def crossed(self, t0_ns: int, now_ns: int) -> tuple[str, str, float] | None:
         """A threshold that is crossed and may end the traffic by now: metric, text, figure."""
-        if self._totals is None:
-            return None
         for metric, asked, delay_s in self._aborting:
             if now_ns - t0_ns < delay_s * NS:
                 continue
-            percentiles = () if asked.percentile is None else (asked.percentile,)
-            figures = self._totals.figures(metric, now_ns, percentiles)
-            if figures and thresholds.evaluate(asked, figures) is False:
-                return metric, asked.text, figures[asked.statistic]
+            kept, figure = self._totals.keeps(metric, asked, now_ns)
+            if kept is False and figure is not None:
+                return metric, asked.text, figure
         return None
 
 

@@ -6,8 +6,10 @@ into a `FileError` with `file:line:column`, the value, and the nearest name that
 right (`messages.py`). The first error of a file is told, one at a time.
 """
 
-from gameday.spec.model import NAME_PATTERN, Model, Name, one_of_them, shape
-from gameday.spec.yaml.document import Document, compose, decode, load, read_bytes, shown_path
+from gameday.core.errors import one_of_them
+from gameday.core.files import decode, shown_path
+from gameday.spec.model import NAME_PATTERN, Model, Name, shape
+from gameday.spec.yaml.document import Document, compose, load, read_bytes
 from gameday.spec.yaml.tree import Entry, Node
 
 __all__ = [

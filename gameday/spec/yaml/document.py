@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from gameday.core import files
 from gameday.core.errors import FileError, Place
+from gameday.core.files import decode, shown_path
 from gameday.spec.yaml.messages import explain
 from gameday.spec.yaml.tree import LARGEST_BYTES, Node, grow
 
@@ -59,15 +60,6 @@ class Document:
             raise explain(self.root, model, error) from error
 
 
-def shown_path(path: Path) -> str:
-    """The path as messages name it: from the current folder where the file is below it."""
-    absolute = path.absolute()
-    try:
-        return str(absolute.relative_to(Path.cwd()))
-    except ValueError:
-        return str(absolute)
-
-
 def read_bytes(path: Path) -> bytes:
     """The file, if it is one and not larger than the limit. Raises FileError."""
     try:
@@ -75,19 +67,6 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         start = Place(shown_path(path), 1, 1)
         raise FileError(start, f"cannot be read: {error.strerror}", help=files.HELP) from error
-
-
-def decode(raw: bytes, file: str) -> str:
-    """The text of a file in UTF-8. Raises FileError at the first byte that is not."""
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        column = len(before) - before.rfind(b"\n")
-        place = Place(file, before.count(b"\n") + 1, column)
-        raise FileError(
-            place, f"byte 0x{raw[error.start]:02x} is not UTF-8", help="save the file as UTF-8"
-        ) from error
 
 
 def load(path: Path) -> Document:

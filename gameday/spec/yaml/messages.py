@@ -12,8 +12,8 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gameday.core.errors import FileError, Place
-from gameday.spec.model import NAME_PATTERN, one_of_them
+from gameday.core.errors import FileError, Place, one_of_them
+from gameday.spec.model import NAME_PATTERN
 from gameday.spec.yaml.tree import Node
 
 Loc = tuple[str | int, ...]

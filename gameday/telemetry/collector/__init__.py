@@ -6,6 +6,6 @@ very timestamp, and evaluates every expression and alert rule of the run at it. 
 to `samples.jsonl`, whose one writer it is, and to its standard output. It knows nothing of the
 experiment: all it is to do stands in the line it is started with (`settings`).
 
-Read in this order: `settings`, `text_format`, `scrape`, `traffic_series`, `evaluation`,
-`samples_writer`, `process`.
+Read in this order: `settings`, `text_format`, `scrape`, `evaluation`, `samples_writer`,
+`tick`, `__main__`.
 """

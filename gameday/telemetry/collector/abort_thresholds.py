@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from gameday.telemetry.collector.settings import Bound
 from gameday.traffic import thresholds
-from gameday.traffic.history import HistoryHeader, Records
 from gameday.traffic.metrics import About, RunningTotals
 
 
@@ -22,21 +21,13 @@ class Thresholds:
             name: (bound.metric, thresholds.parse(bound.threshold))
             for name, bound in bounds.items()
         }
-        metrics = {metric for metric, _ in self._wanted.values()}
-        self._totals = RunningTotals(sorted(metrics), About(tags=tags))
-
-    def add(self, header: HistoryHeader, records: Records, dispatched: int) -> None:
-        """Add the records that a history has gained since the last instant."""
-        if self._wanted:
-            self._totals.add(header, records, dispatched)
+        metrics = sorted({metric for metric, _ in self._wanted.values()})
+        self.totals = RunningTotals(metrics, About(tags=tags))
 
     def read(self, now_ns: int) -> tuple[dict[str, bool | None], dict[str, float | None]]:
         """Readings and figures by name."""
         readings: dict[str, bool | None] = {}
         measured: dict[str, float | None] = {}
-        for name, (metric, threshold) in self._wanted.items():
-            asked = () if threshold.percentile is None else (threshold.percentile,)
-            figures = self._totals.figures(metric, now_ns, asked)
-            readings[name] = thresholds.evaluate(threshold, figures)
-            measured[name] = None if figures is None else figures.get(threshold.statistic)
+        for name, (metric, asked) in self._wanted.items():
+            readings[name], measured[name] = self.totals.keeps(metric, asked, now_ns)
         return readings, measured

@@ -15,8 +15,8 @@ from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper, TargetScrape
 from gameday.telemetry.collector.settings import CollectorSettings
-from gameday.telemetry.collector.traffic_series import TrafficSeries
-from gameday.telemetry.promql.labels import NAME, Labels, labels, value_of
+from gameday.telemetry.promql.labels import NAME, Labels, label_set, labels, value_of
+from gameday.traffic.metrics import LiveTraffic
 
 _MS = 1_000_000
 
@@ -29,7 +29,8 @@ class Instants:
         wall_offset_ns = wall_time_ns() - clock.now_ns()
         self._evaluation = SeriesEvaluator(settings.expressions, settings.rules, wall_offset_ns)
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
-        self._requests = TrafficSeries(settings.history_dir, settings.scenarios, self._thresholds)
+        totals = self._thresholds.totals
+        self._traffic = LiveTraffic(settings.history_dir, totals, settings.scenarios)
         self._scraper = Scraper(settings.targets, settings.scrape_timeout_s, settings.tls)
         self._writer = SamplesWriter(
             settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
@@ -39,7 +40,7 @@ class Instants:
         """Everything of the instant `t_ns`, recorded; the line that tells of it."""
         late_ms = (self._clock.now_ns() - t_ns) / _MS
         answers = await self._scraper.ask_all()
-        traffic = self._requests.read(self._clock.now_ns())
+        traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
         line, moving = self._evaluation.at(t_ns)
         readings, figures = self._thresholds.read(t_ns)
@@ -54,8 +55,14 @@ class Instants:
 
     async def close(self) -> None:
         await self._scraper.close()
-        self._requests.close()
+        self._traffic.close()
         self._writer.close()
+
+    def _read_traffic(self) -> dict[Labels, float]:
+        """Every `k6_*` series, after all that was recorded until now."""
+        self._traffic.read(self._clock.now_ns())
+        every = (one for fold in self._traffic.folds.values() for one in fold.series())
+        return {label_set(pairs): value for pairs, value in every}
 
     def _keep(
         self, t_ns: int, answers: list[TargetScrape], traffic: Mapping[Labels, float]

@@ -10,7 +10,7 @@ kept its schedule, `system_limit` from which rate on the system did not carry it
 from gameday.traffic.metrics.accounting import AccountingError, complete
 from gameday.traffic.metrics.generator import GeneratorStatus, Rule, generator
 from gameday.traffic.metrics.k6_metrics import About, request_tags
-from gameday.traffic.metrics.live_series import BUCKETS_S, Fold
+from gameday.traffic.metrics.live_series import BUCKETS_S, Fold, LiveTraffic
 from gameday.traffic.metrics.per_second import Seconds, per_second
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.metrics.running import RunningTotals
@@ -24,6 +24,7 @@ __all__ = [
     "Bounds",
     "Fold",
     "GeneratorStatus",
+    "LiveTraffic",
     "Rule",
     "RunningTotals",
     "Seconds",

@@ -9,6 +9,7 @@ The counts of a magnitude (1,024 buckets, 8 KB) are made when its first value co
 million samples between 0.1 ms and 10 s take 140 KB, and so do a thousand.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Final
 
@@ -44,8 +45,31 @@ def bounds(bucket: int) -> tuple[int, int]:
     return lowest, lowest + (1 << shift) - 1
 
 
-class Hdr:
-    """A histogram of nanoseconds."""
+class SampleStore(ABC):
+    """Samples in order, exactly or in buckets."""
+
+    count: int
+    sum: int
+    min: int
+    max: int
+
+    def at(self, position: float) -> float:
+        """The sample at a position from 0 to count - 1 in order, between two in proportion."""
+        below = int(position)
+        part = position - below
+        first = self.nth(below)
+        return first if not part else first + (self.nth(below + 1) - first) * part
+
+    @abstractmethod
+    def nth(self, n: int) -> float:
+        """The n-th sample, from 0."""
+
+
+class Hdr(SampleStore):
+    """A histogram of nanoseconds.
+
+    A sample is read back as the middle of its bucket, never beyond the least or the most.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[int, npt.NDArray[np.int64]] = {}
@@ -73,16 +97,6 @@ class Hdr:
         self.min = min(self.min, max(0, least))
         self.max = max(self.max, most)
 
-    def at(self, position: float) -> float:
-        """The sample at a position from 0 to count - 1 in their order, between two in proportion.
-
-        The middle of its bucket, and never beyond the least or the most that was recorded.
-        """
-        below = int(position)
-        first = self._nth(below)
-        part = position - below
-        return first if not part else first + (self._nth(below + 1) - first) * part
-
     def buckets(self) -> Iterator[tuple[int, int]]:
         """The number and count of every bucket that is not empty, in order."""
         for magnitude in sorted(self._counts):
@@ -95,8 +109,7 @@ class Hdr:
             self._counts[magnitude] = np.zeros(HALF, dtype=np.int64)
         return self._counts[magnitude]
 
-    def _nth(self, n: int) -> float:
-        """The n-th sample, from 0."""
+    def nth(self, n: int) -> float:
         if n <= 0:
             return float(self.min)
         if n >= self.count - 1:

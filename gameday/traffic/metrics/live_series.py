@@ -7,13 +7,15 @@ with its first increment would miss that increment.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.history import HEAD_BYTES, HistoryTail, Outcome, Reason
 from gameday.traffic.metrics.accounting import Records
+from gameday.traffic.metrics.running import RunningTotals
 from gameday.traffic.metrics.trends import is_timed
 
 # fmt: off
@@ -130,3 +132,36 @@ class Fold:
         found.append(({"__name__": "k6_vus", **own}, float(self.open)))
         found.append(({"__name__": "k6_vus_max", **own}, float(self._most_open)))
         return found
+
+
+class LiveTraffic:
+    """The histories of a folder, followed while they grow: a fold a scenario, and running totals.
+
+    A worker creates its history when it starts, and a spike's scenario may start in the middle of a
+    run, so the folder is looked through each time. `scenarios` have a fold from the first time on.
+    """
+
+    def __init__(self, folder: Path, totals: RunningTotals, scenarios: Iterable[str] = ()) -> None:
+        self.folds = {name: Fold(name) for name in scenarios}
+        self._folder = folder
+        self._totals = totals
+        self._tails: dict[Path, HistoryTail] = {}
+
+    def read(self, now_ns: int) -> list[Records]:
+        """Take in what was written since the last call: the new records of each history."""
+        for path in sorted(self._folder.glob("*.bin")):
+            if path not in self._tails and path.stat().st_size >= HEAD_BYTES:
+                self._tails[path] = HistoryTail(path)
+        return [self._take(tail, now_ns) for tail in self._tails.values()]
+
+    def _take(self, tail: HistoryTail, now_ns: int) -> Records:
+        records, dispatched = tail.read_new()
+        head = tail.header
+        fold = self.folds.setdefault(head.scenario, Fold(head.scenario))
+        fold.add(records, dispatched, now_ns, worker=head.worker, workers=head.workers)
+        self._totals.add(head, records, dispatched)
+        return records
+
+    def close(self) -> None:
+        for tail in self._tails.values():
+            tail.close()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gameday.core.clock import NS
 from gameday.traffic.history import Outcome
 from gameday.traffic.metrics.accounting import Records
 from gameday.traffic.metrics.trends import is_timed
@@ -33,23 +34,17 @@ class Seconds:
 def per_second(records: Records, t0_ns: int) -> Seconds:
     """Fold records (of any scenarios together) by second."""
     ended = records[records["ended_ns"] > 0]
-    end_second = (ended["ended_ns"] - t0_ns) // 1_000_000_000
-    start_second = (records["intended_ns"] - t0_ns) // 1_000_000_000
+    end_second = (ended["ended_ns"] - t0_ns) // NS
+    start_second = (records["intended_ns"] - t0_ns) // NS
     most = max(end_second.max(initial=0), start_second.max(initial=0))
     length = int(most) + 1 if len(records) else 0
     rate = {}
     for outcome in Outcome:
         seconds = end_second[ended["outcome"] == outcome].clip(0)
         rate[outcome.text] = np.bincount(seconds, minlength=length).astype(float)
-    percentiles = _percentiles(records, t0_ns, length)
-    return Seconds(
-        np.arange(length, dtype=float),
-        rate,
-        percentiles[0],
-        percentiles[1],
-        percentiles[2],
-        _open(records, t0_ns, length),
-    )
+    p50, p95, p99 = _percentiles(records, t0_ns, length)
+    seconds = np.arange(length, dtype=float)
+    return Seconds(seconds, rate, p50, p95, p99, _open(records, t0_ns, length))
 
 
 def _percentiles(records: Records, t0_ns: int, length: int) -> Column:
@@ -57,9 +52,7 @@ def _percentiles(records: Records, t0_ns: int, length: int) -> Column:
     over = records[is_timed(records)]
     over = over[np.argsort(over["intended_ns"], kind="stable")]
     took_ms = (over["ended_ns"] - over["intended_ns"]) / 1e6
-    edges = np.searchsorted(
-        over["intended_ns"], t0_ns + np.arange(length + 1, dtype=np.int64) * 1_000_000_000
-    )
+    edges = np.searchsorted(over["intended_ns"], t0_ns + np.arange(length + 1, dtype=np.int64) * NS)
     found = np.full((3, length), np.nan)
     for second in range(length):
         part = took_ms[edges[second] : edges[second + 1]]
@@ -71,7 +64,7 @@ def _percentiles(records: Records, t0_ns: int, length: int) -> Column:
 def _open(records: Records, t0_ns: int, length: int) -> Column:
     """Requests open at the end of each second; an interrupted one stays open."""
     sent = records[records["sent_ns"] > 0]
-    ends = t0_ns + np.arange(1, length + 1, dtype=np.int64) * 1_000_000_000
+    ends = t0_ns + np.arange(1, length + 1, dtype=np.int64) * NS
     begun = np.searchsorted(np.sort(sent["sent_ns"]), ends)
     over = np.searchsorted(np.sort(sent["ended_ns"][sent["ended_ns"] > 0]), ends)
     return (begun - over).astype(float)

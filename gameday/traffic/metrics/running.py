@@ -24,7 +24,7 @@ from gameday.traffic.metrics.k6_metrics import (
 )
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.metrics.trends import PERCENTILES, figures
-from gameday.traffic.thresholds import MetricKey, parse_key
+from gameday.traffic.thresholds import MetricKey, ThresholdExpression, evaluate, parse_key
 
 _NOTHING: Final = About()
 
@@ -54,6 +54,8 @@ class RunningTotals:
 
     def add(self, header: HistoryHeader, records: Records, dispatched: int) -> None:
         """New records of a history with this header, and how far it had got before them."""
+        if not self._kept:
+            return
         self._follow(header, len(records), dispatched)
         if not len(records):
             return
@@ -96,6 +98,15 @@ class RunningTotals:
         if not kept.of:
             return None
         return {"rate": kept.count / kept.of, "passes": kept.count, "fails": kept.of - kept.count}
+
+    def keeps(
+        self, metric: str, asked: ThresholdExpression, now_ns: int
+    ) -> tuple[bool | None, float | None]:
+        """True if a threshold is kept so far, None without a sample; and its figure."""
+        percentiles = () if asked.percentile is None else (asked.percentile,)
+        figures = self.figures(metric, now_ns, percentiles)
+        figure = None if figures is None else figures.get(asked.statistic)
+        return evaluate(asked, figures), figure
 
     def _gauge(self, key: MetricKey) -> Mapping[str, float] | None:
         names = [name for name in self._records if key.tags.get("scenario", name) == name]

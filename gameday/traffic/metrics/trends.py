@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.history import Outcome, Reason
-from gameday.traffic.metrics.hdr_histogram import Hdr
+from gameday.traffic.metrics.hdr_histogram import Hdr, SampleStore
 
 Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -44,18 +44,7 @@ class Fields(Protocol):
     def __len__(self) -> int: ...
 
 
-class SampleStore(Protocol):
-    """Samples in order, exactly or in buckets."""
-
-    count: int
-    sum: int
-    min: int
-    max: int
-
-    def at(self, position: float) -> float: ...
-
-
-class Exact:
+class Exact(SampleStore):
     """All samples. What is asked for is selected, as a few figures need no sorting.
 
     Most phases are 0 for most requests, and zeros are only counted.
@@ -77,14 +66,7 @@ class Exact:
             self._rest.sort()
             self._settled = []
 
-    def at(self, position: float) -> float:
-        """As `Hdr.at`."""
-        below = int(position)
-        part = position - below
-        first = self._nth(below)
-        return first if not part else first + (self._nth(below + 1) - first) * part
-
-    def _nth(self, n: int) -> float:
+    def nth(self, n: int) -> float:
         place = n - self._zeros
         if place < 0:
             return 0.0
