@@ -1,8 +1,6 @@
 """`gameday plan`: what a run would touch, and whether it can begin; nothing is acted on."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,13 +13,13 @@ from gameday.cli.drawing import table as new_table
 from gameday.cli.options import where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.terminal import emit
-from gameday.core import files
 from gameday.core.clock import SystemClock
+from gameday.core.locks import is_locked
 from gameday.core.network import event_loop
 from gameday.core.stack_registry import STACKS, new_stack
 from gameday.plan import machine
 from gameday.plan.blast_radius import Blast, Touch, blast
-from gameday.plan.finding import Finding, Status, as_error, failures
+from gameday.plan.finding import Finding, Status, as_error, failures, from_error
 from gameday.plan.offline_checks import Question, before
 from gameday.plan.running_stack import standing
 from gameday.run import hold, locks
@@ -124,22 +122,10 @@ def _hold() -> Iterator[Finding]:
 def _lock(system: System) -> Iterator[Finding]:
     """A failure if another run uses this very target now; the lock is only looked at."""
     path = locks.target_file(system.base_url, system.toxiproxy)
-    try:
-        file = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    if is_locked(path):
+        yield from_error("target", locks.in_use(path))
+    else:
         yield Finding("target", "ok", "no run uses it")
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield Finding("target", "ok", "no run uses it")
-    except BlockingIOError:
-        about = json.loads(files.read_bytes(path, files.SETTING_BYTES) or "{}")
-        who = f"run {about['run']}" if "run" in about else str(about.get("holder", "another run"))
-        text = f"{who} (PID {about.get('pid', '?')}) uses it"
-        cure = "wait for its end, or: gameday stop"
-        yield Finding("target", "fail", text, cure, usage=True)
-    finally:
-        os.close(file)
 
 
 def _show(inputs: Inputs, made: Plan) -> None:

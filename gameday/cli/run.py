@@ -154,7 +154,8 @@ def _refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
 
 def _judge(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
-    from gameday.cli.runs import show_result, write_result
+    from gameday.cli.runs import RESULT, show_result
+    from gameday.core import files
     from gameday.core.errors import UnknownError
     from gameday.evidence import read
     from gameday.judge.judge import judge
@@ -164,7 +165,7 @@ def _judge(run_dir: Path, *, as_json: bool) -> int:
     raw = result.to_bytes()
     report = None
     try:
-        write_result(run_dir, raw)
+        files.replace(run_dir / RESULT, [raw])
         report = write_report(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"

@@ -303,12 +303,5 @@ def report(ref: str, runs_dir: Path) -> None:
             help="gameday stop ends it",
         )
     if not (run_dir / RESULT).is_file():
-        write_result(run_dir, judge(evidence.read(run_dir)).to_bytes())
+        files.replace(run_dir / RESULT, [judge(evidence.read(run_dir)).to_bytes()])
     echo(str(write_report(run_dir)))
-
-
-def write_result(run_dir: Path, raw: bytes) -> None:
-    """Keep what was judged: whole, or not at all."""
-    half = run_dir / f"{RESULT}.tmp"
-    half.write_bytes(raw)
-    half.replace(run_dir / RESULT)

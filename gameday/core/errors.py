@@ -11,7 +11,7 @@ The message says where, what and the offending value; `help` says what to do nex
 raised where the cause is known and printed once, by the command line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -112,3 +112,17 @@ def one_of_them(given: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     return f"one of {', '.join(names)}" if names else ""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, all that it came of, and the members of groups among them; the nearest first."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        yield one
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__]
+        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()

@@ -24,7 +24,7 @@ def write_draft(folder: Path, body: str) -> Path:
     raw = body.encode()
     sealed = raw + f"<!-- gameday draft {hashlib.sha256(raw).hexdigest()} -->\n".encode()
     path = next(path for path in _places(folder) if not os.path.lexists(path) or unedited(path))
-    replace(path, sealed)
+    files.replace(path, [sealed])
     return path
 
 
@@ -36,13 +36,6 @@ def unedited(path: Path) -> bool:
         return False  # whatever it is, it is none of ours
     seal = _SEAL.search(raw)
     return seal is not None and hashlib.sha256(raw[: seal.start()]).hexdigest() == seal[1].decode()
-
-
-def replace(path: Path, raw: bytes) -> None:
-    """Put the whole file there at once; a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(raw)
-    temporary.replace(path)
 
 
 def _places(folder: Path) -> Iterator[Path]:

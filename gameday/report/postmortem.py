@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gameday.core import files
 from gameday.report.charts.charts import draw
-from gameday.report.draft_file import replace, write_draft
+from gameday.report.draft_file import write_draft
 from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup
 from gameday.report.messages import Messages
@@ -47,7 +48,7 @@ def write_report(run_dir: Path, language: str = "en") -> Path:
     charts = run_dir / "charts"
     charts.mkdir(exist_ok=True)
     for name, svg in draw(material, say).items():
-        replace(charts / f"{name}.svg", svg.encode())
+        files.replace(charts / f"{name}.svg", [svg.encode()])
     return write_draft(run_dir, compose(material, say))
 
 

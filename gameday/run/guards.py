@@ -13,7 +13,7 @@ from gameday.evidence.events import GuardTripped, Phase, WorkerGone
 from gameday.plan.service_checks import own_alerts
 from gameday.run.abort_on_fail import Aborting, aborting
 from gameday.run.context import Ended, Run
-from gameday.spec.experiment import Guard
+from gameday.spec.experiment import STEADY_S, Guard
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 from gameday.telemetry.samples import Evaluation
@@ -22,7 +22,6 @@ BLIND_S = 5.0
 SILENT_S = 6.0
 LOOK_S = 1.0
 ROOM_BYTES = 1024 * 1024
-STEADY_S = 5.0
 
 
 async def guards(run: Run) -> None:

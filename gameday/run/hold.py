@@ -49,10 +49,7 @@ def current() -> Hold | None:
 def put(reason: str, by: str) -> Hold:
     """Refuse new runs from now on; an earlier hold is replaced."""
     hold = Hold(reason, by, utc_now().isoformat(timespec="seconds"))
-    path = hold_file()
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(hold)) + "\n")
-    new.replace(path)
+    files.replace(hold_file(), [json.dumps(asdict(hold)).encode() + b"\n"])
     return hold
 
 

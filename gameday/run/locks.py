@@ -8,7 +8,6 @@ that are held.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.core.files.private import own_folder, state_dir
+from gameday.core.locks import is_locked, try_lock
 
 SOCKET_BYTES_MAX = 100
 PRESENCE = "run-"
@@ -56,14 +56,11 @@ class _Held:
 
     def _lock(self) -> None:
         for _ in range(LOOKERS):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                SystemClock().pause(LOOK_S)  # somebody may only be looking who holds it
-            else:
+            if try_lock(self._file):
                 return
+            SystemClock().pause(LOOK_S)  # somebody may only be looking who holds it
         os.close(self._file)
-        raise _in_use(_read(self.path))
+        raise in_use(self.path)
 
     def drop(self) -> None:
         """Let go of it."""
@@ -153,7 +150,9 @@ def target_file(base_url: str, toxiproxy: str | None) -> Path:
     return _folder() / f"{_short(f'{toxiproxy} {base_url}')}.lock"
 
 
-def _in_use(held: Mapping[str, Any]) -> UsageError:
+def in_use(path: Path) -> UsageError:
+    """An error that says who holds a target, and how to end that."""
+    held = _read(path)
     who = f"run {held['run']}" if "run" in held else str(held.get("holder", "another run"))
     help_ = f"gameday stop {held['run']} ends it" if "run" in held else "wait for its end"
     return UsageError(f"{who} (PID {held.get('pid', '?')}) already uses this target", help=help_)
@@ -197,17 +196,18 @@ def running() -> list[UnderWay]:
 
 def _is_held(path: Path) -> bool:
     """True if somebody holds it; a presence file of a killed run is held by nobody, and removed."""
+    if not path.name.startswith(PRESENCE):
+        return is_locked(path)
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if path.name.startswith(PRESENCE) and _is_still(path, file):
+        if not try_lock(file, shared=True):
+            return True
+        if _is_still(path, file):
             Path(_read(path).get("socket", path)).unlink(missing_ok=True)
             path.unlink(missing_ok=True)  # under the lock: whoever takes it now begins anew
-    except BlockingIOError:
-        return True
     finally:
         os.close(file)
     return False

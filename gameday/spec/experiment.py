@@ -20,6 +20,8 @@ MOST_VUS = MOST_OPEN
 MOST_PARTS = 200
 """Scenarios, faults, objectives, guards, alerts: more than anybody follows in one run."""
 MOST_STAGES = 1000
+STEADY_S = 5
+"""Every objective must have held for so long before the first fault."""
 
 
 class Campaign(Model):

@@ -5,7 +5,6 @@ was killed half-way has left. It holds the passwords of the stores and the token
 only its owner may read it.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationError
 from gameday.core import files
 from gameday.core.errors import StackError, UsageError
 from gameday.core.files.private import state_dir
+from gameday.core.locks import try_lock
 from gameday.spec.system import Start
 from gameday.spec.undos import ProcessUndo, StrangeUndo, Undo, from_json
 from gameday.spec.yaml import Model
@@ -102,12 +102,8 @@ def read_kept() -> Kept | None:
 
 def write_kept(kept: Kept) -> None:
     """Replace the file in one step."""
-    path = stack_file()
-    new = path.with_suffix(".new")
     text = json.dumps(kept.model_dump(mode="json", by_alias=True), indent=1)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text + "\n")
-    new.replace(path)
+    files.replace(stack_file(), [text.encode() + b"\n"])
 
 
 def forget_kept() -> None:
@@ -120,9 +116,8 @@ def only_one() -> Iterator[None]:
     """Raises UsageError while another `up` or `down` is at work."""
     handle = os.open(state_dir() / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not try_lock(handle):
+            raise UsageError("another `gameday up` or `gameday down` is at work")
         yield
-    except BlockingIOError as error:
-        raise UsageError("another `gameday up` or `gameday down` is at work") from error
     finally:
         os.close(handle)

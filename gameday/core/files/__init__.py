@@ -6,13 +6,13 @@ finding that out never waits: a FIFO is opened without blocking, if at all.
 
 What is wrong is an `OSError` whose `strerror` says it ("it is a FIFO, not a file"), so whoever can
 live with a file that cannot be read can live with these too; `read` makes it an error that names
-the file.
+the file. A file of ours is written by `replace`.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -87,6 +87,21 @@ def shown_path(path: Path) -> str:
     except OSError:  # the current folder is gone
         return str(path)
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def replace(path: Path, pieces: Iterable[bytes]) -> None:
+    """Put a whole file there at once, for us alone: a reader sees the old one or the new one."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(half, "wb", opener=_private) as file:
+            file.writelines(pieces)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def lines(file: BinaryIO, most_bytes: int) -> Iterator[tuple[int, bytes]]:

@@ -39,13 +39,7 @@ def hide_in_file(path: Path, hide: Callable[[str], str]) -> None:
     """Rewrite a log without the secrets, where there is one in it. Raises OSError."""
     if all(raw == clean for raw, clean in _hidden(path, hide)):
         return  # a full disk has no room for a copy, and need not have
-    half = path.with_name(f"{path.name}.tmp")
-    try:
-        with open(half, "wb", opener=_private) as file:
-            file.writelines(clean for _, clean in _hidden(path, hide))
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    files.replace(path, (clean for _, clean in _hidden(path, hide)))
 
 
 def _hidden(path: Path, hide: Callable[[str], str]) -> Iterator[tuple[bytes, bytes]]:
@@ -56,10 +50,6 @@ def _hidden(path: Path, hide: Callable[[str], str]) -> Iterator[tuple[bytes, byt
                 raw,
                 hide(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
             )
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def how_it_ended(status: int | None) -> str:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import UsageError, causes
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[str], Sequence[str]]
@@ -233,15 +233,4 @@ def _end(ip: str, port: int) -> SocketAddress:
 
 def refusal(error: BaseException | None) -> RefusedError | None:
     """The refusal that an error of a library came of, None where it is of another kind."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        if isinstance(one, RefusedError):
-            return one
-        seen.add(id(one))
-        waiting += [one.__cause__, one.__context__]
-        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-    return None
+    return next((one for one in causes(error) if isinstance(one, RefusedError)), None)

@@ -18,7 +18,7 @@ import httpx
 
 from gameday import __version__
 from gameday.core import json, settings
-from gameday.core.errors import ExitCode, GamedayError
+from gameday.core.errors import ExitCode, GamedayError, causes
 from gameday.core.secrets.redaction import nothing
 
 OK: Final = 200
@@ -248,7 +248,7 @@ def _size(count: int) -> str:
 
 def _known(error: Exception, status: int, hide: Callable[[str], str]) -> HttpError:
     """An error of the library in our words."""
-    if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
+    if any(isinstance(one, ConnectionRefusedError) for one in causes(error)):
         return HttpError("refused", "connection refused")
     name, said = type(error).__name__, hide(str(error))[:_QUOTED]
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
@@ -258,17 +258,7 @@ def _known(error: Exception, status: int, hide: Callable[[str], str]) -> HttpErr
     return HttpError("broken", f"no HTTP answer ({name}: {said})")
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it came from, and so on; where several came together, all of them."""
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for one in error.exceptions:
-                yield from _causes(one)
-        error = error.__cause__ or error.__context__
-
-
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """An error of ours that came while connecting, as when an address may not be used."""
-    ours = (one for one in _causes(group) if isinstance(one, GamedayError))
+    ours = (one for one in causes(group) if isinstance(one, GamedayError))
     return next(ours, group)

@@ -17,6 +17,7 @@ from dataclasses import replace
 import asyncpg
 
 from gameday.core.clock import NS
+from gameday.core.errors import causes
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_index
 from gameday.injection.drivers.driver import Dose, Environment
@@ -28,7 +29,6 @@ from gameday.injection.drivers.store_sessions import (
     address,
     extended,
     no_store,
-    refused,
     server,
     wanted,
 )
@@ -308,7 +308,8 @@ def _ms(seconds: float) -> str:
 
 
 def _store_error(error: BaseException) -> StoreError:
-    kind = StoreGoneError if refused(error) else StoreError
+    gone = any(isinstance(one, ConnectionRefusedError) for one in causes(error))
+    kind = StoreGoneError if gone else StoreError  # one that is only slow or full is still there
     return kind(f"postgres: {type(error).__name__}: {error}")
 
 

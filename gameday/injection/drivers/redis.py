@@ -19,7 +19,7 @@ import redis.asyncio
 from redis.exceptions import NoPermissionError, RedisError
 
 from gameday.core.clock import NS, Clock
-from gameday.core.errors import GamedayError
+from gameday.core.errors import GamedayError, causes
 from gameday.core.network.addresses import refusal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose, Environment
@@ -30,7 +30,6 @@ from gameday.injection.drivers.store_sessions import (
     address,
     extended,
     no_store,
-    refused,
     server,
     wanted,
 )
@@ -227,7 +226,8 @@ def _unreadable() -> StoreError:
 def _store_error(error: Exception) -> GamedayError:
     if (not_allowed := refusal(error)) is not None:
         return not_allowed
-    kind = StoreGoneError if refused(error) else StoreError
+    gone = any(isinstance(one, ConnectionRefusedError) for one in causes(error))
+    kind = StoreGoneError if gone else StoreError  # one that is only slow or full is still there
     return kind(f"redis: {type(error).__name__}: {error}")
 
 

@@ -173,15 +173,6 @@ class Held:
         return self._done.get(name, 0)
 
 
-def refused(error: BaseException | None) -> bool:
-    """True if nothing listened: only a refused connection says that a store is gone."""
-    while error is not None:
-        if isinstance(error, ConnectionRefusedError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def no_store(what: str, name: str, key: str) -> UsageError:
     """The error where the system file does not name the store."""
     return UsageError(

@@ -7,7 +7,6 @@ says which process the part is now, so that whoever knows the file finds the par
 
 import asyncio
 import base64
-import fcntl
 import json
 import os
 import sys
@@ -17,8 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gameday.core import files
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError, StuckFaultError
+from gameday.core.locks import is_locked, try_lock
 from gameday.injection.process.process import TOKEN_VARIABLE, private_bytes, start_time
 from gameday.spec.undos import ProcessUndo
 
@@ -154,10 +155,7 @@ class Launch:
         """Replace the file in one step; only its owner may read it."""
         plain = asdict(replace(self, question=None))
         plain["question"] = None if self.question is None else self.question.as_json()
-        new = path.with_suffix(f".{os.getpid()}.new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(plain, file, default=str)
-        new.replace(path)
+        files.replace(path, [json.dumps(plain, default=str).encode()])
 
     @classmethod
     def read(cls, path: Path) -> "Launch | None":
@@ -203,7 +201,7 @@ async def alone(part: Path, clock: Clock) -> AsyncIterator[None]:
         raise StuckFaultError(f"{part}: it is gone, and with it its stack") from None
     try:
         deadline_ns = clock.now_ns() + int(_LOCK_S * NS)
-        while not _taken(handle):
+        while not try_lock(handle):
             if clock.now_ns() > deadline_ns:
                 raise StuckFaultError(f"{part}: another process is starting it all the time")
             await clock.sleep(_POLL_S)
@@ -214,27 +212,11 @@ async def alone(part: Path, clock: Clock) -> AsyncIterator[None]:
 
 def is_being_started(part: Path) -> bool:
     """True if somebody is ending or starting it just now."""
-    try:
-        handle = os.open(_lock(part), os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _taken(handle)
-    finally:
-        os.close(handle)
+    return is_locked(_lock(part))
 
 
 def _lock(part: Path) -> Path:
     return part.with_suffix(".lock")
-
-
-def _taken(handle: int) -> bool:
-    """True if the lock was free, and is now ours until the handle is closed."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def me() -> tuple[int, str]:

@@ -9,13 +9,12 @@ from gameday.evidence import Evidence
 from gameday.evidence.outages import WARM_UP_S
 from gameday.judge.checks.generator import generator_status
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, lacking, worst
-from gameday.spec.experiment import Experiment
+from gameday.spec.experiment import STEADY_S, Experiment
 from gameday.telemetry import catalogue
 from gameday.telemetry.latency_bounds import objective_bounds_ms
 from gameday.telemetry.samples import Evaluation
 
 NAME = "objectives"
-STEADY_S = 5
 LAST_S = 5
 FEWEST = 3  # evaluations of those five seconds; a late tick is skipped, not made up
 

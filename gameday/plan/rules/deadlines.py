@@ -3,14 +3,12 @@
 from datetime import timedelta
 
 from gameday.core.units import format_duration, seconds
-from gameday.spec.experiment import ExpectedAlert, Experiment
+from gameday.spec.experiment import STEADY_S, ExpectedAlert, Experiment
 from gameday.spec.faults import AnyFault, Latency, Spike
 from gameday.spec.faults.service import ServiceFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
 
-STEADY_S = 5.0
-"""Every objective must have held for so long before the first fault."""
 BREACH_S = 2.0
 """Damage shows at the second of two false evaluations, one second apart, after the injection."""
 CLOSE = 0.98

@@ -107,10 +107,7 @@ def calibrate() -> Calibration:
     found = Calibration(round(rate, 1), top, boot_id(), __version__)
     before = known()
     if before is None or before.kept_per_s < found.kept_per_s:
-        path = state_dir() / FILE
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(asdict(found)) + "\n")
-        new.replace(path)
+        files.replace(state_dir() / FILE, [json.dumps(asdict(found)).encode() + b"\n"])
     return found
 
 
