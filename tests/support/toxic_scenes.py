@@ -101,7 +101,7 @@ class HandAlarms(Alarms):
     """Alarms that ring when the test moves the clock there."""
 
     def __init__(self, clock: HandClock) -> None:
-        super().__init__(clock, timer_file=False)
+        super().__init__(clock)
         self._clock = clock
         self._due: list[ScheduledCall] = []  # type: ignore[assignment]
         self.after: Callable[[], object] = list

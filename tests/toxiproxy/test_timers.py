@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from gameday.core.clock import SystemClock
+from gameday.core.timer import Alarm, LoopAlarm, alarm
 from gameday.toxiproxy.timers import LONGEST_NS, Alarms
 
 MS = 1_000_000
@@ -16,7 +17,7 @@ LIMIT_S = 5
 LOOPS = pytest.mark.parametrize(
     "loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"]
 )
-FILES = pytest.mark.parametrize("timer_file", [True, False], ids=["timer file", "loop's timer"])
+KINDS = pytest.mark.parametrize("new_alarm", [alarm, LoopAlarm], ids=["timer file", "loop's timer"])
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -26,13 +27,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @LOOPS
-@FILES
+@KINDS
 def test_alarms_ring_in_order_and_never_early(
-    loop: Callable[[], asyncio.AbstractEventLoop], *, timer_file: bool
+    loop: Callable[[], asyncio.AbstractEventLoop], new_alarm: Callable[..., Alarm]
 ) -> None:
     async def scene() -> None:
         clock = SystemClock()
-        alarms = Alarms(clock, timer_file=timer_file)
+        alarms = Alarms(clock, new_alarm)
         rung: list[tuple[int, int]] = []
 
         def note(due_ns: int) -> None:
@@ -54,12 +55,12 @@ def test_alarms_ring_in_order_and_never_early(
         runner.run(scene())
 
 
-@FILES
+@KINDS
 async def test_a_cancelled_alarm_does_not_ring_and_an_alarm_may_set_another(
-    *, timer_file: bool
+    new_alarm: Callable[..., Alarm],
 ) -> None:
     clock = SystemClock()
-    alarms = Alarms(clock, timer_file=timer_file)
+    alarms = Alarms(clock, new_alarm)
     rung: list[str] = []
 
     def again() -> None:
