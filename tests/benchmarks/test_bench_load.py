@@ -87,7 +87,9 @@ def test_the_witness_sees_requests_and_answers_with_the_kernels_stamps() -> None
         at = listener.getsockname()
         with witnessed(at[1]) as seen, socket.create_connection(at) as client:
             server = listener.accept()[0]
-            for _ in range(3):
+            # The kernel begins to stamp a moment after it is asked to; until then a packet's time
+            # is that of its reading. So the first of these is not looked at.
+            for _ in range(4):
                 client.sendall(b"?" * 100)
                 server.recv(1000)
                 select.select([], [], [], 0.05)
@@ -96,8 +98,8 @@ def test_the_witness_sees_requests_and_answers_with_the_kernels_stamps() -> None
             server.close()
     took_ms = (seen.answered_ns - seen.sent_ns) / 1e6
     assert seen.lost == 0
-    assert len(took_ms) == 3
-    assert took_ms.min() >= 50
+    assert len(took_ms) == 4
+    assert took_ms[1:].min() >= 50
 
 
 def test_a_tool_that_counts_from_the_send_is_far_from_the_truth() -> None:
