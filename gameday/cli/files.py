@@ -196,7 +196,7 @@ def _length(loaded: "LoadedExperiment") -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print it with every default filled in.")
 def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes them by name
     """Show an experiment: what is asked, broken and expected."""
-    from gameday.evidence.effective_writer import dump
+    from gameday.evidence.effective import dump
     from gameday.plan.validate import validate
     from gameday.spec.inputs import load_inputs
 

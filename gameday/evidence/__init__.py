@@ -12,8 +12,7 @@ from gameday.evidence import seal
 from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit, View
 from gameday.evidence.effective import Effective, PlannedStep
-from gameday.evidence.missing import MissingEvidenceError
-from gameday.evidence.model import Evidence
+from gameday.evidence.model import Evidence, MissingEvidenceError
 from gameday.evidence.outages import Anchors, Outage
 from gameday.evidence.read import read
 from gameday.evidence.timeline import FaultWindow, StepRun, Timeline

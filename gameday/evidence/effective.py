@@ -1,22 +1,28 @@
 """The effective run: its files with all defaults, addresses and ids (`effective.json`).
 
-Judging reads this and never the YAML, so a run means the same a year later, whatever has become
-of the files, the defaults, or the machine.
+Judging and reporting read this and never the YAML, so a run means the same a year later, whatever
+has become of the files, the defaults, or the machine.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from gameday.spec.experiment import Experiment
-from gameday.spec.playbook import FrontMatter, StepBlock
+from gameday.spec.playbook import FrontMatter, Playbook, StepBlock
 from gameday.spec.system import System
 
+_LARGEST_SETTING = 1e9  # of the generator: milliseconds, or shares of 1
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+
+class _Record(BaseModel):
+    """Fields that a run wrote; keys of later versions are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class PlannedStep(_Record):
     """A step of the playbook, with its number (from 1) and the words around it."""
 
     number: int
@@ -24,11 +30,23 @@ class PlannedStep:
     block: StepBlock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effective:
+class PlannedPlaybook(_Record):
+    """The head and the steps; the Markdown itself is among the run's inputs."""
+
+    head: FrontMatter
+    steps: Sequence[PlannedStep]
+
+    @classmethod
+    def of(cls, playbook: Playbook) -> Self:
+        steps = [PlannedStep(number=s.number, text=s.text, block=s.block) for s in playbook.steps]
+        return cls(head=playbook.head, steps=steps)
+
+
+class Effective(_Record):
     """The experiment as it was run; `traffic_end_s` counts from t = 0.
 
-    `stock` is None until the campaign was looked at, where the file does not tell it.
+    `coupon` is the real code, `planned` the starts by scenario. `stock` is None until the campaign
+    was looked at, where the file does not tell it. Runs of before have no settings.
     """
 
     run: str
@@ -39,82 +57,45 @@ class Effective:
     short: bool
     experiment: Experiment
     system: System
-    playbook: FrontMatter | None
-    steps: tuple[PlannedStep, ...]
+    playbook: PlannedPlaybook | None
     traffic_end_s: float
     no_responder: bool
     planned: Mapping[str, int]
-    generator: Mapping[str, float]
-    """Settings of when a traffic generator kept its schedule; empty: the defaults."""
+    settings: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+    @property
+    def steps(self) -> Sequence[PlannedStep]:
+        return self.playbook.steps if self.playbook else ()
+
+    @property
+    def generator(self) -> Mapping[str, float]:
+        """Settings of when a traffic generator kept its schedule; empty: the defaults."""
+        names = ("limited_below", "kept_from", "lag_ms", "lag_share")
+        found = {name: self.settings.get(f"generator.{name}") for name in names}
+        return {
+            name: _positive(each.get("value")) for name, each in found.items() if each is not None
+        }
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Self:
+        dict(self.generator)  # raises for settings that nobody can judge by
+        return self
+
+    @field_serializer("experiment", "system", "playbook")
+    def _without_nulls(self, model: BaseModel | None) -> dict[str, Any] | None:
+        return None if model is None else dump(model)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of the file. The system has the stack's addresses, secrets are references."""
+        return {"schema": 1, **self.model_dump(mode="json")}
 
 
-class _Record(BaseModel):
-    """Fields that a run wrote beside the files; keys of later versions are ignored."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-
-
-class _Step(_Record):
-    number: int
-    text: str
-    block: StepBlock
-
-
-class _Playbook(_Record):
-    head: FrontMatter
-    steps: list[_Step]
-
-
-class _Facts(_Record):
-    run: str
-    stack: str
-    seed: int
-    coupon: str
-    stock: int | None
-    short: bool
-    playbook: _Playbook | None
-    traffic_end_s: float
-    no_responder: bool
-    planned: dict[str, int]
-
-
-def effective_from_json(fields: Mapping[str, Any]) -> Effective:
-    """The content of `effective.json`. Raises ValueError or KeyError where it is not that."""
-    facts = _Facts.model_validate(fields)
-    book = facts.playbook
-    steps = [PlannedStep(s.number, s.text, s.block) for s in (book.steps if book else ())]
-    return Effective(
-        run=facts.run,
-        stack=facts.stack,
-        seed=facts.seed,
-        coupon=facts.coupon,
-        stock=facts.stock,
-        short=facts.short,
-        experiment=Experiment.model_validate(fields["experiment"]),
-        system=System.model_validate(fields["system"]),
-        playbook=book.head if book else None,
-        steps=tuple(steps),
-        traffic_end_s=facts.traffic_end_s,
-        no_responder=facts.no_responder,
-        planned=facts.planned,
-        generator=_generator(fields.get("settings", {})),
-    )
-
-
-def _generator(settings: Any) -> Mapping[str, float]:
-    """The settings `generator.…`, which runs of before have none of. Raises ValueError."""
-    if not isinstance(settings, Mapping):
-        raise ValueError("'settings' is not a mapping")  # noqa: TRY004  the one error of a bad file
-    found = {}
-    for name in ("limited_below", "kept_from", "lag_ms", "lag_share"):
-        each = settings.get(f"generator.{name}")
-        if each is not None:
-            found[name] = _positive(each)
-    return found
-
-
-def _positive(setting: Any) -> float:
-    number = setting.get("value") if isinstance(setting, Mapping) else None
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e9:
+def _positive(number: Any) -> float:
+    if type(number) not in (int, float) or not 0 < number < _LARGEST_SETTING:
         raise ValueError(f"{number!r} is not a setting of the generator")
     return float(number)
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """A model as its file would say it, with every default; it validates again to the same."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from gameday.core.errors import UnknownError
 from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
-from gameday.evidence.missing import MissingEvidenceError
 from gameday.evidence.outages import Anchors
 from gameday.evidence.timeline import FaultWindow, Timeline
 from gameday.evidence.windows import windows
@@ -25,6 +25,10 @@ from gameday.traffic.vitals import Vitals
 
 ACTED = frozenset({"done", "interrupted"})
 Part = Literal["effective", "journal", "history", "samples", "vitals", "audit", "reaper"]
+
+
+class MissingEvidenceError(UnknownError):
+    """A part of the run directory is absent or damaged; the message says which and how."""
 
 
 @dataclass(frozen=True, kw_only=True)

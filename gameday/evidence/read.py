@@ -16,7 +16,7 @@ from gameday.core.json import DAMAGED
 from gameday.evidence import journal, seal
 from gameday.evidence.attempts import Attempts, table
 from gameday.evidence.audit import Audit, audit_of
-from gameday.evidence.effective import Effective, effective_from_json
+from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.outages import anchors
@@ -98,7 +98,7 @@ def read_effective(run_dir: Path, problems: Problems | None = None) -> Effective
 
 
 def _effective(file: BinaryIO) -> Effective:
-    return effective_from_json(json.loads(file.read(seal.LARGEST_BYTES["effective"])))
+    return Effective.model_validate(json.loads(file.read(seal.LARGEST_BYTES["effective"])))
 
 
 def _timeline(records: Sequence[Record], reaped: Sequence[Record], problems: Problems) -> Timeline:

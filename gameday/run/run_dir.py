@@ -13,13 +13,13 @@ from pathlib import Path
 from gameday.core import settings
 from gameday.core.clock import utc_now
 from gameday.core.files.private import make_folder
-from gameday.evidence.effective_writer import RunFacts, effective
+from gameday.evidence.effective import Effective, PlannedPlaybook
 from gameday.run.context import Options
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
 from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
-from gameday.traffic.forecast import planned_starts, scenarios_of
+from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -60,15 +60,20 @@ def write_effective(
 ) -> None:
     """`inputs/effective.json`, with the addresses and the stock as far as they are known."""
     experiment = inputs.experiment.experiment
-    facts = RunFacts(
+    effective = Effective(
         run=folder.name,
         stack=options.stack,
+        seed=experiment.seed or 0,
         coupon=coupon_of(experiment, system, folder.name),
         stock=stock,
-        planned=planned_starts(scenarios_of(experiment)),
+        short=inputs.experiment.short,
+        experiment=experiment,
+        system=system,
+        playbook=PlannedPlaybook.of(inputs.playbook.playbook) if inputs.playbook else None,
+        traffic_end_s=traffic_end_s(experiment),
         no_responder=not options.responder,
+        planned=planned_starts(scenarios_of(experiment)),
         settings=settings.current().as_json(),
     )
-    book = None if inputs.playbook is None else inputs.playbook.playbook
-    record = effective(inputs.experiment, system, book, facts)
-    (folder / "inputs" / "effective.json").write_text(json.dumps(record, indent=1) + "\n")
+    raw = json.dumps(effective.as_json(), indent=1) + "\n"
+    (folder / "inputs" / "effective.json").write_text(raw)

@@ -121,7 +121,7 @@ def _written(folder: str, name: str, raw: bytes) -> Path:
 
 
 def _experiment(given: Given) -> None:
-    from gameday.evidence.effective_writer import dump
+    from gameday.evidence.effective import dump
     from gameday.spec.inputs import load_inputs
     from gameday.traffic.k6.export_script import export_script
 

@@ -9,7 +9,7 @@ import pytest
 
 from gameday.core.errors import FileError, UsageError
 from gameday.core.network.addresses import Allowed
-from gameday.evidence.effective_writer import RunFacts, dump, effective
+from gameday.evidence.effective import Effective, PlannedPlaybook, dump
 from gameday.plan.rules.expressions import window_names
 from gameday.plan.validate import validate, validate_system
 from gameday.spec.addresses import refuse_foreign, resolve_targets
@@ -384,11 +384,23 @@ def test_another_machine_needs_permission_by_name() -> None:
 
 def test_the_effective_record_reads_back_to_the_same_models() -> None:
     inputs = gathered()
-    facts = RunFacts(run="r", stack="embedded", coupon="C-r", stock=4500, planned={"drop": 6000})
-    book = inputs.playbook
-    assert book is not None
-    record = effective(inputs.experiment, inputs.system.system, book.playbook, facts)
-    again = json.loads(json.dumps(record))
+    assert inputs.playbook is not None
+    record = Effective(
+        run="r",
+        stack="embedded",
+        seed=7,
+        coupon="C-r",
+        stock=4500,
+        short=False,
+        experiment=inputs.experiment.experiment,
+        system=inputs.system.system,
+        playbook=PlannedPlaybook.of(inputs.playbook.playbook),
+        traffic_end_s=60.0,
+        no_responder=False,
+        planned={"drop": 6000},
+    )
+    again = json.loads(json.dumps(record.as_json()))
+    assert Effective.model_validate(again) == record
     assert Experiment.model_validate(again["experiment"]) == inputs.experiment.experiment
     assert System.model_validate(again["system"]) == inputs.system.system
     assert again["playbook"]["steps"][0]["block"]["do"] == "use-other"

@@ -16,7 +16,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return lacking(NAME, "lacks.playbook" if book is None else "lacks.responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
-        fired = sorted(firing(evidence) & set(book.alerts))
+        fired = sorted(firing(evidence) & set(book.head.alerts))
         if not fired:
             return Verdict(NAME, Validity.VALID, Message("check.playbook.quiet"))
         told = Message("check.playbook.nobody", alerts=", ".join(fired))

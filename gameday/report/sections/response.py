@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from gameday.evidence import events
-from gameday.evidence.effective_writer import dump
+from gameday.evidence.effective import dump
 from gameday.evidence.journal import RecordOf, every
 from gameday.judge.result import CheckLine, FaultLine, Json, StepLine
 from gameday.report import format
