@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from gameday.core.clock import NS, Clock
 from gameday.core.network.addresses import Allowed
-from gameday.core.processes.deadlines import cancelled
+from gameday.core.processes.deadlines import CANCEL_S, cancelled
 from gameday.core.stack_registry import EMBEDDED
 from gameday.evidence.journal import Journal
 from gameday.injection.context import InjectionContext
@@ -75,18 +75,28 @@ class Abort:
 
 
 async def unless_aborted(
-    abort: Abort, work: Coroutine[Any, Any, object], grace_s: float = 0.0
-) -> None:
-    """Do `work` to its end; from an abort on only for `grace_s` more, then cancel it."""
-    task, aborted = asyncio.ensure_future(work), asyncio.ensure_future(abort.event.wait())
+    abort: Abort,
+    work: Coroutine[Any, Any, T],
+    *,
+    within_s: float | None = None,
+    grace_s: float = 0.0,
+    cancel_s: float = CANCEL_S,
+) -> "asyncio.Task[T] | None":
+    """Do `work` within `within_s`, from an abort on only for `grace_s` more, then cancel it.
+
+    Returns its task where it came to an end, None where it was cancelled. Raises what it raised.
+    """
+    task, aborted = asyncio.create_task(work), asyncio.create_task(abort.event.wait())
     try:
-        await asyncio.wait({task, aborted}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+        await asyncio.wait({task, aborted}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if abort.event.is_set() and not task.done():
             await asyncio.wait({task}, timeout=grace_s)
-    finally:
-        await cancelled(task, aborted)
-    if task.done() and not task.cancelled():
+        if not task.done():
+            return None
         task.result()
+        return task
+    finally:
+        await cancelled(task, aborted, within_s=cancel_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,15 +259,10 @@ async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running |
         announce=lambda name, undo: _announce(start.journal, name, undo),
         system_dir=inputs.system.path.parent,
     )
-    starting = asyncio.create_task(stack.start(inputs.system.system, workdir))
-    aborted = asyncio.create_task(start.abort.event.wait())
-    await asyncio.wait(
-        {starting, aborted}, timeout=STACK_LIMIT_S, return_when=asyncio.FIRST_COMPLETED
-    )
-    aborted.cancel()
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait({starting}, timeout=STACK_CANCEL_S)
+    work = stack.start(inputs.system.system, workdir)
+    limits = {"within_s": STACK_LIMIT_S, "cancel_s": STACK_CANCEL_S}
+    starting = await unless_aborted(start.abort, work, **limits)
+    if starting is None:
         if start.abort.event.is_set():
             return None
         raise StackError(f"the stack was not up within {STACK_LIMIT_S:g} s")
@@ -352,7 +347,7 @@ async def _through(run: Run, inputs: Inputs) -> None:
     try:
         if run.abort.event.is_set():
             return
-        await unless_aborted(run.abort, _prepared(run), PREFLIGHT_GRACE_S)
+        await unless_aborted(run.abort, _prepared(run), grace_s=PREFLIGHT_GRACE_S)
         write_effective(run.dir, inputs, run.system, run.options, run.stock)
         if not run.abort.event.is_set():
             await unless_aborted(run.abort, start_children(run))

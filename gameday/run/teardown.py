@@ -13,10 +13,10 @@ from typing import Any
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.processes.background import run_in_thread
-from gameday.core.processes.deadlines import cancelled, in_time
+from gameday.core.processes.deadlines import in_time
 from gameday.evidence.events import AuditRead, Phase
 from gameday.run import audit
-from gameday.run.context import Run, to_the_end
+from gameday.run.context import Run, to_the_end, unless_aborted
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 
@@ -64,25 +64,16 @@ async def _bounded(
     hurried_s: float = ABORT_STEP_S,
 ) -> str:
     """Do `work` within `calm_s`, or `hurried_s` from an abort on; what went wrong, or ""."""
-    aborted = run.abort.event
-    limit_s = hurried_s if aborted.is_set() else calm_s
+    limit_s = hurried_s if run.abort.event.is_set() else calm_s
     run.journal.write(Phase(phase=phase, at_most_s=limit_s))
-    task, hurry = asyncio.ensure_future(work), asyncio.ensure_future(aborted.wait())
-    await asyncio.wait({task, hurry}, timeout=calm_s, return_when=asyncio.FIRST_COMPLETED)
-    if aborted.is_set():
-        await asyncio.wait({task}, timeout=hurried_s + SETTLED_S)
-    reached = task.done()
-    await cancelled(task, hurry)
-    if not reached:
-        run.journal.write(Phase(phase=phase, problem=f"not reached within {limit_s:g} s"))
-        return ""
-    error = task.exception()
-    if error is None:
-        return ""
-    if not isinstance(error, GamedayError | OSError):
-        raise error
-    run.journal.write(Phase(phase=phase, problem=str(error)))
-    return str(error)
+    limits = {"within_s": calm_s, "grace_s": hurried_s + SETTLED_S}
+    try:
+        if await unless_aborted(run.abort, work, **limits) is None:
+            run.journal.write(Phase(phase=phase, problem=f"not reached within {limit_s:g} s"))
+    except (GamedayError, OSError) as error:
+        run.journal.write(Phase(phase=phase, problem=str(error)))
+        return str(error)
+    return ""
 
 
 def _close_limit_s(run: Run) -> float:
