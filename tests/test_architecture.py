@@ -73,10 +73,8 @@ NAMES_THAT_SAY_NOTHING = {"tell", "told", "said", "shown", "held"}
 STILL_TWICE = {
     "Audit",
     "Campaign",
-    "Entry",
     "Held",
     "Mark",
-    "Order",
     "Question",
     "Result",
     "Store",

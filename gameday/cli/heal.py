@@ -53,7 +53,7 @@ class Mine:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Permissions:
     """Permissions from the command line: hosts that may be reached, and the use of secrets."""
 
     allowed: frozenset[str]
@@ -82,17 +82,17 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     """
     from gameday.cli.runs import find_run, list_runs
 
-    order = Order(options["allowed"].hosts, options["with_secrets"])
+    permitted = Permissions(options["allowed"].hosts, options["with_secrets"])
     if trusted is not None:
         if run is not None:
             raise UsageError("name the run once", help=f"gameday heal --trust {trusted}")
-        looked = [_vouched_for(find_run(trusted, runs_dir), order)]
+        looked = [_vouched_for(find_run(trusted, runs_dir), permitted)]
     else:
-        if order.with_secrets:
+        if permitted.with_secrets:
             raise UsageError("--with-secrets is for --trust RUN: your own runs have theirs")
         mine, why = _mine()
         folders = list_runs(runs_dir)[::-1] if run is None else [find_run(run, runs_dir)]
-        looked = [_own(folder, mine, order) for folder in folders]
+        looked = [_own(folder, mine, permitted) for folder in folders]
         looked += _without_journal(runs_dir, mine) if run is None else []
         if why and any(each.open or each.quiet for each in looked):
             echo(why, err=True)
@@ -132,15 +132,15 @@ def _mine() -> tuple[Mine, str]:
         return Mine(None, state), why
 
 
-def _own(folder: Path, mine: Mine, order: Order) -> Looked:
+def _own(folder: Path, mine: Mine, permitted: Permissions) -> Looked:
     """Heal what the user has signed of a run, and say what else there is."""
     try:
-        return _of_one(folder, mine, order)
+        return _of_one(folder, mine, permitted)
     except Exception as error:  # noqa: BLE001 - one bad run must not keep the others in place
         return Looked(folder.name, open=[f"unknown: {type(error).__name__}: {error}"])
 
 
-def _of_one(folder: Path, mine: Mine, order: Order) -> Looked:
+def _of_one(folder: Path, mine: Mine, permitted: Permissions) -> Looked:
     from gameday.evidence import provenance
     from gameday.injection.heal import controller_lives
 
@@ -154,7 +154,7 @@ def _of_one(folder: Path, mine: Mine, order: Order) -> Looked:
     if read.unknown:
         looked.open.append(f"unknown: {read.unknown}; {_look_at(folder)}")
     if read.journal:
-        looked.healed = _healed(read, mine.key, order, environment())
+        looked.healed = _healed(read, mine.key, permitted, environment())
     foreign = _foreign(read)
     if foreign:
         looked.open.append(
@@ -166,7 +166,10 @@ def _of_one(folder: Path, mine: Mine, order: Order) -> Looked:
 
 
 def _healed(
-    read: "Provenance", key: SigningKey | None, order: Order, environment: Mapping[str, str]
+    read: "Provenance",
+    key: SigningKey | None,
+    permitted: Permissions,
+    environment: Mapping[str, str],
 ) -> "list[Healed]":
     """Of a run of the user's own; the hosts that were allowed to it stand in its signed journal."""
     from gameday.evidence.events import RunStarted
@@ -175,7 +178,7 @@ def _healed(
 
     started = first(read.journal, RunStarted)
     then = () if started is None else started.event.allowed
-    allowed = Allowed(order.allowed.union(then))
+    allowed = Allowed(permitted.allowed.union(then))
     healer = Healer(environment, key, lambda left: _refused_host(left, allowed))
     return event_loop.run(heal(read, healer), allowed)
 
@@ -194,7 +197,7 @@ def _look_at(folder: Path) -> str:
     return f"look for toxics named gameday-{folder.name}-* yourself, then remove {folder}"
 
 
-def _vouched_for(folder: Path, order: Order) -> Looked:
+def _vouched_for(folder: Path, permitted: Permissions) -> Looked:
     """Undo what a run says that somebody vouches for, each thing shown before it is done."""
     from gameday.evidence import provenance
     from gameday.injection.heal import Healer, controller_lives, heal
@@ -209,13 +212,13 @@ def _vouched_for(folder: Path, order: Order) -> Looked:
         looked.open.append("its journal says that it is under way: end its process first")
         return looked
 
-    allowed = Allowed(order.allowed)
+    allowed = Allowed(permitted.allowed)
 
     def may(left: "Left") -> str:
         echo(f"run {folder.name}: {_preview(left)}", err=True)
-        return _refused_host(left, allowed) or _refused_secret(left, order)
+        return _refused_host(left, allowed) or _refused_secret(left, permitted)
 
-    secrets = environment() if order.with_secrets else {}
+    secrets = environment() if permitted.with_secrets else {}
     try:
         key: SigningKey | None = read_or_make_key(state_dir())
     except GamedayError as error:
@@ -259,12 +262,12 @@ def _started(part: Path) -> str:
     return f"{json.dumps(list(launch.argv))} in {str(launch.folder)!a}, as {str(part)!a} says"
 
 
-def _refused_secret(left: "Left", order: Order) -> str:
+def _refused_secret(left: "Left", permitted: Permissions) -> str:
     """Why its secrets are not used, "" where it has none or they may be."""
     from gameday.spec.undo_fields import references
 
     asked = sorted(set(references(left.undo.as_json())))
-    if not asked or order.with_secrets:
+    if not asked or permitted.with_secrets:
         return ""
     return f"not done: it uses the secrets {', '.join(asked)}; if it may: --with-secrets"
 

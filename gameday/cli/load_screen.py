@@ -14,7 +14,7 @@ from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.screen import BAR_CELLS
 from gameday.cli.terminal import block
 from gameday.traffic.forecast import traffic_end_s
-from gameday.traffic.k6.summary_text import Marks, Told, summary_lines, time_text
+from gameday.traffic.k6.summary_text import Marks, summary_lines, time_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -82,9 +82,8 @@ def _line(moment: "Moment") -> str:
 def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:
     """The lines of the end summary."""
     marks = Marks.for_encoding(encoding)
-    told = [Told(one.metric, one.threshold, one.kept, one.figures, one.why) for one in verdict.held]
     yield ""
-    yield from summary_lines(_metrics(verdict), told, marks)
+    yield from summary_lines(_metrics(verdict), verdict.held, marks)
     yield "    GENERATOR"
     yield from (f"    {line}" for line in _generator(verdict, marks))
     yield ""

@@ -279,7 +279,7 @@ def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
     from gameday.cli.load_screen import end_summary
     from gameday.traffic.k6 import summary_json
 
-    metrics, kept = verdict.all_metrics, verdict.kept
+    metrics, kept = verdict.all_metrics, verdict.held
     terminals = output().isatty(), output(err=True).isatty()
     length_ms = verdict.length_s * 1000
     handed = summary_json.handed(metrics, kept, length_ms=length_ms, terminals=terminals)

@@ -6,13 +6,19 @@ UTF-8), and so is what nobody means: lists in lists without end, numbers that no
 the last one counts, as in nearly every other reader.
 """
 
+import json
 import math
 import re
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from pydantic_core import from_json
 
+from gameday.core import files
 from gameday.core.errors import UnknownError
+
+T = TypeVar("T")
 
 DEEPEST: Final = 200  # levels: what the parser (jiter) is built for
 MOST_DIGITS: Final = 308  # what a double can hold
@@ -73,3 +79,36 @@ def _must_be_finite(value: Any) -> None:
 
 
 _MOST_BITS: Final = (10**MOST_DIGITS).bit_length()
+
+
+def read_lines(
+    path: Path,
+    most_bytes: int,
+    decode: Callable[[Any], T],
+    damaged: Callable[[str], None] | None,
+    *,
+    end: bytes = b"",
+) -> Iterator[T]:
+    """The lines of a file of our own, as `decode` reads them, up to the first that it cannot read.
+
+    `damaged` is told which that is; a line without its `end` is torn. NaN is taken, as Python
+    writes it.
+    """
+    try:
+        with files.open_file(path) as file:
+            for number, raw in files.lines(file, most_bytes):
+                if not raw.endswith(end):
+                    raise ValueError(f"line {number} is torn")
+                try:
+                    value = decode(json.loads(raw))
+                except DAMAGED as error:
+                    raise ValueError(f"line {number} cannot be read") from error
+                yield value
+    except OSError as error:
+        damage = f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        damage = str(error)
+    else:
+        return
+    if damaged is not None:
+        damaged(damage)

@@ -41,12 +41,7 @@ STACKS: Final[dict[str, StackEntry]] = {
         made_by="gameday.stacks.embedded:EmbeddedStack",
         reused_by="gameday.stacks.persistent:PersistentStack",
     ),
-    "compose": StackEntry(
-        owned=True,
-        starts_components=True,
-        shares_machine=True,
-        kinds=_REACHED,
-    ),
+    "compose": StackEntry(owned=True, starts_components=True, shares_machine=True, kinds=_REACHED),
     "external": StackEntry(
         owned=False,
         starts_components=False,

@@ -343,6 +343,5 @@ def read(record: Mapping[str, Any]) -> Undo:
         return read_object(class_, record)
     except ValueError as error:
         raise NoRecordError(
-            f"unknown: the record is not one of gameday's: {kind!s:.40}: {error}",
-            help=_HELP,
+            f"unknown: the record is not one of gameday's: {kind!s:.40}: {error}", help=_HELP
         ) from None

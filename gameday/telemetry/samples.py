@@ -17,14 +17,13 @@ dependency expressions: what charts and dose witnesses read. `active_at` is ns, 
 Judging reads these lines and evaluates no PromQL.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gameday.core import files
-from gameday.core.json import DAMAGED
+from gameday.core.json import read_lines
 
 Truth = bool | None
 
@@ -98,35 +97,12 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[E
     `damaged` is told which line that is.
     """
     series: dict[int, Mapping[str, str]] = {}
-    try:
-        with files.open_file(path) as file:
-            for number, raw in files.lines(file, LONGEST_LINE):
-                line = _line(number, raw, series)
-                if line is not None:
-                    yield line
-    except OSError as error:
-        damage = f"cannot be read: {error.strerror}"
-    except ValueError as error:
-        damage = str(error)
-    else:
-        return
-    if damaged is not None:
-        damaged(damage)
-
-
-def _line(
-    number: int, raw: bytes, series: dict[int, Mapping[str, str]]
-) -> Evaluation | Scrape | None:
-    """Decode one line; None when it names series, which are kept. Raises ValueError."""
-    if not raw.endswith(b"\n"):
-        raise ValueError(f"line {number} is torn")
-    try:
-        return _decode(json.loads(raw), series)
-    except DAMAGED as error:
-        raise ValueError(f"line {number} cannot be read") from error
+    lines = read_lines(path, LONGEST_LINE, lambda line: _decode(line, series), damaged, end=b"\n")
+    return (line for line in lines if line is not None)
 
 
 def _decode(line: Any, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
+    """One line; None where it names series, which are kept."""
     if "series" in line:
         series.update({int(id_): dict(labels) for id_, labels in line["series"]})
         return None

@@ -156,14 +156,7 @@ ROUTES: list[tuple[tuple[str, ...], dict[str, Route]]] = [
 
 
 READING = frozenset(
-    {
-        Api.version,
-        Api.metrics,
-        Api.list_proxies,
-        Api.show_proxy,
-        Api.list_toxics,
-        Api.show_toxic,
-    }
+    {Api.version, Api.metrics, Api.list_proxies, Api.show_proxy, Api.list_toxics, Api.show_toxic}
 )
 """Routes that only read, open to every admitted client; the other routes change something."""
 

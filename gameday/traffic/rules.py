@@ -72,7 +72,6 @@ def of_traffic(document: Document, experiment: Experiment) -> Findings:
 
 
 def _together(document: Document, experiment: Experiment) -> Findings:
-    """The limits of the traffic as a whole."""
     if traffic_end_s(experiment) > LONGEST_S:
         yield document.error(("traffic",), "'traffic': lasts longer than 24h")
     starts = expected_starts(experiment)

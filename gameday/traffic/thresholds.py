@@ -133,6 +133,21 @@ def evaluate(threshold: ThresholdExpression, figures: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
+class ThresholdOutcome:
+    """A threshold, held against its metric; `kept` is None where nobody can tell, as `why` says."""
+
+    metric: str
+    threshold: ThresholdExpression
+    kept: bool | None
+    figures: Mapping[str, float] | None = None
+    why: str = ""
+
+    @property
+    def figure(self) -> float | None:
+        return None if self.figures is None else self.figures.get(self.threshold.statistic)
+
+
+@dataclass(frozen=True, slots=True)
 class MetricKey:
     """A metric, or the part of it whose samples carry all these tags."""
 

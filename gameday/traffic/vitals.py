@@ -16,14 +16,13 @@ loses nothing but its own moment:
 A figure that this system does not tell is 0.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from gameday.core import files
-from gameday.core.json import DAMAGED
+from gameday.core.json import read_lines
 
 CANARY: Final = "canary"
 LONGEST_LINE: Final = files.MIB
@@ -96,16 +95,23 @@ def health_sample_from_json(line: Mapping[str, Any]) -> HealthSample:
     )
 
 
-def of(lines: Iterator[Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> Vitals:
+def _sample(line: Mapping[str, Any]) -> WorkerSample | HealthSample:
+    """A line of either kind. Raises as their readers do."""
+    is_canary = line.get("who") == CANARY
+    return health_sample_from_json(line) if is_canary else worker_sample_from_json(line)
+
+
+def _vitals(samples: Iterable[WorkerSample | HealthSample]) -> Vitals:
+    every = tuple(samples)
+    return Vitals(
+        tuple(each for each in every if isinstance(each, WorkerSample)),
+        tuple(each for each in every if isinstance(each, HealthSample)),
+    )
+
+
+def of(lines: Iterable[Mapping[str, Any]]) -> Vitals:
     """The vitals that JSON lines tell. Raises as the lines' readers do."""
-    worker_samples: list[WorkerSample] = []
-    health_samples: list[HealthSample] = []
-    for line in lines:
-        if line.get("who") == CANARY:
-            health_samples.append(health_sample_from_json(line))
-        else:
-            worker_samples.append(worker_sample_from_json(line))
-    return Vitals(tuple(worker_samples), tuple(health_samples))
+    return _vitals(map(_sample, lines))
 
 
 def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:
@@ -115,27 +121,4 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:
     """
     if not path.exists():
         return Vitals()
-    found: list[Mapping[str, Any]] = []
-    try:
-        with files.open_file(path) as file:
-            for number, raw in files.lines(file, LONGEST_LINE):
-                found.append(_line(number, raw))
-    except OSError as error:
-        damage = f"cannot be read: {error.strerror}"
-    except ValueError as error:
-        damage = str(error)
-    else:
-        damage = ""
-    if damage and damaged is not None:
-        damaged(damage)
-    return of(found)
-
-
-def _line(number: int, raw: bytes) -> Mapping[str, Any]:
-    """One line, which `of` can read. Raises ValueError."""
-    try:
-        line: Mapping[str, Any] = json.loads(raw)
-        of([line])
-    except DAMAGED as error:
-        raise ValueError(f"line {number} cannot be read") from error
-    return line
+    return _vitals(read_lines(path, LONGEST_LINE, _sample, damaged))

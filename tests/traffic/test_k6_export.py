@@ -19,8 +19,9 @@ from gameday.spec.system import System
 from gameday.spec.yaml import compose
 from gameday.traffic.k6.export_script import export_script
 from gameday.traffic.k6.import_script import import_script
-from gameday.traffic.k6.summary_json import ThresholdOutcome, flat, handed
+from gameday.traffic.k6.summary_json import flat, handed
 from gameday.traffic.k6.units import duration_of, rate_text, whole_rates
+from gameday.traffic.thresholds import ThresholdOutcome, parse
 from tests.matrices.k6_starts import recorded
 from tests.support.load_server import load_server
 
@@ -221,8 +222,8 @@ def _same_shape(theirs: dict[str, object], exported: dict[str, object]) -> None:
         "data_sent": {"count": 50, "rate": 25.0},
     }
     held = [
-        ThresholdOutcome("http_req_duration", "p(95)<5000", kept=True),
-        ThresholdOutcome("http_req_failed", "rate<0.01", kept=True),
+        ThresholdOutcome("http_req_duration", parse("p(95)<5000"), kept=True),
+        ThresholdOutcome("http_req_failed", parse("rate<0.01"), kept=True),
     ]
     mine = handed(figures, held, length_ms=2000.0, terminals=(False, False))
     flat_one = flat(figures, held)

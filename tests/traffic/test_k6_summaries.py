@@ -3,8 +3,9 @@
 import pytest
 
 from gameday.traffic import thresholds
-from gameday.traffic.k6.summary_json import ThresholdOutcome, flat, handed
-from gameday.traffic.k6.summary_text import Marks, Told, data_text, summary_lines, time_text
+from gameday.traffic.k6.summary_json import flat, handed
+from gameday.traffic.k6.summary_text import Marks, data_text, summary_lines, time_text
+from gameday.traffic.thresholds import ThresholdOutcome
 
 TREND = {"avg": 2.0, "min": 1.0, "med": 2.0, "max": 4.0, "p(90)": 3.0, "p(95)": 3.5, "p(99)": 4.0}
 FIGURES: dict[str, dict[str, float]] = {
@@ -37,7 +38,7 @@ def test_a_trend_has_the_columns_that_k6_has_and_no_more() -> None:
 def test_true_means_crossed_in_the_flat_shape_and_no_data_is_no_pass(
     *, kept: bool | None, crossed: bool
 ) -> None:
-    held = [ThresholdOutcome("http_req_duration", "p(95)<3", kept)]
+    held = [ThresholdOutcome("http_req_duration", thresholds.parse("p(95)<3"), kept)]
     told = flat(FIGURES, held)["metrics"]["http_req_duration"]["thresholds"]
     assert told == {"p(95)<3": crossed}
     described = handed(FIGURES, held, length_ms=1.0, terminals=(True, True))["metrics"]
@@ -45,7 +46,7 @@ def test_true_means_crossed_in_the_flat_shape_and_no_data_is_no_pass(
 
 
 def test_a_threshold_without_its_metric_is_told_all_the_same() -> None:
-    held = [ThresholdOutcome("http_req_waiting", "p(95)<3", None)]
+    held = [ThresholdOutcome("http_req_waiting", thresholds.parse("p(95)<3"), None)]
     assert flat({}, held)["metrics"] == {"http_req_waiting": {"thresholds": {"p(95)<3": True}}}
     described = handed({}, held, length_ms=1.0, terminals=(False, False))["metrics"]
     assert described["http_req_waiting"]["type"] == "trend"
@@ -87,14 +88,16 @@ def test_data_counts_in_powers_of_ten(count: float, text: str) -> None:
 
 def lines(encoding: str) -> str:
     told = [
-        Told("http_req_duration", thresholds.parse("p(95)<3"), kept=False, figures=TREND),
-        Told(
+        ThresholdOutcome(
+            "http_req_duration", thresholds.parse("p(95)<3"), kept=False, figures=TREND
+        ),
+        ThresholdOutcome(
             "http_req_failed",
             thresholds.parse("rate<0.5"),
             kept=True,
             figures=FIGURES["http_req_failed"],
         ),
-        Told("http_req_waiting", thresholds.parse("p(95)<3"), None, None, "no sample"),
+        ThresholdOutcome("http_req_waiting", thresholds.parse("p(95)<3"), None, None, "no sample"),
     ]
     return "\n".join(summary_lines(FIGURES, told, Marks.for_encoding(encoding)))
 

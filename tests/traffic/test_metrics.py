@@ -18,7 +18,6 @@ from gameday.traffic.metrics import (
     complete,
     generator,
     measure,
-    per_second,
     summary,
     trends,
 )
@@ -205,7 +204,6 @@ def test_refusals_that_a_step_asked_for_are_reported_apart() -> None:
     records["outcome"][50:] = Outcome.REFUSED
     window = (int(records["intended_ns"][50]), int(records["intended_ns"][99]) + 1_000_000_000)
     found = summary([history(records)], {}, about=About(apart=[window]))
-    assert found.refused_apart == 50
     assert found.metrics["http_req_failed"]["rate"] == 0
     assert summary([history(records)], {}).metrics["http_req_failed"]["rate"] == 0.5
 
@@ -283,21 +281,6 @@ def test_starts_that_were_due_and_never_dispatched_limit_it() -> None:
 
 def test_nothing_at_all_is_folded_without_complaint() -> None:
     assert generator([], 200.0).speaks_up_to_per_s == 0
-    assert len(per_second(np.zeros(0, dtype=RECORD), T0).t) == 0
-
-
-def test_charts_have_a_row_a_second() -> None:
-    records = sent(1000, took_ms=500.0)
-    drop(records, slice(900, 1000), Reason.LATE)
-    found = per_second(records, T0)
-    assert found.t.tolist() == list(range(10))
-    assert found.rate["issued"][5] == 100
-    assert found.rate["issued"][0] == 50
-    assert found.rate["dropped"][9] == 100
-    assert found.p95[3] == pytest.approx(500.1)
-    assert np.isnan(found.p95[9])
-    assert found.open[4] == 50
-    assert found.open[9] == 0
 
 
 def test_a_million_records_are_folded_in_seconds() -> None:

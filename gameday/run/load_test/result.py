@@ -23,29 +23,14 @@ from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 from gameday.traffic.history import History, Outcome, Reason, read
-from gameday.traffic.k6.summary_json import ThresholdOutcome
 from gameday.traffic.metrics.trends import PERCENTILES
+from gameday.traffic.thresholds import ThresholdOutcome
 
 BOOKS = (
     *("scheduled", "started", "dropped", "never_started"),
     *("completed", "failed", "interrupted"),
 )
 MOST_FAILURES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One threshold; `kept` is None where nobody can tell, and `why` says so."""
-
-    metric: str
-    threshold: thresholds.ThresholdExpression
-    kept: bool | None
-    figures: Mapping[str, float] | None = None
-    why: str = ""
-
-    @property
-    def figure(self) -> float | None:
-        return None if self.figures is None else self.figures.get(self.threshold.statistic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +41,7 @@ class Verdict:
     sent: Sent
     summary: metrics.TrafficSummary
     generator: metrics.GeneratorStatus
-    held: Sequence[Held]
+    held: Sequence[ThresholdOutcome]
     parts: Mapping[str, Mapping[str, float]]
     length_s: float
     failures: Mapping[str, int]
@@ -77,11 +62,6 @@ class Verdict:
     def all_metrics(self) -> dict[str, Mapping[str, float]]:
         """Every metric, and the tagged parts that a threshold is about, by their keys."""
         return {**self.summary.metrics, **self.parts}
-
-    @property
-    def kept(self) -> list[ThresholdOutcome]:
-        """The thresholds as k6's summaries know them."""
-        return [ThresholdOutcome(one.metric, one.threshold.text, one.kept) for one in self.held]
 
     def as_json(self) -> dict[str, Any]:
         """The summary for machines, in gameday's own shape."""
@@ -194,18 +174,18 @@ def _hold(
     metric: str,
     threshold: thresholds.ThresholdExpression,
     generator: metrics.GeneratorStatus,
-) -> Held:
+) -> ThresholdOutcome:
     extra = () if threshold.percentile is None else (threshold.percentile,)
     percentiles = tuple({*PERCENTILES, *extra})
     figures = metrics.measure(starts, metric, percentiles=percentiles, about=about)
     kept = thresholds.evaluate(threshold, figures)
     if figures is None or kept is None:
-        return Held(metric, threshold, None, figures, "no sample")
+        return ThresholdOutcome(metric, threshold, None, figures, "no sample")
     if generator.status == "limited":
-        return Held(metric, threshold, None, figures, "the generator was limited")
+        return ThresholdOutcome(metric, threshold, None, figures, "the generator was limited")
     margin = abs(figures[threshold.statistic] - threshold.bound)
     is_time = thresholds.parse_key(metric).kind == "trend"
     if generator.status == "degraded" and is_time and margin < generator.lag_p99_ms:
         why = f"closer to its bound than the generator's lag, {generator.lag_p99_ms:.1f} ms"
-        return Held(metric, threshold, None, figures, why)
-    return Held(metric, threshold, kept, figures)
+        return ThresholdOutcome(metric, threshold, None, figures, why)
+    return ThresholdOutcome(metric, threshold, kept, figures)

@@ -10,12 +10,12 @@ from gameday.core.errors import one_of_them
 from gameday.core.files import decode, shown_path
 from gameday.spec.model import NAME_PATTERN, Model, Name, shape
 from gameday.spec.yaml.document import Document, compose, load, read_bytes
-from gameday.spec.yaml.tree import Entry, Node
+from gameday.spec.yaml.tree import MappingEntry, Node
 
 __all__ = [
     "NAME_PATTERN",
     "Document",
-    "Entry",
+    "MappingEntry",
     "Model",
     "Name",
     "Node",

@@ -77,7 +77,6 @@ class _Complaint:
         return f"{self.key!r}: {problem}" if self.key else problem
 
     def _words(self) -> tuple[str, str]:
-        """The problem and its cure."""
         context: dict[str, Any] = self.details.get("ctx", {})
         match self.kind:
             case "extra_forbidden":

@@ -37,7 +37,7 @@ _CURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MappingEntry:
     """A key of a mapping with its value; `place` is the key's."""
 
     place: Place
@@ -53,7 +53,7 @@ class Node:
     """
 
     place: Place
-    content: str | int | float | bool | None | list["Node"] | dict[str, Entry]
+    content: str | int | float | bool | None | list["Node"] | dict[str, MappingEntry]
     size: int = 1
     written: str = ""
 
@@ -149,7 +149,7 @@ class _Builder:
     def _begin(self, place: Place, event: yaml.CollectionStartEvent) -> None:
         if len(self.open) >= DEEPEST:
             raise FileError(place, f"is nested deeper than {DEEPEST}")
-        content: list[Node] | dict[str, Entry]
+        content: list[Node] | dict[str, MappingEntry]
         content = [] if isinstance(event, yaml.SequenceStartEvent) else {}
         self.open.append(_Open(Node(place, content), event.anchor))
 
@@ -172,7 +172,7 @@ class _Builder:
         elif top.key is None:
             top.key = (_key(node, text, top.node), node.place)
         elif isinstance(top.node.content, dict):
-            top.node.content[top.key[0]] = Entry(top.key[1], node)
+            top.node.content[top.key[0]] = MappingEntry(top.key[1], node)
             top.key = None
 
 

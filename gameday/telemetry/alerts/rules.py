@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from gameday.core.clock import NS
 from gameday.core.errors import FileError, Place
-from gameday.spec.yaml import Entry, Node, load, one_of_them
+from gameday.spec.yaml import MappingEntry, Node, load, one_of_them
 from gameday.telemetry.alerts import templates
 from gameday.telemetry.promql import MOST_TOGETHER, PromqlError, Query, parse
 
@@ -137,7 +137,7 @@ class _Part:
                 self.fail(f"{key!r} is missing")
         return {key: _Part(entry.node, self.what) for key, entry in found.items()}
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, MappingEntry]:
         """The members of a mapping, whatever their keys."""
         if not isinstance(self.node.content, dict):
             self.fail(f"a mapping is needed here, not {self._content_text()}")

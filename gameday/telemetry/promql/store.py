@@ -5,8 +5,8 @@ over at once, as in Prometheus: it gets a staleness mark, and selecting it finds
 scrape that failed is a scrape without series. Only the last `retention_s` are kept.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable
 
 from gameday.core.clock import NS
 from gameday.telemetry.promql.labels import NAME, Labels, nameless, value_of
@@ -45,11 +45,6 @@ class Series:
             self.marks -= sum(value is STALE for value in self.values[:gone])
             del self.times[:gone]
             del self.values[:gone]
-
-    def before(self, first: int, t_ns: int) -> int:
-        """The index of the last sample at or before an instant and from index `first` on, or -1."""
-        index = bisect_right(self.times, t_ns) - 1
-        return index if index >= first else -1
 
 
 class SeriesStore:
@@ -97,10 +92,6 @@ class SeriesStore:
             found = [held for held in self._candidates(selector) if _accepts(selector, held)]
             self._selected[selector.matchers] = found
         return found
-
-    def samples(self) -> Iterator[Series]:
-        """Every series held."""
-        return iter(self._series.values())
 
     def _candidates(self, selector: Selector) -> Iterable[Series]:
         if selector.name:

@@ -83,7 +83,6 @@ def _function(spec: AnyScenario) -> str:
 
 
 def _scenario(name: str, spec: AnyScenario, notes: list[str]) -> dict[str, Any]:
-    """One scenario in k6's words."""
     extras: dict[str, Any] = {}
     made = {"executor": spec.executor, "exec": _function(spec)} | _levels(spec)
     if spec.startTime:
@@ -177,7 +176,6 @@ def _lost(experiment: Experiment) -> Iterable[str]:
 
 
 def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
-    """The function that makes one request, and pauses."""
     issue = system.requests.issue
     headers = {"Content-Type": "application/json"} if issue.json_ is not None else {}
     for name, value in issue.headers.items():

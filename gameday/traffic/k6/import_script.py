@@ -63,7 +63,6 @@ def import_script(path: Path, name: str, env: Mapping[str, str]) -> Imported:
 
 
 def _tell_facts(script: Script, notes: Notes) -> None:
-    """Note everything the script asked for that gameday does not provide."""
     for name in ("setup", "teardown"):
         if name in script.functions:
             notes.add(script.line_of(name), f"{name}() is not run")
@@ -88,7 +87,6 @@ def _add_sleeps(script: Script, taken: Taken, notes: Notes) -> None:
 
 
 def _command(name: str, asked: ScriptRequest) -> str:
-    """The command line that sends the imported traffic."""
     words = ["gameday", "traffic", f"{name}.yaml", "--url", asked.url]
     if asked.method != ("GET" if asked.json is None else "POST"):
         words += ["--method", asked.method]

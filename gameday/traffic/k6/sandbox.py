@@ -23,10 +23,7 @@ ITERATION_S: Final = 0.5  # one iteration asks nothing real and takes ms
 CPU_S: Final = 12  # above all iterations together: 16 functions, each run several times
 MOST_JOBS: Final = 10_000  # promises that make promises without end
 MOST_FUNCTIONS: Final = 16  # scripts have a few scenarios; bounds the time in all
-BROKEN: Final = (
-    *(ValueError, TypeError, KeyError, AttributeError),
-    *(MemoryError, RecursionError),
-)
+BROKEN: Final = (*(ValueError, TypeError, KeyError, AttributeError), *(MemoryError, RecursionError))
 ASIDE: Final = ("setup", "teardown", "handleSummary")
 """Functions that k6 calls once, before or after the iterations."""
 LINES_ABOVE: Final = 10_000  # the same number stands in stubs.js

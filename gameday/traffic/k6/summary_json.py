@@ -9,10 +9,9 @@ Metrics that k6 does not have (`http_req_duration_intended`) stand among the oth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.traffic.thresholds import parse_key
+from gameday.traffic.thresholds import ThresholdOutcome, parse_key
 
 TREND_STATS: Final = ("avg", "min", "med", "max", "p(90)", "p(95)")
 _ROOT_ID: Final = "d41d8cd98f00b204e9800998ecf8427e"
@@ -25,15 +24,6 @@ _STATS: Final[Mapping[str, Sequence[str]]] = {
 }
 
 Figures = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdOutcome:
-    """One threshold of a metric, and whether it was kept; None is unknown."""
-
-    metric: str
-    text: str
-    kept: bool | None
 
 
 def _contains(metric: str, kind: str) -> str:
@@ -58,7 +48,7 @@ def flat(metrics: Figures, held: Sequence[ThresholdOutcome]) -> dict[str, Any]:
         found[key] = values
     for one in held:
         crossed = one.kept is not True
-        found.setdefault(one.metric, {}).setdefault("thresholds", {})[one.text] = crossed
+        found.setdefault(one.metric, {}).setdefault("thresholds", {})[one.threshold.text] = crossed
     root = {"name": "", "path": "", "id": _ROOT_ID, "groups": {}, "checks": {}}
     return {"root_group": root, "metrics": found}
 
@@ -76,7 +66,7 @@ def handed(
         found[key] = _described(key) | {"values": _values(parse_key(key).kind, figures)}
     for one in held:
         metric = found.setdefault(one.metric, _described(one.metric) | {"values": {}})
-        metric.setdefault("thresholds", {})[one.text] = {"ok": one.kept is True}
+        metric.setdefault("thresholds", {})[one.threshold.text] = {"ok": one.kept is True}
     return {
         "root_group": {"name": "", "path": "", "id": _ROOT_ID, "groups": [], "checks": []},
         "options": {

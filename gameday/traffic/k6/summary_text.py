@@ -11,7 +11,7 @@ from typing import Final
 
 from gameday.traffic import thresholds
 from gameday.traffic.k6.summary_json import TREND_STATS, Figures
-from gameday.traffic.thresholds import parse_key
+from gameday.traffic.thresholds import ThresholdOutcome, parse_key
 
 _WIDTH: Final = 32  # the column of names in k6's own summary
 _GROUPS: Final[Mapping[str, Sequence[str]]] = {
@@ -52,17 +52,6 @@ class Marks:
         return {True: self.kept, False: self.crossed, None: self.unknown}[kept]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One threshold as the summary tells it."""
-
-    metric: str
-    threshold: thresholds.ThresholdExpression
-    kept: bool | None
-    figures: Mapping[str, float] | None
-    why: str = ""
-
-
 def time_text(ms: float, marks: Marks) -> str:
     """Milliseconds as k6 writes them: the unit that fits, two decimals at most."""
     for below, size, unit in ((1.0, 0.001, marks.micro), (1000.0, 1.0, "ms"), (60_000.0, 1e3, "s")):
@@ -85,7 +74,7 @@ def data_text(count: float) -> str:
     return f"{_short(count / 1e9)} GB"
 
 
-def summary_lines(metrics: Figures, told: Sequence[Told], marks: Marks) -> list[str]:
+def summary_lines(metrics: Figures, told: Sequence[ThresholdOutcome], marks: Marks) -> list[str]:
     """The whole summary, a line each. `metrics` holds tagged parts too, under their keys."""
     lines = []
     if told:
@@ -101,7 +90,7 @@ def summary_lines(metrics: Figures, told: Sequence[Told], marks: Marks) -> list[
     return lines
 
 
-def _threshold(one: Told, marks: Marks) -> str:
+def _threshold(one: ThresholdOutcome, marks: Marks) -> str:
     text = f"{marks.of(one.kept)} '{one.threshold.text}'"
     statistic = one.threshold.statistic
     if one.figures is not None and statistic in one.figures:

@@ -3,15 +3,13 @@
 Everything here is a pure fold of history records. `Fold` follows a history that grows and yields
 the `k6_*` series; `complete` adds the starts that left no record; `summary` gives k6's figures of
 a finished run, `measure` those of one metric or tagged part; `generator` says whether the worker
-kept its schedule, `system_limit` from which rate on the system did not carry its traffic;
-`per_second` is for charts.
+kept its schedule, `system_limit` from which rate on the system did not carry its traffic.
 """
 
 from gameday.traffic.metrics.accounting import AccountingError, complete
 from gameday.traffic.metrics.generator import GeneratorStatus, Rule, generator
 from gameday.traffic.metrics.k6_metrics import About, request_tags
 from gameday.traffic.metrics.live_series import BUCKETS_S, Fold, LiveTraffic
-from gameday.traffic.metrics.per_second import Seconds, per_second
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.metrics.running import RunningTotals
 from gameday.traffic.metrics.summary import TrafficSummary, measure, summary
@@ -27,14 +25,12 @@ __all__ = [
     "LiveTraffic",
     "Rule",
     "RunningTotals",
-    "Seconds",
     "Starts",
     "SystemLimit",
     "TrafficSummary",
     "complete",
     "generator",
     "measure",
-    "per_second",
     "request_tags",
     "summary",
     "system_limit",

@@ -7,7 +7,6 @@ function of the number: they are unknown, since they may have worked.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy.typing as npt
 
 from gameday.core.errors import UnknownError
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
-from gameday.traffic.metrics.trends import is_timed
 from gameday.traffic.schedule.users import users_of
 
 Records = npt.NDArray[np.void]
@@ -39,16 +37,6 @@ class Columns:
     def where(self, kept: Figures | slice) -> "Columns":
         """The rows that a mask, an order or a slice picks."""
         return Columns({name: column[kept] for name, column in self.by_name.items()})
-
-    @cached_property
-    def requests(self) -> "Columns":
-        """The rows that are no dropped starts."""
-        return self.where(self["outcome"] != Outcome.DROPPED)
-
-    @cached_property
-    def over(self) -> "Columns":
-        """The rows that have a latency."""
-        return self.where(is_timed(self))
 
 
 def columns(parts: Iterable[Records], names: Iterable[str]) -> Columns:

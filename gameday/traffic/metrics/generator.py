@@ -173,7 +173,7 @@ def _sight(
     starts: Starts, until_ns: int | None, *, allowed_ms: float, rule: Rule, vitals: Vitals
 ) -> _Sight:
     histories = starts.histories
-    rows = Columns({name: starts.column(name) for name in _FIELDS})
+    rows = Columns({name: starts[name] for name in _FIELDS})
     never = [_never_dispatched(history, until_ns) for history in histories]
     if any(map(len, never)):
         codes = [starts.names.index(history.scenario) for history in histories]
@@ -212,7 +212,6 @@ def _never_dispatched(history: History, until_ns: int | None) -> Records:
 
 
 def _unsent(rows: Columns) -> Mask:
-    """Starts that we failed to send."""
     ours: Mask = rows["outcome"] == Outcome.DROPPED
     if ours.any():
         ours &= np.isin(rows["reason"], _OURS)

@@ -10,7 +10,6 @@ million samples between 0.1 ms and 10 s take 140 KB, and so do a thousand.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -96,13 +95,6 @@ class Hdr(SampleStore):
         self.sum += int(samples.sum())
         self.min = min(self.min, max(0, least))
         self.max = max(self.max, most)
-
-    def buckets(self) -> Iterator[tuple[int, int]]:
-        """The number and count of every bucket that is not empty, in order."""
-        for magnitude in sorted(self._counts):
-            row = self._counts[magnitude]
-            for offset in np.flatnonzero(row):
-                yield magnitude * HALF + int(offset), int(row[offset])
 
     def _row(self, magnitude: int) -> npt.NDArray[np.int64]:
         if magnitude not in self._counts:

@@ -56,7 +56,7 @@ class StartSelection:
     about: About = About()
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
-        return self._of(self.starts.column(name))
+        return self._of(self.starts[name])
 
     def __len__(self) -> int:
         if isinstance(self.kept, slice):
@@ -114,7 +114,7 @@ def _carries(part: StartSelection, tag: str, value: str) -> Mask:
         "status": {str(status): status for status in range(1000)},
     }
     if tag in codes:
-        kept: Mask = starts.column(tag) == codes[tag].get(value, -1)
+        kept: Mask = starts[tag] == codes[tag].get(value, -1)
         return kept
     return np.full(len(starts), part.about.tags.get(tag) == value)
 
@@ -133,19 +133,12 @@ def inside(times: Times, windows: Sequence[Window]) -> Mask:
 
 
 def metric(
-    asked: MetricKey, whole: StartSelection, percentiles: Sequence[float]
+    asked: MetricKey, part: StartSelection, percentiles: Sequence[float]
 ) -> Mapping[str, float] | None:
-    """The figures of a metric, or of a tagged part; None when it has no sample.
+    """The figures of a metric, of the part that carries its tags; None when it has no sample.
 
     A counter of something that did not happen is 0 as long as there was traffic in which it could.
     """
-    return _figures(asked, whole.tagged(asked.tags), percentiles)
-
-
-def _figures(
-    asked: MetricKey, part: StartSelection, percentiles: Sequence[float]
-) -> Mapping[str, float] | None:
-    """`metric` of the part that carries the tags."""
     if not len(part):
         zero = asked.kind == "counter" and part.could_happen(asked.tags)
         return {"count": 0, "rate": 0.0} if zero else None
@@ -193,8 +186,7 @@ def _spans(name: str, starts: Starts) -> Times:
     if name == "http_req_blocked":
         return blocked
     found = _in_pieces(
-        starts,
-        lambda piece: trends.spans(name, piece, piece.derived("blocked", _blocked)),
+        starts, lambda piece: trends.spans(name, piece, piece.derived("blocked", _blocked))
     )
     if name == trends.ITERATION and starts.sleep_ns.any():
         found = found + starts.sleep_ns[starts.scenario]
@@ -226,7 +218,6 @@ def counted(name: str, rows: trends.Fields) -> int:
 
 
 def _sum(column: npt.NDArray[np.integer], kept: Mask) -> int:
-    """The sum of those that are kept."""
     return int((column * kept).sum(dtype=np.int64))
 
 
@@ -307,7 +298,7 @@ def all_metrics(
     for tags, names in [({}, list(METRICS)), *_sub_metrics(part)]:
         tagged = part.tagged(tags)
         for asked in (MetricKey(name, tags) for name in names):
-            said = _figures(asked, tagged, percentiles)
+            said = metric(asked, tagged, percentiles)
             if said is not None:
                 found[asked.text] = said
     return found

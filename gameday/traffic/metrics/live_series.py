@@ -76,13 +76,7 @@ class Fold:
         self._service = Histogram("k6_http_req_service_seconds")
 
     def add(
-        self,
-        records: Records,
-        dispatched: int,
-        now_ns: int,
-        *,
-        worker: int = 0,
-        workers: int = 1,
+        self, records: Records, dispatched: int, now_ns: int, *, worker: int = 0, workers: int = 1
     ) -> None:
         """Add new records of one worker's history, and how far it had got when they were read."""
         self.now_ns = max(self.now_ns, now_ns)

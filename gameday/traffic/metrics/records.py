@@ -60,8 +60,9 @@ class Starts:
         return sum(len(part) for part in self._parts)
 
     def __getitem__(self, name: str) -> Figures:
+        """A field of all rows, or their `scenario`."""
         if name not in self._made:
-            self._made[name] = self._ordered(name)
+            self._made[name] = self.scenario if name == "scenario" else self._ordered(name)
         return self._made[name]
 
     def pick(self, name: str, indices: Indices) -> Figures:
@@ -123,10 +124,6 @@ class Starts:
         whole = np.concatenate(parts)
         return whole if self._order is None else whole[self._order]
 
-    def column(self, name: str) -> Figures:
-        """A field of all rows, or their `scenario`."""
-        return self.scenario if name == "scenario" else self[name]
-
     def derived(self, name: str, make: Callable[["Starts"], Figures]) -> Figures:
         """A column that is reckoned from others, made when it is first asked for."""
         if name not in self._made:
@@ -135,7 +132,7 @@ class Starts:
 
     def where(self, kept: Figures | slice, names: Sequence[str]) -> Columns:
         """Some fields of the rows that a mask, an order or a slice picks."""
-        return Columns({name: self.column(name)[kept] for name in names})
+        return Columns({name: self[name][kept] for name in names})
 
     @cached_property
     def t0_ns(self) -> int:

@@ -16,14 +16,7 @@ import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import AccountingError, dispatched_of
-from gameday.traffic.metrics.k6_metrics import (
-    EXPECTED,
-    About,
-    StartSelection,
-    all_metrics,
-    metric,
-    refused_on_purpose,
-)
+from gameday.traffic.metrics.k6_metrics import EXPECTED, About, StartSelection, all_metrics, metric
 from gameday.traffic.metrics.records import Told, gather
 from gameday.traffic.metrics.trends import PERCENTILES
 from gameday.traffic.schedule.scenario import MOST_STARTS
@@ -43,7 +36,6 @@ class TrafficSummary:
     completed: int
     failed: int
     interrupted: int
-    refused_apart: int = 0
     closed: tuple[str, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -71,7 +63,6 @@ def summary(
         completed=int(sum(by_outcome[o] for o in EXPECTED)),
         failed=int(by_outcome[Outcome.REFUSED] + by_outcome[Outcome.UNKNOWN]) - interrupted,
         interrupted=interrupted,
-        refused_apart=int(refused_on_purpose(starts, about.apart).sum()),
         closed=starts.closed,
         outcomes={o.text: int(by_outcome[o]) for o in Outcome},
         metrics=all_metrics(part, PERCENTILES),
@@ -138,5 +129,5 @@ def measure(
     A counter of something that did not happen is 0 as long as there was traffic in which it could
     have. Raises UsageError for a key nobody knows.
     """
-    part = StartSelection(gather(histories), None, about)
-    return metric(parse_key(key), part, percentiles)
+    asked, part = parse_key(key), StartSelection(gather(histories), None, about)
+    return metric(asked, part.tagged(asked.tags), percentiles)

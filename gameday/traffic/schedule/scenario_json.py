@@ -67,7 +67,6 @@ def _scenario(spec: Mapping[str, Any]) -> Scenario:
 
 
 def _common(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that every scenario has."""
     start_ns = int(spec["start_ns"]) if "start_ns" in spec else _ns(spec.get("startTime", 0))
     again = spec.get("retries")
     return {
@@ -89,7 +88,6 @@ def _limit(spec: Mapping[str, Any]) -> VuLimit | None:
 
 
 def _ns(value: object) -> int:
-    """A duration in whole nanoseconds. Raises ValueError."""
     return nanoseconds(parse_duration(value))
 
 
@@ -115,7 +113,6 @@ def to_json(scenario: Scenario) -> dict[str, Any]:
 
 
 def _executor(scenario: Scenario) -> dict[str, Any]:
-    """The executor with its own keys."""
     match scenario:
         case ArrivalRate(rate=rate, duration_ns=length):
             duration = None if length is None else _text(length)

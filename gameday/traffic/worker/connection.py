@@ -183,7 +183,6 @@ class Connection:
         self._sock = sock
 
     def _connected(self) -> None:
-        """The connection was made, or was not."""
         sock = self._socket()
         problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if problem:
@@ -205,7 +204,6 @@ class Connection:
         self._shake()
 
     def _shake(self) -> None:
-        """Go on with the TLS handshake."""
         sock = self._socket()
         assert isinstance(sock, ssl.SSLSocket)
         try:
