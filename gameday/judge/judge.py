@@ -21,6 +21,7 @@ from gameday.judge import checks, tables
 from gameday.judge.checks import NotApplicable, Validity, Verdict
 from gameday.judge.exit_code import exit_code
 from gameday.judge.result import CheckLine, MissingPart, Result, VerdictName
+from gameday.judge.verdict import unknown
 
 ALWAYS: Final = ("fault_injected", "fault_removed")
 # What it means that a part is not there, where that can be said better.
@@ -85,7 +86,7 @@ def _wanted(
 def _insisted(said: Verdict | NotApplicable) -> Verdict:
     if isinstance(said, Verdict):
         return said
-    return Verdict(said.name, Validity.UNKNOWN, Message("check.insisted", lacks=said.message))
+    return replace(unknown("check.insisted", lacks=said.message), name=said.name)
 
 
 def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> list[Message]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from gameday.core.messages import Message
+from gameday.core.messages import Message, Value
 
 SHOWN = 10  # how many instances of the same thing a verdict shows; its summary has the count
 
@@ -26,11 +26,11 @@ class Validity(StrEnum):
 class Verdict:
     """The verdict of the check `name`; `evidence` and `certificate` are JSON values."""
 
-    name: str
     validity: Validity
     message: Message
     evidence: Sequence[Any] = ()
     certificate: Any = None
+    name: str = ""  # filled in by whoever runs the check
 
     @property
     def summary(self) -> str:
@@ -47,10 +47,20 @@ class NotApplicable:
     message: Message | None = None
 
 
-def lacking(name: str, message: str) -> NotApplicable:
+def lacking(message: str) -> NotApplicable:
     """The check has nothing to judge; the message (its id) says what it would need."""
     needed = Message(message)
-    return NotApplicable(name, needed.text(), needed)
+    return NotApplicable("", needed.text(), needed)
+
+
+def valid(message: str, /, **values: Value) -> Verdict:
+    """What the check asks is so; the message is given by its id and values."""
+    return Verdict(Validity.VALID, Message(message, **values))
+
+
+def unknown(message: str, /, **values: Value) -> Verdict:
+    """Nobody can say whether it is so."""
+    return Verdict(Validity.UNKNOWN, Message(message, **values))
 
 
 def worst(validities: Sequence[Validity]) -> Validity:

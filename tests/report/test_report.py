@@ -351,7 +351,7 @@ def calls_of_say() -> Iterator[tuple[str, bool, frozenset[str], bool]]:
             for message in ast.walk(node.args[0]):
                 value = message.value if isinstance(message, ast.Constant) else None
                 known = isinstance(value, str) and re.fullmatch(r"[a-z]+\.[a-z_0-9.]*", value)
-                if function in {"say", "say.plain", "Message"} and known:
+                if function in {"say", "say.plain", "Message", "valid", "unknown"} and known:
                     exact = not isinstance(node.args[0], ast.JoinedStr)
                     yield str(value), exact, given, whole
 

@@ -7,10 +7,10 @@ the run was fit to make such statements (`judge.py`).
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from gameday.core.errors import UnknownError
-from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.judge.checks import (
     alerts,
@@ -29,12 +29,12 @@ from gameday.judge.checks import (
     stores_agree,
     thresholds,
 )
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, worst
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, unknown, worst
 
 Check = Callable[[Evidence], Verdict | NotApplicable]
 
 CHECKS: Final[Mapping[str, Check]] = {
-    module.NAME: module.check
+    module.__name__.rpartition(".")[2]: module.check
     for module in (
         no_over_issuance,
         one_per_user,
@@ -55,27 +55,15 @@ CHECKS: Final[Mapping[str, Check]] = {
 }
 PERFORMANCE: Final = frozenset({"thresholds", "objectives", "recovered", "alerts", "playbook"})
 
-__all__ = [
-    "CHECKS",
-    "PERFORMANCE",
-    "Check",
-    "NotApplicable",
-    "Validity",
-    "Verdict",
-    "run",
-    "worst",
-]
+__all__ = ["CHECKS", "PERFORMANCE", "Check", "NotApplicable", "Validity", "Verdict", "run", "worst"]
 
 
 def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:
     """The verdict of a check; unknown, with the reason, when it lacks evidence or crashes."""
     try:
-        return check(evidence)
+        verdict = check(evidence)
     except UnknownError as missing:
-        return Verdict(name, Validity.UNKNOWN, Message("check.missing", why=missing.message))
+        verdict = unknown("check.missing", why=missing.message)
     except Exception as error:  # noqa: BLE001  a broken check must not hide what the others say
-        return Verdict(
-            name,
-            Validity.UNKNOWN,
-            Message("check.crashed", kind=type(error).__name__, error=str(error)),
-        )
+        verdict = unknown("check.crashed", kind=type(error).__name__, error=str(error))
+    return replace(verdict, name=name)

@@ -7,11 +7,10 @@ here.
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.judge.checks.fault_injected import fault_id, planned_faults
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, worst
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, valid, worst
 from gameday.spec.experiment import ExpectedAlert
 from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
 
-NAME = "alerts"
 VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
 
 
@@ -19,9 +18,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Each expected alert is a hit, and no other fired that must not."""
     expect = evidence.experiment.expect
     if not has_rules(evidence):
-        return lacking(NAME, "lacks.rules")
+        return lacking("lacks.rules")
     if not expect.alerts and expect.other_alerts == "allowed":
-        return lacking(NAME, "lacks.alerts")
+        return lacking("lacks.alerts")
     found = statuses(evidence)
     validity = worst([VALIDITY.get(one.status, Validity.INVALID) for one in found])
     shown = [
@@ -34,10 +33,10 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         for one in found
     ]
     if not found:
-        return Verdict(NAME, Validity.VALID, Message("check.alerts.none"))
+        return valid("check.alerts.none")
     told = [one for one in found if VALIDITY.get(one.status, Validity.INVALID) is validity]
     whys = [Message("check.alerts.one", alert=one.alert, why=one.why) for one in told]
-    return Verdict(NAME, validity, Message("check.all", parts=whys), shown)
+    return Verdict(validity, Message("check.all", parts=whys), shown)
 
 
 def has_rules(evidence: Evidence) -> bool:

@@ -14,11 +14,10 @@ from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
 from gameday.judge.checks.fault_injected import planned_faults
-from gameday.judge.verdict import NotApplicable, Validity, Verdict
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
 from gameday.traffic.forecast import distinct_users, sell_out_s
 from gameday.traffic.history import Outcome
 
-NAME = "exercised"
 FOREVER = np.iinfo(np.int64).max
 MARGIN = 1.02  # so much more must be asked than the stock needs: a few requests fail
 
@@ -28,8 +27,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     missing = [*_issues(evidence), *_in_faults(evidence), *_sell_out(evidence)]
     if missing:
         unseen = Message("check.exercised.unseen", missing=missing)
-        return Verdict(NAME, Validity.UNKNOWN, unseen, [each.text() for each in missing])
-    return Verdict(NAME, Validity.VALID, Message("check.exercised.seen"))
+        return Verdict(Validity.UNKNOWN, unseen, [each.text() for each in missing])
+    return valid("check.exercised.seen")
 
 
 def _issues(evidence: Evidence) -> Iterator[Message]:

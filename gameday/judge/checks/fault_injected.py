@@ -8,8 +8,6 @@ from gameday.core.messages import Message
 from gameday.evidence import Evidence, FaultWindow
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
 
-NAME = "fault_injected"
-
 
 def planned_faults(evidence: Evidence) -> list[FaultWindow]:
     """A window for each fault of the experiment, in its order; some may never have begun."""
@@ -26,7 +24,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Every planned fault was measured as injected."""
     faults = planned_faults(evidence)
     if not faults:
-        return lacking(NAME, "lacks.faults")
+        return lacking("lacks.faults")
     missing = [fault for fault in faults if fault.injected != "yes"]
     shown = [
         {"id": fault.id, "injected": fault.injected, "at": evidence.seconds(fault.injected_ns)}
@@ -35,14 +33,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     ]
     if not missing:
         return Verdict(
-            NAME,
             Validity.VALID,
             Message("check.fault_injected.all_in", faults=count(len(faults), "fault")),
             shown,
         )
-    return Verdict(
-        NAME, Validity.UNKNOWN, Message("check.all", parts=list(map(_why, missing))), shown
-    )
+    return Verdict(Validity.UNKNOWN, Message("check.all", parts=list(map(_why, missing))), shown)
 
 
 def _why(fault: FaultWindow) -> Message:

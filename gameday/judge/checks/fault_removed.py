@@ -2,9 +2,7 @@
 
 from gameday.core.messages import Message
 from gameday.evidence import Evidence, FaultWindow
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
-
-NAME = "fault_removed"
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, unknown
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -12,8 +10,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     begun = [fault for fault in evidence.timeline.faults if fault.begun]
     if not begun:
         if evidence.experiment.method:
-            return Verdict(NAME, Validity.UNKNOWN, Message("check.no_fault_begun"))
-        return lacking(NAME, "lacks.faults")
+            return unknown("check.no_fault_begun")
+        return lacking("lacks.faults")
     shown = [
         {
             "id": fault.id,
@@ -27,19 +25,14 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if still:
         names = ", ".join(fault.id for fault in still)
         return Verdict(
-            NAME,
-            Validity.INVALID,
-            Message("check.fault_removed.still_there", faults=names),
-            shown,
-            shown,
+            Validity.INVALID, Message("check.fault_removed.still_there", faults=names), shown, shown
         )
     doubtful = [fault for fault in begun if fault.removed != "yes"]
     if doubtful:
         return Verdict(
-            NAME, Validity.UNKNOWN, Message("check.all", parts=list(map(_why, doubtful))), shown
+            Validity.UNKNOWN, Message("check.all", parts=list(map(_why, doubtful))), shown
         )
     return Verdict(
-        NAME,
         Validity.VALID,
         Message("check.fault_removed.all_out", faults=count(len(begun), "fault")),
         shown,

@@ -6,8 +6,6 @@ from gameday.judge.verdict import NotApplicable, Validity, Verdict
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import metrics
 
-NAME = "generator"
-
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """The workers kept, or nearly kept, their schedule; otherwise unknown."""
@@ -21,22 +19,22 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         p99_ms=status.lag_p99_ms,
     )
     told = Message("check.all", parts=[figures, *status.reasons])
-    return Verdict(NAME, Validity.UNKNOWN if limited else Validity.VALID, told)
+    return Verdict(Validity.UNKNOWN if limited else Validity.VALID, told)
 
 
 def generator_status(evidence: Evidence) -> metrics.GeneratorStatus:
     """Status of the traffic generator: how well the workers kept their schedule."""
     if not len(evidence.asked):
         raise MissingEvidenceError("nothing was asked")
-    if NAME not in evidence.reckoned:
+    if "generator" not in evidence.reckoned:
         bound_ms = tightest_bound_ms(evidence.experiment)
         until_ns, known = evidence.anchors.traffic_end_ns, evidence.effective
-        evidence.reckoned[NAME] = metrics.generator(
+        evidence.reckoned["generator"] = metrics.generator(
             evidence.attempts.records,
             bound_ms,
             until_ns=until_ns,
             vitals=evidence.vitals,
             rule=None if known is None else metrics.Rule(**known.generator),
         )
-    status: metrics.GeneratorStatus = evidence.reckoned[NAME]
+    status: metrics.GeneratorStatus = evidence.reckoned["generator"]
     return status

@@ -3,9 +3,7 @@
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.wrong_answers import issued, lost
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict
-
-NAME = "no_lost_issuance"
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, unknown, valid
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -13,17 +11,13 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     attempts = evidence.asked
     acknowledged = len(issued(attempts))
     if not acknowledged:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.no_lost_issuance.nothing"))
+        return unknown("check.no_lost_issuance.nothing")
     audit = evidence.audited
     if audit.unsettled:
-        return Verdict(
-            NAME, Validity.UNKNOWN, Message("check.no_lost_issuance.unsettled", why=audit.unsettled)
-        )
+        return unknown("check.no_lost_issuance.unsettled", why=audit.unsettled)
     missing = lost(attempts, audit)
     if not len(missing):
-        return Verdict(
-            NAME, Validity.VALID, Message("check.no_lost_issuance.kept", acknowledged=acknowledged)
-        )
+        return valid("check.no_lost_issuance.kept", acknowledged=acknowledged)
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)
     users = ", ".join(str(answer["user"]) for answer in shown[:3])
     user = shown[0]["user"]
@@ -32,4 +26,4 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     told = Message(
         "check.no_lost_issuance.lost", lost=len(missing), acknowledged=acknowledged, users=users
     )
-    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
+    return Verdict(Validity.INVALID, told, shown, certificate)

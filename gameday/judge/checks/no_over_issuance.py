@@ -11,10 +11,8 @@ from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
 from gameday.evidence.wrong_answers import beyond_stock, issued
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome
-
-NAME = "no_over_issuance"
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -27,10 +25,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return _too_many_promised(evidence, holders, stock)
     audit = evidence.audited
     if audit.unsettled:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.uncounted", why=audit.unsettled))
+        return unknown("check.uncounted", why=audit.unsettled)
     rows, users = count(len(audit.rows), "row"), count(len(holders), "user")
-    told = Message("check.no_over_issuance.enough", rows=rows, users=users, stock=stock)
-    return Verdict(NAME, Validity.VALID, told)
+    return valid("check.no_over_issuance.enough", rows=rows, users=users, stock=stock)
 
 
 def must_hold(evidence: Evidence) -> list[int]:
@@ -60,7 +57,7 @@ def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
         users=users,
     )
     certificate = {"stock": stock, "rows": [list(row) for row in latest[: stock + 1]]}
-    return Verdict(NAME, Validity.INVALID, told, beyond[:SHOWN], certificate)
+    return Verdict(Validity.INVALID, told, beyond[:SHOWN], certificate)
 
 
 def _told_at(evidence: Evidence) -> dict[int, int]:
@@ -75,4 +72,4 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
     certificate = {"stock": stock, "users": holders[: stock + 1]}
-    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
+    return Verdict(Validity.INVALID, told, shown, certificate)

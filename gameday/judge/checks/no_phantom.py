@@ -10,10 +10,8 @@ import numpy as np
 from gameday.core.messages import Message
 from gameday.evidence import Attempts, Audit, Evidence
 from gameday.evidence.attempts import Indices, Mask, among
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome
-
-NAME = "no_phantom"
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -27,14 +25,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if phantoms:
         return _rows_without_request(evidence, phantoms)
     if audit.unsettled:
-        return Verdict(
-            NAME, Validity.UNKNOWN, Message("check.no_phantom.unsettled", why=audit.unsettled)
-        )
+        return unknown("check.no_phantom.unsettled", why=audit.unsettled)
     baseless = _baseless_duplicates(evidence, audit)
     if len(baseless):
         return _duplicates_of_nothing(evidence, baseless)
-    told = Message("check.no_phantom.asked_for", rows=count(len(audit.rows), "row"))
-    return Verdict(NAME, Validity.VALID, told)
+    return valid("check.no_phantom.asked_for", rows=count(len(audit.rows), "row"))
 
 
 def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -> Verdict:
@@ -46,7 +41,7 @@ def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -
     users = ", ".join(str(user) for user, _ in phantoms[:3])
     rows = count(len(phantoms), "row")
     told = Message("check.no_phantom.unexplained", rows=rows, users=users)
-    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
+    return Verdict(Validity.INVALID, told, shown, certificate)
 
 
 def _baseless_duplicates(evidence: Evidence, audit: Audit) -> Indices:
@@ -101,4 +96,4 @@ def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:
     users = ", ".join(str(answer["user"]) for answer in shown[:3])
     answers = count(len(baseless), "duplicate_answer")
     told = Message("check.no_phantom.baseless", answers=answers, users=users)
-    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
+    return Verdict(Validity.INVALID, told, shown, certificate)

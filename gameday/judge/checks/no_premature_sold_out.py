@@ -18,10 +18,8 @@ import numpy as np
 from gameday.core.messages import Message
 from gameday.evidence import Attempts, Audit, Evidence, StepRun
 from gameday.evidence.attempts import FOREVER, Indices, Mask, Times
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, valid
 from gameday.traffic.history import Outcome
-
-NAME = "no_premature_sold_out"
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """At every "sold out", issued and held coupons could have reached the stock (I6)."""
     system = evidence.plan.system
     if "sold_out" not in system.requests.issue.outcomes:
-        return lacking(NAME, "lacks.sold_out")
+        return lacking("lacks.sold_out")
     attempts = evidence.asked
     told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))
     if not len(told):
-        return Verdict(NAME, Validity.VALID, Message("check.no_premature_sold_out.nobody"))
+        return valid("check.no_premature_sold_out.nobody")
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
     takers = _takers(attempts, audit, evidence.timeline.steps)
     strictly = told[takers.too_few_by(attempts.ended[told], evidence.stock)]
@@ -90,7 +88,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     kind = (
         "check.no_premature_sold_out.held" if len(strictly) else "check.no_premature_sold_out.none"
     )
-    return Verdict(NAME, Validity.VALID, Message(kind, told=len(told), held=len(strictly)))
+    return valid(kind, told=len(told), held=len(strictly))
 
 
 def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -> Takers:
@@ -138,7 +136,7 @@ def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
     certificate = {"answer": shown[-1], "rows": len(audit.rows), "stock": stock}
     said = {"told": len(told), "rows": len(audit.rows), "stock": stock}
     left = Message("check.no_premature_sold_out.left", **said)
-    return Verdict(NAME, Validity.INVALID, left, shown, certificate)
+    return Verdict(Validity.INVALID, left, shown, certificate)
 
 
 def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
@@ -152,4 +150,4 @@ def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
         taken=int(taken[0]),
         stock=stock,
     )
-    return Verdict(NAME, Validity.INVALID, too_early, shown, certificate)
+    return Verdict(Validity.INVALID, too_early, shown, certificate)

@@ -8,13 +8,22 @@ from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.outages import WARM_UP_S
 from gameday.judge.checks.generator import generator_status
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, lacking, worst
+from gameday.judge.verdict import (
+    SHOWN,
+    NotApplicable,
+    Validity,
+    Verdict,
+    count,
+    lacking,
+    unknown,
+    valid,
+    worst,
+)
 from gameday.spec.experiment import STEADY_S, Experiment
 from gameday.telemetry import catalogue
 from gameday.telemetry.latency_bounds import objective_bounds_ms
 from gameday.telemetry.samples import Evaluation
 
-NAME = "objectives"
 LAST_S = 5
 FEWEST = 3  # evaluations of those five seconds; a late tick is skipped, not made up
 
@@ -23,12 +32,12 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """With faults, true in the steady state and in the last 5 s; without, never breached."""
     objectives = evidence.experiment.objectives
     if not objectives:
-        return lacking(NAME, "lacks.objectives")
+        return lacking("lacks.objectives")
     if not evidence.experiment.method:
         return _all_along(evidence)
     first = evidence.anchors.first_injecting_ns
     if first is None:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.no_fault_begun"))
+        return unknown("check.no_fault_begun")
     end = evidence.traffic_end_ns
     before = _inside(evidence, first - STEADY_S * NS, first - 1)
     after = _inside(evidence, end - LAST_S * NS + 1, end)
@@ -56,13 +65,12 @@ def _true_in_span(
     if false:
         shown = [{"objective": name, "false_at": at} for at in false[:SHOWN]]
         told = Message("check.objectives.false", objective=name, at_s=false[0], where=where)
-        return _unless_lagging(evidence, name, span, Verdict(NAME, Validity.INVALID, told, shown))
+        return _unless_lagging(evidence, name, span, Verdict(Validity.INVALID, told, shown))
     if len(span) < FEWEST or any(e.readings.get(key) is None for e in span):
         why = _why_blind(span, key)
-        told = Message("check.objectives.no_data", objective=name, where=where, why=why)
-        return Verdict(NAME, Validity.UNKNOWN, told)
+        return unknown("check.objectives.no_data", objective=name, where=where, why=why)
     told = Message("check.objectives.true", objective=name, where=where)
-    return _unless_lagging(evidence, name, span, Verdict(NAME, Validity.VALID, told))
+    return _unless_lagging(evidence, name, span, Verdict(Validity.VALID, told))
 
 
 def _unless_lagging(
@@ -80,14 +88,14 @@ def _unless_lagging(
     if min(margins, default=0.0) >= status.lag_p99_ms:
         return verdict
     told = Message("check.objectives.close", objective=name, lag_ms=status.lag_p99_ms)
-    return Verdict(NAME, Validity.UNKNOWN, told, verdict.evidence)
+    return Verdict(Validity.UNKNOWN, told, verdict.evidence)
 
 
 def _together(found: Sequence[Verdict]) -> Verdict:
     validity = worst([verdict.validity for verdict in found])
     told = [verdict for verdict in found if verdict.validity is validity]
     shown = [item for verdict in told for item in verdict.evidence]
-    return Verdict(NAME, validity, Message("check.all", parts=[v.message for v in told]), shown)
+    return Verdict(validity, Message("check.all", parts=[v.message for v in told]), shown)
 
 
 def _all_along(evidence: Evidence) -> Verdict:
@@ -103,14 +111,12 @@ def _all_along(evidence: Evidence) -> Verdict:
             objectives=", ".join(outages[0].objectives),
             at_s=evidence.seconds(outages[0].breached_ns),
         )
-        return Verdict(NAME, Validity.INVALID, told, shown)
+        return Verdict(Validity.INVALID, told, shown)
     span = _inside(evidence, evidence.t0_ns + WARM_UP_S * NS, evidence.traffic_end_ns)
     if unseen := unread(evidence.experiment, span):
         why = _why_blind(span, *(catalogue.key("objective", name) for name in unseen))
-        told = Message("check.objectives.unseen", objectives=", ".join(unseen), why=why)
-        return Verdict(NAME, Validity.UNKNOWN, told)
-    told = Message("check.objectives.never", evaluations=count(len(span), "evaluation"))
-    return Verdict(NAME, Validity.VALID, told)
+        return unknown("check.objectives.unseen", objectives=", ".join(unseen), why=why)
+    return valid("check.objectives.never", evaluations=count(len(span), "evaluation"))
 
 
 def _why_blind(span: Sequence[Evaluation], *keys: str) -> str:

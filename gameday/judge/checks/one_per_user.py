@@ -5,9 +5,7 @@ import numpy as np
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.wrong_answers import issued, issued_again
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count
-
-NAME = "one_per_user"
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -23,11 +21,10 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return _told_twice(evidence)
     audit = evidence.audited
     if audit.unsettled:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.uncounted", why=audit.unsettled))
+        return unknown("check.uncounted", why=audit.unsettled)
     if not len(issued(attempts)) and not audit.rows:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.one_per_user.nobody"))
-    told = Message("check.one_per_user.one_each", rows=count(len(audit.rows), "row"))
-    return Verdict(NAME, Validity.VALID, told)
+        return unknown("check.one_per_user.nobody")
+    return valid("check.one_per_user.one_each", rows=count(len(audit.rows), "row"))
 
 
 def _two_rows(evidence: Evidence) -> Verdict | None:
@@ -41,7 +38,7 @@ def _two_rows(evidence: Evidence) -> Verdict | None:
     names = ", ".join(str(user) for user in users[:3])
     told = Message("check.one_per_user.rows", users=count(len(users), "user"), names=names)
     certificate = {"user": users[0], "rows": sorted(id_ for user, id_ in rows if user == users[0])}
-    return Verdict(NAME, Validity.INVALID, told, shown, certificate)
+    return Verdict(Validity.INVALID, told, shown, certificate)
 
 
 def _told_twice(evidence: Evidence) -> Verdict:
@@ -54,4 +51,4 @@ def _told_twice(evidence: Evidence) -> Verdict:
         told.append(Message("check.one_per_user.same"))
     certificate = {"user": user, "answers": attempts.describe(answers[:2], evidence.t0_ns)}
     shown = attempts.describe(again[:SHOWN], evidence.t0_ns)
-    return Verdict(NAME, Validity.INVALID, Message("check.all", parts=told), shown, certificate)
+    return Verdict(Validity.INVALID, Message("check.all", parts=told), shown, certificate)

@@ -3,9 +3,8 @@
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence import Evidence, StepRun
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, valid
 
-NAME = "playbook"
 REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer
 
 
@@ -13,20 +12,20 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """No step failed, and somebody started once an alert of the playbook had fired."""
     book = evidence.plan.playbook
     if book is None or evidence.plan.no_responder:
-        return lacking(NAME, "lacks.playbook" if book is None else "lacks.responder")
+        return lacking("lacks.playbook" if book is None else "lacks.responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
         fired = sorted(firing(evidence) & set(book.head.alerts))
         if not fired:
-            return Verdict(NAME, Validity.VALID, Message("check.playbook.quiet"))
+            return valid("check.playbook.quiet")
         told = Message("check.playbook.nobody", alerts=", ".join(fired))
-        return Verdict(NAME, Validity.INVALID, told, [{"alert": name} for name in fired])
+        return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
     failed = [step for step in steps if step.status == "failed" and not _optional(evidence, step)]
     shown = [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
     if failed:
         told = Message("check.all", parts=list(map(_why, failed)))
-        return Verdict(NAME, Validity.INVALID, told, shown)
-    return Verdict(NAME, Validity.VALID, _statuses(evidence, steps), shown)
+        return Verdict(Validity.INVALID, told, shown)
+    return Verdict(Validity.VALID, _statuses(evidence, steps), shown)
 
 
 def firing(evidence: Evidence) -> set[str]:

@@ -11,9 +11,8 @@ from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence import Evidence, Outage
 from gameday.judge.checks.objectives import unread
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, valid
 
-NAME = "recovered"
 SECOND_OUTAGE_S = 10
 
 
@@ -21,9 +20,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Objectives were true again within the deadline, without a second outage (I15)."""
     experiment = evidence.experiment
     if not experiment.method or not experiment.objectives:
-        return lacking(NAME, "lacks.objectives" if experiment.method else "lacks.faults")
+        return lacking("lacks.objectives" if experiment.method else "lacks.faults")
     if not evidence.readings or evidence.anchors.first_injecting_ns is None:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.no_fault_begun"))
+        return unknown("check.no_fault_begun")
     outages = evidence.anchors.outages
     if not outages:
         return _never_breached(evidence)
@@ -40,7 +39,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if again:
         at_s = evidence.seconds(again[0].breached_ns)
         told = Message("check.recovered.again", at_s=at_s, length_s=again[0].lasted_s)
-        return Verdict(NAME, Validity.INVALID, told, shown)
+        return Verdict(Validity.INVALID, told, shown)
     return _first_outage(evidence, outages[0], shown)
 
 
@@ -49,9 +48,8 @@ def _never_breached(evidence: Evidence) -> Verdict:
     first, end = evidence.anchors.first_injecting_ns or 0, evidence.traffic_end_ns
     span = [e for e in evidence.readings if first <= e.t_ns <= end]
     if unseen := unread(evidence.experiment, span):
-        told = Message("check.recovered.unseen", objectives=", ".join(unseen))
-        return Verdict(NAME, Validity.UNKNOWN, told)
-    return Verdict(NAME, Validity.VALID, Message("check.recovered.never"))
+        return unknown("check.recovered.unseen", objectives=", ".join(unseen))
+    return valid("check.recovered.never")
 
 
 def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> Verdict:
@@ -60,14 +58,14 @@ def _first_outage(evidence: Evidence, outage: Outage, shown: Sequence[Any]) -> V
     if outage.recovered_ns is None:
         late = limit is not None and damage + limit.total_seconds() * NS <= outage.last_ns
         if late or (limit is None and _had_time(evidence, outage)):
-            return Verdict(NAME, Validity.INVALID, Message("check.recovered.not"), shown)
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.recovered.too_short"), shown)
+            return Verdict(Validity.INVALID, Message("check.recovered.not"), shown)
+        return Verdict(Validity.UNKNOWN, Message("check.recovered.too_short"), shown)
     took_s = (outage.recovered_ns - damage) / NS
     if limit is None:
-        return Verdict(NAME, Validity.VALID, Message("check.recovered.after", took_s=took_s), shown)
+        return Verdict(Validity.VALID, Message("check.recovered.after", took_s=took_s), shown)
     kept = took_s <= limit.total_seconds()
     told = Message("check.recovered.within", took_s=took_s, limit_s=limit.total_seconds())
-    return Verdict(NAME, Validity.VALID if kept else Validity.INVALID, told, shown)
+    return Verdict(Validity.VALID if kept else Validity.INVALID, told, shown)
 
 
 def _had_time(evidence: Evidence, outage: Outage) -> bool:

@@ -11,9 +11,16 @@ from typing import Any
 from gameday.core.messages import Message
 from gameday.evidence import Audit, Evidence, View
 from gameday.evidence.rows import Row, Rows
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, worst
-
-NAME = "stores_agree"
+from gameday.judge.verdict import (
+    SHOWN,
+    NotApplicable,
+    Validity,
+    Verdict,
+    lacking,
+    unknown,
+    valid,
+    worst,
+)
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -21,14 +28,13 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     audit = evidence.audited
     views = [view for view in audit.views if view.current is not False]
     if not views and audit.answer_rows_equal is None:
-        return lacking(NAME, "lacks.view")
+        return lacking("lacks.view")
     if audit.problem or audit.cut != "consistent":
         why = audit.problem or Message("check.stores_agree.cut", cut=audit.cut)
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.stores_agree.incomparable", why=why))
+        return unknown("check.stores_agree.incomparable", why=why)
     found = [_compare(view, audit, evidence.stock) for view in views]
     found.extend(_compare_answer(audit))
     return Verdict(
-        name=NAME,
         validity=worst([verdict.validity for verdict in found]),
         message=Message("check.all", parts=[verdict.message for verdict in found]),
         evidence=[item for verdict in found for item in verdict.evidence],
@@ -39,9 +45,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _compare(view: View, audit: Audit, stock: int) -> Verdict:
     name = view.store
     if view.current is None:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.stores_agree.current", store=name))
+        return unknown("check.stores_agree.current", store=name)
     if view.holders is None and view.remaining is None:
-        return Verdict(NAME, Validity.UNKNOWN, Message("check.stores_agree.nothing", store=name))
+        return unknown("check.stores_agree.nothing", store=name)
     if view.holders is not None and view.holders != audit.users:
         return _other_users(name, view.holders, audit.users)
     if view.remaining is not None and view.remaining != stock - len(audit.rows):
@@ -50,7 +56,7 @@ def _compare(view: View, audit: Audit, stock: int) -> Verdict:
         told = Message("check.stores_agree.rows", store=name, rows=len(audit.rows))
     else:
         told = Message("check.stores_agree.users", store=name, users=len(view.holders))
-    return Verdict(NAME, Validity.VALID, told)
+    return Verdict(Validity.VALID, told)
 
 
 def _other_users(name: str, holders: frozenset[int], users: frozenset[int]) -> Verdict:
@@ -60,14 +66,14 @@ def _other_users(name: str, holders: frozenset[int], users: frozenset[int]) -> V
     )
     shown = [{"user": user, "only_in": name} for user in surplus[:SHOWN]]
     shown += [{"user": user, "only_in": "rows"} for user in missing[:SHOWN]]
-    return Verdict(NAME, Validity.INVALID, told, shown, shown[0])
+    return Verdict(Validity.INVALID, told, shown, shown[0])
 
 
 def _other_stock(view: View, audit: Audit, stock: int) -> Verdict:
     rows = len(audit.rows)
     certificate = {"store": view.store, "remaining": view.remaining, "rows": rows, "stock": stock}
     told = Message("check.stores_agree.other_stock", left=stock - rows, **certificate)
-    return Verdict(NAME, Validity.INVALID, told, [certificate], certificate)
+    return Verdict(Validity.INVALID, told, [certificate], certificate)
 
 
 def _compare_answer(audit: Audit) -> Sequence[Verdict]:
@@ -75,7 +81,7 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
     if audit.answer_rows_equal is None:
         return []
     if audit.answer_rows_equal:
-        return [Verdict(NAME, Validity.VALID, Message("check.stores_agree.answer"))]
+        return [valid("check.stores_agree.answer")]
     return [_other_rows(audit.rows, audit.answer_rows or ())]
 
 
@@ -86,4 +92,4 @@ def _other_rows(rows: Rows, answered: Iterable[Row]) -> Verdict:
     shown += [{"row": list(row), "only_in": "answer"} for row in invented[:SHOWN]]
     counts = {"hidden": len(hidden), "invented": len(invented)}
     told = Message("check.stores_agree.other_answer", **counts)
-    return Verdict(NAME, Validity.INVALID, told, shown, shown[0] if shown else {"rows": len(rows)})
+    return Verdict(Validity.INVALID, told, shown, shown[0] if shown else {"rows": len(rows)})

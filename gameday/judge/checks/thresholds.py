@@ -15,8 +15,6 @@ from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, wor
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.thresholds import ThresholdExpression
 
-NAME = "thresholds"
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -39,7 +37,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Every threshold of the file is kept."""
     wanted = evidence.experiment.expect.threshold_texts
     if not wanted:
-        return lacking(NAME, "lacks.thresholds")
+        return lacking("lacks.thresholds")
     lag_ms = _doubt_ms(evidence)
     held = [
         _hold(evidence, key, thresholds.parse(text), lag_ms)
@@ -51,7 +49,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     shown = [
         {"metric": one.key, "threshold": one.threshold.text, "measured": one.figure} for one in held
     ]
-    return Verdict(NAME, verdict, Message("check.all", parts=[one.message for one in told]), shown)
+    return Verdict(verdict, Message("check.all", parts=[one.message for one in told]), shown)
 
 
 def _doubt_ms(evidence: Evidence) -> float:
