@@ -21,6 +21,7 @@ from gameday.core.errors import causes
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_index
 from gameday.injection.drivers.driver import Dose, Environment
+from gameday.injection.drivers.held import wanted
 from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.store_sessions import (
     StoreDriver,
@@ -30,7 +31,6 @@ from gameday.injection.drivers.store_sessions import (
     extended,
     no_store,
     server,
-    wanted,
 )
 from gameday.spec.changes import (
     EndSessions,

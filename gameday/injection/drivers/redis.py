@@ -23,6 +23,7 @@ from gameday.core.errors import GamedayError, causes
 from gameday.core.network.addresses import refusal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose, Environment
+from gameday.injection.drivers.held import wanted
 from gameday.injection.drivers.store_sessions import (
     StoreDriver,
     StoreError,
@@ -31,7 +32,6 @@ from gameday.injection.drivers.store_sessions import (
     extended,
     no_store,
     server,
-    wanted,
 )
 from gameday.injection.proof import State
 from gameday.spec.changes import (

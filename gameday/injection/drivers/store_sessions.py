@@ -1,14 +1,12 @@
-"""Sessions of the drivers for stores: the address behind a reference, names, and held work.
+"""Sessions of the drivers for stores: the address behind a reference, names, and what they share.
 
 An `Undo` carries only the *reference* to an address (`{"env": "AUDIT_REDIS"}`): its password
-never reaches a journal. Some faults last only as long as somebody works at them, such as a lock
-that a session holds. That work is a task of the process that acted, known by the undo's name; it
-ends with its process, and each file says how the store itself ends it when the process is frozen.
+never reaches a journal. Work that lasts as long as a fault ends with its process; each file says
+how the store itself ends it when the process is frozen.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
@@ -17,6 +15,7 @@ from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Driver, Environment
+from gameday.injection.drivers.held import Held
 from gameday.injection.drivers.request import secret
 from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
 from gameday.injection.undo_policy import UndoPolicy
@@ -113,64 +112,6 @@ def extended(class_: type[U], undo: StoreUndo, **more: Any) -> U:
     """The same undo with what a special one needs besides."""
     known = {field.name: getattr(undo, field.name) for field in fields(undo)}
     return class_(**known, **more)
-
-
-def wanted() -> bool:
-    """True while this task is to go on.
-
-    A client can swallow a cancellation that comes together with an answer; it is told here.
-    """
-    task = asyncio.current_task()
-    return task is None or not task.cancelling()
-
-
-class Held:
-    """Work that this process does for faults, by name: the task, its count, its secrets."""
-
-    def __init__(self) -> None:
-        self._secrets: dict[str, Mapping[str, str]] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._done: dict[str, int] = {}
-
-    def know(self, name: str, environment: Mapping[str, str]) -> None:
-        """Remember that this process acts under that name, with the secrets of `environment`."""
-        self._secrets[name] = environment
-        self._done.pop(name, None)
-
-    def secrets(self, name: str, given: Mapping[str, str] | None) -> Mapping[str, str]:
-        """The secrets that are given; else those that this process acted with."""
-        return given if given is not None else self._secrets.get(name, {})
-
-    async def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Go on with `work` until `stop`; it has begun by then, so that it can clear up."""
-        begun = asyncio.Event()
-
-        async def carry() -> None:
-            begun.set()
-            await work
-
-        self._tasks[name] = asyncio.create_task(carry(), name=name)
-        await begun.wait()
-
-    async def stop(self, name: str) -> None:
-        """End the work of that name, if this process does any, and wait for its end."""
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    def goes_on(self, name: str) -> bool:
-        """True while this process works at it."""
-        task = self._tasks.get(name)
-        return task is not None and not task.done()
-
-    def count(self, name: str, more: int) -> None:
-        """Note that `more` was done."""
-        self._done[name] = self._done.get(name, 0) + more
-
-    def done(self, name: str) -> int:
-        """The number of things done so far."""
-        return self._done.get(name, 0)
 
 
 def no_store(what: str, name: str, key: str) -> UsageError:

@@ -10,7 +10,7 @@ from typing import Any
 from gameday.core.errors import GamedayError
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
-from gameday.spec.changes import Change, NetworkChange, ToxicChange
+from gameday.spec.changes import Change, ToxicChange
 from gameday.spec.undos import NetworkUndo, ToxicUndo, Undo
 
 Place = tuple[bool | None, str]
@@ -29,8 +29,10 @@ async def in_place(
     `before` is the proxy as it was when the fault began; a store's secrets are in `environment`.
     """
     try:
-        if isinstance(change, NetworkChange) and isinstance(undo, NetworkUndo):
-            return _as_asked(change, undo, await proxy_of(undo), before)
+        if isinstance(undo, NetworkUndo):
+            there, why = _as_asked(change, undo, await proxy_of(undo), before)
+            if not there or isinstance(undo, ToxicUndo):
+                return there, why
         back = await drivers.read_back(undo, environment)
     except ToxiproxyGoneError:
         return False, "no Toxiproxy listens there any more"
@@ -47,8 +49,9 @@ async def proxy_of(undo: NetworkUndo) -> Proxy | None:
 
 
 def _as_asked(
-    change: NetworkChange, undo: NetworkUndo, found: Proxy | None, before: Proxy | None
+    change: Change, undo: NetworkUndo, found: Proxy | None, before: Proxy | None
 ) -> Place:
+    """True if the proxy is the same, and a toxic on it as it was asked for."""
     if found is None:
         return False, f"there is no proxy {undo.proxy!r} any more"
     for key in ("listen", "upstream"):
@@ -56,7 +59,7 @@ def _as_asked(
             was, now = before.get(key), found.get(key)
             return False, f"the proxy's {key} is {now} and was {was} when the fault began"
     if not (isinstance(change, ToxicChange) and isinstance(undo, ToxicUndo)):
-        return not found["enabled"], "the proxy reads back with enabled = True"
+        return True, ""
     if not found["enabled"]:
         return False, "the proxy is disabled"
     return _toxic(change, undo.name, found)

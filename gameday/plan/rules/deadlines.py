@@ -5,7 +5,6 @@ from datetime import timedelta
 from gameday.core.units import format_duration, seconds
 from gameday.spec.experiment import STEADY_S, ExpectedAlert, Experiment
 from gameday.spec.faults import AnyFault, Latency, Spike
-from gameday.spec.faults.service import ServiceFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
 
@@ -50,7 +49,7 @@ def _fault_values(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
 
 def _overlaps(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
     for earlier in inputs.experiment.experiment.method[:index]:
-        kin = isinstance(fault, ServiceFault) and isinstance(earlier, ServiceFault)
+        kin = _alone(fault) & _alone(earlier)
         same = earlier.on == fault.on and (kin or earlier.fault == fault.fault)
         if isinstance(fault, Spike) or not same:
             continue
@@ -58,6 +57,11 @@ def _overlaps(inputs: Inputs, index: int, fault: AnyFault) -> Findings:
             problem = f"{fault.fault} on {fault.on!r} overlaps with {earlier.id!r}"
             help = "begin it after the other has ended"
             yield inputs.experiment.document.error(("method", index), problem, help=help)
+
+
+def _alone(fault: AnyFault) -> set[str]:
+    """Kinds of its changes of which a target takes one at a time."""
+    return {change.kind for change in fault.changes()} & {"service", "proxy"}
 
 
 def expectations_can_show(inputs: Inputs) -> Findings:
