@@ -57,7 +57,9 @@ class InjectionContext:
         toxiproxy_url: str | None,
         proxies: Mapping[str, str],
         direct: Direct | None = None,
+        seed: int = 0,
     ) -> None:
+        self.seed = seed
         self.direct = direct or Direct()
         self.stopped_on_purpose: set[str] = set()  # by a fault
         self._run = run

@@ -329,7 +329,9 @@ def _make_run(
         stock=stock,
         traffic_end_s=traffic_end_s(experiment),
         environment=running.environment,
-        injection=InjectionContext(start.id, system.toxiproxy, system.proxies, direct),
+        injection=InjectionContext(
+            start.id, system.toxiproxy, system.proxies, direct, experiment.seed or 0
+        ),
         sender=sender,
         admin=admin,
         traffic=start.traffic,

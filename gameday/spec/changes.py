@@ -45,6 +45,16 @@ class Change:
         """The time by which it makes every answer later; None where it is no latency."""
         return None
 
+    @property
+    def share_of_time(self) -> float:
+        """The share of the fault's time for which it is there: less than 1 if it comes and goes."""
+        return 1.0
+
+    @property
+    def period_s(self) -> float | None:
+        """The time from one coming to the next; None where it stays."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkChange(Change):
@@ -97,6 +107,28 @@ class ProxyDown(NetworkChange):
 
     def describe(self) -> str:
         return f"proxy {self.proxy} is disabled: connections are refused, open ones closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyFlap(ProxyDown):
+    """`proxy` is down for `down_ms` and up for `up_ms` in turns; each time ± `jitter_ms`."""
+
+    down_ms: int
+    up_ms: int
+    jitter_ms: int
+
+    def describe(self) -> str:
+        some = f" (each ± {self.jitter_ms} ms)" if self.jitter_ms else ""
+        turns = f"{self.down_ms} ms disabled and {self.up_ms} ms enabled in turns{some}"
+        return f"proxy {self.proxy} is {turns}: connections are refused, open ones closed"
+
+    @property
+    def share_of_time(self) -> float:
+        return self.down_ms / (self.down_ms + self.up_ms)
+
+    @property
+    def period_s(self) -> float | None:
+        return (self.down_ms + self.up_ms) / 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Effects against the embedded Toxiproxy: act, read back, undo, twice, and by another process."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from gameday.core.clock import SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
+from gameday.injection.drivers.proxy import LATE_S, flap, flap_ms
 from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Change, ProxyDown
+from gameday.injection.verify import in_place
+from gameday.spec.changes import Change, ProxyDown, ProxyFlap
 from gameday.spec.request import FromEnv
-from gameday.spec.undos import NetworkUndo, Undo, from_json
+from gameday.spec.undos import NetworkUndo, ProxyUndo, Undo, from_json
 from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like, toxiproxy
 
@@ -140,6 +144,81 @@ async def test_a_proxy_is_put_back_to_what_it_was() -> None:
         found = await server.proxy("cache")
         assert found is not None
         assert found["enabled"]
+
+
+async def changes_to(server: Toxiproxy, *, enabled: bool) -> None:
+    async with asyncio.timeout(20):
+        while (await server.proxy("cache") or {})["enabled"] != enabled:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_proxy_that_flaps_is_there_in_both_phases_and_stays_up_when_undone() -> None:
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = await with_proxy(url, upstream)
+        site = InjectionContext("r1", url, {"redis": "cache"}, seed=3)
+        change = ProxyFlap("redis", 100, 100, 0)
+        undo = await drivers.prepare(change, site)
+        await drivers.act(change, undo, site)
+        for enabled in (False, True, False):
+            await changes_to(server, enabled=enabled)
+            assert await in_place(drivers, change, undo) == (True, "")
+        await drivers.undo(undo)
+        await drivers.undo(undo)
+        assert await drivers.read_back(undo) is True
+        assert (await in_place(drivers, change, undo))[0] is False
+        for _ in range(40):  # over several periods
+            assert ((await server.proxy("cache")) or {})["enabled"]
+            await asyncio.sleep(0.01)
+
+
+async def test_the_one_record_of_a_flap_takes_back_every_time_down() -> None:
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = await with_proxy(url, upstream)
+        site = InjectionContext("r1", url, {"redis": "cache"})
+        change = ProxyFlap("redis", 100, 100, 0)
+        undo = await drivers.prepare(change, site)
+        assert undo.as_json()["enabled"] is True
+        await drivers.act(change, undo, site)
+        for enabled in (False, True, False):
+            await changes_to(server, enabled=enabled)
+        # As another process finds it: the work has ended with its owner, in the middle of a time.
+        (work,) = [each for each in asyncio.all_tasks() if each.get_name() == f"{url} cache"]
+        work.cancel()
+        await asyncio.wait({work})
+        assert (await server.proxy("cache") or {})["enabled"] is False
+        others, as_read = Drivers(), from_json(json.loads(json.dumps(undo.as_json())))
+        assert await others.read_back(as_read) is False
+        await others.undo(as_read)
+        assert await others.read_back(as_read) is True
+
+
+def test_the_times_of_a_flap_are_those_of_its_seed() -> None:
+    change = ProxyFlap("redis", 1000, 2000, 200)
+    times = [flap_ms(change, 7, n) for n in range(200)]
+    assert times == [flap_ms(change, 7, n) for n in range(200)]
+    assert times != [flap_ms(change, 8, n) for n in range(200)]
+    assert all(800 <= ms <= 1200 for ms in times[::2])
+    assert all(1800 <= ms <= 2200 for ms in times[1::2])
+    assert max(times[::2]) - min(times[::2]) > 200
+
+
+class Stopped(SystemClock):
+    """A clock whose every sleep is much longer than it was to be, as of a process that stood."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds + LATE_S + 0.1)
+
+
+async def test_a_flap_of_a_process_that_stood_still_leaves_off() -> None:
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = await with_proxy(url, upstream)
+        site = InjectionContext("r1", url, {"redis": "cache"})
+        change = ProxyFlap("redis", 100, 100, 0)
+        undo = await drivers.prepare(change, site)
+        assert isinstance(undo, ProxyUndo)
+        await server.enable("cache", enabled=False)
+        await flap(change, undo, 1, Stopped())
+        assert (await server.proxy("cache") or {})["enabled"] is False
 
 
 async def test_a_proxy_that_is_not_there_cannot_be_prepared() -> None:

@@ -1,6 +1,7 @@
 """Witnesses: the dose is measured, and a fault nobody passes by is never called injected."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.injection import verify
 from gameday.injection.verify import Felt, Probe, Sighting, Stretch
-from gameday.spec.changes import NetworkChange, ProxyDown
+from gameday.injection.verify.toxics import judge_flap
+from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
 from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like
@@ -240,6 +242,45 @@ def test_a_service_that_is_down_is_felt_as_failures() -> None:
     few = felt([None] * 4, traffic(None, None, None, failed=0.4))
     seen = verify.shifts(ProxyDown("redis"), CALM, few, dependency=True)
     assert [s.ok for s in seen if s.unit == "share"] == [False]
+
+
+FLAP = ProxyFlap("redis", 1000, 2000, 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "ok"),
+    [
+        ({"refused": 10, "answered": 20}, True),
+        ({"refused": 12, "answered": 17, "reset": 1}, True),
+        ({"refused": 30}, None),
+        ({"answered": 30}, None),
+        ({"refused": 4, "answered": 26}, None),
+        ({"refused": 21, "answered": 9}, None),
+        ({}, None),
+    ],
+)
+def test_a_flap_is_seen_down_and_up(answers: dict[verify.Answer, int], ok: bool | None) -> None:
+    probes = [Probe(answer, 1.0) for answer, count in answers.items() for _ in range(count)]
+    assert judge_flap(FLAP, probes).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("failed", "ok"),
+    [
+        ([1.0, 0.0, 0.0] * 3, True),
+        ([0.6, 0.0, 0.0] * 3, True),
+        ([0.3, 0.0, 0.0] * 3, False),
+        ([0.0] * 9, False),
+        ([0.0, 0.0, 1.0] + [0.0] * 6, False),  # one hiccup
+        ([1.0, 0.0, 0.0] * 2 + [0.0] * 6, True),  # until a step ended it
+        ([1.0, 0.0, 0.0], None),
+    ],
+)
+def test_a_flap_is_felt_over_two_periods(failed: list[float], ok: bool | None) -> None:
+    calm = traffic(*[0.01] * len(failed))
+    during = [replace(each, failed=f) for each, f in zip(calm, failed, strict=True)]
+    seen = verify.shifts(FLAP, CALM, felt([], during), dependency=False)
+    assert [s.ok for s in seen if s.unit == "share"] == [ok]
 
 
 async def test_redis_is_known_by_its_answer_even_when_it_wants_a_password() -> None:

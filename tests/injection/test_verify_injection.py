@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from gameday.core.clock import SystemClock
+from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.verify import Sighting, Spot, in_place, look, proxy_of, show
-from gameday.spec.changes import NetworkChange, ProxyDown, ToxicChange
+from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap, ToxicChange
 from gameday.spec.undos import ToxicUndo
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi
 from tests.support.toxics import toxic
@@ -167,6 +168,22 @@ async def test_another_dose_is_not_taken_for_the_one_that_was_asked() -> None:
             seen = await show(asked, way.spot, CLOCK)
             assert not seen.ok, f"{_name(asked)}: {seen.why}"
             await way.clear()
+
+
+async def test_a_flap_is_seen_while_it_goes_on_and_not_while_the_proxy_stays_down_or_up() -> None:
+    change = ProxyFlap("p", 300, 300, 20)
+    async with one_byte() as port, way_to(port) as way:
+        site = InjectionContext("r1", way.toxi.url, {"p": "p"})
+        assert (await show(change, way.spot, CLOCK)).ok is None
+        undo = await drivers.prepare(change, site)
+        await drivers.act(change, undo, site)
+        async with asyncio.timeout(60):
+            while not (seen := await show(change, way.spot, CLOCK)).ok:
+                pass  # the machine is busy
+        assert (seen.shown, seen.unit, seen.asked) == (True, "share", 0.5)
+        await drivers.undo(undo)
+        await way.put(ProxyDown("p"))
+        assert (await show(change, way.spot, CLOCK)).ok is None
 
 
 async def test_postgres_shows_what_one_byte_can_show() -> None:

@@ -88,14 +88,18 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def controlled(
-    tmp_path: Path, url: str, also: list[tuple[str, dict[str, Any]]] | None = None
+    tmp_path: Path,
+    url: str,
+    also: list[tuple[str, dict[str, Any]]] | None = None,
+    *options: str,
 ) -> AsyncIterator[Controlled]:
-    """A controller that has injected a toxic into the proxy `cache`."""
+    """A controller that has injected a toxic into the proxy `cache`, or lets it `flap`."""
     run_dir = tmp_path / "runs" / "r"
     (run_dir / "logs").mkdir(parents=True)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.small_controller", str(run_dir), url),
         json.dumps(also or []),
+        *options,
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -139,6 +143,45 @@ async def test_a_killed_controller_leaves_no_fault_and_no_reaper(tmp_path: Path)
     assert run.told()[0].data["why"] == "the controller is gone"
     assert run.told()[-1].data == {"left": []}
     assert (run.dir / "reaped").exists()
+
+
+async def is_on(run: Controlled) -> bool:
+    found = await run.server.proxy("cache")
+    assert found is not None
+    return bool(found["enabled"])
+
+
+async def until_on(run: Controlled, *, on: bool) -> None:
+    async with asyncio.timeout(20):
+        while await is_on(run) != on:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["while down", "while up"])
+async def test_a_flap_of_a_killed_controller_ends_with_the_proxy_on(
+    tmp_path: Path, *, down: bool
+) -> None:
+    async with cache() as url, controlled(tmp_path, url, [], "flap") as run:
+        for on in (False, True, False, True)[: 3 if down else 4]:
+            await until_on(run, on=on)
+        reaper = run.reaper()
+        run.process.kill()
+        await until(lambda: ended(reaper))
+        assert await is_on(run)
+        assert await run.server.toxic_names("cache") == ["somebody-elses"]
+    assert run.removals() == [True]
+
+
+async def test_a_flap_of_a_stopped_controller_does_not_begin_again(tmp_path: Path) -> None:
+    async with cache() as url, controlled(tmp_path, url, [], "flap") as run:
+        await until_on(run, on=False)
+        run.process.send_signal(signal.SIGSTOP)
+        await until(lambda: run.removals() == [True])
+        assert await is_on(run)
+        run.process.send_signal(signal.SIGCONT)
+        assert "reaper has undone the run" in (await run.heard())["lost"]
+        assert await run.heard() == {"reaper_ended": True}
+        assert await is_on(run)
 
 
 async def test_a_stopped_controller_finds_its_fault_undone_and_ends(tmp_path: Path) -> None:

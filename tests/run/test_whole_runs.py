@@ -209,6 +209,15 @@ def second(
     }
 
 
+def test_a_store_that_comes_and_goes_is_seen_felt_and_left_switched_on(start: Start) -> None:
+    run = start("redis-flap", "--short")
+    code, told = run.finish()
+    (fault,) = run.result()["faults"]
+    assert (fault["injected"], fault["removed"]) == ("yes", "yes"), told
+    assert run.check("no_over_issuance")["verdict"] == "valid", told
+    assert code in (0, 3), told  # 3: a machine too busy to keep the schedule
+
+
 def test_a_close_that_is_not_answered_as_expected_ends_the_run(
     start: Start, own_server: Callable[[str], int], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan.validate import validate
-from gameday.spec.changes import ToxicChange
+from gameday.spec.changes import ProxyFlap, ToxicChange
 from gameday.spec.faults import AnyFault, Fault
 from gameday.spec.inputs import load_inputs
 from tests.support.toxiproxies import redis_like, toxiproxy
@@ -101,6 +101,12 @@ async def test_every_toxic_is_made_as_asked_and_taken_out(
         ("latency, target: redis, latency: 1ms, jitter: 1281023894007h", "'jitter': "),
         ("latency, target: redis, latency: 1ms, jiter: 0", "unknown key 'jiter'"),
         ("limit_data, target: redis, bytes: -1", "'bytes': "),
+        ("flap, target: redis, down: 50ms, up: 1s", "'down': "),
+        ("flap, target: redis, down: 1s, up: 0", "'up': "),
+        ("flap, target: redis, down: 1s, up: 150ms, jitter: 60ms", "'jitter': "),
+        ("flap, target: redis, down: 1s, up: 2s", "must hold `down` and `up` three times"),
+        ("flap, target: redis, down: 1s, up: 1s, jitter: 500ms", "three times"),
+        ("flap, target: radis, down: 1s, up: 500ms", "'target': 'radis'"),
         ("packet_loss, target: redis", "unknown fault 'network.packet_loss'"),
         ("slicer, target: redis, average_bytes: 8, variation_bytes: 8", "'variation_bytes': "),
         ("limit_data, target: redis, bytes: 0", "'bytes': "),
@@ -119,6 +125,23 @@ def test_what_cannot_be_asked_for_is_refused_with_its_place(
         validate(load_inputs(str(path)))
     assert caught.value.message.startswith(f"{path}:6:")
     assert what in caught.value.message
+
+
+def test_a_flap_is_told_as_it_will_be() -> None:
+    (change,) = fault("flap", down="1s", up="0.4s", jitter="50ms").changes()
+    assert change == ProxyFlap("redis", 1000, 400, 50)
+    assert change.as_json()["kind"] == "proxy"
+    assert "1000 ms disabled and 400 ms enabled in turns" in change.describe()
+    assert change.undone_by() == "the proxy enabled again"
+
+
+def test_one_proxy_is_not_switched_by_two_faults_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "torn.yaml"
+    down = "  - {fault: network.down, target: redis, at: 12s, duration: 5s}\n"
+    flap = "flap, target: redis, down: 500ms, up: 500ms"
+    path.write_text(EXPERIMENT.replace("FAULT", flap) + down)
+    with pytest.raises(FileError, match=r"network.down on 'redis' overlaps with 'network-flap-1'"):
+        validate(load_inputs(str(path)))
 
 
 @pytest.mark.parametrize(("name", "keys"), STORE_FAULTS)

@@ -15,6 +15,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.run.locks import TargetLock
 from gameday.run.reaper_client import Reaper
+from gameday.spec.changes import NetworkChange, ProxyFlap
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed
 from tests.support.toxics import toxic
@@ -27,8 +28,10 @@ def say(**fields: Any) -> None:
     sys.stdout.flush()
 
 
-async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) -> None:
-    """Inject, hold, take out; `also` is journaled first."""
+async def main(
+    run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]], *, flap: bool
+) -> None:
+    """Inject a latency or a flap, hold, take out; `also` is journaled first."""
     clock = SystemClock()
     lost: asyncio.Queue[str] = asyncio.Queue()
     journal = signed(run_dir / "journal.jsonl")
@@ -39,12 +42,14 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
     with TargetLock("http://s", url, run_dir.name, run_dir.parent) as lock:
         await reaper.hand_over(lock.fileno(), {"TOKEN": "open sesame"}, Reach())
         site = InjectionContext(run_dir.name, url, {"redis": "cache"})
-        change = toxic("redis", "latency", latency=50, jitter=0)
+        change: NetworkChange = toxic("redis", "latency", latency=50, jitter=0)
+        if flap:
+            change = ProxyFlap("redis", 150, 150, 0)
         undo = await drivers.prepare(change, site)
         journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
         await drivers.act(change, undo, site)
         journal.write(event_of("fault.injected", id="f"))
-        say(injected=undo.as_json()["name"])
+        say(injected=undo.thing)
         order = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
         why = asyncio.create_task(lost.get())
         await asyncio.wait({order, why}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,4 +64,5 @@ async def main(run_dir: Path, url: str, also: list[tuple[str, dict[str, Any]]]) 
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])))
+    folder, url, also, *options = sys.argv[1:]
+    asyncio.run(main(Path(folder), url, json.loads(also), flap="flap" in options))

@@ -10,18 +10,20 @@ from types import ModuleType
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from gameday.core.clock import SystemClock
 from gameday.core.errors import StuckFaultError
 from gameday.core.processes.deadlines import in_time
 from gameday.injection import escalation, server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import folder, proxy, service, toxic, traffic
 from gameday.injection.drivers.driver import Dose, Driver, Environment
+from gameday.injection.drivers.held import Held
 from gameday.injection.process import process
-from gameday.injection.proof import State
+from gameday.injection.proof import THERE, State
 from gameday.injection.toxiproxy_client import ToxiproxyGoneError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.changes import Change
-from gameday.spec.undos import NetworkUndo, StrangeUndo, Undo
+from gameday.spec.changes import Change, ProxyDown, ProxyFlap
+from gameday.spec.undos import NetworkUndo, ProxyUndo, StrangeUndo, Undo
 
 T = TypeVar("T")
 
@@ -142,6 +144,34 @@ class _Network(_Fault):
             return State(gone=True if ended else None, why=why)
 
 
+class _Proxy(_Network):
+    """A proxy that is down, or that this process takes down and up in turns."""
+
+    def __init__(self, drivers: Drivers) -> None:
+        super().__init__(proxy, drivers)
+        self._held = Held()
+
+    async def act(self, change: ProxyDown, undo: ProxyUndo, context: InjectionContext) -> None:
+        await super().act(change, undo, context)
+        if isinstance(change, ProxyFlap):
+            work = proxy.flap(change, undo, context.seed, SystemClock())
+            await self._held.start(_whose(undo), work)
+
+    async def undo(self, record: NetworkUndo, environment: Environment, policy: UndoPolicy) -> None:
+        await self._held.stop(_whose(record))
+        await super().undo(record, environment, policy)
+
+    async def look(self, record: NetworkUndo, environment: Environment) -> State:
+        """One that goes on is there, whether the proxy is off or on just now."""
+        if self._held.goes_on(_whose(record)):
+            return State(gone=False, why=THERE)
+        return await super().look(record, environment)
+
+
+def _whose(record: NetworkUndo) -> str:
+    return f"{record.url} {record.proxy}"
+
+
 class _Traffic(_Fault):
     async def undo(self, record: Any, environment: Environment, policy: UndoPolicy) -> None:
         """Nothing: the worker that carried it has ended with its controller."""
@@ -190,7 +220,7 @@ def _sql(_: Drivers) -> Driver:
 
 _REGISTRY: Mapping[str, Callable[[Drivers], Driver]] = {
     "toxic": lambda drivers: _Network(toxic, drivers),
-    "proxy": lambda drivers: _Network(proxy, drivers),
+    "proxy": _Proxy,
     "traffic": lambda _: _Traffic(traffic),
     "service": lambda _: _Service(service),
     "redis": _redis,

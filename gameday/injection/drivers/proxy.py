@@ -1,25 +1,34 @@
-"""Proxies switched off: whoever connects is refused, and open connections are closed.
+"""Proxies switched off, or off and on in turns: connections are refused, open ones closed.
+
+Off and on in turns is work of the process that acted. The one record, which switches the proxy
+on, is there before the first time off and takes back every later one.
 
 The same kind of record puts a whole proxy back (`whole`), toxics of others included, where
 taking out a stuck fault had to touch more than the fault.
 """
 
+import asyncio
 from collections.abc import Mapping
+from hashlib import blake2b
+from itertools import count
 from typing import Any, TypeVar
 
+from gameday.core.clock import NS, Clock, boottime_ns
 from gameday.core.network.event_loop import allowed_here
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
 from gameday.injection.upstream import refuse_foreign_upstream
-from gameday.spec.changes import ProxyDown
+from gameday.spec.changes import ProxyDown, ProxyFlap
 from gameday.spec.undos import NetworkUndo, ProxyUndo, TokenFile
 
 N = TypeVar("N", bound=NetworkUndo)
 
 OWN_SERVER = "toxiproxy"  # the part of a stack that is its Toxiproxy
 LIST_S = 1.0
+SWITCH_S = 1.0
+LATE_S = 2.5  # half of what a controller may be silent for before the reaper takes its faults out
 MARKER = "gameday-lock"  # what a run on another host's server holds (`controller.marker`)
 
 
@@ -92,6 +101,40 @@ async def act(change: ProxyDown, undo: ProxyUndo, context: InjectionContext) -> 
     """Switch it off."""
     server = context.toxiproxy()
     await server.enable(undo.proxy, enabled=change.enabled)
+
+
+async def flap(change: ProxyFlap, undo: ProxyUndo, seed: int, clock: Clock) -> None:
+    """Switch a proxy that is off on and off in turns, until cancelled.
+
+    A process that was stopped for long leaves off: by now somebody else has taken the fault out.
+    """
+    server = Toxiproxy.of(undo).within(SWITCH_S)
+    for n in count():
+        length_s = flap_ms(change, seed, n) / 1000
+        due_ns = boottime_ns() + int(length_s * NS)
+        await clock.sleep(length_s)
+        if boottime_ns() - due_ns > LATE_S * NS:
+            return
+        switching = asyncio.create_task(_switch(server, undo.proxy, enabled=n % 2 == 0))
+        try:
+            await asyncio.shield(switching)
+        except asyncio.CancelledError:
+            await asyncio.wait({switching})  # what takes it back must come after what is on its way
+            raise
+
+
+async def _switch(server: Toxiproxy, name: str, *, enabled: bool) -> None:
+    try:
+        await server.enable(name, enabled=enabled)
+    except ToxiproxyError:
+        return  # the next turn tries again, and the witnesses will say what came of it
+
+
+def flap_ms(change: ProxyFlap, seed: int, n: int) -> float:
+    """The length of the `n`-th time, 0 the first one off; the same for the same seed."""
+    digest = blake2b(f"{seed}/flap/{change.proxy}/{n}".encode(), digest_size=8).digest()
+    shift = 2 * int.from_bytes(digest, "little") / 2**64 - 1
+    return (change.up_ms if n % 2 else change.down_ms) + shift * change.jitter_ms
 
 
 async def remove(record: ProxyUndo, server: Toxiproxy) -> None:

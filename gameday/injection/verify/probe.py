@@ -22,7 +22,7 @@ PROBES = 12
 PROBES_BOTH_WAYS = 20
 A_FEW = 4
 SILENCE_S = 1.0
-_QUESTIONS: Mapping[Protocol, bytes] = {
+QUESTIONS: Mapping[Protocol, bytes] = {
     "redis": PING,
     "postgres": SSL_REQUEST,
     "unknown": SSL_REQUEST,
@@ -123,7 +123,7 @@ async def probe_both(
     through: tuple[str, int], direct: tuple[str, int], protocol: Protocol, clock: Clock
 ) -> tuple[list[Probe], list[Probe]]:
     """Ask through the proxy and past it in turns, so that a busy machine slows both alike."""
-    question = _QUESTIONS[protocol]
+    question = QUESTIONS[protocol]
     gate = asyncio.Semaphore(A_FEW)
 
     async def one(address: tuple[str, int]) -> Probe:
@@ -143,7 +143,7 @@ async def probe(
     at_once: int = A_FEW,
 ) -> list[Probe]:
     """A dozen probes, a few at a time so that they do not wait for one another."""
-    question = _QUESTIONS[protocol]
+    question = QUESTIONS[protocol]
     gate = asyncio.Semaphore(at_once)
 
     async def one() -> Probe:

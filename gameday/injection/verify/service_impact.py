@@ -57,7 +57,7 @@ def shifts(
         in_sight = window_s * NS < _lasted_ns(during.traffic)
         seen = [own, _contradicted(traffic, own) if in_sight else traffic]
     if dose_s is None:
-        seen.append(_failures(before.traffic, during.traffic))
+        seen.append(_failures(change, before.traffic, during.traffic))
     return seen
 
 
@@ -153,15 +153,29 @@ def _spread(values: Values) -> float:
     return calm - min(known) if calm is not None else 0.0
 
 
-def _failures(before: Sequence[Stretch], during: Sequence[Stretch]) -> Sighting:
-    """The share of failed requests that held, against the calm before."""
+def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretch]) -> Sighting:
+    """The share of failed requests that held, against the calm before.
+
+    Of a fault that comes and goes it is the share over a period, which must hold until the fault
+    has come again: one hiccup as long as it is in every window for a period and its own length.
+    """
     calm = lasting_level([s.failed for s in before])
-    hit = lasting_level([s.failed for s in during], _held_for(len(during)))
-    n = sum(s.n for s in during)
+    failed, count = [s.failed for s in during], _held_for(len(during))
+    if change.period_s is not None and during:
+        period = max(2, round(change.period_s * NS / (during[0].end_ns - during[0].begin_ns)))
+        failed = [_mean(failed[run]) for run in _runs(len(failed), period)]
+        count = period + math.ceil(change.share_of_time * period)
+    hit = lasting_level(failed, count)
+    n, asked = sum(s.n for s in during), round(change.share_of_time, 3)
     if calm is None or hit is None:
         when = "before" if calm is None else "during"
         why = f"too few requests {when} the fault to count failures in"
-        return Sighting("T", None, 1.0, None, "share", n, why)
+        return Sighting("T", None, asked, None, "share", n, why)
     moved = hit - calm
     why = f"the failed share of the traffic moved from {calm:.0%} to {hit:.0%}"
-    return Sighting("T", moved >= 0.5, 1.0, round(moved, 3), "share", n, why)
+    return Sighting("T", moved >= 0.5 * asked, asked, round(moved, 3), "share", n, why)
+
+
+def _mean(values: Values) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

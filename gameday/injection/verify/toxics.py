@@ -27,16 +27,19 @@ from gameday.injection.verify.probe import (
     A_FEW,
     PING,
     PROBES,
+    QUESTIONS,
     SILENCE_S,
     Answer,
     Probe,
     Spot,
+    ask,
     latency_ms,
     probe,
     was_answered,
 )
-from gameday.spec.changes import Change, NetworkChange, ToxicChange
+from gameday.spec.changes import Change, NetworkChange, ProxyFlap, ToxicChange
 
+BETWEEN_S = 0.02
 LONG_PROBES = 6
 LONG_PATIENCE_S = 4.0
 LEAST_MS = 50.0
@@ -84,6 +87,8 @@ async def show(change: Change, spot: Spot | None, clock: Clock) -> Sighting:
         return not_shown("no probe speaks this service's protocol")
     if isinstance(change, ToxicChange):
         return await _show_toxic(change, spot, clock)
+    if isinstance(change, ProxyFlap):
+        return judge_flap(change, await _all_period(change, spot, clock))
     return judge_probes(change, await probe(spot.address, spot.protocol, clock), None)
 
 
@@ -132,6 +137,17 @@ async def _show_long(
     return long.judge(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
 
 
+async def _all_period(change: ProxyFlap, spot: Spot, clock: Clock) -> list[Probe]:
+    """One probe after the other, for as long as the longest time down and up together."""
+    longest_ms = change.down_ms + change.up_ms + 2 * change.jitter_ms
+    until_ns = clock.now_ns() + longest_ms * 1_000_000
+    probes = []
+    while clock.now_ns() < until_ns:
+        probes.append((await ask(spot.address, QUESTIONS[spot.protocol], clock))[0])
+        await clock.sleep(BETWEEN_S)
+    return probes
+
+
 async def _line_bytes(spot: Spot, clock: Clock) -> int:
     """Length of one answer in bytes; that of PONG if none comes now."""
     one: Exchange = await pings(spot.address, 1, clock, SILENCE_S)
@@ -155,6 +171,20 @@ def judge_probes(
     if not isinstance(shown_by, ShortQuestions):
         return not_shown(f"no short probe shows a {change.type}")
     return shown_by.judge(change.attributes, probes, before_ms)
+
+
+def judge_flap(change: ProxyFlap, probes: Sequence[Probe]) -> Sighting:
+    """The verdict over one whole period: the proxy was down for a part of it, and up for another.
+
+    Unknown where it was not both for at least half of the time that was asked, for probes of a
+    machine that stands still may all miss one of the two.
+    """
+    down, up = sum(p.answer == "refused" for p in probes), sum(map(was_answered, probes))
+    shares = (down / len(probes), up / len(probes)) if probes else (0.0, 0.0)
+    asked = change.share_of_time
+    ok = (shares[0] >= 0.5 * asked and shares[1] >= 0.5 * (1 - asked)) or None
+    why = f"{down} of {len(probes)} probes in a row refused and {up} answered, {asked:.0%} asked"
+    return Sighting("P", ok, round(asked, 3), round(shares[0], 3), "share", len(probes), why)
 
 
 def not_shown(why: str) -> Sighting:

@@ -1,7 +1,8 @@
 """Network faults: what goes wrong on the way to a service, whatever proxy makes it so.
 
-All but `network.down` are toxics: they strike one direction (by default the answers) of a share
-of the connections (by default all). Toxiproxy's `noop` toxic changes nothing and is no fault.
+All but `network.down` and `network.flap` are toxics: they strike one direction (by default the
+answers) of a share of the connections (by default all). Toxiproxy's `noop` toxic changes nothing
+and is no fault.
 """
 
 from datetime import timedelta
@@ -10,12 +11,15 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from gameday.core.units import Duration, ms
-from gameday.spec.changes import Change, ProxyDown, ToxicChange
+from gameday.spec.changes import Change, ProxyDown, ProxyFlap, ToxicChange
 from gameday.spec.faults.base import Fault
 from gameday.spec.yaml import Name
 
 LARGEST = 2**53 - 1  # what every JSON reader takes whole
 MOST = 2**31 - 1  # the server counts nanoseconds in 64 bits, and draws from twice a variation
+
+
+SHORTEST_FLAP = timedelta(milliseconds=100)  # a few probes must fit into it
 
 
 class NetworkFault(Fault):
@@ -167,4 +171,42 @@ class Down(NetworkFault):
         return [ProxyDown(self.target)]
 
 
-NetworkFaults = Latency | Timeout | Bandwidth | ResetPeer | SlowClose | Slicer | LimitData | Down
+class Flap(NetworkFault):
+    """The target refuses connections for `down` and takes them for `up`, three times or more.
+
+    Each time is up to `jitter` longer or shorter, in the same way for the same seed.
+    """
+
+    about: ClassVar[str] = "connections are refused again and again"
+
+    fault: Literal["network.flap"]
+    down: Duration
+    up: Duration
+    jitter: Duration = Field(default=timedelta(0), validate_default=True)
+
+    @field_validator("down", "up")
+    @classmethod
+    def _is_seen(cls, length: timedelta) -> timedelta:
+        if length < SHORTEST_FLAP:
+            raise ValueError("must be 100ms or longer")
+        return length
+
+    @field_validator("jitter")
+    @classmethod
+    def _leaves_whole_periods(cls, jitter: timedelta, info: ValidationInfo) -> timedelta:
+        down, up, duration = (info.data.get(key) for key in ("down", "up", "duration"))
+        if down is None or up is None or duration is None:
+            return jitter
+        if min(down, up) - jitter < SHORTEST_FLAP:
+            raise ValueError("must leave `down` and `up` 100ms or longer")
+        if 3 * (down + up + 2 * jitter) > duration:
+            raise ValueError("`duration` must hold `down` and `up` three times, at their longest")
+        return jitter
+
+    def changes(self) -> list[Change]:
+        return [ProxyFlap(self.target, ms(self.down), ms(self.up), ms(self.jitter))]
+
+
+NetworkFaults = (
+    Latency | Timeout | Bandwidth | ResetPeer | SlowClose | Slicer | LimitData | Down | Flap
+)
