@@ -56,17 +56,14 @@ def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
     findings.append(_generator(measure=calibrate))
     healthy = all(finding.status != "fail" for finding in findings)
     if as_json:
-        body = {"healthy": healthy, "findings": [_as_json(finding) for finding in findings]}
+        told = [{k: v for k, v in asdict(each).items() if k != "usage"} for each in findings]
+        body = {"healthy": healthy, "findings": told}
         emit(json.dumps(body, indent=1) + "\n")
     elif brief:
         _show([finding for finding in findings if finding.status == "fail"], healthy=healthy)
     else:
         _show(findings, healthy=healthy)
     sys.exit(ExitCode.PASSED if healthy else ExitCode.UNHEALTHY)
-
-
-def _as_json(finding: Finding) -> dict[str, str]:
-    return {key: value for key, value in asdict(finding).items() if key != "usage"}
 
 
 def _show(findings: list[Finding], *, healthy: bool) -> None:
@@ -155,7 +152,11 @@ def set_values() -> list[Finding]:
     except UsageError as error:
         return [Finding("settings", "fail", error.message, error.help)]
     return [
-        _there(name, each.value, f"{_as_text(each.value)} ({each.origin}{_at(each.where)})")
+        _there(
+            name,
+            each.value,
+            f"{_as_text(each.value)} ({': '.join(filter(None, (each.origin, each.where)))})",
+        )
         for name, each in found.items()
     ]
 
@@ -169,10 +170,6 @@ def _there(name: str, value: object, told: str) -> Finding:
 def _as_text(value: object) -> str:
     listed = ", ".join(map(str, value)) if isinstance(value, list) else value
     return "none" if listed in ("", None) else str(listed)
-
-
-def _at(where: str) -> str:
-    return f": {where}" if where else ""
 
 
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (

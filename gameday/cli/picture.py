@@ -100,21 +100,20 @@ def draw(inputs: Inputs) -> None:
     experiment = inputs.experiment.experiment
     page = Page()
     page.head(experiment)
+    touched = touches(experiment, inputs.system.system)
     for title, lines in (
         ("traffic", traffic(experiment)),
         ("steady state", (f"{each.name}: {each.expr}" for each in experiment.objectives)),
-        ("blast radius", _touched(inputs)),
+        ("blast radius", (f"{each.fault}: {each.what}" for each in touched)),
         ("expected", _expected(experiment)),
-        ("stops early when", _guards(experiment)),
+        (
+            "stops early when",
+            (f"{guard.expr}, for {format_duration(guard.for_)}" for guard in experiment.abort_if),
+        ),
         ("playbook", _playbook(inputs)),
     ):
         page.section(title, lines)
     page.timeline(experiment)
-
-
-def _touched(inputs: Inputs) -> Iterator[str]:
-    for each in touches(inputs.experiment.experiment, inputs.system.system):
-        yield f"{each.fault}: {each.what}"
 
 
 def traffic(experiment: Experiment) -> Iterator[str]:
@@ -209,11 +208,6 @@ def _expected(experiment: Experiment) -> Iterator[str]:
     yield f"other alerts: {others if isinstance(others, str) else ', '.join(others) + ' allowed'}"
     if expect.recovers_within is not None:
         yield f"recovers within {format_duration(expect.recovers_within)}"
-
-
-def _guards(experiment: Experiment) -> Iterator[str]:
-    for guard in experiment.abort_if:
-        yield f"{guard.expr}, for {format_duration(guard.for_)}"
 
 
 def _playbook(inputs: Inputs) -> Iterator[str]:

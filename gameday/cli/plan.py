@@ -133,8 +133,9 @@ def _show(inputs: Inputs, made: Plan) -> None:
     page, experiment = Page(), inputs.experiment.experiment
     page.head(experiment)
     page.section("blast radius", _touched(made.blast))
+    at_most = f"at most {made.blast.peak_per_s:g} a second, to {made.blast.address}"
     page.section("the playbook may do", _acts(made.blast))
-    page.section("traffic", [*traffic(experiment), *_asked(made.blast)])
+    page.section("traffic", [*traffic(experiment), at_most])
     page.timeline(experiment)
     page.section("expected", _expected(made.blast))
     page.section("stops early when", made.blast.guards)
@@ -173,10 +174,6 @@ def _acts(told: Blast) -> Iterator[str]:
     for each in told.acts:
         undo = f"undone by {each.undone_by}" if each.undone_by else "nothing takes it back"
         yield f"{each.step}. {each.does}" + ("" if each.does == "a person acts" else f", {undo}")
-
-
-def _asked(told: Blast) -> Iterator[str]:
-    yield f"at most {told.peak_per_s:g} a second, to {told.address}"
 
 
 def _expected(told: Blast) -> Iterator[str]:

@@ -178,10 +178,12 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     RUN is a path, a run's name, its last 4 characters, or `last` (the default).
     """
     from gameday import evidence
+    from gameday.injection.heal import is_under_way
     from gameday.judge.judge import judge
 
     run_dir = find_run(ref, runs_dir)
-    _say_if_under_way(run_dir)
+    if is_under_way(run_dir):
+        echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
     result = judge(evidence.read(run_dir))
     if as_json:
         emit(result.to_bytes().decode())
@@ -189,13 +191,6 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
         show_result(result)
     _compare(run_dir / RESULT, result)
     sys.exit(result.exit_code)
-
-
-def _say_if_under_way(run_dir: Path) -> None:
-    from gameday.injection.heal import is_under_way
-
-    if is_under_way(run_dir):
-        echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
 
 
 def show_result(result: "Result", console: SafeConsole | None = None) -> None:
@@ -271,14 +266,10 @@ def _compare(path: Path, result: "Result") -> None:
     if written == judged:
         return
     echo(f"{path.name} differs from what the evidence says now (it stays as it is):", err=True)
-    for line in _difference(written, judged):
+    before, after = written.decode(errors="replace"), judged.decode()
+    sides = before.splitlines(), after.splitlines()
+    for line in difflib.unified_diff(*sides, "result.json", "judged again", lineterm=""):
         echo(line, err=True)
-
-
-def _difference(written: bytes, judged: bytes) -> Sequence[str]:
-    before = written.decode(errors="replace").splitlines()
-    after = judged.decode().splitlines()
-    return list(difflib.unified_diff(before, after, "result.json", "judged again", lineterm=""))
 
 
 @click.command()

@@ -91,7 +91,12 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="localhost", help="where the API listens (default: %(default)s)")
-    add("--port", type=_port, default=8474, help="its port, 0 for any (default: %(default)s)")
+    add(
+        "--port",
+        type=_whole_number(0, HIGHEST_PORT),
+        default=8474,
+        help="its port, 0 for any (default: %(default)s)",
+    )
     add("--config", type=Path, metavar="FILE", help="proxies to start with, a JSON array")
     add(
         "--allowed-host",
@@ -119,7 +124,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--half-close", action="store_true", help="let half-closed connections live on")
     add(
         "--connections-max",
-        type=_count,
+        type=_whole_number(1, CONNECTIONS_MAX),
         metavar="N",
         help="refuse more at once (default: what the limit on open files allows)",
     )
@@ -143,19 +148,14 @@ def _described(read: Callable[[str], str]) -> Callable[[str], str]:
     return typed
 
 
-def _port(text: str) -> int:
-    return _whole_number(text, 0, HIGHEST_PORT)
+def _whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+            problem = f"{text!r} is not a whole number from {lowest} to {highest}"
+            raise argparse.ArgumentTypeError(problem)
+        return int(text)
 
-
-def _count(text: str) -> int:
-    return _whole_number(text, 1, CONNECTIONS_MAX)
-
-
-def _whole_number(text: str, lowest: int, highest: int) -> int:
-    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
-        problem = f"{text!r} is not a whole number from {lowest} to {highest}"
-        raise argparse.ArgumentTypeError(problem)
-    return int(text)
+    return read
 
 
 if __name__ == "__main__":

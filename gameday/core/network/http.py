@@ -130,7 +130,8 @@ class HttpClient:
             text = f"cannot be asked ({type(error).__name__}: {error})"
             raise HttpError("unreachable", text) from error
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            ours = (one for one in causes(group) if isinstance(one, GamedayError))
+            raise next(ours, group) from group  # as when an address may not be used
 
 
 async def ask_once(
@@ -256,9 +257,3 @@ def _known(error: Exception, status: int, hide: Callable[[str], str]) -> HttpErr
     if status:
         return HttpError("broken", f"its body is cut or broken ({said or name})", status)
     return HttpError("broken", f"no HTTP answer ({name}: {said})")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """An error of ours that came while connecting, as when an address may not be used."""
-    ours = (one for one in causes(group) if isinstance(one, GamedayError))
-    return next(ours, group)

@@ -110,7 +110,9 @@ class _File:
 def _position(text: str, name: str) -> tuple[int, int]:
     """Line and column of a key; of its table where it is written in another way."""
     table, dot, key = name.rpartition(".")
-    blank = re.sub(r'"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'', _blanked, text)
+    blank = re.sub(
+        r'"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'', lambda found: "\n" * found[0].count("\n"), text
+    )
     inside, found = "", (1, 1)
     for number, line in enumerate(blank.splitlines(), start=1):
         if head := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
@@ -124,10 +126,6 @@ def _position(text: str, name: str) -> tuple[int, int]:
         if dot and not inside and (at := re.match(rf"\s*({re.escape(table)})\s*=", line)):
             found = number, at.start(1) + 1
     return found
-
-
-def _blanked(found: re.Match[str]) -> str:
-    return "\n" * found[0].count("\n")
 
 
 def _syntax_place(file: str, text: str, said: str) -> Place:

@@ -181,7 +181,8 @@ def _judge(
         return nothing("unknown", f"the fault {promise.of!r} was not injected")
     start = fault.injected_at_ns
     deadline = start + int(promise.fires_within_s * NS)
-    mine = [e for e in known if e.alert == promise.alert and _is_on_after(e, start)]
+    mine = [e for e in known if e.alert == promise.alert]
+    mine = [e for e in mine if e.resolved_at_ns is None or e.resolved_at_ns > start]
     fired = [e for e in mine if _counts(e, times)]
     if fired and (fired[0].fired_at_ns or 0) <= deadline:
         return _judge_end(promise, fired, lines, times)
@@ -190,10 +191,6 @@ def _judge(
     if fired or mine:
         return _status(shown, status, why)
     return nothing(status, why)
-
-
-def _is_on_after(episode: Episode, start_ns: int) -> bool:
-    return episode.resolved_at_ns is None or episode.resolved_at_ns > start_ns
 
 
 def _why_not(

@@ -85,17 +85,16 @@ def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequen
     for n, each in enumerate(alerts):
         first.setdefault((each["labels"]["alertname"], each["state"]), n)
     room = most // 2 // len(first)
-    kept = {n: _short(alerts[n]) if sizes[n] > room else alerts[n] for n in first.values()}
+    kept = {
+        n: {**alerts[n], "labels": {"alertname": name}} if sizes[n] > room else alerts[n]
+        for (name, _), n in first.items()
+    }
     left = most // 2
     for n, each in enumerate(alerts):
         if n not in kept and sizes[n] <= left and len(kept) < MOST_ALERTS:
             left -= sizes[n]
             kept[n] = each
     return [kept[n] for n in sorted(kept)]
-
-
-def _short(alert: Alert) -> Alert:
-    return {**alert, "labels": {"alertname": alert["labels"]["alertname"]}}
 
 
 def _record(alert: AlertInstance) -> dict[str, Any]:

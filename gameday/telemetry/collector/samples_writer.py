@@ -56,7 +56,9 @@ class SamplesWriter:
             lines.append({"series": shown})
         pairs = [[self._ids[series], value] for series, value in values.items()]
         lines += [{"t": t_ns, "values": pairs, "up": up}, self._evaluation(evaluation)]
-        self._append("".join(f"{json.dumps(line)}\n" for line in lines).encode())
+        raw = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+        while raw:
+            raw = raw[os.write(self._file, raw) :]
 
     def close(self) -> None:
         os.close(self._file)
@@ -77,7 +79,3 @@ class SamplesWriter:
             name: value if key in FIGURES else self._hide_label(value)
             for name, (key, value) in zip(names, labels.items(), strict=True)
         }
-
-    def _append(self, raw: bytes) -> None:
-        while raw:
-            raw = raw[os.write(self._file, raw) :]

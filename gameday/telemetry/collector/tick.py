@@ -49,8 +49,9 @@ class Instants:
         up = {answer.target: answer.up for answer in answers}
         down = {answer.target: answer.problem for answer in answers if not answer.up}
         line = {**line, "down": down, "traffic": {**moving, **_counts(traffic)}}
+        scraped = {k: v for answer in answers for k, v in answer.series.items()}
         own = {**traffic, **_ups(answers)}
-        self._writer.write(t_ns, {**_scraped(answers), **own}, up, line, own)
+        self._writer.write(t_ns, {**scraped, **own}, up, line, own)
         return {**line, "up": up, "late_ms": round(late_ms, 3)}
 
     async def close(self) -> None:
@@ -71,10 +72,6 @@ class Instants:
         for answer in answers:
             store.append(t_ns, _with_up(answer).items(), source=answer.target)
         store.append(t_ns, traffic.items(), source="")
-
-
-def _scraped(answers: list[TargetScrape]) -> dict[Labels, float]:
-    return {series: value for answer in answers for series, value in _with_up(answer).items()}
 
 
 def _with_up(answer: TargetScrape) -> dict[Labels, float]:

@@ -183,10 +183,15 @@ def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
             headers[name] = value
         else:
             notes.append(f"Header {name!r} is a secret; give it with k6 run -e {_env(name)}=….")
+    body = "null" if issue.json_ is None else f"JSON.stringify({_value(issue.json_)})"
+    params = (
+        f"headers: {_headers(headers, issue)}, timeout: {_js(format_duration(issue.timeout))}, "
+        f"responseCallback: {_expected(issue)}"
+    )
     lines = [
         f"  const url = {_template(_url(system), 'encodeURIComponent')};",
-        f"  const body = {_body(issue)};",
-        f"  const params = {{ {_params(headers, issue)} }};",
+        f"  const body = {body};",
+        f"  const params = {{ {params} }};",
         f"  http.request({_js(issue.method)}, url, body, params);",
         "  if (pause > 0) sleep(pause);",
     ]
@@ -201,14 +206,6 @@ def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
     ]
     needed = _needed(values, "\n".join(lines))
     return "\n".join(["\nfunction iteration(pause) {", *needed, *lines, "}\n"])
-
-
-def _params(headers: Mapping[str, str], issue: IssueRequest) -> str:
-    timeout = _js(format_duration(issue.timeout))
-    return (
-        f"headers: {_headers(headers, issue)}, timeout: {timeout}, "
-        f"responseCallback: {_expected(issue)}"
-    )
 
 
 def _needed(values: list[str], used: str) -> list[str]:
@@ -244,10 +241,6 @@ def _template(text: str, escape: str = "") -> str:
         )
         at = match.end()
     return "`" + "".join([*made, literal(text[at:])]) + "`"
-
-
-def _body(issue: IssueRequest) -> str:
-    return "null" if issue.json_ is None else f"JSON.stringify({_value(issue.json_)})"
 
 
 def _value(value: Any) -> str:

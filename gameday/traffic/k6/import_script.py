@@ -95,14 +95,11 @@ def _command(name: str, asked: ScriptRequest) -> str:
     for header, value in asked.headers.items():
         words += ["--header", f"{header}: {value}"]
     if asked.expect:
-        words += ["--expect", ",".join(_range(*each) for each in asked.expect)]
+        ranges = (f"{low}" if low == high else f"{low}-{high}" for low, high in asked.expect)
+        words += ["--expect", ",".join(ranges)]
     if asked.timeout is not None:
         words += ["--timeout", format_duration(asked.timeout)]
     return shlex.join(words)
-
-
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}-{high}"
 
 
 def _head(script: Script, command: str, told: tuple[Note, ...]) -> str:

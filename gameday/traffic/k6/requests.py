@@ -105,20 +105,17 @@ def _of_function(
             url = _excerpt(call.url)
             text = f"{call.method} {url} is not sent: an iteration is one request here"
             notes.add(call.line, text)
+    methods = [call.method for call in requests]
     variants = {
         cause: run.of("http")[chosen]
         for cause, run in runs.items()
-        if cause != "base" and _alike(requests, run.of("http"))
+        if cause != "base" and [call.method for call in run.of("http")] == methods
     }
     for cause in runs.keys() - variants.keys() - {"base"}:
         notes.add(requests[0].line, f"what is asked depends on {_WHY.get(cause, cause)}")
     asked = _asked(requests[chosen], variants, notes)
     asked.expect = _expected(requests[chosen], base, notes)
     return asked
-
-
-def _alike(requests: list[Call], others: list[Call]) -> bool:
-    return [call.method for call in requests] == [call.method for call in others]
 
 
 def _tell_problems(function: str, runs: Mapping[str, Iteration], notes: Notes) -> None:

@@ -153,7 +153,8 @@ def generator(
     status: Status = "limited"
     reasons, spans = _limits(windows, sight, p95)
     if reasons:
-        reasons += _drops(sight) + _vus(histories, busy, held) + _causes(sight, spans)
+        shown = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
+        reasons += _drops(sight) + _vus(histories, busy, held) + list(dict.fromkeys(shown))
     else:
         reasons = _slips(windows, sight, p99) + [
             _held_reason(one) for one in busy if one.scenario in held
@@ -291,12 +292,6 @@ def _limits(
         reasons.append(f"a worker's core was full {full}: its virtual users could ask no faster")
         spans.append(full)
     return reasons, spans
-
-
-def _causes(sight: _Sight, spans: Sequence[TimeSpan]) -> list[str]:
-    """The causes that the vitals show for those spans, each once."""
-    told = [text for span in dict.fromkeys(spans) for text in causes(sight.vitals, span)]
-    return list(dict.fromkeys(told))
 
 
 def _longest_stall(sight: _Sight) -> tuple[float, TimeSpan]:

@@ -143,38 +143,26 @@ def metric(
         zero = asked.kind == "counter" and part.could_happen(asked.tags)
         return {"count": 0, "rate": 0.0} if zero else None
     if asked.kind == "trend":
-        return _trend(asked.metric, part, percentiles)
+        samples, waiting = trend_samples(asked.metric, part)
+        return trends.figures(trends.store(samples), waiting, percentiles)
     if asked.kind == "counter":
         total, length_s = counted(asked.metric, part), part.starts.length_s
         return {"count": total, "rate": total / length_s if length_s else 0.0}
     return _gauge(asked.metric, part) if asked.kind == "gauge" else _failed(part)
 
 
-def _trend(
-    name: str, part: StartSelection, percentiles: Sequence[float]
-) -> Mapping[str, float] | None:
-    samples, waiting = trend_samples(name, part)
-    return trends.figures(trends.store(samples), waiting, percentiles)
-
-
 def trend_samples(name: str, part: StartSelection) -> tuple[Times, Times]:
     """The samples of a trend in ns, and how long the requests had taken that stayed open."""
-    has = part.derived(f"has {name}", lambda all_: _has(name, all_))
+    has = part.derived(
+        f"has {name}",
+        lambda all_: trends.has_sample(name, all_, all_.derived("timed", trends.is_timed)),
+    )
     samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))
     if not has.all():
         samples = samples[np.flatnonzero(has)]
-    if not part.starts.derived("open", _open).any():
+    if not (part.starts["reason"] == Reason.INTERRUPTED).any():
         return samples, samples[:0]
     return samples, trends.open_in_the_end(name, part, part.starts.last_ns)
-
-
-def _open(starts: Starts) -> Mask:
-    found: Mask = starts["reason"] == Reason.INTERRUPTED
-    return found
-
-
-def _has(name: str, starts: Starts) -> Mask:
-    return trends.has_sample(name, starts, starts.derived("timed", trends.is_timed))
 
 
 def _blocked(starts: Starts) -> Times:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.history import RECORD, History
-from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, unrecorded
+from gameday.traffic.metrics.accounting import Figures, columns, unrecorded
 from gameday.traffic.schedule.scenario import Scenario
 from gameday.traffic.schedule.virtual_users import VirtualUsers
 
@@ -117,22 +117,11 @@ class Starts:
             at -= len(part)
         raise IndexError(index)
 
-    @cached_property
-    def records(self) -> Records:
-        """All rows as records, for what wants to have them whole."""
-        parts = [np.zeros(0, dtype=RECORD), *self._parts]
-        whole = np.concatenate(parts)
-        return whole if self._order is None else whole[self._order]
-
     def derived(self, name: str, make: Callable[["Starts"], Figures]) -> Figures:
         """A column that is reckoned from others, made when it is first asked for."""
         if name not in self._made:
             self._made[name] = make(self)
         return self._made[name]
-
-    def where(self, kept: Figures | slice, names: Sequence[str]) -> Columns:
-        """Some fields of the rows that a mask, an order or a slice picks."""
-        return Columns({name: self[name][kept] for name in names})
 
     @cached_property
     def t0_ns(self) -> int:

@@ -66,7 +66,8 @@ def system_limit(starts: Starts, bounds: Bounds) -> SystemLimit | None:
     windows = _speaking(whole)
     if not windows:
         return None
-    over = _lowest_over(windows)
+    high = [one for one in windows if one.why and _mostly_over(one.per_s * ALIKE, windows)]
+    over = min(high, key=lambda one: one.per_s, default=None)
     below = [one for one in windows if not one.why and (over is None or one.per_s < over.per_s)]
     best = max(below, key=lambda one: one.per_s, default=None)
     return SystemLimit(
@@ -124,12 +125,6 @@ def _speaking(windows: Sequence[_Window]) -> list[_Window]:
             peak = one.per_s
         kept.append(one)
     return kept
-
-
-def _lowest_over(windows: Sequence[_Window]) -> _Window | None:
-    """The window of the lowest rate from which on more than half were not carried."""
-    over = [one for one in windows if one.why and _mostly_over(one.per_s * ALIKE, windows)]
-    return min(over, key=lambda one: one.per_s, default=None)
 
 
 def _mostly_over(from_per_s: float, windows: Sequence[_Window]) -> bool:

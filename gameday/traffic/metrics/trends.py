@@ -149,7 +149,8 @@ def spans(name: str, rows: Fields, blocked: Times) -> Times:
     if name == INTENDED:
         return np.asarray(rows["ended_ns"] - rows["intended_ns"])
     if name == ITERATION:
-        return np.asarray(rows["ended_ns"] - _begun(rows))
+        sent = np.asarray(rows["sent_ns"])
+        return np.asarray(rows["ended_ns"] - np.where(sent > 0, sent, rows["intended_ns"]))
     if name == "http_req_connecting":
         return _ns(rows["connecting_ms"])
     if name == "http_req_tls_handshaking":
@@ -176,11 +177,6 @@ def _from_the_send(name: str, rows: Fields, blocked: Times) -> Times:
     if name == "http_req_waiting":
         sending = until_first - sending
     return sending
-
-
-def _begun(rows: Fields) -> Times:
-    sent = np.asarray(rows["sent_ns"])
-    return np.where(sent > 0, sent, rows["intended_ns"])
 
 
 def _ns(ms: npt.NDArray[np.float16]) -> Times:

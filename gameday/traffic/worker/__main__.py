@@ -54,14 +54,6 @@ class _Voice(asyncio.Protocol):
             await self.gone.wait()
 
 
-async def _lines() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader(limit=LONGEST_LINE)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    return reader
-
-
 async def _hear(reader: asyncio.StreamReader, worker: Worker, say: Say) -> None:
     """Obey line by line; stop when there are no more."""
     while line := await reader.readline():
@@ -91,8 +83,10 @@ def _prefer() -> None:
 
 async def _work() -> None:
     voice = _Voice()
-    await asyncio.get_running_loop().connect_write_pipe(lambda: voice, sys.stdout)
-    reader = await _lines()
+    loop = asyncio.get_running_loop()
+    await loop.connect_write_pipe(lambda: voice, sys.stdout)
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
         config = Config.model_validate_json(await reader.readline())
     except ValidationError as error:
@@ -101,8 +95,8 @@ async def _work() -> None:
         raise UsageError(f"the traffic worker's configuration: {'; '.join(found)}") from None
     allow_here(Allowed.of(config.reach))
     worker = Worker(config, SystemClock(), voice.say)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop, GRACE_S)
-    asyncio.get_running_loop().set_exception_handler(worker.crash)
+    loop.add_signal_handler(signal.SIGTERM, worker.stop, GRACE_S)
+    loop.set_exception_handler(worker.crash)
     # Nothing made so far is ever garbage; looking at it again would only delay requests.
     gc.collect()
     gc.freeze()

@@ -91,11 +91,11 @@ def _texts(
 def _json_text(value: Any, values: Mapping[str, int | str]) -> str:
     """The body as text; a value that is the user alone is an integer, so its quotes go."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return re.sub(f'(?<=[:\\[,])"({values["user"]})"(?!:)|^"({values["user"]})"$', _bare, text)
-
-
-def _bare(match: re.Match[str]) -> str:
-    return match[1] or match[2]
+    return re.sub(
+        f'(?<=[:\\[,])"({values["user"]})"(?!:)|^"({values["user"]})"$',
+        lambda match: match[1] or match[2],
+        text,
+    )
 
 
 def _header(name: str, value: object, values: Mapping[str, int | str]) -> str:

@@ -218,7 +218,8 @@ class Worker:
             late_ns = now_ns - before_ns - round(FLUSH_S * NS)
             self._loop_lag_ns = max(self._loop_lag_ns, late_ns)
             self._pulse.stood_still(now_ns, late_ns)
-            self._flush()
+            for stream in self._streams.values():
+                stream.recorder.flush()
             self._client.close_idle()
             self._set_limits()
             for stream in self._streams.values():
@@ -227,10 +228,6 @@ class Worker:
             if now_ns >= next_beat_ns:
                 next_beat_ns += NS
                 self._beat(now_ns)
-
-    def _flush(self) -> None:
-        for stream in self._streams.values():
-            stream.recorder.flush()
 
     def _beat(self, now_ns: int, event: str = "beat") -> None:
         """Say how things are: each second, and as `vitals` before the first and after the last."""
