@@ -7,7 +7,7 @@ the reason it is not there; so no check needs to ask, and none can forget to.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from gameday.core.errors import UnknownError
 from gameday.evidence.attempts import Attempts
@@ -18,9 +18,10 @@ from gameday.evidence.outages import Anchors
 from gameday.evidence.timeline import FaultWindow, Timeline
 from gameday.evidence.windows import windows
 from gameday.spec.experiment import Experiment
+from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.telemetry.samples import Evaluation
 from gameday.traffic.history import History
-from gameday.traffic.metrics import About, request_tags
+from gameday.traffic.metrics import About, GeneratorStatus, Rule, generator, request_tags
 from gameday.traffic.vitals import Vitals
 
 ACTED = frozenset({"done", "interrupted"})
@@ -48,9 +49,15 @@ class Evidence:
     problems: Mapping[Part, str]
 
     @cached_property
-    def reckoned(self) -> dict[str, Any]:
-        """Cache shared by checks: a value that one computed and others need, by name."""
-        return {}
+    def generator(self) -> GeneratorStatus:
+        """Status of the traffic generator: how well the workers kept their schedule."""
+        return generator(
+            self.asked.records,
+            tightest_bound_ms(self.experiment),
+            until_ns=self.anchors.traffic_end_ns,
+            vitals=self.vitals,
+            rule=Rule(**self.plan.generator),
+        )
 
     @property
     def plan(self) -> Effective:

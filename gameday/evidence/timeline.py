@@ -49,9 +49,9 @@ class StepRun:
     """One step of the playbook as it was worked, or its undo (`undoing`)."""
 
     step: int
-    by: str | None
-    undoing: bool
-    started_ns: int | None
+    by: str | None = None
+    undoing: bool = False
+    started_ns: int | None = None
     status: str
     ended_ns: int | None = None
     took_s: float | None = None
@@ -70,7 +70,6 @@ class Timeline:
     faults: tuple[FaultWindow, ...]
     steps: tuple[StepRun, ...]
     responder_ns: int | None
-    responder_alert: str
     cut_ns: int | None
     unsettled: str
     ended: str
@@ -94,7 +93,6 @@ def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
         faults=_faults([*records, *reaped]),
         steps=_steps(records),
         responder_ns=responder.t_ns if responder else None,
-        responder_alert=responder.event.alert if responder else "",
         cut_ns=min(cut, default=None),
         unsettled=_unsettled(records),
         ended=ended.event.ended if ended else "interrupted",

@@ -4,16 +4,15 @@ Each says only what the evidence carries; what it lacks is null, or no line at a
 of the same name says why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
 import numpy as np
 
 from gameday.core.errors import UnknownError
-from gameday.evidence import Evidence, FaultWindow, MissingEvidenceError, StepRun
+from gameday.evidence import Evidence, FaultWindow, StepRun
 from gameday.judge.checks import alerts as alert_check
-from gameday.judge.checks.generator import generator_status
 from gameday.judge.result import (
     AlertOutcome,
     Clocks,
@@ -80,9 +79,8 @@ def alerts(evidence: Evidence) -> list[AlertOutcome]:
     ]
 
 
-def _statuses(evidence: Evidence) -> list[AlertStatus]:
-    none: list[AlertStatus] = []
-    return known(lambda: alert_check.statuses(evidence), none)
+def _statuses(evidence: Evidence) -> Sequence[AlertStatus]:
+    return known(lambda: alert_check.statuses(evidence), [])
 
 
 def traffic(evidence: Evidence) -> TrafficLine | None:
@@ -91,11 +89,9 @@ def traffic(evidence: Evidence) -> TrafficLine | None:
 
 
 def _traffic(evidence: Evidence) -> TrafficLine:
-    if not len(evidence.asked):
-        raise MissingEvidenceError("nothing was asked")
-    starts = evidence.attempts.records
+    starts = evidence.asked.records
     told = metrics.summary(starts, evidence.plan.planned, about=evidence.about)
-    status = generator_status(evidence)
+    status = evidence.generator
     return TrafficLine(
         scheduled=told.scheduled,
         started=told.started,
@@ -139,18 +135,21 @@ def playbook(evidence: Evidence) -> list[StepLine]:
     if evidence.effective is None:
         return []
     worked = {run.step: run for run in evidence.timeline.steps if not run.undoing}
-    return [_step(evidence, step.number, worked.get(step.number)) for step in evidence.plan.steps]
-
-
-def _step(evidence: Evidence, number: int, run: StepRun | None) -> StepLine:
-    return StepLine(
-        step=number,
-        by=run.by if run else None,
-        status=run.status if run else "not_started",
-        started_at=_at(evidence, run.started_ns) if run else None,
-        took_s=run.took_s if run else None,
-        verified=run.verified if run else None,
-    )
+    steps = [
+        worked.get(step.number, StepRun(step=step.number, status="not_started"))
+        for step in evidence.plan.steps
+    ]
+    return [
+        StepLine(
+            step=step.step,
+            by=step.by,
+            status=step.status,
+            started_at=_at(evidence, step.started_ns),
+            took_s=step.took_s,
+            verified=step.verified,
+        )
+        for step in steps
+    ]
 
 
 def clocks(evidence: Evidence) -> Clocks:

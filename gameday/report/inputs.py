@@ -21,7 +21,6 @@ from gameday.evidence.read import read_effective
 from gameday.evidence.timeline import traffic_begin_ns
 from gameday.judge.result import CheckLine, Result
 from gameday.report.charts.series import Curves, read_curves
-from gameday.spec.experiment import Experiment
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
@@ -63,11 +62,6 @@ class Material:
         since_start_s = at_s - self.at_s(start.t_ns)
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
         return epoch + timedelta(microseconds=start.event.wall_ns // 1000, seconds=since_start_s)
-
-    @property
-    def experiment(self) -> Experiment | None:
-        """The experiment as it was run, where that is known."""
-        return self.effective.experiment if self.effective else None
 
     def check(self, name: str) -> CheckLine | None:
         """The line of a check in the result, None where it did not apply."""

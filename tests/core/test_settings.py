@@ -13,7 +13,6 @@ from gameday.core import settings
 from gameday.core.errors import FileError, UsageError
 from gameday.core.network import http
 from gameday.core.settings.keys import KEYS
-from gameday.judge.checks.generator import generator_status
 from gameday.traffic.history import Outcome, Reason
 from tests.support.rundirs import RunDir, read
 
@@ -105,7 +104,7 @@ def test_the_generator_is_judged_by_the_recorded_thresholds(
     for k in (100, 101):  # of the 50 that are due in 5 s
         run.answers[k] = replace(run.answers[k], outcome=Outcome.DROPPED, reason=Reason.LATE)
     run.effective = {"settings": {name: {"value": each} for name, each in rule.items()}}
-    assert generator_status(read(run)).status == status
+    assert read(run).generator.status == status
 
 
 FORGED = [[], {"generator.lag_share": {"value": 0}}, {"generator.lag_ms": 7}]

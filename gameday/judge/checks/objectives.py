@@ -7,7 +7,6 @@ from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.outages import WARM_UP_S
-from gameday.judge.checks.generator import generator_status
 from gameday.judge.verdict import (
     SHOWN,
     NotApplicable,
@@ -80,7 +79,7 @@ def _unless_lagging(
     bound_ms = objective_bounds_ms(evidence.experiment).get(name)
     if bound_ms is None:
         return verdict
-    status = generator_status(evidence)
+    status = evidence.generator
     if status.status != "degraded":
         return verdict
     figures = [e.figures.get(catalogue.key("objective", name)) for e in span]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
-from gameday.judge.checks.generator import generator_status
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, worst
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.thresholds import ThresholdExpression
@@ -54,7 +53,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 def _doubt_ms(evidence: Evidence) -> float:
     """The error of a latency (ms) because the workers lagged; 0 when they kept the schedule."""
-    status = generator_status(evidence)
+    status = evidence.generator
     return status.lag_p99_ms if status.status == "degraded" else 0.0
 
 

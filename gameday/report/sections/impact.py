@@ -55,24 +55,17 @@ def _row(say: Messages, what: Markup, value: Value, ref: Markup) -> Row:
     return what, say.value(value), ref
 
 
+def _of_result(say: Messages, name: str, value: Value, path: str) -> Row:
+    return say(f"impact.{name}"), say.value(value), format.of_result(f"traffic.{path}")
+
+
 def _books(m: Material, say: Messages) -> list[Row]:
-    rows = [
-        _row(
-            say,
-            say(f"impact.{name}"),
-            getattr(m.result.traffic, name, None),
-            format.of_result(f"traffic.{name}"),
-        )
-        for name in _BOOKS
-    ]
-    again = m.result.traffic.asked_again if m.result.traffic else 0
-    if again:
-        rows.append(
-            _row(say, say("impact.asked_again"), again, format.of_result("traffic.asked_again"))
-        )
-    rate = _metric(m, "http_req_failed").get("rate")
-    ref = format.of_result("traffic.metrics.http_req_failed.rate")
-    return [*rows, _row(say, say("impact.failed_rate"), format.percent(rate), ref)]
+    traffic = m.result.traffic
+    rows = [_of_result(say, name, getattr(traffic, name, None), name) for name in _BOOKS]
+    if traffic and traffic.asked_again:
+        rows.append(_of_result(say, "asked_again", traffic.asked_again, "asked_again"))
+    rate = format.percent(_metric(m, "http_req_failed").get("rate"))
+    return [*rows, _of_result(say, "failed_rate", rate, "metrics.http_req_failed.rate")]
 
 
 def _answers(m: Material, say: Messages) -> list[Row]:
@@ -106,24 +99,16 @@ def _hurt(m: Material, say: Messages) -> list[Row]:
 
 
 def _latencies(m: Material, say: Messages) -> list[Row]:
-    known = _metric(m, "http_req_duration")
-    rows = [
-        _row(
-            say,
-            say(f"impact.latency_{name}"),
-            format.milliseconds(known.get(key)),
-            format.of_result(f"traffic.metrics.http_req_duration.{key}"),
-        )
-        for name, key in _LATENCIES.items()
-    ]
+    metric = "http_req_duration"
+    rows = []
+    for name, key in _LATENCIES.items():
+        value = format.milliseconds(_metric(m, metric).get(key))
+        rows.append(_of_result(say, f"latency_{name}", value, f"metrics.{metric}.{key}"))
     worst = m.curves.percentile(0.95)
     if np.isfinite(worst).any():
         at = int(np.nanargmax(worst))
-        value, ref = (
-            format.milliseconds(worst[at] * 1000),
-            format.of_sample(float(m.curves.t_s[at])),
-        )
-        rows.append(_row(say, say("impact.worst_p95"), value, ref))
+        value, at_s = format.milliseconds(worst[at] * 1000), float(m.curves.t_s[at])
+        rows.append(_row(say, say("impact.worst_p95"), value, format.of_sample(at_s)))
     return rows
 
 
@@ -137,10 +122,8 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
         stored = None
     beyond = max(0, stored - stock) if stored is not None and stock is not None else None
     ref = format.of_record(audit)
-    rows = [
-        _row(say, say("impact.rows"), stored, ref),
-        _row(say, say("impact.beyond", stock=stock), beyond, ref),
-    ]
+    what = say("impact.beyond", stock=stock)
+    rows = [_row(say, say("impact.rows"), stored, ref), _row(say, what, beyond, ref)]
     check = m.check("no_premature_sold_out")
     if check is None:
         return rows

@@ -27,7 +27,10 @@ def title(m: Material, say: Messages) -> list[Markup]:
         verdict=say.word(result.verdict),
         how=_how(m, say),
     )
-    blocks = [say("title.page", title=(m.experiment and m.experiment.title) or name), about]
+    blocks = [
+        say("title.page", title=(m.effective and m.effective.experiment.title) or name),
+        about,
+    ]
     if not m.records:
         blocks.append(say("title.no_journal"))
     elif not m.has_traffic:
@@ -43,8 +46,8 @@ def title(m: Material, say: Messages) -> list[Markup]:
 def summary(m: Material, say: Messages) -> list[Markup]:
     """The summary: what was tried, who was hurt, how it went, what was found."""
     blocks = [say("summary.head")]
-    if m.experiment and m.experiment.hypothesis:
-        blocks.append(say("summary.hypothesis", hypothesis=m.experiment.hypothesis))
+    if m.effective and (hypothesis := m.effective.experiment.hypothesis):
+        blocks.append(say("summary.hypothesis", hypothesis=hypothesis))
     sentences = [_faults(m, say), *_damage(m, say), *_findings(m, say)]
     return [*blocks, Markup(" ".join(sentences)), say("summary.person")]
 
