@@ -119,6 +119,11 @@ class Evidence:
         found = (fault for fault in self.timeline.faults if fault.id == id_)
         return next(found, FaultWindow(id=id_))
 
+    @property
+    def planned_faults(self) -> list[FaultWindow]:
+        """A window for each fault of the experiment, in its order; some may never have begun."""
+        return [self.fault(fault.id or "") for fault in self.experiment.method]
+
     def seconds(self, t_ns: int | None) -> float | None:
         """An instant in seconds from t = 0, with 3 decimals."""
         return None if t_ns is None else round((t_ns - self.t0_ns) / 1e9, 3)

@@ -8,7 +8,7 @@ from gameday.core.stack_registry import is_owned
 from gameday.evidence import Evidence
 from gameday.evidence.events import RunRefused
 from gameday.evidence.journal import first
-from gameday.judge.checks import Validity
+from gameday.judge.verdict import Validity
 
 # Endings that were not planned, each with the exit code that stands for it.
 ENDINGS: Final[Mapping[str, ExitCode]] = {

@@ -18,10 +18,9 @@ from gameday.evidence.journal import every
 from gameday.evidence.read import ABSENT
 from gameday.evidence.timeline import NO_END
 from gameday.judge import checks, tables
-from gameday.judge.checks import NotApplicable, Validity, Verdict
 from gameday.judge.exit_code import exit_code
 from gameday.judge.result import CheckLine, MissingPart, Result, VerdictName
-from gameday.judge.verdict import unknown
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, unknown, worst
 
 ALWAYS: Final = ("fault_injected", "fault_removed")
 # What it means that a part is not there, where that can be said better.
@@ -139,10 +138,10 @@ def _concluded(
     evidence: Evidence, verdicts: Sequence[Verdict], missing: Mapping[str, str]
 ) -> Validity:
     """The worst of all; a run that did not complete, or is not whole, is unknown at best."""
-    worst = checks.worst([verdict.validity for verdict in verdicts])
-    if worst is Validity.VALID and (missing or evidence.timeline.ended != "completed"):
+    found = worst([verdict.validity for verdict in verdicts])
+    if found is Validity.VALID and (missing or evidence.timeline.ended != "completed"):
         return Validity.UNKNOWN
-    return worst
+    return found
 
 
 def _planned(evidence: Evidence) -> tuple[str, int | None]:

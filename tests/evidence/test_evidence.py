@@ -16,7 +16,7 @@ from gameday.core.json import DAMAGED
 from gameday.evidence import MissingEvidenceError
 from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_of
-from gameday.judge.checks import Validity
+from gameday.judge.verdict import Validity
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users as population
 from tests.support.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read, verdict

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gameday.judge.checks import NotApplicable, Validity
+from gameday.judge.verdict import NotApplicable, Validity
 from gameday.traffic.history import Outcome
 from tests.support.rundirs import PLAYBOOK, SYSTEM, Answer, RunDir, evaluation, read, said, verdict
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gameday.judge.checks import NotApplicable, Validity
+from gameday.judge.verdict import NotApplicable, Validity
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.latency_bounds import objective_bounds_ms, tightest_bound_ms
 from gameday.traffic.history import Outcome, Reason

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from gameday.judge import checks
-from gameday.judge.checks import NotApplicable, Validity
+from gameday.judge.verdict import NotApplicable, Validity, Verdict
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users
 from tests.support.rundirs import SYSTEM, Answer, RunDir, drop, issue, read, said, verdict
@@ -110,7 +110,7 @@ def accused(run: RunDir) -> list[str]:
     """The safety checks that say invalid."""
     evidence = read(run)
     answers = [checks.run(name, checks.CHECKS[name], evidence) for name in SAFETY]
-    verdicts = [answer for answer in answers if isinstance(answer, checks.Verdict)]
+    verdicts = [answer for answer in answers if isinstance(answer, Verdict)]
     return [one.summary for one in verdicts if one.validity is Validity.INVALID]
 
 

@@ -18,7 +18,7 @@ from gameday import evidence
 from gameday.core.clock import NS
 from gameday.evidence.journal import Journal
 from gameday.judge import checks
-from gameday.judge.checks import NotApplicable, Verdict
+from gameday.judge.verdict import NotApplicable, Verdict
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome, Reason, stored_id
 from tests.support.events import event_of
 

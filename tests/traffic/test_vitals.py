@@ -13,7 +13,7 @@ import pytest
 from gameday import evidence
 from gameday.core.clock import SystemClock
 from gameday.judge import checks
-from gameday.judge.checks import Validity, Verdict
+from gameday.judge.verdict import Validity, Verdict
 from gameday.traffic import vitals
 from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics import generator

@@ -29,7 +29,7 @@ from gameday.judge.checks import (
     stores_agree,
     thresholds,
 )
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, unknown, worst
+from gameday.judge.verdict import NotApplicable, Verdict, unknown
 
 Check = Callable[[Evidence], Verdict | NotApplicable]
 
@@ -54,8 +54,6 @@ CHECKS: Final[Mapping[str, Check]] = {
     )
 }
 PERFORMANCE: Final = frozenset({"thresholds", "objectives", "recovered", "alerts", "playbook"})
-
-__all__ = ["CHECKS", "PERFORMANCE", "Check", "NotApplicable", "Validity", "Verdict", "run", "worst"]
 
 
 def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:

@@ -6,7 +6,6 @@ here.
 
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
-from gameday.judge.checks.fault_injected import fault_id, planned_faults
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, valid, worst
 from gameday.spec.experiment import ExpectedAlert
 from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
@@ -27,7 +26,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         {
             "alert": one.alert,
             "status": one.status,
-            "why": one.why,
+            "why": one.why.text(),
             "fired_at": evidence.seconds(one.fired_at_ns),
         }
         for one in found
@@ -56,12 +55,11 @@ def statuses(evidence: Evidence) -> list[AlertStatus]:
 
 
 def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
-    method = evidence.experiment.method
-    first = min(range(len(method)), key=lambda n: method[n].at, default=None)
+    first = min(evidence.experiment.method, key=lambda fault: fault.at, default=None)
     resolves = alert.resolves_within
     return Expected(
         alert=alert.alert,
-        of=alert.of or ("" if first is None else fault_id(evidence, first)),
+        of=alert.of or (first.id if first and first.id else ""),
         fires_within_s=alert.fires_within.total_seconds(),
         resolves_within_s=None if resolves is None else resolves.total_seconds(),
     )
@@ -71,7 +69,7 @@ def _times(evidence: Evidence) -> Times:
     """The anchors, a fault's removal only where it was read back."""
     faults = {
         fault.id: FaultTimes(fault.injected_ns, fault.removed_ns if fault.gone else None)
-        for fault in planned_faults(evidence)
+        for fault in evidence.planned_faults
     }
     return Times(
         traffic_start_ns=evidence.t0_ns,

@@ -13,7 +13,6 @@ from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
-from gameday.judge.checks.fault_injected import planned_faults
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
 from gameday.traffic.forecast import distinct_users, sell_out_s
 from gameday.traffic.history import Outcome
@@ -54,7 +53,7 @@ def _issues(evidence: Evidence) -> Iterator[Message]:
 def _in_faults(evidence: Evidence) -> Iterator[Message]:
     attempts = evidence.asked
     sent = attempts.sent[~attempts.are(Outcome.DROPPED)]
-    for fault in planned_faults(evidence):
+    for fault in evidence.planned_faults:
         begin = fault.injected_ns
         end = FOREVER if fault.removed_ns is None else fault.removed_ns
         if begin is None or not ((sent >= begin) & (sent <= end)).any():

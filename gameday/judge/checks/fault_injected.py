@@ -9,20 +9,9 @@ from gameday.evidence import Evidence, FaultWindow
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
 
 
-def planned_faults(evidence: Evidence) -> list[FaultWindow]:
-    """A window for each fault of the experiment, in its order; some may never have begun."""
-    return [evidence.fault(fault_id(evidence, n)) for n in range(len(evidence.experiment.method))]
-
-
-def fault_id(evidence: Evidence, index: int) -> str:
-    """The id of a fault of the method, by its place."""
-    fault = evidence.experiment.method[index]
-    return fault.id or f"{fault.fault}-{index + 1}"
-
-
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Every planned fault was measured as injected."""
-    faults = planned_faults(evidence)
+    faults = evidence.planned_faults
     if not faults:
         return lacking("lacks.faults")
     missing = [fault for fault in faults if fault.injected != "yes"]

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Literal
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.telemetry.samples import AlertLine
 
 Line = tuple[int, Sequence[AlertLine]]
@@ -18,7 +19,6 @@ Status = Literal["hit", "late", "missed", "false", "unknown"]
 Policy = Literal["forbidden", "allowed"] | Collection[str]
 
 LONGEST_GAP_NS = 5 * NS  # five scrapes in a row may be missing before an alert is unknown
-_WAS_FIRING = "was firing before the first injection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class AlertStatus:
     alert: str
     expected: bool
     status: Status
-    why: str
+    why: Message
     active_at_ns: int | None = None
     fired_at_ns: int | None = None
     resolved_at_ns: int | None = None
@@ -127,7 +127,9 @@ def judge_alerts(
     }
     ignored = before | set(baseline)
     promised = [
-        AlertStatus(alert=promise.alert, expected=True, status="unknown", why=_WAS_FIRING)
+        AlertStatus(
+            alert=promise.alert, expected=True, status="unknown", why=Message("alert.was_firing")
+        )
         if promise.alert in ignored
         else _judge(promise, known, lines, times)
         for promise in expected
@@ -147,7 +149,7 @@ def _judge_others(
         if episode.alert not in allowed and _counts(episode, times):
             first.setdefault(episode.alert, episode)
     return [
-        _status(e, "false", "fired and was not expected", expected=False) for e in first.values()
+        _status(e, "false", Message("alert.not_expected"), expected=False) for e in first.values()
     ]
 
 
@@ -158,7 +160,9 @@ def _counts(episode: Episode, times: Times) -> bool:
     return times.traffic_end_ns is None or fired <= times.traffic_end_ns
 
 
-def _status(episode: Episode, status: Status, why: str, *, expected: bool = True) -> AlertStatus:
+def _status(
+    episode: Episode, status: Status, why: Message, *, expected: bool = True
+) -> AlertStatus:
     return AlertStatus(
         alert=episode.alert,
         expected=expected,
@@ -173,12 +177,12 @@ def _status(episode: Episode, status: Status, why: str, *, expected: bool = True
 def _judge(
     promise: Expected, known: Sequence[Episode], lines: Sequence[Line], times: Times
 ) -> AlertStatus:
-    def nothing(status: Status, why: str) -> AlertStatus:
+    def nothing(status: Status, why: Message) -> AlertStatus:
         return AlertStatus(alert=promise.alert, expected=True, status=status, why=why)
 
     fault = times.faults.get(promise.of)
     if fault is None or fault.injected_at_ns is None:
-        return nothing("unknown", f"the fault {promise.of!r} was not injected")
+        return nothing("unknown", Message("alert.no_fault", fault=repr(promise.of)))
     start = fault.injected_at_ns
     deadline = start + int(promise.fires_within_s * NS)
     mine = [e for e in known if e.alert == promise.alert]
@@ -195,16 +199,16 @@ def _judge(
 
 def _why_not(
     fired: Sequence[Episode], deadline: int, start: int, lines: Sequence[Line], times: Times
-) -> tuple[Status, str]:
+) -> tuple[Status, Message]:
     """Why an alert is not known to have fired in time."""
     if times.traffic_end_ns is not None and deadline > times.traffic_end_ns:
-        return "unknown", "its deadline lies after the end of the traffic"
+        return "unknown", Message("alert.deadline_after_end")
     if not _covers(lines, start, deadline):
-        return "unknown", "the alerts were not evaluated throughout the time it had"
+        return "unknown", Message("alert.not_evaluated")
     if not fired:
-        return "missed", "did not fire"
+        return "missed", Message("alert.missed")
     late_s = ((fired[0].fired_at_ns or 0) - deadline) / NS
-    return "late", f"fired {late_s:.1f} s after its deadline"
+    return "late", Message("alert.late", late_s=late_s)
 
 
 def _covers(lines: Sequence[Line], start: int, end: int) -> bool:
@@ -221,27 +225,25 @@ def _judge_end(
     """Judge the resolving of an alert that fired in time."""
     first = fired[0]
     if promise.resolves_within_s is None:
-        return _status(first, "hit", "fired in time")
+        return _status(first, "hit", Message("alert.in_time"))
     anchor = _resolve_anchor(promise, times)
     if anchor is None:
-        return _status(first, "unknown", "the fault's removal or the recovery was not seen")
+        return _status(first, "unknown", Message("alert.no_removal"))
     deadline = anchor + int(promise.resolves_within_s * NS)
     last = [e for e in fired if (e.fired_at_ns or 0) <= deadline][-1]
     whole = Episode(first.alert, first.active_at_ns, first.fired_at_ns, last.resolved_at_ns)
     end = last.resolved_at_ns
     limit = deadline if times.traffic_end_ns is None else min(deadline, times.traffic_end_ns)
     if end is not None and end <= limit:
-        return _status(whole, "hit", "fired and resolved in time")
+        return _status(whole, "hit", Message("alert.resolved_in_time"))
     if deadline > limit:
-        return _status(
-            whole, "unknown", "its deadline to resolve lies after the end of the traffic"
-        )
+        return _status(whole, "unknown", Message("alert.resolve_deadline_after_end"))
     if not _covers(lines, first.fired_at_ns or 0, deadline):
-        return _status(
-            whole, "unknown", "the alerts were not evaluated until its deadline to resolve"
-        )
-    late = "never" if end is None else f"{(end - deadline) / NS:.1f} s after its deadline"
-    return _status(whole, "late", f"resolved {late}")
+        return _status(whole, "unknown", Message("alert.resolving_not_evaluated"))
+    late = Message("alert.never_resolved")
+    if end is not None:
+        late = Message("alert.resolved_late", late_s=(end - deadline) / NS)
+    return _status(whole, "late", late)
 
 
 def _resolve_anchor(promise: Expected, times: Times) -> int | None:
