@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from rich.console import Group
 
 from gameday.cli.drawing import SafeConsole, joined, styled
-from gameday.cli.screen import BAR_CELLS
+from gameday.cli.screen import BAR_CELLS, traffic_line
 from gameday.cli.terminal import block
 from gameday.traffic.forecast import traffic_end_s
 from gameday.traffic.k6.summary_text import Marks, summary_lines, time_text
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from gameday.run.load_test.live import Moment
     from gameday.run.load_test.request import Load
     from gameday.run.load_test.result import Verdict
+    from gameday.traffic.metrics import Moment
 
 PLAIN_EVERY_S: Final = 5
 INTENDED: Final = "http_req_duration_intended"
@@ -52,31 +52,19 @@ class LoadScreen:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, moment: "Moment") -> None:
-        """One moment of the traffic."""
+    def show(self, t_s: float, moment: "Moment") -> None:
+        """One moment of the traffic, `t_s` after its beginning."""
         if self._live is not None:
-            self._live.update(Group(self._bar(moment), styled(_line(moment))), refresh=True)
-        elif moment.t_s >= self._said_s + PLAIN_EVERY_S:
-            self._said_s = moment.t_s
-            self._console.print(block(f"{moment.t_s:7.1f}s {_line(moment)}"), soft_wrap=True)
+            self._live.update(Group(self._bar(t_s), styled(traffic_line(moment))), refresh=True)
+        elif t_s >= self._said_s + PLAIN_EVERY_S:
+            self._said_s = t_s
+            self._console.print(block(f"{t_s:7.1f}s {traffic_line(moment)}"), soft_wrap=True)
 
-    def _bar(self, moment: "Moment") -> "Text":
-        share = min(moment.t_s / self._end_s, 1.0) if self._end_s else 1.0
+    def _bar(self, t_s: float) -> "Text":
+        share = min(t_s / self._end_s, 1.0) if self._end_s else 1.0
         filled = math.floor(share * BAR_CELLS)
         gone, rest = styled("━" * filled, "green"), styled("─" * (BAR_CELLS - filled), "dim")
-        return joined(gone, rest, f" {moment.t_s:.0f} of {self._end_s:g} s")
-
-
-def _line(moment: "Moment") -> str:
-    marks = Marks.for_encoding("utf-8")
-    counts = "  ".join(f"{name} {count}" for name, count in moment.by_outcome.items() if count)
-    times = ""
-    if moment.p95_ms is not None:
-        times = f"  p95 {time_text(moment.p95_ms, marks)}"
-    if moment.service_p95_ms is not None:
-        times += f" (from the send {time_text(moment.service_p95_ms, marks)})"
-    dropped = f"  dropped {moment.dropped}" if moment.dropped else ""
-    return f"{moment.rate_per_s:.0f}/s{times}  {counts}  open {moment.open}{dropped}"
+        return joined(gone, rest, f" {t_s:.0f} of {self._end_s:g} s")
 
 
 def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:

@@ -19,6 +19,7 @@ from gameday.cli.terminal import block
 from gameday.core import files
 from gameday.core.clock import NS, SystemClock
 from gameday.core.units import parse_duration
+from gameday.traffic.metrics import Moment
 
 REFRESH_S = 0.25
 SAID_AT_MOST = 12
@@ -58,7 +59,7 @@ class Story:
         self.faults: dict[str, str] = {}
         self.steps: dict[str, str] = {}
         self.alerts: dict[str, str] = {}
-        self.traffic: Mapping[str, Any] = {}
+        self.traffic: Moment | None = None
         self.said: list[tuple[float | None, str]] = []
         self.end_s = 0.0
         self.windows: list[tuple[float, float]] = []
@@ -84,7 +85,7 @@ class Story:
         if "readings" not in line:
             return []
         self.t_ns = max(self.t_ns, line["t"])
-        self.traffic = line.get("traffic", {})
+        self.traffic = Moment(**line["traffic"])
         now = {a["labels"]["alertname"]: a["state"] for a in line["alerts"]}
         told = [
             f"alert {name} is {state}"
@@ -171,8 +172,8 @@ def draw(story: Story, now_ns: int | None = None) -> RenderableType:
     head.add_row(styled(story.clock(story.t_ns), "bold"), styled(story.phase + limit))
     if story.t0_ns and story.end_s:
         head.add_row("", _bar(story))
-    if story.traffic:
-        head.add_row("traffic", _traffic_line(story.traffic))
+    if story.traffic is not None:
+        head.add_row("traffic", traffic_line(story.traffic))
     named = (("faults", story.faults), ("alerts", story.alerts), ("steps", story.steps))
     for title, words in named:
         if words:
@@ -206,13 +207,19 @@ def _stamp(at: float | None) -> str:
     return "         " if at is None else f"{at:7.1f}s "
 
 
-def _traffic_line(traffic: Mapping[str, Any]) -> str:
-    rate, p95 = traffic.get("rate_per_s"), traffic.get("p95_ms")
-    outcomes = {k: v for k, v in traffic.get("by_outcome", {}).items() if v}
-    told = " ".join(f"{name} {count}" for name, count in outcomes.items())
-    shown_rate = "–" if rate is None else f"{rate:.0f}/s"
-    shown_p95 = "–" if p95 is None else f"p95 {p95:.0f} ms"
-    return f"{shown_rate}  {shown_p95}  {told}  open {traffic.get('open', 0)}"
+def traffic_line(now: Moment) -> str:
+    """The traffic in a line, as a run and a load test show it."""
+    times = "–" if now.p95_ms is None else f"p95 {_ms(now.p95_ms)}"
+    if now.service_p95_ms is not None:
+        times += f" (from the send {_ms(now.service_p95_ms)})"
+    counts = " ".join(f"{name} {count}" for name, count in now.by_outcome.items() if count)
+    dropped = f"dropped {now.dropped}" if now.dropped else ""
+    parts = (f"{now.rate_per_s:.0f}/s", times, counts, f"open {now.open}", dropped)
+    return "  ".join(part for part in parts if part)
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.2g} ms"
 
 
 class Screen:
@@ -267,9 +274,9 @@ class Screen:
         for line in tails[1].lines():
             self._story.sample(line)
         lines = [_stamp(at) + line for at, line in self._story.said[before:]]
-        if self._story.traffic is not beat and self._due():
-            stamp = self._story.clock(self._story.t_ns)
-            lines.append(f"  {stamp} {_traffic_line(self._story.traffic)}")
+        now = self._story.traffic
+        if now is not None and now is not beat and self._due():
+            lines.append(f"  {self._story.clock(self._story.t_ns)} {traffic_line(now)}")
         return lines
 
     def _due(self) -> bool:

@@ -188,7 +188,7 @@ async def conditions(
             t_ns = clock.now_ns()
             for answer in answers:
                 evaluation.store.append(t_ns, answer.series.items(), source=answer.target)
-            line, _ = evaluation.at(t_ns)
+            line = evaluation.at(t_ns)
     finally:
         await scraper.close()
     return list(_holding(line, own))

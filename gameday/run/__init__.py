@@ -7,7 +7,6 @@
     fault_task        one fault, from waiting for its moment to the proof that it is gone
     verify_injection  whether the fault was really in effect
     guards            the steady-state gate, the guards, the children
-    abort_on_fail     thresholds that end a run
     responder         the steps of the playbook
     teardown          closing, draining, auditing
     leave             the end of a run that does not end

@@ -12,11 +12,13 @@ from typing import Any
 from gameday.core.clock import NS, boot_id
 from gameday.evidence.events import Phase
 from gameday.injection.drivers.request import secrets_of
-from gameday.run import abort_on_fail, canary
+from gameday.run import canary
 from gameday.run.children import worker_config
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
 from gameday.telemetry import catalogue
+from gameday.telemetry.collector.abort_thresholds import aborting
+from gameday.traffic.metrics import request_tags
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
@@ -48,6 +50,7 @@ def _traffic_config(run: Run) -> dict[str, Any]:
 
 def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
     """The configuration of the collector: the settings of `gameday.telemetry.collector`."""
+    issue = run.system.requests.issue
     spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
     targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
     return {
@@ -64,7 +67,11 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
             each.key: each.expr
             for each in catalogue.expressions(run.experiment, run.system, run.playbook)
         },
-        **abort_on_fail.settings(run),
+        "thresholds": {
+            one.name: {"metric": one.metric, "threshold": one.threshold}
+            for one in aborting(run.experiment)
+        },
+        "tags": request_tags(issue.method, issue.path),
         "clock": boot_id()[:8] or "host",
         "reach": asdict(run.options.allowed.reach()),
         "hidden": secrets_of(run.system, run.environment),

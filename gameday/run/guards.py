@@ -11,11 +11,11 @@ from pathlib import Path
 from gameday.core.clock import NS
 from gameday.evidence.events import GuardTripped, Phase, WorkerGone
 from gameday.plan.service_checks import own_alerts
-from gameday.run.abort_on_fail import Aborting, aborting
 from gameday.run.context import Ended, Run
 from gameday.spec.experiment import STEADY_S, Guard
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
+from gameday.telemetry.collector.abort_thresholds import Aborting, aborting
 from gameday.telemetry.samples import Evaluation
 
 BLIND_S = 5.0

@@ -18,9 +18,11 @@ from click.testing import CliRunner, Result
 
 from gameday.cli import main
 from gameday.core.clock import NS
-from gameday.run.load_test.live import Live
-from gameday.run.load_test.request import Load, Target, experiment_of, system_of, with_thresholds
+from gameday.run.load_test.request import experiment_of, with_thresholds
+from gameday.run.load_test.session import crossed
+from gameday.telemetry.collector.abort_thresholds import Thresholds, aborting
 from gameday.traffic.history import HistoryWriter
+from gameday.traffic.metrics import LiveTraffic
 from tests.support.load_server import LoadServer, load_server
 from tests.traffic.test_metrics import T0, header, sent
 
@@ -180,23 +182,27 @@ def test_what_is_live_is_kept_in_memory_that_does_not_grow(tmp_path: Path) -> No
     made = experiment_of({"executor": "constant-vus", "vus": 1, "duration": "9s"}, 10)
     text, delay = "http_reqs:count<1000", timedelta(seconds=3)
     made = with_thresholds(made, [text], abort=True, delay=delay)
-    system = system_of(Target(url="http://127.0.0.1:9/"))
-    live = Live(tmp_path, Load(experiment=made, system=system, workers=1))
+    watched = list(aborting(made, T0))
+    thresholds = Thresholds({one.name: one for one in watched}, {})
+    live = LiveTraffic(tmp_path, thresholds.totals)
     writer = HistoryWriter(tmp_path / "drop-0.bin", header())
     piece, pieces = sent(), 300
     live.read(T0)
     tracemalloc.start()
     for n in range(pieces):
         piece["k"] += len(piece)
+        for instant in ("intended_ns", "sent_ns", "first_byte_ns", "ended_ns"):
+            piece[instant] += NS
         writer.advance((n + 1) * len(piece))
         writer.append(piece.tobytes())
-        live.read(T0)
+        live.read(T0 + n * NS)
     kept_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     writer.close()
     assert kept_bytes < 20 * piece.nbytes
-    assert live.crossed(T0, T0 + 2 * NS) is None  # not before its delay is over
-    assert live.crossed(T0, T0 + 4 * NS) == ("http_reqs", "count<1000", pieces * len(piece))
+    assert crossed(watched, thresholds, T0 + 2 * NS) == ""  # not before its delay is over
+    count = pieces * len(piece)
+    assert crossed(watched, thresholds, T0 + 4 * NS) == f"http_reqs count<1000: {count}"
     live.close()
 
 

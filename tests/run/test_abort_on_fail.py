@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gameday.core.clock import NS
-from gameday.run.abort_on_fail import Aborting, aborting
 from gameday.spec.experiment import Experiment
+from gameday.telemetry.collector.abort_thresholds import Aborting, aborting
 from gameday.telemetry.samples import Evaluation, Truth
 from gameday.traffic.history import HistoryWriter, Outcome
 from tests.support.rundirs import EXPERIMENT

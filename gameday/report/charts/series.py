@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.clock import NS
+from gameday.telemetry.promql.histograms import bucket_quantile
 from gameday.telemetry.samples import Scrape
 
 Curve = npt.NDArray[np.float64]
@@ -42,30 +43,18 @@ class Curves:
         """The q-quantile in seconds at each instant; NaN where nothing was answered."""
         if not self.buckets:
             return np.full(len(self.t_s), np.nan)
-        edges = np.array(sorted(self.buckets))
-        counts = np.stack([self.buckets[edge] for edge in edges])
         back = np.searchsorted(self.t_s, self.t_s - WINDOW_S)
-        grown = counts - counts[:, back]
-        return np.array([_quantile(q, edges, grown[:, i]) for i in range(len(self.t_s))])
+        grown = {edge: (counts - counts[back]).tolist() for edge, counts in self.buckets.items()}
+        instants = zip(*grown.values(), strict=True)
+        return np.array(
+            [bucket_quantile(q, list(zip(grown, each, strict=True))) for each in instants]
+        )
 
     def slower_than(self, edge_s: float) -> int | None:
         """The number of answers that took longer; None if no bucket ends there, or without data."""
         if edge_s not in self.buckets or np.inf not in self.buckets or not len(self.t_s):
             return None
         return int(self.buckets[np.inf][-1] - self.buckets[edge_s][-1])
-
-
-def _quantile(q: float, edges: Curve, counts: Curve) -> float:
-    total = counts[-1]
-    if total <= 0:
-        return float("nan")
-    rank = q * total
-    at = int(np.searchsorted(counts, rank))
-    if not np.isfinite(edges[at]):
-        return float(edges[at - 1]) if at else float("nan")
-    low, below = (float(edges[at - 1]), counts[at - 1]) if at else (0.0, 0.0)
-    inside = counts[at] - below
-    return float(low + (edges[at] - low) * ((rank - below) / inside if inside else 1.0))
 
 
 def read_curves(scrapes: Sequence[Scrape], t0_ns: int) -> Curves:

@@ -52,16 +52,6 @@ class Load:
             return str(self.document.place("traffic", *([scenario] if scenario else [])))
         return scenario
 
-    @property
-    def aborting(self) -> dict[tuple[str, str], timedelta]:
-        """The thresholds that end the traffic when they are crossed, and how long they may not."""
-        return {
-            (metric, one.threshold): one.delayAbortEval
-            for metric, texts in self.experiment.expect.thresholds.items()
-            for one in texts
-            if not isinstance(one, str) and one.abortOnFail
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

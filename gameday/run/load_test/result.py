@@ -16,9 +16,8 @@ import numpy as np
 from gameday.core import settings
 from gameday.core.clock import NS
 from gameday.core.errors import ExitCode
-from gameday.run.load_test.live import about
 from gameday.run.load_test.request import Load
-from gameday.run.load_test.session import Sent
+from gameday.run.load_test.session import Sent, about
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s

@@ -7,7 +7,7 @@ asks for it (Ctrl-C), when a threshold that may end it is crossed, or when a wor
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,10 +15,12 @@ from typing import Any, Final, Literal
 from gameday.core.clock import NS, Clock
 from gameday.core.network.event_loop import allowed_here
 from gameday.run.children import Traffic, worker_config
-from gameday.run.load_test.live import Live, Moment
 from gameday.run.load_test.request import Load
+from gameday.telemetry.collector.abort_thresholds import Aborting, Thresholds, aborting
+from gameday.telemetry.samples import Evaluation
 from gameday.traffic import vitals
 from gameday.traffic.forecast import longest_start_s, traffic_end_s
+from gameday.traffic.metrics import About, LiveTraffic, Moment, request_tags
 from gameday.traffic.vitals import Vitals
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes
@@ -33,7 +35,7 @@ PATIENCE_S: Final = 10.0
 MARGIN_S: Final = 30.0
 
 Ending = Literal["completed", "interrupted", "threshold", "worker"]
-Show = Callable[[Moment], None]
+Show = Callable[[float, Moment], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Sent:
 
 
 async def send(load: Load, dirs: OutputDirs, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
-    """Send the load. `show` is called once a second; setting `stop` ends it early.
+    """Send the load. `show` is called once a second, with the second; setting `stop` ends it early.
 
     Raises UsageError for a request that cannot be made, and StackError when a worker does not get
     ready.
@@ -75,7 +77,9 @@ class _Session:
     def __init__(self, load: Load, dirs: OutputDirs, clock: Clock) -> None:
         self._load, self._dirs, self._clock = load, dirs, clock
         self._run = f"load-{clock.now_ns():x}"
-        self._live = Live(dirs.history_dir, load)
+        watched = {one.name: one for one in aborting(load.experiment)}
+        self._thresholds = Thresholds(watched, about(load).tags)
+        self._live = LiveTraffic(dirs.history_dir, self._thresholds.totals)
         self._traffic = Traffic(dirs.log, clock, load.workers)
         self._vitals: list[Mapping[str, Any]] = []
         longest_s = traffic_end_s(load.experiment) + longest_start_s(load.system, load.experiment)
@@ -108,6 +112,7 @@ class _Session:
     async def _follow(self, t0_ns: int, show: Show, stop: asyncio.Event) -> tuple[Ending, str]:
         """Until it is over: why it is."""
         look_ns, evaluate_ns = t0_ns + LOOK_NS, t0_ns + EVALUATE_NS
+        watched = list(aborting(self._load.experiment, t0_ns))
         while True:
             over = self._over(stop)
             if over is not None:
@@ -119,13 +124,11 @@ class _Session:
             if now_ns >= look_ns:
                 look_ns += LOOK_NS
                 self._show(t0_ns, show)
-            if now_ns >= evaluate_ns and self._load.aborting:
+            if now_ns >= evaluate_ns and watched:
                 evaluate_ns += EVALUATE_NS
                 self._live.read(now_ns)
-                crossed = self._live.crossed(t0_ns, now_ns)
-                if crossed is not None:
-                    metric, text, figure = crossed
-                    return "threshold", f"{metric} {text}: {figure:.6g}"
+                if why := crossed(watched, self._thresholds, now_ns):
+                    return "threshold", why
 
     def _over(self, stop: asyncio.Event) -> tuple[Ending, str] | None:
         if stop.is_set():
@@ -139,7 +142,7 @@ class _Session:
     def _show(self, t0_ns: int, show: Show) -> None:
         now_ns = self._clock.now_ns()
         self._live.read(now_ns)
-        show(self._live.moment(t0_ns, now_ns))
+        show((now_ns - t0_ns) / NS, self._live.moment())
 
     async def _end(self, grace_s: float) -> None:
         """Have every worker write what it still holds. One that does not is killed later."""
@@ -154,6 +157,19 @@ class _Session:
         """End every process that was started."""
         self._live.close()
         await self._traffic.child.finish(PATIENCE_S, self._clock)
+
+
+def crossed(watched: Sequence[Aborting], thresholds: Thresholds, now_ns: int) -> str:
+    """The first threshold that may end the traffic by now, and its figure; "" where none does."""
+    readings, figures = thresholds.read(now_ns)
+    seen = Evaluation(now_ns, readings, [], figures)
+    return next((f"{one.text}: {figures[one.name]:.6g}" for one in watched if one.trips(seen)), "")
+
+
+def about(load: Load) -> About:
+    """The tags that all requests share: there is one kind of request."""
+    issue = load.system.requests.issue
+    return About(tags=request_tags(issue.method, issue.path))
 
 
 def config(load: Load, dirs: OutputDirs, run: str) -> dict[str, Any]:

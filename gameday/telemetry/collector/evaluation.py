@@ -23,10 +23,6 @@ from gameday.telemetry.promql import (
     reading_at,
 )
 
-_RATE: Final = parse("sum(rate(k6_http_reqs_total[5s]))")
-_P95: Final = parse(
-    "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) * 1000"
-)
 _SPARE_S: Final = 10.0  # samples that come late still have their predecessors
 MOST_ALERTS: Final = 2_000  # bounds a line of the samples, and the time to write it
 ALERTS_CHARACTERS: Final = 512 * 1024  # as MOST_ALERTS, where labels are long
@@ -45,11 +41,11 @@ class SeriesEvaluator:
         files = [load_rules(path) for path in rules]
         self._alerts = Evaluator(files)
         asked = [rule.query for file in files for rule in file.rules]
-        longest_s = max(query.window_s for query in (*self._queries.values(), *asked, _RATE))
+        longest_s = max((q.window_s for q in (*self._queries.values(), *asked)), default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
-    def at(self, t_ns: int) -> tuple[dict[str, Any], dict[str, float | None]]:
-        """The evaluation line of `samples.jsonl`, and the moving figures of the live screen."""
+    def at(self, t_ns: int) -> dict[str, Any]:
+        """The evaluation line of `samples.jsonl`."""
         moment = InstantEvaluator(self.store, t_ns)
         problems: dict[str, str] = {}
         readings: dict[str, bool | None] = {}
@@ -69,8 +65,7 @@ class SeriesEvaluator:
             problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"
         problems = {name: why[:LONGEST_WHY] for name, why in problems.items()}
         line = {"t": t_ns, "readings": readings, "figures": figures, "alerts": alerts}
-        traffic = {"rate_per_s": _figure(_RATE, moment), "p95_ms": _figure(_P95, moment)}
-        return {**line, "problems": problems} if problems else line, traffic
+        return {**line, "problems": problems} if problems else line
 
 
 def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequence[Alert]:

@@ -1,11 +1,10 @@
 """One instant of the grid: scrape, fold, put into the store, evaluate, write.
 
-The values carry the instant's exact timestamp, not the one at which the answer came. The
-figures for the live screen (`traffic`) are PromQL over the same series as everything else, so
-that the screen and the readings cannot disagree.
+The values carry the instant's exact timestamp, not the one at which the answer came.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from gameday.core.clock import Clock, wall_time_ns
@@ -15,7 +14,7 @@ from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper, TargetScrape
 from gameday.telemetry.collector.settings import CollectorSettings
-from gameday.telemetry.promql.labels import NAME, Labels, label_set, labels, value_of
+from gameday.telemetry.promql.labels import Labels, label_set, labels
 from gameday.traffic.metrics import LiveTraffic
 
 _MS = 1_000_000
@@ -42,13 +41,13 @@ class Instants:
         answers = await self._scraper.ask_all()
         traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
-        line, moving = self._evaluation.at(t_ns)
+        line = self._evaluation.at(t_ns)
         readings, figures = self._thresholds.read(t_ns)
         line["readings"] |= readings
         line["figures"] |= figures
         up = {answer.target: answer.up for answer in answers}
         down = {answer.target: answer.problem for answer in answers if not answer.up}
-        line = {**line, "down": down, "traffic": {**moving, **_counts(traffic)}}
+        line = {**line, "down": down, "traffic": asdict(self._traffic.moment())}
         scraped = {k: v for answer in answers for k, v in answer.series.items()}
         own = {**traffic, **_ups(answers)}
         self._writer.write(t_ns, {**scraped, **own}, up, line, own)
@@ -87,18 +86,3 @@ def _words(settings: CollectorSettings) -> str:
     """The text of expressions and rules: labels they name must be readable in the samples."""
     rules = [path.read_text("utf-8", "replace") for path in settings.rules]
     return "\n".join([*settings.expressions.values(), *rules])
-
-
-def _counts(traffic: Mapping[Labels, float]) -> dict[str, Any]:
-    """The totals that the live screen shows, over all scenarios."""
-    outcomes: dict[str, int] = {}
-    totals = {"k6_vus": 0, "k6_dropped_iterations_total": 0}
-    for series, value in traffic.items():
-        name = value_of(series, NAME)
-        if name == "k6_http_reqs_total":
-            outcome = value_of(series, "outcome")
-            outcomes[outcome] = outcomes.get(outcome, 0) + int(value)
-        elif name in totals:
-            totals[name] += int(value)
-    open_, dropped = totals.values()
-    return {"by_outcome": outcomes, "open": open_, "dropped": dropped}

@@ -6,14 +6,16 @@ own figure does. Every series is there from the start, at 0: a rate over a serie
 with its first increment would miss that increment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gameday.traffic.history import HEAD_BYTES, HistoryTail, Outcome, Reason
+from gameday.core.clock import NS
+from gameday.traffic.history import HEAD_BYTES, RECORD, HistoryTail, Outcome, Reason
 from gameday.traffic.metrics.accounting import Records
 from gameday.traffic.metrics.running import RunningTotals
 from gameday.traffic.metrics.trends import is_timed
@@ -34,7 +36,24 @@ DROP_REASONS: Final = (
 _EDGES_NS: Final = np.array([round(edge * 1e9) for edge in BUCKETS_S], dtype=np.int64)
 _LES: Final = (*(f"{edge:g}" for edge in BUCKETS_S), "+Inf")
 
+_RECENT_NS: Final = 5 * NS  # as long as the windows of the shipped objectives
+
 Series = tuple[dict[str, str], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The traffic at one instant, for a screen: counts so far, and figures of the last seconds.
+
+    `p95_ms` counts from when a request was due, `service_p95_ms` from when it was sent.
+    """
+
+    rate_per_s: float = 0.0
+    p95_ms: float | None = None
+    service_p95_ms: float | None = None
+    by_outcome: Mapping[str, int] = field(default_factory=dict)
+    open: int = 0
+    dropped: int = 0
 
 
 class Histogram:
@@ -131,6 +150,9 @@ class Fold:
 class LiveTraffic:
     """The histories of a folder, followed while they grow: a fold a scenario, and running totals.
 
+    A request that is still open is no sample of anything yet, as in k6. What is kept does not grow
+    with the traffic.
+
     A worker creates its history when it starts, and a spike's scenario may start in the middle of a
     run, so the folder is looked through each time. `scenarios` have a fold from the first time on.
     """
@@ -140,13 +162,18 @@ class LiveTraffic:
         self._folder = folder
         self._totals = totals
         self._tails: dict[Path, HistoryTail] = {}
+        self._now_ns = 0
+        self._recent: Records = np.zeros(0, dtype=RECORD)
 
-    def read(self, now_ns: int) -> list[Records]:
-        """Take in what was written since the last call: the new records of each history."""
+    def read(self, now_ns: int) -> None:
+        """Take in what was written since the last call."""
         for path in sorted(self._folder.glob("*.bin")):
             if path not in self._tails and path.stat().st_size >= HEAD_BYTES:
                 self._tails[path] = HistoryTail(path)
-        return [self._take(tail, now_ns) for tail in self._tails.values()]
+        new = [self._take(tail, now_ns) for tail in self._tails.values()]
+        recent = np.concatenate([self._recent, *new])
+        self._recent = recent[recent["ended_ns"] >= now_ns - _RECENT_NS]
+        self._now_ns = now_ns
 
     def _take(self, tail: HistoryTail, now_ns: int) -> Records:
         records, dispatched = tail.read_new()
@@ -156,6 +183,27 @@ class LiveTraffic:
         self._totals.add(head, records, dispatched)
         return records
 
+    def moment(self) -> Moment:
+        """Figures of the traffic when it was read last."""
+        counts = [fold.by_outcome() for fold in self.folds.values()]
+        asked = self._recent[self._recent["outcome"] != Outcome.DROPPED]
+        over = asked[is_timed(asked)]
+        sent = over[over["sent_ns"] > 0]
+        began_ns = min((tail.header.t0_ns for tail in self._tails.values()), default=0)
+        since_ns = max(min(_RECENT_NS, self._now_ns - began_ns), NS // 10)
+        return Moment(
+            rate_per_s=len(asked) * NS / since_ns,
+            p95_ms=_p95_ms(over["ended_ns"] - over["intended_ns"]),
+            service_p95_ms=_p95_ms(sent["ended_ns"] - sent["sent_ns"]),
+            by_outcome={name: sum(c[name] for c in counts) for name in next(iter(counts), ())},
+            open=sum(fold.open for fold in self.folds.values()),
+            dropped=sum(fold.dropped for fold in self.folds.values()),
+        )
+
     def close(self) -> None:
         for tail in self._tails.values():
             tail.close()
+
+
+def _p95_ms(took_ns: npt.NDArray[np.int64]) -> float | None:
+    return float(np.percentile(took_ns, 95)) / 1e6 if len(took_ns) else None
