@@ -7,7 +7,7 @@ the experiment can do it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gameday.core.errors import UsageError
 from gameday.core.network.event_loop import allowed_here
@@ -17,6 +17,7 @@ from gameday.injection.upstream import refuse_foreign_upstream
 if TYPE_CHECKING:
     from gameday.spec.changes import ExtraTraffic
     from gameday.spec.system import Stores
+    from gameday.spec.undos import ProxyState
 
 
 class TrafficSwitch(Protocol):
@@ -80,7 +81,7 @@ class InjectionContext:
         """The Toxiproxy proxy in front of a service."""
         return self._proxies[service]
 
-    async def proxy(self, service: str) -> Mapping[str, Any]:
+    async def proxy(self, service: str) -> "ProxyState":
         """That proxy as the server shows it. Raises ToxiproxyError when it has none.
 
         Raises RefusedError when it leads to a host that may not be broken.
@@ -89,9 +90,8 @@ class InjectionContext:
         found = await server.proxy(name)
         if found is None:
             raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {name!r}")
-        shown = {**found, "name": name}
-        await refuse_foreign_upstream(shown, server.url, allowed_here())
-        return shown
+        await refuse_foreign_upstream(name, found.upstream, server.url, allowed_here())
+        return found
 
     def next_name(self) -> str:
         """A toxic's name: the run's own, never used twice."""

@@ -16,8 +16,9 @@ can finish it.
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from gameday.core.clock import NS, SystemClock
@@ -32,7 +33,7 @@ from gameday.injection.toxiproxy_client import (
     ToxiproxySilentError,
 )
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.undos import NetworkUndo, ProxyUndo, ToxicUndo
+from gameday.spec.undos import NetworkUndo, ProxyState, ProxyUndo, ToxicUndo
 
 REMOVE_S = 1.5
 READ_S = 0.8
@@ -150,7 +151,7 @@ class _Escalation(Generic[R_contra]):
         if not state.gone or not self._switched:
             return state
         found = await server.proxy(self._proxy)
-        on = found is None or bool(found["enabled"])
+        on = found is None or found.enabled
         return state if on else State(gone=False, why="its proxy is still switched off")
 
     async def _is_lost(self) -> bool:
@@ -202,8 +203,8 @@ class _Escalation(Generic[R_contra]):
 
     async def _switch(self) -> bool:
         """Off, removed, on again, even where one of the three fails."""
-        was = (self._record.was or {}).get(self._proxy, {"enabled": True})
-        if self._state == "away" or not was["enabled"]:
+        was = (self._record.was or {}).get(self._proxy)
+        if self._state == "away" or not (was is None or was.enabled):
             return False  # nobody would hear it, or its owner had it off
         if self._state == "wedged" and self._part is not None:
             return False  # it would only cost the time in which it is restarted
@@ -217,7 +218,7 @@ class _Escalation(Generic[R_contra]):
 
     async def _recreate(self) -> bool:
         """Deleted and made anew, where the server still shows what would be lost."""
-        shown = await self._proxy_to_keep()
+        shown = await self._to_keep(alone=True)
         if self._proxy not in shown:
             return False
         await self._policy.on_escalation("recreate", self._problem, self._undos(shown))
@@ -231,7 +232,7 @@ class _Escalation(Generic[R_contra]):
 
     async def _reset(self) -> bool:
         """Everything reset, and what was other people's put back; only on a server of ours."""
-        shown = {} if self._part is None else await self._proxies_to_keep()
+        shown = {} if self._part is None else await self._to_keep()
         if not shown:
             return False
         await self._policy.on_escalation("reset", self._problem, self._undos(shown))
@@ -243,7 +244,7 @@ class _Escalation(Generic[R_contra]):
         """The server ended and started, and filled as it was; only one of ours."""
         if self._part is None:
             return False
-        shown = await self._proxies_to_keep() or self._record.was or {}
+        shown = await self._to_keep() or self._record.was or {}
         await self._policy.on_escalation("restart", self._problem, self._undos(shown))
         return await self._try(self._then_refill(self._start_anew(self._part), shown), READ_S)
 
@@ -254,38 +255,30 @@ class _Escalation(Generic[R_contra]):
         except TimeoutError as error:
             raise StuckFaultError(f"toxiproxy: not up again within {RESTART_S:g} s") from error
 
-    async def _then_refill(self, act: Awaitable[None], shown: Mapping[str, Any]) -> None:
+    async def _then_refill(self, act: Awaitable[None], shown: Mapping[str, ProxyState]) -> None:
         await act
         server = self._server.within(REFILL_S)
         await asyncio.gather(*(proxy.put_back(server, name, each) for name, each in shown.items()))
 
-    async def _proxy_to_keep(self) -> Mapping[str, Any]:
-        """The proxy without this run's toxics, empty where the server does not show it."""
+    async def _to_keep(self, *, alone: bool = False) -> Mapping[str, ProxyState]:
+        """All proxies, or this one `alone`, without this run's toxics; none that is not shown."""
+        if self._state != "answers":
+            return {}
+        server = self._server.within(NUDGE_S)
         try:
-            found = (
-                None
-                if self._state != "answers"
-                else await self._server.within(NUDGE_S).proxy(self._proxy)
-            )
+            found = await (server.proxy(self._proxy) if alone else server.proxies())
         except ToxiproxyError:
-            found = None
-        return {} if found is None else {self._proxy: self._whole(self._proxy, found)}
+            return {}
+        shown = {self._proxy: found} if isinstance(found, ProxyState) else found or {}
+        return {name: self._whole(name, each) for name, each in shown.items()}
 
-    async def _proxies_to_keep(self) -> Mapping[str, Any]:
-        """All proxies without this run's toxics, empty where the server does not show them."""
-        try:
-            found = {} if self._state != "answers" else await self._server.within(NUDGE_S).proxies()
-        except ToxiproxyError:
-            found = {}
-        return {name: self._whole(name, each) for name, each in found.items()}
-
-    def _whole(self, name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    def _whole(self, name: str, shown: ProxyState) -> ProxyState:
         """The proxy without this run's toxics; that of the fault itself is switched on again."""
         kept = proxy.whole(shown, self._record.ours or "")
         on = name == self._proxy and (self._switched or isinstance(self._record, ProxyUndo))
-        return {**kept, "enabled": kept["enabled"] or on}
+        return replace(kept, enabled=kept.enabled or on)
 
-    def _undos(self, shown: Mapping[str, Any]) -> list[ProxyUndo]:
+    def _undos(self, shown: Mapping[str, ProxyState]) -> list[ProxyUndo]:
         return [proxy.restoring(self._record, name, each) for name, each in shown.items()]
 
     def _stuck(self) -> StuckFaultError:

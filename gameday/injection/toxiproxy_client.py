@@ -14,7 +14,6 @@ needed, and what stands in it is sent to this machine and nowhere else.
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -23,7 +22,8 @@ from gameday.core import files
 from gameday.core.errors import ExitCode, GamedayError
 from gameday.core.json import JsonError
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
-from gameday.spec.undos import NetworkUndo
+from gameday.spec.undo_fields import Json
+from gameday.spec.undos import NetworkUndo, ProxyState, proxy_state
 
 _QUOTED = 200
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
@@ -100,21 +100,23 @@ class Toxiproxy:
         _must(fine, self.url, "GET /version", status, body)
         return str(body["version"])
 
-    async def proxies(self) -> Mapping[str, Any]:
+    async def proxies(self) -> dict[str, ProxyState]:
         status, body = await self.call("GET", "/proxies")
-        fine = status == 200 and isinstance(body, dict) and all(map(_is_proxy, body.values()))
+        found = {n: _state(each) for n, each in body.items()} if isinstance(body, dict) else {}
+        fine = status == 200 and isinstance(body, dict) and all(found.values())
         _must(fine, self.url, "GET /proxies", status, body)
-        return dict(body)
+        return {name: state for name, state in found.items() if state is not None}
 
-    async def proxy(self, name: str) -> Mapping[str, Any] | None:
+    async def proxy(self, name: str) -> ProxyState | None:
         """The proxy as the server shows it, None when it has none of that name."""
         status, body = await self.call("GET", f"/proxies/{_q(name)}")
         if status == 404:
             return None
-        _must(status == 200 and _is_proxy(body), self.url, f"GET proxy {name}", status, body)
-        return dict(body)
+        found = _state(body) if status == 200 else None
+        _must(found, self.url, f"GET proxy {name}", status, body)
+        return found
 
-    async def create(self, proxy: Mapping[str, Any]) -> None:
+    async def create(self, proxy: Json) -> None:
         """Make a proxy: `name`, `listen`, `upstream`, `enabled`."""
         status, body = await self.call("POST", "/proxies", dict(proxy))
         _must(status == 201, self.url, f"create proxy {proxy['name']}", status, body)
@@ -133,7 +135,7 @@ class Toxiproxy:
         status, body = await self.call("POST", "/reset")
         _must(status == 204, self.url, "POST /reset", status, body)
 
-    async def add_toxic(self, proxy: str, toxic: Mapping[str, Any]) -> None:
+    async def add_toxic(self, proxy: str, toxic: Json) -> None:
         status, body = await self.call("POST", f"/proxies/{_q(proxy)}/toxics", dict(toxic))
         _must(status == 200, self.url, f"add toxic to {proxy}", status, body)
 
@@ -145,26 +147,15 @@ class Toxiproxy:
     async def toxic_names(self, proxy: str) -> list[str] | None:
         """The names of a proxy's toxics, None when there is no such proxy."""
         found = await self.proxy(proxy)
-        return None if found is None else names_of(found)
+        return None if found is None else found.toxic_names
 
 
-def names_of(proxy: Mapping[str, Any]) -> list[str]:
-    """The names of the toxics of a proxy, as the server shows it."""
-    return [toxic["name"] for toxic in proxy.get("toxics") or []]
-
-
-def _is_proxy(body: object) -> bool:
-    """True if it has the fields of a proxy that anything here relies on."""
-    if not isinstance(body, dict):
-        return False
-    toxics = body.get("toxics") or []
-    return (
-        isinstance(body.get("listen"), str)
-        and isinstance(body.get("enabled"), bool)
-        and isinstance(body.get("upstream", ""), str)
-        and isinstance(toxics, list)
-        and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in toxics)
-    )
+def _state(body: object) -> ProxyState | None:
+    """The proxy that an answer shows; None for one that nothing here can rely on."""
+    try:
+        return proxy_state(body)
+    except ValueError:
+        return None
 
 
 def read_token(path: Path) -> str | None:

@@ -4,8 +4,6 @@ A fault in a proxy strikes whatever the proxy leads to. Its server knows names t
 does not, such as a container's; one that cannot be looked up here is another host, by its name.
 """
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError, host_of
@@ -13,14 +11,12 @@ from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError
 Upstream = tuple[str, int]
 
 
-async def upstream_of(
-    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
-) -> Upstream | None:
-    """Host and port behind a proxy, None where its text names none.
+async def upstream_of(text: str, toxiproxy_url: str, allowed: Allowed) -> Upstream | None:
+    """Host and port behind a proxy with that upstream, None where it names none.
 
     An upstream on the loopback of another host is on that host.
     """
-    host, _, port = str(proxy.get("upstream", "")).rpartition(":")
+    host, _, port = text.rpartition(":")
     host = host.strip("[]")
     if not host or not (port.isascii() and port.isdecimal()):
         return None
@@ -38,15 +34,14 @@ async def _is_this_machine(host: str, allowed: Allowed) -> bool:
 
 
 async def refuse_foreign_upstream(
-    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
+    name: str, text: str, toxiproxy_url: str, allowed: Allowed
 ) -> None:
-    """Refuse a proxy that leads to a host which may not be broken. Raises RefusedError."""
-    text = str(proxy.get("upstream", ""))
+    """Refuse a proxy whose upstream is a host that may not be broken. Raises RefusedError."""
     if not text:
         return  # no server that is honest has one; another could say anything
-    found = await upstream_of(proxy, toxiproxy_url, allowed)
+    found = await upstream_of(text, toxiproxy_url, allowed)
     host = text if found is None else found[0]
-    where = f"toxiproxy {toxiproxy_url}: the upstream {text!r} of proxy {proxy['name']!r}"
+    where = f"toxiproxy {toxiproxy_url}: the upstream {text!r} of proxy {name!r}"
     try:
         if host_of(host) not in allowed.hosts:
             await allowed.resolve(host, 0, where)

@@ -9,7 +9,6 @@ nothing is wrong.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 from gameday.core.clock import Clock
@@ -25,6 +24,7 @@ from gameday.plan.finding import Finding, from_error
 from gameday.spec.changes import ExpireKeys, NetworkChange, ServiceChange, StoreChange
 from gameday.spec.experiment import Experiment
 from gameday.spec.system import System
+from gameday.spec.undos import ProxyState
 
 OURS = "gameday-"
 ASK_S = 3.0
@@ -126,7 +126,7 @@ def _name(proxy: str) -> str:
 
 
 def _state(
-    server: Toxiproxy, system: System, services: list[str], proxies: Mapping[str, Any]
+    server: Toxiproxy, system: System, services: list[str], proxies: Mapping[str, ProxyState]
 ) -> list[Finding]:
     """Findings about the proxies on the server: missing, disabled, or with toxics on them."""
     found = [Finding(f"toxiproxy {server.url}", "ok", f"{len(proxies)} proxies")]
@@ -139,7 +139,7 @@ def _state(
             found.append(Finding(_name(name), "fail", text, cure))
     for name in sorted(set(system.proxies.values()) & set(proxies)):
         wrong = left_behind(proxies[name])
-        others = [t["name"] for t in proxies[name].get("toxics") or []]
+        others = proxies[name].toxic_names
         if wrong:
             text = f"{wrong}, before anything was broken (toxiproxy {server.url})"
             found.append(Finding(_name(name), "fail", text, _HEAL))
@@ -149,23 +149,22 @@ def _state(
     return found
 
 
-def left_behind(proxy: Mapping[str, Any]) -> str:
+def left_behind(proxy: ProxyState) -> str:
     """A change that an earlier run has left on a proxy, "" where there is none."""
-    if not proxy["enabled"]:
+    if not proxy.enabled:
         return "is disabled"
-    toxics = [toxic["name"] for toxic in proxy.get("toxics") or []]
-    ours = [name for name in toxics if name.startswith(OURS)]
+    ours = [name for name in proxy.toxic_names if name.startswith(OURS)]
     return f"has toxic {ours[0]}" if ours else ""
 
 
 async def _led_away(
-    server: Toxiproxy, proxies: Mapping[str, Any], allowed: Allowed
+    server: Toxiproxy, proxies: Mapping[str, ProxyState], allowed: Allowed
 ) -> list[Finding]:
     """Proxies that lead to a host which may not be broken, or listen at one."""
     found = []
     for name, proxy in proxies.items():
         try:
-            await refuse_foreign_upstream({**proxy, "name": name}, server.url, allowed)
+            await refuse_foreign_upstream(name, proxy.upstream, server.url, allowed)
             where = f"toxiproxy {server.url}: where proxy {name!r} listens"
             await allowed.resolve(_address(proxy, server.url)[0], 0, where)
         except UsageError as error:
@@ -173,10 +172,10 @@ async def _led_away(
     return found
 
 
-async def _probe(proxy_name: str, proxy: Mapping[str, Any], way: _Way) -> tuple[Spot, Finding]:
+async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, Finding]:
     """Ask through the proxy, and tell what came back."""
     address, clock = _address(proxy, way.url), way.clock
-    upstream = await direct_address(proxy, way.url, way.allowed)
+    upstream = await direct_address(proxy.upstream, way.url, way.allowed)
     spot = await look(address, clock, upstream)
     name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:
@@ -186,16 +185,16 @@ async def _probe(proxy_name: str, proxy: Mapping[str, Any], way: _Way) -> tuple[
         cure = "is the address the one that can be reached from here?"
         return spot, Finding(name, "fail", f"nothing listens at {shown}", cure)
     if upstream is not None and (await ask(upstream, PING, clock))[0].answer == "refused":
-        text = f"carries nothing: nothing listens at its upstream, {proxy['upstream']}"
+        text = f"carries nothing: nothing listens at its upstream, {proxy.upstream}"
         return spot, Finding(name, "fail", text, "start what stands behind it")
     text = f"{shown} takes connections, but answers as neither Redis nor PostgreSQL does"
     cure = "name its metric under `dependencies`: without it a fault cannot be proven to be in"
     return spot, Finding(name, "warn", text, cure)
 
 
-def _address(proxy: Mapping[str, Any], url: str) -> tuple[str, int]:
+def _address(proxy: ProxyState, url: str) -> tuple[str, int]:
     """The address that the proxy listens on; "all interfaces" means its server's host."""
-    host, _, port = str(proxy["listen"]).rpartition(":")
+    host, _, port = proxy.listen.rpartition(":")
     if host in ("[::]", "0.0.0.0", ""):
         host = urlsplit(url).hostname or "127.0.0.1"
     return host.strip("[]"), int(port)

@@ -102,7 +102,7 @@ async def _marked(system: System) -> list[Finding]:
         return []  # told with the proxies
     if found is None:
         return []
-    text = f"marked by a run: {found.get('upstream')}"
+    text = f"marked by a run: {found.upstream}"
     cure = "wait for its end; a mark that nobody renews is taken over by the next run"
     return [Finding(f"toxiproxy {system.toxiproxy}", "warn", text, cure)]
 

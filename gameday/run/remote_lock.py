@@ -117,7 +117,7 @@ class Marker:
 
     async def _read(self) -> Mark | None:
         found = await self._server.proxy(MARKER)
-        return None if found is None else Mark.parse(str(found["upstream"]))
+        return None if found is None else Mark.parse(found.upstream)
 
     async def _is_mine(self) -> bool:
         found = await self._read()

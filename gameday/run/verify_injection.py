@@ -18,7 +18,6 @@ from gameday.injection.verify import (
     BESIDE_PROXY,
     Certainty,
     Felt,
-    Proxy,
     Sighting,
     Stretch,
     dose,
@@ -35,7 +34,7 @@ from gameday.run.context import Run
 from gameday.run.readings import Readings
 from gameday.spec.changes import Change, ExtraTraffic
 from gameday.spec.faults import Fault
-from gameday.spec.undos import NetworkUndo, Undo
+from gameday.spec.undos import NetworkUndo, ProxyState, Undo
 from gameday.telemetry.catalogue import key
 from gameday.telemetry.promql import parse
 from gameday.traffic import history
@@ -75,7 +74,7 @@ class Dosing:
         self._id = fault.id or fault.fault
         self._changes = fault.changes()
         self._undos: Sequence[Undo] = ()
-        self._proxies: list[Proxy | None] = []
+        self._proxies: list[ProxyState | None] = []
         self._sighting: Sighting | None = None
         self._looks: list[bool | None] = []
         self._lasts = True
@@ -146,7 +145,7 @@ class Dosing:
                 return there, why
         return True, ""
 
-    async def _proxy(self, undo: Undo) -> Proxy | None:
+    async def _proxy(self, undo: Undo) -> ProxyState | None:
         """The proxy as it is when the fault begins; None where there is none, or no answer."""
         if not isinstance(undo, NetworkUndo):
             return None

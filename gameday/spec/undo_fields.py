@@ -86,17 +86,11 @@ def text_list(value: Any) -> tuple[str, ...]:
     return tuple(map(_string, checked(isinstance(value, list), value)))
 
 
-def proxies(value: Any) -> Any:
-    """Proxies by name, each as a server would show it."""
-    return {name: _proxy(each) for name, each in json_object(value).items()}
-
-
-def _proxy(value: Any) -> Any:
-    toxics = json_object(value).get("toxics", [])
-    for toxic in checked(isinstance(toxics, list), toxics):
+def toxic_list(value: Any) -> tuple[Any, ...]:
+    """Toxics, each with its name, as the server takes and shows them."""
+    for toxic in checked(isinstance(value, list), value):
         _text(json_object(toxic).get("name"))
-    _truth(value.get("enabled"))
-    return json_object(value)
+    return tuple(value)
 
 
 def one_of(*words: str) -> Reader:
@@ -113,7 +107,6 @@ Number = Annotated[int, _number]
 Seconds = Annotated[float, _seconds]
 Truth = Annotated[bool, _truth]
 Reference = Annotated[Mapping[str, str], _reference]
-Proxy = Annotated[Mapping[str, Any], _proxy]
 Json = Annotated[Mapping[str, Any], json_object]
 
 

@@ -15,7 +15,6 @@ from gameday.spec.undo_fields import (
     Json,
     Number,
     Pid,
-    Proxy,
     Reference,
     Seconds,
     String,
@@ -27,10 +26,10 @@ from gameday.spec.undo_fields import (
     json_object,
     one_of,
     plain,
-    proxies,
     read_object,
     signal_name,
     text_list,
+    toxic_list,
 )
 
 _HELP = "look at the run's journal, and at what it was run on"
@@ -65,6 +64,20 @@ class StoreServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyState:
+    """A proxy as its server shows it, and as a record keeps it to put it back."""
+
+    listen: String
+    upstream: String = ""
+    enabled: Truth
+    toxics: Annotated[tuple[Json, ...], toxic_list] = ()
+
+    @property
+    def toxic_names(self) -> list[str]:
+        return [toxic["name"] for toxic in self.toxics]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenFile:
     """File in which the token of a Toxiproxy stands."""
 
@@ -77,6 +90,15 @@ def _instance(value: Any) -> Instance:
 
 def _server(value: Any) -> StoreServer:
     return read_object(StoreServer, json_object(value))
+
+
+def proxy_state(value: Any) -> ProxyState:
+    """The proxy that a piece of JSON shows. Raises ValueError."""
+    return read_object(ProxyState, json_object(value))
+
+
+def _proxy_states(value: Any) -> Mapping[str, ProxyState]:
+    return {name: proxy_state(each) for name, each in json_object(value).items()}
 
 
 def _token_file(value: Any) -> TokenFile:
@@ -120,7 +142,7 @@ class NetworkUndo(Undo):
     part: AbsolutePath | None
     instance: Annotated[Instance, _instance] | None = None
     names: Annotated[tuple[str, ...], text_list] | None = None
-    was: Annotated[Mapping[str, Proxy], proxies] | None = None
+    was: Annotated[Mapping[str, ProxyState], _proxy_states] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +159,7 @@ class ProxyUndo(NetworkUndo):
 
     _kind: ClassVar[str] = "proxy"
     enabled: Truth | None = None
-    whole: Proxy | None = None
+    whole: Annotated[ProxyState, proxy_state] | None = None
 
     def __post_init__(self) -> None:
         if self.enabled is None and self.whole is None:
@@ -146,7 +168,7 @@ class ProxyUndo(NetworkUndo):
     @property
     def on(self) -> bool:
         """True if the proxy was on."""
-        return bool(self.enabled if self.whole is None else self.whole["enabled"])
+        return bool(self.enabled if self.whole is None else self.whole.enabled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from gameday.spec.read import load_system
 from gameday.spec.request import Request
 from gameday.spec.system import System
 from gameday.spec.tls import Tls
-from gameday.spec.undos import from_json
+from gameday.spec.undos import ProxyState, from_json
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.traffic.worker.client import Client, ClientSettings
@@ -450,9 +450,8 @@ def a_proxy_that_leads_away(place: Place, upstream: str) -> None:
         )
     assert "'p'" in error.message
     with serving({}) as url:
-        must_be_refused(
-            lambda: run(put_back(Toxiproxy(url), "p", {**shown, "toxics": [], "enabled": True}))
-        )
+        wanted = ProxyState(listen="127.0.0.1:1", upstream=upstream, enabled=True)
+        must_be_refused(lambda: run(put_back(Toxiproxy(url), "p", wanted)))
 
 
 REDIRECTS = {str(status): status for status in (301, 302, 303, 307, 308)}

@@ -15,7 +15,7 @@ from gameday.evidence.audit import audit_of
 from gameday.evidence.read import read as read_evidence
 from gameday.evidence.rows import Rows
 from gameday.injection.drivers.request import Sender
-from gameday.injection.toxiproxy_client import Toxiproxy, names_of
+from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.judge.judge import judge
 from gameday.plan.proxy_checks import left_behind
 from gameday.report.postmortem import write_report
@@ -152,7 +152,7 @@ def _toxiproxy(raw: bytes) -> None:
         one = await server.proxy("p")
         for proxy in (one, *(await server.proxies()).values()):
             if proxy is not None:
-                names_of(proxy)
+                assert proxy.toxic_names is not None
                 left_behind(proxy)
 
     _ask(raw, look)

@@ -14,7 +14,7 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process.spec import Launch
-from gameday.injection.toxiproxy_client import Toxiproxy, names_of
+from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, ProxyDown
 from gameday.spec.undos import Undo, from_json
@@ -70,7 +70,7 @@ async def injected(site: InjectionContext, change: Change = LATENCY) -> Undo:
 async def state(server: Toxiproxy) -> dict[str, Any]:
     """Each proxy: whether it is on, where it listens, and its toxics."""
     shown = await server.proxies()
-    return {n: (p["enabled"], p["listen"], names_of(p)) for n, p in shown.items()}
+    return {n: (p.enabled, p.listen, p.toxic_names) for n, p in shown.items()}
 
 
 async def test_a_removal_that_works_is_not_pressed() -> None:

@@ -169,12 +169,12 @@ async def test_what_pressing_put_at_risk_is_put_back_once_and_then_left_alone(
         assert [each.gone for each in await heal(tmp_path, {})] == [True, True]
         found = await one.behind.proxy("cache")
         assert found is not None
-        assert found["enabled"]
+        assert found.enabled
         await one.behind.enable("cache", enabled=False)  # by its owner, days later
         assert [each.gone for each in await heal(tmp_path, {})] == [True]
         found = await one.behind.proxy("cache")
         assert found is not None
-        assert not found["enabled"]
+        assert not found.enabled
 
 
 async def test_healing_presses_a_stuck_removal_and_writes_it_down(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         await server.create({**body, "enabled": True})
         shown = await server.proxy("cache")
         assert shown is not None
-        past = await direct_address(shown, url, Allowed())
+        past = await direct_address(shown.upstream, url, Allowed())
         assert past == ("127.0.0.1", port)
-        listen = ("127.0.0.1", int(shown["listen"].rpartition(":")[2]))
+        listen = ("127.0.0.1", int(shown.listen.rpartition(":")[2]))
         spot = await verify.look(listen, CLOCK, past)
         assert spot.upstream == past
         assert spot.extra_ms is not None
@@ -108,4 +108,4 @@ async def test_an_upstream_that_does_not_answer_from_here_leaves_the_way_through
 async def test_nobody_is_asked_directly_who_was_not_allowed(
     upstream: str, url: str, allowed: list[str], expected: tuple[str, int] | None
 ) -> None:
-    assert await direct_address({"upstream": upstream}, url, Allowed(allowed)) == expected
+    assert await direct_address(upstream, url, Allowed(allowed)) == expected

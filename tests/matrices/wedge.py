@@ -30,7 +30,7 @@ from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process import process
 from gameday.injection.process.spec import Launch, Question, start, until_ready
-from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import Undo
 from tests.support.toxics import toxic
@@ -216,8 +216,8 @@ async def wedged(folder: Path, argv: Sequence[str], share: float, *, own: bool) 
         if not taken.stuck:
             found = await Toxiproxy(one.url).proxy("cache")
             assert found is not None
-            assert found["enabled"]
-            assert names_of(found) == [SOMEBODYS["name"]]
+            assert found.enabled
+            assert found.toxic_names == [SOMEBODYS["name"]]
         return taken
 
 

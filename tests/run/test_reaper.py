@@ -148,7 +148,7 @@ async def test_a_killed_controller_leaves_no_fault_and_no_reaper(tmp_path: Path)
 async def is_on(run: Controlled) -> bool:
     found = await run.server.proxy("cache")
     assert found is not None
-    return bool(found["enabled"])
+    return found.enabled
 
 
 async def until_on(run: Controlled, *, on: bool) -> None:

@@ -53,8 +53,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def text(server: Toxiproxy) -> str:
     found = await server.proxy(MARKER)
     assert found is not None
-    assert found["enabled"] is False
-    return str(found["upstream"])
+    assert found.enabled is False
+    return found.upstream
 
 
 async def left_by(server: Toxiproxy, run: str, until_s: float) -> None:

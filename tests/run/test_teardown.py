@@ -17,6 +17,7 @@ from gameday.run.context import Abort, to_the_end
 from gameday.run.readings import Readings
 from gameday.run.teardown import _bounded, _drain
 from gameday.spec.system import Drain
+from gameday.spec.undos import ProxyState
 
 
 async def test_an_undo_is_finished_although_it_is_cancelled_again_and_again() -> None:
@@ -105,6 +106,9 @@ async def test_nobody_waits_for_a_service_that_has_ended_to_finish_its_work(tmp_
 
 
 def test_a_proxy_that_an_earlier_run_left_broken_is_seen() -> None:
-    assert left_behind({"enabled": True, "toxics": [{"name": "somebody-elses"}]}) == ""
-    assert "gameday-r-1" in left_behind({"enabled": True, "toxics": [{"name": "gameday-r-1"}]})
-    assert left_behind({"enabled": False, "toxics": []}) == "is disabled"
+    assert (
+        left_behind(ProxyState(listen="", enabled=True, toxics=({"name": "somebody-elses"},))) == ""
+    )
+    ours = ProxyState(listen="", enabled=True, toxics=({"name": "gameday-r-1"},))
+    assert "gameday-r-1" in left_behind(ours)
+    assert left_behind(ProxyState(listen="", enabled=False)) == "is disabled"

@@ -77,7 +77,7 @@ async def test_every_toxic_is_made_as_asked_and_taken_out(
         await drivers.act(change, undo, site)
         found = await server.proxy("cache")
         assert found is not None
-        (there,) = found["toxics"]
+        (there,) = found.toxics
         assert (there["type"], there["stream"], there["toxicity"]) == (name, "upstream", 0.5)
         assert attributes.items() <= there["attributes"].items()
         await drivers.undo(undo)

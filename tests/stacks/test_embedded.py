@@ -124,7 +124,7 @@ async def _changes_need_the_token(up: Running) -> None:
     stranger, ours = Toxiproxy(up.system.toxiproxy), Direct(token_file=up.token_file)
     with pytest.raises(ToxiproxyError, match="answered 401"):
         await stranger.enable("redis", enabled=False)
-    assert (await stranger.proxies())["redis"]["enabled"]
+    assert (await stranger.proxies())["redis"].enabled
     await InjectionContext("r", up.system.toxiproxy, {}, ours).toxiproxy().reset()
 
 

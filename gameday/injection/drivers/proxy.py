@@ -9,6 +9,7 @@ taking out a stuck fault had to touch more than the fault.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import count
 from typing import Any, TypeVar
@@ -18,10 +19,10 @@ from gameday.core.network.event_loop import allowed_here
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
-from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.upstream import refuse_foreign_upstream
 from gameday.spec.changes import ProxyDown, ProxyFlap
-from gameday.spec.undos import NetworkUndo, ProxyUndo, TokenFile
+from gameday.spec.undos import NetworkUndo, ProxyState, ProxyUndo, TokenFile
 
 N = TypeVar("N", bound=NetworkUndo)
 
@@ -34,27 +35,27 @@ MARKER = "gameday-lock"  # what a run on another host's server holds (`controlle
 
 async def prepare(change: ProxyDown, context: InjectionContext) -> ProxyUndo:
     """Look whether the proxy is on; it is put back to what it was."""
-    found = await context.proxy(change.proxy)
-    url, name = context.toxiproxy().url, found["name"]
-    if not found["enabled"]:
+    found, name = await context.proxy(change.proxy), context.proxy_name(change.proxy)
+    if not found.enabled:
+        url = context.toxiproxy().url
         raise ToxiproxyError(f"toxiproxy {url}: proxy {name!r} is already disabled")
-    return await place(ProxyUndo, found, context, enabled=True)
+    return await place(ProxyUndo, {name: found}, context, enabled=True)
 
 
 async def place(
-    undo: type[N], found: Mapping[str, Any], context: InjectionContext, **own: Any
+    undo: type[N], alone: Mapping[str, ProxyState], context: InjectionContext, **own: Any
 ) -> N:
-    """Undo of a change on a proxy, with all that is needed if its undoing gets stuck."""
+    """Undo of a change on the proxy `alone`, with all that is needed if its undoing gets stuck."""
     server = context.toxiproxy()
     part = context.direct.parts.get(OWN_SERVER)
-    alone = {found["name"]: found}
+    (name,) = alone
     shown = await (server.proxies() if part is not None else _all_or(alone, server))
     kept = alone if part is None else shown
     token_file = server.token_file
     return undo(
         url=server.url,
         bearer=None if token_file is None else TokenFile(file=token_file),
-        proxy=found["name"],
+        proxy=name,
         ours=context.toxic_prefix,
         part=part,
         instance=server_instance.of(part),
@@ -64,7 +65,7 @@ async def place(
     )
 
 
-async def _all_or(alone: Mapping[str, Any], server: Toxiproxy) -> Mapping[str, Any]:
+async def _all_or(alone: Mapping[str, ProxyState], server: Toxiproxy) -> Mapping[str, ProxyState]:
     """All proxies of somebody's server; the one that is known where it does not list them soon."""
     try:
         return {**await server.within(LIST_S).proxies(), **alone}
@@ -72,7 +73,7 @@ async def _all_or(alone: Mapping[str, Any], server: Toxiproxy) -> Mapping[str, A
         return alone
 
 
-def restoring(record: NetworkUndo, proxy: str, wanted: Mapping[str, Any] | None) -> ProxyUndo:
+def restoring(record: NetworkUndo, proxy: str, wanted: ProxyState | None) -> ProxyUndo:
     """Undo that puts a proxy of the same server back whole, as `wanted`, or else switches it on."""
     return ProxyUndo(
         url=record.url,
@@ -86,11 +87,10 @@ def restoring(record: NetworkUndo, proxy: str, wanted: Mapping[str, Any] | None)
     )
 
 
-def whole(shown: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def whole(shown: ProxyState, prefix: str) -> ProxyState:
     """A proxy as the server shows it, without this run's toxics: what must not get lost."""
-    toxics = [t for t in shown.get("toxics") or [] if not _is_ours(t["name"], prefix)]
-    kept = {key: shown.get(key, "") for key in ("listen", "upstream")}
-    return {**kept, "enabled": shown["enabled"], "toxics": toxics}
+    toxics = tuple(each for each in shown.toxics if not _is_ours(each["name"], prefix))
+    return replace(shown, toxics=toxics)
 
 
 def _is_ours(name: str, prefix: str) -> bool:
@@ -151,9 +151,9 @@ async def look(record: ProxyUndo, server: Toxiproxy | None = None) -> State:
     found, wanted = await server.proxy(record.proxy), record.whole
     if wanted is None and found is None:
         return await not_shown(record, server)
-    if found is None or found["enabled"] != record.on:
+    if found is None or found.enabled != record.on:
         return State(gone=False, why=THERE)
-    if wanted is not None and not set(names_of(wanted)) <= set(names_of(found)):
+    if wanted is not None and not set(wanted.toxic_names) <= set(found.toxic_names):
         return State(gone=False, why=THERE)
     return unless_masked(record)
 
@@ -165,7 +165,7 @@ async def not_shown(record: NetworkUndo, server: Toxiproxy, toxic: str = "") -> 
         return State(gone=True, why=ended)
     shown = await server.proxies()
     for name, each in shown.items():
-        if toxic and toxic in names_of(each):
+        if toxic and toxic in each.toxic_names:
             return State(gone=False, why=f"it is on proxy {name!r} of {server.url}")
     before = set(record.names or record.was or ())
     missing = f"{server.url} has no proxy {record.proxy!r}"
@@ -183,20 +183,19 @@ def unless_masked(record: NetworkUndo) -> State:
     return masked_name() if was_masked(record) else GONE
 
 
-async def put_back(server: Toxiproxy, name: str, wanted: Mapping[str, Any]) -> None:
+async def put_back(server: Toxiproxy, name: str, wanted: ProxyState) -> None:
     """Make the proxy unless it is there, with the toxics it lacks, and on or off as it was.
 
     A new one is switched on last, so that nobody passes through it without those toxics.
     """
     found = await server.proxy(name)
     if found is None:
-        await refuse_foreign_upstream({**wanted, "name": name}, server.url, allowed_here())
-        where = {key: wanted[key] for key in ("listen", "upstream")}
+        await refuse_foreign_upstream(name, wanted.upstream, server.url, allowed_here())
+        where = {"listen": wanted.listen, "upstream": wanted.upstream}
         await server.create({"name": name, **where, "enabled": False})
-        found = {"enabled": False}
-    present = set(names_of(found))
-    for toxic in wanted["toxics"]:
-        if toxic["name"] not in present:
+        found = replace(wanted, enabled=False, toxics=())
+    for toxic in wanted.toxics:
+        if toxic["name"] not in found.toxic_names:
             await server.add_toxic(name, toxic)
-    if found["enabled"] != wanted["enabled"]:
-        await server.enable(name, enabled=wanted["enabled"])
+    if found.enabled != wanted.enabled:
+        await server.enable(name, enabled=wanted.enabled)

@@ -7,15 +7,15 @@ server panic is refused where it is written, by the fields of `spec/faults/netwo
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import proxy
 from gameday.injection.proof import THERE, State
-from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, names_of
+from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.spec.changes import ToxicChange
 from gameday.spec.undos import ToxicUndo
 
 
 async def prepare(change: ToxicChange, context: InjectionContext) -> ToxicUndo:
     """Look whether the proxy is there, and say how the toxic will be taken out."""
-    found = await context.proxy(change.proxy)
-    return await proxy.place(ToxicUndo, found, context, name=context.next_name())
+    alone = {context.proxy_name(change.proxy): await context.proxy(change.proxy)}
+    return await proxy.place(ToxicUndo, alone, context, name=context.next_name())
 
 
 async def act(change: ToxicChange, undo: ToxicUndo, context: InjectionContext) -> None:
@@ -37,7 +37,7 @@ async def look(record: ToxicUndo, server: Toxiproxy | None = None) -> State:
     found = await server.proxy(record.proxy)
     if found is None:
         return await proxy.not_shown(record, server, name)
-    if name in names_of(found):
+    if name in found.toxic_names:
         return State(gone=False, why=THERE)
     return proxy.unless_masked(record)
 
@@ -48,7 +48,7 @@ async def elsewhere(record: ToxicUndo) -> str:
         shown = await Toxiproxy.of(record).within(proxy.LIST_S).proxies()
     except ToxiproxyError:
         return ""
-    return next((name for name, each in shown.items() if record.name in names_of(each)), "")
+    return next((name for name, each in shown.items() if record.name in each.toxic_names), "")
 
 
 async def remove(record: ToxicUndo, server: Toxiproxy) -> None:

@@ -16,7 +16,7 @@ from gameday.injection.verify.observation import (
     unmeasured,
 )
 from gameday.injection.verify.probe import SILENCE_S, Answer, Probe, Spot, look, probe
-from gameday.injection.verify.readback import Proxy, in_place, proxy_of
+from gameday.injection.verify.readback import in_place, proxy_of
 from gameday.injection.verify.recovery import (
     back_to_normal,
     difference_is_back,
@@ -36,7 +36,6 @@ __all__ = [
     "Exchange",
     "Felt",
     "Probe",
-    "Proxy",
     "Sighting",
     "Spot",
     "Stretch",

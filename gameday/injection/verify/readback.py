@@ -5,23 +5,21 @@ or moved the proxy; its name would still be there.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from gameday.core.errors import GamedayError
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
 from gameday.spec.changes import Change, ToxicChange
-from gameday.spec.undos import NetworkUndo, ToxicUndo, Undo
+from gameday.spec.undos import NetworkUndo, ProxyState, ToxicUndo, Undo
 
 Place = tuple[bool | None, str]
-Proxy = Mapping[str, Any]
 
 
 async def in_place(
     drivers: Drivers,
     change: Change,
     undo: Undo,
-    before: Proxy | None = None,
+    before: ProxyState | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Place:
     """True if it is there, None when that cannot be read; and why it is not.
@@ -43,30 +41,30 @@ async def in_place(
     return not back, "it reads back as not there" if back else ""
 
 
-async def proxy_of(undo: NetworkUndo) -> Proxy | None:
+async def proxy_of(undo: NetworkUndo) -> ProxyState | None:
     """The proxy that a change of the network is on, as its server shows it now."""
     return await Toxiproxy.of(undo).proxy(undo.proxy)
 
 
 def _as_asked(
-    change: Change, undo: NetworkUndo, found: Proxy | None, before: Proxy | None
+    change: Change, undo: NetworkUndo, found: ProxyState | None, before: ProxyState | None
 ) -> Place:
     """True if the proxy is the same, and a toxic on it as it was asked for."""
     if found is None:
         return False, f"there is no proxy {undo.proxy!r} any more"
     for key in ("listen", "upstream"):
-        if before is not None and found.get(key) != before.get(key):
-            was, now = before.get(key), found.get(key)
+        was, now = getattr(before or found, key), getattr(found, key)
+        if now != was:
             return False, f"the proxy's {key} is {now} and was {was} when the fault began"
     if not (isinstance(change, ToxicChange) and isinstance(undo, ToxicUndo)):
         return True, ""
-    if not found["enabled"]:
+    if not found.enabled:
         return False, "the proxy is disabled"
     return _toxic(change, undo.name, found)
 
 
-def _toxic(change: ToxicChange, name: str, found: Proxy) -> Place:
-    mine = [toxic for toxic in found.get("toxics") or [] if toxic.get("name") == name]
+def _toxic(change: ToxicChange, name: str, found: ProxyState) -> Place:
+    mine = [toxic for toxic in found.toxics if toxic["name"] == name]
     if not mine:
         return False, "its toxic is not there"
     there = mine[0]

@@ -5,8 +5,7 @@ compared with the direct one, probed in turns within the same second; where the 
 answer from here, only the way through is left to compare.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gameday.core.clock import Clock
 from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError
@@ -17,14 +16,14 @@ ANSWERED_SHARE = 0.8
 
 
 async def direct_address(
-    proxy: Mapping[str, Any], toxiproxy_url: str, allowed: Allowed
+    upstream: str, toxiproxy_url: str, allowed: Allowed
 ) -> tuple[str, int] | None:
-    """Address of the upstream of `proxy` for direct probes; None if there is none, or refused.
+    """Address of the `upstream` of a proxy for direct probes; None if there is none, or refused.
 
     An upstream on the loopback of another host is looked for on that host. Whatever is not
     loopback must have been allowed by name.
     """
-    found = await upstream_of(proxy, toxiproxy_url, allowed)
+    found = await upstream_of(upstream, toxiproxy_url, allowed)
     if found is None:
         return None
     try:
