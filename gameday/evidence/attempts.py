@@ -71,8 +71,7 @@ class Attempts:
     def ended(self) -> Times:
         """When each was answered; for one that never was, the end of time."""
         return self.records.derived(
-            "ended or never",
-            lambda all_: np.where(all_["ended_ns"] > 0, all_["ended_ns"], FOREVER),
+            "ended or never", lambda all_: np.where(all_["ended_ns"] > 0, all_["ended_ns"], FOREVER)
         )
 
     def are(self, *outcomes: Outcome) -> Mask:

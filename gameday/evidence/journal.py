@@ -86,11 +86,7 @@ class Journal:
     """
 
     def __init__(
-        self,
-        path: Path,
-        clock: Clock,
-        clock_id: str,
-        failed: Callable[[str], None] | None = None,
+        self, path: Path, clock: Clock, clock_id: str, failed: Callable[[str], None] | None = None
     ) -> None:
         self.path = path
         self.problem = ""

@@ -159,21 +159,20 @@ def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ..
     if not path.exists():
         problems.setdefault("samples", ABSENT)
         return ()
-
-    def note(damage: str) -> None:
-        problems.setdefault("samples", damage)
-
-    lines = samples.read(path, note)
+    lines = samples.read(path, _noting(problems, "samples"))
     return tuple(line for line in lines if isinstance(line, samples.Evaluation))
 
 
 def _vitals(path: Path, problems: Problems) -> vitals.Vitals:
     """Vital signs of the workers. A run that kept no such file is not damaged."""
+    return vitals.read(path, _noting(problems, "vitals"))
 
+
+def _noting(problems: Problems, part: Part) -> Callable[[str], None]:
     def note(damage: str) -> None:
-        problems.setdefault("vitals", damage)
+        problems.setdefault(part, damage)
 
-    return vitals.read(path, note)
+    return note
 
 
 def _wrong_coupon(

@@ -41,7 +41,7 @@ def sums(run_dir: Path) -> dict[str, str]:
     found = {}
     for part, path in _files(run_dir):
         try:
-            found[path.relative_to(run_dir).as_posix()] = _sum(path, LARGEST_BYTES[part])
+            found[path.relative_to(run_dir).as_posix()] = digest_of(path, LARGEST_BYTES[part])
         except OSError:
             continue  # judging will say that it cannot be read
     return found
@@ -71,7 +71,8 @@ def _files(run_dir: Path) -> Iterator[tuple[Part, Path]]:
             yield part, path
 
 
-def _sum(path: Path, most_bytes: int) -> str:
+def digest_of(path: Path, most_bytes: int | None = None) -> str:
+    """The SHA-256 of a file. Raises OSError."""
     digest = hashlib.sha256()
     with files.open_file(path, most_bytes) as file:
         while piece := file.read(_PIECE):

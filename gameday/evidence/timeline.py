@@ -6,7 +6,7 @@ in the reaper's own file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gameday.evidence import events
 from gameday.evidence.event_fields import Json, YesNo
@@ -133,12 +133,9 @@ def _faults(records: Sequence[Record]) -> tuple[FaultWindow, ...]:
 
 
 def _fault(id_: str, records: Sequence[Record]) -> FaultWindow:
-    injecting, injected = (
-        _last(records, events.FaultInjecting),
-        _last(records, events.FaultInjected),
-    )
+    injecting = _last(records, events.FaultInjecting)
+    injected, dosed = _last(records, events.FaultInjected), _last(records, events.FaultDosed)
     removed, proven = _removal(records), _last(records, events.FaultProven)
-    dosed = _last(records, events.FaultDosed)
     verdicts = [each.event for each in (dosed, proven) if each is not None]
     return FaultWindow(
         id=id_,
@@ -180,33 +177,22 @@ def _steps(records: Sequence[Record]) -> tuple[StepRun, ...]:
     for record in records:
         event = record.event
         if isinstance(event, events.StepStarted):
-            runs[event.step, event.undoing] = _started(event, record.t_ns)
+            runs[event.step, event.undoing] = StepRun(
+                step=event.step,
+                by=event.by,
+                undoing=event.undoing,
+                started_ns=record.t_ns,
+                status="interrupted",
+                why="the run ended during it",
+            )
         elif isinstance(event, events.StepDone):
-            before = runs.get((event.step, event.undoing))
-            runs[event.step, event.undoing] = _done(before, event, record.t_ns)
+            unstarted = StepRun(step=event.step, undoing=event.undoing, status="")
+            runs[event.step, event.undoing] = replace(
+                runs.get((event.step, event.undoing), unstarted),
+                status=event.status,
+                ended_ns=record.t_ns,
+                took_s=event.took_s,
+                verified=event.verified,
+                why=event.why or "",
+            )
     return tuple(runs.values())
-
-
-def _started(event: events.StepStarted, t_ns: int) -> StepRun:
-    return StepRun(
-        step=event.step,
-        by=event.by,
-        undoing=event.undoing,
-        started_ns=t_ns,
-        status="interrupted",
-        why="the run ended during it",
-    )
-
-
-def _done(before: StepRun | None, event: events.StepDone, t_ns: int) -> StepRun:
-    return StepRun(
-        step=event.step,
-        by=before.by if before else None,
-        undoing=event.undoing,
-        started_ns=before.started_ns if before else None,
-        status=event.status,
-        ended_ns=t_ns,
-        took_s=event.took_s,
-        verified=event.verified,
-        why=event.why or "",
-    )

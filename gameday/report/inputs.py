@@ -5,7 +5,7 @@ that a section shows comes with where it stands: `#12` is record 12 of the journ
 evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,9 +75,11 @@ def read_material(run_dir: Path) -> Material:
         journaled = journal.read(run_dir / "journal.jsonl")
     except FileNotFoundError:
         journaled = journal.Journaled((), "")
-    lines = list(_lines(run_dir / "samples.jsonl"))
+    path = run_dir / "samples.jsonl"
+    lines = list(samples.read(path)) if path.exists() else []
     t0_ns = traffic_begin_ns(journaled.records)
-    origin_ns = t0_ns if t0_ns is not None else _first_ns([*journaled.records, *lines])
+    first_ns = next((each.t_ns for each in [*journaled.records, *lines]), 0)
+    origin_ns = first_ns if t0_ns is None else t0_ns
     return Material(
         run_dir=run_dir,
         result=result,
@@ -103,12 +105,3 @@ def _result(path: Path) -> Result:
         raise UnknownError(f"{path}: {error.strerror}", help=files.HELP) from error
     except ValueError as error:
         raise UnknownError(f"{path}: {error}", help="gameday check judges a run again") from error
-
-
-def _lines(path: Path) -> Iterator[Evaluation | Scrape]:
-    if path.exists():
-        yield from samples.read(path)
-
-
-def _first_ns(recorded: Sequence[Record | Evaluation | Scrape]) -> int:
-    return recorded[0].t_ns if recorded else 0

@@ -1,13 +1,12 @@
 """Proof of the result: every check's verdict, and the files with their sums."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gameday.core import files
 from gameday.evidence.events import RunStarted
+from gameday.evidence.seal import digest_of
 from gameday.judge.result import CheckLine
 from gameday.judge.verdict import NotApplicable
 from gameday.report import format
@@ -15,7 +14,6 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
 
-_PIECE: Final = 1 << 20
 _EVIDENCE: Final = (
     "result.json",
     "journal.jsonl",
@@ -81,10 +79,5 @@ def _files(run_dir: Path) -> Iterator[Path]:
 
 
 def _file(run_dir: Path, path: Path, say: Messages) -> list[Markup]:
-    digest, size = hashlib.sha256(), 0
-    with files.open_file(path) as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            size += len(piece)
     name = path.relative_to(run_dir).as_posix()
-    return [code(name), say.value(size), code(digest.hexdigest())]
+    return [code(name), say.value(path.stat().st_size), code(digest_of(path))]
