@@ -144,11 +144,6 @@ class Toxiproxy:
         status, body = await self.call("DELETE", f"/proxies/{_q(proxy)}/toxics/{_q(name)}")
         _must(status in (204, 404), self.url, f"remove toxic {name}", status, body)
 
-    async def toxic_names(self, proxy: str) -> list[str] | None:
-        """The names of a proxy's toxics, None when there is no such proxy."""
-        found = await self.proxy(proxy)
-        return None if found is None else found.toxic_names
-
 
 def _state(body: object) -> ProxyState | None:
     """The proxy that an answer shows; None for one that nothing here can rely on."""

@@ -190,7 +190,7 @@ class ProxiedConnection:
                 sink,
                 alarms=self._shared.alarms,
                 chance=(self._shared.seed, f"{self._owner.name}/{self._number}/{stream}"),
-                count=self._shared.counts_bytes,
+                count=self._shared.metrics.counts_proxies,
             )
             link.on_end, link.on_reset = self._passed_end, self._reset
             source.out_of = sink.into = self.links[stream] = link

@@ -16,8 +16,3 @@ class ApiError(GamedayError):
 def bad_body(problem: str) -> ApiError:
     """The request's body is not what the route takes."""
     return ApiError(400, f"{BODY_ERROR}{problem}")
-
-
-def missing_field(name: str) -> ApiError:
-    """A required key is absent or empty."""
-    return ApiError(400, f"missing required field: {name}")

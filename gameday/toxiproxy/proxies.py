@@ -6,7 +6,7 @@ from typing import Any
 
 from gameday.toxiproxy import address
 from gameday.toxiproxy.address import ResolvedAddress
-from gameday.toxiproxy.errors import ApiError, bad_body, missing_field
+from gameday.toxiproxy.errors import ApiError, bad_body
 from gameday.toxiproxy.go_json import read_fields
 from gameday.toxiproxy.proxy import Proxy
 from gameday.toxiproxy.settings import Shared
@@ -34,7 +34,7 @@ class Wanted:
         """Raises ApiError 400 unless there is a name and an upstream, and none is endless."""
         for field in ("name", "upstream"):
             if not getattr(self, field):
-                raise missing_field(field + place)
+                raise ApiError(400, f"missing required field: {field}{place}")
         if len(self.name) + len(self.upstream) + len(self.listen) > CHARACTERS_MAX:
             raise bad_body(f"more than {CHARACTERS_MAX} characters{place}")
 
@@ -117,7 +117,7 @@ class ProxyCollection:
         if existing is None:
             return await self.create(wanted)
         where = await address.resolve(wanted.listen)
-        if existing.listens_on(where) and existing.upstream == wanted.upstream:
+        if existing.listen == str(where) and existing.upstream == wanted.upstream:
             return existing
         await existing.stop()
         replacement = Proxy(wanted.name, wanted.listen, wanted.upstream, self._shared)

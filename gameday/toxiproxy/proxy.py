@@ -63,9 +63,6 @@ class Proxy:
             elif not enabled:
                 await self._stop()
 
-    def listens_on(self, where: ResolvedAddress) -> bool:
-        return str(where) == self.listen
-
     async def _start(self, where: ResolvedAddress) -> None:
         if self.enabled:
             return

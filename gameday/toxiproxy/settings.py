@@ -29,10 +29,6 @@ class Shared:
     def __post_init__(self) -> None:
         self.alarms = Alarms(self.clock)
 
-    @property
-    def counts_bytes(self) -> bool:
-        return self.metrics.counts_proxies
-
 
 def raise_file_limit() -> tuple[int, int]:
     """Allow as many open files as the system lets us.

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -125,16 +125,6 @@ def stored_id(text: str) -> bytes:
     except UnicodeEncodeError:  # half a surrogate pair, as a forged audit may hold
         raw = text.encode("utf-8", "surrogatepass")
     return raw if len(raw) <= ID_BYTES else blake2b(raw, digest_size=16).hexdigest().encode()
-
-
-class _Columns(Protocol):
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
-def received(records: _Columns) -> Figures:
-    """The bytes that came back to each start, heads included."""
-    more = np.asarray(records["received_64k"]).astype(np.int64) << 16
-    return np.asarray(more + records["bytes_received"])
 
 
 def _modern(old: Records) -> Records:

@@ -21,7 +21,7 @@ from gameday.spec.changes import Change, ProxyDown, ProxyFlap
 from gameday.spec.request import FromEnv
 from gameday.spec.undos import NetworkUndo, ProxyUndo, Undo, from_json
 from tests.support.toxics import toxic
-from tests.support.toxiproxies import redis_like, toxiproxy
+from tests.support.toxiproxies import redis_like, toxic_names, toxiproxy
 
 drivers = Drivers()
 
@@ -39,9 +39,9 @@ async def test_a_toxic_is_there_while_it_acts_and_gone_when_undone() -> None:
         site = InjectionContext("r1", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=20, jitter=0)
         undo = await drivers.prepare(change, site)
-        assert await server.toxic_names("cache") == []
+        assert await toxic_names(server, "cache") == []
         await drivers.act(change, undo, site)
-        assert await server.toxic_names("cache") == ["gameday-r1-1"]
+        assert await toxic_names(server, "cache") == ["gameday-r1-1"]
         assert await drivers.read_back(undo) is False
         as_another_process_reads_it = from_json(undo.as_json())
         await drivers.undo(as_another_process_reads_it)
@@ -58,7 +58,7 @@ async def test_an_undo_touches_no_other_name() -> None:
         undo = await drivers.prepare(change, site)
         await drivers.act(change, undo, site)
         await drivers.undo(undo)
-        assert await server.toxic_names("cache") == ["somebody-elses"]
+        assert await toxic_names(server, "cache") == ["somebody-elses"]
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from gameday.spec.undos import Undo, from_json
 from tests.matrices.wedge import OURS, real_argv, server, with_connections
 from tests.support.obstacles import SOMEBODYS, Whim, cache_behind_door, door
 from tests.support.toxics import toxic
-from tests.support.toxiproxies import redis_like
+from tests.support.toxiproxies import redis_like, toxic_names
 
 drivers = Drivers()
 
@@ -239,7 +239,7 @@ async def test_a_server_cut_off_for_a_while_is_waited_for() -> None:
         assert not undoing.done()
         await one.open()
         await undoing
-        assert await one.behind.toxic_names("cache") == [SOMEBODYS]
+        assert await toxic_names(one.behind, "cache") == [SOMEBODYS]
 
 
 async def test_a_server_that_stays_away_may_come_back_with_its_toxics() -> None:

@@ -16,7 +16,7 @@ from tests.support.events import event_of
 from tests.support.obstacles import SOMEBODYS, cache_behind_door
 from tests.support.signed import heal, signed
 from tests.support.toxics import toxic
-from tests.support.toxiproxies import redis_like, toxiproxy
+from tests.support.toxiproxies import redis_like, toxic_names, toxiproxy
 
 drivers = Drivers()
 
@@ -107,7 +107,7 @@ async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path
         for _ in range(2):
             healed = await heal(tmp_path, {})
             assert [one.gone for one in healed] == [True]
-        assert await server.toxic_names("cache") == ["somebody-elses"]
+        assert await toxic_names(server, "cache") == ["somebody-elses"]
     assert len(read(tmp_path / "journal.jsonl").records) == 1
 
 
@@ -187,7 +187,7 @@ async def test_healing_presses_a_stuck_removal_and_writes_it_down(tmp_path: Path
         journal.close()
         one.rule = lambda m, p: "fail" if m == "DELETE" and "/toxics/" in p else "pass"
         assert [each.gone for each in await heal(tmp_path, {})] == [True]
-        assert await one.behind.toxic_names("cache") == [SOMEBODYS]
+        assert await toxic_names(one.behind, "cache") == [SOMEBODYS]
     *steps, last = [each.data for each in read(tmp_path / "healed-1.jsonl").records]
     assert [each["step"] for each in steps] == ["retry", "switch", "recreate"]
     assert last == {"id": "f", "gone": True}

@@ -21,7 +21,7 @@ from tests.support.events import event_of
 from tests.support.rundirs import RUN, RunDir
 from tests.support.signed import heal, signed
 from tests.support.toxics import toxic
-from tests.support.toxiproxies import redis_like, toxiproxy
+from tests.support.toxiproxies import redis_like, toxic_names, toxiproxy
 
 drivers = Drivers()
 
@@ -172,7 +172,7 @@ async def test_a_torn_journal_still_heals_a_real_toxiproxy(tmp_path: Path) -> No
             whole.path.write_bytes(raw[:cut] + bytes(100))
             await drivers.act(change, undo, site)
             await heal(tmp_path, {})
-            left = await server.toxic_names("cache")
+            left = await toxic_names(server, "cache")
             assert (left == []) == (cut >= announced), cut
             await drivers.undo(undo)
     assert journal.read(whole.path).damage

@@ -29,7 +29,7 @@ from gameday.run.reaper.lease import LEASE_S, Lease, Watched
 from tests.matrices.wedge import OURS, server
 from tests.support.obstacles import door
 from tests.support.signed import heal
-from tests.support.toxiproxies import redis_like, toxiproxy
+from tests.support.toxiproxies import redis_like, toxic_names, toxiproxy
 
 ROOT = Path(__file__).parents[2]
 CLEAN_S = LEASE_S + 2.0
@@ -73,7 +73,7 @@ async def until(condition: Callable[[], object], within_s: float = 20.0) -> None
 
 async def until_clean(run: Controlled, within_s: float) -> None:
     async with asyncio.timeout(within_s):
-        while run.toxic in (await run.server.toxic_names("cache") or []):
+        while run.toxic in (await toxic_names(run.server, "cache") or []):
             await asyncio.sleep(0.02)
 
 
@@ -138,7 +138,7 @@ async def test_a_killed_controller_leaves_no_fault_and_no_reaper(tmp_path: Path)
         run.process.kill()
         await until_clean(run, CLEAN_S)
         await until(lambda: ended(reaper))
-        assert await run.server.toxic_names("cache") == ["somebody-elses"]
+        assert await toxic_names(run.server, "cache") == ["somebody-elses"]
     assert run.removals() == [True]
     assert run.told()[0].data["why"] == "the controller is gone"
     assert run.told()[-1].data == {"left": []}
@@ -168,7 +168,7 @@ async def test_a_flap_of_a_killed_controller_ends_with_the_proxy_on(
         run.process.kill()
         await until(lambda: ended(reaper))
         assert await is_on(run)
-        assert await run.server.toxic_names("cache") == ["somebody-elses"]
+        assert await toxic_names(run.server, "cache") == ["somebody-elses"]
     assert run.removals() == [True]
 
 
@@ -407,7 +407,7 @@ async def test_a_toxiproxy_cut_off_for_a_while_is_waited_for(tmp_path: Path) -> 
         await one.open()
         await until_clean(run, CLEAN_S)
         await until(lambda: run.removals() == [True])
-        assert await one.behind.toxic_names("cache") == ["somebody-elses"]
+        assert await toxic_names(one.behind, "cache") == ["somebody-elses"]
 
 
 async def test_a_toxiproxy_restarted_in_the_fault_took_the_toxic_with_it(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ async def test_a_removal_that_hangs_is_pressed_by_the_reaper_too(tmp_path: Path)
         one.rule = lambda m, p: "fail" if m == "DELETE" and "/toxics/" in p else "pass"
         run.process.kill()
         await until(lambda: run.removals() == [True])
-        assert await one.behind.toxic_names("cache") == ["somebody-elses"]
+        assert await toxic_names(one.behind, "cache") == ["somebody-elses"]
     steps = [each.data["step"] for each in run.told() if each.event.kind == "fault.escalated"]
     assert steps == ["retry", "switch", "recreate"]
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gameday.injection.toxiproxy_client import Toxiproxy
+
 
 @asynccontextmanager
 async def toxiproxy(*options: str) -> AsyncIterator[str]:
@@ -47,3 +49,9 @@ async def redis_like(answer: bytes = b"-NOAUTH Authentication required.\r\n") ->
     finally:
         server.close()
         await server.wait_closed()
+
+
+async def toxic_names(server: Toxiproxy, proxy: str) -> list[str] | None:
+    """The names of a proxy's toxics, None when there is no such proxy."""
+    found = await server.proxy(proxy)
+    return None if found is None else found.toxic_names

@@ -202,7 +202,7 @@ def test_a_scenario_of_virtual_users_has_no_due_times_and_no_known_number() -> N
     assert times.count == 2**32 - 1
     assert times.end_s == 13
     assert due_ns(times, 17) == 3 * NS
-    assert times.highest_rate(0, 20) == times.rate_at(5) == 0
+    assert times.highest_rate(0, 20) == times.highest_rate(5, 5) == 0
 
 
 def test_maxvus_is_preallocatedvus_where_it_is_not_given_and_nothing_where_neither_is() -> None:
@@ -233,7 +233,10 @@ def test_the_starts_of_one_user_at_once_are_due_together_and_no_fewer(
     assert bunched.count == alone.count
     firsts = due_times(alone)[::size]
     assert (due_times(bunched) == np.repeat(firsts, size)[: alone.count]).all()
-    assert (bunched.end_s, bunched.rate_at(0.5)) == (alone.end_s, alone.rate_at(0.5))
+    assert (bunched.end_s, bunched.highest_rate(0.5, 0.5)) == (
+        alone.end_s,
+        alone.highest_rate(0.5, 0.5),
+    )
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_scenario_may_last_until_it_is_switched_off() -> None:
     endless = from_json(constant("1000/s", "1s") | {"duration": None, "start_ns": 1_500_000_001})
     assert endless.end_s == float("inf")
     assert due_ns(endless, 10**6) == 1_000_000_000_000 + 1_500_000_001
-    assert endless.rate_at(10.0) == 1000
+    assert endless.highest_rate(10.0, 10.0) == 1000
     assert endless.highest_rate(0.0, 1.0) == 0
 
 
@@ -142,7 +142,7 @@ def test_a_constant_rate_starts_evenly_and_only_before_its_end(rate: int, ms: in
 
 def test_the_highest_rate_of_an_interval_sees_the_peak_within_it() -> None:
     times = from_json(PEAK)
-    assert times.rate_at(30) == pytest.approx(505)
+    assert times.highest_rate(30, 30) == pytest.approx(505)
     assert times.highest_rate(50, 70) == 1000
     assert times.highest_rate(20, 30) == pytest.approx(505)
     assert times.highest_rate(300, 400) == 0

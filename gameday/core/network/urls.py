@@ -68,10 +68,6 @@ class Base:
         return host if self.port is None else f"{host}:{self.port}"
 
     @property
-    def port_or_default(self) -> int:
-        return self.port or (443 if self.scheme == "https" else 80)
-
-    @property
     def url(self) -> str:
         """The base by itself."""
         query = f"?{self.query}" if self.query else ""

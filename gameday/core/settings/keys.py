@@ -55,13 +55,15 @@ def read_path(value: Any) -> str:
     return value
 
 
-def _choice(*words: str) -> Read:
+def _choice(*words: str) -> tuple[Read, Mapping[str, Any]]:
+    """The reader of one of these words, and its JSON Schema: both say the same."""
+
     def read(value: Any) -> str:
         if value not in words:
             raise ValueError(f"is not one of {', '.join(words)}")
         return str(value)
 
-    return read
+    return read, {"enum": list(words)}
 
 
 def _duration(value: Any) -> str:
@@ -74,7 +76,9 @@ def _duration(value: Any) -> str:
     return str(value)
 
 
-def _number(low: float, high: float, *, whole: bool = False) -> Read:
+def _between(low: float, high: float, *, whole: bool = False) -> tuple[Read, Mapping[str, Any]]:
+    """The reader of a number within these bounds, and its JSON Schema: both say the same."""
+
     def read(value: Any) -> float:
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not fits or not low <= value <= high:
@@ -82,13 +86,7 @@ def _number(low: float, high: float, *, whole: bool = False) -> Read:
             raise ValueError(f"is not {what} from {_plain(low)} to {_plain(high)}")
         return float(value) if not whole else int(value)
 
-    return read
-
-
-def _between(low: float, high: float, *, whole: bool = False) -> tuple[Read, Mapping[str, Any]]:
-    """The reader of a number within these bounds, and its JSON Schema: both say the same."""
-    schema = {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
-    return _number(low, high, whole=whole), schema
+    return read, {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
 
 
 def _plain(bound: float) -> str:
@@ -124,8 +122,7 @@ KEYS: Final = {
             "stack",
             "Where the system runs where nothing else is said.",
             EMBEDDED,
-            _choice(*STACKS),
-            {"enum": [*STACKS]},
+            *_choice(*STACKS),
         ),
         SettingKey(
             "responder_delay",

@@ -134,9 +134,6 @@ class ArrivalRate(_ByRate):
     def _due_ns(self, ks: "Instants") -> "Instants":
         return self.start_ns + ks.astype("int64") * self.period_ns
 
-    def rate_at(self, s: float) -> float:
-        return float(self.per_s) if self.start_ns / NS <= s < self.end_s else 0.0
-
     def highest_rate(self, from_s: float, to_s: float) -> float:
         runs = from_s < self.end_s and to_s >= self.start_ns / NS
         return float(self.per_s) if runs else 0.0
@@ -220,13 +217,13 @@ class RampingRate(_ByRate):
         due: Instants = table["begins"][i] + np.rint(np.minimum(seconds, length) * NS).astype(int)
         return due
 
-    def rate_at(self, s: float) -> float:
+    def _rate_at(self, s: float) -> float:
         inside = (line for line in self.lines if line.begin_s <= s < line.end_s)
         return next((line.rate_at(s) for line in inside), 0.0)
 
     def highest_rate(self, from_s: float, to_s: float) -> float:
         """The rate is highest at an end of the interval, or where a stage begins or ends."""
-        rates = [self.rate_at(from_s), self.rate_at(to_s)]
+        rates = [self._rate_at(from_s), self._rate_at(to_s)]
         for line in self.lines:
             if from_s <= line.begin_s <= to_s:
                 rates.append(float(line.first))

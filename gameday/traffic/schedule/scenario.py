@@ -144,10 +144,6 @@ class Scenario(ABC):
     def due_ns(self, ks: "Instants") -> "Instants":
         """The due times of the starts `ks`."""
 
-    def rate_at(self, _s: float) -> float:
-        """The rate at `s` seconds from t = 0, per second."""
-        return 0.0
-
     def highest_rate(self, _from_s: float, _to_s: float) -> float:
         """The highest rate anywhere between the two, per second."""
         return 0.0

@@ -107,7 +107,7 @@ class Origin(BaseModel):
         base = Base.parse(base_url)
         return cls(
             host=base.host,
-            port=base.port_or_default,
+            port=base.port or (443 if base.scheme == "https" else 80),
             authority=base.authority,
             prefix=base.prefix,
             tls=base.scheme == "https",
