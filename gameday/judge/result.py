@@ -38,6 +38,27 @@ class CheckLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """Observation of a fault by one witness (`injection.verify.observation`)."""
+
+    witness: str
+    ok: bool | None = None
+    asked: float | None = None
+    measured: float | None = None
+    unit: str = ""
+    n: int = 0
+    why: str = ""
+    shown: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dose:
+    """How much of a fault was there; the first versions wrote figures by name instead."""
+
+    witnesses: Sequence[Witness]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultLine:
     """A fault: when it was there, whether that was measured, and how much of it (`dose`)."""
 
@@ -48,7 +69,7 @@ class FaultLine:
     removed_at: float | None = None
     injected: str | None = None
     removed: str | None = None
-    dose: Json | None = None
+    dose: Dose | Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Final
 from gameday.evidence import events
 from gameday.evidence.effective import dump
 from gameday.evidence.journal import RecordOf, every
-from gameday.judge.result import CheckLine, FaultLine, Json, StepLine
+from gameday.judge.result import CheckLine, Dose, FaultLine, Json, StepLine, Witness
 from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
@@ -172,22 +172,19 @@ def _asked(m: Material, fault: FaultLine) -> Markup:
     return pairs({k: v for k, v in asked.items() if k not in _NOT_ASKED})
 
 
-def dose(value: Json | None, say: Messages) -> Markup:
+def dose(value: Dose | Json | None, say: Messages) -> Markup:
     """Observations of a fault, one for each witness; those of an old run as their fields are."""
-    if not value:
-        return say.value(None)
-    seen = value.get("witnesses")
-    return pairs(value) if seen is None else Markup("; ".join(_witness(w, say) for w in seen))
+    if isinstance(value, Dose):
+        return Markup("; ".join(_witness(each, say) for each in value.witnesses))
+    return pairs(value) if value else say.value(None)
 
 
-def _witness(seen: Json, say: Messages) -> Markup:
-    unit, asked = str(seen.get("unit") or ""), seen.get("asked")
-    measured = quantity(seen.get("measured"), unit, say)
-    told = {"witness": code(str(seen.get("witness"))), "measured": measured}
-    told["n"] = say.figure(seen.get("n"))
-    if asked is None:
+def _witness(seen: Witness, say: Messages) -> Markup:
+    measured = quantity(seen.measured, seen.unit, say)
+    told = {"witness": code(seen.witness), "measured": measured, "n": say.figure(seen.n)}
+    if seen.asked is None:
         return say("trigger.felt", **told)
-    return say("trigger.witness", asked=quantity(asked, unit, say), **told)
+    return say("trigger.witness", asked=quantity(seen.asked, seen.unit, say), **told)
 
 
 def pairs(fields: Json) -> Markup:
