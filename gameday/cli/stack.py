@@ -68,7 +68,7 @@ def _print_addresses(running: Running, took_s: float) -> None:
     rows += [("metrics", url) for url in system.metrics]
     rows += [("toxiproxy", system.toxiproxy)] if system.toxiproxy else []
     for name, url in running.direct.items():
-        place = running.hide(url).rpartition("@")[2].partition("/")[0]
+        place = url.rpartition("@")[2].partition("/")[0]
         rows.append((name, f"{place}  {running.binaries[name]}"))
     echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:

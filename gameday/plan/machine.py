@@ -210,7 +210,7 @@ def kept_stack() -> list[Finding]:
         return [Finding(name, "fail", f"what is kept cannot be read: {error}", cure)]
     if kept is None:
         return [Finding(name, "ok", "none")]
-    ended = kept.ended()
+    ended = kept.parts(run=False)
     if ended or kept.state == "starting":
         what = f"{', '.join(ended)} no longer run" if ended else "never got ready"
         return [Finding(name, "warn", f"{kept.name}: {what} ({stack_file()})", "gameday down")]

@@ -21,6 +21,7 @@ from gameday.core.errors import StackError
 from gameday.core.files import MIB
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.network.addresses import Reach
+from gameday.core.processes.deadlines import first_set
 from gameday.core.processes.streams import LongLineError, drain, lines
 from gameday.injection.drivers.request import resolved
 from gameday.spec.changes import ExtraTraffic
@@ -73,12 +74,7 @@ class Child:
         """Hand it its configuration, and wait until it is ready. Raises StackError."""
         self._reader = asyncio.create_task(self._listen(hear))
         self.send(config)
-        waiting = [asyncio.create_task(event.wait()) for event in (self.ready, self.gone)]
-        try:
-            await asyncio.wait(waiting, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
+        await first_set(self.ready, self.gone, within_s=READY_S)
         if not self.ready.is_set():
             why = f"it said nothing within {READY_S:g} s"
             if self.gone.is_set():

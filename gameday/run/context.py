@@ -110,15 +110,25 @@ class Options:
     allowed: Allowed = field(default_factory=Allowed)
 
 
-@dataclass(slots=True)
-class Run:
-    """A run under way."""
+@dataclass(slots=True, kw_only=True)
+class Begun:
+    """A run from its first moment on, before its stack is up."""
 
     id: str
     dir: Path
-    options: Options
     clock: Clock
     journal: Journal
+    traffic: Traffic
+    collector: Child
+    reaper: Reaper
+    abort: Abort = field(default_factory=Abort)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run(Begun):
+    """A run under way."""
+
+    options: Options
     experiment: Experiment
     system: System
     playbook: Playbook | None
@@ -130,13 +140,9 @@ class Run:
     injection: InjectionContext
     sender: Sender
     admin: Sender
-    traffic: Traffic
-    collector: Child
     readings: Readings
     bot: Bot | None
-    reaper: Reaper
     ended_parts: Callable[[], list[str]]
-    abort: Abort = field(default_factory=Abort)
     drivers: Drivers = field(default_factory=Drivers)
     spots: dict[str, Spot] = field(default_factory=dict)
     campaign_made: bool = False

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ from gameday.plan.traffic_size import peak_per_s
 from gameday.run import execute, hold, locks, preflight, teardown
 from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
-from gameday.run.context import Abort, Options, Run, unless_aborted
+from gameday.run.context import Abort, Begun, Options, Run, unless_aborted
 from gameday.run.control_socket import ControlSocket, Signals
 from gameday.run.leave import Leaving
 from gameday.run.readings import Readings
@@ -174,7 +174,18 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
     collector = Child("collector", "gameday.telemetry.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
     control = ControlSocket(run, journal, abort)
-    return _Start(run, folder, key, journal, clock, abort, traffic, collector, reaper, control)
+    return _Start(
+        id=run,
+        dir=folder,
+        clock=clock,
+        journal=journal,
+        traffic=traffic,
+        collector=collector,
+        reaper=reaper,
+        abort=abort,
+        key=key,
+        control=control,
+    )
 
 
 async def _clear_away(stack: Stack, start: "_Start") -> None:
@@ -214,19 +225,11 @@ async def _in_time(start: "_Start", phase: str, work: Awaitable[T]) -> T | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """State of a run before its stack is up."""
+@dataclass(slots=True, kw_only=True)
+class _Start(Begun):
+    """The same with what only the beginning and the end of a run work with."""
 
-    id: str
-    dir: Path
     key: SigningKey
-    journal: Journal
-    clock: Clock
-    abort: Abort
-    traffic: Traffic
-    collector: Child
-    reaper: Reaper
     control: ControlSocket
 
 
@@ -316,11 +319,8 @@ def _make_run(
         )
         bot = Bot(hands, options.responder_delay_s)
     return Run(
-        id=start.id,
-        dir=start.dir,
+        **{each.name: getattr(start, each.name) for each in fields(Begun)},
         options=options,
-        clock=start.clock,
-        journal=start.journal,
         experiment=experiment,
         system=system,
         playbook=book,
@@ -334,12 +334,8 @@ def _make_run(
         ),
         sender=sender,
         admin=admin,
-        traffic=start.traffic,
-        collector=start.collector,
         readings=readings,
         bot=bot,
-        reaper=start.reaper,
-        abort=start.abort,
         ended_parts=ended,
     )
 

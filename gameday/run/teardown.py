@@ -13,7 +13,7 @@ from typing import Any
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.processes.background import run_in_thread
-from gameday.core.processes.deadlines import in_time
+from gameday.core.processes.deadlines import first_set, in_time
 from gameday.evidence.events import AuditRead, Phase
 from gameday.run import audit
 from gameday.run.context import Run, to_the_end, unless_aborted
@@ -97,22 +97,10 @@ async def _stop_traffic(run: Run, *, aborted: bool) -> None:
         await run.traffic.child.finish(CHILD_S, run.clock)
         return
     run.traffic.stop(OPEN_GRACE_S if aborted else 0.0)
-    try:
-        async with asyncio.timeout(OPEN_GRACE_S + CHILD_S):
-            await _done_or_gone(run)
-    except TimeoutError:
+    done, gone = run.traffic.done, run.traffic.child.gone
+    if not await first_set(done, gone, within_s=OPEN_GRACE_S + CHILD_S):
         run.journal.write(Phase(phase="traffic", problem="the worker did not end by itself"))
     await run.traffic.child.finish(CHILD_S, run.clock)
-
-
-async def _done_or_gone(run: Run) -> None:
-    waiting = [run.traffic.done.wait(), run.traffic.child.gone.wait()]
-    tasks = [asyncio.ensure_future(one) for one in waiting]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def _close(run: Run) -> None:

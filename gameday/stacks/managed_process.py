@@ -6,7 +6,6 @@ end of its log.
 """
 
 import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,13 +13,11 @@ from pathlib import Path
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
-from gameday.core.files.logs import last_lines
+from gameday.core.files.logs import how_it_ended, last_lines
+from gameday.core.secrets.redaction import Hidden
 from gameday.injection.process.process import alive, leaders, record, undo
-from gameday.injection.process.spec import Account, Launch, Question, is_being_started, start
+from gameday.injection.process.spec import Launch, Question, is_being_started, start
 from gameday.spec.undos import ProcessUndo, Undo
-from gameday.stacks.stack import hide
-
-__all__ = ["Account", "Part", "PartEndedError", "Question", "launch"]
 
 LOG_LINES = 20
 _POLL_S = 0.03
@@ -39,7 +36,7 @@ class Part:
         self.file = file
         self.undo = _ending(launched, file)
         self._launch = launched
-        self._hidden = hidden
+        self._hide = Hidden(hidden)
         self._log_from = log_from
         self._status: int | None = None
 
@@ -86,8 +83,8 @@ class Part:
         """Wait until `healthy`. Raises PartEndedError, or StackError after `within_s`."""
         deadline_ns = clock.now_ns() + int(within_s * NS)
         while not await healthy():
-            if self.exit_code() is not None:
-                raise PartEndedError(self._story(f"{self._how_it_ended()} while starting"))
+            if (code := self.exit_code()) is not None:
+                raise PartEndedError(self._story(f"{how_it_ended(code)} while starting"))
             if clock.now_ns() >= deadline_ns:
                 raise StackError(self._story(f"not ready within {within_s:g} s"))
             await clock.sleep(_POLL_S)
@@ -95,7 +92,7 @@ class Part:
     def must_run(self) -> None:
         """Raises PartEndedError when it has ended."""
         if self.exit_code() is not None:
-            raise PartEndedError(self._story(self._how_it_ended()))
+            raise PartEndedError(self._story(how_it_ended(self.exit_code())))
 
     async def finish(self, within_s: float, clock: Clock) -> None:
         """Wait for it to end by itself. Raises PartEndedError when it fails."""
@@ -105,7 +102,7 @@ class Part:
 
         await self.until(ended, within_s, clock)
         if self.exit_code() != 0:
-            raise PartEndedError(self._story(self._how_it_ended()))
+            raise PartEndedError(self._story(how_it_ended(self.exit_code())))
 
     async def stop(self, clock: Clock) -> str:
         """End it; "" or what is left of it."""
@@ -115,18 +112,12 @@ class Part:
         self.runs()
         return f"{self.name}: process {', '.join(map(str, left))} does not end" if left else ""
 
-    def _how_it_ended(self) -> str:
-        code = self.exit_code()
-        if code is not None and code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
-
     def _story(self, what: str) -> str:
         """The event, and the last lines of the component's log."""
         log = self._launch.log
         lines = last_lines(log, LOG_LINES, self._log_from)
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
-        return hide(f"{self.name}: {what}; the end of {log}:\n{end}", self._hidden)
+        return self._hide(f"{self.name}: {what}; the end of {log}:\n{end}")
 
 
 def launch(

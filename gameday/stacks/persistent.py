@@ -42,7 +42,7 @@ class PersistentStack:
             raise StackError("no stack is kept running", help="gameday up")
         if kept.state == "starting" or kept.addresses is None:
             raise StackError("the kept stack was never ready", help=_ANEW)
-        if ended := kept.ended():
+        if ended := kept.parts(run=False):
             raise StackError(f"the kept stack is broken: no {', '.join(ended)}", help=_ANEW)
         if (kept.name, kept.start) != (system.name, system.start):
             raise StackError(
@@ -148,7 +148,7 @@ async def _refuse_second() -> None:
     kept = read_kept()
     if kept is None:
         return
-    if kept.running():
+    if kept.parts(run=True):
         raise UsageError(
             f"a stack is kept already: {kept.name!r} at {kept.base_url or 'no address yet'}, "
             f"since {kept.started_at}",

@@ -16,8 +16,9 @@ from pathlib import Path
 import asyncpg
 
 from gameday.core.errors import StackError
+from gameday.injection.process.spec import Account, Question
 from gameday.stacks.binaries import Binary, postgres
-from gameday.stacks.managed_process import Account, Part, Question
+from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store
 from gameday.stacks.supervisor import Supervisor, Task, give, plain_environment, write_private

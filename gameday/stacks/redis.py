@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import redis.asyncio
 import redis.exceptions
 
+from gameday.injection.process.spec import Question
 from gameday.stacks.binaries import redis_server, redis_title
-from gameday.stacks.managed_process import Part, Question
+from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.supervisor import Supervisor, Task, plain_environment, write_private
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from gameday.core.errors import StackError
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
+from gameday.injection.process.spec import Question
 from gameday.spec.system import Start, System
-from gameday.stacks.managed_process import Question
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
 from gameday.stacks.stack import Addresses

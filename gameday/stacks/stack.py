@@ -69,10 +69,6 @@ class Running:
     parts: Mapping[str, Path] = field(default_factory=dict)
     token_file: Path | None = None
 
-    def hide(self, text: str) -> str:
-        """`text` without the secrets of this stack."""
-        return hide(text, self.secrets)
-
 
 class Stack(Protocol):
     """One way to have a system to experiment on."""
@@ -98,10 +94,3 @@ def new_work_dir() -> Path:
     """
     base = Path(tempfile.gettempdir()).resolve()
     return base / f"gameday-{os.geteuid()}-{secrets.token_hex(6)}"
-
-
-def hide(text: str, hidden: frozenset[str]) -> str:
-    """`text` with each of `hidden` replaced by asterisks, the longest first."""
-    for secret in sorted(hidden, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text

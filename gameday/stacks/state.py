@@ -64,17 +64,11 @@ class Kept(Model):
         """The records of one kind."""
         return [each for each in self.undo if isinstance(each, kind)]
 
-    def running(self) -> list[str]:
-        """The names of the parts that run."""
+    def parts(self, *, run: bool) -> list[str]:
+        """The names of the parts that run, or that do not."""
         from gameday.injection.process.process import alive
 
-        return [undo.name for undo in self.undos(ProcessUndo) if alive(undo)]
-
-    def ended(self) -> list[str]:
-        """The names of the parts that do not."""
-        from gameday.injection.process.process import alive
-
-        return [undo.name for undo in self.undos(ProcessUndo) if not alive(undo)]
+        return [undo.name for undo in self.undos(ProcessUndo) if bool(alive(undo)) is run]
 
 
 def stack_file() -> Path:

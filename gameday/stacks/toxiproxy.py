@@ -16,8 +16,8 @@ from typing import Any
 
 from gameday.core import files
 from gameday.core.errors import StackError
+from gameday.injection.process.spec import Question
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
-from gameday.stacks.managed_process import Question
 from gameday.stacks.ports import HOST
 from gameday.stacks.supervisor import Supervisor, Task, plain_environment, write_private
 

@@ -117,7 +117,7 @@ def test_down_ends_what_is_left_when_some_died(terminal: Terminal) -> None:
 def test_an_up_that_fails_says_why_and_leaves_nothing(terminal: Terminal) -> None:
     code, out, err = terminal.run("up", "--system", terminal.system(BROKEN))
     assert (code, out) == (4, "")
-    assert "error: service: ended with exit code 3" in err
+    assert "error: service: it ended with exit code 3" in err
     assert "| no such table: coupons" in err
     assert "Traceback" not in err
     assert not terminal.file.exists()

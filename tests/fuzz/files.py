@@ -207,8 +207,8 @@ def _state(name: str, given: Given) -> None:
         _written(str(state_dir()), name, given[1])
         kept = state.read_kept()
         if kept is not None:
-            kept.running()
-            kept.ended()
+            kept.parts(run=True)
+            kept.parts(run=False)
         hold.current()
         calibration.known()
 

@@ -99,7 +99,7 @@ async def test_killed_controllers_leave_no_part_stopped_and_none_away(
         assert await struck.launch().is_ready()
     stack = read_kept()
     assert stack is not None
-    assert stack.ended() == []
+    assert stack.parts(run=False) == []
     there = [pid for each in stack.undos(ProcessUndo) for pid in alive(each)]
     assert [pid for pid in there if is_stopped(pid)] == []
 

@@ -20,6 +20,7 @@ import redis.asyncio
 
 from gameday.core import settings
 from gameday.core.errors import StackError, UsageError
+from gameday.core.secrets.redaction import Hidden
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.process.spec import Launch
@@ -102,7 +103,7 @@ async def test_the_stores_and_the_service_come_up_and_leave_nothing(
         assert sorted(proxies) == ["postgres", "redis"]
         assert up.environment["REDIS_URL"] == up.proxied["redis"]
         assert up.environment["TOKEN"] in up.secrets
-        assert not any(secret in up.hide(str(up)) for secret in up.secrets)
+        assert not any(secret in Hidden(up.secrets)(str(up)) for secret in up.secrets)
         assert stack.ended() == []
         await _strangers_are_kept_out(up, ground)
         await _changes_need_the_token(up)
@@ -175,7 +176,7 @@ async def test_a_service_that_fails_is_named_with_its_exit_code_and_last_words(
     system = system_of(tmp_path, BROKEN, SECRET="{secret}")
     with pytest.raises(StackError) as caught:
         await EmbeddedStack().start(system, ground.site)
-    assert "service: ended with exit code 3 while starting" in caught.value.message
+    assert "service: it ended with exit code 3 while starting" in caught.value.message
     assert "  | no such table: coupons" in caught.value.message
     assert "  | looking at ***" in caught.value.message
     assert caught.value.exit_code == 4

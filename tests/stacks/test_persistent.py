@@ -33,7 +33,7 @@ async def test_a_run_reuses_what_up_left_and_leaves_it_running(tmp_path: Path) -
         assert ground.announced == []
         assert await stack.stop() == []
         kept = read_kept()
-        assert kept is not None and kept.running() == ["service"]
+        assert kept is not None and kept.parts(run=True) == ["service"]
         assert stack_file().stat().st_mode & 0o077 == 0
     finally:
         ended = await take_down()

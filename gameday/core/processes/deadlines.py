@@ -35,3 +35,14 @@ async def cancelled(*tasks: "asyncio.Future[Any]", within_s: float = CANCEL_S) -
         if task.done() and not task.cancelled():
             task.exception()  # looked at: nobody is told that nobody did
     return all(task.done() for task in tasks)
+
+
+async def first_set(*events: asyncio.Event, within_s: float | None = None) -> bool:
+    """Wait until one of them is set; False when none is within `within_s`."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        done, _ = await asyncio.wait(waiting, timeout=within_s, return_when="FIRST_COMPLETED")
+        return bool(done)
+    finally:
+        for task in waiting:
+            task.cancel()

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from gameday.core.clock import NS, Clock
 from gameday.core.network.event_loop import allowed_here
+from gameday.core.processes.deadlines import first_set
 from gameday.run.children import Traffic, worker_config
 from gameday.run.load_test.request import Load
 from gameday.telemetry.collector.abort_thresholds import Aborting, Thresholds, aborting
@@ -149,9 +150,7 @@ class _Session:
         if not self._traffic.child.here:
             return
         self._traffic.stop(grace_s)
-        done = asyncio.create_task(self._traffic.done.wait())
-        await asyncio.wait({done}, timeout=grace_s + PATIENCE_S)
-        done.cancel()
+        await first_set(self._traffic.done, within_s=grace_s + PATIENCE_S)
 
     async def close(self) -> None:
         """End every process that was started."""
