@@ -13,6 +13,7 @@ import click
 
 from gameday import __version__
 from gameday.cli import terminal
+from gameday.cli.options import exit_codes
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError
@@ -39,10 +40,6 @@ COMMANDS = {
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }
-
-EXIT_CODES = "\b\nExit codes (the first that applies):\n" + "\n".join(
-    f"  {code:<3} {code.meaning}" for code in ExitCode
-)
 
 
 class LazyGroup(click.Group):
@@ -124,7 +121,7 @@ def _unexpected(error: Exception) -> int:
 
 @click.group(
     cls=LazyGroup,
-    epilog=EXIT_CODES,
+    epilog=exit_codes({code: code.meaning for code in ExitCode}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="gameday")

@@ -38,7 +38,7 @@ from gameday.traffic.capacity import calibration
 
 PYTHON_MIN = (3, 11)
 LIBRARIES = ("promql_parser", "asyncpg", "redis", "httptools", "httpx", "numpy", "pydantic", "yaml")
-ENGINE_TIMEOUT_S = 2
+ENGINE_TIMEOUT_S = 2  # an engine of this machine answers in ms; one that hangs must not
 
 
 @click.command()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gameday.run.load_test.result import Verdict
     from gameday.traffic.metrics import Moment
 
-PLAIN_EVERY_S: Final = 5
+PLAIN_EVERY_S: Final = 5  # as often as the windows that it is judged by
 INTENDED: Final = "http_req_duration_intended"
 
 

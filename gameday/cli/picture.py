@@ -29,7 +29,7 @@ from gameday.spec.experiment import (
 from gameday.spec.inputs import Inputs
 from gameday.traffic.forecast import closed, expected_starts, sell_out_s, traffic_end_s
 
-WIDTH = 40
+WIDTH = 40  # half of 80 columns: the fault's name and times stand beside it
 _ASCII = str.maketrans(
     {"±": "+-", "·": ".", "█": "#", "–": "-", "…": "...", "→": "->", "µ": "u", "×": "x"}
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gameday.judge.result import Clocks, LimitLine, Result
 
 RESULT = "result.json"
-LARGEST_BYTES = 64 * files.MIB
+LARGEST_BYTES = 64 * files.MIB  # a result has some 100 KB; bounds memory
 TAIL = 4  # so many last characters of a run's name are enough to mean it
 UNDER_WAY = "under way"
 COLOURS = {

@@ -21,10 +21,10 @@ from gameday.core.clock import NS, SystemClock
 from gameday.core.units import parse_duration
 from gameday.traffic.metrics import Moment
 
-REFRESH_S = 0.25
-SAID_AT_MOST = 12
-BEATS_S = 5
-BAR_CELLS = 60
+REFRESH_S = 0.25  # looks live, and costs little
+SAID_AT_MOST = 12  # with the head they fit a terminal of 24 lines
+BEATS_S = 5  # as often as `load_screen` says a plain line
+BAR_CELLS = 60  # of 80 columns, beside the time
 COLOURS = {"firing": "bold red", "pending": "yellow", "injected": "red", "done": "green"}
 
 

@@ -12,7 +12,7 @@ from gameday.core.errors import UsageError
 from gameday.core.files import is_file
 from gameday.core.files.private import as_asked
 
-_LONGEST_NAME: Final = 64
+_LONGEST_NAME: Final = 64  # as a name in an experiment file may have
 
 
 @click.command()

@@ -28,8 +28,8 @@ _UNSAFE = re.compile(
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 _STANDARD = (0, 1, 2)
-LONGEST_LINE = 1000
-QUOTED = 300
+LONGEST_LINE = 1000  # a dozen lines of a terminal: nobody reads more of one
+QUOTED = 300  # of each end: enough to recognise it
 LOST = "what it was to say is lost, the exit code stands"
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gameday.cli.options import DURATION, RATE, allow_target
+from gameday.cli.options import DURATION, RATE, allow_target, exit_codes
 from gameday.cli.scripts import export, import_
 from gameday.cli.terminal import echo, emit, output, warn
-from gameday.core.errors import UsageError
+from gameday.core.errors import ExitCode, UsageError
 from gameday.core.files.private import as_asked
 
 if TYPE_CHECKING:
@@ -27,17 +27,16 @@ if TYPE_CHECKING:
     from gameday.spec.system import System
     from gameday.spec.yaml import Document
 
-DEFAULT_USERS: Final = 100_000
+DEFAULT_USERS: Final = 100_000  # as an experiment file's `users`
 DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
 
-EXIT_CODES = """\b
-Exit codes (the first that applies):
-  5  interrupted (Ctrl-C); the summary is of what was sent
-  1  a threshold was crossed
-  3  unknown: the generator was limited, or a threshold had no sample
-  2  bad usage or a bad file; nothing was sent
-  0  every threshold was kept
-"""
+EXIT_CODES: Final = {
+    ExitCode.ABORTED: "interrupted (Ctrl-C); the summary is of what was sent",
+    ExitCode.INVALID: "a threshold was crossed",
+    ExitCode.UNKNOWN: "unknown: the generator was limited, or a threshold had no sample",
+    ExitCode.USAGE: "bad usage or a bad file; nothing was sent",
+    ExitCode.PASSED: "every threshold was kept",
+}
 
 
 class NamelessContext(click.Context):
@@ -68,7 +67,7 @@ def traffic() -> None:
     """Send traffic alone, and take k6's scripts over."""
 
 
-@traffic.command(epilog=EXIT_CODES, options_metavar="[OPTIONS]")
+@traffic.command(epilog=exit_codes(EXIT_CODES), options_metavar="[OPTIONS]")
 @click.argument("file", required=False, metavar="[FILE.yaml]")
 @click.option("--url", help="Send to this address instead of a system file's request.")
 @click.option("--rate", type=RATE, help="Start so many requests, as 1000/s.")

@@ -7,9 +7,8 @@ ran the command can mend it. Commands need not look for each of these before eac
 import errno
 import os
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import UsageError, excerpt
 
-SHOWN = 100
 CURES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "its links lead in a circle: name the file itself",
@@ -30,8 +29,7 @@ def as_usage(error: OSError) -> UsageError | None:
     if error.filename is None or error.errno not in CURES:
         return None
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
-    shown = str(name) if len(str(name)) <= SHOWN else f"{str(name)[:SHOWN]}…"
-    return UsageError(f"{shown}: {error.strerror}", help=CURES[error.errno])
+    return UsageError(f"{excerpt(str(name))}: {error.strerror}", help=CURES[error.errno])
 
 
 def must_have_a_folder(command: str | None) -> None:

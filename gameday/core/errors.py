@@ -103,6 +103,11 @@ class StuckFaultError(GamedayError):
     exit_code = ExitCode.STUCK
 
 
+def excerpt(text: str, most: int = 100) -> str:
+    """The beginning of a value, enough to recognise it: so an error stays one line."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def one_of_them(given: str, known: Iterable[str]) -> str:
     """The help for a wrong name: the nearest right one, else all of them, "" if there are none."""
     from difflib import get_close_matches  # only for who has mistaken a name

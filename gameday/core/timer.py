@@ -14,8 +14,8 @@ from typing import Protocol
 
 from gameday.core.clock import NS, Clock
 
-_CLOCK_MONOTONIC = 1
-_ABSOLUTE = 1
+_CLOCK_MONOTONIC = 1  # of linux/time.h
+_ABSOLUTE = 1  # TFD_TIMER_ABSTIME of sys/timerfd.h
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 
 

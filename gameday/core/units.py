@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeGuard
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from gameday.core.errors import excerpt
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _DURATIONS = re.compile(f"(?:{_DURATION.pattern})+", re.ASCII)
 _RATE = re.compile(r"(\d+(?:\.\d{1,9})?)/(ms|s|m|h)", re.ASCII)
@@ -43,9 +45,7 @@ def _is_written(text: object) -> TypeGuard[str]:
 
 def _refused(given: object, what: str, units: str) -> str:
     """Why a value is neither a duration nor a rate, and what to write instead."""
-    shown = repr(given)
-    if len(shown) > _LONGEST_TEXT:
-        shown = f"{shown[:_LONGEST_TEXT]}…"
+    shown = excerpt(repr(given))
     if str(given).strip().startswith("-"):
         return f"{shown} is negative: a {what} is 0 or more"
     return f"{shown} is not a {what}: write a number and {units}"

@@ -19,7 +19,7 @@ MOST_VUS = MOST_OPEN
 """Each may have a request open (CONTRACTS.md, "Traffic limits")."""
 MOST_PARTS = 200
 """Scenarios, faults, objectives, guards, alerts: more than anybody follows in one run."""
-MOST_STAGES = 1000
+MOST_STAGES = 1000  # more than anybody writes; each is a line of the schedule
 STEADY_S = 5
 """Every objective must have held for so long before the first fault."""
 

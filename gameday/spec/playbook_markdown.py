@@ -21,7 +21,7 @@ _NEARLY = re.compile(r"ya?ml\W*steps?\b.*|steps?", re.IGNORECASE)
 _FENCE = re.compile(r"[ \t]*(?:`{3,}|~{3,})([^`]*)")
 _NEWLINE = re.compile(r"\r\n?|\n")
 
-MOST_STEPS = 200
+MOST_STEPS = 200  # more than anybody works through in an incident
 MOST_LINES = 10_000  # more than any person writes; a hostile line costs up to 40 µs
 
 _BLOCKS = MarkdownIt("commonmark").disable("reference")  # links mean nothing here, and cost much

@@ -86,7 +86,7 @@ def _must_be_typed(values: Iterable[object], types: set[type]) -> None:
             raise ValueError("a value is not of its type")
 
 
-_LARGEST = 2**63
+_LARGEST = 2**63  # as an integer of 64 bits has it
 _STATES = frozenset({"pending", "firing"})
 LONGEST_LINE = 32 * files.MIB  # 20,000 series at their first sight, with labels, and to spare
 

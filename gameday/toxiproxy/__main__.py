@@ -18,15 +18,13 @@ from pathlib import Path
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError
 from gameday.toxiproxy import VERSION
+from gameday.toxiproxy.address import HIGHEST_PORT
 from gameday.toxiproxy.admission import Admission, allowed_host, allowed_origin, read_token
 from gameday.toxiproxy.metrics import Metrics
 from gameday.toxiproxy.server import ServerOptions, serve
 from gameday.toxiproxy.settings import CONNECTIONS_MAX, Shared, raise_file_limit
 
 log = logging.getLogger("gameday.toxiproxy")
-
-
-HIGHEST_PORT = 65535
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m gameday.toxiproxy") -> int:

@@ -13,7 +13,7 @@ from gameday.toxiproxy.errors import ApiError
 
 BACKLOG = 4096  # Go asks for somaxconn, which is 4096 since Linux 5.4
 RESOLVE_LIMIT_S = 10.0  # two tries of a resolver of 5 s each, as resolv.conf has them
-_HIGHEST_PORT = 65535
+HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def split(text: str) -> tuple[str, str]:
 def port_number(text: str) -> int:
     """A port by number or by service name, "" being 0. Raises ValueError."""
     if text.isascii() and text.isdigit():
-        if int(text) > _HIGHEST_PORT:
+        if int(text) > HIGHEST_PORT:
             raise ValueError(f"address {text}: invalid port")
         return int(text)
     if not text:

@@ -10,7 +10,7 @@ from gameday.toxiproxy.timers import Alarms
 CONNECTIONS_MAX = 10_000  # two descriptors each; more would starve the API of them
 CLIENTS_MAX = 500  # of the API: tests use a few; bounds memory
 FILES_KEPT_FREE = 100  # for listeners and what a process has open anyway
-FILES_PER_CONNECTION = 2
+FILES_PER_CONNECTION = 2  # the client's socket, and the upstream's
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gameday.core.errors import UsageError, causes
+from gameday.core.errors import UsageError, causes, excerpt
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[str], Sequence[str]]
@@ -27,7 +27,6 @@ Lookup = Callable[[str], Sequence[str]]
 LONGEST_NAME = 253  # of a DNS name, by RFC 1035
 _NAME = re.compile(r"(?!\.)[a-z0-9_.-]+", re.ASCII)
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", re.ASCII)
-_SHOWN = 100  # enough to recognise it; an error stays one line
 
 
 class RefusedError(UsageError):
@@ -94,8 +93,7 @@ def _in_ascii(host: str) -> str:
 
 
 def _no_host(text: str) -> NoAddressError:
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return NoAddressError(f"{shown!r} is not a host", help="write a name or an IP address")
+    return NoAddressError(f"{excerpt(text)!r} is not a host", help="write a name or an IP address")
 
 
 def plain(ip: str) -> Ip:

@@ -9,14 +9,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import UsageError, excerpt
 from gameday.core.network.addresses import host_of
 from gameday.core.network.credentials import address_shown
 
 LONGEST = 8192  # as servers and browsers commonly take
 _NOT_PLAIN = re.compile(r"[\x00-\x20\x7f-\xa0\\]|[\ud800-\udfff]")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_SHOWN = 100  # enough to recognise it; an error stays one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,7 @@ def _port(netloc: str) -> int | None:
 
 def _excerpt(text: str) -> str:
     """A text for an error: not too long, and with no credentials."""
-    hidden = address_shown(text)
-    return repr(hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…")
+    return repr(excerpt(address_shown(text)))
 
 
 def store_ends(url: str) -> list[tuple[str, int | None]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gameday.core import files
-from gameday.core.errors import FileError, Place, one_of_them
+from gameday.core.errors import FileError, Place, excerpt, one_of_them
 from gameday.core.settings.keys import KEYS, OF_NO_PROJECT, TABLES, Origin, Value, read_path
 
 MOST_BYTES: Final = 64 * files.KIB  # a dozen settings take 1 KiB
@@ -87,7 +87,9 @@ class _File:
             if KEYS[name].read is read_path:
                 value = self._below(value)
         except ValueError as error:
-            raise self.error(name, f"{_quoted(written)} {error}", KEYS[name].about) from None
+            raise self.error(
+                name, f"{excerpt(repr(written), 80)} {error}", KEYS[name].about
+            ) from None
         return Value(value, self._origin, self._file)
 
     def _below(self, text: str) -> str:
@@ -139,8 +141,3 @@ def _problem_of(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "not TOML: nested too deep"
     return f"not TOML: {re.sub(r' [(]at [^)]*[)]$', '', str(error))}"
-
-
-def _quoted(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:80]}…"

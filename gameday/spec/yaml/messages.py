@@ -12,7 +12,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gameday.core.errors import FileError, Place, one_of_them
+from gameday.core.errors import FileError, Place, excerpt, one_of_them
 from gameday.spec.model import NAME_PATTERN
 from gameday.spec.yaml.tree import Node
 
@@ -36,7 +36,7 @@ _BOUNDS = {
     "less_than_equal": ("le", "more than", "write {} or less"),
     "less_than": ("lt", "not less than", "write less than {}"),
 }
-_LONGEST = 300
+_LONGEST = 300  # some lines of a terminal; the value may be the whole file
 
 
 def explain(root: Node, model: type[BaseModel], error: ValidationError) -> FileError:
@@ -61,9 +61,7 @@ class _Complaint:
 
     def as_error(self) -> FileError:
         problem, cure = self._words()
-        if len(problem) > _LONGEST:
-            problem = problem[:_LONGEST] + "…"
-        return FileError(self._pointed_at(), problem, help=cure)
+        return FileError(self._pointed_at(), excerpt(problem, _LONGEST), help=cure)
 
     def _pointed_at(self) -> Place:
         """An unknown fault is shown at `fault:`, not at the mapping that holds it."""

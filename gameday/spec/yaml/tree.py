@@ -15,9 +15,9 @@ import yaml
 
 from gameday.core.errors import FileError, Place
 
-LARGEST_BYTES = 1_000_000
-DEEPEST = 50
-MOST_VALUES = 10_000
+LARGEST_BYTES = 1_000_000  # the longest shipped file has 3 KB; bounds memory
+DEEPEST = 50  # an experiment nests 6 deep
+MOST_VALUES = 10_000  # aliases may expand to billions of them
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,29})")

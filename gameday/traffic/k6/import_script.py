@@ -29,7 +29,7 @@ _COUPON_KEY: Final = re.compile(
     r"coupon|voucher|promo|campaign|event|item|product|sku|code", re.IGNORECASE
 )
 _COUPON: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_WIDEST: Final = 10_000
+_WIDEST: Final = 10_000  # so that no line is broken
 DEFAULT_COUPON: Final = "IMPORTED"
 DEFAULT_USERS: Final = 100_000  # where a script does not say; more than most tests have starts
 MOST_STOCK: Final = 100_000_000  # beyond any load test: such a stock never sells out

@@ -18,7 +18,7 @@ import _quickjs
 MEMORY_BYTES: Final = 64 * 1024 * 1024  # a script is somebody else's: QuickJS stops at it
 PROCESS_BYTES: Final = 512 * 1024 * 1024  # as above, by the kernel, with the interpreter's own
 STACK_BYTES: Final = 512 * 1024  # QuickJS stops there, long before the thread's own 8 MiB end
-LOAD_S: Final = 2.0
+LOAD_S: Final = 2.0  # a module loads in ms; this leaves room for a loaded machine
 ITERATION_S: Final = 0.5  # one iteration asks nothing real and takes ms
 CPU_S: Final = 12  # above all iterations together: 16 functions, each run several times
 MOST_JOBS: Final = 10_000  # promises that make promises without end

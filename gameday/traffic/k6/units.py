@@ -18,10 +18,10 @@ _US, _S = 1_000, 10**9
 _MS: Final = 1_000_000
 _SUBSECONDS: Final = {"ns": 1, "us": _US, "µs": _US, "μs": _US, "ms": _MS}
 _NS: Final = _SUBSECONDS | {"s": _S, "m": 60 * _S, "h": 3600 * _S, "d": 86400 * _S}
-_LONGEST_NS: Final = 10 * 365 * 86400 * _S
-_LONGEST_TEXT: Final = 100
+_LONGEST_NS: Final = 10 * 365 * 86400 * _S  # ten years: rather a wrong unit than meant
+_LONGEST_TEXT: Final = 100  # as in `core.units`
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600}
-_DIGITS: Final = 9
+_DIGITS: Final = 9  # as many as a rate may have
 
 
 def duration_of(value: Any) -> timedelta:

@@ -30,7 +30,7 @@ from gameday.traffic.metrics.vu_occupancy import Occupancy, occupancies
 from gameday.traffic.vitals import Vitals
 
 WINDOW_S: Final = 5  # a shorter one has too few starts for a p95, a longer one hides a stall
-STEP_S: Final = 1
+STEP_S: Final = 1  # windows overlap, so that a stall shows wherever it falls
 FEWEST: Final = 20  # of fewer starts the 95th percentile is the slowest one
 # How near the most that its virtual users can start a run must have come to be said to reach it.
 REACHED: Final = 0.9

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 Samples = npt.NDArray[np.int64]
 
-HALF: Final = 1024
-_DIGITS: Final = 10
+HALF: Final = 1024  # of the 2,048 sub-buckets
+_DIGITS: Final = 10  # bits: 2**10 is HALF
 # Up to 2^52 ns (52 days) a float64 holds a whole number exactly. Its bits are then the exponent
 # and the number below the leading one: without the last 42 they count up bucket by bucket.
 LARGEST: Final = 2**52 - 1
-_MANTISSA: Final = 52
+_MANTISSA: Final = 52  # bits of a double
 _PIECE: Final = 1 << 16  # counted at a time, near the processor
 _BIAS: Final = (1023 + _DIGITS - 1) * HALF
 

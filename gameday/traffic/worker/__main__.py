@@ -26,7 +26,7 @@ from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.worker import Say, Worker
 
 LONGEST_LINE = 4 * 1024 * 1024  # the configuration with all scenarios is one line
-GRACE_S = 2.0
+GRACE_S = 2.0  # as long as an order to stop gives by default
 PRIORITY = -10  # lateness of a worker blames no one, so it goes before the system where it may
 
 

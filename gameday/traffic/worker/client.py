@@ -30,7 +30,7 @@ from gameday.traffic.worker.recorder import Recorder, Start
 from gameday.traffic.worker.tls import TlsClient
 from gameday.traffic.worker.vu_pool import Vu
 
-LONGEST_IDLE_NS: Final = 2 * NS
+LONGEST_IDLE_NS: Final = 2 * NS  # servers close at five seconds
 
 _NOT_CONNECTED_IN_TIME = Reading(Outcome.REFUSED, Reason.TIMEOUT)
 _TIMEOUT = Reading(Outcome.UNKNOWN, Reason.TIMEOUT)
