@@ -63,11 +63,14 @@ def temporary_folder() -> list[Finding]:
     """Room, programs that may run there, and, for root, a way in for another user."""
     folder = Path(tempfile.gettempdir()).resolve()
     free_mb = shutil.disk_usage(folder).free // _MB
-    status: Status = "ok" if free_mb >= DISK_AIM_MB else "warn"
-    status = status if free_mb >= DISK_MIN_MB else "fail"
+    status = _enough(free_mb, DISK_MIN_MB, DISK_AIM_MB)
     cure = "" if status == "ok" else f"make room ({DISK_AIM_MB} MB), or set TMPDIR"
     room = Finding("disk", status, f"{free_mb} MB free in {folder}", cure)
     return [room, _executable(folder), *_open_to_nobody(folder)]
+
+
+def _enough(there: int, least: int, aim: int) -> Status:
+    return "ok" if there >= aim else "warn" if there >= least else "fail"
 
 
 def _executable(folder: Path) -> Finding:
@@ -115,7 +118,7 @@ def open_files() -> list[Finding]:
     if hard == resource.RLIM_INFINITY or hard >= FILES_AIM:
         text = "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
         return [Finding("open files", "ok", text)]
-    status: Status = "warn" if hard >= FILES_MIN else "fail"
+    status = _enough(hard, FILES_MIN, FILES_AIM)
     cure = f"raise the hard limit (ulimit -Hn) to {FILES_AIM}: 10,000 requests may be open"
     return [Finding("open files", status, f"only {hard}", cure)]
 
@@ -177,8 +180,7 @@ def processors() -> list[Finding]:
 def memory() -> list[Finding]:
     """The memory that can be had."""
     free_mb = psutil.virtual_memory().available // _MB
-    status: Status = "ok" if free_mb >= MEMORY_AIM_MB else "warn"
-    status = status if free_mb >= MEMORY_MIN_MB else "fail"
+    status = _enough(free_mb, MEMORY_MIN_MB, MEMORY_AIM_MB)
     cure = "" if status == "ok" else f"free some: a run needs about {MEMORY_AIM_MB} MB"
     return [Finding("memory", status, f"{free_mb} MB available", cure)]
 

@@ -8,10 +8,11 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NoReturn, Self
+from types import FrameType
+from typing import Any, NoReturn
 
 from gameday.core.clock import NS
 from gameday.evidence.events import AlertAcknowledged, OperatorAbort, OperatorStop
@@ -85,37 +86,27 @@ class ControlSocket:
         return ""
 
 
-class Signals:
+@contextmanager
+def signals(control: ControlSocket, leave: Callable[[], NoReturn]) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal end the run in order; a second one changes nothing.
 
     A third Ctrl-C within `IMPATIENT_S` ends this process: see `on_third_ctrl_c`.
     """
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in heeded()}
 
-    def __init__(self, control: ControlSocket, leave: Callable[[], NoReturn]) -> None:
-        self._control = control
-        self._leave = leave
-        self._loop = asyncio.get_running_loop()
-        self._before: dict[signal.Signals, Any] = {}
+    def heard(number: signal.Signals) -> None:
+        control.end("operator" if number is signal.SIGINT else "signal", number.name)
 
-    def __enter__(self) -> Self:
-        for number in heeded():
-            self._before[number] = signal.getsignal(number)
-            self._loop.add_signal_handler(number, self._heard, number)
-        on_third_ctrl_c(self._leave)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            self._loop.remove_signal_handler(number)
+    for number in before:
+        loop.add_signal_handler(number, heard, number)
+    on_third_ctrl_c(leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-    def _heard(self, number: signal.Signals) -> None:
-        self._control.end("operator" if number is signal.SIGINT else "signal", number.name)
 
 
 def on_third_ctrl_c(leave: Callable[[], NoReturn]) -> None:

@@ -33,11 +33,11 @@ from gameday.run import execute, hold, locks, preflight, teardown
 from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
 from gameday.run.context import Abort, Begun, Options, Run, unless_aborted
-from gameday.run.control_socket import ControlSocket, Signals
+from gameday.run.control_socket import ControlSocket, signals
 from gameday.run.leave import Leaving
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
-from gameday.run.remote_lock import Marking
+from gameday.run.remote_lock import marking
 from gameday.run.responder import Bot, Hands
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.addresses import refuse_foreign
@@ -74,7 +74,7 @@ async def conduct(
     start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
     begun(start.dir)
     leaving = Leaving(start.dir, start.reaper, start.abort)
-    with leaving, Signals(start.control, leaving.at_once):
+    with leaving, signals(start.control, leaving.at_once):
         return await _conduct(inputs, stack, options, start)
 
 
@@ -247,7 +247,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     with locks.TargetLock(*place, options.allowed.hosts) as lock:
         reach = options.allowed.reach()
         await start.reaper.hand_over(lock.fileno(), running.environment, reach)
-        async with Marking(run):
+        async with marking(run):
             await _through(run, inputs)
 
 

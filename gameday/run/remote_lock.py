@@ -10,8 +10,9 @@ is watched for more than a lease before it is called stale: a live run would hav
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -155,53 +156,40 @@ def _must(answer: tuple[int, object], *expected: int) -> None:
         raise ToxiproxyError(f"proxy {MARKER}: toxiproxy answered {status}: {body}")
 
 
-class Marking:
-    """A run's marker where one is needed, renewed from entering to leaving."""
+@asynccontextmanager
+async def marking(run: Run) -> AsyncIterator[None]:
+    """Hold the run's marker where one is needed, renewed from entering to leaving."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._marker: Marker | None = None
-        self._renewing: asyncio.Task[None] | None = None
+    def journal(problem: str) -> None:
+        run.journal.write(Phase(phase="marker", problem=problem))
 
-    async def __aenter__(self) -> Self:
-        url = self._run.system.toxiproxy
-        if url is not None and await is_remote(url, self._run.options.allowed):
-            await self._mark(Marker(self._run.injection.toxiproxy(), self._run.id, self._run.clock))
-        return self
-
-    async def _mark(self, marker: Marker) -> None:
+    url = run.system.toxiproxy
+    if url is None or not await is_remote(url, run.options.allowed):
+        yield
+        return
+    marker = Marker(run.injection.toxiproxy(), run.id, run.clock)
+    try:
+        await marker.take()
+    except ToxiproxyError as problem:  # preflight refuses, if a fault needs that server
+        journal(f"{MARKER} cannot be set: {problem.message}")
+        yield
+        return
+    renewing = asyncio.create_task(_renew(run, marker))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
         try:
-            await marker.take()
-        except ToxiproxyError as problem:  # preflight refuses, if a fault needs that server
-            self._journal_problem(f"{MARKER} cannot be set: {problem.message}")
-            return
-        self._marker = marker
-        self._renewing = asyncio.create_task(self._renew(marker))
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._marker is None or self._renewing is None:
-            return
-        self._renewing.cancel()
-        await asyncio.gather(self._renewing, return_exceptions=True)
-        try:
-            await self._marker.drop()
+            await marker.drop()
         except GamedayError as problem:
-            self._journal_problem(
-                f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}"
-            )
+            journal(f"{MARKER} is left to run out in {STALE_AFTER_S:g} s: {problem.message}")
 
-    def _journal_problem(self, problem: str) -> None:
-        self._run.journal.write(Phase(phase="marker", problem=problem))
 
-    async def _renew(self, marker: Marker) -> None:
-        while not (why := await marker.renew()):
-            await self._run.clock.sleep(LEASE_S)
-        self._run.abort("interrupted", why)
+async def _renew(run: Run, marker: Marker) -> None:
+    while not (why := await marker.renew()):
+        await run.clock.sleep(LEASE_S)
+    run.abort("interrupted", why)
 
 
 async def is_remote(url: str, allowed: Allowed) -> bool:

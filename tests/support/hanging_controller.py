@@ -13,7 +13,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.network.event_loop import run
 from gameday.injection.drivers import folder
 from gameday.run.context import Abort
-from gameday.run.control_socket import ControlSocket, Signals
+from gameday.run.control_socket import ControlSocket, signals
 from gameday.run.leave import Leaving
 from gameday.run.reaper_client import Reaper
 from tests.support.events import event_of
@@ -31,7 +31,7 @@ async def main(run_dir: Path, hangs: str) -> None:
     await reaper.launch(KEY)
     undo = folder.record(run_dir / FAULT)
     leaving = Leaving(run_dir, reaper, abort)
-    with leaving, Signals(ControlSocket(run_dir.name, journal, abort), leaving.at_once):
+    with leaving, signals(ControlSocket(run_dir.name, journal, abort), leaving.at_once):
         if hangs != "before":
             journal.write(event_of("fault.injecting", id="f", undo=[undo.as_json()]))
             (run_dir / FAULT).mkdir()
