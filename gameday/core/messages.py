@@ -26,6 +26,12 @@ class Message:
         object.__setattr__(self, "id", id_)
         object.__setattr__(self, "values", values)
 
+    def __str__(self) -> str:
+        return self.text()
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def text(self, language: str = "en") -> str:
         """The sentence as people read it."""
         values = {name: _filled(value, language) for name, value in self.values.items()}

@@ -98,10 +98,11 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorLine:
-    """Status of the generator, and how busy its virtual users were."""
+    """Status of the generator, and how busy its virtual users were; `messages` are the reasons."""
 
     status: str
     reasons: Sequence[str] = ()
+    messages: Sequence[Message] = ()
     speaks_up_to_per_s: float | None = None
     virtual_users: Sequence[Json] = ()
 
@@ -195,6 +196,8 @@ class Result:
             content["schema"] = 1
             for line in [*content["checks"], *content["not_applicable"]]:
                 del line["message"]
+            if content["traffic"]:
+                del content["traffic"]["generator"]["messages"]
         text = json.dumps(content, indent=1, ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace") + b"\n"
 

@@ -106,7 +106,8 @@ def _traffic(evidence: Evidence) -> TrafficLine:
         metrics={name: dict(told.metrics[name]) for name in sorted(told.metrics)},
         generator=GeneratorLine(
             status=status.status,
-            reasons=list(status.reasons),
+            reasons=list(map(str, status.reasons)),
+            messages=status.reasons,
             speaks_up_to_per_s=status.speaks_up_to_per_s,
             virtual_users=[asdict(one) for one in status.occupancy],
         ),

@@ -3,6 +3,7 @@
 A value goes in escaped unless it is `Markup`; a value that the run does not know reads "unknown".
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from string import Formatter
 
@@ -33,6 +34,12 @@ class Messages:
             with suppress(LookupError, ValueError, TypeError):
                 return message.text(self.language)
         return english
+
+    def lines(self, messages: Sequence[Message], english: Sequence[str]) -> Sequence[str]:
+        """Messages of the result, or their English texts as they are where there are none."""
+        if len(messages) != len(english):
+            return english
+        return [self.line(*pair) for pair in zip(messages, english, strict=True)]
 
     def word(self, value: object) -> Markup:
         """A status or verdict in this language; a value nobody translated, as it stands."""

@@ -89,7 +89,7 @@ class Outcome:
             spoken = self.said.generator.speaks_up_to_per_s
             if abs(spoken - asked.speaks_up_to) > 0.05 * asked.speaks_up_to:
                 return False
-        if asked.says and asked.says not in " ".join(self.said.generator.reasons):
+        if asked.says and asked.says not in " ".join(map(str, self.said.generator.reasons)):
             return False
         if asked.mildly and asked.side == "generator":
             return status in ("limited", "degraded")
@@ -111,7 +111,7 @@ class Outcome:
         said, asked = self.said, self.situation
         mark = "right" if self.right else "SPOILED" if self.spoiled else "WRONG"
         crossed = f" crossed: {', '.join(said.crossed)};" if said.crossed else ""
-        reasons = "; ".join(said.generator.reasons)
+        reasons = "; ".join(map(str, said.generator.reasons))
         return (
             f"{mark:8}{asked.name:34}{asked.side:10} said {said.side:10}{said.generator.status:9}"
             f"{crossed} {reasons} (lag p95 {said.generator.lag_p95_ms:.1f} ms, speaks up to "

@@ -165,7 +165,7 @@ def _generator(m: Material, say: Messages) -> list[Markup]:
     generator = m.result.traffic.generator if m.result.traffic else None
     if generator is None:
         return []
-    reasons = say.value(", ".join(str(reason) for reason in generator.reasons))
+    reasons = say.value(", ".join(say.lines(generator.messages, generator.reasons)))
     why = Markup(f" ({reasons})" if reasons else "")
     found = [say("impact.generator", status=say.word(generator.status), why=why)]
     limited = generator.status == "limited"

@@ -111,7 +111,7 @@ def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
         yield say("factors.saturated"), say("evidence.count", count=traffic.dropped, ref=ref)
     generator = traffic.generator
     if generator and generator.status in {"degraded", "limited"}:
-        reasons = ", ".join(str(reason) for reason in generator.reasons)
+        reasons = ", ".join(say.lines(generator.messages, generator.reasons))
         ref = format.of_result("traffic.generator")
         evidence = say("evidence.summary", summary=reasons or "–", ref=ref)
         yield say("factors.generator", status=say.word(generator.status)), evidence

@@ -79,7 +79,7 @@ class Verdict:
                 "metrics": {name: dict(one) for name, one in total.metrics.items()},
                 "generator": {
                     "status": status.status,
-                    "reasons": list(status.reasons),
+                    "reasons": list(map(str, status.reasons)),
                     "speaks_up_to_per_s": status.speaks_up_to_per_s,
                     "lag_p95_ms": status.lag_p95_ms,
                     "lag_p99_ms": status.lag_p99_ms,

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gameday.core.messages import Message
 from gameday.traffic.history import RECORD, History, Outcome, Reason
 from gameday.traffic.metrics.accounting import Columns, Figures, Records, columns, dispatched_of
 from gameday.traffic.metrics.generator_causes import (
@@ -66,7 +67,7 @@ class GeneratorStatus:
     """
 
     status: Status
-    reasons: tuple[str, ...]
+    reasons: tuple[Message, ...]
     speaks_up_to_per_s: float
     lag_p95_ms: float
     lag_p99_ms: float
@@ -88,8 +89,11 @@ class _Window:
         return self.sent / self.due
 
     @property
-    def whose(self) -> str:
-        return f"the starts of {self.scenario!r}" if self.scenario else "the starts"
+    def shortage(self) -> Message:
+        """The sentence on how few of its starts were sent."""
+        starts = Message("generator.starts_of", scenario=repr(self.scenario))
+        starts = starts if self.scenario else Message("generator.starts")
+        return Message("generator.sent", share=self.share, starts=starts, span=self.span.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,29 +271,28 @@ def _cut(due_s: Figures, unsent: Mask, last_s: float) -> Iterator[tuple[TimeSpan
 
 def _limits(
     windows: Sequence[_Window], sight: _Sight, p95: float
-) -> tuple[list[str], list[TimeSpan]]:
+) -> tuple[list[Message], list[TimeSpan]]:
     """The limits that the generator hit, and the spans whose causes are to be named."""
-    allowed_ms, reasons, spans = sight.allowed_ms, [], []
+    allowed_ms, reasons, spans = sight.allowed_ms, list[Message](), list[TimeSpan]()
     fewest = min(windows, key=lambda window: window.share, default=None)
     if fewest is not None and fewest.share < sight.rule.limited_below:
-        reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
+        reasons.append(fewest.shortage)
         if (sight.rows["reason"][sight.unsent] != Reason.NO_VUS).any():
             spans.append(fewest.span)
     latest = max(windows, key=lambda window: window.lag_p95_ms, default=None)
     if latest is not None and latest.lag_p95_ms > allowed_ms:
-        reasons.append(
-            f"dispatch lag p95 {latest.span} was {latest.lag_p95_ms:.1f} ms, "
-            f"of {allowed_ms:g} ms allowed"
-        )
+        span, lag_ms = latest.span.message, latest.lag_p95_ms
+        lag = Message("generator.lag_in", span=span, lag_ms=lag_ms, allowed_ms=allowed_ms)
+        reasons.append(lag)
         spans.append(latest.span)
     elif p95 > allowed_ms:
-        reasons.append(f"dispatch lag p95 was {p95:.1f} ms, of {allowed_ms:g} ms allowed")
-    stood_ms, span = _longest_stall(sight)
+        reasons.append(Message("generator.lag_p95", lag_ms=p95, allowed_ms=allowed_ms))
+    stood_ms, stalled = _longest_stall(sight)
     if not reasons and stood_ms > sight.rule.stood_ms(sight.rule.limited_below):
-        reasons.append(_stall_reason(stood_ms, span, allowed_ms))
-        spans.append(span)
+        reasons.append(_stall_reason(stood_ms, stalled, allowed_ms))
+        spans.append(stalled)
     if not reasons and sight.closed and (full := _full_core(sight)) is not None:
-        reasons.append(f"a worker's core was full {full}: its virtual users could ask no faster")
+        reasons.append(Message("generator.full_core", span=full.message))
         spans.append(full)
     return reasons, spans
 
@@ -303,11 +306,9 @@ def _longest_stall(sight: _Sight) -> tuple[float, TimeSpan]:
     return max(stood, key=lambda one: one[0])
 
 
-def _stall_reason(stood_ms: float, span: TimeSpan, allowed_ms: float) -> str:
-    return (
-        f"a worker's event loop stood still {span}: {stood_ms:.0f} ms beyond "
-        f"the {allowed_ms:g} ms allowed each time"
-    )
+def _stall_reason(stood_ms: float, span: TimeSpan, allowed_ms: float) -> Message:
+    allowed = {"stood_ms": stood_ms, "allowed_ms": allowed_ms}
+    return Message("generator.stood_still", span=span.message, **allowed)
 
 
 def _full_core(sight: _Sight) -> TimeSpan | None:
@@ -319,30 +320,34 @@ def _full_core(sight: _Sight) -> TimeSpan | None:
     return None
 
 
-def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[str]:
+def _slips(windows: Sequence[_Window], sight: _Sight, p99: float) -> list[Message]:
     reasons = []
     fewest = min(windows, key=lambda window: window.share, default=None)
     if fewest is not None and fewest.share < sight.rule.kept_from:
-        reasons.append(f"{fewest.share:.1%} of {fewest.whose} due {fewest.span} were sent")
+        reasons.append(fewest.shortage)
         reasons += _drops(sight)
     if p99 >= sight.allowed_ms:
-        reasons.append(f"dispatch lag p99 was {p99:.1f} ms, of {sight.allowed_ms:g} ms allowed")
+        reasons.append(Message("generator.lag_p99", lag_ms=p99, allowed_ms=sight.allowed_ms))
     stood_ms, span = _longest_stall(sight)
     if not reasons and stood_ms > sight.rule.stood_ms(sight.rule.kept_from):
         reasons.append(_stall_reason(stood_ms, span, sight.allowed_ms))
     return reasons
 
 
-def _drops(sight: _Sight) -> list[str]:
+def _drops(sight: _Sight) -> list[Message]:
     counts = np.bincount(sight.rows["reason"][sight.unsent], minlength=len(Reason))
-    told = [f"{counts[reason]} starts: {reason.text}" for reason in _OURS if counts[reason]]
+    told = [
+        Message("generator.dropped", starts=int(counts[reason]), reason=reason.text)
+        for reason in _OURS
+        if counts[reason]
+    ]
     over = max((sample.time_wait for sample in sight.vitals.worker_samples), default=0)
     if counts[Reason.NO_PORTS] and over:
-        told.append(f"{over} connections that are over kept their ports (TIME_WAIT)")
+        told.append(Message("generator.ports", connections=over))
     return told
 
 
-def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]) -> list[str]:
+def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]) -> list[Message]:
     """A sentence for each scenario with too few virtual users: what kept them busy."""
     told = []
     for one in busy:
@@ -353,19 +358,23 @@ def _vus(histories: Sequence[History], busy: Sequence[Occupancy], held: set[str]
             continue
         spec = next(h.header.spec for h in histories if h.scenario == one.scenario)
         most = spec.ceiling_per_s
-        can = "" if most is None else f", so they can start at most {most:g}/s"
         told.append(
-            f"{one.scenario!r}: all {one.most} virtual users were busy {one.all_busy:.0%} of the "
-            f"time, {one.think:.0%} of it asleep and {one.server:.0%} waiting for the system{can}"
+            Message(
+                "generator.busy" if most is None else "generator.busy_at_most",
+                scenario=repr(one.scenario),
+                most=one.most,
+                busy=one.all_busy,
+                asleep=one.think,
+                waiting=one.server,
+                per_s=most,
+            )
         )
     return told
 
 
-def _held_reason(one: Occupancy) -> str:
-    return (
-        f"{one.scenario!r}: {one.no_vus} starts found no virtual user free, as the system held "
-        f"all {one.most}; {one.enough} are enough where it answers in time"
-    )
+def _held_reason(one: Occupancy) -> Message:
+    counts = {"starts": one.no_vus, "most": one.most, "enough": one.enough}
+    return Message("generator.held", scenario=repr(one.scenario), **counts)
 
 
 def _speaks_up_to(windows: Sequence[_Window], sight: _Sight, histories: Sequence[History]) -> float:

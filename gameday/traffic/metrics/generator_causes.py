@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from gameday.core.messages import Message
 from gameday.traffic.vitals import HealthSample, Stall, Vitals, WorkerSample
 
 SHARE: Final = 0.05  # a cause that took less of the span explains no lateness
@@ -42,8 +43,9 @@ class TimeSpan:
     def length_s(self) -> float:
         return self.end_s - self.begin_s
 
-    def __str__(self) -> str:
-        return f"from {self.begin_s:g} s to {self.end_s:g} s"
+    @property
+    def message(self) -> Message:
+        return Message("generator.span", begin_s=self.begin_s, end_s=self.end_s)
 
 
 def stood_still_ms(vitals: Vitals, span: TimeSpan, allowed_ms: float) -> float:
@@ -71,9 +73,9 @@ def core_share(vitals: Vitals, span: TimeSpan) -> float:
     return max(found)
 
 
-def causes(vitals: Vitals, span: TimeSpan) -> list[str]:
+def causes(vitals: Vitals, span: TimeSpan) -> list[Message]:
     """The causes that the vitals show for a span, the plainest first."""
-    told: list[str] = []
+    told: list[Message] = []
     for worker_samples in _by_worker(vitals.worker_samples):
         for text in _of_worker(worker_samples, span):
             if text not in told:
@@ -81,25 +83,26 @@ def causes(vitals: Vitals, span: TimeSpan) -> list[str]:
     return told + _of_canary(vitals.health_samples, span)
 
 
-def _of_worker(worker_samples: Sequence[WorkerSample], span: TimeSpan) -> list[str]:
+def _of_worker(worker_samples: Sequence[WorkerSample], span: TimeSpan) -> list[Message]:
     first, last = _ends(worker_samples, span)
     if first is None or last is None:
         return []
     length_s, used_s = last.t_s - first.t_s, last.cpu_s - first.cpu_s
     taken = {
-        "its control group was throttled for {:.2f} s": _throttled_s(worker_samples, span),
-        "it waited {:.2f} s for a processor": last.waited_s - first.waited_s,
-        "other machines took {:.2f} s of the processors": last.stolen_s - first.stolen_s,
-        "it collected garbage for {:.2f} s": last.gc_s - first.gc_s,
+        "cause.throttled": _throttled_s(worker_samples, span),
+        "cause.waited": last.waited_s - first.waited_s,
+        "cause.stolen": last.stolen_s - first.stolen_s,
+        "cause.garbage": last.gc_s - first.gc_s,
     }
-    told = [text.format(value) for text, value in taken.items() if value > SHARE * length_s]
+    told = [Message(id_, seconds=s) for id_, s in taken.items() if s > SHARE * length_s]
     if used_s > FULL_CORE * length_s:
-        told.append(f"it used {used_s:.2f} s of a core, more workers are needed")
+        told.append(Message("cause.full_core", seconds=used_s))
     for stall, held_s in _stalls(worker_samples, span):
         if stall.ms / 1000 > max(SHARE * length_s, held_s / SHARE_OF_STALL):
-            told.append(f"it stood still for {stall.ms:.0f} ms at {stall.at_s:.1f} s")
+            told.append(Message("cause.stall", stall_ms=stall.ms, at_s=stall.at_s))
             break
-    return [f"{last.who}, of {length_s:.1f} s: {text}" for text in told]
+    whole = "cause.of_worker"
+    return [Message(whole, worker=last.who, length_s=length_s, what=each) for each in told]
 
 
 def _throttled_s(worker_samples: Sequence[WorkerSample], span: TimeSpan) -> float:
@@ -123,16 +126,16 @@ def _stalls(worker_samples: Sequence[WorkerSample], span: TimeSpan) -> list[tupl
     return sorted(found, key=lambda one: -one[0].ms)
 
 
-def _of_canary(health_samples: Sequence[HealthSample], span: TimeSpan) -> list[str]:
+def _of_canary(health_samples: Sequence[HealthSample], span: TimeSpan) -> list[Message]:
     inside = [sample for sample in health_samples if sample.t_s in span]
     if len(inside) < FEWEST_CHIRPS:
         return []
     took = [sample.took_ms for sample in inside if sample.took_ms is not None]
     if len(took) < len(inside) / 2:
-        return [f"the canary got {len(took)} answers of {len(inside)} meanwhile"]
+        return [Message("cause.canary_silent", answers=len(took), asked=len(inside))]
     lag_ms = float(np.percentile([sample.lag_ms for sample in inside], 95))
-    late = f", itself {lag_ms:.0f} ms late" if lag_ms > SHARE * 1000 else ""
-    return [f"the canary was answered in {np.percentile(took, 95):.1f} ms (p95) meanwhile{late}"]
+    kind = "cause.canary_late" if lag_ms > SHARE * 1000 else "cause.canary"
+    return [Message(kind, p95_ms=float(np.percentile(took, 95)), lag_ms=lag_ms)]
 
 
 def _by_worker(worker_samples: Sequence[WorkerSample]) -> list[list[WorkerSample]]:
