@@ -11,24 +11,19 @@ from are found in readings and history (`outages`), and what was asked and answe
 from gameday.evidence import seal
 from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit, View
-from gameday.evidence.effective import Effective, PlannedStep
 from gameday.evidence.model import Evidence, MissingEvidenceError
-from gameday.evidence.outages import Anchors, Outage
+from gameday.evidence.outages import Outage
 from gameday.evidence.read import read
-from gameday.evidence.timeline import FaultWindow, StepRun, Timeline
+from gameday.evidence.timeline import FaultWindow, StepRun
 
 __all__ = [
-    "Anchors",
     "Attempts",
     "Audit",
-    "Effective",
     "Evidence",
     "FaultWindow",
     "MissingEvidenceError",
     "Outage",
-    "PlannedStep",
     "StepRun",
-    "Timeline",
     "View",
     "read",
     "seal",

@@ -52,10 +52,6 @@ class Attempts:
         return len(self.records)
 
     @property
-    def scenarios(self) -> tuple[str, ...]:
-        return self.records.names
-
-    @property
     def users(self) -> Times:
         return self.records["user"]
 
@@ -112,7 +108,7 @@ class Attempts:
         record = self.records.record(index)
         ended_ns = int(record["ended_ns"])
         return {
-            "scenario": self.scenarios[self.records.scenario[index]],
+            "scenario": self.records.names[self.records.scenario[index]],
             "k": int(record["k"]),
             "user": int(record["user"]),
             "outcome": Outcome(record["outcome"]).text,

@@ -8,7 +8,7 @@ due, so one that was asked before a fault and answered in it is of before. They 
 
 from collections.abc import Mapping, Sequence
 
-from gameday.evidence.timeline import FaultWindow, Timeline
+from gameday.evidence.timeline import Timeline
 from gameday.traffic.metrics.k6_metrics import Window
 
 FOREVER = 2**62
@@ -25,14 +25,10 @@ def windows(line: Timeline) -> Mapping[str, Sequence[Window]]:
     begun = [fault.injecting_ns or 0 for fault in faults]
     found: dict[str, Sequence[Window]] = {"before": [(line.t0_ns or 0, begun[0])]}
     for fault in faults:
-        begin_ns, end_ns = _span(fault)
-        found[f"during-{fault.id}"] = [(begin_ns, end_ns)]
+        begin_ns = fault.injecting_ns if fault.injected_ns is None else fault.injected_ns
+        end_ns = FOREVER if fault.removed_ns is None else fault.removed_ns
+        found[f"during-{fault.id}"] = [(begin_ns or 0, end_ns)]
         if end_ns < FOREVER:
             following = min((t for t in begun if t >= end_ns), default=FOREVER)
             found[f"after-{fault.id}"] = [(end_ns, following)]
     return found
-
-
-def _span(fault: FaultWindow) -> Window:
-    begin_ns = fault.injected_ns if fault.injected_ns is not None else fault.injecting_ns
-    return begin_ns or 0, FOREVER if fault.removed_ns is None else fault.removed_ns

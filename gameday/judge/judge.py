@@ -44,17 +44,17 @@ def judge(evidence: Evidence) -> Result:
     verdicts = [_demoted(verdict, reasons) for verdict in verdicts]
     missing = missing_parts(evidence)
     verdict = _concluded(evidence, verdicts, missing)
-    experiment, seed = _planned(evidence)
+    experiment, seed, stack = _planned(evidence)
     return Result(
         run=evidence.name,
         experiment=experiment,
-        stack=_stack(evidence),
+        stack=stack,
         seed=seed,
         started_at=_calendar(evidence, evidence.timeline.first_ns),
         ended_at=_calendar(evidence, evidence.timeline.last_ns),
         verdict=VERDICTS[verdict],
         ended=evidence.timeline.ended,
-        exit_code=exit_code(evidence, verdict, _stack(evidence)),
+        exit_code=exit_code(evidence, verdict, stack),
         checks=[_line(verdict) for verdict in verdicts],
         not_applicable=lacking,
         faults=tables.faults(evidence),
@@ -93,16 +93,11 @@ def unfit(evidence: Evidence, said: Sequence[Verdict | NotApplicable]) -> list[M
     ended = evidence.timeline.ended
     if ended != "completed" and not (ended == "unhealthy" and _traffic_was_whole(evidence)):
         return [Message("unfit.ended", ended=ended)]
-    answers = {one.name: one for one in said if isinstance(one, Verdict)}
-    reasons = {
-        "generator": Message("unfit.generator"),
-        "fault_injected": Message("unfit.fault_injected"),
+    needed = {"generator": "unfit.generator", "fault_injected": "unfit.fault_injected"}
+    lacking = {
+        one.name for one in said if isinstance(one, Verdict) and one.validity is not Validity.VALID
     }
-    return [
-        reason
-        for name, reason in reasons.items()
-        if name in answers and answers[name].validity is not Validity.VALID
-    ]
+    return [Message(reason) for name, reason in needed.items() if name in lacking]
 
 
 def _traffic_was_whole(evidence: Evidence) -> bool:
@@ -144,19 +139,12 @@ def _concluded(
     return found
 
 
-def _planned(evidence: Evidence) -> tuple[str, int | None]:
-    """The experiment and its seed: as they were run, or else as the journal names them."""
+def _planned(evidence: Evidence) -> tuple[str, int | None, str]:
+    """The experiment, its seed and the stack: as run, or else as the journal names them."""
     effective, started = evidence.effective, evidence.timeline.started
     if effective is not None:
-        return effective.experiment.name, effective.seed
-    return (started.experiment, started.seed) if started else ("", None)
-
-
-def _stack(evidence: Evidence) -> str:
-    started = evidence.timeline.started
-    if evidence.effective is not None:
-        return evidence.effective.stack
-    return started.stack if started else ""
+        return effective.experiment.name, effective.seed, effective.stack
+    return (started.experiment, started.seed, started.stack) if started else ("", None, "")
 
 
 def _calendar(evidence: Evidence, t_ns: int | None) -> str | None:

@@ -318,7 +318,7 @@ def test_a_second_of_spike_traffic_has_a_history_of_its_own(tmp_path: Path) -> N
     writer.close()
     found = evidence.read(folder)
     assert found.problems == {}
-    assert found.attempts.scenarios == ("drop", "spike")
+    assert found.attempts.records.names == ("drop", "spike")
     assert len(found.attempts) == 302
 
 
