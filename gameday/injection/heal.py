@@ -172,7 +172,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
             healed.append(Healed(label(left), gone=None, why=why))
             continue
         policy = UndoPolicy(book.on_escalation(left.name), escalate=healer.presses, refused_s=0)
-        healed.append(await _take_back_or_say(left, healer.environment, policy, drivers))
+        healed.append(await take_back(left, healer.environment, policy, drivers))
         if left.owner == "step" and healed[-1].answered:
             book.write(events.StepDone(int(left.name), "done", undoing=True))
     _note_out(run, due, healed, book)
@@ -210,16 +210,6 @@ def _is_gone_here(undo: Undo) -> bool:
             return process.start_time(undo.pid) != undo.start_time
         case _:
             return False
-
-
-async def _take_back_or_say(
-    left: Left, environment: Mapping[str, str], policy: UndoPolicy, drivers: Drivers
-) -> Healed:
-    """Undo one; whatever a record makes go wrong, the others have their turn."""
-    try:
-        return await take_back(left, environment, policy, drivers)
-    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(label(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
 
 
 def _note_out(run: Provenance, due: Sequence[Left], healed: Sequence[Healed], book: "Book") -> None:
@@ -294,7 +284,7 @@ def _steps_taken_back(
 async def take_back(
     left: Left, environment: Mapping[str, str], policy: UndoPolicy, drivers: Drivers
 ) -> Healed:
-    """Undo one, and read back whether it is gone."""
+    """Undo one, and read back whether it is gone. Never raises: the others have their turn."""
     if left.masked:
         return Healed(label(left), gone=None, why=_MASKED)
     try:
@@ -307,6 +297,8 @@ async def take_back(
     except GamedayError as error:
         why = f"{error.message}; {error.help}" if error.help else error.message
         return Healed(label(left), gone=None, why=why)
+    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
+        return Healed(label(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
     if isinstance(left.undo, RequestUndo):
         why = "the request was answered as expected"
         return Healed(label(left), gone=None, why=why, answered=True)

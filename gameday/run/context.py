@@ -14,7 +14,7 @@ from gameday.evidence.journal import Journal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender
-from gameday.injection.verify import Spot
+from gameday.injection.verify.probe import Spot
 from gameday.run.children import Child, Traffic
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper

@@ -16,7 +16,9 @@ from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.verify import Certainty, Spot, is_calm
+from gameday.injection.verify.observation import Certainty
+from gameday.injection.verify.probe import Spot
+from gameday.injection.verify.recovery import is_calm
 from gameday.run.context import Run
 from gameday.spec.faults import Fault
 from gameday.spec.undos import TrafficUndo, Undo

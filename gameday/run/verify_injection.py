@@ -13,23 +13,19 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
 from gameday.evidence.events import FaultDosed, FaultProbed
-from gameday.injection.verify import (
+from gameday.injection.verify.observation import (
     BESIDE_ALL,
     BESIDE_PROXY,
     Certainty,
-    Felt,
     Sighting,
-    Stretch,
     dose,
-    in_place,
     injected,
-    proxy_of,
-    shifts,
-    show,
-    stretches,
     unmeasured,
-    worst_lag_s,
 )
+from gameday.injection.verify.readback import in_place, proxy_of
+from gameday.injection.verify.service_impact import Felt, shifts
+from gameday.injection.verify.toxics import show
+from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.run.context import Run
 from gameday.run.readings import Readings
 from gameday.spec.changes import Change, ExtraTraffic

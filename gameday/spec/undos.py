@@ -68,7 +68,7 @@ class ProxyState:
     """A proxy as its server shows it, and as a record keeps it to put it back."""
 
     listen: String
-    upstream: String = ""
+    upstream: String
     enabled: Truth
     toxics: Annotated[tuple[Json, ...], toxic_list] = ()
 

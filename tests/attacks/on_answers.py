@@ -280,17 +280,19 @@ def toxiproxy_answers_what_it_does_or_is_said_not_to(_place: Place, script: Scri
         within(lambda: call(server.url))
 
 
+SHOWN = {"listen": "127.0.0.1:1", "upstream": "127.0.0.1:2", "enabled": True}
 PROXIES: dict[str, Any] = {
     "a-list": [],
     "a-number": {"p": 7},
-    "no-listen": {"p": {"enabled": True}},
-    "listen-number": {"p": {"listen": 7, "enabled": True}},
-    "enabled-text": {"p": {"listen": "127.0.0.1:1", "enabled": "no"}},
-    "toxics-number": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": 7}},
-    "toxics-text": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": ["t"]}},
-    "toxic-unnamed": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": [{}]}},
-    "toxic-named-7": {"p": {"listen": "127.0.0.1:1", "enabled": True, "toxics": [{"name": 7}]}},
-    "upstream-null": {"p": {"listen": "127.0.0.1:1", "enabled": True, "upstream": None}},
+    "no-listen": {"p": {"upstream": "", "enabled": True}},
+    "listen-number": {"p": {**SHOWN, "listen": 7}},
+    "enabled-text": {"p": {**SHOWN, "enabled": "no"}},
+    "toxics-number": {"p": {**SHOWN, "toxics": 7}},
+    "toxics-text": {"p": {**SHOWN, "toxics": ["t"]}},
+    "toxic-unnamed": {"p": {**SHOWN, "toxics": [{}]}},
+    "toxic-named-7": {"p": {**SHOWN, "toxics": [{"name": 7}]}},
+    "no-upstream": {"p": {"listen": "127.0.0.1:1", "enabled": True}},
+    "upstream-null": {"p": {**SHOWN, "upstream": None}},
 }
 
 

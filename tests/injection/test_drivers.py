@@ -16,7 +16,7 @@ from gameday.injection.drivers.proxy import LATE_S, flap, flap_ms
 from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.verify import in_place
+from gameday.injection.verify.readback import in_place
 from gameday.spec.changes import Change, ProxyDown, ProxyFlap
 from gameday.spec.request import FromEnv
 from gameday.spec.undos import NetworkUndo, ProxyUndo, Undo, from_json

@@ -8,9 +8,9 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.network.addresses import Allowed
-from gameday.injection import verify
 from gameday.injection.toxiproxy_client import Toxiproxy
-from gameday.injection.verify import Probe, difference_is_back, direct_address
+from gameday.injection.verify.probe import Probe, look
+from gameday.injection.verify.recovery import difference_is_back, direct_address, is_calm
 from tests.support.toxiproxies import toxiproxy
 
 CLOCK = SystemClock()
@@ -71,21 +71,21 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         past = await direct_address(shown.upstream, url, Allowed())
         assert past == ("127.0.0.1", port)
         listen = ("127.0.0.1", int(shown.listen.rpartition(":")[2]))
-        spot = await verify.look(listen, CLOCK, past)
+        spot = await look(listen, CLOCK, past)
         assert spot.upstream == past
         assert spot.extra_ms is not None
         delay_s.append(0.1)
-        assert await verify.is_calm(spot, CLOCK)
+        assert await is_calm(spot, CLOCK)
         toxic = {"name": "t", "type": "latency", "attributes": {"latency": 100}}
         await server.add_toxic("cache", toxic)
-        assert not await verify.is_calm(spot, CLOCK)
+        assert not await is_calm(spot, CLOCK)
         await server.remove_toxic("cache", "t")
-        assert await verify.is_calm(spot, CLOCK)
+        assert await is_calm(spot, CLOCK)
 
 
 async def test_an_upstream_that_does_not_answer_from_here_leaves_the_way_through() -> None:
     async with slow_redis([0.0]) as port:
-        spot = await verify.look(("127.0.0.1", port), CLOCK, ("127.0.0.1", 1))
+        spot = await look(("127.0.0.1", port), CLOCK, ("127.0.0.1", 1))
     assert spot.upstream is None
     assert spot.extra_ms is None
     assert spot.before_ms is not None

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from gameday.core.clock import SystemClock
-from gameday.injection import verify
-from gameday.injection.verify import Felt, Probe, Sighting, Stretch
-from gameday.injection.verify.toxics import judge_flap
+from gameday.injection.verify.observation import Sighting, injected
+from gameday.injection.verify.probe import Answer, Probe, Spot, look
+from gameday.injection.verify.recovery import back_to_normal
+from gameday.injection.verify.service_impact import Felt, lasting_level, shifts
+from gameday.injection.verify.toxics import judge_flap, judge_probes
+from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
 from tests.support.toxics import toxic
@@ -55,18 +58,18 @@ def sighting(*, ok: bool | None, shown: bool = True) -> Sighting:
     [(301.0, True), (350.0, True), (370.0, False), (180.0, False), (1.0, False)],
 )
 def test_latency_is_seen_within_a_fifth_of_what_was_asked(took_ms: float, ok: bool) -> None:
-    assert verify.judge_probes(LATENCY, answered(*[took_ms] * 12), 1.0).ok is ok
+    assert judge_probes(LATENCY, answered(*[took_ms] * 12), 1.0).ok is ok
 
 
 def test_a_small_latency_is_not_seen_where_there_is_none() -> None:
     small = toxic("redis", "latency", latency=10, jitter=0)
-    assert verify.judge_probes(small, answered(*[1.0] * 12), 1.0).ok is False
-    assert verify.judge_probes(small, answered(*[11.0] * 12), 1.0).ok is True
+    assert judge_probes(small, answered(*[1.0] * 12), 1.0).ok is False
+    assert judge_probes(small, answered(*[11.0] * 12), 1.0).ok is True
 
 
 def test_too_few_answers_tell_nothing_of_latency() -> None:
     probes = answered(*[300.0] * 9) + [Probe("unanswered", 1000.0)] * 3
-    assert verify.judge_probes(LATENCY, probes, 1.0).ok is None
+    assert judge_probes(LATENCY, probes, 1.0).ok is None
 
 
 @pytest.mark.parametrize(
@@ -82,22 +85,22 @@ def test_too_few_answers_tell_nothing_of_latency() -> None:
     ],
 )
 def test_each_fault_is_known_by_how_probes_end(
-    change: NetworkChange, answer: verify.Answer, ok: bool
+    change: NetworkChange, answer: Answer, ok: bool
 ) -> None:
-    assert verify.judge_probes(change, [Probe(answer, 1.0)] * 12, 1.0).ok is ok
+    assert judge_probes(change, [Probe(answer, 1.0)] * 12, 1.0).ok is ok
 
 
 def test_a_dose_that_the_service_felt_is_injected() -> None:
     hit = felt([0.3] * 4, traffic(*[0.35] * 4))
-    seen = verify.shifts(LATENCY, CALM, hit, dependency=True)
+    seen = shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [True, True]
-    assert verify.injected(sighting(ok=True), seen)[0] == "yes"
+    assert injected(sighting(ok=True), seen)[0] == "yes"
 
 
 def test_a_dose_that_nobody_felt_is_unknown_and_says_so() -> None:
     hit = felt([0.002] * 4, traffic(*[0.012] * 4))
-    seen = verify.shifts(LATENCY, CALM, hit, dependency=True)
-    verdict, why = verify.injected(sighting(ok=True), seen)
+    seen = shifts(LATENCY, CALM, hit, dependency=True)
+    verdict, why = injected(sighting(ok=True), seen)
     assert verdict == "unknown"
     assert "not seen to use this proxy" in why
 
@@ -105,23 +108,23 @@ def test_a_dose_that_nobody_felt_is_unknown_and_says_so() -> None:
 def test_half_the_dose_is_the_least_that_counts() -> None:
     for took_s, ok in ((0.155, False), (0.175, True)):
         hit = felt([], traffic(*[took_s] * 4))
-        assert verify.shifts(LATENCY, CALM, hit, dependency=False)[0].ok is ok
+        assert shifts(LATENCY, CALM, hit, dependency=False)[0].ok is ok
 
 
 def test_one_slow_second_is_a_hiccup_and_no_witness() -> None:
     hit = felt([0.002, 0.4, 0.002, 0.4], traffic(0.01, 0.4, 0.01, 0.4))
-    seen = verify.shifts(LATENCY, CALM, hit, dependency=True)
+    seen = shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [False, False]
 
 
 def test_what_holds_is_a_witness_even_when_a_step_ends_it() -> None:
     hit = felt([0.3, 0.3, None, None], traffic(*[0.3] * 5, *[0.01] * 15))
-    assert [s.ok for s in verify.shifts(LATENCY, CALM, hit, dependency=True)] == [True, True]
+    assert [s.ok for s in shifts(LATENCY, CALM, hit, dependency=True)] == [True, True]
 
 
 def test_a_hiccup_of_a_second_is_no_witness_in_a_long_fault() -> None:
     hit = felt([], traffic(*[0.01] * 8, 0.4, 0.4, 0.4, *[0.01] * 8))
-    assert verify.shifts(LATENCY, CALM, hit, dependency=False)[0].ok is False
+    assert shifts(LATENCY, CALM, hit, dependency=False)[0].ok is False
 
 
 @pytest.mark.parametrize(("up_for", "ok"), [(5, False), (6, True)])
@@ -129,79 +132,79 @@ def test_a_metric_over_five_seconds_must_stay_up_for_longer_than_one_hiccup(
     up_for: int, ok: bool
 ) -> None:
     hit = felt([*[0.3] * up_for, *[0.002] * 6], [])
-    seen = verify.shifts(LATENCY, CALM, hit, dependency=True, window_s=5.0)
+    seen = shifts(LATENCY, CALM, hit, dependency=True, window_s=5.0)
     assert seen[0].ok is ok
 
 
 def test_the_level_that_held_is_the_lowest_of_the_highest_run() -> None:
-    assert verify.lasting_level([1, 9, 2, 5, 4, 6]) == 4
-    assert verify.lasting_level([1, 9, 2, 5, 4, 6], 4) == 2
-    assert verify.lasting_level([1, None, 2, None]) is None
-    assert verify.lasting_level([]) is None
+    assert lasting_level([1, 9, 2, 5, 4, 6]) == 4
+    assert lasting_level([1, 9, 2, 5, 4, 6], 4) == 2
+    assert lasting_level([1, None, 2, None]) is None
+    assert lasting_level([]) is None
 
 
 def test_what_the_generators_lag_explains_is_nobodys_dose() -> None:
     hit = felt([], traffic(*[0.35] * 4, lag_s=0.25))
-    assert verify.shifts(LATENCY, CALM, hit, dependency=False)[0].ok is False
+    assert shifts(LATENCY, CALM, hit, dependency=False)[0].ok is False
 
 
 def test_what_was_so_before_is_no_witness() -> None:
     slow = felt([0.4] * 5, traffic(*[0.4] * 5))
-    assert [s.ok for s in verify.shifts(LATENCY, slow, slow, dependency=True)] == [False, False]
+    assert [s.ok for s in shifts(LATENCY, slow, slow, dependency=True)] == [False, False]
 
 
 def test_what_goes_up_and_down_in_the_calm_must_go_higher_in_the_fault() -> None:
     restless = felt([], traffic(0.01, 0.35, 0.35, 0.01, 0.01))
     higher = felt([], traffic(*[0.5] * 4))
-    assert verify.shifts(LATENCY, restless, higher, dependency=False)[0].ok is False
+    assert shifts(LATENCY, restless, higher, dependency=False)[0].ok is False
     highest = felt([], traffic(*[0.75] * 4))
-    assert verify.shifts(LATENCY, restless, highest, dependency=False)[0].ok is True
+    assert shifts(LATENCY, restless, highest, dependency=False)[0].ok is True
 
 
 def test_a_probe_that_saw_no_dose_means_not_injected_whatever_was_felt() -> None:
     hit = felt([0.3] * 4, traffic(*[0.35] * 4))
-    seen = verify.shifts(LATENCY, CALM, hit, dependency=True)
-    assert verify.injected(sighting(ok=False), seen)[0] == "no"
-    assert verify.injected(sighting(ok=None), seen)[0] == "unknown"
-    assert verify.injected(None, seen)[0] == "unknown"
+    seen = shifts(LATENCY, CALM, hit, dependency=True)
+    assert injected(sighting(ok=False), seen)[0] == "no"
+    assert injected(sighting(ok=None), seen)[0] == "unknown"
+    assert injected(None, seen)[0] == "unknown"
 
 
 def test_what_is_only_read_back_needs_the_services_own_metric() -> None:
     hit = felt([0.05] * 4, traffic(*[0.35] * 4))
-    seen = verify.shifts(LATENCY, CALM, hit, dependency=True)
+    seen = shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [False, True]
-    assert verify.injected(sighting(ok=True), seen)[0] == "yes"
+    assert injected(sighting(ok=True), seen)[0] == "yes"
     read_back = sighting(ok=True, shown=False)
-    assert verify.injected(read_back, seen)[0] == "unknown"
-    without = verify.shifts(LATENCY, CALM, hit, dependency=False)
-    verdict, why = verify.injected(read_back, without)
+    assert injected(read_back, seen)[0] == "unknown"
+    without = shifts(LATENCY, CALM, hit, dependency=False)
+    verdict, why = injected(read_back, without)
     assert (verdict, "names none" in why) == ("unknown", True)
-    told = verify.shifts(LATENCY, CALM, felt([0.3] * 4, []), dependency=True)
-    assert verify.injected(read_back, told)[0] == "yes"
+    told = shifts(LATENCY, CALM, felt([0.3] * 4, []), dependency=True)
+    assert injected(read_back, told)[0] == "yes"
 
 
 def test_a_service_that_stood_still_is_no_witness_however_long_its_answers_took() -> None:
     took_s = [3.4, 2.4, 1.4, 0.4, 0.01, 0.01]
     hit = felt([], traffic(*took_s, let_go_at_s=3.5))
-    (seen,) = verify.shifts(LATENCY, CALM, hit, dependency=False)
+    (seen,) = shifts(LATENCY, CALM, hit, dependency=False)
     assert seen.ok is None
     assert "stood still" in seen.why
-    verdict, why = verify.injected(sighting(ok=True), [seen])
+    verdict, why = injected(sighting(ok=True), [seen])
     assert (verdict, "stood still" in why) == ("unknown", True)
-    (in_turn,) = verify.shifts(LATENCY, CALM, felt([], traffic(*[0.4] * 6)), dependency=False)
+    (in_turn,) = shifts(LATENCY, CALM, felt([], traffic(*[0.4] * 6)), dependency=False)
     assert in_turn.ok
 
 
 def test_a_standstill_does_not_hide_a_dose_that_is_felt_after_it() -> None:
     stood, felt_it = traffic(2.4, 1.4, 0.4, let_go_at_s=2.5), traffic(*[0.0] * 3, *[0.35] * 6)[3:]
-    (seen,) = verify.shifts(LATENCY, CALM, felt([], [*stood, *felt_it]), dependency=False)
+    (seen,) = shifts(LATENCY, CALM, felt([], [*stood, *felt_it]), dependency=False)
     assert seen.ok
 
 
 def test_a_dose_longer_than_the_fault_is_let_go_by_its_removal() -> None:
     long = toxic("redis", "latency", latency=5000, jitter=0)
     hit = felt([], traffic(4.0, 3.0, 2.9, 2.8, let_go_at_s=4.0))
-    assert verify.shifts(long, CALM, hit, dependency=False)[0].ok
+    assert shifts(long, CALM, hit, dependency=False)[0].ok
 
 
 @pytest.mark.parametrize("window_s", [0.0, 3.0])
@@ -209,38 +212,38 @@ def test_traffic_that_is_slow_while_the_services_own_metric_is_not_tells_nothing
     window_s: float,
 ) -> None:
     hit = felt([0.002] * 5, traffic(*[1.0] * 4))
-    own, seen = verify.shifts(LATENCY, CALM, hit, dependency=True, window_s=window_s)
+    own, seen = shifts(LATENCY, CALM, hit, dependency=True, window_s=window_s)
     assert (own.ok, seen.ok) == (False, None)
     assert "for another reason" in seen.why
-    assert verify.injected(sighting(ok=True), [own, seen])[0] == "unknown"
+    assert injected(sighting(ok=True), [own, seen])[0] == "unknown"
 
 
 def test_a_metric_that_cannot_show_the_dose_does_not_contradict_the_traffic() -> None:
     slow = traffic(*[1.0] * 4)
-    coarse = verify.shifts(LATENCY, CALM, felt([0.1] * 4, slow), dependency=True)
+    coarse = shifts(LATENCY, CALM, felt([0.1] * 4, slow), dependency=True)
     assert [s.ok for s in coarse] == [False, True]
     hit = felt([0.002] * 4, slow)
-    over_a_minute = verify.shifts(LATENCY, CALM, hit, dependency=True, window_s=60.0)
+    over_a_minute = shifts(LATENCY, CALM, hit, dependency=True, window_s=60.0)
     assert [s.ok for s in over_a_minute] == [False, True]
-    silent = verify.shifts(LATENCY, CALM, felt([None] * 4, slow), dependency=True)
+    silent = shifts(LATENCY, CALM, felt([None] * 4, slow), dependency=True)
     assert [s.ok for s in silent] == [None, True]
 
 
 def test_metrics_without_data_are_no_witnesses() -> None:
     nothing = felt([None] * 5, traffic(*[None] * 5, failed=None))
-    seen = verify.shifts(LATENCY, nothing, nothing, dependency=True)
+    seen = shifts(LATENCY, nothing, nothing, dependency=True)
     assert [s.ok for s in seen] == [None, None]
-    assert verify.injected(sighting(ok=True), seen)[0] == "unknown"
-    blank = verify.shifts(ProxyDown("redis"), CALM, nothing, dependency=True)
+    assert injected(sighting(ok=True), seen)[0] == "unknown"
+    blank = shifts(ProxyDown("redis"), CALM, nothing, dependency=True)
     assert [s.ok for s in blank] == [None, None, None]
 
 
 def test_a_service_that_is_down_is_felt_as_failures() -> None:
     hit = felt([None] * 4, traffic(None, None, None, failed=1.0))
-    seen = verify.shifts(ProxyDown("redis"), CALM, hit, dependency=True)
+    seen = shifts(ProxyDown("redis"), CALM, hit, dependency=True)
     assert [s.ok for s in seen if s.unit == "share"] == [True]
     few = felt([None] * 4, traffic(None, None, None, failed=0.4))
-    seen = verify.shifts(ProxyDown("redis"), CALM, few, dependency=True)
+    seen = shifts(ProxyDown("redis"), CALM, few, dependency=True)
     assert [s.ok for s in seen if s.unit == "share"] == [False]
 
 
@@ -259,7 +262,7 @@ FLAP = ProxyFlap("redis", 1000, 2000, 0)
         ({}, None),
     ],
 )
-def test_a_flap_is_seen_down_and_up(answers: dict[verify.Answer, int], ok: bool | None) -> None:
+def test_a_flap_is_seen_down_and_up(answers: dict[Answer, int], ok: bool | None) -> None:
     probes = [Probe(answer, 1.0) for answer, count in answers.items() for _ in range(count)]
     assert judge_flap(FLAP, probes).ok is ok
 
@@ -279,13 +282,13 @@ def test_a_flap_is_seen_down_and_up(answers: dict[verify.Answer, int], ok: bool 
 def test_a_flap_is_felt_over_two_periods(failed: list[float], ok: bool | None) -> None:
     calm = traffic(*[0.01] * len(failed))
     during = [replace(each, failed=f) for each, f in zip(calm, failed, strict=True)]
-    seen = verify.shifts(FLAP, CALM, felt([], during), dependency=False)
+    seen = shifts(FLAP, CALM, felt([], during), dependency=False)
     assert [s.ok for s in seen if s.unit == "share"] == [ok]
 
 
 async def test_redis_is_known_by_its_answer_even_when_it_wants_a_password() -> None:
     async with redis_like() as port:
-        spot = await verify.look(("127.0.0.1", port), SystemClock())
+        spot = await look(("127.0.0.1", port), SystemClock())
     assert spot.protocol == "redis"
     assert spot.before_ms is not None
     assert spot.before_ms < 500
@@ -293,15 +296,15 @@ async def test_redis_is_known_by_its_answer_even_when_it_wants_a_password() -> N
 
 async def test_postgres_is_known_by_one_byte() -> None:
     async with redis_like(b"N") as port:
-        spot = await verify.look(("127.0.0.1", port), SystemClock())
+        spot = await look(("127.0.0.1", port), SystemClock())
     assert spot.protocol == "postgres"
 
 
 async def test_nobody_at_the_address_is_unknown_and_not_an_error() -> None:
     async with redis_like() as port:
         pass
-    spot = await verify.look(("127.0.0.1", port), SystemClock())
-    assert spot == verify.Spot(("127.0.0.1", port), "unknown", None)
+    spot = await look(("127.0.0.1", port), SystemClock())
+    assert spot == Spot(("127.0.0.1", port), "unknown", None)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +313,7 @@ async def test_nobody_at_the_address_is_unknown_and_not_an_error() -> None:
 def test_latency_is_back_when_it_is_about_what_it_was(
     before_ms: float, took_ms: float, normal: bool
 ) -> None:
-    assert verify.back_to_normal(answered(*[took_ms] * 12), before_ms) is normal
+    assert back_to_normal(answered(*[took_ms] * 12), before_ms) is normal
 
 
 MS = 1_000_000
@@ -343,21 +346,21 @@ def row(took_ms: int = 10, *, lag_ms: int = 0) -> tuple[int, int, Outcome, Reaso
 
 
 def test_a_stretch_tells_the_time_from_the_send_and_the_lag_beside_it() -> None:
-    seen = verify.stretches([history(*[row(20, lag_ms=50)] * 20)], 0, 2 * S, 9 * S, 1.0)
+    seen = stretches([history(*[row(20, lag_ms=50)] * 20)], 0, 2 * S, 9 * S, 1.0)
     assert [s.took_s for s in seen] == [0.02, 0.02]
     assert [s.lag_s for s in seen] == [0.05, 0.05]
     assert [s.failed for s in seen] == [0.0, 0.0]
-    assert verify.worst_lag_s(seen, 0, S) == 0.05
-    assert verify.worst_lag_s(seen, 5 * S, 6 * S) == 0.0
+    assert worst_lag_s(seen, 0, S) == 0.05
+    assert worst_lag_s(seen, 5 * S, 6 * S) == 0.0
 
 
 def test_the_one_slowest_of_few_requests_is_not_their_p95() -> None:
-    (seen,) = verify.stretches([history(*[row()] * 9, row(900))], 0, S, 9 * S, 1.0)
+    (seen,) = stretches([history(*[row()] * 9, row(900))], 0, S, 9 * S, 1.0)
     assert seen.took_s == 0.01
 
 
 def test_a_request_that_is_still_open_took_at_least_until_now() -> None:
-    (seen,) = verify.stretches([history(*[row()] * 5, dispatched=10)], 0, S, 5 * S, 1.0)
+    (seen,) = stretches([history(*[row()] * 5, dispatched=10)], 0, S, 5 * S, 1.0)
     assert seen.n == 10
     assert seen.took_s is not None
     assert seen.took_s >= 4.1
@@ -369,11 +372,11 @@ def test_what_failed_is_counted_and_what_we_did_not_send_is_not_asked() -> None:
     theirs = (0, 0, Outcome.DROPPED, Reason.SYSTEM_SATURATED)
     refused = (0, 5, Outcome.REFUSED, Reason.CONNECT_REFUSED)
     rows = [row(), row(), row(), ours, ours, theirs, refused, refused]
-    (seen,) = verify.stretches([history(*rows)], 0, S, 9 * S, 1.0)
+    (seen,) = stretches([history(*rows)], 0, S, 9 * S, 1.0)
     assert seen.n == 6
     assert seen.failed == 0.5
 
 
 def test_two_requests_tell_nothing() -> None:
-    (seen,) = verify.stretches([history(row(), row())], 0, S, 9 * S, 1.0)
+    (seen,) = stretches([history(row(), row())], 0, S, 9 * S, 1.0)
     assert (seen.took_s, seen.failed) == (None, None)

@@ -10,7 +10,10 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
-from gameday.injection.verify import Sighting, Spot, in_place, look, proxy_of, show
+from gameday.injection.verify.observation import Sighting
+from gameday.injection.verify.probe import Spot, look
+from gameday.injection.verify.readback import in_place, proxy_of
+from gameday.injection.verify.toxics import show
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap, ToxicChange
 from gameday.spec.undos import ToxicUndo
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi

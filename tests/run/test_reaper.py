@@ -295,6 +295,7 @@ class Stubborn:
             self.toxics.append("gameday-r-1")
         return 200, {
             "listen": "",
+            "upstream": "",
             "enabled": True,
             "toxics": [{"name": name} for name in self.toxics],
         }

@@ -106,9 +106,10 @@ async def test_nobody_waits_for_a_service_that_has_ended_to_finish_its_work(tmp_
 
 
 def test_a_proxy_that_an_earlier_run_left_broken_is_seen() -> None:
-    assert (
-        left_behind(ProxyState(listen="", enabled=True, toxics=({"name": "somebody-elses"},))) == ""
-    )
-    ours = ProxyState(listen="", enabled=True, toxics=({"name": "gameday-r-1"},))
-    assert "gameday-r-1" in left_behind(ours)
-    assert left_behind(ProxyState(listen="", enabled=False)) == "is disabled"
+    def shown(*toxics: str, enabled: bool = True) -> ProxyState:
+        named = tuple({"name": name} for name in toxics)
+        return ProxyState(listen="", upstream="", enabled=enabled, toxics=named)
+
+    assert left_behind(shown("somebody-elses")) == ""
+    assert "gameday-r-1" in left_behind(shown("gameday-r-1"))
+    assert left_behind(shown(enabled=False)) == "is disabled"

@@ -17,7 +17,6 @@ from dataclasses import replace
 import asyncpg
 
 from gameday.core.clock import NS
-from gameday.core.errors import causes
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import postgres_index
 from gameday.injection.drivers.driver import Dose, Environment
@@ -26,11 +25,11 @@ from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.store_sessions import (
     StoreDriver,
     StoreError,
-    StoreGoneError,
     address,
     extended,
     no_store,
     server,
+    store_error,
 )
 from gameday.spec.changes import (
     EndSessions,
@@ -199,7 +198,7 @@ class _Holding:
         except BaseException as error:
             self._drop()
             if isinstance(error, _BROKEN):
-                raise _store_error(error) from error
+                raise store_error("postgres", error) from error
             raise
 
     async def go_on(self) -> None:
@@ -297,7 +296,7 @@ async def _session(record: SqlUndo, environment: Environment) -> AsyncIterator[a
         )
         yield session
     except _BROKEN as error:
-        raise _store_error(error) from error
+        raise store_error("postgres", error) from error
     finally:
         if session is not None:
             session.terminate()
@@ -305,12 +304,6 @@ async def _session(record: SqlUndo, environment: Environment) -> AsyncIterator[a
 
 def _ms(seconds: float) -> str:
     return str(int(seconds * 1000))
-
-
-def _store_error(error: BaseException) -> StoreError:
-    gone = any(isinstance(one, ConnectionRefusedError) for one in causes(error))
-    kind = StoreGoneError if gone else StoreError  # one that is only slow or full is still there
-    return kind(f"postgres: {type(error).__name__}: {error}")
 
 
 async def _table(session: asyncpg.Connection, name: str) -> None:

@@ -19,7 +19,7 @@ import redis.asyncio
 from redis.exceptions import NoPermissionError, RedisError
 
 from gameday.core.clock import NS, Clock
-from gameday.core.errors import GamedayError, causes
+from gameday.core.errors import GamedayError
 from gameday.core.network.addresses import refusal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose, Environment
@@ -27,11 +27,11 @@ from gameday.injection.drivers.held import wanted
 from gameday.injection.drivers.store_sessions import (
     StoreDriver,
     StoreError,
-    StoreGoneError,
     address,
     extended,
     no_store,
     server,
+    store_error,
 )
 from gameday.injection.proof import State
 from gameday.spec.changes import (
@@ -226,9 +226,7 @@ def _unreadable() -> StoreError:
 def _store_error(error: Exception) -> GamedayError:
     if (not_allowed := refusal(error)) is not None:
         return not_allowed
-    gone = any(isinstance(one, ConnectionRefusedError) for one in causes(error))
-    kind = StoreGoneError if gone else StoreError  # one that is only slow or full is still there
-    return kind(f"redis: {type(error).__name__}: {error}")
+    return store_error("redis", error)
 
 
 async def _go_on(

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
 from gameday.core.clock import Clock, SystemClock
-from gameday.core.errors import ExitCode, GamedayError, UsageError
+from gameday.core.errors import ExitCode, GamedayError, UsageError, causes
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Driver, Environment
@@ -37,6 +37,13 @@ class StoreError(GamedayError):
 
 class StoreGoneError(StoreError):
     """Nothing listens at the address: the store has ended, or is only cut off."""
+
+
+def store_error(store: str, error: BaseException) -> StoreError:
+    """The error of a client, told by ours: one that is only slow or full is still there."""
+    gone = any(isinstance(one, ConnectionRefusedError) for one in causes(error))
+    kind = StoreGoneError if gone else StoreError
+    return kind(f"{store}: {type(error).__name__}: {error}")
 
 
 def address(reference: Mapping[str, str], environment: Mapping[str, str] | None) -> str:

@@ -16,9 +16,9 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -32,6 +32,14 @@ PATIENCE_S = 5.0
 _POLL_S = 0.02
 _LARGEST_PART = 8 * 1024 * 1024
 _GONE_STATES = b"ZXx"
+
+
+class _Launched(NamedTuple):
+    """The process of a launch file."""
+
+    pid: int
+    start_time: str
+    token: object
 
 
 def record(
@@ -113,14 +121,14 @@ def leaders(record: ProcessUndo) -> set[int]:
     launched = _launched(record.part)
     known = [(record.pid, record.start_time)]
     if launched is not None:
-        known.append((launched["pid"], launched["start_time"]))
+        known.append((launched.pid, launched.start_time))
     found = {pid for pid, began in known if pid > 1 and began != "" and start_time(pid) == began}
     for pid in found:
         _refuse_stranger(pid, record, launched)
     return found
 
 
-def _refuse_stranger(pid: int, record: ProcessUndo, launched: Mapping[str, Any] | None) -> None:
+def _refuse_stranger(pid: int, record: ProcessUndo, launched: _Launched | None) -> None:
     """Raise StuckFaultError for a process that shows that it is no part of ours."""
     if pid in _own_line():
         why = "it is this process, or one that started it"
@@ -149,12 +157,12 @@ def _is_without(pid: int, token: str) -> bool:
     return whole and f"{TOKEN_VARIABLE}={token}".encode() not in entries
 
 
-def _confirmed(token: str, launched: Mapping[str, Any] | None) -> bool:
+def _confirmed(token: str, launched: _Launched | None) -> bool:
     """True if the component's launch file, which only its owner can write, has that token."""
-    return launched is not None and launched.get("token") == token
+    return launched is not None and launched.token == token
 
 
-def _launched(part: Path | None) -> Mapping[str, Any] | None:
+def _launched(part: Path | None) -> _Launched | None:
     """The process in a launch file; None when the file is gone, or not one of ours."""
     try:
         said = json.loads(private_bytes(part)) if part else None
@@ -162,8 +170,10 @@ def _launched(part: Path | None) -> Mapping[str, Any] | None:
         return None
     if not isinstance(said, dict):
         return None
-    fits = type(said.get("pid")) is int and isinstance(said.get("start_time"), str)
-    return said if fits else None
+    pid, began = said.get("pid"), said.get("start_time")
+    if type(pid) is int and isinstance(began, str):
+        return _Launched(pid, began, said.get("token"))
+    return None
 
 
 def private_bytes(path: Path) -> bytes:

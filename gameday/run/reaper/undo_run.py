@@ -138,20 +138,13 @@ async def _undo(
 ) -> list[Healed]:
     """Undo all faults at once, then the rest one by one, in the order given."""
     drivers = Drivers()
-    pairs = list(zip(due, manners, strict=True))
-    faults = [(left, policy) for left, policy in pairs if left.owner == "fault"]
-    healed = list(await asyncio.gather(*(_attempt(*pair, environment, drivers) for pair in faults)))
-    return healed + [await _attempt(*pair, environment, drivers) for pair in pairs[len(faults) :]]
-
-
-async def _attempt(
-    left: Left, policy: UndoPolicy, environment: Mapping[str, str], drivers: Drivers
-) -> Healed:
-    """Undo one; whatever goes wrong with it, the others have their turn."""
-    try:
-        return await heal.take_back(left, environment, policy, drivers)
-    except Exception as error:  # noqa: BLE001 - a rollback must survive anything
-        return Healed(_name(left), gone=None, why=f"{type(error).__name__}: {error}")
+    each = [
+        heal.take_back(left, environment, policy, drivers)
+        for left, policy in zip(due, manners, strict=True)
+    ]
+    faults = sum(left.owner == "fault" for left in due)
+    healed = list(await asyncio.gather(*each[:faults]))
+    return healed + [await one for one in each[faults:]]
 
 
 def _name(left: Left) -> str:
