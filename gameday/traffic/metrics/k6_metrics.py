@@ -160,9 +160,14 @@ def trend_samples(name: str, part: StartSelection) -> tuple[Times, Times]:
     samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))
     if not has.all():
         samples = samples[np.flatnonzero(has)]
-    if not (part.starts["reason"] == Reason.INTERRUPTED).any():
+    if not part.starts.derived("open", _open).any():
         return samples, samples[:0]
     return samples, trends.open_in_the_end(name, part, part.starts.last_ns)
+
+
+def _open(starts: Starts) -> Mask:
+    found: Mask = starts["reason"] == Reason.INTERRUPTED
+    return found
 
 
 def _blocked(starts: Starts) -> Times:
