@@ -218,30 +218,32 @@ class HistoryTail:
             self._file.close()
             raise ValueError(f"{path} is not a history")
         self._version_1 = head[:8] == MAGIC_1
+        self._kind = _RECORD_1 if self._version_1 else RECORD
         self.header = HistoryHeader.from_json(json.loads(head[16:]))
 
     def read_new(self) -> tuple[Records, int]:
         """Records since the last call, and `dispatched` as read before them."""
-        at = self._file.tell()
-        self._file.seek(8)
-        dispatched = int.from_bytes(self._file.read(8), "little")
+        at, dispatched = self._file.tell(), self._dispatched()
         self._file.seek(at)
         raw = self._file.read()
-        kind = _RECORD_1 if self._version_1 else RECORD
-        whole = len(raw) - len(raw) % kind.itemsize
+        whole = len(raw) - len(raw) % self._kind.itemsize
         self._file.seek(at + whole)
-        records = np.frombuffer(raw[:whole], dtype=kind)
-        return (_modern(records) if self._version_1 else records), dispatched
+        return self._records(raw[:whole]), dispatched
 
     def mapped(self) -> tuple[Records, int]:
         """All whole records there are now, in place, and `dispatched` as read before them."""
-        self._file.seek(8)
-        dispatched = int.from_bytes(self._file.read(8), "little")
-        kind = _RECORD_1 if self._version_1 else RECORD
+        dispatched = self._dispatched()
         whole = mmap.mmap(self._file.fileno(), 0, flags=_MAPPED, prot=mmap.PROT_READ)
-        count = (len(whole) - HEAD_BYTES) // kind.itemsize
-        records = np.frombuffer(whole, dtype=kind, count=count, offset=HEAD_BYTES)
-        return (_modern(records) if self._version_1 else records), dispatched
+        count = (len(whole) - HEAD_BYTES) // self._kind.itemsize
+        return self._records(whole, count=count, offset=HEAD_BYTES), dispatched
+
+    def _dispatched(self) -> int:
+        self._file.seek(8)
+        return int.from_bytes(self._file.read(8), "little")
+
+    def _records(self, raw: bytes | mmap.mmap, *, count: int = -1, offset: int = 0) -> Records:
+        records = np.frombuffer(raw, dtype=self._kind, count=count, offset=offset)
+        return _modern(records) if self._version_1 else records
 
     def close(self) -> None:
         self._file.close()
