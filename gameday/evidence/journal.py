@@ -180,7 +180,7 @@ class LiveJournal(Journal):
     """The journal of a run under way: its lines are written by a thread, in order.
 
     A line that could not be written is told to `failed` from the event loop, which must run when
-    this is made. When the disk is full, the last words still have room (see `appending`).
+    this is made. When the disk is full, the last words still have room (see `append_log`).
     """
 
     def _open(self) -> None:

@@ -1,8 +1,8 @@
 """Which hosts a run would talk to, and the early refusal of a strange one, with its place.
 
-Whether a host may be used is decided in `core.addresses`, and again at each connection; here it is
-asked for everything that a system file names, before anything begins. That looks names up, so it is
-done only when a run is about to begin, never while validating.
+Whether a host may be used is decided in `core.network.addresses`, and again at each connection;
+here it is asked for everything that a system file names, before anything begins. That looks names
+up, so it is done only when a run is about to begin, never while validating.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
 """The playbook: Markdown that reads well, with steps that gameday can do or verify.
 
 Front matter `name, alerts, severity`; every numbered item that holds a fenced block
-```` ```yaml step ```` is a step. Loading is in `loading/`.
+```` ```yaml step ```` is a step. Reading it is in `playbook_markdown`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """One part of a stack: a child process with a log, announced before it is let go.
 
-How it is started stands in a file of its own (`effects/launching.py`), so that it can be started
+How it is started stands in a file of its own (`process/spec.py`), so that it can be started
 again by whoever must. Until it is healthy, its end is an error that shows its exit code and the
 end of its log.
 """

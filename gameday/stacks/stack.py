@@ -54,7 +54,7 @@ class Running:
     `system` has the stack's `addresses`; `environment` the values for `{env: NAME}`; `direct` and
     `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
     not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
-    part is started (`effects/launching.py`), `token_file` where the token stands without which its
+    part is started (`process/spec.py`), `token_file` where the token stands without which its
     Toxiproxy changes nothing (None: it asks for none).
     """
 

@@ -1,6 +1,6 @@
 """Rules about scenarios: rates, virtual users, lengths and populations that a worker can keep.
 
-The models refuse what is wrong by itself (`experiment`); here stands what is wrong together.
+The models refuse what is wrong by itself (`spec.experiment`); here stands what is wrong together.
 """
 
 from dataclasses import dataclass

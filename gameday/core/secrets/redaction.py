@@ -6,7 +6,7 @@ stumbled over. All of them are hidden. A text of fewer than `SHORTEST` character
 that could be hidden without hiding half of everything else.
 
 Only texts for people are given to this. What a machine reads back (ids, names, addresses, kinds,
-numbers) is never masked: `core.masking` says which is which. A user name is no secret.
+numbers) is never masked: `evidence.event_fields` says which is which. A user name is no secret.
 """
 
 import html

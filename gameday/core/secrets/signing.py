@@ -72,7 +72,7 @@ def key_named(signature: str) -> str:
 
 
 def read_key(folder: Path) -> SigningKey:
-    """The key in the state folder, which is the user's own (`private`). Raises NoKeyError."""
+    """The key in the state folder, which is the user's own (`files.private`). Raises NoKeyError."""
     path = folder / KEY_FILE
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

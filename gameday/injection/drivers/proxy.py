@@ -30,7 +30,7 @@ OWN_SERVER = "toxiproxy"  # the part of a stack that is its Toxiproxy
 LIST_S = 1.0
 SWITCH_S = 1.0
 LATE_S = 2.5  # half of what a controller may be silent for before the reaper takes its faults out
-MARKER = "gameday-lock"  # what a run on another host's server holds (`controller.marker`)
+MARKER = "gameday-lock"  # what a run on another host's server holds (`run.remote_lock`)
 
 
 async def prepare(change: ProxyDown, context: InjectionContext) -> ProxyUndo:

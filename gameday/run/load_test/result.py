@@ -99,7 +99,7 @@ class Verdict:
 
 
 def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
-    """Read what the workers wrote, and judge it. Raises BooksError when it contradicts itself."""
+    """Read what the workers wrote, and judge it. Raises AccountingError for a contradiction."""
     histories = [read(path) for path in sorted(history_dir.glob("*.bin"))]
     planned = planned_starts(scenarios_of(load.experiment))
     starts, tags = metrics.Starts(histories), about(load)

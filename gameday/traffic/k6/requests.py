@@ -1,6 +1,6 @@
 """The request of one iteration of a script, as a request of gameday with its placeholders.
 
-An iteration was run several times, each with one thing changed (`reading`). A value that is the
+An iteration was run several times, each with one thing changed (`script`). A value that is the
 same every time is written as it is; a number that follows chance, the virtual user or the
 iteration is the user; other text that changes is the start's key. What follows something else,
 such as the time of day, is noted.

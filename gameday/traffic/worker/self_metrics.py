@@ -46,7 +46,7 @@ class SelfMetrics:
             self._stalls.append((now_ns, late_ns / 1e6))
 
     def signs(self, t0_ns: int) -> dict[str, Any]:
-        """The figures of a `vitals.Beat`, but for who and when; each stall is handed out once."""
+        """The figures of a `vitals.WorkerSample`, without who and when; a stall is told once."""
         stalls = [[round((at - t0_ns) / NS, 3), round(ms, 1)] for at, ms in self._stalls]
         self._stalls.clear()
         usage = resource.getrusage(resource.RUSAGE_SELF)
