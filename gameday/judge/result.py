@@ -94,6 +94,7 @@ class LimitLine:
     p95_ms: float | None
     not_carried_s: int
     why: str = ""
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +195,10 @@ class Result:
         content = self.as_json()
         if schema == 1:
             content["schema"] = 1
-            for line in [*content["checks"], *content["not_applicable"]]:
-                del line["message"]
-            if content["traffic"]:
-                del content["traffic"]["generator"]["messages"]
+            traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
+            for line in [*content["checks"], *content["not_applicable"], *filter(None, traffic)]:
+                line.pop("message", None)
+                line.pop("messages", None)
         text = json.dumps(content, indent=1, ensure_ascii=False)
         return text.encode("utf-8", "backslashreplace") + b"\n"
 

@@ -123,7 +123,15 @@ def _own_limit(evidence: Evidence, starts: metrics.Starts) -> LimitLine | None:
     limit = metrics.system_limit(starts, bounds)
     if limit is None:
         return None
-    return LimitLine(reached=limit.per_s is not None, **asdict(limit))
+    return LimitLine(
+        reached=limit.per_s is not None,
+        per_s=limit.per_s,
+        carried_per_s=limit.carried_per_s,
+        p95_ms=limit.p95_ms,
+        not_carried_s=limit.not_carried_s,
+        why=str(limit.why or ""),
+        message=limit.why,
+    )
 
 
 def _asked_again(starts: metrics.Starts) -> int:

@@ -155,7 +155,7 @@ def _own_limit(m: Material, say: Messages) -> list[Markup]:
         p95 = format.milliseconds(limit.p95_ms)
         told = say("impact.limit_not_reached", carried=carried, p95=p95, ref=ref)
     else:
-        per_s, why = f"{limit.per_s:,.0f}/s", limit.why
+        per_s, why = f"{limit.per_s:,.0f}/s", say.line(limit.message, limit.why)
         told = say("impact.limit_reached", limit=per_s, why=why, carried=carried, ref=ref)
     lost_s = limit.not_carried_s
     return [told, say("impact.not_carried", seconds=lost_s, ref=ref)] if lost_s else [told]

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.metrics.generator import FEWEST, WINDOW_S
 from gameday.traffic.metrics.records import Starts
@@ -50,14 +51,14 @@ class SystemLimit:
     carried_per_s: float
     p95_ms: float | None
     not_carried_s: int
-    why: str = ""
+    why: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
     per_s: float
     p95_ms: float
-    why: str  # "" when it was carried
+    why: Message | None  # None when it was carried
 
 
 def system_limit(starts: Starts, bounds: Bounds) -> SystemLimit | None:
@@ -75,7 +76,7 @@ def system_limit(starts: Starts, bounds: Bounds) -> SystemLimit | None:
         carried_per_s=0.0 if best is None else round(best.per_s, 1),
         p95_ms=None if best is None else round(best.p95_ms, 3),
         not_carried_s=WINDOW_S * sum(bool(one.why) for one in whole),
-        why="" if over is None else over.why,
+        why=None if over is None else over.why,
     )
 
 
@@ -104,13 +105,13 @@ def _windows(starts: Starts, bounds: Bounds) -> list[_Window]:
     return found
 
 
-def _why(p95_ms: float, failed: float, bounds: Bounds) -> str:
+def _why(p95_ms: float, failed: float, bounds: Bounds) -> Message | None:
     if failed > (UNANSWERED if bounds.failed is None else bounds.failed):
-        return f"{failed:.0%} of the requests failed"
+        return Message("limit.failed", share=failed)
     if bounds.p95_ms is not None and p95_ms > bounds.p95_ms:
-        took = f"{p95_ms:.0f} ms" if p95_ms < np.inf else "without end"
-        return f"p95 was {took}, {bounds.p95_ms:g} ms are allowed"
-    return ""
+        kind = "limit.slow" if p95_ms < np.inf else "limit.endless"
+        return Message(kind, p95_ms=p95_ms, allowed_ms=bounds.p95_ms)
+    return None
 
 
 def _speaking(windows: Sequence[_Window]) -> list[_Window]:
