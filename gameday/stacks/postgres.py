@@ -16,12 +16,12 @@ from pathlib import Path
 import asyncpg
 
 from gameday.core.errors import StackError
-from gameday.injection.process.spec import Account, Question
+from gameday.injection.process.spec import Account, Launch, Question
 from gameday.stacks.binaries import Binary, postgres
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store
-from gameday.stacks.supervisor import Supervisor, Task, give, plain_environment, write_private
+from gameday.stacks.supervisor import Supervisor, give, plain_environment, write_private
 
 INITDB_S = 60.0
 READY_S = 20.0
@@ -126,7 +126,7 @@ async def _initialise(
     write_private(secret, password + "\n", account)
     argv = [str(path.with_name("initdb")), "-D", str(folder / "data"), "-U", USER, "--no-sync"]
     argv += ["--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"]
-    task = Task(
+    task = Launch(
         name="initdb",
         argv=argv,
         environment={**plain_environment(), "LC_ALL": "C"},
@@ -144,7 +144,7 @@ async def _initialise(
 def _launch(path: Path, supervisor: Supervisor, account: Account | None, port: int) -> Part:
     folder = supervisor.folder / "postgres"
     settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
-    task = Task(
+    task = Launch(
         name="postgres",
         argv=[
             *(str(path), "-D", str(folder / "data")),

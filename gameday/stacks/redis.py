@@ -5,17 +5,16 @@ owner may read, not in the arguments, which everybody may.
 """
 
 import asyncio
-import signal
 from dataclasses import dataclass
 
 import redis.asyncio
 import redis.exceptions
 
-from gameday.injection.process.spec import Question
+from gameday.injection.process.spec import Launch, Question
 from gameday.stacks.binaries import redis_server, redis_title
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import HOST, with_ports
-from gameday.stacks.supervisor import Supervisor, Task, plain_environment, write_private
+from gameday.stacks.supervisor import Supervisor, plain_environment, write_private
 
 READY_S = 10.0
 
@@ -43,12 +42,11 @@ async def start_redis(supervisor: Supervisor) -> Store:
         (port,) = ports
         config = folder / "redis.conf"
         write_private(config, _config(port, password))
-        task = Task(
+        task = Launch(
             name="redis",
             argv=[str(binary.path), str(config)],
             environment=plain_environment(),
             folder=folder,
-            death_signal=signal.SIGKILL,
         )
         part = supervisor.launch(task)
         try:

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from gameday.core.errors import StackError
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
-from gameday.injection.process.spec import Question
+from gameday.injection.process.spec import Launch, Question
 from gameday.spec.system import Start, System
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
 from gameday.stacks.stack import Addresses
-from gameday.stacks.supervisor import SERVICE, Supervisor, Task, plain_environment
+from gameday.stacks.supervisor import SERVICE, Supervisor, plain_environment
 
 _PYTHONS = ("python", "python3")
 _PROBE_S = 2.0
@@ -72,7 +72,7 @@ async def _attempt(supervisor: Supervisor, order: Order, ports: Mapping[str, int
     values = {**order.values, **{name: str(port) for name, port in ports.items()}}
     environment = {name: render(text, values) for name, text in order.start.env.items()}
     argv = [render(text, values) for text in order.start.argv]
-    task = Task(
+    task = Launch(
         name=SERVICE,
         argv=[sys.executable, *argv[1:]] if argv[0] in _PYTHONS else argv,
         environment={**plain_environment(), **environment},

@@ -9,8 +9,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gameday.core.clock import Clock
@@ -39,21 +39,6 @@ _KEPT = (
     "TMPDIR",
     "JAVA_HOME",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """The program of one component; its log, token and death are the supervisor's affair."""
-
-    name: str
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    folder: Path
-    output: Path | None = None
-    account: Account | None = None
-    stop_signal: str = "SIGTERM"
-    polite: str = "SIGTERM"
-    death_signal: signal.Signals = signal.SIGKILL
 
 
 class Supervisor:
@@ -93,26 +78,19 @@ class Supervisor:
         self.secrets.add(secret)
         return secret
 
-    def launch(self, task: Task) -> Part:
-        """Start one part; its log is `logs/<name>.log`."""
-        log = self.workdir.logs_dir / f"{task.name}.log"
-        self.logs[task.name] = log
+    def launch(self, asked: Launch) -> Part:
+        """Start one part; its token, log (`logs/<name>.log`) and death are added here."""
+        log = self.workdir.logs_dir / f"{asked.name}.log"
+        self.logs[asked.name] = log
         tied = not self._outlives and sys.platform == "linux"
-        what = Launch(
-            name=task.name,
+        what = replace(
+            asked,
             token=secrets.token_hex(8),
-            argv=task.argv,
-            environment=task.environment,
-            folder=task.folder,
             log=log,
-            output=task.output,
-            account=task.account,
-            stop_signal=task.stop_signal,
-            polite=task.polite,
-            death_signal=int(task.death_signal) if tied else 0,
+            death_signal=int(asked.death_signal or signal.SIGKILL) if tied else 0,
             owner=None if self._outlives else me(),
         )
-        file = self.folder / PARTS / f"{task.name}.json"
+        file = self.folder / PARTS / f"{what.name}.json"
         part = launch(what, file, self.workdir.announce, frozenset(self.secrets))
         self._parts.append(part)
         return part

@@ -7,7 +7,6 @@ it stands in the stack's folder, and goes with it.
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from typing import Any
 
 from gameday.core import files
 from gameday.core.errors import StackError
-from gameday.injection.process.spec import Question
+from gameday.injection.process.spec import Launch, Question
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.stacks.ports import HOST
-from gameday.stacks.supervisor import Supervisor, Task, plain_environment, write_private
+from gameday.stacks.supervisor import Supervisor, plain_environment, write_private
 
 READY_S = 10.0
 TOKEN_FILE = "toxiproxy.token"
@@ -50,13 +49,12 @@ async def start_toxiproxy(supervisor: Supervisor, *, is_open: bool) -> Toxiproxy
     token = [] if token_file is None else ["--token-file", str(token_file)]
     if token_file is not None:
         write_private(token_file, supervisor.new_secret(TOKEN_PREFIX))
-    task = Task(
+    task = Launch(
         name="toxiproxy",
         argv=[sys.executable, "-m", "gameday.toxiproxy", "--host", HOST, *token, "--port", "0"],
         environment={**plain_environment(), "PYTHONPATH": found},
         folder=supervisor.folder,
         output=output,
-        death_signal=signal.SIGKILL,
     )
     part = supervisor.launch(task)
 

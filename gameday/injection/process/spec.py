@@ -106,11 +106,11 @@ class Launch:
     """
 
     name: str
-    token: str
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    log: Path
+    token: str = ""
+    log: Path = Path(os.devnull)
     output: Path | None = None
     account: Account | None = None
     stop_signal: str = "SIGTERM"
