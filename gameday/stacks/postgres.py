@@ -18,7 +18,6 @@ import asyncpg
 from gameday.core.errors import StackError
 from gameday.injection.process.spec import Account, Launch, Question
 from gameday.stacks.binaries import Binary, postgres
-from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store
 from gameday.stacks.supervisor import Supervisor, give, plain_environment, write_private
@@ -50,12 +49,8 @@ async def start_postgres(supervisor: Supervisor) -> Store:
     url = f"postgresql://{USER}:{password}@{HOST}:{{port}}/{DATABASE}"
 
     async def start(ports: list[int]) -> Store:
-        part = _launch(path, supervisor, account, ports[0])
-        try:
-            await part.until(lambda: _has_database(ports[0], password), READY_S, supervisor.clock)
-        except BaseException:
-            await supervisor.drop(part)
-            raise
+        what = _server(path, folder, account, ports[0])
+        part = await supervisor.start(what, lambda: _has_database(ports[0], password), READY_S)
         lock = folder / "data" / "postmaster.pid"
         part.is_healthy_when(_lets_in(ports[0]), stale=[lock])
         return Store(part, ports[0], url, str(binary))
@@ -141,10 +136,9 @@ async def _initialise(
     secret.unlink()
 
 
-def _launch(path: Path, supervisor: Supervisor, account: Account | None, port: int) -> Part:
-    folder = supervisor.folder / "postgres"
+def _server(path: Path, folder: Path, account: Account | None, port: int) -> Launch:
     settings = [f"{name}={value}" for name, value in {**SETTINGS, "port": port}.items()]
-    task = Launch(
+    return Launch(
         name="postgres",
         argv=[
             *(str(path), "-D", str(folder / "data")),
@@ -159,7 +153,6 @@ def _launch(path: Path, supervisor: Supervisor, account: Account | None, port: i
         polite="SIGINT",
         death_signal=signal.SIGQUIT,
     )
-    return supervisor.launch(task)
 
 
 def _lets_in(port: int) -> Question:

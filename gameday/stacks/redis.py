@@ -48,12 +48,7 @@ async def start_redis(supervisor: Supervisor) -> Store:
             environment=plain_environment(),
             folder=folder,
         )
-        part = supervisor.launch(task)
-        try:
-            await part.until(lambda: _answers(url.format(port=port)), READY_S, supervisor.clock)
-        except BaseException:
-            await supervisor.drop(part)
-            raise
+        part = await supervisor.start(task, lambda: _answers(url.format(port=port)), READY_S)
         # Without the password, which any answer asks for, it is not let in; but it is there.
         ping = Question(HOST, port, b"PING\r\n", (b"-NOAUTH", b"+PONG"))
         remembered = [folder / name for name in ("dump.rdb", "appendonlydir")]

@@ -78,15 +78,9 @@ async def _attempt(supervisor: Supervisor, order: Order, ports: Mapping[str, int
         environment={**plain_environment(), **environment},
         folder=supervisor.workdir.system_dir.resolve(),
     )
-    part = supervisor.launch(task)
     url = at(system.base_url, order.start.ready)
-    try:
-        verify = system.tls.needed_for(url)
-        async with HttpClient(_PROBE_S, verify=verify) as client:
-            await part.until(lambda: _ready(client, url), order.ready_s, supervisor.clock)
-    except BaseException:
-        await supervisor.drop(part)
-        raise
+    async with HttpClient(_PROBE_S, verify=system.tls.needed_for(url)) as client:
+        part = await supervisor.start(task, lambda: _ready(client, url), order.ready_s)
     split = urlsplit(url)
     part.is_healthy_when(Question.get(HOST, split.port or 80, split.path or "/"))
     return Service(environment, addresses, system)

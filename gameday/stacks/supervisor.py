@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +93,21 @@ class Supervisor:
         file = self.folder / PARTS / f"{what.name}.json"
         part = launch(what, file, self.workdir.announce, frozenset(self.secrets))
         self._parts.append(part)
+        return part
+
+    async def start(
+        self, asked: Launch, healthy: Callable[[], Awaitable[bool]], within_s: float
+    ) -> Part:
+        """Launch a part and wait until it is healthy; one that is not is dropped.
+
+        Raises StackError.
+        """
+        part = self.launch(asked)
+        try:
+            await part.until(healthy, within_s, self.clock)
+        except BaseException:
+            await self.drop(part)
+            raise
         return part
 
     async def drop(self, part: Part) -> None:

@@ -56,12 +56,11 @@ async def start_toxiproxy(supervisor: Supervisor, *, is_open: bool) -> Toxiproxy
         folder=supervisor.folder,
         output=output,
     )
-    part = supervisor.launch(task)
 
     async def listening() -> bool:
         return _announced(output) is not None
 
-    await part.until(listening, READY_S, supervisor.clock)
+    part = await supervisor.start(task, listening, READY_S)
     host, port = _announced(output)["listening"]
     again = [*task.argv[:-1], str(port)]  # where its clients look for it
     part.is_healthy_when(Question.get(host, port, "/version"), argv=again)
