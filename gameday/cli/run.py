@@ -96,7 +96,7 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
 def _must_be_out(folders: "Sequence[Path]") -> None:
     """Raises StuckFaultError, beside the bug that is under way, for a fault nobody saw gone."""
     from gameday.core.errors import StuckFaultError
-    from gameday.evidence import read
+    from gameday.evidence.read import read
 
     for folder in folders:
         if any(fault.left_behind for fault in read(folder).timeline.faults):
@@ -157,7 +157,7 @@ def _judge(run_dir: Path, *, as_json: bool) -> int:
     from gameday.cli.runs import RESULT, show_result
     from gameday.core import files
     from gameday.core.errors import UnknownError
-    from gameday.evidence import read
+    from gameday.evidence.read import read
     from gameday.judge.judge import judge
     from gameday.report import write_report
 

@@ -177,14 +177,14 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
 
     RUN is a path, a run's name, its last 4 characters, or `last` (the default).
     """
-    from gameday import evidence
+    from gameday.evidence.read import read as read_evidence
     from gameday.injection.heal import is_under_way
     from gameday.judge.judge import judge
 
     run_dir = find_run(ref, runs_dir)
     if is_under_way(run_dir):
         echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
-    result = judge(evidence.read(run_dir))
+    result = judge(read_evidence(run_dir))
     if as_json:
         emit(result.to_bytes().decode())
     else:
@@ -282,7 +282,7 @@ def report(ref: str, runs_dir: Path) -> None:
     somebody has edited stays; the new one is written beside it. A run that was killed before it
     was judged is judged first.
     """
-    from gameday import evidence
+    from gameday.evidence.read import read as read_evidence
     from gameday.injection.heal import is_under_way
     from gameday.judge.judge import judge
     from gameday.report import write_report
@@ -294,5 +294,5 @@ def report(ref: str, runs_dir: Path) -> None:
             help="gameday stop ends it",
         )
     if not (run_dir / RESULT).is_file():
-        files.replace(run_dir / RESULT, [judge(evidence.read(run_dir)).to_bytes()])
+        files.replace(run_dir / RESULT, [judge(read_evidence(run_dir)).to_bytes()])
     echo(str(write_report(run_dir)))

@@ -7,24 +7,3 @@ pure: fault windows and steps come from the journal (`timeline`), the instants t
 from are found in readings and history (`outages`), and what was asked and answered is one table
 (`attempts`).
 """
-
-from gameday.evidence import seal
-from gameday.evidence.attempts import Attempts
-from gameday.evidence.audit import Audit, View
-from gameday.evidence.model import Evidence, MissingEvidenceError
-from gameday.evidence.outages import Outage
-from gameday.evidence.read import read
-from gameday.evidence.timeline import FaultWindow, StepRun
-
-__all__ = [
-    "Attempts",
-    "Audit",
-    "Evidence",
-    "FaultWindow",
-    "MissingEvidenceError",
-    "Outage",
-    "StepRun",
-    "View",
-    "read",
-    "seal",
-]

@@ -5,9 +5,9 @@ from typing import Final
 
 from gameday.core.errors import ExitCode
 from gameday.core.stack_registry import is_owned
-from gameday.evidence import Evidence
 from gameday.evidence.events import RunRefused
 from gameday.evidence.journal import first
+from gameday.evidence.model import Evidence
 from gameday.judge.verdict import Validity
 
 # Endings that were not planned, each with the exit code that stands for it.

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
 from gameday.evidence.events import Phase
 from gameday.evidence.journal import every
+from gameday.evidence.model import Evidence
 from gameday.evidence.read import ABSENT
 from gameday.evidence.timeline import NO_END
 from gameday.judge import checks, tables

@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from gameday.core.errors import UnknownError
-from gameday.evidence import Evidence, FaultWindow, StepRun
+from gameday.evidence.model import Evidence
+from gameday.evidence.timeline import FaultWindow, StepRun
 from gameday.judge.checks import alerts as alert_check
 from gameday.judge.result import (
     AlertOutcome,

@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 
-from gameday import evidence
 from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, GamedayError, StackError, UsageError
@@ -23,6 +22,7 @@ from gameday.core.network.event_loop import run as run_loop
 from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.core.processes.threads import Threads
 from gameday.evidence import journal, provenance
+from gameday.evidence.read import read as read_evidence
 from gameday.injection.drivers.request import secret
 from gameday.judge.judge import judge
 from gameday.report.draft_file import unedited
@@ -209,7 +209,7 @@ def evidence_that_is_no_file(place: Place, case: tuple[str, str]) -> None:
     folder = _a_run(place)
     (folder / name).unlink(missing_ok=True)
     _made(place, kind, str((folder / name).relative_to(place.folder)))
-    found = _soon(lambda: evidence.read(folder))
+    found = _soon(lambda: read_evidence(folder))
     why = "; ".join(found.problems.values())
     assert "it is" in why or "longer than" in why, why
     result = _soon(lambda: judge(found)).as_json()

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from gameday import evidence
-from gameday.evidence import Evidence
+from gameday.evidence import seal
+from gameday.evidence.model import Evidence
+from gameday.evidence.read import read as read_evidence
 from gameday.judge import checks, judge, tables
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
 from gameday.traffic.schedule.scenario_json import from_json
@@ -109,7 +110,7 @@ def write(folder: Path, requests: int) -> Path:
         writer.append(share[np.argsort(share["ended_ns"], kind="stable")].tobytes())
         writer.close()
     (path / "journal.jsonl").unlink()
-    run.sealed = evidence.seal.sums(path)
+    run.sealed = seal.sums(path)
     run.write_journal(path / "journal.jsonl")
     return path
 
@@ -123,8 +124,8 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def once(path: Path) -> dict[str, float]:
     """The seconds of CPU of each part."""
     took: dict[str, float] = {}
-    took[SEAL], _ = timed(lambda: evidence.seal.sums(path))
-    took["read and complete"], read = timed(lambda: evidence.read(path))
+    took[SEAL], _ = timed(lambda: seal.sums(path))
+    took["read and complete"], read = timed(lambda: read_evidence(path))
     for name in checks.CHECKS:
         took[name], _ = timed(lambda name=name: checks.run(name, checks.CHECKS[name], read))  # type: ignore[misc]
     took["summary"], told = timed(lambda: tables.traffic(read))
@@ -143,7 +144,7 @@ def main() -> int:
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), requests)
-        print(verdict(evidence.read(path)), flush=True)
+        print(verdict(read_evidence(path)), flush=True)
         rounds = [once(path) for _ in range(TIMES)]
     print("\n| part | CPU s | requests a second |\n|---|---:|---:|")
     for name in rounds[0]:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gameday import evidence
 from gameday.cli import main
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError
 from gameday.evidence.journal import Journal
+from gameday.evidence.read import read as read_evidence
 from gameday.judge.judge import judge
 from gameday.traffic.history import Outcome
 from tests.support.events import event_of
@@ -179,7 +179,7 @@ def test_a_run_is_judged_with(changes: list[Change], code: int, tmp_path: Path) 
     for change in changes:
         change(run)
     path = run.write(tmp_path / RUN)
-    result = judge(evidence.read(path))
+    result = judge(read_evidence(path))
     told = [(c.name, c.verdict, c.summary) for c in result.checks]
     assert result.exit_code == code, told
     assert (result.verdict == "passed") == (code == 0)
@@ -194,7 +194,7 @@ def test_a_fault_that_the_reaper_took_out_is_not_stuck(tmp_path: Path) -> None:
     book = Journal(path / "reaper.jsonl", SystemClock(), "m1")
     book.write(event_of("fault.removed", id=FAULT, gone=True))
     book.close()
-    assert judge(evidence.read(path)).exit_code == 5
+    assert judge(read_evidence(path)).exit_code == 5
 
 
 EXPERIMENT = """

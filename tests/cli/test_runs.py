@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gameday import evidence
 from gameday.cli import main
 from gameday.cli.runs import find_run
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.evidence.journal import Journal
+from gameday.evidence.read import read as read_evidence
 from gameday.injection.process import process
 from gameday.judge.judge import judge
 from gameday.run import hold
@@ -27,7 +27,7 @@ def runs_dir(tmp_path: Path) -> Path:
     for name in (RUN, OLDER):
         RunDir().write(tmp_path / name)
     run_dir = tmp_path / RUN
-    (run_dir / "result.json").write_bytes(judge(evidence.read(run_dir)).to_bytes())
+    (run_dir / "result.json").write_bytes(judge(read_evidence(run_dir)).to_bytes())
     (tmp_path / "notes.txt").write_text("not a run")
     return tmp_path
 

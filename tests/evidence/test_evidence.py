@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday import evidence
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError, UsageError
 from gameday.core.json import DAMAGED
-from gameday.evidence import MissingEvidenceError
 from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_of
+from gameday.evidence.model import MissingEvidenceError
+from gameday.evidence.read import read as read_evidence
 from gameday.judge.verdict import Validity
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users as population
@@ -24,7 +24,7 @@ from tests.support.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run"):
-        evidence.read(tmp_path)
+        read_evidence(tmp_path)
 
 
 def test_a_whole_run_is_read_without_a_problem() -> None:
@@ -121,7 +121,7 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
     (folder / "audit.json").write_text("{")
     (folder / "samples.jsonl").unlink()
     (folder / "history" / "drop-0.bin").write_bytes(b"no history")
-    found = evidence.read(folder)
+    found = read_evidence(folder)
     for part, ask in (
         ("audit", lambda: found.audited),
         ("samples", lambda: found.readings),

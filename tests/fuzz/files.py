@@ -227,7 +227,7 @@ def _journal(given: Given) -> None:
 
 def _run(given: Given) -> None:
     """What `check`, `report` and `runs` do with it."""
-    from gameday import evidence
+    from gameday.evidence.read import read as read_evidence
     from gameday.judge.judge import judge
     from gameday.report import write_report
 
@@ -235,5 +235,5 @@ def _run(given: Given) -> None:
         run = Path(folder, _a_run().name)
         shutil.copytree(_a_run(), run)
         (run / given[0]).write_bytes(given[1])
-        (run / "result.json").write_bytes(judge(evidence.read(run)).to_bytes())
+        (run / "result.json").write_bytes(judge(read_evidence(run)).to_bytes())
         write_report(run)

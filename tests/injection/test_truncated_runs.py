@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gameday import evidence
 from gameday.cli import main
 from gameday.evidence import journal
+from gameday.evidence.read import read as read_evidence
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy
@@ -34,7 +34,7 @@ def honest(tmp_path: Path) -> Path:
 
 
 def judged(run_dir: Path) -> Result:
-    return judge(evidence.read(run_dir))
+    return judge(read_evidence(run_dir))
 
 
 def missing(run_dir: Path) -> dict[str, str]:

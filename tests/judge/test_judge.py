@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gameday import evidence
 from gameday.cli.runs import show_result
+from gameday.evidence.read import read as read_evidence
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
 from gameday.traffic.history import HistoryHeader, HistoryWriter, Outcome, Reason
@@ -205,11 +205,11 @@ def test_a_fault_that_the_reaper_took_out_is_not_left_behind(tmp_path: Path) -> 
     run = RunDir(ended=None)
     run.events = [e for e in run.events if e[0] < 15]
     folder = run.write(tmp_path / "dead")
-    assert judge(evidence.read(folder)).exit_code == 6
+    assert judge(read_evidence(folder)).exit_code == 6
     reaper = RunDir(events=[(20.0, "fault.removed", {"id": FAULT, "gone": True})], ended=None)
     reaper_file = reaper.write(tmp_path / "reaper") / "journal.jsonl"
     reaper_file.rename(folder / "reaper.jsonl")
-    assert judge(evidence.read(folder)).exit_code == 5
+    assert judge(read_evidence(folder)).exit_code == 5
 
 
 def test_a_check_the_experiment_names_may_not_lack_its_evidence() -> None:
@@ -242,8 +242,8 @@ def test_naming_only_safety_checks_does_not_pass_a_run_whose_fault_was_not_in() 
 
 
 def test_the_same_evidence_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
-    one = judge(evidence.read(RunDir().write(tmp_path / "here")))
-    two = judge(evidence.read(RunDir().write(tmp_path / "elsewhere" / "deeper")))
+    one = judge(read_evidence(RunDir().write(tmp_path / "here")))
+    two = judge(read_evidence(RunDir().write(tmp_path / "elsewhere" / "deeper")))
     assert one.to_bytes() == two.to_bytes()
     assert str(tmp_path).encode() not in one.to_bytes()
 
@@ -277,7 +277,7 @@ def test_damaged_evidence_makes_checks_unknown_and_nothing_crash(
     path.unlink()
     if damage != "gone":
         path.write_bytes(raw[: len(raw) // 2] if damage == "cut" else b"[1, 2]\n")
-    judged = judge(evidence.read(tmp_path / "run"))
+    judged = judge(read_evidence(tmp_path / "run"))
     assert judged.verdict == "unknown"
     assert not [check for check in judged.checks if "crashed" in check.summary]
 
@@ -285,7 +285,7 @@ def test_damaged_evidence_makes_checks_unknown_and_nothing_crash(
 def test_a_torn_journal_is_an_interrupted_run(tmp_path: Path) -> None:
     path = RunDir().write(tmp_path / "run") / "journal.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
-    judged = judge(evidence.read(tmp_path / "run"))
+    judged = judge(read_evidence(tmp_path / "run"))
     assert (judged.ended, judged.exit_code) == ("interrupted", 5)
 
 
@@ -294,7 +294,7 @@ def test_a_run_that_never_got_a_stack_is_judged_too(tmp_path: Path) -> None:
     folder = run.write(tmp_path / "run")
     (folder / "audit.json").unlink()
     (folder / "history" / "drop-0.bin").unlink()
-    judged = judge(evidence.read(folder))
+    judged = judge(read_evidence(folder))
     assert (judged.verdict, judged.exit_code, judged.traffic) == ("unknown", 4, None)
     assert not [check for check in judged.checks if "crashed" in check.summary]
 
@@ -316,7 +316,7 @@ def test_a_second_of_spike_traffic_has_a_history_of_its_own(tmp_path: Path) -> N
     writer = HistoryWriter(folder / "history" / "spike-0.bin", HistoryHeader.from_json(header))
     writer.advance(2)
     writer.close()
-    found = evidence.read(folder)
+    found = read_evidence(folder)
     assert found.problems == {}
     assert found.attempts.records.names == ("drop", "spike")
     assert len(found.attempts) == 302

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gameday import evidence
-from gameday.evidence import journal
+from gameday.evidence import journal, seal
+from gameday.evidence.read import read as read_evidence
 from gameday.injection import heal
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
@@ -78,7 +78,7 @@ def honest_run(folder: Path) -> Path:
     run.event("fault.injecting", undo=[UNDO])
     path = run.write(folder / RUN)
     (path / "journal.jsonl").unlink()
-    sums = evidence.seal.sums(path)
+    sums = seal.sums(path)
     run.sealed = sums
     run.write_journal(path / "journal.jsonl")
     return path
@@ -103,7 +103,7 @@ def look(run_dir: Path, file: str) -> str:
     """What heal, check and report make of it; what is wrong with that, or ""."""
     prefix = journal.read(run_dir / "journal.jsonl")
     left = heal.left_behind(prefix.records)
-    result = judge(evidence.read(run_dir))
+    result = judge(read_evidence(run_dir))
     (run_dir / "result.json").write_bytes(result.to_bytes())
     page = write_report(run_dir).read_text()
     told = [wrong_verdict(result), wrong_missing(result, prefix, file), wrong_page(result, page)]

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from gameday import evidence
 from gameday.evidence import journal
+from gameday.evidence.read import read as read_evidence
 from gameday.injection import heal as healing
 from gameday.judge.judge import judge
 
@@ -93,7 +93,7 @@ def fill(path: Path, leave: int = 0) -> None:
 
 
 def judged(run: Started) -> Any:
-    return judge(evidence.read(run.dir))
+    return judge(read_evidence(run.dir))
 
 
 def test_a_disk_that_is_full_before_the_run_is_bad_usage(small_disk: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_in_the_fault_ends_the_run_with_the_fault_out(
     assert code in (4, 5), told
     assert result.ended in ("interrupted", "unhealthy"), told
     assert "fault.removed" in run.events(), told
-    assert not any(f.left_behind for f in evidence.read(run.dir).timeline.faults)
+    assert not any(f.left_behind for f in read_evidence(run.dir).timeline.faults)
     assert "Traceback" not in told
     assert result.missing, told
     assert not [left for left in healing.left_behind(_records(run)) if left.owner != "step"]

@@ -463,3 +463,10 @@ def test_the_lease_reads_no_clock_that_can_be_set(tmp_path: Path) -> None:
     assert watched.age_s() < 1
     assert held.renew() == ""
     held.close()
+
+
+def test_undoing_loads_no_model_and_no_arithmetic() -> None:
+    """A reaper is in a hurry on a machine that may be at its end."""
+    code = "import gameday.run.reaper.undo_run, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
+    assert not {"numpy", "pydantic", "gameday.evidence.model"} & {*loaded}

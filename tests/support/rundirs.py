@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from gameday import evidence
 from gameday.core.clock import NS
 from gameday.evidence.journal import Journal
+from gameday.evidence.model import Evidence
+from gameday.evidence.read import read as read_evidence
 from gameday.judge import checks
 from gameday.judge.verdict import NotApplicable, Verdict
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome, Reason, stored_id
@@ -359,10 +360,10 @@ def records(answers: Iterable[Answer]) -> "np.ndarray[Any, np.dtype[np.void]]":
     return table
 
 
-def read(run: RunDir) -> evidence.Evidence:
+def read(run: RunDir) -> Evidence:
     """The run as evidence."""
     with TemporaryDirectory() as folder:
-        return evidence.read(run.write(Path(folder) / RUN))
+        return read_evidence(run.write(Path(folder) / RUN))
 
 
 def said(run: RunDir, name: str) -> Verdict | NotApplicable:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gameday import evidence
 from gameday.core.clock import SystemClock
+from gameday.evidence.model import Evidence
+from gameday.evidence.read import read as read_evidence
 from gameday.judge import checks
 from gameday.judge.verdict import Validity, Verdict
 from gameday.traffic import vitals
@@ -224,10 +225,10 @@ async def test_a_process_notes_its_own_signs() -> None:
         assert after["waited_s"] >= 0
 
 
-def judged(folder: Path, *lines: str) -> tuple[evidence.Evidence, Verdict]:
+def judged(folder: Path, *lines: str) -> tuple[Evidence, Verdict]:
     run = RunDir().write(folder / RUN)
     (run / "vitals.jsonl").write_text("".join(lines))
-    read = evidence.read(run)
+    read = read_evidence(run)
     said = checks.run("generator", checks.CHECKS["generator"], read)
     assert isinstance(said, Verdict)
     return read, said

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from gameday.core.errors import UnknownError
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.judge.checks import (
     alerts,
     exercised,

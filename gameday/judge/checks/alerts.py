@@ -5,7 +5,7 @@ here.
 """
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, valid, worst
 from gameday.spec.experiment import ExpectedAlert
 from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts

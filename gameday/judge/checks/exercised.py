@@ -11,8 +11,8 @@ import numpy as np
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
+from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
 from gameday.traffic.forecast import distinct_users, sell_out_s
 from gameday.traffic.history import Outcome

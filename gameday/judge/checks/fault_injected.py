@@ -5,7 +5,8 @@ unknown, never invalid.
 """
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence, FaultWindow
+from gameday.evidence.model import Evidence
+from gameday.evidence.timeline import FaultWindow
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking
 
 

@@ -1,7 +1,8 @@
 """Every fault that was begun is out again: its state was read back as gone, and it shows."""
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence, FaultWindow
+from gameday.evidence.model import Evidence
+from gameday.evidence.timeline import FaultWindow
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, unknown
 
 

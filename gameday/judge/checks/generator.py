@@ -1,7 +1,7 @@
 """The traffic kept its schedule, or the run says nothing about the system's performance."""
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict
 
 

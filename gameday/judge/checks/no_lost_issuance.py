@@ -1,7 +1,7 @@
 """Who was told "issued" has a coupon that is still there in the end."""
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import issued, lost
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, unknown, valid
 

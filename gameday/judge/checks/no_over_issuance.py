@@ -8,8 +8,8 @@ promise than there are coupons is over-issuance whatever became of the rows.
 from typing import Any
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
 from gameday.evidence.attempts import distinct
+from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import beyond_stock, issued
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome

@@ -8,8 +8,9 @@ A request without an answer may have worked, so it explains both.
 import numpy as np
 
 from gameday.core.messages import Message
-from gameday.evidence import Attempts, Audit, Evidence
-from gameday.evidence.attempts import Indices, Mask, among
+from gameday.evidence.attempts import Attempts, Indices, Mask, among
+from gameday.evidence.audit import Audit
+from gameday.evidence.model import Evidence
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome
 

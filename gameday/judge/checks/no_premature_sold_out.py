@@ -16,8 +16,10 @@ from functools import cached_property
 import numpy as np
 
 from gameday.core.messages import Message
-from gameday.evidence import Attempts, Audit, Evidence, StepRun
-from gameday.evidence.attempts import FOREVER, Indices, Mask, Times
+from gameday.evidence.attempts import FOREVER, Attempts, Indices, Mask, Times
+from gameday.evidence.audit import Audit
+from gameday.evidence.model import Evidence
+from gameday.evidence.timeline import StepRun
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, valid
 from gameday.traffic.history import Outcome
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.evidence.outages import WARM_UP_S
 from gameday.judge.verdict import (
     SHOWN,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import issued, issued_again
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 

@@ -2,7 +2,8 @@
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
-from gameday.evidence import Evidence, StepRun
+from gameday.evidence.model import Evidence
+from gameday.evidence.timeline import StepRun
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, valid
 
 REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer

@@ -9,7 +9,8 @@ from typing import Any
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
-from gameday.evidence import Evidence, Outage
+from gameday.evidence.model import Evidence
+from gameday.evidence.outages import Outage
 from gameday.judge.checks.objectives import unread
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, valid
 

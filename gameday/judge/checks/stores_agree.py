@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gameday.core.messages import Message
-from gameday.evidence import Audit, Evidence, View
+from gameday.evidence.audit import Audit, View
+from gameday.evidence.model import Evidence
 from gameday.evidence.rows import Row, Rows
 from gameday.judge.verdict import (
     SHOWN,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gameday.core.messages import Message
-from gameday.evidence import Evidence
+from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, worst
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.thresholds import ThresholdExpression

@@ -14,7 +14,7 @@ from pathlib import Path
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.runs import show_result
 from gameday.cli.screen import Story, draw
-from gameday.evidence import read
+from gameday.evidence.read import read
 from gameday.judge.judge import judge
 
 
