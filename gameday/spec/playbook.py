@@ -51,4 +51,3 @@ class Playbook:
 
     head: FrontMatter
     steps: tuple[Step, ...]
-    markdown: str

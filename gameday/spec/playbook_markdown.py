@@ -57,7 +57,7 @@ def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, D
         Step(item.number, item.text or "", blocks[item.number].parse(StepBlock), item.line)
         for item in items
     )
-    return Playbook(head, steps, text), front, blocks
+    return Playbook(head, steps), front, blocks
 
 
 def _front_matter(lines: list[str], file: str) -> tuple[Document, int]:

@@ -247,11 +247,6 @@ class StoreUndo(Undo):
     instance: Annotated[Instance, _instance] | None = None
     server: Annotated[StoreServer, _server] | None = None
 
-    @property
-    def reference(self) -> Mapping[str, str]:
-        """The reference to the store's address."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisUndo(StoreUndo):
@@ -260,10 +255,6 @@ class RedisUndo(StoreUndo):
     _kind: ClassVar[str] = "redis"
     url: Reference
     lasts: Truth | None = None
-
-    @property
-    def reference(self) -> Mapping[str, str]:
-        return self.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,10 +280,6 @@ class SqlUndo(StoreUndo):
 
     _kind: ClassVar[str] = "sql"
     dsn: Reference
-
-    @property
-    def reference(self) -> Mapping[str, str]:
-        return self.dsn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,6 @@ _RECORD_1: Final = np.dtype([*_COMMON, ("issue_id", "S40")])
 _MAPPED: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
 Records = npt.NDArray[np.void]
-Figures = npt.NDArray[Any]
 
 
 def stored_id(text: str) -> bytes:

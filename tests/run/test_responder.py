@@ -62,7 +62,7 @@ class Drill:
         self.clock = SystemClock()
         self.readings = Readings(self.clock)
         self.journal = Journal(folder / "journal.jsonl", self.clock, "m1")
-        book = Playbook(FrontMatter(name="slow", alerts=["Slow"]), steps, "")
+        book = Playbook(FrontMatter(name="slow", alerts=["Slow"]), steps)
         hands = Hands(
             book,
             ACTIONS,
