@@ -42,7 +42,8 @@ async def leftovers(
     runs_dir: Path, base_url: str, environment: Environment, since: str = ""
 ) -> list[Finding]:
     """Of the newest runs in `runs_dir` that ran on this system, from `since` (RFC 3339) on."""
-    own = _own_runs()  # first: a folder that anybody has made must not crowd one of them out
+    _, state = _own()  # first: a folder that anybody has made must not crowd one of them out
+    own = frozenset() if state is None else frozenset(noted_runs(state))
     journals = sorted(
         runs_dir.glob("*/journal.jsonl"),
         key=lambda path: (path.parent.name in own, path),
@@ -97,18 +98,12 @@ def _ran_on(records: Sequence[journal.Record], base_url: str) -> bool:
 
 def _foreign(run: Provenance) -> list[Finding]:
     """A run that nobody here has signed, and that says itself that something may be left."""
-    left = [each for each in left_behind([*run.foreign, *run.foreign_later])]
+    left = left_behind([*run.foreign, *run.foreign_later])
     if controller_lives(run.foreign) or all(each.owner == "part" for each in left):
         return []
     name = run.dir.name
     text = f"it may have left something behind, and is {run.why_foreign}: it was not looked at"
     return [Finding(f"run {name}", "warn", text, f"gameday heal --trust {run.dir}")]
-
-
-def _own_runs() -> frozenset[str]:
-    """The names of the runs that this user's state folder knows of."""
-    _, state = _own()
-    return frozenset() if state is None else frozenset(noted_runs(state))
 
 
 def _own() -> tuple[SigningKey | None, Path | None]:

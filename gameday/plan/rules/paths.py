@@ -4,7 +4,6 @@ from gameday.core.network.urls import path_problem
 from gameday.spec.inputs import Findings
 from gameday.spec.read import LoadedSystem
 from gameday.spec.request import METHODS
-from gameday.spec.yaml import Document
 
 Loc = tuple[str | int, ...]
 _REQUESTS = ("campaign", "close", "audit")
@@ -15,8 +14,12 @@ def lead_nowhere_else(loaded: LoadedSystem) -> Findings:
     """Every path begins with one /, and holds nothing that may be read as a host."""
     document = loaded.document
     for loc, _, node in document.root.walk():
-        if isinstance(node.content, str) and _is_path(loc):
-            yield from _look(document, loc, node.content)
+        path = node.content
+        if isinstance(path, str) and _is_path(loc) and (wrong := path_problem(path)):
+            problem = f"{str(loc[-1])!r}: the path {path[:100]!r} {wrong}"
+            yield document.error(
+                loc, problem, help="begin with / and percent-encode what is special"
+            )
 
 
 def _is_path(loc: Loc) -> bool:
@@ -27,9 +30,3 @@ def _is_path(loc: Loc) -> bool:
     depth = 1 if where[:1] and where[0] in _REQUESTS else 2
     known = bool(where) and where[0] in (*_REQUESTS, *_GROUPS)
     return known and len(where) == depth and method in METHODS
-
-
-def _look(document: Document, loc: Loc, path: str) -> Findings:
-    if wrong := path_problem(path):
-        problem = f"{str(loc[-1])!r}: the path {path[:100]!r} {wrong}"
-        yield document.error(loc, problem, help="begin with / and percent-encode what is special")

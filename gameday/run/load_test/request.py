@@ -113,16 +113,11 @@ def _json(text: str) -> Any:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not _can_be_sent(text):
+    if any("\ud800" <= each <= "\udfff" for each in text):  # an invalid byte of the command line
         raise UsageError(f"--header: {text!r} is not UTF-8", help="write it in UTF-8")
     if not colon or not name.strip():
         raise UsageError(f"--header: {text!r} is no header", help="write 'Name: value'")
     return name.strip(), value.strip()
-
-
-def _can_be_sent(text: str) -> bool:
-    """True if the text has a form in UTF-8; an invalid byte of the command line has not."""
-    return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _outcomes(expect: str) -> dict[str, Any]:
