@@ -194,7 +194,9 @@ async def test_a_stopped_controller_finds_its_fault_undone_and_ends(tmp_path: Pa
         run.process.send_signal(signal.SIGCONT)
         assert "reaper has undone the run" in (await run.heard())["lost"]
         assert await run.heard() == {"reaper_ended": True}
-    assert "the lease was not renewed for 5." in run.told()[0].data["why"]
+    late = re.fullmatch(r"the lease was not renewed for (.+) s", run.told()[0].data["why"])
+    assert late is not None
+    assert float(late[1]) >= LEASE_S
 
 
 async def test_what_a_woken_controller_did_last_is_undone_when_it_is_killed(tmp_path: Path) -> None:
