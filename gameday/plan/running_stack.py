@@ -11,7 +11,6 @@ from typing import Any
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError
 from gameday.core.secrets.redaction import Hidden
-from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
@@ -55,7 +54,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     looks = {
         "service": service_checks.service(system),
         "proxies": _network(inputs, system, question, clock),
-        "faults": proxy_checks.prepared(experiment, _context(running)),
+        "faults": proxy_checks.prepared(experiment, running.injection(PLAN)),
         "metrics": service_checks.metrics(system, read),
         "alerts": service_checks.conditions(system, inputs.rules, alerts, clock),
         "audit": _campaign(inputs, running),
@@ -76,13 +75,6 @@ async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[
     except TimeoutError:
         text = f"no answer within {PATIENCE_S:g} s"
         return [Finding(name, "fail", text, "is it overloaded, or has it stopped?")]
-
-
-def _context(running: Running) -> InjectionContext:
-    """The context in which drivers may read, and only that."""
-    system = running.system
-    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
-    return InjectionContext(PLAN, system.toxiproxy, system.proxies, direct)
 
 
 async def _network(

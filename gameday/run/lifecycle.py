@@ -25,7 +25,6 @@ from gameday.core.secrets.signing import SigningKey, read_or_make_key
 from gameday.evidence import events, seal
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
-from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.process.process import record as process_record
 from gameday.plan.traffic_size import peak_per_s
@@ -301,7 +300,6 @@ def _make_run(
     if stock is not None:
         values["stock"] = stock
     readings = Readings(start.clock)
-    direct = Direct(system.stores, running.environment, running.parts, running.token_file)
     admin, sender = (
         Sender(url, values, running.environment, tls=system.tls, hide=start.journal.hide)
         for url in (system.admin_url or system.base_url, system.base_url)
@@ -329,9 +327,7 @@ def _make_run(
         stock=stock,
         traffic_end_s=traffic_end_s(experiment),
         environment=running.environment,
-        injection=InjectionContext(
-            start.id, system.toxiproxy, system.proxies, direct, experiment.seed or 0
-        ),
+        injection=running.injection(start.id, experiment.seed or 0),
         sender=sender,
         admin=admin,
         readings=readings,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gameday.core.clock import Clock
+from gameday.injection.context import Direct, InjectionContext
 from gameday.spec.system import System
 from gameday.spec.undos import Undo
 
@@ -68,6 +69,12 @@ class Running:
     binaries: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
     token_file: Path | None = None
+
+    def injection(self, run: str, seed: int = 0) -> InjectionContext:
+        """The context in which drivers of a run work on it."""
+        system = self.system
+        direct = Direct(system.stores, self.environment, self.parts, self.token_file)
+        return InjectionContext(run, system.toxiproxy, system.proxies, direct, seed)
 
 
 class Stack(Protocol):
