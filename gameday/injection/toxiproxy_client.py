@@ -22,8 +22,8 @@ from gameday.core import files
 from gameday.core.errors import ExitCode, GamedayError
 from gameday.core.json import JsonError
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
-from gameday.spec.undo_fields import Json
-from gameday.spec.undos import NetworkUndo, ProxyState, proxy_state
+from gameday.spec.undo_fields import Json, json_object, read_object
+from gameday.spec.undos import NetworkUndo, ProxyState
 
 _QUOTED = 200
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
@@ -148,7 +148,7 @@ class Toxiproxy:
 def _state(body: object) -> ProxyState | None:
     """The proxy that an answer shows; None for one that nothing here can rely on."""
     try:
-        return proxy_state(body)
+        return read_object(ProxyState, json_object(body))
     except ValueError:
         return None
 

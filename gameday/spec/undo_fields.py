@@ -146,10 +146,16 @@ def _readers(class_: type[Any]) -> Mapping[str, tuple[Reader, bool]]:
     found = {}
     for field in fields(class_):
         hint = hints[field.name]
-        annotated = next(e for e in (hint, *get_args(hint)) if hasattr(e, "__metadata__"))
         needed = field.default is MISSING and type(None) not in get_args(hint)
-        found[field.name] = annotated.__metadata__[0], needed
+        found[field.name] = next(filter(None, map(_reader, (hint, *get_args(hint))))), needed
     return found
+
+
+def _reader(hint: Any) -> Reader | None:
+    """The reader that an annotation names, or that of a dataclass."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        return lambda value: read_object(hint, json_object(value))
+    return getattr(hint, "__metadata__", (None,))[0]
 
 
 def plain(value: Any) -> Any:

@@ -84,21 +84,11 @@ class TokenFile:
     file: AbsolutePath
 
 
-def _instance(value: Any) -> Instance:
-    return read_object(Instance, json_object(value))
-
-
-def _server(value: Any) -> StoreServer:
-    return read_object(StoreServer, json_object(value))
-
-
-def proxy_state(value: Any) -> ProxyState:
-    """The proxy that a piece of JSON shows. Raises ValueError."""
-    return read_object(ProxyState, json_object(value))
-
-
 def _proxy_states(value: Any) -> Mapping[str, ProxyState]:
-    return {name: proxy_state(each) for name, each in json_object(value).items()}
+    return {
+        name: read_object(ProxyState, json_object(each))
+        for name, each in json_object(value).items()
+    }
 
 
 def _token_file(value: Any) -> TokenFile:
@@ -140,7 +130,7 @@ class NetworkUndo(Undo):
     proxy: Text
     ours: Text | None = None
     part: AbsolutePath | None
-    instance: Annotated[Instance, _instance] | None = None
+    instance: Instance | None = None
     names: Annotated[tuple[str, ...], text_list] | None = None
     was: Annotated[Mapping[str, ProxyState], _proxy_states] | None = None
 
@@ -159,7 +149,7 @@ class ProxyUndo(NetworkUndo):
 
     _kind: ClassVar[str] = "proxy"
     enabled: Truth | None = None
-    whole: Annotated[ProxyState, proxy_state] | None = None
+    whole: ProxyState | None = None
 
     def __post_init__(self) -> None:
         if self.enabled is None and self.whole is None:
@@ -244,8 +234,8 @@ class StoreUndo(Undo):
     do: Text
     name: Text
     part: AbsolutePath | None = None
-    instance: Annotated[Instance, _instance] | None = None
-    server: Annotated[StoreServer, _server] | None = None
+    instance: Instance | None = None
+    server: StoreServer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
