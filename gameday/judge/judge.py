@@ -25,9 +25,9 @@ from gameday.judge.verdict import NotApplicable, Validity, Verdict, unknown, wor
 ALWAYS: Final = ("fault_injected", "fault_removed")
 # What it means that a part is not there, where that can be said better.
 MISSING: Final = {
-    ("audit", ABSENT): "the audit was not reached",
-    ("samples", ABSENT): "nothing was measured",
-    ("effective", ABSENT): "what was run is not known: inputs/effective.json is not there",
+    ("audit", ABSENT): "missing.audit",
+    ("samples", ABSENT): "missing.samples",
+    ("effective", ABSENT): "missing.effective",
 }
 VERDICTS: Final[Mapping[Validity, VerdictName]] = {
     Validity.VALID: "passed",
@@ -62,7 +62,7 @@ def judge(evidence: Evidence) -> Result:
         traffic=tables.traffic(evidence),
         playbook=tables.playbook(evidence),
         clocks=tables.clocks(evidence),
-        missing=[MissingPart(part=part, why=why) for part, why in missing.items()],
+        missing=[MissingPart(part=p, why=str(why), message=why) for p, why in missing.items()],
     )
 
 
@@ -118,19 +118,19 @@ def _demoted(verdict: Verdict, reasons: list[Message]) -> Verdict:
     return replace(verdict, validity=Validity.UNKNOWN, message=told, certificate=None)
 
 
-def missing_parts(evidence: Evidence) -> Mapping[str, str]:
+def missing_parts(evidence: Evidence) -> Mapping[str, Message]:
     """Missing parts of the run directory, each with the reason; empty for a run that is whole."""
-    found: dict[str, str] = {
-        part: MISSING.get((part, why), why) for part, why in evidence.problems.items()
+    found: dict[str, Message] = {
+        part: Message(MISSING.get((part, why), "missing.damaged"), why=why)
+        for part, why in [*evidence.problems.items(), *evidence.timeline.lost.items()]
     }
-    found |= evidence.timeline.lost
     if evidence.timeline.ended_why == NO_END and "journal" not in found:
-        found["journal"] = "it has no end: the controller did not come to write one"
+        found["journal"] = Message("missing.end")
     return dict(sorted(found.items()))
 
 
 def _concluded(
-    evidence: Evidence, verdicts: Sequence[Verdict], missing: Mapping[str, str]
+    evidence: Evidence, verdicts: Sequence[Verdict], missing: Mapping[str, Message]
 ) -> Validity:
     """The worst of all; a run that did not complete, or is not whole, is unknown at best."""
     found = worst([verdict.validity for verdict in verdicts])

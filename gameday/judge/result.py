@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -160,6 +161,7 @@ class MissingPart:
 
     part: str
     why: str
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,8 @@ class Result:
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
-            for line in [*content["checks"], *content["not_applicable"], *filter(None, traffic)]:
+            parts = [content[name] for name in ("checks", "not_applicable", "missing")]
+            for line in [*chain(*parts), *filter(None, traffic)]:
                 line.pop("message", None)
                 line.pop("messages", None)
         text = json.dumps(content, indent=1, ensure_ascii=False)

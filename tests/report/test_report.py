@@ -383,7 +383,7 @@ def test_every_id_that_stands_in_the_judging_is_there() -> None:
     """Those too that a variable carries to the message."""
     known = Messages().by_id
     for path in Path(gameday.judge.__file__).parent.rglob("*.py"):
-        ids = set(re.findall(r'"((?:check|lacks|unfit)\.[a-z_.]+)"', path.read_text()))
+        ids = set(re.findall(r'"((?:check|lacks|missing|unfit)\.[a-z_.]+)"', path.read_text()))
         assert ids <= known.keys(), path.name
 
 

@@ -64,7 +64,7 @@ def describe_fault(fault: FaultLine) -> Markup:
 
 
 def _missing(each: MissingPart, say: Messages) -> Markup:
-    return say("title.missing_part", part=code(str(each.part)), why=str(each.why))
+    return say("title.missing_part", part=code(each.part), why=say.line(each.message, each.why))
 
 
 def _how(m: Material, say: Messages) -> Markup:
