@@ -13,7 +13,6 @@ import click
 
 from gameday import __version__
 from gameday.cli import terminal
-from gameday.cli.options import exit_codes
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError
@@ -121,7 +120,7 @@ def _unexpected(error: Exception) -> int:
 
 @click.group(
     cls=LazyGroup,
-    epilog=exit_codes({code: code.meaning for code in ExitCode}),
+    epilog=terminal.exit_codes({code: code.meaning for code in ExitCode}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="gameday")

@@ -1,13 +1,12 @@
 """The options that several commands share: where the system is, what may be broken, and units."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
-from gameday.core.errors import ExitCode
 from gameday.core.stack_registry import EMBEDDED, STACKS
 
 if TYPE_CHECKING:
@@ -17,12 +16,6 @@ if TYPE_CHECKING:
     from gameday.core.units import Rate
 
 Decorated = Callable[..., Any]
-
-
-def exit_codes(meanings: Mapping[ExitCode, str]) -> str:
-    """The exit codes of a command, for the end of its help."""
-    lines = (f"  {code:<3} {meaning}" for code, meaning in meanings.items())
-    return "\n".join(["\b", "Exit codes (the first that applies):", *lines])
 
 
 def setting(name: str) -> dict[str, Any]:

@@ -15,11 +15,11 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
-from gameday.core.errors import GamedayError
+from gameday.core.errors import ExitCode, GamedayError
 
 # Controls (not newline and tab), soft hyphen, directions, line separators, what has no width
 # (not the joiners, which some languages are written with), tags, and halves of surrogate pairs.
@@ -222,3 +222,9 @@ def tell_bug() -> None:
     to = output(err=True)
     to.write(traceback.format_exc())
     to.flush()
+
+
+def exit_codes(meanings: Mapping[ExitCode, str]) -> str:
+    """The exit codes of a command, for the end of its help."""
+    lines = (f"  {code:<3} {meaning}" for code, meaning in meanings.items())
+    return "\n".join(["\b", "Exit codes (the first that applies):", *lines])

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gameday.cli.options import DURATION, RATE, allow_target, exit_codes
+from gameday.cli.options import DURATION, RATE, allow_target
 from gameday.cli.scripts import export, import_
-from gameday.cli.terminal import echo, emit, output, warn
+from gameday.cli.terminal import echo, emit, exit_codes, output, warn
 from gameday.core.errors import ExitCode, UsageError
 from gameday.core.files.private import as_asked
 

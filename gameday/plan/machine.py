@@ -70,7 +70,7 @@ def temporary_folder() -> list[Finding]:
 
 
 def _enough(there: int, least: int, aim: int) -> Status:
-    return "ok" if there >= aim else "warn" if there >= least else "fail"
+    return "fail" if there < least else "ok" if there >= aim else "warn"
 
 
 def _executable(folder: Path) -> Finding:

@@ -457,7 +457,7 @@ def test_a_machine_that_was_suspended_has_lost_the_lease_on_both_sides(
 
 
 def test_the_lease_reads_no_clock_that_can_be_set(tmp_path: Path) -> None:
-    parts = [*(ROOT / "gameday/reaper").glob("*.py"), ROOT / "gameday/run/reaper_client.py"]
+    parts = [*(ROOT / "gameday/run/reaper").glob("*.py"), ROOT / "gameday/run/reaper_client.py"]
     text = "".join(path.read_text() for path in parts)
     assert not {"utc_now", "wall_time_ns", "datetime"} & set(re.findall(r"\w+", text))
     held, watched = Lease(tmp_path), Watched(tmp_path)
@@ -472,3 +472,10 @@ def test_undoing_loads_no_model_and_no_arithmetic() -> None:
     code = "import gameday.run.reaper.undo_run, sys; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
     assert not {"numpy", "pydantic", "gameday.evidence.model"} & {*loaded}
+
+
+def test_a_reaper_waits_with_few_modules() -> None:
+    """One waits beside every run; what undoing needs is loaded when there is something to undo."""
+    code = "import gameday.run.reaper.__main__, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
+    assert not {"dataclasses", "asyncio", "numpy", "pydantic"} & {*loaded}
