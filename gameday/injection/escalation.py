@@ -25,7 +25,7 @@ from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import GamedayError, StuckFaultError
 from gameday.injection import server_instance
 from gameday.injection.drivers import proxy, service
-from gameday.injection.proof import State
+from gameday.injection.removal_proof import State
 from gameday.injection.toxiproxy_client import (
     Toxiproxy,
     ToxiproxyError,

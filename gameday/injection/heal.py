@@ -23,7 +23,7 @@ from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
 from gameday.injection.drivers import Drivers, toxic
 from gameday.injection.process import process
-from gameday.injection.proof import State
+from gameday.injection.removal_proof import State
 from gameday.injection.undo_policy import OnEscalation, UndoPolicy
 from gameday.spec.undos import (
     FolderUndo,

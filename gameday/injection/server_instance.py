@@ -10,7 +10,7 @@ from pathlib import Path
 from gameday.core.secrets.redaction import MASK
 from gameday.injection.process.process import start_time
 from gameday.injection.process.spec import Launch
-from gameday.injection.proof import here
+from gameday.injection.removal_proof import here
 from gameday.spec.undos import Instance, NetworkUndo, StoreUndo
 
 

@@ -13,6 +13,7 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
 from gameday.evidence.events import FaultDosed, FaultProbed
+from gameday.injection.verify.impact_verdict import Felt, shifts
 from gameday.injection.verify.observation import (
     BESIDE_ALL,
     BESIDE_PROXY,
@@ -23,7 +24,6 @@ from gameday.injection.verify.observation import (
     unmeasured,
 )
 from gameday.injection.verify.readback import in_place, proxy_of
-from gameday.injection.verify.service_impact import Felt, shifts
 from gameday.injection.verify.toxics import show
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.run.context import Run

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from gameday.core.clock import SystemClock
+from gameday.injection.verify.impact_verdict import Felt, lasting_level, shifts
 from gameday.injection.verify.observation import Sighting, injected
 from gameday.injection.verify.probe import Answer, Probe, Spot, look
 from gameday.injection.verify.recovery import back_to_normal
-from gameday.injection.verify.service_impact import Felt, lasting_level, shifts
 from gameday.injection.verify.toxics import judge_flap, judge_probes
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap

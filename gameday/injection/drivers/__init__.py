@@ -19,7 +19,7 @@ from gameday.injection.drivers import folder, proxy, service, toxic, traffic
 from gameday.injection.drivers.driver import Dose, Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.process import process
-from gameday.injection.proof import THERE, State
+from gameday.injection.removal_proof import THERE, State
 from gameday.injection.toxiproxy_client import ToxiproxyGoneError
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, ProxyDown, ProxyFlap

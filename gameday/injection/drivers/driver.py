@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gameday.injection.proof import State
+from gameday.injection.removal_proof import State
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import Undo
 

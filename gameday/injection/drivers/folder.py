@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gameday.core.clock import Clock, SystemClock
 from gameday.core.errors import StuckFaultError
-from gameday.injection.proof import GONE, State, elsewhere, here, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, State, elsewhere, here, masked_name, was_masked
 from gameday.spec.undos import FolderUndo
 
 PREFIX = "gameday-"

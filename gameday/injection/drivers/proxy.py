@@ -18,7 +18,7 @@ from gameday.core.clock import NS, Clock, boottime_ns
 from gameday.core.network.event_loop import allowed_here
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
-from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, THERE, State, masked_name, was_masked
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.upstream import refuse_foreign_upstream
 from gameday.spec.changes import ProxyDown, ProxyFlap

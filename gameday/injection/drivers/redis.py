@@ -33,7 +33,7 @@ from gameday.injection.drivers.store_sessions import (
     server,
     store_error,
 )
-from gameday.injection.proof import State
+from gameday.injection.removal_proof import State
 from gameday.spec.changes import (
     BlockRedis,
     EvictKeys,

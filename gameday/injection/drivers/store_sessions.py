@@ -17,7 +17,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.drivers.request import secret
-from gameday.injection.proof import GONE, THERE, State, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, THERE, State, masked_name, was_masked
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.request import FromEnv, FromFile
 from gameday.spec.undos import StoreServer, StoreUndo

@@ -6,7 +6,7 @@ server panic is refused where it is written, by the fields of `spec/faults/netwo
 
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import proxy
-from gameday.injection.proof import THERE, State
+from gameday.injection.removal_proof import THERE, State
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.spec.changes import ToxicChange
 from gameday.spec.undos import ToxicUndo

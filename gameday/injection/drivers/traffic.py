@@ -4,7 +4,7 @@ A worker ends when its controller does, so that another process has nothing left
 """
 
 from gameday.injection.context import InjectionContext
-from gameday.injection.proof import State
+from gameday.injection.removal_proof import State
 from gameday.spec.changes import ExtraTraffic
 from gameday.spec.undos import TrafficUndo
 

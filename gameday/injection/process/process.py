@@ -24,7 +24,7 @@ import psutil
 
 from gameday.core.clock import NS, Clock, SystemClock, boot_id
 from gameday.core.errors import StuckFaultError
-from gameday.injection.proof import GONE, State, elsewhere, here, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, State, elsewhere, here, masked_name, was_masked
 from gameday.spec.undos import ProcessUndo
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
