@@ -85,7 +85,7 @@ class Story:
         if "readings" not in line:
             return []
         self.t_ns = max(self.t_ns, line["t"])
-        self.traffic = Moment(**line["traffic"])
+        self.traffic = Moment(**line["traffic"]) if "traffic" in line else None
         now = {a["labels"]["alertname"]: a["state"] for a in line["alerts"]}
         told = [
             f"alert {name} is {state}"
