@@ -73,7 +73,7 @@ def project_that_leads_out(place: Place, text: str) -> None:
 BAD = {
     "no-toml": (b"runs = \n", "gameday.toml:1:8"),
     "open-list": (b"a = [\n", "gameday.toml:1:"),
-    "no-utf8": (b'runs = "x"\n# \xff\n', "gameday.toml:2:1"),
+    "no-utf8": (b'runs = "x"\n# \xff\n', "gameday.toml:2:3"),
     "nul": (b'runs = "x\\u0000"\n', "gameday.toml:1:1"),
     "unknown": (b'\n\nrun = "x"\n', "gameday.toml:3:1"),
     "unknown-table": (b"[bound]\nanswer_bytes = 1\n", "gameday.toml:1:1"),
