@@ -158,7 +158,9 @@ async def _go_on(record: ServiceUndo, launch: Launch | None, clock: Clock) -> No
 
 
 def _wake(which: ProcessUndo) -> None:
-    for pid, began in _stopped(which).items():
+    # All of them: one that was told to stop a moment ago may not look stopped yet, and goes on
+    # only because this order takes back the one that it has not heard.
+    for pid, began in process.alive(which).items():
         process.send(pid, began, signal.SIGCONT, which.name)
 
 
