@@ -93,7 +93,7 @@ async def prepared(experiment: Experiment, context: InjectionContext) -> list[Fi
 
     Keys that are to expire are looked for only when their fault begins: none may be there yet.
     """
-    found = []
+    found, drivers = [], Drivers()
     for fault in experiment.method:
         for change in fault.changes():
             if isinstance(change, ExpireKeys):
@@ -101,7 +101,7 @@ async def prepared(experiment: Experiment, context: InjectionContext) -> list[Fi
             if not isinstance(change, StoreChange | ServiceChange):
                 continue
             try:
-                await Drivers().prepare(change, context)
+                await drivers.prepare(change, context)
             except GamedayError as error:
                 found.append(from_error(f"fault {fault.id}", error))
             else:

@@ -174,9 +174,10 @@ async def _undo_all(kept: Kept) -> list[str]:
 
 async def _take_back(record: Undo) -> str:
     """Take one record back; "" or what stays."""
+    drivers = Drivers()
     try:
-        await Drivers().undo(record)
-        gone = await Drivers().read_back(record)
+        await drivers.undo(record)
+        gone = await drivers.read_back(record)
     except GamedayError as error:
         return error.message
     return "" if gone else f"{record.thing}: {record.as_json()}"

@@ -128,9 +128,8 @@ class SqlDriver(StoreDriver):
         """The number of connections that were taken or ended; None where reading back tells it."""
         if record.do not in ("connections", "kill"):
             return None
-        count = self.held.done(record.name)
         what = "taken, until no more were to be had" if record.do == "connections" else "ended"
-        return count > 0, float(count), "connections", f"{count} connections were {what}"
+        return self.counted(record, "connections", what)
 
 
 async def _is_there(session: asyncpg.Connection, record: SqlUndo) -> bool:

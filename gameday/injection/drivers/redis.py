@@ -143,9 +143,8 @@ class RedisDriver(StoreDriver):
         """The number of keys that were hit; None where reading back tells it."""
         if record.do not in ("evict", "expire"):
             return None
-        count = self.held.done(record.name)
         what = "deleted" if record.do == "evict" else "given a short time to live"
-        return count > 0, float(count), "keys", f"{count} keys were {what}"
+        return self.counted(record, "keys", what)
 
 
 def _lasts(change: RedisChange) -> bool:

@@ -14,7 +14,7 @@ from gameday.core.clock import Clock, SystemClock
 from gameday.core.errors import ExitCode, GamedayError, UsageError, causes
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
-from gameday.injection.drivers.driver import Driver, Environment
+from gameday.injection.drivers.driver import Dose, Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.drivers.request import secret
 from gameday.injection.removal_proof import GONE, THERE, State, masked_name, was_masked
@@ -147,6 +147,11 @@ class StoreDriver(Driver):
             "part": part,
             "instance": server_instance.of(part),
         }
+
+    def counted(self, record: StoreUndo, unit: str, what: str) -> Dose:
+        """The measurement of a change that is over at once: how many of something it hit."""
+        count = self.held.done(record.name)
+        return count > 0, float(count), unit, f"{count} {unit} were {what}"
 
     def record(self, change: Any, context: InjectionContext) -> StoreUndo:
         """The undo as far as it is known before the store is asked."""

@@ -85,9 +85,7 @@ def _traffic_shift(
     if not seen.ok or dose_s is None or dose_s * NS > _lasted_ns(during[count:]):
         return seen
     runs = [run for run in _runs(len(times), count) if _was_answered_in_turn(during[run])]
-    levels = [lasting_level(times[run], count) for run in runs]
-    in_turn = max((level for level in levels if level is not None), default=None)
-    if in_turn is not None and _shift("T", dose_s, calm, in_turn, seen.n).ok:
+    if _shift("T", dose_s, calm, _highest(times, runs), seen.n).ok:
         return seen
     return replace(seen, ok=None, why=f"{seen.why}, but all were answered at once: it stood still")
 
@@ -111,9 +109,14 @@ def _contradicted(traffic: Sighting, own: Sighting) -> Sighting:
 
 def lasting_level(values: Values, count: int = 2) -> float | None:
     """The highest level that `count` readings in a row reached; None where so many have no data."""
-    runs = (values[run] for run in _runs(len(values), count))
-    whole = [[value for value in run if value is not None] for run in runs]
-    return max((min(run) for run in whole if len(run) == count), default=None)
+    return _highest(values, _runs(len(values), count))
+
+
+def _highest(values: Values, runs: Sequence[slice]) -> float | None:
+    """The highest level that held throughout one of these runs; None where none has all data."""
+    known = [[value for value in values[run] if value is not None] for run in runs]
+    whole = [each for each, run in zip(known, runs, strict=True) if len(each) == len(values[run])]
+    return max(map(min, whole), default=None)
 
 
 def _runs(length: int, count: int) -> list[slice]:
