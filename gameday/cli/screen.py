@@ -87,6 +87,8 @@ class Story:
         self.t_ns = max(self.t_ns, line["t"])
         self.traffic = Moment(**line["traffic"]) if "traffic" in line else None
         now = {a["labels"]["alertname"]: a["state"] for a in line["alerts"]}
+        if line.get("alerts_problem"):
+            now = self.alerts  # nobody knows, so nothing has changed
         told = [
             f"alert {name} is {state}"
             for name, state in now.items()

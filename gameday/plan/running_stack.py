@@ -14,15 +14,17 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
-from gameday.plan import proxy_checks, service_checks
+from gameday.plan import prometheus_checks, proxy_checks, service_checks
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.leftovers import on_standing
 from gameday.plan.offline_checks import Question
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs
+from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.telemetry import catalogue
+from gameday.telemetry.sources.choice import prometheus_of
 
 PATIENCE_S = 7.0
 PLAN = "plan"
@@ -47,16 +49,12 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     except GamedayError as error:
         return Standing(written, [from_error("stack", error)])
     system = running.system
-    book = None if inputs.playbook is None else inputs.playbook.playbook
     experiment = inputs.experiment.experiment
-    read = list(catalogue.expressions(experiment, system, book))
-    alerts = service_checks.own_alerts(experiment, book)
     looks = {
         "service": service_checks.service(system),
         "proxies": _network(inputs, system, question, clock),
         "faults": proxy_checks.prepared(experiment, running.injection(PLAN)),
-        "metrics": service_checks.metrics(system, read),
-        "alerts": service_checks.conditions(system, inputs.rules, alerts, clock),
+        **_measured(inputs, running, clock),
         "audit": _campaign(inputs, running),
         "earlier runs": on_standing(
             question.runs_dir, system, running.environment, owned=question.entry.owned
@@ -65,6 +63,30 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     }
     found = await asyncio.gather(*(_in_time(name, look) for name, look in looks.items()))
     return Standing(system, [finding for each in found for finding in each])
+
+
+def _measured(
+    inputs: Inputs, running: Running, clock: Clock
+) -> dict[str, Coroutine[Any, Any, list[Finding]]]:
+    """Looks at what the run will be measured by: Prometheus, or our own scrapes."""
+    system, experiment = running.system, inputs.experiment.experiment
+    book = None if inputs.playbook is None else inputs.playbook.playbook
+    server = prometheus_of(experiment, system)
+    if server is not None:
+        return {"prometheus": _prometheus(inputs, running, server, clock)}
+    read = list(catalogue.expressions(experiment, system, book))
+    alerts = service_checks.own_alerts(experiment, book)
+    return {
+        "metrics": service_checks.metrics(system, read),
+        "alerts": service_checks.conditions(system, inputs.rules, alerts, clock),
+    }
+
+
+async def _prometheus(
+    inputs: Inputs, running: Running, server: Server, clock: Clock
+) -> list[Finding]:
+    looked = prometheus_checks.look(inputs, running.system, server, running.environment, clock)
+    return (await looked).findings
 
 
 async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:

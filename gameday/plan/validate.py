@@ -57,7 +57,6 @@ def _enough(findings: Findings) -> Findings:
 
 
 def _of_system(loaded: LoadedSystem) -> Findings:
-    yield from names.unsupported_keys(loaded)
     yield from expressions.of_system(loaded)
     yield from secrets.no_secrets(loaded)
     yield from secrets.unchecked_semantics(loaded)

@@ -11,13 +11,14 @@ from typing import Any
 
 from gameday.core.clock import NS, boot_id
 from gameday.evidence.events import Phase
-from gameday.injection.drivers.request import secrets_of
+from gameday.injection.drivers.request import authorization, secrets_of
 from gameday.run import canary
 from gameday.run.children import worker_config
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
 from gameday.telemetry import catalogue
 from gameday.telemetry.collector.abort_thresholds import aborting
+from gameday.telemetry.sources.choice import prometheus_of
 from gameday.traffic.metrics import request_tags
 
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
@@ -52,6 +53,11 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
     """The configuration of the collector: the settings of `gameday.telemetry.collector`."""
     issue = run.system.requests.issue
     spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
+    server = prometheus_of(run.experiment, run.system)
+    prometheus = None
+    if server is not None:
+        headers = authorization(server, run.environment)
+        prometheus = {"url": server.url, "headers": headers, "scrape_s": run.scrape_s}
     targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
     return {
         "samples": str(run.dir / "samples.jsonl"),
@@ -60,6 +66,7 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "period_ns": NS,
         "targets": targets,
         "scrape_timeout_s": 0.8,
+        "prometheus": prometheus,
         "tls": run.system.tls.model_dump(mode="json"),
         "scenarios": [*run.experiment.traffic, *spikes],
         "rules": [str(path) for path in run.rules],

@@ -146,6 +146,7 @@ class Run(Begun):
     drivers: Drivers = field(default_factory=Drivers)
     spots: dict[str, Spot] = field(default_factory=dict)
     campaign_made: bool = False
+    scrape_s: float = 1.0
     t0_ns: int = 0
 
     def at_ns(self, seconds: float) -> int:

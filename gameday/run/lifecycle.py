@@ -341,7 +341,7 @@ async def _through(run: Run, inputs: Inputs) -> None:
     try:
         if run.abort.event.is_set():
             return
-        await unless_aborted(run.abort, _prepared(run), grace_s=PREFLIGHT_GRACE_S)
+        await unless_aborted(run.abort, _prepared(run, inputs), grace_s=PREFLIGHT_GRACE_S)
         write_effective(run.dir, inputs, run.system, run.options, run.stock)
         if not run.abort.event.is_set():
             await unless_aborted(run.abort, start_children(run))
@@ -355,10 +355,10 @@ async def _through(run: Run, inputs: Inputs) -> None:
         await teardown.end(run)
 
 
-async def _prepared(run: Run) -> None:
+async def _prepared(run: Run, inputs: Inputs) -> None:
     """All that is looked at and made before the first request, in bounded time."""
     try:
-        await in_time(preflight.prepare(run), PREFLIGHT_S)
+        await in_time(preflight.prepare(run, inputs), PREFLIGHT_S)
     except TimeoutError as error:
         problem = f"what is looked at before a run was not over within {PREFLIGHT_S:g} s"
         raise StackError(problem, help="gameday plan tells what is looked at") from error

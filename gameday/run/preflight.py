@@ -10,25 +10,26 @@ from collections.abc import Iterable
 from gameday.core.errors import GamedayError, StackError, UsageError
 from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import Phase
-from gameday.plan import proxy_checks, service_checks
+from gameday.plan import prometheus_checks, proxy_checks, service_checks
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
 from gameday.run.context import Run
+from gameday.spec.inputs import Inputs
 from gameday.telemetry.catalogue import expressions
+from gameday.telemetry.sources.choice import prometheus_of
 
 
-async def prepare(run: Run) -> None:
+async def prepare(run: Run, inputs: Inputs) -> None:
     """Look at what is there, then create the campaign (or take the one there is).
 
     Raises UsageError, StackError, or on a stack that is not ours UnknownError.
     """
     run.journal.write(Phase(phase="preflight"))
-    read = list(expressions(run.experiment, run.system, run.playbook))
     owned, runs_dir = is_owned(run.options.stack), run.options.runs_dir
     looked, stopped_on_purpose, measured, left, well = await asyncio.gather(
         proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
         proxy_checks.prepared(run.experiment, run.injection),
-        service_checks.metrics(run.system, read),
+        _measured(run, inputs),
         on_standing(runs_dir, run.system, run.environment, owned=owned),
         _nothing() if owned else service_checks.service(run.system),
     )
@@ -42,6 +43,17 @@ async def prepare(run: Run) -> None:
         campaign = await service_checks.campaign(run.system, run.sender, run.coupon, run.stock)
         run.stock, found = campaign.stock, campaign.findings
     _end_if_unfit(run, found)
+
+
+async def _measured(run: Run, inputs: Inputs) -> list[Finding]:
+    """What the run will be measured by: Prometheus, whose pace is kept in mind, or our scrapes."""
+    server = prometheus_of(run.experiment, run.system)
+    if server is None:
+        read = list(expressions(run.experiment, run.system, run.playbook))
+        return await service_checks.metrics(run.system, read)
+    found = await prometheus_checks.look(inputs, run.system, server, run.environment, run.clock)
+    run.scrape_s = found.scrape_s
+    return found.findings
 
 
 async def _nothing() -> list[Finding]:

@@ -56,10 +56,9 @@ class Readings:
         return [e for e in self.all if begin_ns < e.t_ns <= end_ns]
 
     def firing(self) -> set[str]:
-        """The names of the alerts that fire now."""
-        if not self.all:
-            return set()
-        return {a.name for a in self.all[-1].alerts if a.state == "firing"}
+        """The names of the alerts that fire now, or did when it was last known."""
+        known = next((each for each in reversed(self.all) if not each.alerts_problem), None)
+        return {a.name for a in known.alerts if a.state == "firing"} if known else set()
 
     def figures(self, name: str, begin_ns: int, end_ns: int) -> list[tuple[int, float | None]]:
         """Instant and figure of one expression with begin < t ≤ end; None where it had no data."""

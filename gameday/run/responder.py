@@ -162,7 +162,9 @@ class Bot:
     async def _seen(self, step: Step, acted_ns: int, within_s: float, *, wanted: bool) -> Result:
         name = key("step", f"{step.number}:after")
         seen = await self.hands.readings.until(
-            lambda e: e.readings.get(name) is wanted, after_ns=acted_ns, within_s=within_s
+            lambda e: e.sampled_ns > acted_ns and e.readings.get(name) is wanted,
+            after_ns=acted_ns,
+            within_s=within_s,
         )
         if seen is None:
             return Result(

@@ -117,10 +117,12 @@ async def _drain(run: Run) -> None:
         return
     within_s = drain.within.total_seconds()
     quiet_since = 0
-    after_ns = run.clock.now_ns()
+    begun_ns = after_ns = run.clock.now_ns()
     deadline = after_ns + int(within_s * NS)
     while (left_s := (deadline - run.clock.now_ns()) / NS) > 0:
-        seen = await run.readings.until(lambda _: True, after_ns=after_ns, within_s=left_s)
+        seen = await run.readings.until(
+            lambda e: e.sampled_ns > begun_ns, after_ns=after_ns, within_s=left_s
+        )
         if seen is None:
             break
         if SERVICE in run.ended_parts():

@@ -30,10 +30,8 @@ def resolve_targets(
 
 def _addresses(system: System) -> Iterator[tuple[str, str]]:
     for key in ADDRESSES:
-        value = getattr(system, key)
-        for url in value if isinstance(value, list) else [value]:
-            if url is not None:
-                yield key, _base(key, url).host
+        for each in system.servers(key):
+            yield key, _base(key, each.url).host
 
 
 def _base(key: str, url: str) -> Base:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gameday.core.units import Duration
 from gameday.spec.request import IssueRequest, Request, Secret
+from gameday.spec.server import Server, ServerOrAddress, server
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model, Name
 
@@ -116,8 +117,12 @@ class System(Model):
         description="Service name to PromQL: its latency, felt by the system",
     )
     toxiproxy: str | None = Field(default=None, description="The address of Toxiproxy's API")
-    prometheus: str | None = Field(default=None, description="Where samples and alerts are read")
-    alertmanager: str | None = Field(default=None, description="The address of Alertmanager")
+    prometheus: ServerOrAddress | None = Field(
+        default=None, description="Where samples and alerts are read: instead of `metrics`, `rules`"
+    )
+    alertmanager: ServerOrAddress | None = Field(
+        default=None, description="Where alerts are routed and silenced"
+    )
     rules: list[str] = Field(
         default_factory=list, max_length=MOST_PARTS, description="Alerting rules; paths from here"
     )
@@ -126,3 +131,9 @@ class System(Model):
         max_length=MOST_PARTS,
         description="What playbook steps may do, by name",
     )
+
+    def servers(self, key: str) -> list[Server]:
+        """The servers that one of the keys in ADDRESSES names."""
+        named = getattr(self, key)
+        every = named if isinstance(named, list) else [named]
+        return [each for each in map(server, every) if each is not None]

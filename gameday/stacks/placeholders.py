@@ -67,7 +67,8 @@ def readdress(system: System, addresses: Addresses) -> System:
     """`system` as it can be reached on a stack that we started.
 
     The origin of `base_url` moves to the service's port, the origin of `admin_url` (or, without
-    one, any other origin) to its admin port. No Prometheus and no Alertmanager is running here.
+    one, any other origin) to its admin port. A Prometheus that the system file names scrapes what
+    is written there: where that has moved, it would tell of something else, and is left out.
     """
     main = _origin(system.base_url)
     admin = _origin(system.admin_url) if system.admin_url else None
@@ -78,14 +79,16 @@ def readdress(system: System, addresses: Addresses) -> System:
             return _at_port(url, addresses.port)
         return _at_port(url, addresses.admin_port if admin in (origin, None) else None)
 
+    metrics = [moved(url) for url in system.metrics]
+    stays = moved(system.base_url) == system.base_url and metrics == system.metrics
     update = {
         "base_url": moved(system.base_url),
         "admin_url": moved(system.admin_url) if system.admin_url else None,
-        "metrics": [moved(url) for url in system.metrics],
+        "metrics": metrics,
         "toxiproxy": addresses.toxiproxy,
         "proxies": {**system.proxies, **addresses.proxies},
-        "prometheus": None,
-        "alertmanager": None,
+        "prometheus": system.prometheus if stays else None,
+        "alertmanager": system.alertmanager if stays else None,
     }
     return system.model_copy(update=update)
 

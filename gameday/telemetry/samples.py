@@ -14,6 +14,8 @@ Three kinds of line, all with `t` in ns of CLOCK_MONOTONIC on the collector's ex
 `readings` holds every named expression (objectives, guards, probes, drain); null means no data.
 `figures` holds the same expressions' left operand as a number where it is one value, and the
 dependency expressions: what charts and dose witnesses read. `active_at` is ns, as `t` is.
+With a real Prometheus, `sampled` is the instant after which all samples of an evaluation were
+taken (else `t` itself), and `alerts_problem` says why nobody knows which alerts there are then.
 Judging reads these lines and evaluates no PromQL.
 """
 
@@ -50,6 +52,13 @@ class Evaluation:
     alerts: Sequence[AlertLine]
     figures: Mapping[str, float | None]
     down: Mapping[str, str] = field(default_factory=dict)
+    sampled: int | None = None
+    alerts_problem: str = ""
+
+    @property
+    def sampled_ns(self) -> int:
+        """The instant after which every sample of it was taken."""
+        return self.t_ns if self.sampled is None else self.sampled
 
     @property
     def why_blind(self) -> str:
@@ -76,7 +85,10 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     _must_be_typed([*down.values(), *(alert.labels["alertname"] for alert in alerts)], {str})
     if not {alert.state for alert in alerts} <= _STATES:
         raise ValueError("an alert is in no state")
-    return Evaluation(line["t"], readings, alerts, figures, down)
+    sampled, problem = line.get("sampled"), line.get("alerts_problem", "")
+    _must_be_typed([sampled], {int, type(None)})
+    _must_be_typed([problem], {str})
+    return Evaluation(line["t"], readings, alerts, figures, down, sampled, problem)
 
 
 def _must_be_typed(values: Iterable[object], types: set[type]) -> None:

@@ -17,13 +17,16 @@ from gameday.evidence.audit import audit_of
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.injection.toxiproxy_client import Toxiproxy
-from gameday.plan import service_checks
+from gameday.plan import prometheus_checks, service_checks
 from gameday.run import audit
 from gameday.spec.request import Request
+from gameday.spec.server import Server as Named
 from gameday.spec.system import System
 from gameday.spec.tls import Tls
+from gameday.telemetry import samples
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import ScrapeTarget
+from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
+from gameday.telemetry.collector.tick import Instants
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.attacks.server import (
@@ -37,6 +40,7 @@ from tests.attacks.server import (
     stalls,
     trickles,
 )
+from tests.support.plan_parts import inputs_of
 
 T = TypeVar("T")
 WITHIN_S = 1.0
@@ -366,3 +370,82 @@ def what_came_instead_of_an_answer_is_named(place: Place, case: tuple[Script, st
         done = place.gameday("traffic", *arguments, within_s=50)
     done.is_no_bug()
     assert words in done.said, done.said
+
+
+ALERT = {"labels": {"alertname": "A"}, "state": "firing", "activeAt": "2026-11-29T11:00:00Z"}
+VECTOR: dict[str, Any] = {
+    "resultType": "vector",
+    "result": [{"metric": {"a": "b"}, "value": [1.5, "1"]}],
+}
+LIES: dict[str, Any] = {
+    "a-list": [],
+    "a-number": 7,
+    "null": None,
+    "alerts-number": {"alerts": 7},
+    "alerts-null": {"alerts": [None]},
+    "alert-unnamed": {"alerts": [{**ALERT, "labels": {}}]},
+    "alert-labels": {"alerts": [{**ALERT, "labels": {"alertname": 7}}]},
+    "alert-state": {"alerts": [{**ALERT, "state": "burning"}]},
+    "alert-instant": {"alerts": [{**ALERT, "activeAt": "yesterday"}]},
+    "alert-year": {"alerts": [{**ALERT, "activeAt": "0001-01-01T00:00:00Z"}]},
+    "alert-instant-number": {"alerts": [{**ALERT, "activeAt": 10**30}]},
+    "many-alerts": {"alerts": [ALERT] * 30_000},
+    "a-matrix": {"resultType": "matrix", "result": []},
+    "a-string": {"resultType": "string", "result": [1, "x"]},
+    "a-scalar": {"resultType": "scalar", "result": [1.5, "1"]},
+    "an-instant-huge": {"resultType": "scalar", "result": [1e300, "1"]},
+    "an-instant-text": {"resultType": "scalar", "result": ["now", "1"]},
+    "a-value-text": {**VECTOR, "result": [{"metric": {}, "value": [1.5, "many"]}]},
+    "a-value-number": {**VECTOR, "result": [{"metric": {}, "value": [1.5, 1]}]},
+    "a-histogram": {**VECTOR, "result": [{"metric": {}, "histogram": [1.5, {}]}]},
+    "twice": {**VECTOR, "result": VECTOR["result"] * 2},
+    "many": {**VECTOR, "result": VECTOR["result"] * 30_000},
+    "labels-numbers": {**VECTOR, "result": [{"metric": {"a": 1}, "value": [1.5, "1"]}]},
+    "targets": {"activeTargets": [{"labels": {}, "scrapeInterval": "soon"}]},
+    "groups": {"groups": [{"name": "g", "interval": "1s", "rules": []}]},
+}
+
+
+def lie(data: Any) -> Script:
+    return sends(answer(json.dumps({"status": "success", "data": data}), 200, JSON_TYPE))
+
+
+JSON_TYPE = "Content-Type: application/json"
+
+
+@attack("answers", {**WIRE, **{f"lie-{name}": lie(data) for name, data in LIES.items()}})
+def a_prometheus_that_is_none_leaves_everything_unknown(place: Place, script: Script) -> None:
+    """At an instant of a run, and in the look before it: with the reason, and in its time."""
+    name = place.folder / "samples.jsonl"
+
+    async def look(url: str) -> None:
+        (place.folder / "history").mkdir()
+        settings: dict[str, Any] = {
+            "samples": name,
+            "history_dir": place.folder / "history",
+            "grid_start_ns": 0,
+            "scrape_timeout_s": WITHIN_S,
+            "prometheus": {"url": url},
+            "expressions": {"objective:a": "a < 1", "guard:0": "sum(b) > 1"},
+        }
+        instants = Instants(CollectorSettings.model_validate(settings), SystemClock())
+        try:
+            line = await instants.measure(SystemClock().now_ns())
+        finally:
+            await instants.close()
+        assert line["readings"] == {"objective:a": None, "guard:0": None}
+        assert line["alerts_problem"]
+        assert set(line["problems"]) >= {"objective:a", "guard:0"}
+        assert len(json.dumps(line)) < 5_000
+        samples.evaluation_from_json(dict(line))
+        system = system_at(url)
+        found = await prometheus_checks.look(
+            inputs_of(place.folder), system, Named(url=url), {}, SystemClock()
+        )
+        assert [each.status for each in found.findings] == ["fail"]
+        assert len(found.findings[0].found) < 1_000
+        assert found.findings[0].cure
+
+    with Server({"": script}) as server:
+        within(lambda: look(server.url))
+    assert list(samples.read(name))

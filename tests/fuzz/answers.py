@@ -3,13 +3,14 @@
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from gameday.core import json as core_json
-from gameday.core.clock import SystemClock
+from gameday.core.clock import NS, SystemClock
 from gameday.core.json_list import LongList
 from gameday.evidence.audit import audit_of
 from gameday.evidence.read import read as read_evidence
@@ -26,6 +27,7 @@ from gameday.spec.tls import Tls
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import Reader
+from gameday.telemetry.sources.prometheus_api import Prometheus, PrometheusError
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.http1 import Framing
 from tests.attacks.server import Peer, Server
@@ -70,6 +72,7 @@ def cases() -> Mapping[str, Case]:
         "audit": Case(lambda draw: as_http(draw, as_json(draw, wrong(draw, AUDIT))), _audit),
         "request": Case(lambda draw: as_http(draw, draw.randbytes(draw.randrange(99))), _request),
         "toxiproxy": Case(_proxies, _toxiproxy),
+        "prometheus": Case(_api, _prometheus),
         "metrics": Case(lambda draw: as_http(draw, _exposition(draw)), _metrics),
         "exposition": Case(lambda draw: _exposition(draw).decode("utf-8", "replace"), _read_text),
         "traffic": Case(lambda draw: as_http(draw, as_json(draw, wrong(draw, ISSUED))), _traffic),
@@ -154,6 +157,65 @@ def _toxiproxy(raw: bytes) -> None:
             if proxy is not None:
                 assert proxy.toxic_names is not None
                 left_behind(proxy)
+
+    _ask(raw, look)
+
+
+API: tuple[dict[str, Any], ...] = (
+    {
+        "resultType": "vector",
+        "result": [
+            {"metric": {"__name__": "a", "b": "c"}, "value": [1795422600.5, "1e3"]},
+            {"metric": {"__name__": "a"}, "value": [1795422600.5, "NaN"]},
+        ],
+    },
+    {"resultType": "scalar", "result": [1795422600.5, "1"]},
+    {
+        "alerts": [
+            {
+                "labels": {"alertname": "A", "severity": "page"},
+                "annotations": {},
+                "state": "firing",
+                "activeAt": "2026-11-23T08:30:00.123456789Z",
+                "value": "1e+00",
+            }
+        ]
+    },
+    {
+        "groups": [
+            {
+                "name": "g",
+                "interval": 1,
+                "rules": [{"name": "A", "type": "alerting", "query": "a > 1", "duration": 2}],
+            }
+        ]
+    },
+    {"activeTargets": [{"labels": {"job": "a"}, "health": "up", "scrapeInterval": "1m0.5s"}]},
+    {"version": "2.42.0"},
+)
+
+
+def _api(draw: Random) -> bytes:
+    whole = {"status": "success", "data": draw.choice(API)}
+    made: bytes = as_http(draw, as_json(draw, wrong(draw, whole)))
+    return made.replace(b"\r\n", b"\r\nContent-Type: application/json\r\n", 1)
+
+
+def _prometheus(raw: bytes) -> None:
+    """Every question has an answer of its form, or raises what is ours."""
+
+    async def look(url: str) -> None:
+        client = Prometheus(url, {}, WITHIN_S, Tls())
+        try:
+            for ask in (
+                lambda: client.value("a", 1_795_422_600 * NS),
+                lambda: client.clock_ahead_ns(SystemClock()),
+                *(client.alerts, client.groups, client.targets, client.version),
+            ):
+                with suppress(PrometheusError):
+                    await ask()
+        finally:
+            await client.close()
 
     _ask(raw, look)
 

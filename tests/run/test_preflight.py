@@ -35,7 +35,7 @@ class Ground:
     def __init__(self, folder: Path, url: str, stack: str = "embedded", **system: Any) -> None:
         given = {"base_url": url, "metrics": [], **system}
         method = slow() if "toxiproxy" in system else []
-        inputs = inputs_of(folder, given, method=method)
+        inputs = self.inputs = inputs_of(folder, given, method=method)
         self.path = folder / "journal.jsonl"
         document, clock = inputs.system.system, SystemClock()
         self.run: Any = SimpleNamespace(
@@ -58,7 +58,7 @@ class Ground:
     async def prepare(self) -> None:
         """Preflight, with its journal closed at the end."""
         try:
-            await prepare(self.run)
+            await prepare(self.run, self.inputs)
         finally:
             self.run.journal.close()
 

@@ -304,12 +304,12 @@ def test_a_default_id_may_be_written_as_the_fault_is(of: str) -> None:
     assert validate(gathered()) == []
 
 
-def test_what_is_not_read_yet_is_said() -> None:
-    rewrite(S, "rules: [rules.yml]", "prometheus: http://127.0.0.1:9090")
+def test_rules_that_only_prometheus_has_are_asked_for_later() -> None:
+    rewrite(S, "rules: [rules.yml]", "settle: 1s")
     with pytest.raises(FileError, match="no rule raises 'Slow'"):
         validate(gathered())
-    rewrite(S, "prometheus: http", "rules: [rules.yml]\nprometheus: http")
-    assert "'prometheus': not read yet" in str(validate(gathered())[0])
+    rewrite(S, "settle: 1s", "prometheus: http://127.0.0.1:9090")
+    assert validate(gathered()) == []
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:

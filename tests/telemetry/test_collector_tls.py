@@ -17,9 +17,10 @@ from gameday.run.child_config import collector_config
 from gameday.run.context import Run
 from gameday.spec.inputs import load_inputs
 from gameday.spec.tls import Tls
-from gameday.telemetry.collector.scrape import Scraper, TargetScrape
+from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget, parse_settings
 from gameday.telemetry.promql.labels import labels
+from gameday.telemetry.sources.source import TargetScrape
 from tests.telemetry.test_collector import answering
 from tests.traffic.test_tls import certificate, needs_openssl
 

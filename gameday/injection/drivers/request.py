@@ -6,7 +6,9 @@ journal holds none. What a server answers may quote them: an error never does.
 
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.core.network.urls import at
 from gameday.core.secrets.redaction import Hidden, telling
 from gameday.spec.request import FromEnv, FromFile, Request, Secret
+from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.spec.template import Values, fill_json, fill_text, literal, percent
 from gameday.spec.tls import Tls
@@ -58,6 +61,16 @@ def _in_file(name: str) -> str:
         raise UsageError(f"secret file {name}: {problem}", help="save it as UTF-8") from None
 
 
+def authorization(server: Server, environment: Mapping[str, str]) -> dict[str, str]:
+    """The header that a server wants to see. Raises UsageError for a secret that is not there."""
+    if server.bearer is not None:
+        return {"Authorization": f"Bearer {secret(server.bearer, environment)}"}
+    if server.password is None:
+        return {}
+    login = f"{server.user}:{secret(server.password, environment)}"
+    return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+
+
 def resolved(request: Request, environment: Mapping[str, str]) -> dict[str, Any]:
     """The request as plain data, with placeholders, the secrets of its headers filled in."""
     dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -74,6 +87,10 @@ def secrets_of(system: System, environment: Mapping[str, str]) -> list[str]:
     A started stack hands the service passwords of its own; they are secret by their name or form.
     """
     found = telling(environment)
+    for named in (system.prometheus, system.alertmanager):
+        if isinstance(named, Server):
+            with suppress(UsageError):
+                found += authorization(named, environment).values()
     for reference in _references(system):
         try:
             found.append(secret(reference, environment))

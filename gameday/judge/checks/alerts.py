@@ -9,6 +9,7 @@ from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, valid, worst
 from gameday.spec.experiment import ExpectedAlert
 from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
+from gameday.telemetry.sources.choice import prometheus_of
 
 VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
 
@@ -40,15 +41,18 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 def has_rules(evidence: Evidence) -> bool:
     """Somebody evaluates alert rules in this run."""
-    own = evidence.experiment.rules
-    return bool(evidence.plan.system.rules if own is None else own)
+    own, system = evidence.experiment.rules, evidence.plan.system
+    if prometheus_of(evidence.experiment, system) is not None:
+        # Runs of before named a Prometheus, and were not read from it.
+        return any(each.sampled is not None for each in evidence.readings)
+    return bool(system.rules if own is None else own)
 
 
 def statuses(evidence: Evidence) -> list[AlertStatus]:
     """Status of each expected alert, and of every other that must not have fired."""
     if not has_rules(evidence):
         return []
-    lines = [(e.t_ns, e.alerts) for e in evidence.readings]
+    lines = [(e.t_ns, e.alerts) for e in evidence.readings if not e.alerts_problem]
     expect = evidence.experiment.expect
     expected = [_promise(evidence, alert) for alert in expect.alerts]
     return judge_alerts(lines, expected, expect.other_alerts, _times(evidence))

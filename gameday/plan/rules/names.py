@@ -12,6 +12,7 @@ from gameday.spec.playbook import StepBlock
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
 from gameday.spec.request import Request
 from gameday.spec.yaml import Document, one_of_them
+from gameday.telemetry.sources.choice import prometheus_of
 
 
 def inside_experiment(inputs: Inputs) -> Findings:
@@ -70,10 +71,16 @@ def _store_is_named(inputs: Inputs, index: int) -> Findings:
 
 
 def alerts_have_rules(inputs: Inputs) -> Findings:
-    """An alert that is expected, allowed or answered is one that some rule raises."""
+    """An alert that is expected, allowed or answered is one that some rule raises.
+
+    Prometheus has rules of its own: which, it is asked once it is there.
+    """
+    experiment, system = inputs.experiment.experiment, inputs.system.system
+    if not inputs.rules and prometheus_of(experiment, system) is not None:
+        return
     from gameday.telemetry.alerts.rules import load_rules
 
-    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    document = inputs.experiment.document
     files = [load_rules(path) for path in inputs.rules]
     known = {rule.alert for file in files for group in file.groups for rule in group.rules}
     for index, alert in enumerate(experiment.expect.alerts):
@@ -102,14 +109,6 @@ def _no_rule(
 ) -> FileError:
     key = next(key for key in reversed(at) if isinstance(key, str))
     return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
-
-
-def unsupported_keys(loaded: LoadedSystem) -> Findings:
-    """Keys of the format that this version does not read; silence would let people rely on them."""
-    for key in ("prometheus", "alertmanager"):
-        if getattr(loaded.system, key) is not None:
-            text = f"{key!r}: not read yet; gameday scrapes 'metrics' and evaluates 'rules' itself"
-            yield FileWarning(loaded.document.place(key), text)
 
 
 def playbook_answers(inputs: Inputs) -> Findings:

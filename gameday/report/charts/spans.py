@@ -27,7 +27,8 @@ def alert_names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 def alert_spans(evaluations: Sequence[Evaluation], name: str) -> list[Span]:
     """When an alert was pending and firing; firing wins where several instances differ."""
-    states = [(each.t_ns, _state(each.alerts, name)) for each in evaluations]
+    known = (each for each in evaluations if not each.alerts_problem)
+    states = [(each.t_ns, _state(each.alerts, name)) for each in known]
     return [span for span in _spans(name, states) if span.state != "inactive"]
 
 

@@ -22,6 +22,7 @@ from gameday.telemetry.promql import (
     parse,
     reading_at,
 )
+from gameday.telemetry.sources.source import AnsweredInstant, SourceAnswers
 
 _SPARE_S: Final = 10.0  # samples that come late still have their predecessors
 MOST_ALERTS: Final = 2_000  # bounds a line of the samples, and the time to write it
@@ -37,20 +38,21 @@ class SeriesEvaluator:
     def __init__(
         self, expressions: Mapping[str, str], rules: Sequence[Path], wall_offset_ns: int
     ) -> None:
-        self._queries = {name: parse(text) for name, text in expressions.items()}
+        self.queries = {name: parse(text) for name, text in expressions.items()}
         files = [load_rules(path) for path in rules]
         self._alerts = Evaluator(files)
         asked = [rule.query for file in files for rule in file.rules]
-        longest_s = max((q.window_s for q in (*self._queries.values(), *asked)), default=0.0)
+        longest_s = max((q.window_s for q in (*self.queries.values(), *asked)), default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
-    def at(self, t_ns: int) -> dict[str, Any]:
-        """The evaluation line of `samples.jsonl`."""
-        moment = InstantEvaluator(self.store, t_ns)
-        problems: dict[str, str] = {}
+    def at(self, t_ns: int, answers: SourceAnswers | None = None) -> dict[str, Any]:
+        """The evaluation line of `samples.jsonl`, with what a source has evaluated already."""
+        answers = answers or SourceAnswers(targets=(), sampled_ns=t_ns)
+        moment = AnsweredInstant(self.store, t_ns, answers.values)
+        problems = dict(answers.problems)
         readings: dict[str, bool | None] = {}
         figures: dict[str, float | None] = {}
-        for name, query in self._queries.items():
+        for name, query in self.queries.items():
             try:
                 figures[name], truth = _figure(query, moment), reading_at(query, moment)
             except EvaluationError as error:
@@ -58,14 +60,20 @@ class SeriesEvaluator:
                 figures[name] = truth = None
             if not name.startswith(key("dependency")):
                 readings[name] = truth
-        every = [_record(alert) for alert in self._alerts.tick(self.store, t_ns, moment)]
-        problems |= self._alerts.problems
+        every = answers.alerts
+        if every is None:
+            every = [_record(alert) for alert in self._alerts.tick(self.store, t_ns, moment)]
+            problems |= self._alerts.problems
         alerts = few_enough(every)
         if len(alerts) < len(every):
             problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"
         problems = {name: why[:LONGEST_WHY] for name, why in problems.items()}
         line = {"t": t_ns, "readings": readings, "figures": figures, "alerts": alerts}
-        return {**line, "problems": problems} if problems else line
+        if problems:
+            line["problems"] = problems
+        if answers.alerts_problem:
+            line["alerts_problem"] = answers.alerts_problem[:LONGEST_WHY]
+        return line if answers.sampled_ns == t_ns else {**line, "sampled": answers.sampled_ns}
 
 
 def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequence[Alert]:

@@ -66,11 +66,13 @@ class SamplesWriter:
     def _evaluation(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """The line with the labels of alerts, and what says what is wrong, without secrets."""
         alerts = [{**each, "labels": self._labels(each["labels"])} for each in line["alerts"]]
-        texts = {
+        texts: dict[str, Any] = {
             key: {name: self._hide(text) for name, text in line[key].items()}
             for key in ("problems", "down")
             if key in line
         }
+        if "alerts_problem" in line:
+            texts["alerts_problem"] = self._hide(line["alerts_problem"])
         return {**line, "alerts": alerts, **texts}
 
     def _labels(self, labels: Mapping[str, str]) -> dict[str, str]:

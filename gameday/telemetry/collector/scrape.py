@@ -7,29 +7,15 @@ no expression goes on reading a number that nobody has said again.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.spec.tls import Tls
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import LONGEST, ExpositionError, Reader
-from gameday.telemetry.promql.labels import Labels
+from gameday.telemetry.sources.source import TargetScrape
 
 LONGEST_WHY = 200  # an error may quote a whole answer
 _ACCEPT = "text/plain;version=0.0.4"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetScrape:
-    """One scrape of one target: its series, or the problem why there are none."""
-
-    target: str
-    series: dict[Labels, float]
-    problem: str = ""
-
-    @property
-    def up(self) -> bool:
-        return not self.problem
 
 
 class Scraper:

@@ -19,6 +19,14 @@ class ScrapeTarget(Model):
     url: str
 
 
+class PrometheusSettings(Model):
+    """The Prometheus to ask instead, with the headers it wants to see."""
+
+    url: str
+    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    scrape_s: float = Field(default=1.0, gt=0, description="Its longest interval between scrapes")
+
+
 class Bound(Model):
     """A threshold that may end the run."""
 
@@ -35,6 +43,7 @@ class CollectorSettings(Model):
     period_ns: int = Field(default=NS, gt=0)
     targets: list[ScrapeTarget] = Field(default_factory=list)
     scrape_timeout_s: float = Field(default=0.8, gt=0)
+    prometheus: PrometheusSettings | None = None
     tls: Tls = Field(
         default=Tls(), description="Whom to believe where a target is an https address"
     )

@@ -3,7 +3,7 @@
 The values carry the instant's exact timestamp, not the one at which the answer came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,9 +12,13 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.telemetry.collector.abort_thresholds import Thresholds
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
-from gameday.telemetry.collector.scrape import Scraper, TargetScrape
+from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import CollectorSettings
 from gameday.telemetry.promql.labels import Labels, label_set, labels
+from gameday.telemetry.sources.prometheus import PrometheusSource
+from gameday.telemetry.sources.prometheus_api import Prometheus
+from gameday.telemetry.sources.scrapes import ScrapeSource
+from gameday.telemetry.sources.source import Source, TargetScrape
 from gameday.traffic.metrics import LiveTraffic
 
 _MS = 1_000_000
@@ -26,11 +30,13 @@ class Instants:
     def __init__(self, settings: CollectorSettings, clock: Clock) -> None:
         self._clock = clock
         wall_offset_ns = wall_time_ns() - clock.now_ns()
-        self._evaluation = SeriesEvaluator(settings.expressions, settings.rules, wall_offset_ns)
+        rules = settings.rules if settings.prometheus is None else ()  # it has rules of its own
+        self._evaluation = SeriesEvaluator(settings.expressions, rules, wall_offset_ns)
+        self._scrapes = settings.prometheus is None
+        self._source = self._source_of(settings)
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
         totals = self._thresholds.totals
         self._traffic = LiveTraffic(settings.history_dir, totals, settings.scenarios)
-        self._scraper = Scraper(settings.targets, settings.scrape_timeout_s, settings.tls)
         self._writer = SamplesWriter(
             settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
         )
@@ -38,10 +44,11 @@ class Instants:
     async def measure(self, t_ns: int) -> Mapping[str, Any]:
         """Everything of the instant `t_ns`, recorded; the line that tells of it."""
         late_ms = (self._clock.now_ns() - t_ns) / _MS
-        answers = await self._scraper.ask_all()
+        told = await self._source.ask(t_ns)
+        answers = told.targets
         traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
-        line = self._evaluation.at(t_ns)
+        line = self._evaluation.at(t_ns, told)
         readings, figures = self._thresholds.read(t_ns)
         line["readings"] |= readings
         line["figures"] |= figures
@@ -49,12 +56,12 @@ class Instants:
         down = {answer.target: answer.problem for answer in answers if not answer.up}
         line = {**line, "down": down, "traffic": asdict(self._traffic.moment())}
         scraped = {k: v for answer in answers for k, v in answer.series.items()}
-        own = {**traffic, **_ups(answers)}
+        own = {**traffic, **self._ups(answers)}
         self._writer.write(t_ns, {**scraped, **own}, up, line, own)
         return {**line, "up": up, "late_ms": round(late_ms, 3)}
 
     async def close(self) -> None:
-        await self._scraper.close()
+        await self._source.close()
         self._traffic.close()
         self._writer.close()
 
@@ -64,22 +71,28 @@ class Instants:
         every = (one for fold in self._traffic.folds.values() for one in fold.series())
         return {label_set(pairs): value for pairs, value in every}
 
+    def _source_of(self, settings: CollectorSettings) -> Source:
+        timeout_s, asked = settings.scrape_timeout_s, settings.prometheus
+        if asked is None:
+            return ScrapeSource(Scraper(settings.targets, timeout_s, settings.tls))
+        server = Prometheus(asked.url, asked.headers, timeout_s, settings.tls)
+        queries = list(self._evaluation.queries.values())
+        return PrometheusSource(server, queries, asked.scrape_s, self._clock)
+
     def _keep(
-        self, t_ns: int, answers: list[TargetScrape], traffic: Mapping[Labels, float]
+        self, t_ns: int, answers: Sequence[TargetScrape], traffic: Mapping[Labels, float]
     ) -> None:
+        """Into the store goes what is evaluated here: a Prometheus evaluates its own."""
         store = self._evaluation.store
-        for answer in answers:
-            store.append(t_ns, _with_up(answer).items(), source=answer.target)
+        for answer in answers if self._scrapes else ():
+            store.append(t_ns, {**answer.series, **self._ups([answer])}.items(), answer.target)
         store.append(t_ns, traffic.items(), source="")
 
-
-def _with_up(answer: TargetScrape) -> dict[Labels, float]:
-    """The target's series, and `up` as Prometheus has it."""
-    return {**answer.series, **_ups([answer])}
-
-
-def _ups(answers: list[TargetScrape]) -> dict[Labels, float]:
-    return {labels("up", instance=answer.target): float(answer.up) for answer in answers}
+    def _ups(self, answers: Sequence[TargetScrape]) -> dict[Labels, float]:
+        """`up` of the targets that we scrape; that of others is Prometheus' to tell."""
+        if not self._scrapes:
+            return {}
+        return {labels("up", instance=answer.target): float(answer.up) for answer in answers}
 
 
 def _words(settings: CollectorSettings) -> str:

@@ -1,0 +1,71 @@
+"""What the collector asks for at each instant, and what it is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gameday.telemetry.promql import (
+    EvaluationError,
+    InstantEvaluator,
+    Labels,
+    SeriesStore,
+    Value,
+)
+from gameday.telemetry.promql.nodes import Node
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScrape:
+    """The series that one target told at an instant, or the problem why there are none."""
+
+    target: str
+    series: Mapping[Labels, float]
+    problem: str = ""
+
+    @property
+    def up(self) -> bool:
+        return not self.problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAnswers:
+    """Everything a source told at one instant.
+
+    `values` holds what another evaluator made of (sub-)expressions, by their text: a value, or why
+    there is none. `alerts` are those of another evaluator; None: our rules are evaluated. With
+    `alerts_problem` nobody knows which alerts there are. `problems` are told beside.
+    `sampled_ns` is the instant after which every sample of it was taken.
+    """
+
+    targets: Sequence[TargetScrape]
+    values: Mapping[str, Value | str] = field(default_factory=dict)
+    alerts: Sequence[Mapping[str, Any]] | None = None
+    alerts_problem: str = ""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    sampled_ns: int
+
+
+class Source(Protocol):
+    """One way to know how the system is doing."""
+
+    async def ask(self, t_ns: int) -> SourceAnswers:
+        """What there is to know at the instant `t_ns`, in bounded time. Never raises."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class AnsweredInstant(InstantEvaluator):
+    """One instant of which parts were evaluated elsewhere; the rest is made of our own series."""
+
+    def __init__(self, store: SeriesStore, t_ns: int, values: Mapping[str, Value | str]) -> None:
+        super().__init__(store, t_ns)
+        self._values = values
+
+    def value(self, node: Node) -> Value:
+        given = self._values.get(node.text)
+        if isinstance(given, str):
+            raise EvaluationError(given, node.text)
+        return super().value(node) if given is None else given
