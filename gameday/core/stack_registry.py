@@ -20,6 +20,8 @@ class StackEntry:
     `owned`: ours to keep healthy; it brings its Toxiproxy, and its addresses are this machine's.
     `starts_components`: a run starts it from nothing. `shares_machine`: the system takes half of
     the cores from the traffic generator. `kinds`: all kinds of change that it may be able to make.
+    `in_containers`: what it starts runs in a container engine, from images and not from programs of
+    this machine. `start_s`: how long a start may take, with what has to be fetched for it.
     `made_by`, and `reused_by` for one that `gameday up` left running: `module:class`, "" if none.
     """
 
@@ -27,6 +29,8 @@ class StackEntry:
     starts_components: bool
     shares_machine: bool
     kinds: frozenset[str]
+    in_containers: bool = False
+    start_s: float = 90.0
     made_by: str = ""
     reused_by: str = ""
 
@@ -41,7 +45,15 @@ STACKS: Final[dict[str, StackEntry]] = {
         made_by="gameday.stacks.embedded:EmbeddedStack",
         reused_by="gameday.stacks.persistent:PersistentStack",
     ),
-    "compose": StackEntry(owned=True, starts_components=True, shares_machine=True, kinds=_REACHED),
+    "compose": StackEntry(
+        owned=True,
+        starts_components=True,
+        shares_machine=True,
+        kinds=_REACHED | {"process", "service", "folder", "container", "project"},
+        in_containers=True,
+        start_s=900.0,  # the first start fetches and builds the images
+        made_by="gameday.stacks.compose:ComposeStack",
+    ),
     "external": StackEntry(
         owned=False,
         starts_components=False,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from gameday.core.errors import UsageError
 from gameday.core.network.event_loop import allowed_here
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
-from gameday.injection.upstream import refuse_foreign_upstream
+from gameday.injection.upstream import Published, refuse_foreign_upstream
 
 if TYPE_CHECKING:
     from gameday.spec.changes import ExtraTraffic
     from gameday.spec.system import Stores
-    from gameday.spec.undos import ProxyState
+    from gameday.spec.undos import ProjectUndo, ProxyState
 
 
 class TrafficSwitch(Protocol):
@@ -40,13 +40,16 @@ class Direct:
     """The stores as the system file names them, past the proxies, and what its secrets hold.
 
     `parts` is where it stands how each part of a started stack is started, `token_file` where the
-    token of its Toxiproxy does.
+    token of its Toxiproxy does. `project` is the compose project that is the stack, `published`
+    where each of its proxies is reached.
     """
 
     stores: "Stores" = field(default_factory=_none)
     environment: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
     token_file: Path | None = None
+    project: "ProjectUndo | None" = None
+    published: Mapping[str, Published] = field(default_factory=dict)
 
 
 class InjectionContext:
@@ -90,7 +93,9 @@ class InjectionContext:
         found = await server.proxy(name)
         if found is None:
             raise ToxiproxyError(f"toxiproxy {server.url} has no proxy {name!r}")
-        await refuse_foreign_upstream(name, found.upstream, server.url, allowed_here())
+        known = self.direct.published.get(name)
+        if known is None or known.upstream != found.upstream:
+            await refuse_foreign_upstream(name, found.upstream, server.url, allowed_here())
         return found
 
     def next_name(self) -> str:

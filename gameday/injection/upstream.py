@@ -4,11 +4,25 @@ A fault in a proxy strikes whatever the proxy leads to. Its server knows names t
 does not, such as a container's; one that cannot be looked up here is another host, by its name.
 """
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError, host_of
 
 Upstream = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Ports here of a proxy of a stack of ours whose parts have a network of their own.
+
+    `proxy` and `direct` are where the proxy and what stands behind it are reached; `upstream` is
+    how the proxy itself calls the latter.
+    """
+
+    proxy: tuple[str, int]
+    direct: tuple[str, int]
+    upstream: str
 
 
 async def upstream_of(text: str, toxiproxy_url: str, allowed: Allowed) -> Upstream | None:

@@ -20,7 +20,8 @@ import psutil
 from gameday.core.clock import SystemClock, boottime_ns
 from gameday.core.errors import GamedayError
 from gameday.core.files.private import state_dir
-from gameday.plan.finding import Finding, Status
+from gameday.injection import engine
+from gameday.plan.finding import Finding, Status, from_error
 from gameday.stacks.binaries import (
     Binary,
     postgres,
@@ -57,6 +58,16 @@ def _program(name: str, find: Callable[[], Binary], title: Callable[[Binary], st
         return Finding(name, "ok", title(find()))
     except GamedayError as error:
         return Finding(name, "fail", error.message, error.help or "reinstall it")
+
+
+def container_engine() -> list[Finding]:
+    """An engine that answers, for a stack in containers."""
+    try:
+        where = engine.address()
+        engine.identity(where)
+    except GamedayError as error:
+        return [from_error("container engine", error)]
+    return [Finding("container engine", "ok", where)]
 
 
 def temporary_folder() -> list[Finding]:

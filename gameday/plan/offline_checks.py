@@ -121,13 +121,17 @@ def _machine(system: System, question: Question) -> Iterator[Finding]:
         return
     if system.start is None:
         cure = "tell how it starts, or run it yourself and use --stack external"
-        found = f"{system.name!r} has no `start`: the embedded stack cannot start it"
+        found = f"{system.name!r} has no `start`: the {question.stack} stack cannot start it"
         yield Finding("system file", "fail", found, cure, usage=True)
         return
     try:
         asked = asked_for(system.start)
     except GamedayError as error:
         yield from_error("system file", error)
+        return
+    if question.entry.in_containers:
+        yield from machine.container_engine()
+        yield from machine.temporary_folder()
         return
     yield from machine.stores(stores_of(asked))
     yield from machine.temporary_folder()

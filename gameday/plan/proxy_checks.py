@@ -9,6 +9,7 @@ nothing is wrong.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from gameday.core.clock import Clock
@@ -17,7 +18,7 @@ from gameday.core.network.addresses import Allowed
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
-from gameday.injection.upstream import refuse_foreign_upstream
+from gameday.injection.upstream import Published, refuse_foreign_upstream
 from gameday.injection.verify.probe import PING, Spot, ask, look
 from gameday.injection.verify.recovery import direct_address
 from gameday.plan.finding import Finding, from_error
@@ -53,12 +54,20 @@ class _Way:
     url: str
     allowed: Allowed
     clock: Clock
+    published: Mapping[str, Published]
 
 
 async def network(
-    experiment: Experiment, system: System, allowed: Allowed, clock: Clock
+    experiment: Experiment,
+    system: System,
+    allowed: Allowed,
+    clock: Clock,
+    published: Mapping[str, Published] = MappingProxyType({}),
 ) -> Network:
-    """Look at Toxiproxy and every proxy that matters; `allowed` hosts may be asked directly."""
+    """Look at Toxiproxy and every proxy that matters; `allowed` hosts may be asked directly.
+
+    `published` is where the proxies of a stack of ours are reached, if that is not where they say.
+    """
     services, found = struck(experiment), Network()
     if system.toxiproxy is None:
         if services:
@@ -74,11 +83,16 @@ async def network(
         return found
     wrong = _state(server, system, services, proxies)
     struck_too = {n: proxies[n] for n in (system.proxies[s] for s in services) if n in proxies}
-    wrong += await _led_away(server, struck_too, allowed)
+    strange = {
+        name: proxy
+        for name, proxy in struck_too.items()
+        if name not in published or published[name].upstream != proxy.upstream
+    }
+    wrong += await _led_away(server, strange, allowed)
     found.findings += wrong
     broken = {each.name for each in wrong if each.status == "fail"}
     whole = [name for name in services if _name(system.proxies[name]) not in broken]
-    way = _Way(server.url, allowed, clock)
+    way = _Way(server.url, allowed, clock, published)
     looked = await asyncio.gather(
         *(_probe(system.proxies[name], proxies[system.proxies[name]], way) for name in whole)
     )
@@ -174,8 +188,12 @@ async def _led_away(
 
 async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, Finding]:
     """Ask through the proxy, and tell what came back."""
-    address, clock = _address(proxy, way.url), way.clock
-    upstream = await direct_address(proxy.upstream, way.url, way.allowed)
+    known, clock = way.published.get(proxy_name), way.clock
+    if known is None:
+        address = _address(proxy, way.url)
+        upstream = await direct_address(proxy.upstream, way.url, way.allowed)
+    else:
+        address, upstream = known.proxy, known.direct
     spot = await look(address, clock, upstream)
     name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:

@@ -52,7 +52,7 @@ async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Cloc
     experiment = inputs.experiment.experiment
     looks = {
         "service": service_checks.service(system),
-        "proxies": _network(inputs, system, question, clock),
+        "proxies": _network(inputs, running, question, clock),
         "faults": proxy_checks.prepared(experiment, running.injection(PLAN)),
         **_measured(inputs, running, clock),
         "audit": _campaign(inputs, running),
@@ -100,10 +100,12 @@ async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[
 
 
 async def _network(
-    inputs: Inputs, system: System, question: Question, clock: Clock
+    inputs: Inputs, running: Running, question: Question, clock: Clock
 ) -> list[Finding]:
-    experiment = inputs.experiment.experiment
-    return (await proxy_checks.network(experiment, system, question.allowed, clock)).findings
+    looked = await proxy_checks.network(
+        inputs.experiment.experiment, running.system, question.allowed, clock, running.published
+    )
+    return looked.findings
 
 
 async def _marked(system: System) -> list[Finding]:

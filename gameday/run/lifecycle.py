@@ -22,6 +22,7 @@ from gameday.core.files.private import state_dir
 from gameday.core.processes.deadlines import in_time
 from gameday.core.secrets.redaction import Hidden
 from gameday.core.secrets.signing import SigningKey, read_or_make_key
+from gameday.core.stack_registry import STACKS
 from gameday.evidence import events, seal
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
@@ -46,7 +47,6 @@ from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.forecast import traffic_end_s
 
-STACK_LIMIT_S = 90.0
 STACK_CANCEL_S = 60.0
 AFTERWARDS_S = 60.0  # for each of what is done once all is collected
 PREFLIGHT_S = 300.0
@@ -233,7 +233,7 @@ class _Start(Begun):
 
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
-    running = await _start_stack(inputs, stack, start)
+    running = await _start_stack(inputs, stack, options, start)
     if running is None:
         return
     found = secrets_of(running.system, running.environment)
@@ -250,7 +250,9 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
             await _through(run, inputs)
 
 
-async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running | None:
+async def _start_stack(
+    inputs: Inputs, stack: Stack, options: Options, start: _Start
+) -> Running | None:
     """The started stack; None when the run was aborted meanwhile."""
     start.journal.write(events.Phase(phase="stack"))
     begun_ns = start.clock.now_ns()
@@ -262,12 +264,13 @@ async def _start_stack(inputs: Inputs, stack: Stack, start: _Start) -> Running |
         system_dir=inputs.system.path.parent,
     )
     work = stack.start(inputs.system.system, workdir)
-    limits = {"within_s": STACK_LIMIT_S, "cancel_s": STACK_CANCEL_S}
+    within_s = STACKS[options.stack].start_s
+    limits = {"within_s": within_s, "cancel_s": STACK_CANCEL_S}
     starting = await unless_aborted(start.abort, work, **limits)
     if starting is None:
         if start.abort.event.is_set():
             return None
-        raise StackError(f"the stack was not up within {STACK_LIMIT_S:g} s")
+        raise StackError(f"the stack was not up within {within_s:g} s")
     running = starting.result()
     took_s = round((start.clock.now_ns() - begun_ns) / NS, 3)
     addresses = {

@@ -27,7 +27,13 @@ async def prepare(run: Run, inputs: Inputs) -> None:
     run.journal.write(Phase(phase="preflight"))
     owned, runs_dir = is_owned(run.options.stack), run.options.runs_dir
     looked, stopped_on_purpose, measured, left, well = await asyncio.gather(
-        proxy_checks.network(run.experiment, run.system, run.options.allowed, run.clock),
+        proxy_checks.network(
+            run.experiment,
+            run.system,
+            run.options.allowed,
+            run.clock,
+            run.injection.direct.published,
+        ),
         proxy_checks.prepared(run.experiment, run.injection),
         _measured(run, inputs),
         on_standing(runs_dir, run.system, run.environment, owned=owned),

@@ -1,7 +1,7 @@
 """Search for files: a path as given, a name in the current folder, then among the shipped.
 
-The wheel carries copies of the experiments and playbooks; in a checkout the folders themselves
-are found.
+The wheel carries copies of the experiments, the playbooks and compose.yml; in a checkout the
+originals are found.
 """
 
 import os
@@ -15,6 +15,7 @@ from gameday.spec.yaml import one_of_them, shown_path
 _PACKAGE = Path(__file__).parent.parent
 _EXPERIMENTS = "experiments"
 _PLAYBOOKS = "playbooks"
+_COMPOSE = "compose.yml"
 
 
 def shipped() -> list[Path]:
@@ -88,6 +89,14 @@ def find_system(ref: str | None) -> Path:
     raise UsageError(
         f"no system file: {shown_path(inside)} is not there", help="name one with --system FILE"
     )
+
+
+def compose_file() -> Path:
+    """Gameday's own compose.yml, beside the shipped experiments. Raises UsageError."""
+    for place in shipped():
+        if is_file(place / _COMPOSE):
+            return place / _COMPOSE
+    raise UsageError(f"no {_COMPOSE} beside the package", help="pip install gameday, once more")
 
 
 def _is_path(ref: str, endings: tuple[str, ...]) -> bool:

@@ -86,6 +86,12 @@ def text_list(value: Any) -> tuple[str, ...]:
     return tuple(map(_string, checked(isinstance(value, list), value)))
 
 
+def text_by_text(value: Any) -> Mapping[str, str]:
+    """An object of texts, with one at least."""
+    found = {_text(key): _text(each) for key, each in json_object(value).items()}
+    return checked(found, found)
+
+
 def toxic_list(value: Any) -> tuple[Any, ...]:
     """Toxics, each with its name, as the server takes and shows them."""
     for toxic in checked(isinstance(value, list), value):

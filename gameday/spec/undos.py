@@ -28,6 +28,7 @@ from gameday.spec.undo_fields import (
     plain,
     read_object,
     signal_name,
+    text_by_text,
     text_list,
     toxic_list,
 )
@@ -228,6 +229,37 @@ class ServiceUndo(Undo):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectUndo(Undo):
+    """The containers, networks and volumes of a compose project are removed.
+
+    Only those with the label of its stack, `token`. `engine` is the address of the container
+    engine, and `engine_id` what it calls itself: another one there is not asked.
+    """
+
+    _kind: ClassVar[str] = "project"
+    engine: Text
+    engine_id: Text
+    name: Text
+    token: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerUndo(Undo):
+    """The containers of a service of `project` are started again, or go on.
+
+    `containers` has the name of each by its id, `started` since when each ran.
+    """
+
+    _kind: ClassVar[str] = "container"
+    what: Annotated[str, one_of("continue", "start")]
+    do: String = ""
+    name: Text
+    project: ProjectUndo
+    containers: Annotated[Mapping[str, str], text_by_text]
+    started: Annotated[Mapping[str, str], text_by_text]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUndo(Undo):
     """Undo of something that was done to a store; `name` is what the store calls it."""
 
@@ -312,6 +344,8 @@ _CLASSES: Mapping[str, type[Undo]] = {
     "folder": FolderUndo,
     "request": RequestUndo,
     "service": ServiceUndo,
+    "project": ProjectUndo,
+    "container": ContainerUndo,
     "redis evict": RedisUndo,
     "redis block": RedisUndo,
     "redis expire": ExpiryUndo,

@@ -5,6 +5,7 @@ listening on it somebody else may take it; then the part fails, its port is take
 started once more with another.
 """
 
+import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from gameday.stacks.managed_process import PartEndedError
 
 HOST = "127.0.0.1"
 ATTEMPTS = 3
+LASTING = range(20_000, 32_000)  # below those that the kernel gives to connections by itself
 
 T = TypeVar("T")
 
@@ -25,6 +27,17 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind((HOST, 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def lasting_ports(count: int) -> list[int]:
+    """So many free ports that stay so when their owner restarts: no connection is given one."""
+    found: list[int] = []
+    for port in secrets.SystemRandom().sample(LASTING, len(LASTING)):
+        if len(found) == count:
+            break
+        if is_free(port):
+            found.append(port)
+    return found
 
 
 def is_free(port: int, host: str = HOST) -> bool:

@@ -2,7 +2,8 @@
 
 `embedded` starts a real Redis and a real PostgreSQL from Python packages' binaries, gameday's
 Toxiproxy server before them, and the service as its system file's `start` says. `persistent` is
-the same one that `gameday up` left running. `external` starts nothing. Whoever holds the `Running`
+the same one that `gameday up` left running. `compose` puts up the containers of compose.yml.
+`external` starts nothing. Whoever holds the `Running`
 of a started stack knows every address; nobody else does.
 """
 
@@ -16,8 +17,9 @@ from typing import Protocol
 
 from gameday.core.clock import Clock
 from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.upstream import Published
 from gameday.spec.system import System
-from gameday.spec.undos import Undo
+from gameday.spec.undos import ProjectUndo, Undo
 
 Announce = Callable[[str, list[Undo]], None]
 
@@ -56,7 +58,8 @@ class Running:
     `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
     not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
     part is started (`process/spec.py`), `token_file` where the token stands without which its
-    Toxiproxy changes nothing (None: it asks for none).
+    Toxiproxy changes nothing (None: it asks for none). `project` is the compose project that it
+    is, `published` where each proxy in it is reached, by the proxy's name.
     """
 
     system: System
@@ -69,11 +72,20 @@ class Running:
     binaries: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Path] = field(default_factory=dict)
     token_file: Path | None = None
+    project: ProjectUndo | None = None
+    published: Mapping[str, Published] = field(default_factory=dict)
 
     def injection(self, run: str, seed: int = 0) -> InjectionContext:
         """The context in which drivers of a run work on it."""
         system = self.system
-        direct = Direct(system.stores, self.environment, self.parts, self.token_file)
+        direct = Direct(
+            stores=system.stores,
+            environment=self.environment,
+            parts=self.parts,
+            token_file=self.token_file,
+            project=self.project,
+            published=self.published,
+        )
         return InjectionContext(run, system.toxiproxy, system.proxies, direct, seed)
 
 

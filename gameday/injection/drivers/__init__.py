@@ -15,7 +15,7 @@ from gameday.core.errors import StuckFaultError
 from gameday.core.processes.deadlines import in_time
 from gameday.injection import escalation, server_instance
 from gameday.injection.context import InjectionContext
-from gameday.injection.drivers import folder, proxy, service, toxic, traffic
+from gameday.injection.drivers import container, folder, project, proxy, service, toxic, traffic
 from gameday.injection.drivers.driver import Dose, Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.process import process
@@ -52,12 +52,13 @@ class Drivers:
 
     async def prepare(self, change: Change, context: InjectionContext) -> Undo:
         """Read what is there, and return how the change will be taken back. Alters nothing."""
-        work = self.of(change.kind).prepare(change, context)
+        in_container = change.kind == "service" and context.direct.project is not None
+        work = self.of("container" if in_container else change.kind).prepare(change, context)
         return await _ended(work, PREPARE_S, "looking at", change.kind)
 
     async def act(self, change: Change, taken_back_by: Undo, context: InjectionContext) -> None:
-        """Make the change."""
-        work = self.of(change.kind).act(change, taken_back_by, context)
+        """Make the change, by the driver that has prepared it."""
+        work = self.of(taken_back_by.kind).act(change, taken_back_by, context)
         await _ended(work, ACT_S, "making", change.kind)
 
     async def dose(self, record: Undo) -> Dose | None:
@@ -192,6 +193,17 @@ class _Service(_Undone):
         return await service.dose(record)
 
 
+class _Container(_Undone):
+    undo_s = 150.0  # it waits for their health
+
+    async def dose(self, record: Any) -> Dose | None:
+        return await container.dose(record)
+
+
+class _Project(_Undone):
+    undo_s = 120.0  # a busy engine takes its time
+
+
 class _Request(Driver):
     undo_s = 3600.0  # has the timeout of the system file
 
@@ -223,6 +235,8 @@ _REGISTRY: Mapping[str, Callable[[Drivers], Driver]] = {
     "proxy": _Proxy,
     "traffic": lambda _: _Traffic(traffic),
     "service": lambda _: _Service(service),
+    "container": lambda _: _Container(container),
+    "project": lambda _: _Project(project),
     "redis": _redis,
     "sql": _sql,
     "process": lambda _: _Undone(process),

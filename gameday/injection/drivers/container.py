@@ -1,0 +1,221 @@
+"""Containers of the stack ended, stopped or started anew: what `service` does to processes.
+
+Only containers of a project that gameday put up. A fault strikes every replica of its service, and
+each is known by its id and by when it was started, so that one that somebody has renamed is still
+meant, and one that somebody has started anew is not.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from gameday.core.clock import NS, Clock, SystemClock
+from gameday.core.errors import StackError, StuckFaultError, UsageError
+from gameday.injection import engine
+from gameday.injection.context import InjectionContext
+from gameday.injection.drivers.driver import Dose
+from gameday.injection.drivers.service import StrikeError
+from gameday.injection.engine import Container, EngineError
+from gameday.injection.removal_proof import State, masked_name, was_masked
+from gameday.spec.changes import ServiceChange
+from gameday.spec.undos import ContainerUndo, ProjectUndo
+
+T = TypeVar("T")
+
+RESTART_S = 60.0  # a health check has to come round, and the service may wait for its stores
+STRUCK_S = 10.0
+POLITE_S = 10  # as long as compose gives by default
+_POLL_S = 0.1
+
+
+async def prepare(change: ServiceChange, context: InjectionContext) -> ContainerUndo:
+    """Find the containers of the service and look that they run.
+
+    Raises UsageError where the stack has none of that name, StackError where one is down.
+    """
+    project, name = context.direct.project, change.part
+    if project is None:
+        raise UsageError(f"this stack has no containers: service.{change.do} on {name!r}")
+    if change.forget:
+        raise UsageError(
+            f"the compose stack cannot make {name} forget what it holds",
+            help="run it on the embedded stack, or use service.kill",
+        )
+    there = await _asked(project, lambda client: engine.containers(client, project))
+    found = [each for each in there if each.service == name]
+    if not found:
+        has = ", ".join(sorted({each.service for each in there})) or "none"
+        raise UsageError(f"this stack has no container of {name!r}; it has {has}")
+    down = [each for each in found if each.state != "running"]
+    if down:
+        text = f"{down[0].name} does not run ({down[0].status}), before anything was broken"
+        raise StackError(text)
+    return ContainerUndo(
+        what="continue" if change.do == "pause" else "start",
+        do=change.do,
+        name=name,
+        project=project,
+        containers={each.id: each.name for each in found},
+        started=await _asked(project, lambda client: _started(client, [e.id for e in found])),
+    )
+
+
+async def act(change: ServiceChange, undo: ContainerUndo, context: InjectionContext) -> None:
+    """Kill, pause or restart each of them. Raises StrikeError, StuckFaultError."""
+    del change  # all of it stands in its undo
+    if undo.do != "pause":
+        context.stopped_on_purpose.add(undo.name)
+    try:
+        await _asked(undo.project, lambda client: _strike(client, undo))
+    except EngineError as error:
+        raise StrikeError(error.message, help=error.help) from error
+    if undo.do == "restart":
+        await _until_well(undo, SystemClock())
+
+
+async def undo(record: ContainerUndo) -> None:
+    """Start them again unless they run, or let them go on. Harmless when the stack is gone.
+
+    Raises StuckFaultError when they do not get healthy.
+    """
+    try:
+        there = await _asked(record.project, lambda client: _take_back(client, record))
+        if there and record.what == "start":
+            await _until_well(record, SystemClock())
+    except EngineError as error:
+        raise StuckFaultError(error.message, help=error.help) from error
+
+
+async def look(record: ContainerUndo) -> State:
+    """State of the service: gone when its containers run and are healthy, or its stack has ended.
+
+    For a pause: when none of them is paused.
+    """
+    if was_masked(record) or was_masked(record.project):
+        return masked_name()
+    try:
+        return _state(record, await _containers(record))
+    except EngineError as error:
+        return State(gone=None, why=error.message)
+
+
+async def dose(record: ContainerUndo) -> Dose:
+    """An observation of the containers: away, paused, or started anew."""
+    there = {each.id: each for each in await _containers(record)}
+    ours = [there[id_] for id_ in record.containers if id_ in there]
+    count, who = len(record.containers), f"containers of {record.name}"
+    if record.do == "pause":
+        paused = sum(each.state == "paused" for each in ours)
+        share = paused / count
+        return share == 1.0, round(share, 3), "share", f"{paused} of {count} {who} are paused"
+    if record.do == "kill":
+        running = sum(each.runs for each in ours)
+        text = f"{count - running} of {count} {who} have ended"
+        return running == 0, float(count - running), "processes", text
+    now = await _asked(record.project, lambda client: _started(client, [e.id for e in ours]))
+    anew = sum(now.get(id_) != began for id_, began in record.started.items())
+    text = f"{anew} of {count} {who} were started anew"
+    return anew == count, float(anew), "processes", text
+
+
+async def _asked(project: ProjectUndo, work: Callable[[Any], T]) -> T:
+    """The result of `work` with a client, in a thread. Raises EngineError."""
+
+    def whole() -> T:
+        with engine.of(project) as client:
+            return work(client)
+
+    return await asyncio.to_thread(whole)
+
+
+async def _containers(record: ContainerUndo) -> list[Container]:
+    project = record.project
+    return await _asked(project, lambda client: engine.containers(client, project))
+
+
+def _started(client: Any, ids: Iterable[str]) -> Mapping[str, str]:
+    """Since when each runs, as the engine tells it."""
+    return {id_: client.api.inspect_container(id_)["State"]["StartedAt"] for id_ in ids}
+
+
+def _strike(client: Any, undo: ContainerUndo) -> None:
+    _refuse_others(client, undo)
+    strike = {
+        "pause": client.api.pause,
+        "kill": client.api.kill,
+        "restart": lambda id_: client.api.restart(id_, timeout=POLITE_S),
+    }[undo.do]
+    for id_ in undo.containers:
+        strike(id_)
+    if undo.do == "kill":
+        for id_ in undo.containers:
+            client.api.wait(id_, timeout=STRUCK_S)
+
+
+def _refuse_others(client: Any, undo: ContainerUndo) -> None:
+    """Raises StrikeError unless all of them run, and have done so since they were prepared."""
+    there = {each.id: each for each in engine.containers(client, undo.project)}
+    for id_, name in undo.containers.items():
+        if id_ not in there:
+            raise StrikeError(f"{name}: the container is gone")
+        if there[id_].state != "running":
+            raise StrikeError(f"{name}: it does not run any more: {there[id_].status}")
+    if _started(client, undo.containers) != undo.started:
+        raise StrikeError(f"{undo.name}: it was started anew meanwhile")
+
+
+def _take_back(client: Any, record: ContainerUndo) -> bool:
+    """Start or wake what is there; False when nothing of the project is."""
+    import docker.errors
+
+    there = {each.id: each for each in engine.containers(client, record.project)}
+    for id_ in record.containers.keys() & there.keys():
+        with suppress(docker.errors.NotFound):  # it goes just now
+            if there[id_].state == "paused":
+                _wake(client, id_)
+            elif record.what == "start" and not there[id_].runs:
+                client.api.start(id_)
+    return bool(there)
+
+
+def _wake(client: Any, id_: str) -> None:
+    import docker.errors
+
+    try:
+        client.api.unpause(id_)
+    except docker.errors.APIError as error:
+        if client.api.inspect_container(id_)["State"]["Paused"]:
+            raise
+        del error  # somebody else has woken it
+
+
+async def _until_well(record: ContainerUndo, clock: Clock) -> None:
+    """Wait until its fault is out. Raises StuckFaultError, with the end of the container's log."""
+    deadline_ns = clock.now_ns() + int(RESTART_S * NS)
+    while not (state := _state(record, await _containers(record))).gone:
+        if clock.now_ns() >= deadline_ns:
+            words = await _asked(record.project, lambda client: _last_words(client, record))
+            raise StuckFaultError(f"{state.why}, after {RESTART_S:g} s{words}", help="see its log")
+        await clock.sleep(_POLL_S)
+
+
+def _last_words(client: Any, record: ContainerUndo) -> str:
+    found = [e for e in engine.containers(client, record.project) if e.service == record.name]
+    return "".join(f"\n{engine.last_words(client, each)}" for each in found if not each.is_well)
+
+
+def _state(record: ContainerUndo, there: list[Container]) -> State:
+    if record.what == "continue":
+        paused = [e for e in there if e.id in record.containers and e.state == "paused"]
+        return State(not paused, f"{paused[0].name} is paused" if paused else "")
+    if not there:
+        return State(gone=True, why="the stack that it was a part of is gone")
+    now = [each for each in there if each.service == record.name]
+    ill = [each for each in now if not each.is_well]
+    if ill:
+        return State(gone=False, why=f"{ill[0].name} is not healthy: {ill[0].status}")
+    if len(now) < len(record.containers):
+        text = f"{len(now)} of {len(record.containers)} containers of {record.name} are there"
+        return State(gone=False, why=text)
+    return State(gone=True, why="")

@@ -1,0 +1,95 @@
+"""Compose projects of a stack: taken down whole, by whoever must.
+
+A journal is a file that anybody may have edited, and what is removed is gone for good. So only
+what bears both labels of the record is removed, and nothing by its name alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from gameday.core.errors import StuckFaultError
+from gameday.injection import engine
+from gameday.injection.engine import EngineError
+from gameday.injection.removal_proof import GONE, State, masked_name, was_masked
+from gameday.spec.undos import ProjectUndo
+
+_ATTEMPTS = 5
+
+
+async def undo(record: ProjectUndo) -> None:
+    """Remove its containers, networks and volumes. Harmless when they are gone.
+
+    Raises StuckFaultError for what does not go.
+    """
+    try:
+        left = await asyncio.to_thread(_take_down, record)
+    except EngineError as error:
+        raise StuckFaultError(error.message, help=error.help) from error
+    if left:
+        raise StuckFaultError(_still_there(record, left), help=_cure(record))
+
+
+async def look(record: ProjectUndo) -> State:
+    """State of the project: gone when its engine shows nothing of it."""
+    if was_masked(record):
+        return masked_name()
+    try:
+        left = await asyncio.to_thread(_names, record)
+    except EngineError as error:
+        return State(gone=None, why=error.message)
+    return State(gone=False, why=_still_there(record, left)) if left else GONE
+
+
+def _still_there(record: ProjectUndo, left: Sequence[str]) -> str:
+    return f"project {record.name} on {record.engine}: still there: {', '.join(left)}"
+
+
+def _cure(record: ProjectUndo) -> str:
+    return f"docker-compose -p {record.name} down --volumes, then gameday heal again"
+
+
+def _take_down(record: ProjectUndo) -> list[str]:
+    """Remove it, again where something came up meanwhile; what is left."""
+    left: list[str] = []
+    for _ in range(_ATTEMPTS):
+        with engine.of(record) as client:
+            for each in _things(client, record):
+                _remove(each)
+            left = [_name(each) for each in _things(client, record)]
+        if not left:
+            break
+    return left
+
+
+def _names(record: ProjectUndo) -> list[str]:
+    with engine.of(record) as client:
+        return [_name(each) for each in _things(client, record)]
+
+
+def _name(thing: Any) -> str:
+    return str(thing.name or thing.id)
+
+
+def _things(client: Any, record: ProjectUndo) -> list[Any]:
+    """What there is of it, in the order in which it can be removed."""
+    ours = engine.filters(record)
+    return [
+        *client.containers.list(all=True, filters=ours, sparse=True, ignore_removed=True),
+        *client.networks.list(filters=ours),
+        *client.volumes.list(filters=ours),
+    ]
+
+
+def _remove(thing: Any) -> None:
+    """Remove one; whatever is refused is seen by what is still there."""
+    import docker.errors
+    from docker.models.containers import Container
+
+    removing: Callable[[], None] = thing.remove
+    with suppress(docker.errors.APIError):
+        if isinstance(thing, Container):
+            thing.remove(force=True, v=True)
+        else:
+            removing()

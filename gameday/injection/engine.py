@@ -1,0 +1,182 @@
+"""The container engine: which one it is, and the containers of a compose project that is ours.
+
+One engine is meant by all that gameday does: the one that DOCKER_HOST or the docker command's
+context names. A project is ours by two labels, the one that compose gives it and the token of its
+stack; what bears only one of them is somebody else's, and is neither shown nor touched.
+
+The engine's library blocks, so all of this is called in a thread.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from gameday.core.errors import StackError, causes, excerpt
+from gameday.core.network.addresses import is_this_machine
+from gameday.spec.undos import ProjectUndo
+
+ANSWER_S = 30.0
+LABEL = "gameday.stack"
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+LOG_LINES = 20
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
+_DOCTOR = "start Docker, or point DOCKER_HOST at it; gameday doctor looks at it too"
+
+
+class EngineError(StackError):
+    """The container engine is not there, or does not do what it is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as the engine lists it; `health` is "" where nothing looks at it."""
+
+    id: str
+    name: str
+    service: str
+    image: str
+    state: str
+    health: str
+    status: str
+
+    @property
+    def runs(self) -> bool:
+        """True if it runs, or is only paused."""
+        return self.state in ("running", "paused", "restarting")
+
+    @property
+    def is_well(self) -> bool:
+        """True if it runs, and is healthy as far as anybody looks."""
+        return self.state == "running" and self.health in ("", "healthy")
+
+    @property
+    def is_lost(self) -> bool:
+        """True if it will not get well by waiting."""
+        return self.state in ("exited", "dead", "removing") or self.health == "unhealthy"
+
+
+def address() -> str:
+    """Address of the engine, as the docker command finds it. Raises EngineError.
+
+    Published ports are the engine's loopback, so it must be on this machine.
+    """
+    import docker.constants
+    import docker.context
+    import docker.errors
+
+    found = os.environ.get("DOCKER_HOST", "")
+    if not found:
+        try:
+            context = docker.context.ContextAPI.get_current_context()
+        except docker.errors.DockerException as error:
+            raise EngineError(f"docker's context: {error}", help="docker context ls") from error
+        found = (context.Host if context else "") or docker.constants.DEFAULT_UNIX_SOCKET
+    found = found.replace("http+unix://", "unix://", 1)
+    if not _is_here(found):
+        raise EngineError(
+            f"the container engine {found!r} is not on this machine, and its ports would not be",
+            help="run gameday there, or point DOCKER_HOST at an engine here",
+        )
+    return found
+
+
+def _is_here(found: str) -> bool:
+    parts = urlsplit(found)
+    if parts.scheme == "tcp":
+        try:
+            return parts.hostname == "localhost" or is_this_machine(parts.hostname or "")
+        except ValueError:
+            return False
+    return parts.scheme in ("unix", "npipe")
+
+
+@contextmanager
+def engine(at: str) -> Iterator[Any]:
+    """A client of the engine at that address. Raises EngineError for whatever it refuses."""
+    import docker
+    import docker.errors
+    import requests
+
+    client = None
+    try:
+        client = docker.from_env(timeout=ANSWER_S, environment={**os.environ, "DOCKER_HOST": at})
+        yield client
+    except docker.errors.APIError as error:
+        raise EngineError(f"container engine {at}: {_words(error)}") from error
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise _away(at, error) from error
+    finally:
+        if client is not None:
+            client.close()
+
+
+def _words(error: Any) -> str:
+    return excerpt(str(error.explanation or error).strip(), 500)
+
+
+def _away(at: str, error: Exception) -> EngineError:
+    """Why an engine cannot be asked, and what helps."""
+    found = list(causes(error))
+    if any(isinstance(each, PermissionError) for each in found):
+        return EngineError(
+            f"no permission on the socket of the container engine, {at}",
+            help="join its group (sudo usermod -aG docker $USER, then log in again)",
+        )
+    if any(isinstance(each, FileNotFoundError | ConnectionRefusedError) for each in found):
+        return EngineError(f"no container engine runs at {at}", help=_DOCTOR)
+    return EngineError(f"container engine {at}: {excerpt(str(error), 300)}", help=_DOCTOR)
+
+
+def identity(at: str) -> str:
+    """The engine's name for itself, which a new one at the same address does not have."""
+    with engine(at) as client:
+        return str(client.info()["ID"])
+
+
+@contextmanager
+def of(project: ProjectUndo) -> Iterator[Any]:
+    """A client of the engine that the project is on. Raises EngineError, for another one too."""
+    with engine(project.engine) as client:
+        if client.info()["ID"] != project.engine_id:
+            raise EngineError(
+                f"another container engine answers at {project.engine} by now",
+                help=f"point DOCKER_HOST at the one with project {project.name}, then again",
+            )
+        yield client
+
+
+def filters(project: ProjectUndo) -> dict[str, list[str]]:
+    """Filter of the engine's lists for what is the project's, and ours."""
+    return {"label": [f"{PROJECT}={project.name}", f"{LABEL}={project.token}"]}
+
+
+def containers(client: Any, project: ProjectUndo) -> list[Container]:
+    """All containers of the project, also those that do not run, by service and name."""
+    found = [_container(each) for each in client.api.containers(all=True, filters=filters(project))]
+    return sorted(found, key=lambda each: (each.service, each.name))
+
+
+def _container(shown: dict[str, Any]) -> Container:
+    health = _HEALTH.search(shown["Status"])
+    return Container(
+        id=shown["Id"],
+        name=(shown["Names"] or [shown["Id"]])[0].lstrip("/"),
+        service=shown["Labels"].get(SERVICE, ""),
+        image=shown["Image"],
+        state=shown["State"],
+        health=health[1] if health else "",
+        status=shown["Status"],
+    )
+
+
+def last_words(client: Any, container: Container) -> str:
+    """A line about a container, and the end of its log."""
+    raw = client.api.logs(container.id, tail=LOG_LINES)
+    lines = raw.decode(errors="replace").splitlines() or ["(it wrote nothing)"]
+    text = "\n".join(f"  | {line}" for line in lines)
+    return f"{container.service}: {container.status}; the end of its log:\n{text}"
