@@ -202,8 +202,7 @@ class _Up:
             await self._supervisor.drop(part)
         there = await asyncio.to_thread(_containers, self.project)
         running = self._running(system, ports, {each.service: each.image for each in there})
-        ready = "/" if system.start is None else system.start.ready
-        await self._until_answers(at(running.system.base_url, ready))
+        await self._until_answers(system, running.system.base_url)
         return running
 
     def _launch(self, ports: Mapping[str, int]) -> Launch:
@@ -249,13 +248,15 @@ class _Up:
                 raise StackError(await self._story(ill, f"not healthy within {self._ready_s:g} s"))
             await clock.sleep(_POLL_S)
 
-    async def _until_answers(self, url: str) -> None:
+    async def _until_answers(self, system: System, base_url: str) -> None:
         """Wait until the balancer passes a question on to a replica. Raises StackError."""
+        url = at(base_url, "/" if system.start is None else system.start.ready)
+        verify = system.tls.needed_for(url)
         clock = self._supervisor.clock
         deadline_ns = clock.now_ns() + int(self._ready_s * NS)
         while True:
             try:
-                found = str((await ask_once(Ask("GET", url), _PROBE_S, verify=False)).status)
+                found = str((await ask_once(Ask("GET", url), _PROBE_S, verify=verify)).status)
             except HttpError as error:
                 found = error.message
             if found == str(OK):
@@ -383,4 +384,4 @@ def _keep_logs(project: ProjectUndo, logs_dir: Path) -> None:
         for each in there:
             name = each.service if services.count(each.service) == 1 else each.name
             with (logs_dir / f"{name}.log").open("wb") as file:
-                file.writelines(client.api.logs(each.id, stream=True))
+                file.writelines(client.api.logs(each.id, stream=True, follow=False))
