@@ -71,8 +71,7 @@ _CAUSES: Final = (
     (
         re.compile(
             r"pull access denied|manifest (?:for .* )?(?:unknown|not found)|no such image"
-            r"|repository does not exist|failed to resolve|lookup .* no such host|i/o timeout"
-            r"|Client\.Timeout|connection refused.*registry|unauthorized",
+            r"|repository does not exist|failed to resolve|\bGet \"https?://\S+/v2/|unauthorized",
             re.IGNORECASE,
         ),
         "an image is missing here, and cannot be fetched",

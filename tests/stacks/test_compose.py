@@ -1,0 +1,417 @@
+"""The compose stack on a real engine: up, struck, taken down, and every bad state told."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import redis.asyncio
+
+from gameday.core.errors import ExitCode, GamedayError, StackError, UsageError
+from gameday.evidence import events, journal
+from gameday.injection import engine
+from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
+from gameday.injection.drivers.service import StrikeError
+from gameday.injection.engine import Container, EngineError
+from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.spec.changes import ServiceChange, Strike
+from gameday.spec.inputs import load_inputs
+from gameday.spec.undos import ContainerUndo, ProjectUndo, from_json
+from gameday.stacks import compose
+from gameday.stacks.compose import ComposeStack
+from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
+from tests.support.stack_parts import Ground, eventually
+
+pytestmark = pytest.mark.compose
+ROOT = Path(__file__).parents[2]
+SYSTEM = load_inputs("redis-slow", str(ROOT / "system_under_test" / "system.yaml")).system.system
+
+drivers = Drivers()
+
+
+def _engine() -> str:
+    """Address of the engine, "" where none answers."""
+    try:
+        where = engine.address()
+        engine.identity(where)
+    except EngineError:
+        return ""
+    return where
+
+
+ENGINE = _engine()
+with_engine = pytest.mark.skipif(not ENGINE, reason="no container engine")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for all: they share a stack."""
+    return "asyncio"
+
+
+class Up:
+    """A stack that runs."""
+
+    def __init__(self, stack: ComposeStack, running: Running) -> None:
+        self.stack, self.running = stack, running
+        assert running.project is not None
+        self.project = running.project
+        self.context: InjectionContext = running.injection("r")
+
+    def containers(self) -> dict[str, Container]:
+        return {each.service: each for each in there(self.project)}
+
+    async def prepare(self, name: str, do: Strike) -> tuple[ServiceChange, ContainerUndo]:
+        change = ServiceChange(name, do)
+        undo = await drivers.prepare(change, self.context)
+        assert isinstance(undo, ContainerUndo)
+        assert from_json(json.loads(json.dumps(undo.as_json()))) == undo
+        return change, undo
+
+
+def there(project: ProjectUndo) -> list[Container]:
+    with engine.of(project) as client:
+        return engine.containers(client, project)
+
+
+def ask(project: ProjectUndo, work: Callable[[engine.Any], object]) -> None:
+    with engine.of(project) as client:
+        work(client)
+
+
+def ground_of(folder: Path) -> Ground:
+    """A place for a start, in which the system is gameday's own."""
+    ground = Ground(folder, new_work_dir())
+    site = ground.site
+    ground.site = StackWorkdir(
+        site.path, site.logs_dir, site.clock, site.announce, ROOT / "system_under_test"
+    )
+    return ground
+
+
+async def refused(folder: Path, stack: ComposeStack | None = None) -> StackError:
+    """The error of a start that fails, which leaves nothing behind."""
+    ground = ground_of(folder)
+    with pytest.raises(StackError) as caught:
+        await (stack or ComposeStack()).start(SYSTEM, ground.site)
+    assert caught.value.exit_code is ExitCode.UNHEALTHY
+    assert ground.left() == []
+    for record in ground.records():
+        undo = from_json(record)
+        assert (await drivers.look(undo)).gone, record
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
+    ground = ground_of(tmp_path_factory.mktemp("stack"))
+    stack = ComposeStack()
+    running = await stack.start(SYSTEM, ground.site)
+    assert ground.names == ["folder", "containers", "compose"]
+    try:
+        yield Up(stack, running)
+    finally:
+        assert await stack.stop() == []
+        assert ground.left() == []
+        assert running.project is not None
+        assert (await drivers.look(running.project)).gone
+        logs = {path.name for path in ground.site.logs_dir.glob("*.log")}
+        assert {"service.log", "redis.log", "postgres.log", "balancer.log"} <= logs
+
+
+@with_engine
+async def test_it_is_reached_through_the_proxies_and_past_them(up: Up) -> None:
+    running = up.running
+    for url in (running.direct["redis"], running.proxied["redis"]):
+        store = redis.asyncio.Redis.from_url(url)
+        assert await store.ping()
+        await store.aclose()
+    assert running.system.toxiproxy is not None
+    proxies = await Toxiproxy(running.system.toxiproxy).proxies()
+    assert {name: each.upstream for name, each in proxies.items()} == {
+        name: each.upstream for name, each in running.published.items()
+    }
+    assert (await up.context.proxy("redis")).upstream == "redis:6379"
+    assert running.binaries.keys() == {"redis", "postgres", "toxiproxy", "service", "balancer"}
+    assert up.stack.ended() == []
+
+
+@with_engine
+async def test_a_record_without_its_label_removes_nothing(up: Up) -> None:
+    before = up.containers()
+    for strange in (
+        replace(up.project, token="0" * 32),
+        replace(up.project, name="gameday-other"),
+    ):
+        await drivers.undo(strange)
+        assert (await drivers.look(strange)).gone
+    assert up.containers().keys() == before.keys()
+
+    other = replace(up.project, engine_id="another")
+    assert (await drivers.look(other)).gone is None
+    with pytest.raises(GamedayError, match="another container engine answers"):
+        await drivers.undo(other)
+    assert up.containers().keys() == before.keys()
+
+
+@with_engine
+@pytest.mark.parametrize("name", ["service", "redis"])
+@pytest.mark.parametrize("do", ["kill", "pause"])
+async def test_what_is_struck_is_seen_so_and_comes_back(up: Up, name: str, do: Strike) -> None:
+    before = up.containers()[name]
+    change, undo = await up.prepare(name, do)
+
+    await drivers.act(change, undo, up.context)
+
+    dose = await drivers.dose(undo)
+    assert dose is not None and dose[0] is True, dose
+    assert (await drivers.look(undo)).gone is False
+    assert up.containers()[name].state == ("paused" if do == "pause" else "exited")
+
+    for _ in range(2):  # doing it twice is harmless
+        await drivers.undo(undo)
+        assert (await drivers.look(undo)).gone is True
+    after = up.containers()[name]
+    assert (after.id, after.state) == (before.id, "running")
+
+
+@with_engine
+async def test_a_restarted_service_runs_since_another_time(up: Up) -> None:
+    change, undo = await up.prepare("service", "restart")
+
+    await drivers.act(change, undo, up.context)
+
+    assert up.context.stopped_on_purpose >= {"service"}
+    dose = await drivers.dose(undo)
+    assert dose is not None and dose[0] is True, dose
+    assert (await drivers.look(undo)).gone is True
+
+
+@with_engine
+async def test_one_that_somebody_else_has_killed_is_not_struck_but_comes_back(up: Up) -> None:
+    change, undo = await up.prepare("service", "kill")
+    (id_,) = undo.containers
+    ask(up.project, lambda client: client.api.kill(id_))
+    assert eventually(lambda: up.containers()["service"].state == "exited")
+
+    with pytest.raises(StrikeError, match="does not run any more"):
+        await drivers.act(change, undo, up.context)
+    with pytest.raises(StackError, match="before anything was broken"):
+        await up.prepare("service", "kill")
+
+    await drivers.undo(undo)
+    assert (await drivers.look(undo)).gone is True
+    with pytest.raises(StrikeError, match="was started anew meanwhile"):
+        await drivers.act(change, undo, up.context)
+
+
+@with_engine
+async def test_one_that_was_renamed_is_still_meant(up: Up) -> None:
+    change, undo = await up.prepare("service", "pause")
+    ((id_, name),) = undo.containers.items()
+    ask(up.project, lambda client: client.api.rename(id_, f"{name}-renamed"))
+    try:
+        await drivers.act(change, undo, up.context)
+        assert (await drivers.look(undo)).gone is False
+        await drivers.undo(undo)
+        assert (await drivers.look(undo)).gone is True
+    finally:
+        ask(up.project, lambda client: client.api.rename(id_, name))
+
+
+@with_engine
+async def test_where_the_stack_is_gone_its_changes_are_too(up: Up) -> None:
+    _, undo = await up.prepare("redis", "kill")
+    gone = replace(undo, project=replace(undo.project, token="0" * 32))
+    await drivers.undo(gone)
+    assert await drivers.look(gone) == (True, "the stack that it was a part of is gone")
+
+
+@with_engine
+async def test_what_the_stack_lacks_is_refused_by_name(up: Up) -> None:
+    with pytest.raises(UsageError, match=r"no container of 'kafka'; it has balancer, postgres"):
+        await up.prepare("kafka", "kill")
+
+
+@with_engine
+async def test_a_dead_container_is_told_as_ended_until_it_runs_again(up: Up) -> None:
+    id_ = up.containers()["toxiproxy"].id
+    ask(up.project, lambda client: client.api.kill(id_))
+    async with asyncio.timeout(20):
+        while up.stack.ended() != ["toxiproxy"]:
+            await asyncio.sleep(0.05)
+    ask(up.project, lambda client: client.api.start(id_))
+    async with asyncio.timeout(20):
+        while up.stack.ended():
+            await asyncio.sleep(0.05)
+
+
+@with_engine
+async def test_a_missing_image_is_told_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_IMAGE", "localhost:1/gameday-test/no-such-image:1")
+    error = await refused(tmp_path)
+    assert "an image is missing here, and cannot be fetched" in error.message
+    assert "REDIS_IMAGE" in error.help
+
+
+@with_engine
+async def test_a_container_that_does_not_come_up_shows_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This image has no program of that name.
+    monkeypatch.setenv("HAPROXY_IMAGE", "gameday-coupon-issuance")
+    error = await refused(tmp_path)
+    assert "balancer" in error.message and "haproxy" in error.message
+
+
+@with_engine
+async def test_a_port_that_was_lost_is_replaced_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, asked = compose.lasting_ports, []
+    taken = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+
+    def first_a_taken_one(count: int) -> list[int]:
+        asked.append(count)
+        return [port, *really(count - 1)] if len(asked) == 1 else really(count)
+
+    monkeypatch.setattr(compose, "lasting_ports", first_a_taken_one)
+    ground, stack = ground_of(tmp_path), ComposeStack()
+    async with taken:
+        try:
+            running = await stack.start(SYSTEM, ground.site)
+            assert len(asked) == 2
+            assert running.addresses.port != port
+        finally:
+            assert await stack.stop() == []
+    assert ground.left() == []
+
+
+@with_engine
+async def test_ports_that_are_always_taken_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = compose.lasting_ports
+    async with await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0) as taken:
+        port = taken.sockets[0].getsockname()[1]
+        monkeypatch.setattr(compose, "lasting_ports", lambda count: [port, *really(count - 1)])
+        error = await refused(tmp_path)
+    assert "a port of this machine is taken" in error.message
+    assert str(port) in error.message
+
+
+async def test_no_engine_is_told_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    monkeypatch.setattr(compose, "_is_there", lambda _: True)
+    error = await refused(tmp_path)
+    assert error.message == f"no container engine runs at unix://{tmp_path}/no.sock"
+    assert "start Docker" in error.help
+
+
+async def test_no_compose_program_is_told_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    error = await refused(tmp_path)
+    assert "neither `docker compose` nor `docker-compose` answers" in error.message
+
+
+@pytest.mark.parametrize("host", ["tcp://10.1.2.3:2375", "ssh://somebody@elsewhere"])
+def test_an_engine_on_another_machine_is_refused(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    with pytest.raises(EngineError, match="is not on this machine"):
+        engine.address()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_socket_that_one_may_not_use_is_told_with_the_cure() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)  # others may pass
+    code = (
+        "import socket, os, sys\n"
+        "from gameday.injection import engine\n"
+        "import docker.errors, requests\n"
+        "path = sys.argv[1]\n"
+        "server = socket.socket(socket.AF_UNIX); server.bind(path); server.listen()\n"
+        "os.chmod(path, 0o600)\n"
+        "os.setuid(65534)\n"
+        "try: engine.identity('unix://' + path)\n"
+        "except engine.EngineError as error: print(error.message, '|', error.help)\n"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder / "engine.sock")],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        (folder / "engine.sock").unlink(missing_ok=True)
+        folder.rmdir()
+    assert done.stdout.startswith("no permission on the socket of the container engine"), done
+    assert "usermod -aG docker" in done.stdout
+
+
+@with_engine
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_reaper_takes_all_of_it_down_after_a_kill(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "gameday", "run", "redis-slow", "--short"]
+        + ["--stack", "compose", "--runs", str(runs)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+    )
+    try:
+        assert eventually(lambda: bool(_injected(runs)), within_s=100)
+        (project,) = _projects(runs)
+        assert there(project)
+        reaper = next(
+            each
+            for each in psutil.Process(run.pid).children()
+            if "gameday.run.reaper" in each.cmdline()
+        )
+        os.kill(run.pid, signal.SIGKILL)
+    finally:
+        run.kill()
+        run.wait()
+    assert eventually(lambda: not reaper.is_running(), within_s=60)
+    assert asyncio.run(drivers.look(project)).gone is True
+    (folder,) = runs.glob("2*")
+    told = journal.read(folder / "reaper.jsonl").records
+    assert [each.event.gone for each in journal.every(told, events.FaultRemoved)][-1:] == [True]
+
+
+def _records(runs: Path) -> list[journal.Record]:
+    found = list(runs.glob("2*/journal.jsonl"))
+    return list(journal.read(found[0]).records) if found else []
+
+
+def _injected(runs: Path) -> list[object]:
+    return list(journal.every(_records(runs), events.FaultInjected))
+
+
+def _projects(runs: Path) -> list[ProjectUndo]:
+    starting = journal.every(_records(runs), events.StackStarting)
+    undos = [undo for each in starting for undo in each.event.undo]
+    return [undo for undo in undos if isinstance(undo, ProjectUndo)]
