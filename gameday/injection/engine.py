@@ -9,13 +9,14 @@ The engine's library blocks, so all of this is called in a thread.
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gameday.core.errors import StackError, causes, excerpt
+from gameday.core.errors import StackError, excerpt
 from gameday.core.network.addresses import is_this_machine
 from gameday.spec.undos import ProjectUndo
 
@@ -102,6 +103,7 @@ def engine(at: str) -> Iterator[Any]:
     import docker.errors
     import requests
 
+    _knock(at)
     client = None
     try:
         client = docker.from_env(timeout=ANSWER_S, environment={**os.environ, "DOCKER_HOST": at})
@@ -109,7 +111,9 @@ def engine(at: str) -> Iterator[Any]:
     except docker.errors.APIError as error:
         raise EngineError(f"container engine {at}: {_words(error)}") from error
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise _away(at, error) from error
+        raise EngineError(
+            f"container engine {at}: {excerpt(str(error), 300)}", help=_DOCTOR
+        ) from error
     finally:
         if client is not None:
             client.close()
@@ -119,17 +123,22 @@ def _words(error: Any) -> str:
     return excerpt(str(error.explanation or error).strip(), 500)
 
 
-def _away(at: str, error: Exception) -> EngineError:
-    """Why an engine cannot be asked, and what helps."""
-    found = list(causes(error))
-    if any(isinstance(each, PermissionError) for each in found):
-        return EngineError(
+def _knock(at: str) -> None:
+    """Connect to the engine's socket, which says why it cannot be used. Raises EngineError."""
+    parts = urlsplit(at)
+    if parts.scheme != "unix":
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(ANSWER_S)
+            knocking.connect(parts.path)
+    except PermissionError as error:
+        raise EngineError(
             f"no permission on the socket of the container engine, {at}",
             help="join its group (sudo usermod -aG docker $USER, then log in again)",
-        )
-    if any(isinstance(each, FileNotFoundError | ConnectionRefusedError) for each in found):
-        return EngineError(f"no container engine runs at {at}", help=_DOCTOR)
-    return EngineError(f"container engine {at}: {excerpt(str(error), 300)}", help=_DOCTOR)
+        ) from error
+    except OSError as error:
+        raise EngineError(f"no container engine runs at {at}", help=_DOCTOR) from error
 
 
 def identity(at: str) -> str:

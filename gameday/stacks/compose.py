@@ -42,7 +42,7 @@ READY_S: Final = 90.0
 """From the first container on: the images are there by then."""
 PROGRAM: Final = "compose"
 STORES: Final = {"redis": 6379, "postgres": 5432}
-_PORTS: Final = {
+PORTS: Final = {
     "PORT": "balancer",
     "ADMIN_PORT": "service",
     "TOXIPROXY_PORT": "toxiproxy",
@@ -192,7 +192,7 @@ class _Up:
 
     async def bring(self, system: System) -> Running:
         """Start everything, and wait until it is healthy. Raises StackError, _PortTakenError."""
-        ports = dict(zip(_PORTS, lasting_ports(len(_PORTS)), strict=True))
+        ports = dict(zip(PORTS, lasting_ports(len(PORTS)), strict=True))
         self._supervisor.ports[:] = ports.values()
         part = self._supervisor.launch(self._launch(ports))
         try:
