@@ -220,7 +220,11 @@ COMMANDS: list[tuple[str, list[str], int]] = [
     ("a seed that is none", ["run", "drop.yaml", "--seed", "x"], 2),
     ("a delay that is none", ["run", "drop.yaml", "--responder-delay", "soon"], 2),
     ("no such stack", ["run", "drop.yaml", "--stack", "moon"], 2),
-    ("a stack that is not built yet", ["run", "drop.yaml", "--stack", "compose"], 2),
+    (
+        "a system that containers cannot start",
+        ["run", "drop.yaml", "--stack", "compose", "--system", "own.yaml"],
+        2,
+    ),
     ("reuse of a stack of others", ["run", "drop.yaml", "--stack", "external", "--reuse"], 2),
     ("no such system file", ["run", "drop.yaml", "--system", "nowhere.yaml"], 2),
     ("a file that is no YAML", ["validate", "broken.yaml"], 2),
