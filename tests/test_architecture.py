@@ -182,7 +182,8 @@ def test_every_dependency_is_imported_somewhere() -> None:
 
 # Whoever opens a connection, or runs a loop on which others do, and why that is no way around
 # `core.network.addresses`: the server of Toxiproxy is told where to connect to by whoever uses it,
-# and the traffic's sockets go to the addresses that were resolved there.
+# and the traffic's sockets go to the addresses that were resolved there. The engine's library has
+# sockets of its own, so `injection/engine.py` refuses an engine that is not on this machine.
 MAY_CONNECT = {
     "asyncio.run": ["core/network/event_loop.py", "toxiproxy/__main__.py"],
     "asyncio.Runner": ["core/network/event_loop.py", "toxiproxy/__main__.py"],
@@ -203,6 +204,7 @@ MAY_CONNECT = {
     ".sock_connect": ["core/network/event_loop.py"],
     ".connect_ex": ["traffic/worker/connection.py"],
     ".connect": [
+        "injection/engine.py",
         "injection/drivers/postgres_session.py",
         "stacks/postgres.py",
         "traffic/worker/client.py",

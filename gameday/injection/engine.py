@@ -62,10 +62,7 @@ class Container:
 
 
 def address() -> str:
-    """Address of the engine, as the docker command finds it. Raises EngineError.
-
-    Published ports are the engine's loopback, so it must be on this machine.
-    """
+    """Address of the engine, as the docker command finds it. Raises EngineError."""
     import docker.constants
     import docker.context
     import docker.errors
@@ -77,13 +74,16 @@ def address() -> str:
         except docker.errors.DockerException as error:
             raise EngineError(f"docker's context: {error}", help="docker context ls") from error
         found = (context.Host if context else "") or docker.constants.DEFAULT_UNIX_SOCKET
-    found = found.replace("http+unix://", "unix://", 1)
-    if not _is_here(found):
+    return found.replace("http+unix://", "unix://", 1)
+
+
+def _refuse_elsewhere(at: str) -> None:
+    """Refuse an engine that is not here: its ports would not be, and a record could name any."""
+    if not _is_here(at):
         raise EngineError(
-            f"the container engine {found!r} is not on this machine, and its ports would not be",
+            f"the container engine {at!r} is not on this machine, and its ports would not be",
             help="run gameday there, or point DOCKER_HOST at an engine here",
         )
-    return found
 
 
 def _is_here(found: str) -> bool:
@@ -101,8 +101,8 @@ def engine(at: str) -> Iterator[Any]:
     """A client of the engine at that address. Raises EngineError for whatever it refuses."""
     import docker
     import docker.errors
-    import requests
 
+    _refuse_elsewhere(at)
     _knock(at)
     client = None
     try:
@@ -110,7 +110,7 @@ def engine(at: str) -> Iterator[Any]:
         yield client
     except docker.errors.APIError as error:
         raise EngineError(f"container engine {at}: {_words(error)}") from error
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except (docker.errors.DockerException, OSError) as error:  # a lost connection is the latter
         raise EngineError(
             f"container engine {at}: {excerpt(str(error), 300)}", help=_DOCTOR
         ) from error

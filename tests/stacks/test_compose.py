@@ -346,7 +346,7 @@ def test_an_engine_on_another_machine_is_refused(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(EngineError, match="is not on this machine"):
-        engine.address()
+        engine.identity(engine.address())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
