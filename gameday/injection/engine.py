@@ -22,6 +22,7 @@ from gameday.spec.undos import ProjectUndo
 
 ANSWER_S = 30.0
 LABEL = "gameday.stack"
+MEMORY = "gameday.memory"
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 LOG_LINES = 20
@@ -35,7 +36,10 @@ class EngineError(StackError):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as the engine lists it; `health` is "" where nothing looks at it."""
+    """A container as the engine lists it; `health` is "" where nothing looks at it.
+
+    `memory` is the file that a Redis remembers from, "" for all else.
+    """
 
     id: str
     name: str
@@ -44,6 +48,7 @@ class Container:
     state: str
     health: str
     status: str
+    memory: str
 
     @property
     def runs(self) -> bool:
@@ -180,6 +185,7 @@ def _container(shown: dict[str, Any]) -> Container:
         state=shown["State"],
         health=health[1] if health else "",
         status=shown["Status"],
+        memory=shown["Labels"].get(MEMORY, ""),
     )
 
 

@@ -247,12 +247,14 @@ class ProjectUndo(Undo):
 class ContainerUndo(Undo):
     """The containers of a service of `project` are started again, or go on.
 
-    `containers` has the name of each by its id, `started` since when each ran.
+    `containers` has the name of each by its id, `started` since when each ran. `memory` is the
+    dump of a Redis that is to come back empty.
     """
 
     _kind: ClassVar[str] = "container"
     what: Annotated[str, one_of("continue", "start")]
     do: String = ""
+    memory: AbsolutePath | None = None
     name: Text
     project: ProjectUndo
     containers: Annotated[Mapping[str, str], text_by_text]

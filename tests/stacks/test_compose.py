@@ -72,8 +72,10 @@ class Up:
     def containers(self) -> dict[str, Container]:
         return {each.service: each for each in there(self.project)}
 
-    async def prepare(self, name: str, do: Strike) -> tuple[ServiceChange, ContainerUndo]:
-        change = ServiceChange(name, do)
+    async def prepare(
+        self, name: str, do: Strike, *, forget: bool = False
+    ) -> tuple[ServiceChange, ContainerUndo]:
+        change = ServiceChange(name, do, forget=forget)
         undo = await drivers.prepare(change, self.context)
         assert isinstance(undo, ContainerUndo)
         assert from_json(json.loads(json.dumps(undo.as_json()))) == undo
@@ -184,6 +186,23 @@ async def test_what_is_struck_is_seen_so_and_comes_back(up: Up, name: str, do: S
         assert (await drivers.look(undo)).gone is True
     after = up.containers()[name]
     assert (after.id, after.state) == (before.id, "running")
+
+
+@with_engine
+@pytest.mark.parametrize("forget", [False, True])
+async def test_a_killed_redis_remembers_unless_it_is_to_forget(up: Up, forget: bool) -> None:
+    store = redis.asyncio.Redis.from_url(up.running.direct["redis"])
+    await store.set("remembered", 1)
+    await store.save()
+    await store.aclose()
+    change, undo = await up.prepare("redis", "kill", forget=forget)
+    await drivers.act(change, undo, up.context)
+    await drivers.undo(undo)
+    store = redis.asyncio.Redis.from_url(up.running.direct["redis"])
+    assert await store.exists("remembered") == (0 if forget else 1)
+    await store.set("remembered", 2)
+    assert await store.save()  # its own dump is its to write again
+    await store.aclose()
 
 
 @with_engine

@@ -6,8 +6,11 @@ meant, and one that somebody has started anew is not.
 """
 
 import asyncio
+import io
+import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gameday.core.clock import NS, Clock, SystemClock
@@ -26,6 +29,7 @@ T = TypeVar("T")
 RESTART_S = 60.0  # a health check has to come round, and the service may wait for its stores
 STRUCK_S = 10.0
 POLITE_S = 10  # as long as compose gives by default
+EMPTY_DUMP = b"REDIS0003\xff"  # of a format that has no checksum; every later Redis reads it
 _POLL_S = 0.1
 
 
@@ -37,11 +41,6 @@ async def prepare(change: ServiceChange, context: InjectionContext) -> Container
     project, name = context.direct.project, change.part
     if project is None:
         raise UsageError(f"this stack has no containers: service.{change.do} on {name!r}")
-    if change.forget:
-        raise UsageError(
-            f"the compose stack cannot make {name} forget what it holds",
-            help="run it on the embedded stack, or use service.kill",
-        )
     there = await _asked(project, lambda client: engine.containers(client, project))
     found = [each for each in there if each.service == name]
     if not found:
@@ -54,11 +53,23 @@ async def prepare(change: ServiceChange, context: InjectionContext) -> Container
     return ContainerUndo(
         what="continue" if change.do == "pause" else "start",
         do=change.do,
+        memory=_memory(found) if change.forget else None,
         name=name,
         project=project,
         containers={each.id: each.name for each in found},
         started=await _asked(project, lambda client: _started(client, [e.id for e in found])),
     )
+
+
+def _memory(found: list[Container]) -> Path:
+    """Path in the container of what it would remember from. Raises UsageError."""
+    if not found[0].memory:
+        name = found[0].service
+        raise UsageError(
+            f"{name}: its container does not say where it keeps what it is to forget",
+            help=f"give it the label {engine.MEMORY}, or use service.kill",
+        )
+    return Path(found[0].memory)
 
 
 async def act(change: ServiceChange, undo: ContainerUndo, context: InjectionContext) -> None:
@@ -175,8 +186,20 @@ def _take_back(client: Any, record: ContainerUndo) -> bool:
             if there[id_].state == "paused":
                 _wake(client, id_)
             elif record.what == "start" and not there[id_].runs:
+                if record.memory is not None:
+                    _empty(client, id_, record.memory)
                 client.api.start(id_)
     return bool(there)
+
+
+def _empty(client: Any, id_: str, memory: Path) -> None:
+    """Put an empty dump in the place of the one that a stopped Redis would start with."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(memory.name)
+        entry.size, entry.mode = len(EMPTY_DUMP), 0o644
+        tar.addfile(entry, io.BytesIO(EMPTY_DUMP))
+    client.api.put_archive(id_, str(memory.parent), packed.getvalue())
 
 
 def _wake(client: Any, id_: str) -> None:
