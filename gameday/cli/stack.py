@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -13,6 +14,7 @@ from gameday.cli.terminal import echo
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode
 from gameday.core.network import event_loop
+from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.run.control_socket import heeded, on_third_ctrl_c
 from gameday.run.locks import TargetClosed
 from gameday.spec.find import find_system
@@ -25,12 +27,19 @@ T = TypeVar("T")
 
 
 @click.command()
+@click.option(
+    "--stack",
+    type=click.Choice([name for name, entry in STACKS.items() if entry.reused_by]),
+    default=EMBEDDED,
+    show_default=True,
+    help="Started from programs of this machine, or in containers.",
+)
 @click.option("--system", metavar="FILE", help="System file (default: the shipped system).")
 @click.option(
     "--open-toxiproxy", is_flag=True, help="Let any client change its Toxiproxy, without a token."
 )
-def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - click's flag
-    """Start the embedded stack and keep it running.
+def up(stack: str, system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - click's flag
+    """Start a stack and keep it running.
 
     `gameday run --reuse` runs on it, `gameday down` ends it.
     """
@@ -38,7 +47,7 @@ def up(system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - clic
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
-    starting = put_up(loaded.system, loaded.path, clock, open_toxiproxy=open_toxiproxy)
+    starting = put_up(loaded.system, loaded.path, clock, stack=stack, open_toxiproxy=open_toxiproxy)
     running = event_loop.run(_interruptible(starting))
     _print_addresses(running, (clock.now_ns() - begun_ns) / NS)
 
@@ -68,14 +77,15 @@ def _print_addresses(running: Running, took_s: float) -> None:
     rows += [("metrics", url) for url in system.metrics]
     rows += [("toxiproxy", system.toxiproxy)] if system.toxiproxy else []
     for name, url in running.direct.items():
-        place = url.rpartition("@")[2].partition("/")[0]
+        place = urlsplit(url).netloc.rpartition("@")[2]
         rows.append((name, f"{place}  {running.binaries[name]}"))
     echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:
         echo(f"  {name:<10} {text}")
     token = "" if running.token_file is None else "  (and the token for changes on toxiproxy)"
     echo(f"  {'passwords':<10} {_short(stack_file())}{token}")
-    echo("next: gameday run EXPERIMENT --reuse; in the end: gameday down")
+    which = "" if running.project is None else " --stack compose"
+    echo(f"next: gameday run EXPERIMENT --reuse{which}; in the end: gameday down")
 
 
 def _short(path: Path) -> str:

@@ -53,6 +53,7 @@ STACKS: Final[dict[str, StackEntry]] = {
         in_containers=True,
         start_s=900.0,  # the first start fetches and builds the images
         made_by="gameday.stacks.compose:ComposeStack",
+        reused_by="gameday.stacks.persistent:PersistentComposeStack",
     ),
     "external": StackEntry(
         owned=False,

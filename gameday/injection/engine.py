@@ -175,6 +175,12 @@ def containers(client: Any, project: ProjectUndo) -> list[Container]:
     return sorted(found, key=lambda each: (each.service, each.name))
 
 
+def containers_of(project: ProjectUndo) -> list[Container]:
+    """The same of a project that is looked at once. Raises EngineError."""
+    with of(project) as client:
+        return containers(client, project)
+
+
 def _container(shown: dict[str, Any]) -> Container:
     health = _HEALTH.search(shown["Status"])
     return Container(

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gameday.core.clock import NS, Clock
+from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, StackError, UsageError
 from gameday.core.files.logs import last_lines
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
@@ -32,6 +32,7 @@ from gameday.injection.upstream import Published
 from gameday.spec.find import compose_file
 from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo
+from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.managed_process import Part
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import ATTEMPTS, HOST, lasting_ports
@@ -54,8 +55,6 @@ PORTS: Final = {
 """Variables of compose.yml that name a port here, and the service that is behind it."""
 _PROGRAMS: Final = (("docker", "compose"), ("docker-compose",))
 _POLL_S = 0.25
-_WATCH_S = 1.0
-_MISSED = 5  # looks in a row that the engine does not answer: then it is away itself
 _PROBE_S = 2.0
 _PROGRAM_S = 20.0  # it is a Python program, and the machine may be busy
 _LOG_S = 20.0
@@ -97,8 +96,7 @@ class ComposeStack:
         self._ready_s = ready_s
         self._supervisor: Supervisor | None = None
         self._project: ProjectUndo | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._ended: list[str] = []
+        self._watch: ContainerWatch | None = None
 
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Put it up. Raises StackError that names the part and shows its log; nothing is left."""
@@ -119,8 +117,7 @@ class ComposeStack:
             self._project = project
             up = _Up(supervisor, project, command, self._ready_s)
             running = await self._with_ports(up, system)
-            watching = self._watch(project, frozenset(running.binaries), workdir.clock)
-            self._watching = asyncio.create_task(watching)
+            self._watch = ContainerWatch(project, running.binaries.keys(), workdir.clock)
             return running
         except OSError as error:
             await asyncio.shield(self.stop())
@@ -134,9 +131,8 @@ class ComposeStack:
         supervisor, project = self._supervisor, self._project
         if supervisor is None:
             return []
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        if self._watch is not None:
+            await self._watch.stop()
         left = [] if project is None else await _removed(project, supervisor.workdir.logs_dir)
         left += await supervisor.stop()
         if not left:
@@ -145,7 +141,7 @@ class ComposeStack:
 
     def ended(self) -> list[str]:
         """The services that should run but do not, as of the last look, a second ago or so."""
-        return self._ended
+        return [] if self._watch is None else self._watch.ended
 
     async def _with_ports(self, up: "_Up", system: System) -> Running:
         """Bring it up on free ports, on others where somebody was quicker."""
@@ -155,22 +151,6 @@ class ComposeStack:
             except _PortTakenError:
                 await projects.undo(up.project)
         return await up.bring(system)
-
-    async def _watch(self, project: ProjectUndo, services: frozenset[str], clock: Clock) -> None:
-        """Look once a second which services do not run; a look may take as long as it takes."""
-        missed = 0
-        while True:
-            await clock.sleep(_WATCH_S)
-            try:
-                there = await asyncio.to_thread(_containers, project)
-            except EngineError:
-                missed += 1
-                if missed >= _MISSED:
-                    self._ended = ["the container engine"]
-                continue
-            missed = 0
-            running = {each.service for each in there if each.runs}
-            self._ended = sorted(services - running)
 
 
 class _PortTakenError(StackError):
@@ -199,7 +179,7 @@ class _Up:
             await self._until_up(part)
         finally:
             await self._supervisor.drop(part)
-        there = await asyncio.to_thread(_containers, self.project)
+        there = await asyncio.to_thread(engine.containers_of, self.project)
         running = self._running(system, ports, {each.service: each.image for each in there})
         await self._until_answers(system, running.system.base_url)
         return running
@@ -233,7 +213,7 @@ class _Up:
         since_ns: int | None = None
         while True:
             code = part.exit_code()
-            there = await asyncio.to_thread(_containers, self.project)
+            there = await asyncio.to_thread(engine.containers_of, self.project)
             if lost := [each for each in there if each.is_lost]:
                 raise StackError(await self._story(lost, "it did not come up"))
             if code not in (None, 0):
@@ -356,11 +336,6 @@ def _is_there(command: Sequence[str]) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
-def _containers(project: ProjectUndo) -> list[Container]:
-    with engine.of(project) as client:
-        return engine.containers(client, project)
 
 
 async def _removed(project: ProjectUndo, logs_dir: Path) -> list[str]:

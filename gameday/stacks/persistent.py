@@ -1,4 +1,4 @@
-"""The embedded stack that stays: put up once, used by many runs, taken down in the end.
+"""A stack that stays, whichever it is: put up once, used by many runs, taken down in the end.
 
 `put_up` and `take_down` are `gameday up` and `gameday down`; `PersistentStack` is what `gameday run
 --reuse` runs on. It starts nothing and stops nothing.
@@ -6,21 +6,25 @@
 
 import asyncio
 from pathlib import Path
+from typing import ClassVar
 
 from gameday.core.clock import Clock, utc_now
 from gameday.core.errors import GamedayError, StackError, UsageError
 from gameday.core.files.private import state_dir
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
+from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.injection.drivers import Drivers
 from gameday.injection.process.process import alive, leaders
 from gameday.injection.process.spec import is_being_started
 from gameday.injection.toxiproxy_client import read_token
 from gameday.spec.system import System
-from gameday.spec.undos import FolderUndo, ProcessUndo, Undo
+from gameday.spec.undos import FolderUndo, ProcessUndo, ProjectUndo, Undo
+from gameday.stacks.compose import ComposeStack
+from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
-from gameday.stacks.stack import Addresses, Running, StackWorkdir, new_work_dir
+from gameday.stacks.stack import Addresses, Running, Stack, StackWorkdir, new_work_dir
 from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, write_kept
 from gameday.stacks.supervisor import SERVICE
 
@@ -29,20 +33,27 @@ _ANEW = "gameday down, then gameday up"
 
 
 class PersistentStack:
-    """The one that `gameday up` left running."""
+    """The one that `gameday up` left running. `stack` is its name in the registry."""
+
+    stack: ClassVar[str] = EMBEDDED
 
     def __init__(self) -> None:
         self._parts: list[ProcessUndo] = []
+        self._watch: ContainerWatch | None = None
 
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
-        del workdir  # nothing is made, so nothing is announced
         kept = read_kept()
         if kept is None:
             raise StackError("no stack is kept running", help="gameday up")
+        if kept.stack != self.stack:
+            raise StackError(
+                f"the kept stack is the {kept.stack} one, not the {self.stack} one",
+                help=f"--stack {kept.stack}, or {_ANEW} --stack {self.stack}",
+            )
         if kept.state == "starting" or kept.addresses is None:
             raise StackError("the kept stack was never ready", help=_ANEW)
-        if ended := kept.parts(run=False):
+        if ended := await asyncio.to_thread(kept.parts, run=False):
             raise StackError(f"the kept stack is broken: no {', '.join(ended)}", help=_ANEW)
         if (kept.name, kept.start) != (system.name, system.start):
             raise StackError(
@@ -52,29 +63,45 @@ class PersistentStack:
         running = _running(kept, kept.addresses, system)
         await _must_answer(running.system, kept.start.ready)
         self._parts = kept.undos(ProcessUndo)
+        if running.project is not None:
+            self._watch = ContainerWatch(running.project, kept.binaries.keys(), workdir.clock)
         return running
 
     def ended(self) -> list[str]:
         """The parts that should run but do not."""
         away = [each for each in self._parts if not leaders(each)]
-        return [e.name for e in away if e.part is None or not is_being_started(e.part)]
+        ended = [e.name for e in away if e.part is None or not is_being_started(e.part)]
+        return ended + ([] if self._watch is None else self._watch.ended)
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""
+        if self._watch is not None:
+            await self._watch.stop()
         return []
 
 
+class PersistentComposeStack(PersistentStack):
+    """The same of `gameday up --stack compose`."""
+
+    stack: ClassVar[str] = "compose"
+
+
 async def put_up(
-    system: System, system_file: Path, clock: Clock, *, open_toxiproxy: bool = False
+    system: System,
+    system_file: Path,
+    clock: Clock,
+    *,
+    stack: str = EMBEDDED,
+    open_toxiproxy: bool = False,
 ) -> Running:
-    """Start the embedded stack so that it outlives this process.
+    """Start a stack so that it outlives this process.
 
     Raises UsageError when one is kept already, StackError when it does not start; then, as after
     a cancellation, nothing is left.
     """
     with only_one():
         await _refuse_second()
-        writer = _StateWriter(system, system_file)
+        writer = _StateWriter(system, system_file, stack)
         logs = state_dir() / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
         for old in logs.glob("*.log"):
@@ -82,8 +109,10 @@ async def put_up(
         where = system_file.resolve().parent
         workdir = StackWorkdir(new_work_dir(), logs, clock, writer.announce, where)
         try:
-            stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
-            running = await stack.start(system, workdir)
+            made: Stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
+            if STACKS[stack].in_containers:
+                made = ComposeStack()
+            running = await made.start(system, workdir)
             writer.complete(running)
         except BaseException:
             await asyncio.shield(_undo_all(writer.kept))
@@ -105,11 +134,12 @@ async def take_down() -> Kept | None:
 class _StateWriter:
     """Keeps the file at what is really there."""
 
-    def __init__(self, system: System, system_file: Path) -> None:
+    def __init__(self, system: System, system_file: Path, stack: str) -> None:
         if system.start is None:
             raise UsageError(f"{system_file}: system {system.name!r} has no `start`")
         self.kept = Kept(
             started_at=utc_now().isoformat(timespec="seconds"),
+            stack=stack,
             name=system.name,
             system_file=str(system_file.resolve()),
             start=system.start,
@@ -138,6 +168,7 @@ class _StateWriter:
             "binaries": running.binaries,
             "toxiproxy_token": token,
             "token_file": running.token_file,
+            "published": running.published,
         }
         self.kept = self.kept.model_copy(update=update)
         write_kept(self.kept)
@@ -148,7 +179,7 @@ async def _refuse_second() -> None:
     kept = read_kept()
     if kept is None:
         return
-    if kept.parts(run=True):
+    if await asyncio.to_thread(kept.parts, run=True):
         raise UsageError(
             f"a stack is kept already: {kept.name!r} at {kept.base_url or 'no address yet'}, "
             f"since {kept.started_at}",
@@ -159,12 +190,12 @@ async def _refuse_second() -> None:
 
 
 async def _undo_all(kept: Kept) -> list[str]:
-    """End the service, the other parts, the folders; forget them if all are gone."""
+    """End the service, the other parts, containers, folders; forget them if all are gone."""
     processes = kept.undos(ProcessUndo)
     service = [each for each in processes if each.name == SERVICE]
     others = [each for each in processes if each.name != SERVICE]
     left: list[str] = []
-    for several in (service, others, kept.undos(FolderUndo)):
+    for several in (service, others, kept.undos(ProjectUndo), kept.undos(FolderUndo)):
         said = await asyncio.gather(*(_take_back(each) for each in several))
         left += [text for text in said if text]
     if not left:
@@ -195,6 +226,8 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
         binaries=kept.binaries,
         parts={each.name: each.part for each in kept.undos(ProcessUndo) if each.part is not None},
         token_file=kept.token_file,
+        project=next(iter(kept.undos(ProjectUndo)), None),
+        published=kept.published,
     )
 
 

@@ -18,8 +18,11 @@ from gameday.core import files
 from gameday.core.errors import StackError, UsageError
 from gameday.core.files.private import state_dir
 from gameday.core.locks import try_lock
+from gameday.core.stack_registry import EMBEDDED
+from gameday.injection import engine
+from gameday.injection.upstream import Published
 from gameday.spec.system import Start
-from gameday.spec.undos import ProcessUndo, StrangeUndo, Undo, from_json
+from gameday.spec.undos import ProcessUndo, ProjectUndo, StrangeUndo, Undo, from_json
 from gameday.spec.yaml import Model
 from gameday.stacks.stack import Addresses
 
@@ -45,6 +48,7 @@ class Kept(Model):
     schema_: Literal[1] = 1
     state: Literal["starting", "running"] = "starting"
     started_at: str
+    stack: str = EMBEDDED
     name: str
     system_file: str
     start: Start
@@ -59,16 +63,21 @@ class Kept(Model):
     binaries: Mapping[str, str] = {}
     toxiproxy_token: str | None = None
     token_file: Path | None = None
+    published: Mapping[str, Published] = {}
 
     def undos(self, kind: type[U]) -> list[U]:
         """The records of one kind."""
         return [each for each in self.undo if isinstance(each, kind)]
 
     def parts(self, *, run: bool) -> list[str]:
-        """The names of the parts that run, or that do not."""
+        """The names of the parts that run, or that do not. Raises EngineError."""
         from gameday.injection.process.process import alive
 
-        return [undo.name for undo in self.undos(ProcessUndo) if bool(alive(undo)) is run]
+        found = [undo.name for undo in self.undos(ProcessUndo) if bool(alive(undo)) is run]
+        for project in self.undos(ProjectUndo):
+            there = {each.service for each in engine.containers_of(project) if each.runs}
+            found += sorted(there if run else self.binaries.keys() - there)
+        return found
 
 
 def stack_file() -> Path:

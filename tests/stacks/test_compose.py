@@ -16,6 +16,7 @@ import psutil
 import pytest
 import redis.asyncio
 
+from gameday.core.clock import SystemClock
 from gameday.core.errors import ExitCode, GamedayError, StackError, UsageError
 from gameday.evidence import events, journal
 from gameday.injection import engine
@@ -29,8 +30,15 @@ from gameday.spec.inputs import load_inputs
 from gameday.spec.undos import ContainerUndo, ProjectUndo, from_json
 from gameday.stacks import compose
 from gameday.stacks.compose import ComposeStack
+from gameday.stacks.persistent import (
+    PersistentComposeStack,
+    PersistentStack,
+    put_up,
+    take_down,
+)
 from gameday.stacks.ports import lasting_ports
 from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
+from gameday.stacks.state import read_kept
 from tests.support.stack_parts import Ground, eventually
 
 pytestmark = pytest.mark.compose
@@ -441,3 +449,34 @@ def _projects(runs: Path) -> list[ProjectUndo]:
     starting = journal.every(_records(runs), events.StackStarting)
     undos = [undo for each in starting for undo in each.event.undo]
     return [undo for undo in undos if isinstance(undo, ProjectUndo)]
+
+
+@with_engine
+@pytest.mark.timeout(120)
+async def test_one_that_was_put_up_is_reused_and_taken_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file = ROOT / "system_under_test" / "system.yaml"
+    first = await put_up(SYSTEM, file, SystemClock(), stack="compose")
+    project = first.project
+    assert project is not None
+    try:
+        with pytest.raises(UsageError, match="a stack is kept already"):
+            await put_up(SYSTEM, file, SystemClock(), stack="compose")
+        with pytest.raises(StackError, match="the kept stack is the compose one"):
+            await PersistentStack().start(SYSTEM, ground_of(tmp_path).site)
+        stack, ground = PersistentComposeStack(), ground_of(tmp_path)
+        used = await stack.start(SYSTEM, ground.site)
+        assert (used.system, used.project, used.published) == (
+            first.system,
+            project,
+            first.published,
+        )
+        assert ground.announced == [] and stack.ended() == []
+        assert await stack.stop() == []
+        assert there(project)
+    finally:
+        await take_down()
+    assert (await drivers.look(project)).gone
+    assert read_kept() is None
