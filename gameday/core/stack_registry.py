@@ -49,7 +49,8 @@ STACKS: Final[dict[str, StackEntry]] = {
         owned=True,
         starts_components=True,
         shares_machine=True,
-        kinds=_REACHED | {"process", "service", "folder", "container", "project"},
+        kinds=_REACHED
+        | {"process", "service", "folder", "container", "project", "limit", "partition"},
         in_containers=True,
         start_s=900.0,  # the first start fetches and builds the images
         made_by="gameday.stacks.compose:ComposeStack",

@@ -7,18 +7,21 @@ stack; what bears only one of them is somebody else's, and is neither shown nor 
 The engine's library blocks, so all of this is called in a thread.
 """
 
+import asyncio
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from gameday.core.errors import StackError, excerpt
+from gameday.core.errors import StackError, UsageError, excerpt
 from gameday.core.network.addresses import is_this_machine
 from gameday.spec.undos import ProjectUndo
+
+T = TypeVar("T")
 
 ANSWER_S = 30.0
 LABEL = "gameday.stack"
@@ -173,6 +176,40 @@ def containers(client: Any, project: ProjectUndo) -> list[Container]:
     """All containers of the project, also those that do not run, by service and name."""
     found = [_container(each) for each in client.api.containers(all=True, filters=filters(project))]
     return sorted(found, key=lambda each: (each.service, each.name))
+
+
+async def asked(project: ProjectUndo, work: Callable[[Any], T]) -> T:
+    """The result of `work` with a client of the project's engine, in a thread.
+
+    Raises EngineError.
+    """
+
+    def whole() -> T:
+        with of(project) as client:
+            return work(client)
+
+    return await asyncio.to_thread(whole)
+
+
+async def running(
+    project: ProjectUndo | None, service: str, fault: str
+) -> tuple[ProjectUndo, list[Container]]:
+    """The project, and the containers of a service that a `fault` is to strike: all run.
+
+    Raises UsageError where the stack has none of that name, StackError where one is down.
+    """
+    if project is None:
+        raise UsageError(f"this stack has no containers: {fault} on {service!r}")
+    there = await asked(project, lambda client: containers(client, project))
+    found = [each for each in there if each.service == service]
+    if not found:
+        has = ", ".join(sorted({each.service for each in there})) or "none"
+        raise UsageError(f"this stack has no container of {service!r}; it has {has}")
+    down = [each for each in found if each.state != "running"]
+    if down:
+        text = f"{down[0].name} does not run ({down[0].status}), before anything was broken"
+        raise StackError(text)
+    return project, found
 
 
 def containers_of(project: ProjectUndo) -> list[Container]:

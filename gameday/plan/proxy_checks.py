@@ -22,7 +22,13 @@ from gameday.injection.upstream import Published, refuse_foreign_upstream
 from gameday.injection.verify.probe import PING, Spot, ask, look
 from gameday.injection.verify.recovery import direct_address
 from gameday.plan.finding import Finding, from_error
-from gameday.spec.changes import ExpireKeys, NetworkChange, ServiceChange, StoreChange
+from gameday.spec.changes import (
+    ContainerChange,
+    ExpireKeys,
+    NetworkChange,
+    ServiceChange,
+    StoreChange,
+)
 from gameday.spec.experiment import Experiment
 from gameday.spec.system import System
 from gameday.spec.undos import ProxyState
@@ -112,7 +118,7 @@ async def prepared(experiment: Experiment, context: InjectionContext) -> list[Fi
         for change in fault.changes():
             if isinstance(change, ExpireKeys):
                 continue
-            if not isinstance(change, StoreChange | ServiceChange):
+            if not isinstance(change, StoreChange | ServiceChange | ContainerChange):
                 continue
             try:
                 await drivers.prepare(change, context)

@@ -315,6 +315,42 @@ class ServiceChange(Change):
         return f"{_STARTED_BY[self.do]}{empty}"
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerChange(Change):
+    """Something done to the containers of `part`, a service of the compose file."""
+
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange(ContainerChange):
+    """Each container gets no more than so many `cpus`, or so much memory."""
+
+    kind: ClassVar[str] = "limit"
+    _undone_by: ClassVar[str] = "the limits of before; one that was ended by it is started again"
+    cpus: float | None = None
+    memory_bytes: int | None = None
+
+    def describe(self) -> str:
+        if self.memory_bytes is not None:
+            most = f"{self.memory_bytes / 2**20:g} MB of memory, and no swap"
+        else:
+            most = f"{self.cpus:g} CPUs"
+        return f"each container of {self.part} gets at most {most}"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionChange(ContainerChange):
+    """The containers leave every network that they share with those of `peer`."""
+
+    kind: ClassVar[str] = "partition"
+    _undone_by: ClassVar[str] = "they join them again, with the names and addresses of before"
+    peer: str
+
+    def describe(self) -> str:
+        return f"the containers of {self.part} leave the networks that they share with {self.peer}"
+
+
 _STARTED_BY = {
     "kill": "it is started again",
     "pause": "it goes on (SIGCONT)",

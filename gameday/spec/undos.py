@@ -92,6 +92,45 @@ def _proxy_states(value: Any) -> Mapping[str, ProxyState]:
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of a container as the engine shows them; 0 and less is none."""
+
+    nano_cpus: Number
+    cpu_quota: Number
+    cpu_period: Number
+    memory: Number
+    memory_swap: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Place of a container in a network: how others find it there, and what it calls others.
+
+    `ipv4` and `ipv6` are the addresses that it asked for, None where it took what it was given.
+    """
+
+    container: Text
+    network: Text
+    network_name: Text
+    aliases: Annotated[tuple[str, ...], text_list]
+    links: Annotated[tuple[str, ...], text_list]
+    ipv4: Text | None = None
+    ipv6: Text | None = None
+
+
+def _limits(value: Any) -> Mapping[str, Limits]:
+    found = {n: read_object(Limits, json_object(each)) for n, each in json_object(value).items()}
+    return checked(found, found)
+
+
+def _endpoints(value: Any) -> tuple[Endpoint, ...]:
+    found = tuple(
+        read_object(Endpoint, json_object(e)) for e in checked(type(value) is list, value)
+    )
+    return checked(found, found)
+
+
 def _token_file(value: Any) -> TokenFile:
     return read_object(TokenFile, checked(json_object(value).keys() == {"file"}, value))
 
@@ -262,6 +301,36 @@ class ContainerUndo(Undo):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitUndo(Undo):
+    """The containers of a service get the limits that each had `before`, by its id.
+
+    Only where it still has the one that was asked for: `cpus` or `memory`, in bytes.
+    """
+
+    _kind: ClassVar[str] = "limit"
+    name: Text
+    project: ProjectUndo
+    before: Annotated[Mapping[str, Limits], _limits]
+    cpus: Seconds | None = None
+    memory: Number | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cpus is None) == (self.memory is None):
+            raise ValueError("'cpus' or 'memory' is missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionUndo(Undo):
+    """The containers of a service join the networks again that they shared with `peer`."""
+
+    _kind: ClassVar[str] = "partition"
+    name: Text
+    peer: Text
+    project: ProjectUndo
+    endpoints: Annotated[tuple[Endpoint, ...], _endpoints]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUndo(Undo):
     """Undo of something that was done to a store; `name` is what the store calls it."""
 
@@ -348,6 +417,8 @@ _CLASSES: Mapping[str, type[Undo]] = {
     "service": ServiceUndo,
     "project": ProjectUndo,
     "container": ContainerUndo,
+    "limit": LimitUndo,
+    "partition": PartitionUndo,
     "redis evict": RedisUndo,
     "redis block": RedisUndo,
     "redis expire": ExpiryUndo,

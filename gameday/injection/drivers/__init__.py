@@ -15,7 +15,17 @@ from gameday.core.errors import StuckFaultError
 from gameday.core.processes.deadlines import in_time
 from gameday.injection import escalation, server_instance
 from gameday.injection.context import InjectionContext
-from gameday.injection.drivers import container, folder, project, proxy, service, toxic, traffic
+from gameday.injection.drivers import (
+    container,
+    folder,
+    limit,
+    partition,
+    project,
+    proxy,
+    service,
+    toxic,
+    traffic,
+)
 from gameday.injection.drivers.driver import Dose, Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.process import process
@@ -186,18 +196,14 @@ class _Undone(_Fault):
         await self._module.undo(record)
 
 
-class _Service(_Undone):
-    undo_s = 150.0  # what is started again may take as long as it says
+class _Measured(_Undone):
+    """The same, with a measurement of its own of what it does."""
+
+    undo_s = 150.0  # what is started again may take as long as it says, and its health too
 
     async def dose(self, record: Any) -> Dose | None:
-        return await service.dose(record)
-
-
-class _Container(_Undone):
-    undo_s = 150.0  # it waits for their health
-
-    async def dose(self, record: Any) -> Dose | None:
-        return await container.dose(record)
+        seen: Dose | None = await self._module.dose(record)
+        return seen
 
 
 class _Project(_Undone):
@@ -234,8 +240,10 @@ _REGISTRY: Mapping[str, Callable[[Drivers], Driver]] = {
     "toxic": lambda drivers: _Network(toxic, drivers),
     "proxy": _Proxy,
     "traffic": lambda _: _Traffic(traffic),
-    "service": lambda _: _Service(service),
-    "container": lambda _: _Container(container),
+    "service": lambda _: _Measured(service),
+    "container": lambda _: _Measured(container),
+    "limit": lambda _: _Measured(limit),
+    "partition": lambda _: _Measured(partition),
     "project": lambda _: _Project(project),
     "redis": _redis,
     "sql": _sql,

@@ -5,16 +5,15 @@ each is known by its id and by when it was started, so that one that somebody ha
 meant, and one that somebody has started anew is not.
 """
 
-import asyncio
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gameday.core.clock import NS, Clock, SystemClock
-from gameday.core.errors import StackError, StuckFaultError, UsageError
+from gameday.core.errors import StuckFaultError, UsageError
 from gameday.injection import engine
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
@@ -22,9 +21,7 @@ from gameday.injection.drivers.service import StrikeError
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.removal_proof import State, masked_name, was_masked
 from gameday.spec.changes import ServiceChange
-from gameday.spec.undos import ContainerUndo, ProjectUndo
-
-T = TypeVar("T")
+from gameday.spec.undos import ContainerUndo
 
 RESTART_S = 60.0  # a health check has to come round, and the service may wait for its stores
 STRUCK_S = 10.0
@@ -38,26 +35,16 @@ async def prepare(change: ServiceChange, context: InjectionContext) -> Container
 
     Raises UsageError where the stack has none of that name, StackError where one is down.
     """
-    project, name = context.direct.project, change.part
-    if project is None:
-        raise UsageError(f"this stack has no containers: service.{change.do} on {name!r}")
-    there = await _asked(project, lambda client: engine.containers(client, project))
-    found = [each for each in there if each.service == name]
-    if not found:
-        has = ", ".join(sorted({each.service for each in there})) or "none"
-        raise UsageError(f"this stack has no container of {name!r}; it has {has}")
-    down = [each for each in found if each.state != "running"]
-    if down:
-        text = f"{down[0].name} does not run ({down[0].status}), before anything was broken"
-        raise StackError(text)
+    fault = f"service.{change.do}"
+    project, found = await engine.running(context.direct.project, change.part, fault)
     return ContainerUndo(
         what="continue" if change.do == "pause" else "start",
         do=change.do,
         memory=_memory(found) if change.forget else None,
-        name=name,
+        name=change.part,
         project=project,
         containers={each.id: each.name for each in found},
-        started=await _asked(project, lambda client: _started(client, [e.id for e in found])),
+        started=await engine.asked(project, lambda client: _started(client, [e.id for e in found])),
     )
 
 
@@ -78,7 +65,7 @@ async def act(change: ServiceChange, undo: ContainerUndo, context: InjectionCont
     if undo.do != "pause":
         context.stopped_on_purpose.add(undo.name)
     try:
-        await _asked(undo.project, lambda client: _strike(client, undo))
+        await engine.asked(undo.project, lambda client: _strike(client, undo))
     except EngineError as error:
         raise StrikeError(error.message, help=error.help) from error
     if undo.do == "restart":
@@ -91,7 +78,7 @@ async def undo(record: ContainerUndo) -> None:
     Raises StuckFaultError when they do not get healthy.
     """
     try:
-        there = await _asked(record.project, lambda client: _take_back(client, record))
+        there = await engine.asked(record.project, lambda client: _take_back(client, record))
         if there and record.what == "start":
             await _until_well(record, SystemClock())
     except EngineError as error:
@@ -124,25 +111,15 @@ async def dose(record: ContainerUndo) -> Dose:
         running = sum(each.runs for each in ours)
         text = f"{count - running} of {count} {who} have ended"
         return running == 0, float(count - running), "processes", text
-    now = await _asked(record.project, lambda client: _started(client, [e.id for e in ours]))
+    now = await engine.asked(record.project, lambda client: _started(client, [e.id for e in ours]))
     anew = sum(now.get(id_) != began for id_, began in record.started.items())
     text = f"{anew} of {count} {who} were started anew"
     return anew == count, float(anew), "processes", text
 
 
-async def _asked(project: ProjectUndo, work: Callable[[Any], T]) -> T:
-    """The result of `work` with a client, in a thread. Raises EngineError."""
-
-    def whole() -> T:
-        with engine.of(project) as client:
-            return work(client)
-
-    return await asyncio.to_thread(whole)
-
-
 async def _containers(record: ContainerUndo) -> list[Container]:
     project = record.project
-    return await _asked(project, lambda client: engine.containers(client, project))
+    return await engine.asked(project, lambda client: engine.containers(client, project))
 
 
 def _started(client: Any, ids: Iterable[str]) -> Mapping[str, str]:
@@ -218,7 +195,7 @@ async def _until_well(record: ContainerUndo, clock: Clock) -> None:
     deadline_ns = clock.now_ns() + int(RESTART_S * NS)
     while not (state := _state(record, await _containers(record))).gone:
         if clock.now_ns() >= deadline_ns:
-            words = await _asked(record.project, lambda client: _last_words(client, record))
+            words = await engine.asked(record.project, lambda client: _last_words(client, record))
             raise StuckFaultError(f"{state.why}, after {RESTART_S:g} s{words}", help="see its log")
         await clock.sleep(_POLL_S)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from gameday.core.errors import FileError, UsageError
 from gameday.spec.experiment import Threshold
+from gameday.spec.faults.container import Partition
 from gameday.spec.faults.service import ServiceFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
@@ -78,7 +79,11 @@ def _is_judged_afterwards(
 def guards_have_metrics(inputs: Inputs) -> Findings:
     """A fault of the service's process takes its metrics away, and blind guards stop the run."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
-    struck = [f for f in experiment.method if isinstance(f, ServiceFault) and f.on == "service"]
+    struck = [
+        f
+        for f in experiment.method
+        if isinstance(f, ServiceFault | Partition) and f.on == "service"
+    ]
     for index, guard in enumerate(experiment.abort_if if struck else ()):
         read = [
             name for name in _metrics(guard.expr) if not name.startswith("k6_") and name != "up"

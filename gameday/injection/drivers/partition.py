@@ -1,0 +1,184 @@
+"""Containers cut off from others: they leave the networks that they share, and join them again.
+
+The record keeps how each is found in each network (aliases, links, the address that it asked for),
+for the engine forgets that when it leaves. It is gone when every container is in its networks again
+and the other side resolves its name there: the peer is asked, by what its own image has for that.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from gameday.core.errors import StuckFaultError, UsageError
+from gameday.injection import engine
+from gameday.injection.context import InjectionContext
+from gameday.injection.drivers.driver import Dose
+from gameday.injection.drivers.service import StrikeError
+from gameday.injection.engine import Container, EngineError
+from gameday.injection.removal_proof import GONE, State, masked_name, was_masked
+from gameday.spec.changes import PartitionChange
+from gameday.spec.undos import Endpoint, PartitionUndo
+
+_HAS_NO_PROGRAM = (126, 127)
+
+
+async def prepare(change: PartitionChange, context: InjectionContext) -> PartitionUndo:
+    """Read how the containers of both services are connected; all must run.
+
+    Raises UsageError where they share no network.
+    """
+    fault, given = "network.partition", context.direct.project
+    if change.part == change.peer:
+        raise UsageError(f"{fault}: {change.part!r} cannot be cut off from itself")
+    project, found = await engine.running(given, change.part, fault)
+    _, peers = await engine.running(given, change.peer, fault)
+    endpoints = await engine.asked(project, lambda client: _shared(client, found, peers))
+    if not endpoints:
+        raise UsageError(f"{fault}: {change.part!r} and {change.peer!r} share no network")
+    return PartitionUndo(
+        name=change.part, peer=change.peer, project=project, endpoints=tuple(endpoints)
+    )
+
+
+async def act(change: PartitionChange, undo: PartitionUndo, context: InjectionContext) -> None:
+    """Let them leave. Raises StrikeError."""
+    del change  # all of it stands in its undo
+    context.stopped_on_purpose.add(undo.name)  # its health check may ask others
+
+    def leave(client: Any) -> None:
+        for each in undo.endpoints:
+            client.api.disconnect_container_from_network(each.container, each.network)
+
+    try:
+        await engine.asked(undo.project, leave)
+    except EngineError as error:
+        raise StrikeError(error.message, help=error.help) from error
+
+
+async def undo(record: PartitionUndo) -> None:
+    """Let them join again what they are not in. Harmless when the stack is gone."""
+    try:
+        await engine.asked(record.project, lambda client: _join(client, record))
+    except EngineError as error:
+        raise StuckFaultError(error.message, help=error.help) from error
+
+
+async def look(record: PartitionUndo) -> State:
+    """State of the partition: gone when all are connected, and the peer resolves their names."""
+    if was_masked(record) or was_masked(record.project):
+        return masked_name()
+    try:
+        return await engine.asked(record.project, lambda client: _state(client, record))
+    except EngineError as error:
+        return State(gone=None, why=error.message)
+
+
+async def dose(record: PartitionUndo) -> Dose:
+    """An observation of the containers: so many are away, and the peer does not find them."""
+    return await engine.asked(record.project, lambda client: _dose(client, record))
+
+
+def _networks(client: Any, id_: str) -> Mapping[str, Mapping[str, Any]]:
+    """Endpoint of a container in each of its networks, by the network's name."""
+    found: Mapping[str, Mapping[str, Any]]
+    found = client.api.inspect_container(id_)["NetworkSettings"]["Networks"]
+    return found
+
+
+def _shared(client: Any, ours: Sequence[Container], peers: Sequence[Container]) -> list[Endpoint]:
+    theirs = {each["NetworkID"] for peer in peers for each in _networks(client, peer.id).values()}
+    return [
+        _endpoint(container.id, name, there)
+        for container in ours
+        for name, there in _networks(client, container.id).items()
+        if there["NetworkID"] in theirs
+    ]
+
+
+def _endpoint(id_: str, network_name: str, there: Mapping[str, Any]) -> Endpoint:
+    wanted = there["IPAMConfig"] or {}
+    return Endpoint(
+        container=id_,
+        network=there["NetworkID"],
+        network_name=network_name,
+        aliases=tuple(there["Aliases"] or ()),
+        links=tuple(there["Links"] or ()),
+        ipv4=wanted.get("IPv4Address") or None,
+        ipv6=wanted.get("IPv6Address") or None,
+    )
+
+
+def _away(client: Any, record: PartitionUndo) -> list[Endpoint]:
+    """The places that are empty; those of a container that is gone for good are not."""
+    import docker.errors
+
+    there = {each.id for each in engine.containers(client, record.project)}
+    empty = []
+    for each in record.endpoints:
+        with suppress(docker.errors.NotFound):  # it goes just now
+            if each.container in there:
+                now = _networks(client, each.container).values()
+                if each.network not in {one["NetworkID"] for one in now}:
+                    empty.append(each)
+    return empty
+
+
+def _join(client: Any, record: PartitionUndo) -> None:
+    for each in _away(client, record):
+        client.api.connect_container_to_network(
+            each.container,
+            each.network,
+            aliases=list(each.aliases),
+            links=[_pair(link) for link in each.links],
+            ipv4_address=each.ipv4,
+            ipv6_address=each.ipv6,
+        )
+
+
+def _pair(link: str) -> tuple[str, str]:
+    """A link as the library takes it: `container:alias`."""
+    container, _, alias = link.partition(":")
+    return container, alias or container
+
+
+def _state(client: Any, record: PartitionUndo) -> State:
+    away = _away(client, record)
+    if away:
+        return State(gone=False, why=f"{record.name} is not in network {away[0].network_name}")
+    there = engine.containers(client, record.project)
+    if not any(each.service == record.name for each in there):
+        return GONE
+    for peer in (each for each in there if each.service == record.peer and each.runs):
+        if _resolves(client, peer, record.name) is False:
+            return State(gone=False, why=f"{peer.name} does not resolve {record.name!r}")
+    return GONE
+
+
+def _dose(client: Any, record: PartitionUndo) -> Dose:
+    away, count = len(_away(client, record)), len(record.endpoints)
+    why = f"{away} of {count} containers of {record.name} have left their network"
+    share = round(away / count, 3)
+    if away < count:
+        return False, share, "share", why
+    for peer in engine.containers(client, record.project):
+        if peer.service != record.peer or not peer.runs:
+            continue
+        finds = _resolves(client, peer, record.name)
+        if finds:
+            return False, share, "share", f"{why}, but {peer.name} resolves {record.name!r}"
+        if finds is False:
+            return True, share, "share", f"{why}, and {peer.name} does not resolve {record.name!r}"
+    return True, share, "share", why
+
+
+def _resolves(client: Any, peer: Container, name: str) -> bool | None:
+    """True if the peer finds an address for a name; None where its image cannot tell."""
+    import docker.errors
+
+    try:
+        asked = client.api.exec_create(peer.id, ["getent", "hosts", name])["Id"]
+        client.api.exec_start(asked)
+        code = client.api.exec_inspect(asked)["ExitCode"]
+    except docker.errors.APIError:
+        return None
+    return None if code in _HAS_NO_PROGRAM else code == 0
