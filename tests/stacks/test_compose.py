@@ -1,16 +1,14 @@
 """The compose stack on a real engine: up, struck, taken down, and every bad state told."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,13 +18,10 @@ from gameday.core.clock import SystemClock
 from gameday.core.errors import ExitCode, GamedayError, StackError, UsageError
 from gameday.evidence import events, journal
 from gameday.injection import engine
-from gameday.injection.context import InjectionContext
-from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.service import StrikeError
-from gameday.injection.engine import Container, EngineError
+from gameday.injection.engine import EngineError
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.spec.changes import ServiceChange, Strike
-from gameday.spec.inputs import load_inputs
 from gameday.spec.undos import ContainerUndo, ProjectUndo, from_json
 from gameday.stacks import compose
 from gameday.stacks.compose import ComposeStack
@@ -37,29 +32,22 @@ from gameday.stacks.persistent import (
     take_down,
 )
 from gameday.stacks.ports import lasting_ports
-from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
 from gameday.stacks.state import read_kept
-from tests.support.stack_parts import Ground, eventually
+from tests.support.containers import (
+    ROOT,
+    SYSTEM,
+    SYSTEM_FILE,
+    Up,
+    ask,
+    drivers,
+    ground_of,
+    stack_up,
+    there,
+    with_engine,
+)
+from tests.support.stack_parts import eventually
 
 pytestmark = pytest.mark.compose
-ROOT = Path(__file__).parents[2]
-SYSTEM = load_inputs("redis-slow", str(ROOT / "system_under_test" / "system.yaml")).system.system
-
-drivers = Drivers()
-
-
-def _engine() -> str:
-    """Address of the engine, "" where none answers."""
-    try:
-        where = engine.address()
-        engine.identity(where)
-    except EngineError:
-        return ""
-    return where
-
-
-ENGINE = _engine()
-with_engine = pytest.mark.skipif(not ENGINE, reason="no container engine")
 
 
 @pytest.fixture(scope="module")
@@ -68,46 +56,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Up:
-    """A stack that runs."""
-
-    def __init__(self, stack: ComposeStack, running: Running) -> None:
-        self.stack, self.running = stack, running
-        assert running.project is not None
-        self.project = running.project
-        self.context: InjectionContext = running.injection("r")
-
-    def containers(self) -> dict[str, Container]:
-        return {each.service: each for each in there(self.project)}
-
-    async def prepare(
-        self, name: str, do: Strike, *, forget: bool = False
-    ) -> tuple[ServiceChange, ContainerUndo]:
-        change = ServiceChange(name, do, forget=forget)
-        undo = await drivers.prepare(change, self.context)
-        assert isinstance(undo, ContainerUndo)
-        assert from_json(json.loads(json.dumps(undo.as_json()))) == undo
-        return change, undo
-
-
-def there(project: ProjectUndo) -> list[Container]:
-    with engine.of(project) as client:
-        return engine.containers(client, project)
-
-
-def ask(project: ProjectUndo, work: Callable[[Any], object]) -> None:
-    with engine.of(project) as client:
-        work(client)
-
-
-def ground_of(folder: Path) -> Ground:
-    """A place for a start, in which the system is gameday's own."""
-    ground = Ground(folder, new_work_dir())
-    site = ground.site
-    ground.site = StackWorkdir(
-        site.path, site.logs_dir, site.clock, site.announce, ROOT / "system_under_test"
-    )
-    return ground
+async def strike(
+    up: Up, name: str, do: Strike, *, forget: bool = False
+) -> tuple[ServiceChange, ContainerUndo]:
+    change = ServiceChange(name, do, forget=forget)
+    undo = await strike(up, change)
+    assert isinstance(undo, ContainerUndo)
+    return change, undo
 
 
 async def refused(folder: Path, stack: ComposeStack | None = None) -> StackError:
@@ -125,19 +80,8 @@ async def refused(folder: Path, stack: ComposeStack | None = None) -> StackError
 
 @pytest.fixture(scope="module")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
-    ground = ground_of(tmp_path_factory.mktemp("stack"))
-    stack = ComposeStack()
-    running = await stack.start(SYSTEM, ground.site)
-    assert ground.names == ["folder", "containers", "compose"]
-    try:
-        yield Up(stack, running)
-    finally:
-        assert await stack.stop() == []
-        assert ground.left() == []
-        assert running.project is not None
-        assert (await drivers.look(running.project)).gone
-        logs = {path.name for path in ground.site.logs_dir.glob("*.log")}
-        assert {"service.log", "redis.log", "postgres.log", "balancer.log"} <= logs
+    async with stack_up(tmp_path_factory.mktemp("stack")) as up:
+        yield up
 
 
 @with_engine
@@ -180,7 +124,7 @@ async def test_a_record_without_its_label_removes_nothing(up: Up) -> None:
 @pytest.mark.parametrize("do", ["kill", "pause"])
 async def test_what_is_struck_is_seen_so_and_comes_back(up: Up, name: str, do: Strike) -> None:
     before = up.containers()[name]
-    change, undo = await up.prepare(name, do)
+    change, undo = await strike(up, name, do)
 
     await drivers.act(change, undo, up.context)
 
@@ -203,7 +147,7 @@ async def test_a_killed_redis_remembers_unless_it_is_to_forget(up: Up, forget: b
     await store.set("remembered", 1)
     await store.save()
     await store.aclose()
-    change, undo = await up.prepare("redis", "kill", forget=forget)
+    change, undo = await strike(up, "redis", "kill", forget=forget)
     await drivers.act(change, undo, up.context)
     await drivers.undo(undo)
     store = redis.asyncio.Redis.from_url(up.running.direct["redis"])
@@ -215,7 +159,7 @@ async def test_a_killed_redis_remembers_unless_it_is_to_forget(up: Up, forget: b
 
 @with_engine
 async def test_a_restarted_service_runs_since_another_time(up: Up) -> None:
-    change, undo = await up.prepare("service", "restart")
+    change, undo = await strike(up, "service", "restart")
 
     await drivers.act(change, undo, up.context)
 
@@ -227,7 +171,7 @@ async def test_a_restarted_service_runs_since_another_time(up: Up) -> None:
 
 @with_engine
 async def test_one_that_somebody_else_has_killed_is_not_struck_but_comes_back(up: Up) -> None:
-    change, undo = await up.prepare("service", "kill")
+    change, undo = await strike(up, "service", "kill")
     (id_,) = undo.containers
     ask(up.project, lambda client: client.api.kill(id_))
     assert eventually(lambda: up.containers()["service"].state == "exited")
@@ -235,7 +179,7 @@ async def test_one_that_somebody_else_has_killed_is_not_struck_but_comes_back(up
     with pytest.raises(StrikeError, match="does not run any more"):
         await drivers.act(change, undo, up.context)
     with pytest.raises(StackError, match="before anything was broken"):
-        await up.prepare("service", "kill")
+        await strike(up, "service", "kill")
 
     await drivers.undo(undo)
     assert (await drivers.look(undo)).gone is True
@@ -245,7 +189,7 @@ async def test_one_that_somebody_else_has_killed_is_not_struck_but_comes_back(up
 
 @with_engine
 async def test_one_that_was_renamed_is_still_meant(up: Up) -> None:
-    change, undo = await up.prepare("service", "pause")
+    change, undo = await strike(up, "service", "pause")
     ((id_, name),) = undo.containers.items()
     ask(up.project, lambda client: client.api.rename(id_, f"{name}-renamed"))
     try:
@@ -259,7 +203,7 @@ async def test_one_that_was_renamed_is_still_meant(up: Up) -> None:
 
 @with_engine
 async def test_where_the_stack_is_gone_its_changes_are_too(up: Up) -> None:
-    _, undo = await up.prepare("redis", "kill")
+    _, undo = await strike(up, "redis", "kill")
     gone = replace(undo, project=replace(undo.project, token="0" * 32))
     await drivers.undo(gone)
     assert await drivers.look(gone) == (True, "the stack that it was a part of is gone")
@@ -268,7 +212,7 @@ async def test_where_the_stack_is_gone_its_changes_are_too(up: Up) -> None:
 @with_engine
 async def test_what_the_stack_lacks_is_refused_by_name(up: Up) -> None:
     with pytest.raises(UsageError, match=r"no container of 'kafka'; it has balancer, postgres"):
-        await up.prepare("kafka", "kill")
+        await strike(up, "kafka", "kill")
 
 
 @with_engine
@@ -457,13 +401,12 @@ async def test_one_that_was_put_up_is_reused_and_taken_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    file = ROOT / "system_under_test" / "system.yaml"
-    first = await put_up(SYSTEM, file, SystemClock(), stack="compose")
+    first = await put_up(SYSTEM, SYSTEM_FILE, SystemClock(), stack="compose")
     project = first.project
     assert project is not None
     try:
         with pytest.raises(UsageError, match="a stack is kept already"):
-            await put_up(SYSTEM, file, SystemClock(), stack="compose")
+            await put_up(SYSTEM, SYSTEM_FILE, SystemClock(), stack="compose")
         with pytest.raises(StackError, match="the kept stack is the compose one"):
             await PersistentStack().start(SYSTEM, ground_of(tmp_path).site)
         stack, ground = PersistentComposeStack(), ground_of(tmp_path)

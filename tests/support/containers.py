@@ -1,0 +1,94 @@
+"""A stack in containers for tests: put up once, and looked into through the engine."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.injection import engine
+from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import Drivers
+from gameday.injection.engine import Container, EngineError
+from gameday.spec.changes import Change
+from gameday.spec.inputs import load_inputs
+from gameday.spec.undos import ProjectUndo, Undo, from_json
+from gameday.stacks.compose import ComposeStack
+from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
+from tests.support.stack_parts import Ground
+
+ROOT = Path(__file__).parents[2]
+SYSTEM_FILE = ROOT / "system_under_test" / "system.yaml"
+SYSTEM = load_inputs("redis-slow", str(SYSTEM_FILE)).system.system
+
+drivers = Drivers()
+
+
+def _engine() -> str:
+    """Address of the engine, "" where none answers."""
+    try:
+        where = engine.address()
+        engine.identity(where)
+    except EngineError:
+        return ""
+    return where
+
+
+with_engine = pytest.mark.skipif(not _engine(), reason="no container engine")
+
+
+class Up:
+    """A stack that runs."""
+
+    def __init__(self, stack: ComposeStack, running: Running) -> None:
+        self.stack, self.running = stack, running
+        assert running.project is not None
+        self.project = running.project
+        self.context: InjectionContext = running.injection("r")
+
+    def containers(self) -> dict[str, Container]:
+        return {each.service: each for each in there(self.project)}
+
+    async def prepare(self, change: Change) -> Undo:
+        """The undo of a change, which its record tells whole."""
+        undo = await drivers.prepare(change, self.context)
+        assert from_json(json.loads(json.dumps(undo.as_json()))) == undo
+        return undo
+
+
+def there(project: ProjectUndo) -> list[Container]:
+    return engine.containers_of(project)
+
+
+def ask(project: ProjectUndo, work: Callable[[Any], object]) -> None:
+    with engine.of(project) as client:
+        work(client)
+
+
+def ground_of(folder: Path) -> Ground:
+    """A place for a start, in which the system is gameday's own."""
+    ground = Ground(folder, new_work_dir())
+    site = ground.site
+    ground.site = StackWorkdir(
+        site.path, site.logs_dir, site.clock, site.announce, SYSTEM_FILE.parent
+    )
+    return ground
+
+
+@asynccontextmanager
+async def stack_up(folder: Path) -> AsyncIterator[Up]:
+    """The compose stack, which leaves nothing behind but its logs."""
+    ground, stack = ground_of(folder), ComposeStack()
+    running = await stack.start(SYSTEM, ground.site)
+    assert ground.names == ["folder", "containers", "compose"]
+    try:
+        yield Up(stack, running)
+    finally:
+        assert await stack.stop() == []
+        assert ground.left() == []
+        assert running.project is not None
+        assert (await drivers.look(running.project)).gone
+        logs = {path.name for path in ground.site.logs_dir.glob("*.log")}
+        assert {"service.log", "redis.log", "postgres.log", "balancer.log"} <= logs
