@@ -60,7 +60,7 @@ async def strike(
     up: Up, name: str, do: Strike, *, forget: bool = False
 ) -> tuple[ServiceChange, ContainerUndo]:
     change = ServiceChange(name, do, forget=forget)
-    undo = await strike(up, change)
+    undo = await up.prepare(change)
     assert isinstance(undo, ContainerUndo)
     return change, undo
 
