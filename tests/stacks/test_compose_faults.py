@@ -13,6 +13,7 @@ from gameday.injection.drivers.service import StrikeError
 from gameday.spec.changes import LimitChange, PartitionChange
 from gameday.spec.undos import LimitUndo, PartitionUndo, ProjectUndo
 from tests.support.containers import Up, ask, drivers, stack_up, there, with_engine
+from tests.support.stack_parts import eventually
 
 pytestmark = [pytest.mark.compose, with_engine]
 MIB = 2**20
@@ -99,6 +100,7 @@ async def test_what_the_kernel_ended_for_want_of_memory_runs_again(up: Up) -> No
         for i in range(64):
             await store.set(f"large-{i}", b"x" * MIB)
     await store.aclose()
+    assert eventually(lambda: up.containers()["redis"].state == "exited")
 
     dose = await drivers.dose(undo)
     assert dose is not None and dose[0] is True and "want of memory" in dose[3], dose
