@@ -34,7 +34,7 @@ Bytes = Annotated[
 ]
 
 
-class Cpu(ServiceFault):
+class CpuLimit(ServiceFault):
     """The containers of the target get at most `cpus` CPUs each, and are throttled above that."""
 
     about: ClassVar[str] = "its container has little CPU"
@@ -46,7 +46,7 @@ class Cpu(ServiceFault):
         return [LimitChange(self.target, cpus=self.cpus)]
 
 
-class Memory(ServiceFault):
+class MemoryLimit(ServiceFault):
     """The containers of the target get at most `limit` of memory each, and no swap.
 
     One that needs more is ended by the kernel; it is started again when the fault is taken out.
@@ -82,4 +82,4 @@ class Partition(Fault):
         return [PartitionChange(self.target, self.peer)]
 
 
-ContainerFaults = Cpu | Memory | Partition
+ContainerFaults = CpuLimit | MemoryLimit | Partition
