@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gameday.run.load_test.request import Load
-    from gameday.run.load_test.result import Verdict
+    from gameday.run.load_test.result import LoadResult
     from gameday.traffic.metrics import Moment
 
 PLAIN_EVERY_S: Final = 5  # as often as the windows that it is judged by
@@ -67,7 +67,7 @@ class LoadScreen:
         return joined(gone, rest, f" {t_s:.0f} of {self._end_s:g} s")
 
 
-def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:
+def end_summary(verdict: "LoadResult", encoding: str | None) -> Iterator[str]:
     """The lines of the end summary."""
     marks = Marks.for_encoding(encoding)
     yield ""
@@ -78,7 +78,7 @@ def end_summary(verdict: "Verdict", encoding: str | None) -> Iterator[str]:
     yield _last(verdict)
 
 
-def _metrics(verdict: "Verdict") -> dict[str, Mapping[str, float]]:
+def _metrics(verdict: "LoadResult") -> dict[str, Mapping[str, float]]:
     """The metrics; without the latency from the due times where nothing had one."""
     asked = {one.metric for one in verdict.held}
     is_open = set(verdict.load.experiment.traffic) - set(verdict.summary.closed)
@@ -89,7 +89,7 @@ def _metrics(verdict: "Verdict") -> dict[str, Mapping[str, float]]:
     }
 
 
-def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
+def _generator(verdict: "LoadResult", marks: Marks) -> Iterator[str]:
     """Lines that k6 does not have: they say if the traffic was what was asked for."""
     status, books = verdict.generator, verdict.summary
     yield (
@@ -122,7 +122,7 @@ def _generator(verdict: "Verdict", marks: Marks) -> Iterator[str]:
         )
 
 
-def _last(verdict: "Verdict") -> str:
+def _last(verdict: "LoadResult") -> str:
     """The line that says how it ended, and what follows."""
     sent = verdict.sent
     early = {
@@ -135,7 +135,7 @@ def _last(verdict: "Verdict") -> str:
     return "; ".join(said) or "done"
 
 
-def _judgement(verdict: "Verdict") -> str:
+def _judgement(verdict: "LoadResult") -> str:
     crossed = [one for one in verdict.held if one.kept is False]
     unsure = [one for one in verdict.held if one.kept is None]
     if crossed:

@@ -20,7 +20,7 @@ from gameday.core.stack_registry import STACKS, new_stack
 from gameday.plan import machine
 from gameday.plan.blast_radius import Blast, Touch, blast
 from gameday.plan.finding import Finding, Status, as_error, failures, from_error
-from gameday.plan.offline_checks import Question, before
+from gameday.plan.offline_checks import RunConditions, before
 from gameday.plan.running_stack import standing
 from gameday.run import hold, locks
 from gameday.run.reaper.lease import LEASE_S
@@ -38,7 +38,7 @@ MB = 1_000_000
 class Plan:
     """All that is told: the question, its answer in full, and the exit code."""
 
-    question: Question
+    question: RunConditions
     blast: Blast
     findings: list[Finding]
     evidence: str
@@ -69,7 +69,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """
     inputs = load_inputs(experiment, options["system"], short=options["short"])
     stack = new_stack(options["stack"], reuse=options["reuse"])
-    question = Question(
+    question = RunConditions(
         stack=options["stack"],
         runs_dir=options["runs_dir"],
         allowed=options["allowed"],
@@ -84,7 +84,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     ctx.exit(made.exit_code)
 
 
-def _plan(inputs: Inputs, stack: Any, question: Question) -> Plan:
+def _plan(inputs: Inputs, stack: Any, question: RunConditions) -> Plan:
     """Look at everything, in the order in which it could go wrong."""
     findings = [*before(inputs, question), *machine.steal()]
     system = inputs.system.system

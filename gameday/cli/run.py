@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gameday.plan.finding import Finding
-    from gameday.plan.offline_checks import Question
+    from gameday.plan.offline_checks import RunConditions
     from gameday.spec.inputs import Inputs
 
 
@@ -62,14 +62,14 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     from gameday.cli.screen import Screen
     from gameday.core.clock import SystemClock
     from gameday.core.network import event_loop
-    from gameday.plan.offline_checks import Question
+    from gameday.plan.offline_checks import RunConditions
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
 
     stack = new_stack(options["stack"], reuse=options["reuse"])
     name, runs_dir, allowed = options["stack"], options["runs_dir"], options["allowed"]
     about = (options["reuse"], kept_per_s, options["force"])
-    _look_first(inputs, Question(name, runs_dir, allowed, *about))
+    _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
     delay_s = options["responder_delay"].total_seconds()
     asked = Options(name, runs_dir, options["responder"], delay_s, allowed)
     screen = Screen()
@@ -130,7 +130,7 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
         return None
 
 
-def _look_first(inputs: "Inputs", question: "Question") -> None:
+def _look_first(inputs: "Inputs", question: "RunConditions") -> None:
     """Run the checks of `gameday plan` that need no stack: print warnings, raise a failure."""
     from gameday.plan.offline_checks import before
 

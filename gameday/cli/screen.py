@@ -16,9 +16,8 @@ from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
-from gameday.core import files
 from gameday.core.clock import NS, SystemClock
-from gameday.core.units import parse_duration
+from gameday.core.units import seconds
 from gameday.traffic.metrics import Moment
 
 REFRESH_S = 0.25  # looks live, and costs little
@@ -64,12 +63,18 @@ class Story:
         self.end_s = 0.0
         self.windows: list[tuple[float, float]] = []
 
-    def plan(self, effective: Mapping[str, Any]) -> None:
+    def plan(self, run_dir: Path) -> None:
         """Take in what is planned: how long the traffic lasts, and when which fault."""
-        self.end_s = effective["traffic_end_s"]
-        faults = effective["experiment"].get("method", [])
-        spans = [(_seconds(f["at"]), _seconds(f["duration"])) for f in faults]
-        self.windows = [(at, at + duration) for at, duration in spans]
+        from gameday.evidence.read import read_effective  # late: the judging needs it anyway
+
+        effective = read_effective(run_dir)
+        if effective is None:
+            return
+        self.end_s = effective.traffic_end_s
+        self.windows = [
+            (seconds(fault.at), seconds(fault.at + fault.duration))
+            for fault in effective.experiment.method
+        ]
 
     def journal(self, record: Mapping[str, Any]) -> str:
         """Take in one record of the journal; a plain line about it, "" when none is due."""
@@ -201,10 +206,6 @@ def _bar(story: Story) -> Text:
     return joined(*bar, f" {story.end_s:g} s")
 
 
-def _seconds(text: str) -> float:
-    return parse_duration(text).total_seconds()
-
-
 def _stamp(at: float | None) -> str:
     return "         " if at is None else f"{at:7.1f}s "
 
@@ -245,9 +246,7 @@ class Screen:
             self._thread.join(5)
 
     def _show(self, run_dir: Path) -> None:
-        self._story.plan(
-            json.loads(files.read_bytes(run_dir / "inputs" / "effective.json", 16 * files.MIB))
-        )
+        self._story.plan(run_dir)
         tails = Tail(run_dir / "journal.jsonl"), Tail(run_dir / "samples.jsonl")
         self._console.print(block(f"run {run_dir.name}"))
         if not self._console.is_terminal:

@@ -20,7 +20,7 @@ from gameday.core.files.private import as_asked
 
 if TYPE_CHECKING:
     from gameday.run.load_test.request import Load
-    from gameday.run.load_test.result import Verdict
+    from gameday.run.load_test.result import LoadResult
     from gameday.run.load_test.session import OutputDirs, Sent
     from gameday.spec.experiment import Experiment
     from gameday.spec.read import LoadedExperiment
@@ -273,7 +273,7 @@ async def _send(load: "Load", dirs: "OutputDirs") -> "Sent":
         return await send_load(load, dirs, SystemClock(), screen.show, stop)
 
 
-def _write(verdict: "Verdict", options: dict[str, Any]) -> None:
+def _write(verdict: "LoadResult", options: dict[str, Any]) -> None:
     """The summary on stdout, and the files that were asked for. Raises UsageError."""
     from gameday.cli.load_screen import end_summary
     from gameday.traffic.k6 import summary_json

@@ -6,6 +6,7 @@ by name, as `str.format` does. A value may be a message itself, or a list, joine
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -36,6 +37,52 @@ class Message:
         """The sentence as people read it."""
         values = {name: _filled(value, language) for name, value in self.values.items()}
         return templates(language)[self.id].format_map(values)
+
+    def as_json(self) -> dict[str, Any]:
+        """The id and the values, as they stand beside the English text in a file."""
+        return {"id": self.id, "values": {name: _plain(each) for name, each in self.values.items()}}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Message":
+        """The same read again; for what `is_message`."""
+        return cls(raw["id"], **{name: _read(each) for name, each in raw["values"].items()})
+
+
+def is_message(raw: Any) -> bool:
+    """True if JSON is a message, with nothing in its values that none can hold."""
+    return (
+        isinstance(raw, dict)
+        and isinstance(raw.get("id"), str)
+        and isinstance(raw.get("values"), dict)
+        and all(map(_is_value, raw["values"].values()))
+    )
+
+
+def _is_value(raw: Any) -> bool:
+    if isinstance(raw, list):
+        return all(map(_is_value, raw))
+    return raw is None or isinstance(raw, str | int | float) or is_message(raw)
+
+
+def _read(raw: Any) -> Value:
+    if isinstance(raw, dict):
+        return Message.from_json(raw)
+    return [_read(each) for each in raw] if isinstance(raw, list) else raw  # type: ignore[misc]
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, Message):
+        return value.as_json()
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def known(message: Message | None, english: str) -> "Message | str":
+    """The message; its English text where there is none, or one of a later version."""
+    if message is not None:
+        with suppress(LookupError, ValueError, TypeError):
+            message.text()
+            return message
+    return english
 
 
 @cache

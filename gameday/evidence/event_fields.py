@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
+from gameday.core.messages import Message, is_message
 from gameday.core.secrets.redaction import hidden_in, nothing
 from gameday.spec.undos import Undo, from_json
 
@@ -32,10 +33,12 @@ Text = Annotated[str, "text"]
 OptionalWord = Annotated[str | None, "word"]
 OptionalText = Annotated[str | None, "text"]
 OptionalTexts = Annotated[Sequence[str] | None, "text"]
+OptionalMessage = Annotated[Message | None, "message"]
+"""The sentence of the text that stands beside it; older journals have the text alone."""
 Figures = Annotated[Json | None, "figures"]
-"""Figures of witnesses, with a reason beside each, which alone is text."""
+"""Figures of witnesses, with a reason beside each, which alone is text, and its message."""
 
-_REASON = "why"
+_REASON, _MESSAGE = "why", "message"
 _MOST_NS = 2**63  # an integer of 64 bits, as whoever reckons with it counts on
 
 
@@ -84,6 +87,7 @@ _FORMS: Mapping[Any, Form] = {
     Json: Form(_is(dict), {}, write=dict),
     Sequence[str]: Form(_list_of(_is(str)), (), tuple, list),
     Sequence[Json]: Form(_list_of(_is(dict)), (), tuple, list),
+    Message: Form(is_message, None, Message.from_json, Message.as_json),
     Undo: Form(_is_undo, None, from_json, lambda undo: undo.as_json()),
     Sequence[Undo]: Form(
         _list_of(_is_undo),
@@ -118,14 +122,24 @@ def masked_value(value: Any, marks: Collection[str], hide: Callable[[str], str])
     """A field as it is written: what is text of it through `hide`."""
     if "figures" in marks:
         return _reasons(value, hide)
+    if "message" in marks:
+        return _masked_message(value, hide)
     return hidden_in(value, hide if "text" in marks else nothing)
 
 
 def _reasons(value: Any, hide: Callable[[str], str]) -> Any:
     """The figures as they are, and the reasons beside them through `hide`."""
     if isinstance(value, Mapping):
-        return {
-            key: hidden_in(each, hide) if key == _REASON else _reasons(each, hide)
-            for key, each in value.items()
-        }
+        masks = {_REASON: hidden_in, _MESSAGE: _masked_message}
+        return {key: masks.get(key, _reasons)(each, hide) for key, each in value.items()}
     return [_reasons(each, hide) for each in value] if isinstance(value, list) else value
+
+
+def _masked_message(value: Any, hide: Callable[[str], str]) -> Any:
+    """A message whose values are masked where they are text; ids are words."""
+    if isinstance(value, list):
+        return [_masked_message(each, hide) for each in value]
+    if not is_message(value):
+        return hidden_in(value, hide)
+    values = {name: _masked_message(each, hide) for name, each in value["values"].items()}
+    return {"id": value["id"], "values": values}

@@ -11,12 +11,14 @@ from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Any, TypeVar, dataclass_transform
 
+from gameday.core.messages import Message, known
 from gameday.evidence.event_fields import (
     Checked,
     Described,
     Figures,
     Json,
     Needed,
+    OptionalMessage,
     OptionalText,
     OptionalTexts,
     OptionalWord,
@@ -175,9 +177,47 @@ class FaultInjected(FaultEvent):
     """The fault is made."""
 
 
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A witness's look at a fault; `ok` is None when it cannot tell, `measured` without a figure.
+
+    The witness is P (gameday's probe), S (the service's own metric) or T (the traffic). `shown` is
+    False for a P that only read back what was asked for. `message` is the sentence of `why`; older
+    runs have none.
+    """
+
+    witness: str
+    ok: bool | None = None
+    asked: float | None = None
+    measured: float | None = None
+    unit: str = ""
+    n: int = 0
+    why: str = ""
+    shown: bool = True
+    message: Message | None = None
+
+    def __post_init__(self) -> None:
+        if not self.why:
+            object.__setattr__(self, "why", str(known(self.message, "")))
+
+    @property
+    def reason(self) -> Message | str:
+        """`why` as it goes into another sentence."""
+        return self.why if self.message is None else self.message
+
+    def fields(self) -> dict[str, Any]:
+        """The fields by name, as `FaultProbed` has them too."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def as_json(self) -> dict[str, Any]:
+        fields = self.fields()
+        message = fields.pop("message")
+        return fields if message is None else {**fields, "message": message.as_json()}
+
+
 @event("fault.probed")
 class FaultProbed(FaultEvent):
-    """A witness's look at a fault: `measured` of what was `asked`; or why it could not look."""
+    """An observation as it is made; or the `problem` because of which there is none."""
 
     witness: Word
     ok: bool | None = None
@@ -187,6 +227,7 @@ class FaultProbed(FaultEvent):
     n: int | None = None
     why: OptionalText = None
     shown: bool | None = None
+    message: OptionalMessage = None
     problem: OptionalText = None
 
     def nulls(self) -> Collection[str]:
@@ -200,6 +241,7 @@ class FaultDosed(FaultEvent):
     injected: Needed[YesNo]
     dose: Checked[Figures]
     why: Text
+    message: OptionalMessage = None
 
 
 @event("fault.removing")
@@ -230,6 +272,7 @@ class FaultProven(FaultEvent):
 
     removed: Needed[YesNo]
     why: Text
+    message: OptionalMessage = None
 
 
 @event("responder.started")
@@ -274,6 +317,7 @@ class StepDone(Event):
     why: OptionalText = None
     undoing: Checked[bool] = False
     refuses: bool | None = None
+    message: OptionalMessage = None
 
     def nulls(self) -> Collection[str]:
         return () if self.took_s is None else ("verified",)

@@ -8,6 +8,7 @@ in the reaper's own file.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gameday.core.messages import Message, Value, known
 from gameday.evidence import events
 from gameday.evidence.event_fields import Json, YesNo
 from gameday.evidence.events import E, Event
@@ -32,7 +33,7 @@ class FaultWindow:
     injected: YesNo = "no"
     removed: YesNo = "unknown"
     dose: Json = field(default_factory=dict)
-    why: str = ""
+    why: Value = ""
 
     @property
     def begun(self) -> bool:
@@ -56,7 +57,7 @@ class StepRun:
     ended_ns: int | None = None
     took_s: float | None = None
     verified: bool | None = None
-    why: str = ""
+    why: Message | str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +149,15 @@ def _fault(id_: str, records: Sequence[Record]) -> FaultWindow:
         injected=dosed.event.injected if dosed else "unknown",
         removed=_removed(removed, proven),
         dose=dosed.event.dose or {} if dosed else {},
-        why="; ".join(event.why for event in verdicts if event.why),
+        why=_reasons(verdicts),
     )
+
+
+def _reasons(verdicts: Sequence[events.FaultDosed | events.FaultProven]) -> Value:
+    """Why the verdicts are as they are; as one text where no sentence has an id."""
+    whys = [known(each.message, each.why) for each in verdicts if each.why]
+    texts = [each for each in whys if isinstance(each, str)]
+    return "; ".join(texts) if len(texts) == len(whys) else whys
 
 
 def _last(records: Sequence[Record], kind: type[E]) -> RecordOf[E] | None:
@@ -193,6 +201,6 @@ def _steps(records: Sequence[Record]) -> tuple[StepRun, ...]:
                 ended_ns=record.t_ns,
                 took_s=event.took_s,
                 verified=event.verified,
-                why=event.why or "",
+                why=known(event.message, event.why or ""),
             )
     return tuple(runs.values())

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from gameday.core.messages import Message
+from gameday.evidence.events import Observation
 from gameday.judge.verdict import NotApplicable
 
 VerdictName = Literal["passed", "failed", "unknown"]
@@ -39,24 +40,10 @@ class CheckLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Witness:
-    """Observation of a fault by one witness (`injection.verify.observation`)."""
-
-    witness: str
-    ok: bool | None = None
-    asked: float | None = None
-    measured: float | None = None
-    unit: str = ""
-    n: int = 0
-    why: str = ""
-    shown: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Dose:
     """How much of a fault was there; the first versions wrote figures by name instead."""
 
-    witnesses: Sequence[Witness]
+    witnesses: Sequence[Observation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from gameday.stacks.state import read_kept
 
 Environment = Mapping[str, str]
 
-NEWEST = 50
+NEWEST = 50  # so many journals are read in a second; what is older was told by 50 runs since
 
 
 async def on_standing(
@@ -49,11 +49,12 @@ async def leftovers(
         key=lambda path: (path.parent.name in own, path),
         reverse=True,
     )
+    drivers = Drivers()
     found = [
         finding
         for path in journals[:NEWEST]
         if _stamp(path) >= _compact(since)
-        for finding in await _of(path, base_url, environment)
+        for finding in await _of(path, base_url, environment, drivers)
     ]
     if found:
         return found
@@ -70,7 +71,9 @@ def _compact(since: str) -> str:
     return since.partition("+")[0].replace("-", "").replace(":", "") + "Z" if since else ""
 
 
-async def _of(path: Path, base_url: str, environment: Environment) -> list[Finding]:
+async def _of(
+    path: Path, base_url: str, environment: Environment, drivers: Drivers
+) -> list[Finding]:
     """Of one run. What nobody here has signed is told, and nothing that it names is asked."""
     run = provenance.read(path.parent, *_own())
     if not _ran_on(run.journal, base_url):
@@ -82,7 +85,7 @@ async def _of(path: Path, base_url: str, environment: Environment) -> list[Findi
         text = f"whether it left something behind is not known: {run.unknown}"
         found.append(Finding(f"run {run.dir.name}", "warn", text, f"gameday heal {run.dir}"))
     for left in left_behind(sorted([*run.journal, *run.later], key=lambda each: each.t_ns)):
-        if left.owner != "part" and (text := await _still_there(left, environment)):
+        if left.owner != "part" and (text := await _still_there(left, environment, drivers)):
             cure = f"gameday heal {path.parent}"
             status: Status = "warn" if left.owner == "step" else "fail"
             found.append(Finding(f"run {path.parent.name}", status, text, cure))
@@ -114,13 +117,13 @@ def _own() -> tuple[SigningKey | None, Path | None]:
         return None, None
 
 
-async def _still_there(left: Left, environment: Environment) -> str:
+async def _still_there(left: Left, environment: Environment, drivers: Drivers) -> str:
     """A text about the change that is left, "" when it reads back as gone."""
     what = f"{left.owner} {left.name}"
     if left.masked:
         return f"{what}: not known to be gone: its journal does not tell its name (***)"
     try:
-        gone, why = await Drivers().look(left.undo, environment)
+        gone, why = await drivers.look(left.undo, environment)
     except GamedayError as error:
         return f"{what}: not known to be gone: {error.message}"
     if left.owner == "step":

@@ -30,7 +30,7 @@ AHEAD_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RunConditions:
     """The conditions of a run: its stack, the folder of its evidence, and what else was asked for.
 
     `reuse` says that the stack is one that `gameday up` left running; `kept_per_s` what the
@@ -55,7 +55,7 @@ class Question:
         return self.entry.starts_components and not self.reuse
 
 
-def before(inputs: Inputs, question: Question) -> list[Finding]:
+def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
     """Everything at once. Raises FileError for the first thing that is wrong with a file."""
     return [
         *_files(inputs),
@@ -90,7 +90,7 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
     yield Finding("files", "ok", f"{', '.join(parts)}: valid")
 
 
-def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
+def _possible(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
     """Every change of every fault is of a kind that the stack can make."""
     document = inputs.experiment.document
     for index, fault in enumerate(inputs.experiment.experiment.method):
@@ -106,13 +106,13 @@ def _possible(inputs: Inputs, question: Question) -> Iterator[Finding]:
                 yield Finding(where, "fail", found, "add it to the system file", usage=True)
 
 
-def _has(system: System, question: Question, key: str) -> bool:
+def _has(system: System, question: RunConditions, key: str) -> bool:
     """True if the system file has that key, or a stack of our own brings what it would name."""
     brought = question.entry.owned and key == "toxiproxy"
     return not key or brought or attrgetter(key)(system) is not None
 
 
-def _machine(system: System, question: Question) -> Iterator[Finding]:
+def _machine(system: System, question: RunConditions) -> Iterator[Finding]:
     """Checks of this machine: those for every run, then those for a stack of our own."""
     yield from machine.state_folder()
     yield from machine.memory()
@@ -162,7 +162,7 @@ def _clock(inputs: Inputs) -> Iterator[Finding]:
         yield Finding("wall clock", "warn", found, "set the clock: records will carry its time")
 
 
-def _addresses(loaded: LoadedSystem, question: Question) -> Iterator[Finding]:
+def _addresses(loaded: LoadedSystem, question: RunConditions) -> Iterator[Finding]:
     """Nothing that is not this machine is touched unless it is allowed by name."""
     if question.entry.owned:
         return

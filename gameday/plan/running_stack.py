@@ -17,7 +17,7 @@ from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.plan import prometheus_checks, proxy_checks, service_checks
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.leftovers import on_standing
-from gameday.plan.offline_checks import Question
+from gameday.plan.offline_checks import RunConditions
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs
 from gameday.spec.server import Server
@@ -38,7 +38,7 @@ class Standing:
     findings: list[Finding]
 
 
-async def standing(inputs: Inputs, stack: Stack, question: Question, clock: Clock) -> Standing:
+async def standing(inputs: Inputs, stack: Stack, question: RunConditions, clock: Clock) -> Standing:
     """Everything that can be asked of a stack that is up, without altering anything."""
     written = inputs.system.system
     nowhere = new_work_dir()  # such a stack makes nothing, so it is never there
@@ -100,7 +100,7 @@ async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[
 
 
 async def _network(
-    inputs: Inputs, running: Running, question: Question, clock: Clock
+    inputs: Inputs, running: Running, question: RunConditions, clock: Clock
 ) -> list[Finding]:
     looked = await proxy_checks.network(
         inputs.experiment.experiment, running.system, question.allowed, clock, running.published

@@ -86,26 +86,28 @@ def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
     return HttpClient(ANSWER_S, verify=tls.needed_for(*urls), most_bytes=LONGEST)
 
 
-async def campaign(system: System, sender: Sender, coupon: str, stock: int | None) -> "Campaign":
+async def campaign(
+    system: System, sender: Sender, coupon: str, stock: int | None
+) -> "CampaignFound":
     """Of a system that creates none: unused, and with the stock that the experiment says."""
     try:
         answer = await ask(system, sender)
     except GamedayError as error:
-        return Campaign(stock, [_unreadable(error)])
+        return CampaignFound(stock, [_unreadable(error)])
     rows, there = answer["rows"], answer["stock"]
     if rows:
         text = f"campaign {coupon} is used: it has {len(rows)} issues already"
         cure = "name a fresh campaign, or give the system file a `campaign` request"
-        return Campaign(stock, [Finding("campaign", "fail", text, cure, usage=True)])
+        return CampaignFound(stock, [Finding("campaign", "fail", text, cure, usage=True)])
     if stock is not None and stock != there:
         text = f"the experiment says stock {stock}, the system says {there}"
         cure = "leave `campaign.stock` out to take the system's"
-        return Campaign(stock, [Finding("campaign", "fail", text, cure, usage=True)])
-    return Campaign(there, [Finding("campaign", "ok", f"{coupon} is fresh, stock {there}")])
+        return CampaignFound(stock, [Finding("campaign", "fail", text, cure, usage=True)])
+    return CampaignFound(there, [Finding("campaign", "ok", f"{coupon} is fresh, stock {there}")])
 
 
 @dataclass(frozen=True, slots=True)
-class Campaign:
+class CampaignFound:
     """The stock that counts, and what was found."""
 
     stock: int | None

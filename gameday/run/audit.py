@@ -58,7 +58,7 @@ UNREADABLE = (
 
 
 @dataclass(slots=True)
-class Audit:
+class AuditReading:
     """Content of the stores in the end; the fields of audit.json."""
 
     campaign: str
@@ -84,9 +84,9 @@ class Audit:
 
 async def read(
     system: System, sender: Sender, campaign: str, stock: int | None, clock: Clock
-) -> Audit:
+) -> AuditReading:
     """Ask the system, then look for ourselves. Never raises for what a system does: it is told."""
-    audit = Audit(campaign, stock, read_at_ns=clock.now_ns())
+    audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
     try:
         audit.answer = await ask(system, sender)
@@ -106,7 +106,7 @@ async def read(
     return audit
 
 
-def mask(audit: Audit, secrets: Sequence[str], system: System, problem: str) -> None:
+def mask(audit: AuditReading, secrets: Sequence[str], system: System, problem: str) -> None:
     """Take secrets out of what was said; what judging reads back stays as it was said.
 
     That is rows, numbers, the keys of the format, and stores by the names that the system has.
@@ -186,7 +186,7 @@ def _is_numbers(value: Any) -> bool:
     return value is None or isinstance(value, int | float) or str(value).strip("-").isdecimal()
 
 
-async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> None:
+async def _look(audit: AuditReading, system: System, campaign: str, sender: Sender) -> None:
     """Read the stores directly until two readings of the rows around Redis' agree."""
     stores, environment = system.stores, sender.environment
 
@@ -215,7 +215,7 @@ async def _look(audit: Audit, system: System, campaign: str, sender: Sender) -> 
         audit.views["redis"] = {**view, "current": current}
 
 
-def _keep_rows(audit: Audit, system: System, rows: Rows) -> None:
+def _keep_rows(audit: AuditReading, system: System, rows: Rows) -> None:
     """The authority's rows count; the answer must tell the same ones."""
     if audit.answer is not None:
         audit.answer_rows_equal = audit.answer["rows"].same(rows)

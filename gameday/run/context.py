@@ -86,9 +86,9 @@ async def unless_aborted(
 
     Returns its task where it came to an end, None where it was cancelled. Raises what it raised.
     """
-    task, aborted = asyncio.create_task(work), asyncio.create_task(abort.event.wait())
+    task = asyncio.create_task(work)
     try:
-        await asyncio.wait({task, aborted}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        await done_or_aborted(abort, task, within_s)
         if abort.event.is_set() and not task.done():
             await asyncio.wait({task}, timeout=grace_s)
         if not task.done():
@@ -96,7 +96,18 @@ async def unless_aborted(
         task.result()
         return task
     finally:
-        await cancelled(task, aborted, within_s=cancel_s)
+        await cancelled(task, within_s=cancel_s)
+
+
+async def done_or_aborted(
+    abort: Abort, task: "asyncio.Task[Any]", within_s: float | None = None
+) -> None:
+    """Wait until the task is done, the run is aborted, or the time is over."""
+    aborted = asyncio.create_task(abort.event.wait())
+    try:
+        await asyncio.wait({task, aborted}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        aborted.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gameday.core.processes.deadlines import cancelled
 from gameday.evidence.events import Phase
 from gameday.injection.drivers.driver import Driver
 from gameday.run import canary, guards
-from gameday.run.context import Run
+from gameday.run.context import Run, done_or_aborted
 from gameday.run.fault_task import FaultTask
 from gameday.run.teardown import OPEN_GRACE_S, traffic_over
 from gameday.traffic.forecast import longest_start_s
@@ -70,10 +70,8 @@ def _abort_if_failed(run: Run, task: "asyncio.Task[None]") -> None:
 
 async def _until_abort(run: Run, work: Coroutine[Any, Any, None]) -> None:
     """Do `work`; on an abort stop the traffic, cancel the work and let it undo itself."""
-    task = asyncio.ensure_future(work)
-    aborted = asyncio.ensure_future(run.abort.event.wait())
-    limit_s = _longest_s(run)
-    await asyncio.wait({task, aborted}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    task = asyncio.create_task(work)
+    await done_or_aborted(run.abort, task, _longest_s(run))
     if not task.done() and not run.abort.event.is_set():
         run.abort("error", "its faults and steps were not over long after their time")
     if run.abort.event.is_set():
@@ -82,7 +80,6 @@ async def _until_abort(run: Run, work: Coroutine[Any, Any, None]) -> None:
         if not await cancelled(task, within_s=leaving_s):
             problem = f"not all faults were out within {leaving_s:g} s"
             run.journal.write(Phase(phase="removing", problem=problem))
-    await cancelled(aborted)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise error
 

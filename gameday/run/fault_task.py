@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gameday.core.errors import GamedayError
+from gameday.core.messages import Message
 from gameday.evidence.events import (
     FaultInjected,
     FaultInjecting,
@@ -52,7 +53,7 @@ class FaultTask:
         try:
             self._undos = [await self._run.drivers.prepare(c, self._run.injection) for c in changes]
         except GamedayError as error:
-            self._dosing.tell_absent(f"it could not be prepared: {error.message}")
+            self._dosing.tell_absent(Message("absent.not_prepared", error=error.message))
             return False
         if self._run.abort.event.is_set():
             return False  # whoever ended the run must not see a fault begin after that
@@ -67,12 +68,12 @@ class FaultTask:
             )
         )
         if self._run.journal.problem:
-            self._dosing.tell_absent("how to undo it could not be written down")
+            self._dosing.tell_absent(Message("absent.no_record"))
             return False
         try:
             await to_the_end(self._act(changes))
         except GamedayError as error:
-            self._dosing.tell_absent(f"it could not be injected: {error.message}")
+            self._dosing.tell_absent(Message("absent.not_injected", error=error.message))
             return False
         self._run.journal.write(FaultInjected(id=self.id))
         self._dosing.begins(begun.t_ns, self._undos)  # a restart is felt before it is complete
@@ -100,4 +101,6 @@ class FaultTask:
         self._run.injection.stopped_on_purpose -= {undo.thing for undo in self._undos}
         await self._dosing.conclude(record.t_ns)
         removed, why = await removal.prove(gone=gone)
-        await self._run.journal.write_durably(FaultProven(id=self.id, removed=removed, why=why))
+        await self._run.journal.write_durably(
+            FaultProven(id=self.id, removed=removed, why=why.text(), message=why)
+        )

@@ -34,7 +34,7 @@ CREATED, EXISTS = 201, 409
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkerText:
     """Content of the marker's upstream; `until_s` is seconds since 1970."""
 
     run: str
@@ -114,11 +114,11 @@ class Marker:
 
     def _text(self) -> str:
         self._until_s = wall_time_ns() // NS + round(STALE_AFTER_S)
-        return str(Mark(self._run, self._host, self._until_s))
+        return str(MarkerText(self._run, self._host, self._until_s))
 
-    async def _read(self) -> Mark | None:
+    async def _read(self) -> MarkerText | None:
         found = await self._server.proxy(MARKER)
-        return None if found is None else Mark.parse(found.upstream)
+        return None if found is None else MarkerText.parse(found.upstream)
 
     async def _is_mine(self) -> bool:
         found = await self._read()
@@ -136,7 +136,7 @@ class Marker:
     async def _remove(self) -> None:
         _must(await self._server.call("DELETE", f"/proxies/{MARKER}"), 204, 404)
 
-    async def _is_live(self, found: Mark) -> bool:
+    async def _is_live(self, found: MarkerText) -> bool:
         """True if a run stands behind it: by its text, else because it is renewed."""
         left_s = found.until_s - wall_time_ns() / NS
         if 0 < left_s <= STALE_AFTER_S:

@@ -10,26 +10,27 @@ from collections.abc import Sequence
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
+from gameday.core.messages import Message
 from gameday.core.processes.deadlines import in_time
+from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import FaultEscalated
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.verify.observation import Certainty
 from gameday.injection.verify.probe import Spot
 from gameday.injection.verify.recovery import is_calm
 from gameday.run.context import Run
+from gameday.run.verify_injection import READ_S, unreadable_history
 from gameday.spec.faults import Fault
 from gameday.spec.undos import TrafficUndo, Undo
 from gameday.traffic import history
 
-GONE_WITHIN_S = 10.0
-ATTEMPT_S = 2.5
-NORMAL_WITHIN_S = 10.0
-ABORTED_NORMAL_WITHIN_S = 3.0
-LOOK_S = 3.0
-READ_S = 60.0  # for a history
+GONE_WITHIN_S = 10.0  # as long as all steps of a removal take together (`injection.escalation`)
+ATTEMPT_S = 2.5  # one more without a step: REMOVE_S and READ_S of `injection.escalation`, rounded
+NORMAL_WITHIN_S = 10.0  # a pool of connections that the fault broke is made anew in seconds
+ABORTED_NORMAL_WITHIN_S = 3.0  # somebody waits for the end of the run
+LOOK_S = 3.0  # 40 probes, 4 at a time; a look that takes longer is not calm
 
 
 class Removal:
@@ -96,24 +97,22 @@ class Removal:
             )
         )
 
-    async def prove(self, *, gone: bool | None) -> tuple[Certainty, str]:
+    async def prove(self, *, gone: bool | None) -> tuple[YesNo, Message]:
         """Evidence that things are as they were before the fault."""
         if gone is False:
-            return "no", f"it still reads back as in place: {self._problem}"
+            return "no", Message("removal.still_there", problem=self._problem)
         if not gone:
-            return "unknown", f"it cannot be read back: {self._problem}"
+            return "unknown", Message("removal.not_read_back", problem=self._problem)
         first = self._undos[0]
         if isinstance(first, TrafficUndo):
             return await self._rate_is_back(first.scenario)
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
-            return "yes", "it reads back as gone; latency was not known before, so not compared"
-        compared = "latency through the proxy, less that past it,"
-        if spot.upstream is None:
-            compared = "latency through the proxy (what is behind it does not answer from here)"
+            return "yes", Message("removal.not_compared")
+        both = "through" if spot.upstream is None else "difference"
         if await self._calms_down(spot):
-            return "yes", f"it reads back as gone, and {compared} is as before"
-        return "unknown", f"it reads back as gone, but {compared} is not as before"
+            return "yes", Message(f"removal.{both}_is_back")
+        return "unknown", Message(f"removal.{both}_is_not_back")
 
     async def _calms_down(self, spot: Spot) -> bool:
         """True once latency is back at its old value, False when the time for it is over."""
@@ -132,7 +131,7 @@ class Removal:
         """Seconds to wait for calm: fewer once somebody waits for the run to end."""
         return ABORTED_NORMAL_WITHIN_S if self._run.abort.event.is_set() else NORMAL_WITHIN_S
 
-    async def _rate_is_back(self, name: str) -> tuple[Certainty, str]:
+    async def _rate_is_back(self, name: str) -> tuple[YesNo, Message]:
         """No further start of the extra scenario within a second."""
         await self._run.clock.sleep(0.3)
         try:
@@ -140,11 +139,10 @@ class Removal:
             await self._run.clock.sleep(1.0)
             late = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
         except (OSError, ValueError) as error:
-            why = f"its history cannot be read: {str(error) or f'no end within {READ_S:g} s'}"
-            return "unknown", why
+            return "unknown", unreadable_history(error)
         if late == early:
-            return "yes", "its last request was started; the offered rate is as before"
-        return "no", f"{late - early} more requests were started in the second after it ended"
+            return "yes", Message("removal.rate_is_back")
+        return "no", Message("removal.rate_goes_on", more=late - early)
 
     def _dispatched(self, scenario: str) -> int:
         paths = self._run.history_dir.glob(f"{scenario}-*.bin")

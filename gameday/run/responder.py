@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError
+from gameday.core.messages import Message
 from gameday.evidence.events import AlertAcknowledged, ResponderStarted, StepDone, StepStarted
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
@@ -26,15 +27,15 @@ from gameday.telemetry.catalogue import key
 Status = Literal[
     "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"
 ]
-NO_DATA_S = 3.0
+NO_DATA_S = 3.0  # three evaluations of the collector: one may be late, or the first of all
 
 
-class Result(NamedTuple):
+class StepOutcome(NamedTuple):
     """End of a step: its status, whether the state that it names was seen, and why."""
 
     status: Status
     verified: bool | None
-    why: str
+    why: Message
 
 
 @dataclass(slots=True)
@@ -128,38 +129,40 @@ class Bot:
         self._done(step, begun_ns, result, undoing=False)
         return result.status
 
-    async def _outcome(self, step: Step) -> Result:
+    async def _outcome(self, step: Step) -> StepOutcome:
         """Status, whether the state it names was seen, and why."""
         if step.block.do is None:
-            return Result("needs_person", None, "a person does this step")
+            return StepOutcome("needs_person", None, Message("step.person"))
         early = await self._before(step)
         return early if early is not None else await self._do(step, self._action(step.block.do))
 
-    async def _before(self, step: Step) -> Result | None:
+    async def _before(self, step: Step) -> StepOutcome | None:
         """The result of the probes before acting, if it makes the act needless; None: go on."""
         before = await self._probe(step, "before") if step.block.before else True
         if before is None:
-            return Result("failed", None, "the probe before it has no data")
+            return StepOutcome("failed", None, Message("step.no_data_before"))
         if not before:
-            return Result("not_applicable", None, "what it is for does not hold")
+            return StepOutcome("not_applicable", None, Message("step.needless"))
         if step.block.after and await self._probe(step, "after"):
-            return Result("placebo", verified=True, why="what it is to bring about already held")
+            return StepOutcome("placebo", verified=True, why=Message("step.already_held"))
         return None
 
-    async def _do(self, step: Step, request: Request) -> Result:
+    async def _do(self, step: Step, request: Request) -> StepOutcome:
         acted_ns = self.hands.clock.now_ns()
         if step.block.undo is not None and step not in self.worked:
             self.worked.append(step)  # from here on it may have acted, so it is taken back
         try:
             await self.hands.sender.send(request)
         except GamedayError as error:
-            return Result("failed", None, error.message)
+            return StepOutcome("failed", None, Message("step.error", error=error.message))
         if step.block.after is None:
-            return Result("done", None, "answered as expected; it names no state to verify")
+            return StepOutcome("done", None, Message("step.answered_unverified"))
         within_s = step.block.within.total_seconds()
         return await self._seen(step, acted_ns, within_s, wanted=True)
 
-    async def _seen(self, step: Step, acted_ns: int, within_s: float, *, wanted: bool) -> Result:
+    async def _seen(
+        self, step: Step, acted_ns: int, within_s: float, *, wanted: bool
+    ) -> StepOutcome:
         name = key("step", f"{step.number}:after")
         seen = await self.hands.readings.until(
             lambda e: e.sampled_ns > acted_ns and e.readings.get(name) is wanted,
@@ -167,12 +170,11 @@ class Bot:
             within_s=within_s,
         )
         if seen is None:
-            return Result(
-                "failed", verified=False, why=f"its state was not seen within {within_s:g} s"
+            return StepOutcome(
+                "failed", verified=False, why=Message("step.not_seen", within_s=within_s)
             )
-        return Result(
-            "done", verified=True, why=f"seen {(seen.t_ns - acted_ns) / NS:.1f} s after acting"
-        )
+        after_s = (seen.t_ns - acted_ns) / NS
+        return StepOutcome("done", verified=True, why=Message("step.seen", after_s=after_s))
 
     async def _probe(self, step: Step, which: str) -> bool | None:
         """The newest reading of a probe; waits 3 s for one with data."""
@@ -198,23 +200,24 @@ class Bot:
         self.hands.journal.write(
             StepStarted(step=step.number, text=step.text, do=undo, by="bot", undoing=True)
         )
-        result = Result("done", None, "answered as expected")
+        result = StepOutcome("done", None, Message("step.answered"))
         try:
             await self.hands.sender.send(self._action(undo))
             if step.block.after is not None:
                 result = await self._seen(step, begun_ns, within_s, wanted=False)
         except GamedayError as error:
-            result = Result("failed", None, error.message)
+            result = StepOutcome("failed", None, Message("step.error", error=error.message))
         self._done(step, begun_ns, result, undoing=True)
 
-    def _done(self, step: Step, begun_ns: int, result: Result, *, undoing: bool) -> None:
+    def _done(self, step: Step, begun_ns: int, result: StepOutcome, *, undoing: bool) -> None:
         self.hands.journal.write(
             StepDone(
                 step=step.number,
                 status=result.status,
                 took_s=round((self.hands.clock.now_ns() - begun_ns) / NS, 3),
                 verified=result.verified,
-                why=result.why,
+                why=result.why.text(),
+                message=result.why,
                 undoing=undoing,
                 refuses=step.block.refuses,
             )

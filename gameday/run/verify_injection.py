@@ -11,19 +11,13 @@ from dataclasses import dataclass
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
+from gameday.core.messages import Message
 from gameday.core.processes.deadlines import in_time
-from gameday.evidence.events import FaultDosed, FaultProbed
+from gameday.evidence.event_fields import YesNo
+from gameday.evidence.events import FaultDosed, FaultProbed, Observation
 from gameday.injection.verify.impact_verdict import Felt, shifts
-from gameday.injection.verify.observation import (
-    BESIDE_ALL,
-    BESIDE_PROXY,
-    Certainty,
-    Sighting,
-    dose,
-    injected,
-    unmeasured,
-)
-from gameday.injection.verify.readback import in_place, proxy_of
+from gameday.injection.verify.observation import dose, injected, unmeasured
+from gameday.injection.verify.readback import IN_PLACE, Place, in_place, proxy_of
 from gameday.injection.verify.toxics import show
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.run.context import Run
@@ -36,12 +30,13 @@ from gameday.telemetry.promql import parse
 from gameday.traffic import history
 from gameday.traffic.history import Outcome
 
-CALM_S = 5.0
-AGAIN_S = 0.2
-WATCH_S = 0.5
-STRETCH_S = 0.5
-MOMENT_S = 0.25
-READ_S = 60.0  # for the histories
+CALM_S = 5.0  # the steady state is watched for as long before the first fault
+AGAIN_S = 0.2  # a probe takes some ms where it is answered; a server is not hammered with them
+WATCH_S = 0.5  # somebody who takes a fault out of a run of seconds is seen before it ends
+STRETCH_S = 0.5  # at 100 requests a second 50 in each: a p95 of fewer is one slow request
+MOMENT_S = 0.25  # of a fault that is over at once, a restart for instance
+READ_S = 60.0  # for the histories: 20 M records take some seconds, a loaded disk ten times that
+STARTED_SHARE = 0.95  # below it the generator counts as limited too (traffic.metrics.generator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,7 @@ class Dosing:
         self._changes = fault.changes()
         self._undos: Sequence[Undo] = ()
         self._proxies: list[ProxyState | None] = []
-        self._sighting: Sighting | None = None
+        self._seen: Observation | None = None
         self._looks: list[bool | None] = []
         self._lasts = True
         self._injected_ns = 0
@@ -80,7 +75,7 @@ class Dosing:
         """The fault is in since then."""
         self._injected_ns, self._undos = injected_ns, undos
 
-    def tell_absent(self, why: str) -> None:
+    def tell_absent(self, why: Message) -> None:
         """Journal that it was not injected, and why."""
         self._dosed("no", None, [], why)
 
@@ -89,24 +84,25 @@ class Dosing:
         if isinstance(self._changes[0], ExtraTraffic):
             return
         self._proxies = [await self._proxy(undo) for undo in self._undos]
-        while self._sighting is None or not self._sighting.ok:
+        while self._seen is None or not self._seen.ok:
             self._tell_seen(await self._sight())
             await self._run.clock.sleep(AGAIN_S)
         self._lasts = (await self._in_place())[0] is not False or self._changes[0].probed
-        while self._lasts and self._sighting.ok:
+        while self._lasts and self._seen.ok:
             there, why = await self._in_place()
             self._looks.append(there)
             if there is False:
-                self._tell_seen(unmeasured(f"it was in place and did not stay so: {why}", ok=False))
+                gone = Message("verify.did_not_stay", why=why)
+                self._tell_seen(unmeasured(gone, ok=False))
             await self._run.clock.sleep(WATCH_S)
 
-    def _tell_seen(self, seen: Sighting) -> None:
+    def _tell_seen(self, seen: Observation) -> None:
         """Keep what P says now, and journal it when it is news."""
-        if seen != self._sighting:
-            self._run.journal.write(FaultProbed(id=self._id, **seen.as_json()))
-        self._sighting = seen
+        if seen != self._seen:
+            self._run.journal.write(FaultProbed(id=self._id, **seen.fields()))
+        self._seen = seen
 
-    async def _sight(self) -> Sighting:
+    async def _sight(self) -> Observation:
         """Witness P, once."""
         own = await self._own_dose()
         if own is not None:
@@ -117,29 +113,29 @@ class Dosing:
         spot = self._run.spots.get(self._fault.on)
         return await show(self._changes[0], spot, self._run.clock)
 
-    async def _own_dose(self) -> Sighting | None:
+    async def _own_dose(self) -> Observation | None:
         """The change's own measurement, if its kind has one; the first that is not a yes."""
         told = None
         for undo in self._undos:
             try:
                 one = await self._run.drivers.dose(undo)
             except GamedayError as error:
-                return unmeasured(f"its dose cannot be told: {error.message}", ok=None)
+                return unmeasured(Message("verify.no_dose", error=error.message), ok=None)
             if one is not None:
                 ok, measured, unit, why = one
-                told = Sighting("P", ok, None, measured, unit, 1, why)
+                told = Observation("P", ok, None, measured, unit, 1, why)
                 if not ok:
                     break
         return told
 
-    async def _in_place(self) -> tuple[bool | None, str]:
+    async def _in_place(self) -> Place:
         """True if every change is there as asked for; else the first that is not, and why."""
         environment = self._run.environment
         for change, undo, proxy in zip(self._changes, self._undos, self._proxies, strict=True):
             there, why = await in_place(self._run.drivers, change, undo, proxy, environment)
             if not there:
                 return there, why
-        return True, ""
+        return IN_PLACE
 
     async def _proxy(self, undo: Undo) -> ProxyState | None:
         """The proxy as it is when the fault begins; None where there is none, or no answer."""
@@ -160,21 +156,19 @@ class Dosing:
             return
         p = self._final()
         felt = await self._felt(change, removed_ns)
-        for sighting in felt:
-            self._run.journal.write(FaultProbed(id=self._id, **sighting.as_json()))
-        beside = BESIDE_PROXY if change.probed else BESIDE_ALL
-        verdict, why = injected(p, felt, beside=beside)
+        for seen in felt:
+            self._run.journal.write(FaultProbed(id=self._id, **seen.fields()))
+        verdict, why = injected(p, felt, probed=change.probed)
         self._dosed(verdict, p, felt, why)
 
-    def _final(self) -> Sighting | None:
+    def _final(self) -> Observation | None:
         """The probe's observation; unknown if more than half of the read-backs failed."""
         blind = sum(there is None for there in self._looks)
-        if self._sighting is not None and self._sighting.ok and blind > len(self._looks) / 2:
-            why = "it was there at first, and could not be read back while it lasted"
-            return unmeasured(why, ok=None)
-        return self._sighting
+        if self._seen is not None and self._seen.ok and blind > len(self._looks) / 2:
+            return unmeasured(Message("verify.not_read_back"), ok=None)
+        return self._seen
 
-    async def _felt(self, change: Change, removed_ns: int) -> list[Sighting]:
+    async def _felt(self, change: Change, removed_ns: int) -> list[Observation]:
         """Witnesses S and T."""
         width_s = STRETCH_S if self._lasts else MOMENT_S
         begin = self._injected_ns
@@ -212,7 +206,7 @@ class Dosing:
 
     async def _extra_traffic(
         self, change: ExtraTraffic, removed_ns: int
-    ) -> tuple[Certainty, Sighting | None, Sequence[Sighting], str]:
+    ) -> tuple[YesNo, Observation | None, Sequence[Observation], Message]:
         """The dose of a spike: how many of its due starts were really made."""
         lasted_s = min((removed_ns - self._injected_ns) / NS, change.duration_s)
         due = max(1.0, change.rate_per_s * lasted_s)
@@ -220,12 +214,13 @@ class Dosing:
             counting = asyncio.to_thread(self._started, change.scenario)
             started = await in_time(counting, READ_S)
         except (OSError, ValueError) as error:
-            why = f"its history cannot be read: {str(error) or f'no end within {READ_S:g} s'}"
-            return "unknown", None, [], why
+            return "unknown", None, [], unreadable_history(error)
         share = min(1.0, started / due)
-        why = f"{started} of {due:.0f} due requests were started"
-        sighting = Sighting("P", share >= 0.95, 1.0, round(share, 3), "share", started, why)
-        return ("yes" if sighting.ok else "no"), sighting, [], why
+        why = Message("verify.extra_traffic", started=started, due=due)
+        seen = Observation(
+            "P", share >= STARTED_SHARE, 1.0, round(share, 3), "share", started, message=why
+        )
+        return ("yes" if seen.ok else "no"), seen, [], why
 
     def _started(self, scenario: str) -> int:
         started = 0
@@ -236,8 +231,14 @@ class Dosing:
         return started
 
     def _dosed(
-        self, verdict: Certainty, p: Sighting | None, felt: Sequence[Sighting], why: str
+        self, verdict: YesNo, p: Observation | None, felt: Sequence[Observation], why: Message
     ) -> None:
-        self._run.journal.write(
-            FaultDosed(id=self._id, injected=verdict, dose=dose(p, felt), why=why)
-        )
+        seen = dose(p, felt)
+        self._run.journal.write(FaultDosed(self._id, verdict, seen, why.text(), message=why))
+
+
+def unreadable_history(error: Exception) -> Message:
+    """Why nothing can be said of requests; a history that takes too long has no text of its own."""
+    if text := str(error):
+        return Message("verify.no_history", error=text)
+    return Message("verify.no_history_in_time", within_s=READ_S)

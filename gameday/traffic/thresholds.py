@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Final, Literal
 
 from gameday.core.errors import UsageError, one_of_them
+from gameday.core.messages import Message
 
 Kind = Literal["counter", "gauge", "rate", "trend"]
 
@@ -134,17 +135,27 @@ def evaluate(threshold: ThresholdExpression, figures: Mapping[str, float] | None
 
 @dataclass(frozen=True, slots=True)
 class ThresholdOutcome:
-    """A threshold, held against its metric; `kept` is None where nobody can tell, as `why` says."""
+    """A threshold, held against its metric; `kept` is None where nobody can tell, as `why` says.
+
+    `close`: to its bound, than the generator's lag `lag_ms`; `at_least`: requests were open.
+    """
 
     metric: str
     threshold: ThresholdExpression
     kept: bool | None
     figures: Mapping[str, float] | None = None
-    why: str = ""
+    case: Literal["figure", "at_least", "no_sample", "close", "limited"] = "figure"
+    lag_ms: float = 0.0
 
     @property
     def figure(self) -> float | None:
         return None if self.figures is None else self.figures.get(self.threshold.statistic)
+
+    @property
+    def why(self) -> str:
+        """Why nobody can tell, "" where it is known."""
+        known = self.case in ("figure", "at_least")
+        return "" if known else Message(f"threshold.{self.case}", lag_ms=self.lag_ms).text()
 
 
 @dataclass(frozen=True, slots=True)

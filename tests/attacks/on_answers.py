@@ -173,7 +173,7 @@ async def _ask(ask: Callable[[], Awaitable[T]]) -> T:
     return await ask()
 
 
-def read_audit(place: Place, script: Script) -> tuple[audit.Audit, Path]:
+def read_audit(place: Place, script: Script) -> tuple[audit.AuditReading, Path]:
     """The audit of a system that answers so, as it lies in a run directory."""
     with Server({"": script}) as server:
         sender = Sender(server.url, {"coupon": "C", "run": "r"}, {})

@@ -118,7 +118,7 @@ def screen_of_a_run(place: Place, text: str) -> None:
     run_of(place, text)
     folder = place.folder / "runs" / RUN
     story = Story()
-    story.plan(json.loads((folder / "inputs" / "effective.json").read_bytes()))
+    story.plan(folder)
     with (place.folder / "drawn").open("w", encoding="utf-8") as file:
         console = SafeConsole(file=file, force_terminal=True, color_system=None, width=200)
         with console.live(draw(story)) as live:

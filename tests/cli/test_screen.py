@@ -19,8 +19,7 @@ def record(second: float, event: str, **data: Any) -> dict[str, Any]:
 
 def told() -> Story:
     story = Story()
-    fault = {"at": "15s", "duration": "20s"}
-    story.plan({"traffic_end_s": 60, "experiment": {"method": [fault]}})
+    story.end_s, story.windows = 60.0, [(15.0, 35.0)]
     story.journal(record(0, "phase", phase="traffic", t0_ns=T0))
     story.journal(record(15, "fault.injected", id="slow"))
     alert = {"labels": {"alertname": "RedisSlow"}, "state": "firing", "active_at": 0}

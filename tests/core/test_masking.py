@@ -21,6 +21,7 @@ from gameday.evidence.events import (
     EVENTS,
     MASKED,
     FaultDosed,
+    Observation,
     fields_of,
     from_json,
     masked,
@@ -29,7 +30,6 @@ from gameday.evidence.journal import Journal
 from gameday.injection.drivers import Drivers
 from gameday.injection.heal import left_behind, take_back
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.verify.observation import Sighting
 from gameday.plan.validate import validate
 from gameday.run import audit
 from gameday.spec import undos
@@ -141,7 +141,7 @@ UNDOS: list[dict[str, Any]] = [
         "values": {"coupon": "COUPON2025", "run": RUN, "stock": 1000},
     },
 ]
-P = Sighting("P", True, 0.3, 0.31, "redis", 3, "why")  # noqa: FBT003
+P = Observation("P", True, 0.3, 0.31, "redis", 3, "why")  # noqa: FBT003
 
 
 def words_of(kind: str) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def test_an_undo_is_the_same_for_whoever_finds_it(
 
 
 def test_the_reasons_beside_a_dose_are_masked_and_its_figures_are_not() -> None:
-    seen = Sighting("T", None, 0.5, None, "redis", 1000, "the answer was redis")
+    seen = Observation("T", None, 0.5, None, "redis", 1000, "the answer was redis")
     dose = {"witnesses": [P.as_json(), seen.as_json()]}
     written = masked(FaultDosed("redis", "yes", dose, ""), Hidden(["redis", "witness"]))
     assert written["id"] == "redis"
@@ -333,7 +333,7 @@ def test_an_audit_counts_the_same_whatever_the_secret(secret: str) -> None:
         "cache": {"remaining": 0, "holders": [], "current": None, "note": "hunter2"},
     }
     answer = {"stock": 1001, "rows": [{"userId": 1001, "issueId": "u-1001"}], "views": views}
-    found = audit.Audit("COUPON", 1001, views=views, answer=answer)
+    found = audit.AuditReading("COUPON", 1001, views=views, answer=answer)
     audit.mask(found, [secret, "hunter2"], System.model_validate(SYSTEM), f"{secret}: hunter2")
     assert found.answer is not None
     assert found.answer["rows"] == answer["rows"]
@@ -348,7 +348,9 @@ def test_an_audit_counts_the_same_whatever_the_secret(secret: str) -> None:
 
 def test_stores_that_a_hostile_answer_names_after_secrets_stay_apart() -> None:
     views: dict[str, Any] = {"hunter2": {"remaining": 1}, "hunter3": {"remaining": 2}}
-    found = audit.Audit("COUPON", 1, views=views, answer={"stock": 1, "rows": [], "views": views})
+    found = audit.AuditReading(
+        "COUPON", 1, views=views, answer={"stock": 1, "rows": [], "views": views}
+    )
     audit.mask(found, ["hunter2", "hunter3"], System.model_validate(SYSTEM), "")
     assert found.views == {MASK: {"remaining": 1}, f"{MASK}-2": {"remaining": 2}}
 

@@ -125,7 +125,7 @@ def _listing(case: tuple[bytes, int]) -> None:
 def _audit(raw: bytes) -> None:
     """An audit never raises; what is written can be read again, and says the same."""
 
-    async def read(url: str) -> audit.Audit:
+    async def read(url: str) -> audit.AuditReading:
         request = {"get": "/audit", "timeout": f"{WITHIN_S * 1000:g}ms"}
         fields = {"name": "x", "base_url": url, "requests": {"issue": ISSUE}, "audit": request}
         sender = Sender(url, {"coupon": "C", "run": "r"}, {})

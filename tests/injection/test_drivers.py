@@ -16,7 +16,7 @@ from gameday.injection.drivers.proxy import LATE_S, flap, flap_ms
 from gameday.injection.drivers.request import Sender, secret
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.verify.readback import in_place
+from gameday.injection.verify.readback import IN_PLACE, in_place
 from gameday.spec.changes import Change, ProxyDown, ProxyFlap
 from gameday.spec.request import FromEnv
 from gameday.spec.undos import NetworkUndo, ProxyUndo, Undo, from_json
@@ -167,7 +167,7 @@ async def test_a_proxy_that_flaps_is_there_in_both_phases_and_stays_up_when_undo
         await drivers.act(change, undo, site)
         for enabled in (False, True, False):
             await changes_to(server, enabled=enabled)
-            assert await in_place(drivers, change, undo) == (True, "")
+            assert await in_place(drivers, change, undo) == IN_PLACE
         await drivers.undo(undo)
         await drivers.undo(undo)
         assert await drivers.read_back(undo) is True

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gameday.core.clock import SystemClock
+from gameday.evidence.events import Observation
 from gameday.injection.verify.impact_verdict import Felt, lasting_level, shifts
-from gameday.injection.verify.observation import Sighting, injected
+from gameday.injection.verify.observation import injected
 from gameday.injection.verify.probe import Answer, Probe, Spot, look
 from gameday.injection.verify.recovery import back_to_normal
 from gameday.injection.verify.toxics import judge_flap, judge_probes
@@ -49,8 +50,8 @@ def felt(metric_s: Sequence[float | None], seen: Sequence[Stretch]) -> Felt:
 CALM = felt([0.002] * 5, traffic(*[0.01] * 5))
 
 
-def sighting(*, ok: bool | None, shown: bool = True) -> Sighting:
-    return Sighting("P", ok, 300, 300, "ms", 12, "why", shown)
+def observation(*, ok: bool | None, shown: bool = True) -> Observation:
+    return Observation("P", ok, 300, 300, "ms", 12, "why", shown)
 
 
 @pytest.mark.parametrize(
@@ -94,15 +95,15 @@ def test_a_dose_that_the_service_felt_is_injected() -> None:
     hit = felt([0.3] * 4, traffic(*[0.35] * 4))
     seen = shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [True, True]
-    assert injected(sighting(ok=True), seen)[0] == "yes"
+    assert injected(observation(ok=True), seen)[0] == "yes"
 
 
 def test_a_dose_that_nobody_felt_is_unknown_and_says_so() -> None:
     hit = felt([0.002] * 4, traffic(*[0.012] * 4))
     seen = shifts(LATENCY, CALM, hit, dependency=True)
-    verdict, why = injected(sighting(ok=True), seen)
+    verdict, why = injected(observation(ok=True), seen)
     assert verdict == "unknown"
-    assert "not seen to use this proxy" in why
+    assert "not seen to use this proxy" in str(why)
 
 
 def test_half_the_dose_is_the_least_that_counts() -> None:
@@ -164,8 +165,8 @@ def test_what_goes_up_and_down_in_the_calm_must_go_higher_in_the_fault() -> None
 def test_a_probe_that_saw_no_dose_means_not_injected_whatever_was_felt() -> None:
     hit = felt([0.3] * 4, traffic(*[0.35] * 4))
     seen = shifts(LATENCY, CALM, hit, dependency=True)
-    assert injected(sighting(ok=False), seen)[0] == "no"
-    assert injected(sighting(ok=None), seen)[0] == "unknown"
+    assert injected(observation(ok=False), seen)[0] == "no"
+    assert injected(observation(ok=None), seen)[0] == "unknown"
     assert injected(None, seen)[0] == "unknown"
 
 
@@ -173,12 +174,12 @@ def test_what_is_only_read_back_needs_the_services_own_metric() -> None:
     hit = felt([0.05] * 4, traffic(*[0.35] * 4))
     seen = shifts(LATENCY, CALM, hit, dependency=True)
     assert [s.ok for s in seen] == [False, True]
-    assert injected(sighting(ok=True), seen)[0] == "yes"
-    read_back = sighting(ok=True, shown=False)
+    assert injected(observation(ok=True), seen)[0] == "yes"
+    read_back = observation(ok=True, shown=False)
     assert injected(read_back, seen)[0] == "unknown"
     without = shifts(LATENCY, CALM, hit, dependency=False)
     verdict, why = injected(read_back, without)
-    assert (verdict, "names none" in why) == ("unknown", True)
+    assert (verdict, "names none" in str(why)) == ("unknown", True)
     told = shifts(LATENCY, CALM, felt([0.3] * 4, []), dependency=True)
     assert injected(read_back, told)[0] == "yes"
 
@@ -189,8 +190,8 @@ def test_a_service_that_stood_still_is_no_witness_however_long_its_answers_took(
     (seen,) = shifts(LATENCY, CALM, hit, dependency=False)
     assert seen.ok is None
     assert "stood still" in seen.why
-    verdict, why = injected(sighting(ok=True), [seen])
-    assert (verdict, "stood still" in why) == ("unknown", True)
+    verdict, why = injected(observation(ok=True), [seen])
+    assert (verdict, "stood still" in str(why)) == ("unknown", True)
     (in_turn,) = shifts(LATENCY, CALM, felt([], traffic(*[0.4] * 6)), dependency=False)
     assert in_turn.ok
 
@@ -215,7 +216,7 @@ def test_traffic_that_is_slow_while_the_services_own_metric_is_not_tells_nothing
     own, seen = shifts(LATENCY, CALM, hit, dependency=True, window_s=window_s)
     assert (own.ok, seen.ok) == (False, None)
     assert "for another reason" in seen.why
-    assert injected(sighting(ok=True), [own, seen])[0] == "unknown"
+    assert injected(observation(ok=True), [own, seen])[0] == "unknown"
 
 
 def test_a_metric_that_cannot_show_the_dose_does_not_contradict_the_traffic() -> None:
@@ -233,7 +234,7 @@ def test_metrics_without_data_are_no_witnesses() -> None:
     nothing = felt([None] * 5, traffic(*[None] * 5, failed=None))
     seen = shifts(LATENCY, nothing, nothing, dependency=True)
     assert [s.ok for s in seen] == [None, None]
-    assert injected(sighting(ok=True), seen)[0] == "unknown"
+    assert injected(observation(ok=True), seen)[0] == "unknown"
     blank = shifts(ProxyDown("redis"), CALM, nothing, dependency=True)
     assert [s.ok for s in blank] == [None, None, None]
 

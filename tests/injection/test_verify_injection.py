@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from gameday.core.clock import SystemClock
+from gameday.evidence.events import Observation
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
-from gameday.injection.verify.observation import Sighting
 from gameday.injection.verify.probe import Spot, look
-from gameday.injection.verify.readback import in_place, proxy_of
+from gameday.injection.verify.readback import IN_PLACE, in_place, proxy_of
 from gameday.injection.verify.toxics import show
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap, ToxicChange
 from gameday.spec.undos import ToxicUndo
@@ -70,7 +70,7 @@ class Way:
     async def clear(self) -> None:
         await self.toxi.ask("DELETE", "/proxies/p/toxics/gameday-t")
 
-    async def seen(self, change: NetworkChange) -> Sighting:
+    async def seen(self, change: NetworkChange) -> Observation:
         """What P says through a proxy of its own; asked again, because the machine is busy."""
         name = f"p{id(change)}"
         listen = await self.toxi.proxy(name, self.port)
@@ -97,11 +97,11 @@ async def way_to(port: int, *, real: bool = False) -> AsyncIterator[Way]:
         await toxi.end()
 
 
-async def all_seen(way: Way, changes: Sequence[NetworkChange]) -> dict[str, Sighting]:
+async def all_seen(way: Way, changes: Sequence[NetworkChange]) -> dict[str, Observation]:
     """What P says of each change while it is in; a few at a time."""
     gate = asyncio.Semaphore(6)
 
-    async def one(change: NetworkChange) -> Sighting:
+    async def one(change: NetworkChange) -> Observation:
         async with gate:
             return await way.seen(change)
 
@@ -226,11 +226,11 @@ async def test_what_somebody_alters_does_not_read_back_as_asked() -> None:
             await way.toxi.proxy(name, port)
             await way.put(change, name)
             before = await proxy_of(undo)
-            assert await in_place(drivers, change, undo, before) == (True, "")
+            assert await in_place(drivers, change, undo, before) == IN_PLACE
             await way.toxi.ask(method, where.format(name), body)
             there, said = await in_place(drivers, change, undo, before)
             assert there is False
-            assert why in said
+            assert why in str(said)
 
 
 async def test_another_stream_or_type_does_not_read_back_as_asked() -> None:
@@ -248,7 +248,7 @@ async def test_a_fraction_of_toxicity_survives_the_real_servers_short_numbers() 
     asked = toxic("p", "latency", toxicity=0.3, latency=100)
     async with one_byte() as port, way_to(port, real=True) as way:
         await way.put(asked)
-        assert await in_place(drivers, asked, way.undo) == (True, "")
+        assert await in_place(drivers, asked, way.undo) == IN_PLACE
 
 
 async def test_a_toxiproxy_that_is_gone_has_no_toxic_and_one_that_refuses_cannot_tell() -> None:

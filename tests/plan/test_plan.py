@@ -21,7 +21,7 @@ from gameday.plan import generator, proxy_checks, service_checks, traffic_size
 from gameday.plan.blast_radius import blast, touches
 from gameday.plan.finding import Finding
 from gameday.plan.leftovers import leftovers
-from gameday.plan.offline_checks import Question, before
+from gameday.plan.offline_checks import RunConditions, before
 from gameday.run.locks import TargetLock
 from gameday.spec.changes import Change
 from gameday.spec.faults import AnyFault, Fault
@@ -55,7 +55,7 @@ open{pool="a"} 3
 
 
 def looked(inputs: Inputs, tmp_path: Path, stack: str = "embedded") -> list[Finding]:
-    return before(inputs, Question(stack, tmp_path / "runs"))
+    return before(inputs, RunConditions(stack, tmp_path / "runs"))
 
 
 def named(findings: list[Finding], name: str) -> Finding:

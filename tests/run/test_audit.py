@@ -23,7 +23,7 @@ from gameday.evidence.journal import Journal
 from gameday.evidence.rows import Rows
 from gameday.injection.drivers.request import Sender
 from gameday.run import audit
-from gameday.run.audit import Audit
+from gameday.run.audit import AuditReading
 from gameday.run.teardown import _audit
 from gameday.spec.system import System
 from tests.support.sut_stores import Stores, running_stores
@@ -92,7 +92,7 @@ async def filled(stores: Stores, *rows: tuple[int, str], holders: list[int]) -> 
     await client.aclose()
 
 
-async def read(held: Stores, body: object, **changes: object) -> Audit:
+async def read(held: Stores, body: object, **changes: object) -> AuditReading:
     async with answering(body) as url:
         system = System.model_validate_json(json.dumps({**SYSTEM, "base_url": url, **changes}))
         environment = {"DSN": held.postgres(), "REDIS": held.redis()}
@@ -276,7 +276,9 @@ def test_what_is_written_reads_as_what_was_found(tmp_path: Path) -> None:
         "odd": [[], {}, None, "\u00e9"],
     }
     views: dict[str, Any] = {"redis": {"remaining": 1, "holders": [1], "current": None}, "b": {}}
-    found = Audit("C", 2, rows=Rows([(1, 'a"b')]), answer=answer, views=views, problem="x\ny")
+    found = AuditReading(
+        "C", 2, rows=Rows([(1, 'a"b')]), answer=answer, views=views, problem="x\ny"
+    )
     found.write(tmp_path / "audit.json")
     as_json = {**found.as_json(), "rows": [[1, 'a"b']]}
     assert json.loads((tmp_path / "audit.json").read_bytes()) == as_json
@@ -299,7 +301,7 @@ def test_rows_read_line_by_line_are_those_read_whole(
     """Whatever else a system answers is never taken for a row."""
     rows = Rows([(user, 'a"],\n' if user == 1 else f"id-{user}") for user in range(count)])
     answer = {**more, "stock": 5, "rows": rows}
-    found = Audit("C", 5, rows=rows, answer=answer, views={"b": {"remaining": 1, **more}})
+    found = AuditReading("C", 5, rows=rows, answer=answer, views={"b": {"remaining": 1, **more}})
     audit.mask(found, [], System.model_validate_json(json.dumps(SYSTEM)), "")
     path = tmp_path / "audit.json"
     found.write(path)

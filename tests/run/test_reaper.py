@@ -25,7 +25,7 @@ from gameday.injection.process import process
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run.locks import TargetLock
 from gameday.run.reaper import lease
-from gameday.run.reaper.lease import LEASE_S, Lease, Watched
+from gameday.run.reaper.lease import LEASE_S, Lease, LeaseWatch
 from tests.matrices.wedge import OURS, server
 from tests.support.obstacles import door
 from tests.support.signed import heal
@@ -233,7 +233,7 @@ async def test_a_dead_reaper_is_noticed(tmp_path: Path) -> None:
 
 def test_a_run_is_claimed_once(tmp_path: Path) -> None:
     held = Lease(tmp_path)
-    first, second = Watched(tmp_path), Watched(tmp_path)
+    first, second = LeaseWatch(tmp_path), LeaseWatch(tmp_path)
     assert held.renew() == ""
     assert first.age_s() < 1
     assert first.claim()
@@ -246,7 +246,7 @@ def test_a_run_is_claimed_once(tmp_path: Path) -> None:
 def test_a_stamp_that_is_gone_grows_old(tmp_path: Path) -> None:
     held = Lease(tmp_path)
     held.close()
-    watched = Watched(tmp_path)
+    watched = LeaseWatch(tmp_path)
     before_s = watched.age_s()
     (tmp_path / "lease").unlink()
     assert watched.age_s() > before_s
@@ -448,7 +448,7 @@ def suspended(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_a_machine_that_was_suspended_has_lost_the_lease_on_both_sides(
     tmp_path: Path, suspended: Callable[[float], None]
 ) -> None:
-    held, watched = Lease(tmp_path), Watched(tmp_path)
+    held, watched = Lease(tmp_path), LeaseWatch(tmp_path)
     assert watched.age_s() < LEASE_S
     suspended(3600)
     assert watched.age_s() > LEASE_S
@@ -460,7 +460,7 @@ def test_the_lease_reads_no_clock_that_can_be_set(tmp_path: Path) -> None:
     parts = [*(ROOT / "gameday/run/reaper").glob("*.py"), ROOT / "gameday/run/reaper_client.py"]
     text = "".join(path.read_text() for path in parts)
     assert not {"utc_now", "wall_time_ns", "datetime"} & set(re.findall(r"\w+", text))
-    held, watched = Lease(tmp_path), Watched(tmp_path)
+    held, watched = Lease(tmp_path), LeaseWatch(tmp_path)
     os.utime(tmp_path / "lease", (0, 0))  # as after the wall clock was set by decades
     assert watched.age_s() < 1
     assert held.renew() == ""

@@ -12,7 +12,7 @@ from gameday.core.network.addresses import Allowed
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run import remote_lock
-from gameday.run.remote_lock import STALE_AFTER_S, Mark, Marker, is_remote
+from gameday.run.remote_lock import STALE_AFTER_S, Marker, MarkerText, is_remote
 from tests.support.toxiproxies import toxiproxy
 from tests.support.toxiproxy_session import real_program, running
 
@@ -59,7 +59,7 @@ async def text(server: Toxiproxy) -> str:
 
 async def left_by(server: Toxiproxy, run: str, until_s: float) -> None:
     """A marker of another host's run, which runs out then (seconds from now)."""
-    mark = Mark(run, "elsewhere", round(wall_time_ns() / NS + until_s))
+    mark = MarkerText(run, "elsewhere", round(wall_time_ns() / NS + until_s))
     body = {"name": MARKER, "listen": "127.0.0.1:0", "upstream": str(mark), "enabled": False}
     status, _ = await server.call("POST", "/proxies", body)
     assert status == 201
@@ -81,8 +81,8 @@ async def test_only_another_hosts_toxiproxy_is_marked(url: str, remote: bool) ->
 
 def test_a_text_that_gameday_did_not_write_is_refused_and_named() -> None:
     with pytest.raises(UsageError, match=r"'cache:6379', which no run of gameday has written"):
-        Mark.parse("cache:6379")
-    assert Mark.parse(str(Mark("r", "h", 7))) == Mark("r", "h", 7)
+        MarkerText.parse("cache:6379")
+    assert MarkerText.parse(str(MarkerText("r", "h", 7))) == MarkerText("r", "h", 7)
 
 
 async def test_a_second_run_is_refused_and_names_the_first(server: Toxiproxy) -> None:
@@ -102,11 +102,11 @@ async def test_a_second_run_is_refused_and_names_the_first(server: Toxiproxy) ->
 async def test_a_renewed_marker_is_good_for_three_leases_more(server: Toxiproxy) -> None:
     mine = Marker(server, "run-1", CLOCK)
     await mine.take()
-    before = Mark.parse(await text(server))
-    while Mark.parse(await text(server)) == before:
+    before = MarkerText.parse(await text(server))
+    while MarkerText.parse(await text(server)) == before:
         assert await mine.renew() == ""
         await CLOCK.sleep(0.1)
-    after = Mark.parse(await text(server))
+    after = MarkerText.parse(await text(server))
     assert 0 < after.until_s - wall_time_ns() / NS <= STALE_AFTER_S
 
 
@@ -121,7 +121,7 @@ async def test_a_marker_that_looks_run_out_but_is_renewed_is_respected(server: T
     await left_by(server, "slow-clock", -100.0)
     taking = asyncio.create_task(Marker(server, "run-2", CLOCK).take())
     await CLOCK.sleep(0.2)
-    upstream = str(Mark("slow-clock", "elsewhere", round(wall_time_ns() / NS - 95)))
+    upstream = str(MarkerText("slow-clock", "elsewhere", round(wall_time_ns() / NS - 95)))
     await server.call("POST", f"/proxies/{MARKER}", {"upstream": upstream, "enabled": False})
     with pytest.raises(UsageError, match="run slow-clock on host elsewhere"):
         await taking

@@ -1,18 +1,22 @@
-"""`python -m tests.support.walk [ROOT]`: the cost of reading `gameday run EXPERIMENT` as a story.
+"""`python -m tests.support.walk [ROOT] [--pairs N]`: the cost of reading `gameday run` as a story.
 
 Follows the project's own calls from `cli/run.py:run` in the order of the code, each function once,
 with the types that mypy finds, in this tree or in another one's root. Prints how many files are
 entered, how often the reader changes file, how often back up to a higher layer or into a file
 that was left before, and how long modules and functions are. A layer is a row of the rooms'
 import graph, the longest way down from it; so two trees with other rooms can be compared.
+
+`--pairs N` also prints the N pairs of files between which the reader goes most often, each with
+the returns and the climbs that it costs: those are the modules to join, or the calls to straighten.
 """
 
+import argparse
 import ast
 import os
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -93,6 +97,9 @@ class Walk:
     moves: int = 0
     climbs: int = 0
     returns: int = 0
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Returns by the two files between which the reader goes, in the order of their names."""
+    climbing: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._read: set[str] = set()
@@ -112,8 +119,12 @@ class Walk:
         if path == self.at:
             return
         if self.at:
+            pair = (min(path, self.at), max(path, self.at))
             self.moves += 1
-            self.climbs += self.rank[room(path)] > self.rank[room(self.at)]
+            climbs = self.rank[room(path)] > self.rank[room(self.at)]
+            self.climbs += climbs
+            self.climbing[pair] += climbs
+            self.pairs[pair] += path in self.files
         if path in self.files:
             self.returns += 1
         else:
@@ -168,7 +179,11 @@ def lengths(root: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Walk, and print the counts."""
-    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    parser = argparse.ArgumentParser(description="The cost of reading `gameday run` as a story.")
+    parser.add_argument("root", nargs="?", default=".")
+    parser.add_argument("--pairs", type=int, default=0, metavar="N")
+    asked = parser.parse_args()
+    root = Path(asked.root).resolve()
     rank = layers(root)
     walk = Walk(functions(root), rank)
     sys.setrecursionlimit(10_000)
@@ -179,6 +194,8 @@ def main() -> int:
         f" {walk.climbs} up to a higher layer, {walk.returns} into a file left before;"
         f" {max(rank.values()) + 1} layers, median module {module:g} lines, function {function:g}"
     )
+    for (one, other), returns in walk.pairs.most_common(asked.pairs):
+        print(f"{returns:4} returns {walk.climbing[one, other]:3} climbs  {one}  {other}")
     return 0
 
 

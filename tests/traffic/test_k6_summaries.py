@@ -97,7 +97,7 @@ def lines(encoding: str) -> str:
             kept=True,
             figures=FIGURES["http_req_failed"],
         ),
-        ThresholdOutcome("http_req_waiting", thresholds.parse("p(95)<3"), None, None, "no sample"),
+        ThresholdOutcome("http_req_waiting", thresholds.parse("p(95)<3"), None, None, "no_sample"),
     ]
     return "\n".join(summary_lines(FIGURES, told, Marks.for_encoding(encoding)))
 

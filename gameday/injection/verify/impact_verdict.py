@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gameday.core.clock import NS
-from gameday.injection.verify.observation import Sighting
+from gameday.core.messages import Message
+from gameday.evidence.events import Observation
 from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change
 
@@ -44,7 +45,7 @@ class Felt:
 
 def shifts(
     change: Change, before: Felt, during: Felt, *, dependency: bool, window_s: float = 0.0
-) -> list[Sighting]:
+) -> list[Observation]:
     """Observations of S (where the system file names its metric, over `window_s`) and T."""
     dose_s = change.latency_s
     traffic = _traffic_shift(dose_s, before.traffic, during.traffic)
@@ -76,7 +77,7 @@ def _took_s(stretch: Stretch) -> float | None:
 
 def _traffic_shift(
     dose_s: float | None, before: Sequence[Stretch], during: Sequence[Stretch]
-) -> Sighting:
+) -> Observation:
     """Witness T by its times."""
     calm, times = [_took_s(s) for s in before], [_took_s(s) for s in during]
     count = _held_for(len(times))
@@ -87,7 +88,7 @@ def _traffic_shift(
     runs = [run for run in _runs(len(times), count) if _was_answered_in_turn(during[run])]
     if _shift("T", dose_s, calm, _highest(times, runs), seen.n).ok:
         return seen
-    return replace(seen, ok=None, why=f"{seen.why}, but all were answered at once: it stood still")
+    return _doubted(seen, Message("verify.stood_still", seen=seen.reason))
 
 
 def _was_answered_in_turn(run: Sequence[Stretch]) -> bool:
@@ -98,13 +99,19 @@ def _was_answered_in_turn(run: Sequence[Stretch]) -> bool:
     return max(over_ns) - min(over_ns) >= IN_TURN * (run[-1].begin_ns - run[0].begin_ns)
 
 
-def _contradicted(traffic: Sighting, own: Sighting) -> Sighting:
+def _contradicted(traffic: Observation, own: Observation) -> Observation:
     """T, unless S of the same latency says that there was none."""
     if not traffic.ok or own.ok is not False or own.asked is None or own.measured is None:
         return traffic
     if own.measured >= UNMOVED * own.asked:
         return traffic
-    return replace(traffic, ok=None, why=f"{traffic.why}, for another reason: {own.why}")
+    doubt = Message("verify.another_reason", seen=traffic.reason, other=own.reason)
+    return _doubted(traffic, doubt)
+
+
+def _doubted(seen: Observation, message: Message) -> Observation:
+    """An observation that cannot tell after all."""
+    return replace(seen, ok=None, why=message.text(), message=message)
 
 
 def lasting_level(values: Values, count: int = 2) -> float | None:
@@ -135,19 +142,20 @@ def _shift(
     before: Values,
     hit: float | None,
     n: int,
-) -> Sighting:
+) -> Observation:
     """The observation of a level that held in the fault, against the one of the calm."""
     calm = lasting_level(before)
-    what = "its own dependency metric" if witness == "S" else "the traffic's p95"
+    what = "metric" if witness == "S" else "traffic"
     if calm is None or hit is None:
         when = "before" if calm is None else "during"
-        why = f"{what} has no data {when} the fault"
-        return Sighting(witness, None, dose_s, None, "s", n, why)
+        return Observation(
+            witness, None, dose_s, None, "s", n, message=Message(f"verify.{what}.no_data_{when}")
+        )
     moved = hit - calm
     needed = 0.5 * dose_s if dose_s is not None else max(calm, NOT_NOTHING_S)
     ok = moved >= max(needed, _spread(before))
-    why = f"{what} moved from {calm * 1000:.0f} to {hit * 1000:.0f} ms"
-    return Sighting(witness, ok, dose_s, round(moved, 4), "s", n, why)
+    why = Message(f"verify.{what}.moved", before_ms=calm * 1000, during_ms=hit * 1000)
+    return Observation(witness, ok, dose_s, round(moved, 4), "s", n, message=why)
 
 
 def _spread(values: Values) -> float:
@@ -156,7 +164,7 @@ def _spread(values: Values) -> float:
     return calm - min(known) if calm is not None else 0.0
 
 
-def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretch]) -> Sighting:
+def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretch]) -> Observation:
     """The share of failed requests that held, against the calm before.
 
     Of a fault that comes and goes it is the share over a period, which must hold until the fault
@@ -172,11 +180,11 @@ def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretc
     n, asked = sum(s.n for s in during), round(change.share_of_time, 3)
     if calm is None or hit is None:
         when = "before" if calm is None else "during"
-        why = f"too few requests {when} the fault to count failures in"
-        return Sighting("T", None, asked, None, "share", n, why)
+        few = Message(f"verify.failures.too_few_{when}")
+        return Observation("T", None, asked, None, "share", n, message=few)
     moved = hit - calm
-    why = f"the failed share of the traffic moved from {calm:.0%} to {hit:.0%}"
-    return Sighting("T", moved >= 0.5 * asked, asked, round(moved, 3), "share", n, why)
+    why = Message("verify.failures.moved", before=calm, during=hit)
+    return Observation("T", moved >= 0.5 * asked, asked, round(moved, 3), "share", n, message=why)
 
 
 def _mean(values: Values) -> float | None:

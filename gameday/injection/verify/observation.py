@@ -8,60 +8,38 @@ connect is never delayed, and the traffic may be slow for reasons of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Certainty = Literal["yes", "no", "unknown"]
-
-BESIDE_PROXY = "the service was not seen to use this proxy"
-BESIDE_ALL = "nobody was seen to feel it"
+from gameday.core.messages import Message
+from gameday.evidence.event_fields import YesNo
+from gameday.evidence.events import Observation
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """Observation of one witness; `ok` is None when it cannot tell.
-
-    `shown` is False for a P that only read back what was asked for.
-    """
-
-    witness: Literal["P", "S", "T"]
-    ok: bool | None
-    asked: float | None
-    measured: float | None
-    unit: str
-    n: int
-    why: str
-    shown: bool = True
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-def unmeasured(why: str, *, ok: bool | None, shown: bool = True) -> Sighting:
+def unmeasured(message: Message, *, ok: bool | None, shown: bool = True) -> Observation:
     """An observation of the probe that carries no measurement."""
-    return Sighting("P", ok, None, None, "", 0, why, shown)
+    return Observation("P", ok, message=message, shown=shown)
 
 
 def injected(
-    p: Sighting | None, felt: Sequence[Sighting], *, beside: str = BESIDE_PROXY
-) -> tuple[Certainty, str]:
-    """The verdict of the witnesses, and why. `beside` is how P alone is told."""
-    if p is None or p.ok is None:
-        return "unknown", p.why if p else "no probe was made"
+    p: Observation | None, felt: Sequence[Observation], *, probed: bool = True
+) -> tuple[YesNo, Message]:
+    """The verdict of the witnesses, and why. Where nothing is `probed`, nobody uses a proxy."""
+    if p is None:
+        return "unknown", Message("verify.no_probe")
     if not p.ok:
-        return "no", p.why
+        return "unknown" if p.ok is None else "no", Message("verify.probe", probe=p.reason)
     seen = [s for s in felt if s.ok and (p.shown or s.witness == "S")]
     if seen:
-        return "yes", f"{p.why}; {seen[0].why}"
-    told = "; ".join(s.why for s in felt)
+        return "yes", Message("verify.agree", probe=p.reason, other=seen[0].reason)
+    reasons = [s.reason for s in felt]
+    unfelt = Message("verify.proxy_unused" if probed else "verify.unfelt", others=reasons)
     if p.shown:
-        return "unknown", f"{p.why}, but {beside} ({told})"
-    needed = "so the service's own metric of it is needed"
+        return "unknown", Message("verify.alone", probe=p.reason, but=unfelt)
     if not any(s.witness == "S" for s in felt):
-        return "unknown", f"{p.why}, {needed}, and the system file names none (`dependencies`)"
-    return "unknown", f"{p.why}, {needed}, and {beside} ({told})"
+        return "unknown", Message("verify.no_metric_named", probe=p.reason)
+    return "unknown", Message("verify.metric_unmoved", probe=p.reason, but=unfelt)
 
 
-def dose(p: Sighting | None, felt: Sequence[Sighting]) -> Mapping[str, Any]:
+def dose(p: Observation | None, felt: Sequence[Observation]) -> Mapping[str, Any]:
     """The measurements, for the report."""
     return {"witnesses": [s.as_json() for s in ([p] if p else []) + list(felt)]}

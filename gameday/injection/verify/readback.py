@@ -7,12 +7,14 @@ or moved the proxy; its name would still be there.
 from collections.abc import Mapping
 
 from gameday.core.errors import GamedayError
+from gameday.core.messages import Message
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyGoneError
 from gameday.spec.changes import Change, ToxicChange
 from gameday.spec.undos import NetworkUndo, ProxyState, ToxicUndo, Undo
 
-Place = tuple[bool | None, str]
+Place = tuple[bool | None, Message]
+IN_PLACE = (True, Message("readback.in_place"))
 
 
 async def in_place(
@@ -33,12 +35,12 @@ async def in_place(
                 return there, why
         back = await drivers.read_back(undo, environment)
     except ToxiproxyGoneError:
-        return False, "no Toxiproxy listens there any more"
+        return False, Message("readback.no_toxiproxy")
     except GamedayError as error:
-        return None, f"it cannot be read back: {error.message}"
+        return None, Message("readback.failed", error=error.message)
     if back is None:
-        return None, "nothing can tell whether it is in place"
-    return not back, "it reads back as not there" if back else ""
+        return None, Message("readback.nothing_tells")
+    return (False, Message("readback.not_there")) if back else IN_PLACE
 
 
 async def proxy_of(undo: NetworkUndo) -> ProxyState | None:
@@ -51,35 +53,40 @@ def _as_asked(
 ) -> Place:
     """True if the proxy is the same, and a toxic on it as it was asked for."""
     if found is None:
-        return False, f"there is no proxy {undo.proxy!r} any more"
+        return False, Message("readback.no_proxy", proxy=repr(undo.proxy))
     for key in ("listen", "upstream"):
         was, now = getattr(before or found, key), getattr(found, key)
         if now != was:
-            return False, f"the proxy's {key} is {now} and was {was} when the fault began"
+            return False, Message(f"readback.proxy_{key}", now=now, was=was)
     if not (isinstance(change, ToxicChange) and isinstance(undo, ToxicUndo)):
-        return True, ""
+        return IN_PLACE
     if not found.enabled:
-        return False, "the proxy is disabled"
+        return False, Message("readback.proxy_disabled")
     return _toxic(change, undo.name, found)
 
 
 def _toxic(change: ToxicChange, name: str, found: ProxyState) -> Place:
     mine = [toxic for toxic in found.toxics if toxic["name"] == name]
     if not mine:
-        return False, "its toxic is not there"
+        return False, Message("readback.no_toxic")
     there = mine[0]
     if there.get("type") != change.type:
-        return False, f"the toxic's type reads back as {there.get('type')}"
+        return False, _other("type", there.get("type"))
     if str(there.get("stream", "")).lower() != change.stream:
-        return False, f"the toxic's stream reads back as {there.get('stream')}"
+        return False, _other("stream", there.get("stream"))
     # The real server keeps the toxicity as a 32-bit number.
     if abs(_number(there.get("toxicity")) - change.toxicity) > 1e-6:
-        return False, f"the toxic's toxicity reads back as {there.get('toxicity')}"
+        return False, _other("toxicity", there.get("toxicity"))
     for key, asked in change.attributes.items():
         has = (there.get("attributes") or {}).get(key)
         if has != asked:
-            return False, f"the toxic's {key} reads back as {has}, {asked} was asked"
-    return True, ""
+            return False, Message("readback.attribute", name=key, now=str(has), asked=asked)
+    return IN_PLACE
+
+
+def _other(name: str, now: object) -> Message:
+    """The toxic has another value of that name."""
+    return Message("readback.other", name=name, now=str(now))
 
 
 def _number(value: object) -> float:

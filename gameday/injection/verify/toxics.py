@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from gameday.core.clock import Clock
+from gameday.core.messages import Message, Value
+from gameday.evidence.events import Observation
 from gameday.injection.verify.long_probe import (
     MOST,
     PONG_BYTES,
@@ -22,7 +24,7 @@ from gameday.injection.verify.long_probe import (
     parting,
     pings,
 )
-from gameday.injection.verify.observation import Sighting, unmeasured
+from gameday.injection.verify.observation import unmeasured
 from gameday.injection.verify.probe import (
     A_FEW,
     PING,
@@ -39,12 +41,14 @@ from gameday.injection.verify.probe import (
 )
 from gameday.spec.changes import Change, NetworkChange, ProxyFlap, ToxicChange
 
-BETWEEN_S = 0.02
-LONG_PROBES = 6
-LONG_PATIENCE_S = 4.0
-LEAST_MS = 50.0
-TARGET_MS = 4 * LEAST_MS
-READ_BACK = "it reads back as asked"
+BETWEEN_S = 0.02  # well below the shortest time down that is allowed, so each is met
+LONG_PROBES = 6  # enough for a median that one hiccup does not move; each is up to 64 kB
+LONG_PATIENCE_S = 4.0  # 20 times what the long questions are made to take (TARGET_MS)
+LEAST_MS = 50.0  # less is told from no delay only on a quiet machine: hiccups of 20 ms are common
+TARGET_MS = 4 * LEAST_MS  # so that a dose that is a quarter of what was asked still shows
+# One probe of twelve may fail for reasons of the machine's own, and of six long ones too.
+HIT_SHARE = 0.9
+MOST_ANSWERED = 0.8  # a median of fewer says nothing of the others
 
 Attributes = Mapping[str, int]
 
@@ -53,7 +57,7 @@ Attributes = Mapping[str, int]
 class ShortQuestions:
     """A dozen questions of one line, judged with the latency before."""
 
-    judge: Callable[[Attributes, Sequence[Probe], float | None], Sighting]
+    judge: Callable[[Attributes, Sequence[Probe], float | None], Observation]
     at_once: int = A_FEW
 
 
@@ -64,7 +68,7 @@ class LongQuestions:
     `greeting_shows` says that PostgreSQL's one byte is enough to show it on the answers.
     """
 
-    judge: Callable[[ToxicChange, Sequence[Exchange], float], Sighting]
+    judge: Callable[[ToxicChange, Sequence[Exchange], float], Observation]
     wanted_bytes: Callable[[Attributes, int], float]
     greeting_shows: bool = False
 
@@ -73,18 +77,18 @@ class LongQuestions:
 class HeldEnds:
     """Short questions after which our end is closed, and theirs is waited for."""
 
-    judge: Callable[[ToxicChange, Sequence[Exchange], float], Sighting]
+    judge: Callable[[ToxicChange, Sequence[Exchange], float], Observation]
     delay: str
 
 
-async def show(change: Change, spot: Spot | None, clock: Clock) -> Sighting:
+async def show(change: Change, spot: Spot | None, clock: Clock) -> Observation:
     """Witness P for a change that reads back as asked."""
     if not isinstance(change, NetworkChange):
-        return unmeasured("it reads back as in place", ok=True)
+        return unmeasured(Message("readback.in_place"), ok=True)
     if spot is None:
-        return not_shown("its proxy was not there to be looked at before")
+        return not_shown("no_proxy")
     if spot.protocol == "unknown":
-        return not_shown("no probe speaks this service's protocol")
+        return not_shown("no_protocol")
     if isinstance(change, ToxicChange):
         return await _show_toxic(change, spot, clock)
     if isinstance(change, ProxyFlap):
@@ -92,9 +96,9 @@ async def show(change: Change, spot: Spot | None, clock: Clock) -> Sighting:
     return judge_probes(change, await probe(spot.address, spot.protocol, clock), None)
 
 
-async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Sighting:
+async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Observation:
     if change.toxicity < 1.0:
-        return not_shown(f"a dozen probes cannot show a toxicity of {change.toxicity:g}")
+        return not_shown("toxicity", toxicity=change.toxicity)
     match TOXICS.get(change.type):
         case ShortQuestions(at_once=at_once):
             return await _show_short(change, spot, clock, at_once)
@@ -106,10 +110,10 @@ async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Sighting
             seen = [parting(spot.address, spot.protocol, clock, patience_s) for _ in several]
             return held.judge(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
         case None:
-            return not_shown(f"no probe shows a {change.type}")
+            return not_shown("no_probe", type=change.type)
 
 
-async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, at_once: int) -> Sighting:
+async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, at_once: int) -> Observation:
     """Through the proxy, and past it where that can be: a busy machine slows both alike."""
     patience_s = SILENCE_S + 2 * (change.latency_s or 0.0)
     through = probe(spot.address, spot.protocol, clock, patience_s, at_once)
@@ -124,7 +128,7 @@ async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, at_once: in
 
 async def _show_long(
     change: ToxicChange, long: LongQuestions, spot: Spot, clock: Clock
-) -> Sighting:
+) -> Observation:
     several = range(LONG_PROBES)
     if spot.protocol == "redis":
         line_bytes = await _line_bytes(spot, clock)
@@ -133,7 +137,7 @@ async def _show_long(
     elif long.greeting_shows and change.stream == "downstream":
         seen = [greeting(spot.address, clock, SILENCE_S) for _ in several]
     else:
-        return not_shown("a stranger is answered too little to show it")
+        return not_shown("too_little")
     return long.judge(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
 
 
@@ -163,17 +167,17 @@ def _count(change: ToxicChange, long: LongQuestions, line_bytes: int) -> int:
 
 def judge_probes(
     change: NetworkChange, probes: Sequence[Probe], before_ms: float | None
-) -> Sighting:
+) -> Observation:
     """The verdict over short probes: they show the magnitude asked for, or they do not."""
     if not isinstance(change, ToxicChange):
         return _share(probes, {"refused"}, "refused")
     shown_by = TOXICS.get(change.type)
     if not isinstance(shown_by, ShortQuestions):
-        return not_shown(f"no short probe shows a {change.type}")
+        return not_shown("no_short_probe", type=change.type)
     return shown_by.judge(change.attributes, probes, before_ms)
 
 
-def judge_flap(change: ProxyFlap, probes: Sequence[Probe]) -> Sighting:
+def judge_flap(change: ProxyFlap, probes: Sequence[Probe]) -> Observation:
     """The verdict over one whole period: the proxy was down for a part of it, and up for another.
 
     Unknown where it was not both for at least half of the time that was asked, for probes of a
@@ -183,26 +187,30 @@ def judge_flap(change: ProxyFlap, probes: Sequence[Probe]) -> Sighting:
     shares = (down / len(probes), up / len(probes)) if probes else (0.0, 0.0)
     asked = change.share_of_time
     ok = (shares[0] >= 0.5 * asked and shares[1] >= 0.5 * (1 - asked)) or None
-    why = f"{down} of {len(probes)} probes in a row refused and {up} answered, {asked:.0%} asked"
-    return Sighting("P", ok, round(asked, 3), round(shares[0], 3), "share", len(probes), why)
+    n = len(probes)
+    why = Message("verify.toxic.flap", down=down, n=n, up=up, asked=asked)
+    return Observation("P", ok, round(asked, 3), round(shares[0], 3), "share", n, message=why)
 
 
-def not_shown(why: str) -> Sighting:
-    """In place as asked, which is all that can be said."""
-    return unmeasured(f"{READ_BACK}; {why}", ok=True, shown=False)
+def not_shown(why: str, **values: Value) -> Observation:
+    """In place as asked, which is all that can be said; `why` is below `verify.not_shown`."""
+    reason = Message(f"verify.not_shown.{why}", **values)
+    return unmeasured(Message("verify.only_read_back", why=reason), ok=True, shown=False)
 
 
-def _latency(attributes: Attributes, probes: Sequence[Probe], before_ms: float | None) -> Sighting:
+def _latency(
+    attributes: Attributes, probes: Sequence[Probe], before_ms: float | None
+) -> Observation:
     """Median of the answered probes, less the latency before, within 20 % or 20 ms of asked."""
     asked_ms = attributes["latency"]
     came = [p.took_ms for p in probes if was_answered(p)]
-    if len(came) < 0.8 * len(probes) or not came:
-        why = f"only {len(came)} of {len(probes)} probes were answered"
-        return Sighting("P", None, asked_ms, None, "ms", len(came), why)
+    if len(came) < MOST_ANSWERED * len(probes) or not came:
+        why = Message("verify.toxic.few_answered", came=len(came), n=len(probes))
+        return Observation("P", None, asked_ms, None, "ms", len(came), message=why)
     measured = median(came) - (before_ms or 0.0)
     ok = _about(measured, asked_ms) and measured >= 0.5 * asked_ms
-    why = f"{measured:.0f} ms more than before through the proxy, {asked_ms:.0f} ms asked"
-    return Sighting("P", ok, asked_ms, round(measured, 1), "ms", len(came), why)
+    why = Message("verify.toxic.latency", more_ms=measured, asked_ms=asked_ms)
+    return Observation("P", ok, asked_ms, round(measured, 1), "ms", len(came), message=why)
 
 
 def _about(measured_ms: float, asked_ms: float) -> bool:
@@ -210,37 +218,37 @@ def _about(measured_ms: float, asked_ms: float) -> bool:
     return abs(measured_ms - asked_ms) <= max(0.2 * asked_ms, 20.0)
 
 
-def _timeout(attributes: Attributes, probes: Sequence[Probe], _: float | None) -> Sighting:
+def _timeout(attributes: Attributes, probes: Sequence[Probe], _: float | None) -> Observation:
     if 0 < attributes["timeout"] < SILENCE_S * 1000:
-        return _share(probes, {"closed", "reset"}, "closed without an answer")
+        return _share(probes, {"closed", "reset"}, "closed")
     return _share(probes, {"unanswered"}, "unanswered")
 
 
-def _reset_peer(_: Attributes, probes: Sequence[Probe], __: float | None) -> Sighting:
+def _reset_peer(_: Attributes, probes: Sequence[Probe], __: float | None) -> Observation:
     return _share(probes, {"reset"}, "reset")
 
 
-def _share(probes: Sequence[Probe], wanted: set[Answer], word: str) -> Sighting:
+def _share(probes: Sequence[Probe], wanted: set[Answer], how: str) -> Observation:
     """At least 9 of 10 probes ended as the fault makes them end."""
     hits = sum(p.answer in wanted for p in probes)
-    return _hits(hits, len(probes), f"{hits} of {len(probes)} probes {word}")
+    return _hits(hits, len(probes), f"probes_{how}")
 
 
-def _hits(hits: int, n: int, why: str) -> Sighting:
-    share = hits / n if n else 0.0
-    return Sighting("P", share >= 0.9, 1.0, round(share, 3), "share", n, why)
+def _hits(hits: int, n: int, what: str, **values: Value) -> Observation:
+    share, why = hits / n if n else 0.0, Message(f"verify.toxic.{what}", hits=hits, n=n, **values)
+    return Observation("P", share >= HIT_SHARE, 1.0, round(share, 3), "share", n, message=why)
 
 
 def _whole(seen: Sequence[Exchange]) -> list[Exchange]:
     return [one for one in seen if one.ended == "whole"]
 
 
-def _too_few(seen: Sequence[Exchange], asked_ms: float | None) -> Sighting | None:
+def _too_few(seen: Sequence[Exchange], asked_ms: float | None) -> Observation | None:
     whole = _whole(seen)
-    if whole and len(whole) >= 0.8 * len(seen):
+    if whole and len(whole) >= MOST_ANSWERED * len(seen):
         return None
-    why = f"only {len(whole)} of {len(seen)} long probes were answered whole"
-    return Sighting("P", None, asked_ms, None, "ms", len(whole), why)
+    why = Message("verify.toxic.few_whole", whole=len(whole), n=len(seen))
+    return Observation("P", None, asked_ms, None, "ms", len(whole), message=why)
 
 
 def _carried(one: Exchange, change: ToxicChange) -> int:
@@ -248,12 +256,12 @@ def _carried(one: Exchange, change: ToxicChange) -> int:
     return one.sent if change.stream == "upstream" else one.received
 
 
-def _bandwidth(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Sighting:
+def _bandwidth(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Observation:
     """A known number of bytes takes as long as the rate says: kB of 1000 bytes, as Toxiproxy's."""
     rate_kb_per_s = change.attributes["rate"]
     if rate_kb_per_s == 0:
         silent = sum(one.ended == "silent" for one in seen)
-        return _hits(silent, len(seen), f"{silent} of {len(seen)} long probes stalled")
+        return _hits(silent, len(seen), "long_probes_stalled")
     few = _too_few(seen, None)
     if few is not None:
         return few
@@ -262,10 +270,12 @@ def _bandwidth(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) 
     asked_ms = size / rate_kb_per_s
     measured = median(one.took_ms for one in whole) - before_ms
     if asked_ms < LEAST_MS:
-        return not_shown(f"{size:.0f} bytes at {rate_kb_per_s} kB/s are too quick to be told")
-    why = f"{size:.0f} bytes took {measured:.0f} ms, at {rate_kb_per_s} kB/s {asked_ms:.0f} ms"
-    return Sighting(
-        "P", _about(measured, asked_ms), asked_ms, round(measured, 1), "ms", len(whole), why
+        return not_shown("too_quick", size=size, rate=rate_kb_per_s)
+    why = Message(
+        "verify.toxic.bandwidth", size=size, took_ms=measured, rate=rate_kb_per_s, asked_ms=asked_ms
+    )
+    return Observation(
+        "P", _about(measured, asked_ms), asked_ms, round(measured, 1), "ms", len(whole), message=why
     )
 
 
@@ -279,36 +289,36 @@ def _largest(attributes: Attributes) -> int:
     return attributes["average_size"] + attributes.get("size_variation", 0)
 
 
-def _slicer(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Sighting:
+def _slicer(change: ToxicChange, seen: Sequence[Exchange], before_ms: float) -> Observation:
     """Every piece is followed by the delay, and a piece is never longer than the sizes say."""
     attributes, whole = change.attributes, _whole(seen)
     size = median([_carried(one, change) for one in whole]) if whole else 0
     least_ms = (size / max(1, _largest(attributes)) - 1) * attributes.get("delay", 0) / 1000
     if whole and least_ms < LEAST_MS:
-        return not_shown("its pieces follow one another too quickly to be told apart")
+        return not_shown("pieces_too_quick")
     few = _too_few(seen, least_ms)
     if few is not None:
         return few
     measured = median(one.took_ms for one in whole) - before_ms
     reads = median(one.reads for one in whole)
     ok = measured >= 0.9 * least_ms and reads >= 2
-    why = (
-        f"{size:.0f} bytes came in {reads:.0f} pieces over {measured:.0f} ms, "
-        f"{least_ms:.0f} ms asked at least"
+    why = Message(
+        "verify.toxic.slicer", size=size, pieces=reads, took_ms=measured, least_ms=least_ms
     )
-    return Sighting("P", ok, round(least_ms, 1), round(measured, 1), "ms", len(whole), why)
+    return Observation(
+        "P", ok, round(least_ms, 1), round(measured, 1), "ms", len(whole), message=why
+    )
 
 
-def _limit_data(change: ToxicChange, seen: Sequence[Exchange], _: float) -> Sighting:
+def _limit_data(change: ToxicChange, seen: Sequence[Exchange], _: float) -> Observation:
     """Exactly so many bytes came, and then the end."""
     limit = change.attributes["bytes"]
     if seen and all(one.ended == "whole" for one in seen):
         largest = max(_carried(one, change) for one in seen)
         if largest < limit:
-            return not_shown(f"a probe of {largest} bytes does not reach {limit}")
+            return not_shown("too_short", size=largest, limit=limit)
     hits = sum(_is_cut(one, limit, change) for one in seen)
-    why = f"{hits} of {len(seen)} long probes were cut after {limit} bytes"
-    return _hits(hits, len(seen), why)
+    return _hits(hits, len(seen), "long_probes_cut", limit=limit)
 
 
 def _is_cut(one: Exchange, limit: int, change: ToxicChange) -> bool:
@@ -318,19 +328,19 @@ def _is_cut(one: Exchange, limit: int, change: ToxicChange) -> bool:
     return one.ended == "closed" and one.received == limit
 
 
-def _slow_close(change: ToxicChange, seen: Sequence[Exchange], _: float) -> Sighting:
+def _slow_close(change: ToxicChange, seen: Sequence[Exchange], _: float) -> Observation:
     """The end of the other side came so much later than ours."""
     asked_ms = change.attributes["delay"]
     ends = [one.end_ms for one in seen if one.end_ms is not None]
-    if len(ends) < 0.8 * len(seen) or not ends:
-        why = f"only {len(ends)} of {len(seen)} probes saw the end of the connection"
-        return Sighting("P", None, asked_ms, None, "ms", len(ends), why)
+    if len(ends) < MOST_ANSWERED * len(seen) or not ends:
+        why = Message("verify.toxic.few_ends", ends=len(ends), n=len(seen))
+        return Observation("P", None, asked_ms, None, "ms", len(ends), message=why)
     measured = median(ends)
     if asked_ms < LEAST_MS:
-        return not_shown(f"an end that is held for {asked_ms} ms cannot be told")
-    why = f"the end of a connection came after {measured:.0f} ms, {asked_ms} ms asked"
+        return not_shown("end_too_quick", held_ms=asked_ms)
+    why = Message("verify.toxic.slow_close", took_ms=measured, asked_ms=asked_ms)
     ok = _about(measured, asked_ms)
-    return Sighting("P", ok, asked_ms, round(measured, 1), "ms", len(ends), why)
+    return Observation("P", ok, asked_ms, round(measured, 1), "ms", len(ends), message=why)
 
 
 TOXICS: Mapping[str, ShortQuestions | LongQuestions | HeldEnds] = {

@@ -5,31 +5,13 @@ step refuses on purpose (a pause) do not count in `http_req_failed`. And when th
 their schedule only nearly, a latency closer to its bound than they lagged proves nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, worst
 from gameday.traffic import metrics, thresholds
-from gameday.traffic.thresholds import ThresholdExpression
+from gameday.traffic.thresholds import ThresholdOutcome
 
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One threshold of the file, its metric's figure, and what follows."""
-
-    key: str
-    threshold: ThresholdExpression
-    figure: float | None
-    validity: Validity
-    case: str = "check.thresholds.figure"
-    lag_ms: float = 0.0
-
-    @property
-    def message(self) -> Message:
-        said = {"metric": self.key, "threshold": self.threshold.text}
-        return Message(self.case, figure=self.figure, lag_ms=self.lag_ms, **said)
+_VALIDITY = {True: Validity.VALID, False: Validity.INVALID, None: Validity.UNKNOWN}
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -37,49 +19,30 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     wanted = evidence.experiment.expect.threshold_texts
     if not wanted:
         return lacking("lacks.thresholds")
-    lag_ms = _doubt_ms(evidence)
-    held = [
-        _hold(evidence, key, thresholds.parse(text), lag_ms)
+    outcomes = [
+        metrics.threshold_outcome(
+            evidence.attempts.records,
+            key,
+            thresholds.parse(text),
+            status=evidence.generator,
+            about=evidence.about,
+        )
         for key, texts in sorted(wanted.items())
         for text in texts
     ]
-    verdict = worst([one.validity for one in held])
-    told = [one for one in held if one.validity is verdict]
-    shown = [
-        {"metric": one.key, "threshold": one.threshold.text, "measured": one.figure} for one in held
+    verdict = worst([_VALIDITY[one.kept] for one in outcomes])
+    decisive = [_message(one) for one in outcomes if _VALIDITY[one.kept] is verdict]
+    measured = [
+        {"metric": one.metric, "threshold": one.threshold.text, "measured": _figure(one)}
+        for one in outcomes
     ]
-    return Verdict(verdict, Message("check.all", parts=[one.message for one in told]), shown)
+    return Verdict(verdict, Message("check.all", parts=decisive), measured)
 
 
-def _doubt_ms(evidence: Evidence) -> float:
-    """The error of a latency (ms) because the workers lagged; 0 when they kept the schedule."""
-    status = evidence.generator
-    return status.lag_p99_ms if status.status == "degraded" else 0.0
+def _figure(one: ThresholdOutcome) -> float | None:
+    return None if one.case == "no_sample" else one.figure
 
 
-def _hold(evidence: Evidence, key: str, threshold: ThresholdExpression, doubt_ms: float) -> Held:
-    figures = figures_of(evidence, key, threshold)
-    kept = thresholds.evaluate(threshold, figures)
-    if kept is None or figures is None:
-        return Held(key, threshold, None, Validity.UNKNOWN, "check.thresholds.no_sample")
-    figure = figures[threshold.statistic]
-    if thresholds.at_least(threshold.statistic, figures):
-        return Held(key, threshold, figure, _validity(kept=kept), "check.thresholds.at_least")
-    margin = abs(figure - threshold.bound)
-    if thresholds.parse_key(key).kind == "trend" and margin < doubt_ms:
-        close = "check.thresholds.close"
-        return Held(key, threshold, figure, Validity.UNKNOWN, close, doubt_ms)
-    return Held(key, threshold, figure, _validity(kept=kept))
-
-
-def _validity(*, kept: bool) -> Validity:
-    return Validity.VALID if kept else Validity.INVALID
-
-
-def figures_of(
-    evidence: Evidence, key: str, threshold: ThresholdExpression
-) -> Mapping[str, float] | None:
-    """The figures of one metric, or of a tagged part of it."""
-    percentiles = () if threshold.percentile is None else (threshold.percentile,)
-    starts = evidence.attempts.records
-    return metrics.measure(starts, key, percentiles=percentiles, about=evidence.about)
+def _message(one: ThresholdOutcome) -> Message:
+    about = {"metric": one.metric, "threshold": one.threshold.text}
+    return Message(f"check.thresholds.{one.case}", figure=_figure(one), lag_ms=one.lag_ms, **about)

@@ -229,6 +229,6 @@ def _alert(alert: AlertOutcome, i: int, say: Messages) -> Markup:
 
 def _step(m: Material, step: StepLine, say: Messages) -> Markup:
     started, done = step_records(m, step.step)
-    why = None if done is None else done.event.why
+    why = done and say.line(done.event.message, done.event.why or "")
     ref = format.of_records(started, done)
     return say("evidence.step", why=why or say.word(step.status), ref=ref)

@@ -6,7 +6,7 @@ from typing import Final
 from gameday.evidence import events
 from gameday.evidence.effective import dump
 from gameday.evidence.journal import RecordOf, every
-from gameday.judge.result import CheckLine, Dose, FaultLine, Json, StepLine, Witness
+from gameday.judge.result import CheckLine, Dose, FaultLine, Json, StepLine
 from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
@@ -179,7 +179,7 @@ def dose(value: Dose | Json | None, say: Messages) -> Markup:
     return pairs(value) if value else say.value(None)
 
 
-def _witness(seen: Witness, say: Messages) -> Markup:
+def _witness(seen: events.Observation, say: Messages) -> Markup:
     measured = quantity(seen.measured, seen.unit, say)
     told = {"witness": code(seen.witness), "measured": measured, "n": say.figure(seen.n)}
     if seen.asked is None:

@@ -65,8 +65,9 @@ def sentence(record: Record, say: Messages) -> Markup:
     if "event" in wanted:
         values["event"] = code(record.event.kind)
     what = say(message, **values)
-    why = data.get("why") or data.get("problem")
-    return say("timeline.why", what=what, why=str(why)) if why else what
+    english = str(data.get("why") or data.get("problem") or "")
+    why = say.line(getattr(record.event, "message", None), english)
+    return say("timeline.why", what=what, why=why) if why else what
 
 
 def quantity(value: Any, unit: str, say: Messages) -> Markup:

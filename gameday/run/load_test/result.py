@@ -7,7 +7,7 @@ than a generator that was nearly in time had lagged.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ MOST_FAILURES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class LoadResult:
     """Everything that is known in the end. `parts` are the figures of tagged metrics."""
 
     load: Load
@@ -98,7 +98,7 @@ class Verdict:
         }
 
 
-def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
+def judge(load: Load, sent: Sent, history_dir: Path) -> LoadResult:
     """Read what the workers wrote, and judge it. Raises AccountingError for a contradiction."""
     histories = [read(path) for path in sorted(history_dir.glob("*.bin"))]
     planned = planned_starts(scenarios_of(load.experiment))
@@ -114,12 +114,23 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> Verdict:
         rule=metrics.Rule(**settings.current().table("generator")),
     )
     held = [
-        _hold(starts, tags, metric, thresholds.parse(text), generator)
+        metrics.threshold_outcome(
+            starts,
+            metric,
+            thresholds.parse(text),
+            status=generator,
+            percentiles=PERCENTILES,
+            about=tags,
+        )
         for metric, texts in load.experiment.expect.threshold_texts.items()
         for text in texts
     ]
+    if generator.status == "limited":
+        held = [
+            one if one.kept is None else replace(one, kept=None, case="limited") for one in held
+        ]
     parts = {one.metric: one.figures for one in held if one.figures and "{" in one.metric}
-    return Verdict(
+    return LoadResult(
         load=load,
         sent=sent,
         summary=summary,
@@ -165,26 +176,3 @@ def _failure(status: int, reason: Reason) -> str:
 def _length_s(histories: Sequence[History], t0_ns: int) -> float:
     ends = [int(history.records["ended_ns"].max(initial=0)) for history in histories]
     return max(max(ends, default=0) - t0_ns, 0) / NS
-
-
-def _hold(
-    starts: metrics.Starts,
-    about: metrics.About,
-    metric: str,
-    threshold: thresholds.ThresholdExpression,
-    generator: metrics.GeneratorStatus,
-) -> ThresholdOutcome:
-    extra = () if threshold.percentile is None else (threshold.percentile,)
-    percentiles = tuple({*PERCENTILES, *extra})
-    figures = metrics.measure(starts, metric, percentiles=percentiles, about=about)
-    kept = thresholds.evaluate(threshold, figures)
-    if figures is None or kept is None:
-        return ThresholdOutcome(metric, threshold, None, figures, "no sample")
-    if generator.status == "limited":
-        return ThresholdOutcome(metric, threshold, None, figures, "the generator was limited")
-    margin = abs(figures[threshold.statistic] - threshold.bound)
-    is_time = thresholds.parse_key(metric).kind == "trend"
-    if generator.status == "degraded" and is_time and margin < generator.lag_p99_ms:
-        why = f"closer to its bound than the generator's lag, {generator.lag_p99_ms:.1f} ms"
-        return ThresholdOutcome(metric, threshold, None, figures, why)
-    return ThresholdOutcome(metric, threshold, kept, figures)

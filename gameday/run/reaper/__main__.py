@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode
-from gameday.run.reaper.lease import LEASE_S, Watched
+from gameday.run.reaper.lease import LEASE_S, LeaseWatch
 
 if TYPE_CHECKING:
     from gameday.run.reaper.undo_run import Reaping
@@ -38,7 +38,7 @@ class Watcher:
     def __init__(self, run_dir: Path, control: socket.socket) -> None:
         self._run_dir = run_dir
         self._control = control
-        self._lease = Watched(run_dir)
+        self._lease = LeaseWatch(run_dir)
         self._clock = SystemClock()
         self._heard = b""
         self._lock_files: list[int] = []  # held for as long as this process lives

@@ -40,7 +40,7 @@ class Lease:
         os.close(self._file)
 
 
-class Watched:
+class LeaseWatch:
     """The reaper's side."""
 
     def __init__(self, run_dir: Path) -> None:

@@ -12,7 +12,7 @@ from gameday.traffic.metrics.k6_metrics import About, request_tags
 from gameday.traffic.metrics.live_series import BUCKETS_S, Fold, LiveTraffic, Moment
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.metrics.running import RunningTotals
-from gameday.traffic.metrics.summary import TrafficSummary, measure, summary
+from gameday.traffic.metrics.summary import TrafficSummary, measure, summary, threshold_outcome
 from gameday.traffic.metrics.system_limit import Bounds, SystemLimit, system_limit
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "request_tags",
     "summary",
     "system_limit",
+    "threshold_outcome",
 ]

@@ -16,11 +16,18 @@ import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import AccountingError, dispatched_of
+from gameday.traffic.metrics.generator import GeneratorStatus
 from gameday.traffic.metrics.k6_metrics import EXPECTED, About, StartSelection, all_metrics, metric
 from gameday.traffic.metrics.records import Told, gather
 from gameday.traffic.metrics.trends import PERCENTILES
 from gameday.traffic.schedule.scenario import MOST_STARTS
-from gameday.traffic.thresholds import parse_key
+from gameday.traffic.thresholds import (
+    ThresholdExpression,
+    ThresholdOutcome,
+    at_least,
+    evaluate,
+    parse_key,
+)
 
 _NOTHING: Final = About()
 
@@ -131,3 +138,30 @@ def measure(
     """
     asked, part = parse_key(key), StartSelection(gather(histories), None, about)
     return metric(asked, part.tagged(asked.tags), percentiles)
+
+
+def threshold_outcome(
+    histories: Told,
+    key: str,
+    threshold: ThresholdExpression,
+    *,
+    status: GeneratorStatus,
+    percentiles: Sequence[float] = (),
+    about: About = _NOTHING,
+) -> ThresholdOutcome:
+    """A threshold held against its metric, of which `percentiles` are measured too.
+
+    A time closer to its bound than a degraded generator lagged says nothing of either side.
+    """
+    asked = () if threshold.percentile is None else (threshold.percentile,)
+    figures = measure(histories, key, percentiles=tuple({*percentiles, *asked}), about=about)
+    kept = evaluate(threshold, figures)
+    if kept is None or figures is None:
+        return ThresholdOutcome(key, threshold, None, figures, "no_sample")
+    if at_least(threshold.statistic, figures):
+        return ThresholdOutcome(key, threshold, kept, figures, "at_least")
+    lag_ms = status.lag_p99_ms if status.status == "degraded" else 0.0
+    margin = abs(figures[threshold.statistic] - threshold.bound)
+    if parse_key(key).kind == "trend" and margin < lag_ms:
+        return ThresholdOutcome(key, threshold, None, figures, "close", lag_ms)
+    return ThresholdOutcome(key, threshold, kept, figures)

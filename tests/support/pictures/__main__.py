@@ -30,7 +30,7 @@ def story_until(run_dir: Path, second: float) -> Story:
         key=lambda one: one[0],
     )
     story = Story()
-    story.plan(json.loads((run_dir / "inputs" / "effective.json").read_bytes()))
+    story.plan(run_dir)
     for t_ns, kind, line in told:
         if t_ns <= until_ns:
             (story.journal if kind == "journal" else story.sample)(line)
