@@ -40,7 +40,7 @@ from gameday.evidence.journal_lengths import Length
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
-MOST_DIGITS = 308
+MOST_DIGITS = 308  # a float has no more, and a longer integer is nobody's
 LARGEST_BYTES = 64 * files.MIB
 _CRC = b', "crc": "'
 _SIGNED = re.compile(rb', "sig": "([0-9a-f]{8}\.[0-9a-f]{64})", "crc": "[0-9a-f]{8}"\}\Z')

@@ -13,7 +13,7 @@ from gameday.core.clock import NS, wall_time_ns
 
 FOLDER = "journals"
 KEPT_S = 90 * 24 * 3600
-_LONGEST = 20
+_LONGEST = 20  # digits of a 64-bit number
 _NOTED = re.compile(rb"[0-9]{20}\n")
 
 

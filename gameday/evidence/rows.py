@@ -18,8 +18,8 @@ Row = tuple[int, str]
 MOST_ROWS: Final = 20_000_000
 LONGEST_ID: Final = 1_000  # bytes
 _LARGEST: Final = 2**63
-_MOST_DIGITS: Final = 20
-_SHOWN: Final = 60
+_MOST_DIGITS: Final = 20  # more than any 64-bit number has
+_SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
 
 

@@ -35,14 +35,14 @@ from gameday.injection.toxiproxy_client import (
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import NetworkUndo, ProxyState, ProxyUndo, ToxicUndo
 
-REMOVE_S = 1.5
-READ_S = 0.8
-AGAIN_S = 1.0
-NUDGE_S = 0.6
-VERSION_S = 0.5
-RESTART_S = 3.0
-REFILL_S = 1.0
-_POLL_S = 0.2
+REMOVE_S = 1.5  # at once, but for a server that waits for data that the toxic holds
+READ_S = 0.8  # a list of proxies, which a server that is well answers at once
+AGAIN_S = 1.0  # the server has had its time; what helps now helps soon
+NUDGE_S = 0.6  # four of these steps fit into what is left of GONE_WITHIN_S
+VERSION_S = 0.5  # `/version` takes no lock: it is answered by a wedged server too
+RESTART_S = 3.0  # our own server, which is small
+REFILL_S = 1.0  # all its proxies at once
+_POLL_S = 0.2  # of a server that is being restarted
 
 _CURES = {
     "answers": "look at {url}/proxies, and take out by hand what is there; then: gameday heal",

@@ -25,11 +25,11 @@ from gameday.core.network.http import Answer, Ask, HttpError, ask_once
 from gameday.spec.undo_fields import Json, json_object, read_object
 from gameday.spec.undos import NetworkUndo, ProxyState
 
-_QUOTED = 200
+_QUOTED = 200  # enough to see whose page it is
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
 TOKEN_PREFIX = "gameday-toxiproxy-"  # nothing else that stands in a file is ever sent
 _TOKEN = re.compile(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{16,64}}")
-_LONGEST_FILE = 1024
+_LONGEST_FILE = 1024  # a token has 64 characters
 _UNAUTHORIZED = 401
 
 

@@ -8,7 +8,7 @@ from gameday.spec.undos import Undo
 # What is tried next, why, and how it would be undone, should this process end meanwhile.
 OnEscalation = Callable[[str, str, Sequence[Undo]], Awaitable[None]]
 
-REFUSED_S = 3.0
+REFUSED_S = 3.0  # a server that is restarted listens again within three seconds
 
 
 async def nobody(step: str, why: str, undos: Sequence[Undo]) -> None:

@@ -23,7 +23,7 @@ from gameday.stacks.state import read_kept
 
 Environment = Mapping[str, str]
 
-NEWEST = 50  # so many journals are read in a second; what is older was told by 50 runs since
+NEWEST = 50  # a look before a run must be short; what is older was told by the runs since
 
 
 async def on_standing(

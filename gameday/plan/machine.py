@@ -36,10 +36,10 @@ from gameday.stacks.state import read_kept, stack_file
 DISK_MIN_MB, DISK_AIM_MB = 200, 1000
 MEMORY_MIN_MB, MEMORY_AIM_MB = 300, 1000
 FILES_MIN, FILES_AIM = 1024, 11_000
-PORTS = 16
-STEAL_SAMPLE_S = 0.5
-STEAL_MAX_PERCENT = 10
-LOAD_MAX_A_CORE = 2.0
+PORTS = 16  # more than any stack of ours takes
+STEAL_SAMPLE_S = 0.5  # 50 ticks of 10 ms: a share of 2 % can be seen
+STEAL_MAX_PERCENT = 10  # a generator that loses a tenth of its time hardly keeps a schedule
+LOAD_MAX_A_CORE = 2.0  # two waiting for each core: the traffic's timers then come late
 _MB = 1024 * 1024
 
 

@@ -26,7 +26,7 @@ from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.ports import is_free
 from gameday.telemetry.alerts.rules import load_rules
 
-AHEAD_S = 60.0
+AHEAD_S = 60.0  # file servers' clocks differ by seconds
 
 
 @dataclass(frozen=True, slots=True)

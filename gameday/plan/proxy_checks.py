@@ -34,7 +34,7 @@ from gameday.spec.system import System
 from gameday.spec.undos import ProxyState
 
 OURS = "gameday-"
-ASK_S = 3.0
+ASK_S = 3.0  # Toxiproxy's API answers in a millisecond; one that needs seconds is wedged
 _HEAL = "gameday heal takes out what a run has left behind"
 
 

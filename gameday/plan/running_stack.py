@@ -26,7 +26,7 @@ from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.telemetry import catalogue
 from gameday.telemetry.sources.choice import prometheus_of
 
-PATIENCE_S = 7.0
+PATIENCE_S = 7.0  # longer than each look's own limit (5 s), so that its own words are told
 PLAN = "plan"
 
 

@@ -30,11 +30,11 @@ from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import LONGEST
 from gameday.telemetry.promql import parse
 
-ANSWER_S = 5.0
-SCRAPE_S = 0.8
-LOOKS = 3
-LOOK_EVERY_S = 1.0
-_SHOWN = 3
+ANSWER_S = 5.0  # a page of metrics or a health check that takes longer is not fit for a run
+SCRAPE_S = 0.8  # as the collector's own: a scrape must be over before the next second's
+LOOKS = 3  # rate() needs two samples, and one may be lost
+LOOK_EVERY_S = 1.0  # the collector's period
+_SHOWN = 3  # so many names make a line
 _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
 

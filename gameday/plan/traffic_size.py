@@ -25,10 +25,10 @@ from gameday.traffic.forecast import (
 from gameday.traffic.history import HEAD_BYTES, RECORD
 
 SAMPLE_BYTES_PER_S = 6_000
-ROW_BYTES = 200
+ROW_BYTES = 200  # a row of audit.json twice, as the store and the system tell it
 FIXED_BYTES = 1_000_000
-DISK_SPARE = 2.0
-REPEATS_MAX = 0.75
+DISK_SPARE = 2.0  # logs of the parts, and the estimate itself
+REPEATS_MAX = 0.75  # three of four requests only hear that they have one already
 _MB = 1_000_000
 
 

@@ -21,7 +21,7 @@ from gameday.spec.inputs import FileWarning, Finding, Findings, Inputs
 from gameday.spec.read import LoadedPlaybook, LoadedSystem
 from gameday.traffic import rules as scenarios
 
-MOST_FINDINGS = 100
+MOST_FINDINGS = 100  # nobody reads more, and a hostile file could have millions
 """So many a rule, or all rules of a playbook or a system file together, may find."""
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-LONGEST: Final = 400
+LONGEST: Final = 400  # about five lines: longer texts are other programs' output
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"

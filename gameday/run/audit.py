@@ -37,7 +37,7 @@ from gameday.spec.template import fill_text
 
 STATEMENT_TIMEOUT_MS = 10_000
 STORE_S = 60.0  # all statements of one reading
-TRIES = 3
+TRIES = 3  # CONTRACTS: a cut that moves is read three times, then it is unknown
 PIECE = 2_000  # rows
 FIRST_PIECE = 50  # of rows that may be large
 KEYS = ("code", "stock", "views")  # what the format of an audit answer names

@@ -15,8 +15,8 @@ from gameday.core.network.urls import at
 from gameday.run.context import Run
 from gameday.traffic.vitals import CANARY
 
-EVERY_S: Final = 0.2
-PATIENCE_S: Final = 1.0
+EVERY_S: Final = 0.2  # five a second show a standstill of 0.2 s, and are no load for any system
+PATIENCE_S: Final = 1.0  # a longer answer only has to be known as late
 
 
 def note(run: Run, line: Mapping[str, Any]) -> None:

@@ -30,11 +30,11 @@ from gameday.spec.system import System
 from gameday.traffic.forecast import scenarios_of
 from gameday.traffic.worker.config import list_scenarios
 
-READY_S = 20.0
-EXIT_S = 1.0
+READY_S = 20.0  # it loads numpy: under a second, many on an overloaded machine
+EXIT_S = 1.0  # between the end of its pipe and that of the process
 KILLED_S = 5.0  # what is in the middle of a call of the kernel dies when that is over
-POLL_S = 0.02
-LINE_LIMIT = 4 * MIB
+POLL_S = 0.02  # asyncio tells the end of a process no sooner where its pipes stay open
+LINE_LIMIT = 4 * MIB  # an evaluation with thousands of series; a longer line is a mistake
 
 
 class Child:

@@ -21,7 +21,7 @@ from gameday.run import hold, locks
 from gameday.run.context import Abort, Ended, Run
 
 IMPATIENT = 3  # so many Ctrl-C
-IMPATIENT_S = 2.0
+IMPATIENT_S = 2.0  # nobody presses Ctrl-C three times in two seconds by mistake
 
 
 class ControlSocket:

@@ -18,6 +18,7 @@ from gameday.run.fault_task import FaultTask
 from gameday.run.teardown import OPEN_GRACE_S, traffic_over
 from gameday.traffic.forecast import longest_start_s
 
+# For a worker to tell of its last answer, on a machine that is too busy to be judged.
 MARGIN_S = 30.0
 LEAVING_S = 150.0  # for faults to come out, each by every step that its removal has
 

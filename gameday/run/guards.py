@@ -18,9 +18,9 @@ from gameday.telemetry.catalogue import key
 from gameday.telemetry.collector.abort_thresholds import Aborting, aborting
 from gameday.telemetry.samples import Evaluation
 
-BLIND_S = 5.0
-SILENT_S = 6.0
-LOOK_S = 1.0
+BLIND_S = 5.0  # five evaluations: a scrape or two may fail while the service is restarted
+SILENT_S = 6.0  # the collector evaluates once a second; longer than BLIND_S, which says more
+LOOK_S = 1.0  # a dead child is seen within a second, and looking costs nothing
 ROOM_BYTES = 1024 * 1024
 
 

@@ -19,7 +19,7 @@ from gameday.run.context import Abort
 from gameday.run.reaper_client import Reaper
 
 ENDING_S: Final = 1500.0  # longer than all that an ending does, each for as long as it may take
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 0.5  # beside the 25 minutes of ENDING_S half a second is nothing
 _CURSOR: Final = "\x1b[?25h\n"  # a live screen has hidden it
 
 

@@ -47,9 +47,9 @@ from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.forecast import traffic_end_s
 
-STACK_CANCEL_S = 60.0
+STACK_CANCEL_S = 60.0  # a start that is under way ends what it has begun
 AFTERWARDS_S = 60.0  # for each of what is done once all is collected
-PREFLIGHT_S = 300.0
+PREFLIGHT_S = 300.0  # each look has its own, shorter limit; this is for what nobody thought of
 T = TypeVar("T")
 REAPER_LOG = "reaper.log"
 # Room, files, memory or processes: what a machine has too little of, and no bug.

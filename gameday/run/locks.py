@@ -24,13 +24,13 @@ from gameday.core.errors import UsageError
 from gameday.core.files.private import own_folder, state_dir
 from gameday.core.locks import is_locked, try_lock
 
-SOCKET_BYTES_MAX = 100
+SOCKET_BYTES_MAX = 100  # an address has room for 104 bytes on macOS, 108 on Linux
 PRESENCE = "run-"
-ANSWER_S = 5.0
+ANSWER_S = 5.0  # an order is answered at once; a controller that is stopped never does
 LOOKERS, LOOK_S = 5, 0.02
-CONNECTIONS_MAX = 50
-BACKLOG = 128
-LINE_MAX = 16 * 1024
+CONNECTIONS_MAX = 50  # people at terminals, and a script that forgets to hang up
+BACKLOG = 128  # more than may be connected at once; older kernels keep no more
+LINE_MAX = 16 * 1024  # an order has some 100 bytes
 
 
 class _Held:

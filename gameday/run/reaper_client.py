@@ -20,9 +20,9 @@ from gameday.core.network.addresses import Reach
 from gameday.core.secrets.signing import SigningKey
 from gameday.run.reaper.lease import RENEW_S, Lease
 
-READY_S = 20.0
-END_S = 10.0
-KILLED_S = 5.0
+READY_S = 20.0  # it loads little: only an overloaded machine takes seconds
+END_S = 10.0  # it has only to read the order and to exit
+KILLED_S = 5.0  # a killed process that hangs in the kernel is not waited for longer
 
 
 class Reaper:

@@ -27,9 +27,9 @@ from gameday.run.reaper.lease import LEASE_S
 
 STALE_AFTER_S = 3 * LEASE_S
 WATCHED_S = 1.5 * LEASE_S
-LOOK_S = 0.5
+LOOK_S = 0.5  # ten looks in the time in which a live run would have renewed it
 SETTLED_S = 1.0  # longer than anybody takes from a look at a stale marker to its removal
-ATTEMPTS = 3
+ATTEMPTS = 3  # two runs that begin at once can take turns in losing it twice
 CREATED, EXISTS = 201, 409
 
 

@@ -20,7 +20,7 @@ from gameday.injection.heal import Left, left_behind
 from gameday.run import locks
 from gameday.run.locks import UnderWay
 
-LOOK_S = 0.05
+LOOK_S = 0.05  # so that `gameday stop` returns when a person would say at once
 HEARD_S = 3.0  # for the order to show in the journal; a full disk keeps it out
 LIMIT_S = 90.0  # a removal that escalates takes its time
 

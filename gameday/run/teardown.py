@@ -20,14 +20,14 @@ from gameday.run.context import Run, to_the_end, unless_aborted
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 
-OPEN_GRACE_S = 2.0
-ABORT_STEP_S = 5.0
-ABORT_CLOSE_S = 2.0
+OPEN_GRACE_S = 2.0  # CONTRACTS: on an abort open requests get 2 s, then they are unknown
+ABORT_STEP_S = 5.0  # on an abort each part of the ending has 5 s; somebody waits
+ABORT_CLOSE_S = 2.0  # one request, which a healthy system answers in milliseconds
 SETTLED_S = 0.2  # so that a settle of just 5 s is over within them
-SLACK_S = 5.0
-STORES_S = 30.0
-CHILD_S = 5.0
-WRITE_S = 60.0
+SLACK_S = 5.0  # beyond what the system file allows, for a busy machine
+STORES_S = 30.0  # two stores, which are read up to three times
+CHILD_S = 5.0  # a child closes its files and ends
+WRITE_S = 60.0  # 20 M rows are some 1 GB
 
 
 async def traffic_over(run: Run) -> None:

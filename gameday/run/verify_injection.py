@@ -35,7 +35,7 @@ AGAIN_S = 0.2  # a probe takes some ms where it is answered; a server is not ham
 WATCH_S = 0.5  # somebody who takes a fault out of a run of seconds is seen before it ends
 STRETCH_S = 0.5  # at 100 requests a second 50 in each: a p95 of fewer is one slow request
 MOMENT_S = 0.25  # of a fault that is over at once, a restart for instance
-READ_S = 60.0  # for the histories: 20 M records take some seconds, a loaded disk ten times that
+READ_S = 60.0  # for the histories, which are as long as the run has been
 STARTED_SHARE = 0.95  # below it the generator counts as limited too (traffic.metrics.generator)
 
 

@@ -38,9 +38,9 @@ from gameday.spec.undos import NetworkUndo, ProxyUndo, StrangeUndo, Undo
 T = TypeVar("T")
 
 # What speaks to a server bounds each of its questions; these bound all of them together.
-PREPARE_S = 30.0
-ACT_S = 90.0
-READ_S = 20.0
+PREPARE_S = 30.0  # it only looks
+ACT_S = 90.0  # hundreds of sessions or 100,000 keys are made one after the other
+READ_S = 20.0  # longer than the limits of its questions, which tell more
 
 
 class Drivers:

@@ -23,7 +23,7 @@ from gameday.spec.undos import FolderUndo
 
 PREFIX = "gameday-"
 MARK = ".gameday"
-_ATTEMPTS = 5
+_ATTEMPTS = 5  # a process that is ending may write into it between two of them
 _UNMARKED = re.compile(r"gameday-[0-9]+-[0-9a-f]{12}")
 _GROWN = (errno.ENOTEMPTY, errno.EEXIST)
 

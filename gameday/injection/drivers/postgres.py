@@ -41,14 +41,14 @@ from gameday.spec.changes import (
 )
 from gameday.spec.undos import IndexUndo, SqlUndo, StoreServer
 
-CONNECT_S = 3.0
-ANSWER_S = 5.0
-LOCK_WAIT_S = 3.0
-LEASE_S = 5.0
-RENEW_S = 1.0
+CONNECT_S = 3.0  # a server without free connections refuses at once; a dead address never answers
+ANSWER_S = 5.0  # of one statement; each is on a catalogue or a single row
+LOCK_WAIT_S = 3.0  # DDL that waits longer would hold up everybody behind it
+LEASE_S = 5.0  # as the run's own lease (`run.reaper.lease`), which cannot be imported here
+RENEW_S = 1.0  # five chances before the lease is over
 BEGIN_S = 15.0
 """How long it may take to have all that is to be held; then leases are as short as said."""
-AT_A_TIME = 8
+AT_A_TIME = 8  # a server forks for each; 8 at once do not stall the others
 MOST_SESSIONS = 2_000
 OVERDUE_S = 10
 """How long after its time a slow trigger that nobody has removed still sleeps."""

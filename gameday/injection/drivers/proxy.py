@@ -27,8 +27,8 @@ from gameday.spec.undos import NetworkUndo, ProxyState, ProxyUndo, TokenFile
 N = TypeVar("N", bound=NetworkUndo)
 
 OWN_SERVER = "toxiproxy"  # the part of a stack that is its Toxiproxy
-LIST_S = 1.0
-SWITCH_S = 1.0
+LIST_S = 1.0  # what is asked for only to be on the safe side must not hold up the fault
+SWITCH_S = 1.0  # a switch that is later shows in the times down, and is told (LATE_S)
 LATE_S = 2.5  # half of what a controller may be silent for before the reaper takes its faults out
 MARKER = "gameday-lock"  # what a run on another host's server holds (`run.remote_lock`)
 

@@ -43,12 +43,12 @@ from gameday.spec.changes import (
 )
 from gameday.spec.undos import ExpiryUndo, MemoryUndo, RedisUndo, StoreServer
 
-CONNECT_S = 3.0
-ANSWER_S = 5.0
+CONNECT_S = 3.0  # a dead address never answers
+ANSWER_S = 5.0  # a busy script holds up every command for as long as it runs
 MOST_KEYS = 100_000
 MOST_KEYS_JOURNALED = 1_000
-BATCH = 500
-FIRST_PART = 8
+BATCH = 500  # keys a command, so that none holds the server up
+FIRST_PART = 8  # the first script is an eighth, to measure how fast this server counts
 # Counted, because no clock can be asked inside every script: TIME stands still there since
 # Redis 7.2, and os.clock came with 7.4 and Valkey 8.
 BUSY = "for _ = 1, tonumber(ARGV[1]) do end"

@@ -22,10 +22,10 @@ from gameday.injection.removal_proof import State, masked_name, was_masked
 from gameday.spec.changes import ServiceChange
 from gameday.spec.undos import ProcessUndo, ServiceUndo
 
-RESTART_S = 10.0
-STOPPED_WITHIN_S = 2.0
-ANSWERS_WITHIN_S = 1.0
-_POLL_S = 0.02
+RESTART_S = 10.0  # the duration of a fault must not be used up by its beginning
+STOPPED_WITHIN_S = 2.0  # a signal acts at once, but a busy machine shows it later
+ANSWERS_WITHIN_S = 1.0  # one that went on answers in milliseconds
+_POLL_S = 0.02  # to see a stop within the time that it is measured by
 
 
 class StrikeError(GamedayError):

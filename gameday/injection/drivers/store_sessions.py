@@ -25,7 +25,7 @@ from gameday.spec.undos import StoreServer, StoreUndo
 U = TypeVar("U", bound=StoreUndo)
 
 LONGEST_NAME = 63  # of a PostgreSQL identifier or application_name; longer ones are cut off
-_SHOWN = 40
+_SHOWN = 40  # names are cut at 63 bytes by PostgreSQL; 17 of them are the digest
 SLACK_S = 2.0  # a server tells how long it runs in whole seconds
 
 

@@ -28,8 +28,8 @@ from gameday.injection.removal_proof import GONE, State, elsewhere, here, masked
 from gameday.spec.undos import ProcessUndo
 
 TOKEN_VARIABLE = "GAMEDAY_PART"
-PATIENCE_S = 5.0
-_POLL_S = 0.02
+PATIENCE_S = 5.0  # a store writes its memory to the disk in that time; then SIGKILL
+_POLL_S = 0.02  # the end of a process of another's is not told, only seen
 _LARGEST_PART = 8 * 1024 * 1024
 _GONE_STATES = b"ZXx"
 

@@ -24,10 +24,10 @@ from gameday.injection.process.process import TOKEN_VARIABLE, private_bytes, sta
 from gameday.spec.undos import ProcessUndo
 
 LAUNCHER = Path(__file__).with_name("exec_gate.py")
-_POLL_S = 0.03
-_ANSWER_S = 2.0
-_LOCK_S = 10.0
-_LONGEST_ANSWER = 256
+_POLL_S = 0.03  # parts are ready within tenths of a second to seconds
+_ANSWER_S = 2.0  # a health check; one that takes longer is asked again
+_LOCK_S = 10.0  # whoever holds it starts the part, which takes as long at most
+_LONGEST_ANSWER = 256  # only its beginning is looked at
 _NOT_A_LAUNCH = (
     OSError,
     ValueError,

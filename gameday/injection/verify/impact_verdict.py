@@ -25,8 +25,8 @@ from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change
 
 Values = Sequence[float | None]
-NOT_NOTHING_S = 0.02
-LONG_ENOUGH = 5
+NOT_NOTHING_S = 0.02  # below 20 ms a busy machine alone moves a p95
+LONG_ENOUGH = 5  # 2.5 s in stretches of half a second: no hiccup lasts as long
 # Of the time over which requests were sent, the part over which they must have been answered.
 # A burst after a standstill takes next to none of it, a constant latency all.
 IN_TURN = 0.5

@@ -16,9 +16,9 @@ from gameday.injection.verify.probe import PING, SSL_REQUEST, Protocol
 Ended = Literal["whole", "closed", "reset", "refused", "silent", "failed"]
 
 LINE = b"\r\n"
-PONG_BYTES = 7
+PONG_BYTES = 7  # `+PONG` and its line end
 STRANGERS_MOST = 12_000
-MOST = 64_000
+MOST = 64_000  # one send buffer: the question itself must not wait
 _PIECE = 1 << 16
 
 

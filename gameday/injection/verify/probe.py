@@ -18,10 +18,10 @@ Answer = Literal["answered", "unanswered", "refused", "reset", "closed", "failed
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
-PROBES = 12
-PROBES_BOTH_WAYS = 20
-A_FEW = 4
-SILENCE_S = 1.0
+PROBES = 12  # a median that a few bad ones of them cannot move
+PROBES_BOTH_WAYS = 20  # the difference of two medians needs more than one of them
+A_FEW = 4  # at once: more would wait for one another in the store
+SILENCE_S = 1.0  # stores answer in a millisecond; silence this long is none of theirs
 QUESTIONS: Mapping[Protocol, bytes] = {
     "redis": PING,
     "postgres": SSL_REQUEST,

@@ -14,7 +14,7 @@ from gameday.evidence.outages import Outage
 from gameday.judge.checks.objectives import unread
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, valid
 
-SECOND_OUTAGE_S = 10
+SECOND_OUTAGE_S = 10  # CONTRACTS: a later breach of 10 s or more is a second outage
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:

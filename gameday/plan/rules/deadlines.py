@@ -8,7 +8,7 @@ from gameday.spec.faults import AnyFault, Latency, Spike
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
 
-BREACH_S = 2.0
+BREACH_S = 2.0  # two evaluations in a row are a breach (`evidence.outages`)
 """Damage shows at the second of two false evaluations, one second apart, after the injection."""
 CLOSE = 0.98
 """A sell-out that takes more than this share of all requests may or may not happen."""

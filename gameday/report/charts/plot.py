@@ -13,12 +13,12 @@ import numpy as np
 from gameday.report.charts.series import Curve
 from gameday.report.charts.svg import Drawing, fitted, width_of
 
-WIDTH: Final = 900
+WIDTH: Final = 900  # about the width of the text on a page of a code host
 LEFT, RIGHT = 80.0, 884.0
 _ROW: Final = 16.0
 _LEGEND_Y: Final = 46.0
 _SWATCH: Final = 20.0
-_BODY: Final = 200.0
+_BODY: Final = 200.0  # height of the plot: 4.5 to 1, the slope of a spike can be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gameday.telemetry.samples import Scrape
 
 Curve = npt.NDArray[np.float64]
 
-WINDOW_S: Final = 5.0
+WINDOW_S: Final = 5.0  # the window that the shipped rules and objectives use, so both tell the same
 _BUCKETS: Final = "k6_http_req_duration_seconds_bucket"
 _ANSWERS: Final = "k6_http_reqs_total"
 _DROPS: Final = "k6_dropped_iterations_total"

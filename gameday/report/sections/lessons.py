@@ -20,7 +20,8 @@ from gameday.report.sections.impact import last_sample, outcome_count
 from gameday.report.sections.response import dose, step_records
 from gameday.report.sections.summary import names
 
-_LONG_PENDING: Final = 0.5
+_LONG_PENDING: Final = 0.5  # more than half of the detection was the rule's own `for:`
+# An alert that outlives the recovery by more keeps people awake for nothing.
 _SLOW_END_S: Final = 5.0
 _BAD_STEPS: Final = {"failed", "placebo"}
 _PREVENTION: Final = {"short": 4, "mid": 4, "long": 2}

@@ -13,7 +13,7 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code, table, text
 from gameday.report.messages import Messages, Value
 
-MOST: Final = 500
+MOST: Final = 500  # a page that is still read; a whole journal of an hour has thousands
 _WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut"}
 _PROSE: Final = {"text", "why", "unit"}
 

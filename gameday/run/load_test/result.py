@@ -29,7 +29,7 @@ BOOKS = (
     *("scheduled", "started", "dropped", "never_started"),
     *("completed", "failed", "interrupted"),
 )
-MOST_FAILURES = 8
+MOST_FAILURES = 8  # they fit on a screen; what is rarer is in the records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

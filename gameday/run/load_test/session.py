@@ -27,13 +27,13 @@ from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.request import RequestBytes
 
 LEAD_NS: Final = NS // 2
-BEAT_S: Final = 0.05
+BEAT_S: Final = 0.05  # what is asked is only a flag; the end is seen within 50 ms
 LOOK_NS: Final = NS
 EVALUATE_NS: Final = 2 * NS
 """k6 looks at its thresholds as often."""
-GRACE_S: Final = 2.0
-PATIENCE_S: Final = 10.0
-MARGIN_S: Final = 30.0
+GRACE_S: Final = 2.0  # as long as the open requests of an aborted run get
+PATIENCE_S: Final = 10.0  # to write what it holds; then it is killed
+MARGIN_S: Final = 30.0  # a worker that is late by more is not coming back
 
 Ending = Literal["completed", "interrupted", "threshold", "worker"]
 Show = Callable[[float, Moment], None]

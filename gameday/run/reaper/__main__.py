@@ -25,11 +25,11 @@ from gameday.run.reaper.lease import LEASE_S, LeaseWatch
 if TYPE_CHECKING:
     from gameday.run.reaper.undo_run import Reaping
 
-POLL_S = 0.2
-GIVE_UP_S = 180.0
-CONFIRM_S = 1.0
-LONGEST_PAUSE_S = 2.0
-LONGEST_READ = 65536
+POLL_S = 0.2  # well below LEASE_S, and next to no processor time
+GIVE_UP_S = 180.0  # a Toxiproxy that is away for longer has to be healed by a person
+CONFIRM_S = 1.0  # a request of the dead controller may still be on its way to the server
+LONGEST_PAUSE_S = 2.0  # a server that comes back is undone within two seconds
+LONGEST_READ = 65536  # one order, with a whole environment in it, is some kB
 
 
 class Watcher:

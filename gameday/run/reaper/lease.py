@@ -10,8 +10,9 @@ from pathlib import Path
 
 from gameday.core.clock import NS, boottime_ns
 
+# Longer than a live controller stands still on a slow disk; a fault outlives a dead one by it.
 LEASE_S = 5.0
-RENEW_S = 1.0
+RENEW_S = 1.0  # five chances before the lease is over
 _STAMP = "lease"
 _CLAIM = "reaped"
 

@@ -23,6 +23,7 @@ from gameday.injection.heal import Book, Healed, Left
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import TrafficUndo
 
+# A server of somebody else's may be cut off and come back; no longer than a restart.
 CUT_OFF_S = 15.0
 
 
