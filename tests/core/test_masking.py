@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gameday.core.clock import SystemClock
+from gameday.core.messages import Message
 from gameday.core.secrets.redaction import MASK, Hidden, forms, hidden_in, telling
 from gameday.evidence import journal
 from gameday.evidence.event_fields import described
@@ -22,6 +23,7 @@ from gameday.evidence.events import (
     MASKED,
     FaultDosed,
     Observation,
+    StepDone,
     fields_of,
     from_json,
     masked,
@@ -397,3 +399,32 @@ def test_a_secret_that_is_a_word_of_the_run_is_warned_of_and_not_shown(
     if what:
         assert "'url'" in warnings[0]
         assert value not in warnings[0].replace(what, "")
+
+
+def test_the_values_of_a_message_are_masked_and_its_ids_are_not() -> None:
+    hide = Hidden(["step", "hunter2"])
+    message = Message("step.error", error="no hunter2", others=["hunter2", Message("step.person")])
+    event = StepDone(1, "failed", why=message.text(), message=message)
+    written = masked(event, hide)
+    assert written["message"]["id"] == "step.error"
+    assert written["message"]["values"] == {
+        "error": f"no {MASK}",
+        "others": [MASK, {"id": "step.person", "values": {}}],
+    }
+    seen = Observation("P", ok=True, message=message)
+    (witness,) = masked(FaultDosed("a", "yes", {"witnesses": [seen.as_json()]}, ""), hide)["dose"][
+        "witnesses"
+    ]
+    assert witness["message"] == written["message"]
+    assert witness["why"] == f"no {MASK}"
+
+
+def test_a_journal_without_messages_is_read_by_its_texts() -> None:
+    fields = {"step": 1, "status": "done", "why": "seen"}
+    for odd in ({}, {"message": {"id": 1}}, {"message": "text"}):
+        event = from_json("step.done", {**fields, **odd})
+        assert isinstance(event, StepDone)
+        assert (event.why, event.message) == ("seen", None)
+    newer = from_json("step.done", {**fields, "message": Message("step.person").as_json()})
+    assert isinstance(newer, StepDone)
+    assert newer.message == Message("step.person")
