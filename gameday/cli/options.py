@@ -95,6 +95,17 @@ runs_option = click.option(
     **setting("runs"),
 )
 
+
+def _listen(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
+    """The address to listen at, None where it is not given."""
+    del ctx, param
+    if text is None:
+        return None
+    from gameday.core.network.listen import Listen
+
+    return Listen.parse(text)
+
+
 _WHERE = (
     click.option(
         "--stack",
@@ -119,6 +130,12 @@ _WHERE = (
     click.option("--short", is_flag=True, help="The experiment's short form."),
     click.option("--reuse", is_flag=True, help="The stack that `gameday up` keeps running."),
     allow_target("A host that is not this machine and may be broken. Can be repeated."),
+    click.option(
+        "--webhook-listen",
+        metavar="ADDR:PORT",
+        callback=_listen,
+        help="Receive Alertmanager's notifications here; `gameday plan` prints what to paste.",
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
@@ -22,7 +22,7 @@ from gameday.plan.blast_radius import Blast, Touch, blast
 from gameday.plan.finding import Finding, Status, as_error, failures, from_error
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.plan.running_stack import standing
-from gameday.run import hold, locks
+from gameday.run import hold, locks, webhook
 from gameday.run.reaper.lease import LEASE_S
 from gameday.spec.inputs import Inputs, load_inputs
 from gameday.spec.system import System
@@ -43,6 +43,7 @@ class Plan:
     findings: list[Finding]
     evidence: str
     exit_code: int
+    paste: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +54,7 @@ class Plan:
             "lease_s": LEASE_S,
             "plan": asdict(self.blast),
             "findings": [asdict(each) for each in self.findings],
+            **({"alertmanager": self.paste} if self.paste else {}),
         }
 
 
@@ -75,8 +77,11 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         allowed=options["allowed"],
         reuse=options["reuse"],
         kept_per_s=calibration.kept_by_all(shared=STACKS[options["stack"]].shares_machine),
+        webhook=options["webhook_listen"],
     )
     made = _plan(inputs, stack, question)
+    if options["webhook_listen"] is not None:
+        made = replace(made, paste=webhook.block(options["webhook_listen"]))
     if options["as_json"]:
         emit(json.dumps(made.as_json(), indent=1) + "\n")
     else:
@@ -149,6 +154,8 @@ def _show(inputs: Inputs, made: Plan) -> None:
         page.last(f"cannot begin: {count}{warnings} (exit code {made.exit_code})", "bold red")
     else:
         page.last(f"can begin{warnings}; nothing was touched", "bold green")
+    if made.paste:  # as it is, however long a line: it is to be copied
+        emit(f"\nfor alertmanager.yml:\n\n{made.paste}")
 
 
 def _touched(told: Blast) -> Iterator[str]:

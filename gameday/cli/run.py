@@ -68,10 +68,10 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
 
     stack = new_stack(options["stack"], reuse=options["reuse"])
     name, runs_dir, allowed = options["stack"], options["runs_dir"], options["allowed"]
-    about = (options["reuse"], kept_per_s, options["force"])
+    listen = options["webhook_listen"]
+    about = (options["reuse"], kept_per_s, options["force"], listen)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
-    delay_s = options["responder_delay"].total_seconds()
-    asked = Options(name, runs_dir, options["responder"], delay_s, allowed)
+    asked = Options(name, runs_dir, options["responder"], _delay_s(options), allowed, listen)
     screen = Screen()
     folders: list[Path] = []
 
@@ -91,6 +91,11 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     if conducted.error is not None:
         print_error(conducted.error)
     return conducted.dir
+
+
+def _delay_s(options: dict[str, Any]) -> float:
+    delay_s: float = options["responder_delay"].total_seconds()
+    return delay_s
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from gameday.core.clock import NS, wall_time_ns
 from gameday.core.errors import GamedayError
 from gameday.core.network.addresses import Allowed
+from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
 from gameday.plan import generator, machine, traffic_size
 from gameday.plan.finding import Finding, from_error
@@ -25,6 +26,7 @@ from gameday.spec.system import System
 from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.ports import is_free
 from gameday.telemetry.alerts.rules import load_rules
+from gameday.telemetry.sources.choice import prometheus_of
 
 AHEAD_S = 60.0  # file servers' clocks differ by seconds
 
@@ -34,7 +36,8 @@ class RunConditions:
     """The conditions of a run: its stack, the folder of its evidence, and what else was asked for.
 
     `reuse` says that the stack is one that `gameday up` left running; `kept_per_s` what the
-    generator was measured to keep; `force` that it may be too little.
+    generator was measured to keep; `force` that it may be too little; `webhook` where notifications
+    are to be received.
     """
 
     stack: str
@@ -43,6 +46,7 @@ class RunConditions:
     reuse: bool = False
     kept_per_s: float | None = None
     force: bool = False
+    webhook: Listen | None = None
 
     @property
     def entry(self) -> StackEntry:
@@ -70,6 +74,7 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
         *_machine(inputs.system.system, question),
         *_clock(inputs),
         *_addresses(inputs.system, question),
+        *_routing(inputs, question),
     ]
 
 
@@ -172,3 +177,15 @@ def _addresses(loaded: LoadedSystem, question: RunConditions) -> Iterator[Findin
         yield from_error("addresses", error)
         return
     yield Finding("addresses", "ok", "on this machine, or allowed by name")
+
+
+def _routing(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
+    """Notifications have somewhere to arrive, where they are sent at all."""
+    system, listen = inputs.system.system, question.webhook
+    if listen is not None and (why := listen.problem()):
+        found = f"{listen.host}:{listen.port} cannot be listened at: {why}"
+        yield Finding("--webhook-listen", "fail", found, "name a free port", usage=True)
+    routed = system.alertmanager is not None and prometheus_of(inputs.experiment.experiment, system)
+    if routed and not question.entry.owned and listen is None:
+        found = "whether an alert reaches anybody will be unknown"
+        yield Finding("routing", "warn", found, "receive notifications: --webhook-listen ADDR:PORT")

@@ -11,11 +11,12 @@ from typing import Any
 
 from gameday.core.clock import NS, boot_id
 from gameday.evidence.events import Phase
-from gameday.injection.drivers.request import authorization, secrets_of
-from gameday.run import canary
+from gameday.injection.drivers.request import authorization, secret, secrets_of
+from gameday.run import canary, webhook
 from gameday.run.children import worker_config
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
+from gameday.spec.server import server
 from gameday.telemetry import catalogue
 from gameday.telemetry.collector.abort_thresholds import aborting
 from gameday.telemetry.sources.choice import prometheus_of
@@ -53,11 +54,6 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
     """The configuration of the collector: the settings of `gameday.telemetry.collector`."""
     issue = run.system.requests.issue
     spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
-    server = prometheus_of(run.experiment, run.system)
-    prometheus = None
-    if server is not None:
-        headers = authorization(server, run.environment)
-        prometheus = {"url": server.url, "headers": headers, "scrape_s": run.scrape_s}
     targets = [{"name": f"service-{n}", "url": url} for n, url in enumerate(run.system.metrics)]
     return {
         "samples": str(run.dir / "samples.jsonl"),
@@ -66,7 +62,7 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "period_ns": NS,
         "targets": targets,
         "scrape_timeout_s": 0.8,
-        "prometheus": prometheus,
+        **_servers(run),
         "tls": run.system.tls.model_dump(mode="json"),
         "scenarios": [*run.experiment.traffic, *spikes],
         "rules": [str(path) for path in run.rules],
@@ -83,3 +79,30 @@ def collector_config(run: Run, grid_start_ns: int) -> dict[str, Any]:
         "reach": asdict(run.options.allowed.reach()),
         "hidden": secrets_of(run.system, run.environment),
     }
+
+
+def _servers(run: Run) -> dict[str, Any]:
+    """The Prometheus to ask, and where its alerts go. Its alerts alone are ever notified of."""
+    asked = prometheus_of(run.experiment, run.system)
+    if asked is None:
+        return {}
+    headers = authorization(asked, run.environment)
+    found: dict[str, Any] = {
+        "prometheus": {"url": asked.url, "headers": headers, "scrape_s": run.scrape_s},
+        "receiver": _receiver(run),
+    }
+    manager = server(run.system.alertmanager)
+    if manager is not None:
+        headers = authorization(manager, run.environment)
+        found["alertmanager"] = {"url": manager.url, "headers": headers}
+    return found
+
+
+def _receiver(run: Run) -> dict[str, Any] | None:
+    """The bridge of the stack, or the one that the command line asks for."""
+    if run.bridge is not None and run.bridge.bearer is not None:
+        return {"url": run.bridge.url, "token": secret(run.bridge.bearer, run.environment)}
+    listen = run.options.webhook
+    if listen is None:
+        return None
+    return {"host": listen.host, "port": listen.port, "token": webhook.token()}

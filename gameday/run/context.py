@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from gameday.core.clock import NS, Clock
 from gameday.core.network.addresses import Allowed
+from gameday.core.network.listen import Listen
 from gameday.core.processes.deadlines import CANCEL_S, cancelled
 from gameday.core.stack_registry import EMBEDDED
 from gameday.evidence.journal import Journal
@@ -21,6 +22,7 @@ from gameday.run.reaper_client import Reaper
 from gameday.run.responder import Bot
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
+from gameday.spec.server import Server
 from gameday.spec.system import System
 
 Ended = Literal[
@@ -119,6 +121,7 @@ class Options:
     responder: bool = True
     responder_delay_s: float = 1.0
     allowed: Allowed = field(default_factory=Allowed)
+    webhook: Listen | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,6 +161,7 @@ class Run(Begun):
     spots: dict[str, Spot] = field(default_factory=dict)
     campaign_made: bool = False
     scrape_s: float = 1.0
+    bridge: Server | None = None
     t0_ns: int = 0
 
     def at_ns(self, seconds: float) -> int:

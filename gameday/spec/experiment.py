@@ -225,6 +225,7 @@ CheckName = Literal[
     "objectives",
     "recovered",
     "alerts",
+    "routing",
     "playbook",
 ]
 

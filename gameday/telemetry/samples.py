@@ -16,6 +16,9 @@ Three kinds of line, all with `t` in ns of CLOCK_MONOTONIC on the collector's ex
 dependency expressions: what charts and dose witnesses read. `active_at` is ns, as `t` is.
 With a real Prometheus, `sampled` is the instant after which all samples of an evaluation were
 taken (else `t` itself), and `alerts_problem` says why nobody knows which alerts there are then.
+Where an Alertmanager is known, `routing` has what it notified of since the last line (`notified`:
+[{"at", "state", "receiver", "labels"}], null where nobody receives it), the names of the alerts
+that it keeps back (`suppressed`), and the `problem` why that may not be all.
 Judging reads these lines and evaluates no PromQL.
 """
 
@@ -44,6 +47,29 @@ class AlertLine:
 
 
 @dataclass(frozen=True, slots=True)
+class NotificationLine:
+    """One alert of a notification, received at `at_ns`."""
+
+    at_ns: int
+    state: Literal["firing", "resolved"]
+    receiver: str
+    labels: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.labels["alertname"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingLine:
+    """Routing as it was known at one instant; `notified` None: nobody receives."""
+
+    notified: Sequence[NotificationLine] | None
+    suppressed: Sequence[str] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything that was evaluated at one instant of the grid."""
 
@@ -54,6 +80,7 @@ class Evaluation:
     down: Mapping[str, str] = field(default_factory=dict)
     sampled: int | None = None
     alerts_problem: str = ""
+    routing: RoutingLine | None = None
 
     @property
     def sampled_ns(self) -> int:
@@ -88,7 +115,24 @@ def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
     sampled, problem = line.get("sampled"), line.get("alerts_problem", "")
     _must_be_typed([sampled], {int, type(None)})
     _must_be_typed([problem], {str})
-    return Evaluation(line["t"], readings, alerts, figures, down, sampled, problem)
+    routing = _routing(line["routing"]) if "routing" in line else None
+    return Evaluation(line["t"], readings, alerts, figures, down, sampled, problem, routing)
+
+
+def _routing(told: Mapping[str, Any]) -> RoutingLine:
+    notified = None
+    if told["notified"] is not None:
+        notified = [
+            NotificationLine(n["at"], n["state"], n["receiver"], dict(n["labels"]))
+            for n in told["notified"]
+        ]
+        _must_be_typed([n.at_ns for n in notified], {int})
+        _must_be_typed([t for n in notified for t in (n.receiver, n.labels["alertname"])], {str})
+        if not {n.state for n in notified} <= {"firing", "resolved"}:
+            raise ValueError("a notification is in no state")
+    suppressed, problem = list(told["suppressed"]), told.get("problem", "")
+    _must_be_typed([*suppressed, problem], {str})
+    return RoutingLine(notified, suppressed, problem)
 
 
 def _must_be_typed(values: Iterable[object], types: set[type]) -> None:

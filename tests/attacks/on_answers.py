@@ -27,6 +27,9 @@ from gameday.telemetry import samples
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
 from gameday.telemetry.collector.tick import Instants
+from gameday.telemetry.promql import labels
+from gameday.telemetry.sources.notifications import Alertmanager, RemoteBridge
+from gameday.telemetry.sources.routing import Routing
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.attacks.server import (
@@ -449,3 +452,41 @@ def a_prometheus_that_is_none_leaves_everything_unknown(place: Place, script: Sc
     with Server({"": script}) as server:
         within(lambda: look(server.url))
     assert list(samples.read(name))
+
+
+PAGE: dict[str, Any] = {"boot": "a", "next": 1, "lost": False, "alerts": []}
+NOTIFIED = {"status": "firing", "receiver": "r", "labels": {"alertname": "A"}}
+PAGES: dict[str, Any] = {
+    "a-list": [],
+    "next-huge": {**PAGE, "next": 10**30},
+    "next-negative": {**PAGE, "next": -1},
+    "lost-text": {**PAGE, "lost": "no"},
+    "boot-number": {**PAGE, "boot": 7},
+    "alert-null": {**PAGE, "alerts": [None]},
+    "age-negative": {**PAGE, "alerts": [{"age_ms": -1, "alert": NOTIFIED}]},
+    "age-huge": {**PAGE, "alerts": [{"age_ms": 2**60, "alert": NOTIFIED}]},
+    "state": {**PAGE, "alerts": [{"age_ms": 1, "alert": {**NOTIFIED, "status": "lit"}}]},
+    "labels": {**PAGE, "alerts": [{"age_ms": 1, "alert": {**NOTIFIED, "labels": {"a": 1}}}]},
+    "manager-state": [{"labels": {}, "status": {"state": "asleep"}}],
+    "manager-labels": [{"labels": [], "status": {"state": "active"}}],
+}
+
+
+@attack("answers", {**WIRE, **{f"page-{k}": says(json.dumps(v)) for k, v in PAGES.items()}})
+def routing_that_cannot_be_read_says_why(_place: Place, script: Script) -> None:
+    """Neither a bridge nor an Alertmanager ends a run, keeps it waiting, or makes anything up."""
+
+    async def exchange(url: str) -> None:
+        bridge = RemoteBridge(url, "token", WITHIN_S, Tls(), SystemClock())
+        routing = Routing(bridge, Alertmanager(url, {}, WITHIN_S, Tls()))
+        try:
+            told = await routing.exchange({labels("k6_vus"): 1.0})
+        finally:
+            await routing.close()
+        assert told is not None
+        assert told["notified"] == []
+        assert told["suppressed"] == []
+        assert 0 < len(told["problem"]) < 2_000
+
+    with Server({"": script}) as server:
+        within(lambda: exchange(server.url))

@@ -2,9 +2,20 @@
 
 import pytest
 
+from gameday.core.clock import NS
 from gameday.judge.verdict import NotApplicable, Validity
 from gameday.traffic.history import Outcome
-from tests.support.rundirs import PLAYBOOK, SYSTEM, Answer, RunDir, evaluation, read, said, verdict
+from tests.support.rundirs import (
+    PLAYBOOK,
+    SYSTEM,
+    T0_NS,
+    Answer,
+    RunDir,
+    evaluation,
+    read,
+    said,
+    verdict,
+)
 
 
 def validity(run: RunDir, name: str) -> Validity:
@@ -313,3 +324,72 @@ def test_an_alert_that_fires_when_nobody_can_answer_any_more_asks_for_nobody() -
 def test_without_a_responder_or_a_playbook_there_is_nothing_to_judge() -> None:
     assert isinstance(said(RunDir(effective={"no_responder": True}), "playbook"), NotApplicable)
     assert isinstance(said(RunDir(playbook=None), "playbook"), NotApplicable)
+
+
+def routed(run: RunDir, *notified: tuple[str, float, str], **told: object) -> RunDir:
+    """What Alertmanager notified of (alert, at, state), in the line of its second."""
+    for at_s, line in enumerate(run.evaluations):
+        found = [
+            {
+                "at": T0_NS + round(at * NS),
+                "state": state,
+                "receiver": "gameday",
+                "labels": {"alertname": alert},
+            }
+            for alert, at, state in notified
+            if at_s == int(at)
+        ]
+        line["routing"] = {"notified": found, "suppressed": [], **told}
+    return run
+
+
+def test_an_alert_that_fired_and_was_notified_of_was_routed() -> None:
+    run = routed(RunDir(), ("Other", 13.1, "firing"), ("RedisSlow", 14.5, "firing"))
+    found = verdict(run, "routing")
+    assert found.validity is Validity.VALID
+    assert "notified 1.5 s after it fired" in found.summary
+    assert [each["alert"] for each in found.evidence] == ["Other", "RedisSlow"]
+
+
+def test_without_a_receiver_routing_is_unknown_and_without_an_alertmanager_not_asked() -> None:
+    assert isinstance(said(RunDir(), "routing"), NotApplicable)
+    found = verdict(routed(RunDir(), notified=None), "routing")
+    assert found.validity is Validity.UNKNOWN
+    assert "--webhook-listen" in found.summary
+    run = routed(RunDir())
+    run.expect(alerts=[])
+    assert isinstance(said(run, "routing"), NotApplicable)
+
+
+@pytest.mark.parametrize(
+    ("notified", "told", "expected", "words"),
+    [
+        ([], {}, Validity.UNKNOWN, "may wait for 30 s"),
+        ([("RedisSlow", 14.0, "resolved")], {}, Validity.UNKNOWN, "may wait for 30 s"),
+        ([("RedisSlow", 9.0, "firing")], {}, Validity.UNKNOWN, "may wait for 30 s"),
+        ([], {"suppressed": ["RedisSlow"]}, Validity.INVALID, "silenced or inhibited"),
+        ([], {"suppressed": ["Other"], "problem": "status 503"}, Validity.UNKNOWN, "status 503"),
+    ],
+)
+def test_an_alert_that_nobody_was_notified_of(
+    notified: list[tuple[str, float, str]],
+    told: dict[str, object],
+    expected: Validity,
+    words: str,
+) -> None:
+    found = verdict(routed(RunDir(), *notified, **told), "routing")
+    assert found.validity is expected
+    assert words in found.summary
+
+
+def test_a_notification_that_never_came_is_missing_once_alertmanager_need_not_wait() -> None:
+    long = RunDir()
+    long.evaluations += [evaluation(at) for at in range(36, 51)]
+    found = verdict(routed(long), "routing")
+    assert found.validity is Validity.INVALID
+    assert "nobody was notified" in found.summary
+
+
+def test_an_alert_that_did_not_fire_shows_nothing_of_its_routing() -> None:
+    run = routed(alerts(RunDir(), {}), ("RedisSlow", 14.0, "firing"))
+    assert validity(run, "routing") is Validity.UNKNOWN

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from pydantic import TypeAdapter
 
@@ -525,3 +526,49 @@ async def network(folder: Path, url: str) -> proxy_checks.Network:
     inputs = inputs_of(folder, system, method=slow())
     experiment = inputs.experiment.experiment
     return await proxy_checks.network(experiment, inputs.system.system, Allowed(), SystemClock())
+
+
+def test_the_block_for_alertmanager_is_printed_with_a_token_that_lasts(
+    plan: Callable[..., Result],
+) -> None:
+    with taken_port() as taken:
+        done = plan("redis-slow", "--webhook-listen", f"127.0.0.1:{taken}")
+        assert done.exit_code == 2
+        assert f"127.0.0.1:{taken} cannot be listened at" in " ".join(done.stdout.split())
+    done = plan("redis-slow", "--webhook-listen", f"127.0.0.1:{taken}")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    _, _, text = done.stdout.partition("for alertmanager.yml:\n")
+    block = yaml.safe_load(text)
+    (hook,) = block["receivers"][0]["webhook_configs"]
+    assert hook["url"] == f"http://127.0.0.1:{taken}/alerts"
+    token = Path(hook["http_config"]["authorization"]["credentials_file"])
+    assert token.stat().st_mode & 0o777 == 0o600
+    before = token.read_text()
+    again = json.loads(
+        plan("redis-slow", "--json", "--webhook-listen", f"127.0.0.1:{taken}").stdout
+    )
+    assert again["alertmanager"].strip() == text.strip()
+    assert token.read_text() == before
+    assert before not in text
+
+
+@pytest.mark.parametrize("text", ["9099", ":9099", "127.0.0.1:", "127.0.0.1:0", "a b:1", "h:99999"])
+def test_what_nobody_can_listen_at_is_refused(plan: Callable[..., Result], text: str) -> None:
+    done = plan("redis-slow", "--webhook-listen", text)
+    assert done.exit_code == 2
+    assert "--webhook-listen" in done.stderr
+    assert "write ADDR:PORT" in done.stderr
+
+
+def test_routing_without_a_receiver_is_told_before_the_run(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    both = {"prometheus": "http://127.0.0.1:1", "alertmanager": "http://127.0.0.1:1"}
+    inputs_of(tmp_path, both)
+    words = (str(tmp_path / "drop.yaml"), "--system", str(tmp_path / "system.yaml"))
+    told = json.loads(plan(*words, "--stack", "external", "--json").stdout)
+    found = {each["name"]: each for each in told["findings"]}
+    assert found["routing"]["status"] == "warn"
+    assert "--webhook-listen" in found["routing"]["cure"]
+    assert found["prometheus"]["status"] == "fail"
+    assert told["exit_code"] == 3

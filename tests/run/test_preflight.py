@@ -137,6 +137,7 @@ async def test_a_store_that_a_fault_strikes_must_be_there(tmp_path: Path) -> Non
         inputs = inputs_of(tmp_path, {"stores": {"redis": store}}, method=[fault])
         ground.run.experiment = inputs.experiment.experiment
         ground.run.injection.direct = SimpleNamespace(
+            published={},
             stores=ground.run.system.stores,
             environment={"R": f"redis://127.0.0.1:{port}/0"},
             parts={},

@@ -44,6 +44,9 @@ class Grid:
         self._instants = instants
         self.lines: list[Mapping[str, Any]] = []
 
+    async def open(self) -> None:
+        await self._instants.open()
+
     async def once(self) -> Mapping[str, Any]:
         self.lines.append(await self._instants.measure(CLOCK.now_ns()))
         return self.lines[-1]

@@ -54,13 +54,14 @@ class HttpError(GamedayError):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One HTTP request; `body` is sent as JSON."""
+    """One HTTP request; `body` is sent as JSON, `raw` as it is."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] | None = None
     body: object = None
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ class _Exchange:
             params=ask.query or None,
             headers={**_HEADERS, **{name.lower(): value for name, value in ask.headers.items()}},
             json=ask.body,
+            content=ask.raw,
         )
         response = await self._transport.handle_async_request(request)
         self.status = response.status_code

@@ -26,6 +26,7 @@ from gameday.judge.checks import (
     one_per_user,
     playbook,
     recovered,
+    routing,
     stores_agree,
     thresholds,
 )
@@ -50,10 +51,13 @@ CHECKS: Final[Mapping[str, Check]] = {
         objectives,
         recovered,
         alerts,
+        routing,
         playbook,
     )
 }
-PERFORMANCE: Final = frozenset({"thresholds", "objectives", "recovered", "alerts", "playbook"})
+PERFORMANCE: Final = frozenset(
+    {"thresholds", "objectives", "recovered", "alerts", "routing", "playbook"}
+)
 
 
 def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:

@@ -44,6 +44,7 @@ async def _run(settings: CollectorSettings, clock: Clock) -> None:
     loop = asyncio.get_running_loop()
     instants = Instants(settings, clock)
     try:
+        await instants.open()
         threading.Thread(target=_await_end, args=(loop, over), daemon=True).start()
         _say({"event": "ready"}, over)
         await _tick(Grid(settings.grid_start_ns, settings.period_ns), instants, clock, over)

@@ -73,7 +73,19 @@ class SamplesWriter:
         }
         if "alerts_problem" in line:
             texts["alerts_problem"] = self._hide(line["alerts_problem"])
+        if "routing" in line:
+            texts["routing"] = self._routing(line["routing"])
         return {**line, "alerts": alerts, **texts}
+
+    def _routing(self, told: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is known of routing, without secrets."""
+        shown = {**told, "suppressed": [self._hide_label(name) for name in told["suppressed"]]}
+        if told["notified"] is not None:
+            shown["notified"] = [
+                {**n, "receiver": self._hide(n["receiver"]), "labels": self._labels(n["labels"])}
+                for n in told["notified"]
+            ]
+        return {**shown, "problem": self._hide(told["problem"])} if "problem" in told else shown
 
     def _labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         names = distinct(map(self._hide_label, labels))

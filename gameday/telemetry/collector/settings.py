@@ -27,6 +27,22 @@ class PrometheusSettings(Model):
     scrape_s: float = Field(default=1.0, gt=0, description="Its longest interval between scrapes")
 
 
+class ReceiverSettings(Model):
+    """Where notifications arrive: the bridge at `url`, or one served here at `host` and `port`."""
+
+    url: str = ""
+    host: str = ""
+    port: int = Field(default=0, ge=0, le=65535)
+    token: str = Field(repr=False)
+
+
+class AlertmanagerSettings(Model):
+    """The Alertmanager to ask what it keeps back, with the headers it wants to see."""
+
+    url: str
+    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+
+
 class Bound(Model):
     """A threshold that may end the run."""
 
@@ -44,6 +60,8 @@ class CollectorSettings(Model):
     targets: list[ScrapeTarget] = Field(default_factory=list)
     scrape_timeout_s: float = Field(default=0.8, gt=0)
     prometheus: PrometheusSettings | None = None
+    receiver: ReceiverSettings | None = None
+    alertmanager: AlertmanagerSettings | None = None
     tls: Tls = Field(
         default=Tls(), description="Whom to believe where a target is an https address"
     )

@@ -15,8 +15,10 @@ from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import CollectorSettings
 from gameday.telemetry.promql.labels import Labels, label_set, labels
+from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, RemoteBridge
 from gameday.telemetry.sources.prometheus import PrometheusSource
 from gameday.telemetry.sources.prometheus_api import Prometheus
+from gameday.telemetry.sources.routing import Routing
 from gameday.telemetry.sources.scrapes import ScrapeSource
 from gameday.telemetry.sources.source import Source, TargetScrape
 from gameday.traffic.metrics import LiveTraffic
@@ -32,6 +34,7 @@ class Instants:
         wall_offset_ns = wall_time_ns() - clock.now_ns()
         rules = settings.rules if settings.prometheus is None else ()  # it has rules of its own
         self._evaluation = SeriesEvaluator(settings.expressions, rules, wall_offset_ns)
+        self._routing = _routing_of(settings, clock)
         self._scrapes = settings.prometheus is None
         self._source = self._source_of(settings)
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
@@ -41,6 +44,10 @@ class Instants:
             settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
         )
 
+    async def open(self) -> None:
+        """Open the port for notifications, where one is asked for. Raises UsageError."""
+        await self._routing.open()
+
     async def measure(self, t_ns: int) -> Mapping[str, Any]:
         """Everything of the instant `t_ns`, recorded; the line that tells of it."""
         late_ms = (self._clock.now_ns() - t_ns) / _MS
@@ -49,6 +56,9 @@ class Instants:
         traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
         line = self._evaluation.at(t_ns, told)
+        routing = await self._routing.exchange(traffic)
+        if routing is not None:
+            line["routing"] = routing
         readings, figures = self._thresholds.read(t_ns)
         line["readings"] |= readings
         line["figures"] |= figures
@@ -62,6 +72,7 @@ class Instants:
 
     async def close(self) -> None:
         await self._source.close()
+        await self._routing.close()
         self._traffic.close()
         self._writer.close()
 
@@ -93,6 +104,19 @@ class Instants:
         if not self._scrapes:
             return {}
         return {labels("up", instance=answer.target): float(answer.up) for answer in answers}
+
+
+def _routing_of(settings: CollectorSettings, clock: Clock) -> Routing:
+    asked, manager, timeout_s = settings.receiver, settings.alertmanager, settings.scrape_timeout_s
+    receiver: OwnBridge | RemoteBridge | None = None
+    if asked is not None and asked.url:
+        receiver = RemoteBridge(asked.url, asked.token, timeout_s, settings.tls, clock)
+    elif asked is not None:
+        receiver = OwnBridge(asked.host, asked.port, asked.token, clock)
+    if manager is None:
+        return Routing(receiver, None)
+    known = Alertmanager(manager.url, manager.headers, timeout_s, settings.tls)
+    return Routing(receiver, known)
 
 
 def _words(settings: CollectorSettings) -> str:

@@ -1,4 +1,4 @@
-"""What the collector asks for at each instant, and what it is told."""
+"""The interface between the collector and whoever tells it how the system is doing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Source(Protocol):
     """One way to know how the system is doing."""
 
     async def ask(self, t_ns: int) -> SourceAnswers:
-        """What there is to know at the instant `t_ns`, in bounded time. Never raises."""
+        """Everything about the instant `t_ns`, in bounded time. Never raises."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,79 @@
+"""Routing: whoever is to be paged was paged. Every expected alert that fired was notified of.
+
+Alertmanager waits for more of a group (`group_wait`, 30 s by default) before it notifies of it, so
+a notification that has not come in that time is missing, and one that still may come is unknown.
+"""
+
+from gameday.core.clock import NS
+from gameday.core.messages import Message
+from gameday.evidence.model import Evidence
+from gameday.judge.checks.alerts import statuses
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, worst
+from gameday.telemetry.alerts.contract import AlertStatus
+from gameday.telemetry.samples import Evaluation, NotificationLine
+
+GROUP_WAIT_S = 30.0
+EARLY_S = 2.0  # a notification may be seen before the evaluation that shows the alert firing
+
+
+def check(evidence: Evidence) -> Verdict | NotApplicable:
+    """Each expected alert that fired reached a receiver."""
+    lines = [each for each in evidence.readings if each.routing is not None]
+    if not lines:
+        return lacking("lacks.alertmanager")
+    expected = [one for one in statuses(evidence) if one.expected]
+    if not expected:
+        return lacking("lacks.alerts")
+    received = _received(lines)
+    if received is None:
+        return unknown("check.routing.no_receiver")
+    found = [_judge(one, lines, received) for one in expected]
+    validity = worst([each for each, _ in found])
+    parts = [
+        Message("check.routing.one", alert=one.alert, why=why)
+        for one, (each, why) in zip(expected, found, strict=True)
+        if each is validity
+    ]
+    shown = [
+        {"alert": n.name, "state": n.state, "receiver": n.receiver, "at": evidence.seconds(n.at_ns)}
+        for n in received
+    ]
+    return Verdict(validity, Message("check.all", parts=parts), shown[:10])
+
+
+def _received(lines: list[Evaluation]) -> list[NotificationLine] | None:
+    """Every notification of the run; None where there was no receiver."""
+    told = [each.routing.notified for each in lines if each.routing is not None]
+    if all(each is None for each in told):
+        return None
+    return [one for each in told for one in each or ()]
+
+
+def _judge(
+    alert: AlertStatus,
+    lines: list[Evaluation],
+    received: list[NotificationLine],
+) -> tuple[Validity, Message]:
+    if alert.fired_at_ns is None:
+        return Validity.UNKNOWN, Message("check.routing.not_fired")
+    since_ns = alert.fired_at_ns - int(EARLY_S * NS)
+    at_ns = next(
+        (
+            one.at_ns
+            for one in received
+            if one.name == alert.alert and one.state == "firing" and one.at_ns >= since_ns
+        ),
+        None,
+    )
+    if at_ns is not None:
+        after_s = max(0.0, (at_ns - alert.fired_at_ns) / NS)
+        return Validity.VALID, Message("check.routing.notified", after_s=after_s)
+    after = [e.routing for e in lines if e.t_ns >= since_ns and e.routing is not None]
+    if any(alert.alert in each.suppressed for each in after):
+        return Validity.INVALID, Message("check.routing.suppressed")
+    if problem := next((each.problem for each in after if each.problem), ""):
+        return Validity.UNKNOWN, Message("check.routing.problem", why=problem)
+    shown_s = (lines[-1].t_ns - alert.fired_at_ns) / NS
+    if shown_s <= GROUP_WAIT_S:
+        return Validity.UNKNOWN, Message("check.routing.too_short", after_s=max(0.0, shown_s))
+    return Validity.INVALID, Message("check.routing.not_notified", after_s=shown_s)
