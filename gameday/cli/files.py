@@ -19,8 +19,7 @@ from gameday.core.files import is_file
 
 if TYPE_CHECKING:
     from gameday.spec.faults import AnyFault
-    from gameday.spec.inputs import Inputs
-    from gameday.spec.read import LoadedExperiment, LoadedSystem
+    from gameday.spec.inputs import Inputs, LoadedExperiment, LoadedSystem
 
 KINDS = ("experiment", "system", "playbook", "settings")
 
@@ -48,7 +47,7 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
     A name or a path for each; without any, all experiments. Short forms are checked too. Playbooks
     (.md) and system files can be named by path.
     """
-    from gameday.spec.find import all_experiments
+    from gameday.spec.inputs import all_experiments
 
     refs = files or tuple(str(path) for path in all_experiments())
     if not refs:
@@ -66,8 +65,7 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
 
 def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged]:
     """Each file by itself; the system file is read once."""
-    from gameday.spec.find import find_experiment, find_system
-    from gameday.spec.read import load_system
+    from gameday.spec.inputs import find_experiment, find_system, load_system
     from gameday.spec.yaml import shown_path
 
     system = load_system(find_system(system_file))
@@ -96,8 +94,7 @@ def _kind(ref: str) -> str:
 
 def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
     from gameday.plan.validate import validate, validate_playbook, validate_system
-    from gameday.spec.inputs import gather
-    from gameday.spec.read import has_short, load_experiment, load_playbook, load_system
+    from gameday.spec.inputs import gather, has_short, load_experiment, load_playbook, load_system
 
     if kind == "playbook":
         yield from map(str, validate_playbook(load_playbook(path), system))
@@ -127,7 +124,7 @@ def _print_judged(judged: _Judged) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     """List the experiments that can be run."""
-    from gameday.spec.find import all_experiments
+    from gameday.spec.inputs import all_experiments
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:
@@ -150,7 +147,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
 
 def _row(path: Path) -> dict[str, Any]:
     """One experiment in a few words; a broken file is shown with what is wrong."""
-    from gameday.spec.read import has_short, load_experiment
+    from gameday.spec.inputs import has_short, load_experiment
 
     try:
         loaded = load_experiment(str(path))

@@ -80,8 +80,7 @@ def export(
     output: Path | None,
 ) -> None:
     """Write the traffic of EXPERIMENT as a script for k6."""
-    from gameday.spec.find import find_system
-    from gameday.spec.read import load_experiment, load_system
+    from gameday.spec.inputs import find_system, load_experiment, load_system
     from gameday.traffic.k6.export_script import export_script
 
     del k6  # the only form there is; named so that others can follow

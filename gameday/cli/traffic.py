@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gameday.run.load_test.result import LoadResult
     from gameday.run.load_test.session import OutputDirs, Sent
     from gameday.spec.experiment import Experiment
-    from gameday.spec.read import LoadedExperiment
+    from gameday.spec.inputs import LoadedExperiment
     from gameday.spec.system import System
     from gameday.spec.yaml import Document
 
@@ -129,8 +129,7 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
 def _load(options: dict[str, Any]) -> "Load":
     """The load that the command line describes. Raises UsageError."""
-    from gameday.run.load_test.feasibility import with_enough_workers
-    from gameday.run.load_test.request import Load, with_thresholds
+    from gameday.run.load_test.request import Load, with_enough_workers, with_thresholds
 
     loaded = _from_file(options) if options["file"] else None
     experiment = _from_options(options) if loaded is None else loaded.experiment
@@ -153,7 +152,7 @@ def _load(options: dict[str, Any]) -> "Load":
 
 def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
     from gameday.run.load_test.request import check_traffic
-    from gameday.spec.read import load_experiment
+    from gameday.spec.inputs import load_experiment
 
     for name in ("rate", "duration", "vus", "sleep", "users"):
         if options[name] is not None:
@@ -195,8 +194,7 @@ def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
     """The request: that of --url, else that of the system file, and the file. Raises UsageError."""
     from gameday.plan.validate import validate_system
     from gameday.run.load_test.request import FINE, Target, system_of
-    from gameday.spec.find import find_system
-    from gameday.spec.read import load_system
+    from gameday.spec.inputs import find_system, load_system
 
     if options["url"] is None:
         given = [name for name in ("body", "get", "method", "headers", "expect", "insecure")]
@@ -225,7 +223,7 @@ def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
 
 def _must_be_possible(load: "Load", *, force: bool) -> None:
     """Refuse what no generator can do, before the first request. Raises UsageError."""
-    from gameday.run.load_test.feasibility import lacking
+    from gameday.run.load_test.request import lacking
 
     found = lacking(load)
     fatal = [one for one in found if one.status == "fail"]

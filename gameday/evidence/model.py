@@ -4,7 +4,7 @@ Each part comes through an accessor that either returns it or raises `MissingEvi
 the reason it is not there; so no check needs to ask, and none can forget to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -16,14 +16,15 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
 from gameday.evidence.outages import Anchors
 from gameday.evidence.timeline import FaultWindow, Timeline
-from gameday.evidence.windows import windows
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.telemetry.samples import Evaluation
 from gameday.traffic.history import History
 from gameday.traffic.metrics import About, GeneratorStatus, Rule, generator, request_tags
+from gameday.traffic.metrics.k6_metrics import Window
 from gameday.traffic.vitals import Vitals
 
+FOREVER = 2**62
 ACTED = frozenset({"done", "interrupted"})
 Part = Literal["effective", "journal", "history", "samples", "vitals", "audit", "reaper"]
 
@@ -158,3 +159,29 @@ class Evidence:
 
     def _why(self, part: Part) -> str:
         return self.problems.get(part, "nothing was recorded")
+
+
+def windows(line: Timeline) -> Mapping[str, Sequence[Window]]:
+    """The stretches of a run by name, in order; none where there was no fault.
+
+    `before` ends where the first fault was being injected; `during-<id>` is from its injection
+    to its removal; `after-<id>` from there until another fault came. A request belongs where it was
+    due, so one that was asked before a fault and answered in it is of before. They are k6 tags:
+    `http_req_duration{window:during-network-latency-1}`.
+    """
+    faults = sorted(
+        (fault for fault in line.faults if fault.injecting_ns is not None),
+        key=lambda fault: fault.injecting_ns or 0,
+    )
+    if not faults:
+        return {}
+    begun = [fault.injecting_ns or 0 for fault in faults]
+    found: dict[str, Sequence[Window]] = {"before": [(line.t0_ns or 0, begun[0])]}
+    for fault in faults:
+        begin_ns = fault.injecting_ns if fault.injected_ns is None else fault.injected_ns
+        end_ns = FOREVER if fault.removed_ns is None else fault.removed_ns
+        found[f"during-{fault.id}"] = [(begin_ns or 0, end_ns)]
+        if end_ns < FOREVER:
+            following = min((t for t in begun if t >= end_ns), default=FOREVER)
+            found[f"after-{fault.id}"] = [(end_ns, following)]
+    return found

@@ -17,7 +17,7 @@ from gameday.evidence.journal import every
 from gameday.evidence.model import Evidence
 from gameday.evidence.read import ABSENT
 from gameday.evidence.timeline import NO_END
-from gameday.judge import checks, tables
+from gameday.judge import checks, result
 from gameday.judge.exit_code import exit_code
 from gameday.judge.result import CheckLine, MissingPart, Result, VerdictName
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, unknown, worst
@@ -57,11 +57,11 @@ def judge(evidence: Evidence) -> Result:
         exit_code=exit_code(evidence, verdict, stack),
         checks=[_line(verdict) for verdict in verdicts],
         not_applicable=lacking,
-        faults=tables.faults(evidence),
-        alerts=tables.alerts(evidence),
-        traffic=tables.traffic(evidence),
-        playbook=tables.playbook(evidence),
-        clocks=tables.clocks(evidence),
+        faults=result.faults(evidence),
+        alerts=result.alerts(evidence),
+        traffic=result.traffic(evidence),
+        playbook=result.playbook(evidence),
+        clocks=result.clocks(evidence),
         missing=[MissingPart(part=p, why=str(why), message=why) for p, why in missing.items()],
     )
 

@@ -12,8 +12,9 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -22,6 +23,7 @@ from gameday.core.errors import GamedayError
 from gameday.core.files.private import state_dir
 from gameday.injection import engine
 from gameday.plan.finding import Finding, Status, from_error
+from gameday.spec.system import System
 from gameday.stacks.binaries import (
     Binary,
     postgres,
@@ -29,8 +31,8 @@ from gameday.stacks.binaries import (
     redis_server,
     redis_title,
 )
-from gameday.stacks.placeholders import STORES
-from gameday.stacks.ports import free_ports
+from gameday.stacks.placeholders import STORES, stores_of
+from gameday.stacks.ports import free_ports, is_free
 from gameday.stacks.state import read_kept, stack_file
 
 DISK_MIN_MB, DISK_AIM_MB = 200, 1000
@@ -41,6 +43,39 @@ STEAL_SAMPLE_S = 0.5  # 50 ticks of 10 ms: a share of 2 % can be seen
 STEAL_MAX_PERCENT = 10  # a generator that loses a tenth of its time hardly keeps a schedule
 LOAD_MAX_A_CORE = 2.0  # two waiting for each core: the traffic's timers then come late
 _MB = 1024 * 1024
+
+
+def for_any_run() -> Iterator[Finding]:
+    """What every run needs."""
+    yield from state_folder()
+    yield from memory()
+    yield from processors()
+
+
+def for_own_stack(
+    system: System, asked: frozenset[str], *, in_containers: bool
+) -> Iterator[Finding]:
+    """What a stack of our own needs; `asked` are the placeholders of its `start`."""
+    if in_containers:
+        yield from container_engine()
+        yield from temporary_folder()
+        return
+    yield from stores(stores_of(asked))
+    yield from temporary_folder()
+    yield from _own_ports(system, asked)
+
+
+def _own_ports(system: System, asked: Collection[str]) -> Iterator[Finding]:
+    """Free ones can be had; the ones that the system file fixes are free."""
+    fixed = {} if "port" in asked else {"base_url": system.base_url}
+    if "admin_port" not in asked and system.admin_url is not None:
+        fixed["admin_url"] = system.admin_url
+    for key, url in fixed.items():
+        port = urlsplit(url).port
+        if port is not None and not is_free(port):
+            cure = "end what listens there, or hand the service a free port in start.env"
+            yield Finding("ports", "fail", f"{key}: port {port} is in use", cure)
+    yield from ports()
 
 
 def stores(wanted: Collection[str] = STORES) -> list[Finding]:

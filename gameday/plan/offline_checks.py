@@ -5,11 +5,10 @@ anything, but for what needs half a second of watching.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gameday.core.clock import NS, wall_time_ns
 from gameday.core.errors import GamedayError
@@ -20,11 +19,9 @@ from gameday.plan import generator, machine, traffic_size
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
 from gameday.spec.addresses import refuse_foreign
-from gameday.spec.inputs import Inputs
-from gameday.spec.read import LoadedSystem
+from gameday.spec.inputs import Inputs, LoadedSystem
 from gameday.spec.system import System
-from gameday.stacks.placeholders import asked_for, stores_of
-from gameday.stacks.ports import is_free
+from gameday.stacks.placeholders import asked_for
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.sources.choice import prometheus_of
 
@@ -119,9 +116,7 @@ def _has(system: System, question: RunConditions, key: str) -> bool:
 
 def _machine(system: System, question: RunConditions) -> Iterator[Finding]:
     """Checks of this machine: those for every run, then those for a stack of our own."""
-    yield from machine.state_folder()
-    yield from machine.memory()
-    yield from machine.processors()
+    yield from machine.for_any_run()
     if not question.starts:
         return
     if system.start is None:
@@ -134,26 +129,7 @@ def _machine(system: System, question: RunConditions) -> Iterator[Finding]:
     except GamedayError as error:
         yield from_error("system file", error)
         return
-    if question.entry.in_containers:
-        yield from machine.container_engine()
-        yield from machine.temporary_folder()
-        return
-    yield from machine.stores(stores_of(asked))
-    yield from machine.temporary_folder()
-    yield from _ports(system, asked)
-
-
-def _ports(system: System, asked: Collection[str]) -> Iterator[Finding]:
-    """Free ones can be had; the ones that the system file fixes are free."""
-    fixed = {} if "port" in asked else {"base_url": system.base_url}
-    if "admin_port" not in asked and system.admin_url is not None:
-        fixed["admin_url"] = system.admin_url
-    for key, url in fixed.items():
-        port = urlsplit(url).port
-        if port is not None and not is_free(port):
-            cure = "end what listens there, or hand the service a free port in start.env"
-            yield Finding("ports", "fail", f"{key}: port {port} is in use", cure)
-    yield from machine.ports()
+    yield from machine.for_own_stack(system, asked, in_containers=question.entry.in_containers)
 
 
 def _clock(inputs: Inputs) -> Iterator[Finding]:

@@ -1,38 +1,27 @@
 """Everything that can be said against a run's files before anything is touched.
 
-Each rule looks at all inputs and yields findings. The first error is raised: the experiment's
-before the playbook's before the system's, and within a file the first from the top.
+A module of `rules` has a function for each kind of file, which yields findings. The first error is
+raised: the experiment's before the playbook's before the system's, and within a file the first from
+the top.
 """
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from gameday.core.errors import FileError
-from gameday.plan.rules import (
-    deadlines,
-    expressions,
-    names,
-    paths,
-    placeholders,
-    secret_words,
-    secrets,
-)
-from gameday.spec.inputs import FileWarning, Finding, Findings, Inputs
-from gameday.spec.read import LoadedPlaybook, LoadedSystem
+from gameday.plan.rules import deadlines, expressions, names, placeholders, secrets
+from gameday.spec.inputs import FileWarning, Finding, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.traffic import rules as scenarios
 
 MOST_FINDINGS = 100  # nobody reads more, and a hostile file could have millions
-"""So many a rule, or all rules of a playbook or a system file together, may find."""
+"""So many the rules of one module, or all of a playbook or a system file, may find."""
 
 
 def validate(inputs: Inputs) -> list[FileWarning]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
-        *(scenarios.bounds, scenarios.retries_carry_a_key),
-        *(deadlines.faults_lie_in_traffic, deadlines.expectations_can_show),
-        *(deadlines.stock_lasts, names.inside_experiment, names.against_system),
-        *(names.alerts_have_rules, names.playbook_answers, expressions.of_experiment),
-        *(expressions.guards_have_metrics, secret_words.secrets_are_no_words),
+        *(scenarios.of_experiment, deadlines.of_experiment, names.of_experiment),
+        *(expressions.of_experiment, secrets.of_experiment),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]
@@ -58,10 +47,8 @@ def _enough(findings: Findings) -> Findings:
 
 def _of_system(loaded: LoadedSystem) -> Findings:
     yield from expressions.of_system(loaded)
-    yield from secrets.no_secrets(loaded)
-    yield from secrets.unchecked_semantics(loaded)
-    yield from placeholders.are_known(loaded)
-    yield from paths.lead_nowhere_else(loaded)
+    yield from secrets.of_system(loaded)
+    yield from placeholders.of_system(loaded)
 
 
 def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[FileWarning]:
@@ -72,7 +59,7 @@ def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[File
 
 
 def _of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
-    yield from names.steps_are_actions(loaded, system)
+    yield from names.of_playbook(loaded, system)
     yield from expressions.of_playbook(loaded)
 
 

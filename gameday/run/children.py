@@ -2,7 +2,8 @@
 
 Orders go down their standard input as JSON lines, readings come up their standard output. Each
 ends by itself when its pipe closes, so a killed controller leaves none behind. A child that
-dies before it was told to ends the run.
+dies before it was told to ends the run. What it says is read to the end whatever is wrong with it:
+a reader that stops because of one line leaves the speaker waiting in its write.
 
 One traffic worker is enough for most runs. A rate that one core cannot send is shared by several,
 each of which takes every n-th start; they are started, told and ended as one.
@@ -11,18 +12,17 @@ each of which takes every n-th start; they are started, told and ended as one.
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import StackError
-from gameday.core.files import MIB
+from gameday.core.files import MIB, size
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.network.addresses import Reach
 from gameday.core.processes.deadlines import first_set
-from gameday.core.processes.streams import LongLineError, drain, lines
 from gameday.injection.drivers.request import resolved
 from gameday.spec.changes import ExtraTraffic
 from gameday.spec.experiment import Experiment
@@ -34,6 +34,7 @@ READY_S = 20.0  # it loads numpy: under a second, many on an overloaded machine
 EXIT_S = 1.0  # between the end of its pipe and that of the process
 KILLED_S = 5.0  # what is in the middle of a call of the kernel dies when that is over
 POLL_S = 0.02  # asyncio tells the end of a process no sooner where its pipes stay open
+PIECE_BYTES: Final = 64 * 1024  # what a pipe of Linux holds
 LINE_LIMIT = 4 * MIB  # an evaluation with thousands of series; a longer line is a mistake
 
 
@@ -320,3 +321,35 @@ class Traffic:
 
     def stop(self, grace_s: float) -> None:
         self.child.send({"cmd": "stop", "grace_s": grace_s})
+
+
+class LongLineError(ValueError):
+    """A line is longer than is read."""
+
+
+async def lines(reader: asyncio.StreamReader, most_bytes: int) -> AsyncIterator[bytes]:
+    """Each whole line, without its end; what is torn at the end is none.
+
+    Raises LongLineError.
+    """
+    rest = bytearray()
+    while piece := await reader.read(PIECE_BYTES):
+        *whole, last = piece.split(b"\n")
+        for line in whole:
+            if len(rest) + len(line) > most_bytes:
+                raise LongLineError(_too_long(most_bytes))
+            yield bytes(rest) + line
+            rest.clear()
+        rest += last
+        if len(rest) > most_bytes:
+            raise LongLineError(_too_long(most_bytes))
+
+
+async def drain(reader: asyncio.StreamReader) -> None:
+    """Read to the end, and keep nothing."""
+    while await reader.read(PIECE_BYTES):
+        pass
+
+
+def _too_long(most_bytes: int) -> str:
+    return f"it said a line of more than {size(most_bytes)}"

@@ -1,21 +1,263 @@
-"""The files of one run, gathered: what validation works on, and what it has to say of them."""
+"""The files of one run: found by name or path, read with their positions, and gathered.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Experiments and playbooks are looked up in the current folder, then among those that are shipped.
+What validation says of them is a `Finding`: an error with its place, or a warning.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gameday.core.errors import FileError, Place
+from gameday.core import files, settings
+from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.files import is_file
-from gameday.spec.find import all_playbooks, find_playbook, find_system
-from gameday.spec.read import (
-    LoadedExperiment,
-    LoadedPlaybook,
-    LoadedSystem,
-    load_experiment,
-    load_playbook,
-    load_system,
-)
-from gameday.spec.yaml import one_of_them
+from gameday.spec.experiment import Experiment
+from gameday.spec.faults import AnyFault
+from gameday.spec.playbook import Playbook, read_markdown
+from gameday.spec.system import System
+from gameday.spec.yaml import Document, decode, load, one_of_them, read_bytes, shown_path
+
+_PACKAGE = Path(__file__).parent.parent
+_EXPERIMENTS = "experiments"
+_PLAYBOOKS = "playbooks"
+_COMPOSE = "compose.yml"
+_NOT_IN_SHORT = ("name", "short")
+
+
+def shipped() -> list[Path]:
+    """The folders that hold shipped `experiments/` and `playbooks/`, the nearest first."""
+    places = [_PACKAGE / "_shipped", _PACKAGE.parent]
+    return [place for place in places if (place / _EXPERIMENTS).is_dir()]
+
+
+def _folders(kind: str) -> list[Path]:
+    places = [Path(), *shipped()]
+    return [place / kind for place in places if (place / kind).is_dir()]
+
+
+def _all(kind: str, pattern: str) -> list[Path]:
+    """The files by name; the current folder's hides a shipped one."""
+    found: dict[str, Path] = {}
+    for folder in _folders(kind):
+        for path in sorted(folder.glob(pattern)):
+            found.setdefault(path.stem, path)
+    return [found[name] for name in sorted(found)]
+
+
+def all_experiments() -> list[Path]:
+    """Every experiment that can be run by name."""
+    return _all(_EXPERIMENTS, "*.yaml")
+
+
+def all_playbooks() -> list[Path]:
+    """Every playbook that can be named."""
+    return _all(_PLAYBOOKS, "*.md")
+
+
+def find_experiment(ref: str) -> Path:
+    """The file of an experiment, from its path or its name. Raises UsageError."""
+    if _is_path(ref, (".yaml", ".yml")):
+        return _existing(Path(ref), "experiment")
+    names = {path.stem: path for path in all_experiments()}
+    if ref not in names and is_file(Path(ref)):
+        cure = "the name of an experiment's file ends in .yaml"
+        raise UsageError(f"no experiment {ref!r}: a file, but not YAML by its name", help=cure)
+    if ref not in names:
+        help = one_of_them(ref, names) or "there is no folder `experiments` here"
+        raise UsageError(f"no experiment {ref!r}", help=help)
+    return names[ref]
+
+
+def find_playbook(ref: str, experiment: Path) -> Path | None:
+    """The file of the playbook an experiment names; None if there is none.
+
+    A path counts from the experiment's folder; a name is looked up in `./playbooks`, beside the
+    experiment's folder, and among the shipped.
+    """
+    if _is_path(ref, (".md",)):
+        path = experiment.parent / ref
+        return path if os.path.lexists(path) else None
+    beside = experiment.absolute().parent
+    folders = [Path(_PLAYBOOKS), beside.parent / _PLAYBOOKS, beside, *_folders(_PLAYBOOKS)]
+    paths = [folder / f"{ref}.md" for folder in folders]
+    return next((path for path in paths if os.path.lexists(path)), None)  # reading refuses others
+
+
+def find_system(ref: str | None) -> Path:
+    """The system file given or set, else `./system_under_test/system.yaml`, or the shipped one."""
+    ref = ref or settings.current()["system"]
+    if ref is not None:
+        return _existing(Path(ref), "system file")
+    inside = Path("system_under_test", "system.yaml")
+    for path in (inside, _PACKAGE.parent / inside):
+        if is_file(path):
+            return path
+    raise UsageError(
+        f"no system file: {shown_path(inside)} is not there", help="name one with --system FILE"
+    )
+
+
+def compose_file() -> Path:
+    """Gameday's own compose.yml, beside the shipped experiments. Raises UsageError."""
+    for place in shipped():
+        if is_file(place / _COMPOSE):
+            return place / _COMPOSE
+    raise UsageError(f"no {_COMPOSE} beside the package", help="pip install gameday, once more")
+
+
+def _is_path(ref: str, endings: tuple[str, ...]) -> bool:
+    return "/" in ref or ref.endswith(endings)
+
+
+def _existing(path: Path, what: str) -> Path:
+    if not is_file(path):
+        raise UsageError(f"no {what} {shown_path(path)}", help="it is not there or not a file")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedExperiment:
+    """An experiment as it will run: the short form applied, fault ids and the seed filled in.
+
+    `document` has the short form applied too, so that positions are those of what counts.
+    """
+
+    experiment: Experiment
+    path: Path
+    raw: bytes
+    document: Document
+    short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSystem:
+    """A system file."""
+
+    system: System
+    path: Path
+    raw: bytes
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlaybook:
+    """A playbook; `front` and `blocks` (by step number) have the positions."""
+
+    playbook: Playbook
+    path: Path
+    raw: bytes
+    front: Document
+    blocks: Mapping[int, Document] = field(default_factory=dict)
+
+
+def load_experiment(ref: str, *, short: bool = False, seed: int | None = None) -> LoadedExperiment:
+    """The experiment of that name or path.
+
+    The seed is `seed`, else the file's, else random. Raises UsageError, and FileError at the
+    first thing that is wrong.
+    """
+    path = find_experiment(ref)
+    document = load(path)
+    raw = document.raw
+    check_short(document)
+    whole = document.parse(Experiment)
+    if short and whole.short is None:
+        raise document.error((), "there is no short form", help="add `short:` or leave out --short")
+    if short:
+        document = document.overlaid("short")
+    experiment = _filled(document.parse(Experiment) if short else whole, seed)
+    return LoadedExperiment(experiment, path, raw, document, short)
+
+
+def check_short(document: Document) -> None:
+    """`short` holds top-level keys, but not the name and not another `short`."""
+    step = document.root.child("short")
+    if step is None or not isinstance(step[1].content, dict):
+        return
+    allowed = {info.alias or name for name, info in Experiment.model_fields.items()}
+    allowed -= set(_NOT_IN_SHORT)
+    for key in step[1].content:
+        if key in _NOT_IN_SHORT:
+            raise document.error(("short", key), f"{key!r} cannot stand in 'short'")
+        if key not in allowed:
+            raise document.error(
+                ("short", key), f"unknown key {key!r}", help=one_of_them(key, allowed)
+            )
+
+
+def has_short(document: Document) -> bool:
+    """True if the file has a short form."""
+    step = document.root.child("short")
+    return step is not None and step[1].content is not None
+
+
+def _filled(experiment: Experiment, seed: int | None) -> Experiment:
+    """With every fault's id, and the seed."""
+    if seed is None:
+        seed = experiment.seed if experiment.seed is not None else _random_seed()
+    method = _with_ids(experiment.method)
+    alerts = [
+        alert if alert.of is None else alert.model_copy(update={"of": _as_id(alert.of)})
+        for alert in experiment.expect.alerts
+    ]
+    expect = experiment.expect.model_copy(update={"alerts": alerts})
+    filled = {"seed": seed, "method": method, "expect": expect, "short": None}
+    return experiment.model_copy(update=filled)
+
+
+def _random_seed() -> int:
+    """The one choice that is not a function of the seed; it is recorded with the run."""
+    import secrets  # only here: it is slow to import, and most files name a seed
+
+    return secrets.randbits(31)
+
+
+def _with_ids(method: list[AnyFault]) -> list[AnyFault]:
+    """A fault without an id is called after its kind and number: `network-latency-1`."""
+    counts: dict[str, int] = {}
+    named = []
+    for fault in method:
+        counts[fault.fault] = counts.get(fault.fault, 0) + 1
+        default = _as_id(f"{fault.fault}-{counts[fault.fault]}")
+        named.append(fault.model_copy(update={"id": fault.id or default}))
+    return named
+
+
+def _as_id(text: str) -> str:
+    """Ids are names: what a kind of fault has besides letters, digits and dashes becomes a dash."""
+    return text.replace(".", "-").replace("_", "-")
+
+
+def load_system(path: Path) -> LoadedSystem:
+    """The system file at `path`. Raises FileError."""
+    document = load(path)
+    system = _with_authorities(document.parse(System), path, document)
+    return LoadedSystem(system, path, document.raw, document)
+
+
+def _with_authorities(system: System, path: Path, document: Document) -> System:
+    """The path of `tls.ca` counts from the file that names it, as all paths do."""
+    if system.tls.ca is None:
+        return system
+    found = (path.parent / system.tls.ca).resolve()
+    try:
+        files.read_bytes(found, files.SETTING_BYTES)
+    except FileNotFoundError as error:
+        problem = f"'ca': there is no file {system.tls.ca!r}"
+        raise document.error(("tls", "ca"), problem) from error
+    except OSError as error:
+        problem = f"'ca': {system.tls.ca!r} cannot be read: {error.strerror}"
+        raise document.error(("tls", "ca"), problem, help="name a PEM file") from error
+    return system.model_copy(update={"tls": system.tls.model_copy(update={"ca": str(found)})})
+
+
+def load_playbook(path: Path) -> LoadedPlaybook:
+    """The playbook at `path`. Raises FileError."""
+    raw = read_bytes(path)
+    file = shown_path(path)
+    playbook, front, blocks = read_markdown(decode(raw, file), file)
+    return LoadedPlaybook(playbook, path, raw, front, blocks)
 
 
 @dataclass(frozen=True, slots=True)

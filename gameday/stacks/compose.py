@@ -29,7 +29,7 @@ from gameday.injection.drivers import project as projects
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.process.spec import Launch
 from gameday.injection.upstream import Published
-from gameday.spec.find import compose_file
+from gameday.spec.inputs import compose_file
 from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo
 from gameday.stacks.container_watch import ContainerWatch

@@ -48,9 +48,10 @@ class _At:
         return FileWarning(place, f"{key!r}: {text}")
 
 
-def bounds(inputs: Inputs) -> Findings:
+def of_experiment(inputs: Inputs) -> Findings:
     """Every scenario can be kept by itself, and the whole is not too large."""
     yield from of_traffic(inputs.experiment.document, inputs.experiment.experiment)
+    yield from _retries_carry_a_key(inputs)
 
 
 def of_traffic(document: Document, experiment: Experiment) -> Findings:
@@ -160,7 +161,7 @@ def _once(at: _At, scenario: AnyScenario, users: int) -> Findings:
         yield at.error("population", problem, f"write `users: {starts}` or more under 'campaign'")
 
 
-def retries_carry_a_key(inputs: Inputs) -> Findings:
+def _retries_carry_a_key(inputs: Inputs) -> Findings:
     """A retry without the key of its start is a second request, and the system cannot know."""
     document, system = inputs.experiment.document, inputs.system.system
     if "{key}" in system.requests.issue.model_dump_json(by_alias=True):

@@ -31,7 +31,7 @@ from gameday.injection.undo_policy import UndoPolicy
 from gameday.plan import service_checks
 from gameday.plan.validate import validate_system
 from gameday.spec.addresses import refuse_foreign
-from gameday.spec.read import load_system
+from gameday.spec.inputs import load_system
 from gameday.spec.request import Request
 from gameday.spec.system import System
 from gameday.spec.tls import Tls

@@ -25,8 +25,8 @@ from gameday.evidence import journal, provenance
 from gameday.evidence.read import read as read_evidence
 from gameday.injection.drivers.request import secret
 from gameday.judge.judge import judge
-from gameday.report.draft_file import unedited
 from gameday.report.inputs import read_material
+from gameday.report.postmortem import unedited
 from gameday.run import context, hold, locks
 from gameday.run.children import Child
 from gameday.run.reaper_client import Reaper

@@ -23,7 +23,7 @@ import numpy as np
 from gameday.evidence import seal
 from gameday.evidence.model import Evidence
 from gameday.evidence.read import read as read_evidence
-from gameday.judge import checks, judge, tables
+from gameday.judge import checks, judge, result
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
 from gameday.traffic.schedule.scenario_json import from_json
 from gameday.traffic.schedule.users import users_of
@@ -128,7 +128,7 @@ def once(path: Path) -> dict[str, float]:
     took["read and complete"], read = timed(lambda: read_evidence(path))
     for name in checks.CHECKS:
         took[name], _ = timed(lambda name=name: checks.run(name, checks.CHECKS[name], read))  # type: ignore[misc]
-    took["summary"], told = timed(lambda: tables.traffic(read))
+    took["summary"], told = timed(lambda: result.traffic(read))
     assert told is not None
     return took
 

@@ -22,8 +22,7 @@ import numpy as np
 from gameday.core.clock import NS, SystemClock
 from gameday.injection.drivers.request import Sender
 from gameday.run.children import Traffic
-from gameday.spec.find import find_system
-from gameday.spec.read import load_system
+from gameday.spec.inputs import find_system, load_system
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
 from gameday.traffic import history

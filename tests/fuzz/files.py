@@ -135,9 +135,15 @@ def _experiment(given: Given) -> None:
 
 
 def _traffic(given: Given) -> None:
-    from gameday.run.load_test.feasibility import lacking, with_enough_workers
-    from gameday.run.load_test.request import Load, Target, check_traffic, system_of
-    from gameday.spec.read import load_experiment
+    from gameday.run.load_test.request import (
+        Load,
+        Target,
+        check_traffic,
+        lacking,
+        system_of,
+        with_enough_workers,
+    )
+    from gameday.spec.inputs import load_experiment
 
     with TemporaryDirectory(prefix="gameday-fuzz-") as folder:
         loaded = load_experiment(str(_written(folder, *given)))

@@ -22,12 +22,21 @@ import pytest
 
 from gameday.core.clock import NS
 from gameday.report import write_report
-from gameday.report.charts import svg
+from gameday.report.charts import plot
 from gameday.report.charts.charts import NAMES
-from gameday.report.charts.lanes import Bar, Lane, lanes_chart
-from gameday.report.charts.plot import Line, Mark, Scale, Words, chart
+from gameday.report.charts.plot import (
+    Bar,
+    Drawing,
+    Lane,
+    Line,
+    Mark,
+    Scale,
+    Words,
+    chart,
+    lanes_chart,
+    width_of,
+)
 from gameday.report.charts.series import Curve
-from gameday.report.charts.svg import Drawing, width_of
 from tests.report.test_report import HOSTILE, RESULT, T0, write_run
 
 RSVG = shutil.which("rsvg-convert")
@@ -217,9 +226,9 @@ def test_no_text_is_cut_or_lies_over_another(tmp_path: Path, charts: dict[str, s
 def test_a_chart_of_nothing_says_so_and_a_window_stays_in_the_plot() -> None:
     none = np.array([0.0, 60.0])
     marks = [Mark("before", -5, 200), Mark("late", 59.9)]
-    empty = chart(WORDS, none, [Line("p50", svg.BLUE, none * np.nan)], marks, log=True)
+    empty = chart(WORDS, none, [Line("p50", plot.BLUE, none * np.nan)], marks, log=True)
     lanes = lanes_chart(
-        WORDS, Scale(0, 60, 80, 884), [Lane("A", [Bar(-3, 99, svg.RED)])], marks, []
+        WORDS, Scale(0, 60, 80, 884), [Lane("A", [Bar(-3, 99, plot.RED)])], marks, []
     )
     assert "nothing was measured" in empty
     for drawing in (empty, lanes):
@@ -230,12 +239,12 @@ def test_a_chart_of_nothing_says_so_and_a_window_stays_in_the_plot() -> None:
 
 def test_colours_have_contrast_to_both_pages() -> None:
     pages = [float(luminance(rgb(page))) for page in ("#ffffff", DARK_PAGE)]
-    lines = (svg.BLUE, svg.ORANGE, svg.GREEN, svg.RED, svg.PINK, svg.SKY, svg.GREY)
+    lines = (plot.BLUE, plot.ORANGE, plot.GREEN, plot.RED, plot.PINK, plot.SKY, plot.GREY)
     for colour in lines:
         assert all(contrast(page, float(luminance(rgb(colour)))) >= 3 for page in pages), colour
-    dark = dict(re.findall(r"\.(\w+)\{fill:(#\w+)\}", svg.DARK))
+    dark = dict(re.findall(r"\.(\w+)\{fill:(#\w+)\}", plot.DARK))
     assert dark["page"] == DARK_PAGE
     for kind in ("ink", "soft"):
-        for page, colour in zip(pages, (str(svg.LOOKS[kind]["fill"]), dark[kind]), strict=True):
+        for page, colour in zip(pages, (str(plot.LOOKS[kind]["fill"]), dark[kind]), strict=True):
             assert contrast(page, float(luminance(rgb(colour)))) >= 4.5, kind
-    assert dark.keys() | {"grid", "mark"} <= svg.LOOKS.keys()
+    assert dark.keys() | {"grid", "mark"} <= plot.LOOKS.keys()

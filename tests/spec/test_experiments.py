@@ -8,9 +8,15 @@ import pytest
 from gameday.core.clock import NS
 from gameday.core.units import seconds
 from gameday.plan.validate import validate
-from gameday.spec.find import all_experiments, all_playbooks, find_system
-from gameday.spec.inputs import load_inputs
-from gameday.spec.read import has_short, load_experiment, load_playbook
+from gameday.spec.inputs import (
+    all_experiments,
+    all_playbooks,
+    find_system,
+    has_short,
+    load_experiment,
+    load_inputs,
+    load_playbook,
+)
 from gameday.telemetry.alerts.rules import RuleFile, load_rules
 from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.promql import SeriesStore, label_set

@@ -8,8 +8,7 @@ from gameday.core.errors import FileError
 from gameday.plan.validate import validate
 from gameday.spec.changes import ServiceChange
 from gameday.spec.faults.service import Kill, Pause, Restart, RestartEmpty
-from gameday.spec.find import find_experiment
-from gameday.spec.inputs import FileWarning, load_inputs
+from gameday.spec.inputs import FileWarning, find_experiment, load_inputs
 
 GUARD = "max(issuance_in_flight) > 1000"
 

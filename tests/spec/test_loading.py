@@ -14,9 +14,14 @@ from gameday.plan.rules.expressions import window_names
 from gameday.plan.validate import validate, validate_system
 from gameday.spec.addresses import refuse_foreign, resolve_targets
 from gameday.spec.experiment import Experiment
-from gameday.spec.find import find_experiment, find_playbook
-from gameday.spec.inputs import Inputs, load_inputs
-from gameday.spec.read import load_experiment, load_system
+from gameday.spec.inputs import (
+    Inputs,
+    find_experiment,
+    find_playbook,
+    load_experiment,
+    load_inputs,
+    load_system,
+)
 from gameday.spec.system import System
 from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
 from tests.support.rundirs import FAULT, RunDir, read

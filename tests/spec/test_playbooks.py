@@ -8,9 +8,8 @@ import pytest
 
 from gameday.core.errors import FileError
 from gameday.plan.validate import validate_playbook
-from gameday.spec.find import all_playbooks, find_system
-from gameday.spec.playbook_markdown import read_markdown
-from gameday.spec.read import load_playbook, load_system
+from gameday.spec.inputs import all_playbooks, find_system, load_playbook, load_system
+from gameday.spec.playbook import read_markdown
 
 HEAD = "---\nname: slow\nalerts: [Slow]\n---\n"
 WHOLE = """\

@@ -15,9 +15,7 @@ from gameday.cli import main
 from gameday.core.errors import FileError
 from gameday.plan.validate import validate
 from gameday.spec.experiment import ByRate, ConstantVus, Experiment, RampingVus, Threshold
-from gameday.spec.find import find_system
-from gameday.spec.inputs import FileWarning, load_inputs
-from gameday.spec.read import load_experiment, load_system
+from gameday.spec.inputs import FileWarning, find_system, load_experiment, load_inputs, load_system
 from gameday.traffic.forecast import (
     closed,
     distinct_users,

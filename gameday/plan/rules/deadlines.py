@@ -15,7 +15,14 @@ CLOSE = 0.98
 _TOO_SHORT = "'duration': must be longer than 0s"
 
 
-def faults_lie_in_traffic(inputs: Inputs) -> Findings:
+def of_experiment(inputs: Inputs) -> Findings:
+    """Everything about time."""
+    yield from _faults_lie_in_traffic(inputs)
+    yield from _expectations_can_show(inputs)
+    yield from _stock_lasts(inputs)
+
+
+def _faults_lie_in_traffic(inputs: Inputs) -> Findings:
     """A fault needs traffic before, during and after it; the same one not twice at a time."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     end_s = traffic_end_s(experiment)
@@ -64,7 +71,7 @@ def _alone(fault: AnyFault) -> set[str]:
     return {change.kind for change in fault.changes()} & {"service", "proxy"}
 
 
-def expectations_can_show(inputs: Inputs) -> Findings:
+def _expectations_can_show(inputs: Inputs) -> Findings:
     """Every deadline lies inside the traffic; after its end there is nothing to see it by."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     expect = experiment.expect
@@ -139,7 +146,7 @@ def _alert(inputs: Inputs, index: int, alert: ExpectedAlert, fault: AnyFault) ->
         yield document.error(("expect", "alerts", index, "resolves_within"), problem, help=help)
 
 
-def stock_lasts(inputs: Inputs) -> Findings:
+def _stock_lasts(inputs: Inputs) -> Findings:
     """A fault that comes when everything is sold shows nothing about issuing.
 
     A sell-out at the very end may happen or not, by chance: one run would show it, the next not.

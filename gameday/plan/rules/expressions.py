@@ -6,8 +6,7 @@ from gameday.core.errors import FileError, UsageError
 from gameday.spec.experiment import Threshold
 from gameday.spec.faults.container import Partition
 from gameday.spec.faults.service import ServiceFault
-from gameday.spec.inputs import FileWarning, Findings, Inputs
-from gameday.spec.read import LoadedPlaybook, LoadedSystem
+from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.spec.yaml import Document, one_of_them
 
 Loc = tuple[str | int, ...]
@@ -37,6 +36,7 @@ def of_experiment(inputs: Inputs) -> Findings:
     for key, each in experiment.expect.thresholds.items():
         if "window:" in key.replace(" ", ""):
             yield from _is_judged_afterwards(document, key, each)
+    yield from _guards_have_metrics(inputs)
 
 
 def _tag_values(inputs: Inputs) -> dict[str, set[str]]:
@@ -76,7 +76,7 @@ def _is_judged_afterwards(
             yield document.error(loc, problem, help="write a guard under 'abort_if' instead")
 
 
-def guards_have_metrics(inputs: Inputs) -> Findings:
+def _guards_have_metrics(inputs: Inputs) -> Findings:
     """A fault of the service's process takes its metrics away, and blind guards stop the run."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     struck = [

@@ -7,15 +7,22 @@ from gameday.spec.faults import Spike
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.postgres import PostgresFault
 from gameday.spec.faults.redis import RedisFault
-from gameday.spec.inputs import FileWarning, Findings, Inputs
+from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.spec.playbook import StepBlock
-from gameday.spec.read import LoadedPlaybook, LoadedSystem
 from gameday.spec.request import Request
 from gameday.spec.yaml import Document, one_of_them
 from gameday.telemetry.sources.choice import prometheus_of
 
 
-def inside_experiment(inputs: Inputs) -> Findings:
+def of_experiment(inputs: Inputs) -> Findings:
+    """Everything about the names in an experiment."""
+    yield from _inside_experiment(inputs)
+    yield from _against_system(inputs)
+    yield from _alerts_have_rules(inputs)
+    yield from _playbook_answers(inputs)
+
+
+def _inside_experiment(inputs: Inputs) -> Findings:
     """Ids and names are unique, and `of:` names one."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     if experiment.name != inputs.experiment.path.stem:
@@ -42,7 +49,7 @@ def _unique(document: Document, where: tuple[str, str], names: list[str]) -> Fin
             yield document.error(loc, f"{where[1]!r}: {name!r} is there twice")
 
 
-def against_system(inputs: Inputs) -> Findings:
+def _against_system(inputs: Inputs) -> Findings:
     """Targets are services behind a proxy; a system that creates campaigns needs a stock."""
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     proxies = inputs.system.system.proxies
@@ -70,7 +77,7 @@ def _store_is_named(inputs: Inputs, index: int) -> Findings:
         yield inputs.experiment.document.error(("method", index, "fault"), problem, help=help)
 
 
-def alerts_have_rules(inputs: Inputs) -> Findings:
+def _alerts_have_rules(inputs: Inputs) -> Findings:
     """An alert that is expected, allowed or answered is one that some rule raises.
 
     Prometheus has rules of its own: which, it is asked once it is there.
@@ -111,7 +118,7 @@ def _no_rule(
     return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
 
 
-def playbook_answers(inputs: Inputs) -> Findings:
+def _playbook_answers(inputs: Inputs) -> Findings:
     """One of the alerts that start the playbook is expected, or it would never start."""
     if inputs.playbook is None:
         return
@@ -122,7 +129,7 @@ def playbook_answers(inputs: Inputs) -> Findings:
         yield FileWarning(inputs.experiment.document.place("playbook"), text)
 
 
-def steps_are_actions(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
+def of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
     """Steps name actions of the system, and each has a condition that shows that it worked."""
     for step in loaded.playbook.steps:
         yield from _step(step.block, loaded.blocks[step.number], system.system.actions)

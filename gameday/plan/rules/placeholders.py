@@ -2,8 +2,7 @@
 
 import re
 
-from gameday.spec.inputs import Findings
-from gameday.spec.read import LoadedSystem
+from gameday.spec.inputs import Findings, LoadedSystem
 from gameday.spec.yaml import Document, Node, one_of_them
 
 Loc = tuple[str | int, ...]
@@ -32,7 +31,7 @@ _PLACES: dict[Loc, frozenset[str]] = {
 `start.argv` takes ports only."""
 
 
-def are_known(loaded: LoadedSystem) -> Findings:
+def of_system(loaded: LoadedSystem) -> Findings:
     """Every placeholder is one that will be filled in."""
     document = loaded.document
     for loc, _, node in document.root.walk():

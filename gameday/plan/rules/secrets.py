@@ -1,20 +1,43 @@
-"""Rules about secrets and addresses: no secret in a file, every address a whole one."""
+"""Rules about secrets and addresses: no secret in a file, every address a whole one.
 
+A secret may also be a word of the run: a password `redis`, a token that is the coupon's code. Names
+are never masked, because they are read back; so such a secret stands in every file of the run, and
+where it stands in a text for people that text reads `***`. That is no error, and hardly meant.
+"""
+
+import os
 import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.network.credentials import has_credentials
-from gameday.core.network.urls import Base
-from gameday.core.secrets.redaction import TELLING
-from gameday.spec.inputs import FileWarning, Findings
-from gameday.spec.read import LoadedSystem
+from gameday.core.network.urls import Base, path_problem
+from gameday.core.secrets.redaction import TELLING, forms, user_of
+from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedSystem
+from gameday.spec.request import METHODS
 from gameday.spec.system import ADDRESSES
 from gameday.spec.yaml import Document
 
+Loc = tuple[str | int, ...]
+_REQUESTS = ("campaign", "close", "audit")
+_GROUPS = ("requests", "actions")
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
+_OURS = {
+    "a word of gameday's own": "gameday toxic proxy traffic request process folder redis postgres "
+    "toxiproxy service issued duplicate sold_out refused accepted unknown dropped latency",
+}
 
 
-def unchecked_semantics(loaded: LoadedSystem) -> Findings:
+def of_system(loaded: LoadedSystem) -> Findings:
+    """Secrets, promises, addresses and paths of a system file."""
+    yield from _no_secrets(loaded)
+    yield from _unchecked_semantics(loaded)
+    yield from _lead_nowhere_else(loaded)
+
+
+def _unchecked_semantics(loaded: LoadedSystem) -> Findings:
     """Promises of the format that no check of this version holds a system to."""
     semantics = loaded.system.semantics
     unchecked = {"duplicate": "first", "replay": "idempotent"}
@@ -24,7 +47,7 @@ def unchecked_semantics(loaded: LoadedSystem) -> Findings:
             yield FileWarning(loaded.document.place("semantics", key), text)
 
 
-def no_secrets(loaded: LoadedSystem) -> Findings:
+def _no_secrets(loaded: LoadedSystem) -> Findings:
     """Passwords in addresses or headers would end up in every run directory and report."""
     document = loaded.document
     for loc, _, node in document.root.walk():
@@ -58,3 +81,88 @@ def _address(document: Document, loc: tuple[str | int, ...], text: str) -> Findi
         Base.parse(text, query=key == "metrics")
     except UsageError as error:
         yield document.error(loc, f"{key!r}: {error.message}", help=error.help)
+
+
+def of_experiment(inputs: Inputs) -> Findings:
+    """A secret that can be read here, and that is a name of the run or stands in one."""
+    document = inputs.system.document
+    behind = dict(_behind(inputs))
+    words = _words(inputs)
+    for value in behind.values():
+        words.setdefault(user_of(value), "the user of a store")
+    for loc, value in behind.items():
+        found = next((what for form in forms(value) if (what := _what(form, words))), "")
+        if found:
+            key = next((part for part in reversed(loc[:-1]) if isinstance(part, str)), "")
+            text = (
+                f"{key!r}: the secret behind it is a word of this run ({found}): the run's files "
+                "show it to everybody, and texts will read *** for that word; choose another"
+            )
+            yield FileWarning(document.place(*loc), text)
+
+
+def _behind(inputs: Inputs) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each reference of the system file, and its value where that is to be had here."""
+    for loc, _, node in inputs.system.document.root.walk():
+        if loc[-1] not in ("env", "file") or not isinstance(node.content, str):
+            continue
+        value = os.environ.get(node.content) if loc[-1] == "env" else _in_file(node.content)
+        if value:
+            yield loc, value
+
+
+def _in_file(name: str) -> str:
+    try:
+        raw = files.read_bytes(Path(name), files.SECRET_BYTES)
+    except OSError:
+        return ""  # a run will say that it cannot be read
+    return raw.decode(errors="replace").strip()
+
+
+def _what(form: str, words: Mapping[str, str]) -> str:
+    """The meaning of the first name that contains the secret, "" for none."""
+    return next((what for word, what in words.items() if form in word), "")
+
+
+def _words(inputs: Inputs) -> dict[str, str]:
+    """Every name of the run, and what it names."""
+    system, experiment = inputs.system.system, inputs.experiment.experiment
+    faults = experiment.method
+    changed = [each for f in faults for change in f.changes() for each in change.as_json().values()]
+    named = {
+        "the experiment": [experiment.name, experiment.playbook or ""],
+        "the coupon": [experiment.campaign.coupon],
+        "the system": [system.name],
+        "a proxy": [*system.proxies, *system.proxies.values()],
+        "a fault": [text for f in faults for text in (f.id or "", f.fault, f.on)],
+        "what a fault changes": [text for text in changed if isinstance(text, str)],
+        "a scenario": list(experiment.traffic),
+        "an objective": [objective.name for objective in experiment.objectives],
+        "an alert": [alert.alert for alert in experiment.expect.alerts],
+        "an action": list(system.actions),
+        "a dependency": list(system.dependencies),
+        **{what: text.split() for what, text in _OURS.items()},
+    }
+    return {word: what for what, words in reversed(named.items()) for word in words}
+
+
+def _lead_nowhere_else(loaded: LoadedSystem) -> Findings:
+    """Every path begins with one /, and holds nothing that may be read as a host."""
+    document = loaded.document
+    for loc, _, node in document.root.walk():
+        path = node.content
+        if isinstance(path, str) and _is_path(loc) and (wrong := path_problem(path)):
+            problem = f"{str(loc[-1])!r}: the path {path[:100]!r} {wrong}"
+            yield document.error(
+                loc, problem, help="begin with / and percent-encode what is special"
+            )
+
+
+def _is_path(loc: Loc) -> bool:
+    """True for the location of a path: under a method of a request, or under `start.ready`."""
+    if loc == ("start", "ready"):
+        return True
+    *where, method = loc
+    depth = 1 if where[:1] and where[0] in _REQUESTS else 2
+    known = bool(where) and where[0] in (*_REQUESTS, *_GROUPS)
+    return known and len(where) == depth and method in METHODS

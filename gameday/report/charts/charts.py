@@ -5,8 +5,23 @@ from typing import Final
 
 import numpy as np
 
-from gameday.report.charts.lanes import Bar, Lane, lanes_chart
-from gameday.report.charts.plot import Line, Mark, Words, chart, time_scale
+from gameday.report.charts.plot import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    Bar,
+    Lane,
+    Line,
+    Mark,
+    Words,
+    chart,
+    lanes_chart,
+    time_scale,
+)
 from gameday.report.charts.series import Curve
 from gameday.report.charts.spans import (
     Span,
@@ -15,7 +30,6 @@ from gameday.report.charts.spans import (
     objective_names,
     objective_spans,
 )
-from gameday.report.charts.svg import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from gameday.report.inputs import Material
 from gameday.report.messages import Messages
 from gameday.report.sections.response import step_records

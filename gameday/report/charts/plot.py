@@ -1,24 +1,141 @@
-"""One chart: axes with units, curves, a legend, shaded windows, and marks with labels.
+"""One chart as SVG: curves over axes with units, or lanes of states; a legend, windows, marks.
 
 Labels of windows and marks stand in rows above the plot, where none covers another or a curve.
+How it looks is said by plain attributes, which every program that shows SVG understands; where
+media queries are known too, a dark page gets a dark chart.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from gameday.report.charts.series import Curve
-from gameday.report.charts.svg import Drawing, fitted, width_of
+from gameday.report.markdown import one_line
 
+Attribute = str | float
+
+FONT: Final[Mapping[str, Attribute]] = {
+    "font-family": 'system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif',
+    "font-size": 12,
+}
+LOOKS: Final[Mapping[str, Mapping[str, Attribute]]] = {
+    "page": {"fill": "#ffffff"},
+    "ink": {"fill": "#1f2328"},
+    "soft": {"fill": "#59636e"},
+    "title": {"font-size": 15, "font-weight": 600},
+    "end": {"text-anchor": "end"},
+    "mid": {"text-anchor": "middle"},
+    "grid": {"stroke": "#d1d9e0"},
+    "mark": {"stroke": "#59636e", "stroke-dasharray": "3 3"},
+    "fault": {"fill": "#d1242f", "fill-opacity": 0.13},
+    "line": {
+        "fill": "none",
+        "stroke-width": 2,
+        "stroke-linejoin": "round",
+        "stroke-linecap": "round",
+    },
+}
+DARK: Final = """
+@media(prefers-color-scheme:dark){.page{fill:#0d1117}.ink{fill:#e6edf3}.soft{fill:#9198a1}
+.grid{stroke:#2f353d}.mark{stroke:#9198a1}.fault{fill:#f85149}}
+"""
 WIDTH: Final = 900  # about the width of the text on a page of a code host
 LEFT, RIGHT = 80.0, 884.0
 _ROW: Final = 16.0
 _LEGEND_Y: Final = 46.0
 _SWATCH: Final = 20.0
 _BODY: Final = 200.0  # height of the plot: 4.5 to 1, the slope of a spike can be read
+_LANE: Final = 24.0  # a line of text, and a line of bars as high
+# The hues of Okabe and Ito, told apart by people with any colour vision; lighter or darker than
+# theirs until each has a contrast of 3 to the light page and to the dark one (WCAG 2.2, 1.4.11).
+BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = (
+    "#0067b8",
+    "#c98500",
+    "#008a64",
+    "#c73a10",
+    "#cc6fa8",
+    "#2f9bd8",
+    "#6e757d",
+)
+# Letters in pixels at 12, rounded up from DejaVu Sans: it is what Linux shows for `system-ui`, and
+# wider than the fonts of other systems. Letters above U+2E80 (Korean, Chinese …) are squares.
+_WIDTH_PX: Final = {**dict.fromkeys("mMwW@%", 12.0), **dict.fromkeys("fijlrtIJ.,:;/|!'()[]- ", 4.9)}
+_LETTER_PX, _SQUARE_PX, _SQUARES_FROM = 8.0, 12.0, "\u2e80"
+
+
+class Drawing:
+    """A drawing of a fixed size, in the order in which its elements are added."""
+
+    def __init__(self, width: int, height: int, description: str) -> None:
+        self._size = (width, height)
+        self._description = description
+        self._parts: list[str] = []
+        self.add("rect", {"width": width, "height": height, "rx": 6}, "page")
+
+    def add(
+        self, tag: str, attributes: Mapping[str, Attribute], kind: str = "", content: str = ""
+    ) -> None:
+        """One element that looks as the words of `kind` say; its text is escaped."""
+        looks = {name: value for word in kind.split() for name, value in LOOKS[word].items()}
+        named = {"class": kind} if kind else {}
+        written = _attributes({**attributes, **looks, **named})
+        self._parts.append(f"<{tag}{written}>{escape(one_line(content))}</{tag}>")
+
+    def text(self, x: float, y: float, content: str, kind: str = "ink") -> None:
+        """Words, by their left end unless `kind` says `end` or `mid`."""
+        self.add("text", {"x": x, "y": y}, kind, content)
+
+    def line(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
+        """A straight line."""
+        (x1, y1), (x2, y2) = start, end
+        self.add("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2}, kind)
+
+    def path(self, pieces: Sequence[Sequence[tuple[float, float]]], colour: str) -> None:
+        """A line through points, with gaps between its pieces."""
+        steps = ["M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in piece) for piece in pieces if piece]
+        if steps:
+            self.add("path", {"d": "".join(steps), "stroke": colour}, "line")
+
+    def __str__(self) -> str:
+        width, height = self._size
+        size: dict[str, Attribute] = {
+            "viewBox": f"0 0 {width} {height}",
+            "width": width,
+            "height": height,
+        }
+        head = f'<svg xmlns="http://www.w3.org/2000/svg"{_attributes({**size, **FONT})} role="img">'
+        title = f"<title>{escape(one_line(self._description))}</title><style>{DARK}</style>"
+        return head + title + "\n".join(self._parts) + "</svg>\n"
+
+
+def width_of(content: str) -> float:
+    """About how wide words are, rather too wide than too narrow."""
+    return sum(
+        _SQUARE_PX if letter >= _SQUARES_FROM else _WIDTH_PX.get(letter, _LETTER_PX)
+        for letter in content
+    )
+
+
+def fitted(content: str, width: float) -> str:
+    """The words, or as many letters of them as fit, and an ellipsis."""
+    content = one_line(content)
+    if width_of(content) <= width:
+        return content
+    while content and width_of(content) > width - _SQUARE_PX:
+        content = content[:-1]
+    return content + "…"
+
+
+def _attributes(values: Mapping[str, Attribute]) -> str:
+    return "".join(f" {name}={quoteattr(_text(value))}" for name, value in values.items())
+
+
+def _text(value: Attribute) -> str:
+    return value if isinstance(value, str) else f"{round(value, 2):g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,3 +369,47 @@ def _pieces(t_s: Curve, values: Curve, xs: Scale, ys: Scale) -> list[list[tuple[
         elif pieces[-1]:
             pieces.append([])
     return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch of one lane."""
+
+    start_s: float
+    end_s: float
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A name and its bars."""
+
+    name: str
+    bars: Sequence[Bar]
+
+
+def lanes_chart(
+    words: Words,
+    xs: Scale,
+    lanes: Sequence[Lane],
+    marks: Sequence[Mark],
+    legend: Sequence[tuple[str, str]],
+) -> str:
+    """The chart as SVG; the names stand above their lanes, so that they may be long."""
+    height = max(2 * _LANE * len(lanes), _LANE)
+    frame = Frame(words, xs, legend=legend, marks=marks, height=height)
+    for i, lane in enumerate(lanes):
+        _draw_lane(frame, lane, frame.top + 2 * _LANE * i)
+    if not lanes:
+        frame.drawing.text(frame.middle, frame.top + _LANE / 2 + 4, words.nothing, "mid soft")
+    return str(frame.drawing)
+
+
+def _draw_lane(frame: Frame, lane: Lane, y: float) -> None:
+    xs, drawing = frame.xs, frame.drawing
+    frame.covering(LEFT, y + 17, fitted(lane.name, RIGHT - LEFT), "ink")
+    drawing.line((LEFT, y + 34), (xs.end_px, y + 34), "grid")
+    for bar in lane.bars:
+        start, end = xs(max(bar.start_s, xs.low)), xs(min(bar.end_s, xs.high))
+        box = {"x": start, "y": y + 26, "width": max(end - start, 2), "height": 16, "rx": 2}
+        drawing.add("rect", {**box, "fill": bar.colour})

@@ -1,14 +1,15 @@
 """The load to send and its target: an experiment's traffic, or one scenario of a command line.
 
 Both become the same two models that a run has, so the same rules hold: the limits of scenarios,
-the thresholds' grammar, no address that is not this machine unless it is allowed.
+the thresholds' grammar, no address that is not this machine unless it is allowed. What a load
+takes of this machine, and how many workers, is arithmetic that needs no sending.
 """
 
 import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +23,18 @@ from gameday.core.network.urls import Base
 from gameday.core.units import Rate, format_duration
 from gameday.spec.addresses import refuse_foreign
 from gameday.spec.experiment import Expect, Experiment
-from gameday.spec.read import LoadedExperiment
+from gameday.spec.inputs import LoadedExperiment
 from gameday.spec.request import IssueRequest, Request
 from gameday.spec.system import Requests, System
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Document, compose, one_of_them
+from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import thresholds
+from gameday.traffic.capacity import calibration
+from gameday.traffic.capacity.demand import Demand, demand_of
+from gameday.traffic.capacity.machine import this_machine
+from gameday.traffic.capacity.shortfalls import Shortfall, shortfalls
+from gameday.traffic.forecast import scenarios_of
 from gameday.traffic.rules import of_traffic
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -253,3 +260,23 @@ def records_folder(folder: Path) -> Path:
     except OSError as error:
         raise UsageError(f"--out: {folder}: {error.strerror}") from error
     return history
+
+
+def demand(load: Load) -> Demand:
+    """The highest demand on the generator."""
+    timeout_s = load.system.requests.issue.timeout.total_seconds()
+    return demand_of(scenarios_of(load.experiment), timeout_s)
+
+
+def with_enough_workers(load: Load) -> Load:
+    """The load with as many workers as its highest rate takes."""
+    return replace(load, workers=calibration.workers_for(demand(load).peak_per_s))
+
+
+def lacking(load: Load) -> list[Shortfall]:
+    """Resources of this machine that do not suffice."""
+    known = calibration.known()
+    kept_per_s = None if known is None else known.kept_per_s * load.workers
+    bound_ms = tightest_bound_ms(load.experiment)
+    bound_s = None if bound_ms is None else bound_ms / 1000
+    return shortfalls(demand(load), this_machine(kept_per_s), bound_s)
