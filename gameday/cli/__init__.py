@@ -28,9 +28,18 @@ COMMANDS = {
     "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
     "plan": ("gameday.cli.plan:plan", "Tell what a run would touch, and whether it can begin."),
     "run": ("gameday.cli.run:run", "Run an experiment and judge it."),
-    "ack": ("gameday.cli.control:ack", "Tell the running run that you have taken the incident."),
-    "stop": ("gameday.cli.control:stop", "Take the faults of the running run out, and end it."),
-    "release": ("gameday.cli.control:release", "Let runs begin again after `stop --hold`."),
+    "ack": (
+        "gameday.cli.ack_stop:ack",
+        "Tell the running run that you have taken the incident.",
+    ),
+    "stop": (
+        "gameday.cli.ack_stop:stop",
+        "Take the faults of the running run out, and end it.",
+    ),
+    "release": (
+        "gameday.cli.ack_stop:release",
+        "Let runs begin again after `stop --hold`.",
+    ),
     "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),

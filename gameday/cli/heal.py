@@ -251,7 +251,7 @@ def _preview(left: "Left") -> str:
 
 def _started(part: Path) -> str:
     """The program that the launch file of a component would start, and in which folder."""
-    from gameday.injection.process.spec import Launch
+    from gameday.injection.process.launch import Launch
 
     try:
         launch = Launch.read(part)

@@ -8,8 +8,8 @@ nothing by them.
 from pathlib import Path
 
 from gameday.core.secrets.redaction import MASK
+from gameday.injection.process.launch import Launch
 from gameday.injection.process.process import start_time
-from gameday.injection.process.spec import Launch
 from gameday.injection.removal_proof import here
 from gameday.spec.undos import Instance, NetworkUndo, StoreUndo
 

@@ -2,7 +2,6 @@
 
     validate        the files against each other, by `rules`: warnings, or the first error
     blast_radius    what will be touched, for how long, and what takes it back
-    describe        a change, and its undo, as a sentence
     traffic_size    what the traffic asks of stock, users and disk
     generator       what it asks of its generator: rate, virtual users, files, ports
     machine         what a run needs of this machine

@@ -18,9 +18,9 @@ from gameday.core.stack_registry import STACKS, StackEntry
 from gameday.plan import generator, machine, traffic_size
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
-from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs, LoadedSystem
 from gameday.spec.system import System
+from gameday.spec.targets import refuse_foreign
 from gameday.stacks.placeholders import asked_for
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.sources.choice import prometheus_of

@@ -18,10 +18,10 @@ from gameday.plan import prometheus_checks, proxy_checks, service_checks
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.leftovers import on_standing
 from gameday.plan.offline_checks import RunConditions
-from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs
 from gameday.spec.server import Server
 from gameday.spec.system import System
+from gameday.spec.targets import refuse_foreign
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.telemetry import catalogue
 from gameday.telemetry.sources.choice import prometheus_of

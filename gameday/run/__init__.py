@@ -9,7 +9,7 @@
     guards            the steady-state gate, the guards, the children
     responder         the steps of the playbook
     teardown          closing, draining, auditing
-    leave             the end of a run that does not end
+    forced_exit       the end of a run that does not end
     child_config      what the traffic worker and the collector are started with
     locks             one run at a time, and how other terminals find it
     remote_lock       the same on a Toxiproxy that another host's runs may use

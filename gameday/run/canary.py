@@ -19,7 +19,7 @@ EVERY_S: Final = 0.2  # five a second show a standstill of 0.2 s, and are no loa
 PATIENCE_S: Final = 1.0  # a longer answer only has to be known as late
 
 
-def note(run: Run, line: Mapping[str, Any]) -> None:
+def append_vitals(run: Run, line: Mapping[str, Any]) -> None:
     """Write one line to `vitals.jsonl`; a run that cannot write its evidence ends."""
     try:
         with (run.dir / "vitals.jsonl").open("ab", buffering=0) as file:
@@ -28,14 +28,14 @@ def note(run: Run, line: Mapping[str, Any]) -> None:
         run.abort("interrupted", f"vitals.jsonl cannot be written: {error.strerror}")
 
 
-def hear(run: Run, line: Mapping[str, Any]) -> None:
+def on_worker_line(run: Run, line: Mapping[str, Any]) -> None:
     """One line of a traffic worker: its vital signs are kept, the rest is for the traffic."""
     if line["event"] in ("beat", "vitals"):
-        note(run, {name: value for name, value in line.items() if name != "event"})
+        append_vitals(run, {name: value for name, value in line.items() if name != "event"})
     run.traffic.hear(line)
 
 
-async def sing(run: Run) -> None:
+async def probe_health(run: Run) -> None:
     """Ask until cancelled, and note how long each answer took."""
     url = at(run.system.base_url, run.system.start.ready if run.system.start is not None else "/")
     verify = run.system.tls.needed_for(url)
@@ -46,7 +46,7 @@ async def sing(run: Run) -> None:
             took_ms = await _ask(run, client, url)
             t_s, lag_ms = (began_ns - run.t0_ns) / NS, max(began_ns - due_ns, 0) / 1e6
             line = {"t": round(t_s, 3), "took_ms": took_ms, "lag_ms": round(lag_ms, 1)}
-            note(run, {"who": CANARY, **line})
+            append_vitals(run, {"who": CANARY, **line})
             due_ns = max(due_ns + round(EVERY_S * NS), run.clock.now_ns())
             await run.clock.sleep((due_ns - run.clock.now_ns()) / NS)
 

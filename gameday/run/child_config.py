@@ -30,7 +30,7 @@ async def start_children(run: Run) -> None:
     run.injection.use_traffic(run.traffic)
     grid_start_ns = run.clock.now_ns()
     await asyncio.gather(
-        run.traffic.child.start(_traffic_config(run), partial(canary.hear, run)),
+        run.traffic.child.start(_traffic_config(run), partial(canary.on_worker_line, run)),
         run.collector.start(collector_config(run, grid_start_ns), run.readings.hear),
     )
     passed = (run.clock.now_ns() - grid_start_ns) // NS

@@ -25,7 +25,12 @@ LEAVING_S = 150.0  # for faults to come out, each by every step that its removal
 
 async def work(run: Run) -> None:
     """Run the method to its end, or to the abort; every fault is out when this returns."""
-    watching = [guards.guards(run), guards.children(run), guards.parts(run), canary.sing(run)]
+    watching = [
+        guards.guards(run),
+        guards.children(run),
+        guards.parts(run),
+        canary.probe_health(run),
+    ]
     if run.bot is not None:
         watching.append(run.bot.respond())
     watchers = [asyncio.create_task(one) for one in watching]

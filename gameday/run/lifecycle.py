@@ -34,14 +34,14 @@ from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
 from gameday.run.context import Abort, Begun, Options, Run, unless_aborted
 from gameday.run.control_socket import ControlSocket, signals
-from gameday.run.leave import Leaving
+from gameday.run.forced_exit import Leaving
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
 from gameday.run.remote_lock import marking
 from gameday.run.responder import Bot, Hands
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
-from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import Inputs
+from gameday.spec.targets import refuse_foreign
 from gameday.spec.undos import Undo
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for

@@ -16,7 +16,7 @@ from gameday.core.processes.deadlines import in_time
 from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import FaultDosed, FaultProbed, Observation
 from gameday.injection.verify.impact_verdict import Felt, shifts
-from gameday.injection.verify.observation import dose, injected, unmeasured
+from gameday.injection.verify.injection_verdict import dose, injected, unmeasured
 from gameday.injection.verify.readback import IN_PLACE, Place, in_place, proxy_of
 from gameday.injection.verify.toxics import show
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s

@@ -27,7 +27,7 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.injection import engine
 from gameday.injection.drivers import project as projects
 from gameday.injection.engine import Container, EngineError
-from gameday.injection.process.spec import Launch
+from gameday.injection.process.launch import Launch
 from gameday.injection.upstream import Published
 from gameday.spec.inputs import compose_file
 from gameday.spec.system import System

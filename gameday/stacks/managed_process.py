@@ -1,6 +1,6 @@
 """One part of a stack: a child process with a log, announced before it is let go.
 
-How it is started stands in a file of its own (`process/spec.py`), so that it can be started
+How it is started stands in a file of its own (`process/launch.py`), so that it can be started
 again by whoever must. Until it is healthy, its end is an error that shows its exit code and the
 end of its log.
 """
@@ -15,8 +15,8 @@ from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
 from gameday.core.files.logs import how_it_ended, last_lines
 from gameday.core.secrets.redaction import Hidden
+from gameday.injection.process.launch import Launch, Question, is_being_started, start
 from gameday.injection.process.process import alive, leaders, record, undo
-from gameday.injection.process.spec import Launch, Question, is_being_started, start
 from gameday.spec.undos import ProcessUndo, Undo
 
 LOG_LINES = 20

@@ -15,8 +15,8 @@ from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
 from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.injection.drivers import Drivers
+from gameday.injection.process.launch import is_being_started
 from gameday.injection.process.process import alive, leaders
-from gameday.injection.process.spec import is_being_started
 from gameday.injection.toxiproxy_client import read_token
 from gameday.spec.system import System
 from gameday.spec.undos import FolderUndo, ProcessUndo, ProjectUndo, Undo

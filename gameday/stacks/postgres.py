@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 
 from gameday.core.errors import StackError
-from gameday.injection.process.spec import Account, Launch, Question
+from gameday.injection.process.launch import Account, Launch, Question
 from gameday.stacks.binaries import Binary, postgres
 from gameday.stacks.ports import HOST, with_ports
 from gameday.stacks.redis import Store

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import redis.asyncio
 import redis.exceptions
 
-from gameday.injection.process.spec import Launch, Question
+from gameday.injection.process.launch import Launch, Question
 from gameday.stacks.binaries import redis_server, redis_title
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import HOST, with_ports

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gameday.core.errors import StackError
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
-from gameday.injection.process.spec import Launch, Question
+from gameday.injection.process.launch import Launch, Question
 from gameday.spec.system import Start, System
 from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports

@@ -57,7 +57,7 @@ class Running:
     `system` has the stack's `addresses`; `environment` the values for `{env: NAME}`; `direct` and
     `proxied` map a service to its URL with the password in it; `secrets` are the texts that must
     not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
-    part is started (`process/spec.py`), `token_file` where the token stands without which its
+    part is started (`process/launch.py`), `token_file` where the token stands without which its
     Toxiproxy changes nothing (None: it asks for none). `project` is the compose project that it
     is, `published` where each proxy in it is reached, by the proxy's name.
     """

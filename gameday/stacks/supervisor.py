@@ -18,7 +18,7 @@ from gameday.core.errors import GamedayError
 from gameday.core.processes.deadlines import in_time
 from gameday.injection.drivers.folder import mark, record
 from gameday.injection.drivers.folder import undo as remove
-from gameday.injection.process.spec import Account, Launch, me
+from gameday.injection.process.launch import Account, Launch, me
 from gameday.spec.undos import FolderUndo
 from gameday.stacks.managed_process import Part, launch
 from gameday.stacks.ports import is_free

@@ -15,7 +15,7 @@ from typing import Any
 
 from gameday.core import files
 from gameday.core.errors import StackError
-from gameday.injection.process.spec import Launch, Question
+from gameday.injection.process.launch import Launch, Question
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
 from gameday.stacks.ports import HOST
 from gameday.stacks.supervisor import Supervisor, plain_environment, write_private

@@ -30,10 +30,10 @@ from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.plan import service_checks
 from gameday.plan.validate import validate_system
-from gameday.spec.addresses import refuse_foreign
 from gameday.spec.inputs import load_system
 from gameday.spec.request import Request
 from gameday.spec.system import System
+from gameday.spec.targets import refuse_foreign
 from gameday.spec.tls import Tls
 from gameday.spec.undos import ProxyState, from_json
 from gameday.telemetry.collector.scrape import Scraper

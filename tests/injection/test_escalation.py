@@ -13,7 +13,7 @@ from gameday.core.errors import StuckFaultError
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
-from gameday.injection.process.spec import Launch
+from gameday.injection.process.launch import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, ProxyDown

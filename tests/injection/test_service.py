@@ -19,8 +19,8 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.driver import Dose
 from gameday.injection.drivers.service import StrikeError, restart
+from gameday.injection.process.launch import Launch, alone, is_being_started
 from gameday.injection.process.process import alive, is_stopped
-from gameday.injection.process.spec import Launch, alone, is_being_started
 from gameday.spec.changes import ServiceChange, Strike
 from gameday.spec.undos import ProcessUndo, Undo, from_json
 from gameday.stacks.embedded import EmbeddedStack

@@ -9,7 +9,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.evidence.events import Observation
 from gameday.injection.verify.impact_verdict import Felt, lasting_level, shifts
-from gameday.injection.verify.observation import injected
+from gameday.injection.verify.injection_verdict import injected
 from gameday.injection.verify.probe import Answer, Probe, Spot, look
 from gameday.injection.verify.recovery import back_to_normal
 from gameday.injection.verify.toxics import judge_flap, judge_probes

@@ -29,7 +29,7 @@ from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.process import process
-from gameday.injection.process.spec import Launch, Question, start, until_ready
+from gameday.injection.process.launch import Launch, Question, start, until_ready
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import Undo

@@ -23,7 +23,7 @@ async def sung(folder: Path, url: str, enough: int) -> tuple[Vitals, Abort]:
         abort=Abort(),
         system=SimpleNamespace(base_url=url, start=SimpleNamespace(ready="/healthz"), tls=Tls()),
     )
-    singing = asyncio.create_task(canary.sing(cast("Run", run)))
+    singing = asyncio.create_task(canary.probe_health(cast("Run", run)))
     deadline_ns = clock.now_ns() + 20 * NS
     while not run.abort.event.is_set() and clock.now_ns() < deadline_ns:
         if len(vitals.read(folder / "vitals.jsonl").health_samples) >= enough:
@@ -63,7 +63,7 @@ async def test_no_answer_is_noted_as_none(tmp_path: Path) -> None:
 async def test_a_run_that_cannot_write_its_evidence_is_interrupted(tmp_path: Path) -> None:
     (tmp_path / "vitals.jsonl").mkdir()
     run = SimpleNamespace(dir=tmp_path, abort=Abort())
-    canary.note(cast("Run", run), {"who": "canary"})
+    canary.append_vitals(cast("Run", run), {"who": "canary"})
     assert run.abort.ended == "interrupted"
     assert "vitals.jsonl cannot be written" in run.abort.why
 
@@ -73,7 +73,7 @@ def test_a_workers_signs_are_kept_and_its_line_is_passed_on(tmp_path: Path) -> N
     run = SimpleNamespace(dir=tmp_path, abort=Abort(), traffic=SimpleNamespace(hear=heard.append))
     beat = {"event": "beat", "who": "worker-2", "t": 1.0, "open": 4}
     for line in (beat, {"event": "idle", "t": 2.0}):
-        canary.hear(cast("Run", run), line)
+        canary.on_worker_line(cast("Run", run), line)
     assert [line["event"] for line in heard] == ["beat", "idle"]
     (kept,) = vitals.read(tmp_path / "vitals.jsonl").worker_samples
     assert (kept.who, kept.t_s, kept.open) == ("worker-2", 1.0, 4)

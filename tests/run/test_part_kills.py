@@ -11,8 +11,8 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.evidence import journal
+from gameday.injection.process.launch import Launch
 from gameday.injection.process.process import alive, is_stopped
-from gameday.injection.process.spec import Launch
 from gameday.run.reaper.lease import LEASE_S
 from gameday.spec.undos import ProcessUndo
 from gameday.stacks.persistent import put_up, take_down

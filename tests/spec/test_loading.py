@@ -12,7 +12,6 @@ from gameday.core.network.addresses import Allowed
 from gameday.evidence.effective import Effective, PlannedPlaybook, dump
 from gameday.plan.rules.expressions import window_names
 from gameday.plan.validate import validate, validate_system
-from gameday.spec.addresses import refuse_foreign, resolve_targets
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import (
     Inputs,
@@ -23,6 +22,7 @@ from gameday.spec.inputs import (
     load_system,
 )
 from gameday.spec.system import System
+from gameday.spec.targets import refuse_foreign, resolve_targets
 from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
 from tests.support.rundirs import FAULT, RunDir, read
 

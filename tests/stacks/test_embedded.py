@@ -23,7 +23,7 @@ from gameday.core.errors import StackError, UsageError
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
-from gameday.injection.process.spec import Launch
+from gameday.injection.process.launch import Launch
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError, read_token
 from gameday.spec.undos import from_json
 from gameday.stacks.binaries import redis_server

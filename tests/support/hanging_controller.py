@@ -14,7 +14,7 @@ from gameday.core.network.event_loop import run
 from gameday.injection.drivers import folder
 from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket, signals
-from gameday.run.leave import Leaving
+from gameday.run.forced_exit import Leaving
 from gameday.run.reaper_client import Reaper
 from tests.support.events import event_of
 from tests.support.signed import KEY, signed

@@ -18,8 +18,8 @@ from gameday.traffic.metrics import (
     complete,
     generator,
     measure,
+    percentiles,
     summary,
-    trends,
 )
 from gameday.traffic.metrics.accounting import Columns
 from gameday.traffic.metrics.concurrency import most_open
@@ -395,8 +395,8 @@ def test_windows_outcomes_and_what_all_requests_share_are_tags() -> None:
 
 def test_beyond_two_million_samples_percentiles_are_within_a_thousandth() -> None:
     rng = np.random.default_rng(3)
-    samples = rng.lognormal(16, 1, trends.EXACT_UP_TO + 1).astype(np.int64)
-    found = trends.figures(trends.store(samples), samples[:0], (95, 99.9))
+    samples = rng.lognormal(16, 1, percentiles.EXACT_UP_TO + 1).astype(np.int64)
+    found = percentiles.figures(percentiles.store(samples), samples[:0], (95, 99.9))
     assert found is not None
     assert found["count"] == len(samples)
     for percentile in (95, 99.9):
@@ -448,12 +448,12 @@ def test_the_most_open_of_many_is_found_without_sorting_them() -> None:
     ],
 )
 def test_what_is_selected_is_what_sorting_would_put_there(samples: Any) -> None:
-    exact, ordered = trends.Exact(samples), np.sort(samples)
+    exact, ordered = percentiles.Exact(samples), np.sort(samples)
     places = [0, len(samples) - 1, *np.random.default_rng(6).integers(0, len(samples), 50).tolist()]
     assert [exact.at(place) for place in places] == [float(ordered[place]) for place in places]
     for percentile in (0, 1, 50, 90, 95, 99, 99.9, 100):
         expected = float(np.percentile(samples / 1e6, percentile))
-        assert trends.percentile_ms(exact, percentile) == expected
+        assert percentiles.percentile_ms(exact, percentile) == expected
 
 
 def test_a_span_is_read_from_its_half_float_to_the_nanosecond() -> None:
@@ -461,7 +461,7 @@ def test_a_span_is_read_from_its_half_float_to_the_nanosecond() -> None:
     halves = halves[np.isfinite(halves)]
     rows = {"connecting_ms": halves, "tls_ms": np.zeros_like(halves)}
     plainly = [round(float(half) * 1_000_000) for half in halves]
-    assert trends.blocked_ns(Columns(rows)).tolist() == plainly
+    assert percentiles.blocked_ns(Columns(rows)).tolist() == plainly
 
 
 def test_workers_and_starts_without_a_record_stand_in_the_order_of_their_numbers() -> None:

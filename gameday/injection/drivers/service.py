@@ -17,7 +17,7 @@ from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import ExitCode, GamedayError, StackError, StuckFaultError, UsageError
 from gameday.injection.context import InjectionContext
 from gameday.injection.process import process
-from gameday.injection.process.spec import Launch, alone, start, until_ready
+from gameday.injection.process.launch import Launch, alone, start, until_ready
 from gameday.injection.removal_proof import State, masked_name, was_masked
 from gameday.spec.changes import ServiceChange
 from gameday.spec.undos import ProcessUndo, ServiceUndo

@@ -2,5 +2,5 @@
 
 `readback` reads back what is there, `probe` and `long_probe` ask through a proxy, `toxics` says
 what shows which toxic and judges it, `traffic_windows` and `impact_verdict` what the service and
-its callers felt, `observation` all together; `recovery` judges the removal.
+its callers felt, `injection_verdict` all together; `recovery` judges the removal.
 """

@@ -15,6 +15,7 @@ from statistics import median
 from gameday.core.clock import Clock
 from gameday.core.messages import Message, Value
 from gameday.evidence.events import Observation
+from gameday.injection.verify.injection_verdict import unmeasured
 from gameday.injection.verify.long_probe import (
     MOST,
     PONG_BYTES,
@@ -24,7 +25,6 @@ from gameday.injection.verify.long_probe import (
     parting,
     pings,
 )
-from gameday.injection.verify.observation import unmeasured
 from gameday.injection.verify.probe import (
     A_FEW,
     PING,

@@ -12,7 +12,7 @@ import numpy as np
 
 from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import Columns, columns, complete
-from gameday.traffic.metrics.trends import is_timed
+from gameday.traffic.metrics.percentiles import is_timed
 
 FEWEST = 3  # of two the p95 is one request's own luck
 OPEN_NS = 200_000_000  # a request that young may simply not have been answered yet

@@ -21,11 +21,11 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.network.addresses import Allowed
 from gameday.core.network.urls import Base
 from gameday.core.units import Rate, format_duration
-from gameday.spec.addresses import refuse_foreign
 from gameday.spec.experiment import Expect, Experiment
 from gameday.spec.inputs import LoadedExperiment
 from gameday.spec.request import IssueRequest, Request
 from gameday.spec.system import Requests, System
+from gameday.spec.targets import refuse_foreign
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Document, compose, one_of_them
 from gameday.telemetry.latency_bounds import tightest_bound_ms

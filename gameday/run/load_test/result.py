@@ -22,7 +22,7 @@ from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import metrics, thresholds
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 from gameday.traffic.history import History, Outcome, Reason, read
-from gameday.traffic.metrics.trends import PERCENTILES
+from gameday.traffic.metrics.percentiles import PERCENTILES
 from gameday.traffic.thresholds import ThresholdOutcome
 
 BOOKS = (

@@ -9,7 +9,7 @@ kept its schedule, `system_limit` from which rate on the system did not carry it
 from gameday.traffic.metrics.accounting import AccountingError, complete
 from gameday.traffic.metrics.generator import GeneratorStatus, Rule, generator
 from gameday.traffic.metrics.k6_metrics import About, request_tags
-from gameday.traffic.metrics.live_series import BUCKETS_S, Fold, LiveTraffic, Moment
+from gameday.traffic.metrics.live_traffic import BUCKETS_S, Fold, LiveTraffic, Moment
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.metrics.running import RunningTotals
 from gameday.traffic.metrics.summary import TrafficSummary, measure, summary, threshold_outcome

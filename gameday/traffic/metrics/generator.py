@@ -25,8 +25,8 @@ from gameday.traffic.metrics.generator_causes import (
     core_share,
     stood_still_ms,
 )
+from gameday.traffic.metrics.percentiles import Exact, percentile_ms
 from gameday.traffic.metrics.records import Starts, Told, gather
-from gameday.traffic.metrics.trends import Exact, percentile_ms
 from gameday.traffic.metrics.vu_occupancy import Occupancy, occupancies
 from gameday.traffic.vitals import Vitals
 

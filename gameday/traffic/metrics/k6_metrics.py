@@ -13,8 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.traffic.history import Outcome, Reason
-from gameday.traffic.metrics import trends
 from gameday.traffic.metrics.concurrency import most_open
+from gameday.traffic.metrics.percentiles import (
+    INTENDED,
+    ITERATION,
+    Fields,
+    blocked_ns,
+    figures,
+    has_sample,
+    is_timed,
+    open_in_the_end,
+    spans,
+    store,
+)
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.schedule.scenario import Scenario
 from gameday.traffic.schedule.virtual_users import VirtualUsers
@@ -144,7 +155,7 @@ def metric(
         return {"count": 0, "rate": 0.0} if zero else None
     if asked.kind == "trend":
         samples, waiting = trend_samples(asked.metric, part)
-        return trends.figures(trends.store(samples), waiting, percentiles)
+        return figures(store(samples), waiting, percentiles)
     if asked.kind == "counter":
         total, length_s = counted(asked.metric, part), part.starts.length_s
         return {"count": total, "rate": total / length_s if length_s else 0.0}
@@ -155,14 +166,14 @@ def trend_samples(name: str, part: StartSelection) -> tuple[Times, Times]:
     """The samples of a trend in ns, and how long the requests had taken that stayed open."""
     has = part.derived(
         f"has {name}",
-        lambda all_: trends.has_sample(name, all_, all_.derived("timed", trends.is_timed)),
+        lambda all_: has_sample(name, all_, all_.derived("timed", is_timed)),
     )
     samples = part.derived(f"span {name}", lambda all_: _spans(name, all_))
     if not has.all():
         samples = samples[np.flatnonzero(has)]
     if not part.starts.derived("open", _open).any():
         return samples, samples[:0]
-    return samples, trends.open_in_the_end(name, part, part.starts.last_ns)
+    return samples, open_in_the_end(name, part, part.starts.last_ns)
 
 
 def _open(starts: Starts) -> Mask:
@@ -171,17 +182,15 @@ def _open(starts: Starts) -> Mask:
 
 
 def _blocked(starts: Starts) -> Times:
-    return _in_pieces(starts, trends.blocked_ns)
+    return _in_pieces(starts, blocked_ns)
 
 
 def _spans(name: str, starts: Starts) -> Times:
     blocked = starts.derived("blocked", _blocked)
     if name == "http_req_blocked":
         return blocked
-    found = _in_pieces(
-        starts, lambda piece: trends.spans(name, piece, piece.derived("blocked", _blocked))
-    )
-    if name == trends.ITERATION and starts.sleep_ns.any():
+    found = _in_pieces(starts, lambda piece: spans(name, piece, piece.derived("blocked", _blocked)))
+    if name == ITERATION and starts.sleep_ns.any():
         found = found + starts.sleep_ns[starts.scenario]
     return found
 
@@ -195,7 +204,7 @@ def _in_pieces(starts: Starts, reckon: Callable[[StartSelection], Times]) -> Tim
     return found
 
 
-def counted(name: str, rows: trends.Fields) -> int:
+def counted(name: str, rows: Fields) -> int:
     """A counter's value."""
     outcome = np.asarray(rows["outcome"])
     asked = outcome != Outcome.DROPPED
@@ -214,7 +223,7 @@ def _sum(column: npt.NDArray[np.integer], kept: Mask) -> int:
     return int((column * kept).sum(dtype=np.int64))
 
 
-def refused_on_purpose(rows: trends.Fields, apart: Sequence[Window]) -> Mask:
+def refused_on_purpose(rows: Fields, apart: Sequence[Window]) -> Mask:
     """Refusals that a step asked for: answered so, and open within one of its windows."""
     found = np.zeros(len(rows), dtype=bool)
     for begin_ns, end_ns in apart:
@@ -224,7 +233,7 @@ def refused_on_purpose(rows: trends.Fields, apart: Sequence[Window]) -> Mask:
     return found
 
 
-def failures(rows: trends.Fields, apart: Sequence[Window]) -> tuple[int, int]:
+def failures(rows: Fields, apart: Sequence[Window]) -> tuple[int, int]:
     """The failed requests, and all that count; one that a full system did not take has failed.
 
     An attempt that was made again had failed.
@@ -302,7 +311,7 @@ def _sub_metrics(part: StartSelection) -> list[tuple[dict[str, str], Sequence[st
     counts = np.bincount(part["outcome"], minlength=len(Outcome))
     there = [one for one in Outcome if one != Outcome.DROPPED and counts[one]]
     duration = ("http_req_duration",)
-    several = ("http_reqs", "http_req_failed", "http_req_duration", trends.INTENDED)
+    several = ("http_reqs", "http_req_failed", "http_req_duration", INTENDED)
     names = part.starts.names
     return [
         *(({"expected_response": "true"}, duration) for _ in range(bool(there))),

@@ -22,8 +22,8 @@ from gameday.traffic.metrics.k6_metrics import (
     failures,
     trend_samples,
 )
+from gameday.traffic.metrics.percentiles import PERCENTILES, figures
 from gameday.traffic.metrics.records import Starts
-from gameday.traffic.metrics.trends import PERCENTILES, figures
 from gameday.traffic.thresholds import MetricKey, ThresholdExpression, evaluate, parse_key
 
 _NOTHING: Final = About()

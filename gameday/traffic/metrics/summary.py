@@ -18,8 +18,8 @@ from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import AccountingError, dispatched_of
 from gameday.traffic.metrics.generator import GeneratorStatus
 from gameday.traffic.metrics.k6_metrics import EXPECTED, About, StartSelection, all_metrics, metric
+from gameday.traffic.metrics.percentiles import PERCENTILES
 from gameday.traffic.metrics.records import Told, gather
-from gameday.traffic.metrics.trends import PERCENTILES
 from gameday.traffic.schedule.scenario import MOST_STARTS
 from gameday.traffic.thresholds import (
     ThresholdExpression,

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from gameday.core.clock import NS
 from gameday.traffic.history import HEAD_BYTES, RECORD, HistoryTail, Outcome, Reason
 from gameday.traffic.metrics.accounting import Records
+from gameday.traffic.metrics.percentiles import is_timed
 from gameday.traffic.metrics.running import RunningTotals
-from gameday.traffic.metrics.trends import is_timed
 
 # fmt: off
 BUCKETS_S: Final = (
