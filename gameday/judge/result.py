@@ -25,8 +25,8 @@ from gameday.evidence.events import Observation
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow, StepRun
 from gameday.judge.checks import alerts as alert_check
+from gameday.judge.checks.alerts import AlertStatus
 from gameday.judge.verdict import NotApplicable
-from gameday.telemetry.alerts.contract import AlertStatus
 from gameday.telemetry.latency_bounds import failed_bound, p95_bound_ms
 from gameday.traffic import metrics
 

@@ -1,17 +1,86 @@
 """The alerts did their part: the expected ones fired and resolved in time, no other one fired.
 
-The contract itself is in `gameday.telemetry.alerts.contract`; the run's times are brought to it
-here.
+From the recorded evaluations of a run the episodes of each alert are rebuilt, and each promise of
+the experiment gets a status. What the record cannot show, because a deadline lies after the end of
+the traffic or nothing was evaluated then, is unknown, never missed.
 """
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, valid, worst
 from gameday.spec.experiment import ExpectedAlert
-from gameday.telemetry.alerts.contract import AlertStatus, Expected, FaultTimes, Times, judge_alerts
+from gameday.telemetry.samples import AlertLine
 from gameday.telemetry.sources.choice import prometheus_of
 
+Line = tuple[int, Sequence[AlertLine]]
+Status = Literal["hit", "late", "missed", "false", "unknown"]
+Policy = Literal["forbidden", "allowed"] | Collection[str]
+LONGEST_GAP_NS = 5 * NS  # five scrapes in a row may be missing before an alert is unknown
 VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One time that an alert was on, whatever its labels; it may never have fired."""
+
+    alert: str
+    active_at_ns: int
+    fired_at_ns: int | None = None
+    resolved_at_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A promise: `alert` fires within so long of the injection of fault `of`, and resolves."""
+
+    alert: str
+    of: str
+    fires_within_s: float
+    resolves_within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultTimes:
+    """When a fault was in place, None where it never was or never left."""
+
+    injected_at_ns: int | None
+    removed_at_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """The anchors of a run, in the clock of the lines."""
+
+    traffic_start_ns: int
+    traffic_end_ns: int | None
+    faults: Mapping[str, FaultTimes] = field(default_factory=dict)
+    breached_at_ns: int | None = None
+    recovered_at_ns: int | None = None
+
+    @property
+    def origin_ns(self) -> int:
+        """From when on alerts count: the first injection, else the start of the traffic."""
+        injected = [f.injected_at_ns for f in self.faults.values() if f.injected_at_ns is not None]
+        return min(injected, default=self.traffic_start_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStatus:
+    """The outcome of one alert in a run. Instants are ns of the run's clock."""
+
+    alert: str
+    expected: bool
+    status: Status
+    why: Message
+    active_at_ns: int | None = None
+    fired_at_ns: int | None = None
+    resolved_at_ns: int | None = None
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -82,3 +151,178 @@ def _times(evidence: Evidence) -> Times:
         breached_at_ns=evidence.anchors.breached_ns,
         recovered_at_ns=evidence.anchors.recovered_ns,
     )
+
+
+def episodes(lines: Sequence[Line]) -> list[Episode]:
+    """The episodes of every alert in the order of their beginning.
+
+    An alert is firing while any of its label sets is. When the last firing one is gone the
+    episode is over; one that is still pending then begins another.
+    """
+    names = sorted({a.name for _, alerts in lines for a in alerts})
+    found = [episode for name in names for episode in _episodes_of(name, lines)]
+    return sorted(found, key=lambda e: (e.active_at_ns, e.alert))
+
+
+def _episodes_of(name: str, lines: Sequence[Line]) -> list[Episode]:
+    done: list[Episode] = []
+    current: Episode | None = None
+    for t_ns, alerts in lines:
+        mine = [a for a in alerts if a.name == name]
+        firing = [a.active_at_ns for a in mine if a.state == "firing"]
+        if current is not None and current.fired_at_ns is not None and not firing:
+            done.append(Episode(name, current.active_at_ns, current.fired_at_ns, t_ns))
+            current = None
+        if not mine:
+            done += [current] if current is not None else []
+            current = None
+        elif firing and (current is None or current.fired_at_ns is None):
+            current = Episode(name, min(firing), t_ns)
+        elif current is None:
+            current = Episode(name, min(a.active_at_ns for a in mine))
+    return done if current is None else [*done, current]
+
+
+def judge_alerts(
+    lines: Sequence[Line],
+    expected: Sequence[Expected],
+    others: Policy,
+    times: Times,
+    baseline: Collection[str] = (),
+) -> list[AlertStatus]:
+    """The status of every expected alert, then of every other that fired and should not have.
+
+    Alerts of `baseline`, and those that fired before the first injection, are left out, as is
+    what fires after the end of the traffic.
+    """
+    known = episodes(lines)
+    before = {
+        e.alert for e in known if e.fired_at_ns is not None and e.fired_at_ns < times.origin_ns
+    }
+    ignored = before | set(baseline)
+    promised = [
+        AlertStatus(
+            alert=promise.alert, expected=True, status="unknown", why=Message("alert.was_firing")
+        )
+        if promise.alert in ignored
+        else _judge(promise, known, lines, times)
+        for promise in expected
+    ]
+    spared = ignored | {promise.alert for promise in expected}
+    return promised + _judge_others(known, others, times, spared)
+
+
+def _judge_others(
+    known: Sequence[Episode], others: Policy, times: Times, spared: Collection[str]
+) -> list[AlertStatus]:
+    if others == "allowed":
+        return []
+    allowed = set(spared) if isinstance(others, str) else {*spared, *others}
+    first: dict[str, Episode] = {}
+    for episode in known:
+        if episode.alert not in allowed and _counts(episode, times):
+            first.setdefault(episode.alert, episode)
+    return [
+        _status(e, "false", Message("alert.not_expected"), expected=False) for e in first.values()
+    ]
+
+
+def _counts(episode: Episode, times: Times) -> bool:
+    fired = episode.fired_at_ns
+    if fired is None or fired < times.origin_ns:
+        return False
+    return times.traffic_end_ns is None or fired <= times.traffic_end_ns
+
+
+def _status(
+    episode: Episode, status: Status, why: Message, *, expected: bool = True
+) -> AlertStatus:
+    return AlertStatus(
+        alert=episode.alert,
+        expected=expected,
+        status=status,
+        why=why,
+        active_at_ns=episode.active_at_ns,
+        fired_at_ns=episode.fired_at_ns,
+        resolved_at_ns=episode.resolved_at_ns,
+    )
+
+
+def _judge(
+    promise: Expected, known: Sequence[Episode], lines: Sequence[Line], times: Times
+) -> AlertStatus:
+    def nothing(status: Status, why: Message) -> AlertStatus:
+        return AlertStatus(alert=promise.alert, expected=True, status=status, why=why)
+
+    fault = times.faults.get(promise.of)
+    if fault is None or fault.injected_at_ns is None:
+        return nothing("unknown", Message("alert.no_fault", fault=repr(promise.of)))
+    start = fault.injected_at_ns
+    deadline = start + int(promise.fires_within_s * NS)
+    mine = [e for e in known if e.alert == promise.alert]
+    mine = [e for e in mine if e.resolved_at_ns is None or e.resolved_at_ns > start]
+    fired = [e for e in mine if _counts(e, times)]
+    if fired and (fired[0].fired_at_ns or 0) <= deadline:
+        return _judge_end(promise, fired, lines, times)
+    shown = (fired or mine or [Episode(promise.alert, start)])[0]
+    status, why = _why_not(fired, deadline, start, lines, times)
+    if fired or mine:
+        return _status(shown, status, why)
+    return nothing(status, why)
+
+
+def _why_not(
+    fired: Sequence[Episode], deadline: int, start: int, lines: Sequence[Line], times: Times
+) -> tuple[Status, Message]:
+    """Why an alert is not known to have fired in time."""
+    if times.traffic_end_ns is not None and deadline > times.traffic_end_ns:
+        return "unknown", Message("alert.deadline_after_end")
+    if not _covers(lines, start, deadline):
+        return "unknown", Message("alert.not_evaluated")
+    if not fired:
+        return "missed", Message("alert.missed")
+    late_s = ((fired[0].fired_at_ns or 0) - deadline) / NS
+    return "late", Message("alert.late", late_s=late_s)
+
+
+def _covers(lines: Sequence[Line], start: int, end: int) -> bool:
+    """The record has no gap of more than 5 s between two instants."""
+    inside = [t_ns for t_ns, _ in lines if start <= t_ns <= end]
+    edges = [start, *inside, end]
+    reaches = bool(lines) and lines[-1][0] >= end
+    return reaches and all(b - a <= LONGEST_GAP_NS for a, b in pairwise(edges))
+
+
+def _judge_end(
+    promise: Expected, fired: Sequence[Episode], lines: Sequence[Line], times: Times
+) -> AlertStatus:
+    """Judge the resolving of an alert that fired in time."""
+    first = fired[0]
+    if promise.resolves_within_s is None:
+        return _status(first, "hit", Message("alert.in_time"))
+    anchor = _resolve_anchor(promise, times)
+    if anchor is None:
+        return _status(first, "unknown", Message("alert.no_removal"))
+    deadline = anchor + int(promise.resolves_within_s * NS)
+    last = [e for e in fired if (e.fired_at_ns or 0) <= deadline][-1]
+    whole = Episode(first.alert, first.active_at_ns, first.fired_at_ns, last.resolved_at_ns)
+    end = last.resolved_at_ns
+    limit = deadline if times.traffic_end_ns is None else min(deadline, times.traffic_end_ns)
+    if end is not None and end <= limit:
+        return _status(whole, "hit", Message("alert.resolved_in_time"))
+    if deadline > limit:
+        return _status(whole, "unknown", Message("alert.resolve_deadline_after_end"))
+    if not _covers(lines, first.fired_at_ns or 0, deadline):
+        return _status(whole, "unknown", Message("alert.resolving_not_evaluated"))
+    late = Message("alert.never_resolved")
+    if end is not None:
+        late = Message("alert.resolved_late", late_s=(end - deadline) / NS)
+    return _status(whole, "late", late)
+
+
+def _resolve_anchor(promise: Expected, times: Times) -> int | None:
+    """The later of the fault's removal and the recovery, None where one is owed and not known."""
+    removed = times.faults[promise.of].removed_at_ns
+    if removed is None or (times.breached_at_ns is not None and times.recovered_at_ns is None):
+        return None
+    return max(removed, times.recovered_at_ns or removed)

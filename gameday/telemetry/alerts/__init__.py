@@ -1,5 +1,5 @@
-"""Alerts: Prometheus' rules read and evaluated, and the contract an experiment makes about them.
+"""Alerts: Prometheus' rules read and evaluated.
 
-`rules` reads rule files, `state` is the state machine from expression to firing alert, and
-`contract` judges, from the recorded evaluations alone, which alerts fired and resolved in time.
+`rules` reads rule files, and `state` is the state machine from expression to firing alert. Which
+alerts fired and resolved in time is judged from the recorded evaluations (`judge.checks.alerts`).
 """

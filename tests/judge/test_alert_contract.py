@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gameday.core.clock import NS
-from gameday.telemetry.alerts.contract import (
+from gameday.judge.checks.alerts import (
     Episode,
     Expected,
     FaultTimes,
