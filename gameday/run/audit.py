@@ -261,7 +261,7 @@ async def _redis_view(
         return None
     url = secret(store.url, environment)
     try:
-        client = redis.asyncio.Redis.from_url(url, socket_timeout=10)
+        client = redis.asyncio.Redis.from_url(url, socket_timeout=STATEMENT_TIMEOUT_MS / 1000)
     except (ValueError, TypeError) as error:
         raise _unusable("stores.redis.url", error) from error
     try:

@@ -20,6 +20,7 @@ from gameday.telemetry.samples import Evaluation
 
 BLIND_S = 5.0  # five evaluations: a scrape or two may fail while the service is restarted
 SILENT_S = 6.0  # the collector evaluates once a second; longer than BLIND_S, which says more
+GATE_S = 0.05  # before the first fault: what is seen then is still without it
 LOOK_S = 1.0  # a dead child is seen within a second, and looking costs nothing
 ROOM_BYTES = 1024 * 1024
 
@@ -138,6 +139,7 @@ async def parts(run: Run) -> None:
 def steady(run: Run) -> str:
     """The reason why the state is not steady; "" once objectives hold and no alert fires."""
     now_ns = run.clock.now_ns()
+    # Half a period more, so that as many evaluations lie in it as there are seconds.
     stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
     for objective in run.experiment.objectives:
         name = key("objective", objective.name)
@@ -154,7 +156,7 @@ def steady(run: Run) -> str:
 async def steady_gate(run: Run) -> None:
     """Just before the first fault: end the run when the system is not in its steady state."""
     first_s = min(fault.at.total_seconds() for fault in run.experiment.method)
-    await run.until(first_s - 0.05)
+    await run.until(first_s - GATE_S)
     wrong = steady(run)
     if wrong:
         run.abort("not_steady", wrong)

@@ -30,6 +30,9 @@ GONE_WITHIN_S = 10.0  # as long as all steps of a removal take together (`inject
 ATTEMPT_S = 2.5  # one more without a step: REMOVE_S and READ_S of `injection.escalation`, rounded
 NORMAL_WITHIN_S = 10.0  # a pool of connections that the fault broke is made anew in seconds
 ABORTED_NORMAL_WITHIN_S = 3.0  # somebody waits for the end of the run
+BETWEEN_S = 0.1  # two attempts, or two looks: a server is not asked without a pause
+ORDER_S = 0.3  # until the order to end extra traffic has reached every worker
+COUNT_S = 1.0  # in which not one more request may start
 LOOK_S = 3.0  # 40 probes, 4 at a time; a look that takes longer is not calm
 
 
@@ -55,7 +58,7 @@ class Removal:
             policy = UndoPolicy(
                 escalate=False, refused_s=0
             )  # every step was taken; it may work now
-            await self._run.clock.sleep(0.1)
+            await self._run.clock.sleep(BETWEEN_S)
 
     async def _attempt(self, policy: UndoPolicy) -> bool | None:
         """Undo each part, whatever becomes of the others, and read back."""
@@ -124,7 +127,7 @@ class Removal:
                         return True
             except TimeoutError:
                 continue  # too few probes are answered for it to be calm
-            await self._run.clock.sleep(0.2)
+            await self._run.clock.sleep(BETWEEN_S)
         return False
 
     def _patience_s(self) -> float:
@@ -133,10 +136,10 @@ class Removal:
 
     async def _rate_is_back(self, name: str) -> tuple[YesNo, Message]:
         """No further start of the extra scenario within a second."""
-        await self._run.clock.sleep(0.3)
+        await self._run.clock.sleep(ORDER_S)
         try:
             early = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
-            await self._run.clock.sleep(1.0)
+            await self._run.clock.sleep(COUNT_S)
             late = await in_time(asyncio.to_thread(self._dispatched, name), READ_S)
         except (OSError, ValueError) as error:
             return "unknown", unreadable_history(error)

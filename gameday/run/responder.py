@@ -27,6 +27,10 @@ from gameday.telemetry.catalogue import key
 Status = Literal[
     "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"
 ]
+LOOK_S = (
+    5.0  # an alert is looked for at every evaluation; without any it is looked for all the same
+)
+SHARE = 0.8  # of the time for all undos, so that the answers of the last have some of it too
 NO_DATA_S = 3.0  # three evaluations of the collector: one may be late, or the first of all
 
 
@@ -93,7 +97,7 @@ class Bot:
         A step is forgotten when its undo is over: one that was cut off is undone again.
         """
         async with self._one_at_a_time:
-            share_s = None if at_most_s is None else 0.8 * at_most_s / max(1, len(self.worked))
+            share_s = None if at_most_s is None else SHARE * at_most_s / max(1, len(self.worked))
             while self.worked:
                 await self._take_back(self.worked[-1], share_s)
                 self.worked.pop()
@@ -104,7 +108,7 @@ class Bot:
             firing = sorted(self.hands.readings.firing() & named)
             if firing:
                 return firing[0]
-            await self.hands.readings.next(5.0)
+            await self.hands.readings.next(LOOK_S)
 
     async def _delay(self) -> None:
         try:

@@ -25,6 +25,7 @@ ABORT_STEP_S = 5.0  # on an abort each part of the ending has 5 s; somebody wait
 ABORT_CLOSE_S = 2.0  # one request, which a healthy system answers in milliseconds
 SETTLED_S = 0.2  # so that a settle of just 5 s is over within them
 SLACK_S = 5.0  # beyond what the system file allows, for a busy machine
+STEPS_S = 30.0  # to take back what the faults left no time for; a step has 10 s if it says nothing
 STORES_S = 30.0  # two stores, which are read up to three times
 CHILD_S = 5.0  # a child closes its files and ends
 WRITE_S = 60.0  # 20 M rows are some 1 GB
@@ -42,7 +43,7 @@ async def end(run: Run) -> None:
     run.journal.write(Phase(phase="ending", aborted=aborted))
     if run.bot is not None:
         hurried_s = ABORT_STEP_S if aborted else None
-        await _bounded(run, "steps", run.bot.take_back(hurried_s), 30.0)
+        await _bounded(run, "steps", run.bot.take_back(hurried_s), STEPS_S)
     await _stop_traffic(run, aborted=aborted)
     problem = ""
     if run.t0_ns or run.campaign_made:

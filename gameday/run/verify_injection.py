@@ -34,6 +34,7 @@ CALM_S = 5.0  # the steady state is watched for as long before the first fault
 AGAIN_S = 0.2  # a probe takes some ms where it is answered; a server is not hammered with them
 WATCH_S = 0.5  # somebody who takes a fault out of a run of seconds is seen before it ends
 STRETCH_S = 0.5  # at 100 requests a second 50 in each: a p95 of fewer is one slow request
+LEAST_S = 0.1  # ten requests of the usual hundred a second
 MOMENT_S = 0.25  # of a fault that is over at once, a restart for instance
 READ_S = 60.0  # for the histories, which are as long as the run has been
 STARTED_SHARE = 0.95  # below it the generator counts as limited too (traffic.metrics.generator)
@@ -172,7 +173,7 @@ class Dosing:
         """Witnesses S and T."""
         width_s = STRETCH_S if self._lasts else MOMENT_S
         begin = self._injected_ns
-        width_s = min(width_s, max(0.1, (removed_ns - begin) / NS / 3))
+        width_s = min(width_s, max(LEAST_S, (removed_ns - begin) / NS / 3))  # three at least
         calm_s = min(CALM_S, max(0.0, (begin - self._run.t0_ns) / NS))
         calm_ns = begin - int(calm_s / width_s) * round(width_s * NS)
         before = await self._traffic(calm_ns, begin, width_s)

@@ -26,6 +26,10 @@ from gameday.spec.changes import Change
 
 Values = Sequence[float | None]
 NOT_NOTHING_S = 0.02  # below 20 ms a busy machine alone moves a p95
+# Of a dose: a histogram's bounds are apart by a factor of two, and a share of the requests may not
+# use what is broken.
+HALF = 0.5
+HELD_SHARE = 0.6  # of a short fault: its first and last stretch are mixed with the calm
 LONG_ENOUGH = 5  # 2.5 s in stretches of half a second: no hiccup lasts as long
 # Of the time over which requests were sent, the part over which they must have been answered.
 # A burst after a standstill takes next to none of it, a constant latency all.
@@ -133,7 +137,7 @@ def _runs(length: int, count: int) -> list[slice]:
 
 def _held_for(stretches: int) -> int:
     """The number of stretches in a row that count: six tenths of a short fault, or five."""
-    return max(2, min(LONG_ENOUGH, int(0.6 * stretches)))
+    return max(2, min(LONG_ENOUGH, int(HELD_SHARE * stretches)))
 
 
 def _shift(
@@ -152,7 +156,7 @@ def _shift(
             witness, None, dose_s, None, "s", n, message=Message(f"verify.{what}.no_data_{when}")
         )
     moved = hit - calm
-    needed = 0.5 * dose_s if dose_s is not None else max(calm, NOT_NOTHING_S)
+    needed = HALF * dose_s if dose_s is not None else max(calm, NOT_NOTHING_S)
     ok = moved >= max(needed, _spread(before))
     why = Message(f"verify.{what}.moved", before_ms=calm * 1000, during_ms=hit * 1000)
     return Observation(witness, ok, dose_s, round(moved, 4), "s", n, message=why)
@@ -184,7 +188,7 @@ def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretc
         return Observation("T", None, asked, None, "share", n, message=few)
     moved = hit - calm
     why = Message("verify.failures.moved", before=calm, during=hit)
-    return Observation("T", moved >= 0.5 * asked, asked, round(moved, 3), "share", n, message=why)
+    return Observation("T", moved >= HALF * asked, asked, round(moved, 3), "share", n, message=why)
 
 
 def _mean(values: Values) -> float | None:
