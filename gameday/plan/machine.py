@@ -46,7 +46,7 @@ _MB = 1024 * 1024
 
 
 def for_any_run() -> Iterator[Finding]:
-    """What every run needs."""
+    """Checks of what every run needs."""
     yield from state_folder()
     yield from memory()
     yield from processors()
@@ -55,7 +55,7 @@ def for_any_run() -> Iterator[Finding]:
 def for_own_stack(
     system: System, asked: frozenset[str], *, in_containers: bool
 ) -> Iterator[Finding]:
-    """What a stack of our own needs; `asked` are the placeholders of its `start`."""
+    """Checks of what a stack of our own needs; `asked` are the placeholders of its `start`."""
     if in_containers:
         yield from container_engine()
         yield from temporary_folder()
