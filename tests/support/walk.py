@@ -1,7 +1,8 @@
 """`python -m tests.support.walk [ROOT] [--pairs N]`: the cost of reading `gameday run` as a story.
 
 Follows the project's own calls from `cli/run.py:run` in the order of the code, each function once,
-with the types that mypy finds, in this tree or in another one's root. Prints how many files are
+with the types that mypy finds, in this tree or in another one's root; a constructor that is
+generated from fields has no code to read, and does not count. Prints how many files are
 entered, how often the reader changes file, how often back up to a higher layer or into a file
 that was left before, and how long modules and functions are. A layer is a row of the rooms'
 import graph, the longest way down from it; so two trees with other rooms can be compared.
@@ -83,8 +84,14 @@ def _of(defs: Sequence[nodes.Statement], path: str, found: Types) -> Iterator[Fu
         if isinstance(node, nodes.ClassDef):
             yield from _of(node.defs.body, path, found)
         inner = node.func if isinstance(node, nodes.Decorator) else node
-        if isinstance(inner, nodes.FuncDef):
+        if isinstance(inner, nodes.FuncDef) and not _is_generated(inner):
             yield Function(inner.fullname, path, list(_calls(inner.body, found)))
+
+
+def _is_generated(function: nodes.FuncDef) -> bool:
+    """True for a constructor that a plugin of mypy has made up: there is nothing to read."""
+    named = function.info.names.get(function.name) if function.info else None
+    return named is not None and named.plugin_generated
 
 
 @dataclass
