@@ -1,7 +1,7 @@
 """The experiment file: what is asked of the system, what goes wrong, and what is expected.
 
 The models here are the file, key by key (CONTRIBUTING.md, "The experiment file"). Loading and
-the rules between keys are elsewhere (`spec.read`, `plan.validate`).
+the rules between keys are elsewhere (`spec.inputs`, `plan.validate`).
 """
 
 from collections.abc import Mapping

@@ -7,9 +7,8 @@ a notification that has not come in that time is missing, and one that still may
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
-from gameday.judge.checks.alerts import statuses
+from gameday.judge.checks.alerts import AlertStatus, statuses
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, worst
-from gameday.telemetry.alerts.contract import AlertStatus
 from gameday.telemetry.samples import Evaluation, NotificationLine
 
 GROUP_WAIT_S = 30.0

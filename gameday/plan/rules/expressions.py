@@ -59,7 +59,7 @@ def _tag_values(inputs: Inputs) -> dict[str, set[str]]:
 
 
 def window_names(faults: Iterable[str]) -> set[str]:
-    """The stretches of a run that the faults with these ids make; see `evidence.windows`."""
+    """The stretches of a run that the faults with these ids make; see `evidence.model`."""
     ids = list(faults)
     around = {f"{word}-{id}" for id in ids for word in ("during", "after")}
     return {"before", *around} if ids else set()
