@@ -1,6 +1,6 @@
 """The options that several commands share: where the system is, what may be broken, and units."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gameday.core.network.addresses import Allowed
     from gameday.core.units import Rate
+    from gameday.stacks.own_project import OwnProject
 
 Decorated = Callable[..., Any]
 
@@ -127,6 +128,17 @@ _WHERE = (
         help="Where the evidence goes.",
         **setting("runs"),
     ),
+    click.option(
+        "--compose-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A compose file of yours: a copy of that project is put up.",
+    ),
+    click.option(
+        "--service-map",
+        metavar="MAP",
+        help="What its services are here, as redis=cache,postgres=db:5433,service=api.",
+    ),
     click.option("--short", is_flag=True, help="The experiment's short form."),
     click.option("--reuse", is_flag=True, help="The stack that `gameday up` keeps running."),
     allow_target("A host that is not this machine and may be broken. Can be repeated."),
@@ -144,6 +156,30 @@ def where(command: Decorated) -> Decorated:
     for option in reversed(_WHERE):
         command = option(command)
     return command
+
+
+def own_project(options: Mapping[str, Any]) -> "OwnProject | None":
+    """The compose project that the options name, None: gameday's own. Raises UsageError."""
+    from gameday.core.errors import UsageError
+    from gameday.core.files import is_file
+    from gameday.stacks.own_project import OwnProject, ServiceMap
+
+    file, given = options["compose_file"], options["service_map"]
+    if file is None and given is None:
+        return None
+    if not STACKS[options["stack"]].in_containers or options["reuse"]:
+        first = "--compose-file" if file is not None else "--service-map"
+        also = " and --reuse" if options["reuse"] else ""
+        raise UsageError(
+            f"{first} with --stack {options['stack']}{also}: it is for a stack of this run's own",
+            help="--stack compose, without --reuse",
+        )
+    if file is None or given is None:
+        cure = "--compose-file FILE --service-map redis=cache,service=api"
+        raise UsageError("--compose-file and --service-map come together", help=cure)
+    if not is_file(file):
+        raise UsageError(f"--compose-file: no file {str(file)!r}", help="the path of a file")
+    return OwnProject(file, ServiceMap.parse(given))
 
 
 class WrittenType(click.ParamType[Any]):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
-from gameday.cli.options import where
+from gameday.cli.options import own_project, where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.terminal import emit
 from gameday.core.clock import SystemClock
@@ -36,7 +36,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is told: the question, its answer in full, and the exit code."""
+    """All that is told: the question, its answer in full, the exit code, and a compose override."""
 
     question: RunConditions
     blast: Blast
@@ -44,6 +44,7 @@ class Plan:
     evidence: str
     exit_code: int
     paste: str = ""
+    override: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +54,7 @@ class Plan:
             "evidence": self.evidence,
             "lease_s": LEASE_S,
             "plan": asdict(self.blast),
+            "override": self.override,
             "findings": [asdict(each) for each in self.findings],
             **({"alertmanager": self.paste} if self.paste else {}),
         }
@@ -70,7 +72,8 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     become healthy, 3 when a stack that is not ours is not fit.
     """
     inputs = load_inputs(experiment, options["system"], short=options["short"])
-    stack = new_stack(options["stack"], reuse=options["reuse"])
+    project = own_project(options)
+    stack = new_stack(options["stack"], reuse=options["reuse"], project=project)
     question = RunConditions(
         stack=options["stack"],
         runs_dir=options["runs_dir"],
@@ -78,6 +81,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         reuse=options["reuse"],
         kept_per_s=calibration.kept_by_all(shared=STACKS[options["stack"]].shares_machine),
         webhook=options["webhook_listen"],
+        project=project,
     )
     made = _plan(inputs, stack, question)
     if options["webhook_listen"] is not None:
@@ -107,7 +111,9 @@ def _plan(inputs: Inputs, stack: Any, question: RunConditions) -> Plan:
     address = _address(inputs.system.system, system, starts=question.starts)
     evidence = str(question.runs_dir / f"<time>-{inputs.experiment.experiment.name}-<4 letters>")
     told = blast(inputs, system, address, starts=question.starts)
-    return Plan(question, told, findings, evidence, code)
+    project = question.project
+    override = project.preview() if project is not None and code == 0 else ""
+    return Plan(question, told, findings, evidence, code, override)
 
 
 def _address(written: System, found: System, *, starts: bool) -> str:
@@ -145,6 +151,8 @@ def _show(inputs: Inputs, made: Plan) -> None:
     page.section("expected", _expected(made.blast))
     page.section("stops early when", made.blast.guards)
     page.section("length and evidence", _length(made))
+    if made.override:
+        page.section("laid over your compose file", made.override.splitlines())
     page.table("findings", _table(page, made.findings))
     wrong = [each for each in made.findings if each.status == "fail"]
     odd = sum(each.status == "warn" for each in made.findings)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import DURATION, setting, where
+from gameday.cli.options import DURATION, own_project, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError
 from gameday.core.stack_registry import STACKS, new_stack
@@ -66,10 +66,11 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
 
-    stack = new_stack(options["stack"], reuse=options["reuse"])
-    name, runs_dir, allowed = options["stack"], options["runs_dir"], options["allowed"]
-    listen = options["webhook_listen"]
-    about = (options["reuse"], kept_per_s, options["force"], listen)
+    name, runs_dir, allowed, reuse, listen = (
+        options[each] for each in ("stack", "runs_dir", "allowed", "reuse", "webhook_listen")
+    )
+    stack = new_stack(name, reuse=reuse, project=(project := own_project(options)))
+    about = (reuse, kept_per_s, options["force"], listen, project)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
     asked = Options(name, runs_dir, options["responder"], _delay_s(options), allowed, listen)
     screen = Screen()

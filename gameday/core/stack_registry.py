@@ -71,8 +71,11 @@ def is_owned(name: str) -> bool:
     return name not in STACKS or STACKS[name].owned
 
 
-def new_stack(name: str, *, reuse: bool) -> Any:
-    """The stack asked for. Raises UsageError where there is none."""
+def new_stack(name: str, *, reuse: bool, project: Any = None) -> Any:
+    """The stack asked for, of a compose `project` where it is not gameday's own.
+
+    Raises UsageError where there is none.
+    """
     entry = STACKS[name]
     if reuse and not entry.reused_by:
         able = [each for each, one in STACKS.items() if one.reused_by]
@@ -83,4 +86,5 @@ def new_stack(name: str, *, reuse: bool) -> Any:
             help="run on the embedded stack, or start the containers and use --stack external",
         )
     module, _, made = (entry.reused_by if reuse else entry.made_by).partition(":")
-    return getattr(import_module(module), made)()
+    given = () if project is None else (project,)
+    return getattr(import_module(module), made)(*given)

@@ -26,6 +26,7 @@ T = TypeVar("T")
 ANSWER_S = 30.0
 LABEL = "gameday.stack"
 MEMORY = "gameday.memory"
+NAME = "gameday.name"
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 LOG_LINES = 20
@@ -41,12 +42,15 @@ class EngineError(StackError):
 class Container:
     """A container as the engine lists it; `health` is "" where nothing looks at it.
 
+    `service` is what it is called in gameday's files, `host` in the compose file and by others.
+
     `memory` is the file that a Redis remembers from, "" for all else.
     """
 
     id: str
     name: str
     service: str
+    host: str
     image: str
     state: str
     health: str
@@ -62,6 +66,11 @@ class Container:
     def is_well(self) -> bool:
         """True if it runs, and is healthy as far as anybody looks."""
         return self.state == "running" and self.health in ("", "healthy")
+
+    @property
+    def is_done(self) -> bool:
+        """True if it has ended, and well: a task, such as a migration."""
+        return self.state == "exited" and self.status.startswith("Exited (0)")
 
     @property
     def is_lost(self) -> bool:
@@ -220,15 +229,17 @@ def containers_of(project: ProjectUndo) -> list[Container]:
 
 def _container(shown: dict[str, Any]) -> Container:
     health = _HEALTH.search(shown["Status"])
+    labels = shown["Labels"]
     return Container(
         id=shown["Id"],
         name=(shown["Names"] or [shown["Id"]])[0].lstrip("/"),
-        service=shown["Labels"].get(SERVICE, ""),
+        service=labels.get(NAME) or labels.get(SERVICE, ""),
+        host=labels.get(SERVICE, ""),
         image=shown["Image"],
         state=shown["State"],
         health=health[1] if health else "",
         status=shown["Status"],
-        memory=shown["Labels"].get(MEMORY, ""),
+        memory=labels.get(MEMORY, ""),
     )
 
 
@@ -237,4 +248,4 @@ def last_words(client: Any, container: Container) -> str:
     raw = client.api.logs(container.id, tail=LOG_LINES)
     lines = raw.decode(errors="replace").splitlines() or ["(it wrote nothing)"]
     text = "\n".join(f"  | {line}" for line in lines)
-    return f"{container.service}: {container.status}; the end of its log:\n{text}"
+    return f"{container.host}: {container.status}; the end of its log:\n{text}"

@@ -31,6 +31,8 @@ from gameday.stacks.binaries import (
     redis_server,
     redis_title,
 )
+from gameday.stacks.compose import compose_command
+from gameday.stacks.own_project import OwnProject
 from gameday.stacks.placeholders import STORES, stores_of
 from gameday.stacks.ports import free_ports, is_free
 from gameday.stacks.state import read_kept, stack_file
@@ -57,12 +59,21 @@ def for_own_stack(
 ) -> Iterator[Finding]:
     """Checks of what a stack of our own needs; `asked` are the placeholders of its `start`."""
     if in_containers:
-        yield from container_engine()
-        yield from temporary_folder()
+        yield from for_containers()
         return
     yield from stores(stores_of(asked))
     yield from temporary_folder()
     yield from _own_ports(system, asked)
+
+
+def for_containers(
+    project: OwnProject | None = None, system: System | None = None
+) -> Iterator[Finding]:
+    """Checks of what a stack in containers needs, of somebody's own `project` as well."""
+    yield from container_engine()
+    yield from temporary_folder(of_stores=False)
+    if project is not None and system is not None:
+        yield compose_project(project, system)
 
 
 def _own_ports(system: System, asked: Collection[str]) -> Iterator[Finding]:
@@ -105,14 +116,24 @@ def container_engine() -> list[Finding]:
     return [Finding("container engine", "ok", where)]
 
 
-def temporary_folder() -> list[Finding]:
-    """Room, programs that may run there, and, for root, a way in for another user."""
+def compose_project(project: OwnProject, system: System) -> Finding:
+    """Somebody's compose file, and whether what was said of it is so."""
+    name = "compose file"
+    try:
+        project.look(compose_command(), system, Path())
+    except GamedayError as error:
+        return from_error(name, error)
+    return Finding(name, "ok", str(project))
+
+
+def temporary_folder(*, of_stores: bool = True) -> list[Finding]:
+    """Room and programs that may run there; for root's `of_stores`, a way in for another user."""
     folder = Path(tempfile.gettempdir()).resolve()
     free_mb = shutil.disk_usage(folder).free // _MB
     status = _enough(free_mb, DISK_MIN_MB, DISK_AIM_MB)
     cure = "" if status == "ok" else f"make room ({DISK_AIM_MB} MB), or set TMPDIR"
     room = Finding("disk", status, f"{free_mb} MB free in {folder}", cure)
-    return [room, _executable(folder), *_open_to_nobody(folder)]
+    return [room, _executable(folder), *(_open_to_nobody(folder) if of_stores else [])]
 
 
 def _enough(there: int, least: int, aim: int) -> Status:

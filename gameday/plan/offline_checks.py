@@ -21,6 +21,7 @@ from gameday.plan.validate import validate
 from gameday.spec.inputs import Inputs, LoadedSystem
 from gameday.spec.system import System
 from gameday.spec.targets import refuse_foreign
+from gameday.stacks.own_project import OwnProject
 from gameday.stacks.placeholders import asked_for
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.sources.choice import prometheus_of
@@ -34,7 +35,7 @@ class RunConditions:
 
     `reuse` says that the stack is one that `gameday up` left running; `kept_per_s` what the
     generator was measured to keep; `force` that it may be too little; `webhook` where notifications
-    are to be received.
+    are to be received; `project` is a compose project of somebody else's.
     """
 
     stack: str
@@ -44,6 +45,7 @@ class RunConditions:
     kept_per_s: float | None = None
     force: bool = False
     webhook: Listen | None = None
+    project: OwnProject | None = None
 
     @property
     def entry(self) -> StackEntry:
@@ -118,6 +120,9 @@ def _machine(system: System, question: RunConditions) -> Iterator[Finding]:
     """Checks of this machine: those for every run, then those for a stack of our own."""
     yield from machine.for_any_run()
     if not question.starts:
+        return
+    if question.project is not None:
+        yield from machine.for_containers(question.project, system)
         return
     if system.start is None:
         cure = "tell how it starts, or run it yourself and use --stack external"

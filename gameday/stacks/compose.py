@@ -1,4 +1,4 @@
-"""The compose stack: the system under test in containers, by gameday's own compose.yml.
+"""The compose stack: the system under test in containers, by a compose file.
 
 The compose program brings them up, and the engine itself is asked for what became of them: it
 takes whichever of `docker compose` and `docker-compose` is there, and no format of theirs is read.
@@ -12,13 +12,14 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from gameday.core.clock import NS
-from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.core.errors import GamedayError, StackError
 from gameday.core.files.logs import last_lines
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
@@ -28,31 +29,18 @@ from gameday.injection import engine
 from gameday.injection.drivers import project as projects
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.process.launch import Launch
-from gameday.injection.upstream import Published
-from gameday.spec.inputs import compose_file
 from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo
+from gameday.stacks.compose_project import Project, ProjectStart, ShippedProject
 from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.managed_process import Part
-from gameday.stacks.placeholders import readdress, render
-from gameday.stacks.ports import ATTEMPTS, HOST, lasting_ports
-from gameday.stacks.stack import Addresses, Running, StackWorkdir
-from gameday.stacks.supervisor import Supervisor, plain_environment
+from gameday.stacks.ports import ATTEMPTS, lasting_ports
+from gameday.stacks.stack import Running, StackWorkdir
+from gameday.stacks.supervisor import Supervisor
 
 READY_S: Final = 90.0
 """From the first container on: the images are there by then."""
 PROGRAM: Final = "compose"
-STORES: Final = {"redis": 6379, "postgres": 5432}
-PORTS: Final = {
-    "PORT": "balancer",
-    "ADMIN_PORT": "service",
-    "TOXIPROXY_PORT": "toxiproxy",
-    "REDIS_PORT": "redis",
-    "POSTGRES_PORT": "postgres",
-    "PROXIED_REDIS_PORT": "toxiproxy",
-    "PROXIED_POSTGRES_PORT": "toxiproxy",
-}
-"""Variables of compose.yml that name a port here, and the service that is behind it."""
 _PROGRAMS: Final = (("docker", "compose"), ("docker-compose",))
 _POLL_S = 0.25
 _PROBE_S = 2.0
@@ -90,9 +78,10 @@ _CAUSES: Final = (
 
 
 class ComposeStack:
-    """Puts up the services of the profile `core`, one replica of the service among them."""
+    """Puts up a project, by default gameday's own."""
 
-    def __init__(self, *, ready_s: float = READY_S) -> None:
+    def __init__(self, what: Project | None = None, *, ready_s: float = READY_S) -> None:
+        self._what = what or ShippedProject()
         self._ready_s = ready_s
         self._supervisor: Supervisor | None = None
         self._project: ProjectUndo | None = None
@@ -102,7 +91,8 @@ class ComposeStack:
         """Put it up. Raises StackError that names the part and shows its log; nothing is left."""
         if self._supervisor is not None:
             raise StackError("this stack is already started")
-        command = await _command(workdir.system_dir)
+        command = await asyncio.to_thread(compose_command)
+        await asyncio.to_thread(self._what.look, command, system, workdir.system_dir)
         where = await asyncio.to_thread(engine.address)
         project = ProjectUndo(
             engine=where,
@@ -115,7 +105,7 @@ class ComposeStack:
             supervisor.make_folder()
             workdir.announce("containers", [project])
             self._project = project
-            up = _Up(supervisor, project, command, self._ready_s)
+            up = _Up(supervisor, project, command, self._what, self._ready_s)
             running = await self._with_ports(up, system)
             self._watch = ContainerWatch(project, running.binaries.keys(), workdir.clock)
             return running
@@ -161,9 +151,15 @@ class _Up:
     """One bringing up: the program that does it, and how its containers are doing."""
 
     def __init__(
-        self, supervisor: Supervisor, project: ProjectUndo, command: Sequence[str], ready_s: float
+        self,
+        supervisor: Supervisor,
+        project: ProjectUndo,
+        command: Sequence[str],
+        what: Project,
+        ready_s: float,
     ) -> None:
         self.project = project
+        self._what = what
         self._supervisor = supervisor
         self._command = command
         self._ready_s = ready_s
@@ -172,38 +168,46 @@ class _Up:
 
     async def bring(self, system: System) -> Running:
         """Start everything, and wait until it is healthy. Raises StackError, _PortTakenError."""
-        ports = dict(zip(PORTS, lasting_ports(len(PORTS)), strict=True))
-        self._supervisor.ports[:] = ports.values()
-        part = self._supervisor.launch(self._launch(ports))
+        names = self._what.ports()
+        start = ProjectStart(
+            folder=self._supervisor.folder,
+            system_dir=self._supervisor.workdir.system_dir,
+            token=self.project.token,
+            ports=dict(zip(names, lasting_ports(len(names)), strict=True)),
+            secret=self._secret,
+            password=self._password,
+        )
+        self._supervisor.ports[:] = start.ports.values()
+        part = self._supervisor.launch(self._launch(start))
         try:
             await self._until_up(part)
         finally:
             await self._supervisor.drop(part)
         there = await asyncio.to_thread(engine.containers_of, self.project)
-        running = self._running(system, ports, {each.service: each.image for each in there})
-        await self._until_answers(system, running.system.base_url)
+        found = self._what.running(system, start)
+        running = replace(
+            found,
+            logs=dict(self._supervisor.logs),
+            secrets=found.secrets | self._supervisor.secrets,
+            binaries={each.service: each.image for each in there if each.runs},
+            project=self.project,
+        )
+        await self._until_answers(running.system)
         return running
 
-    def _launch(self, ports: Mapping[str, int]) -> Launch:
-        """The compose program with its variables: ours, and the images that the user names."""
-        given = {k: v for k, v in os.environ.items() if k.endswith("_IMAGE") or k in _HANDED_ON}
-        ours = {
-            "DOCKER_HOST": self.project.engine,
-            "SYSTEM_DIR": str(self._supervisor.workdir.system_dir.resolve()),
-            "GAMEDAY_STACK": self.project.token,
-            "ADMIN_TOKEN": self._secret,
-            "POSTGRES_PASSWORD": self._password,
-        }
-        numbers = {name: str(port) for name, port in ports.items()}
-        options = ["--project-name", self.project.name, "--file", str(compose_file())]
-        # The folder of the project is where compose looks for a file of variables: there is none.
-        options += ["--project-directory", str(self._supervisor.folder), "--profile", "core"]
-        # An image of the service that somebody names is theirs; else it is made of what is here.
-        build = [] if "SERVICE_IMAGE" in given else ["--build"]
+    def _launch(self, start: ProjectStart) -> Launch:
+        """The compose program, told what to put up."""
+        handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+        options = ["--project-name", self.project.name, *self._what.options(start)]
+        build = ["--build"] if self._what.builds() else []
         return Launch(
             name=PROGRAM,
             argv=[*self._command, *options, "up", "--detach", *build],
-            environment={**plain_environment(), **given, **ours, **numbers},
+            environment={
+                **handed_on,
+                **self._what.environment(start),
+                "DOCKER_HOST": self.project.engine,
+            },
             folder=self._supervisor.folder,
         )
 
@@ -214,6 +218,7 @@ class _Up:
         while True:
             code = part.exit_code()
             there = await asyncio.to_thread(engine.containers_of, self.project)
+            there = [each for each in there if not (each.is_done and self._what.may_end(each))]
             if lost := [each for each in there if each.is_lost]:
                 raise StackError(await self._story(lost, "it did not come up"))
             if code not in (None, 0):
@@ -227,21 +232,26 @@ class _Up:
                 raise StackError(await self._story(ill, f"not healthy within {self._ready_s:g} s"))
             await clock.sleep(_POLL_S)
 
-    async def _until_answers(self, system: System, base_url: str) -> None:
-        """Wait until the balancer passes a question on to a replica. Raises StackError."""
-        url = at(base_url, "/" if system.start is None else system.start.ready)
+    async def _until_answers(self, system: System) -> None:
+        """Wait until the service answers as it does when it is ready. Raises StackError.
+
+        Where the system file does not say how that is, any answer will do.
+        """
+        url = at(system.base_url, "/" if system.start is None else system.start.ready)
         verify = system.tls.needed_for(url)
         clock = self._supervisor.clock
         deadline_ns = clock.now_ns() + int(self._ready_s * NS)
         while True:
             try:
-                found = str((await ask_once(Ask("GET", url), _PROBE_S, verify=verify)).status)
+                status = (await ask_once(Ask("GET", url), _PROBE_S, verify=verify)).status
+                if status == OK or system.start is None:
+                    return
+                found = str(status)
             except HttpError as error:
                 found = error.message
-            if found == str(OK):
-                return
             if clock.now_ns() > deadline_ns:
-                raise StackError(f"{url} through the balancer: {found}, after {self._ready_s:g} s")
+                text = f"{url}: {found}, {self._ready_s:g} s after all were healthy"
+                raise StackError(text)
             await clock.sleep(_POLL_S)
 
     async def _story(self, ill: Sequence[Container], what: str) -> str:
@@ -251,7 +261,7 @@ class _Up:
             with engine.of(self.project) as client:
                 return "\n".join(engine.last_words(client, each) for each in ill)
 
-        names = ", ".join(each.service for each in ill) or "the stack"
+        names = ", ".join(each.host for each in ill) or "the stack"
         return self._hide(f"{names}: {what}\n{await asyncio.to_thread(words)}")
 
     def _failure(self, part: Part) -> StackError:
@@ -274,53 +284,11 @@ class _Up:
     def _hide(self) -> Hidden:
         return Hidden(frozenset(self._supervisor.secrets))
 
-    def _running(
-        self, system: System, ports: Mapping[str, int], images: Mapping[str, str]
-    ) -> Running:
-        """The stack as it is reached at these ports."""
-        urls = {
-            "redis": "redis://{at}/0",
-            "postgres": f"postgresql://gameday:{self._password}@{{at}}/gameday",
-        }
-        direct, proxied, published = {}, {}, {}
-        for store, port in STORES.items():
-            here, through = ports[f"{store.upper()}_PORT"], ports[f"PROXIED_{store.upper()}_PORT"]
-            direct[store] = urls[store].format(at=f"{HOST}:{here}")
-            proxied[store] = urls[store].format(at=f"{HOST}:{through}")
-            published[store] = Published((HOST, through), (HOST, here), f"{store}:{port}")
-        addresses = Addresses(
-            port=ports["PORT"],
-            admin_port=ports["ADMIN_PORT"],
-            toxiproxy=f"http://{HOST}:{ports['TOXIPROXY_PORT']}",
-            proxies={name: name for name in STORES},
-        )
-        values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
-        values |= {"port": str(ports["PORT"]), "admin_port": str(ports["ADMIN_PORT"])}
-        values["secret"] = self._secret
-        start = {} if system.start is None else system.start.env
-        return Running(
-            system=readdress(system, addresses),
-            environment={name: render(text, values) for name, text in start.items()},
-            addresses=addresses,
-            direct=direct,
-            proxied=proxied,
-            logs=dict(self._supervisor.logs),
-            secrets=frozenset(self._supervisor.secrets),
-            binaries=images,
-            project=self.project,
-            published=published,
-        )
 
-
-async def _command(system_dir: Path) -> Sequence[str]:
-    """The compose program that is there. Raises UsageError, StackError where there is none."""
-    if not (system_dir / "Dockerfile").is_file():
-        raise UsageError(
-            f"{system_dir}: no Dockerfile beside the system file, so the compose stack cannot run",
-            help="put its containers up yourself, and use --stack external",
-        )
+def compose_command() -> Sequence[str]:
+    """The compose program that is there. Raises StackError where there is none."""
     for command in _PROGRAMS:
-        if await asyncio.to_thread(_is_there, command):
+        if _is_there(command):
             return command
     raise StackError(
         "there is no compose program: neither `docker compose` nor `docker-compose` answers",

@@ -21,7 +21,7 @@ class ExternalStack:
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Find the secrets in the environment. Raises UsageError for a variable that is not set."""
         del workdir  # nothing is made, so nothing is announced
-        environment = _environment(system)
+        environment = environment_of(system)
         return Running(
             system=system,
             environment=environment,
@@ -38,7 +38,7 @@ class ExternalStack:
         return []
 
 
-def _environment(system: System) -> dict[str, str]:
+def environment_of(system: System) -> dict[str, str]:
     """The variables that the system file's `{env: NAME}` name."""
     names = sorted({secret.env for secret in _from_env(system)})
     missing = [name for name in names if name not in os.environ]

@@ -23,7 +23,7 @@ from gameday.injection.engine import EngineError
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.spec.changes import ServiceChange, Strike
 from gameday.spec.undos import ContainerUndo, ProjectUndo, from_json
-from gameday.stacks import compose
+from gameday.stacks import compose, compose_project
 from gameday.stacks.compose import ComposeStack
 from gameday.stacks.persistent import (
     PersistentComposeStack,
@@ -251,7 +251,7 @@ async def test_a_container_that_does_not_come_up_shows_its_last_words(
 def with_one_taken(count: int, port: int) -> list[int]:
     """Free ports, but for the one of Redis, which starts first."""
     ports = lasting_ports(count)
-    ports[list(compose.PORTS).index("REDIS_PORT")] = port
+    ports[list(compose_project.PORTS).index("REDIS_PORT")] = port
     return ports
 
 

@@ -14,8 +14,10 @@ from gameday.injection.drivers import Drivers
 from gameday.injection.engine import Container, EngineError
 from gameday.spec.changes import Change
 from gameday.spec.inputs import load_inputs
+from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo, Undo, from_json
 from gameday.stacks.compose import ComposeStack
+from gameday.stacks.compose_project import Project
 from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
 from tests.support.stack_parts import Ground
 
@@ -77,11 +79,19 @@ def ground_of(folder: Path) -> Ground:
     return ground
 
 
+OURS = frozenset({"service", "redis", "postgres", "balancer"})
+
+
 @asynccontextmanager
-async def stack_up(folder: Path) -> AsyncIterator[Up]:
-    """The compose stack, which leaves nothing behind but its logs."""
-    ground, stack = ground_of(folder), ComposeStack()
-    running = await stack.start(SYSTEM, ground.site)
+async def stack_up(
+    folder: Path,
+    project: Project | None = None,
+    system: System = SYSTEM,
+    parts: frozenset[str] = OURS,
+) -> AsyncIterator[Up]:
+    """The compose stack, which leaves nothing behind but the logs of its parts."""
+    ground, stack = ground_of(folder), ComposeStack(project)
+    running = await stack.start(system, ground.site)
     assert ground.names == ["folder", "containers", "compose"]
     try:
         yield Up(stack, running)
@@ -91,4 +101,4 @@ async def stack_up(folder: Path) -> AsyncIterator[Up]:
         assert running.project is not None
         assert (await drivers.look(running.project)).gone
         logs = {path.name for path in ground.site.logs_dir.glob("*.log")}
-        assert {"service.log", "redis.log", "postgres.log", "balancer.log"} <= logs
+        assert {f"{part}.log" for part in parts} <= logs

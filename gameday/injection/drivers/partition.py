@@ -146,11 +146,12 @@ def _state(client: Any, record: PartitionUndo) -> State:
     if away:
         return State(gone=False, why=f"{record.name} is not in network {away[0].network_name}")
     there = engine.containers(client, record.project)
-    if not any(each.service == record.name for each in there):
+    hosts = [each.host for each in there if each.service == record.name]
+    if not hosts:
         return GONE
     for peer in (each for each in there if each.service == record.peer and each.runs):
-        if _resolves(client, peer, record.name) is False:
-            return State(gone=False, why=f"{peer.name} does not resolve {record.name!r}")
+        if _resolves(client, peer, hosts[0]) is False:
+            return State(gone=False, why=f"{peer.name} does not resolve {hosts[0]!r}")
     return GONE
 
 
@@ -160,14 +161,14 @@ def _dose(client: Any, record: PartitionUndo) -> Dose:
     share = round(away / count, 3)
     if away < count:
         return False, share, "share", why
-    for peer in engine.containers(client, record.project):
-        if peer.service != record.peer or not peer.runs:
-            continue
-        finds = _resolves(client, peer, record.name)
+    there = engine.containers(client, record.project)
+    host = next((each.host for each in there if each.service == record.name), record.name)
+    for peer in (each for each in there if each.service == record.peer and each.runs):
+        finds = _resolves(client, peer, host)
         if finds:
-            return False, share, "share", f"{why}, but {peer.name} resolves {record.name!r}"
+            return False, share, "share", f"{why}, but {peer.name} resolves {host!r}"
         if finds is False:
-            return True, share, "share", f"{why}, and {peer.name} does not resolve {record.name!r}"
+            return True, share, "share", f"{why}, and {peer.name} does not resolve {host!r}"
     return True, share, "share", why
 
 

@@ -1,0 +1,344 @@
+"""Somebody else's compose project as a stack: their file, and an override that brings Toxiproxy.
+
+Nothing of theirs is edited, and what they have running is not touched: a copy of the project is put
+up under a name of its own, and taken down whole, volumes included. In it each caller gets the name
+of a dependency as a link to Toxiproxy. A container asks its links before the network's names, so
+the caller needs no new setting, and Toxiproxy itself, which has no link, finds the real one.
+
+It has a way past the faults too: a second proxy to each dependency, on which nothing is ever set.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from gameday.core.errors import StackError, UsageError, excerpt
+from gameday.injection.engine import LABEL, NAME, Container
+from gameday.injection.upstream import Published
+from gameday.spec.inputs import compose_file
+from gameday.spec.system import System
+from gameday.stacks.compose_config import ComposeConfig, ComposeService, read_config
+from gameday.stacks.compose_project import ProjectStart
+from gameday.stacks.external import environment_of
+from gameday.stacks.ports import HOST, free_ports
+from gameday.stacks.stack import Addresses, Running
+
+OVERRIDE: Final = "gameday-override.yml"
+TOXIPROXY: Final = "toxiproxy"
+CALLER: Final = "service"
+_SERVICE: Final = "gameday-toxiproxy"
+_NETWORK: Final = "gameday"
+_API: Final = 8474
+_PAST: Final = 20_000  # the first port in its container of the proxies without faults
+_CONFIG_S: Final = 30.0  # docker-compose is a Python program, and the machine may be busy
+_USUAL: Final = {
+    "kafka": 9092,
+    "mariadb": 3306,
+    "memcached": 11211,
+    "mongo": 27017,
+    "mongodb": 27017,
+    "mysql": 3306,
+    "postgres": 5432,
+    "rabbitmq": 5672,
+    "redis": 6379,
+    "valkey": 6379,
+}
+"""Ports by what a dependency is called in the system file, where the map names none."""
+
+
+class _Plain(yaml.SafeDumper):
+    """A writer that repeats what stands twice: a reader need not look for it."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A service of their file; `port` is None where nobody has named it."""
+
+    service: str
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMap:
+    """What the services of their file are here: those that call, and their dependencies by name."""
+
+    callers: tuple[str, ...]
+    dependencies: Mapping[str, Dependency]
+
+    @classmethod
+    def parse(cls, text: str) -> "ServiceMap":
+        """`redis=cache,postgres=db:5433,service=api`. Raises UsageError."""
+        callers: list[str] = []
+        found: dict[str, Dependency] = {}
+        for part in text.split(","):
+            name, target = _pair(part)
+            if name == CALLER:
+                callers.append(target.service)
+            elif name in found or name == TOXIPROXY:
+                raise UsageError(
+                    f"--service-map: {name!r} is there already, before {part.strip()!r}",
+                    help="one service of the compose file for each dependency",
+                )
+            else:
+                found[name] = target
+        _refuse_half(text, callers, found)
+        return cls(tuple(callers), found)
+
+
+def _pair(part: str) -> tuple[str, Dependency]:
+    """One `NAME=SERVICE` or `NAME=SERVICE:PORT`. Raises UsageError."""
+    name, _, target = (each.strip() for each in part.partition("="))
+    service, colon, port = target.partition(":")
+    if not name or not service or (colon and (name == CALLER or not _is_port(port))):
+        raise UsageError(
+            f"--service-map: {part.strip()!r:.80} is not NAME=SERVICE or NAME=SERVICE:PORT",
+            help=f"such as redis=cache,postgres=db:5433,{CALLER}=api",
+        )
+    return name, Dependency(service, int(port) if colon else None)
+
+
+def _refuse_half(text: str, callers: Sequence[str], found: Mapping[str, Dependency]) -> None:
+    """Raises UsageError unless there are callers and dependencies, and none is both."""
+    for there, example in ((callers, f"{CALLER}=api"), (found, "redis=cache")):
+        if not there:
+            raise UsageError(
+                f"--service-map: {text!r:.80} names no {example.partition('=')[0]}",
+                help=f"such as --service-map redis=cache,{CALLER}=api",
+            )
+    both = sorted({each.service for each in found.values()} & set(callers))
+    if both:
+        raise UsageError(
+            f"--service-map: {both[0]!r} is its own dependency",
+            help=f"{CALLER}= is who calls, the others are what it calls",
+        )
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 2**16
+
+
+class OwnProject:
+    """The project of `file`, with Toxiproxy between those that call and their dependencies."""
+
+    def __init__(self, file: Path, services: ServiceMap) -> None:
+        self._file = file.absolute()
+        self._map = services
+        self._config = ComposeConfig()
+        self._ports_of: dict[str, int] = {}
+
+    def look(self, command: Sequence[str], system: System, system_dir: Path) -> None:
+        """Read their file as compose understands it, and hold the map against it."""
+        del system_dir  # theirs need not lie beside the system file
+        environment_of(system)  # a variable that is missing is told before anything starts
+        self._config = self._read(command)
+        for name, target in self._map.dependencies.items():
+            self._ports_of[name] = target.port or self._port(name, self._service(target.service))
+        for caller in self._map.callers:
+            self._service(caller)
+        self._refuse_same_port()
+
+    def __str__(self) -> str:
+        """What stands where, once it was looked at."""
+        behind = [f"{name} ({upstream})" for name, upstream in self._upstreams().items()]
+        return f"{', '.join(self._map.callers)} reaches {', '.join(behind)} through Toxiproxy"
+
+    def preview(self) -> str:
+        """The override as a start would write it, but for its ports, its folder and its token."""
+        names = self.ports()
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        where = Path("/work-folder")
+        start = ProjectStart(
+            folder=where,
+            system_dir=where,
+            token="of-the-stack",
+            ports=ports,
+            secret="",
+            password="",
+        )
+        return self.override(start)
+
+    def ports(self) -> Sequence[str]:
+        names = self._map.dependencies
+        return [TOXIPROXY, *names, *(_past(name) for name in names)]
+
+    def options(self, start: ProjectStart) -> list[str]:
+        """Their file, then the override, which is written here, with the proxies' file."""
+        override = start.folder / OVERRIDE
+        override.write_text(self.override(start))
+        proxies = start.folder / "proxies.json"
+        proxies.write_text(json.dumps(self._proxies()))
+        for each in (override, proxies):
+            each.chmod(0o644)  # Toxiproxy's user in the container has no other right to it
+        directory = ["--project-directory", str(self._file.parent)]
+        return ["--file", str(self._file), "--file", str(override), *directory]
+
+    def environment(self, start: ProjectStart) -> dict[str, str]:
+        """The shell's own, which their file may ask for."""
+        del start  # its numbers stand in the override
+        return dict(os.environ)
+
+    def builds(self) -> bool:
+        return any(each.builds for each in self._config.services.values())
+
+    def may_end(self, container: Container) -> bool:
+        """True for what the map does not name: a migration, say."""
+        return container.service not in (CALLER, TOXIPROXY, *self._map.dependencies)
+
+    def running(self, system: System, start: ProjectStart) -> Running:
+        """The system at its own addresses, its dependencies behind the proxies of this start."""
+        names, ports = list(self._map.dependencies), start.ports
+        toxiproxy = f"http://{HOST}:{ports[TOXIPROXY]}"
+        proxies = {name: name for name in names}
+        update = {"toxiproxy": toxiproxy, "proxies": {**system.proxies, **proxies}}
+        environment = environment_of(system)
+        return Running(
+            system=system.model_copy(update=update),
+            environment=environment,
+            addresses=Addresses(None, None, toxiproxy, proxies),
+            secrets=frozenset(value for value in environment.values() if value),
+            published={
+                name: Published((HOST, ports[name]), (HOST, ports[_past(name)]), upstream)
+                for name, upstream in self._upstreams().items()
+            },
+        )
+
+    def override(self, start: ProjectStart) -> str:
+        """The file that is laid over theirs, as YAML."""
+        labels = {LABEL: start.token}
+        services: dict[str, dict[str, object]] = {
+            name: {"labels": {**labels, **self._name_of(name)}, **self._image(name, service)}
+            for name, service in self._config.services.items()
+        }
+        for caller in self._map.callers:
+            services[caller]["links"] = [f"{_SERVICE}:{name}" for name in self._names()]
+        services[_SERVICE] = self._toxiproxy(start, labels)
+        networks = [name for name in self._config.networks if name != _NETWORK]
+        made: dict[str, object] = {
+            "services": services,
+            "networks": {name: {"labels": labels} for name in (*networks, _NETWORK)},
+            "volumes": {name: {"labels": labels} for name in self._config.volumes},
+        }
+        if self._config.version:  # docker-compose takes only files of one version together
+            made = {"version": self._config.version, **made}
+        whole = {key: value for key, value in made.items() if value}
+        return yaml.dump(whole, Dumper=_Plain, sort_keys=False)
+
+    def _toxiproxy(self, start: ProjectStart, labels: Mapping[str, str]) -> dict[str, object]:
+        """The service of compose.yml, in each network of those that it stands between."""
+        shipped = yaml.safe_load(compose_file().read_text())["services"][TOXIPROXY]
+        inside = {TOXIPROXY: _API, **self._ports_of}
+        inside |= {_past(name): port for name, port in self._past_ports().items()}
+        struck = [*self._map.callers, *(each.service for each in self._map.dependencies.values())]
+        theirs = [name for each in struck for name in self._config.services[each].networks]
+        return {
+            **{key: value for key, value in shipped.items() if key != "profiles"},
+            "labels": {**labels, NAME: TOXIPROXY},
+            "volumes": [f"{start.folder / 'proxies.json'}:/etc/toxiproxy.json:ro"],
+            "ports": [f"{HOST}:{start.ports[name]}:{port}" for name, port in inside.items()],
+            "networks": list(dict.fromkeys([*theirs, _NETWORK])),
+        }
+
+    def _proxies(self) -> list[dict[str, object]]:
+        past, upstreams = self._past_ports(), self._upstreams()
+        listens = {**self._ports_of, **{_past(name): port for name, port in past.items()}}
+        leads = {**upstreams, **{_past(name): upstream for name, upstream in upstreams.items()}}
+        return [
+            {"name": name, "listen": f"0.0.0.0:{port}", "upstream": leads[name], "enabled": True}
+            for name, port in listens.items()
+        ]
+
+    def _upstreams(self) -> dict[str, str]:
+        found = self._map.dependencies
+        return {name: f"{found[name].service}:{port}" for name, port in self._ports_of.items()}
+
+    def _past_ports(self) -> dict[str, int]:
+        return {name: _PAST + index for index, name in enumerate(self._ports_of, start=1)}
+
+    def _names(self) -> list[str]:
+        """Every name by which a dependency may be called."""
+        struck = [each.service for each in self._map.dependencies.values()]
+        return [name for each in struck for name in (each, *self._config.services[each].aliases)]
+
+    def _name_of(self, service: str) -> dict[str, str]:
+        """The label of what a service is here, if it is anything."""
+        if service in self._map.callers:
+            return {NAME: CALLER}
+        found = {each.service: name for name, each in self._map.dependencies.items()}
+        return {NAME: found[service]} if service in found else {}
+
+    def _image(self, name: str, service: ComposeService) -> dict[str, str]:
+        """A name that stays for an image that is built here: else each start would leave one."""
+        if not service.builds or service.image:
+            return {}
+        mark = hashlib.sha256(str(self._file).encode()).hexdigest()[:8]
+        return {"image": f"gameday-own-{mark}-{name.lower()}"}
+
+    def _service(self, name: str) -> ComposeService:
+        """A service of theirs that Toxiproxy can stand beside. Raises UsageError."""
+        if name not in self._config.services:
+            raise UsageError(
+                f"{self._file}: there is no service {name!r}, which --service-map names",
+                help=f"it has {', '.join(sorted(self._config.services)) or 'none'}",
+            )
+        found = self._config.services[name]
+        if found.network_mode:
+            raise UsageError(
+                f"{self._file}: service {name!r} has network_mode {found.network_mode!r}, so"
+                " nothing can be put between it and another",
+                help="put Toxiproxy there yourself, and use --stack external",
+            )
+        return found
+
+    def _port(self, name: str, service: ComposeService) -> int:
+        """The port of a dependency that the map names none for. Raises UsageError."""
+        if len(service.ports) == 1:
+            return service.ports[0]
+        if name in _USUAL:
+            return _USUAL[name]
+        target = self._map.dependencies[name].service
+        raise UsageError(
+            f"--service-map: which port has {target!r}, the {name!r} of the system file?",
+            help=f"write {name}={target}:PORT",
+        )
+
+    def _refuse_same_port(self) -> None:
+        """One container has each port once, and callers know a dependency by its own port."""
+        seen: dict[int, str] = {_API: TOXIPROXY}
+        for name, port in self._ports_of.items():
+            if port in seen:
+                raise UsageError(
+                    f"--service-map: {name!r} and {seen[port]!r} both have port {port}",
+                    help="name one of them only: the other is then called as it always was",
+                )
+            seen[port] = name
+
+    def _read(self, command: Sequence[str]) -> ComposeConfig:
+        """Their file with all variables filled in. Raises UsageError, StackError."""
+        argv = [*command, "--file", str(self._file)]
+        argv += ["--project-directory", str(self._file.parent), "config"]
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, timeout=_CONFIG_S, check=False, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StackError(f"{' '.join(command)} config: {error}") from error
+        if done.returncode != 0:
+            text = excerpt(done.stderr.decode(errors="replace").strip(), 1000)
+            raise UsageError(f"{self._file}: compose refuses it\n{text}", help="compose config")
+        return read_config(done.stdout.decode(errors="replace"))
+
+
+def _past(name: str) -> str:
+    """The name of the proxy to a dependency on which no fault is ever set."""
+    return f"{name}-direct"
