@@ -6,7 +6,7 @@ for each thing that happened.
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,17 @@ def _step(story: Story, record: Mapping[str, Any]) -> str:
     return f"{name} {word} ({record['why']})"
 
 
+def progress_line(well: Sequence[str], waiting: Sequence[str]) -> str:
+    """How far the start of a stack in containers is; before the first one its images are made."""
+    if not well and not waiting:
+        return "fetching and building images"
+    words = (("up", well), ("waiting for", waiting))
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in words if names)
+
+
 _TELL: dict[str, Callable[[Story, Mapping[str, Any]], str]] = {
     "stack.starting": lambda s, r: f"starting {r['name']}",
+    "stack.waiting": lambda s, r: progress_line(r["well"], r["waiting"]),
     "stack.ready": lambda s, r: f"stack is up after {r['took_s']:.1f} s",
     "phase": _phase,
     "fault.injecting": lambda s, r: _fault(s, r, "being injected"),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gameday.cli.screen import progress_line
 from gameday.cli.terminal import echo
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode
@@ -46,7 +47,14 @@ def up(stack: str, system: str | None, open_toxiproxy: bool) -> None:  # noqa: F
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
-    starting = put_up(loaded.system, loaded.path, clock, stack=stack, open_toxiproxy=open_toxiproxy)
+    starting = put_up(
+        loaded.system,
+        loaded.path,
+        clock,
+        stack=stack,
+        open_toxiproxy=open_toxiproxy,
+        progress=lambda well, waiting: echo(f"  {progress_line(well, waiting)}", err=True),
+    )
     running = event_loop.run(_interruptible(starting))
     _print_addresses(running, (clock.now_ns() - begun_ns) / NS)
 

@@ -124,6 +124,14 @@ class StackStarting(Event):
     undo: Needed[Sequence[Undo]]
 
 
+@event("stack.waiting")
+class StackWaiting(Event):
+    """How far the start of a stack of several parts is, by their names; told when it changes."""
+
+    well: Needed[Sequence[Word]]
+    waiting: Needed[Sequence[Word]]
+
+
 @event("stack.ready")
 class StackReady(Event):
     """The system answers, at these addresses."""

@@ -262,6 +262,7 @@ async def _start_stack(
         clock=start.clock,
         announce=lambda name, undo: _announce(start.journal, name, undo),
         system_dir=inputs.system.path.parent,
+        progress=lambda well, waiting: _progress(start.journal, well, waiting),
     )
     work = stack.start(inputs.system.system, workdir)
     within_s = STACKS[options.stack].start_s
@@ -282,6 +283,10 @@ async def _start_stack(
         events.StackReady(took_s=took_s, addresses=addresses, binaries=dict(running.binaries))
     )
     return running
+
+
+def _progress(journal: Journal, well: Sequence[str], waiting: Sequence[str]) -> None:
+    journal.write(events.StackWaiting(well=well, waiting=waiting))
 
 
 def _announce(journal: Journal, name: str, undo: Sequence[Undo]) -> None:

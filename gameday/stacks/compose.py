@@ -35,7 +35,7 @@ from gameday.stacks.compose_project import Project, ProjectStart, ShippedProject
 from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import ATTEMPTS, lasting_ports
-from gameday.stacks.stack import Running, StackWorkdir
+from gameday.stacks.stack import Progress, Running, StackWorkdir
 from gameday.stacks.supervisor import Supervisor
 
 READY_S: Final = 90.0
@@ -143,6 +143,20 @@ class ComposeStack:
         return await up.bring(system)
 
 
+class _Progress:
+    """Tells how the containers are doing, each time that this has changed."""
+
+    def __init__(self, tell: Progress) -> None:
+        self._tell = tell
+        self._last: tuple[list[str], list[str]] | None = None
+
+    def __call__(self, there: Sequence[Container]) -> None:
+        now = ([e.host for e in there if e.is_well], [e.host for e in there if not e.is_well])
+        if now != self._last:
+            self._last = now
+            self._tell(*now)
+
+
 class _PortTakenError(StackError):
     """Somebody else has a port that was free a moment ago."""
 
@@ -213,12 +227,13 @@ class _Up:
 
     async def _until_up(self, part: Part) -> None:
         """Wait until compose has ended well and all containers are; say what keeps it."""
-        clock = self._supervisor.clock
+        clock, progress = self._supervisor.clock, _Progress(self._supervisor.workdir.progress)
         since_ns: int | None = None
         while True:
             code = part.exit_code()
             there = await asyncio.to_thread(engine.containers_of, self.project)
             there = [each for each in there if not (each.is_done and self._what.may_end(each))]
+            progress(there)
             if lost := [each for each in there if each.is_lost]:
                 raise StackError(await self._story(lost, "it did not come up"))
             if code not in (None, 0):

@@ -24,7 +24,15 @@ from gameday.stacks.compose import ComposeStack
 from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
-from gameday.stacks.stack import Addresses, Running, Stack, StackWorkdir, new_work_dir
+from gameday.stacks.stack import (
+    Addresses,
+    Progress,
+    Running,
+    Stack,
+    StackWorkdir,
+    new_work_dir,
+    to_nobody,
+)
 from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, write_kept
 from gameday.stacks.supervisor import SERVICE
 
@@ -93,6 +101,7 @@ async def put_up(
     *,
     stack: str = EMBEDDED,
     open_toxiproxy: bool = False,
+    progress: Progress = to_nobody,
 ) -> Running:
     """Start a stack so that it outlives this process.
 
@@ -107,7 +116,7 @@ async def put_up(
         for old in logs.glob("*.log"):
             old.unlink()
         where = system_file.resolve().parent
-        workdir = StackWorkdir(new_work_dir(), logs, clock, writer.announce, where)
+        workdir = StackWorkdir(new_work_dir(), logs, clock, writer.announce, where, progress)
         try:
             made: Stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
             if STACKS[stack].in_containers:

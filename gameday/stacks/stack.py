@@ -10,7 +10,7 @@ of a started stack knows every address; nobody else does.
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,11 +22,19 @@ from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo, Undo
 
 Announce = Callable[[str, list[Undo]], None]
+Progress = Callable[[Sequence[str], Sequence[str]], None]
+
+
+def to_nobody(well: Sequence[str], waiting: Sequence[str]) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True, slots=True)
 class StackWorkdir:
-    """Folders of a stack, and the function that hears of each component before it starts.
+    """Folders of a stack, and the functions that hear of its start.
+
+    `announce` hears of each component before it starts, `progress` which are well and which are
+    waited for, whenever that changes.
 
     `path` does not exist yet: the stack makes it, so that it can be announced first, and
     removes it (`new_work_dir` names one). `system_dir` is the folder of the system file, in
@@ -38,6 +46,7 @@ class StackWorkdir:
     clock: Clock
     announce: Announce
     system_dir: Path
+    progress: Progress = to_nobody
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo, Undo, from_json
 from gameday.stacks.compose import ComposeStack
 from gameday.stacks.compose_project import Project
-from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
+from gameday.stacks.stack import Running, new_work_dir
 from tests.support.stack_parts import Ground
 
 ROOT = Path(__file__).parents[2]
@@ -72,10 +73,7 @@ def ask(project: ProjectUndo, work: Callable[[Any], object]) -> None:
 def ground_of(folder: Path) -> Ground:
     """A place for a start, in which the system is gameday's own."""
     ground = Ground(folder, new_work_dir())
-    site = ground.site
-    ground.site = StackWorkdir(
-        site.path, site.logs_dir, site.clock, site.announce, SYSTEM_FILE.parent
-    )
+    ground.site = replace(ground.site, system_dir=SYSTEM_FILE.parent)
     return ground
 
 
@@ -93,6 +91,8 @@ async def stack_up(
     ground, stack = ground_of(folder), ComposeStack(project)
     running = await stack.start(system, ground.site)
     assert ground.names == ["folder", "containers", "compose"]
+    assert ground.progress[-1][1] == [], "at last all are well"
+    assert len(ground.progress) > 1
     try:
         yield Up(stack, running)
     finally:

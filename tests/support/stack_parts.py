@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,13 @@ class Ground:
     def __init__(self, folder: Path, work_dir: Path) -> None:
         self.work_dir = work_dir
         self.announced: list[tuple[str, Undo]] = []
-        self.site = StackWorkdir(work_dir, folder / "logs", SystemClock(), self._announce, folder)
+        self.progress: list[tuple[list[str], list[str]]] = []
+        self.site = StackWorkdir(
+            work_dir, folder / "logs", SystemClock(), self._announce, folder, self._progress
+        )
+
+    def _progress(self, well: Sequence[str], waiting: Sequence[str]) -> None:
+        self.progress.append((list(well), list(waiting)))
 
     def _announce(self, name: str, records: list[Undo]) -> None:
         self.announced += [(name, record) for record in records]
