@@ -124,7 +124,7 @@ class Dosing:
                 return unmeasured(Message("verify.no_dose", error=error.message), ok=None)
             if one is not None:
                 ok, measured, unit, why = one
-                told = Observation("P", ok, None, measured, unit, 1, why)
+                told = Observation("P", ok, None, measured, unit, 1, message=why)
                 if not ok:
                     break
         return told

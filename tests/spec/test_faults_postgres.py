@@ -15,6 +15,7 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
+from gameday.core.messages import Message
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers, postgres
 from gameday.injection.drivers.store_sessions import StoreError
@@ -229,7 +230,7 @@ async def test_the_sessions_of_one_application_are_ended(dsn: str) -> None:
         killing = fault(KillBackends, application="shop")
         _, undo = await begin(killing, site(dsn))
         told = await drivers.dose(undo)
-        assert told == (True, 1.0, "connections", "1 connections were ended")
+        assert told == (True, 1.0, "connections", Message("dose.connections_ended", count=1))
         assert await report.fetchval("SELECT 1") == 1
         assert await is_ended(shop)
         with pytest.raises(asyncpg.InterfaceError):

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
+from gameday.core.messages import Message
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.store_sessions import StoreError
@@ -90,7 +91,12 @@ async def test_a_share_of_the_matching_keys_is_lost_and_told(url: str) -> None:
         _, undo = await begin(fault(Evict, keys="stock:*", share=0.25), site(url))
         assert len(await redis.keys("stock:*")) == 7  # 2.5 of 10 are 3
         assert await redis.exists("holders:1")
-        assert await drivers.dose(undo) == (True, 3.0, "keys", "3 keys were deleted")
+        assert await drivers.dose(undo) == (
+            True,
+            3.0,
+            "keys",
+            Message("dose.keys_deleted", count=3),
+        )
         assert await drivers.read_back(undo, {"A": url}) is True
         await drivers.undo(undo, {"A": url})
 

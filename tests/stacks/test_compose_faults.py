@@ -56,7 +56,9 @@ async def test_less_cpu_is_felt_and_given_back(up: Up) -> None:
 
     assert inspected(up.project, id_)["HostConfig"]["CpuQuota"] == 10_000
     dose = await drivers.dose(undo)
-    assert dose is not None and dose[:3] == (True, 0.1, "CPUs") and "throttled" in dose[3], dose
+    assert dose is not None and dose[:3] == (True, 0.1, "CPUs") and "throttled" in str(dose[3]), (
+        dose
+    )
     assert (await drivers.look(undo)).gone is False
 
     for _ in range(2):  # doing it twice is harmless
@@ -80,7 +82,7 @@ async def test_less_memory_is_there_and_given_back(up: Up) -> None:
     shown = inspected(up.project, id_)["HostConfig"]
     assert (shown["Memory"], shown["MemorySwap"]) == (100 * MIB, 100 * MIB)
     dose = await drivers.dose(undo)
-    assert dose is not None and dose[0] is True and "of its 100 MB" in dose[3], dose
+    assert dose is not None and dose[0] is True and "of its 100 MB" in str(dose[3]), dose
     assert (await drivers.look(undo)).gone is False
 
     await drivers.undo(undo)
@@ -103,7 +105,7 @@ async def test_what_the_kernel_ended_for_want_of_memory_runs_again(up: Up) -> No
     assert eventually(lambda: up.containers()["redis"].state == "exited")
 
     dose = await drivers.dose(undo)
-    assert dose is not None and dose[0] is True and "want of memory" in dose[3], dose
+    assert dose is not None and dose[0] is True and "want of memory" in str(dose[3]), dose
     await drivers.undo(undo)
     assert (await drivers.look(undo)).gone is True
     assert up.containers()["redis"].is_well
@@ -146,7 +148,7 @@ async def test_one_that_left_is_not_found_and_comes_back_with_its_names(up: Up) 
 
     dose = await drivers.dose(undo)
     assert dose is not None and dose[:3] == (True, 1.0, "share"), dose
-    assert "does not resolve 'redis'" in dose[3]
+    assert "does not resolve 'redis'" in str(dose[3])
     assert (await drivers.look(undo)).gone is False
 
     for _ in range(2):

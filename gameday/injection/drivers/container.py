@@ -14,6 +14,7 @@ from typing import Any
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
+from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
@@ -102,19 +103,23 @@ async def dose(record: ContainerUndo) -> Dose:
     """An observation of the containers: away, paused, or started anew."""
     there = {each.id: each for each in await _containers(record)}
     ours = [there[id_] for id_ in record.containers if id_ in there]
-    count, who = len(record.containers), f"containers of {record.name}"
+    count = len(record.containers)
     if record.do == "pause":
         paused = sum(each.state == "paused" for each in ours)
         share = paused / count
-        return share == 1.0, round(share, 3), "share", f"{paused} of {count} {who} are paused"
+        return share == 1.0, round(share, 3), "share", _counted("paused", paused, record)
     if record.do == "kill":
         running = sum(each.runs for each in ours)
-        text = f"{count - running} of {count} {who} have ended"
-        return running == 0, float(count - running), "processes", text
+        why = _counted("ended", count - running, record)
+        return running == 0, float(count - running), "processes", why
     now = await engine.asked(record.project, lambda client: _started(client, [e.id for e in ours]))
     anew = sum(now.get(id_) != began for id_, began in record.started.items())
-    text = f"{anew} of {count} {who} were started anew"
-    return anew == count, float(anew), "processes", text
+    return anew == count, float(anew), "processes", _counted("anew", anew, record)
+
+
+def _counted(what: str, count: int, record: ContainerUndo) -> Message:
+    all_ = len(record.containers)
+    return Message(f"dose.containers_{what}", count=count, all=all_, name=record.name)
 
 
 async def _containers(record: ContainerUndo) -> list[Container]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gameday.core.messages import Message
 from gameday.injection.removal_proof import State
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import Undo
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from gameday.injection.context import InjectionContext
 
 # Whether it was there (None: cannot tell), how much of it, in which unit, and why.
-Dose = tuple[bool | None, float | None, str, str]
+Dose = tuple[bool | None, float | None, str, Message]
 Environment = Mapping[str, str] | None
 
 

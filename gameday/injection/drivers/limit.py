@@ -11,6 +11,7 @@ from typing import Any
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
+from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
@@ -209,15 +210,16 @@ def _state(client: Any, record: LimitUndo) -> State:
 
 def _dose(client: Any, record: LimitUndo) -> Dose:
     """How it is with each of them; the first that tells of no limit is the answer."""
-    seen: Dose = (False, None, "", f"no container of {record.name} is there")
+    seen: Dose = (False, None, "", Message("dose.no_container", name=record.name))
     for each in engine.containers(client, record.project):
         before = record.before.get(each.id)
         if before is None:
             continue
         if not _is_lowered(record, before, _limits(client, each.id)):
-            return False, None, "", f"{each.name} has another limit than was asked for"
+            return False, None, "", Message("dose.other_limit", name=each.name)
         if not each.runs:
-            seen = (True, 1.0, "share", f"{each.name} has ended for want of memory: {each.status}")
+            why = Message("dose.no_memory", name=each.name, status=each.status)
+            seen = (True, 1.0, "share", why)
             continue
         seen = _used(client.api.stats(each.id, stream=False, one_shot=True), record, each.name)
         if not seen[0]:
@@ -229,9 +231,10 @@ def _used(stats: Mapping[str, Any], record: LimitUndo, name: str) -> Dose:
     """What a container has of its limit: the share of its memory, or of the time it waits."""
     if record.memory is not None:
         share = stats["memory_stats"].get("usage", 0) / record.memory
-        why = f"{name} uses {share:.0%} of its {record.memory / 2**20:g} MB of memory"
+        why = Message("dose.memory", name=name, share=share, limit_mb=record.memory / 2**20)
         return True, round(share, 3), "share", why
     cpu = stats["cpu_stats"]["throttling_data"]
     periods, throttled = cpu["periods"], cpu["throttled_periods"]
-    why = f"{name} has {record.cpus:g} CPUs, and was throttled in {throttled} of {periods} periods"
+    counts = {"throttled": throttled, "periods": periods}
+    why = Message("dose.cpu", name=name, cpus=record.cpus, **counts)
     return (True if throttled else None), record.cpus, "CPUs", why

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from gameday.core.errors import StuckFaultError, UsageError
+from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
@@ -157,18 +158,18 @@ def _state(client: Any, record: PartitionUndo) -> State:
 
 def _dose(client: Any, record: PartitionUndo) -> Dose:
     away, count = len(_away(client, record)), len(record.endpoints)
-    why = f"{away} of {count} containers of {record.name} have left their network"
+    why = Message("dose.left_network", away=away, all=count, name=record.name)
     share = round(away / count, 3)
     if away < count:
         return False, share, "share", why
     there = engine.containers(client, record.project)
     host = next((each.host for each in there if each.service == record.name), record.name)
     for peer in (each for each in there if each.service == record.peer and each.runs):
-        finds = _resolves(client, peer, host)
+        finds, names = _resolves(client, peer, host), {"peer": peer.name, "name": host}
         if finds:
-            return False, share, "share", f"{why}, but {peer.name} resolves {host!r}"
+            return False, share, "share", Message("dose.resolves", why=why, **names)
         if finds is False:
-            return True, share, "share", f"{why}, and {peer.name} does not resolve {host!r}"
+            return True, share, "share", Message("dose.resolves_not", why=why, **names)
     return True, share, "share", why
 
 

@@ -128,7 +128,7 @@ class SqlDriver(StoreDriver):
         """The number of connections that were taken or ended; None where reading back tells it."""
         if record.do not in ("connections", "kill"):
             return None
-        what = "taken, until no more were to be had" if record.do == "connections" else "ended"
+        what = "taken" if record.do == "connections" else "ended"
         return self.counted(record, "connections", what)
 
 

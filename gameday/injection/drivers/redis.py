@@ -143,7 +143,7 @@ class RedisDriver(StoreDriver):
         """The number of keys that were hit; None where reading back tells it."""
         if record.do not in ("evict", "expire"):
             return None
-        what = "deleted" if record.do == "evict" else "given a short time to live"
+        what = "deleted" if record.do == "evict" else "expiring"
         return self.counted(record, "keys", what)
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import ExitCode, GamedayError, StackError, StuckFaultError, UsageError
+from gameday.core.messages import Message
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers.driver import Dose
 from gameday.injection.process import process
 from gameday.injection.process.launch import Launch, alone, start, until_ready
 from gameday.injection.removal_proof import State, masked_name, was_masked
@@ -106,24 +108,25 @@ async def look(record: ServiceUndo) -> State:
     return State(ready, "" if ready else f"{launch.name} is not healthy")
 
 
-async def dose(record: ServiceUndo) -> tuple[bool | None, float | None, str, str]:
+async def dose(record: ServiceUndo) -> Dose:
     """An observation of the process: away, stopped, or another than before."""
-    who = f"{record.name} (process {record.pid})"
+    who = {"name": record.name, "pid": record.pid}
     same = process.start_time(record.pid or 0) == record.start_time
     if record.do == "pause":
         there, still = process.alive(_whole(record)), _stopped(_whole(record))
         share = len(still) / len(there) if there else 0.0
-        why = f"{len(still)} of {len(there)} processes of {record.name} are stopped"
+        counts = {"stopped": len(still), "all": len(there)}
+        why = Message("dose.process_stopped", name=record.name, **counts)
         return share == 1.0, round(share, 3), "share", why
     if same:
-        return False, 0.0, "processes", f"{who} still runs"
+        return False, 0.0, "processes", Message("dose.process_runs", **who)
     launch = Launch.read(record.part)
     runs = launch is not None and launch.runs()
     if record.do == "kill":
-        why = f"{who} has ended" + (", but it was started again" if runs else "")
-        return not runs, 1.0, "processes", why
-    why = f"{who} has ended, and another runs" if runs else f"{who} has ended, and none runs"
-    return runs, 1.0, "processes", why
+        how = "started_again" if runs else "ended"
+        return not runs, 1.0, "processes", Message(f"dose.process_{how}", **who)
+    how = "replaced" if runs else "not_replaced"
+    return runs, 1.0, "processes", Message(f"dose.process_{how}", **who)
 
 
 def _same(undo: ServiceUndo) -> Launch:

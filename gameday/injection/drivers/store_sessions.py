@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from gameday.core.clock import Clock, SystemClock
 from gameday.core.errors import ExitCode, GamedayError, UsageError, causes
+from gameday.core.messages import Message
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose, Driver, Environment
@@ -151,7 +152,7 @@ class StoreDriver(Driver):
     def counted(self, record: StoreUndo, unit: str, what: str) -> Dose:
         """The measurement of a change that is over at once: how many of something it hit."""
         count = self.held.done(record.name)
-        return count > 0, float(count), unit, f"{count} {unit} were {what}"
+        return count > 0, float(count), unit, Message(f"dose.{unit}_{what}", count=count)
 
     def record(self, change: Any, context: InjectionContext) -> StoreUndo:
         """The undo as far as it is known before the store is asked."""
