@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from gameday.core.errors import StackError, UsageError, excerpt
 from gameday.core.network.addresses import is_this_machine
-from gameday.spec.undos import ProjectUndo
+from gameday.injection.removal_proof import State, masked_name, was_masked
+from gameday.spec.undos import ContainerUndo, LimitUndo, PartitionUndo, ProjectUndo
 
 T = TypeVar("T")
 
@@ -198,6 +199,18 @@ async def asked(project: ProjectUndo, work: Callable[[Any], T]) -> T:
             return work(client)
 
     return await asyncio.to_thread(whole)
+
+
+async def look(
+    record: ContainerUndo | LimitUndo | PartitionUndo, state: Callable[[Any], State]
+) -> State:
+    """State of a change of containers; unknown where a name was masked, or no engine answers."""
+    if was_masked(record) or was_masked(record.project):
+        return masked_name()
+    try:
+        return await asked(record.project, state)
+    except EngineError as error:
+        return State(gone=None, why=error.message)
 
 
 async def running(

@@ -20,7 +20,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
 from gameday.injection.drivers.service import StrikeError
 from gameday.injection.engine import Container, EngineError
-from gameday.injection.removal_proof import State, masked_name, was_masked
+from gameday.injection.removal_proof import State
 from gameday.spec.changes import ServiceChange
 from gameday.spec.undos import ContainerUndo
 
@@ -91,12 +91,10 @@ async def look(record: ContainerUndo) -> State:
 
     For a pause: when none of them is paused.
     """
-    if was_masked(record) or was_masked(record.project):
-        return masked_name()
-    try:
-        return _state(record, await _containers(record))
-    except EngineError as error:
-        return State(gone=None, why=error.message)
+    project = record.project
+    return await engine.look(
+        record, lambda client: _state(record, engine.containers(client, project))
+    )
 
 
 async def dose(record: ContainerUndo) -> Dose:

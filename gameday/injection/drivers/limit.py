@@ -17,7 +17,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
 from gameday.injection.drivers.service import StrikeError
 from gameday.injection.engine import EngineError
-from gameday.injection.removal_proof import GONE, State, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, State
 from gameday.spec.changes import LimitChange
 from gameday.spec.undos import Limits, LimitUndo
 
@@ -98,12 +98,7 @@ async def undo(record: LimitUndo) -> None:
 
 async def look(record: LimitUndo) -> State:
     """State of the limits: gone when no container has the one that was asked for, and all run."""
-    if was_masked(record) or was_masked(record.project):
-        return masked_name()
-    try:
-        return await engine.asked(record.project, lambda client: _state(client, record))
-    except EngineError as error:
-        return State(gone=None, why=error.message)
+    return await engine.look(record, lambda client: _state(client, record))
 
 
 async def dose(record: LimitUndo) -> Dose:

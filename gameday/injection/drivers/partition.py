@@ -16,7 +16,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
 from gameday.injection.drivers.service import StrikeError
 from gameday.injection.engine import Container, EngineError
-from gameday.injection.removal_proof import GONE, State, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, State
 from gameday.spec.changes import PartitionChange
 from gameday.spec.undos import Endpoint, PartitionUndo
 
@@ -66,12 +66,7 @@ async def undo(record: PartitionUndo) -> None:
 
 async def look(record: PartitionUndo) -> State:
     """State of the partition: gone when all are connected, and the peer resolves their names."""
-    if was_masked(record) or was_masked(record.project):
-        return masked_name()
-    try:
-        return await engine.asked(record.project, lambda client: _state(client, record))
-    except EngineError as error:
-        return State(gone=None, why=error.message)
+    return await engine.look(record, lambda client: _state(client, record))
 
 
 async def dose(record: PartitionUndo) -> Dose:
