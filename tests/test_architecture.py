@@ -170,7 +170,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
 
 
 # Whoever opens a connection, or runs a loop on which others do, and why that is no way around
-# `core.network.addresses`: the server of Toxiproxy is told where to connect to by whoever uses it,
+# `core.network.allow_list`: the server of Toxiproxy is told where to connect to by whoever uses it,
 # and the traffic's sockets go to the addresses that were resolved there. The engine's library has
 # sockets of its own, so `injection/engine.py` refuses an engine that is not on this machine.
 MAY_CONNECT = {
@@ -180,7 +180,7 @@ MAY_CONNECT = {
     "uvloop.run": [],
     "uvloop.new_event_loop": ["toxiproxy/__main__.py"],
     ".getaddrinfo": [
-        "core/network/addresses.py",
+        "core/network/allow_list.py",
         "core/network/event_loop.py",
         "toxiproxy/address.py",
     ],

@@ -12,7 +12,7 @@ from gameday.cli.terminal import echo
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
 from gameday.core.network import event_loop
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.run import hold, locks
 
 if TYPE_CHECKING:

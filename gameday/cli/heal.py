@@ -21,7 +21,7 @@ from gameday.cli.terminal import echo, one_line, warn
 from gameday.core.errors import GamedayError, StuckFaultError, UsageError
 from gameday.core.files.private import state_dir
 from gameday.core.network import event_loop
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.secrets.signing import SigningKey, read_key, read_or_make_key
 from gameday.evidence.journal_lengths import noted_runs
 from gameday.stacks.state import read_kept

@@ -12,7 +12,7 @@ from gameday.core.stack_registry import EMBEDDED, STACKS
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from gameday.core.network.addresses import Allowed
+    from gameday.core.network.allow_list import Allowed
     from gameday.core.units import Rate
     from gameday.stacks.own_project import OwnProject
 
@@ -63,7 +63,7 @@ def _allow(ctx: click.Context, param: click.Parameter, hosts: tuple[str, ...]) -
     """One allow-list for all that the process of a command connects to."""
     del ctx, param
     from gameday.core.errors import UsageError
-    from gameday.core.network.addresses import Allowed
+    from gameday.core.network.allow_list import Allowed
 
     try:
         return Allowed(hosts)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from gameday.core.errors import StackError, UsageError, excerpt
-from gameday.core.network.addresses import is_this_machine
+from gameday.core.network.allow_list import is_this_machine
 from gameday.injection.removal_proof import State, masked_name, was_masked
 from gameday.spec.undos import ContainerUndo, LimitUndo, PartitionUndo, ProjectUndo
 

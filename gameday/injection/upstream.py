@@ -7,7 +7,7 @@ does not, such as a container's; one that cannot be looked up here is another ho
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError, host_of
+from gameday.core.network.allow_list import Allowed, NoAddressError, RefusedError, host_of
 
 Upstream = tuple[str, int]
 

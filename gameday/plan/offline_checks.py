@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gameday.core.clock import NS, wall_time_ns
 from gameday.core.errors import GamedayError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
 from gameday.plan import generator, machine, traffic_size

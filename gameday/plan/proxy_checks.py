@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError

@@ -21,7 +21,7 @@ from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import StackError
 from gameday.core.files import MIB, size
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
-from gameday.core.network.addresses import Reach
+from gameday.core.network.allow_list import Reach
 from gameday.core.processes.deadlines import first_set
 from gameday.injection.drivers.request import resolved
 from gameday.spec.changes import ExtraTraffic

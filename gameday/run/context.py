@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gameday.core.clock import NS, Clock
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.processes.deadlines import CANCEL_S, cancelled
 from gameday.core.stack_registry import EMBEDDED

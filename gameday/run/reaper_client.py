@@ -16,7 +16,7 @@ from pathlib import Path
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
-from gameday.core.network.addresses import Reach
+from gameday.core.network.allow_list import Reach
 from gameday.core.secrets.signing import SigningKey
 from gameday.run.reaper.lease import RENEW_S, Lease
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from gameday.core.clock import NS, Clock, wall_time_ns
 from gameday.core.errors import GamedayError, UsageError
-from gameday.core.network.addresses import Allowed, NoAddressError
+from gameday.core.network.allow_list import Allowed, NoAddressError
 from gameday.evidence.events import Phase
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError

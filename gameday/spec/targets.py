@@ -1,6 +1,6 @@
 """Which hosts a run would talk to, and the early refusal of a strange one, with its place.
 
-Whether a host may be used is decided in `core.network.addresses`, and again at each connection;
+Whether a host may be used is decided in `core.network.allow_list`, and again at each connection;
 here it is asked for everything that a system file names, before anything begins. That looks names
 up, so it is done only when a run is about to begin, never while validating.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gameday.core import files
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import Allowed, NoAddressError, host_of
+from gameday.core.network.allow_list import Allowed, NoAddressError, host_of
 from gameday.core.network.urls import Base, store_ends
 from gameday.spec.request import FromEnv, FromFile, Secret
 from gameday.spec.system import ADDRESSES, System

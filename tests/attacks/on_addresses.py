@@ -19,7 +19,7 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, GamedayError, UsageError
-from gameday.core.network.addresses import Allowed, NoAddressError, Reach, RefusedError, refusal
+from gameday.core.network.allow_list import Allowed, NoAddressError, Reach, RefusedError, refusal
 from gameday.core.network.event_loop import run
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers, postgres_session

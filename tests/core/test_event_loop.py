@@ -13,7 +13,7 @@ import httpx
 import pytest
 import redis.asyncio
 
-from gameday.core.network.addresses import Allowed, RefusedError, refusal
+from gameday.core.network.allow_list import Allowed, RefusedError, refusal
 from gameday.core.network.event_loop import allowed_here, run
 from tests.core.test_addresses import AWAY, Table
 from tests.traffic.test_tls import certificate, needs_openssl

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gameday.core.clock import SystemClock
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.injection.verify.probe import Probe, look
 from gameday.injection.verify.recovery import difference_is_back, direct_address, is_calm

@@ -16,7 +16,7 @@ from gameday import __version__
 from gameday.cli import main
 from gameday.core.clock import SystemClock, boot_id
 from gameday.core.files.private import state_dir
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.injection.drivers.request import Sender
 from gameday.plan import generator, proxy_checks, service_checks, traffic_size
 from gameday.plan.blast_radius import blast, touches

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gameday.cli import main
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError, UnknownError, UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
 from gameday.injection.context import InjectionContext

@@ -8,7 +8,7 @@ import pytest
 
 from gameday.core.clock import NS, SystemClock, wall_time_ns
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run import remote_lock

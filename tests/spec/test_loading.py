@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gameday.core.errors import FileError, UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.evidence.effective import Effective, PlannedPlaybook, dump
 from gameday.plan.rules.expressions import window_names
 from gameday.plan.validate import validate, validate_system

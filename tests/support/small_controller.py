@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.core.clock import SystemClock
-from gameday.core.network.addresses import Reach
+from gameday.core.network.allow_list import Reach
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.run.locks import TargetLock

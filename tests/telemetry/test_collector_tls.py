@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.run.child_config import collector_config
 from gameday.run.context import Run
 from gameday.spec.inputs import load_inputs

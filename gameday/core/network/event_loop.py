@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gameday.core.network.addresses import Allowed, NoAddressError, SocketAddress, refusal
+from gameday.core.network.allow_list import Allowed, NoAddressError, SocketAddress, refusal
 from gameday.core.processes.threads import Threads
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import NoAddressError, host_of
+from gameday.core.network.allow_list import NoAddressError, host_of
 
 _HELP: Final = "write ADDR:PORT, as 0.0.0.0:9099 or [::1]:9099"
 

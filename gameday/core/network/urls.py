@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gameday.core.errors import UsageError, excerpt
-from gameday.core.network.addresses import host_of
+from gameday.core.network.allow_list import host_of
 from gameday.core.network.credentials import address_shown
 
 LONGEST = 8192  # as servers and browsers commonly take

@@ -95,7 +95,7 @@ def _plain(bound: float) -> str:
 
 
 def _hosts(value: Any) -> list[str]:
-    from gameday.core.network.addresses import host_of  # for the few that name one
+    from gameday.core.network.allow_list import host_of  # for the few that name one
 
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError('is not a list of hosts: write ["staging.example"]')

@@ -20,7 +20,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError
-from gameday.core.network.addresses import refusal
+from gameday.core.network.allow_list import refusal
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose, Environment
 from gameday.injection.drivers.held import wanted

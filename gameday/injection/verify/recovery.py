@@ -8,7 +8,7 @@ answer from here, only the way through is left to compare.
 from collections.abc import Sequence
 
 from gameday.core.clock import Clock
-from gameday.core.network.addresses import Allowed, NoAddressError, RefusedError
+from gameday.core.network.allow_list import Allowed, NoAddressError, RefusedError
 from gameday.injection.upstream import upstream_of
 from gameday.injection.verify.probe import Probe, Spot, latency_ms, probe, probe_both, was_answered
 

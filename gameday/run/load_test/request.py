@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from gameday.core import json as strict_json
 from gameday.core.errors import FileError, UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.network.urls import Base
 from gameday.core.units import Rate, format_duration
 from gameday.spec.experiment import Expect, Experiment

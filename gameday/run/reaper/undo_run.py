@@ -14,7 +14,7 @@ from typing import Any
 
 from gameday.core.clock import Clock
 from gameday.core.network import event_loop
-from gameday.core.network.addresses import Allowed, Reach
+from gameday.core.network.allow_list import Allowed, Reach
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal, provenance
 from gameday.injection import heal

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.network.event_loop import run
 from gameday.telemetry.collector.grid import Grid
 from gameday.telemetry.collector.settings import CollectorSettings, parse_settings

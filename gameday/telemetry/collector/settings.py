@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from gameday.core.clock import NS
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import Reach
+from gameday.core.network.allow_list import Reach
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError, UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.network.event_loop import allow_here, run
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.worker import Say, Worker

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import UnknownError
-from gameday.core.network.addresses import Allowed, NoAddressError
+from gameday.core.network.allow_list import Allowed, NoAddressError
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.worker.classify import Answers, Reading
 from gameday.traffic.worker.config import Origin

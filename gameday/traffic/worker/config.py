@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import Reach
+from gameday.core.network.allow_list import Reach
 from gameday.core.network.urls import Base
 from gameday.core.units import Rate
 from gameday.spec.request import IssueRequest

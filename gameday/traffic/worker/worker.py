@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import UsageError
-from gameday.core.network.addresses import Allowed
+from gameday.core.network.allow_list import Allowed
 from gameday.core.timer import alarm
 from gameday.core.units import seconds
 from gameday.spec.request import MOST_OPEN

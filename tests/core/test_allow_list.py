@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gameday.core.network.addresses import (
+from gameday.core.network.allow_list import (
     Allowed,
     NoAddressError,
     RefusedError,
