@@ -15,7 +15,7 @@ import redis.asyncio
 
 from gameday.core.network.allow_list import Allowed, RefusedError, refusal
 from gameday.core.network.event_loop import allowed_here, run
-from tests.core.test_addresses import AWAY, Table
+from tests.core.test_allow_list import AWAY, Table
 from tests.traffic.test_tls import certificate, needs_openssl
 
 __all__ = ["certificate"]
