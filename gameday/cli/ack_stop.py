@@ -27,9 +27,9 @@ def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
     found = _one(run)
     who = by or _me()
-    answer = event_loop.run(locks.send_order(found, {"cmd": "ack", "by": who}))
-    if not answer["ok"]:
-        raise UsageError(f"run {found.run}: {answer['why']}")
+    answer = event_loop.run(locks.send_order(found, locks.RunCommand("ack", who)))
+    if not answer.ok:
+        raise UsageError(f"run {found.run}: {answer.why}")
     echo(f"run {found.run}: acknowledged by {who}")
 
 

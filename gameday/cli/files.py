@@ -5,10 +5,10 @@ What only prints is imported when it prints: `validate` has half a second, cold.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,7 +32,7 @@ class _Judged:
     warnings: list[str] = field(default_factory=list)
     error: GamedayError | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> object:
         error = self.error and {"message": self.error.message, "help": self.error.help}
         return {"file": self.file, "ok": not error, "warnings": self.warnings, "error": error}
 
@@ -128,7 +128,7 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:
-        emit(json.dumps(rows, indent=2) + "\n")
+        emit(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
     from gameday.cli.drawing import SafeConsole, joined, styled, table
 
@@ -138,14 +138,27 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     told.add_column("short", no_wrap=True, justify="right")
     told.add_column("what happens: title, faults, playbook")
     for row in rows:
-        faults = styled("".join(f"\n{fault}" for fault in row["faults"]), "red")
-        book = styled(f"\n{row['playbook']}.md" if row["playbook"] else "", "green")
-        what = joined(row["title"], faults, book)
-        told.add_row(one_line(row["name"]), row["length"], row["short"] or "–", what)
+        faults = styled("".join(f"\n{fault}" for fault in row.faults), "red")
+        book = styled(f"\n{row.playbook}.md" if row.playbook else "", "green")
+        what = joined(row.title, faults, book)
+        told.add_row(one_line(row.name), row.length, row.short or "–", what)
     SafeConsole().print(told)
 
 
-def _row(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One experiment in a few words."""
+
+    name: str
+    title: str
+    faults: Sequence[str] = ()
+    length: str = "–"
+    short: str | None = None
+    playbook: str | None = None
+    file: str = ""
+
+
+def _row(path: Path) -> _Row:
     """One experiment in a few words; a broken file is shown with what is wrong."""
     from gameday.spec.inputs import has_short, load_experiment
 
@@ -153,24 +166,16 @@ def _row(path: Path) -> dict[str, Any]:
         loaded = load_experiment(str(path))
         short = load_experiment(str(path), short=True) if has_short(loaded.document) else None
     except GamedayError as error:
-        return {
-            "name": path.stem,
-            "title": error.message,
-            "faults": [],
-            "length": "–",
-            "short": None,
-            "playbook": None,
-            "file": str(path),
-        }
-    return {
-        "name": loaded.experiment.name,
-        "title": loaded.experiment.title,
-        "faults": [_fault(fault) for fault in loaded.experiment.method],
-        "length": _length(loaded),
-        "short": _length(short) if short else None,
-        "playbook": loaded.experiment.playbook,
-        "file": str(path),
-    }
+        return _Row(path.stem, error.message, file=str(path))
+    return _Row(
+        name=loaded.experiment.name,
+        title=loaded.experiment.title,
+        faults=[_fault(fault) for fault in loaded.experiment.method],
+        length=_length(loaded),
+        short=_length(short) if short else None,
+        playbook=loaded.experiment.playbook,
+        file=str(path),
+    )
 
 
 def _fault(fault: "AnyFault") -> str:
@@ -220,7 +225,7 @@ def schema(kind: str) -> None:
     emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
 
 
-def _schema(kind: str) -> dict[str, Any]:
+def _schema(kind: str) -> object:
     from gameday.spec.experiment import Experiment
     from gameday.spec.playbook import FrontMatter, StepBlock
     from gameday.spec.system import System

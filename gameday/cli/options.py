@@ -1,8 +1,9 @@
 """The options that several commands share: where the system is, what may be broken, and units."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
 from click.core import ParameterSource
@@ -13,13 +14,21 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from gameday.core.network.allow_list import Allowed
+    from gameday.core.network.listen import Listen
     from gameday.core.units import Rate
     from gameday.stacks.own_project import OwnProject
 
 Decorated = Callable[..., Any]
 
 
-def setting(name: str) -> dict[str, Any]:
+class OfSetting(TypedDict):
+    """Keyword arguments of a click option."""
+
+    default: Callable[[], Any]
+    callback: Callable[[click.Context, click.Parameter, Any], Any]
+
+
+def setting(name: str) -> OfSetting:
     """Keyword arguments that make a click option of a setting: its default, and a callback.
 
     The callback tells the settings which value was chosen.
@@ -158,20 +167,35 @@ def where(command: Decorated) -> Decorated:
     return command
 
 
-def own_project(options: Mapping[str, Any]) -> "OwnProject | None":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhereOptions:
+    """What a command line says of the system and its stack."""
+
+    stack: str
+    system: str | None
+    runs_dir: Path
+    short: bool
+    reuse: bool
+    allowed: "Allowed"
+    webhook_listen: "Listen | None"
+    compose_file: Path | None
+    service_map: str | None
+
+
+def own_project(options: WhereOptions) -> "OwnProject | None":
     """The compose project that the options name, None: gameday's own. Raises UsageError."""
     from gameday.core.errors import UsageError
     from gameday.core.files import is_file
     from gameday.stacks.own_project import OwnProject, ServiceMap
 
-    file, given = options["compose_file"], options["service_map"]
+    file, given = options.compose_file, options.service_map
     if file is None and given is None:
         return None
-    if not STACKS[options["stack"]].in_containers or options["reuse"]:
+    if not STACKS[options.stack].in_containers or options.reuse:
         first = "--compose-file" if file is not None else "--service-map"
-        also = " and --reuse" if options["reuse"] else ""
+        also = " and --reuse" if options.reuse else ""
         raise UsageError(
-            f"{first} with --stack {options['stack']}{also}: it is for a stack of this run's own",
+            f"{first} with --stack {options.stack}{also}: it is for a stack of this run's own",
             help="--stack compose, without --reuse",
         )
     if file is None or given is None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
-from gameday.cli.options import own_project, where
+from gameday.cli.options import WhereOptions, own_project, where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.terminal import emit
 from gameday.core.clock import SystemClock
@@ -46,18 +46,26 @@ class Plan:
     paste: str = ""
     override: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> object:
+        touches = [{**asdict(t), "change": t.change.as_json()} for t in self.blast.touches]
         return {
             "stack": self.question.stack,
             "fit": self.exit_code == 0,
             "exit_code": self.exit_code,
             "evidence": self.evidence,
             "lease_s": LEASE_S,
-            "plan": asdict(self.blast),
+            "plan": {**asdict(self.blast), "touches": touches},
             "override": self.override,
             "findings": [asdict(each) for each in self.findings],
             **({"alertmanager": self.paste} if self.paste else {}),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions(WhereOptions):
+    """The command line of `plan`."""
+
+    as_json: bool
 
 
 @click.command()
@@ -71,22 +79,23 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     Exit code 0, 2 for a bad file or usage (a hold and another run too), 4 when the stack cannot
     become healthy, 3 when a stack that is not ours is not fit.
     """
-    inputs = load_inputs(experiment, options["system"], short=options["short"])
-    project = own_project(options)
-    stack = new_stack(options["stack"], reuse=options["reuse"], project=project)
+    asked = PlanOptions(**options)
+    inputs = load_inputs(experiment, asked.system, short=asked.short)
+    project = own_project(asked)
+    stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     question = RunConditions(
-        stack=options["stack"],
-        runs_dir=options["runs_dir"],
-        allowed=options["allowed"],
-        reuse=options["reuse"],
-        kept_per_s=calibration.kept_by_all(shared=STACKS[options["stack"]].shares_machine),
-        webhook=options["webhook_listen"],
+        stack=asked.stack,
+        runs_dir=asked.runs_dir,
+        allowed=asked.allowed,
+        reuse=asked.reuse,
+        kept_per_s=calibration.kept_by_all(shared=STACKS[asked.stack].shares_machine),
+        webhook=asked.webhook_listen,
         project=project,
     )
     made = _plan(inputs, stack, question)
-    if options["webhook_listen"] is not None:
-        made = replace(made, paste=webhook.block(options["webhook_listen"]))
-    if options["as_json"]:
+    if asked.webhook_listen is not None:
+        made = replace(made, paste=webhook.block(asked.webhook_listen))
+    if asked.as_json:
         emit(json.dumps(made.as_json(), indent=1) + "\n")
     else:
         _show(inputs, made)

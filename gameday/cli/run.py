@@ -1,21 +1,34 @@
 """`gameday run`: put an experiment on a stack, watch it, judge it, and write it up."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import DURATION, own_project, setting, where
+from gameday.cli.options import DURATION, WhereOptions, own_project, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError
 from gameday.core.stack_registry import STACKS, new_stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
     from gameday.spec.inputs import Inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(WhereOptions):
+    """The command line of `run`."""
+
+    seed: int | None
+    responder: bool
+    responder_delay: "timedelta"
+    force: bool
+    as_json: bool
 
 
 @click.command()
@@ -45,16 +58,15 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     from gameday.plan import generator  # before the file is read, which then is refused at once
     from gameday.spec.inputs import load_inputs
 
-    inputs = load_inputs(
-        experiment, options["system"], short=options["short"], seed=options["seed"]
-    )
-    _refuse(list(generator.checks(inputs, force=options["force"])), owned=True)
-    kept_per_s = _measured(inputs, shared=STACKS[options["stack"]].shares_machine)
-    folder = _conduct(inputs, options, kept_per_s)
-    ctx.exit(_judge(folder, as_json=options["as_json"]))
+    asked = RunOptions(**options)
+    inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
+    _refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
+    kept_per_s = _measured(inputs, shared=STACKS[asked.stack].shares_machine)
+    folder = _conduct(inputs, asked, kept_per_s)
+    ctx.exit(_judge(folder, as_json=asked.as_json))
 
 
-def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None) -> Path:
+def _conduct(inputs: "Inputs", asked: "RunOptions", kept_per_s: float | None) -> Path:
     """The run, from a last look to its end: where its evidence is.
 
     Its parts are imported here: they take longer than it takes to refuse a file.
@@ -66,22 +78,21 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
 
-    name, runs_dir, allowed, reuse, listen = (
-        options[each] for each in ("stack", "runs_dir", "allowed", "reuse", "webhook_listen")
-    )
-    stack = new_stack(name, reuse=reuse, project=(project := own_project(options)))
-    about = (reuse, kept_per_s, options["force"], listen, project)
+    project = own_project(asked)
+    stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
+    name, runs_dir, allowed = asked.stack, asked.runs_dir, asked.allowed
+    listen, delay_s = asked.webhook_listen, asked.responder_delay.total_seconds()
+    about = (asked.reuse, kept_per_s, asked.force, listen, project)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
-    asked = Options(name, runs_dir, options["responder"], _delay_s(options), allowed, listen)
-    screen = Screen()
-    folders: list[Path] = []
+    options = Options(name, runs_dir, asked.responder, delay_s, allowed, listen)
+    screen, folders = Screen(), list[Path]()
 
     def begun(folder: Path) -> None:
         folders.append(folder)
         screen.open(folder)
 
     try:
-        conducted = event_loop.run(conduct(inputs, stack, asked, SystemClock(), begun), allowed)
+        conducted = event_loop.run(conduct(inputs, stack, options, SystemClock(), begun), allowed)
     except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
         if folders and isinstance(error, OSError):
@@ -92,11 +103,6 @@ def _conduct(inputs: "Inputs", options: dict[str, Any], kept_per_s: float | None
     if conducted.error is not None:
         print_error(conducted.error)
     return conducted.dir
-
-
-def _delay_s(options: dict[str, Any]) -> float:
-    delay_s: float = options["responder_delay"].total_seconds()
-    return delay_s
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:

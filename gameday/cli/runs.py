@@ -9,10 +9,10 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
@@ -22,6 +22,7 @@ from gameday.cli.options import runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.core import files
 from gameday.core.errors import UsageError
+from gameday.core.json_objects import read_object
 
 if TYPE_CHECKING:
     from gameday.judge.result import Clocks, LimitLine, Result
@@ -97,9 +98,6 @@ class Listed:
     ended: str
     when: str
 
-    def as_json(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
 
 @click.command()
 @runs_option
@@ -113,7 +111,7 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
         echo("  help: gameday release lifts it", err=True)
     lines = [_listed(path) for path in list_runs(runs_dir)]
     if as_json:
-        emit(json.dumps([line.as_json() for line in lines], indent=1) + "\n")
+        emit(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
         return
     if not lines:
         echo(f"no runs in {runs_dir}")
@@ -134,9 +132,8 @@ def _listed(run_dir: Path) -> Listed:
         stamp, _, rest = run_dir.name.partition("-")
         verdict, ended = _unconcluded(run_dir)
         return Listed(run_dir.name, rest.rpartition("-")[0], verdict, ended, stamp)
-    told = [str(result.get(key) or "") for key in ("experiment", "verdict", "ended", "started_at")]
-    told[-1] = told[-1][:16].replace("T", " ")
-    return Listed(run_dir.name, *told)
+    when = result.started_at[:16].replace("T", " ")
+    return Listed(run_dir.name, result.experiment, result.verdict, result.ended, when)
 
 
 def _unconcluded(run_dir: Path) -> tuple[str, str]:
@@ -156,12 +153,23 @@ def _unconcluded(run_dir: Path) -> tuple[str, str]:
     return "not judged", end.event.ended if end else unknown
 
 
-def _concluded(run_dir: Path) -> Mapping[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class _Concluded:
+    """What the list says of a result."""
+
+    experiment: str = ""
+    verdict: str = ""
+    ended: str = ""
+    started_at: str = ""
+
+
+def _concluded(run_dir: Path) -> _Concluded | None:
     try:
-        result = json.loads(files.read_bytes(run_dir / RESULT, LARGEST_BYTES))
+        return read_object(
+            _Concluded, json.loads(files.read_bytes(run_dir / RESULT, LARGEST_BYTES))
+        )
     except (OSError, ValueError, RecursionError):
         return None
-    return result if isinstance(result, dict) else None
 
 
 def _coloured(word: str) -> Text:

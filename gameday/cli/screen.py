@@ -4,11 +4,9 @@ In a terminal, a few lines that are drawn again and again on stderr; elsewhere, 
 for each thing that happened.
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,6 +16,9 @@ from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
 from gameday.core.clock import NS, SystemClock
 from gameday.core.units import seconds
+from gameday.evidence import events
+from gameday.evidence.journal import Record, parse
+from gameday.telemetry.samples import LiveEvaluation, evaluation_of
 from gameday.traffic.metrics import Moment
 
 REFRESH_S = 0.25  # looks live, and costs little
@@ -34,8 +35,8 @@ class Tail:
         self._path = path
         self._at = 0
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """Complete lines that were appended since the last call, decoded."""
+    def lines(self) -> Iterator[bytes]:
+        """Complete lines that were appended since the last call."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -44,7 +45,7 @@ class Tail:
                 if not raw.endswith(b"\n"):
                     return
                 self._at += len(raw)
-                yield json.loads(raw)
+                yield raw.rstrip(b"\n")
 
 
 class Story:
@@ -76,23 +77,20 @@ class Story:
             for fault in effective.experiment.method
         ]
 
-    def journal(self, record: Mapping[str, Any]) -> str:
+    def journal(self, record: Record) -> str:
         """Take in one record of the journal; a plain line about it, "" when none is due."""
-        self.t_ns = max(self.t_ns, record["t"])
-        tell = _TELL.get(record["event"])
-        line = tell(self, record) if tell else ""
+        self.t_ns = max(self.t_ns, record.t_ns)
+        line = _about(self, record)
         if line:
-            self.said.append((self._at(record["t"]), line))
+            self.said.append((self._at(record.t_ns), line))
         return line
 
-    def sample(self, line: Mapping[str, Any]) -> list[str]:
+    def sample(self, seen: LiveEvaluation) -> list[str]:
         """Take in one evaluation; a plain line for each alert that changed."""
-        if "readings" not in line:
-            return []
-        self.t_ns = max(self.t_ns, line["t"])
-        self.traffic = Moment(**line["traffic"]) if "traffic" in line else None
-        now = {a["labels"]["alertname"]: a["state"] for a in line["alerts"]}
-        if line.get("alerts_problem"):
+        self.t_ns = max(self.t_ns, seen.t_ns)
+        self.traffic = seen.traffic
+        now: dict[str, str] = {alert.name: alert.state for alert in seen.alerts}
+        if seen.alerts_problem:
             now = self.alerts  # nobody knows, so nothing has changed
         told = [
             f"alert {name} is {state}"
@@ -105,7 +103,7 @@ class Story:
             if name not in now and state == "firing"
         ]
         self.alerts = now
-        self.said += [(self._at(line["t"]), text) for text in told]
+        self.said += [(self._at(seen.t_ns), text) for text in told]
         return told
 
     def clock(self, t_ns: int) -> str:
@@ -116,34 +114,47 @@ class Story:
         return (t_ns - self.t0_ns) / NS if self.t0_ns else None
 
 
-def _phase(story: Story, record: Mapping[str, Any]) -> str:
-    if "problem" in record:
-        return f"{record['phase']}: {record['problem']}"
-    story.phase = record["phase"]
-    limit_s = record.get("at_most_s")
-    story.deadline_ns = None if limit_s is None else record["t"] + int(limit_s * NS)
-    if "t0_ns" in record:
-        story.t0_ns = record["t0_ns"]
+def _about(story: Story, record: Record) -> str:
+    """A line about what happened, "" for what is not told."""
+    event = record.event
+    match event:
+        case events.Phase():
+            return _phase(story, event, record.t_ns)
+        case events.StepStarted() | events.StepDone():
+            return _step(story, event)
+        case events.StackWaiting(well, waiting):
+            return progress_line(well, waiting)
+        case events.AlertAcknowledged(by="bot"):
+            return ""
+        case events.FaultEvent() if type(event) in _FAULTS:
+            story.faults[event.id] = _FAULTS[type(event)].format(event)
+            return f"fault {event.id} {story.faults[event.id]}"
+    return _LINES.get(type(event), "").format(event)
+
+
+def _phase(story: Story, event: events.Phase, t_ns: int) -> str:
+    if event.problem is not None:
+        return f"{event.phase}: {event.problem}"
+    story.phase = event.phase
+    limit_s = event.at_most_s
+    story.deadline_ns = None if limit_s is None else t_ns + int(limit_s * NS)
+    if event.t0_ns is not None:
+        story.t0_ns = event.t0_ns
         return "traffic begins"
-    if record["phase"] == "ending" and record.get("aborted"):
+    if event.phase == "ending" and event.aborted:
         return "ending early: faults are out, then close, drain and audit (at most 20 s)"
-    if "at_most_s" in record:
-        return f"{record['phase']} (at most {record['at_most_s']:g} s)"
-    return "" if "service" in record else str(record["phase"])
+    if limit_s is not None:
+        return f"{event.phase} (at most {limit_s:g} s)"
+    return "" if event.service is not None else event.phase
 
 
-def _fault(story: Story, record: Mapping[str, Any], word: str) -> str:
-    story.faults[record["id"]] = word
-    return f"fault {record['id']} {word}"
-
-
-def _step(story: Story, record: Mapping[str, Any]) -> str:
-    name = f"step {record['step']}{' undo' if record['undoing'] else ''}"
-    word = record.get("status", "…")
-    story.steps[name] = word
-    if word == "…":
-        return f"{name}: {record['do'] or record['text']}"
-    return f"{name} {word} ({record['why']})"
+def _step(story: Story, event: events.StepStarted | events.StepDone) -> str:
+    name = f"step {event.step}{' undo' if event.undoing else ''}"
+    if isinstance(event, events.StepStarted):
+        story.steps[name] = "…"
+        return f"{name}: {event.do or event.text}"
+    story.steps[name] = event.status
+    return f"{name} {event.status} ({event.why})"
 
 
 def progress_line(well: Sequence[str], waiting: Sequence[str]) -> str:
@@ -154,27 +165,25 @@ def progress_line(well: Sequence[str], waiting: Sequence[str]) -> str:
     return "; ".join(f"{word} {', '.join(names)}" for word, names in words if names)
 
 
-_TELL: dict[str, Callable[[Story, Mapping[str, Any]], str]] = {
-    "stack.starting": lambda s, r: f"starting {r['name']}",
-    "stack.waiting": lambda s, r: progress_line(r["well"], r["waiting"]),
-    "stack.ready": lambda s, r: f"stack is up after {r['took_s']:.1f} s",
-    "phase": _phase,
-    "fault.injecting": lambda s, r: _fault(s, r, "being injected"),
-    "fault.injected": lambda s, r: _fault(s, r, "injected"),
-    "fault.dosed": lambda s, r: f"fault {r['id']} injected: {r['injected']} ({r['why']})",
-    "fault.removing": lambda s, r: _fault(s, r, "being removed"),
-    "fault.escalated": lambda s, r: f"fault {r['id']} is stuck ({r['why']}): {r['step']}",
-    "fault.removed": lambda s, r: _fault(s, r, "removed"),
-    "fault.proven": lambda s, r: _fault(s, r, f"removed: {r['removed']}"),
-    "responder.started": lambda s, r: f"{r['by']} takes the incident ({r['alert']})",
-    "alert.acknowledged": lambda s, r: "" if r["by"] == "bot" else f"acknowledged by {r['by']}",
-    "step.started": _step,
-    "step.done": _step,
-    "guard.tripped": lambda s, r: f"guard tripped ({r['why']}): {r['guard']}",
-    "operator.abort": lambda s, r: f"{r['why']}: taking the faults out, then ending",
-    "worker.gone": lambda s, r: f"{r['which']} is gone",
-    "audit.read": lambda s, r: f"audit: {r['rows']} durable issues, cut {r['cut']}",
-    "run.ended": lambda s, r: f"ended: {r['ended']}",
+_FAULTS: Mapping[type[events.Event], str] = {
+    events.FaultInjecting: "being injected",
+    events.FaultInjected: "injected",
+    events.FaultRemoving: "being removed",
+    events.FaultRemoved: "removed",
+    events.FaultProven: "removed: {0.removed}",
+}
+_LINES: Mapping[type[events.Event], str] = {
+    events.StackStarting: "starting {0.name}",
+    events.StackReady: "stack is up after {0.took_s:.1f} s",
+    events.FaultDosed: "fault {0.id} injected: {0.injected} ({0.why})",
+    events.FaultEscalated: "fault {0.id} is stuck ({0.why}): {0.step}",
+    events.ResponderStarted: "{0.by} takes the incident ({0.alert})",
+    events.AlertAcknowledged: "acknowledged by {0.by}",
+    events.GuardTripped: "guard tripped ({0.why}): {0.guard}",
+    events.OperatorAbort: "{0.why}: taking the faults out, then ending",
+    events.WorkerGone: "{0.which} is gone",
+    events.AuditRead: "audit: {0.rows} durable issues, cut {0.cut}",
+    events.RunEnded: "ended: {0.ended}",
 }
 
 
@@ -267,7 +276,7 @@ class Screen:
                 tails, lambda _: live.update(draw(self._story, clock.now_ns()), refresh=True)
             )
 
-    def _rounds(self, tails: tuple[Tail, Tail], show: Any) -> None:
+    def _rounds(self, tails: tuple[Tail, Tail], show: Callable[[list[str]], None]) -> None:
         clock = SystemClock()
         while True:
             last = self._over.is_set()
@@ -278,11 +287,12 @@ class Screen:
 
     def _read(self, tails: tuple[Tail, Tail]) -> list[str]:
         before = len(self._story.said)
-        for record in tails[0].lines():
-            self._story.journal(record)
+        for raw in tails[0].lines():
+            self._story.journal(parse(raw, checked=True)[0])
         beat = self._story.traffic
-        for line in tails[1].lines():
-            self._story.sample(line)
+        for raw in tails[1].lines():
+            if (seen := evaluation_of(raw)) is not None:
+                self._story.sample(seen)
         lines = [_stamp(at) + line for at, line in self._story.said[before:]]
         now = self._story.traffic
         if now is not None and now is not beat and self._due():

@@ -6,6 +6,7 @@ The first word may be `import` or `export`; anything else belongs to the sending
 import json
 import signal
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,10 @@ from gameday.core.errors import ExitCode, UsageError
 from gameday.core.files.private import as_asked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gameday.core.network.allow_list import Allowed
+    from gameday.core.units import Rate
     from gameday.run.load_test.request import Load
     from gameday.run.load_test.result import LoadResult
     from gameday.run.load_test.session import OutputDirs, Sent
@@ -37,6 +42,39 @@ EXIT_CODES: Final = {
     ExitCode.USAGE: "bad usage or a bad file; nothing was sent",
     ExitCode.PASSED: "every threshold was kept",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficOptions:
+    """The command line of `send`."""
+
+    file: str | None
+    url: str | None
+    rate: "Rate | None"
+    duration: timedelta | None
+    vus: int | None
+    sleep: timedelta | None
+    body: str | None
+    get: bool
+    method: str | None
+    headers: "Sequence[str]"
+    expect: str | None
+    timeout: timedelta | None
+    insecure: bool
+    users: int | None
+    seed: int | None
+    system: str | None
+    short: bool
+    thresholds: "Sequence[str]"
+    abort_on_fail: bool
+    delay_abort: timedelta
+    workers: int | None
+    out: Path | None
+    summary_export: Path | None
+    handle_summary: Path | None
+    own: Path | None
+    force: bool
+    allowed: "Allowed"
 
 
 class NamelessContext(click.Context):
@@ -111,114 +149,111 @@ def send(ctx: click.Context, /, **options: Any) -> None:
     """
     from gameday.run.load_test.request import refuse_strangers, refuse_unwritable
 
-    refuse_unwritable(options[name] for name in ("summary_export", "handle_summary", "own"))
-    load = _load(options)
-    refuse_strangers(load.system, options["allowed"], load.system_document)
-    _must_be_possible(load, force=options["force"])
+    asked = TrafficOptions(**options)
+    refuse_unwritable((asked.summary_export, asked.handle_summary, asked.own))
+    load = _load(asked)
+    refuse_strangers(load.system, asked.allowed, load.system_document)
+    _must_be_possible(load, force=asked.force)
     # What sends and judges is imported now: it takes longer than refusing does.
     from gameday.core.network import event_loop as loop
     from gameday.run.load_test.result import judge
 
     with ExitStack() as stack:
-        dirs = _output_dirs(options["out"], stack)
-        sent = loop.run(_send(load, dirs), options["allowed"])
+        dirs = _output_dirs(asked.out, stack)
+        sent = loop.run(_send(load, dirs), asked.allowed)
         verdict = judge(load, sent, dirs.history_dir)
-    _write(verdict, options)
+    _write(verdict, asked)
     ctx.exit(verdict.exit_code)
 
 
-def _load(options: dict[str, Any]) -> "Load":
+def _load(asked: TrafficOptions) -> "Load":
     """The load that the command line describes. Raises UsageError."""
     from gameday.run.load_test.request import Load, with_enough_workers, with_thresholds
 
-    loaded = _from_file(options) if options["file"] else None
-    experiment = _from_options(options) if loaded is None else loaded.experiment
+    loaded = _from_file(asked.file, asked) if asked.file else None
+    experiment = _from_options(asked) if loaded is None else loaded.experiment
     experiment = with_thresholds(
         experiment,
-        options["thresholds"],
-        abort=options["abort_on_fail"],
-        delay=options["delay_abort"],
+        asked.thresholds,
+        abort=asked.abort_on_fail,
+        delay=asked.delay_abort,
     )
-    system, system_document = _system(options)
+    system, system_document = _system(asked)
     load = Load(
         experiment=experiment,
         system=system,
         system_document=system_document,
-        workers=options["workers"] or 1,
+        workers=asked.workers or 1,
         document=None if loaded is None else loaded.document,
     )
-    return load if options["workers"] else with_enough_workers(load)
+    return load if asked.workers else with_enough_workers(load)
 
 
-def _from_file(options: dict[str, Any]) -> "LoadedExperiment":
+def _from_file(file: str, asked: TrafficOptions) -> "LoadedExperiment":
     from gameday.run.load_test.request import check_traffic
     from gameday.spec.inputs import load_experiment
 
     for name in ("rate", "duration", "vus", "sleep", "users"):
-        if options[name] is not None:
-            raise UsageError(f"--{name} beside {options['file']}", help="write it into the file")
-    loaded = load_experiment(options["file"], short=options["short"], seed=options["seed"])
+        if getattr(asked, name) is not None:
+            raise UsageError(f"--{name} beside {file}", help="write it into the file")
+    loaded = load_experiment(file, short=asked.short, seed=asked.seed)
     check_traffic(loaded)
     return loaded
 
 
-def _from_options(options: dict[str, Any]) -> "Experiment":
+def _from_options(asked: TrafficOptions) -> "Experiment":
     """One scenario. Raises UsageError where the command line does not make one."""
-    from gameday.run.load_test.request import experiment_of
+    from gameday.run.load_test.request import OneScenario, experiment_of
 
-    rate, vus, duration = options["rate"], options["vus"], options["duration"]
-    if options["url"] is None:
+    rate, vus, duration = asked.rate, asked.vus, asked.duration
+    if asked.url is None:
         help = (
             "gameday traffic FILE.yaml, or --url http://HOST:PORT/PATH --rate 100/s --duration 30s"
         )
         raise UsageError("there is nothing to send: no file and no --url", help=help)
-    if options["short"] or options["system"]:
+    if asked.short or asked.system:
         raise UsageError("--short and --system belong to a file", help="name the file first")
     if duration is None or (rate is None and vus is None):
         help = "write --rate 100/s or --vus 10, and --duration 30s"
         raise UsageError("--url needs --duration, and --rate or --vus", help=help)
-    spec: dict[str, Any] = {"duration": duration, "sleep": options["sleep"]}
-    if rate is None:
-        spec |= {"executor": "constant-vus", "vus": vus}
-    else:
-        spec |= {"executor": "constant-arrival-rate", "rate": rate, "preAllocatedVUs": vus}
-    made = experiment_of(spec, options["users"] or DEFAULT_USERS)
-    if options["seed"] is not None:
-        return made.model_copy(update={"seed": options["seed"]})
+    one = OneScenario(duration=duration, rate=rate, vus=vus, sleep=asked.sleep)
+    made = experiment_of(one, asked.users or DEFAULT_USERS)
+    if asked.seed is not None:
+        return made.model_copy(update={"seed": asked.seed})
     from secrets import randbits
 
     return made.model_copy(update={"seed": randbits(31)})
 
 
-def _system(options: dict[str, Any]) -> "tuple[System, Document | None]":
+def _system(asked: TrafficOptions) -> "tuple[System, Document | None]":
     """The request: that of --url, else that of the system file, and the file. Raises UsageError."""
     from gameday.plan.validate import validate_system
     from gameday.run.load_test.request import FINE, Target, system_of
     from gameday.spec.inputs import find_system, load_system
 
-    if options["url"] is None:
+    if asked.url is None:
         given = [name for name in ("body", "get", "method", "headers", "expect", "insecure")]
         for name in given:
-            if options[name]:
+            if getattr(asked, name):
                 word = {"body": "json", "headers": "header"}.get(name, name)
                 raise UsageError(f"--{word} without --url", help="the system file has the request")
-        loaded = load_system(find_system(options["system"]))
+        loaded = load_system(find_system(asked.system))
         validate_system(loaded)
         return loaded.system, loaded.document
-    if options["get"] and options["body"] is not None:
+    if asked.get and asked.body is not None:
         raise UsageError("--get and --json contradict each other", help="leave one of them out")
-    asked = system_of(
+    system = system_of(
         Target(
-            url=options["url"],
-            method="get" if options["get"] else options["method"],
-            body=options["body"],
-            headers=options["headers"],
-            expect=options["expect"] or FINE,
-            timeout=options["timeout"] or DEFAULT_TIMEOUT,
-            insecure=options["insecure"],
+            url=asked.url,
+            method="get" if asked.get else asked.method,
+            body=asked.body,
+            headers=asked.headers,
+            expect=asked.expect or FINE,
+            timeout=asked.timeout or DEFAULT_TIMEOUT,
+            insecure=asked.insecure,
         )
     )
-    return asked, None
+    return system, None
 
 
 def _must_be_possible(load: "Load", *, force: bool) -> None:
@@ -271,7 +306,7 @@ async def _send(load: "Load", dirs: "OutputDirs") -> "Sent":
         return await send_load(load, dirs, SystemClock(), screen.show, stop)
 
 
-def _write(verdict: "LoadResult", options: dict[str, Any]) -> None:
+def _write(verdict: "LoadResult", asked: TrafficOptions) -> None:
     """The summary on stdout, and the files that were asked for. Raises UsageError."""
     from gameday.cli.load_screen import end_summary
     from gameday.traffic.k6 import summary_json
@@ -281,18 +316,18 @@ def _write(verdict: "LoadResult", options: dict[str, Any]) -> None:
     length_ms = verdict.length_s * 1000
     handed = summary_json.handed(metrics, kept, length_ms=length_ms, terminals=terminals)
     documents = (
-        (options["summary_export"], summary_json.flat(metrics, kept)),
-        (options["handle_summary"], handed),
-        (options["own"], verdict.as_json()),
+        (asked.summary_export, summary_json.flat(metrics, kept)),
+        (asked.handle_summary, handed),
+        (asked.own, verdict.as_json()),
     )
     problems = []
     for path, document in documents:
         if path is not None and str(path) != "-":
             with as_asked():
                 problems += _write_json(path, document)
-    if options["out"]:
-        problems += _write_json(options["out"] / "summary.json", verdict.as_json())
-    if str(options["own"]) == "-":
+    if asked.out:
+        problems += _write_json(asked.out / "summary.json", verdict.as_json())
+    if str(asked.own) == "-":
         emit(json.dumps(verdict.as_json(), indent=2) + "\n")
     else:
         for line in end_summary(verdict, output().encoding):
@@ -301,7 +336,7 @@ def _write(verdict: "LoadResult", options: dict[str, Any]) -> None:
         raise problems[0]
 
 
-def _write_json(path: Path, document: Any) -> list[UsageError]:
+def _write_json(path: Path, document: object) -> list[UsageError]:
     """Write it; what went wrong, normally nothing."""
     try:
         path.write_text(json.dumps(document, indent=2) + "\n")

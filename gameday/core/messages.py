@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Union
+
+from gameday.core.json_objects import Json
 
 Value = Union[str, int, float, None, "Message", Sequence[Union[str, "Message"]]]
 
@@ -38,12 +41,12 @@ class Message:
         values = {name: _filled(value, language) for name, value in self.values.items()}
         return templates(language)[self.id].format_map(values)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> object:
         """The id and the values, as they stand beside the English text in a file."""
         return {"id": self.id, "values": {name: _plain(each) for name, each in self.values.items()}}
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "Message":
+    def from_json(cls, raw: Json) -> "Message":
         """The same read again; for what `is_message`."""
         return cls(raw["id"], **{name: _read(each) for name, each in raw["values"].items()})
 
@@ -100,10 +103,8 @@ def _filled(value: Value, language: str) -> Value:
     return value
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in tree.items():
-        flat |= (
-            {prefix + name: value} if isinstance(value, str) else _flat(value, f"{prefix}{name}.")
-        )
-    return flat
+def _flat(tree: object, name: str = "") -> dict[str, str]:
+    if not isinstance(tree, dict):
+        return {name: str(tree)}
+    every = (_flat(value, f"{name}.{key}" if name else key) for key, value in tree.items())
+    return dict(chain.from_iterable(each.items() for each in every))

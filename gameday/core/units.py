@@ -112,7 +112,7 @@ class Rate:
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> object:
         return {"type": "string", "pattern": r"^\d+(\.\d+)?/(ms|s|m|h)$"}
 
 

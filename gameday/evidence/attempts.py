@@ -7,7 +7,7 @@ its user and its time are pure functions of the seed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,19 @@ def among(users: Times, others: Times) -> Mask:
     at = np.searchsorted(ordered[1:], users, side="right")
     found: Mask = ordered[at] == users
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLine:
+    """One attempt as a certificate names it, times in seconds from t = 0."""
+
+    scenario: str
+    k: int
+    user: int
+    outcome: str
+    sent_at: float
+    ended_at: float | None
+    issue_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +113,22 @@ class Attempts:
         gone: Mask = self.are(Outcome.DROPPED) | (self.are(Outcome.REFUSED) & never)
         return gone
 
-    def describe(self, indices: Indices | Sequence[int], t0_ns: int) -> list[dict[str, Any]]:
-        """Attempts as JSON values, times in seconds from t = 0."""
+    def describe(self, indices: Indices | Sequence[int], t0_ns: int) -> list[AttemptLine]:
+        """Attempts as a certificate names them."""
         return [self._describe(int(index), t0_ns) for index in indices]
 
-    def _describe(self, index: int, t0_ns: int) -> dict[str, Any]:
+    def _describe(self, index: int, t0_ns: int) -> AttemptLine:
         record = self.records.record(index)
         ended_ns = int(record["ended_ns"])
-        return {
-            "scenario": self.records.names[self.records.scenario[index]],
-            "k": int(record["k"]),
-            "user": int(record["user"]),
-            "outcome": Outcome(record["outcome"]).text,
-            "sent_at": round((int(self.sent[index]) - t0_ns) / 1e9, 3),
-            "ended_at": round((ended_ns - t0_ns) / 1e9, 3) if ended_ns else None,
-            "issue_id": bytes(record["issue_id"]).decode(errors="replace"),
-        }
+        return AttemptLine(
+            scenario=self.records.names[self.records.scenario[index]],
+            k=int(record["k"]),
+            user=int(record["user"]),
+            outcome=Outcome(record["outcome"]).text,
+            sent_at=round((int(self.sent[index]) - t0_ns) / 1e9, 3),
+            ended_at=round((ended_ns - t0_ns) / 1e9, 3) if ended_ns else None,
+            issue_id=bytes(record["issue_id"]).decode(errors="replace"),
+        )
 
 
 def table(histories: Sequence[History]) -> Attempts:

@@ -10,7 +10,7 @@ small JSON object. A file in any other form is read whole, with the same result.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final, Literal
@@ -18,7 +18,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gameday.evidence.rows import Rows, checked_view
+from gameday.core.json_objects import Json, json_object
+from gameday.evidence.rows import Rows, StoreView, checked_view
 from gameday.traffic.history import ID_BYTES, stored_id
 
 _CUTS = ("consistent", "moving", "unknown")
@@ -95,7 +96,7 @@ def audit_of(lines: Iterable[bytes]) -> Audit:
             beside.append(_taken_off(rest, b'"],\n', partial(_add_pairs, rows)))
         elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
             beside.append(_taken_off(rest, b'"},\n', partial(_add_objects, answer_rows)))
-    return _audit(json.loads(b"".join(beside)), rows, answer_rows)
+    return _audit(json_object(json.loads(b"".join(beside))), rows, answer_rows)
 
 
 def _taken_off(lines: Iterable[bytes], ending: bytes, add: Callable[[Any], None]) -> bytes:
@@ -130,7 +131,7 @@ def _add_objects(rows: Rows, objects: Any) -> None:
     rows.add([row["userId"] for row in objects], [row.get("issueId") for row in objects])
 
 
-def _audit(fields: Mapping[str, Any], rows: Rows, answer_rows: Rows) -> Audit:
+def _audit(fields: Json, rows: Rows, answer_rows: Rows) -> Audit:
     """The audit of what is beside the rows that were taken off; the others are still there."""
     answer = fields.get("answer") or {}
     if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
@@ -146,7 +147,7 @@ def _audit(fields: Mapping[str, Any], rows: Rows, answer_rows: Rows) -> Audit:
         cut=fields["cut"],
         answer_rows=None if answered is None else answer_rows,
         answer_rows_equal=fields["answer_rows_equal"],
-        views=tuple(_view(name, view) for name, view in sorted(fields["views"].items())),
+        views=tuple(_view(n, checked_view(n, each)) for n, each in sorted(fields["views"].items())),
         problem=fields["problem"],
     )
 
@@ -158,7 +159,6 @@ def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
     return ids.astype(f"S{ID_BYTES}")
 
 
-def _view(store: str, view: Mapping[str, Any]) -> View:
-    told = checked_view(store, view)
-    known = None if told["holders"] is None else frozenset(told["holders"])
-    return View(store, told["remaining"], known, told["current"])
+def _view(store: str, told: StoreView) -> View:
+    known = None if told.holders is None else frozenset(told.holders)
+    return View(store, told.remaining, known, told.current)

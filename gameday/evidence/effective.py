@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
+from gameday.core.json_objects import Json
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import FrontMatter, Playbook, StepBlock
 from gameday.spec.system import System
@@ -61,7 +62,7 @@ class Effective(_Record):
     traffic_end_s: float
     no_responder: bool
     planned: Mapping[str, int]
-    settings: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    settings: Mapping[str, Json] = Field(default_factory=dict)
 
     @property
     def steps(self) -> Sequence[PlannedStep]:
@@ -82,10 +83,10 @@ class Effective(_Record):
         return self
 
     @field_serializer("experiment", "system", "playbook")
-    def _without_nulls(self, model: BaseModel | None) -> dict[str, Any] | None:
+    def _without_nulls(self, model: BaseModel | None) -> object:
         return None if model is None else dump(model)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> object:
         """The content of the file. The system has the stack's addresses, secrets are references."""
         return {"schema": 1, **self.model_dump(mode="json")}
 
@@ -96,6 +97,6 @@ def _positive(number: Any) -> float:
     return float(number)
 
 
-def dump(model: BaseModel) -> dict[str, Any]:
+def dump(model: BaseModel) -> Json:
     """A model as its file would say it, with every default; it validates again to the same."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)

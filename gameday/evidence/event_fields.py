@@ -18,12 +18,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
+from gameday.core.json_objects import Json
 from gameday.core.messages import Message, is_message
 from gameday.core.secrets.redaction import hidden_in, nothing
 from gameday.spec.undos import Undo, from_json
 
 YesNo = Literal["yes", "no", "unknown"]
-Json = Mapping[str, Any]
 
 T = TypeVar("T")
 Needed = Annotated[T, "needed"]
@@ -73,6 +73,10 @@ def _is(kind: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kind)
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
 def _is_undo(value: Any) -> bool:
     """One way to take something back; its kind's own driver knows the rest."""
     return isinstance(value, dict) and isinstance(value.get("kind"), str)
@@ -85,6 +89,7 @@ _FORMS: Mapping[Any, Form] = {
     float: Form(lambda value: type(value) in (int, float) and -_MOST_NS < value < _MOST_NS, 0.0),
     YesNo: Form(lambda value: value in get_args(YesNo), "unknown"),
     Json: Form(_is(dict), {}, write=dict),
+    Mapping[str, str]: Form(_is_texts, {}, write=dict),
     Sequence[str]: Form(_list_of(_is(str)), (), tuple, list),
     Sequence[Json]: Form(_list_of(_is(dict)), (), tuple, list),
     Message: Form(is_message, None, Message.from_json, Message.as_json),

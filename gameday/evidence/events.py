@@ -6,17 +6,17 @@ has that default is left out of the file, unless `nulls` names it. An event that
 `UnknownEvent`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Any, TypeVar, dataclass_transform
 
+from gameday.core.json_objects import Json
 from gameday.core.messages import Message, known
 from gameday.evidence.event_fields import (
     Checked,
     Described,
     Figures,
-    Json,
     Needed,
     OptionalMessage,
     OptionalText,
@@ -43,7 +43,7 @@ class Event:
         """The fields that are written although they are None."""
         return ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The fields as they stand in the file."""
         nulls = self.nulls()
         values = ((each, getattr(self, each.name)) for each in fields_of(self.kind))
@@ -78,7 +78,7 @@ class UnknownEvent(Event):
     kind: str
     data: Json
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         return dict(self.data)
 
 
@@ -95,7 +95,7 @@ class RunStarted(Event):
     wall_ns: Checked[int | None]
     boottime_ns: int | None
     boot_id: Word
-    inputs: Json
+    inputs: Mapping[str, str]
     gameday: Word
     masked: Word
 
@@ -113,7 +113,7 @@ class RunEnded(Event):
 
     ended: Needed[Word]
     why: Text
-    evidence: Checked[Json | None]
+    evidence: Checked[Mapping[str, str] | None]
 
 
 @event("stack.starting")
@@ -138,7 +138,7 @@ class StackReady(Event):
 
     took_s: float | None
     addresses: Checked[Json | None]
-    binaries: Json
+    binaries: Mapping[str, str]
 
 
 @event("phase")
@@ -213,12 +213,8 @@ class Observation:
         """`why` as it goes into another sentence."""
         return self.why if self.message is None else self.message
 
-    def fields(self) -> dict[str, Any]:
-        """The fields by name, as `FaultProbed` has them too."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def as_json(self) -> dict[str, Any]:
-        fields = self.fields()
+    def as_json(self) -> object:
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         message = fields.pop("message")
         return fields if message is None else {**fields, "message": message.as_json()}
 
@@ -237,6 +233,11 @@ class FaultProbed(FaultEvent):
     shown: bool | None = None
     message: OptionalMessage = None
     problem: OptionalText = None
+
+    @classmethod
+    def of(cls, id_: str, seen: Observation) -> "FaultProbed":
+        """The event of an observation."""
+        return cls(id=id_, **{name: getattr(seen, name) for name in seen.__dataclass_fields__})
 
     def nulls(self) -> Collection[str]:
         return ("ok", "asked", "measured") if self.problem is None else ()
@@ -415,20 +416,20 @@ def from_json(kind: Any, data: Json) -> Event:
     cls = EVENTS.get(kind)
     if cls is None:
         return UnknownEvent(kind, data)
-    return cls(**{each.name: _read(each, kind, data) for each in fields_of(kind)})
+    return cls(**{e.name: _read(e, kind, data.get(e.name, MISSING)) for e in fields_of(kind)})
 
 
-def _read(field: Described, kind: str, data: Json) -> Any:
+def _read(field: Described, kind: str, value: object) -> Any:
     name, form, default, marks = field
-    there = name in data
-    if there and form.fits(data[name]):
-        return form.read(data[name])
+    there = value is not MISSING
+    if there and form.fits(value):
+        return form.read(value)
     if "needed" in marks or (there and "checked" in marks):
         raise ValueError(f"{kind}: {name!r} is not what it should be")
     return form.empty if default is MISSING else default
 
 
-def masked(event: Event, hide: Callable[[str], str]) -> dict[str, Any]:
+def masked(event: Event, hide: Callable[[str], str]) -> Json:
     """The fields of an event as they are written: what is text or not known through `hide`."""
     marks = {each.name: each.marks for each in fields_of(event.kind)}
     return {

@@ -27,11 +27,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from gameday.core import files
 from gameday.core.clock import Clock
 from gameday.core.files.append_log import Appender
+from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import RecordPosition, SigningKey
 from gameday.evidence.event_fields import is_whole
@@ -59,7 +60,7 @@ class RecordOf(Generic[E_co]):
     audience: Audience = "all"
 
     @property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> Json:
         """The fields beyond the common ones, as they stand in the file."""
         return self.event.as_json()
 

@@ -4,7 +4,8 @@ A row takes 8 bytes and its id. What is no user number (`1e999`, 10^30, true, nu
 refused with its value: a row that was read as another one would accuse or acquit a system wrongly.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final, TypeGuard
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.errors import UnknownError
+from gameday.core.json_objects import Json
 
 Row = tuple[int, str]
 MOST_ROWS: Final = 20_000_000
@@ -66,18 +68,27 @@ def quoted(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def checked_view(name: str, view: Mapping[str, Any]) -> dict[str, Any]:
-    """A view of a store in its types: `remaining`, `holders`, `current`."""
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """What another store holds of the campaign; `current` is None where that cannot be known."""
+
+    remaining: int | None
+    holders: Sequence[int] | None
+    current: bool | None = None
+
+
+def checked_view(name: str, view: Json) -> StoreView:
+    """A view of a store in its types."""
     remaining, holders, current = (view.get(key) for key in ("remaining", "holders", "current"))
     if not isinstance(holders, list | None):
         raise RowError(f"views.{name}.holders: {quoted(holders)} is no list of users")
     if not isinstance(current, bool | None):
         raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
-    return {
-        "remaining": None if remaining is None else user_number(remaining),
-        "holders": None if holders is None else [user_number(user) for user in holders],
-        "current": current,
-    }
+    return StoreView(
+        remaining=None if remaining is None else user_number(remaining),
+        holders=None if holders is None else [user_number(user) for user in holders],
+        current=current,
+    )
 
 
 class Rows:

@@ -8,9 +8,10 @@ in the reaper's own file.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gameday.core.json_objects import Json
 from gameday.core.messages import Message, Value, known
 from gameday.evidence import events
-from gameday.evidence.event_fields import Json, YesNo
+from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import E, Event
 from gameday.evidence.journal import Record, RecordOf, every, first
 

@@ -14,6 +14,7 @@ needed, and what stands in it is sent to this machine and nowhere else.
 
 import ipaddress
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -21,9 +22,9 @@ from urllib.parse import quote, urlsplit
 from gameday.core import files
 from gameday.core.errors import ExitCode, GamedayError
 from gameday.core.json import JsonError
+from gameday.core.json_objects import plain, read_object
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
-from gameday.spec.undo_fields import Json, json_object, read_object
-from gameday.spec.undos import NetworkUndo, ProxyState
+from gameday.spec.undos import NetworkUndo, ProxyState, ToxicState
 
 _QUOTED = 200  # enough to see whose page it is
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
@@ -116,10 +117,11 @@ class Toxiproxy:
         _must(found, self.url, f"GET proxy {name}", status, body)
         return found
 
-    async def create(self, proxy: Json) -> None:
-        """Make a proxy: `name`, `listen`, `upstream`, `enabled`."""
-        status, body = await self.call("POST", "/proxies", dict(proxy))
-        _must(status == 201, self.url, f"create proxy {proxy['name']}", status, body)
+    async def create(self, name: str, proxy: ProxyState) -> None:
+        """Make a proxy, without toxics."""
+        made = {"name": name, **plain(replace(proxy, toxics=()))}
+        status, body = await self.call("POST", "/proxies", made)
+        _must(status == 201, self.url, f"create proxy {name}", status, body)
 
     async def delete(self, name: str) -> None:
         """Remove a proxy with its toxics; one that is not there is no error."""
@@ -135,8 +137,8 @@ class Toxiproxy:
         status, body = await self.call("POST", "/reset")
         _must(status == 204, self.url, "POST /reset", status, body)
 
-    async def add_toxic(self, proxy: str, toxic: Json) -> None:
-        status, body = await self.call("POST", f"/proxies/{_q(proxy)}/toxics", dict(toxic))
+    async def add_toxic(self, proxy: str, toxic: ToxicState) -> None:
+        status, body = await self.call("POST", f"/proxies/{_q(proxy)}/toxics", plain(toxic))
         _must(status == 200, self.url, f"add toxic to {proxy}", status, body)
 
     async def remove_toxic(self, proxy: str, name: str) -> None:
@@ -148,7 +150,7 @@ class Toxiproxy:
 def _state(body: object) -> ProxyState | None:
     """The proxy that an answer shows; None for one that nothing here can rely on."""
     try:
-        return read_object(ProxyState, json_object(body))
+        return read_object(ProxyState, body)
     except ValueError:
         return None
 

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from gameday.core.errors import UnknownError
+from gameday.core.json_objects import Json
 from gameday.core.messages import Message
 from gameday.evidence.events import Observation
 from gameday.evidence.model import Evidence
@@ -29,9 +30,9 @@ from gameday.judge.checks.alerts import AlertStatus
 from gameday.judge.verdict import NotApplicable
 from gameday.telemetry.latency_bounds import failed_bound, p95_bound_ms
 from gameday.traffic import metrics
+from gameday.traffic.metrics.vu_occupancy import Occupancy
 
 VerdictName = Literal["passed", "failed", "unknown"]
-Json = Mapping[str, Any]
 T = TypeVar("T")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -105,7 +106,7 @@ class GeneratorLine:
     reasons: Sequence[str] = ()
     messages: Sequence[Message] = ()
     speaks_up_to_per_s: float | None = None
-    virtual_users: Sequence[Json] = ()
+    virtual_users: Sequence[Occupancy] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +187,9 @@ class Result:
     clocks: Clocks
     missing: Sequence[MissingPart] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """The content of result.json."""
-        fields: dict[str, Any] = _plain(self)
-        return fields
-
     def to_bytes(self, schema: int = 2) -> bytes:
         """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
-        content = self.as_json()
+        content = _plain(self)
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
@@ -315,7 +311,7 @@ def _traffic(evidence: Evidence) -> TrafficLine:
             reasons=list(map(str, status.reasons)),
             messages=status.reasons,
             speaks_up_to_per_s=status.speaks_up_to_per_s,
-            virtual_users=[asdict(one) for one in status.occupancy],
+            virtual_users=status.occupancy,
         ),
     )
 

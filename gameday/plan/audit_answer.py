@@ -3,23 +3,40 @@
 It is asked before a run, to see that the campaign is fresh, and after the traffic, as evidence.
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
 
 from gameday.core import settings
 from gameday.core.json_list import LongList
-from gameday.evidence.rows import RowError, Rows, quoted, user_number
+from gameday.core.json_objects import Json
+from gameday.evidence.rows import RowError, Rows, checked_view, quoted, user_number
 from gameday.injection.drivers.request import Sender
 from gameday.spec.system import System
 
 ANSWER_S = 60  # where the system file does not say
 
 
-async def ask(system: System, sender: Sender) -> dict[str, Any]:
-    """The audit's answer of the system, its `rows` as Rows and its `stock` a number.
+@dataclass(frozen=True, slots=True)
+class AuditAnswer:
+    """The audit as the system answers it; `beside` is whatever stands beside its rows."""
 
-    Raises GamedayError.
-    """
+    rows: Rows
+    stock: int
+    beside: Json
+
+    @property
+    def views(self) -> Mapping[str, Json]:
+        """Its views of other stores. Raises RowError for one of another form."""
+        views = self.beside.get("views")
+        views = {} if views is None else views
+        if not isinstance(views, dict) or not all(isinstance(v, dict) for v in views.values()):
+            raise RowError("its `views` are not mappings by the name of a store")
+        return {name: {**view, **asdict(checked_view(name, view))} for name, view in views.items()}
+
+
+async def ask(system: System, sender: Sender) -> AuditAnswer:
+    """The audit's answer of the system. Raises GamedayError."""
     rows, request = Rows(), system.audit
     if "timeout" not in request.model_fields_set:
         request = request.model_copy(update={"timeout": timedelta(seconds=ANSWER_S)})
@@ -34,7 +51,9 @@ async def ask(system: System, sender: Sender) -> dict[str, Any]:
     coupon, code = sender.values.get("coupon"), answer.get("code")
     if coupon is not None and isinstance(code, str) and code != coupon:
         raise RowError(f"asked for {coupon}, it answers for {quoted(code)}")
-    return {**answer, "rows": rows, "stock": _stock(answer["stock"])}
+    stock = _stock(answer["stock"])
+    del answer["rows"]
+    return AuditAnswer(rows, stock, {**answer, "stock": stock})
 
 
 def _stock(value: object) -> int:

@@ -5,7 +5,6 @@ sentence is kept anywhere else, so that the plan cannot differ from what is done
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gameday.core.units import format_duration, seconds
 from gameday.plan.rules.deadlines import fault_of, recovers_s
@@ -29,7 +28,7 @@ class Touch:
     until_s: float
     what: str
     undone_by: str
-    change: dict[str, Any]
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
             until_s=seconds(fault.at + fault.duration),
             what=change.describe(),
             undone_by=change.undone_by(),
-            change=change.as_json(),
+            change=change,
         )
         for fault in sorted(experiment.method, key=lambda fault: fault.at)
         for change in (_at_its_proxy(each, system) for each in fault.changes())

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gameday.core.clock import Clock, wall_time_ns
 from gameday.core.errors import GamedayError
@@ -29,6 +28,7 @@ from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.collector.text_format import LONGEST
 from gameday.telemetry.promql import parse
+from gameday.telemetry.samples import AlertLine
 
 ANSWER_S = 5.0  # a page of metrics or a health check that takes longer is not fit for a run
 SCRAPE_S = 0.8  # as the collector's own: a scrape must be over before the next second's
@@ -94,7 +94,7 @@ async def campaign(
         answer = await ask(system, sender)
     except GamedayError as error:
         return CampaignFound(stock, [_unreadable(error)])
-    rows, there = answer["rows"], answer["stock"]
+    rows, there = answer.rows, answer.stock
     if rows:
         text = f"campaign {coupon} is used: it has {len(rows)} issues already"
         cure = "name a fresh campaign, or give the system file a `campaign` request"
@@ -182,7 +182,7 @@ async def conditions(
         return []
     evaluation = SeriesEvaluator({}, rules, wall_time_ns() - clock.now_ns())
     scraper = Scraper(targets, SCRAPE_S, system.tls)
-    line: dict[str, Any] = {}
+    alerts: Sequence[AlertLine] = ()
     try:
         for number in range(LOOKS):
             await clock.sleep(LOOK_EVERY_S if number else 0.0)
@@ -190,16 +190,16 @@ async def conditions(
             t_ns = clock.now_ns()
             for answer in answers:
                 evaluation.store.append(t_ns, answer.series.items(), source=answer.target)
-            line = evaluation.at(t_ns)
+            alerts = evaluation.at(t_ns).alerts
     finally:
         await scraper.close()
-    return list(_holding(line, own))
+    return list(_holding(alerts, own))
 
 
-def _holding(line: Mapping[str, Any], expected: frozenset[str]) -> Iterator[Finding]:
-    names = sorted({alert["labels"]["alertname"] for alert in line["alerts"]})
+def _holding(alerts: Sequence[AlertLine], expected: frozenset[str]) -> Iterator[Finding]:
+    names = sorted({alert.name for alert in alerts})
     for name in names:
-        state = next(a["state"] for a in line["alerts"] if a["labels"]["alertname"] == name)
+        state = next(alert.state for alert in alerts if alert.name == name)
         own = name in expected
         text = f"{name} is {state} before anything was broken"
         cure = "the run would end as not steady: mend it first" if own else "it becomes baseline"

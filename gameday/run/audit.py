@@ -14,24 +14,20 @@ What is too large, too slow or not what it should be is no evidence: the audit h
 """
 
 import asyncio
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from decimal import Decimal
-from json.encoder import encode_basestring_ascii
-from pathlib import Path
-from typing import Any, Literal
 
 import asyncpg
 import redis.asyncio
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
-from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
-from gameday.evidence.rows import MOST_ROWS, RowError, Rows, checked_view, user_number
+from gameday.evidence.rows import MOST_ROWS, RowError, Rows, StoreView, user_number
 from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.request import Sender, secret, secrets_of
 from gameday.plan.audit_answer import ask
+from gameday.run.audit_file import AuditReading, mask
 from gameday.spec.system import PostgresStore, RedisStore, System
 from gameday.spec.template import fill_text
 
@@ -40,8 +36,6 @@ STORE_S = 60.0  # all statements of one reading
 TRIES = 3  # CONTRACTS: a cut that moves is read three times, then it is unknown
 PIECE = 2_000  # rows
 FIRST_PIECE = 50  # of rows that may be large
-KEYS = ("code", "stock", "views")  # what the format of an audit answer names
-VIEW_KEYS = ("remaining", "holders", "current")
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -57,31 +51,6 @@ UNREADABLE = (
 )
 
 
-@dataclass(slots=True)
-class AuditReading:
-    """Content of the stores in the end; the fields of audit.json."""
-
-    campaign: str
-    stock: int | None
-    rows: Rows = field(default_factory=Rows)
-    rows_from: Literal["postgres", "audit"] = "audit"
-    cut: Literal["consistent", "moving", "unknown"] = "unknown"
-    answer: Mapping[str, Any] | None = None
-    answer_rows_equal: bool | None = None
-    views: dict[str, Any] = field(default_factory=dict)
-    problem: str = ""
-    read_at_ns: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        return {"schema": 1, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
-
-    def write(self, path: Path) -> None:
-        """As JSON, a row a line. Raises OSError."""
-        with path.open("w") as file:
-            file.writelines(_in_pieces(self.as_json()))
-            file.write("\n")
-
-
 async def read(
     system: System, sender: Sender, campaign: str, stock: int | None, clock: Clock
 ) -> AuditReading:
@@ -90,9 +59,9 @@ async def read(
     problems = []
     try:
         audit.answer = await ask(system, sender)
-        audit.stock = stock if stock is not None else audit.answer["stock"]
-        audit.rows = audit.answer["rows"]
-        audit.views = _views(audit.answer)
+        audit.stock = stock if stock is not None else audit.answer.stock
+        audit.rows = audit.answer.rows
+        audit.views = dict(audit.answer.views)
         audit.cut = "consistent"
     except (GamedayError, ValueError) as error:
         problems.append(f"audit answer: {error}")
@@ -106,94 +75,13 @@ async def read(
     return audit
 
 
-def mask(audit: AuditReading, secrets: Sequence[str], system: System, problem: str) -> None:
-    """Take secrets out of what was said; what judging reads back stays as it was said.
-
-    That is rows, numbers, the keys of the format, and stores by the names that the system has.
-    """
-    hide, hide_name = Hidden(secrets), Hidden(secrets, _names(system))
-    audit.problem = hide(problem)
-    audit.views = _masked_views(audit.views, hide, hide_name)
-    if audit.answer is not None:
-        audit.answer = _masked_answer(audit.answer, hide, hide_name)
-
-
-def _names(system: System) -> str:
-    return " ".join(["postgres redis", *system.proxies, *system.dependencies])
-
-
-def _in_pieces(value: Any, depth: int = 0) -> Iterator[str]:
-    """JSON, a small piece at a time: one long call would keep every other thread waiting.
-
-    The rows of the audit are pairs, those of the answer are objects, as the system has them.
-    """
-    if isinstance(value, dict) and value:
-        for n, (key, each) in enumerate(value.items()):
-            yield f"{',' if n else '{'}\n{json.dumps(key)}: "
-            yield from _in_pieces(each, depth + 1)
-        yield "}"
-    elif isinstance(value, Rows):
-        yield "["
-        yield from _rows_in_pieces(value, as_pairs=depth == 1)
-        yield "]"
-    elif isinstance(value, list) and value:
-        for n, each in enumerate(value):
-            yield (",\n" if n else "[\n") + json.dumps(each)
-        yield "]"
-    else:
-        yield json.dumps(value)
-
-
-def _rows_in_pieces(rows: Rows, *, as_pairs: bool) -> Iterator[str]:
-    for n, (user, id_) in enumerate(rows):
-        start, text = ",\n" if n else "\n", encode_basestring_ascii(id_)
-        if as_pairs:
-            yield f"{start}[{user}, {text}]"
-        else:
-            yield f'{start}{{"userId": {user}, "issueId": {text}}}'
-
-
-def _masked_answer(answer: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:
-    """The answer as it is kept: of its rows only what counts, and that as it was said."""
-    named = {"rows": answer["rows"]}
-    named |= {key: hidden_in(answer[key], hide) for key in ("code", "stock") if key in answer}
-    if "views" in answer:
-        views = answer["views"]
-        well = isinstance(views, dict) and all(isinstance(each, dict) for each in views.values())
-        named["views"] = _masked_views(views, hide, hide_name) if well else hidden_in(views, hide)
-    # The rows come first: there, and only there, a reader of audit.json takes them line by line.
-    others = {key: value for key, value in answer.items() if key not in (*KEYS, "rows")}
-    return {**named, **hidden_in(others, hide)}
-
-
-def _masked_views(views: Mapping[str, Any], hide: Hidden, hide_name: Hidden) -> dict[str, Any]:
-    names = distinct(map(hide_name, views))
-    return {
-        name: _masked_view(view, hide) for name, view in zip(names, views.values(), strict=True)
-    }
-
-
-def _masked_view(view: Mapping[str, Any], hide: Hidden) -> dict[str, Any]:
-    """The view with its secrets masked; numbers stay, because they are compared with the rows."""
-    numbers = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
-    others = {key: value for key, value in view.items() if key not in numbers}
-    return {**hidden_in(others, hide), **numbers}
-
-
-def _is_numbers(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_numbers, value))
-    return value is None or isinstance(value, int | float) or str(value).strip("-").isdecimal()
-
-
 async def _look(audit: AuditReading, system: System, campaign: str, sender: Sender) -> None:
     """Read the stores directly until two readings of the rows around Redis' agree."""
     stores, environment = system.stores, sender.environment
 
     async def rows() -> Rows:
         if stores.postgres is None:
-            answered: Rows = (await ask(system, sender))["rows"]
-            return answered
+            return (await ask(system, sender)).rows
         return await _postgres_rows(stores.postgres, campaign, environment)
 
     audit.cut = "moving"
@@ -211,14 +99,14 @@ async def _look(audit: AuditReading, system: System, campaign: str, sender: Send
     else:
         _keep_rows(audit, system, after)
     if view is not None:
-        current = (audit.views.get("redis") or {}).get("current")
-        audit.views["redis"] = {**view, "current": current}
+        told = audit.views.get("redis", {})
+        audit.views["redis"] = asdict(replace(view, current=told.get("current")))
 
 
 def _keep_rows(audit: AuditReading, system: System, rows: Rows) -> None:
     """The authority's rows count; the answer must tell the same ones."""
     if audit.answer is not None:
-        audit.answer_rows_equal = audit.answer["rows"].same(rows)
+        audit.answer_rows_equal = audit.answer.rows.same(rows)
     if system.authority in (None, "postgres"):
         audit.rows, audit.rows_from = rows, "postgres"
 
@@ -255,7 +143,7 @@ async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: s
 
 async def _redis_view(
     store: RedisStore | None, campaign: str, environment: Mapping[str, str]
-) -> dict[str, Any] | None:
+) -> StoreView | None:
     """Stock left and holders, from one MULTI."""
     if store is None:
         return None
@@ -271,9 +159,7 @@ async def _redis_view(
         await client.aclose()
 
 
-async def _redis_told(
-    store: RedisStore, campaign: str, client: redis.asyncio.Redis
-) -> dict[str, Any]:
+async def _redis_told(store: RedisStore, campaign: str, client: redis.asyncio.Redis) -> StoreView:
     values = {"coupon": campaign}
     key = fill_text(store.holders, values)
     count = await client.scard(key)
@@ -284,7 +170,7 @@ async def _redis_told(
         pipe.smembers(key)
         remaining, holders = await pipe.execute()
     users = sorted(_member(member) for member in holders)
-    return {"remaining": None if remaining is None else _member(remaining), "holders": users}
+    return StoreView(None if remaining is None else _member(remaining), users)
 
 
 def _unusable(key: str, error: Exception) -> UsageError:
@@ -292,16 +178,6 @@ def _unusable(key: str, error: Exception) -> UsageError:
     what = type(error).__name__
     help = "percent-encode what is special in a password: / ? # @ : %"
     return UsageError(f"{key}: the value behind it is no address ({what})", help=help)
-
-
-def _views(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Views of other stores in the answer. Raises RowError for one of another form."""
-    views = answer.get("views")
-    if views is None:
-        return {}
-    if not isinstance(views, dict) or not all(isinstance(view, dict) for view in views.values()):
-        raise RowError("its `views` are not mappings by the name of a store")
-    return {name: {**view, **checked_view(name, view)} for name, view in views.items()}
 
 
 def _user(value: object) -> object:

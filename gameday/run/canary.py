@@ -5,34 +5,33 @@ tells, when the traffic was late, how the system and the machine were meanwhile.
 coupon, and any answer will do. The vital signs of the workers go to the same file.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from gameday.core.clock import NS
 from gameday.core.network.http import HttpClient, HttpError
 from gameday.core.network.urls import at
 from gameday.run.context import Run
-from gameday.traffic.vitals import CANARY
+from gameday.traffic.vitals import HealthSample, Sample, WorkerSample, line
+from gameday.traffic.worker.messages import Event
 
 EVERY_S: Final = 0.2  # five a second show a standstill of 0.2 s, and are no load for any system
 PATIENCE_S: Final = 1.0  # a longer answer only has to be known as late
 
 
-def append_vitals(run: Run, line: Mapping[str, Any]) -> None:
-    """Write one line to `vitals.jsonl`; a run that cannot write its evidence ends."""
+def append_vitals(run: Run, sample: Sample) -> None:
+    """Write one sample to `vitals.jsonl`; a run that cannot write its evidence ends."""
     try:
         with (run.dir / "vitals.jsonl").open("ab", buffering=0) as file:
-            file.write(json.dumps(line).encode() + b"\n")
+            file.write(line(sample))
     except OSError as error:
         run.abort("interrupted", f"vitals.jsonl cannot be written: {error.strerror}")
 
 
-def on_worker_line(run: Run, line: Mapping[str, Any]) -> None:
-    """One line of a traffic worker: its vital signs are kept, the rest is for the traffic."""
-    if line["event"] in ("beat", "vitals"):
-        append_vitals(run, {name: value for name, value in line.items() if name != "event"})
-    run.traffic.hear(line)
+def on_worker_event(run: Run, worker: int, event: Event) -> None:
+    """What a traffic worker says: its vital signs are kept, the rest is for the traffic."""
+    if isinstance(event, WorkerSample):
+        append_vitals(run, event)
+    run.traffic.hear(worker, event)
 
 
 async def probe_health(run: Run) -> None:
@@ -45,8 +44,8 @@ async def probe_health(run: Run) -> None:
             began_ns = run.clock.now_ns()
             took_ms = await _ask(run, client, url)
             t_s, lag_ms = (began_ns - run.t0_ns) / NS, max(began_ns - due_ns, 0) / 1e6
-            line = {"t": round(t_s, 3), "took_ms": took_ms, "lag_ms": round(lag_ms, 1)}
-            append_vitals(run, {"who": CANARY, **line})
+            sample = HealthSample(t_s=round(t_s, 3), took_ms=took_ms, lag_ms=round(lag_ms, 1))
+            append_vitals(run, sample)
             due_ns = max(due_ns + round(EVERY_S * NS), run.clock.now_ns())
             await run.clock.sleep((due_ns - run.clock.now_ns()) / NS)
 

@@ -10,25 +10,26 @@ each of which takes every n-th start; they are started, told and ended as one.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import StackError
 from gameday.core.files import MIB, size
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.network.allow_list import Reach
+from gameday.core.processes import READY
 from gameday.core.processes.deadlines import first_set
 from gameday.injection.drivers.request import resolved
 from gameday.spec.changes import ExtraTraffic
 from gameday.spec.experiment import Experiment
 from gameday.spec.system import System
 from gameday.traffic.forecast import scenarios_of
-from gameday.traffic.worker.config import list_scenarios
+from gameday.traffic.worker import messages
+from gameday.traffic.worker.config import Config
 
 READY_S = 20.0  # it loads numpy: under a second, many on an overloaded machine
 EXIT_S = 1.0  # between the end of its pipe and that of the process
@@ -56,7 +57,7 @@ class Child:
         self._finishing = False
 
     async def launch(self) -> None:
-        """Start the process; it waits for its configuration."""
+        """messages.Start the process; it waits for its configuration."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -69,9 +70,7 @@ class Child:
                 start_new_session=True,
             )
 
-    async def start(
-        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    async def start(self, config: bytes, hear: Callable[[bytes], object]) -> None:
         """Hand it its configuration, and wait until it is ready. Raises StackError."""
         self._reader = asyncio.create_task(self._listen(hear))
         self.send(config)
@@ -83,11 +82,11 @@ class Child:
                 why = self.why()
             raise StackError(f"the {self.name} did not get ready: {why}\n{self.last_words()}")
 
-    def send(self, order: Mapping[str, Any]) -> None:
-        """Send one order. A child that is gone hears nothing; `gone` says so."""
+    def send(self, order: bytes) -> None:
+        """Send one line. A child that is gone hears nothing; `gone` says so."""
         process = self._running()
         if process.stdin is not None and not process.stdin.is_closing():
-            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.write(order + b"\n")
 
     async def finish(self, patience_s: float, clock: Clock) -> bool:
         """Close its pipe and wait; kill it when that takes too long. True if it ended by itself.
@@ -147,7 +146,7 @@ class Child:
             await clock.sleep(POLL_S)
         return process.returncode is not None
 
-    async def _listen(self, hear: Callable[[Mapping[str, Any]], None]) -> None:
+    async def _listen(self, hear: Callable[[bytes], object]) -> None:
         """Hear it to its end. What nobody understands is its end, and is read on all the same."""
         stdout = self._running().stdout
         if stdout is None:
@@ -162,31 +161,48 @@ class Child:
             self._left()
         await drain(stdout)
 
-    async def _hear(
-        self, stdout: asyncio.StreamReader, hear: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    async def _hear(self, stdout: asyncio.StreamReader, hear: Callable[[bytes], object]) -> None:
         async for line in lines(stdout, LINE_LIMIT):
-            heard = json.loads(line)
-            if heard.get("event") == "ready":
+            if line == READY:
                 self.ready.set()
             else:
-                hear(heard)
+                hear(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Where a worker writes, and for which run and campaign."""
+
+    history_dir: Path
+    run: str
+    coupon: str
+    stock: int | None
 
 
 def worker_config(
-    experiment: Experiment, system: System, environment: Mapping[str, str], reach: Reach
-) -> dict[str, Any]:
-    """The part of a worker's first line that files say; secrets of its headers are filled in."""
-    return {
-        "seed": experiment.seed or 0,
-        "users": experiment.campaign.users,
-        "base_url": system.base_url,
-        "request": resolved(system.requests.issue, environment),
-        "tls": system.tls.model_dump(mode="json"),
-        "replay": system.semantics.replay,
-        "scenarios": list_scenarios(scenarios_of(experiment)),
-        "reach": asdict(reach),
-    }
+    experiment: Experiment,
+    system: System,
+    environment: Mapping[str, str],
+    reach: Reach,
+    records: Records,
+) -> Config:
+    """The configuration of one worker alone; secrets of its headers are filled in."""
+    return Config(
+        worker=0,
+        workers=1,
+        history_dir=records.history_dir,
+        seed=experiment.seed or 0,
+        run=records.run,
+        coupon=records.coupon,
+        stock=records.stock,
+        users=experiment.campaign.users,
+        base_url=system.base_url,
+        request=resolved(system.requests.issue, environment),
+        tls=system.tls,
+        replay=system.semantics.replay,
+        scenarios=scenarios_of(experiment),
+        reach=reach,
+    )
 
 
 class Workers:
@@ -215,33 +231,32 @@ class Workers:
         return {n for n, child in enumerate(self._all) if not child.gone.is_set()}
 
     async def launch(self) -> None:
-        """Start the processes; they wait for their configuration."""
+        """messages.Start the processes; they wait for their configuration."""
         await asyncio.gather(*(child.launch() for child in self._all))
 
-    async def start(
-        self, config: Mapping[str, Any], hear: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    async def start(self, config: Config, hear: Callable[[int, messages.Event], None]) -> None:
         """Hand each its configuration, and wait until all are ready.
 
-        What they say is heard with the number of the `worker` that said it.
+        What they say is heard with the number of the worker that said it.
         """
 
-        def hear_from(worker: int) -> Callable[[Mapping[str, Any]], None]:
-            return lambda line: hear({"worker": worker, **line})
+        def hear_from(worker: int) -> Callable[[bytes], object]:
+            return lambda line: hear(worker, messages.event_in(line))
 
         stripes = [
-            dict(config) | {"worker": n, "workers": len(self._all)} for n in range(len(self._all))
+            config.model_copy(update={"worker": n, "workers": len(self._all)})
+            for n in range(len(self._all))
         ]
         starting = [
-            child.start(stripe, hear_from(n))
-            for n, (child, stripe) in enumerate(zip(self._all, stripes, strict=True))
+            child.start(stripe.line, hear_from(stripe.worker))
+            for child, stripe in zip(self._all, stripes, strict=True)
         ]
         await asyncio.gather(*starting)
 
-    def send(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: messages.Order) -> None:
         """Send one order to each."""
         for child in self._all:
-            child.send(order)
+            child.send(messages.order_line(order))
 
     async def finish(self, patience_s: float, clock: Clock) -> bool:
         """As a child's; True if all ended by themselves."""
@@ -287,13 +302,13 @@ class Traffic:
         self._said: dict[str, set[int]] = {name: set() for name in self._events}
         self.refused = ""
 
-    def hear(self, line: Mapping[str, Any]) -> None:
-        """One line of a worker."""
-        if line["event"] in self._said:
-            self._said[line["event"]].add(int(line.get("worker", 0)))
+    def hear(self, worker: int, event: messages.Event) -> None:
+        """What a worker says."""
+        if isinstance(event, messages.Reached):
+            self._said[event.event].add(worker)
             self._count()
-        if line["event"] == "refused":
-            self.refused = line["why"]
+        if isinstance(event, messages.Refused):
+            self.refused = event.why
 
     def _count(self) -> None:
         """Set each event that all of the workers still here have reported."""
@@ -303,24 +318,20 @@ class Traffic:
                 event.set()
 
     def begin(self, t0_ns: int) -> None:
-        self.child.send({"cmd": "start", "t0_ns": t0_ns})
+        self.child.send(messages.StartTraffic(t0_ns))
 
     async def on(self, extra: ExtraTraffic) -> None:
         for name in ("scheduled", "idle"):
             self._events[name].clear()
             self._said[name].clear()
-        body = {
-            "name": extra.scenario,
-            "rate_per_s": extra.rate_per_s,
-            "duration_s": extra.duration_s,
-        }
-        self.child.send({"cmd": "on", "scenario": body, "at_ns": self._clock.now_ns()})
+        more = messages.ExtraScenario(extra.scenario, extra.rate_per_s, extra.duration_s)
+        self.child.send(messages.SwitchOn(more, self._clock.now_ns()))
 
     async def off(self, scenario: str) -> None:
-        self.child.send({"cmd": "off", "name": scenario})
+        self.child.send(messages.SwitchOff(scenario))
 
     def stop(self, grace_s: float) -> None:
-        self.child.send({"cmd": "stop", "grace_s": grace_s})
+        self.child.send(messages.StopTraffic(grace_s))
 
 
 class LongLineError(ValueError):

@@ -8,11 +8,11 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gameday.core.clock import NS
 from gameday.evidence.events import AlertAcknowledged, OperatorAbort, OperatorStop
@@ -50,17 +50,16 @@ class ControlSocket:
         if self._presence is not None:
             self._presence.drop()
 
-    def answer(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(self, order: locks.RunCommand) -> locks.Reply:
         """The reply to a command from another terminal."""
-        by = str(order.get("by", "person"))
-        match order.get("cmd"):
+        match order.cmd:
             case "ack":
-                why = self._acknowledge(by)
+                why = self._acknowledge(order.by)
             case "stop":
-                why = self._stop(by)
+                why = self._stop(order.by)
             case unknown:
                 why = f"unknown order {unknown!r:.100}"
-        return {"ok": not why, "run": self._id, "why": why}
+        return locks.Reply(not why, self._id, why)
 
     def _stop(self, by: str) -> str:
         if not self._abort.over:

@@ -13,15 +13,16 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.core.files.private import own_folder, state_dir
+from gameday.core.json_objects import plain, read_object
 from gameday.core.locks import is_locked, try_lock
 
 SOCKET_BYTES_MAX = 100  # an address has room for 104 bytes on macOS, 108 on Linux
@@ -33,10 +34,39 @@ BACKLOG = 128  # more than may be connected at once; older kernels keep no more
 LINE_MAX = 16 * 1024  # an order has some 100 bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockHolder:
+    """Content of a lock file: the run that holds it, or in `holder` who else does."""
+
+    run: str = ""
+    holder: str | None = None
+    pid: int = 0
+    runs_dir: Path = Path()
+    socket: Path = Path()
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """A command of another terminal, and who gives it."""
+
+    cmd: str
+    by: str = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer of a run; `why` says what is wrong where it is not `ok`."""
+
+    ok: bool
+    run: str
+    why: str = ""
+
+
 class _Held:
     """A file that is locked for as long as a process has it open, and says what for."""
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, about: LockHolder) -> None:
         self.path = path
         self._about = about
         self._file = -1
@@ -50,7 +80,7 @@ class _Held:
                 break
             os.close(self._file)  # the run before us removed it between our two calls
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(self._about).encode(), 0)
+        os.pwrite(self._file, json.dumps(plain(self._about)).encode(), 0)
         return self
 
     def _lock(self) -> None:
@@ -85,7 +115,7 @@ class TargetLock(_Held):
         hosts: Collection[str] = (),
     ) -> None:
         """`hosts` are those the run may use; who stops it looks there too."""
-        about = {**_about(run, runs_dir), "allowed": sorted(hosts)}
+        about = replace(_about(run, runs_dir), allowed=tuple(sorted(hosts)))
         super().__init__(target_file(base_url, toxiproxy), about)
 
     def fileno(self) -> int:
@@ -97,7 +127,8 @@ class TargetClosed(_Held):
     """Held while a target is taken away: no run may begin on it. `what` says who does that."""
 
     def __init__(self, base_url: str, toxiproxy: str | None, what: str) -> None:
-        super().__init__(target_file(base_url, toxiproxy), {"holder": what, "pid": os.getpid()})
+        about = LockHolder(holder=what, pid=os.getpid())
+        super().__init__(target_file(base_url, toxiproxy), about)
 
 
 class Presence(_Held):
@@ -106,7 +137,7 @@ class Presence(_Held):
     def __init__(self, run: str, runs_dir: Path) -> None:
         about = _about(run, runs_dir)
         super().__init__(_folder() / f"{PRESENCE}{_short(run)}.lock", about)
-        self.socket = Path(about["socket"])
+        self.socket = about.socket
 
     def drop(self) -> None:
         self.socket.unlink(missing_ok=True)
@@ -125,10 +156,9 @@ class UnderWay:
     allowed: tuple[str, ...] = ()  # the hosts that it may use beside this machine
 
 
-def _about(run: str, runs_dir: Path) -> dict[str, Any]:
+def _about(run: str, runs_dir: Path) -> LockHolder:
     socket_path = _socket_path(_folder(), _short(run))
-    about = {"run": run, "pid": os.getpid(), "runs_dir": str(runs_dir.resolve())}
-    return {**about, "socket": str(socket_path)}
+    return LockHolder(run=run, pid=os.getpid(), runs_dir=runs_dir.resolve(), socket=socket_path)
 
 
 def _short(text: str) -> str:
@@ -147,9 +177,9 @@ def target_file(base_url: str, toxiproxy: str | None) -> Path:
 def in_use(path: Path) -> UsageError:
     """An error that says who holds a target, and how to end that."""
     held = _read(path)
-    who = f"run {held['run']}" if "run" in held else str(held.get("holder", "another run"))
-    help_ = f"gameday stop {held['run']} ends it" if "run" in held else "wait for its end"
-    return UsageError(f"{who} (PID {held.get('pid', '?')}) already uses this target", help=help_)
+    who = f"run {held.run}" if held.run else held.holder or "another run"
+    help_ = f"gameday stop {held.run} ends it" if held.run else "wait for its end"
+    return UsageError(f"{who} (PID {held.pid or '?'}) already uses this target", help=help_)
 
 
 def _is_still(path: Path, file: int) -> bool:
@@ -160,30 +190,29 @@ def _is_still(path: Path, file: int) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> LockHolder:
     try:
-        found: dict[str, Any] = json.loads(files.read_bytes(path, files.SETTING_BYTES) or "{}")
+        return read_object(LockHolder, json.loads(files.read_bytes(path, files.SETTING_BYTES)))
     except (OSError, ValueError):
-        return {}
-    return found
+        return LockHolder()
 
 
 def running() -> list[UnderWay]:
     """The runs that hold a lock now, as their lock files describe them, oldest first."""
     found: dict[str, UnderWay] = {}
     for path in sorted(_folder().glob("*.lock")):
-        held = _read(path) if _is_held(path) else {}
-        if "run" not in held:
+        held = _read(path) if _is_held(path) else LockHolder()
+        if not held.run:
             continue  # nobody's, or of one that is just beginning
         present = path.name.startswith(PRESENCE)
-        before = found.get(held["run"])
-        found[held["run"]] = UnderWay(
-            run=held["run"],
-            pid=held["pid"],
-            dir=Path(held["runs_dir"], held["run"]),
-            socket=Path(held["socket"]),
+        before = found.get(held.run)
+        found[held.run] = UnderWay(
+            run=held.run,
+            pid=held.pid,
+            dir=held.runs_dir / held.run,
+            socket=held.socket,
             has_controller=present or (before is not None and before.has_controller),
-            allowed=tuple(held.get("allowed", ())) or (before.allowed if before else ()),
+            allowed=held.allowed or (before.allowed if before else ()),
         )
     return sorted(found.values(), key=lambda each: each.run)
 
@@ -200,7 +229,9 @@ def _is_held(path: Path) -> bool:
         if not try_lock(file, shared=True):
             return True
         if _is_still(path, file):
-            Path(_read(path).get("socket", path)).unlink(missing_ok=True)
+            stale = _read(path).socket
+            if stale.name:
+                stale.unlink(missing_ok=True)
             path.unlink(missing_ok=True)  # under the lock: whoever takes it now begins anew
     finally:
         os.close(file)
@@ -222,9 +253,7 @@ def _socket_path(folder: Path, name: str) -> Path:
     return own_folder(temporary / f"gameday-{os.getuid()}", cure) / f"{name}.sock"
 
 
-async def serve(
-    path: Path, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-) -> asyncio.Server:
+async def serve(path: Path, answer: Callable[[RunCommand], Reply]) -> asyncio.Server:
     """Answer orders of other terminals of the same user.
 
     So many may be connected at once; one more, and the one that has said nothing for longest is
@@ -238,12 +267,11 @@ async def serve(
             _cut(next(iter(waiting)), waiting)
         try:
             async with asyncio.timeout(ANSWER_S):
-                order = _order(await reader.readline())
+                line = await reader.readline()
                 waiting.pop(writer, None)
-                if order is not None:
-                    writer.write(json.dumps(answer(order)).encode() + b"\n")
-                    await writer.drain()
-        except (ValueError, OSError, TimeoutError):
+                writer.write(_line(answer(read_object(RunCommand, json.loads(line)))))
+                await writer.drain()
+        except (ValueError, RecursionError, OSError, TimeoutError):
             return
         finally:
             _cut(writer, waiting)
@@ -263,29 +291,24 @@ def _cut(writer: asyncio.StreamWriter, waiting: dict[asyncio.StreamWriter, None]
     writer.close()
 
 
-def _order(line: bytes) -> Mapping[str, Any] | None:
-    """The command in a line, None for any other text."""
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return said if isinstance(said, dict) else None
+def _line(said: RunCommand | Reply) -> bytes:
+    return json.dumps(plain(said)).encode() + b"\n"
 
 
-async def send_order(run: UnderWay, order: Mapping[str, Any]) -> Mapping[str, Any]:
+async def send_order(run: UnderWay, order: RunCommand) -> Reply:
     """Send one order to a running run, and return its answer. Raises UsageError without one."""
     try:
         async with asyncio.timeout(ANSWER_S):
             reader, writer = await asyncio.open_unix_connection(run.socket)
             try:
-                writer.write(json.dumps(order).encode() + b"\n")
-                answer = _order(await reader.readline())
+                writer.write(_line(order))
+                line = await reader.readline()
             finally:
                 writer.close()
             await writer.wait_closed()
+            if not line:
+                raise ConnectionError("it hung up")
+            return read_object(Reply, json.loads(line))
     except (OSError, TimeoutError, ValueError) as error:
         why = str(error) or f"nothing within {ANSWER_S:g} s"
         raise UsageError(f"run {run.run} does not answer: {why}") from error
-    if answer is None:
-        raise UsageError(f"run {run.run} does not answer: it hung up")
-    return answer

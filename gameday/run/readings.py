@@ -5,11 +5,10 @@ that a step is never proven by what was measured before it acted.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from gameday.core.clock import NS, Clock
-from gameday.telemetry.samples import Evaluation, evaluation_from_json
+from gameday.telemetry.samples import Evaluation, evaluation_of
 
 
 class Readings:
@@ -20,11 +19,12 @@ class Readings:
         self.all: list[Evaluation] = []
         self._news = asyncio.Event()
 
-    def hear(self, line: Mapping[str, Any]) -> None:
+    def hear(self, line: bytes) -> None:
         """One line of the collector."""
-        if "readings" not in line:
+        evaluation = evaluation_of(line)
+        if evaluation is None:
             return
-        self.all.append(evaluation_from_json(line))
+        self.all.append(evaluation)
         self._news.set()
         self._news = asyncio.Event()
 

@@ -10,14 +10,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
 from gameday.core.files.logs import how_it_ended, last_lines, last_words
+from gameday.core.json_objects import plain
 from gameday.core.network.allow_list import Reach
 from gameday.core.secrets.signing import SigningKey
+from gameday.run.reaper import DONE
+from gameday.run.reaper.hand_over import HandOver
 from gameday.run.reaper.lease import RENEW_S, Lease
 
 READY_S = 20.0  # it loads little: only an overloaded machine takes seconds
@@ -59,14 +61,15 @@ class Reaper:
             ready = b""
         if not ready:
             raise StackError(f"the reaper did not get ready:\n{self.last_words()}")
-        await self._send({"key": key.secret.hex()})
+        await self._send(key.secret.hex().encode())
 
     async def hand_over(self, lock: int, environment: Mapping[str, str], reach: Reach) -> None:
         """Let it hold the target's lock too, and know what undoing needs, and where it may go."""
-        await self._send({"environment": dict(environment), "reach": asdict(reach)}, [lock])
+        told = HandOver(environment=environment, reach=reach)
+        await self._send(json.dumps(plain(told)).encode(), [lock])
 
-    async def _send(self, order: Mapping[str, object], files: Sequence[int] = ()) -> None:
-        raw = json.dumps(order).encode() + b"\n"
+    async def _send(self, line: bytes, files: Sequence[int] = ()) -> None:
+        raw = line + b"\n"
         try:
             sent = socket.send_fds(self._control, [raw], files) if files else 0
             rest = asyncio.get_running_loop().sock_sendall(self._control, raw[sent:])
@@ -99,7 +102,7 @@ class Reaper:
             self._close()
             return
         try:
-            self._control.send(b'{"done": true}\n')
+            self._control.send(DONE + b"\n")
         except OSError:  # it has died before; the run was aborted for it
             self._process.poll()
         self._close()

@@ -63,7 +63,7 @@ async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, s
 async def _order(run: UnderWay, by: str) -> bool:
     """Send the order; True if it was heard."""
     try:
-        return bool((await locks.send_order(run, {"cmd": "stop", "by": by}))["ok"])
+        return (await locks.send_order(run, locks.RunCommand("stop", by))).ok
     except UsageError:
         return False
 

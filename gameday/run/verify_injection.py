@@ -100,7 +100,7 @@ class Dosing:
     def _tell_seen(self, seen: Observation) -> None:
         """Keep what P says now, and journal it when it is news."""
         if seen != self._seen:
-            self._run.journal.write(FaultProbed(id=self._id, **seen.fields()))
+            self._run.journal.write(FaultProbed.of(self._id, seen))
         self._seen = seen
 
     async def _sight(self) -> Observation:
@@ -158,7 +158,7 @@ class Dosing:
         p = self._final()
         felt = await self._felt(change, removed_ns)
         for seen in felt:
-            self._run.journal.write(FaultProbed(id=self._id, **seen.fields()))
+            self._run.journal.write(FaultProbed.of(self._id, seen))
         verdict, why = injected(p, felt, probed=change.probed)
         self._dosed(verdict, p, felt, why)
 

@@ -7,9 +7,11 @@ and the journal keep. `describe` and `undone_by` are what the plan says; `needs`
 a run must have and do for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from gameday.core.json_objects import Json
 
 Strike = Literal["kill", "pause", "restart"]
 Stream = Literal["downstream", "upstream"]
@@ -27,9 +29,11 @@ class Change:
     needs: ClassVar[str] = ""
     probed: ClassVar[bool] = False
     _undone_by: ClassVar[str] = ""
+    _named: ClassVar[Sequence[str]] = ("kind",)  # what a record says of the class
 
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, **asdict(self)}
+    def as_json(self) -> Json:
+        named = {name: getattr(self, name) for name in self._named}
+        return {**named, **{name: one for name, one in asdict(self).items() if name != "text"}}
 
     def describe(self) -> str:
         """A sentence about it; by its data where its class has none, so that none is left out."""
@@ -80,11 +84,6 @@ class ToxicChange(NetworkChange):
     toxicity: float
     attributes: Mapping[str, int]
     text: str = field(default="", compare=False)
-
-    def as_json(self) -> dict[str, Any]:
-        fields = asdict(self)
-        del fields["text"]
-        return {"kind": self.kind, **fields}
 
     def describe(self) -> str:
         some = "" if self.toxicity == 1 else f", on {self.toxicity:.0%} of the connections"
@@ -151,9 +150,7 @@ class StoreChange(Change):
     """Something done to a store that the system file names under `stores`, past its proxy."""
 
     do: ClassVar[str]
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "do": self.do, **asdict(self)}
+    _named: ClassVar[Sequence[str]] = ("kind", "do")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ the rules between keys are elsewhere (`spec.inputs`, `plan.validate`).
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from gameday.core.json_objects import Json
 from gameday.core.units import Duration, Rate
 from gameday.spec.faults import AnyFault
 from gameday.spec.request import MOST_OPEN
@@ -316,6 +317,6 @@ class Experiment(Model):
         max_length=MOST_PARTS,
         description="Alerting rules instead of the system's; paths from this file",
     )
-    short: Mapping[str, Any] | None = Field(
+    short: Json | None = Field(
         default=None, description="Top-level keys that replace those above with --short"
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from gameday.core.json_objects import Json
 from gameday.core.units import Duration
 from gameday.spec.yaml import Model, shape
 
@@ -114,7 +115,7 @@ class Match(Model):
     """An answer: its status, and values at dotted paths of its JSON."""
 
     status: StatusOrStatuses = Field(description="One status or a list")
-    json_: Mapping[str, Any] = Field(
+    json_: Json = Field(
         default_factory=dict, alias="json", description="Values at dotted paths of the JSON answer"
     )
 

@@ -6,31 +6,20 @@ is unknown, and no number in it is ever taken for a process that it does not mea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
 from gameday.core.errors import UnknownError
+from gameday.core.json_objects import Json, Some, checked, json_object, plain, read_object
 from gameday.spec.undo_fields import (
     AbsolutePath,
-    Json,
-    Number,
     Pid,
     Reference,
-    Seconds,
     String,
     Text,
-    Truth,
     Url,
-    checked,
-    expiries,
-    json_object,
-    one_of,
-    plain,
-    read_object,
     signal_name,
     text_by_text,
-    text_list,
-    toxic_list,
 )
 
 _HELP = "look at the run's journal, and at what it was run on"
@@ -59,9 +48,20 @@ class StoreServer:
 
     at: String
     id: String
-    began_s: Seconds
-    now_s: Seconds
+    began_s: float
+    now_s: float
     database: String | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToxicState:
+    """A toxic as its server takes and shows it."""
+
+    name: Text
+    type: String = ""
+    stream: String = "downstream"
+    toxicity: float = 1.0
+    attributes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +70,12 @@ class ProxyState:
 
     listen: String
     upstream: String
-    enabled: Truth
-    toxics: Annotated[tuple[Json, ...], toxic_list] = ()
+    enabled: bool
+    toxics: tuple[ToxicState, ...] = ()
 
     @property
     def toxic_names(self) -> list[str]:
-        return [toxic["name"] for toxic in self.toxics]
+        return [toxic.name for toxic in self.toxics]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,22 +85,15 @@ class TokenFile:
     file: AbsolutePath
 
 
-def _proxy_states(value: Any) -> Mapping[str, ProxyState]:
-    return {
-        name: read_object(ProxyState, json_object(each))
-        for name, each in json_object(value).items()
-    }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Limits of a container as the engine shows them; 0 and less is none."""
 
-    nano_cpus: Number
-    cpu_quota: Number
-    cpu_period: Number
-    memory: Number
-    memory_swap: Number
+    nano_cpus: int
+    cpu_quota: int
+    cpu_period: int
+    memory: int
+    memory_swap: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,25 +106,13 @@ class Endpoint:
     container: Text
     network: Text
     network_name: Text
-    aliases: Annotated[tuple[str, ...], text_list]
-    links: Annotated[tuple[str, ...], text_list]
+    aliases: tuple[String, ...]
+    links: tuple[String, ...]
     ipv4: Text | None = None
     ipv6: Text | None = None
 
 
-def _limits(value: Any) -> Mapping[str, Limits]:
-    found = {n: read_object(Limits, json_object(each)) for n, each in json_object(value).items()}
-    return checked(found, found)
-
-
-def _endpoints(value: Any) -> tuple[Endpoint, ...]:
-    found = tuple(
-        read_object(Endpoint, json_object(e)) for e in checked(type(value) is list, value)
-    )
-    return checked(found, found)
-
-
-def _token_file(value: Any) -> TokenFile:
+def _token_file(value: object) -> TokenFile:
     return read_object(TokenFile, checked(json_object(value).keys() == {"file"}, value))
 
 
@@ -171,8 +152,8 @@ class NetworkUndo(Undo):
     ours: Text | None = None
     part: AbsolutePath | None
     instance: Instance | None = None
-    names: Annotated[tuple[str, ...], text_list] | None = None
-    was: Annotated[Mapping[str, ProxyState], _proxy_states] | None = None
+    names: tuple[String, ...] | None = None
+    was: Mapping[str, ProxyState] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +169,7 @@ class ProxyUndo(NetworkUndo):
     """The proxy is switched to what it was, or put back `whole`, toxics of others included."""
 
     _kind: ClassVar[str] = "proxy"
-    enabled: Truth | None = None
+    enabled: bool | None = None
     whole: ProxyState | None = None
 
     def __post_init__(self) -> None:
@@ -244,9 +225,9 @@ class RequestUndo(Undo):
     _kind: ClassVar[str] = "request"
     action: String = ""
     base_url: Url
-    request: Json
-    values: Json | None = None
-    tls: Json | None = None
+    request: Annotated[Json, json_object]
+    values: Mapping[str, str | int] | None = None
+    tls: Mapping[str, str | bool | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,9 +235,9 @@ class ServiceUndo(Undo):
     """The part of the stack that `part` describes is started again, or goes on."""
 
     _kind: ClassVar[str] = "service"
-    what: Annotated[str, one_of("continue", "start")]
+    what: Literal["continue", "start"]
     do: String = ""
-    forget: Truth = False
+    forget: bool = False
     part: AbsolutePath
     name: String = ""
     pid: Pid | None = None
@@ -291,7 +272,7 @@ class ContainerUndo(Undo):
     """
 
     _kind: ClassVar[str] = "container"
-    what: Annotated[str, one_of("continue", "start")]
+    what: Literal["continue", "start"]
     do: String = ""
     memory: AbsolutePath | None = None
     name: Text
@@ -310,9 +291,9 @@ class LimitUndo(Undo):
     _kind: ClassVar[str] = "limit"
     name: Text
     project: ProjectUndo
-    before: Annotated[Mapping[str, Limits], _limits]
-    cpus: Seconds | None = None
-    memory: Number | None = None
+    before: Some[Mapping[str, Limits]]
+    cpus: float | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         if (self.cpus is None) == (self.memory is None):
@@ -327,7 +308,7 @@ class PartitionUndo(Undo):
     name: Text
     peer: Text
     project: ProjectUndo
-    endpoints: Annotated[tuple[Endpoint, ...], _endpoints]
+    endpoints: Some[tuple[Endpoint, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,23 +328,23 @@ class RedisUndo(StoreUndo):
 
     _kind: ClassVar[str] = "redis"
     url: Reference
-    lasts: Truth | None = None
+    lasts: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryUndo(RedisUndo):
     """Keys that have not run out by `at_ms` last as long as before (-1: for ever)."""
 
-    keys: Annotated[Mapping[str, int], expiries]
-    at_ms: Number
+    keys: Mapping[str, int]
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryUndo(RedisUndo):
     """The setting of before comes back, where it is still this run's."""
 
-    maxmemory: Number
-    maxmemory_before: Number
+    maxmemory: int
+    maxmemory_before: int
     policy_before: Text
 
 
@@ -381,14 +362,14 @@ class IndexUndo(SqlUndo):
 
     index: Text
     definition: Text
-    concurrently: Truth = False
+    concurrently: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrangeUndo(Undo):
     """A record that is not one of gameday's: nothing is done by it, and nothing called gone."""
 
-    record: Mapping[str, Any]
+    record: Json
     why: str
 
     @property
@@ -431,16 +412,17 @@ _CLASSES: Mapping[str, type[Undo]] = {
 }
 
 
-def from_json(record: Mapping[str, Any]) -> Undo:
+def from_json(record: object) -> Undo:
     """The undo of a record; a StrangeUndo for one that gameday has not written like that."""
     try:
         return read(record)
     except NoRecordError as error:
-        return StrangeUndo(record=record, why=error.message)
+        return StrangeUndo(record=json_object(record), why=error.message)
 
 
-def read(record: Mapping[str, Any]) -> Undo:
+def read(given: object) -> Undo:
     """The same. Raises NoRecordError for one that lacks what undoing it needs, or mistakes it."""
+    record = json_object(given)
     kind, do = record.get("kind"), record.get("do")
     class_ = _CLASSES.get(f"{kind} {do}" if kind in ("redis", "sql") else str(kind))
     try:

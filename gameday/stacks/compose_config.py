@@ -11,6 +11,7 @@ from types import MappingProxyType
 import yaml
 
 from gameday.core.errors import StackError
+from gameday.core.json_objects import Json
 
 DEFAULT = "default"
 
@@ -48,15 +49,13 @@ def read_config(text: str) -> ComposeConfig:
     networks = {DEFAULT: None, **_table(found.get("networks"))}
     return ComposeConfig(
         version=str(found.get("version") or ""),
-        services={
-            str(name): _service(_table(each)) for name, each in _table(found["services"]).items()
-        },
+        services={str(name): _service(each) for name, each in _table(found["services"]).items()},
         networks=tuple(_made(networks)),
-        volumes=tuple(_made(_table(found.get("volumes")))),
+        volumes=tuple(_made(found.get("volumes"))),
     )
 
 
-def _table(given: object) -> dict[str, object]:
+def _table(given: object) -> Json:
     return {str(key): value for key, value in given.items()} if isinstance(given, dict) else {}
 
 
@@ -64,14 +63,15 @@ def _list(given: object) -> list[object]:
     return list(given) if isinstance(given, list | dict) else []
 
 
-def _made(given: Mapping[str, object]) -> Iterator[str]:
+def _made(given: object) -> Iterator[str]:
     """The names of those that are not external."""
-    for name, each in given.items():
+    for name, each in _table(given).items():
         if not _table(each).get("external"):
             yield name
 
 
-def _service(given: Mapping[str, object]) -> ComposeService:
+def _service(service: object) -> ComposeService:
+    given = _table(service)
     networks = given.get("networks")
     aliases = [given.get("container_name"), given.get("hostname")]
     for each in _table(networks).values():

@@ -216,25 +216,26 @@ class OwnProject:
     def override(self, start: ProjectStart) -> str:
         """The file that is laid over theirs, as YAML."""
         labels = {LABEL: start.token}
-        services: dict[str, dict[str, object]] = {
-            name: {"labels": {**labels, **self._name_of(name)}, **self._image(name, service)}
+        links = [f"{_SERVICE}:{name}" for name in self._names()]
+        services = {
+            name: {
+                "labels": {**labels, **self._name_of(name)},
+                **self._image(name, service),
+                **({"links": links} if name in self._map.callers else {}),
+            }
             for name, service in self._config.services.items()
         }
-        for caller in self._map.callers:
-            services[caller]["links"] = [f"{_SERVICE}:{name}" for name in self._names()]
-        services[_SERVICE] = self._toxiproxy(start, labels)
         networks = [name for name in self._config.networks if name != _NETWORK]
-        made: dict[str, object] = {
-            "services": services,
+        made = {
+            "version": self._config.version,  # docker-compose takes files of one version together
+            "services": {**services, _SERVICE: self._toxiproxy(start, labels)},
             "networks": {name: {"labels": labels} for name in (*networks, _NETWORK)},
             "volumes": {name: {"labels": labels} for name in self._config.volumes},
         }
-        if self._config.version:  # docker-compose takes only files of one version together
-            made = {"version": self._config.version, **made}
         whole = {key: value for key, value in made.items() if value}
         return yaml.dump(whole, Dumper=_Plain, sort_keys=False)
 
-    def _toxiproxy(self, start: ProjectStart, labels: Mapping[str, str]) -> dict[str, object]:
+    def _toxiproxy(self, start: ProjectStart, labels: Mapping[str, str]) -> object:
         """The service of compose.yml, in each network of those that it stands between."""
         shipped = yaml.safe_load(compose_file().read_text())["services"][TOXIPROXY]
         inside = {TOXIPROXY: _API, **self._ports_of}
@@ -249,7 +250,7 @@ class OwnProject:
             "networks": list(dict.fromkeys([*theirs, _NETWORK])),
         }
 
-    def _proxies(self) -> list[dict[str, object]]:
+    def _proxies(self) -> object:
         past, upstreams = self._past_ports(), self._upstreams()
         listens = {**self._ports_of, **{_past(name): port for name, port in past.items()}}
         leads = {**upstreams, **{_past(name): upstream for name, upstream in upstreams.items()}}

@@ -104,7 +104,7 @@ class Board:
             self._bytes -= len(self._kept.popleft()[2])
 
 
-def _alert(given: object, receiver: object) -> dict[str, object]:
+def _alert(given: object, receiver: object) -> object:
     """The part that is kept of one alert. Raises TypeError, KeyError or ValueError."""
     if not isinstance(given, dict) or given["status"] not in _STATES:
         raise ValueError("no alert")

@@ -22,24 +22,50 @@ that it keeps back (`suppressed`), and the `problem` why that may not be all.
 Judging reads these lines and evaluates no PromQL.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from gameday.core import files
 from gameday.core.json import read_lines
+from gameday.core.json_objects import checked, json_object, read_object
+from gameday.traffic.metrics import Moment
+
+_LARGEST = 2**63  # as an integer of 64 bits has it
+LONGEST_LINE = 32 * files.MIB  # 20,000 series at their first sight, with labels, and to spare
+
+
+def _instant(value: object) -> int:
+    if type(value) is int and -_LARGEST <= value < _LARGEST:
+        return value
+    raise ValueError(value)
+
+
+def _figures(value: object) -> Mapping[str, float | None]:
+    found = json_object(value)
+    for each in found.values():
+        if each is not None and type(each) is not float:
+            _instant(each)
+    return found
+
+
+def _labels(value: object) -> Mapping[str, str]:
+    return checked(isinstance(json_object(value)["alertname"], str), json_object(value))
+
 
 Truth = bool | None
+Instant = Annotated[int, _instant]
 
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
     """One alert instance as one evaluation saw it."""
 
-    labels: Mapping[str, str]
+    labels: Annotated[Mapping[str, str], _labels]
     state: Literal["pending", "firing"]
-    active_at_ns: int
+    active_at_ns: Instant = field(metadata={"key": "active_at"})
 
     @property
     def name(self) -> str:
@@ -50,10 +76,10 @@ class AlertLine:
 class NotificationLine:
     """One alert of a notification, received at `at_ns`."""
 
-    at_ns: int
+    at_ns: Instant = field(metadata={"key": "at"})
     state: Literal["firing", "resolved"]
     receiver: str
-    labels: Mapping[str, str]
+    labels: Annotated[Mapping[str, str], _labels]
 
     @property
     def name(self) -> str:
@@ -66,20 +92,25 @@ class RoutingLine:
 
     notified: Sequence[NotificationLine] | None
     suppressed: Sequence[str] = ()
-    problem: str = ""
+    problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Everything that was evaluated at one instant of the grid."""
+    """Everything that was evaluated at one instant of the grid.
 
-    t_ns: int
+    `problems` are expressions that could not be evaluated, and `down` targets that told nothing,
+    each with the reason.
+    """
+
+    t_ns: Instant = field(metadata={"key": "t"})
     readings: Mapping[str, Truth]
+    figures: Annotated[Mapping[str, float | None], _figures] = field(default_factory=dict)
     alerts: Sequence[AlertLine]
-    figures: Mapping[str, float | None]
+    problems: Mapping[str, str] | None = None
     down: Mapping[str, str] = field(default_factory=dict)
-    sampled: int | None = None
-    alerts_problem: str = ""
+    sampled: Annotated[int | None, _instant] = None
+    alerts_problem: str | None = None
     routing: RoutingLine | None = None
 
     @property
@@ -93,6 +124,15 @@ class Evaluation:
         return next((f": collector: {why}" for why in self.down.values()), "")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEvaluation(Evaluation):
+    """What the collector says at once: `up` and `late_ms` stand in no file."""
+
+    traffic: Moment | None = None
+    up: Mapping[str, bool] | None = None
+    late_ms: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Scrape:
     """Every series of one instant: (labels with `__name__`, value)."""
@@ -101,50 +141,10 @@ class Scrape:
     values: Sequence[tuple[Mapping[str, str], float]]
 
 
-def evaluation_from_json(line: Mapping[str, Any]) -> Evaluation:
-    """A line that holds `readings`, as the file and the collector's pipe carry it."""
-    alerts = [AlertLine(dict(a["labels"]), a["state"], a["active_at"]) for a in line["alerts"]]
-    readings, figures = dict(line["readings"]), dict(line.get("figures", {}))
-    down = dict(line.get("down", {}))
-    _must_be_typed([line["t"], *(alert.active_at_ns for alert in alerts)], {int})
-    _must_be_typed(readings.values(), {bool, type(None)})
-    _must_be_typed(figures.values(), {int, float, type(None)})
-    _must_be_typed([*down.values(), *(alert.labels["alertname"] for alert in alerts)], {str})
-    if not {alert.state for alert in alerts} <= _STATES:
-        raise ValueError("an alert is in no state")
-    sampled, problem = line.get("sampled"), line.get("alerts_problem", "")
-    _must_be_typed([sampled], {int, type(None)})
-    _must_be_typed([problem], {str})
-    routing = _routing(line["routing"]) if "routing" in line else None
-    return Evaluation(line["t"], readings, alerts, figures, down, sampled, problem, routing)
-
-
-def _routing(told: Mapping[str, Any]) -> RoutingLine:
-    notified = None
-    if told["notified"] is not None:
-        notified = [
-            NotificationLine(n["at"], n["state"], n["receiver"], dict(n["labels"]))
-            for n in told["notified"]
-        ]
-        _must_be_typed([n.at_ns for n in notified], {int})
-        _must_be_typed([t for n in notified for t in (n.receiver, n.labels["alertname"])], {str})
-        if not {n.state for n in notified} <= {"firing", "resolved"}:
-            raise ValueError("a notification is in no state")
-    suppressed, problem = list(told["suppressed"]), told.get("problem", "")
-    _must_be_typed([*suppressed, problem], {str})
-    return RoutingLine(notified, suppressed, problem)
-
-
-def _must_be_typed(values: Iterable[object], types: set[type]) -> None:
-    """Refuse what somebody else's line may hold, and what is larger than an instant can be."""
-    for value in values:
-        if type(value) not in types or (type(value) is int and not -_LARGEST <= value < _LARGEST):
-            raise ValueError("a value is not of its type")
-
-
-_LARGEST = 2**63  # as an integer of 64 bits has it
-_STATES = frozenset({"pending", "firing"})
-LONGEST_LINE = 32 * files.MIB  # 20,000 series at their first sight, with labels, and to spare
+def evaluation_of(line: bytes) -> LiveEvaluation | None:
+    """The evaluation in a line of the file or of the collector's pipe, None for another line."""
+    fields = json_object(json.loads(line))
+    return read_object(LiveEvaluation, fields) if "readings" in fields else None
 
 
 def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Evaluation | Scrape]:
@@ -157,11 +157,12 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[E
     return (line for line in lines if line is not None)
 
 
-def _decode(line: Any, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
+def _decode(line: object, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
     """One line; None where it names series, which are kept."""
-    if "series" in line:
-        series.update({int(id_): dict(labels) for id_, labels in line["series"]})
+    fields = json_object(line)
+    if "series" in fields:
+        series.update({int(id_): dict(labels) for id_, labels in fields["series"]})
         return None
-    if "readings" in line:
-        return evaluation_from_json(line)
-    return Scrape(int(line["t"]), [(series[i], float(value)) for i, value in line["values"]])
+    if "readings" in fields:
+        return read_object(Evaluation, fields)
+    return Scrape(int(fields["t"]), [(series[i], float(value)) for i, value in fields["values"]])

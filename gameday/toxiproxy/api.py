@@ -9,7 +9,6 @@ import base64
 import posixpath
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import unquote
 
 from gameday.toxiproxy import VERSION, metrics, toxic_requests
@@ -86,10 +85,10 @@ class Api:
         try:
             done = await self._proxies.populate(read_value(request.body))
         except ApiError as error:
-            return _ok(_error(error) | {"proxies": None}, error.status)
+            return _ok(_error(error, proxies=None), error.status)
         proxies = [proxy.as_json() for proxy in done.proxies] or None
         if done.error is not None:
-            return _ok(_error(done.error) | {"proxies": proxies}, done.error.status)
+            return _ok(_error(done.error, proxies=proxies), done.error.status)
         return _ok({"proxies": proxies}, 201)
 
     async def show_proxy(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
@@ -183,12 +182,12 @@ def _clean(path: str) -> str:
     return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
-def _ok(value: Any, status: int = 200) -> HttpResponse:
+def _ok(value: object, status: int = 200) -> HttpResponse:
     return HttpResponse(status, write_value(value), JSON)
 
 
-def _error(error: ApiError) -> dict[str, Any]:
-    return {"error": error.message, "status": error.status}
+def _error(error: ApiError, **more: object) -> object:
+    return {"error": error.message, "status": error.status, **more}
 
 
 def _refusal(error: ApiError) -> HttpResponse:

@@ -14,6 +14,7 @@ from typing import Any
 
 from gameday.core import files
 from gameday.core.errors import FileError, Place, StackError
+from gameday.core.json_objects import Json
 from gameday.toxiproxy import address
 from gameday.toxiproxy.errors import BODY_ERROR, ApiError
 from gameday.toxiproxy.go_json import excerpt, read_fields
@@ -95,12 +96,12 @@ def _entry(path: Path, text: str, at: int, item: Any) -> ProxyEntry:
     place = _place(path, text, at)
     if not isinstance(item, dict):
         raise FileError(place, f"{excerpt(item)} is not a proxy", help=SHAPE)
-    fields: dict[str, Any] = {}
+    fields: Json = {}
     for key, key_at, value, value_at in _members(text, at):
         if key.lower() not in FIELDS:
             log.warning("%s: %r is not read", _place(path, text, key_at), key)
         try:
-            fields |= read_fields({key: value}, FIELDS)
+            fields = {**fields, **read_fields({key: value}, FIELDS)}
         except ApiError as error:
             problem = error.message.removeprefix(BODY_ERROR)
             raise FileError(_place(path, text, value_at), problem, help=SHAPE) from error

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 DIAL_LIMIT_S = 30.0  # as long as a lost SYN is sent again four times
 KEEP_ALIVE_S = 15  # Go's default
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: close() sends RST
 
 
 class ParentProxy(Protocol):

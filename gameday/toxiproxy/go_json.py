@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gameday.core.json_objects import Json
 from gameday.toxiproxy.errors import bad_body
 
 _LONGEST_INTEGER = 1 << 63  # Go's int64
@@ -57,7 +58,7 @@ def read_value(body: bytes) -> Any:
     return value
 
 
-def read_fields(value: Any, kinds: Mapping[str, str]) -> dict[str, Any]:
+def read_fields(value: Any, kinds: Mapping[str, str]) -> Json:
     """The keys of `kinds` that the object `value` holds and that are not null.
 
     Raises ApiError 400 when `value` is not an object or a key has another type than `kinds` says.
@@ -82,7 +83,7 @@ def excerpt(value: object) -> str:
     return json.dumps(value)[:60]
 
 
-def write_value(value: Any) -> bytes:
+def write_value(value: object) -> bytes:
     """`value` as the API answers it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":

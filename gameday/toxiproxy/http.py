@@ -5,6 +5,9 @@ an end, a body larger than anything that Toxiproxy takes: each is answered with 
 passes its bound, and nothing more is read of that client. Of the headers only those are kept that
 somebody looks at, so that many small ones cost nothing. Answers are framed as Go's server frames
 them. How one client is served is in `clients`.
+
+uvicorn, with this very parser, would take 55 ms more of processor time to start (250 for 195 ms)
+and 2.6 MB more (32.1 for 29.5 MB; medians of 7 pairs), and would leave bounds and framing to us.
 """
 
 import logging

@@ -7,7 +7,6 @@ changes it on every live link before the call returns; nothing in that waits for
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from gameday.core.clock import NS
 from gameday.toxiproxy import address
@@ -165,7 +164,7 @@ class Proxy:
 
     # As the API shows it.
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> object:
         return {
             "name": self.name,
             "listen": self.listen,
@@ -175,7 +174,7 @@ class Proxy:
         }
 
 
-def shown_toxic(toxic: Toxic) -> dict[str, Any]:
+def shown_toxic(toxic: Toxic) -> object:
     """A toxic as the API answers it."""
     return {
         "attributes": toxic.attributes,

@@ -20,7 +20,7 @@ from gameday.toxiproxy.config import create_all
 from gameday.toxiproxy.proxies import ProxyCollection
 from gameday.toxiproxy.settings import Shared
 
-END_LIMIT_S = 1.0
+END_LIMIT_S = 1.0  # an ending takes milliseconds; longer, and something hangs
 BACKLOG = 128  # short: whoever connects in a storm is slowed by it, and nobody waits long in it
 
 

@@ -23,17 +23,17 @@ each 0 where it did not take place. Files of version 1 lack those and are read a
 import json
 import mmap
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gameday.core import files
+from gameday.core.json_objects import Json, read_object
 from gameday.traffic.schedule.scenario import Scenario
 from gameday.traffic.schedule.scenario_json import from_json, to_json
 
@@ -150,21 +150,17 @@ class HistoryHeader:
     run: str = ""
     users: int
     coupon: str = ""
-    spec: Scenario
+    spec: Annotated[Scenario, from_json]
     t0_ns: int
     clock: str = "monotonic"
     pid: int = 0
 
     @classmethod
-    def from_json(cls, head: Mapping[str, Any]) -> "HistoryHeader":
-        """The header that a file holds. Raises ValueError, KeyError or TypeError for another."""
-        figures = ("worker", "workers", "seed", "users", "t0_ns", "pid")
-        given: dict[str, Any] = {name: int(head[name]) for name in figures if name in head}
-        texts = ("scenario", "run", "coupon", "clock")
-        given |= {name: str(head[name]) for name in texts if name in head}
-        return cls(**given, spec=from_json(head["spec"]))
+    def from_json(cls, head: object) -> "HistoryHeader":
+        """The header that a file holds. Raises ValueError for another."""
+        return read_object(cls, head)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The keys that `from_json` reads as the same header."""
         return {name: getattr(self, name) for name in self.__slots__} | {"spec": to_json(self.spec)}
 

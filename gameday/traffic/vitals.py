@@ -16,20 +16,21 @@ loses nothing but its own moment:
 A figure that this system does not tell is 0.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from gameday.core import files
 from gameday.core.json import read_lines
+from gameday.core.json_objects import json_object, plain, read_object
 
 CANARY: Final = "canary"
 LONGEST_LINE: Final = files.MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
+class Stall(NamedTuple):
     """The event loop came back at `at_s`, `ms` milliseconds too late."""
 
     at_s: float
@@ -40,9 +41,10 @@ class Stall:
 class WorkerSample:
     """One worker at one instant; the sums count from the start of its process."""
 
-    who: str
-    t_s: float
+    who: str = "worker-0"
+    t_s: float = field(metadata={"key": "t"})
     open: int = 0
+    loop_lag_ms: float = 0.0
     cpu_s: float = 0.0
     waited_s: float = 0.0
     throttled_s: float = 0.0
@@ -56,9 +58,13 @@ class WorkerSample:
 class HealthSample:
     """One request of the canary; `took_ms` is None where no answer came."""
 
-    t_s: float
+    who: str = CANARY
+    t_s: float = field(metadata={"key": "t"})
     took_ms: float | None
     lag_ms: float = 0.0
+
+
+Sample = WorkerSample | HealthSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,49 +75,25 @@ class Vitals:
     health_samples: Sequence[HealthSample] = ()
 
 
-def worker_sample_from_json(line: Mapping[str, Any]) -> WorkerSample:
-    """A worker's line. Raises KeyError, TypeError or ValueError where it is none."""
-    sums = {
-        name: float(line.get(name, 0.0))
-        for name in ("cpu_s", "waited_s", "throttled_s", "stolen_s", "gc_s")
-    }
-    return WorkerSample(
-        who=str(line.get("who", "worker-0")),
-        t_s=float(line["t"]),
-        open=int(line.get("open", 0)),
-        stalls=tuple(Stall(float(at), float(ms)) for at, ms in line.get("stalls", ())),
-        time_wait=int(line.get("time_wait", 0)),
-        **sums,
-    )
+def line(sample: Sample) -> bytes:
+    """The line of the file for it."""
+    return json.dumps(plain(sample)).encode() + b"\n"
 
 
-def health_sample_from_json(line: Mapping[str, Any]) -> HealthSample:
-    """A line of the canary. Raises KeyError, TypeError or ValueError where it is none."""
-    took = line["took_ms"]
-    return HealthSample(
-        t_s=float(line["t"]),
-        took_ms=None if took is None else float(took),
-        lag_ms=float(line.get("lag_ms", 0.0)),
-    )
+def _sample(value: object) -> Sample:
+    """A line of either kind. Raises ValueError where it is none."""
+    is_canary = json_object(value).get("who") == CANARY
+    class_: type[Sample] = HealthSample if is_canary else WorkerSample
+    return read_object(class_, value)
 
 
-def _sample(line: Mapping[str, Any]) -> WorkerSample | HealthSample:
-    """A line of either kind. Raises as their readers do."""
-    is_canary = line.get("who") == CANARY
-    return health_sample_from_json(line) if is_canary else worker_sample_from_json(line)
-
-
-def _vitals(samples: Iterable[WorkerSample | HealthSample]) -> Vitals:
+def of(samples: Iterable[Sample]) -> Vitals:
+    """The vitals that those samples are."""
     every = tuple(samples)
     return Vitals(
         tuple(each for each in every if isinstance(each, WorkerSample)),
         tuple(each for each in every if isinstance(each, HealthSample)),
     )
-
-
-def of(lines: Iterable[Mapping[str, Any]]) -> Vitals:
-    """The vitals that JSON lines tell. Raises as the lines' readers do."""
-    return _vitals(map(_sample, lines))
 
 
 def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:
@@ -121,4 +103,4 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:
     """
     if not path.exists():
         return Vitals()
-    return _vitals(read_lines(path, LONGEST_LINE, _sample, damaged))
+    return of(read_lines(path, LONGEST_LINE, _sample, damaged))

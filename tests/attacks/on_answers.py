@@ -13,16 +13,19 @@ from typing import Any, TypeVar
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError
+from gameday.core.json_objects import plain, read_object
 from gameday.evidence.audit import audit_of
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.plan import prometheus_checks, service_checks
 from gameday.run import audit
+from gameday.run.audit_file import AuditReading
 from gameday.spec.request import Request
 from gameday.spec.server import Server as Named
 from gameday.spec.system import System
 from gameday.spec.tls import Tls
+from gameday.spec.undos import ToxicState
 from gameday.telemetry import samples
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
@@ -176,7 +179,7 @@ async def _ask(ask: Callable[[], Awaitable[T]]) -> T:
     return await ask()
 
 
-def read_audit(place: Place, script: Script) -> tuple[audit.AuditReading, Path]:
+def read_audit(place: Place, script: Script) -> tuple[AuditReading, Path]:
     """The audit of a system that answers so, as it lies in a run directory."""
     with Server({"": script}) as server:
         sender = Sender(server.url, {"coupon": "C", "run": "r"}, {})
@@ -276,7 +279,11 @@ def a_request_of_the_system_file_ends_in_its_time(_place: Place, script: Script)
 def toxiproxy_answers_what_it_does_or_is_said_not_to(_place: Place, script: Script) -> None:
     async def call(url: str) -> None:
         server = Toxiproxy(url, WITHIN_S)
-        for ask in (server.proxies(), server.version(), server.add_toxic("p", {"name": "t"})):
+        for ask in (
+            server.proxies(),
+            server.version(),
+            server.add_toxic("p", ToxicState(name="t")),
+        ):
             try:
                 await ask
             except GamedayError as error:
@@ -433,14 +440,14 @@ def a_prometheus_that_is_none_leaves_everything_unknown(place: Place, script: Sc
         }
         instants = Instants(CollectorSettings.model_validate(settings), SystemClock())
         try:
-            line = await instants.measure(SystemClock().now_ns())
+            line = plain(await instants.measure(SystemClock().now_ns()))
         finally:
             await instants.close()
         assert line["readings"] == {"objective:a": None, "guard:0": None}
         assert line["alerts_problem"]
         assert set(line["problems"]) >= {"objective:a", "guard:0"}
         assert len(json.dumps(line)) < 5_000
-        samples.evaluation_from_json(dict(line))
+        read_object(samples.Evaluation, line)
         system = system_at(url)
         found = await prometheus_checks.look(
             inputs_of(place.folder), system, Named(url=url), {}, SystemClock()
@@ -484,9 +491,9 @@ def routing_that_cannot_be_read_says_why(_place: Place, script: Script) -> None:
         finally:
             await routing.close()
         assert told is not None
-        assert told["notified"] == []
-        assert told["suppressed"] == []
-        assert 0 < len(told["problem"]) < 2_000
+        assert told.notified == []
+        assert told.suppressed == []
+        assert 0 < len(told.problem or "") < 2_000
 
     with Server({"": script}) as server:
         within(lambda: exchange(server.url))

@@ -18,6 +18,7 @@ from gameday.core import files
 from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, GamedayError, StackError, UsageError
 from gameday.core.files.private import state_dir
+from gameday.core.json_objects import plain
 from gameday.core.network.event_loop import run as run_loop
 from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.core.processes.threads import Threads
@@ -39,10 +40,12 @@ from gameday.stacks.state import read_kept, stack_file
 from gameday.telemetry import samples
 from gameday.telemetry.collector.evaluation import few_enough
 from gameday.telemetry.collector.text_format import ExpositionError, Reader
+from gameday.telemetry.samples import AlertLine
 from gameday.toxiproxy import config
 from gameday.traffic import vitals
 from gameday.traffic.capacity import calibration
 from gameday.traffic.history import HistoryTail
+from gameday.traffic.worker.messages import event_in
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.run.test_leave import hanging, reaped, until
@@ -212,7 +215,7 @@ def evidence_that_is_no_file(place: Place, case: tuple[str, str]) -> None:
     found = _soon(lambda: read_evidence(folder))
     why = "; ".join(found.problems.values())
     assert "it is" in why or "longer than" in why, why
-    result = _soon(lambda: judge(found)).as_json()
+    result = json.loads(_soon(lambda: judge(found)).to_bytes())
     assert result["verdict"] == "unknown"
     told = [each["why"] for each in result["missing"]]
     assert any("it is" in each or "longer than" in each for each in told), told
@@ -313,7 +316,7 @@ async def _with_child(
     child = Child("collector", "tests.support.hostile_child", place.folder / "child.log")
     await child.launch()
     try:
-        await child.start({"do": do}, lambda line: line["event"])
+        await child.start(json.dumps({"do": do}).encode(), event_in)
         await then(child)
     finally:
         begun_s = time.monotonic()
@@ -358,7 +361,7 @@ def a_child_that_dies_or_is_no_longer_understood(place: Place, case: tuple[str, 
 def a_child_that_hears_nothing_is_ended_all_the_same(place: Place, do: str) -> None:
     async def then(child: Child) -> None:
         for number in range(1_000):
-            child.send({"order": number, "more": "x" * 1_000})
+            child.send(b"%d: %s" % (number, b"x" * 1_000))
 
     asyncio.run(_with_child(place, do, then))
 
@@ -460,10 +463,9 @@ def a_metrics_line_of_five_megabytes(_place: Place, text: str) -> None:
     assert len(said) < 200
 
 
-def _alerts(count: int, length: int) -> list[dict[str, Any]]:
+def _alerts(count: int, length: int) -> list[AlertLine]:
     return [
-        {"labels": {"alertname": f"A{n % 7}", "x": "y" * length}, "state": "firing", "active_at": n}
-        for n in range(count)
+        AlertLine({"alertname": f"A{n % 7}", "x": "y" * length}, "firing", n) for n in range(count)
     ]
 
 
@@ -475,9 +477,9 @@ def more_alerts_than_can_be_told(_place: Place, case: tuple[int, int]) -> None:
     """What is told stays under the line that is heard, and names each alert that there is."""
     every = _alerts(*case)
     told = _soon(lambda: few_enough(every))
-    assert len(json.dumps(told)) < 1_000_000
-    names = {each["labels"]["alertname"] for each in every}
-    assert {each["labels"]["alertname"] for each in told} == names
+    assert len(json.dumps(plain(told))) < 1_000_000
+    names = {each.name for each in every}
+    assert {each.name for each in told} == names
 
 
 # Whole processes

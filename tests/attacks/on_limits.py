@@ -295,13 +295,13 @@ async def _serves(folder: Path, said: bytes) -> None:
     from gameday.run import locks
 
     path = folder / "s"
-    server = await locks.serve(path, lambda order: {"ok": True, "cmd": order.get("cmd")})
+    server = await locks.serve(path, lambda order: locks.Reply(ok=True, run=order.cmd))
     run = locks.UnderWay("r", os.getpid(), folder, path, has_controller=True)
     idle = []
     for _ in range(200):
         idle.append(await asyncio.open_unix_connection(path))
         idle[-1][1].write(said)
-    assert (await locks.send_order(run, {"cmd": "stop"}))["cmd"] == "stop"
+    assert (await locks.send_order(run, locks.RunCommand("stop"))).run == "stop"
     server.close()
     for _, writer in idle:
         writer.close()

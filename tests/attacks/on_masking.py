@@ -19,7 +19,7 @@ from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec import undos
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql.labels import labels
-from gameday.telemetry.samples import Scrape
+from gameday.telemetry.samples import LiveEvaluation, Scrape
 from gameday.telemetry.samples import read as read_samples
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
@@ -160,7 +160,8 @@ def a_metric_that_tells_a_secret(place: Place, told: dict[str, str]) -> None:
     secrets = ["s3cr3t-canary", "redis"]
     writer = SamplesWriter(path, Hidden(secrets), Hidden(secrets, 'up{db="redis"}'))
     series = labels("m", db="redis", le="0.5", **told)
-    writer.write(1, {series: 1.0}, {"t": True}, {"t": 1, "readings": {}, "alerts": []})
+    live = LiveEvaluation(t_ns=1, readings={}, alerts=(), up={"t": True})
+    writer.write({series: 1.0}, live)
     writer.close()
     assert "s3cr3t-canary" not in path.read_text()
     scrape = next(iter(read_samples(path)))

@@ -1,6 +1,5 @@
 """Text that a terminal would obey, or that nobody would see, or that has no form in UTF-8."""
 
-import json
 import os
 import pty
 import re
@@ -11,6 +10,8 @@ from typing import Any
 
 from gameday.cli.drawing import SafeConsole
 from gameday.cli.screen import Story, draw
+from gameday.evidence.journal import has_sum, parse
+from gameday.telemetry.samples import evaluation_of
 from tests.attacks.inside import Shell, inside
 from tests.attacks.place import Ended, Place
 from tests.attacks.registry import attack
@@ -123,9 +124,10 @@ def screen_of_a_run(place: Place, text: str) -> None:
         console = SafeConsole(file=file, force_terminal=True, color_system=None, width=200)
         with console.live(draw(story)) as live:
             for line in (folder / "journal.jsonl").read_bytes().splitlines():
-                console.print(story.journal(json.loads(line)))
+                console.print(story.journal(parse(line, checked=has_sum(line))[0]))
             for line in (folder / "samples.jsonl").read_bytes().splitlines():
-                story.sample(json.loads(line))
+                if (seen := evaluation_of(line)) is not None:
+                    story.sample(seen)
             live.update(draw(story), refresh=True)
     drawn = (place.folder / "drawn").read_bytes().decode()
     own = re.sub(r"\x1b\[[0-9]*[A-Kml]|\x1b\[\?25[hl]|\r(?=\x1b)", "", drawn)  # the picture's

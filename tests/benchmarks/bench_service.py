@@ -12,10 +12,8 @@ import asyncio
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +25,8 @@ from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
 from gameday.traffic import history
 from gameday.traffic.history import Outcome
+from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.worker.config import Config
 
 WINDOW_S = 5
 WINDOWS = 10
@@ -80,30 +80,27 @@ async def drive(running: Running, rate: float, folder: Path) -> tuple[history.Hi
     return history.read(next(folder.glob("*.bin"))), ticks
 
 
-def config(
-    running: Running, rate: float, coupon: str, stock: int, folder: Path
-) -> Mapping[str, Any]:
+def config(running: Running, rate: float, coupon: str, stock: int, folder: Path) -> Config:
     """The traffic worker's configuration: one scenario, ten million users."""
-    issue = running.system.requests.issue
     length = WARM_S + WINDOWS_MAX * WINDOW_S + 5
     scenario = {
         "executor": "constant-arrival-rate",
         "rate": f"{rate:g}/s",
         "duration": f"{length}s",
     }
-    return {
-        "worker": 0,
-        "workers": 1,
-        "history_dir": str(folder),
-        "seed": 1,
-        "run": "bench",
-        "coupon": coupon,
-        "stock": stock,
-        "users": 10_000_000,
-        "base_url": running.system.base_url,
-        "request": issue.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "scenarios": [{"name": "bench", **scenario}],
-    }
+    return Config(
+        worker=0,
+        workers=1,
+        history_dir=folder,
+        seed=1,
+        run="bench",
+        coupon=coupon,
+        stock=stock,
+        users=10_000_000,
+        base_url=running.system.base_url,
+        request=running.system.requests.issue,
+        scenarios={"bench": from_json(scenario)},
+    )
 
 
 def told(read: history.History, ticks: Ticks, rate: float) -> None:

@@ -208,7 +208,7 @@ def _config(port: int, rate: int, length_s: int, folder: Path) -> dict[str, Any]
         "users": 100_000,
         "base_url": f"http://127.0.0.1:{port}",
         "request": request,
-        "scenarios": [{"name": "bench", **executor, "duration": f"{length_s}s"}],
+        "scenarios": {"bench": {**executor, "duration": f"{length_s}s"}},
     }
 
 

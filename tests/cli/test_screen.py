@@ -9,12 +9,16 @@ from rich.console import Console
 
 from gameday.cli.screen import Story, Tail, draw
 from gameday.core.clock import NS
+from gameday.evidence.events import from_json
+from gameday.evidence.journal import Record, RecordOf
+from gameday.telemetry.samples import AlertLine, LiveEvaluation
+from gameday.traffic.metrics import Moment
 
 T0 = 100 * NS
 
 
-def record(second: float, event: str, **data: Any) -> dict[str, Any]:
-    return {"t": T0 + int(second * NS), "event": event, **data}
+def record(second: float, event: str, **data: Any) -> Record:
+    return RecordOf(0, T0 + int(second * NS), from_json(event, data))
 
 
 def told() -> Story:
@@ -22,9 +26,9 @@ def told() -> Story:
     story.end_s, story.windows = 60.0, [(15.0, 35.0)]
     story.journal(record(0, "phase", phase="traffic", t0_ns=T0))
     story.journal(record(15, "fault.injected", id="slow"))
-    alert = {"labels": {"alertname": "RedisSlow"}, "state": "firing", "active_at": 0}
-    traffic = {"rate_per_s": 100.2, "p95_ms": 351.0, "by_outcome": {"issued": 7, "refused": 0}}
-    story.sample({"t": T0 + 22 * NS, "readings": {}, "alerts": [alert], "traffic": traffic})
+    alert = AlertLine({"alertname": "RedisSlow"}, "firing", 0)
+    traffic = Moment(rate_per_s=100.2, p95_ms=351.0, by_outcome={"issued": 7, "refused": 0})
+    story.sample(LiveEvaluation(t_ns=T0 + 22 * NS, readings={}, alerts=[alert], traffic=traffic))
     story.journal(record(23, "responder.started", by="bot", alert="RedisSlow"))
     story.journal(record(23, "step.started", step=1, do="use-postgres", text="", undoing=False))
     return story
@@ -52,7 +56,7 @@ def test_the_screen_shows_clock_faults_alerts_steps_and_traffic() -> None:
 
 def test_an_alert_that_ends_is_told_once() -> None:
     story = told()
-    line = {"t": T0 + 40 * NS, "readings": {}, "alerts": [], "traffic": {}}
+    line = LiveEvaluation(t_ns=T0 + 40 * NS, readings={}, alerts=(), traffic=Moment())
     assert story.sample(line) == ["alert RedisSlow resolved"]
     assert story.sample(line) == []
 
@@ -70,7 +74,7 @@ def test_a_tail_yields_whole_lines_only_and_each_once(tmp_path: Path) -> None:
     tail = Tail(path)
     assert list(tail.lines()) == []
     path.write_text('{"a": 1}\n{"a": 2')
-    assert list(tail.lines()) == [{"a": 1}]
+    assert list(tail.lines()) == [b'{"a": 1}']
     with path.open("a") as file:
         file.write("2}\n" + json.dumps({"a": 3}) + "\n")
-    assert list(tail.lines()) == [{"a": 22}, {"a": 3}]
+    assert list(tail.lines()) == [b'{"a": 22}', b'{"a": 3}']

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from gameday.cli import main
 from gameday.core.clock import NS
-from gameday.run.load_test.request import experiment_of, with_thresholds
+from gameday.run.load_test.request import OneScenario, experiment_of, with_thresholds
 from gameday.run.load_test.session import crossed
 from gameday.telemetry.collector.abort_thresholds import Thresholds, aborting
 from gameday.traffic.history import HistoryWriter
@@ -179,7 +179,7 @@ def test_of_virtual_users_the_summary_says_that_latency_is_from_the_send(
 
 def test_what_is_live_is_kept_in_memory_that_does_not_grow(tmp_path: Path) -> None:
     """A threshold that may end the traffic is read from all records, and none of them is kept."""
-    made = experiment_of({"executor": "constant-vus", "vus": 1, "duration": "9s"}, 10)
+    made = experiment_of(OneScenario(vus=1, duration=timedelta(seconds=9)), 10)
     text, delay = "http_reqs:count<1000", timedelta(seconds=3)
     made = with_thresholds(made, [text], abort=True, delay=delay)
     watched = list(aborting(made, T0))

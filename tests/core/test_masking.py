@@ -7,7 +7,7 @@ is, records are written, read back, and are the same; only texts for people are 
 import ast
 import json
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,21 @@ from gameday.evidence.events import (
     masked,
 )
 from gameday.evidence.journal import Journal
+from gameday.evidence.rows import Rows
 from gameday.injection.drivers import Drivers
 from gameday.injection.heal import left_behind, take_back
 from gameday.injection.undo_policy import UndoPolicy
+from gameday.plan.audit_answer import AuditAnswer
 from gameday.plan.validate import validate
-from gameday.run import audit
+from gameday.run.audit_file import VIEW_KEYS, AuditReading, mask
 from gameday.spec import undos
 from gameday.spec.inputs import load_inputs
 from gameday.spec.system import System
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql.labels import labels
-from gameday.telemetry.samples import Evaluation, Scrape
+from gameday.telemetry.samples import AlertLine, Evaluation, LiveEvaluation, Scrape
 from gameday.telemetry.samples import read as read_samples
+from gameday.traffic.metrics import Moment
 from tests.support.events import event_of
 
 ROOT = Path(__file__).parents[2]
@@ -230,7 +233,7 @@ def test_the_reasons_beside_a_dose_are_masked_and_its_figures_are_not() -> None:
     assert written["id"] == "redis"
     p, t = written["dose"]["witnesses"]
     assert p == P.as_json()
-    assert t == {**seen.as_json(), "why": f"the answer was {MASK}"}
+    assert t == {**json.loads(json.dumps(seen.as_json())), "why": f"the answer was {MASK}"}
 
 
 def test_a_field_that_nobody_has_named_is_masked() -> None:
@@ -250,7 +253,7 @@ def test_every_text_of_an_event_is_for_machines_or_for_people() -> None:
     with pytest.raises(TypeError, match="note: say whether it is a Word or a Text"):
         described(note)
     assert all(fields_of(kind) for kind in EVENTS)
-    assert {field.name for field in fields_of("fault.probed")} >= set(P.as_json())
+    assert {field.name for field in fields_of("fault.probed")} >= set(asdict(P))
 
 
 def test_every_event_is_written_somewhere_and_no_other_is() -> None:
@@ -290,15 +293,16 @@ def test_samples_keep_what_is_read_back_and_mask_the_rest(tmp_path: Path) -> Non
     own = labels("k6_http_reqs_total", scenario="drop", outcome="issued")
     theirs = labels("dependency_seconds_bucket", dependency="redis", le="1000.0", token="hunter2")
     alert = {"alertname": "RedisSlow", "dependency": "redis", "token": "hunter2"}
-    evaluation = {
-        "t": 1,
-        "readings": {"objective:fast": True},
-        "figures": {"objective:fast": 0.1},
-        "alerts": [{"labels": alert, "state": "firing", "active_at": 1}],
-        "traffic": {"by_outcome": {"issued": 1}, "rate_per_s": 1.0},
-        "problems": {"objective:fast": "it said hunter2"},
-    }
-    writer.write(1, {theirs: 1.0, own: 2.0}, {"service-0": True}, evaluation, [own])
+    evaluation = LiveEvaluation(
+        t_ns=1,
+        readings={"objective:fast": True},
+        figures={"objective:fast": 0.1},
+        alerts=[AlertLine(alert, "firing", 1)],
+        traffic=Moment(by_outcome={"issued": 1}, rate_per_s=1.0),
+        problems={"objective:fast": "it said hunter2"},
+        up={"service-0": True},
+    )
+    writer.write({theirs: 1.0, own: 2.0}, evaluation, [own])
     writer.close()
     assert "hunter2" not in path.read_text()
     scrape, read = read_samples(path)
@@ -334,26 +338,24 @@ def test_an_audit_counts_the_same_whatever_the_secret(secret: str) -> None:
         "redis": {"remaining": "1001", "holders": ["1001", 7], "current": True, "note": "u-1001"},
         "cache": {"remaining": 0, "holders": [], "current": None, "note": "hunter2"},
     }
-    answer = {"stock": 1001, "rows": [{"userId": 1001, "issueId": "u-1001"}], "views": views}
-    found = audit.AuditReading("COUPON", 1001, views=views, answer=answer)
-    audit.mask(found, [secret, "hunter2"], System.model_validate(SYSTEM), f"{secret}: hunter2")
+    rows = Rows([(1001, "u-1001")])
+    answer = AuditAnswer(rows, 1001, {"stock": 1001, "views": views})
+    found = AuditReading("COUPON", 1001, views=dict(views), answer=answer)
+    mask(found, [secret, "hunter2"], System.model_validate(SYSTEM), f"{secret}: hunter2")
     assert found.answer is not None
-    assert found.answer["rows"] == answer["rows"]
-    for shown in (found.views, found.answer["views"]):
+    assert found.answer.rows == rows
+    for shown in (found.views, found.answer.beside["views"]):
         assert list(shown) == ["redis", "cache"]
         for store, view in shown.items():
-            assert {k: view[k] for k in audit.VIEW_KEYS} == {
-                k: views[store][k] for k in audit.VIEW_KEYS
-            }
+            assert {k: view[k] for k in VIEW_KEYS} == {k: views[store][k] for k in VIEW_KEYS}
     assert "hunter2" not in f"{found.problem} {found.views} {found.answer}"
 
 
 def test_stores_that_a_hostile_answer_names_after_secrets_stay_apart() -> None:
     views: dict[str, Any] = {"hunter2": {"remaining": 1}, "hunter3": {"remaining": 2}}
-    found = audit.AuditReading(
-        "COUPON", 1, views=views, answer={"stock": 1, "rows": [], "views": views}
-    )
-    audit.mask(found, ["hunter2", "hunter3"], System.model_validate(SYSTEM), "")
+    answer = AuditAnswer(Rows(), 1, {"stock": 1, "views": views})
+    found = AuditReading("COUPON", 1, views=views, answer=answer)
+    mask(found, ["hunter2", "hunter3"], System.model_validate(SYSTEM), "")
     assert found.views == {MASK: {"remaining": 1}, f"{MASK}-2": {"remaining": 2}}
 
 

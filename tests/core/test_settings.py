@@ -67,7 +67,7 @@ def test_every_key_is_read_by_something() -> None:
     for name in KEYS:
         table = name.partition(".")[0]
         read_by_name = re.search(rf'(setting\(|\[)"{re.escape(name)}"', text)
-        assert read_by_name or f'table("{table}")' in text, f"nothing reads {name}"
+        assert read_by_name or f'figures("{table}")' in text, f"nothing reads {name}"
 
 
 def test_the_schema_has_every_key() -> None:

@@ -21,6 +21,7 @@ from gameday.judge.judge import judge
 from gameday.plan.proxy_checks import left_behind
 from gameday.report.postmortem import write_report
 from gameday.run import audit
+from gameday.run.audit_file import AuditReading
 from gameday.spec.request import IssueRequest, Request
 from gameday.spec.system import System
 from gameday.spec.tls import Tls
@@ -125,7 +126,7 @@ def _listing(case: tuple[bytes, int]) -> None:
 def _audit(raw: bytes) -> None:
     """An audit never raises; what is written can be read again, and says the same."""
 
-    async def read(url: str) -> audit.AuditReading:
+    async def read(url: str) -> AuditReading:
         request = {"get": "/audit", "timeout": f"{WITHIN_S * 1000:g}ms"}
         fields = {"name": "x", "base_url": url, "requests": {"issue": ISSUE}, "audit": request}
         sender = Sender(url, {"coupon": "C", "run": "r"}, {})

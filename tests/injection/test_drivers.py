@@ -19,7 +19,7 @@ from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify.readback import IN_PLACE, in_place
 from gameday.spec.changes import Change, ProxyDown, ProxyFlap
 from gameday.spec.request import FromEnv
-from gameday.spec.undos import NetworkUndo, ProxyUndo, Undo, from_json
+from gameday.spec.undos import NetworkUndo, ProxyState, ProxyUndo, ToxicState, Undo, from_json
 from tests.support.toxics import toxic
 from tests.support.toxiproxies import redis_like, toxic_names, toxiproxy
 
@@ -52,7 +52,7 @@ async def test_a_toxic_is_there_while_it_acts_and_gone_when_undone() -> None:
 async def test_an_undo_touches_no_other_name() -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = await with_proxy(url, upstream)
-        await server.add_toxic("cache", {"type": "noop", "name": "somebody-elses"})
+        await server.add_toxic("cache", ToxicState(type="noop", name="somebody-elses"))
         site = InjectionContext("r1", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=20, jitter=0)
         undo = await drivers.prepare(change, site)
@@ -69,8 +69,8 @@ async def guarded(folder: Path, token: str) -> AsyncIterator[tuple[Toxiproxy, In
     file.write_text(token)
     async with redis_like() as upstream, toxiproxy("--token-file", str(file)) as url:
         server = Toxiproxy(url, token_file=file)
-        body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
-        await server.create({**body, "enabled": True})
+        where = ProxyState(listen="127.0.0.1:0", upstream=f"127.0.0.1:{upstream}", enabled=True)
+        await server.create("cache", where)
         yield server, InjectionContext("r1", url, {"redis": "cache"}, Direct(token_file=file))
 
 

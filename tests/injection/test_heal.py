@@ -12,6 +12,7 @@ from gameday.injection.drivers import Drivers
 from gameday.injection.heal import is_under_way, left_behind
 from gameday.injection.process.process import record
 from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.spec.undos import ToxicState
 from tests.support.events import event_of
 from tests.support.obstacles import SOMEBODYS, cache_behind_door
 from tests.support.signed import heal, signed
@@ -96,7 +97,7 @@ async def test_a_toxic_of_a_killed_run_is_removed_and_others_stay(tmp_path: Path
         server = Toxiproxy(url)
         body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.call("POST", "/proxies", body)
-        await server.add_toxic("cache", {"type": "noop", "name": "somebody-elses"})
+        await server.add_toxic("cache", ToxicState(type="noop", name="somebody-elses"))
         site = InjectionContext("r", url, {"redis": "cache"})
         change = toxic("redis", "latency", latency=50, jitter=0)
         undo = await drivers.prepare(change, site)

@@ -11,6 +11,7 @@ from gameday.core.network.allow_list import Allowed
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.injection.verify.probe import Probe, look
 from gameday.injection.verify.recovery import difference_is_back, direct_address, is_calm
+from gameday.spec.undos import ProxyState, ToxicState
 from tests.support.toxiproxies import toxiproxy
 
 CLOCK = SystemClock()
@@ -64,8 +65,8 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
     delay_s = [0.0]
     async with slow_redis(delay_s) as port, toxiproxy() as url:
         server = Toxiproxy(url)
-        body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{port}"}
-        await server.create({**body, "enabled": True})
+        where = ProxyState(listen="127.0.0.1:0", upstream=f"127.0.0.1:{port}", enabled=True)
+        await server.create("cache", where)
         shown = await server.proxy("cache")
         assert shown is not None
         past = await direct_address(shown.upstream, url, Allowed())
@@ -76,7 +77,7 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         assert spot.extra_ms is not None
         delay_s.append(0.1)
         assert await is_calm(spot, CLOCK)
-        toxic = {"name": "t", "type": "latency", "attributes": {"latency": 100}}
+        toxic = ToxicState(name="t", type="latency", attributes={"latency": 100})
         await server.add_toxic("cache", toxic)
         assert not await is_calm(spot, CLOCK)
         await server.remove_toxic("cache", "t")

@@ -139,7 +139,7 @@ def test_losing_any_acknowledged_issue_is_caught(run: RunDir, data: st.DataObjec
     answer = verdict(run, "no_lost_issuance")
 
     assert answer.validity is Validity.INVALID
-    assert answer.certificate["answer"]["user"] == gone.user
+    assert answer.certificate["answer"].user == gone.user
     assert answer.certificate["rows_of_the_user"] == []
 
 
@@ -197,7 +197,7 @@ def test_more_users_told_issued_than_there_is_stock_is_caught_without_any_row() 
     answer = verdict(run, "no_over_issuance")
     assert answer.validity is Validity.INVALID
     assert len(answer.certificate["users"]) == 251
-    assert answer.evidence[0]["user"] == 250
+    assert answer.evidence[0].user == 250
 
 
 def test_duplicate_answers_admit_a_coupon_only_where_holds_are_strict() -> None:
@@ -278,7 +278,7 @@ def test_a_duplicate_answer_to_somebody_who_holds_nothing_is_caught() -> None:
     run = RunDir(answers=[issue(0, 0, 0.0), Answer(1, 1, Outcome.DUPLICATE, 0.1)])
     answer = verdict(run, "no_phantom")
     assert answer.validity is Validity.INVALID
-    assert answer.certificate["answer"]["user"] == 1
+    assert answer.certificate["answer"].user == 1
 
 
 def test_a_try_that_began_after_the_duplicate_answer_does_not_explain_it() -> None:

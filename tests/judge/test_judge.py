@@ -439,7 +439,7 @@ def test_half_a_surrogate_pair_in_a_result_is_read_as_text() -> None:
 def test_a_result_of_another_form_is_refused_with_the_place(
     fields: dict[str, Any], place: str
 ) -> None:
-    content = {**result(RunDir()).as_json(), **fields}
+    content = {**json.loads(result(RunDir()).to_bytes()), **fields}
     with pytest.raises(ValueError, match=f"^{place}"):
         Result.from_bytes(json.dumps(content).encode())
 

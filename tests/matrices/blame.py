@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from gameday.core.clock import NS
 from gameday.traffic import history, metrics, thresholds, vitals
+from gameday.traffic.worker.messages import event_in
 from tests.matrices.blame_hurdles import Hurdle
 
 Side = Literal["generator", "system", "none"]
@@ -163,8 +164,8 @@ def once(situation: Situation, folder: Path) -> Said:
 def read(folder: Path, told: bytes, t0_ns: int, waits: list[float]) -> Said:
     """What is said by the very code that says it of any run."""
     histories = [history.read(path) for path in sorted(folder.glob("*.bin"))]
-    lines = [json.loads(raw) for raw in told.splitlines()]
-    signs = vitals.of([each for each in lines if each["event"] in ("beat", "vitals")])
+    said = [event_in(raw) for raw in told.splitlines()]
+    signs = vitals.of(each for each in said if isinstance(each, vitals.WorkerSample))
     until_ns = t0_ns + round(LENGTH_S * NS)
     status = metrics.generator(histories, BOUND_MS, until_ns=until_ns, vitals=signs)
     crossed = []
@@ -235,7 +236,7 @@ def config(situation: Situation, port: int, folder: Path) -> dict[str, Any]:
         "users": 100_000,
         "base_url": f"http://127.0.0.1:{port}",
         "request": request,
-        "scenarios": [{"name": name, **spec} for name, spec in situation.traffic.items()],
+        "scenarios": dict(situation.traffic),
     }
 
 

@@ -32,7 +32,7 @@ from gameday.injection.process import process
 from gameday.injection.process.launch import Launch, Question, start, until_ready
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.spec.undos import Undo
+from gameday.spec.undos import ProxyState, ToxicState, Undo
 from tests.support.toxics import toxic
 from tests.support.toxiproxy_session import real_program
 
@@ -42,7 +42,7 @@ ALLOWED_S = 10.0
 CONNECTIONS = 2000
 SHARE = 0.05
 MOST_CYCLES = 400
-SOMEBODYS = {"name": "somebody-elses", "type": "noop"}
+SOMEBODYS = ToxicState(name="somebody-elses", type="noop")
 LATENCY = toxic("redis", "latency", latency=20, jitter=0)
 OURS = (sys.executable, "-m", "gameday.toxiproxy", "--host", "127.0.0.1", "--port", "{port}")
 
@@ -104,8 +104,10 @@ async def server(folder: Path, argv: Sequence[str], upstream: int) -> AsyncItera
     try:
         assert await until_ready(started, 20, SystemClock())
         client = Toxiproxy(f"http://127.0.0.1:{api}")
-        where = {"listen": f"127.0.0.1:{port}", "upstream": f"127.0.0.1:{upstream}"}
-        await client.create({"name": "cache", **where, "enabled": True})
+        where = ProxyState(
+            listen=f"127.0.0.1:{port}", upstream=f"127.0.0.1:{upstream}", enabled=True
+        )
+        await client.create("cache", where)
         await client.add_toxic("cache", SOMEBODYS)
         yield Server(client.url, part, port)
     finally:
@@ -217,7 +219,7 @@ async def wedged(folder: Path, argv: Sequence[str], share: float, *, own: bool) 
             found = await Toxiproxy(one.url).proxy("cache")
             assert found is not None
             assert found.enabled
-            assert found.toxic_names == [SOMEBODYS["name"]]
+            assert found.toxic_names == [SOMEBODYS.name]
         return taken
 
 

@@ -88,7 +88,7 @@ def test_the_blast_radius_of_redis_slow_is_told_with_its_instants() -> None:
 def test_every_change_of_every_shipped_experiment_has_a_sentence(path: Path) -> None:
     inputs = load_inputs(str(path))
     for touch in touches(inputs.experiment.experiment, inputs.system.system):
-        kind = touch.change["kind"]
+        kind = touch.change.kind
         assert not touch.what.startswith(f"{kind}:"), "it is told by its data alone"
         assert "in the journal" not in touch.undone_by
 

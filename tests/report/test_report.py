@@ -20,6 +20,7 @@ import gameday.judge
 import gameday.report
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
+from gameday.core.json_objects import read_object
 from gameday.core.messages import Message
 from gameday.evidence.journal import Journal
 from gameday.judge import checks
@@ -30,7 +31,7 @@ from gameday.report.markdown import Markup, code, table, text
 from gameday.report.messages import Messages
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.promql import Labels, SeriesStore, evaluate, label_set, labels, parse
-from gameday.telemetry.samples import AlertLine, Evaluation, Scrape, read
+from gameday.telemetry.samples import AlertLine, Evaluation, LiveEvaluation, Scrape, read
 from tests.support import rundirs
 from tests.support.events import event_of
 
@@ -85,13 +86,14 @@ def write_samples(path: Path, last_s: int, alerts: Callable[[int], list[Json]]) 
         values[labels("k6_dropped_iterations_total", reason="late", scenario="drop")] = 0.0
         t_ns = T0 + at * NS
         breached = 17 <= at < 28
-        line = {
-            "t": t_ns,
-            "readings": {"objective:fast": None if at < 2 else not breached},
-            "figures": {"dependency:redis": 0.31 if 15 < at < 36 else 0.002},
-            "alerts": alerts(at),
-        }
-        writer.write(t_ns, values, {"service-1": True}, line)
+        live = LiveEvaluation(
+            t_ns=t_ns,
+            readings={"objective:fast": None if at < 2 else not breached},
+            figures={"dependency:redis": 0.31 if 15 < at < 36 else 0.002},
+            alerts=[read_object(AlertLine, each) for each in alerts(at)],
+            up={"service-1": True},
+        )
+        writer.write(values, live)
     writer.close()
 
 
@@ -717,7 +719,7 @@ def test_percentiles_are_those_of_the_alert_rules(grown: list[list[int]]) -> Non
 def test_spans_follow_the_worst_instance_and_end_where_the_state_does() -> None:
     def at(t_ns: int, *states: str, fast: bool | None = True) -> Evaluation:
         lines = [AlertLine({"alertname": "A"}, state, 0) for state in states]  # type: ignore[arg-type]
-        return Evaluation(t_ns, {"objective:fast": fast}, lines, {})
+        return Evaluation(t_ns=t_ns, readings={"objective:fast": fast}, alerts=lines)
 
     lines = [
         at(1),
@@ -740,8 +742,7 @@ def test_a_long_run_of_many_series_is_written_in_two_seconds(tmp_path: Path) -> 
     for at in range(330):
         values = {series: float(at) for series in (*others, *edges)}
         readings = {f"objective:{n}": at % 7 != n for n in range(5)}
-        line = {"t": T0 + at * NS, "readings": readings, "figures": {}, "alerts": []}
-        writer.write(T0 + at * NS, values, {}, line)
+        writer.write(values, LiveEvaluation(t_ns=T0 + at * NS, readings=readings, alerts=()))
     writer.close()
     # Processor time: the clock on the wall measures the neighbours too.
     begun = time.process_time()

@@ -26,7 +26,7 @@ def watched() -> list[Aborting]:
 
 def read(second: float, values: tuple[Truth, Truth]) -> Aborting | None:
     readings = {one.name: value for one, value in zip(watched(), values, strict=True)}
-    line = Evaluation(round(second * NS), readings, [], {})
+    line = Evaluation(t_ns=round(second * NS), readings=readings, alerts=())
     return next((one for one in watched() if one.trips(line)), None)
 
 

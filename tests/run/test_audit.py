@@ -22,8 +22,9 @@ from gameday.evidence.audit import audit_of
 from gameday.evidence.journal import Journal
 from gameday.evidence.rows import Rows
 from gameday.injection.drivers.request import Sender
+from gameday.plan.audit_answer import AuditAnswer
 from gameday.run import audit
-from gameday.run.audit import AuditReading
+from gameday.run.audit_file import AuditReading, mask
 from gameday.run.teardown import _audit
 from gameday.spec.system import System
 from tests.support.sut_stores import Stores, running_stores
@@ -270,18 +271,25 @@ async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
 
 
 def test_what_is_written_reads_as_what_was_found(tmp_path: Path) -> None:
-    answer = {
-        "stock": 2,
-        "rows": [{"userId": 1, "issueId": 'a"b'}],
-        "odd": [[], {}, None, "\u00e9"],
-    }
+    rows = Rows([(1, 'a"b')])
+    beside: dict[str, Any] = {"stock": 2, "odd": [[], {}, None, "\u00e9"]}
     views: dict[str, Any] = {"redis": {"remaining": 1, "holders": [1], "current": None}, "b": {}}
-    found = AuditReading(
-        "C", 2, rows=Rows([(1, 'a"b')]), answer=answer, views=views, problem="x\ny"
-    )
+    answer = AuditAnswer(rows, 2, beside)
+    found = AuditReading("C", 2, rows=rows, answer=answer, views=views, problem="x\ny")
     found.write(tmp_path / "audit.json")
-    as_json = {**found.as_json(), "rows": [[1, 'a"b']]}
-    assert json.loads((tmp_path / "audit.json").read_bytes()) == as_json
+    assert json.loads((tmp_path / "audit.json").read_bytes()) == {
+        "schema": 1,
+        "campaign": "C",
+        "stock": 2,
+        "rows": [[1, 'a"b']],
+        "rows_from": "audit",
+        "cut": "unknown",
+        "answer": {"rows": [{"userId": 1, "issueId": 'a"b'}], **beside},
+        "answer_rows_equal": None,
+        "views": views,
+        "problem": "x\ny",
+        "read_at_ns": 0,
+    }
 
 
 ODD = (
@@ -300,9 +308,9 @@ def test_rows_read_line_by_line_are_those_read_whole(
 ) -> None:
     """Whatever else a system answers is never taken for a row."""
     rows = Rows([(user, 'a"],\n' if user == 1 else f"id-{user}") for user in range(count)])
-    answer = {**more, "stock": 5, "rows": rows}
+    answer = AuditAnswer(rows, 5, {**more, "stock": 5})
     found = AuditReading("C", 5, rows=rows, answer=answer, views={"b": {"remaining": 1, **more}})
-    audit.mask(found, [], System.model_validate_json(json.dumps(SYSTEM)), "")
+    mask(found, [], System.model_validate_json(json.dumps(SYSTEM)), "")
     path = tmp_path / "audit.json"
     found.write(path)
     by_line = audit_of(path.read_bytes().splitlines(keepends=True))

@@ -11,6 +11,7 @@ from gameday.run.context import Abort, Run
 from gameday.spec.tls import Tls
 from gameday.traffic import vitals
 from gameday.traffic.vitals import Vitals
+from gameday.traffic.worker.messages import Event, Reached
 
 
 async def sung(folder: Path, url: str, enough: int) -> tuple[Vitals, Abort]:
@@ -63,17 +64,18 @@ async def test_no_answer_is_noted_as_none(tmp_path: Path) -> None:
 async def test_a_run_that_cannot_write_its_evidence_is_interrupted(tmp_path: Path) -> None:
     (tmp_path / "vitals.jsonl").mkdir()
     run = SimpleNamespace(dir=tmp_path, abort=Abort())
-    canary.append_vitals(cast("Run", run), {"who": "canary"})
+    canary.append_vitals(cast("Run", run), vitals.HealthSample(t_s=1.0, took_ms=None))
     assert run.abort.ended == "interrupted"
     assert "vitals.jsonl cannot be written" in run.abort.why
 
 
 def test_a_workers_signs_are_kept_and_its_line_is_passed_on(tmp_path: Path) -> None:
     heard: list[Any] = []
-    run = SimpleNamespace(dir=tmp_path, abort=Abort(), traffic=SimpleNamespace(hear=heard.append))
-    beat = {"event": "beat", "who": "worker-2", "t": 1.0, "open": 4}
-    for line in (beat, {"event": "idle", "t": 2.0}):
-        canary.on_worker_line(cast("Run", run), line)
-    assert [line["event"] for line in heard] == ["beat", "idle"]
+    hear = SimpleNamespace(hear=lambda _worker, event: heard.append(event))
+    run = SimpleNamespace(dir=tmp_path, abort=Abort(), traffic=hear)
+    said: list[Event] = [vitals.WorkerSample(who="worker-2", t_s=1.0, open=4), Reached("idle", 2.0)]
+    for event in said:
+        canary.on_worker_event(cast("Run", run), 2, event)
+    assert heard == said
     (kept,) = vitals.read(tmp_path / "vitals.jsonl").worker_samples
     assert (kept.who, kept.t_s, kept.open) == ("worker-2", 1.0, 4)

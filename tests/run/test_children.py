@@ -1,6 +1,7 @@
 """Several traffic workers as one: they share the starts, and the books balance whoever dies."""
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.history import read
 from gameday.traffic.metrics import summary
 from gameday.traffic.schedule.scenario_json import from_json
+from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.messages import event_in
 from tests.traffic.test_worker import answer, drop, serving, settings
 
 CLOCK = SystemClock()
@@ -45,8 +48,7 @@ async def traffic(port: int, folder: Path, count: int, *scenarios: Any) -> Async
     """`count` workers, ready; they are gone in the end."""
     found = Traffic(folder / "traffic.log", CLOCK, count)
     await found.child.launch()
-    config = settings(port, folder, *scenarios)
-    del config["worker"], config["workers"]
+    config = Config.model_validate(settings(port, folder, *scenarios))
     try:
         await found.child.start(config, found.hear)
         yield found
@@ -149,7 +151,7 @@ async def misbehaving(folder: Path, do: str, **settings: Any) -> AsyncIterator[C
     found = Child("collector", "tests.support.hostile_child", folder / "child.log")
     await found.launch()
     try:
-        await found.start({"do": do, **settings}, lambda line: line["event"])
+        await found.start(json.dumps({"do": do, **settings}).encode(), event_in)
         yield found
     finally:
         async with asyncio.timeout(20):

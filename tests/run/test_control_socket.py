@@ -21,7 +21,8 @@ from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run import hold, locks, stop
 from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket
-from gameday.run.locks import Presence, TargetLock
+from gameday.run.locks import Presence, RunCommand, TargetLock
+from gameday.spec.undos import ToxicState
 from gameday.stacks.state import stack_file
 from tests.support.events import event_of
 from tests.support.signed import own_key, signed
@@ -70,18 +71,18 @@ async def test_the_first_reason_counts_and_a_second_order_is_heard_all_the_same(
 ) -> None:
     with desk(tmp_path) as (orders, abort):
         orders.end("signal", "SIGTERM")
-        assert orders.answer({"cmd": "stop", "by": "ann"})["ok"]
+        assert orders.answer(RunCommand("stop", "ann")).ok
         orders.end("operator", "SIGINT")
         assert (abort.ended, abort.why) == ("signal", "SIGTERM")
         abort.over = True
-        assert orders.answer({"cmd": "stop", "by": "bob"})["ok"]
+        assert orders.answer(RunCommand("stop", "bob")).ok
     assert events(tmp_path) == [("operator.abort", "SIGTERM"), ("operator.stop", None)]
 
 
 async def test_an_order_nobody_knows_is_refused_and_so_is_an_early_ack(tmp_path: Path) -> None:
     with desk(tmp_path) as (orders, abort):
-        assert orders.answer({"cmd": "dance"})["why"] == "unknown order 'dance'"
-        assert "just beginning" in str(orders.answer({"cmd": "ack"})["why"])
+        assert orders.answer(RunCommand("dance")).why == "unknown order 'dance'"
+        assert "just beginning" in orders.answer(RunCommand("ack")).why
         assert not abort.event.is_set()
 
 
@@ -118,7 +119,7 @@ async def faulty(folder: Path) -> AsyncIterator[tuple[Presence, Toxiproxy]]:
         server = Toxiproxy(url)
         proxy = {"name": "p", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.call("POST", "/proxies", proxy)
-        await server.add_toxic("p", {"type": "noop", "name": "gameday-r-1"})
+        await server.add_toxic("p", ToxicState(type="noop", name="gameday-r-1"))
         (folder / "r").mkdir()
         book = signed(folder / "r" / "journal.jsonl")
         undo = {"kind": "toxic", "url": url, "proxy": "p", "name": "gameday-r-1"}
@@ -208,8 +209,8 @@ async def test_others_are_served_while_many_say_nothing_of_use(tmp_path: Path, s
             reader, writer = await asyncio.open_unix_connection(run.socket)
             writer.write(said)
             idle.append((reader, writer))
-        answer = await locks.send_order(run, {"cmd": "stop", "by": "ann"})
-        assert answer["ok"]
+        answer = await locks.send_order(run, RunCommand("stop", "ann"))
+        assert answer.ok
         assert abort.ended == "operator"
         still = sum(not reader.at_eof() and reader.exception() is None for reader, _ in idle)
         assert still <= locks.CONNECTIONS_MAX

@@ -21,7 +21,7 @@ from gameday.telemetry.samples import Evaluation, Truth
 def trips(guard: Guard, read: Sequence[Truth]) -> list[str]:
     guarding = GuardWatch(guard, "guard:0")
     return [
-        guarding.trips(Evaluation(second * NS, {"guard:0": value}, [], {}))
+        guarding.trips(Evaluation(t_ns=second * NS, readings={"guard:0": value}, alerts=()))
         for second, value in enumerate(read)
     ]
 
@@ -57,7 +57,7 @@ def test_a_guard_may_be_told_to_ignore_blindness() -> None:
 @pytest.mark.parametrize("value", [False, True])
 def test_a_missing_name_reads_as_no_data(value: bool) -> None:
     guarding = GuardWatch(guard(), "guard:1")
-    assert guarding.trips(Evaluation(0, {"guard:0": value}, [], {})) == ""
+    assert guarding.trips(Evaluation(t_ns=0, readings={"guard:0": value}, alerts=())) == ""
 
 
 @pytest.mark.parametrize(

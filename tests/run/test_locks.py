@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gameday.core.errors import UsageError
 from gameday.run import locks
-from gameday.run.locks import Presence, TargetClosed, TargetLock, UnderWay
+from gameday.run.locks import Presence, Reply, RunCommand, TargetClosed, TargetLock, UnderWay
 
 HOLD = """
 import sys
@@ -62,22 +60,22 @@ def test_the_refusal_says_how_to_end_the_first() -> None:
 
 
 async def test_another_terminal_is_answered() -> None:
-    heard: list[Mapping[str, Any]] = []
+    heard: list[RunCommand] = []
 
-    def answer(order: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(order: RunCommand) -> Reply:
         heard.append(order)
-        return {"ok": True, "run": "second"}
+        return Reply(ok=True, run="second")
 
     with Presence("second", Path("runs")) as held:
         server = await locks.serve(held.socket, answer)
         assert held.socket.stat().st_mode & 0o077 == 0
         (run,) = locks.running()
         assert run.has_controller
-        told = await locks.send_order(run, {"cmd": "ack", "by": "ann"})
+        told = await locks.send_order(run, RunCommand("ack", "ann"))
         server.close()
         await server.wait_closed()
-    assert told == {"ok": True, "run": "second"}
-    assert heard == [{"cmd": "ack", "by": "ann"}]
+    assert told == Reply(ok=True, run="second")
+    assert heard == [RunCommand("ack", "ann")]
     assert not held.socket.exists()
 
 
@@ -114,4 +112,4 @@ def test_a_path_too_long_for_a_socket_is_no_hindrance(
 async def test_a_run_that_does_not_answer_is_told(tmp_path: Path) -> None:
     run = UnderWay("x", 1, tmp_path / "x", tmp_path / "none.sock", has_controller=True)
     with pytest.raises(UsageError, match="run x does not answer"):
-        await locks.send_order(run, {"cmd": "ack"})
+        await locks.send_order(run, RunCommand("ack"))

@@ -26,6 +26,7 @@ from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run.locks import TargetLock
 from gameday.run.reaper import lease
 from gameday.run.reaper.lease import LEASE_S, Lease, LeaseWatch
+from gameday.spec.undos import ToxicState
 from tests.matrices.wedge import OURS, server
 from tests.support.obstacles import door
 from tests.support.signed import heal
@@ -127,7 +128,7 @@ async def cache() -> AsyncIterator[str]:
         server = Toxiproxy(url)
         body = {"name": "cache", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
         await server.call("POST", "/proxies", body)
-        await server.add_toxic("cache", {"type": "noop", "name": "somebody-elses"})
+        await server.add_toxic("cache", ToxicState(type="noop", name="somebody-elses"))
         yield url
 
 
@@ -205,7 +206,7 @@ async def test_what_a_woken_controller_did_last_is_undone_when_it_is_killed(tmp_
         await until_clean(run, CLEAN_S)
         await until(run.removals)
         # As if it had been stopped between announcing the toxic and adding it.
-        await run.server.add_toxic("cache", {"type": "noop", "name": run.toxic})
+        await run.server.add_toxic("cache", ToxicState(type="noop", name=run.toxic))
         run.process.kill()
         await until_clean(run, 5)
 

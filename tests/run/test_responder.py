@@ -84,7 +84,7 @@ class Drill:
             "alerts": [{"labels": labels, "state": alert, "active_at": now}],
             "traffic": {"by_outcome": {}, "p95_ms": None},
         }
-        self.readings.hear(json.loads(json.dumps(line)))
+        self.readings.hear(json.dumps(line).encode())
 
     def events(self) -> list[tuple[str, Any]]:
         records = journal.read(self.journal.path).records

@@ -1,6 +1,7 @@
 """How a run ends: what must not stop half-way is finished, and nothing is waited for for ever."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from gameday.run.context import Abort, to_the_end
 from gameday.run.readings import Readings
 from gameday.run.teardown import _bounded, _drain
 from gameday.spec.system import Drain
-from gameday.spec.undos import ProxyState
+from gameday.spec.undos import ProxyState, ToxicState
 
 
 async def test_an_undo_is_finished_although_it_is_cancelled_again_and_again() -> None:
@@ -99,7 +100,8 @@ async def test_nobody_waits_for_a_service_that_has_ended_to_finish_its_work(tmp_
     )
     draining = asyncio.create_task(_drain(run))
     await asyncio.sleep(0)
-    readings.hear({"t": SystemClock().now_ns(), "readings": {"drain": None}, "alerts": []})
+    line = {"t": SystemClock().now_ns(), "readings": {"drain": None}, "alerts": []}
+    readings.hear(json.dumps(line).encode())
     await asyncio.wait_for(draining, 5)
     (record,) = journal.read(book.path).records
     assert record.data["problem"] == "the service has ended"
@@ -107,7 +109,7 @@ async def test_nobody_waits_for_a_service_that_has_ended_to_finish_its_work(tmp_
 
 def test_a_proxy_that_an_earlier_run_left_broken_is_seen() -> None:
     def shown(*toxics: str, enabled: bool = True) -> ProxyState:
-        named = tuple({"name": name} for name in toxics)
+        named = tuple(ToxicState(name=name) for name in toxics)
         return ProxyState(listen="", upstream="", enabled=enabled, toxics=named)
 
     assert left_behind(shown("somebody-elses")) == ""

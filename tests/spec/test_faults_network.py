@@ -78,8 +78,8 @@ async def test_every_toxic_is_made_as_asked_and_taken_out(
         found = await server.proxy("cache")
         assert found is not None
         (there,) = found.toxics
-        assert (there["type"], there["stream"], there["toxicity"]) == (name, "upstream", 0.5)
-        assert attributes.items() <= there["attributes"].items()
+        assert (there.type, there.stream, there.toxicity) == (name, "upstream", 0.5)
+        assert attributes.items() <= there.attributes.items()
         await drivers.undo(undo)
         assert await drivers.read_back(undo) is True
 

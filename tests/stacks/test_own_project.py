@@ -15,6 +15,7 @@ from gameday.injection import engine
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.spec.changes import PartitionChange, ServiceChange
 from gameday.spec.inputs import load_inputs, load_system
+from gameday.spec.undos import ToxicState
 from gameday.stacks.compose import compose_command
 from gameday.stacks.compose_config import ComposeService, read_config
 from gameday.stacks.own_project import Dependency, OwnProject, ServiceMap
@@ -281,7 +282,7 @@ async def test_toxiproxy_stands_between_and_has_a_way_past_itself(up: Up) -> Non
 
     known = up.running.published["redis"]
     server = up.context.toxiproxy()
-    toxic = {"name": "slow", "type": "latency", "attributes": {"latency": 400}}
+    toxic = ToxicState(name="slow", type="latency", attributes={"latency": 400})
     await server.add_toxic("redis", toxic)
     slow, past = await latency_ms(known.proxy), await latency_ms(known.direct)
     await server.remove_toxic("redis", "slow")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
+from gameday.spec.undos import ProxyState, ToxicState
 from tests.support.toxiproxies import redis_like, toxiproxy
 
 Whim = Literal["pass", "hang", "fail", "pretend"]
@@ -105,10 +106,10 @@ async def door(behind: str) -> AsyncIterator[Door]:
 async def cache_behind_door() -> AsyncIterator[Door]:
     """With the proxy `cache`, which has a toxic of somebody else's, and `other`, switched off."""
     async with redis_like() as upstream, toxiproxy() as url, door(url) as one:
-        where = {"listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
-        await one.behind.create({"name": "cache", **where, "enabled": True})
-        await one.behind.add_toxic("cache", {"type": "noop", "name": SOMEBODYS})
-        await one.behind.create({"name": "other", **where, "enabled": True})  # gets a port
+        where = ProxyState(listen="127.0.0.1:0", upstream=f"127.0.0.1:{upstream}", enabled=True)
+        await one.behind.create("cache", where)
+        await one.behind.add_toxic("cache", ToxicState(type="noop", name=SOMEBODYS))
+        await one.behind.create("other", where)  # gets a port
         await one.behind.enable("other", enabled=False)
-        await one.behind.add_toxic("other", {"type": "noop", "name": SOMEBODYS})
+        await one.behind.add_toxic("other", ToxicState(type="noop", name=SOMEBODYS))
         yield one

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,17 +178,19 @@ def test_samples_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     writer = SamplesWriter(path)
     a, b = labels("m", x="1"), labels("m", x="2")
-    alert = {"labels": {"alertname": "A"}, "state": "firing", "active_at": 5}
-    line = {"t": 10, "readings": {"o": None}, "figures": {"o": 1.5}, "alerts": [alert]}
-    writer.write(10, {a: 1.0}, {"t": True}, line)
-    writer.write(20, {b: math.nan, a: 2.0}, {"t": False}, {**line, "t": 20})
+    alert = samples.AlertLine({"alertname": "A"}, "firing", 5)
+    live = samples.LiveEvaluation(
+        t_ns=10, readings={"o": None}, figures={"o": 1.5}, alerts=[alert], up={"t": True}
+    )
+    writer.write({a: 1.0}, live)
+    writer.write({b: math.nan, a: 2.0}, replace(live, t_ns=20, up={"t": False}))
     writer.close()
 
     first, evaluated, second, _ = samples.read(path)
 
     assert first == samples.Scrape(10, [(dict(a), 1.0)])
     assert isinstance(evaluated, samples.Evaluation)
-    assert evaluated.alerts == [samples.AlertLine({"alertname": "A"}, "firing", 5)]
+    assert evaluated.alerts == (alert,)
     assert evaluated.readings == {"o": None}
     assert isinstance(second, samples.Scrape)
     assert [dict(series)["x"] for series, _ in second.values] == ["2", "1"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.core.clock import NS, SystemClock
+from gameday.core.json_objects import read_object
 from gameday.telemetry import samples
 
 PERIOD_NS = NS // 5
@@ -102,7 +103,7 @@ async def test_it_keeps_the_grid_through_signals_and_leaves_what_it_printed(
     lines = list(samples.read(tmp_path / "samples.jsonl"))
     evaluations = [line for line in lines if isinstance(line, samples.Evaluation)]
     scrapes = [line for line in lines if isinstance(line, samples.Scrape)]
-    assert evaluations == [samples.evaluation_from_json(line) for line in collector.lines]
+    assert evaluations == [read_object(samples.Evaluation, line) for line in collector.lines]
     assert [scrape.t_ns for scrape in scrapes] == [each.t_ns for each in evaluations]
     last = {series["__name__"] for series, _ in scrapes[-1].values}
     assert {"k6_http_reqs_total", "k6_http_req_duration_seconds_bucket"} <= last

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from gameday.core.clock import NS, SystemClock
+from gameday.core.json_objects import plain
 from gameday.telemetry import samples
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.alerts.state import Evaluator
@@ -76,7 +77,8 @@ class Ticks:
 
     async def __call__(self) -> Mapping[str, Any]:
         self.t_ns += NS
-        return await self._instants.measure(self.t_ns)
+        line: Json = plain(await self._instants.measure(self.t_ns))
+        return line
 
 
 @asynccontextmanager
@@ -204,7 +206,7 @@ async def test_the_recorded_series_replay_to_the_recorded_alerts_and_readings(
             samples.AlertLine(dict(a.labels), a.state, a.active_at_ns)
             for a in alerts.tick(store, scrape.t_ns)
         ]
-        assert again == seen.alerts
+        assert tuple(again) == seen.alerts
         assert seen.readings == {"objective:fine": reading(query, store, scrape.t_ns)}
         firing |= {a.name for a in seen.alerts if a.state == "firing"}
     assert firing == {"Broken", "Down"}

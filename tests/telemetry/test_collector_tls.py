@@ -1,7 +1,6 @@
 """Metrics behind an https address: the collector believes whom the system file says."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -86,5 +85,5 @@ def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path)
         history_dir=tmp_path,
         options=SimpleNamespace(allowed=Allowed()),
     )
-    told = parse_settings(json.dumps(collector_config(cast(Run, run), 0)).encode())
+    told = parse_settings(collector_config(cast(Run, run), 0).line)
     assert told.tls == Tls(insecure=True)

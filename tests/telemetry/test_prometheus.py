@@ -9,6 +9,7 @@ import pytest
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import FileError
+from gameday.core.json_objects import plain, read_object
 from gameday.injection.drivers.request import authorization
 from gameday.plan import prometheus_checks
 from gameday.spec.server import Server
@@ -48,7 +49,7 @@ class Grid:
         await self._instants.open()
 
     async def once(self) -> Mapping[str, Any]:
-        self.lines.append(await self._instants.measure(CLOCK.now_ns()))
+        self.lines.append(plain(await self._instants.measure(CLOCK.now_ns())))
         return self.lines[-1]
 
     async def until(self, wanted: Callable[[Mapping[str, Any]], bool], within_s: float = 30) -> Any:
@@ -113,7 +114,7 @@ async def test_readings_alerts_and_samples_come_from_a_real_prometheus(tmp_path:
                 await grid.until(lambda line: states(line) == {})
     read = list(samples.read(tmp_path / "samples.jsonl"))
     evaluations = [one for one in read if isinstance(one, samples.Evaluation)]
-    assert evaluations == [samples.evaluation_from_json(dict(line)) for line in grid.lines]
+    assert evaluations == [read_object(samples.Evaluation, line) for line in grid.lines]
     scrapes = [one for one in read if isinstance(one, samples.Scrape)]
     scraped = [series for one in scrapes for series, _ in one.values]
     assert any(each["__name__"] == "broken" and each["job"] == "service" for each in scraped)
@@ -137,7 +138,7 @@ async def test_one_that_goes_away_makes_everything_unknown_and_nothing_resolved(
     assert line["down"] == {"prometheus": "Prometheus: connection refused"}
     assert line["readings"]["objective:whole"] is None
     assert line["readings"]["objective:ours"] is True
-    assert samples.evaluation_from_json(dict(line)).why_blind
+    assert read_object(samples.Evaluation, line).why_blind
 
 
 def collecting_again(folder: Path, url: str) -> Any:

@@ -121,10 +121,10 @@ async def test_a_bridge_elsewhere_is_told_and_asked_with_a_cursor() -> None:
             posted = await client.post(f"{url}/alerts", content=told, headers=KNOWN)
             assert posted.status_code == 204
         taken = await remote.take()
-        assert [each["labels"] for each in taken] == [
+        assert [each.labels for each in taken] == [
             {"alertname": name, "a": "b"} for name in ("A", "B", "C")
         ]
-        assert all(abs(CLOCK.now_ns() - each["at"]) < 30 * NS for each in taken)
+        assert all(abs(CLOCK.now_ns() - each.at_ns) < 30 * NS for each in taken)
         assert await remote.take() == []
         await remote.close()
 
@@ -134,7 +134,7 @@ async def test_a_bridge_that_began_anew_says_that_something_may_be_lost() -> Non
     board = Board()
     board.post(notification("A"))
     own._board = board  # noqa: SLF001
-    assert [each["labels"]["alertname"] for each in await own.take()] == ["A"]
+    assert [each.name for each in await own.take()] == ["A"]
     own._board = Board()  # noqa: SLF001
     with pytest.raises(RoutingError, match="started anew"):
         await own.take()

@@ -11,7 +11,7 @@ from gameday.traffic.history import HistoryHeader
 from gameday.traffic.schedule.arrival_rate import ArrivalRate
 from gameday.traffic.schedule.scenario_json import from_json, from_model, to_json
 from gameday.traffic.schedule.virtual_users import VirtualUsers
-from gameday.traffic.worker.config import ExtraScenario
+from gameday.traffic.worker.messages import ExtraScenario
 
 NS = 1_000_000_000
 MODEL: TypeAdapter[Any] = TypeAdapter(AnyScenario)

@@ -200,29 +200,30 @@ def test_a_full_core_that_keeps_its_schedule_is_kept() -> None:
     assert generator([history], 200.0, vitals=Vitals(worker_samples(cpu_s=0.98))).status == "kept"
 
 
-async def test_a_process_notes_its_own_signs() -> None:
+async def test_a_process_notes_its_own_signs(tmp_path: Path) -> None:
     clock = SystemClock()
     t0_ns = clock.now_ns()
     self_metrics = SelfMetrics(clock)
     try:
-        before = self_metrics.signs(t0_ns)
+        before = self_metrics.sample(t0_ns, t0_ns)
         gc.collect()
         burnt = time.process_time() + 0.05
         while time.process_time() < burnt:
             await asyncio.sleep(0)
         self_metrics.stood_still(clock.now_ns(), 25_000_000)
         self_metrics.stood_still(clock.now_ns(), 2_000_000)
-        after = self_metrics.signs(t0_ns)
+        after = self_metrics.sample(t0_ns, clock.now_ns())
     finally:
         self_metrics.close()
-    assert after["cpu_s"] - before["cpu_s"] > 0.03
-    assert after["gc_s"] >= before["gc_s"]
-    assert [ms for _, ms in after["stalls"]] == [25.0]
-    assert self_metrics.signs(t0_ns)["stalls"] == []
-    told = vitals.worker_sample_from_json({"who": "worker-0", "t": 1.0, "open": 0, **after})
-    assert told.cpu_s == after["cpu_s"]
+    assert after.cpu_s - before.cpu_s > 0.03
+    assert after.gc_s >= before.gc_s
+    assert [ms for _, ms in after.stalls] == [25.0]
+    assert self_metrics.sample(t0_ns, t0_ns).stalls == ()
+    path = tmp_path / "vitals.jsonl"
+    path.write_bytes(vitals.line(after))
+    assert vitals.read(path) == Vitals((after,))
     if Path("/proc/self/schedstat").exists():
-        assert after["waited_s"] >= 0
+        assert after.waited_s >= 0
 
 
 def judged(folder: Path, *lines: str) -> tuple[Evidence, Verdict]:

@@ -139,7 +139,7 @@ def settings(port: int, folder: Path, *scenarios: dict[str, Any]) -> dict[str, A
         "users": 1000,
         "base_url": f"http://127.0.0.1:{port}",
         "request": REQUEST,
-        "scenarios": list(scenarios),
+        "scenarios": {one["name"]: one for one in scenarios},
     }
 
 
@@ -515,7 +515,7 @@ async def test_a_scenario_without_a_schedule_is_refused_before_ready(tmp_path: P
     async with child(1, tmp_path, drop("0/s")) as one:
         _, stderr = await one.process.communicate()
     assert one.process.returncode == 2
-    assert "scenario 'drop': a rate of 0/s" in stderr.decode()
+    assert "scenarios.drop: Value error, a rate of 0/s" in stderr.decode()
 
 
 async def test_a_history_that_cannot_be_written_ends_the_worker(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from gameday.core.errors import StackError, UsageError
 
-FOLDER = 0o700
-_OTHERS = 0o077
+FOLDER = 0o700  # for its owner alone
+_OTHERS = 0o077  # what group and others may do
 _UNMAPPED = 65534
 """The kernel's overflow uid: owner of the machine's folders seen from inside a user namespace."""
 _asked: list[int] = []  # the umask of the user, while gameday's own is set

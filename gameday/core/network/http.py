@@ -59,7 +59,7 @@ class Ask:
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, Any] | None = None
+    query: Mapping[str, str | int] | None = None
     body: object = None
     raw: bytes | None = None
 

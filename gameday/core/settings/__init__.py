@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gameday.core.errors import UsageError
+from gameday.core.json_objects import Json
 from gameday.core.settings.keys import KEYS, OWN_CURE, OWN_ONLY, PREFIX, WHY_OWN, SettingKey, Value
 
 PROJECT_FILE: Final = "gameday.toml"
@@ -33,8 +34,8 @@ class Settings:
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
 
-    def table(self, name: str) -> dict[str, Any]:
-        """The settings of one table, by the rest of their names."""
+    def figures(self, name: str) -> dict[str, float]:
+        """The numbers of one table, by the rest of their names."""
         named = ((key.partition("."), each.value) for key, each in self.values.items())
         return {rest: value for (table, _, rest), value in named if rest and table == name}
 
@@ -42,7 +43,7 @@ class Settings:
         """These with others laid over them."""
         return Settings({**self.values, **found})
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Mapping[str, Json]:
         """For the record: values and origins, without the paths of this machine."""
         return {
             name: {"value": each.value, "from": each.origin} for name, each in self.values.items()
@@ -158,17 +159,17 @@ begin, end = _deciding.begin, _deciding.end
 choose, current = _deciding.choose, _deciding.now
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> Json:
     """The JSON Schema of gameday.toml and config.toml."""
-    properties: dict[str, Any] = {}
-    for name, key in KEYS.items():
-        table, _, rest = name.rpartition(".")
-        holder = properties
-        if table:
-            empty = {"type": "object", "additionalProperties": False, "properties": {}}
-            holder = properties.setdefault(table, empty)["properties"]
-        default = {} if key.default is None else {"default": key.default}
-        holder[rest] = {**key.schema, "description": key.about, **default}
+    every = {
+        name: {**key.schema, "description": key.about}
+        | ({} if key.default is None else {"default": key.default})
+        for name, key in KEYS.items()
+    }
+    properties = {name: one for name, one in every.items() if "." not in name}
+    for table in dict.fromkeys(name.partition(".")[0] for name in every if "." in name):
+        inside = {n.partition(".")[2]: one for n, one in every.items() if n.startswith(f"{table}.")}
+        properties[table] = {"type": "object", "additionalProperties": False, "properties": inside}
     return {
         "title": "Settings",
         "description": f"{PROJECT_FILE}, or the user's gameday/config.toml",

@@ -8,12 +8,13 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from gameday.core import files
 from gameday.core.errors import FileError, Place, excerpt, one_of_them
+from gameday.core.json_objects import Json
 from gameday.core.settings.keys import KEYS, OF_NO_PROJECT, TABLES, Origin, Value, read_path
 
 MOST_BYTES: Final = 64 * files.KIB  # a dozen settings take 1 KiB
@@ -58,7 +59,7 @@ class _File:
         self._path, self._text, self._origin = path, text, origin
         self._file = files.shown_path(path)
 
-    def flat(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def flat(self, tables: Json) -> Iterator[tuple[str, Any]]:
         """Dotted names and what is written there. Raises FileError for what is no setting."""
         for name, content in tables.items():
             if name in TABLES:

@@ -1,10 +1,11 @@
 """The settings that exist: each one's name, default, bounds, and the reader of its value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from gameday.core.errors import UsageError
+from gameday.core.json_objects import Json
 from gameday.core.stack_registry import EMBEDDED, STACKS
 
 PREFIX: Final = "GAMEDAY_"
@@ -32,7 +33,7 @@ class SettingKey:
     about: str
     default: Any
     read: Read
-    schema: Mapping[str, Any]
+    schema: Json
 
     @property
     def variable(self) -> str:
@@ -55,15 +56,22 @@ def read_path(value: Any) -> str:
     return value
 
 
-def _choice(*words: str) -> tuple[Read, Mapping[str, Any]]:
-    """The reader of one of these words, and its JSON Schema: both say the same."""
+class SettingForm(NamedTuple):
+    """How a setting is read, and its JSON Schema: both say the same."""
+
+    read: Read
+    schema: Json
+
+
+def _choice(*words: str) -> SettingForm:
+    """One of these words."""
 
     def read(value: Any) -> str:
         if value not in words:
             raise ValueError(f"is not one of {', '.join(words)}")
         return str(value)
 
-    return read, {"enum": list(words)}
+    return SettingForm(read, {"enum": list(words)})
 
 
 def _duration(value: Any) -> str:
@@ -76,8 +84,8 @@ def _duration(value: Any) -> str:
     return str(value)
 
 
-def _between(low: float, high: float, *, whole: bool = False) -> tuple[Read, Mapping[str, Any]]:
-    """The reader of a number within these bounds, and its JSON Schema: both say the same."""
+def _between(low: float, high: float, *, whole: bool = False) -> SettingForm:
+    """A number within these bounds."""
 
     def read(value: Any) -> float:
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
@@ -86,7 +94,8 @@ def _between(low: float, high: float, *, whole: bool = False) -> tuple[Read, Map
             raise ValueError(f"is not {what} from {_plain(low)} to {_plain(high)}")
         return float(value) if not whole else int(value)
 
-    return read, {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
+    kind = "integer" if whole else "number"
+    return SettingForm(read, {"type": kind, "minimum": low, "maximum": high})
 
 
 def _plain(bound: float) -> str:

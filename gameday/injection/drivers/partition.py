@@ -7,9 +7,11 @@ and the other side resolves its name there: the peer is asked, by what its own i
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.core.errors import StuckFaultError, UsageError
+from gameday.core.json_objects import read_object
 from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.injection.context import InjectionContext
@@ -74,33 +76,49 @@ async def dose(record: PartitionUndo) -> Dose:
     return await engine.asked(record.project, lambda client: _dose(client, record))
 
 
-def _networks(client: Any, id_: str) -> Mapping[str, Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """The addresses that a container asked for."""
+
+    ipv4: str | None = field(default=None, metadata={"key": "IPv4Address"})
+    ipv6: str | None = field(default=None, metadata={"key": "IPv6Address"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Endpoint of a container in a network, as the engine shows it."""
+
+    network: str = field(metadata={"key": "NetworkID"})
+    asked: _Addresses = field(default=_Addresses(), metadata={"key": "IPAMConfig"})
+    aliases: tuple[str, ...] = field(default=(), metadata={"key": "Aliases"})
+    links: tuple[str, ...] = field(default=(), metadata={"key": "Links"})
+
+
+def _networks(client: Any, id_: str) -> Mapping[str, _Shown]:
     """Endpoint of a container in each of its networks, by the network's name."""
-    found: Mapping[str, Mapping[str, Any]]
     found = client.api.inspect_container(id_)["NetworkSettings"]["Networks"]
-    return found
+    return {name: read_object(_Shown, each) for name, each in found.items()}
 
 
 def _shared(client: Any, ours: Sequence[Container], peers: Sequence[Container]) -> list[Endpoint]:
-    theirs = {each["NetworkID"] for peer in peers for each in _networks(client, peer.id).values()}
+    theirs = {each.network for peer in peers for each in _networks(client, peer.id).values()}
     return [
         _endpoint(container.id, name, there)
         for container in ours
         for name, there in _networks(client, container.id).items()
-        if there["NetworkID"] in theirs
+        if there.network in theirs
     ]
 
 
-def _endpoint(id_: str, network_name: str, there: Mapping[str, Any]) -> Endpoint:
-    wanted = there["IPAMConfig"] or {}
+def _endpoint(id_: str, network_name: str, there: _Shown) -> Endpoint:
     return Endpoint(
         container=id_,
-        network=there["NetworkID"],
+        network=there.network,
         network_name=network_name,
-        aliases=tuple(there["Aliases"] or ()),
-        links=tuple(there["Links"] or ()),
-        ipv4=wanted.get("IPv4Address") or None,
-        ipv6=wanted.get("IPv6Address") or None,
+        aliases=there.aliases,
+        links=there.links,
+        ipv4=there.asked.ipv4,
+        ipv6=there.asked.ipv6,
     )
 
 
@@ -114,7 +132,7 @@ def _away(client: Any, record: PartitionUndo) -> list[Endpoint]:
         with suppress(docker.errors.NotFound):  # it goes just now
             if each.container in there:
                 now = _networks(client, each.container).values()
-                if each.network not in {one["NetworkID"] for one in now}:
+                if each.network not in {one.network for one in now}:
                     empty.append(each)
     return empty
 

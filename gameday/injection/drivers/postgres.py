@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import asyncpg
 
@@ -73,7 +74,8 @@ class SqlDriver(StoreDriver):
         store = context.direct.stores.postgres
         if store is None:
             raise no_store("PostgreSQL itself", "postgres", "dsn")
-        return SqlUndo(dsn=store.dsn.model_dump(mode="json"), **self.common(change.do, context))
+        make = partial(SqlUndo, dsn=store.dsn.model_dump(mode="json"))
+        return self.begun(make, change.do, context)
 
     async def read(self, change: SqlChange, undo: SqlUndo, environment: Environment) -> SqlUndo:
         """The undo with what only PostgreSQL knows."""

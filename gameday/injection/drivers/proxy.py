@@ -89,7 +89,7 @@ def restoring(record: NetworkUndo, proxy: str, wanted: ProxyState | None) -> Pro
 
 def whole(shown: ProxyState, prefix: str) -> ProxyState:
     """A proxy as the server shows it, without this run's toxics: what must not get lost."""
-    toxics = tuple(each for each in shown.toxics if not _is_ours(each["name"], prefix))
+    toxics = tuple(each for each in shown.toxics if not _is_ours(each.name, prefix))
     return replace(shown, toxics=toxics)
 
 
@@ -191,11 +191,10 @@ async def put_back(server: Toxiproxy, name: str, wanted: ProxyState) -> None:
     found = await server.proxy(name)
     if found is None:
         await refuse_foreign_upstream(name, wanted.upstream, server.url, allowed_here())
-        where = {"listen": wanted.listen, "upstream": wanted.upstream}
-        await server.create({"name": name, **where, "enabled": False})
         found = replace(wanted, enabled=False, toxics=())
+        await server.create(name, found)
     for toxic in wanted.toxics:
-        if toxic["name"] not in found.toxic_names:
+        if toxic.name not in found.toxic_names:
             await server.add_toxic(name, toxic)
     if found.enabled != wanted.enabled:
         await server.enable(name, enabled=wanted.enabled)

@@ -14,6 +14,7 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import redis.asyncio
 from redis.exceptions import NoPermissionError, RedisError
@@ -67,7 +68,8 @@ class RedisDriver(StoreDriver):
         store = context.direct.stores.redis
         if store is None:
             raise no_store("Redis itself", "redis", "url")
-        return RedisUndo(url=store.url.model_dump(mode="json"), **self.common(change.do, context))
+        make = partial(RedisUndo, url=store.url.model_dump(mode="json"))
+        return self.begun(make, change.do, context)
 
     async def read(
         self, change: RedisChange, undo: RedisUndo, environment: Environment

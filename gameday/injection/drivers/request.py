@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -19,7 +18,7 @@ from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
 from gameday.core.network.urls import at
 from gameday.core.secrets.redaction import Hidden, telling
-from gameday.spec.request import FromEnv, FromFile, Request, Secret
+from gameday.spec.request import FromEnv, FromFile, IssueRequest, Request, Secret
 from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.spec.template import Values, fill_json, fill_text, literal, percent
@@ -71,14 +70,13 @@ def authorization(server: Server, environment: Mapping[str, str]) -> dict[str, s
     return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
-def resolved(request: Request, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The request as plain data, with placeholders, the secrets of its headers filled in."""
-    dumped = request.model_dump(mode="json", by_alias=True, exclude_none=True)
-    dumped["headers"] = {
+def resolved(request: IssueRequest, environment: Mapping[str, str]) -> IssueRequest:
+    """The request, with placeholders, the secrets of its headers filled in."""
+    headers = {
         name: value if isinstance(value, str) else literal(secret(value, environment))
         for name, value in request.headers.items()
     }
-    return dumped
+    return request.model_copy(update={"headers": headers})
 
 
 def secrets_of(system: System, environment: Mapping[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ how the store itself ends it when the process is frozen.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
@@ -139,15 +139,10 @@ class StoreDriver(Driver):
         self.held = Held()
         self.clock = clock or SystemClock()
 
-    def common(self, do: str, context: InjectionContext) -> dict[str, Any]:
-        """What the record of every change of a store has."""
-        part = context.direct.parts.get(self.store)
-        return {
-            "do": do,
-            "name": short(context.next_name()),
-            "part": part,
-            "instance": server_instance.of(part),
-        }
+    def begun(self, make: Callable[..., U], do: str, context: InjectionContext) -> U:
+        """The record of a change of a store, by `make` of its class and address."""
+        part, name = context.direct.parts.get(self.store), short(context.next_name())
+        return make(do=do, name=name, part=part, instance=server_instance.of(part))
 
     def counted(self, record: StoreUndo, unit: str, what: str) -> Dose:
         """The measurement of a change that is over at once: how many of something it hit."""

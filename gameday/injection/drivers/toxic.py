@@ -9,7 +9,7 @@ from gameday.injection.drivers import proxy
 from gameday.injection.removal_proof import THERE, State
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.spec.changes import ToxicChange
-from gameday.spec.undos import ToxicUndo
+from gameday.spec.undos import ToxicState, ToxicUndo
 
 
 async def prepare(change: ToxicChange, context: InjectionContext) -> ToxicUndo:
@@ -20,14 +20,14 @@ async def prepare(change: ToxicChange, context: InjectionContext) -> ToxicUndo:
 
 async def act(change: ToxicChange, undo: ToxicUndo, context: InjectionContext) -> None:
     """Add the toxic, under the name its undo knows."""
-    body = {
-        "name": undo.name,
-        "type": change.type,
-        "stream": change.stream,
-        "toxicity": change.toxicity,
-        "attributes": change.attributes,
-    }
-    await context.toxiproxy().add_toxic(undo.proxy, body)
+    toxic = ToxicState(
+        name=undo.name,
+        type=change.type,
+        stream=change.stream,
+        toxicity=change.toxicity,
+        attributes=change.attributes,
+    )
+    await context.toxiproxy().add_toxic(undo.proxy, toxic)
 
 
 async def look(record: ToxicUndo, server: Toxiproxy | None = None) -> State:

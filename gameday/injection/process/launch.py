@@ -6,19 +6,18 @@ says which process the part is now, so that whoever knows the file finds the par
 """
 
 import asyncio
-import base64
 import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gameday.core import files
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError, StuckFaultError
+from gameday.core.json_objects import plain, read_object
 from gameday.core.locks import is_locked, try_lock
 from gameday.injection.process.process import TOKEN_VARIABLE, private_bytes, start_time
 from gameday.spec.undos import ProcessUndo
@@ -28,15 +27,7 @@ _POLL_S = 0.03  # parts are ready within tenths of a second to seconds
 _ANSWER_S = 2.0  # a health check; one that takes longer is asked again
 _LOCK_S = 10.0  # whoever holds it starts the part, which takes as long at most
 _LONGEST_ANSWER = 256  # only its beginning is looked at
-_NOT_A_LAUNCH = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    RecursionError,
-)
+_NOT_A_LAUNCH = (OSError, ValueError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +67,6 @@ class Question:
         except (OSError, TimeoutError):
             return False
         return any(said.startswith(answer) for answer in self.answers)
-
-    def as_json(self) -> dict[str, Any]:
-        texts = [base64.b64encode(raw).decode() for raw in (self.say, *self.answers)]
-        return {"host": self.host, "port": self.port, "say": texts[0], "answers": texts[1:]}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Question":
-        say, *answers = (base64.b64decode(text) for text in (data["say"], *data["answers"]))
-        return cls(data["host"], data["port"], say, tuple(answers))
 
 
 async def _first(reader: asyncio.StreamReader, length: int) -> bytes:
@@ -153,9 +135,7 @@ class Launch:
 
     def write(self, path: Path) -> None:
         """Replace the file in one step; only its owner may read it."""
-        plain = asdict(replace(self, question=None))
-        plain["question"] = None if self.question is None else self.question.as_json()
-        files.replace(path, [json.dumps(plain, default=str).encode()])
+        files.replace(path, [json.dumps(plain(self)).encode()])
 
     @classmethod
     def read(cls, path: Path) -> "Launch | None":
@@ -165,7 +145,7 @@ class Launch:
         StuckFaultError.
         """
         try:
-            return cls._from_json(json.loads(private_bytes(path)))
+            return read_object(cls, json.loads(private_bytes(path)))
         except FileNotFoundError:
             return None
         except _NOT_A_LAUNCH as error:
@@ -174,19 +154,6 @@ class Launch:
                 f"{path}: not what gameday has written of a part of its stack: {why}",
                 help="do it as the user who has put up the stack",
             ) from error
-
-    @classmethod
-    def _from_json(cls, data: Mapping[str, Any]) -> "Launch":
-        question, owner, account = data["question"], data["owner"], data["account"]
-        paths = {name: Path(data[name]) for name in ("folder", "log")}
-        several = {name: tuple(map(Path, data[name])) for name in ("stale", "memory")}
-        more = {
-            "output": None if data["output"] is None else Path(data["output"]),
-            "account": None if account is None else Account(**account),
-            "owner": None if owner is None else (owner[0], owner[1]),
-            "question": None if question is None else Question.from_json(question),
-        }
-        return cls(**{**data, **paths, **several, **more})
 
 
 @asynccontextmanager

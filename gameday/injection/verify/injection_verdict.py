@@ -7,9 +7,9 @@ the dose, P has only read back what was asked for, and then S must have felt it:
 connect is never delayed, and the traffic may be slow for reasons of its own.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from gameday.core.json_objects import Json
 from gameday.core.messages import Message
 from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import Observation
@@ -40,6 +40,6 @@ def injected(
     return "unknown", Message("verify.metric_unmoved", probe=p.reason, but=unfelt)
 
 
-def dose(p: Observation | None, felt: Sequence[Observation]) -> Mapping[str, Any]:
+def dose(p: Observation | None, felt: Sequence[Observation]) -> Json:
     """The measurements, for the report."""
     return {"witnesses": [s.as_json() for s in ([p] if p else []) + list(felt)]}

@@ -66,19 +66,19 @@ def _as_asked(
 
 
 def _toxic(change: ToxicChange, name: str, found: ProxyState) -> Place:
-    mine = [toxic for toxic in found.toxics if toxic["name"] == name]
+    mine = [toxic for toxic in found.toxics if toxic.name == name]
     if not mine:
         return False, Message("readback.no_toxic")
     there = mine[0]
-    if there.get("type") != change.type:
-        return False, _other("type", there.get("type"))
-    if str(there.get("stream", "")).lower() != change.stream:
-        return False, _other("stream", there.get("stream"))
+    if there.type != change.type:
+        return False, _other("type", there.type)
+    if there.stream.lower() != change.stream:
+        return False, _other("stream", there.stream)
     # The real server keeps the toxicity as a 32-bit number.
-    if abs(_number(there.get("toxicity")) - change.toxicity) > 1e-6:
-        return False, _other("toxicity", there.get("toxicity"))
+    if abs(there.toxicity - change.toxicity) > 1e-6:
+        return False, _other("toxicity", there.toxicity)
     for key, asked in change.attributes.items():
-        has = (there.get("attributes") or {}).get(key)
+        has = there.attributes.get(key)
         if has != asked:
             return False, Message("readback.attribute", name=key, now=str(has), asked=asked)
     return IN_PLACE
@@ -87,7 +87,3 @@ def _toxic(change: ToxicChange, name: str, found: ProxyState) -> Place:
 def _other(name: str, now: object) -> Message:
     """The toxic has another value of that name."""
     return Message("readback.other", name=name, now=str(now))
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else -1.0

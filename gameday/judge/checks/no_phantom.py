@@ -90,11 +90,11 @@ def _overtaken_meanwhile(attempts: Attempts, told: Indices) -> Mask:
 def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:
     attempts = evidence.attempts
     shown = attempts.describe(baseless[:SHOWN], evidence.t0_ns)
-    user = shown[0]["user"]
+    user = shown[0].user
     asked = np.flatnonzero(attempts.users == user)
     tries = attempts.describe(asked, evidence.t0_ns)
     certificate = {"answer": shown[0], "row": None, "attempts_of_the_user": tries}
-    users = ", ".join(str(answer["user"]) for answer in shown[:3])
+    users = ", ".join(str(answer.user) for answer in shown[:3])
     answers = count(len(baseless), "duplicate_answer")
     told = Message("check.no_phantom.baseless", answers=answers, users=users)
     return Verdict(Validity.INVALID, told, shown, certificate)

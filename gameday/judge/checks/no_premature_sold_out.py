@@ -148,7 +148,7 @@ def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
     too_early = Message(
         "check.no_premature_sold_out.early",
         early=len(early),
-        at_s=shown[0]["ended_at"],
+        at_s=shown[0].ended_at,
         taken=int(taken[0]),
         stock=stock,
     )

@@ -50,7 +50,7 @@ def _design(m: Material, say: Messages) -> Iterator[Prompt]:
             "evidence.faults",
             fault=code(fault.fault),
             target=code(str(fault.target or "–")),
-            dose=dose(fault.dose, say),
+            dose=dose(fault, say),
             ref=format.of_records(*m.of_fault(fault.id, FaultDosed)),
         )
         for fault in faults

@@ -1,12 +1,13 @@
 """Response to the incident: the steps, the recovery, and the fault that caused it all."""
 
 import json
+from collections.abc import Iterable
 from typing import Final
 
 from gameday.evidence import events
 from gameday.evidence.effective import dump
 from gameday.evidence.journal import RecordOf, every
-from gameday.judge.result import CheckLine, Dose, FaultLine, Json, StepLine
+from gameday.judge.result import CheckLine, Dose, FaultLine, StepLine
 from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
@@ -154,7 +155,7 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> list[Markup]:
         Markup(f"{code(fault.id)} {code(fault.fault)}"),
         code(fault.target) if fault.target else Markup("–"),
         _asked(m, fault),
-        dose(fault.dose, say),
+        dose(fault, say),
         say.word(fault.injected),
         Markup(window),
         say.word(fault.removed),
@@ -169,14 +170,15 @@ def _at(at_s: float | None, say: Messages) -> Markup:
 def _asked(m: Material, fault: FaultLine) -> Markup:
     method = m.effective.experiment.method if m.effective else ()
     asked = next((dump(each) for each in method if each.id == fault.id), {})
-    return pairs({k: v for k, v in asked.items() if k not in _NOT_ASKED})
+    return pairs((k, v) for k, v in asked.items() if k not in _NOT_ASKED)
 
 
-def dose(value: Dose | Json | None, say: Messages) -> Markup:
+def dose(fault: FaultLine, say: Messages) -> Markup:
     """Observations of a fault, one for each witness; those of an old run as their fields are."""
+    value = fault.dose
     if isinstance(value, Dose):
         return Markup("; ".join(_witness(each, say) for each in value.witnesses))
-    return pairs(value) if value else say.value(None)
+    return pairs(value.items()) if value else say.value(None)
 
 
 def _witness(seen: events.Observation, say: Messages) -> Markup:
@@ -187,7 +189,7 @@ def _witness(seen: events.Observation, say: Messages) -> Markup:
     return say("trigger.witness", asked=quantity(seen.asked, seen.unit, say), **told)
 
 
-def pairs(fields: Json) -> Markup:
+def pairs(fields: Iterable[tuple[str, object]]) -> Markup:
     """`key: value` for each field."""
-    shown = [f"{k}: {v if isinstance(v, str) else json.dumps(v)}" for k, v in fields.items()]
+    shown = [f"{k}: {v if isinstance(v, str) else json.dumps(v)}" for k, v in fields]
     return code(", ".join(shown)) if shown else Markup("–")

@@ -57,7 +57,7 @@ def sentence(record: Record, say: Messages) -> Markup:
     """One record of the journal as a sentence."""
     message = _message(record, say)
     wanted = say.placeholders(message)
-    data = record.data
+    data = {**record.data}
     data["text"] = data.get("text") or data.get("do")
     values = {name: _value(name, data.get(name), say) for name in wanted - {"event"}}
     for name in wanted & {"measured", "asked"}:

@@ -8,7 +8,7 @@ takes of this machine, and how many workers, is arithmetic that needs no sending
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from gameday.core.network.urls import Base
 from gameday.core.units import Rate, format_duration
 from gameday.spec.experiment import Expect, Experiment
 from gameday.spec.inputs import LoadedExperiment
-from gameday.spec.request import IssueRequest, Request
+from gameday.spec.request import IssueRequest, Match, OutcomeName, Request
 from gameday.spec.system import Requests, System
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.tls import Tls
@@ -71,6 +71,16 @@ class Target:
     expect: str = FINE
     timeout: timedelta = timedelta(seconds=10)
     insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneScenario:
+    """One scenario, as a command line names it: by rate, or as many as `vus` users ask."""
+
+    duration: timedelta
+    rate: Rate | None = None
+    vus: int | None = None
+    sleep: timedelta | None = None
 
 
 def system_of(target: Target) -> System:
@@ -127,12 +137,12 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _outcomes(expect: str) -> dict[str, Any]:
+def _outcomes(expect: str) -> dict[OutcomeName, Match]:
     """Expected answers are `accepted`; other refusals surely had no effect, the rest is unknown."""
     expected = sorted({status for part in expect.split(",") for status in _statuses(part.strip())})
     refused = [status for status in range(400, 500) if status not in expected]
-    outcomes: dict[str, Any] = {"accepted": {"status": expected}}
-    return outcomes | ({"refused": {"status": refused}} if refused else {})
+    outcomes: dict[OutcomeName, Match] = {"accepted": Match(status=expected)}
+    return outcomes | ({"refused": Match(status=refused)} if refused else {})
 
 
 def _statuses(text: str) -> range:
@@ -143,9 +153,17 @@ def _statuses(text: str) -> range:
     return range(low, high + 1)
 
 
-def experiment_of(scenario: Mapping[str, Any], users: int) -> Experiment:
+def experiment_of(scenario: OneScenario, users: int) -> Experiment:
     """One scenario of a command line as an experiment. Raises UsageError."""
-    spec = {key: _plain(one) for key, one in scenario.items() if one is not None}
+    by_rate = scenario.rate is not None
+    every = {
+        "executor": "constant-arrival-rate" if by_rate else "constant-vus",
+        "rate": None if scenario.rate is None else str(scenario.rate),
+        "preAllocatedVUs" if by_rate else "vus": scenario.vus,
+        "duration": format_duration(scenario.duration),
+        "sleep": None if scenario.sleep is None else format_duration(scenario.sleep),
+    }
+    spec = {key: one for key, one in every.items() if one is not None}
     lines = [
         f"name: {NAME}",
         f"campaign: {json.dumps({'coupon': NAME, 'users': users})}",
@@ -160,12 +178,6 @@ def experiment_of(scenario: Mapping[str, Any], users: int) -> Experiment:
     except FileError as error:
         raise UsageError(error.problem, help=error.help) from None
     return made
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    return str(value) if isinstance(value, Rate) else value
 
 
 def check_traffic(loaded: LoadedExperiment) -> None:

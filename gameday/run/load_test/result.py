@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -62,7 +61,7 @@ class LoadResult:
         """Every metric, and the tagged parts that a threshold is about, by their keys."""
         return {**self.summary.metrics, **self.parts}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> object:
         """The summary for machines, in gameday's own shape."""
         total, status = self.summary, self.generator
         return {
@@ -111,7 +110,7 @@ def judge(load: Load, sent: Sent, history_dir: Path) -> LoadResult:
         tightest_bound_ms(load.experiment),
         until_ns=until_ns,
         vitals=sent.vitals,
-        rule=metrics.Rule(**settings.current().table("generator")),
+        rule=metrics.Rule(**settings.current().figures("generator")),
     )
     held = [
         metrics.threshold_outcome(

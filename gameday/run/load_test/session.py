@@ -7,23 +7,23 @@ asks for it (Ctrl-C), when a threshold that may end it is crossed, or when a wor
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from gameday.core.clock import NS, Clock
 from gameday.core.network.event_loop import allowed_here
 from gameday.core.processes.deadlines import first_set
-from gameday.run.children import Traffic, worker_config
+from gameday.run.children import Records, Traffic, worker_config
 from gameday.run.load_test.request import Load
 from gameday.telemetry.collector.abort_thresholds import Aborting, Thresholds, aborting
 from gameday.telemetry.samples import Evaluation
-from gameday.traffic import vitals
 from gameday.traffic.forecast import longest_start_s, traffic_end_s
 from gameday.traffic.metrics import About, LiveTraffic, Moment, request_tags
-from gameday.traffic.vitals import Vitals
+from gameday.traffic.vitals import Vitals, WorkerSample
 from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.messages import Event
 from gameday.traffic.worker.request import RequestBytes
 
 LEAD_NS: Final = NS // 2
@@ -65,8 +65,7 @@ async def send(load: Load, dirs: OutputDirs, clock: Clock, show: Show, stop: asy
     Raises UsageError for a request that cannot be made, and StackError when a worker does not get
     ready.
     """
-    made = Config.model_validate({**config(load, dirs, "check"), "worker": 0, "workers": 1})
-    RequestBytes(made)
+    RequestBytes(config(load, dirs, "check"))
     session = _Session(load, dirs, clock)
     try:
         return await session.run(show, stop)
@@ -82,14 +81,14 @@ class _Session:
         self._thresholds = Thresholds(watched, about(load).tags)
         self._live = LiveTraffic(dirs.history_dir, self._thresholds.totals)
         self._traffic = Traffic(dirs.log, clock, load.workers)
-        self._vitals: list[Mapping[str, Any]] = []
+        self._samples: list[WorkerSample] = []
         longest_s = traffic_end_s(load.experiment) + longest_start_s(load.system, load.experiment)
         self._longest_ns = round((longest_s + MARGIN_S) * NS)
 
-    def _hear(self, line: Mapping[str, Any]) -> None:
-        self._traffic.hear(line)
-        if line["event"] in ("beat", "vitals"):
-            self._vitals.append(line)
+    def _hear(self, worker: int, event: Event) -> None:
+        self._traffic.hear(worker, event)
+        if isinstance(event, WorkerSample):
+            self._samples.append(event)
 
     async def run(self, show: Show, stop: asyncio.Event) -> Sent:
         workers = self._traffic.child
@@ -107,7 +106,7 @@ class _Session:
             ended=ended,
             why=why,
             until_ns=until_ns,
-            vitals=vitals.of(self._vitals),
+            vitals=Vitals(self._samples),
         )
 
     async def _follow(self, t0_ns: int, show: Show, stop: asyncio.Event) -> tuple[Ending, str]:
@@ -161,7 +160,7 @@ class _Session:
 def crossed(watched: Sequence[Aborting], thresholds: Thresholds, now_ns: int) -> str:
     """The first threshold that may end the traffic by now, and its figure; "" where none does."""
     readings, figures = thresholds.read(now_ns)
-    seen = Evaluation(now_ns, readings, [], figures)
+    seen = Evaluation(t_ns=now_ns, readings=readings, figures=figures, alerts=())
     return next((f"{one.text}: {figures[one.name]:.6g}" for one in watched if one.trips(seen)), "")
 
 
@@ -171,13 +170,11 @@ def about(load: Load) -> About:
     return About(tags=request_tags(issue.method, issue.path))
 
 
-def config(load: Load, dirs: OutputDirs, run: str) -> dict[str, Any]:
+def config(load: Load, dirs: OutputDirs, run: str) -> Config:
     """The first line that a worker of this load reads."""
     campaign = load.experiment.campaign
-    return {
-        **worker_config(load.experiment, load.system, os.environ, allowed_here().reach()),
-        "history_dir": str(dirs.history_dir),
-        "run": run,
-        "coupon": campaign.coupon,
-        "stock": campaign.stock,
-    }
+    records = Records(
+        history_dir=dirs.history_dir, run=run, coupon=campaign.coupon, stock=campaign.stock
+    )
+    reach = allowed_here().reach()
+    return worker_config(load.experiment, load.system, os.environ, reach, records)

@@ -6,5 +6,9 @@ run and undoes what the journal says may still be there; it knows nothing else o
 
     lease     the stamp that the controller renews, and the claim that ends it
     __main__  the process: waits, hears, decides; it loads little, to be small and soon there
+    hand_over  what undoing needs, as the controller says it
     undo_run  the undoing itself, loaded when it may soon be due
 """
+
+DONE = b"done"
+"""The controller's last line: there is nothing to undo any more."""

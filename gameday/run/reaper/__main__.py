@@ -1,25 +1,24 @@
 """`python -m gameday.run.reaper RUN_DIR`: watch over one run; the controller starts it.
 
-Standard input is a socket to the controller. It carries JSON lines: the key that the journal is
-signed with, then the environment that undoing requests take their secrets from, with the target's
-lock beside it, and in the end that the run is done. When it closes without that, the controller is
-dead, and everything is undone at once. When only the lease runs out the controller may be stopped
-and wake up again: faults and steps are undone, and its stack is left to it.
+Standard input is a socket to the controller. It carries lines: the key that the journal is signed
+with (hex), then what undoing needs, with the target's lock beside it, and in the end that the run
+is done. When it closes without that, the controller is dead, and everything is undone at once. When
+only the lease runs out the controller may be stopped and wake up again: faults and steps are
+undone, and its stack is left to it.
 """
 
-import json
 import os
 import select
 import socket
 import stat
 import sys
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode
+from gameday.run.reaper import DONE
 from gameday.run.reaper.lease import LEASE_S, LeaseWatch
 
 if TYPE_CHECKING:
@@ -42,9 +41,8 @@ class Watcher:
         self._clock = SystemClock()
         self._heard = b""
         self._lock_files: list[int] = []  # held for as long as this process lives
-        self._environment: Mapping[str, str] = {}
         self._key = b""
-        self._reach: Mapping[str, Any] = {}  # where undoing may go, beside this machine
+        self._handed = b"{}"  # what undoing needs: read when it is due
         self._done = False
         self._alone = False
         self._held = True
@@ -84,11 +82,12 @@ class Watcher:
         self._alone = not raw
         *lines, self._heard = (self._heard + raw).split(b"\n")
         for line in lines:
-            order = json.loads(line)
-            self._environment = order.get("environment", self._environment)
-            self._key = bytes.fromhex(order["key"]) if "key" in order else self._key
-            self._reach = order.get("reach", self._reach)
-            self._done = self._done or "done" in order
+            if line == DONE:
+                self._done = True
+            elif not self._key:
+                self._key = bytes.fromhex(line.decode())
+            else:
+                self._handed = line
 
     def _look_at_lease(self) -> None:
         """When it ran out, undo what can be undone beside a controller that may wake up."""
@@ -105,7 +104,7 @@ class Watcher:
             self._settled = self._attempt(alone=False)
 
     def _attempt(self, *, alone: bool) -> bool:
-        return self._reaping.attempt(self._environment, self._reach, alone=alone)
+        return self._reaping.attempt(self._handed, alone=alone)
 
     def _undo_all(self) -> int:
         """The controller is dead: undo until nothing is left, and look once more."""

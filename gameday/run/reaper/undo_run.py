@@ -7,20 +7,22 @@ the journal meanwhile neither makes the reaper act nor keeps it from acting.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gameday.core.clock import Clock
+from gameday.core.json_objects import read_object
 from gameday.core.network import event_loop
-from gameday.core.network.allow_list import Allowed, Reach
+from gameday.core.network.allow_list import Allowed
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal, provenance
 from gameday.injection import heal
 from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Book, Healed, Left
 from gameday.injection.undo_policy import UndoPolicy
+from gameday.run.reaper.hand_over import HandOver
 from gameday.spec.undos import TrafficUndo
 
 # A server of somebody else's may be cut off and come back; no longer than a restart.
@@ -51,16 +53,15 @@ class Reaping:
         self._pressed.clear()
         self._book.write(events.ReaperClaimed(why=why))
 
-    def attempt(
-        self, environment: Mapping[str, str], reach: Mapping[str, Any], *, alone: bool
-    ) -> bool:
+    def attempt(self, handed: bytes, *, alone: bool) -> bool:
         """Undo what may still be there; True when nothing is left. `alone`: no controller lives.
 
-        `reach` says where that may lead, as the controller handed it over.
+        `handed` is the hand-over of the controller.
         """
+        told = read_object(HandOver, json.loads(handed))
         due = [each for each in self._due(alone=alone) if each not in self._out]
         manners = [self._policy(left) for left in due]
-        healed = event_loop.run(_undo(due, manners, environment), Allowed.of(Reach(**reach)))
+        healed = event_loop.run(_undo(due, manners, told.environment), Allowed.of(told.reach))
         self._pressed += [left for left in due if left not in self._pressed]
         before, self.remaining = self.remaining, {}
         for left, one in zip(due, healed, strict=True):

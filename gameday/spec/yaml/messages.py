@@ -5,7 +5,7 @@ first in the file is told, a missing key after all others (it is often just miss
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
@@ -75,7 +75,7 @@ class _Complaint:
         return f"{self.key!r}: {problem}" if self.key else problem
 
     def _words(self) -> tuple[str, str]:
-        context: dict[str, Any] = self.details.get("ctx", {})
+        context = self.details.get("ctx", {})
         match self.kind:
             case "extra_forbidden":
                 known = keys_at(self.model, self.loc[:-1])
@@ -91,12 +91,13 @@ class _Complaint:
             case "value_error":
                 return self._about(str(context["error"])), ""
             case _:
-                return self._wrong_value(context)
+                return self._wrong_value()
 
     def _inside(self) -> str:
         return f" in {self.key!r}" if self.key else ""
 
-    def _wrong_value(self, context: Mapping[str, Any]) -> tuple[str, str]:
+    def _wrong_value(self) -> tuple[str, str]:
+        context = self.details.get("ctx", {})
         shown = show(self.node, self.details["input"])
         if self.loc and self.loc[-1] == "[key]":
             shown = repr(self.details["input"])
@@ -111,14 +112,14 @@ class _Complaint:
             return self._about(f"unknown value {shown}"), one_of_them(shown.strip("'"), known)
         if self.kind == "string_pattern_mismatch":
             return self._about(f"{shown} is not a name"), _pattern_cure(context["pattern"])
-        return self._about(self._of_length(context) or f"{shown}: {self.details['msg']}"), ""
+        return self._about(self._of_length() or f"{shown}: {self.details['msg']}"), ""
 
-    def _of_length(self, context: Mapping[str, Any]) -> str:
+    def _of_length(self) -> str:
         """The message about a wrong number of characters or items, "" for another error."""
         if self.kind in ("too_short", "string_too_short"):
             return "must not be empty"
         if self.kind == "too_long":
-            return f"more than {context['max_length']}"
+            return f"more than {self.details.get('ctx', {})['max_length']}"
         return ""
 
     def _type_cure(self) -> str:

@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from gameday.core.clock import NS, Clock, SystemClock
 from gameday.core.errors import GamedayError
+from gameday.core.json_objects import plain
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.event_loop import run
+from gameday.core.processes import READY
 from gameday.telemetry.collector.grid import Grid
 from gameday.telemetry.collector.settings import CollectorSettings, parse_settings
 from gameday.telemetry.collector.tick import Instants
@@ -46,7 +47,7 @@ async def _run(settings: CollectorSettings, clock: Clock) -> None:
     try:
         await instants.open()
         threading.Thread(target=_await_end, args=(loop, over), daemon=True).start()
-        _say({"event": "ready"}, over)
+        _say(READY, over)
         await _tick(Grid(settings.grid_start_ns, settings.period_ns), instants, clock, over)
     finally:
         await instants.close()
@@ -62,7 +63,7 @@ async def _tick(grid: Grid, instants: Instants, clock: Clock, over: asyncio.Even
             await asyncio.wait({ending, waiting}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if not over.is_set():
-                _say(await instants.measure(t_ns), over)
+                _say(json.dumps(plain(await instants.measure(t_ns))).encode(), over)
                 last_ns = t_ns
     finally:
         ending.cancel()
@@ -88,8 +89,8 @@ def _await_end(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
         loop.call_soon_threadsafe(over.set)
 
 
-def _say(line: Mapping[str, Any], over: asyncio.Event) -> None:
-    raw = f"{json.dumps(line)}\n".encode()
+def _say(line: bytes, over: asyncio.Event) -> None:
+    raw = line + b"\n"
     try:
         while raw:
             raw = raw[os.write(STDOUT, raw) :]

@@ -8,11 +8,12 @@ and rules of one instant share their common parts.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gameday.telemetry.alerts.rules import load_rules
-from gameday.telemetry.alerts.state import AlertInstance, Evaluator
+from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.catalogue import key
 from gameday.telemetry.promql import (
     EvaluationError,
@@ -22,14 +23,13 @@ from gameday.telemetry.promql import (
     parse,
     reading_at,
 )
+from gameday.telemetry.samples import AlertLine, Evaluation
 from gameday.telemetry.sources.source import AnsweredInstant, SourceAnswers
 
 _SPARE_S: Final = 10.0  # samples that come late still have their predecessors
 MOST_ALERTS: Final = 2_000  # bounds a line of the samples, and the time to write it
 ALERTS_CHARACTERS: Final = 512 * 1024  # as MOST_ALERTS, where labels are long
 LONGEST_WHY: Final = 500  # an error may quote a whole expression
-
-Alert = Mapping[str, Any]
 
 
 class SeriesEvaluator:
@@ -45,8 +45,8 @@ class SeriesEvaluator:
         longest_s = max((q.window_s for q in (*self.queries.values(), *asked)), default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
-    def at(self, t_ns: int, answers: SourceAnswers | None = None) -> dict[str, Any]:
-        """The evaluation line of `samples.jsonl`, with what a source has evaluated already."""
+    def at(self, t_ns: int, answers: SourceAnswers | None = None) -> Evaluation:
+        """Everything at that instant, with what a source has evaluated already."""
         answers = answers or SourceAnswers(targets=(), sampled_ns=t_ns)
         moment = AnsweredInstant(self.store, t_ns, answers.values)
         problems = dict(answers.problems)
@@ -62,34 +62,39 @@ class SeriesEvaluator:
                 readings[name] = truth
         every = answers.alerts
         if every is None:
-            every = [_record(alert) for alert in self._alerts.tick(self.store, t_ns, moment)]
+            every = [
+                AlertLine(dict(alert.labels), alert.state, alert.active_at_ns)
+                for alert in self._alerts.tick(self.store, t_ns, moment)
+            ]
             problems |= self._alerts.problems
         alerts = few_enough(every)
         if len(alerts) < len(every):
             problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"
-        problems = {name: why[:LONGEST_WHY] for name, why in problems.items()}
-        line = {"t": t_ns, "readings": readings, "figures": figures, "alerts": alerts}
-        if problems:
-            line["problems"] = problems
-        if answers.alerts_problem:
-            line["alerts_problem"] = answers.alerts_problem[:LONGEST_WHY]
-        return line if answers.sampled_ns == t_ns else {**line, "sampled": answers.sampled_ns}
+        return Evaluation(
+            t_ns=t_ns,
+            readings=readings,
+            figures=figures,
+            alerts=alerts,
+            problems={name: why[:LONGEST_WHY] for name, why in problems.items()} or None,
+            sampled=None if answers.sampled_ns == t_ns else answers.sampled_ns,
+            alerts_problem=answers.alerts_problem[:LONGEST_WHY] or None,
+        )
 
 
-def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequence[Alert]:
+def few_enough(alerts: Sequence[AlertLine], most: int = ALERTS_CHARACTERS) -> Sequence[AlertLine]:
     """As many as fit into `most` characters of labels, in their order; all, nearly always.
 
     One of each name and state comes first, with its name alone where its labels are too long.
     """
-    sizes = [sum(len(k) + len(v) for k, v in each["labels"].items()) for each in alerts]
+    sizes = [sum(len(k) + len(v) for k, v in each.labels.items()) for each in alerts]
     if sum(sizes) <= most and len(alerts) <= MOST_ALERTS:
         return alerts
     first: dict[tuple[str, str], int] = {}
     for n, each in enumerate(alerts):
-        first.setdefault((each["labels"]["alertname"], each["state"]), n)
+        first.setdefault((each.name, each.state), n)
     room = most // 2 // len(first)
     kept = {
-        n: {**alerts[n], "labels": {"alertname": name}} if sizes[n] > room else alerts[n]
+        n: replace(alerts[n], labels={"alertname": name}) if sizes[n] > room else alerts[n]
         for (name, _), n in first.items()
     }
     left = most // 2
@@ -98,11 +103,6 @@ def few_enough(alerts: Sequence[Alert], most: int = ALERTS_CHARACTERS) -> Sequen
             left -= sizes[n]
             kept[n] = each
     return [kept[n] for n in sorted(kept)]
-
-
-def _record(alert: AlertInstance) -> dict[str, Any]:
-    """An alert as `gameday.telemetry.samples` has it."""
-    return {"labels": dict(alert.labels), "state": alert.state, "active_at": alert.active_at_ns}
 
 
 def _figure(query: Query, moment: InstantEvaluator) -> float | None:

@@ -9,11 +9,13 @@ writes and reads them.
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from gameday.core.json_objects import plain
 from gameday.core.secrets.redaction import distinct, nothing
 from gameday.telemetry.promql.labels import Labels
+from gameday.telemetry.samples import LiveEvaluation, RoutingLine
 
 FIGURES = ("le", "quantile")  # labels that hold a number
 
@@ -37,15 +39,13 @@ class SamplesWriter:
 
     def write(
         self,
-        t_ns: int,
         values: Mapping[Labels, float],
-        up: Mapping[str, bool],
-        evaluation: Mapping[str, Any],
+        evaluation: LiveEvaluation,
         own: Collection[Labels] = (),
     ) -> None:
         """All of one instant. `own` are the series that gameday itself has made."""
         new = [series for series in values if series not in self._ids]
-        lines: list[Mapping[str, Any]] = []
+        lines: list[object] = []
         if new:
             first = len(self._ids)
             self._ids.update((series, first + i) for i, series in enumerate(new))
@@ -55,7 +55,8 @@ class SamplesWriter:
             ]
             lines.append({"series": shown})
         pairs = [[self._ids[series], value] for series, value in values.items()]
-        lines += [{"t": t_ns, "values": pairs, "up": up}, self._evaluation(evaluation)]
+        scrape = {"t": evaluation.t_ns, "values": pairs, "up": evaluation.up or {}}
+        lines += [scrape, plain(self._masked(evaluation))]
         raw = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
         while raw:
             raw = raw[os.write(self._file, raw) :]
@@ -63,29 +64,32 @@ class SamplesWriter:
     def close(self) -> None:
         os.close(self._file)
 
-    def _evaluation(self, line: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The line with the labels of alerts, and what says what is wrong, without secrets."""
-        alerts = [{**each, "labels": self._labels(each["labels"])} for each in line["alerts"]]
-        texts: dict[str, Any] = {
-            key: {name: self._hide(text) for name, text in line[key].items()}
-            for key in ("problems", "down")
-            if key in line
-        }
-        if "alerts_problem" in line:
-            texts["alerts_problem"] = self._hide(line["alerts_problem"])
-        if "routing" in line:
-            texts["routing"] = self._routing(line["routing"])
-        return {**line, "alerts": alerts, **texts}
+    def _masked(self, live: LiveEvaluation) -> LiveEvaluation:
+        """What is written of it: labels of alerts, and what says what is wrong, without secrets."""
+        return replace(
+            live,
+            alerts=[replace(each, labels=self._labels(each.labels)) for each in live.alerts],
+            problems=None if live.problems is None else self._texts(live.problems),
+            down=self._texts(live.down),
+            alerts_problem=live.alerts_problem and self._hide(live.alerts_problem),
+            routing=None if live.routing is None else self._routing(live.routing),
+            up=None,
+            late_ms=None,
+        )
 
-    def _routing(self, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _texts(self, texts: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: self._hide(text) for name, text in texts.items()}
+
+    def _routing(self, known: RoutingLine) -> RoutingLine:
         """What is known of routing, without secrets."""
-        shown = {**told, "suppressed": [self._hide_label(name) for name in told["suppressed"]]}
-        if told["notified"] is not None:
-            shown["notified"] = [
-                {**n, "receiver": self._hide(n["receiver"]), "labels": self._labels(n["labels"])}
-                for n in told["notified"]
+        notified = None
+        if known.notified is not None:
+            notified = [
+                replace(n, receiver=self._hide(n.receiver), labels=self._labels(n.labels))
+                for n in known.notified
             ]
-        return {**shown, "problem": self._hide(told["problem"])} if "problem" in told else shown
+        suppressed = [self._hide_label(name) for name in known.suppressed]
+        return RoutingLine(notified, suppressed, known.problem and self._hide(known.problem))
 
     def _labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         names = distinct(map(self._hide_label, labels))

@@ -1,5 +1,6 @@
 """Settings of a collector, read at its start: one JSON line on standard input."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,6 +74,11 @@ class CollectorSettings(Model):
     clock: str = ""
     reach: Reach = Field(default=Reach(), description="Where targets may be, and at which address")
     hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
+
+    @property
+    def line(self) -> bytes:
+        """The line that a collector reads as this."""
+        return json.dumps(self.model_dump(mode="json")).encode()
 
 
 def parse_settings(line: bytes) -> CollectorSettings:

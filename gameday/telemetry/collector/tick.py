@@ -4,8 +4,6 @@ The values carry the instant's exact timestamp, not the one at which the answer 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from gameday.core.clock import Clock, wall_time_ns
 from gameday.core.secrets.redaction import Hidden
@@ -15,6 +13,7 @@ from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import CollectorSettings
 from gameday.telemetry.promql.labels import Labels, label_set, labels
+from gameday.telemetry.samples import LiveEvaluation
 from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, RemoteBridge
 from gameday.telemetry.sources.prometheus import PrometheusSource
 from gameday.telemetry.sources.prometheus_api import Prometheus
@@ -48,27 +47,34 @@ class Instants:
         """Open the port for notifications, where one is asked for. Raises UsageError."""
         await self._routing.open()
 
-    async def measure(self, t_ns: int) -> Mapping[str, Any]:
-        """Everything of the instant `t_ns`, recorded; the line that tells of it."""
+    async def measure(self, t_ns: int) -> LiveEvaluation:
+        """Everything of the instant `t_ns`, recorded."""
         late_ms = (self._clock.now_ns() - t_ns) / _MS
         told = await self._source.ask(t_ns)
         answers = told.targets
         traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
-        line = self._evaluation.at(t_ns, told)
+        found = self._evaluation.at(t_ns, told)
         routing = await self._routing.exchange(traffic)
-        if routing is not None:
-            line["routing"] = routing
         readings, figures = self._thresholds.read(t_ns)
-        line["readings"] |= readings
-        line["figures"] |= figures
-        up = {answer.target: answer.up for answer in answers}
-        down = {answer.target: answer.problem for answer in answers if not answer.up}
-        line = {**line, "down": down, "traffic": asdict(self._traffic.moment())}
+        live = LiveEvaluation(
+            t_ns=t_ns,
+            readings={**found.readings, **readings},
+            figures={**found.figures, **figures},
+            alerts=found.alerts,
+            problems=found.problems,
+            down={answer.target: answer.problem for answer in answers if not answer.up},
+            traffic=self._traffic.moment(),
+            up={answer.target: answer.up for answer in answers},
+            sampled=found.sampled,
+            alerts_problem=found.alerts_problem,
+            routing=routing,
+            late_ms=round(late_ms, 3),
+        )
         scraped = {k: v for answer in answers for k, v in answer.series.items()}
         own = {**traffic, **self._ups(answers)}
-        self._writer.write(t_ns, {**scraped, **own}, up, line, own)
-        return {**line, "up": up, "late_ms": round(late_ms, 3)}
+        self._writer.write({**scraped, **own}, live, own)
+        return live
 
     async def close(self) -> None:
         await self._source.close()

@@ -36,7 +36,7 @@ from gameday.telemetry.promql.patterns import compile_pattern
 from gameday.telemetry.promql.query import Query
 
 LONGEST = 4000  # long rules have some hundred characters; bounds the parser's time
-MOST_STEPS = 150
+MOST_STEPS = 150  # the parser takes time by the cube of the depth, of which they are a bound
 MOST_TOGETHER = 150_000
 """Characters of all expressions of one file: reading them takes half a second."""
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)

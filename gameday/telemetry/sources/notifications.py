@@ -6,7 +6,7 @@ what Alertmanager silences or inhibits it tells when it is asked.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -18,6 +18,7 @@ from gameday.core.network.http import OK, Ask, HttpClient, HttpError
 from gameday.core.network.urls import Base
 from gameday.spec.tls import Tls
 from gameday.telemetry.bridge import Board, BridgeServer
+from gameday.telemetry.samples import NotificationLine
 
 LONGEST_WHY: Final = 200
 MOST_ALERTS: Final = 20_000
@@ -70,7 +71,7 @@ class Receiver(Protocol):
         """Leave the traffic's series for Prometheus. Raises RoutingError."""
         ...
 
-    async def take(self) -> Sequence[Mapping[str, Any]]:
+    async def take(self) -> Sequence[NotificationLine]:
         """Notifications that are new, as `samples` has them. Raises RoutingError."""
         ...
 
@@ -101,7 +102,7 @@ class OwnBridge:
     async def put_series(self, text: bytes) -> None:
         self._board.put_series(text)
 
-    async def take(self) -> Sequence[Mapping[str, Any]]:
+    async def take(self) -> Sequence[NotificationLine]:
         return self._pages.turned(self._board.after(self._pages.cursor))
 
     async def close(self) -> None:
@@ -121,7 +122,7 @@ class RemoteBridge:
         ask = Ask("PUT", self._base.at("/series"), self._headers, raw=text)
         await _answered(self._client, ask, 204)
 
-    async def take(self) -> Sequence[Mapping[str, Any]]:
+    async def take(self) -> Sequence[NotificationLine]:
         url = self._base.at(f"/alerts?after={self._pages.cursor}")
         body = await _answered(self._client, Ask("GET", url, self._headers), OK)
         return self._pages.turned(body)
@@ -138,7 +139,7 @@ class _Pages:
         self._boot = ""
         self._clock = clock
 
-    def turned(self, raw: bytes) -> list[Mapping[str, Any]]:
+    def turned(self, raw: bytes) -> list[NotificationLine]:
         """The notifications of one page. Raises RoutingError."""
         now_ns = self._clock.now_ns()
         try:
@@ -152,12 +153,12 @@ class _Pages:
         if page.lost:
             raise RoutingError("the bridge: notifications are lost, too many came at once")
         return [
-            {
-                "at": now_ns - kept.age_ms * _MS,
-                "state": kept.alert.status,
-                "receiver": kept.alert.receiver,
-                "labels": kept.alert.labels,
-            }
+            NotificationLine(
+                at_ns=now_ns - kept.age_ms * _MS,
+                state=kept.alert.status,
+                receiver=kept.alert.receiver,
+                labels=kept.alert.labels,
+            )
             for kept in page.alerts
             if kept.alert.labels.get("alertname")
         ]

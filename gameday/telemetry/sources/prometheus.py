@@ -11,13 +11,14 @@ Between two scrapes it can only say the same again: `sampled_ns` says how old it
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from gameday.core.clock import NS, Clock
 from gameday.telemetry.promql import Query, Value
 from gameday.telemetry.promql.labels import NAME
 from gameday.telemetry.promql.nodes import BinaryExpression, Node, is_scalar, selectors
 from gameday.telemetry.promql.query import is_condition
+from gameday.telemetry.samples import AlertLine
 from gameday.telemetry.sources.prometheus_api import ApiAlert, Prometheus, PrometheusError
 from gameday.telemetry.sources.source import SourceAnswers, TargetScrape
 
@@ -103,7 +104,7 @@ class PrometheusSource:
             except PrometheusError as error:
                 return error.message
 
-    async def _alerts(self, ahead_ns: int) -> tuple[list[Mapping[str, Any]], str]:
+    async def _alerts(self, ahead_ns: int) -> tuple[list[AlertLine], str]:
         """The alerts as `gameday.telemetry.samples` has them, and why nobody knows them."""
         try:
             return [_record(each, ahead_ns) for each in await self._server.alerts()], ""
@@ -149,6 +150,6 @@ def _names(node: Node) -> Iterator[str]:
     return (one.name for one in selectors(node) if one.name and not one.name.startswith(_OWN))
 
 
-def _record(alert: ApiAlert, ahead_ns: int) -> Mapping[str, Any]:
+def _record(alert: ApiAlert, ahead_ns: int) -> AlertLine:
     active_ns = alert.active_at - ahead_ns
-    return {"labels": alert.labels, "state": alert.state, "active_at": active_ns}
+    return AlertLine(alert.labels, alert.state, active_ns)

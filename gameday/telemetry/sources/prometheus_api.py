@@ -21,10 +21,10 @@ from gameday.spec.tls import Tls
 from gameday.telemetry.promql import Labels, Value, label_set
 
 LARGEST: Final = 16 * 1024 * 1024  # 20,000 series of 800 bytes
-MOST_SERIES: Final = 20_000
-MOST_ALERTS: Final = 20_000
+MOST_SERIES: Final = 20_000  # as of a target of our own
+MOST_ALERTS: Final = 20_000  # ten times what is told; bounds memory
 LONGEST_WHY: Final = 200  # an error may quote a whole answer
-_CLOCK_ASKS: Final = 3
+_CLOCK_ASKS: Final = 3  # the quickest counts: one may be held up
 _LARGEST_WALL_S: Final = 2**33  # the year 2242
 _INSTANT: Final = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII

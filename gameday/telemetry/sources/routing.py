@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gameday.telemetry.promql import Labels
 from gameday.telemetry.promql.labels import NAME
+from gameday.telemetry.samples import NotificationLine, RoutingLine
 from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, Receiver, RoutingError
 
 
@@ -21,26 +21,27 @@ class Routing:
         if isinstance(self._receiver, OwnBridge):
             await self._receiver.open()
 
-    async def exchange(self, series: Mapping[Labels, float]) -> Mapping[str, Any] | None:
+    async def exchange(self, series: Mapping[Labels, float]) -> RoutingLine | None:
         """Routing as `samples` has it; None where nobody is asked."""
         if self._receiver is None and self._alertmanager is None:
             return None
-        found = await asyncio.gather(
+        notified, put, suppressed = await asyncio.gather(
             self._notified(), self._put(series), self._suppressed(), return_exceptions=True
         )
-        for each in found:
-            if isinstance(each, BaseException) and not isinstance(each, RoutingError):
+        problems = []
+        for each in (notified, put, suppressed):
+            if isinstance(each, RoutingError):
+                problems.append(each.message)
+            elif isinstance(each, BaseException):
                 raise each
-        notified, _, suppressed = (
-            None if isinstance(each, BaseException) else each for each in found
+        return RoutingLine(
+            # Where there is a receiver, the problem says why it tells nothing.
+            notified=[] if isinstance(notified, BaseException) else notified,
+            suppressed=[] if isinstance(suppressed, BaseException) else suppressed,
+            problem="; ".join(problems) or None,
         )
-        problems = [each.message for each in found if isinstance(each, RoutingError)]
-        if notified is None and self._receiver is not None:
-            notified = []  # there is a receiver; the problem says why it tells nothing
-        told: dict[str, Any] = {"notified": notified, "suppressed": suppressed or []}
-        return {**told, "problem": "; ".join(problems)} if problems else told
 
-    async def _notified(self) -> Sequence[Mapping[str, Any]] | None:
+    async def _notified(self) -> Sequence[NotificationLine] | None:
         return None if self._receiver is None else await self._receiver.take()
 
     async def _put(self, series: Mapping[Labels, float]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from gameday.telemetry.promql import (
     EvaluationError,
@@ -12,6 +12,7 @@ from gameday.telemetry.promql import (
     Value,
 )
 from gameday.telemetry.promql.nodes import Node
+from gameday.telemetry.samples import AlertLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class SourceAnswers:
 
     targets: Sequence[TargetScrape]
     values: Mapping[str, Value | str] = field(default_factory=dict)
-    alerts: Sequence[Mapping[str, Any]] | None = None
+    alerts: Sequence[AlertLine] | None = None
     alerts_problem: str = ""
     problems: Mapping[str, str] = field(default_factory=dict)
     sampled_ns: int

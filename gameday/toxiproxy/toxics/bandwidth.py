@@ -4,7 +4,7 @@ from gameday.toxiproxy.timers import NEVER
 from gameday.toxiproxy.toxics.stage import MS, NOT_NEGATIVE, Chunk, ToxicStage
 
 PIECE_MS = 100  # Toxiproxy lets go of what fits into 100 ms
-CREDIT_LIMIT_NS = 100 * MS
+CREDIT_LIMIT_NS = PIECE_MS * MS  # a timer that is later than a whole piece was a stall
 
 
 class BandwidthToxic(ToxicStage):

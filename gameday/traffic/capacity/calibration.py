@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from gameday import __version__
 from gameday.core import files
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from gameday.traffic.history import Records
+    from gameday.traffic.worker.config import Config
 
 RAMP_S: Final = 3.5  # with start and end of the worker under 5 s, as a command may wait
 TOP_PER_S: Final = 30_000  # beyond the 18,000/s that the quickest machine so far kept
@@ -148,16 +149,17 @@ def _records(folder: Path) -> "Records":
     import subprocess
 
     from gameday.traffic import history
+    from gameday.traffic.worker.messages import StartTraffic, StopTraffic, order_line
 
     server = _launch("gameday.traffic.capacity.echo_server")
     worker = _launch("gameday.traffic.worker")
     try:
         port = _line(server, "server")
-        _say(worker, _config(folder, int(port)))
+        _say(worker, _config(folder, int(port)).line)
         _line(worker, "worker")
-        _say(worker, {"cmd": "start", "t0_ns": SystemClock().now_ns() + LEAD_NS})
+        _say(worker, order_line(StartTraffic(SystemClock().now_ns() + LEAD_NS)))
         SystemClock().pause(RAMP_S + LEAD_NS / NS)
-        _say(worker, {"cmd": "stop", "grace_s": GRACE_S})
+        _say(worker, order_line(StopTraffic(GRACE_S)))
         worker.communicate(timeout=READY_S)
         return history.read(folder / "ramp-0.bin").records
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
@@ -196,19 +198,17 @@ def _line(child: "subprocess.Popen[bytes]", name: str) -> bytes:
     return line
 
 
-def _say(child: "subprocess.Popen[bytes]", order: dict[str, Any]) -> None:
+def _say(child: "subprocess.Popen[bytes]", line: bytes) -> None:
     pipe = _pipe(child.stdin)
-    pipe.write(json.dumps(order).encode() + b"\n")
+    pipe.write(line + b"\n")
     pipe.flush()
 
 
-def _config(folder: Path, port: int) -> dict[str, Any]:
-    ramp = {
-        "name": "ramp",
-        "executor": "ramping-arrival-rate",
-        "startRate": "0/s",
-        "stages": [{"target": f"{TOP_PER_S}/s", "duration": f"{RAMP_S}s"}],
-    }
+def _config(folder: Path, port: int) -> "Config":
+    from gameday.spec.request import IssueRequest
+    from gameday.traffic.schedule.scenario_json import from_json
+    from gameday.traffic.worker.config import Config
+
     request = {
         "post": "/api/v1/coupons/issue",
         "json": {"userId": "{user}", "couponCode": "{coupon}"},
@@ -216,15 +216,17 @@ def _config(folder: Path, port: int) -> dict[str, Any]:
         "capture": {"issue_id": "issueId", "remaining": "remaining"},
         "outcomes": {"issued": {"status": 200}},
     }
-    return {
-        "worker": 0,
-        "workers": 1,
-        "history_dir": str(folder),
-        "seed": 1,
-        "run": "calibration",
-        "coupon": "calibration",
-        "users": 100_000,
-        "base_url": f"http://127.0.0.1:{port}",
-        "request": request,
-        "scenarios": [ramp],
-    }
+    stages = [{"target": f"{TOP_PER_S}/s", "duration": f"{RAMP_S}s"}]
+    ramp = {"executor": "ramping-arrival-rate", "startRate": "0/s", "stages": stages}
+    return Config(
+        worker=0,
+        workers=1,
+        history_dir=folder,
+        seed=1,
+        run="calibration",
+        coupon="calibration",
+        users=100_000,
+        base_url=f"http://127.0.0.1:{port}",
+        request=IssueRequest.model_validate(request),
+        scenarios={"ramp": from_json(ramp)},
+    )

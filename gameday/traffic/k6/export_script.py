@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
+from gameday.core.json_objects import plain
 from gameday.core.network.urls import at
 from gameday.core.units import format_duration, seconds
 from gameday.spec.experiment import (
@@ -26,7 +27,7 @@ from gameday.spec.experiment import (
 )
 from gameday.spec.request import IssueRequest
 from gameday.spec.system import System
-from gameday.traffic.k6.scenarios import EXTRAS
+from gameday.traffic.k6.scenarios import EXTRAS, WrittenScenario, WrittenStage, WrittenThreshold
 from gameday.traffic.k6.units import whole_rates
 from gameday.traffic.thresholds import OWN_TAGS, parse_key
 
@@ -71,9 +72,9 @@ def export_script(experiment: Experiment, system: System) -> Exported:
 _IMPORTS: Final = "import http from 'k6/http';\nimport { sleep } from 'k6';\n"
 
 
-def _js(value: Any) -> str:
+def _js(value: object) -> str:
     """JSON is JavaScript but for two line ends, which json escapes."""
-    return json.dumps(value, indent=2)
+    return json.dumps(plain(value), indent=2)
 
 
 def _function(spec: AnyScenario) -> str:
@@ -82,60 +83,55 @@ def _function(spec: AnyScenario) -> str:
     return f"pause_{pause_us}us" if pause_us else "once"
 
 
-def _scenario(name: str, spec: AnyScenario, notes: list[str]) -> dict[str, Any]:
-    extras: dict[str, Any] = {}
-    made = {"executor": spec.executor, "exec": _function(spec)} | _levels(spec)
+def _scenario(name: str, spec: AnyScenario, notes: list[str]) -> WrittenScenario:
+    made = _levels(spec)
+    made.exec = _function(spec)
     if spec.startTime:
-        made["startTime"] = format_duration(spec.startTime)
+        made.startTime = format_duration(spec.startTime)
     if seconds(spec.gracefulStop) != _DEFAULT_GRACE_S:
-        made["gracefulStop"] = format_duration(spec.gracefulStop)
-    if isinstance(spec, ByRate):
-        made |= _limits(name, spec, extras, notes)
+        made.gracefulStop = format_duration(spec.gracefulStop)
     dumped = spec.model_dump(mode="json", include={"population", "retries"}, exclude_none=True)
-    extras |= {key: value for key, value in dumped.items() if value != "uniform"}
+    extras = {key: value for key, value in dumped.items() if value != "uniform"}
+    if isinstance(spec, ByRate):
+        made.preAllocatedVUs, made.maxVUs = spec.preAllocatedVUs, spec.maxVUs
+        if spec.preAllocatedVUs is None:
+            made.preAllocatedVUs, made.maxVUs = _enough(name, spec, notes), None
+            extras = {"limit": False, **extras}
     if extras:
-        made["env"] = {EXTRAS: json.dumps(extras)}
+        made.env = {EXTRAS: json.dumps(extras)}
     return made
 
 
-def _levels(spec: AnyScenario) -> dict[str, Any]:
+def _levels(spec: AnyScenario) -> WrittenScenario:
     """The rates, or numbers of virtual users, over time, as k6 writes them."""
+    made = WrittenScenario(executor=spec.executor)
     if isinstance(spec, ConstantArrivalRate):
-        (rate,), unit = whole_rates([spec.rate])
-        return {"rate": rate, "timeUnit": unit, "duration": format_duration(spec.duration)}
+        (made.rate,), made.timeUnit = whole_rates([spec.rate])
+        made.duration = format_duration(spec.duration)
+        return made
     if isinstance(spec, ConstantVus):
-        return {"vus": spec.vus, "duration": format_duration(spec.duration)}
-    lengths = [stage.duration for stage in spec.stages]
+        made.vus, made.duration = spec.vus, format_duration(spec.duration)
+        return made
+    lengths = [format_duration(stage.duration) for stage in spec.stages]
     if isinstance(spec, RampingArrivalRate):
         rates = [spec.startRate, *(stage.target for stage in spec.stages)]
-        (start, *targets), unit = whole_rates(rates)
-        return {"startRate": start, "timeUnit": unit, "stages": _stages(targets, lengths)}
-    stages = _stages([stage.target for stage in spec.stages], lengths)
-    made: dict[str, Any] = {"startVUs": spec.startVUs, "stages": stages}
-    if seconds(spec.gracefulRampDown) != _DEFAULT_GRACE_S:
-        made["gracefulRampDown"] = format_duration(spec.gracefulRampDown)
+        (made.startRate, *targets), made.timeUnit = whole_rates(rates)
+    else:
+        made.startVUs, targets = spec.startVUs, [stage.target for stage in spec.stages]
+        if seconds(spec.gracefulRampDown) != _DEFAULT_GRACE_S:
+            made.gracefulRampDown = format_duration(spec.gracefulRampDown)
+    made.stages = list(map(WrittenStage, targets, lengths))
     return made
 
 
-def _stages(targets: Iterable[int], lengths: Iterable[timedelta]) -> list[dict[str, Any]]:
-    return [
-        {"target": target, "duration": format_duration(length)}
-        for target, length in zip(targets, lengths, strict=True)
-    ]
-
-
-def _limits(name: str, spec: ByRate, extras: dict[str, Any], notes: list[str]) -> dict[str, int]:
-    """The limits of virtual users: k6 demands them, and drops starts for which none is free."""
-    if spec.preAllocatedVUs is not None:
-        limits = {"preAllocatedVUs": spec.preAllocatedVUs}
-        return limits | ({} if spec.maxVUs is None else {"maxVUs": spec.maxVUs})
-    extras["limit"] = False
+def _enough(name: str, spec: ByRate, notes: list[str]) -> int:
+    """Virtual users where there is no limit: k6 needs one, and drops starts beyond it."""
     enough = max(1, math.ceil(_peak_per_s(spec) * (seconds(spec.sleep) + _ANSWER_S)))
     notes.append(
         f"Scenario {name!r} has no limit of virtual users, and k6 needs one: {enough} are enough "
         f"for answers within {_ANSWER_S:g} s."
     )
-    return {"preAllocatedVUs": enough}
+    return enough
 
 
 def _peak_per_s(spec: ByRate) -> float:
@@ -146,9 +142,11 @@ def _peak_per_s(spec: ByRate) -> float:
     return 0.0
 
 
-def _thresholds(experiment: Experiment, notes: list[str]) -> dict[str, list[Any]]:
+def _thresholds(
+    experiment: Experiment, notes: list[str]
+) -> dict[str, list[str | WrittenThreshold]]:
     """Thresholds on what k6 measures, too."""
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[str | WrittenThreshold]] = {}
     for key, texts in experiment.expect.thresholds.items():
         asked = parse_key(key)
         if asked.metric in _OURS or not asked.tags.keys().isdisjoint(OWN_TAGS):
@@ -158,13 +156,13 @@ def _thresholds(experiment: Experiment, notes: list[str]) -> dict[str, list[Any]
     return found
 
 
-def _threshold(one: str | Threshold) -> Any:
+def _threshold(one: str | Threshold) -> str | WrittenThreshold:
     if isinstance(one, str):
         return one
-    made: dict[str, Any] = {"threshold": one.threshold, "abortOnFail": one.abortOnFail}
-    if one.delayAbortEval:
-        made["delayAbortEval"] = format_duration(one.delayAbortEval)
-    return made
+    late = format_duration(one.delayAbortEval) if one.delayAbortEval else None
+    return WrittenThreshold(
+        threshold=one.threshold, abortOnFail=one.abortOnFail, delayAbortEval=late
+    )
 
 
 def _lost(experiment: Experiment) -> Iterable[str]:
@@ -243,7 +241,7 @@ def _template(text: str, escape: str = "") -> str:
     return "`" + "".join([*made, literal(text[at:])]) + "`"
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """A JSON value with placeholders as a JavaScript expression."""
     if isinstance(value, str):
         alone = re.fullmatch(r"\{([a-z]+)\}", value)

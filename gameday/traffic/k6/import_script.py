@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,18 @@ from typing import Any, Final
 import yaml
 
 from gameday.core.errors import FileError
+from gameday.core.json_objects import plain
 from gameday.core.units import format_duration
 from gameday.spec.experiment import Experiment
 from gameday.spec.yaml import compose
 from gameday.traffic.k6.requests import ScriptRequest, sleep_of, take_request
-from gameday.traffic.k6.scenarios import Taken, take_scenarios, take_thresholds
+from gameday.traffic.k6.scenarios import (
+    Taken,
+    WrittenScenario,
+    WrittenThreshold,
+    take_scenarios,
+    take_thresholds,
+)
 from gameday.traffic.k6.script import Note, Notes, Script, read_script
 from gameday.traffic.rules import of_traffic
 
@@ -83,7 +90,7 @@ def _add_sleeps(script: Script, taken: Taken, notes: Notes) -> None:
             continue
         slept = sleep_of(runs, notes)
         if slept > timedelta(0):
-            taken.traffic[name]["sleep"] = format_duration(slept)
+            taken.traffic[name].sleep = format_duration(slept)
 
 
 def _command(name: str, asked: ScriptRequest) -> str:
@@ -121,7 +128,7 @@ def _file(
     name: str,
     script: Script,
     taken: Taken,
-    kept: Mapping[str, list[Any]],
+    kept: Mapping[str, list[str | WrittenThreshold]],
     asked: ScriptRequest | None,
 ) -> str:
     coupon = _coupon(None if asked is None else asked.json) or DEFAULT_COUPON
@@ -140,20 +147,20 @@ def _file(
     return "\n".join(lines) + "\n"
 
 
-def _scenario(name: str, spec: Mapping[str, Any]) -> list[str]:
+def _scenario(name: str, spec: WrittenScenario) -> list[str]:
     """One scenario: on one line, its stages one below the other."""
-    stages = spec.get("stages")
-    if stages is None:
+    if spec.stages is None:
         return [f"  {name}: {_flow(spec)}"]
-    plain = [f"    {key}: {_flow(value)}" for key, value in spec.items() if key != "stages"]
-    listed = [f"      - {_flow(stage)}" for stage in stages]
-    return [f"  {name}:", *plain, "    stages:", *listed]
+    others = plain(replace(spec, stages=None))
+    listed = [f"      - {_flow(stage)}" for stage in spec.stages]
+    named = [f"    {key}: {_flow(value)}" for key, value in others.items()]
+    return [f"  {name}:", *named, "    stages:", *listed]
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """YAML on one line."""
     text: str = yaml.safe_dump(
-        value, default_flow_style=True, width=_WIDEST, sort_keys=False, allow_unicode=True
+        plain(value), default_flow_style=True, width=_WIDEST, sort_keys=False, allow_unicode=True
     )
     return text.removesuffix("\n").removesuffix("\n...")
 

@@ -9,9 +9,11 @@ time are limited. `script` starts it, waits no longer than it must, and believes
 import json
 import resource
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import _quickjs
 
@@ -52,10 +54,28 @@ def _give_up_rights() -> None:
             resource.setrlimit(which, (most, most))
 
 
+@dataclass(slots=True)
+class _Loaded:
+    """What a script exports."""
+
+    options: object
+    functions: list[str]
+    problem: object
+    facts: object
+
+
+@dataclass(slots=True)
+class _Ended:
+    """What one run of a function did."""
+
+    calls: object
+    problem: object
+
+
 class _Script:
     """One script in its engine."""
 
-    def __init__(self, stubs: str, env: dict[str, str]) -> None:
+    def __init__(self, stubs: str, env: Mapping[str, str]) -> None:
         self._engine = _quickjs.Context()
         self._engine.set_memory_limit(MEMORY_BYTES)
         self._engine.set_max_stack_size(STACK_BYTES)
@@ -63,63 +83,56 @@ class _Script:
         self._gameday = self._engine.eval(stubs)
         self._engine.set("__gameday", self._gameday)
 
-    def load(self, text: str) -> dict[str, Any]:
+    def load(self, text: str) -> _Loaded:
         """Run the module itself, and say what it exports."""
         self._engine.set_time_limit(LOAD_S)
         self._engine.module("\n" * LINES_ABOVE + text)
         self._call("import('<input>').then(__gameday.loaded, __gameday.failed)")
-        return self._evaluate("__gameday.options()")
+        return _Loaded(**json.loads(self._engine.eval("__gameday.options()")))
 
-    def iteration(self, function: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    def iteration(self, function: str, inputs: Mapping[str, float]) -> object:
         """Run one function once."""
         self._engine.set_time_limit(ITERATION_S)
         arguments = f"{json.dumps(function)}, {json.dumps(json.dumps(inputs))}"
         over = self._call(f"__gameday.begin({arguments})")
-        told = self._evaluate("__gameday.end()")
-        if not over and told["problem"] is None:
-            told["problem"] = {"name": "", "message": "interrupted", "line": 0}
-        return told
+        ended = _Ended(**json.loads(self._engine.eval("__gameday.end()")))
+        if not over and ended.problem is None:
+            ended.problem = _problem("interrupted")
+        return asdict(ended)
 
     def _call(self, code: str) -> bool:
         """Run it, and what it left to be done later; False when that goes on and on."""
         self._engine.eval(code)
         return any(not self._engine.execute_pending_job() for _ in range(MOST_JOBS))
 
-    def _evaluate(self, code: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self._engine.eval(code))
-        return told
+
+def _runs(script: _Script, function: str) -> Iterator[tuple[str, object]]:
+    """The function run with each of the inputs, up to the first that ends the engine."""
+    for cause, inputs in INPUTS.items():
+        try:
+            yield cause, script.iteration(function, inputs)
+        except _quickjs.JSException as error:
+            yield cause, asdict(_Ended([], _problem(str(error)[:2000])))
+            return
 
 
-def _iterations(script: _Script, functions: list[str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for function in functions[:MOST_FUNCTIONS]:
-        found[function] = {}
-        for cause, inputs in INPUTS.items():
-            try:
-                found[function][cause] = script.iteration(function, inputs)
-            except _quickjs.JSException as error:
-                found[function][cause] = {"calls": [], "problem": _problem(error)}
-                break
-    return found
+def _problem(message: str) -> object:
+    return {"name": "", "message": message, "line": 0}
 
 
-def _problem(error: Exception) -> dict[str, Any]:
-    return {"name": "", "message": str(error)[:2000], "line": 0}
-
-
-def _examine(job: dict[str, Any], stubs: str) -> dict[str, Any]:
+def _examine(text: str, env: Mapping[str, str], stubs: str) -> object:
     try:
-        script = _Script(stubs, job["env"])
-        told = script.load(job["text"])
-        if told.get("problem"):
-            return {"problem": told["problem"]}
-        names = [name for name in told["functions"] if name not in ASIDE]
-        return told | {"iterations": _iterations(script, names)}
+        script = _Script(stubs, env)
+        told = script.load(text)
+        if told.problem:
+            return {"problem": told.problem}
+        names = [name for name in told.functions if name not in ASIDE][:MOST_FUNCTIONS]
+        runs = {name: dict(_runs(script, name)) for name in names}
+        return {**asdict(told), "iterations": runs}
     except _quickjs.JSException as error:
-        return {"problem": _problem(error)}
+        return {"problem": _problem(str(error)[:2000])}
     except BROKEN as error:
-        problem = f"the script broke what was around it: {error}"
-        return {"problem": {"name": "", "message": problem, "line": 0}}
+        return {"problem": _problem(f"the script broke what was around it: {error}")}
 
 
 def main() -> int:
@@ -127,7 +140,7 @@ def main() -> int:
     stubs = Path(__file__).with_name("stubs.js").read_text()
     job = json.loads(sys.stdin.buffer.read())
     _give_up_rights()
-    answer = json.dumps(_examine(job, stubs)).encode()
+    answer = json.dumps(_examine(job["text"], job["env"], stubs)).encode()
     sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()
     return 0

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from gameday.core.errors import UsageError
+from gameday.core.json_objects import Json, plain
 from gameday.spec.experiment import MOST_PARTS, AnyScenario
 from gameday.traffic import thresholds
 from gameday.traffic.k6.script import Notes, Script
@@ -38,11 +39,55 @@ _COMMON: Final = ("executor", "startTime", "gracefulStop", "timeUnit", "exec", "
 _SCENARIO: Final[TypeAdapter[Any]] = TypeAdapter(AnyScenario)
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenStage:
+    """A stage as a file or a script has it."""
+
+    target: int | str
+    duration: str
+
+
+@dataclass(slots=True, kw_only=True)
+class WrittenScenario:
+    """A scenario as an experiment file or a script has it, its keys in the order of a file.
+
+    A script's rates are numbers by `timeUnit`, a file's are texts.
+    """
+
+    executor: str
+    exec: str | None = None
+    startTime: str | None = None
+    rate: int | str | None = None
+    startRate: int | str | None = None
+    timeUnit: str | None = None
+    vus: int | None = None
+    startVUs: int | None = None
+    duration: str | None = None
+    stages: list[WrittenStage] | None = None
+    preAllocatedVUs: int | None = None
+    maxVUs: int | None = None
+    gracefulRampDown: str | None = None
+    gracefulStop: str | None = None
+    population: object = None
+    retries: object = None
+    sleep: str | None = None
+    env: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenThreshold:
+    """A threshold that may end the traffic, as both have it."""
+
+    threshold: str
+    abortOnFail: bool
+    delayAbortEval: str | None = None
+
+
 @dataclass(slots=True)
 class Taken:
     """The scenarios by their new names, as a file writes them, and the function each one runs."""
 
-    traffic: dict[str, dict[str, Any]] = field(default_factory=dict)
+    traffic: dict[str, WrittenScenario] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
 
@@ -63,7 +108,7 @@ def take_scenarios(script: Script, notes: Notes) -> Taken:
     return taken
 
 
-def _given(script: Script) -> Mapping[str, Any]:
+def _given(script: Script) -> Json:
     """The scenarios as k6 understands them, its shorthand included."""
     options = script.options
     scenarios = options.get("scenarios")
@@ -103,7 +148,7 @@ def _take_one(
         notes.add(script.line_of(*where, key), text)
     try:
         made = _made(spec, executor, notes, script.line_of(*where))
-        _SCENARIO.validate_python(made)
+        _SCENARIO.validate_python(plain(made))
     except ValidationError as error:
         found = error.errors()[0]
         at = [str(part) for part in found["loc"] if part != executor]
@@ -118,9 +163,9 @@ def _take_one(
     taken.functions[ours] = str(spec.get("exec", "default"))
 
 
-def _made(spec: Mapping[str, Any], executor: str, notes: Notes, line: int) -> dict[str, Any]:
+def _made(spec: Json, executor: str, notes: Notes, line: int) -> WrittenScenario:
     """One scenario in gameday's words. Raises ValueError."""
-    made: dict[str, Any] = {"executor": executor}
+    made = WrittenScenario(executor=executor)
     unit = duration_of(spec.get("timeUnit", "1s"))
 
     def rate(count: Any) -> str:
@@ -138,8 +183,9 @@ def _made(spec: Mapping[str, Any], executor: str, notes: Notes, line: int) -> di
     }
     for key in ("startTime", *_KEYS[executor], "gracefulStop"):
         if spec.get(key) is not None:
-            made[key] = turn[key](spec[key])
-    return _with_extras(made, spec.get("env"), notes, line)
+            setattr(made, key, turn[key](spec[key]))
+    _add_extras(made, spec.get("env"), notes, line)
+    return made
 
 
 def _listed(value: Any) -> list[Any]:
@@ -148,10 +194,10 @@ def _listed(value: Any) -> list[Any]:
     return value
 
 
-def _stage(stage: Any, level: Any) -> dict[str, Any]:
+def _stage(stage: Any, level: Callable[[Any], int | str]) -> WrittenStage:
     if not isinstance(stage, dict) or {"target", "duration"} - stage.keys():
         raise ValueError(f"{stage!r} is no stage: it needs a target and a duration")
-    return {"target": level(stage["target"]), "duration": duration_text(stage["duration"])}
+    return WrittenStage(level(stage["target"]), duration_text(stage["duration"]))
 
 
 def _whole(value: Any) -> int:
@@ -160,10 +206,10 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _with_extras(made: dict[str, Any], env: Any, notes: Notes, line: int) -> dict[str, Any]:
+def _add_extras(made: WrittenScenario, env: Any, notes: Notes, line: int) -> None:
     """Add the settings that an exported script kept of its experiment beside k6's own options."""
     if not isinstance(env, dict):
-        return made
+        return
     for key in env.keys() - {EXTRAS}:
         notes.add(line, f"'env' {key!r} of the scenario is not set for gameday")
     try:
@@ -173,9 +219,8 @@ def _with_extras(made: dict[str, Any], env: Any, notes: Notes, line: int) -> dic
     if not isinstance(extras, dict):
         raise ValueError(f"'env' {EXTRAS!r} is not what gameday wrote: {extras!r:.100}")  # noqa: TRY004 - a bad script is no bug
     if extras.pop("limit", True) is False:
-        made.pop("preAllocatedVUs", None)
-        made.pop("maxVUs", None)
-    return made | {key: value for key, value in extras.items() if key in ("population", "retries")}
+        made.preAllocatedVUs = made.maxVUs = None
+    made.population, made.retries = extras.get("population"), extras.get("retries")
 
 
 def _new_name(name: str, taken: Taken) -> str:
@@ -191,12 +236,12 @@ def _new_name(name: str, taken: Taken) -> str:
 
 def take_thresholds(
     script: Script, renamed: Mapping[str, str], notes: Notes
-) -> dict[str, list[Any]]:
+) -> dict[str, list[str | WrittenThreshold]]:
     """The thresholds on metrics that gameday has."""
     given = script.options.get("thresholds") or {}
     if not isinstance(given, dict):
         raise script.error_at(("thresholds",), f"'thresholds' is no object: {given!r}")
-    taken: dict[str, list[Any]] = {}
+    taken: dict[str, list[str | WrittenThreshold]] = {}
     for key, wanted in given.items():
         where = script.line_of("thresholds", key)
         texts = wanted if isinstance(wanted, list) else [wanted]
@@ -219,10 +264,10 @@ def _renamed(key: str, renamed: Mapping[str, str]) -> str:
     return re.sub(r"(\bscenario\s*:\s*)([\w-]+)", one, key)
 
 
-def _threshold(key: str, given: list[Any]) -> tuple[str, list[Any]]:
+def _threshold(key: str, given: list[Any]) -> tuple[str, list[str | WrittenThreshold]]:
     """The metric, and its thresholds as a file writes them. Raises UsageError and ValueError."""
     ours = "http_req_failed" if key == "checks" else key
-    kept: list[Any] = []
+    kept: list[str | WrittenThreshold] = []
     texts: list[str] = []
     for one in given:
         text = one.get("threshold") if isinstance(one, dict) else one
@@ -241,11 +286,9 @@ def _of_checks(text: str) -> str:
     return f"rate{turned}{round(1 - asked.bound, 9):g}"
 
 
-def _aborting(text: str, given: Mapping[str, Any]) -> Any:
-    delay = duration_of(given.get("delayAbortEval") or 0)
+def _aborting(text: str, given: Json) -> str | WrittenThreshold:
+    delay = given.get("delayAbortEval") or 0
+    late = duration_text(delay) if duration_of(delay) > timedelta(0) else None
     if not given.get("abortOnFail"):
         return text
-    kept: dict[str, Any] = {"threshold": text, "abortOnFail": True}
-    if delay > timedelta(0):
-        kept["delayAbortEval"] = duration_text(given["delayAbortEval"])
-    return kept
+    return WrittenThreshold(threshold=text, abortOnFail=True, delayAbortEval=late)

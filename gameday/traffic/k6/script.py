@@ -19,6 +19,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gameday.core.errors import FileError, Place, UsageError
+from gameday.core.json_objects import Json
 from gameday.core.network.credentials import without_credentials
 from gameday.spec.yaml import decode, read_bytes, shown_path
 from gameday.traffic.k6.source import line_of, rewrite
@@ -99,7 +100,7 @@ class Call(_Told):
     url: str = ""
     body: str | None = None
     form: bool = False
-    headers: Mapping[str, Any] = Field(default_factory=dict)
+    headers: Json = Field(default_factory=dict)
     timeout: Any = None
     auth: str | None = None
     expected: Any = None
@@ -149,7 +150,7 @@ class Script:
 
     file: str
     text: str
-    options: Mapping[str, Any]
+    options: Json
     facts: Facts
     functions: tuple[str, ...]
     iterations: Mapping[str, Mapping[str, Iteration]]
@@ -174,8 +175,8 @@ def read_script(path: Path, env: Mapping[str, str]) -> Script:
         raise UsageError("no JavaScript engine is installed to read scripts with", help=help)
     file = shown_path(path)
     text = decode(read_bytes(path), file)
-    job = {"text": rewrite(text, file), "env": dict(env)}
-    answer = _ask(job, Place(file, 1, 1))
+    job = json.dumps({"text": rewrite(text, file), "env": dict(env)})
+    answer = _ask(job.encode(), Place(file, 1, 1))
     if answer.problem is not None:
         raise _failed(answer.problem, file)
     options = answer.options
@@ -194,13 +195,13 @@ def _failed(problem: Problem, file: str) -> FileError:
     return FileError(place, readable(f"the script cannot be loaded: {what}"), help=cure)
 
 
-def _ask(job: Mapping[str, Any], place: Place) -> _Answer:
+def _ask(job: bytes, place: Place) -> _Answer:
     """Have the sandbox run the script. Raises FileError."""
     command = [sys.executable, "-P", "-m", "gameday.traffic.k6.sandbox"]
     try:
         done = subprocess.run(
             command,
-            input=json.dumps(job).encode(),
+            input=job,
             capture_output=True,
             timeout=LONGEST_S,
             env={},

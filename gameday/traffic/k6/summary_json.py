@@ -9,8 +9,10 @@ Metrics that k6 does not have (`http_req_duration_intended`) stand among the oth
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
+from gameday.core.json_objects import Json, plain
 from gameday.traffic.thresholds import ThresholdOutcome, parse_key
 
 TREND_STATS: Final = ("avg", "min", "med", "max", "p(90)", "p(95)")
@@ -37,20 +39,41 @@ def _values(kind: str, figures: Mapping[str, float]) -> dict[str, float]:
     return {name: figures[name] for name in _STATS[kind] if name in figures}
 
 
-def flat(metrics: Figures, held: Sequence[ThresholdOutcome]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A metric, and whether each of its thresholds was kept."""
+
+    type: str
+    contains: str
+    values: Mapping[str, float]
+    thresholds: dict[str, bool] | None = None
+
+
+def _every(metrics: Figures, held: Sequence[ThresholdOutcome]) -> dict[str, _Described]:
+    """Every metric, those with a sample before those that only a threshold names."""
+    found: dict[str, _Described] = {}
+    for key in dict.fromkeys([*sorted(metrics), *(one.metric for one in held)]):
+        asked = parse_key(key)
+        kept = {one.threshold.text: one.kept is True for one in held if one.metric == key}
+        values = _values(asked.kind, metrics.get(key, {}))
+        contains = _contains(asked.metric, asked.kind)
+        found[key] = _Described(asked.kind, contains, values, kept or None)
+    return found
+
+
+def flat(metrics: Figures, held: Sequence[ThresholdOutcome]) -> Json:
     """The shape of `--summary-export`."""
-    found: dict[str, Any] = {}
-    for key, figures in sorted(metrics.items()):
-        kind = parse_key(key).kind
-        values = _values(kind, figures)
-        if kind == "rate":
-            values["value"] = values.pop("rate")
-        found[key] = values
-    for one in held:
-        crossed = one.kept is not True
-        found.setdefault(one.metric, {}).setdefault("thresholds", {})[one.threshold.text] = crossed
+    found = {key: _flat(each) for key, each in _every(metrics, held).items()}
     root = {"name": "", "path": "", "id": _ROOT_ID, "groups": {}, "checks": {}}
     return {"root_group": root, "metrics": found}
+
+
+def _flat(metric: _Described) -> object:
+    values = dict(metric.values)
+    if metric.type == "rate" and values:
+        values["value"] = values.pop("rate")
+    crossed = {text: not kept for text, kept in (metric.thresholds or {}).items()}
+    return {**values, "thresholds": crossed} if crossed else values
 
 
 def handed(
@@ -59,14 +82,14 @@ def handed(
     *,
     length_ms: float,
     terminals: tuple[bool, bool],
-) -> dict[str, Any]:
+) -> Json:
     """The argument of `handleSummary`. `terminals` says whether stdout and stderr are some."""
-    found: dict[str, Any] = {}
-    for key, figures in sorted(metrics.items()):
-        found[key] = _described(key) | {"values": _values(parse_key(key).kind, figures)}
-    for one in held:
-        metric = found.setdefault(one.metric, _described(one.metric) | {"values": {}})
-        metric.setdefault("thresholds", {})[one.threshold.text] = {"ok": one.kept is True}
+    found = {
+        key: {**plain(each), "thresholds": {t: {"ok": kept} for t, kept in each.thresholds.items()}}
+        if each.thresholds
+        else plain(each)
+        for key, each in _every(metrics, held).items()
+    }
     return {
         "root_group": {"name": "", "path": "", "id": _ROOT_ID, "groups": [], "checks": []},
         "options": {
@@ -81,8 +104,3 @@ def handed(
         },
         "metrics": found,
     }
-
-
-def _described(key: str) -> dict[str, Any]:
-    asked = parse_key(key)
-    return {"type": asked.kind, "contains": _contains(asked.metric, asked.kind)}

@@ -9,9 +9,8 @@ not to wait for it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +53,7 @@ class Population:
             case _:
                 raise ValueError(f"unknown population {value!r}")
 
-    def to_json(self) -> str | Mapping[str, Any]:
+    def to_json(self) -> object:
         """The other way round."""
         figures = {"zipf": ("zipf",), "bots": ("bots", "share"), "same": ("same",)}
         named = figures.get(self.kind, ())

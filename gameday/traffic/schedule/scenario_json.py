@@ -6,10 +6,11 @@ of `startTime`, and a `duration` of null lasts until it is switched off. Keys th
 are passed over, and limits are not looked at again: the histories of any version are read.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gameday.core.json_objects import Json, json_object
 from gameday.core.units import Rate, format_duration, nanoseconds, parse_duration
 from gameday.traffic.schedule.arrival_rate import ArrivalRate, RampingRate, RateStage
 from gameday.traffic.schedule.scenario import Population, RetryPolicy, Scenario, VuLimit
@@ -18,7 +19,7 @@ from gameday.traffic.schedule.virtual_users import VirtualUsers, VuRamp
 if TYPE_CHECKING:
     from gameday.spec.experiment import AnyScenario
 
-_GRACEFUL = "30s"
+_GRACEFUL = "30s"  # k6's default
 
 
 def from_model(model: "AnyScenario") -> Scenario:
@@ -26,10 +27,10 @@ def from_model(model: "AnyScenario") -> Scenario:
     return _scenario(model.model_dump())
 
 
-def from_json(spec: Mapping[str, Any]) -> Scenario:
+def from_json(spec: object) -> Scenario:
     """A scenario that can be kept. Raises ValueError for any other."""
     try:
-        scenario = _scenario(spec)
+        scenario = _scenario(json_object(spec))
     except KeyError as error:
         raise ValueError(f"{error} is missing") from error
     except (TypeError, AttributeError) as error:
@@ -38,53 +39,47 @@ def from_json(spec: Mapping[str, Any]) -> Scenario:
     return scenario
 
 
-def _scenario(spec: Mapping[str, Any]) -> Scenario:
-    executor, own = spec["executor"], _common(spec)
+def _scenario(spec: Json) -> Scenario:
+    again = spec.get("retries")
+    first, most = spec.get("preAllocatedVUs"), spec.get("maxVUs")
+    return replace(
+        _of_executor(spec),
+        start_ns=int(spec["start_ns"]) if "start_ns" in spec else _ns(spec.get("startTime", 0)),
+        graceful_stop_ns=_ns(spec.get("gracefulStop", _GRACEFUL)),
+        sleep_ns=_ns(spec.get("sleep", 0)),
+        population=Population.from_json(spec.get("population")),
+        retries=RetryPolicy(int(again["at_most"]), _ns(again.get("backoff", 0)))
+        if again
+        else RetryPolicy(),
+        # k6's rule: preAllocatedVUs at first, maxVUs at most, as many where it is not given.
+        limit=None if first is None else VuLimit(int(first), int(first if most is None else most)),
+    )
+
+
+def _of_executor(spec: Json) -> Scenario:
+    executor = spec["executor"]
     if executor == "constant-arrival-rate":
         length = spec["duration"]
         return ArrivalRate(
             rate=Rate.parse(spec["rate"]),
             duration_ns=None if length is None else _ns(length),
             by_fault="start_ns" in spec,
-            **own,
         )
     if executor == "ramping-arrival-rate":
         start = Rate.parse(spec.get("startRate", "0/s"))
         rates = [RateStage(Rate.parse(s["target"]), _ns(s["duration"])) for s in spec["stages"]]
-        return RampingRate(start_rate=start, stages=tuple(rates), **own)
+        return RampingRate(start_rate=start, stages=tuple(rates))
     if executor == "constant-vus":
         vus = _count(spec.get("vus", 1))
-        return VirtualUsers(first=vus, stages=(VuRamp(vus, _ns(spec["duration"])),), **own)
+        return VirtualUsers(first=vus, stages=(VuRamp(vus, _ns(spec["duration"])),))
     if executor == "ramping-vus":
         ramps = [VuRamp(_count(s["target"]), _ns(s["duration"])) for s in spec["stages"]]
         return VirtualUsers(
             first=_count(spec.get("startVUs", 1)),
             stages=tuple(ramps),
             graceful_ramp_down_ns=_ns(spec.get("gracefulRampDown", _GRACEFUL)),
-            **own,
         )
     raise ValueError(f"unknown executor {executor!r}")
-
-
-def _common(spec: Mapping[str, Any]) -> dict[str, Any]:
-    start_ns = int(spec["start_ns"]) if "start_ns" in spec else _ns(spec.get("startTime", 0))
-    again = spec.get("retries")
-    return {
-        "start_ns": start_ns,
-        "graceful_stop_ns": _ns(spec.get("gracefulStop", _GRACEFUL)),
-        "sleep_ns": _ns(spec.get("sleep", 0)),
-        "population": Population.from_json(spec.get("population")),
-        "retries": RetryPolicy(int(again["at_most"]), _ns(again.get("backoff", 0)))
-        if again
-        else RetryPolicy(),
-        "limit": _limit(spec),
-    }
-
-
-def _limit(spec: Mapping[str, Any]) -> VuLimit | None:
-    """k6's rule: preAllocatedVUs at first, maxVUs at most, as many where it is not given."""
-    first, most = spec.get("preAllocatedVUs"), spec.get("maxVUs")
-    return None if first is None else VuLimit(int(first), int(first if most is None else most))
 
 
 def _ns(value: object) -> int:
@@ -97,22 +92,25 @@ def _count(value: object) -> int:
     return value
 
 
-def to_json(scenario: Scenario) -> dict[str, Any]:
+def to_json(scenario: Scenario) -> Json:
     """The keys that `from_json` reads as the same scenario."""
     if isinstance(scenario, ArrivalRate) and scenario.by_fault:
         return {**_executor(scenario), "start_ns": scenario.start_ns}
+    again = scenario.retries
     return {
         "startTime": _text(scenario.start_ns),
         "gracefulStop": _text(scenario.graceful_stop_ns),
         "sleep": _text(scenario.sleep_ns),
         "population": scenario.population.to_json(),
-        "retries": _retries(scenario.retries),
+        "retries": {"on": "timeout", "at_most": again.at_most, "backoff": _text(again.backoff_ns)}
+        if again.at_most
+        else None,
         **_executor(scenario),
         **_vus(scenario),
     }
 
 
-def _executor(scenario: Scenario) -> dict[str, Any]:
+def _executor(scenario: Scenario) -> Json:
     match scenario:
         case ArrivalRate(rate=rate, duration_ns=length):
             duration = None if length is None else _text(length)
@@ -144,9 +142,3 @@ def _vus(scenario: Scenario) -> dict[str, int | None]:
 
 def _text(ns: int) -> str:
     return format_duration(timedelta(microseconds=ns // 1000))
-
-
-def _retries(policy: RetryPolicy) -> dict[str, Any] | None:
-    if not policy.at_most:
-        return None
-    return {"on": "timeout", "at_most": policy.at_most, "backoff": _text(policy.backoff_ns)}

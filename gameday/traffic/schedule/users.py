@@ -21,6 +21,7 @@ import numpy.typing as npt
 from gameday.traffic.schedule import zipf
 from gameday.traffic.schedule.scenario import Population
 
+# The increment and the multipliers of SplitMix64 (Steele, Lea and Flood 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)

@@ -6,15 +6,13 @@ happens then. It ends when it is told to, and when its stdin closes.
 
 import asyncio
 import gc
-import json
 import os
 import resource
 import signal
 import stat
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from pydantic import ValidationError
 
@@ -23,6 +21,7 @@ from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.event_loop import allow_here, run
 from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.messages import Refused, event_line, order_in
 from gameday.traffic.worker.worker import Say, Worker
 
 LONGEST_LINE = 4 * 1024 * 1024  # the configuration with all scenarios is one line
@@ -44,9 +43,9 @@ class _Voice(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone.set()
 
-    def say(self, event: Mapping[str, Any]) -> None:
+    def say(self, line: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(json.dumps(event).encode() + b"\n")
+            self._transport.write(line + b"\n")
 
     async def close(self) -> None:
         if self._transport is not None:
@@ -58,9 +57,9 @@ async def _hear(reader: asyncio.StreamReader, worker: Worker, say: Say) -> None:
     """Obey line by line; stop when there are no more."""
     while line := await reader.readline():
         try:
-            worker.obey(json.loads(line))
-        except (GamedayError, ValueError, KeyError, FileExistsError) as error:
-            say({"event": "refused", "order": line.decode(errors="replace"), "why": str(error)})
+            worker.obey(order_in(line))
+        except (GamedayError, ValueError, FileExistsError) as error:
+            say(event_line(Refused(str(error), line.decode(errors="replace"))))
     worker.stop(GRACE_S)
 
 

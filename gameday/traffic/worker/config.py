@@ -1,20 +1,24 @@
 """The first line a traffic worker hears: what to send, where to, and where to write."""
 
+import json
 import re
-from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+)
 
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Reach
 from gameday.core.network.urls import Base
-from gameday.core.units import Rate
 from gameday.spec.request import IssueRequest
 from gameday.spec.tls import Tls
-from gameday.traffic.schedule.arrival_rate import ArrivalRate
 from gameday.traffic.schedule.scenario import Scenario
 from gameday.traffic.schedule.scenario_json import from_json, to_json
 
@@ -29,24 +33,11 @@ def scenario_name(text: object) -> str:
     raise UsageError(f"{text!r} is no name for a scenario", help="write letters, digits and dashes")
 
 
-def _read_scenarios(given: Any) -> dict[str, Scenario]:
-    """Scenarios by name, from a list of them. Raises UsageError for what cannot be scheduled."""
-    found = {}
-    for one in given:
-        name = scenario_name(one.get("name"))
-        try:
-            found[name] = from_json(one)
-        except ValueError as error:
-            raise UsageError(f"scenario {name!r}: {error}") from error
-    return found
-
-
-def list_scenarios(scenarios: Mapping[str, Scenario]) -> list[dict[str, Any]]:
-    """The list that a worker reads as those scenarios."""
-    return [{"name": name, **to_json(one)} for name, one in scenarios.items()]
-
-
-Scenarios = Annotated[dict[str, Scenario], PlainValidator(_read_scenarios)]
+def _scenario(given: object) -> Scenario:
+    """A scenario, or the JSON of one. Raises ValueError for what cannot be scheduled."""
+    scenario = given if isinstance(given, Scenario) else from_json(given)
+    scenario.check()
+    return scenario
 
 
 class Config(BaseModel):
@@ -66,28 +57,15 @@ class Config(BaseModel):
     request: IssueRequest
     tls: Tls = Tls()
     replay: Literal["none", "idempotent"] = "none"
-    scenarios: Scenarios = Field(default_factory=dict)
+    scenarios: dict[
+        Plain, Annotated[Scenario, PlainValidator(_scenario), PlainSerializer(to_json)]
+    ] = Field(default_factory=dict)
     reach: Reach = Reach()
 
-
-class ExtraScenario(BaseModel):
-    """A scenario that a fault adds; without a duration it lasts until it is switched off."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Plain
-    rate_per_s: float = Field(gt=0, le=1_000_000)
-    duration_s: float | None = Field(default=None, gt=0)
-
-    def scenario(self, start_ns: int) -> ArrivalRate:
-        """The scenario it is from `start_ns` on, to the digits that its history keeps."""
-        whole_us = None if self.duration_s is None else round(self.duration_s * 1_000_000)
-        return ArrivalRate(
-            rate=Rate(round(self.rate_per_s, 6), timedelta(seconds=1)),
-            duration_ns=None if whole_us is None else whole_us * 1000,
-            start_ns=start_ns,
-            by_fault=True,
-        )
+    @property
+    def line(self) -> bytes:
+        """The line that a worker reads as this."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True)).encode()
 
 
 class Origin(BaseModel):

@@ -9,9 +9,10 @@ import os
 import resource
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gameday.core.clock import NS, Clock
+from gameday.traffic.vitals import Stall, WorkerSample
 
 SHORTEST_STALL_MS: Final = 10.0  # a shorter one is scheduling noise of a shared machine
 # Bounds one line of the vitals; as many in one second say all there is to say.
@@ -45,20 +46,21 @@ class SelfMetrics:
         if late_ns >= SHORTEST_STALL_MS * 1e6 and len(self._stalls) < MOST_STALLS:
             self._stalls.append((now_ns, late_ns / 1e6))
 
-    def signs(self, t0_ns: int) -> dict[str, Any]:
-        """The figures of a `vitals.WorkerSample`, without who and when; a stall is told once."""
-        stalls = [[round((at - t0_ns) / NS, 3), round(ms, 1)] for at, ms in self._stalls]
+    def sample(self, t0_ns: int, now_ns: int) -> WorkerSample:
+        """The figures of this process; a stall is told once."""
+        stalls = tuple(Stall(since_s(t0_ns, at), round(ms, 1)) for at, ms in self._stalls)
         self._stalls.clear()
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        return {
-            "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-            "waited_s": _waited_s(),
-            "throttled_s": _throttled_s(),
-            "stolen_s": self._stolen_s(),
-            "gc_s": round(self._gc_ns / NS, 3),
-            "stalls": stalls,
-            "time_wait": _time_wait(),
-        }
+        return WorkerSample(
+            t_s=since_s(t0_ns, now_ns),
+            cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
+            waited_s=_waited_s(),
+            throttled_s=_throttled_s(),
+            stolen_s=self._stolen_s(),
+            gc_s=round(self._gc_ns / NS, 3),
+            stalls=stalls,
+            time_wait=_time_wait(),
+        )
 
     def close(self) -> None:
         gc.callbacks.remove(self._collects)
@@ -68,6 +70,11 @@ class SelfMetrics:
         for line in _lines(_PROC / "stat"):
             return int(line.split()[8]) / self._ticks_per_s
         return 0.0
+
+
+def since_s(t0_ns: int, now_ns: int) -> float:
+    """Seconds from t = 0, as vitals say them."""
+    return round((now_ns - t0_ns) / NS, 3)
 
 
 def _waited_s() -> float:

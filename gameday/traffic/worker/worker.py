@@ -7,26 +7,29 @@ waking up.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from math import ceil, inf
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Allowed
+from gameday.core.processes import READY
 from gameday.core.timer import alarm
 from gameday.core.units import seconds
 from gameday.spec.request import MOST_OPEN
 from gameday.traffic.schedule.scenario import Scenario, VuLimit
 from gameday.traffic.schedule.virtual_users import VirtualUsers, share_of
+from gameday.traffic.worker import messages
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.client import Client, ClientSettings
 from gameday.traffic.worker.closed_loop import ClosedLoop
-from gameday.traffic.worker.config import Config, ExtraScenario, Origin
+from gameday.traffic.worker.config import Config, Origin
 from gameday.traffic.worker.open_loop import OpenLoop
 from gameday.traffic.worker.recorder import Recorder
 from gameday.traffic.worker.request import RequestBytes
-from gameday.traffic.worker.self_metrics import SelfMetrics
+from gameday.traffic.worker.self_metrics import SelfMetrics, since_s
 from gameday.traffic.worker.tls import TlsClient
 from gameday.traffic.worker.vu_pool import Pool
 
@@ -38,7 +41,8 @@ FLUSH_S: Final = 0.04  # how old the file's last record may be, and how finely s
 WAIT_NS_AT_1000: Final = 3_000
 LONGEST_WAIT_NS: Final = 900_000
 
-Say = Callable[[Mapping[str, Any]], None]
+Say = Callable[[bytes], None]
+"""Takes a line without its end."""
 
 
 class Worker:
@@ -81,21 +85,19 @@ class Worker:
         if self._client.tls is not None:
             host, port = self._client.addresses[0].at[:2]
             await self._client.tls.check(host, port)
-        self._say({"event": "ready"})
+        self._say(READY)
 
-    def obey(self, order: Mapping[str, Any]) -> None:
-        """Do what one line of stdin says. Raises UsageError, ValueError or KeyError."""
-        match order.get("cmd"):
-            case "start":
-                self._start(int(order["t0_ns"]))
-            case "on":
-                self._on(ExtraScenario.model_validate(order["scenario"]), int(order["at_ns"]))
-            case "off":
-                self._off(str(order["name"]))
-            case "stop":
-                self.stop(float(order.get("grace_s", 2.0)))
-            case other:
-                raise UsageError(f"unknown order {other!r}", help="start, on, off or stop")
+    def obey(self, order: messages.Order) -> None:
+        """Do what somebody orders. Raises UsageError."""
+        match order:
+            case messages.StartTraffic(t0_ns):
+                self._start(t0_ns)
+            case messages.SwitchOn(scenario, at_ns):
+                self._on(scenario, at_ns)
+            case messages.SwitchOff(name):
+                self._off(name)
+            case messages.StopTraffic(grace_s):
+                self.stop(grace_s)
 
     def _start(self, t0_ns: int) -> None:
         if self._t0_ns:
@@ -108,7 +110,7 @@ class Worker:
         self._spawn(self._keep_house())
         self._tick()
 
-    def _on(self, spike: ExtraScenario, at_ns: int) -> None:
+    def _on(self, spike: messages.ExtraScenario, at_ns: int) -> None:
         if not self._t0_ns:
             raise UsageError("the traffic was not started yet")
         self._add(spike.name, spike.scenario(at_ns - self._t0_ns))
@@ -200,9 +202,9 @@ class Worker:
             self.problem = task.exception()
             self.finished.set()
 
-    def crash(self, loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    def crash(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """End with a problem that no one caught: an event loop's exception handler."""
-        loop.default_exception_handler(dict(context))
+        loop.default_exception_handler(context)
         self.problem = context.get("exception") or RuntimeError(context["message"])
         self.finished.set()
 
@@ -229,37 +231,33 @@ class Worker:
                 next_beat_ns += NS
                 self._beat(now_ns)
 
-    def _beat(self, now_ns: int, event: str = "beat") -> None:
+    def _beat(self, now_ns: int, event: Literal["beat", "vitals"] = "beat") -> None:
         """Say how things are: each second, and as `vitals` before the first and after the last."""
-        self._say(
-            {
-                "event": event,
-                "who": f"worker-{self._config.worker}",
-                "t": self._since_t0_s(now_ns),
-                "open": len(self._client.open),
-                "loop_lag_ms": round(self._loop_lag_ns / 1e6, 3),
-                **self._pulse.signs(self._t0_ns),
-            }
+        sample = replace(
+            self._pulse.sample(self._t0_ns, now_ns),
+            who=f"worker-{self._config.worker}",
+            open=len(self._client.open),
+            loop_lag_ms=round(self._loop_lag_ns / 1e6, 3),
         )
+        self._say(messages.event_line(sample, event))
         self._loop_lag_ns = 0
-
-    def _since_t0_s(self, now_ns: int) -> float:
-        return round((now_ns - self._t0_ns) / NS, 3)
 
     def _announce(self) -> None:
         """Say once that all is dispatched, and once that then nothing is open any more."""
+        t_s = since_s(self._t0_ns, self._clock.now_ns())
+        ended = all(stream.ended for stream in self._streams.values())
         for event, reached in (
-            ("scheduled", all(stream.ended for stream in self._streams.values())),
-            ("idle", not self._client.busy),
+            (messages.Reached("scheduled", t_s), ended),
+            (messages.Reached("idle", t_s), not self._client.busy),
         ):
             if not reached:
                 return
-            if not self._announced[event]:
-                self._announced[event] = True
-                self._say({"event": event, "t": self._since_t0_s(self._clock.now_ns())})
+            if not self._announced[event.event]:
+                self._announced[event.event] = True
+                self._say(messages.event_line(event))
 
     def stop(self, grace_s: float) -> None:
-        """Start nothing more; open requests get `grace_s`, then they are interrupted."""
+        """messages.Start nothing more; open requests get `grace_s`, then they are interrupted."""
         for stream in self._streams.values():
             stream.end()
         self._spawn(self._finish(grace_s))
@@ -281,4 +279,4 @@ class Worker:
         never = {stream.name: stream.never_started() for stream in self._streams.values()}
         for stream in self._streams.values():
             stream.recorder.close()
-        self._say({"event": "done", "never_started": never})
+        self._say(messages.event_line(messages.Reached("done", never_started=never)))

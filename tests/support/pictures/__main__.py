@@ -7,33 +7,36 @@ that `gameday check` computes.
 """
 
 import io
-import json
 import sys
 from pathlib import Path
 
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.runs import show_result
 from gameday.cli.screen import Story, draw
+from gameday.evidence.events import Phase
+from gameday.evidence.journal import Record, has_sum, parse
 from gameday.evidence.read import read
 from gameday.judge.judge import judge
+from gameday.telemetry.samples import LiveEvaluation, evaluation_of
 
 
 def story_until(run_dir: Path, second: float) -> Story:
     """What the screen knew at that instant."""
-    journal = [json.loads(line) for line in (run_dir / "journal.jsonl").open()]
-    samples = [json.loads(line) for line in (run_dir / "samples.jsonl").open()]
-    t0_ns = next(r["t0_ns"] for r in journal if "t0_ns" in r)
-    until_ns = t0_ns + int(second * 1e9)
-    told = sorted(
-        [(r["t"], "journal", r) for r in journal]
-        + [(s["t"], "sample", s) for s in samples if "readings" in s],
-        key=lambda one: one[0],
-    )
+    lines = (run_dir / "journal.jsonl").read_bytes().splitlines()
+    records = [parse(line, checked=has_sum(line))[0] for line in lines]
+    every = map(evaluation_of, (run_dir / "samples.jsonl").read_bytes().splitlines())
+    events = (r.event for r in records)
+    t0_ns = next(e.t0_ns for e in events if isinstance(e, Phase) and e.t0_ns is not None)
+    told: list[Record | LiveEvaluation] = [*records, *(seen for seen in every if seen is not None)]
     story = Story()
     story.plan(run_dir)
-    for t_ns, kind, line in told:
-        if t_ns <= until_ns:
-            (story.journal if kind == "journal" else story.sample)(line)
+    for one in sorted(told, key=lambda one: one.t_ns):
+        if one.t_ns > t0_ns + int(second * 1e9):
+            break
+        if isinstance(one, LiveEvaluation):
+            story.sample(one)
+        else:
+            story.journal(one)
     return story
 
 

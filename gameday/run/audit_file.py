@@ -1,0 +1,132 @@
+"""The file `audit.json`: what is kept of an audit, secrets masked, and written a row a line."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from json.encoder import encode_basestring_ascii
+from pathlib import Path
+from typing import Any, Literal
+
+from gameday.core.json_objects import Json
+from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
+from gameday.evidence.rows import Rows
+from gameday.plan.audit_answer import AuditAnswer
+from gameday.spec.system import System
+
+KEYS = ("code", "stock", "views")  # what the format of an audit answer names
+VIEW_KEYS = ("remaining", "holders", "current")
+
+
+@dataclass(slots=True)
+class AuditReading:
+    """Content of the stores in the end; the fields of audit.json."""
+
+    campaign: str
+    stock: int | None
+    rows: Rows = field(default_factory=Rows)
+    rows_from: Literal["postgres", "audit"] = "audit"
+    cut: Literal["consistent", "moving", "unknown"] = "unknown"
+    answer: AuditAnswer | None = None
+    answer_rows_equal: bool | None = None
+    views: dict[str, Json] = field(default_factory=dict)
+    problem: str = ""
+    read_at_ns: int = 0
+
+    def write(self, path: Path) -> None:
+        """As JSON, a row a line. Raises OSError."""
+        with path.open("w") as file:
+            file.writelines(_in_pieces(self))
+            file.write("\n")
+
+
+def mask(audit: AuditReading, secrets: Sequence[str], system: System, problem: str) -> None:
+    """Take secrets out of what was said; what judging reads back stays as it was said.
+
+    That is rows, numbers, the keys of the format, and stores by the names that the system has.
+    """
+    hide, hide_name = Hidden(secrets), Hidden(secrets, _names(system))
+    audit.problem = hide(problem)
+    audit.views = _masked_views(audit.views, hide, hide_name)
+    if audit.answer is not None:
+        beside = _masked_beside(audit.answer.beside, hide, hide_name)
+        audit.answer = replace(audit.answer, beside=beside)
+
+
+def _names(system: System) -> str:
+    return " ".join(["postgres redis", *system.proxies, *system.dependencies])
+
+
+def _in_pieces(audit: AuditReading) -> Iterator[str]:
+    """JSON, a small piece at a time: one long call would keep every other thread waiting.
+
+    The rows of the audit are pairs, those of the answer are objects, as the system has them. They
+    come first there: in that place alone a reader takes them line by line.
+    """
+    yield '{\n"schema": 1'
+    for each in fields(audit):
+        value = getattr(audit, each.name)
+        yield f',\n"{each.name}": '
+        if isinstance(value, AuditAnswer):
+            yield '{\n"rows": '
+            yield from _rows_in_pieces(value.rows, as_pairs=False)
+            for key, one in value.beside.items():
+                yield f",\n{json.dumps(key)}: "
+                yield from _value_in_pieces(one)
+            yield "}"
+        elif isinstance(value, Rows):
+            yield from _rows_in_pieces(value, as_pairs=True)
+        else:
+            yield from _value_in_pieces(value)
+    yield "}"
+
+
+def _value_in_pieces(value: object) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for n, (key, each) in enumerate(value.items()):
+            yield f"{',' if n else '{'}\n{json.dumps(key)}: "
+            yield from _value_in_pieces(each)
+        yield "}"
+    elif isinstance(value, list) and value:
+        for n, each in enumerate(value):
+            yield (",\n" if n else "[\n") + json.dumps(each)
+        yield "]"
+    else:
+        yield json.dumps(value)
+
+
+def _rows_in_pieces(rows: Rows, *, as_pairs: bool) -> Iterator[str]:
+    yield "["
+    for n, (user, id_) in enumerate(rows):
+        start, text = ",\n" if n else "\n", encode_basestring_ascii(id_)
+        if as_pairs:
+            yield f"{start}[{user}, {text}]"
+        else:
+            yield f'{start}{{"userId": {user}, "issueId": {text}}}'
+    yield "]"
+
+
+def _masked_beside(beside: Json, hide: Hidden, hide_name: Hidden) -> Json:
+    """What is kept of an answer beside its rows."""
+    named = {key: hidden_in(beside[key], hide) for key in ("code", "stock") if key in beside}
+    if "views" in beside:
+        named["views"] = _masked_views(beside["views"], hide, hide_name)
+    others = {key: value for key, value in beside.items() if key not in KEYS}
+    return {**named, **hidden_in(others, hide)}
+
+
+def _masked_views(views: Any, hide: Hidden, hide_name: Hidden) -> Any:
+    """Views with their secrets masked; numbers stay, because they are compared with the rows."""
+    if not isinstance(views, dict) or not all(isinstance(each, dict) for each in views.values()):
+        return hidden_in(views, hide)
+    found = {}
+    for name, view in zip(distinct(map(hide_name, views)), views.values(), strict=True):
+        numbers = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
+        others = {key: value for key, value in view.items() if key not in numbers}
+        found[name] = {**hidden_in(others, hide), **numbers}
+    return found
+
+
+def _is_numbers(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_numbers, value))
+    return value is None or isinstance(value, int | float) or str(value).strip("-").isdecimal()
