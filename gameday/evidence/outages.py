@@ -14,8 +14,8 @@ from gameday.evidence.timeline import Timeline
 from gameday.telemetry.catalogue import key
 from gameday.telemetry.samples import Evaluation, Truth
 
-BREACH = 2  # CONTRACTS: one false evaluation may be a scrape that came late
-RECOVERY = 5  # CONTRACTS: five seconds, the window of the usual objectives
+BREACH = 2  # one false evaluation may be a scrape that came late
+RECOVERY = 5  # evaluations, one a second: the window of the usual objectives
 WARM_UP_S = 5  # without faults, the evaluations before this do not count
 
 

@@ -33,7 +33,7 @@ from gameday.spec.template import fill_text
 
 STATEMENT_TIMEOUT_MS = 10_000
 STORE_S = 60.0  # all statements of one reading
-TRIES = 3  # CONTRACTS: a cut that moves is read three times, then it is unknown
+TRIES = 3  # a system that still moves after its drain and two more readings does not come to rest
 PIECE = 2_000  # rows
 FIRST_PIECE = 50  # of rows that may be large
 # What somebody's stores, their SQL, or the keys in the system file may answer with.

@@ -20,7 +20,7 @@ from gameday.run.context import Run, to_the_end, unless_aborted
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 
-OPEN_GRACE_S = 2.0  # CONTRACTS: on an abort open requests get 2 s, then they are unknown
+OPEN_GRACE_S = 2.0  # on an abort; what is not answered by then is unknown, and somebody waits
 ABORT_STEP_S = 5.0  # on an abort each part of the ending has 5 s; somebody waits
 ABORT_CLOSE_S = 2.0  # one request, which a healthy system answers in milliseconds
 SETTLED_S = 0.2  # so that a settle of just 5 s is over within them

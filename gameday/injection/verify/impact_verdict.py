@@ -26,8 +26,8 @@ from gameday.spec.changes import Change
 
 Values = Sequence[float | None]
 NOT_NOTHING_S = 0.02  # below 20 ms a busy machine alone moves a p95
-# Of a dose: a histogram's bounds are apart by a factor of two, and a share of the requests may not
-# use what is broken.
+# Of a dose: less may be the machine's own, and the whole is not felt by requests that meet it late,
+# nor shown by a histogram whose bounds are far apart.
 HALF = 0.5
 HELD_SHARE = 0.6  # of a short fault: its first and last stretch are mixed with the calm
 LONG_ENOUGH = 5  # 2.5 s in stretches of half a second: no hiccup lasts as long

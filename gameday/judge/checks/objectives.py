@@ -23,7 +23,7 @@ from gameday.telemetry import catalogue
 from gameday.telemetry.latency_bounds import objective_bounds_ms
 from gameday.telemetry.samples import Evaluation
 
-LAST_S = 5  # CONTRACTS: true in the last 5 s of traffic
+LAST_S = 5  # seconds: the window of the usual objectives, and as long as the steady state
 FEWEST = 3  # evaluations of those five seconds; a late tick is skipped, not made up
 
 

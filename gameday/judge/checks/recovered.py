@@ -14,7 +14,9 @@ from gameday.evidence.outages import Outage
 from gameday.judge.checks.objectives import unread
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, valid
 
-SECOND_OUTAGE_S = 10  # CONTRACTS: a later breach of 10 s or more is a second outage
+SECOND_OUTAGE_S = (
+    10  # seconds; a shorter breach after the recovery is told, and no outage of its own
+)
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
