@@ -41,6 +41,8 @@ from gameday.run.remote_lock import marking
 from gameday.run.responder import Bot, Hands
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.inputs import Inputs
+from gameday.spec.request import FromEnv
+from gameday.spec.server import Server
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.undos import Undo
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
@@ -341,7 +343,14 @@ def _make_run(
         readings=readings,
         bot=bot,
         ended_parts=ended,
+        bridge=_bridge(running),
     )
+
+
+def _bridge(running: Running) -> Server | None:
+    """Where the stack's own Alertmanager notifies, if it has one."""
+    url = running.addresses.bridge
+    return None if url is None else Server(url=url, bearer=FromEnv(env="BRIDGE_TOKEN"))
 
 
 async def _through(run: Run, inputs: Inputs) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final
 
 from gameday.core.clock import NS
@@ -35,7 +36,7 @@ from gameday.stacks.compose_project import Project, ProjectStart, ShippedProject
 from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import ATTEMPTS, lasting_ports
-from gameday.stacks.stack import Progress, Running, StackWorkdir
+from gameday.stacks.stack import Addresses, Progress, Running, StackWorkdir
 from gameday.stacks.supervisor import Supervisor
 
 READY_S: Final = 90.0
@@ -179,6 +180,7 @@ class _Up:
         self._ready_s = ready_s
         self._secret = supervisor.new_secret()
         self._password = supervisor.new_secret()
+        self._bridge_token = supervisor.new_secret()
 
     async def bring(self, system: System) -> Running:
         """Start everything, and wait until it is healthy. Raises StackError, _PortTakenError."""
@@ -190,6 +192,7 @@ class _Up:
             ports=dict(zip(names, lasting_ports(len(names)), strict=True)),
             secret=self._secret,
             password=self._password,
+            bridge_token=self._bridge_token,
         )
         self._supervisor.ports[:] = start.ports.values()
         part = self._supervisor.launch(self._launch(start))
@@ -207,6 +210,7 @@ class _Up:
             project=self.project,
         )
         await self._until_answers(running.system)
+        await self._until_observed(running.addresses)
         return running
 
     def _launch(self, start: ProjectStart) -> Launch:
@@ -254,12 +258,27 @@ class _Up:
         """
         url = at(system.base_url, "/" if system.start is None else system.start.ready)
         verify = system.tls.needed_for(url)
+        await self._until_answered(url, verify=verify, any_answer=system.start is None)
+
+    async def _until_observed(self, addresses: Addresses) -> None:
+        """Wait until what measures is ready, where the project has it. Raises StackError."""
+        for base, path in (
+            (addresses.prometheus, "/-/ready"),
+            (addresses.alertmanager, "/-/ready"),
+            (addresses.bridge, "/healthz"),
+        ):
+            if base is not None:
+                await self._until_answered(at(base, path))
+
+    async def _until_answered(
+        self, url: str, *, verify: SSLContext | bool = False, any_answer: bool = False
+    ) -> None:
         clock = self._supervisor.clock
         deadline_ns = clock.now_ns() + int(self._ready_s * NS)
         while True:
             try:
                 status = (await ask_once(Ask("GET", url), _PROBE_S, verify=verify)).status
-                if status == OK or system.start is None:
+                if status == OK or any_answer:
                     return
                 found = str(status)
             except HttpError as error:

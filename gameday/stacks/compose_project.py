@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import UsageError, one_of_them
 from gameday.injection.engine import Container
 from gameday.injection.upstream import Published
 from gameday.spec.inputs import compose_file
@@ -18,8 +18,13 @@ from gameday.stacks.placeholders import readdress, render
 from gameday.stacks.ports import HOST
 from gameday.stacks.stack import Addresses, Running
 from gameday.stacks.supervisor import plain_environment
+from gameday.telemetry import bridge
 
-PROFILE: Final = "core"
+CORE: Final = "core"
+OBSERVABILITY: Final = "observability"
+GRAFANA: Final = "grafana"
+PROFILES: Final = (CORE, OBSERVABILITY, GRAFANA)
+BRIDGE_TOKEN: Final = "BRIDGE_TOKEN"
 STORES: Final = {"redis": 6379, "postgres": 5432}
 PORTS: Final = {
     "PORT": "balancer",
@@ -31,6 +36,12 @@ PORTS: Final = {
     "PROXIED_POSTGRES_PORT": "toxiproxy",
 }
 """Variables of compose.yml that name a port here, and the service that is behind it."""
+OBSERVED_PORTS: Final = {
+    "PROMETHEUS_PORT": "prometheus",
+    "ALERTMANAGER_PORT": "alertmanager",
+    "BRIDGE_PORT": "bridge",
+}
+"""The same of the profile `observability`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +49,8 @@ class ProjectStart:
     """One start of a project.
 
     `folder` is the stack's own, `system_dir` that of the system file; `token` marks what is ours;
-    `ports` are free ones of this machine by name; `secret` and `password` random texts.
+    `ports` are free ones of this machine by name; `secret`, `password` and `bridge_token` random
+    texts.
     """
 
     folder: Path
@@ -47,6 +59,7 @@ class ProjectStart:
     ports: Mapping[str, int]
     secret: str
     password: str
+    bridge_token: str
 
 
 class Project(Protocol):
@@ -82,7 +95,13 @@ class Project(Protocol):
 
 
 class ShippedProject:
-    """Gameday's own, by its compose.yml: the profile `core`, one replica of the service."""
+    """Gameday's own, by its compose.yml: `core`, one replica of the service, and COMPOSE_PROFILES.
+
+    With `observability` a run is measured by the Prometheus in it, and its alerts are routed.
+    """
+
+    def __init__(self) -> None:
+        self._profiles: Sequence[str] = [CORE]
 
     def look(self, command: Sequence[str], system: System, system_dir: Path) -> None:
         del command, system  # nothing about it is unknown
@@ -91,20 +110,25 @@ class ShippedProject:
                 f"{system_dir}: no Dockerfile beside the system file: the compose stack cannot run",
                 help="name your own project with --compose-file and --service-map",
             )
+        self._profiles = _profiles()
 
     def ports(self) -> Sequence[str]:
-        return list(PORTS)
+        return [*PORTS, *self._observed()]
 
     def options(self, start: ProjectStart) -> list[str]:
         # The folder of the project is where compose looks for a file of variables: there is none.
         where = ["--project-directory", str(start.folder)]
-        return ["--file", str(compose_file()), *where, "--profile", PROFILE]
+        profiles = [word for name in self._profiles for word in ("--profile", name)]
+        return ["--file", str(compose_file()), *where, *profiles]
 
     def environment(self, start: ProjectStart) -> dict[str, str]:
-        """Our variables, and the images that the user names."""
+        """Our variables, the images that the user names, and the channel to tell."""
         return {
             **plain_environment(),
             **{name: text for name, text in os.environ.items() if name.endswith("_IMAGE")},
+            **{name: text for name, text in os.environ.items() if name == "SLACK_WEBHOOK_URL"},
+            BRIDGE_TOKEN: start.bridge_token,
+            "BRIDGE": str(Path(bridge.__file__).resolve()),
             "SYSTEM_DIR": str(start.system_dir.resolve()),
             "GAMEDAY_STACK": start.token,
             "ADMIN_TOKEN": start.secret,
@@ -138,6 +162,10 @@ class ShippedProject:
             admin_port=ports["ADMIN_PORT"],
             toxiproxy=f"http://{HOST}:{ports['TOXIPROXY_PORT']}",
             proxies={name: name for name in STORES},
+            **{
+                name: f"http://{HOST}:{ports[variable]}"
+                for variable, name in self._observed().items()
+            },
         )
         values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
         values |= {"port": str(ports["PORT"]), "admin_port": str(ports["ADMIN_PORT"])}
@@ -145,9 +173,27 @@ class ShippedProject:
         wanted = {} if system.start is None else system.start.env
         return Running(
             system=readdress(system, addresses),
-            environment={name: render(text, values) for name, text in wanted.items()},
+            environment={
+                BRIDGE_TOKEN: start.bridge_token,
+                **{name: render(text, values) for name, text in wanted.items()},
+            },
             addresses=addresses,
             direct=direct,
             proxied=proxied,
             published=published,
         )
+
+    def _observed(self) -> Mapping[str, str]:
+        """The ports of the profile `observability`, where it is wanted."""
+        return OBSERVED_PORTS if OBSERVABILITY in self._profiles else {}
+
+
+def _profiles() -> Sequence[str]:
+    """The core, and what COMPOSE_PROFILES names, as compose itself reads it. Raises UsageError."""
+    names = [each.strip() for each in os.environ.get("COMPOSE_PROFILES", "").split(",")]
+    named = [name for name in names if name]
+    for name in named:
+        if name not in PROFILES:
+            text = f"COMPOSE_PROFILES: {name[:80]!r} is no profile of gameday's compose.yml"
+            raise UsageError(text, help=one_of_them(name, PROFILES))
+    return list(dict.fromkeys([CORE, *named]))

@@ -165,6 +165,7 @@ class OwnProject:
             ports=ports,
             secret="",
             password="",
+            bridge_token="",
         )
         return self.override(start)
 

@@ -68,7 +68,8 @@ def readdress(system: System, addresses: Addresses) -> System:
 
     The origin of `base_url` moves to the service's port, the origin of `admin_url` (or, without
     one, any other origin) to its admin port. A Prometheus that the system file names scrapes what
-    is written there: where that has moved, it would tell of something else, and is left out.
+    is written there: where that has moved, it would tell of something else, and only one that the
+    stack has itself is read.
     """
     main = _origin(system.base_url)
     admin = _origin(system.admin_url) if system.admin_url else None
@@ -87,8 +88,8 @@ def readdress(system: System, addresses: Addresses) -> System:
         "metrics": metrics,
         "toxiproxy": addresses.toxiproxy,
         "proxies": {**system.proxies, **addresses.proxies},
-        "prometheus": system.prometheus if stays else None,
-        "alertmanager": system.alertmanager if stays else None,
+        "prometheus": addresses.prometheus or (system.prometheus if stays else None),
+        "alertmanager": addresses.alertmanager or (system.alertmanager if stays else None),
     }
     return system.model_copy(update=update)
 

@@ -51,12 +51,18 @@ class StackWorkdir:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Addresses of a started stack: ports of the service (None: as written), proxies by service."""
+    """Addresses of a started stack: ports of the service (None: as written), proxies by service.
+
+    `bridge` is where its Alertmanager notifies, whose token is BRIDGE_TOKEN of the environment.
+    """
 
     port: int | None
     admin_port: int | None
     toxiproxy: str | None
     proxies: Mapping[str, str]
+    prometheus: str | None = None
+    alertmanager: str | None = None
+    bridge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
