@@ -13,12 +13,13 @@ import click
 from gameday.cli.screen import progress_line
 from gameday.cli.terminal import echo
 from gameday.core.clock import NS, SystemClock
-from gameday.core.errors import ExitCode
+from gameday.core.errors import ExitCode, UsageError
 from gameday.core.network import event_loop
 from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.run.control_socket import heeded, on_third_ctrl_c
 from gameday.run.locks import TargetClosed
 from gameday.spec.inputs import find_system, load_system
+from gameday.stacks.compose_project import MOST_REPLICAS
 from gameday.stacks.persistent import put_up, take_down
 from gameday.stacks.stack import Running
 from gameday.stacks.state import read_kept, stack_file
@@ -38,7 +39,14 @@ T = TypeVar("T")
 @click.option(
     "--open-toxiproxy", is_flag=True, help="Let any client change its Toxiproxy, without a token."
 )
-def up(stack: str, system: str | None, open_toxiproxy: bool) -> None:  # noqa: FBT001 - click's flag
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, MOST_REPLICAS),
+    default=1,
+    show_default=True,
+    help="Of the service, behind the balancer of the containers.",
+)
+def up(stack: str, system: str | None, open_toxiproxy: bool, replicas: int) -> None:  # noqa: FBT001 - click's flag
     """Start a stack and keep it running.
 
     `gameday run --reuse` runs on it, `gameday down` ends it.
@@ -47,12 +55,15 @@ def up(stack: str, system: str | None, open_toxiproxy: bool) -> None:  # noqa: F
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
+    if replicas > 1 and not STACKS[stack].in_containers:
+        raise UsageError(f"the {stack} stack has one replica", help="--stack compose can have more")
     starting = put_up(
         loaded.system,
         loaded.path,
         clock,
         stack=stack,
         open_toxiproxy=open_toxiproxy,
+        replicas=replicas,
         progress=lambda well, waiting: echo(f"  {progress_line(well, waiting)}", err=True),
     )
     running = event_loop.run(_interruptible(starting))

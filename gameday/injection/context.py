@@ -17,7 +17,7 @@ from gameday.injection.upstream import Published, refuse_foreign_upstream
 if TYPE_CHECKING:
     from gameday.spec.changes import ExtraTraffic
     from gameday.spec.system import Stores
-    from gameday.spec.undos import ProjectUndo, ProxyState
+    from gameday.spec.undos import ProjectUndo, ProxyState, ScaleUndo
 
 
 class TrafficSwitch(Protocol):
@@ -41,7 +41,7 @@ class Direct:
 
     `parts` is where it stands how each part of a started stack is started, `token_file` where the
     token of its Toxiproxy does. `project` is the compose project that is the stack, `published`
-    where each of its proxies is reached.
+    where each of its proxies is reached. `replicas` is the record by which its service is scaled.
     """
 
     stores: "Stores" = field(default_factory=_none)
@@ -50,6 +50,7 @@ class Direct:
     token_file: Path | None = None
     project: "ProjectUndo | None" = None
     published: Mapping[str, Published] = field(default_factory=dict)
+    replicas: "ScaleUndo | None" = None
 
 
 class InjectionContext:

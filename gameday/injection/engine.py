@@ -11,9 +11,9 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ MEMORY = "gameday.memory"
 NAME = "gameday.name"
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
 LOG_LINES = 20
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _DOCTOR = "start Docker, or point DOCKER_HOST at it; gameday doctor looks at it too"
@@ -45,7 +46,8 @@ class Container:
 
     `service` is what it is called in gameday's files, `host` in the compose file and by others.
 
-    `memory` is the file that a Redis remembers from, "" for all else.
+    `memory` is the file that a Redis remembers from, "" for all else. `number` is its place among
+    the replicas, from 1; `ports` are those that it has on this machine, by its own.
     """
 
     id: str
@@ -57,6 +59,8 @@ class Container:
     health: str
     status: str
     memory: str
+    number: int = 1
+    ports: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def runs(self) -> bool:
@@ -183,9 +187,9 @@ def filters(project: ProjectUndo) -> dict[str, list[str]]:
 
 
 def containers(client: Any, project: ProjectUndo) -> list[Container]:
-    """All containers of the project, also those that do not run, by service and name."""
+    """All containers of the project, also those that do not run, by service and number."""
     found = [_container(each) for each in client.api.containers(all=True, filters=filters(project))]
-    return sorted(found, key=lambda each: (each.service, each.name))
+    return sorted(found, key=lambda each: (each.service, each.number, each.name))
 
 
 async def asked(project: ProjectUndo, work: Callable[[Any], T]) -> T:
@@ -253,6 +257,12 @@ def _container(shown: dict[str, Any]) -> Container:
         health=health[1] if health else "",
         status=shown["Status"],
         memory=labels.get(MEMORY, ""),
+        number=int(labels.get(NUMBER, 1)),
+        ports={
+            each["PrivatePort"]: each["PublicPort"]
+            for each in shown["Ports"] or ()
+            if "PublicPort" in each
+        },
     )
 
 

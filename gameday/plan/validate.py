@@ -49,6 +49,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from expressions.of_system(loaded)
     yield from secrets.of_system(loaded)
     yield from placeholders.of_system(loaded)
+    yield from names.of_system(loaded)
 
 
 def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[FileWarning]:

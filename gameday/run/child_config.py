@@ -5,6 +5,7 @@ and waits later.
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from gameday.core.clock import NS, boot_id
@@ -15,6 +16,7 @@ from gameday.run.children import Records, worker_config
 from gameday.run.context import Run
 from gameday.spec.faults.traffic import Spike
 from gameday.spec.server import Server, server
+from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry import catalogue
 from gameday.telemetry.collector.abort_thresholds import aborting
 from gameday.telemetry.collector.settings import (
@@ -24,11 +26,13 @@ from gameday.telemetry.collector.settings import (
     PrometheusSettings,
     ReceiverSettings,
     ScrapeTarget,
+    Targets,
 )
 from gameday.telemetry.sources.choice import prometheus_of
 from gameday.traffic.metrics import request_tags
 from gameday.traffic.worker.config import Config
 
+LOOK_S = 5.0  # for what tells of replicas, where no reading comes
 LEAD = 2  # grid instants before t = 0, of which the collector sees one at least
 
 
@@ -44,6 +48,24 @@ async def start_children(run: Run) -> None:
     run.t0_ns = grid_start_ns + (passed + LEAD) * NS
     run.journal.write(Phase(phase="traffic", t0_ns=run.t0_ns))
     run.traffic.begin(run.t0_ns)
+
+
+async def follow_replicas(run: Run) -> None:
+    """Have the collector ask each replica that is there, when some are added or removed."""
+    known: Mapping[str, str] = {each.name: each.url for each in _targets(run)}
+    while True:
+        await run.readings.next(LOOK_S)
+        found = run.replicas()
+        if found and found != known:
+            known = dict(found)
+            told = [ScrapeTarget(name=name, url=url) for name, url in known.items()]
+            run.collector.send(Targets(targets=told).line())
+
+
+def _targets(run: Run) -> list[ScrapeTarget]:
+    return [
+        ScrapeTarget(name=f"{SERVICE}-{n}", url=url) for n, url in enumerate(run.system.metrics)
+    ]
 
 
 def _traffic_config(run: Run) -> Config:
@@ -62,9 +84,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         samples=run.dir / "samples.jsonl",
         history_dir=run.history_dir,
         grid_start_ns=grid_start_ns,
-        targets=[
-            ScrapeTarget(name=f"service-{n}", url=url) for n, url in enumerate(run.system.metrics)
-        ],
+        targets=_targets(run),
         prometheus=None if asked is None else _prometheus(run, asked),
         receiver=None if asked is None else _receiver(run),
         alertmanager=None if asked is None else _alertmanager(run),

@@ -162,6 +162,7 @@ class Run(Begun):
     campaign_made: bool = False
     scrape_s: float = 1.0
     bridge: Server | None = None
+    replicas: Callable[[], Mapping[str, str]] = field(default=dict)
     t0_ns: int = 0
 
     def at_ns(self, seconds: float) -> int:

@@ -13,6 +13,7 @@ from gameday.core.processes.deadlines import cancelled
 from gameday.evidence.events import Phase
 from gameday.injection.drivers.driver import Driver
 from gameday.run import canary, guards
+from gameday.run.child_config import follow_replicas
 from gameday.run.context import Run, done_or_aborted
 from gameday.run.fault_task import FaultTask
 from gameday.run.teardown import OPEN_GRACE_S, traffic_over
@@ -30,6 +31,7 @@ async def work(run: Run) -> None:
         guards.children(run),
         guards.parts(run),
         canary.probe_health(run),
+        follow_replicas(run),
     ]
     if run.bot is not None:
         watching.append(run.bot.respond())

@@ -27,6 +27,7 @@ from gameday.evidence import events, seal
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
 from gameday.injection.drivers.request import Sender, secrets_of
+from gameday.injection.drivers.scale import scaled
 from gameday.injection.process.process import record as process_record
 from gameday.plan.traffic_size import peak_per_s
 from gameday.run import execute, hold, locks, preflight, teardown
@@ -241,7 +242,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     found = secrets_of(running.system, running.environment)
     start.journal.hide = Hidden([*running.secrets, *found])
     refuse_foreign(running.system, options.allowed, running.environment)
-    run = _make_run(inputs, running, options, start, stack.ended)
+    run = _make_run(inputs, running, options, start, stack)
     start.control.run = run
     system = running.system
     place = (system.base_url, system.toxiproxy, start.id, options.runs_dir)
@@ -300,7 +301,7 @@ def _make_run(
     running: Running,
     options: Options,
     start: _Start,
-    ended: Callable[[], list[str]],
+    stack: Stack,
 ) -> Run:
     system, experiment = running.system, inputs.experiment.experiment
     coupon = coupon_of(experiment, system, start.id)
@@ -319,6 +320,7 @@ def _make_run(
         hands = Hands(
             book,
             system.actions,
+            {name: scaled(running.replicas, name, n) for name, n in system.scale.items()},
             system.admin_url or system.base_url,
             admin,
             readings,
@@ -342,7 +344,8 @@ def _make_run(
         admin=admin,
         readings=readings,
         bot=bot,
-        ended_parts=ended,
+        ended_parts=stack.ended,
+        replicas=stack.replicas,
         bridge=_bridge(running),
     )
 

@@ -18,10 +18,11 @@ from gameday.core.messages import Message
 from gameday.evidence.events import AlertAcknowledged, ResponderStarted, StepDone, StepStarted
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
+from gameday.injection.drivers.scale import scale
 from gameday.run.readings import Readings
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
-from gameday.spec.undos import Undo
+from gameday.spec.undos import ScaleUndo, Undo
 from gameday.telemetry.catalogue import key
 
 Status = Literal[
@@ -44,10 +45,14 @@ class StepOutcome(NamedTuple):
 
 @dataclass(slots=True)
 class Hands:
-    """Tools of a responder: the probes and senders that it works with."""
+    """Tools of a responder: the probes and senders that it works with.
+
+    `scale` are the actions that set the number of replicas; None where the stack cannot.
+    """
 
     playbook: Playbook
     actions: Mapping[str, Request]
+    scale: Mapping[str, ScaleUndo | None]
     base_url: str
     sender: Sender
     readings: Readings
@@ -137,8 +142,10 @@ class Bot:
         """Status, whether the state it names was seen, and why."""
         if step.block.do is None:
             return StepOutcome("needs_person", None, Message("step.person"))
+        if step.block.do in self.hands.scale and self.hands.scale[step.block.do] is None:
+            return StepOutcome("needs_person", None, Message("step.cannot_scale"))
         early = await self._before(step)
-        return early if early is not None else await self._do(step, self._action(step.block.do))
+        return early if early is not None else await self._do(step, step.block.do)
 
     async def _before(self, step: Step) -> StepOutcome | None:
         """The result of the probes before acting, if it makes the act needless; None: go on."""
@@ -151,12 +158,12 @@ class Bot:
             return StepOutcome("placebo", verified=True, why=Message("step.already_held"))
         return None
 
-    async def _do(self, step: Step, request: Request) -> StepOutcome:
+    async def _do(self, step: Step, action: str) -> StepOutcome:
         acted_ns = self.hands.clock.now_ns()
         if step.block.undo is not None and step not in self.worked:
             self.worked.append(step)  # from here on it may have acted, so it is taken back
         try:
-            await self.hands.sender.send(request)
+            await self._act(action)
         except GamedayError as error:
             return StepOutcome("failed", None, Message("step.error", error=error.message))
         if step.block.after is None:
@@ -199,14 +206,14 @@ class Bot:
         if at_most_s is not None:
             within_s = min(within_s, at_most_s)
         undo = step.block.undo
-        if undo is None:
+        if undo is None or (undo in self.hands.scale and self.hands.scale[undo] is None):
             return
         self.hands.journal.write(
             StepStarted(step=step.number, text=step.text, do=undo, by="bot", undoing=True)
         )
         result = StepOutcome("done", None, Message("step.answered"))
         try:
-            await self.hands.sender.send(self._action(undo))
+            await self._act(undo)
             if step.block.after is not None:
                 result = await self._seen(step, begun_ns, within_s, wanted=False)
         except GamedayError as error:
@@ -227,13 +234,20 @@ class Bot:
             )
         )
 
-    def _action(self, name: str) -> Request:
-        return self.hands.actions[name]
+    async def _act(self, action: str) -> None:
+        """Send its request, or bring the service to its number of replicas."""
+        replicas = self.hands.scale.get(action)
+        if replicas is None:
+            await self.hands.sender.send(self.hands.actions[action])
+        else:
+            await scale(replicas)
 
     def _undo_of(self, step: Step) -> Undo | None:
         name = step.block.undo
         if name is None:
             return None
+        if name in self.hands.scale:
+            return self.hands.scale[name]
         sender = self.hands.sender
-        action, url = self._action(name), self.hands.base_url
+        action, url = self.hands.actions[name], self.hands.base_url
         return undo_record(name, action, url, sender.values, sender.tls)

@@ -7,7 +7,7 @@ supplies replace the ones written here; secrets are always references (`{env: NA
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -130,6 +130,11 @@ class System(Model):
         default_factory=dict,
         max_length=MOST_PARTS,
         description="What playbook steps may do, by name",
+    )
+    scale: Mapping[Name, Annotated[int, Field(ge=1, le=16)]] = Field(
+        default_factory=dict,
+        max_length=MOST_PARTS,
+        description="Actions that set the number of replicas of the service, where the stack can",
     )
 
     def servers(self, key: str) -> list[Server]:

@@ -312,6 +312,22 @@ class PartitionUndo(Undo):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleUndo(Undo):
+    """The service `name` gets so many replicas, and the balancer at `balancer` sends to them.
+
+    `part` is the file with the `Launch` of the compose program.
+    """
+
+    _kind: ClassVar[str] = "scale"
+    action: String = ""
+    name: Text
+    project: ProjectUndo
+    replicas: int
+    part: AbsolutePath
+    balancer: Url | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUndo(Undo):
     """Undo of something that was done to a store; `name` is what the store calls it."""
 
@@ -400,6 +416,7 @@ _CLASSES: Mapping[str, type[Undo]] = {
     "container": ContainerUndo,
     "limit": LimitUndo,
     "partition": PartitionUndo,
+    "scale": ScaleUndo,
     "redis evict": RedisUndo,
     "redis block": RedisUndo,
     "redis expire": ExpiryUndo,

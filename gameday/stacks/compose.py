@@ -12,12 +12,13 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
+from urllib.parse import urlsplit
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, StackError
@@ -31,18 +32,24 @@ from gameday.injection.drivers import project as projects
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.process.launch import Launch
 from gameday.spec.system import System
-from gameday.spec.undos import ProjectUndo
-from gameday.stacks.compose_project import Project, ProjectStart, ShippedProject
-from gameday.stacks.container_watch import ContainerWatch
+from gameday.spec.undos import ProjectUndo, ScaleUndo
+from gameday.stacks.compose_project import (
+    MOST_REPLICAS,
+    Project,
+    ProjectStart,
+    ShippedProject,
+)
+from gameday.stacks.container_watch import ContainerWatch, metrics_of
 from gameday.stacks.managed_process import Part
-from gameday.stacks.ports import ATTEMPTS, lasting_ports
+from gameday.stacks.ports import ATTEMPTS, HOST, lasting_ports, lasting_range
 from gameday.stacks.stack import Addresses, Progress, Running, StackWorkdir
-from gameday.stacks.supervisor import Supervisor
+from gameday.stacks.supervisor import PARTS, SERVICE, Supervisor
 
 READY_S: Final = 90.0
 """From the first container on: the images are there by then."""
 PROGRAM: Final = "compose"
 _PROGRAMS: Final = (("docker", "compose"), ("docker-compose",))
+_ADDING: Final = ("up", "--detach", "--no-build", "--no-recreate", "--no-deps")
 _POLL_S = 0.25
 _PROBE_S = 2.0
 _PROGRAM_S = 20.0  # it is a Python program, and the machine may be busy
@@ -134,6 +141,12 @@ class ComposeStack:
         """The services that should run but do not, as of the last look, a second ago or so."""
         return [] if self._watch is None else self._watch.ended
 
+    def replicas(self) -> Mapping[str, str]:
+        """Metrics address of each replica as of the last look, by its name."""
+        if self._watch is None or not self._what.replicas():
+            return {}
+        return self._watch.replicas
+
     async def _with_ports(self, up: "_Up", system: System) -> Running:
         """Bring it up on free ports, on others where somebody was quicker."""
         for _ in range(ATTEMPTS - 1):
@@ -185,23 +198,27 @@ class _Up:
     async def bring(self, system: System) -> Running:
         """Start everything, and wait until it is healthy. Raises StackError, _PortTakenError."""
         names = self._what.ports()
+        scales = self._what.replicas() > 0
         start = ProjectStart(
             folder=self._supervisor.folder,
             system_dir=self._supervisor.workdir.system_dir,
             token=self.project.token,
             ports=dict(zip(names, lasting_ports(len(names)), strict=True)),
+            admin=lasting_range(MOST_REPLICAS) if scales else range(0),
             secret=self._secret,
             password=self._password,
             bridge_token=self._bridge_token,
         )
-        self._supervisor.ports[:] = start.ports.values()
-        part = self._supervisor.launch(self._launch(start))
+        self._supervisor.ports[:] = [*start.ports.values(), *start.admin]
+        launch = self._launch(start)
+        part = self._supervisor.launch(self._first(launch))
         try:
             await self._until_up(part)
         finally:
             await self._supervisor.drop(part)
         there = await asyncio.to_thread(engine.containers_of, self.project)
-        found = self._what.running(system, start)
+        found = self._scaled(launch, system, start, there) if scales else None
+        found = found or self._what.running(system, start)
         running = replace(
             found,
             logs=dict(self._supervisor.logs),
@@ -213,14 +230,42 @@ class _Up:
         await self._until_observed(running.addresses)
         return running
 
+    def _scaled(
+        self, launch: Launch, system: System, start: ProjectStart, there: Sequence[Container]
+    ) -> Running:
+        """The stack with each replica of its service, and what is needed to have more of them."""
+        metrics = metrics_of(there, {})
+        admin_port = urlsplit(metrics[f"{SERVICE}-0"]).port or 0
+        start = replace(start, ports={**start.ports, "ADMIN_PORT": admin_port})
+        part = start.folder / PARTS / "scale.json"
+        replace(launch, argv=[*launch.argv, *_ADDING]).write(part)
+        found = self._what.running(system, start)
+        return replace(
+            found,
+            system=found.system.model_copy(update={"metrics": list(metrics.values())}),
+            replicas=ScaleUndo(
+                name=SERVICE,
+                project=self.project,
+                replicas=self._what.replicas(),
+                part=part,
+                balancer=f"http://{HOST}:{start.ports['BALANCER_PORT']}",
+            ),
+        )
+
+    def _first(self, launch: Launch) -> Launch:
+        """The start of all services."""
+        build = ["--build"] if self._what.builds() else []
+        count = self._what.replicas()
+        scale = ["--scale", f"{SERVICE}={count}"] if count > 1 else []
+        return replace(launch, argv=[*launch.argv, "up", "--detach", *build, *scale])
+
     def _launch(self, start: ProjectStart) -> Launch:
-        """The compose program, told what to put up."""
+        """The compose program, told of which project."""
         handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
         options = ["--project-name", self.project.name, *self._what.options(start)]
-        build = ["--build"] if self._what.builds() else []
         return Launch(
             name=PROGRAM,
-            argv=[*self._command, *options, "up", "--detach", *build],
+            argv=[*self._command, *options],
             environment={
                 **handed_on,
                 **self._what.environment(start),

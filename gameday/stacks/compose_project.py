@@ -28,20 +28,25 @@ BRIDGE_TOKEN: Final = "BRIDGE_TOKEN"
 STORES: Final = {"redis": 6379, "postgres": 5432}
 PORTS: Final = {
     "PORT": "balancer",
-    "ADMIN_PORT": "service",
+    "BALANCER_PORT": "balancer",
     "TOXIPROXY_PORT": "toxiproxy",
     "REDIS_PORT": "redis",
     "POSTGRES_PORT": "postgres",
     "PROXIED_REDIS_PORT": "toxiproxy",
     "PROXIED_POSTGRES_PORT": "toxiproxy",
 }
-"""Variables of compose.yml that name a port here, and the service that is behind it."""
+"""Variables of compose.yml that name a port here, and the service that is behind it.
+
+ADMIN_PORT is a row of them, of which each replica of the service takes one.
+"""
 OBSERVED_PORTS: Final = {
     "PROMETHEUS_PORT": "prometheus",
     "ALERTMANAGER_PORT": "alertmanager",
     "BRIDGE_PORT": "bridge",
 }
 """The same of the profile `observability`."""
+MOST_REPLICAS: Final = 16
+"""As many as HAProxy has places for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +55,15 @@ class ProjectStart:
 
     `folder` is the stack's own, `system_dir` that of the system file; `token` marks what is ours;
     `ports` are free ones of this machine by name; `secret`, `password` and `bridge_token` random
-    texts.
+    texts. Each replica of the service takes an admin port of the row `admin`; when all are up,
+    ADMIN_PORT among `ports` is that of the first.
     """
 
     folder: Path
     system_dir: Path
     token: str
     ports: Mapping[str, int]
+    admin: range = range(0)
     secret: str
     password: str
     bridge_token: str
@@ -85,6 +92,10 @@ class Project(Protocol):
         """True if images are to be made of what is here."""
         ...
 
+    def replicas(self) -> int:
+        """Replicas of the service at the start; 0 where there is no scaling it."""
+        ...
+
     def may_end(self, container: Container) -> bool:
         """True if a container that has ended well belongs to a healthy project."""
         ...
@@ -95,12 +106,13 @@ class Project(Protocol):
 
 
 class ShippedProject:
-    """Gameday's own, by its compose.yml: `core`, one replica of the service, and COMPOSE_PROFILES.
+    """Gameday's own, by its compose.yml: `core`, with so many replicas, and COMPOSE_PROFILES.
 
     With `observability` a run is measured by the Prometheus in it, and its alerts are routed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: int = 1) -> None:
+        self._replicas = replicas
         self._profiles: Sequence[str] = [CORE]
 
     def look(self, command: Sequence[str], system: System, system_dir: Path) -> None:
@@ -134,11 +146,15 @@ class ShippedProject:
             "ADMIN_TOKEN": start.secret,
             "POSTGRES_PASSWORD": start.password,
             **{name: str(port) for name, port in start.ports.items()},
+            "ADMIN_PORT": f"{start.admin.start}-{start.admin.stop - 1}",
         }
 
     def builds(self) -> bool:
         """True unless somebody names an image of the service: that one is theirs."""
         return "SERVICE_IMAGE" not in os.environ
+
+    def replicas(self) -> int:
+        return self._replicas
 
     def may_end(self, container: Container) -> bool:
         del container

@@ -5,22 +5,31 @@ slow, or away. So a task of its own looks, and what it saw last is the answer.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from gameday.core.clock import Clock
 from gameday.injection import engine
-from gameday.injection.engine import EngineError
+from gameday.injection.engine import Container, EngineError
 from gameday.spec.undos import ProjectUndo
+from gameday.stacks.ports import HOST
+from gameday.stacks.supervisor import SERVICE
 
+ADMIN_PORT: Final = 9102  # in the container
 _EVERY_S = 1.0
 _MISSED = 5  # looks in a row that the engine does not answer: then it is away itself
 
 
 class ContainerWatch:
-    """Begins at once. `ended` are the services that should run and did not when last looked at."""
+    """Begins at once. `ended` are the services that should run and did not when last looked at.
+
+    `replicas` are the metrics addresses of the service's containers; one that has ended keeps its
+    own until it is removed.
+    """
 
     def __init__(self, project: ProjectUndo, services: Collection[str], clock: Clock) -> None:
         self.ended: list[str] = []
+        self.replicas: Mapping[str, str] = {}
         self._services = frozenset(services)
         self._task = asyncio.create_task(self._watch(project, clock))
 
@@ -41,3 +50,16 @@ class ContainerWatch:
                 continue
             missed = 0
             self.ended = sorted(self._services - {each.service for each in there if each.runs})
+            self.replicas = metrics_of(there, self.replicas)
+
+
+def metrics_of(there: Sequence[Container], before: Mapping[str, str]) -> Mapping[str, str]:
+    """Metrics address of each replica of the service, as of `before` for one without a port."""
+    found = {}
+    for each in (one for one in there if one.service == SERVICE):
+        name = f"{SERVICE}-{each.number - 1}"
+        port = each.ports.get(ADMIN_PORT)
+        url = before.get(name) if port is None else f"http://{HOST}:{port}/metrics"
+        if url is not None:
+            found[name] = url
+    return found

@@ -73,6 +73,10 @@ class EmbeddedStack:
         """The parts that should run but do not."""
         return [] if self._supervisor is None else self._supervisor.ended()
 
+    def replicas(self) -> Mapping[str, str]:
+        """Nobody adds one."""
+        return {}
+
     async def _put_up(
         self, supervisor: Supervisor, system: System, start: Start, asked: frozenset[str]
     ) -> Running:

@@ -5,7 +5,7 @@ experiment can still send traffic and judge.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
@@ -32,6 +32,10 @@ class ExternalStack:
     def ended(self) -> list[str]:
         """No part of it is ours."""
         return []
+
+    def replicas(self) -> Mapping[str, str]:
+        """Nobody adds one."""
+        return {}
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: it is not ours."""

@@ -192,6 +192,9 @@ class OwnProject:
     def builds(self) -> bool:
         return any(each.builds for each in self._config.services.values())
 
+    def replicas(self) -> int:
+        return 0
+
     def may_end(self, container: Container) -> bool:
         """True for what the map does not name: a migration, say."""
         return container.service not in (CALLER, TOXIPROXY, *self._map.dependencies)

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,8 +20,9 @@ from gameday.injection.process.launch import is_being_started
 from gameday.injection.process.process import alive, leaders
 from gameday.injection.toxiproxy_client import read_token
 from gameday.spec.system import System
-from gameday.spec.undos import FolderUndo, ProcessUndo, ProjectUndo, Undo
+from gameday.spec.undos import FolderUndo, ProcessUndo, ProjectUndo, ScaleUndo, Undo
 from gameday.stacks.compose import ComposeStack
+from gameday.stacks.compose_project import ShippedProject
 from gameday.stacks.container_watch import ContainerWatch
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
@@ -81,6 +83,10 @@ class PersistentStack:
         ended = [e.name for e in away if e.part is None or not is_being_started(e.part)]
         return ended + ([] if self._watch is None else self._watch.ended)
 
+    def replicas(self) -> Mapping[str, str]:
+        """Metrics address of each replica, by its name."""
+        return {} if self._watch is None else self._watch.replicas
+
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""
         if self._watch is not None:
@@ -102,8 +108,9 @@ async def put_up(
     stack: str = EMBEDDED,
     open_toxiproxy: bool = False,
     progress: Progress = to_nobody,
+    replicas: int = 1,
 ) -> Running:
-    """Start a stack so that it outlives this process.
+    """Start a stack so that it outlives this process; `replicas` only in containers.
 
     Raises UsageError when one is kept already, StackError when it does not start; then, as after
     a cancellation, nothing is left.
@@ -120,7 +127,7 @@ async def put_up(
         try:
             made: Stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
             if STACKS[stack].in_containers:
-                made = ComposeStack()
+                made = ComposeStack(ShippedProject(replicas))
             running = await made.start(system, workdir)
             writer.complete(running)
         except BaseException:
@@ -178,6 +185,7 @@ class _StateWriter:
             "toxiproxy_token": token,
             "token_file": running.token_file,
             "published": running.published,
+            "replicas": running.replicas,
         }
         self.kept = self.kept.model_copy(update=update)
         write_kept(self.kept)
@@ -237,6 +245,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
         token_file=kept.token_file,
         project=next(iter(kept.undos(ProjectUndo)), None),
         published=kept.published,
+        replicas=kept.replicas if isinstance(kept.replicas, ScaleUndo) else None,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
+from gameday.core.errors import StackError
 from gameday.stacks.managed_process import PartEndedError
 
 HOST = "127.0.0.1"
@@ -38,6 +39,14 @@ def lasting_ports(count: int) -> list[int]:
         if is_free(port):
             found.append(port)
     return found
+
+
+def lasting_range(count: int) -> range:
+    """So many free ports in a row, which stay so as those of `lasting_ports` do."""
+    for first in secrets.SystemRandom().sample(LASTING, len(LASTING)):
+        if first + count <= LASTING.stop and all(map(is_free, range(first, first + count))):
+            return range(first, first + count)
+    raise StackError(f"no {count} free ports in a row from {LASTING.start} to {LASTING.stop}")
 
 
 def is_free(port: int, host: str = HOST) -> bool:

@@ -19,7 +19,7 @@ from gameday.core.clock import Clock
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.upstream import Published
 from gameday.spec.system import System
-from gameday.spec.undos import ProjectUndo, Undo
+from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
 
 Announce = Callable[[str, list[Undo]], None]
 Progress = Callable[[Sequence[str], Sequence[str]], None]
@@ -74,7 +74,8 @@ class Running:
     not be shown; `binaries` says which program each store runs, `parts` is where it stands how each
     part is started (`process/launch.py`), `token_file` where the token stands without which its
     Toxiproxy changes nothing (None: it asks for none). `project` is the compose project that it
-    is, `published` where each proxy in it is reached, by the proxy's name.
+    is, `published` where each proxy in it is reached, by the proxy's name, `replicas` the record by
+    which its service is scaled.
     """
 
     system: System
@@ -89,6 +90,7 @@ class Running:
     token_file: Path | None = None
     project: ProjectUndo | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
+    replicas: ScaleUndo | None = None
 
     def injection(self, run: str, seed: int = 0) -> InjectionContext:
         """The context in which drivers of a run work on it."""
@@ -100,6 +102,7 @@ class Running:
             token_file=self.token_file,
             project=self.project,
             published=self.published,
+            replicas=self.replicas,
         )
         return InjectionContext(run, system.toxiproxy, system.proxies, direct, seed)
 
@@ -113,6 +116,10 @@ class Stack(Protocol):
 
     def ended(self) -> list[str]:
         """The parts of ours that should run but do not. Quick: it is asked once a second."""
+        ...
+
+    def replicas(self) -> Mapping[str, str]:
+        """Metrics address of each replica by its name; empty where they are those of the start."""
         ...
 
     async def stop(self) -> list[str]:

@@ -64,6 +64,11 @@ class Kept(Model):
     toxiproxy_token: str | None = None
     token_file: Path | None = None
     published: Mapping[str, Published] = {}
+    replicas: Annotated[
+        Undo | None,
+        PlainValidator(lambda value: None if value is None else _undo(value)),
+        PlainSerializer(lambda undo: None if undo is None else undo.as_json()),
+    ] = None
 
     def undos(self, kind: type[U]) -> list[U]:
         """The records of one kind."""

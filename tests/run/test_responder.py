@@ -66,6 +66,7 @@ class Drill:
         hands = Hands(
             book,
             ACTIONS,
+            {},
             url,
             Sender(url, {}, {}),
             self.readings,

@@ -13,7 +13,7 @@ from gameday.core.json_objects import plain
 from gameday.telemetry import samples
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.alerts.state import Evaluator
-from gameday.telemetry.collector.settings import CollectorSettings
+from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
 from gameday.telemetry.collector.tick import Instants
 from gameday.telemetry.promql import SeriesStore, label_set, parse, reading
 from gameday.traffic.history import RECORD, HistoryHeader, HistoryWriter, Outcome
@@ -74,6 +74,10 @@ class Ticks:
     def __init__(self, instants: Instants) -> None:
         self._instants = instants
         self.t_ns = 100 * NS
+
+    def retarget(self, *services: Service) -> None:
+        named = [{**each.target, "name": f"s-{each.port}"} for each in services]
+        self._instants.retarget([ScrapeTarget(**each) for each in named])
 
     async def __call__(self) -> Mapping[str, Any]:
         self.t_ns += NS
@@ -156,6 +160,26 @@ async def test_workers_that_share_a_scenario_are_added_up(tmp_path: Path) -> Non
         assert line["traffic"]["open"] == 8
         for history in histories:
             history.close()
+
+
+async def test_replicas_that_come_are_asked_and_those_that_go_are_forgotten_at_once(
+    tmp_path: Path,
+) -> None:
+    named = {"objective:replicas": "count(broken) >= 2", "objective:up": "count(up) >= 2"}
+    async with Service() as first, Service() as second:
+        asked = [{**first.target, "name": f"s-{first.port}"}]
+        async with measuring(tmp_path, targets=asked, expressions=named) as tick:
+            line = await tick()
+            assert set(line["readings"].values()) == {False}
+            tick.retarget(first, second)
+            line = await tick()
+            assert set(line["readings"].values()) == {True}
+            assert line["up"] == {f"s-{first.port}": True, f"s-{second.port}": True}
+            tick.retarget(second)
+            line = await tick()
+            assert set(line["readings"].values()) == {False}
+            assert line["figures"] == {"objective:replicas": 1, "objective:up": 1}
+            assert line["up"] == {f"s-{second.port}": True}
 
 
 async def test_an_alert_goes_from_pending_to_firing_on_the_grid_and_resolves(

@@ -22,6 +22,7 @@ from gameday.injection.drivers import (
     partition,
     project,
     proxy,
+    scale,
     service,
     toxic,
     traffic,
@@ -206,6 +207,10 @@ class _Measured(_Undone):
         return seen
 
 
+class _Scale(_Undone):
+    undo_s = 150.0  # the compose program, and the health of those that are new
+
+
 class _Project(_Undone):
     undo_s = 120.0  # a busy engine takes its time
 
@@ -245,6 +250,7 @@ _REGISTRY: Mapping[str, Callable[[Drivers], Driver]] = {
     "limit": lambda _: _Measured(limit),
     "partition": lambda _: _Measured(partition),
     "project": lambda _: _Project(project),
+    "scale": lambda _: _Scale(scale),
     "redis": _redis,
     "sql": _sql,
     "process": lambda _: _Undone(process),

@@ -1,6 +1,6 @@
 """Rules about names: what an experiment, its playbook and the system call each other by."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from gameday.core.errors import FileError
 from gameday.spec.faults import Spike
@@ -9,7 +9,6 @@ from gameday.spec.faults.postgres import PostgresFault
 from gameday.spec.faults.redis import RedisFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.spec.playbook import StepBlock
-from gameday.spec.request import Request
 from gameday.spec.yaml import Document, one_of_them
 from gameday.telemetry.sources.choice import prometheus_of
 
@@ -118,6 +117,12 @@ def _no_rule(
     return document.error(at, f"{key!r}: no rule raises {name!r}", help=one_of_them(name, known))
 
 
+def of_system(loaded: LoadedSystem) -> Findings:
+    """No action is a request and a number of replicas both."""
+    for name in sorted(loaded.system.actions.keys() & loaded.system.scale.keys()):
+        yield loaded.document.error(("scale", name), f"'scale': {name!r} is an action already")
+
+
 def _playbook_answers(inputs: Inputs) -> Findings:
     """One of the alerts that start the playbook is expected, or it would never start."""
     if inputs.playbook is None:
@@ -131,8 +136,9 @@ def _playbook_answers(inputs: Inputs) -> Findings:
 
 def of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
     """Steps name actions of the system, and each has a condition that shows that it worked."""
+    known = [*system.system.actions, *system.system.scale]
     for step in loaded.playbook.steps:
-        yield from _step(step.block, loaded.blocks[step.number], system.system.actions)
+        yield from _step(step.block, loaded.blocks[step.number], known)
     name = loaded.playbook.head.name
     if name != loaded.path.stem:
         yield FileWarning(loaded.front.place("name"), f"'name': {name!r} is not the file's name")
@@ -140,7 +146,7 @@ def of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
         yield FileWarning(loaded.front.place(), "no step for gameday to do or verify")
 
 
-def _step(block: StepBlock, document: Document, actions: Mapping[str, Request]) -> Findings:
+def _step(block: StepBlock, document: Document, actions: Sequence[str]) -> Findings:
     for key, action in (("do", block.do), ("undo", block.undo)):
         if action is not None and action not in actions:
             problem = f"{key!r}: {action!r} is not an action of the system"

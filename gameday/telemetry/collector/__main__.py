@@ -1,9 +1,9 @@
 """`python -m gameday.telemetry.collector`: settings in, a line a tick out, till the pipe closes.
 
-Standard input holds the settings and then nothing; its end is the order to finish the current
-tick and leave with exit status 0. A standard output that nobody reads any more means the same.
-SIGINT is ignored: Ctrl-C in a terminal reaches every process of the group, and when the
-measuring stops is for the controller to decide.
+Standard input holds the settings, and later a line for each change of the targets, as replicas come
+and go; its end is the order to finish the current tick and leave with exit status 0. A standard
+output that nobody reads any more means the same. SIGINT is ignored: Ctrl-C in a terminal reaches
+every process of the group, and when the measuring stops is for the controller to decide.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from gameday.core.network.allow_list import Allowed
 from gameday.core.network.event_loop import run
 from gameday.core.processes import READY
 from gameday.telemetry.collector.grid import Grid
-from gameday.telemetry.collector.settings import CollectorSettings, parse_settings
+from gameday.telemetry.collector.settings import CollectorSettings, parse_settings, parse_targets
 from gameday.telemetry.collector.tick import Instants
 
 STDIN: Final = 0
@@ -32,7 +32,7 @@ def main() -> int:
     """Run the collector that standard input describes; its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        settings = parse_settings(_first_line())
+        settings = parse_settings(_next_line())
         run(_run(settings, SystemClock()), Allowed.of(settings.reach), fast=True)
     except GamedayError as error:
         sys.stderr.write(f"error: {error.message}\n")
@@ -46,7 +46,7 @@ async def _run(settings: CollectorSettings, clock: Clock) -> None:
     instants = Instants(settings, clock)
     try:
         await instants.open()
-        threading.Thread(target=_await_end, args=(loop, over), daemon=True).start()
+        threading.Thread(target=_hear, args=(loop, instants, over), daemon=True).start()
         _say(READY, over)
         await _tick(Grid(settings.grid_start_ns, settings.period_ns), instants, clock, over)
     finally:
@@ -69,8 +69,8 @@ async def _tick(grid: Grid, instants: Instants, clock: Clock, over: asyncio.Even
         ending.cancel()
 
 
-def _first_line() -> bytes:
-    """Standard input up to its first line break, read without buffering what follows."""
+def _next_line() -> bytes:
+    """Standard input up to its next line break, read without buffering what follows."""
     line = bytearray()
     while not line.endswith(b"\n"):
         piece = os.read(STDIN, 1)
@@ -80,10 +80,11 @@ def _first_line() -> bytes:
     return bytes(line)
 
 
-def _await_end(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
+def _hear(loop: asyncio.AbstractEventLoop, instants: Instants, over: asyncio.Event) -> None:
     """In a thread of its own, because not every standard input can be polled."""
-    while os.read(STDIN, 4096):
-        pass
+    while line := _next_line():
+        if line.endswith(b"\n") and not loop.is_closed():
+            loop.call_soon_threadsafe(instants.retarget, parse_targets(line))
     # A loop that is closed has ended for another reason, and needs no order to.
     if not loop.is_closed():
         loop.call_soon_threadsafe(over.set)

@@ -18,14 +18,28 @@ LONGEST_WHY = 200  # an error may quote a whole answer
 _ACCEPT = "text/plain;version=0.0.4"
 
 
+def _asked(target: ScrapeTarget) -> tuple[ScrapeTarget, Reader]:
+    return target, Reader({"instance": target.name})
+
+
 class Scraper:
     """Keeps one connection to each target, and the series each has been seen to say."""
 
     def __init__(self, targets: Sequence[ScrapeTarget], timeout_s: float, tls: Tls) -> None:
         """`tls` says whom to believe. Raises UsageError for a `ca` that holds no certificate."""
-        self._targets = [(target, Reader({"instance": target.name})) for target in targets]
+        self._targets = [_asked(target) for target in targets]
         verify = tls.needed_for(*(target.url for target in targets))
         self._client = HttpClient(timeout_s, verify=verify, most_bytes=LONGEST)
+
+    def retarget(self, targets: Sequence[ScrapeTarget]) -> list[str]:
+        """Ask these from now on; the names of those that are asked no more."""
+        before = self._targets
+        readers = {target.name: reader for target, reader in before}
+        self._targets = [
+            (each, readers[each.name]) if each.name in readers else _asked(each) for each in targets
+        ]
+        names = {target.name for target in targets}
+        return [target.name for target, _ in before if target.name not in names]
 
     async def ask_all(self) -> list[TargetScrape]:
         """One answer from each target, after `timeout_s` at the latest."""

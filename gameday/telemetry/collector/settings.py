@@ -81,6 +81,24 @@ class CollectorSettings(Model):
         return json.dumps(self.model_dump(mode="json")).encode()
 
 
+class Targets(Model):
+    """An order while it runs: these are asked from the next instant on."""
+
+    targets: list[ScrapeTarget]
+
+    def line(self) -> bytes:
+        """One line of JSON for the collector's standard input."""
+        return self.model_dump_json().encode()
+
+
+def parse_targets(line: bytes) -> list[ScrapeTarget]:
+    """The targets in one line of JSON. Raises UsageError."""
+    try:
+        return Targets.model_validate_json(line).targets
+    except ValidationError as error:
+        raise UsageError(f"an order of the collector cannot be used: {error}") from error
+
+
 def parse_settings(line: bytes) -> CollectorSettings:
     """The settings in one line of JSON. Raises UsageError."""
     try:

@@ -11,7 +11,7 @@ from gameday.telemetry.collector.abort_thresholds import Thresholds
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import CollectorSettings
+from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
 from gameday.telemetry.promql.labels import Labels, label_set, labels
 from gameday.telemetry.samples import LiveEvaluation
 from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, RemoteBridge
@@ -35,6 +35,8 @@ class Instants:
         self._evaluation = SeriesEvaluator(settings.expressions, rules, wall_offset_ns)
         self._routing = _routing_of(settings, clock)
         self._scrapes = settings.prometheus is None
+        self._scraper: Scraper | None = None
+        self._dismissed: list[str] = []
         self._source = self._source_of(settings)
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
         totals = self._thresholds.totals
@@ -76,6 +78,14 @@ class Instants:
         self._writer.write({**scraped, **own}, live, own)
         return live
 
+    def retarget(self, targets: Sequence[ScrapeTarget]) -> None:
+        """Ask these from the next instant on; the series of those that are gone end there.
+
+        A Prometheus finds its targets itself.
+        """
+        if self._scraper is not None:
+            self._dismissed += self._scraper.retarget(targets)
+
     async def close(self) -> None:
         await self._source.close()
         await self._routing.close()
@@ -91,7 +101,8 @@ class Instants:
     def _source_of(self, settings: CollectorSettings) -> Source:
         timeout_s, asked = settings.scrape_timeout_s, settings.prometheus
         if asked is None:
-            return ScrapeSource(Scraper(settings.targets, timeout_s, settings.tls))
+            self._scraper = Scraper(settings.targets, timeout_s, settings.tls)
+            return ScrapeSource(self._scraper)
         server = Prometheus(asked.url, asked.headers, timeout_s, settings.tls)
         queries = list(self._evaluation.queries.values())
         return PrometheusSource(server, queries, asked.scrape_s, self._clock)
@@ -103,6 +114,9 @@ class Instants:
         store = self._evaluation.store
         for answer in answers if self._scrapes else ():
             store.append(t_ns, {**answer.series, **self._ups([answer])}.items(), answer.target)
+        for name in self._dismissed:
+            store.append(t_ns, (), source=name)
+        self._dismissed.clear()
         store.append(t_ns, traffic.items(), source="")
 
     def _ups(self, answers: Sequence[TargetScrape]) -> dict[Labels, float]:
