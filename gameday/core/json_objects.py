@@ -3,8 +3,8 @@
 The type of a field says how it is read, and whether it has to be there: one with a default may be
 missing, null or "". `Annotated` holds a reader where a type alone does not say it: it returns the
 value that a piece of JSON stands for, or raises ValueError for one that is never written there.
-What is not known (None by default) is left out where an object is written. A field whose
-`metadata` has a `key` has that name in the file.
+What is not known (None by default) is left out where an object is written, unless the field's
+`metadata` says `null`. With a `key` there, the field has that name in the file.
 """
 
 from base64 import b64decode, b64encode
@@ -170,7 +170,7 @@ def plain(value: Any) -> Any:
         return {
             _key(each): plain(one)
             for each, one in every
-            if one is not None or each.default is MISSING
+            if one is not None or each.default is MISSING or "null" in each.metadata
         }
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}

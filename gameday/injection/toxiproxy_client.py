@@ -16,7 +16,7 @@ import ipaddress
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from gameday.core import files
@@ -26,6 +26,7 @@ from gameday.core.json_objects import plain, read_object
 from gameday.core.network.http import Answer, Ask, HttpError, ask_once
 from gameday.spec.undos import NetworkUndo, ProxyState, ToxicState
 
+T = TypeVar("T")
 _QUOTED = 200  # enough to see whose page it is
 CALL_TIMEOUT_S = 4.0  # well under the server's own 25 s
 TOKEN_PREFIX = "gameday-toxiproxy-"  # nothing else that stands in a file is ever sent
@@ -114,14 +115,14 @@ class Toxiproxy:
         if status == 404:
             return None
         found = _state(body) if status == 200 else None
-        _must(found, self.url, f"GET proxy {name}", status, body)
-        return found
+        return _must(found, self.url, f"GET proxy {name}", status, body)
 
-    async def create(self, name: str, proxy: ProxyState) -> None:
-        """Make a proxy, without toxics."""
+    async def create(self, name: str, proxy: ProxyState) -> ProxyState:
+        """Make a proxy, without toxics; it is answered with its port."""
         made = {"name": name, **plain(replace(proxy, toxics=()))}
         status, body = await self.call("POST", "/proxies", made)
-        _must(status == 201, self.url, f"create proxy {name}", status, body)
+        found = _state(body) if status == 201 else None
+        return _must(found, self.url, f"create proxy {name}", status, body)
 
     async def delete(self, name: str) -> None:
         """Remove a proxy with its toxics; one that is not there is no error."""
@@ -178,9 +179,9 @@ def _json(answer: Answer) -> Any:
         return answer.text or None
 
 
-def _must(fine: object, url: str, what: str, status: int, body: object) -> None:
+def _must(fine: T | None, url: str, what: str, status: int, body: object) -> T:
     if fine:
-        return
+        return fine
     said = body.get("error", body) if isinstance(body, dict) else body
     cure = "on a stack that gameday started, its token stands in stack.json; or start it open: "
     cure += "gameday up --open-toxiproxy"

@@ -21,7 +21,6 @@ from gameday.telemetry import catalogue
 from gameday.telemetry.collector.abort_thresholds import aborting
 from gameday.telemetry.collector.settings import (
     AlertmanagerSettings,
-    Bound,
     CollectorSettings,
     PrometheusSettings,
     ReceiverSettings,
@@ -92,10 +91,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         scenarios=[*run.experiment.traffic, *spikes],
         rules=list(run.rules),
         expressions={each.key: each.expr for each in read},
-        thresholds={
-            one.name: Bound(metric=one.metric, threshold=one.threshold)
-            for one in aborting(run.experiment)
-        },
+        thresholds=list(aborting(run.experiment)),
         tags=request_tags(issue.method, issue.path),
         clock=boot_id()[:8] or "host",
         reach=run.options.allowed.reach(),

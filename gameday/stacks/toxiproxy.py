@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gameday.core import files
 from gameday.core.errors import StackError
+from gameday.core.json_objects import read_object
 from gameday.injection.process.launch import Launch, Question
 from gameday.injection.toxiproxy_client import TOKEN_PREFIX, Toxiproxy, ToxiproxyError
+from gameday.spec.undos import ProxyState
 from gameday.stacks.ports import HOST
 from gameday.stacks.supervisor import Supervisor, plain_environment, write_private
 
@@ -61,7 +62,10 @@ async def start_toxiproxy(supervisor: Supervisor, *, is_open: bool) -> Toxiproxy
         return _announced(output) is not None
 
     part = await supervisor.start(task, listening, READY_S)
-    host, port = _announced(output)["listening"]
+    told = _announced(output)
+    if told is None:
+        raise StackError("toxiproxy: it has not said where it listens")
+    host, port = told.listening
     again = [*task.argv[:-1], str(port)]  # where its clients look for it
     part.is_healthy_when(Question.get(host, port, "/version"), argv=again)
     supervisor.ports.append(port)
@@ -74,23 +78,28 @@ async def add_proxies(
     """Put a proxy before each store: Toxiproxy's name of the proxy → the store's port."""
     ports = {}
     for name, upstream in upstreams.items():
-        body = {"name": name, "listen": f"{HOST}:0", "upstream": f"{HOST}:{upstream}"}
+        wanted = ProxyState(listen=f"{HOST}:0", upstream=f"{HOST}:{upstream}", enabled=True)
         try:
-            status, answer = await server.call("POST", "/proxies", {**body, "enabled": True})
+            made = await server.create(name, wanted)
         except ToxiproxyError:
             supervisor.must_run()  # where it died, its log says more than the lost call
             raise
-        if status != 201:
-            raise StackError(f"toxiproxy: cannot make proxy {name!r}: {status} {answer}")
-        ports[name] = int(answer["listen"].rpartition(":")[2])
+        ports[name] = int(made.listen.rpartition(":")[2])
     supervisor.ports.extend(ports.values())
     return Proxies(server, ports)
 
 
-def _announced(output: Path) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Announcement:
+    """The first line of a server: where it listens."""
+
+    listening: tuple[str, int]
+
+
+def _announced(output: Path) -> _Announcement | None:
     """The first line of its standard output, once it is whole."""
     try:
         line, end, _ = files.read_bytes(output, files.SETTING_BYTES).partition(b"\n")
     except FileNotFoundError:
         return None
-    return json.loads(line) if end else None
+    return read_object(_Announcement, json.loads(line)) if end else None

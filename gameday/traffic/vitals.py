@@ -4,8 +4,8 @@
 t = 0, sums (names that end in `_s`) count from the start of the process, so a line that is lost
 loses nothing but its own moment:
 
-    {"who": "worker-0", "t", "open", "cpu_s", "waited_s", "throttled_s", "stolen_s", "gc_s",
-     "stalls": [[at_s, ms], …], "time_wait"}
+    {"worker", "who": "worker-0", "t", "open", "loop_lag_ms", "cpu_s", "waited_s", "throttled_s",
+     "stolen_s", "gc_s", "stalls": [[at_s, ms], …], "time_wait"}
         its own processor time, its wait for a processor, the time its control group was
         throttled, the time that other machines took from this one's processors (all together),
         pauses to collect garbage, each time its event loop stood still, ports in TIME_WAIT
@@ -41,6 +41,7 @@ class Stall(NamedTuple):
 class WorkerSample:
     """One worker at one instant; the sums count from the start of its process."""
 
+    worker: int | None = None
     who: str = "worker-0"
     t_s: float = field(metadata={"key": "t"})
     open: int = 0

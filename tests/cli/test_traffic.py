@@ -183,7 +183,7 @@ def test_what_is_live_is_kept_in_memory_that_does_not_grow(tmp_path: Path) -> No
     text, delay = "http_reqs:count<1000", timedelta(seconds=3)
     made = with_thresholds(made, [text], abort=True, delay=delay)
     watched = list(aborting(made, T0))
-    thresholds = Thresholds({one.name: one for one in watched}, {})
+    thresholds = Thresholds(watched, {})
     live = LiveTraffic(tmp_path, thresholds.totals)
     writer = HistoryWriter(tmp_path / "drop-0.bin", header())
     piece, pieces = sent(), 300

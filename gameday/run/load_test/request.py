@@ -21,7 +21,7 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.urls import Base
 from gameday.core.units import Rate, format_duration
-from gameday.spec.experiment import Expect, Experiment
+from gameday.spec.experiment import Expect, Experiment, Threshold
 from gameday.spec.inputs import LoadedExperiment
 from gameday.spec.request import IssueRequest, Match, OutcomeName, Request
 from gameday.spec.system import Requests, System
@@ -211,16 +211,15 @@ def with_thresholds(
     experiment: Experiment, texts: Sequence[str], *, abort: bool, delay: timedelta
 ) -> Experiment:
     """The experiment with `metric:expression` thresholds added. Raises UsageError."""
-    found: dict[str, list[Any]] = {k: list(v) for k, v in experiment.expect.thresholds.items()}
+    found: dict[str, list[str | Threshold]] = {
+        k: list(v) for k, v in experiment.expect.thresholds.items()
+    }
     for text in texts:
         metric, expression = _split(text)
         thresholds.check_metric(metric, [expression])
         _check_tags(metric, experiment)
-        one: Any = expression
-        if abort:
-            one = {"threshold": expression, "abortOnFail": True}
-            one["delayAbortEval"] = format_duration(delay)
-        found.setdefault(metric, []).append(one)
+        one = Threshold(threshold=expression, abortOnFail=True, delayAbortEval=delay)
+        found.setdefault(metric, []).append(one if abort else expression)
     expect = Expect.model_validate({"thresholds": found})
     kept = experiment.expect.model_copy(update={"thresholds": expect.thresholds})
     return experiment.model_copy(update={"expect": kept})

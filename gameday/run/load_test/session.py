@@ -77,8 +77,7 @@ class _Session:
     def __init__(self, load: Load, dirs: OutputDirs, clock: Clock) -> None:
         self._load, self._dirs, self._clock = load, dirs, clock
         self._run = f"load-{clock.now_ns():x}"
-        watched = {one.name: one for one in aborting(load.experiment)}
-        self._thresholds = Thresholds(watched, about(load).tags)
+        self._thresholds = Thresholds(aborting(load.experiment), about(load).tags)
         self._live = LiveTraffic(dirs.history_dir, self._thresholds.totals)
         self._traffic = Traffic(dirs.log, clock, load.workers)
         self._samples: list[WorkerSample] = []

@@ -10,13 +10,12 @@ moving window. Where in the run a start was due is not known here, so a threshol
 `window` reads null, and is judged in the end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gameday.core.clock import NS
 from gameday.telemetry.catalogue import key
-from gameday.telemetry.collector.settings import Bound
 from gameday.telemetry.samples import Evaluation
 from gameday.traffic import thresholds
 from gameday.traffic.metrics import About, RunningTotals
@@ -60,11 +59,8 @@ def aborting(experiment: "Experiment", t0_ns: int = 0) -> Iterator[Aborting]:
 class Thresholds:
     """The metrics of some thresholds, over all that was recorded so far."""
 
-    def __init__(self, bounds: Mapping[str, Bound | Aborting], tags: Mapping[str, str]) -> None:
-        self._wanted = {
-            name: (bound.metric, thresholds.parse(bound.threshold))
-            for name, bound in bounds.items()
-        }
+    def __init__(self, watched: Iterable[Aborting], tags: Mapping[str, str]) -> None:
+        self._wanted = {one.name: (one.metric, thresholds.parse(one.threshold)) for one in watched}
         metrics = sorted({metric for metric, _ in self._wanted.values()})
         self.totals = RunningTotals(metrics, About(tags=tags))
 

@@ -23,7 +23,7 @@ from gameday.telemetry.promql import (
     parse,
     reading_at,
 )
-from gameday.telemetry.samples import AlertLine, Evaluation
+from gameday.telemetry.samples import AlertLine, LiveEvaluation
 from gameday.telemetry.sources.source import AnsweredInstant, SourceAnswers
 
 _SPARE_S: Final = 10.0  # samples that come late still have their predecessors
@@ -45,7 +45,7 @@ class SeriesEvaluator:
         longest_s = max((q.window_s for q in (*self.queries.values(), *asked)), default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
-    def at(self, t_ns: int, answers: SourceAnswers | None = None) -> Evaluation:
+    def at(self, t_ns: int, answers: SourceAnswers | None = None) -> LiveEvaluation:
         """Everything at that instant, with what a source has evaluated already."""
         answers = answers or SourceAnswers(targets=(), sampled_ns=t_ns)
         moment = AnsweredInstant(self.store, t_ns, answers.values)
@@ -70,7 +70,7 @@ class SeriesEvaluator:
         alerts = few_enough(every)
         if len(alerts) < len(every):
             problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"
-        return Evaluation(
+        return LiveEvaluation(
             t_ns=t_ns,
             readings=readings,
             figures=figures,

@@ -1,7 +1,7 @@
 """Settings of a collector, read at its start: one JSON line on standard input."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -11,6 +11,7 @@ from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Reach
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model
+from gameday.telemetry.collector.abort_thresholds import Aborting
 
 
 class ScrapeTarget(Model):
@@ -44,13 +45,6 @@ class AlertmanagerSettings(Model):
     headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
 
 
-class Bound(Model):
-    """A threshold that may end the run."""
-
-    metric: str
-    threshold: str
-
-
 class CollectorSettings(Model):
     """Everything a collector does in its life."""
 
@@ -69,7 +63,7 @@ class CollectorSettings(Model):
     scenarios: list[str] = Field(default_factory=list)
     rules: list[Path] = Field(default_factory=list)
     expressions: Mapping[str, str] = Field(default_factory=dict)
-    thresholds: Mapping[str, Bound] = Field(default_factory=dict)
+    thresholds: Sequence[Aborting] = ()
     tags: Mapping[str, str] = Field(default_factory=dict, description="What all requests share")
     clock: str = ""
     reach: Reach = Field(default=Reach(), description="Where targets may be, and at which address")

@@ -4,6 +4,7 @@ The values carry the instant's exact timestamp, not the one at which the answer 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gameday.core.clock import Clock, wall_time_ns
 from gameday.core.secrets.redaction import Hidden
@@ -59,17 +60,13 @@ class Instants:
         found = self._evaluation.at(t_ns, told)
         routing = await self._routing.exchange(traffic)
         readings, figures = self._thresholds.read(t_ns)
-        live = LiveEvaluation(
-            t_ns=t_ns,
+        live = replace(
+            found,
             readings={**found.readings, **readings},
             figures={**found.figures, **figures},
-            alerts=found.alerts,
-            problems=found.problems,
             down={answer.target: answer.problem for answer in answers if not answer.up},
             traffic=self._traffic.moment(),
             up={answer.target: answer.up for answer in answers},
-            sampled=found.sampled,
-            alerts_problem=found.alerts_problem,
             routing=routing,
             late_ms=round(late_ms, 3),
         )

@@ -41,6 +41,9 @@ _RECENT_NS: Final = 5 * NS  # as long as the windows of the shipped objectives
 Series = tuple[dict[str, str], float]
 
 
+_NULL: Final = {"null": True}  # written although there is none
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """The traffic at one instant, for a screen: counts so far, and figures of the last seconds.
@@ -49,8 +52,8 @@ class Moment:
     """
 
     rate_per_s: float = 0.0
-    p95_ms: float | None = None
-    service_p95_ms: float | None = None
+    p95_ms: float | None = field(default=None, metadata=_NULL)
+    service_p95_ms: float | None = field(default=None, metadata=_NULL)
     by_outcome: Mapping[str, int] = field(default_factory=dict)
     open: int = 0
     dropped: int = 0

@@ -235,6 +235,7 @@ class Worker:
         """Say how things are: each second, and as `vitals` before the first and after the last."""
         sample = replace(
             self._pulse.sample(self._t0_ns, now_ns),
+            worker=self._config.worker,
             who=f"worker-{self._config.worker}",
             open=len(self._client.open),
             loop_lag_ms=round(self._loop_lag_ns / 1e6, 3),
