@@ -21,6 +21,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.errors import FileError, GamedayError, UsageError
 from gameday.core.network.allow_list import Allowed, NoAddressError, Reach, RefusedError, refusal
 from gameday.core.network.event_loop import run
+from gameday.core.network.urls import Base
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers, postgres_session
 from gameday.injection.drivers.proxy import put_back
@@ -39,7 +40,6 @@ from gameday.spec.undos import ProxyState, from_json
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.traffic.worker.client import Client, ClientSettings
-from gameday.traffic.worker.config import Origin
 from tests.attacks.place import Place
 from tests.attacks.registry import attack
 from tests.support.stack_parts import document_of
@@ -241,7 +241,7 @@ def traffic(place: Place, host: str) -> None:
         system = System.model_validate(document_of())
         settings = ClientSettings(answers=_answers(system), timeout_s=1.0)
         client = Client(settings, CLOCK, lambda: None)
-        await client.resolve(Origin.parse(f"http://{host}:9"), this_machine())
+        await client.resolve(Base.parse(f"http://{host}:9"), this_machine())
 
     must_be_refused(lambda: run(resolve(), Allowed(["away", "half", AWAY])))
 

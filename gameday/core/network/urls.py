@@ -61,6 +61,10 @@ class Base:
         return cls(parts.scheme, host_of(parts.hostname), port, path, parts.query)
 
     @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
     def authority(self) -> str:
         """Host and port as the Host header has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -20,9 +20,9 @@ from typing import Final, Protocol
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import UnknownError
 from gameday.core.network.allow_list import Allowed, NoAddressError
+from gameday.core.network.urls import Base
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.worker.classify import Answers, Reading
-from gameday.traffic.worker.config import Origin
 from gameday.traffic.worker.connection import SUSPECT_NS, Address, Connection
 from gameday.traffic.worker.http1 import Heads
 from gameday.traffic.worker.poller import Poller
@@ -97,13 +97,15 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._expiry: asyncio.TimerHandle | None = None
 
-    async def resolve(self, origin: Origin, allowed: Allowed) -> None:
+    async def resolve(self, origin: Base, allowed: Allowed) -> None:
         """Find where to connect to, once: no connection goes anywhere else.
 
         Raises UnknownError when the name has no address, RefusedError when it may not be used.
         """
         try:
-            found = await allowed.resolve(origin.host, origin.port)
+            found = await allowed.resolve(
+                origin.host, origin.port or (443 if origin.is_tls else 80)
+            )
         except NoAddressError as error:
             raise UnknownError(error.message) from error
         self.addresses = [Address(family, at) for family, at in found]

@@ -16,7 +16,6 @@ from pydantic import (
 
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Reach
-from gameday.core.network.urls import Base
 from gameday.spec.request import IssueRequest
 from gameday.spec.tls import Tls
 from gameday.traffic.schedule.scenario import Scenario
@@ -66,27 +65,3 @@ class Config(BaseModel):
     def line(self) -> bytes:
         """The line that a worker reads as this."""
         return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_none=True)).encode()
-
-
-class Origin(BaseModel):
-    """The destination of requests: the parts of `base_url`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    host: str
-    port: int
-    authority: str
-    prefix: str
-    tls: bool = False
-
-    @classmethod
-    def parse(cls, base_url: str) -> "Origin":
-        """The parts of an http or https URL. Raises UsageError for what a worker cannot send to."""
-        base = Base.parse(base_url)
-        return cls(
-            host=base.host,
-            port=base.port or (443 if base.scheme == "https" else 80),
-            authority=base.authority,
-            prefix=base.prefix,
-            tls=base.scheme == "https",
-        )

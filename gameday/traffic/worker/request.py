@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gameday.core.errors import UsageError
-from gameday.core.network.urls import path_problem
+from gameday.core.network.urls import Base, path_problem
 from gameday.spec.request import IssueRequest
 from gameday.spec.template import fill_json, fill_text, percent
-from gameday.traffic.worker.config import Config, Origin
+from gameday.traffic.worker.config import Config
 
 _OURS = ("content-length", "transfer-encoding", "connection", "expect", "upgrade")
 _VARYING = ("user", "key", "attempt")
@@ -34,7 +34,7 @@ class RequestBytes:
         if config.stock is not None:
             values["stock"] = config.stock
         values |= {name: f"{mark}-{name}-" for name in _VARYING}
-        head, body = _texts(request, Origin.parse(config.base_url), values)
+        head, body = _texts(request, Base.parse(config.base_url), values)
         fixed, slots = _cut(f"{head}{mark}-length-\r\n\r\n{body}", mark)
         self._pieces = [piece for text in fixed for piece in (text, b"")][:-1]
         length = slots.index("length")
@@ -61,9 +61,7 @@ class RequestBytes:
         return b"".join(pieces)
 
 
-def _texts(
-    request: IssueRequest, origin: Origin, values: Mapping[str, int | str]
-) -> tuple[str, str]:
+def _texts(request: IssueRequest, origin: Base, values: Mapping[str, int | str]) -> tuple[str, str]:
     """Head (up to the value of Content-Length, which ends it) and body, with marks in them."""
     path = fill_text(request.path, values, percent)
     if wrong := path_problem(path):

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Allowed
+from gameday.core.network.urls import Base
 from gameday.core.processes import READY
 from gameday.core.timer import alarm
 from gameday.core.units import seconds
@@ -25,7 +26,7 @@ from gameday.traffic.worker import messages
 from gameday.traffic.worker.classify import Answers
 from gameday.traffic.worker.client import Client, ClientSettings
 from gameday.traffic.worker.closed_loop import ClosedLoop
-from gameday.traffic.worker.config import Config, Origin
+from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.open_loop import OpenLoop
 from gameday.traffic.worker.recorder import Recorder
 from gameday.traffic.worker.request import RequestBytes
@@ -52,14 +53,14 @@ class Worker:
         self._config = config
         self._clock = clock
         self._say = say
-        self._origin = Origin.parse(config.base_url)
+        self._origin = Base.parse(config.base_url)
         self._timeout_s = seconds(config.request.timeout)
         self._request = RequestBytes(config)
         settings = ClientSettings(
             answers=Answers(config.request),
             timeout_s=self._timeout_s,
             idempotent=config.replay == "idempotent",
-            tls=TlsClient(self._origin.host, config.tls) if self._origin.tls else None,
+            tls=TlsClient(self._origin.host, config.tls) if self._origin.is_tls else None,
         )
         self._client = Client(settings, clock, self._look)
         self._alarm = alarm(self._rang, clock)
