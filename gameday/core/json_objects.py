@@ -163,15 +163,17 @@ _OF_KIND: Mapping[Any, Callable[..., Reader]] = {
 }
 
 
+_AS_THEY_ARE = frozenset({str, int, float, bool, NoneType})
+
+
 def plain(value: Any) -> Any:
     """The JSON of a value; of a dataclass, an object."""
-    if is_dataclass(value):
-        every = ((each, getattr(value, each.name)) for each in fields(value))
-        return {
-            _key(each): plain(one)
-            for each, one in every
-            if one is not None or each.default is MISSING or "null" in each.metadata
-        }
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if is_dataclass(kind):
+        every = ((key, getattr(value, name), needed) for name, key, needed in _written(kind))
+        return {key: plain(one) for key, one, needed in every if needed or one is not None}
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -179,3 +181,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return b64encode(value).decode()
     return str(value) if isinstance(value, Path) else value
+
+
+@cache
+def _written(class_: Any) -> Sequence[tuple[str, str, bool]]:
+    """The name and the key of each field, and whether it is written although it is None."""
+    return [
+        (each.name, _key(each), each.default is MISSING or "null" in each.metadata)
+        for each in fields(class_)
+    ]
