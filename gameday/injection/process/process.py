@@ -17,13 +17,15 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
 from gameday.core.clock import NS, Clock, SystemClock, boot_id
 from gameday.core.errors import StuckFaultError
+from gameday.core.json_objects import read_object
 from gameday.injection.removal_proof import GONE, State, elsewhere, here, masked_name, was_masked
 from gameday.spec.undos import ProcessUndo
 
@@ -34,12 +36,13 @@ _LARGEST_PART = 8 * 1024 * 1024
 _GONE_STATES = b"ZXx"
 
 
-class _Launched(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Launched:
     """The process of a launch file."""
 
     pid: int
     start_time: str
-    token: object
+    token: str = ""
 
 
 def record(
@@ -165,15 +168,9 @@ def _confirmed(token: str, launched: _Launched | None) -> bool:
 def _launched(part: Path | None) -> _Launched | None:
     """The process in a launch file; None when the file is gone, or not one of ours."""
     try:
-        said = json.loads(private_bytes(part)) if part else None
+        return read_object(_Launched, json.loads(private_bytes(part))) if part else None
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(said, dict):
-        return None
-    pid, began = said.get("pid"), said.get("start_time")
-    if type(pid) is int and isinstance(began, str):
-        return _Launched(pid, began, said.get("token"))
-    return None
 
 
 def private_bytes(path: Path) -> bytes:
