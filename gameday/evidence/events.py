@@ -128,8 +128,8 @@ class StackStarting(Event):
 class StackWaiting(Event):
     """How far the start of a stack of several parts is, by their names; told when it changes."""
 
-    well: Needed[Sequence[Word]]
-    waiting: Needed[Sequence[Word]]
+    well: Needed[Sequence[str]]
+    waiting: Needed[Sequence[str]]
 
 
 @event("stack.ready")
