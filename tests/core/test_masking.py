@@ -161,7 +161,7 @@ def words_of(kind: str) -> dict[str, Any]:
         "binaries": {"redis": "/usr/bin/redis-server"},
         "masked": MASKED,
         "left": WORDS,
-        "allowed": WORDS,
+        **dict.fromkeys(("allowed", "well", "waiting"), WORDS),
         "injected": "yes" if kind == "fault.dosed" else ALL_WORDS,
         "removed": "unknown",
         "gone": None,
