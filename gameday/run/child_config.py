@@ -81,6 +81,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
     asked = prometheus_of(run.experiment, run.system)
     return CollectorSettings(
         samples=run.dir / "samples.jsonl",
+        journal=run.dir / "journal.jsonl",
         history_dir=run.history_dir,
         grid_start_ns=grid_start_ns,
         targets=_targets(run),

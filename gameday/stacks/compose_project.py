@@ -25,6 +25,7 @@ OBSERVABILITY: Final = "observability"
 GRAFANA: Final = "grafana"
 PROFILES: Final = (CORE, OBSERVABILITY, GRAFANA)
 BRIDGE_TOKEN: Final = "BRIDGE_TOKEN"
+HANDED_ON: Final = ("SLACK_WEBHOOK_URL", "GRAFANA_PORT")
 STORES: Final = {"redis": 6379, "postgres": 5432}
 PORTS: Final = {
     "PORT": "balancer",
@@ -134,11 +135,11 @@ class ShippedProject:
         return ["--file", str(compose_file()), *where, *profiles]
 
     def environment(self, start: ProjectStart) -> dict[str, str]:
-        """Our variables, the images that the user names, and the channel to tell."""
+        """Our variables, and what the user names: images, a channel to tell, Grafana's port."""
         return {
             **plain_environment(),
             **{name: text for name, text in os.environ.items() if name.endswith("_IMAGE")},
-            **{name: text for name, text in os.environ.items() if name == "SLACK_WEBHOOK_URL"},
+            **{name: os.environ[name] for name in HANDED_ON if name in os.environ},
             BRIDGE_TOKEN: start.bridge_token,
             "BRIDGE": str(Path(bridge.__file__).resolve()),
             "SYSTEM_DIR": str(start.system_dir.resolve()),
@@ -212,4 +213,6 @@ def _profiles() -> Sequence[str]:
         if name not in PROFILES:
             text = f"COMPOSE_PROFILES: {name[:80]!r} is no profile of gameday's compose.yml"
             raise UsageError(text, help=one_of_them(name, PROFILES))
+    if GRAFANA in named:
+        named.append(OBSERVABILITY)  # there is nothing to show without it
     return list(dict.fromkeys([CORE, *named]))

@@ -79,6 +79,9 @@ class Ticks:
         named = [{**each.target, "name": f"s-{each.port}"} for each in services]
         self._instants.retarget([ScrapeTarget(**each) for each in named])
 
+    async def open(self) -> None:
+        await self._instants.open()
+
     async def __call__(self) -> Mapping[str, Any]:
         self.t_ns += NS
         line: Json = plain(await self._instants.measure(self.t_ns))

@@ -63,6 +63,7 @@ class CollectorSettings(Model):
     scenarios: list[str] = Field(default_factory=list)
     rules: list[Path] = Field(default_factory=list)
     expressions: Mapping[str, str] = Field(default_factory=dict)
+    journal: Path | None = Field(default=None, description="The run's journal, for fault windows")
     thresholds: Sequence[Aborting] = ()
     tags: Mapping[str, str] = Field(default_factory=dict, description="What all requests share")
     clock: str = ""

@@ -15,6 +15,7 @@ from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
 from gameday.telemetry.promql.labels import Labels, label_set, labels
 from gameday.telemetry.samples import LiveEvaluation
+from gameday.telemetry.sources.fault_windows import FaultWindows
 from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, RemoteBridge
 from gameday.telemetry.sources.prometheus import PrometheusSource
 from gameday.telemetry.sources.prometheus_api import Prometheus
@@ -35,6 +36,7 @@ class Instants:
         rules = settings.rules if settings.prometheus is None else ()  # it has rules of its own
         self._evaluation = SeriesEvaluator(settings.expressions, rules, wall_offset_ns)
         self._routing = _routing_of(settings, clock)
+        self._faults = FaultWindows(settings.journal)
         self._scrapes = settings.prometheus is None
         self._scraper: Scraper | None = None
         self._dismissed: list[str] = []
@@ -58,7 +60,7 @@ class Instants:
         traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
         found = self._evaluation.at(t_ns, told)
-        routing = await self._routing.exchange(traffic)
+        routing = await self._routing.exchange({**traffic, **self._faults.series()})
         readings, figures = self._thresholds.read(t_ns)
         live = replace(
             found,
