@@ -149,7 +149,9 @@ def _act(step: Step, system: System) -> Act:
 def _request(action: str, system: System) -> str:
     """An action by its name, with the request it is where the system file has it."""
     if action in system.scale:
-        return f"{action} (the service gets {system.scale[action]} replicas, where the stack can)"
+        count = system.scale[action]
+        some = f"{count} replica{'' if count == 1 else 's'}"
+        return f"{action} (the service gets {some}, where the stack can)"
     found = system.actions.get(action)
     return action if found is None else f"{action} ({found.method} {found.path})"
 
