@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
-from urllib.parse import urlsplit
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, StackError
@@ -29,6 +28,7 @@ from gameday.core.processes.deadlines import in_time
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection import engine
 from gameday.injection.drivers import project as projects
+from gameday.injection.drivers.scale import scale
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.process.launch import Launch
 from gameday.spec.system import System
@@ -39,7 +39,7 @@ from gameday.stacks.compose_project import (
     ProjectStart,
     ShippedProject,
 )
-from gameday.stacks.container_watch import ContainerWatch, metrics_of
+from gameday.stacks.container_watch import ContainerWatch, with_replicas
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import ATTEMPTS, HOST, lasting_ports, lasting_range
 from gameday.stacks.stack import Addresses, Progress, Running, StackWorkdir
@@ -211,14 +211,18 @@ class _Up:
         )
         self._supervisor.ports[:] = [*start.ports.values(), *start.admin]
         launch = self._launch(start)
-        part = self._supervisor.launch(self._first(launch))
+        build = ["--build"] if self._what.builds() else []
+        part = self._supervisor.launch(
+            replace(launch, argv=[*launch.argv, "up", "--detach", *build])
+        )
         try:
             await self._until_up(part)
         finally:
             await self._supervisor.drop(part)
+        found = self._what.running(system, start)
+        if scales:
+            found = await self._scaled(launch, start, found)
         there = await asyncio.to_thread(engine.containers_of, self.project)
-        found = self._scaled(launch, system, start, there) if scales else None
-        found = found or self._what.running(system, start)
         running = replace(
             found,
             logs=dict(self._supervisor.logs),
@@ -230,34 +234,23 @@ class _Up:
         await self._until_observed(running.addresses)
         return running
 
-    def _scaled(
-        self, launch: Launch, system: System, start: ProjectStart, there: Sequence[Container]
-    ) -> Running:
-        """The stack with each replica of its service, and what is needed to have more of them."""
-        metrics = metrics_of(there, {})
-        admin_port = urlsplit(metrics[f"{SERVICE}-0"]).port or 0
-        start = replace(start, ports={**start.ports, "ADMIN_PORT": admin_port})
+    async def _scaled(self, launch: Launch, start: ProjectStart, found: Running) -> Running:
+        """The stack with all its replicas, and what is needed to have more or fewer of them."""
         part = start.folder / PARTS / "scale.json"
-        replace(launch, argv=[*launch.argv, *_ADDING]).write(part)
-        found = self._what.running(system, start)
-        return replace(
-            found,
-            system=found.system.model_copy(update={"metrics": list(metrics.values())}),
-            replicas=ScaleUndo(
-                name=SERVICE,
-                project=self.project,
-                replicas=self._what.replicas(),
-                part=part,
-                balancer=f"http://{HOST}:{start.ports['BALANCER_PORT']}",
-            ),
+        row = f"{start.admin.start}-{start.admin.stop - 1}"
+        environment = {**launch.environment, "ADMIN_PORT": row}
+        replace(launch, argv=[*launch.argv, *_ADDING], environment=environment).write(part)
+        replicas = ScaleUndo(
+            name=SERVICE,
+            project=self.project,
+            replicas=self._what.replicas(),
+            part=part,
+            balancer=f"http://{HOST}:{start.ports['BALANCER_PORT']}",
         )
-
-    def _first(self, launch: Launch) -> Launch:
-        """The start of all services."""
-        build = ["--build"] if self._what.builds() else []
-        count = self._what.replicas()
-        scale = ["--scale", f"{SERVICE}={count}"] if count > 1 else []
-        return replace(launch, argv=[*launch.argv, "up", "--detach", *build, *scale])
+        if replicas.replicas > 1:
+            await scale(replicas)
+        there = await asyncio.to_thread(engine.containers_of, self.project)
+        return replace(found, replicas=replicas, system=with_replicas(found.system, there))
 
     def _launch(self, start: ProjectStart) -> Launch:
         """The compose program, told of which project."""

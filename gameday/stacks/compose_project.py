@@ -29,6 +29,7 @@ HANDED_ON: Final = ("SLACK_WEBHOOK_URL", "GRAFANA_PORT")
 STORES: Final = {"redis": 6379, "postgres": 5432}
 PORTS: Final = {
     "PORT": "balancer",
+    "ADMIN_PORT": "service",
     "BALANCER_PORT": "balancer",
     "TOXIPROXY_PORT": "toxiproxy",
     "REDIS_PORT": "redis",
@@ -36,10 +37,7 @@ PORTS: Final = {
     "PROXIED_REDIS_PORT": "toxiproxy",
     "PROXIED_POSTGRES_PORT": "toxiproxy",
 }
-"""Variables of compose.yml that name a port here, and the service that is behind it.
-
-ADMIN_PORT is a row of them, of which each replica of the service takes one.
-"""
+"""Variables of compose.yml that name a port here, and the service that is behind it."""
 OBSERVED_PORTS: Final = {
     "PROMETHEUS_PORT": "prometheus",
     "ALERTMANAGER_PORT": "alertmanager",
@@ -56,8 +54,8 @@ class ProjectStart:
 
     `folder` is the stack's own, `system_dir` that of the system file; `token` marks what is ours;
     `ports` are free ones of this machine by name; `secret`, `password` and `bridge_token` random
-    texts. Each replica of the service takes an admin port of the row `admin`; when all are up,
-    ADMIN_PORT among `ports` is that of the first.
+    texts. ADMIN_PORT is that of the first replica, which keeps it when it is started again; each
+    further one takes any of the row `admin`.
     """
 
     folder: Path
@@ -147,7 +145,6 @@ class ShippedProject:
             "ADMIN_TOKEN": start.secret,
             "POSTGRES_PASSWORD": start.password,
             **{name: str(port) for name, port in start.ports.items()},
-            "ADMIN_PORT": f"{start.admin.start}-{start.admin.stop - 1}",
         }
 
     def builds(self) -> bool:

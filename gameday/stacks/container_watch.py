@@ -11,6 +11,7 @@ from typing import Final
 from gameday.core.clock import Clock
 from gameday.injection import engine
 from gameday.injection.engine import Container, EngineError
+from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo
 from gameday.stacks.ports import HOST
 from gameday.stacks.supervisor import SERVICE
@@ -51,6 +52,11 @@ class ContainerWatch:
             missed = 0
             self.ended = sorted(self._services - {each.service for each in there if each.runs})
             self.replicas = metrics_of(there, self.replicas)
+
+
+def with_replicas(system: System, there: Sequence[Container]) -> System:
+    """The system with the metrics addresses that its replicas have now."""
+    return system.model_copy(update={"metrics": list(metrics_of(there, {}).values())})
 
 
 def metrics_of(there: Sequence[Container], before: Mapping[str, str]) -> Mapping[str, str]:

@@ -6,6 +6,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from gameday.core.files.private import state_dir
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
 from gameday.core.stack_registry import EMBEDDED, STACKS
+from gameday.injection import engine
 from gameday.injection.drivers import Drivers
 from gameday.injection.process.launch import is_being_started
 from gameday.injection.process.process import alive, leaders
@@ -23,7 +25,7 @@ from gameday.spec.system import System
 from gameday.spec.undos import FolderUndo, ProcessUndo, ProjectUndo, ScaleUndo, Undo
 from gameday.stacks.compose import ComposeStack
 from gameday.stacks.compose_project import ShippedProject
-from gameday.stacks.container_watch import ContainerWatch
+from gameday.stacks.container_watch import ContainerWatch, with_replicas
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.placeholders import readdress
 from gameday.stacks.stack import (
@@ -70,7 +72,7 @@ class PersistentStack:
                 f"the kept stack runs {kept.name!r} as {kept.system_file} started it",
                 help=f"{_ANEW} --system FILE",
             )
-        running = _running(kept, kept.addresses, system)
+        running = await _with_replicas(_running(kept, kept.addresses, system))
         await _must_answer(running.system, kept.start.ready)
         self._parts = kept.undos(ProcessUndo)
         if running.project is not None:
@@ -229,6 +231,14 @@ async def _take_back(record: Undo) -> str:
     except GamedayError as error:
         return error.message
     return "" if gone else f"{record.thing}: {record.as_json()}"
+
+
+async def _with_replicas(running: Running) -> Running:
+    """The stack with the replicas that it has now."""
+    if running.replicas is None:
+        return running
+    there = await asyncio.to_thread(engine.containers_of, running.replicas.project)
+    return replace(running, system=with_replicas(running.system, there))
 
 
 def _running(kept: Kept, addresses: Addresses, system: System) -> Running:

@@ -69,6 +69,18 @@ async def test_replicas_are_added_and_removed_and_each_is_scraped_by_itself(up: 
     assert (await until_told(up, 1)).keys() == {"service-0"}
 
 
+async def test_the_first_replica_keeps_its_port_when_it_is_started_again(
+    up: Up,
+) -> None:
+    await scale(to(up, 2))
+    before = await until_told(up, 2)
+    ours = [each.id for each in there(up.project) if each.service == "service"]
+    ask(up.project, lambda client: [client.api.restart(id_) for id_ in ours])
+    await drivers.undo(to(up, 1))
+    after = await until_told(up, 1)
+    assert after["service-0"] == before["service-0"] == up.running.system.metrics[0]
+
+
 async def test_a_replica_that_does_not_serve_is_none(up: Up) -> None:
     two = to(up, 2)
     await scale(two)
