@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -18,6 +16,8 @@ FOLDER = Path(__file__).parents[2] / "system_under_test" / "deploy" / "kubernete
 VERSION = "1.37"
 CRD = "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"
 Json = dict[str, Any]
+jsonschema: Any = pytest.importorskip("jsonschema")
+kubernetes_validate: Any = pytest.importorskip("kubernetes_validate")
 
 
 def documents() -> dict[str, Json]:
