@@ -208,6 +208,10 @@ def _expected(experiment: Experiment) -> Iterator[str]:
     yield f"other alerts: {others if isinstance(others, str) else ', '.join(others) + ' allowed'}"
     if expect.recovers_within is not None:
         yield f"recovers within {format_duration(expect.recovers_within)}"
+    for reaction in expect.reactions:
+        back = reaction.back_within
+        after = "" if back is None else f", is over {format_duration(back)} after the fault"
+        yield f"{reaction.name} within {format_duration(reaction.within)}{after}"
 
 
 def _playbook(inputs: Inputs) -> Iterator[str]:

@@ -124,6 +124,8 @@ def _about(story: Story, record: Record) -> str:
             return _step(story, event)
         case events.StackWaiting(well, waiting):
             return progress_line(well, waiting)
+        case events.AutoscalerScaled(replicas, why=why):
+            return f"autoscaler: {why or f'{replicas} replicas serve'}"
         case events.AlertAcknowledged(by="bot"):
             return ""
         case events.FaultEvent() if type(event) in _FAULTS:
@@ -179,6 +181,7 @@ _LINES: Mapping[type[events.Event], str] = {
     events.FaultEscalated: "fault {0.id} is stuck ({0.why}): {0.step}",
     events.ResponderStarted: "{0.by} takes the incident ({0.alert})",
     events.AlertAcknowledged: "acknowledged by {0.by}",
+    events.AutoscalerScaling: "autoscaler: {0.before} → {0.replicas} replicas",
     events.GuardTripped: "guard tripped ({0.why}): {0.guard}",
     events.OperatorAbort: "{0.why}: taking the faults out, then ending",
     events.WorkerGone: "{0.which} is gone",

@@ -19,7 +19,7 @@ from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.run.control_socket import heeded, on_third_ctrl_c
 from gameday.run.locks import TargetClosed
 from gameday.spec.inputs import find_system, load_system
-from gameday.stacks.compose_project import MOST_REPLICAS
+from gameday.spec.system import MOST_REPLICAS
 from gameday.stacks.persistent import put_up, take_down
 from gameday.stacks.stack import Running
 from gameday.stacks.state import read_kept, stack_file

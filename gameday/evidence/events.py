@@ -332,6 +332,26 @@ class StepDone(Event):
         return () if self.took_s is None else ("verified",)
 
 
+@event("autoscaler.scaling")
+class AutoscalerScaling(Event):
+    """The number of replicas is about to be altered, for a load; `undo` brings back the first."""
+
+    replicas: Needed[int]
+    before: Needed[int]
+    load: Checked[float | None]
+    undo: Checked[Undo | None] = None
+
+
+@event("autoscaler.scaled")
+class AutoscalerScaled(Event):
+    """So many replicas serve now; or not, for the reason `why`. `back`: as many as at first."""
+
+    replicas: Needed[int]
+    took_s: Checked[float | None] = None
+    why: OptionalText = None
+    back: Checked[bool] = False
+
+
 @event("guard.tripped")
 class GuardTripped(Event):
     """A guard of the experiment ends the run."""

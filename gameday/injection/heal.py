@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gameday.core.clock import Clock, SystemClock, boot_id
 from gameday.core.errors import GamedayError
@@ -74,6 +74,10 @@ class Left(NamedTuple):
     masked: bool = False
 
 
+AUTOSCALER: Final = 0
+"""The step, as it were, that the autoscaler does; those of a playbook are numbered from 1."""
+
+
 def left_behind(records: Sequence[journal.Record]) -> list[Left]:
     """Changes that may still be active: announced, and not seen gone. Faults first, the stack last.
 
@@ -97,17 +101,28 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
                 faults[id_] += undos
             case events.FaultRemoved(id=id_, gone=True):
                 faults.pop(id_, None)
-            case events.StepStarted(step=number, undo=Undo() as undo):
-                steps[number] = undo
-            case events.StepDone(step=number, status="done", undoing=True):
-                steps.pop(number, None)
             case events.StackStarting(name=name, undo=undos):
                 parts += [Left("part", name, undo) for undo in undos]
             case _:
-                pass
+                _note_step(steps, record.event)
     found = [Left("fault", name, undo) for name, several in faults.items() for undo in several]
     found += [Left("step", str(n), undo) for n, undo in sorted(steps.items(), reverse=True)]
     return found + ([] if _stopped(records) else list(reversed(parts)))
+
+
+def _note_step(steps: dict[int, Undo], event: events.Event) -> None:
+    """Add what a step did, or take out what was taken back."""
+    match event:
+        case events.StepStarted(step=number, undo=Undo() as undo):
+            steps[number] = undo
+        case events.StepDone(step=number, status="done", undoing=True):
+            steps.pop(number, None)
+        case events.AutoscalerScaling(undo=Undo() as undo):
+            steps[AUTOSCALER] = undo
+        case events.AutoscalerScaled(back=True, why=None):
+            steps.pop(AUTOSCALER, None)
+        case _:
+            pass
 
 
 def _stopped(records: Sequence[journal.Record]) -> bool:

@@ -63,6 +63,7 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
     return [
         *_files(inputs),
         *_possible(inputs, question),
+        *_scales(inputs, question),
         *traffic_size.checks(inputs, question.runs_dir),
         *generator.checks(
             inputs,
@@ -108,6 +109,15 @@ def _possible(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
                 needs = f"{fault.fault!r} needs `{change.needs}`"
                 found = f"'fault': {needs}, and the system names none"
                 yield Finding(where, "fail", found, "add it to the system file", usage=True)
+
+
+def _scales(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
+    """Where gameday is the autoscaler the stack can scale; a system of its own has its own."""
+    able = question.entry.in_containers and question.project is None
+    if inputs.experiment.experiment.autoscaling and question.entry.owned and not able:
+        where = str(inputs.experiment.document.place("autoscaling"))
+        found = f"'autoscaling': the {question.stack} stack has one replica of the service"
+        yield Finding(where, "fail", found, "run it with --stack compose", usage=True)
 
 
 def _has(system: System, question: RunConditions, key: str) -> bool:

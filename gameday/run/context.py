@@ -16,6 +16,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.drivers.request import Sender
 from gameday.injection.verify.probe import Spot
+from gameday.run.autoscaler import ReplicaScaler
 from gameday.run.children import Child, Traffic
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
@@ -162,6 +163,7 @@ class Run(Begun):
     campaign_made: bool = False
     scrape_s: float = 1.0
     bridge: Server | None = None
+    autoscaler: ReplicaScaler | None = None
     replicas: Callable[[], Mapping[str, str]] = field(default=dict)
     t0_ns: int = 0
 

@@ -33,6 +33,8 @@ async def work(run: Run) -> None:
         canary.probe_health(run),
         follow_replicas(run),
     ]
+    if run.autoscaler is not None:
+        watching.append(run.autoscaler.follow())
     if run.bot is not None:
         watching.append(run.bot.respond())
     watchers = [asyncio.create_task(one) for one in watching]

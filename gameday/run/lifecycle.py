@@ -31,6 +31,7 @@ from gameday.injection.drivers.scale import scaled
 from gameday.injection.process.process import record as process_record
 from gameday.plan.traffic_size import peak_per_s
 from gameday.run import execute, hold, locks, preflight, teardown
+from gameday.run.autoscaler import ReplicaScaler
 from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
 from gameday.run.context import Abort, Begun, Options, Run, unless_aborted
@@ -328,6 +329,11 @@ def _make_run(
             start.clock,
         )
         bot = Bot(hands, options.responder_delay_s)
+    scaler = None
+    if experiment.autoscaling and system.autoscaler is not None and running.replicas is not None:
+        scaler = ReplicaScaler(
+            system.autoscaler, running.replicas, readings, start.journal, start.clock
+        )
     return Run(
         **{each.name: getattr(start, each.name) for each in fields(Begun)},
         options=options,
@@ -347,6 +353,7 @@ def _make_run(
         ended_parts=stack.ended,
         replicas=stack.replicas,
         bridge=_bridge(running),
+        autoscaler=scaler,
     )
 
 

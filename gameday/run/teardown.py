@@ -28,6 +28,7 @@ SLACK_S = 5.0  # beyond what the system file allows, for a busy machine
 STEPS_S = 30.0  # to take back what the faults left no time for; a step has 10 s if it says nothing
 STORES_S = 30.0  # two stores, which are read up to three times
 CHILD_S = 5.0  # a child closes its files and ends
+SCALE_S = 90.0  # the compose program, and the health of those that stay
 WRITE_S = 60.0  # 20 M rows are some 1 GB
 
 
@@ -54,6 +55,8 @@ async def end(run: Run) -> None:
         problem = await _bounded(run, "audit", _audit(run), _audit_limit_s(run)) or problem
     if problem:  # a close or an audit that is not answered as expected ends the run
         run.abort("unhealthy", problem)
+    if run.autoscaler is not None:
+        await _bounded(run, "autoscaler", run.autoscaler.take_back(), SCALE_S)
     await run.collector.finish(CHILD_S, run.clock)
 
 

@@ -211,6 +211,21 @@ class ExpectedAlert(Model):
     )
 
 
+class Reaction(Model):
+    """A state that the system takes on by itself, and leaves again: more replicas, an open breaker.
+
+    `of` names the fault that its deadlines count from, by default the first.
+    """
+
+    name: Name = Field(description="As in `scaled-out`")
+    expr: str = Field(description="PromQL that is true in that state, and not before the fault")
+    of: str | None = Field(default=None, description="The id of the fault that it answers")
+    within: Duration = Field(description="Counted from the fault's injection")
+    back_within: Duration | None = Field(
+        default=None, description="Until it is false again, counted from the fault's removal"
+    )
+
+
 CheckName = Literal[
     "no_over_issuance",
     "one_per_user",
@@ -225,6 +240,7 @@ CheckName = Literal[
     "thresholds",
     "objectives",
     "recovered",
+    "reactions",
     "alerts",
     "routing",
     "playbook",
@@ -278,6 +294,11 @@ class Expect(Model):
     recovers_within: Duration | None = Field(
         default=None, description="Counted from the damage until every objective holds again"
     )
+    reactions: list[Reaction] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="What the system is to do by itself, such as to scale out",
+    )
 
     @property
     def threshold_texts(self) -> dict[str, list[str]]:
@@ -308,6 +329,9 @@ class Experiment(Model):
         default_factory=list, max_length=MOST_PARTS, description="The faults"
     )
     expect: Expect = Expect()
+    autoscaling: bool = Field(
+        default=False, description="Whether gameday works the system's `autoscaler` in this run"
+    )
     playbook: str | None = Field(default=None, description="The playbook that answers it, by name")
     abort_if: list[Guard] = Field(
         default_factory=list, max_length=MOST_PARTS, description="Stop conditions"

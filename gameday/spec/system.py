@@ -18,6 +18,7 @@ from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model, Name
 
 MOST_PARTS = 200
+MOST_REPLICAS = 16  # each has 384 MB and a port of its own on this machine
 """Addresses, proxies, actions: more than anybody has named by hand."""
 ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
 """The keys of a system file that hold an address of the system."""
@@ -84,6 +85,24 @@ class Stores(Model):
     redis: RedisStore | None = None
 
 
+class Autoscaler(Model):
+    """Replicas by the value of a metric, as Kubernetes' HorizontalPodAutoscaler has them.
+
+    There are to be so many that each has `target` of it. More are added at once; fewer are left
+    only when no more were wanted for as long as `stabilization`.
+    """
+
+    expr: str = Field(description="PromQL of the load of all replicas together")
+    target: float = Field(
+        gt=0, allow_inf_nan=False, description="The load that one replica is to have"
+    )
+    least: int = Field(default=1, ge=1, le=MOST_REPLICAS, description="Replicas without any load")
+    most: int = Field(ge=1, le=MOST_REPLICAS, description="Replicas at any load")
+    stabilization: Duration = Field(
+        default=timedelta(seconds=15), description="How long fewer must do before there are fewer"
+    )
+
+
 class System(Model):
     """One system file."""
 
@@ -131,10 +150,13 @@ class System(Model):
         max_length=MOST_PARTS,
         description="What playbook steps may do, by name",
     )
-    scale: Mapping[Name, Annotated[int, Field(ge=1, le=16)]] = Field(
+    scale: Mapping[Name, Annotated[int, Field(ge=1, le=MOST_REPLICAS)]] = Field(
         default_factory=dict,
         max_length=MOST_PARTS,
         description="Actions that set the number of replicas of the service, where the stack can",
+    )
+    autoscaler: Autoscaler | None = Field(
+        default=None, description="How replicas follow the load, where an experiment asks for it"
     )
 
     def servers(self, key: str) -> list[Server]:

@@ -31,10 +31,9 @@ from gameday.injection.drivers import project as projects
 from gameday.injection.drivers.scale import scale
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.process.launch import Launch
-from gameday.spec.system import System
+from gameday.spec.system import MOST_REPLICAS, System
 from gameday.spec.undos import ProjectUndo, ScaleUndo
 from gameday.stacks.compose_project import (
-    MOST_REPLICAS,
     Project,
     ProjectStart,
     ShippedProject,
@@ -289,6 +288,13 @@ class _Up:
                 raise StackError(await self._story(ill, f"not healthy within {self._ready_s:g} s"))
             await clock.sleep(_POLL_S)
 
+    async def _refuse_lost(self) -> None:
+        """Raises StackError for a container that has ended, although it had begun well."""
+        there = await asyncio.to_thread(engine.containers_of, self.project)
+        lost = [e for e in there if e.is_lost and not (e.is_done and self._what.may_end(e))]
+        if lost:
+            raise StackError(await self._story(lost, "it did not stay up"))
+
     async def _until_answers(self, system: System) -> None:
         """Wait until the service answers as it does when it is ready. Raises StackError.
 
@@ -321,6 +327,7 @@ class _Up:
                 found = str(status)
             except HttpError as error:
                 found = error.message
+            await self._refuse_lost()
             if clock.now_ns() > deadline_ns:
                 text = f"{url}: {found}, {self._ready_s:g} s after all were healthy"
                 raise StackError(text)

@@ -44,8 +44,6 @@ OBSERVED_PORTS: Final = {
     "BRIDGE_PORT": "bridge",
 }
 """The same of the profile `observability`."""
-MOST_REPLICAS: Final = 16
-"""As many as HAProxy has places for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

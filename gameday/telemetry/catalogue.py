@@ -13,7 +13,9 @@ if TYPE_CHECKING:  # the collector needs the keys alone, and starts faster witho
     from gameday.spec.playbook import Playbook
     from gameday.spec.system import System
 
-Kind = Literal["objective", "guard", "dependency", "drain", "step", "threshold"]
+Kind = Literal[
+    "objective", "guard", "dependency", "drain", "step", "threshold", "reaction", "autoscaler"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,27 @@ def expressions(
     experiment: "Experiment", system: "System", playbook: "Playbook | None"
 ) -> Iterator[Expression]:
     """Everything that a run will read but for its thresholds, which are no PromQL."""
-    for objective in experiment.objectives:
-        yield Expression("objective", objective.name, objective.expr)
-    for n, guard in enumerate(experiment.abort_if):
-        yield Expression("guard", str(n), guard.expr)
-    for service, expr in system.dependencies.items():
-        yield Expression("dependency", service, expr)
-    if system.drain is not None:
-        yield Expression("drain", "", system.drain.expr)
+    yield from _of_experiment(experiment)
+    yield from _of_system(system, autoscaling=experiment.autoscaling)
     for step in playbook.steps if playbook is not None else ():
         for when, probe in (("before", step.block.before), ("after", step.block.after)):
             if probe is not None:
                 yield Expression("step", f"{step.number}:{when}", probe)
+
+
+def _of_experiment(experiment: "Experiment") -> Iterator[Expression]:
+    for objective in experiment.objectives:
+        yield Expression("objective", objective.name, objective.expr)
+    for n, guard in enumerate(experiment.abort_if):
+        yield Expression("guard", str(n), guard.expr)
+    for reaction in experiment.expect.reactions:
+        yield Expression("reaction", reaction.name, reaction.expr)
+
+
+def _of_system(system: "System", *, autoscaling: bool) -> Iterator[Expression]:
+    if autoscaling and system.autoscaler is not None:
+        yield Expression("autoscaler", "", system.autoscaler.expr)
+    for service, expr in system.dependencies.items():
+        yield Expression("dependency", service, expr)
+    if system.drain is not None:
+        yield Expression("drain", "", system.drain.expr)

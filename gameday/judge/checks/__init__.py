@@ -25,6 +25,7 @@ from gameday.judge.checks import (
     objectives,
     one_per_user,
     playbook,
+    reactions,
     recovered,
     routing,
     stores_agree,
@@ -50,13 +51,14 @@ CHECKS: Final[Mapping[str, Check]] = {
         thresholds,
         objectives,
         recovered,
+        reactions,
         alerts,
         routing,
         playbook,
     )
 }
 PERFORMANCE: Final = frozenset(
-    {"thresholds", "objectives", "recovered", "alerts", "routing", "playbook"}
+    {"thresholds", "objectives", "recovered", "reactions", "alerts", "routing", "playbook"}
 )
 
 

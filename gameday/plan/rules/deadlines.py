@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from gameday.core.units import format_duration, seconds
-from gameday.spec.experiment import STEADY_S, ExpectedAlert, Experiment
+from gameday.spec.experiment import STEADY_S, ExpectedAlert, Experiment, Reaction
 from gameday.spec.faults import AnyFault, Latency, Spike
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
@@ -85,13 +85,36 @@ def _expectations_can_show(inputs: Inputs) -> Findings:
         fault = fault_of(experiment, alert)
         if fault is not None:
             yield from _alert(inputs, index, alert, fault)
+    for index, reaction in enumerate(expect.reactions):
+        if not experiment.method:
+            problem = "'reactions': no fault that there could be a reaction to"
+            yield document.error(("expect", "reactions", index), problem)
+        elif (fault := fault_of(experiment, reaction)) is not None:
+            yield from _reaction(inputs, index, reaction, fault)
 
 
-def fault_of(experiment: Experiment, alert: ExpectedAlert) -> AnyFault | None:
-    """The fault an expected alert's deadline counts from; None if `of` names none."""
-    if alert.of is None:
+def fault_of(experiment: Experiment, expected: ExpectedAlert | Reaction) -> AnyFault | None:
+    """The fault that a deadline counts from; None if `of` names none."""
+    if expected.of is None:
         return min(experiment.method, key=lambda fault: fault.at)
-    return next((fault for fault in experiment.method if fault.id == alert.of), None)
+    return next((fault for fault in experiment.method if fault.id == expected.of), None)
+
+
+def _reaction(inputs: Inputs, index: int, reaction: Reaction, fault: AnyFault) -> Findings:
+    document, end_s = inputs.experiment.document, traffic_end_s(inputs.experiment.experiment)
+    removed = fault.at + fault.duration
+    for key, since, within in (
+        ("within", fault.at, reaction.within),
+        ("back_within", removed, reaction.back_within),
+    ):
+        if within is None or seconds(since + within) <= end_s:
+            continue
+        problem = (
+            f"{key!r}: {reaction.name} has until {seconds(since + within):g} s"
+            f" ({seconds(since):g} + {format_duration(within)}), after the traffic ({end_s:g} s)"
+        )
+        help = "lengthen the traffic or shorten the deadline"
+        yield document.error(("expect", "reactions", index, key), problem, help=help)
 
 
 def recovers_s(experiment: Experiment) -> float | None:

@@ -24,9 +24,13 @@ def of_experiment(inputs: Inputs) -> Findings:
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     texts = [each.expr for each in experiment.objectives]
     texts += [each.expr for each in experiment.abort_if]
+    texts += [each.expr for each in experiment.expect.reactions]
     if much := _too_much(texts):
-        yield document.error(("objectives",), f"'objectives' and 'abort_if': {much}")
+        which = "'objectives', 'abort_if' and 'reactions'"
+        yield document.error(("objectives",), f"{which}: {much}")
         return
+    for index, reaction in enumerate(experiment.expect.reactions):
+        yield from _promql(document, ("expect", "reactions", index, "expr"), reaction.expr)
     for index, objective in enumerate(experiment.objectives):
         yield from _promql(document, ("objectives", index, "expr"), objective.expr)
     for index, guard in enumerate(experiment.abort_if):
@@ -120,9 +124,12 @@ def of_playbook(loaded: LoadedPlaybook) -> Findings:
 def of_system(loaded: LoadedSystem) -> Findings:
     """`drain` is a condition, a dependency's latency a value."""
     document, system = loaded.document, loaded.system
-    if much := _too_much(system.dependencies.values()):
+    scaler = [] if system.autoscaler is None else [system.autoscaler.expr]
+    if much := _too_much([*system.dependencies.values(), *scaler]):
         yield document.error(("dependencies",), f"'dependencies': {much}")
         return
+    for expr in scaler:
+        yield from _promql(document, ("autoscaler", "expr"), expr, is_condition=False)
     if system.drain is not None:
         yield from _promql(document, ("drain", "expr"), system.drain.expr)
     for service, expr in system.dependencies.items():

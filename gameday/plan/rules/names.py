@@ -35,17 +35,26 @@ def _inside_experiment(inputs: Inputs) -> Findings:
         if isinstance(fault, Spike) and ids[index] in experiment.traffic:
             problem = f"'id': {ids[index]!r} is a scenario of 'traffic' already"
             yield document.error(("method", index, "id"), problem)
-    for index, alert in enumerate(experiment.expect.alerts):
-        if alert.of is not None and alert.of not in ids:
-            problem, help = f"'of': no fault has the id {alert.of!r}", one_of_them(alert.of, ids)
-            yield document.error(("expect", "alerts", index, "of"), problem, help=help)
+    expect = experiment.expect
+    yield from _unique(
+        document, ("expect", "reactions", "name"), [e.name for e in expect.reactions]
+    )
+    named = {"alerts": [e.of for e in expect.alerts], "reactions": [e.of for e in expect.reactions]}
+    for key, several in named.items():
+        for index, of in enumerate(several):
+            if of is not None and of not in ids:
+                problem, help = f"'of': no fault has the id {of!r}", one_of_them(of, ids)
+                yield document.error(("expect", key, index, "of"), problem, help=help)
+    if experiment.autoscaling and inputs.system.system.autoscaler is None:
+        problem = "'autoscaling': the system names no `autoscaler`"
+        yield document.error(("autoscaling",), problem, help="add it to the system file")
 
 
-def _unique(document: Document, where: tuple[str, str], names: list[str]) -> Findings:
+def _unique(document: Document, where: tuple[str, ...], names: list[str]) -> Findings:
+    *path, key = where
     for index, name in enumerate(names):
         if name in names[:index]:
-            loc = (where[0], index, where[1])
-            yield document.error(loc, f"{where[1]!r}: {name!r} is there twice")
+            yield document.error((*path, index, key), f"{key!r}: {name!r} is there twice")
 
 
 def _against_system(inputs: Inputs) -> Findings:
@@ -118,7 +127,11 @@ def _no_rule(
 
 
 def of_system(loaded: LoadedSystem) -> Findings:
-    """No action is a request and a number of replicas both."""
+    """No action is a request and a number of replicas both; bounds are in their order."""
+    scaler = loaded.system.autoscaler
+    if scaler is not None and scaler.least > scaler.most:
+        problem = f"'least': {scaler.least} is more than 'most', {scaler.most}"
+        yield loaded.document.error(("autoscaler", "least"), problem)
     for name in sorted(loaded.system.actions.keys() & loaded.system.scale.keys()):
         yield loaded.document.error(("scale", name), f"'scale': {name!r} is an action already")
 
