@@ -122,10 +122,8 @@ def _about(story: Story, record: Record) -> str:
             return _phase(story, event, record.t_ns)
         case events.StepStarted() | events.StepDone():
             return _step(story, event)
-        case events.StackWaiting(well, waiting):
-            return progress_line(well, waiting)
-        case events.AutoscalerScaled(replicas, why=why):
-            return f"autoscaler: {why or f'{replicas} replicas serve'}"
+        case events.StackWaiting() | events.AutoscalerScaled():
+            return _stack_line(event)
         case events.AlertAcknowledged(by="bot"):
             return ""
         case events.FaultEvent() if type(event) in _FAULTS:
@@ -157,6 +155,12 @@ def _step(story: Story, event: events.StepStarted | events.StepDone) -> str:
         return f"{name}: {event.do or event.text}"
     story.steps[name] = event.status
     return f"{name} {event.status} ({event.why})"
+
+
+def _stack_line(event: events.StackWaiting | events.AutoscalerScaled) -> str:
+    if isinstance(event, events.StackWaiting):
+        return progress_line(event.well, event.waiting)
+    return f"autoscaler: {event.why or f'{event.replicas} replicas serve'}"
 
 
 def progress_line(well: Sequence[str], waiting: Sequence[str]) -> str:
