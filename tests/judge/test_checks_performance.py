@@ -393,3 +393,44 @@ def test_a_notification_that_never_came_is_missing_once_alertmanager_need_not_wa
 def test_an_alert_that_did_not_fire_shows_nothing_of_its_routing() -> None:
     run = routed(alerts(RunDir(), {}), ("RedisSlow", 14.0, "firing"))
     assert validity(run, "routing") is Validity.UNKNOWN
+
+
+def reacting(true_at: range, *, none_at: range = range(0), **expected: object) -> RunDir:
+    """A run whose reaction is true in those seconds, and has no data in others."""
+    run = RunDir()
+    reaction = {"name": "scaled-out", "expr": "count(up) >= 2", "within": "5s", **expected}
+    run.expect(reactions=[reaction])
+    for line in run.evaluations:
+        second = (line["t"] - T0_NS) // NS
+        state = None if second in none_at else second in true_at
+        line["readings"] = {**line["readings"], "reaction:scaled-out": state}
+    return run
+
+
+@pytest.mark.parametrize(
+    ("true_at", "none_at", "expected", "why"),
+    [
+        (range(13, 20), range(0), Validity.VALID, "came after 3.0 s, was over 4.0 s after"),
+        (range(13, 16), range(0), Validity.VALID, "was over 1.0 s after"),
+        (range(16, 20), range(0), Validity.INVALID, "it came after 6.0 s, 5 s were allowed"),
+        (range(0), range(0), Validity.INVALID, "it did not come within 5 s"),
+        (range(13, 23), range(0), Validity.INVALID, "was over 7.0 s after the fault"),
+        (range(13, 40), range(0), Validity.INVALID, "it was not over 6 s after the fault"),
+        (range(7, 20), range(0), Validity.UNKNOWN, "it was so before the fault already"),
+        (range(0), range(8, 40), Validity.UNKNOWN, "no data"),
+        (range(0), range(13, 40), Validity.UNKNOWN, "not looked at for the 5 s"),
+        (range(13, 17), range(17, 40), Validity.UNKNOWN, "no data"),
+    ],
+)
+def test_a_reaction_comes_and_goes_in_its_time(
+    true_at: range, none_at: range, expected: Validity, why: str
+) -> None:
+    found = verdict(reacting(true_at, none_at=none_at, back_within="6s"), "reactions")
+    assert found.validity is expected, found.summary
+    assert why in found.summary
+
+
+def test_a_reaction_is_to_one_fault_and_may_stay() -> None:
+    assert validity(reacting(range(13, 40)), "reactions") is Validity.VALID
+    assert validity(reacting(range(13, 40), of="nothing"), "reactions") is Validity.UNKNOWN
+    assert isinstance(said(RunDir(), "reactions"), NotApplicable)
