@@ -166,9 +166,9 @@ def words_of(kind: str) -> dict[str, Any]:
         "removed": "unknown",
         "gone": None,
         "verified": True,
-        **dict.fromkeys(("undoing", "aborted", "ok", "shown", "refuses"), False),
+        **dict.fromkeys(("undoing", "aborted", "ok", "shown", "refuses", "back"), False),
     }
-    if kind == "step.started":
+    if kind in ("step.started", "autoscaler.scaling"):
         special["undo"] = UNDOS[-1]
     if kind == "fault.escalated":
         special["step"] = ALL_WORDS
