@@ -38,7 +38,11 @@ def test_an_uneventful_redis_slow_passes() -> None:
     judged = result(RunDir())
     assert (judged.verdict, judged.exit_code, judged.ended) == ("passed", 0, "completed")
     assert set(verdicts(judged).values()) == {"valid"}
-    assert [one.name for one in judged.not_applicable] == ["stores_agree", "routing"]
+    assert [one.name for one in judged.not_applicable] == [
+        "stores_agree",
+        "reactions",
+        "routing",
+    ]
 
 
 def test_the_clocks_count_from_the_damage() -> None:
