@@ -8,7 +8,7 @@ nothing is wrong.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -200,7 +200,7 @@ async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, F
         upstream = await direct_address(proxy.upstream, way.url, way.allowed)
     else:
         address, upstream = known.proxy, known.direct
-    spot = await look(address, clock, upstream)
+    spot = replace(await look(address, clock, upstream), relayed=known is not None)
     name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:
         text = f"carries {spot.protocol} at {shown}, {spot.before_ms:.1f} ms"

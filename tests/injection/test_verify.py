@@ -12,7 +12,7 @@ from gameday.injection.verify.impact_verdict import Felt, lasting_level, shifts
 from gameday.injection.verify.injection_verdict import injected
 from gameday.injection.verify.probe import Answer, Probe, Spot, look
 from gameday.injection.verify.recovery import back_to_normal
-from gameday.injection.verify.toxics import judge_flap, judge_probes
+from gameday.injection.verify.toxics import as_refused, judge_flap, judge_probes
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason
@@ -381,3 +381,11 @@ def test_what_failed_is_counted_and_what_we_did_not_send_is_not_asked() -> None:
 def test_two_requests_tell_nothing() -> None:
     (seen,) = stretches([history(row(), row())], 0, S, 9 * S, 1.0)
     assert (seen.took_s, seen.failed) == (None, None)
+
+
+def test_behind_a_relay_a_connection_that_is_closed_was_refused() -> None:
+    probes = [Probe("closed", 1.0), Probe("reset", 1.0), Probe("answered", 1.0)]
+    plain = Spot(("127.0.0.1", 1), "redis", 1.0)
+    relayed = replace(plain, relayed=True)
+    assert as_refused(plain, probes) == probes
+    assert [p.answer for p in as_refused(relayed, probes)] == ["refused", "refused", "answered"]

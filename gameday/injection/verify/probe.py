@@ -87,6 +87,8 @@ class Spot:
 
     `address` is the proxy's. `upstream` is what stands behind it, None where it does not answer
     from here; `extra_ms` is what the way through the proxy costs more than the direct one.
+    `relayed`: a container engine's port stands before it, which takes every connection, and closes
+    those that the proxy refuses.
     """
 
     address: tuple[str, int]
@@ -94,6 +96,7 @@ class Spot:
     before_ms: float | None
     upstream: tuple[str, int] | None = None
     extra_ms: float | None = None
+    relayed: bool = False
 
 
 async def look(

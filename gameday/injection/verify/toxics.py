@@ -9,7 +9,7 @@ quarters from a half. PostgreSQL answers a stranger with one byte, too little fo
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from gameday.core.clock import Clock
@@ -94,8 +94,10 @@ async def show(change: Change, spot: Spot | None, clock: Clock) -> Observation:
     if isinstance(change, ToxicChange):
         return await _show_toxic(change, spot, clock)
     if isinstance(change, ProxyFlap):
-        return judge_flap(change, await _all_period(change, spot, clock))
-    return judge_probes(change, await probe(spot.address, spot.protocol, clock), None)
+        return judge_flap(change, as_refused(spot, await _all_period(change, spot, clock)))
+    return judge_probes(
+        change, as_refused(spot, await probe(spot.address, spot.protocol, clock)), None
+    )
 
 
 async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Observation:
@@ -165,6 +167,12 @@ def _count(change: ToxicChange, long: LongQuestions, line_bytes: int) -> int:
     each = len(PING) if change.stream == "upstream" else line_bytes
     most = (MOST if line_bytes == PONG_BYTES else STRANGERS_MOST) // line_bytes
     return int(min(most, max(2, long.wanted_bytes(change.attributes, each) / each)))
+
+
+def as_refused(spot: Spot, probes: Sequence[Probe]) -> list[Probe]:
+    """The probes of a proxy that is down, as they would have ended without a relay before it."""
+    cut = ("closed", "reset") if spot.relayed else ()
+    return [replace(each, answer="refused") if each.answer in cut else each for each in probes]
 
 
 def judge_probes(
