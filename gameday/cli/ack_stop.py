@@ -17,7 +17,7 @@ from gameday.run import hold, locks
 
 if TYPE_CHECKING:
     from gameday.run.locks import UnderWay
-    from gameday.run.stop import Stopped
+    from gameday.run.stop_and_wait import Stopped
 
 
 @click.command()
@@ -66,10 +66,10 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
 
 async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
     from gameday.cli.heal import environment
-    from gameday.run import stop as stopping
+    from gameday.run.stop_and_wait import stop
 
     clock, secrets = SystemClock(), environment()
-    return await asyncio.gather(*(stopping.stop(each, who, clock, secrets) for each in runs))
+    return await asyncio.gather(*(stop(each, who, clock, secrets) for each in runs))
 
 
 def _tell_stopped(stopped: "Sequence[Stopped]") -> None:

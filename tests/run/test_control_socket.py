@@ -18,7 +18,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.evidence import journal
 from gameday.injection.toxiproxy_client import Toxiproxy
-from gameday.run import hold, locks, stop
+from gameday.run import hold, locks, stop_and_wait
 from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket
 from gameday.run.locks import Presence, RunCommand, TargetLock
@@ -60,7 +60,7 @@ async def test_a_run_is_stopped_before_its_stack_is_up(tmp_path: Path) -> None:
     with desk(tmp_path) as (orders, abort):
         await orders.open(tmp_path)
         (run,) = locks.running()
-        stopped = await stop.stop(run, "ann", CLOCK, {})
+        stopped = await stop_and_wait.stop(run, "ann", CLOCK, {})
         assert (stopped.left, stopped.silent) == ((), False)
         assert (abort.ended, abort.why) == ("operator", "gameday stop by ann")
     assert locks.running() == []
@@ -131,7 +131,7 @@ async def faulty(folder: Path) -> AsyncIterator[tuple[Presence, Toxiproxy]]:
 async def test_a_fault_that_nobody_took_out_is_named(tmp_path: Path) -> None:
     async with faulty(tmp_path) as (presence, _):
         (run,) = locks.running()
-        stopped = asyncio.create_task(stop.stop(run, "ann", CLOCK, {}))
+        stopped = asyncio.create_task(stop_and_wait.stop(run, "ann", CLOCK, {}))
         await CLOCK.sleep(0.3)
         assert not stopped.done()
         presence.drop()  # its controller ends, and no reaper is there
@@ -143,7 +143,7 @@ async def test_what_reads_as_gone_is_gone_whatever_the_journal_lacks(tmp_path: P
         (run,) = locks.running()
         await server.remove_toxic("p", "gameday-r-1")
         presence.drop()
-        assert (await stop.stop(run, "ann", CLOCK, {})).left == ()
+        assert (await stop_and_wait.stop(run, "ann", CLOCK, {})).left == ()
 
 
 async def test_a_fault_that_stays_is_exit_code_6(tmp_path: Path) -> None:

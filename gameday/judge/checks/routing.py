@@ -17,6 +17,8 @@ EARLY_S = 2.0  # a notification may be seen before the evaluation that shows the
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Each expected alert that fired reached a receiver."""
+    if not evidence.evaluations and evidence.plan.system.alertmanager is None:
+        return lacking("lacks.alertmanager")
     lines = [each for each in evidence.readings if each.routing is not None]
     if not lines:
         return lacking("lacks.alertmanager")
