@@ -103,7 +103,8 @@ def _value(name: str, value: Any, say: Messages) -> Value:
         return say.figure(value)
     if isinstance(value, str):
         return text(value) if name in _PROSE else code(value)
-    return code(json.dumps(value))
+    names = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return text(", ".join(value) or "–") if names else code(json.dumps(value))
 
 
 def _seen(m: Material, say: Messages) -> Iterator[Entry]:
