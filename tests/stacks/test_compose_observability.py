@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ async def test_series_go_to_prometheus_and_notifications_come_back_over_the_brid
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COMPOSE_PROFILES", "observability")
-    async with stack_up(tmp_path) as up:
+    async with stack_up(tmp_path) as up, AsyncExitStack() as clients:
         where, token = up.running.addresses, up.running.environment["BRIDGE_TOKEN"]
         named = [server(getattr(up.running.system, k)) for k in ("prometheus", "alertmanager")]
         assert [each and each.url for each in named] == [where.prometheus, where.alertmanager]
@@ -58,6 +59,8 @@ async def test_series_go_to_prometheus_and_notifications_come_back_over_the_brid
         prometheus = Prometheus(where.prometheus, {}, 5, Tls())
         bridge = RemoteBridge(where.bridge, token, 5, Tls(), CLOCK)
         alertmanager = Alertmanager(where.alertmanager, {}, 5, Tls())
+        for each in (prometheus, bridge, alertmanager):
+            clients.push_async_callback(each.close)
 
         async def put_and_look() -> Any:
             await bridge.put_series(exposition({labels("k6_vus", scenario="drop"): 3.0}))
@@ -79,10 +82,8 @@ async def test_series_go_to_prometheus_and_notifications_come_back_over_the_brid
             posted = await client.post(f"{where.alertmanager}/api/v2/alerts", json=[alert])
         assert posted.status_code == 200
         ((told,)) = await until(bridge.take, bool)
-        assert (told["labels"]["alertname"], told["state"]) == ("Tried", "firing")
+        assert (told.name, told.state) == ("Tried", "firing")
         assert await alertmanager.suppressed() == []
-        for each in (prometheus, bridge, alertmanager):
-            await each.close()
 
 
 async def test_a_profile_that_is_none_is_refused(
