@@ -50,11 +50,11 @@ def test_a_crossed_threshold_ends_the_run_after_its_delay_and_one_without_sample
 
 
 async def test_the_collector_reads_thresholds_over_all_that_was_recorded(tmp_path: Path) -> None:
-    asked = {
-        "threshold:0": {"metric": "http_req_duration{method:POST}", "threshold": "p(95)<100"},
-        "threshold:1": {"metric": "http_req_failed", "threshold": "rate<0.5"},
-        "threshold:2": {"metric": "http_req_failed{window:before}", "threshold": "rate<0.5"},
-    }
+    asked = [
+        Aborting("threshold:0", "http_req_duration{method:POST}", "p(95)<100", 0),
+        Aborting("threshold:1", "http_req_failed", "rate<0.5", 0),
+        Aborting("threshold:2", "http_req_failed{window:before}", "rate<0.5", 0),
+    ]
     async with measuring(tmp_path, thresholds=asked, tags={"method": "POST"}) as tick:
         assert set((await tick())["readings"].values()) == {None}
         history = HistoryWriter(tmp_path / "history" / "drop-0.bin", header("drop"))

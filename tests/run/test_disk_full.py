@@ -160,4 +160,4 @@ def test_a_journal_that_may_not_grow_any_more_leaves_the_fault_out_and_says_6(
     own = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}  # where the key of the run is
     healed = subprocess.run(heal, capture_output=True, check=False, cwd=ROOT, env=own)
     assert healed.returncode == 0, healed
-    assert json.dumps(judged(run).as_json())
+    assert json.loads(judged(run).to_bytes())

@@ -228,13 +228,17 @@ def end(process: psutil.Popen) -> None:
 
 
 def held_up(place: Place, name: str) -> Started:
-    """A run that has come that far; on a very busy machine it may lose its lease before."""
+    """A run that has come that far; on a very busy machine it may lose its lease before.
+
+    Or its one Toxiproxy, which all of them share, does not answer the look before it in time.
+    """
     for attempt in ("", "-again", "-at-last"):
         run = started(place, name + attempt, terminal=name == "closed")
         until(lambda run=run: run.is_held_up() or run.process.poll() is not None, 120)  # type: ignore[misc]
         if run.process.poll() is None:
             return run
-        assert run.ended() == ["interrupted"], run.told()
+        busy = run.ended() == ["unhealthy"] and "no whole answer within" in run.told()
+        assert busy or run.ended() == ["interrupted"], run.told()
     pytest.skip("this machine is too busy: three runs lost their lease before their fault")
 
 
