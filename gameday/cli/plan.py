@@ -122,7 +122,7 @@ def _plan(inputs: Inputs, stack: Any, question: RunConditions) -> Plan:
     told = blast(inputs, system, address, starts=question.starts)
     project = question.project
     override = project.preview() if project is not None and code == 0 else ""
-    return Plan(question, told, findings, evidence, code, override)
+    return Plan(question, told, findings, evidence, code, override=override)
 
 
 def _address(written: System, found: System, *, starts: bool) -> str:

@@ -1,6 +1,7 @@
 """Somebody's own compose project: what is said of it, and Toxiproxy between its services."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -341,3 +342,16 @@ def test_redis_slow_runs_on_it(tmp_path: Path, shop: dict[str, int]) -> None:
         assert secret not in text
         for path in (tmp_path / "runs").rglob("*"):
             assert path.is_dir() or secret.encode() not in path.read_bytes(), path
+
+
+@with_engine
+def test_plan_prints_what_is_laid_over_their_file(tmp_path: Path, shop: dict[str, int]) -> None:
+    where = ["--short", "--stack", "compose", "--system", str(system_file(tmp_path, shop))]
+    options = ["--compose-file", str(SHOP), "--service-map", MAP]
+    code, text = gameday("plan", "redis-slow", *where, *options)
+    assert code == 0, text
+    assert "laid over your compose file" in text and "gameday-toxiproxy:cache" in text
+    assert "alertmanager.yml" not in text
+    code, text = gameday("plan", "redis-slow", *where, *options, "--json")
+    override = yaml.safe_load(json.loads(text)["override"])
+    assert "gameday-toxiproxy:sessions" in override["services"]["api"]["links"]
