@@ -41,7 +41,13 @@ from gameday.stacks.compose_project import (
 from gameday.stacks.container_watch import ContainerWatch, with_replicas
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import ATTEMPTS, HOST, lasting_ports, lasting_range
-from gameday.stacks.stack import Addresses, Progress, Running, StackWorkdir
+from gameday.stacks.stack import (
+    Addresses,
+    Progress,
+    Running,
+    StackWorkdir,
+    whole_or_nothing,
+)
 from gameday.stacks.supervisor import PARTS, SERVICE, Supervisor
 
 READY_S: Final = 90.0
@@ -108,7 +114,7 @@ class ComposeStack:
             token=secrets.token_hex(16),
         )
         supervisor = self._supervisor = Supervisor(workdir, outlives=False)
-        try:
+        async with whole_or_nothing(self.stop):
             supervisor.make_folder()
             workdir.announce("containers", [project])
             self._project = project
@@ -116,12 +122,6 @@ class ComposeStack:
             running = await self._with_ports(up, system)
             self._watch = ContainerWatch(project, running.binaries.keys(), workdir.clock)
             return running
-        except OSError as error:
-            await asyncio.shield(self.stop())
-            raise StackError(f"the stack cannot be put up: {error}") from error
-        except BaseException:
-            await asyncio.shield(self.stop())
-            raise
 
     async def stop(self) -> list[str]:
         """Keep the logs, and take it down. Returns what could not be removed."""
@@ -219,9 +219,10 @@ class _Up:
         finally:
             await self._supervisor.drop(part)
         found = self._what.running(system, start)
-        if scales:
-            found = await self._scaled(launch, start, found)
+        replicas = await self._scaled(launch, start) if scales else None
         there = await asyncio.to_thread(engine.containers_of, self.project)
+        if scales:
+            found = replace(found, replicas=replicas, system=with_replicas(found.system, there))
         running = replace(
             found,
             logs=dict(self._supervisor.logs),
@@ -233,8 +234,8 @@ class _Up:
         await self._until_observed(running.addresses)
         return running
 
-    async def _scaled(self, launch: Launch, start: ProjectStart, found: Running) -> Running:
-        """The stack with all its replicas, and what is needed to have more or fewer of them."""
+    async def _scaled(self, launch: Launch, start: ProjectStart) -> ScaleUndo:
+        """Have all replicas serve; the record with which there can be more or fewer of them."""
         part = start.folder / PARTS / "scale.json"
         row = f"{start.admin.start}-{start.admin.stop - 1}"
         environment = {**launch.environment, "ADMIN_PORT": row}
@@ -248,8 +249,7 @@ class _Up:
         )
         if replicas.replicas > 1:
             await scale(replicas)
-        there = await asyncio.to_thread(engine.containers_of, self.project)
-        return replace(found, replicas=replicas, system=with_replicas(found.system, there))
+        return replicas
 
     def _launch(self, start: ProjectStart) -> Launch:
         """The compose program, told of which project."""
@@ -272,11 +272,9 @@ class _Up:
         since_ns: int | None = None
         while True:
             code = part.exit_code()
-            there = await asyncio.to_thread(engine.containers_of, self.project)
-            there = [each for each in there if not (each.is_done and self._what.may_end(each))]
+            there = await self._needed()
             progress(there)
-            if lost := [each for each in there if each.is_lost]:
-                raise StackError(await self._story(lost, "it did not come up"))
+            await self._refuse_lost(there, "it did not come up")
             if code not in (None, 0):
                 raise self._failure(part)
             if code == 0 and there and all(each.is_well for each in there):
@@ -288,12 +286,15 @@ class _Up:
                 raise StackError(await self._story(ill, f"not healthy within {self._ready_s:g} s"))
             await clock.sleep(_POLL_S)
 
-    async def _refuse_lost(self) -> None:
-        """Raises StackError for a container that has ended, although it had begun well."""
+    async def _needed(self) -> list[Container]:
+        """The containers that have to be well: all but those whose task is done."""
         there = await asyncio.to_thread(engine.containers_of, self.project)
-        lost = [e for e in there if e.is_lost and not (e.is_done and self._what.may_end(e))]
-        if lost:
-            raise StackError(await self._story(lost, "it did not stay up"))
+        return [each for each in there if not (each.is_done and self._what.may_end(each))]
+
+    async def _refuse_lost(self, there: Sequence[Container], what: str) -> None:
+        """Raises StackError, with their logs, for those that will not get well by waiting."""
+        if lost := [each for each in there if each.is_lost]:
+            raise StackError(await self._story(lost, what))
 
     async def _until_answers(self, system: System) -> None:
         """Wait until the service answers as it does when it is ready. Raises StackError.
@@ -327,7 +328,7 @@ class _Up:
                 found = str(status)
             except HttpError as error:
                 found = error.message
-            await self._refuse_lost()
+            await self._refuse_lost(await self._needed(), "it did not stay up")
             if clock.now_ns() > deadline_ns:
                 text = f"{url}: {found}, {self._ready_s:g} s after all were healthy"
                 raise StackError(text)

@@ -16,7 +16,7 @@ from gameday.stacks.placeholders import asked_for, stores_of
 from gameday.stacks.postgres import start_postgres
 from gameday.stacks.redis import Store, start_redis
 from gameday.stacks.service import Order, start_service
-from gameday.stacks.stack import Addresses, Running, StackWorkdir
+from gameday.stacks.stack import Addresses, Running, StackWorkdir, whole_or_nothing
 from gameday.stacks.supervisor import SERVICE, Supervisor
 from gameday.stacks.toxiproxy import Proxies, add_proxies, start_toxiproxy
 
@@ -48,17 +48,11 @@ class EmbeddedStack:
         for store in stores_of(asked):
             _FINDERS[store]()  # before anything is made: a missing program is soon told
         supervisor = self._supervisor = Supervisor(workdir, outlives=self._outlives)
-        try:
+        async with whole_or_nothing(self.stop):
             supervisor.make_folder()
             running = await self._put_up(supervisor, system, start, asked)
             supervisor.must_run()
             return running
-        except OSError as error:
-            await asyncio.shield(self.stop())
-            raise StackError(f"the stack cannot be put up: {error}") from error
-        except BaseException:
-            await asyncio.shield(self.stop())
-            raise
 
     async def stop(self) -> list[str]:
         """Take it down: the service first. Returns what could not be stopped."""

@@ -7,15 +7,18 @@ the same one that `gameday up` left running. `compose` puts up the containers of
 of a started stack knows every address; nobody else does.
 """
 
+import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from gameday.core.clock import Clock
+from gameday.core.errors import StackError
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.upstream import Published
 from gameday.spec.system import System
@@ -125,6 +128,19 @@ class Stack(Protocol):
     async def stop(self) -> list[str]:
         """Take it down again; what could not be stopped, normally nothing."""
         ...
+
+
+@asynccontextmanager
+async def whole_or_nothing(stop: Callable[[], Awaitable[list[str]]]) -> AsyncIterator[None]:
+    """Run `stop` where the start inside fails or is cancelled. Raises StackError for OSError."""
+    try:
+        yield
+    except OSError as error:
+        await asyncio.shield(stop())
+        raise StackError(f"the stack cannot be put up: {error}") from error
+    except BaseException:
+        await asyncio.shield(stop())
+        raise
 
 
 def new_work_dir() -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 import redis.asyncio
 
@@ -34,13 +32,14 @@ from gameday.stacks.persistent import (
 from gameday.stacks.ports import lasting_ports
 from gameday.stacks.state import read_kept
 from tests.support.containers import (
-    ROOT,
     SYSTEM,
     SYSTEM_FILE,
     Up,
     ask,
     drivers,
     ground_of,
+    journaled,
+    killed_in_the_end,
     stack_up,
     there,
     with_engine,
@@ -355,42 +354,19 @@ def test_a_socket_that_one_may_not_use_is_told_with_the_cure() -> None:
 @pytest.mark.timeout(180)
 def test_the_reaper_takes_all_of_it_down_after_a_kill(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    run = subprocess.Popen(
-        [sys.executable, "-m", "gameday", "run", "redis-slow", "--short"]
-        + ["--stack", "compose", "--runs", str(runs)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
-    )
-    try:
+    with killed_in_the_end(["redis-slow", "--runs", str(runs)], tmp_path):
         assert eventually(lambda: _is_up(runs), within_s=100)
         (project,) = _projects(runs)
         assert there(project)
-        reaper = next(
-            each
-            for each in psutil.Process(run.pid).children()
-            if "gameday.run.reaper" in each.cmdline()
-        )
-        os.kill(run.pid, signal.SIGKILL)
-    finally:
-        run.kill()
-        run.wait()
-    assert eventually(lambda: not reaper.is_running(), within_s=60)
     assert asyncio.run(drivers.look(project)).gone is True
 
 
-def _records(runs: Path) -> list[journal.Record]:
-    found = list(runs.glob("2*/journal.jsonl"))
-    return list(journal.read(found[0]).records) if found else []
-
-
 def _is_up(runs: Path) -> bool:
-    return journal.first(_records(runs), events.StackReady) is not None
+    return journal.first(journaled(runs), events.StackReady) is not None
 
 
 def _projects(runs: Path) -> list[ProjectUndo]:
-    starting = journal.every(_records(runs), events.StackStarting)
+    starting = journal.every(journaled(runs), events.StackStarting)
     undos = [undo for each in starting for undo in each.event.undo]
     return [undo for undo in undos if isinstance(undo, ProjectUndo)]
 

@@ -3,18 +3,16 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from gameday.evidence import events, journal
-from tests.support.containers import ROOT, drivers, with_engine
+from tests.support.containers import ROOT, drivers, journaled, killed_in_the_end, with_engine
 from tests.support.stack_parts import eventually
 
 pytestmark = [pytest.mark.compose, pytest.mark.slow, with_engine, pytest.mark.timeout(180)]
@@ -83,37 +81,17 @@ def test_the_reaper_of_a_killed_run_takes_the_fault_out_of_a_kept_stack(
     kept: Kept, experiment: str
 ) -> None:
     runs = kept.folder / f"killed-{experiment}"
-    options = ["--short", "--stack", "compose", "--reuse", "--runs", str(runs)]
-    run = subprocess.Popen(
-        [sys.executable, "-m", "gameday", "run", experiment, *options],
-        cwd=ROOT,
-        env={**os.environ, "XDG_STATE_HOME": str(kept.folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with killed_in_the_end([experiment, "--reuse", "--runs", str(runs)], kept.folder):
         assert eventually(lambda: _injected(runs), within_s=60)
         (undo,) = _injecting(runs)
         assert asyncio.run(drivers.look(undo)).gone is False
-        children = psutil.Process(run.pid).children()
-        reaper = next(each for each in children if "gameday.run.reaper" in each.cmdline())
-        os.kill(run.pid, signal.SIGKILL)
-    finally:
-        run.kill()
-        run.wait()
-    assert eventually(lambda: not reaper.is_running(), within_s=60)
     assert asyncio.run(drivers.look(undo)).gone is True
 
 
-def _records(runs: Path) -> list[journal.Record]:
-    found = list(runs.glob("2*/journal.jsonl"))
-    return list(journal.read(found[0]).records) if found else []
-
-
 def _injected(runs: Path) -> bool:
-    return journal.first(_records(runs), events.FaultInjected) is not None
+    return journal.first(journaled(runs), events.FaultInjected) is not None
 
 
 def _injecting(runs: Path) -> list[Any]:
-    found = journal.every(_records(runs), events.FaultInjecting)
+    found = journal.every(journaled(runs), events.FaultInjecting)
     return [undo for each in found for undo in each.event.undo]

@@ -1,14 +1,19 @@
 """A stack in containers for tests: put up once, and looked into through the engine."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from gameday.evidence import journal
 from gameday.injection import engine
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
@@ -20,7 +25,7 @@ from gameday.spec.undos import ProjectUndo, Undo, from_json
 from gameday.stacks.compose import ComposeStack
 from gameday.stacks.compose_project import Project
 from gameday.stacks.stack import Running, new_work_dir
-from tests.support.stack_parts import Ground
+from tests.support.stack_parts import Ground, eventually
 
 ROOT = Path(__file__).parents[2]
 SYSTEM_FILE = ROOT / "system_under_test" / "system.yaml"
@@ -78,6 +83,32 @@ def ground_of(folder: Path) -> Ground:
 
 
 OURS = frozenset({"service", "redis", "postgres", "balancer"})
+
+
+def journaled(runs: Path) -> list[journal.Record]:
+    """What the one run in a folder has journaled so far."""
+    found = list(runs.glob("2*/journal.jsonl"))
+    return list(journal.read(found[0]).records) if found else []
+
+
+@contextmanager
+def killed_in_the_end(arguments: list[str], state: Path) -> Iterator[None]:
+    """A `gameday run` on containers; it ends by SIGKILL, and then its reaper when it is done."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "gameday", "run", *arguments, "--short", "--stack", "compose"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "XDG_STATE_HOME": str(state)},
+    )
+    try:
+        yield
+        children = psutil.Process(run.pid).children()
+        reaper = next(each for each in children if "gameday.run.reaper" in each.cmdline())
+    finally:
+        run.kill()
+        run.wait()
+    assert eventually(lambda: not reaper.is_running(), within_s=60)
 
 
 @asynccontextmanager
