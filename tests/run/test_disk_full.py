@@ -118,7 +118,11 @@ def test_a_disk_that_fills_up_in_the_fault_ends_the_run_with_the_fault_out(
     assert "fault.removed" in run.events(), told
     assert not any(f.left_behind for f in read_evidence(run.dir).timeline.faults)
     assert "Traceback" not in told
-    assert result.missing, told
+    assert "No space left" in told or "the collector died" in told, told
+    # Who meets the full disk first is open: the collector, whose samples then lack their end, or
+    # the journal, whose reserve may carry all to the end. What is lost is named, or all is there.
+    whole = run.events()[-1] == "run.ended" and not journal.read(run.dir / "journal.jsonl").damage
+    assert result.missing or whole, told
     assert not [left for left in healing.left_behind(_records(run)) if left.owner != "step"]
 
 
