@@ -21,7 +21,7 @@ from gameday.evidence.journal import Journaled, Record
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.outages import anchors
 from gameday.evidence.timeline import Timeline, timeline
-from gameday.evidence.wrong_answers import first_wrong_ns
+from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
 
@@ -180,5 +180,7 @@ def _wrong_coupon(
 ) -> int | None:
     if effective is None or effective.stock is None or attempts is None:
         return None
-    replay = effective.system.semantics.replay
-    return first_wrong_ns(attempts, audit, effective.stock, replay)
+    promise = CampaignPromise(
+        effective.stock, effective.system.semantics.replay, effective.experiment.expect.checks
+    )
+    return first_wrong_ns(attempts, audit, promise)

@@ -4,11 +4,28 @@ Shared by the checks, which judge, and the anchors, which ask for the first such
 functions return positions in the table of attempts, ordered by the time of the answer.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 
 from gameday.evidence.attempts import Attempts, Indices, Mask, Times
 from gameday.evidence.audit import Audit
 from gameday.traffic.history import Outcome, stored_id
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPromise:
+    """What was promised: a stock, the kind of replay, and the checks by which it is asked."""
+
+    stock: int
+    replay: str
+    checks: Sequence[str] | Literal["all"] = "all"
+
+    def asks(self, check: str) -> bool:
+        """True if a verdict of this check counts: what nobody asked is no damage of the run."""
+        return self.checks == "all" or check in self.checks
 
 
 def issued(attempts: Attempts) -> Indices:
@@ -89,10 +106,14 @@ def _kept(user: int, id_: bytes, stored: set[tuple[int, bytes]], holders: frozen
     return (user, id_) in stored or (user, b"") in stored
 
 
-def first_wrong_ns(attempts: Attempts, audit: Audit | None, stock: int, replay: str) -> int | None:
-    """When the first answer arrived that promised a coupon which should not exist."""
-    wrong = [beyond_stock(attempts, stock), issued_again(attempts, replay)]
-    if audit is not None and not audit.unsettled:
+def first_wrong_ns(attempts: Attempts, audit: Audit | None, promise: CampaignPromise) -> int | None:
+    """When the first answer arrived that broke a promise which the experiment asks about."""
+    wrong = []
+    if promise.asks("no_over_issuance"):
+        wrong.append(beyond_stock(attempts, promise.stock))
+    if promise.asks("one_per_user"):
+        wrong.append(issued_again(attempts, promise.replay))
+    if promise.asks("no_lost_issuance") and audit is not None and not audit.unsettled:
         wrong.append(lost(attempts, audit))
     instants = [int(attempts.ended[found[0]]) for found in wrong if len(found)]
     return min(instants, default=None)

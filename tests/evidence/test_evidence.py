@@ -116,6 +116,26 @@ def test_the_first_wrong_coupon_has_an_instant(
     assert found.seconds(found.anchors.wrong_coupon_ns) == expected_s
 
 
+@pytest.mark.parametrize(
+    ("check", "expected_s"),
+    [
+        ("no_over_issuance", 0.21),
+        ("one_per_user", 0.31),
+        ("no_lost_issuance", 0.11),
+        ("no_phantom", None),
+    ],
+)
+def test_damage_is_only_what_the_experiment_asks_about(
+    check: str, expected_s: float | None
+) -> None:
+    answers = [issue(0, 0, 0.0), issue(1, 1, 0.1), issue(2, 2, 0.2), issue(3, 0, 0.3)]
+    rows = [(user, f"i{user}") for user in (0, 2)]
+    run = RunDir(stock=2, answers=answers, rows=rows)
+    run.expect(checks=[check])
+    found = read(run)
+    assert found.seconds(found.anchors.wrong_coupon_ns) == expected_s
+
+
 def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
     folder = RunDir().write(tmp_path / "run")
     (folder / "audit.json").write_text("{")
