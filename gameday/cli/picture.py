@@ -122,7 +122,8 @@ def traffic(experiment: Experiment) -> Iterator[str]:
         yield f"{name}: {', '.join((_level(scenario), *_details(scenario)))}"
     campaign = experiment.campaign
     users = f"users 0 to {campaign.users - 1}"
-    yield f"{_amount(experiment)} for {campaign.coupon}, {users}"
+    what = f" for {campaign.coupon}" if "coupon" in campaign.model_fields_set else ""
+    yield f"{_amount(experiment)}{what}, {users}"
     if campaign.stock is not None:
         yield f"{campaign.stock} coupons: {_sell_out(experiment)}"
 

@@ -218,14 +218,22 @@ def show_result(result: "Result", console: SafeConsole | None = None) -> None:
         words = ("-", other.name, f"does not apply: {other.lacks} not given")
         told.add_row(*(styled(word, "dim") for word in words))
     console.print(told)
-    for each in result.missing:
-        console.print(block(f"missing: {each.part}: {each.why}"))
+    _show_gaps(result, console)
     if closed := result.traffic and result.traffic.closed:
         console.print(_closed_model(closed))
     if limit := result.traffic and result.traffic.limit:
         console.print(_own_limit(limit))
     if result.clocks.damage_at is not None:
         console.print(_clocks(result.clocks))
+
+
+def _show_gaps(result: "Result", console: SafeConsole) -> None:
+    """Print what the verdict does not speak of, and what is missing in the evidence."""
+    if result.issuance_unchecked:
+        gap = "nothing about issuance was checked: the system file has no `audit`"
+        console.print(styled(gap, "bold yellow"))
+    for each in result.missing:
+        console.print(block(f"missing: {each.part}: {each.why}"))
 
 
 def _own_limit(limit: "LimitLine") -> str:

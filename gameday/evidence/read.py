@@ -51,7 +51,9 @@ def read(run_dir: Path) -> Evidence:
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems)
     signs = _vitals(run_dir / "vitals.jsonl", problems)
-    audit = _load(run_dir / "audit.json", audit_of, problems, "audit")
+    audit = None
+    if effective is None or effective.system.issues:  # else there is nothing to be read
+        audit = _load(run_dir / "audit.json", audit_of, problems, "audit")
     if audit is not None and line.unsettled:
         audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
     return Evidence(
@@ -179,6 +181,8 @@ def _wrong_coupon(
     effective: Effective | None, attempts: Attempts | None, audit: Audit | None
 ) -> int | None:
     if effective is None or effective.stock is None or attempts is None:
+        return None
+    if not effective.system.issues:
         return None
     promise = CampaignPromise(
         effective.stock, effective.system.semantics.replay, effective.experiment.expect.checks

@@ -79,7 +79,9 @@ def _wanted(
         return verdicts, [one for one in said if isinstance(one, NotApplicable)]
     asked = [_insisted(one) for one in said if one.name in wanted]
     always = [one for one in said if one.name in ALWAYS and isinstance(one, Verdict)]
-    return asked + [one for one in always if one not in asked], []
+    return asked + [one for one in always if one not in asked], [
+        one for one in said if isinstance(one, NotApplicable) and one.is_without_audit
+    ]
 
 
 def _insisted(said: Verdict | NotApplicable) -> Verdict:

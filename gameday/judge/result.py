@@ -187,6 +187,11 @@ class Result:
     clocks: Clocks
     missing: Sequence[MissingPart] = ()
 
+    @property
+    def issuance_unchecked(self) -> bool:
+        """True if the system could not be asked what it has issued."""
+        return any(each.is_without_audit for each in self.not_applicable)
+
     def to_bytes(self, schema: int = 2) -> bytes:
         """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
         content = _plain(self)

@@ -7,7 +7,7 @@ anyone can hold against the evidence without trusting the check.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from gameday.core.messages import Message, Value
 
@@ -45,6 +45,15 @@ class NotApplicable:
     name: str
     lacks: str
     message: Message | None = None
+
+    @property
+    def is_without_audit(self) -> bool:
+        """True if it is about issuance, and the system cannot be asked what it has issued."""
+        return self.message is not None and self.message.id == NO_AUDIT
+
+
+NO_AUDIT: Final = "lacks.audit"
+"""The message of a check of issuance where the system cannot be asked what it has issued."""
 
 
 def lacking(message: str) -> NotApplicable:

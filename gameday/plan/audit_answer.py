@@ -38,6 +38,7 @@ class AuditAnswer:
 async def ask(system: System, sender: Sender) -> AuditAnswer:
     """The audit's answer of the system. Raises GamedayError."""
     rows, request = Rows(), system.audit
+    assert request is not None, "asked of a system that issues nothing"
     if "timeout" not in request.model_fields_set:
         request = request.model_copy(update={"timeout": timedelta(seconds=ANSWER_S)})
     listed = LongList("rows", rows.take)

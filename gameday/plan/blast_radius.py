@@ -111,7 +111,9 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
 
 
 def _quiet_s(system: System) -> float:
-    """The least that a drain takes, or the wait instead of one."""
+    """The least that a drain takes, or the wait instead of one; none where nothing is audited."""
+    if not system.issues:
+        return 0.0
     return seconds(system.settle if system.drain is None else system.drain.for_)
 
 

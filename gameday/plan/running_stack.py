@@ -126,6 +126,8 @@ async def _marked(system: System) -> list[Finding]:
 async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     """The campaign there is; where a run would create its own, whether the audit can be asked."""
     wanted, system = inputs.experiment.experiment.campaign, running.system
+    if not system.issues:
+        return []
     made = system.campaign is not None
     coupon = f"{wanted.coupon}-{PLAN}" if made else wanted.coupon
     values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}

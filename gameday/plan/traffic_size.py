@@ -48,8 +48,9 @@ def evidence_bytes(experiment: Experiment) -> int:
 def checks(inputs: Inputs, runs_dir: Path) -> Iterator[Finding]:
     """Stock, users and disk, one finding each."""
     experiment = inputs.experiment.experiment
-    yield _stock(inputs)
-    yield _users(inputs)
+    if inputs.system.system.issues:
+        yield _stock(inputs)
+        yield _users(inputs)
     yield _disk(experiment, runs_dir)
 
 

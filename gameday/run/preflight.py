@@ -42,10 +42,12 @@ async def prepare(run: Run, inputs: Inputs) -> None:
     run.spots.update(looked.spots)
     _tell_spots(run)
     _end_if_unfit(run, [*well, *looked.findings, *stopped_on_purpose, *left, *measured])
+    found: list[Finding] = []
     if run.system.campaign is not None:
         await _create_campaign(run)
-        found = await service_checks.audit(run.system, run.sender, exists=True)
-    else:
+        if run.system.issues:
+            found = await service_checks.audit(run.system, run.sender, exists=True)
+    elif run.system.issues:
         campaign = await service_checks.campaign(run.system, run.sender, run.coupon, run.stock)
         run.stock, found = campaign.stock, campaign.findings
     _end_if_unfit(run, found)

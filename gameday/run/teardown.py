@@ -17,6 +17,7 @@ from gameday.core.processes.deadlines import first_set, in_time
 from gameday.evidence.events import AuditRead, Phase
 from gameday.run import audit
 from gameday.run.context import Run, to_the_end, unless_aborted
+from gameday.spec.request import Request
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 
@@ -50,9 +51,11 @@ async def end(run: Run) -> None:
     if run.t0_ns or run.campaign_made:
         limit_s = _close_limit_s(run)
         problem = await _bounded(run, "close", _close(run), limit_s, ABORT_CLOSE_S)
-    if run.t0_ns:
+    if run.t0_ns and run.system.audit is not None:  # else there is nothing to wait for
         await _bounded(run, "drain", _drain(run), _drain_limit_s(run))
-        problem = await _bounded(run, "audit", _audit(run), _audit_limit_s(run)) or problem
+        problem = (
+            await _bounded(run, "audit", _audit(run), _audit_limit_s(run.system.audit)) or problem
+        )
     if problem:  # a close or an audit that is not answered as expected ends the run
         run.abort("unhealthy", problem)
     if run.autoscaler is not None:
@@ -90,9 +93,9 @@ def _drain_limit_s(run: Run) -> float:
     return SLACK_S + (drain.within if drain is not None else run.system.settle).total_seconds()
 
 
-def _audit_limit_s(run: Run) -> float:
+def _audit_limit_s(request: Request) -> float:
     """The system's answer, and then the stores, which are read up to three times."""
-    return run.system.audit.timeout.total_seconds() + STORES_S
+    return request.timeout.total_seconds() + STORES_S
 
 
 async def _stop_traffic(run: Run, *, aborted: bool) -> None:

@@ -6,7 +6,7 @@ the rules between keys are elsewhere (`spec.inputs`, `plan.validate`).
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -29,7 +29,9 @@ class Campaign(Model):
     """The limited stock that the traffic is after; `{coupon}` becomes `<coupon>-<run id>`."""
 
     coupon: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="The coupon code that is asked for"
+        default="none",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="The coupon code that is asked for; a system without `audit` needs none",
     )
     stock: int | None = Field(
         default=None, ge=0, le=100_000_000, description="How many coupons there are in all"
@@ -246,6 +248,18 @@ CheckName = Literal[
     "playbook",
 ]
 
+ISSUANCE: Final[frozenset[CheckName]] = frozenset(
+    {
+        "no_over_issuance",
+        "one_per_user",
+        "no_lost_issuance",
+        "no_phantom",
+        "no_premature_sold_out",
+        "stores_agree",
+    }
+)
+"""The checks of what was issued, and to whom: they apply to a system with an `audit`."""
+
 Checks = Annotated[
     Annotated[Literal["all"], Tag("one")] | Annotated[list[CheckName], Tag("list")],
     Discriminator(shape),
@@ -318,7 +332,7 @@ class Experiment(Model):
     seed: int | None = Field(
         default=None, ge=0, lt=2**63, description="Fixes every random choice; default: random"
     )
-    campaign: Campaign
+    campaign: Campaign = Campaign()
     traffic: Mapping[Name, AnyScenario] = Field(
         min_length=1, max_length=MOST_PARTS, description="Scenarios by name"
     )

@@ -1,8 +1,8 @@
 """The system file: everything gameday knows about a system under test.
 
-Only `base_url`, `requests.issue` and `audit` are required. Addresses that a started stack
-supplies replace the ones written here; secrets are always references (`{env: NAME}` or
-`{file: PATH}`), never values.
+Only `base_url` and `requests.issue` are required. A system that issues nothing has no `audit`, and
+nothing about issuance is checked then. Addresses that a started stack supplies replace the ones
+written here; secrets are always references (`{env: NAME}` or `{file: PATH}`), never values.
 """
 
 from collections.abc import Mapping
@@ -122,7 +122,10 @@ class System(Model):
     settle: Duration = Field(
         default=timedelta(seconds=5), description="Without `drain`: the wait after close"
     )
-    audit: Request = Field(description="Answers with the durable issues")
+    audit: Request | None = Field(
+        default=None,
+        description="Answers with the durable issues; without it nothing about issuance is checked",
+    )
     stores: Stores = Stores()
     authority: Literal["postgres", "redis"] | None = Field(
         default=None, description="The store that is right when two differ"
@@ -158,6 +161,11 @@ class System(Model):
     autoscaler: Autoscaler | None = Field(
         default=None, description="How replicas follow the load, where an experiment asks for it"
     )
+
+    @property
+    def issues(self) -> bool:
+        """True if it can be asked what it has issued; else no check of issuance applies to it."""
+        return self.audit is not None
 
     def servers(self, key: str) -> list[Server]:
         """The servers that one of the keys in ADDRESSES names."""

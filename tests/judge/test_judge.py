@@ -11,6 +11,8 @@ from gameday.cli.runs import show_result
 from gameday.evidence.read import read as read_evidence
 from gameday.judge.judge import judge
 from gameday.judge.result import Result
+from gameday.report import write_report
+from gameday.spec.experiment import ISSUANCE
 from gameday.traffic.history import HistoryHeader, HistoryWriter, Outcome, Reason
 from tests.support.rundirs import (
     EXPERIMENT,
@@ -452,3 +454,64 @@ def test_a_result_of_another_form_is_refused_with_the_place(
 def test_what_is_no_result_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match="."):
         Result.from_bytes(raw)
+
+
+def without_audit(run: RunDir) -> RunDir:
+    """The same of a system that issues nothing: what it answers is accepted."""
+    system = {key: value for key, value in run.system.items() if key != "audit"}
+    accepted = {"accepted": {"status": 200}, "refused": {"status": 503}}
+    issue_of = {**system["requests"]["issue"], "outcomes": accepted}
+    run.system = {**system, "requests": {"issue": issue_of}}
+    run.experiment = {key: value for key, value in run.experiment.items() if key != "campaign"}
+    run.effective, run.has_audit = {"stock": None}, False
+    answered = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT)
+    run.answers = [
+        replace(each, outcome=Outcome.ACCEPTED, issue_id="") if each.outcome in answered else each
+        for each in run.answers
+    ]
+    return run
+
+
+def test_of_a_system_without_an_audit_all_but_issuance_is_judged() -> None:
+    judged = result(without_audit(RunDir()))
+    assert (judged.verdict, judged.exit_code, judged.missing) == ("passed", 0, [])
+    needed = {"fault_injected", "fault_removed", "exercised", "generator", "thresholds", "alerts"}
+    assert needed <= {name for name, found in verdicts(judged).items() if found == "valid"}
+    lacking = {each.name: each.lacks for each in judged.not_applicable}
+    assert {lacking[name] for name in ISSUANCE} == {"audit of the system file"}
+    assert judged.issuance_unchecked
+    assert Result.from_bytes(judged.to_bytes()).issuance_unchecked
+    assert not result(RunDir()).issuance_unchecked
+
+
+def test_of_checks_by_name_too_it_is_told_that_issuance_was_not_checked() -> None:
+    run = without_audit(RunDir())
+    run.expect(checks=["thresholds"])
+    judged = result(run)
+    assert set(verdicts(judged)) == {"thresholds", "fault_injected", "fault_removed"}
+    assert judged.issuance_unchecked
+
+
+def test_a_system_without_an_audit_that_answers_nothing_is_not_exercised() -> None:
+    run = without_audit(RunDir())
+    run.answers = [replace(each, outcome=Outcome.REFUSED) for each in run.answers]
+    judged = result(run)
+    (exercised,) = (each for each in judged.checks if each.name == "exercised")
+    assert (exercised.verdict, judged.verdict) != ("valid", "passed")
+    assert "an expected answer" in exercised.summary
+
+
+def test_the_verdict_says_aloud_that_nothing_about_issuance_was_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gap = "nothing about issuance was checked"
+    show_result(result(RunDir()))
+    assert gap not in capsys.readouterr().out
+    folder = without_audit(RunDir()).write(tmp_path / "run")
+    judged = judge(read_evidence(folder))
+    show_result(judged)
+    assert gap in capsys.readouterr().out
+    (folder / "result.json").write_bytes(judged.to_bytes())
+    draft = write_report(folder)
+    assert "Nothing about issuance was checked" in draft.read_text()
+    assert "Not there" not in draft.read_text()

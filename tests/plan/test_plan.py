@@ -520,6 +520,42 @@ def test_another_run_on_the_same_target_and_a_hold_end_with_2(
         assert (done.exit_code, "anna: an audit" in done.stdout) == (2, True), done.stdout
 
 
+def without_audit(folder: Path, url: str, **experiment: Any) -> tuple[str, ...]:
+    """The command line of an experiment on a system that issues nothing."""
+    inputs_of(folder, {"base_url": url, "metrics": [f"{url}/metrics"]}, **experiment)
+    for path, key in ((folder / "system.yaml", "audit"), (folder / "drop.yaml", "campaign")):
+        written = json.loads(path.read_text())
+        del written[key]
+        path.write_text(json.dumps(written))
+    return str(folder / "drop.yaml"), "--stack", "external", "--system", str(folder / "system.yaml")
+
+
+def test_a_system_that_issues_nothing_needs_no_audit_and_no_campaign(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    with own_server({"/": "", "/healthz": "", "/metrics": METRICS}) as url:
+        words = without_audit(tmp_path, url)
+        done = plan(*words)
+        shown = " ".join(done.stdout.split())
+        assert done.exit_code == 0, done.stdout + done.stderr
+        assert "no `audit`: nothing about issuance will be checked" in shown
+        assert "coupon" not in shown
+    gone = plan(*words)
+    assert (gone.exit_code, "does not answer" in gone.stdout) == (3, True), gone.stdout
+
+
+def test_a_check_of_issuance_that_nobody_can_answer_is_bad_usage(
+    plan: Callable[..., Result], tmp_path: Path
+) -> None:
+    with own_server({"/": "", "/healthz": "", "/metrics": METRICS}) as url:
+        named = {"checks": ["generator", "no_over_issuance"]}
+        done = plan(*without_audit(tmp_path, url, expect=named))
+    shown = " ".join((done.stdout + done.stderr).split())
+    assert done.exit_code == 2, shown
+    assert "drop.yaml:1:" in shown and "'no_over_issuance' needs an `audit`" in shown
+    assert "help: add it to" in shown and "system.yaml" in shown
+
+
 async def network(folder: Path, url: str) -> proxy_checks.Network:
     system = {"toxiproxy": url, "proxies": {"redis": "cache"}}
     inputs = inputs_of(folder, system, method=slow())

@@ -231,6 +231,29 @@ def test_a_close_that_is_not_answered_as_expected_ends_the_run(
     assert "answered 200" in run.check("no_over_issuance")["summary"]
 
 
+def test_a_system_that_issues_nothing_is_run_and_judged(
+    start: Start, own_server: Callable[[str], int], tmp_path: Path
+) -> None:
+    system, experiment = tmp_path / "page.yaml", tmp_path / "page-load.yaml"
+    system.write_text(
+        f"name: page\nbase_url: http://127.0.0.1:{own_server('honest')}\n"
+        "requests: {issue: {get: /audit, outcomes: {accepted: {status: 200}}}}\n"
+    )
+    experiment.write_text(
+        "name: page-load\n"
+        "traffic: {all: {executor: constant-arrival-rate, rate: 20/s, duration: 5s}}\n"
+        "expect: {thresholds: {http_req_failed: [rate<0.1]}}\n"
+    )
+    run = start(str(experiment), "--stack", "external", "--system", str(system))
+    code, told = run.finish()
+    assert code in (0, 3), told  # 3: a machine too busy to keep the schedule
+    assert "nothing about issuance was checked" in told
+    assert run.result()["missing"] == []
+    assert run.check("thresholds")["verdict"] in ("valid", "unknown"), told
+    assert run.check("exercised")["verdict"] == "valid", told
+    assert not (run.dir() / "audit.json").exists()
+
+
 def test_ctrl_c_during_the_fault_takes_it_out_and_leaves_a_draft(first: dict[str, Started]) -> None:
     run = first["stopped"]
     until(lambda: "fault.injected" in run.events(), 90)

@@ -163,6 +163,7 @@ REFUSED = [
     (X, "sum(rate(k6_http_reqs_total[5s]))", "sum(rate(k6_http_reqs_total))", "18:6", "'expr'", ""),
     (X, "playbook: slow", "playbook: slaw", "16:1", "there is no playbook 'slaw'", "did you mean 'slow'?"),
     (X, "stock: 4500, ", "", "3:1", "'stock' is missing", ""),
+    (X, "{coupon: C, ", "{", "3:1", "'campaign': 'coupon' is missing", "campaign: {coupon: CODE}"),
     (X, "method: []", "methods: []", "22:3", "unknown key 'methods'", "did you mean 'method'?"),
     (X, "method: []", "name: other", "22:3", "'name' cannot stand in 'short'", ""),
     (X, "short:", "rules: [no.yml]\nshort:", "19:9", "there is no file 'no.yml'", ""),

@@ -217,6 +217,7 @@ class RunDir:
     evaluations: list[dict[str, Any]] = field(default_factory=redis_slow_evaluations)
     ended: str | None = "completed"
     sealed: dict[str, str] = field(default_factory=dict)
+    has_audit: bool = True
 
     def without_faults(self) -> "RunDir":
         """The same traffic, and nothing that goes wrong."""
@@ -249,7 +250,8 @@ class RunDir:
         for name in ("inputs", "history", "logs"):
             (path / name).mkdir(parents=True)
         _write_json(path / "inputs" / "effective.json", self._effective())
-        _write_json(path / "audit.json", self._audit())
+        if self.has_audit:
+            _write_json(path / "audit.json", self._audit())
         self.write_journal(path / "journal.jsonl")
         self._write_history(path / "history" / "drop-0.bin")
         lines = "".join(json.dumps(line) + "\n" for line in self.evaluations)

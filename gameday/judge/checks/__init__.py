@@ -31,7 +31,8 @@ from gameday.judge.checks import (
     stores_agree,
     thresholds,
 )
-from gameday.judge.verdict import NotApplicable, Verdict, unknown
+from gameday.judge.verdict import NO_AUDIT, NotApplicable, Verdict, lacking, unknown
+from gameday.spec.experiment import ISSUANCE
 
 Check = Callable[[Evidence], Verdict | NotApplicable]
 
@@ -64,6 +65,8 @@ PERFORMANCE: Final = frozenset(
 
 def run(name: str, check: Check, evidence: Evidence) -> Verdict | NotApplicable:
     """The verdict of a check; unknown, with the reason, when it lacks evidence or crashes."""
+    if name in ISSUANCE and evidence.effective and not evidence.effective.system.issues:
+        return replace(lacking(NO_AUDIT), name=name)
     try:
         verdict = check(evidence)
     except UnknownError as missing:

@@ -1,6 +1,7 @@
 """Something happened: the run saw what its file can show, or its other verdicts are vacuous.
 
-Asked is only what the schedule makes possible: where the stock is expected to be gone before the
+Of a system that issues nothing it is answers that are asked for, instead of issues. Asked is only
+what the schedule makes possible: where the stock is expected to be gone before the
 last fault is out, no issue can be asked for after it.
 """
 
@@ -16,6 +17,7 @@ from gameday.evidence.model import Evidence
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
 from gameday.traffic.forecast import distinct_users, sell_out_s
 from gameday.traffic.history import Outcome
+from gameday.traffic.metrics.k6_metrics import EXPECTED
 
 FOREVER = np.iinfo(np.int64).max
 MARGIN = 1.02  # so much more must be asked than the stock needs: a few requests fail
@@ -32,22 +34,24 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 def _issues(evidence: Evidence) -> Iterator[Message]:
     attempts = evidence.asked
-    issued = attempts.are(Outcome.ISSUED)
+    issues = evidence.plan.system.issues
+    issued = attempts.are(*((Outcome.ISSUED,) if issues else EXPECTED))
+    word = "issue" if issues else "answer"
     if not issued.any():
-        yield Message("check.exercised.issue")
+        yield Message(f"check.exercised.{word}")
         return
     sent, ended = attempts.sent[issued], attempts.ended[issued]
     if evidence.experiment.method:
         first, last = evidence.anchors.first_injecting_ns, evidence.anchors.last_removed_ns
         if first is None or not (ended < first).any():
-            yield Message("check.exercised.issue_before")
+            yield Message(f"check.exercised.{word}_before")
         sold_out = _expected_sell_out(evidence)
         left = last is not None and (sold_out is None or sold_out > last)
         if last is None or (left and not (sent >= last).any()):
-            yield Message("check.exercised.issue_after")
+            yield Message(f"check.exercised.{word}_after")
     switched = _switches(evidence)
     if switched and not (sent >= switched[0]).any():
-        yield Message("check.exercised.issue_mitigated")
+        yield Message(f"check.exercised.{word}_mitigated")
 
 
 def _in_faults(evidence: Evidence) -> Iterator[Message]:
@@ -79,6 +83,8 @@ def _sell_out(evidence: Evidence) -> Iterator[Message]:
 
 def _expected_sell_out(evidence: Evidence) -> int | None:
     """When the schedule is expected to have asked for the whole stock; None: not, or only just."""
+    if not evidence.plan.system.issues:
+        return None
     experiment, stock = evidence.experiment, evidence.stock
     campaign = experiment.campaign.model_copy(update={"stock": stock})
     at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}))

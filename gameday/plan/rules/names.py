@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gameday.core.errors import FileError
+from gameday.spec.experiment import ISSUANCE
 from gameday.spec.faults import Spike
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.postgres import PostgresFault
@@ -11,6 +12,10 @@ from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, L
 from gameday.spec.playbook import StepBlock
 from gameday.spec.yaml import Document, one_of_them
 from gameday.telemetry.sources.choice import prometheus_of
+
+_NOTHING_CHECKED = (
+    "no `audit`: nothing about issuance will be checked, not how many are issued, nor to whom"
+)
 
 
 def of_experiment(inputs: Inputs) -> Findings:
@@ -58,7 +63,8 @@ def _unique(document: Document, where: tuple[str, ...], names: list[str]) -> Fin
 
 
 def _against_system(inputs: Inputs) -> Findings:
-    """Targets are services behind a proxy; a system that creates campaigns needs a stock."""
+    """Targets are services behind a proxy; what is checked of issuance is possible."""
+    yield from _issuance(inputs)
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     proxies = inputs.system.system.proxies
     for index, fault in enumerate(experiment.method):
@@ -67,9 +73,27 @@ def _against_system(inputs: Inputs) -> Findings:
             help = one_of_them(fault.target, proxies)
             yield document.error(("method", index, "target"), problem, help=help)
         yield from _store_is_named(inputs, index)
-    if inputs.system.system.campaign is not None and experiment.campaign.stock is None:
+
+
+def _issuance(inputs: Inputs) -> Findings:
+    """A system with an audit needs to be told which coupon, and how many where it makes them.
+
+    One without needs neither, and no check can be asked for that only an audit can answer.
+    """
+    document, experiment = inputs.experiment.document, inputs.experiment.experiment
+    system, campaign = inputs.system.system, experiment.campaign
+    if system.issues and "coupon" not in campaign.model_fields_set:
+        problem = "'campaign': 'coupon' is missing: the system has an `audit`, which is asked by it"
+        yield document.error(("campaign",), problem, help="campaign: {coupon: CODE}")
+    if system.campaign is not None and campaign.stock is None:
         problem = "'campaign': 'stock' is missing: the system creates a campaign for each run"
         yield document.error(("campaign",), problem)
+    named = experiment.expect.checks
+    for index, name in enumerate(() if system.issues or named == "all" else named):
+        if name in ISSUANCE:
+            problem = f"'checks': {name!r} needs an `audit`, which the system does not name"
+            help = f"add it to {inputs.system.document.file}, or do not name the check"
+            yield document.error(("expect", "checks", index), problem, help=help)
 
 
 def _store_is_named(inputs: Inputs, index: int) -> Findings:
@@ -128,6 +152,8 @@ def _no_rule(
 
 def of_system(loaded: LoadedSystem) -> Findings:
     """No action is a request and a number of replicas both; bounds are in their order."""
+    if not loaded.system.issues:
+        yield FileWarning(loaded.document.place(), _NOTHING_CHECKED)
     scaler = loaded.system.autoscaler
     if scaler is not None and scaler.least > scaler.most:
         problem = f"'least': {scaler.least} is more than 'most', {scaler.most}"

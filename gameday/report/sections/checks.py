@@ -62,7 +62,9 @@ def supporting_data(m: Material, say: Messages) -> list[Markup]:
     head = [say(f"data.col_{name}") for name in ("file", "size", "sha")]
     rows = [_file(m.run_dir, path, say) for path in _files(m.run_dir)]
     blocks = [say("data.head"), say("data.about"), table(head, rows)]
-    missing = [name for name in _REQUIRED if not (m.run_dir / name).exists()]
+    without = {"audit.json"} if m.effective and not m.effective.system.issues else set()
+    wanted = [name for name in _REQUIRED if name not in without]
+    missing = [name for name in wanted if not (m.run_dir / name).exists()]
     if missing:
         blocks.append(say("data.missing", files=Markup(", ".join(map(code, missing)))))
     start = m.first(RunStarted)

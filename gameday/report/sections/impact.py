@@ -116,6 +116,8 @@ _MOST_ROWS = 10**15
 
 
 def _coupons(m: Material, say: Messages) -> list[Row]:
+    if m.effective and not m.effective.system.issues:
+        return []
     audit, stock = m.first(AuditRead), m.effective.stock if m.effective else None
     stored = None if audit is None else audit.event.rows
     if type(stored) is not int or abs(stored) > _MOST_ROWS:  # a journal that somebody altered

@@ -37,6 +37,8 @@ def title(m: Material, say: Messages) -> list[Markup]:
         blocks.append(say("title.no_traffic"))
     if m.journal_damage:
         blocks.append(say("title.journal_damage", damage=m.journal_damage))
+    if m.result.issuance_unchecked:
+        blocks.append(say("title.no_issuance"))
     if m.result.missing:
         blocks.append(say("title.missing"))
         blocks.append(bullets([_missing(each, say) for each in m.result.missing]))

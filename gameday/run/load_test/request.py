@@ -23,7 +23,7 @@ from gameday.core.network.urls import Base
 from gameday.core.units import Rate, format_duration
 from gameday.spec.experiment import Expect, Experiment, Threshold
 from gameday.spec.inputs import LoadedExperiment
-from gameday.spec.request import IssueRequest, Match, OutcomeName, Request
+from gameday.spec.request import IssueRequest, Match, OutcomeName
 from gameday.spec.system import Requests, System
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.tls import Tls
@@ -104,7 +104,6 @@ def system_of(target: Target) -> System:
         name=NAME,
         base_url=base,
         requests=Requests(issue=issue),
-        audit=Request(get="/"),  # the model wants one; nobody asks it
         tls=Tls(insecure=target.insecure),
     )
 
@@ -239,9 +238,7 @@ def refuse_strangers(system: System, allowed: Allowed, document: Document | None
 
     Only the address that traffic goes to counts: nothing else of the system is touched.
     """
-    only = System(
-        name=system.name, base_url=system.base_url, requests=system.requests, audit=system.audit
-    )
+    only = System(name=system.name, base_url=system.base_url, requests=system.requests)
     refuse_foreign(only, allowed, document=document)
 
 
