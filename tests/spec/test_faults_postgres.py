@@ -1,14 +1,17 @@
 """PostgreSQL faults against a real PostgreSQL: there while they last, and gone when undone."""
 
 import asyncio
+import contextlib
 import json
+import os
 import secrets
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import asyncpg
 import pytest
@@ -26,7 +29,7 @@ from gameday.spec.request import FromEnv
 from gameday.spec.system import PostgresStore, Stores
 from gameday.spec.undos import SqlUndo, Undo, from_json
 from tests.support.stack_parts import is_ended
-from tests.support.sut_stores import postgres_server
+from tests.support.sut_stores import postgres_server, stop
 
 drivers = Drivers()
 
@@ -211,6 +214,34 @@ async def test_no_connection_is_left_until_it_is_undone(dsn: str) -> None:
     async with session(dsn) as one:
         assert await one.fetchval("SELECT 1") == 1
     assert await drivers.read_back(undo, {"A": dsn}) is True
+
+
+async def test_those_who_connect_again_at_once_get_no_connection_back(
+    dsn: str, tmp_path: Path
+) -> None:
+    counts = tmp_path / "open"
+    with counts.open("wb") as out, reconnecting_shop(dsn, out):
+        assert await eventually(lambda: open_sessions(counts, 20), 20.0)
+        _, undo = await begin(fault(Connections, end_others=True), site(dsn))
+        assert await eventually(lambda: open_sessions(counts, 0))
+        assert await drivers.read_back(undo, {"A": dsn}) is False
+    assert await eventually(lambda: undone(undo, dsn))
+
+
+@contextlib.contextmanager
+def reconnecting_shop(dsn: str, out: IO[bytes]) -> Iterator[None]:
+    """20 clients that connect again as soon as their session was ended; `out` has how many do."""
+    command = [sys.executable, "-m", "tests.support.reconnecting_shop"]
+    environment = {**os.environ, "SHOP_DSN": dsn}
+    process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        stop(process)
+
+
+async def open_sessions(counts: Path, expected: int) -> bool:
+    return counts.read_text().split()[-1:] == [str(expected)]
 
 
 async def undone(undo: Undo, dsn: str) -> bool:

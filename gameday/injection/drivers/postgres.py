@@ -51,6 +51,8 @@ BEGIN_S = 15.0
 """How long it may take to have all that is to be held; then leases are as short as said."""
 AT_A_TIME = 8  # a server forks for each; 8 at once do not stall the others
 MOST_SESSIONS = 2_000
+# Others come back while theirs are being taken, and get a part of them: each round leaves less.
+ROUNDS = 20
 OVERDUE_S = 10
 """How long after its time a slow trigger that nobody has removed still sleeps."""
 HELD_BY_SESSIONS = ("lock", "connections", "kill")
@@ -231,15 +233,15 @@ class _Holding:
         self, session: asyncpg.Connection, change: TakeConnections | EndSessions
     ) -> None:
         """End others' sessions, or take every connection there is, theirs last where asked."""
-        if isinstance(change, TakeConnections):
-            await self._take_all()
-            if not change.end_others:
-                return
-        ended = await session.fetch(_OTHERS, change.application)
         if isinstance(change, EndSessions):
+            ended = await session.fetch(_OTHERS, change.application)
             self._held.count(self._undo.name, len(ended))
-        elif ended:
+            return
+        await self._take_all()
+        rounds = ROUNDS if change.end_others else 0
+        while rounds and await session.fetch(_OTHERS, change.application):
             await self._take_all()
+            rounds -= 1
 
     async def _take_all(self) -> None:
         """Some at a time: each takes the server and this process a while to get to know."""
@@ -262,24 +264,41 @@ class _Holding:
                 return
 
     async def _open(self) -> asyncpg.Connection:
-        """A session that the server ends when it is not heard of: soon, once it was renewed."""
-        return await connect(
-            address(self._undo.dsn, self._environment),
-            timeout=CONNECT_S,
-            command_timeout=ANSWER_S,
-            server_settings={
-                "application_name": self._undo.name,
-                "idle_session_timeout": _ms(BEGIN_S),
-                "idle_in_transaction_session_timeout": _ms(LEASE_S),
-                "lock_timeout": _ms(LOCK_WAIT_S),
-            },
+        """A session that the server ends when it is not heard of: soon, once it was renewed.
+
+        Whoever is cancelled meanwhile does not break the handshake off: it goes on to its end
+        (`CONNECT_S`), and a session that comes of it is closed.
+        """
+        handshake = asyncio.ensure_future(
+            connect(
+                address(self._undo.dsn, self._environment),
+                timeout=CONNECT_S,
+                command_timeout=ANSWER_S,
+                server_settings={
+                    "application_name": self._undo.name,
+                    "idle_session_timeout": _ms(BEGIN_S),
+                    "idle_in_transaction_session_timeout": _ms(LEASE_S),
+                    "lock_timeout": _ms(LOCK_WAIT_S),
+                },
+            )
         )
+        try:
+            return await asyncio.shield(handshake)
+        except asyncio.CancelledError:
+            handshake.add_done_callback(_close_late)
+            raise
 
     def _drop(self) -> None:
         """Without waiting: the server ends a session whose connection is closed."""
         for session in self._sessions:
             session.terminate()
         self._sessions.clear()
+
+
+def _close_late(handshake: "asyncio.Future[asyncpg.Connection]") -> None:
+    """Close the session that nobody waits for any more."""
+    if not handshake.cancelled() and handshake.exception() is None:
+        handshake.result().terminate()
 
 
 @asynccontextmanager
