@@ -71,11 +71,12 @@ _RETRY_AFTER_S = {"paused": 5, "unavailable": 1}
 
 
 class Api:
-    """The ASGI application."""
+    """The ASGI application. While it is `draining` it serves, and its health check fails."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._limit = RateLimit()
+        self.draining = False
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; other protocols are closed without an answer."""
@@ -128,6 +129,8 @@ class Api:
     async def _found(self, method: str, scope: dict[str, Any], receive: Receive) -> Answer:
         path = scope["path"]
         if path == "/healthz":
+            if self.draining:
+                return Answer(503, {"status": "DRAINING"})
             return Answer(200, {"status": "UP"})
         if path == "/actuator/loggers" or path.startswith("/actuator/loggers/"):
             return await self._loggers(method, path, receive)

@@ -36,7 +36,11 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    """Run one replica until SIGTERM or SIGINT; raises what a store raises when it is not there."""
+    """Run one replica until SIGTERM or SIGINT; raises what a store raises when it is not there.
+
+    It leaves as behind any balancer: it fails its health check, serves until that was seen, and
+    finishes what it has. A second signal cuts the first part short.
+    """
     raise_file_limit()
     async with asyncio.timeout(START_WITHIN_S):
         await _create_tables(settings)
@@ -46,8 +50,9 @@ async def serve(settings: Settings) -> None:
         changes = Changes(parts.control)
         admin = AdminServer(address, settings.admin_token, parts.metrics.registry, changes)
         stack.callback(admin.stop)
+        api = Api(parts)
         config = uvicorn.Config(
-            Api(parts),
+            api,
             host=settings.host,
             port=settings.port,
             loop="uvloop",
@@ -65,9 +70,19 @@ async def serve(settings: Settings) -> None:
         )
         server = Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _ask_to_exit, server)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(number, _leave, api, server, settings.drain_s)
         log.info("serving on port %d, admin port %d", settings.port, admin.port)
         await server.serve()
+
+
+def _leave(api: Api, server: Server, drain_s: int) -> None:
+    if api.draining or drain_s == 0:
+        _ask_to_exit(server)
+        return
+    api.draining = True
+    log.info("draining for %d s", drain_s)
+    asyncio.get_running_loop().call_later(drain_s, _ask_to_exit, server)
 
 
 def _ask_to_exit(server: Server) -> None:

@@ -11,7 +11,11 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One replica's settings; the `audit_*` addresses go straight to the stores, past any proxy."""
+    """One replica's settings; the `audit_*` addresses go straight to the stores, past any proxy.
+
+    `drain_s`: how long it goes on serving after SIGTERM, while its health check already fails; so
+    long a balancer needs to see that, 0 where there is none.
+    """
 
     redis_url: str = field(repr=False)
     database_url: str = field(repr=False)
@@ -23,6 +27,7 @@ class Settings:
     admin_port: int = 9102
     redis_connections: int = 64
     postgres_writers: int = 8
+    drain_s: int = 0
     limit_users: bool = False
     unfenced_switch: bool = False
     log_level: str = "INFO"
@@ -42,6 +47,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         admin_port=_number(env, "ADMIN_PORT", 9102),
         redis_connections=_number(env, "SUT_REDIS_CONNECTIONS", 64),
         postgres_writers=_number(env, "SUT_POSTGRES_WRITERS", 8),
+        drain_s=_number(env, "SUT_DRAIN_S", 0, least=0),
         limit_users=_switch(env, "SUT_LIMIT_USERS"),
         unfenced_switch=_switch(env, "SUT_UNFENCED_SWITCH"),
         log_level=env.get("LOG_LEVEL", "INFO").upper(),
@@ -56,10 +62,10 @@ def _required(env: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _number(env: Mapping[str, str], name: str, default: int) -> int:
+def _number(env: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
     text = env.get(name, str(default))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        message = f"{name}: {text!r} is not a number from 1 to 65535"
+    if not text.isdecimal() or not least <= int(text) < 65536:
+        message = f"{name}: {text!r} is not a number from {least} to 65535"
         raise SettingsError(message)
     return int(text)
 

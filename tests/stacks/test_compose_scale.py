@@ -2,18 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Final
 
+import httpx
 import pytest
 
+from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StackError
 from gameday.core.network.http import Ask, ask_once
+from gameday.injection import engine
 from gameday.injection.drivers.scale import scale, scaled
+from gameday.spec.changes import ToxicChange
 from gameday.spec.undos import ScaleUndo, from_json
 from tests.support.containers import Up, ask, drivers, stack_up, there, with_engine
 
 pytestmark = [pytest.mark.compose, with_engine, pytest.mark.timeout(150)]
+CLOCK = SystemClock()
+RATE_PER_S: Final = 150
+SLOW = ToxicChange(
+    proxy="redis",
+    type="latency",
+    stream="downstream",
+    toxicity=1.0,
+    attributes={"latency": 300},
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +94,77 @@ async def test_the_first_replica_keeps_its_port_when_it_is_started_again(
     await drivers.undo(to(up, 1))
     after = await until_told(up, 1)
     assert after["service-0"] == before["service-0"] == up.running.system.metrics[0]
+
+
+async def test_requests_in_flight_are_answered_when_their_replica_is_taken_away(up: Up) -> None:
+    """At a constant rate, while Redis is slow enough that a replica always has some open."""
+    await scale(to(up, 2))
+    base = up.running.system.base_url
+    async with httpx.AsyncClient(trust_env=False, base_url=base, timeout=20) as client:
+        stock = {"code": "DRAINED", "stock": 100_000}
+        assert (await client.post("/api/v1/coupons", json=stock)).status_code == 201
+        slow = await up.prepare(SLOW)
+        await drivers.act(SLOW, slow, up.context)
+        enough, found = asyncio.Event(), Found()
+        load = asyncio.create_task(_load(client, enough, found))
+        try:
+            await _until(lambda: found.answers["200"] >= RATE_PER_S)  # both replicas are at work
+            await scale(to(up, 1))
+            served = found.answers["200"]
+            await _until(lambda: found.answers["200"] >= served + RATE_PER_S)
+        finally:
+            enough.set()
+            await load
+            await drivers.undo(slow)
+        audit = (await client.get("/api/v1/coupons/DRAINED/audit")).json()
+        told = _log(up, "balancer")
+    assert found.answers == {"200": found.asked}
+    assert "is DOWN, reason: Layer7 wrong status, code: 503" in told  # before it was gone
+    assert found.issued <= {row["issueId"] for row in audit["rows"]}
+    assert len(found.issued) == found.asked
+
+
+def _log(up: Up, service: str) -> str:
+    with engine.of(up.project) as client:
+        return str(client.api.logs(up.containers()[service].id), "utf-8")
+
+
+class Found:
+    """What was asked, and what came of it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answers: Counter[str] = Counter()
+        self.issued: set[str] = set()
+
+
+async def _load(client: httpx.AsyncClient, enough: asyncio.Event, found: Found) -> None:
+    """Ask for a coupon at each due time, whatever became of those before, until `enough`."""
+    began_ns = CLOCK.now_ns()
+    async with asyncio.TaskGroup() as group:
+        while not enough.is_set():
+            found.asked += 1
+            group.create_task(_issue(client, found.asked, found))
+            due_ns = began_ns + found.asked * NS // RATE_PER_S
+            await CLOCK.sleep(max(0.0, (due_ns - CLOCK.now_ns()) / NS))
+
+
+async def _issue(client: httpx.AsyncClient, user: int, found: Found) -> None:
+    issue = {"userId": user, "couponCode": "DRAINED"}
+    try:
+        answer = await client.post("/api/v1/coupons/issue", json=issue)
+    except httpx.HTTPError as error:
+        found.answers[repr(error)] += 1
+        return
+    found.answers[str(answer.status_code)] += 1
+    if answer.status_code == 200:
+        found.issued.add(answer.json()["issueId"])
+
+
+async def _until(fine: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not fine():
+            await CLOCK.sleep(0.05)
 
 
 async def test_a_replica_that_does_not_serve_is_none(up: Up) -> None:

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.sut_stores import Service, running_service, running_stores, wait_until
+from tests.support.sut_stores import (
+    Service,
+    listens,
+    running_service,
+    running_stores,
+    wait_until,
+)
 
 COUPONS = "/api/v1/coupons"
 
@@ -217,3 +223,17 @@ def test_pings_measure_both_stores_five_times_a_second_with_no_traffic(service: 
 
     before = pings()
     wait_until(lambda: all(pings()[n] >= before[n] + 5 for n in before), 1.5, "five pings each")
+
+
+def test_a_replica_that_leaves_fails_its_health_check_and_finishes_what_it_has() -> None:
+    with running_stores() as stores, running_service(stores, SUT_DRAIN_S="60") as service:
+        code = service.create(10)
+        assert service.http.get(f"{service.url}/healthz").status_code == 200
+        service.process.terminate()
+        wait_until(
+            lambda: service.http.get(f"{service.url}/healthz").status_code == 503, 10, "draining"
+        )
+        assert service.issue(1, code).status_code == 200
+        service.process.terminate()  # once more: no need to wait for a balancer
+        assert service.process.wait(20) == 0
+        assert not listens(service.port)
