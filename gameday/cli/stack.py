@@ -67,7 +67,7 @@ def up(stack: str, system: str | None, open_toxiproxy: bool, replicas: int) -> N
         progress=lambda well, waiting: echo(f"  {progress_line(well, waiting)}", err=True),
     )
     running = event_loop.run(_interruptible(starting))
-    _print_addresses(running, (clock.now_ns() - begun_ns) / NS)
+    print_addresses(running, (clock.now_ns() - begun_ns) / NS)
 
 
 @click.command()
@@ -87,21 +87,26 @@ def down() -> None:
         echo(f"{kept.name} is down")
 
 
-def _print_addresses(running: Running, took_s: float) -> None:
+def print_addresses(running: Running, took_s: float) -> None:
     """The addresses, without the passwords, and where those are."""
     system = running.system
     rows = [("service", system.base_url)]
     rows += [("admin", system.admin_url)] if system.admin_url else []
     rows += [("metrics", url) for url in system.metrics]
     rows += [("toxiproxy", system.toxiproxy)] if system.toxiproxy else []
+    rows += [
+        (name, url)
+        for name in ("prometheus", "alertmanager", "grafana")
+        if (url := getattr(running.addresses, name)) is not None
+    ]
     for name, url in running.direct.items():
         place = urlsplit(url).netloc.rpartition("@")[2]
         rows.append((name, f"{place}  {running.binaries[name]}"))
     echo(f"{system.name} is up after {took_s:.1f} s")
     for name, text in rows:
-        echo(f"  {name:<10} {text}")
+        echo(f"  {name:<12} {text}")
     token = "" if running.token_file is None else "  (and the token for changes on toxiproxy)"
-    echo(f"  {'passwords':<10} {_short(stack_file())}{token}")
+    echo(f"  {'passwords':<12} {_short(stack_file())}{token}")
     which = "" if running.project is None else " --stack compose"
     echo(f"next: gameday run EXPERIMENT --reuse{which}; in the end: gameday down")
 

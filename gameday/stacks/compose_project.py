@@ -25,7 +25,9 @@ OBSERVABILITY: Final = "observability"
 GRAFANA: Final = "grafana"
 PROFILES: Final = (CORE, OBSERVABILITY, GRAFANA)
 BRIDGE_TOKEN: Final = "BRIDGE_TOKEN"
-HANDED_ON: Final = ("SLACK_WEBHOOK_URL", "GRAFANA_PORT")
+HANDED_ON: Final = ("SLACK_WEBHOOK_URL",)
+GRAFANA_PORT: Final = "GRAFANA_PORT"
+GRAFANA_DEFAULT: Final = "3000"  # its own, to be found where people look for it
 STORES: Final = {"redis": 6379, "postgres": 5432}
 PORTS: Final = {
     "PORT": "balancer",
@@ -137,6 +139,7 @@ class ShippedProject:
             **{name: text for name, text in os.environ.items() if name.endswith("_IMAGE")},
             **{name: os.environ[name] for name in HANDED_ON if name in os.environ},
             BRIDGE_TOKEN: start.bridge_token,
+            GRAFANA_PORT: _grafana_port(),
             "BRIDGE": str(Path(bridge.__file__).resolve()),
             "SYSTEM_DIR": str(start.system_dir.resolve()),
             "GAMEDAY_STACK": start.token,
@@ -174,6 +177,7 @@ class ShippedProject:
             admin_port=ports["ADMIN_PORT"],
             toxiproxy=f"http://{HOST}:{ports['TOXIPROXY_PORT']}",
             proxies={name: name for name in STORES},
+            grafana=f"http://{HOST}:{_grafana_port()}" if GRAFANA in self._profiles else None,
             **{
                 name: f"http://{HOST}:{ports[variable]}"
                 for variable, name in self._observed().items()
@@ -198,6 +202,10 @@ class ShippedProject:
     def _observed(self) -> Mapping[str, str]:
         """The ports of the profile `observability`, where it is wanted."""
         return OBSERVED_PORTS if OBSERVABILITY in self._profiles else {}
+
+
+def _grafana_port() -> str:
+    return os.environ.get(GRAFANA_PORT) or GRAFANA_DEFAULT
 
 
 def _profiles() -> Sequence[str]:

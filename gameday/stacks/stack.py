@@ -66,6 +66,7 @@ class Addresses:
     prometheus: str | None = None
     alertmanager: str | None = None
     bridge: str | None = None
+    grafana: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import math
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,14 @@ from gameday.stacks.stack import Running, StackWorkdir, new_work_dir
 from gameday.telemetry.promql import parse
 from gameday.telemetry.sources.prometheus_api import Prometheus
 from gameday.traffic.history import HistoryWriter, Outcome
-from tests.support.prometheus import free_port, needs_prometheus, prometheus
+from tests.support.prometheus import (
+    POSTGRES_EXPORTER,
+    REDIS_EXPORTER,
+    exporter,
+    free_port,
+    needs_exporters,
+    prometheus,
+)
 from tests.support.stack_parts import Ground
 from tests.telemetry.test_collector_tick import answered, header, measuring
 
@@ -89,7 +96,22 @@ async def service(folder: Path) -> AsyncIterator[Running]:
         assert await stack.stop() == []
 
 
-@needs_prometheus
+@contextmanager
+def stores(folder: Path, running: Running) -> Iterator[list[Json]]:
+    """The jobs of real exporters, of the service's Redis and its PostgreSQL."""
+    redis = {"REDIS_ADDR": running.direct["redis"]}
+    postgres = {"DATA_SOURCE_NAME": f"{running.direct['postgres']}?sslmode=disable"}
+    with (
+        exporter(folder / "redis", REDIS_EXPORTER, **redis) as one,
+        exporter(folder / "postgres", POSTGRES_EXPORTER, **postgres) as other,
+    ):
+        yield [
+            {"job_name": name, "static_configs": [{"targets": [at]}]}
+            for name, at in (("redis", one), ("postgres", other))
+        ]
+
+
+@needs_exporters
 @pytest.mark.timeout(180)
 async def test_every_query_gets_data_from_a_prometheus_that_scraped_the_real_parts(
     tmp_path: Path,
@@ -103,7 +125,10 @@ async def test_every_query_gets_data_from_a_prometheus_that_scraped_the_real_par
         (metrics,) = running.system.metrics
         target = metrics.removeprefix("http://").removesuffix("/metrics")
         receiver = {"host": "127.0.0.1", "port": port, "token": "the-token"}
-        with prometheus(tmp_path / "p", [target], rules=RULES, jobs=[bridge]) as url:
+        with (
+            stores(tmp_path, running) as jobs,
+            prometheus(tmp_path / "p", [target], rules=RULES, jobs=[bridge, *jobs]) as url,
+        ):
             async with measuring(tmp_path, receiver=receiver, journal=journal) as tick:
                 await tick.open()
                 client = Prometheus(url, {}, 5, Tls())

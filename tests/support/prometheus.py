@@ -3,7 +3,7 @@
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,12 @@ needs_prometheus = pytest.mark.skipif(
 needs_alertmanager = pytest.mark.skipif(
     PROMETHEUS is None or ALERTMANAGER is None,
     reason="no real Alertmanager on PATH (Debian: prometheus-alertmanager)",
+)
+REDIS_EXPORTER = shutil.which("prometheus-redis-exporter")
+POSTGRES_EXPORTER = shutil.which("prometheus-postgres-exporter")
+needs_exporters = pytest.mark.skipif(
+    PROMETHEUS is None or REDIS_EXPORTER is None or POSTGRES_EXPORTER is None,
+    reason="no real exporters on PATH (Debian: prometheus-{redis,postgres}-exporter)",
 )
 READY_S = 30.0
 CLOCK = SystemClock()
@@ -82,12 +88,29 @@ def alertmanager(folder: Path, config: str) -> Iterator[str]:
 
 
 @contextmanager
-def _running(argv: Sequence[str], url: str, folder: Path) -> Iterator[str]:
+def exporter(folder: Path, program: str | None, **env: str) -> Iterator[str]:
+    """One of a store that its environment names; the `host:port` that it is scraped at."""
+    folder.mkdir(exist_ok=True)
+    at = f"127.0.0.1:{free_port()}"
+    argv = [str(program), f"--web.listen-address={at}"]
+    with _running(argv, f"http://{at}", folder, ready="/metrics", env=env):
+        yield at
+
+
+@contextmanager
+def _running(
+    argv: Sequence[str],
+    url: str,
+    folder: Path,
+    *,
+    ready: str = "/-/ready",
+    env: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
     try:
         deadline_ns = CLOCK.now_ns() + int(READY_S * NS)
-        while not _is_ready(url):
+        while not _is_ready(f"{url}{ready}"):
             assert process.poll() is None, (folder / "log").read_text()
             assert CLOCK.now_ns() < deadline_ns, (folder / "log").read_text()
         yield url
@@ -99,6 +122,6 @@ def _running(argv: Sequence[str], url: str, folder: Path) -> Iterator[str]:
 def _is_ready(url: str) -> bool:
     try:
         with httpx.Client(trust_env=False, timeout=0.2) as client:
-            return client.get(f"{url}/-/ready").status_code in (200, 401)
+            return client.get(url).status_code in (200, 401)
     except httpx.HTTPError:
         return False

@@ -24,6 +24,7 @@ class Panel:
     unit: str
     queries: tuple[tuple[str, str], ...]
     kind: str = "timeseries"
+    names: tuple[tuple[str, str, str], ...] = ()  # value, what it is called, colour
 
 
 def percentiles(metric: str, who: str) -> tuple[tuple[str, str], ...]:
@@ -78,16 +79,62 @@ PANELS = (
         ((f"sum by (reason) (rate(k6_dropped_iterations_total[{WINDOW}]))", "{{reason}}"),),
     ),
     Panel(
+        "Redis: commands a second",
+        "ops",
+        ((f"sum(rate(redis_commands_processed_total[{WINDOW}]))", "commands"),),
+    ),
+    Panel(
+        "Redis: clients",
+        "short",
+        (
+            ("sum(redis_connected_clients)", "connected"),
+            ("sum(redis_blocked_clients)", "blocked"),
+        ),
+    ),
+    Panel(
+        "Redis: memory",
+        "bytes",
+        (
+            ("sum(redis_memory_used_bytes)", "used"),
+            ("sum(redis_memory_max_bytes)", "limit"),
+        ),
+    ),
+    Panel(
+        "PostgreSQL: transactions a second",
+        "ops",
+        (
+            (f"sum(rate(pg_stat_database_xact_commit[{WINDOW}]))", "committed"),
+            (f"sum(rate(pg_stat_database_xact_rollback[{WINDOW}]))", "rolled back"),
+        ),
+    ),
+    Panel(
+        "PostgreSQL: sessions",
+        "short",
+        (('sum by (state) (pg_stat_activity_count{state=~"active|idle.*"})', "{{state}}"),),
+    ),
+    Panel(
+        "PostgreSQL: locks that others wait for",
+        "short",
+        (('sum by (mode) (pg_locks_count{mode=~".*exclusivelock"})', "{{mode}}"),),
+    ),
+    Panel(
         "Alerts",
         "short",
-        (("sum by (alertname, alertstate) (ALERTS)", "{{alertname}} {{alertstate}}"),),
+        (
+            (
+                'max by (alertname) (2 * ALERTS{alertstate="firing"} or ALERTS)',
+                "{{alertname}}",
+            ),
+        ),
         "state-timeline",
+        (("1", "pending", "yellow"), ("2", "firing", "red")),
     ),
     Panel(
         "Faults",
         "short",
-        (("max by (id, fault) (gameday_fault)", "{{id}}"),),
+        (("max by (id) (gameday_fault)", "{{id}}"),),
         "state-timeline",
+        (("0", "out", "green"), ("1", "in", "red")),
     ),
 )
 FAULTS = "gameday_fault == 1"
@@ -130,7 +177,7 @@ def _panels() -> Iterator[Json]:
             "title": panel.title,
             "datasource": SOURCE,
             "gridPos": place,
-            "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+            "fieldConfig": {"defaults": _look(panel), "overrides": []},
             "targets": [
                 {
                     "refId": chr(ord("A") + k),
@@ -142,6 +189,21 @@ def _panels() -> Iterator[Json]:
                 for k, (expr, legend) in enumerate(panel.queries)
             ],
         }
+
+
+def _look(panel: Panel) -> Json:
+    """Unit and colours: nothing is fine but zero where one figure stands alone."""
+    steps = [{"color": "green", "value": None}, {"color": "red", "value": 1}]
+    options = {
+        value: {"index": n, "text": text, "color": color}
+        for n, (value, text, color) in enumerate(panel.names)
+    }
+    return {
+        "unit": panel.unit,
+        "min": 0,
+        "thresholds": {"mode": "absolute", "steps": steps},
+        "mappings": [{"type": "value", "options": options}] if options else [],
+    }
 
 
 if __name__ == "__main__":
