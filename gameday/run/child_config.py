@@ -87,6 +87,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         targets=_targets(run),
         prometheus=None if asked is None else _prometheus(run, asked),
         receiver=None if asked is None else _receiver(run),
+        series_to=_stack_bridge(run) if asked is None else None,
         alertmanager=None if asked is None else _alertmanager(run),
         tls=run.system.tls,
         scenarios=[*run.experiment.traffic, *spikes],
@@ -113,11 +114,17 @@ def _alertmanager(run: Run) -> AlertmanagerSettings | None:
     return AlertmanagerSettings(url=manager.url, headers=authorization(manager, run.environment))
 
 
+def _stack_bridge(run: Run) -> ReceiverSettings | None:
+    if run.bridge is None or run.bridge.bearer is None:
+        return None
+    token = secret(run.bridge.bearer, run.environment)
+    return ReceiverSettings(url=run.bridge.url, token=token)
+
+
 def _receiver(run: Run) -> ReceiverSettings | None:
     """The bridge of the stack, or the one that the command line asks for."""
-    if run.bridge is not None and run.bridge.bearer is not None:
-        token = secret(run.bridge.bearer, run.environment)
-        return ReceiverSettings(url=run.bridge.url, token=token)
+    if (ours := _stack_bridge(run)) is not None:
+        return ours
     listen = run.options.webhook
     if listen is None:
         return None

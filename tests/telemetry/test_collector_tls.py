@@ -84,6 +84,7 @@ def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path)
         dir=tmp_path,
         history_dir=tmp_path,
         options=SimpleNamespace(allowed=Allowed()),
+        bridge=None,
     )
     told = parse_settings(collector_config(cast(Run, run), 0).line)
     assert told.tls == Tls(insecure=True)

@@ -20,7 +20,7 @@ from gameday.telemetry.promql import labels
 from gameday.telemetry.sources.notifications import OwnBridge, RemoteBridge, RoutingError
 from gameday.telemetry.sources.routing import exposition
 from tests.support.prometheus import alertmanager, free_port, needs_alertmanager, prometheus
-from tests.telemetry.test_collector_tick import RULES, Service
+from tests.telemetry.test_collector_tick import RULES, Service, measuring
 from tests.telemetry.test_prometheus import collecting, states
 
 CLOCK = SystemClock()
@@ -127,6 +127,22 @@ async def test_a_bridge_elsewhere_is_told_and_asked_with_a_cursor() -> None:
         assert all(abs(CLOCK.now_ns() - each.at_ns) < 30 * NS for each in taken)
         assert await remote.take() == []
         await remote.close()
+
+
+async def test_series_are_put_out_where_a_run_is_not_measured_by_what_scrapes_them(
+    tmp_path: Path,
+) -> None:
+    async with serving() as url:
+        series_to = {"url": url, "token": TOKEN}
+        async with measuring(tmp_path, series_to=series_to) as tick:
+            assert "routing" not in await tick()
+            async with httpx.AsyncClient(trust_env=False) as client:
+                scraped = (await client.get(f"{url}/metrics")).text
+            assert 'k6_vus{scenario="drop"} 0.0\n' in scraped
+            series_to["token"] = "another"
+    (tmp_path / "refused").mkdir()
+    async with serving() as url, measuring(tmp_path / "refused", series_to=series_to) as tick:
+        assert "routing" not in await tick()  # nothing is drawn then, and nothing else is missing
 
 
 async def test_a_bridge_that_began_anew_says_that_something_may_be_lost() -> None:

@@ -56,6 +56,9 @@ class CollectorSettings(Model):
     scrape_timeout_s: float = Field(default=0.8, gt=0)
     prometheus: PrometheusSettings | None = None
     receiver: ReceiverSettings | None = None
+    series_to: ReceiverSettings | None = Field(
+        default=None, description="A bridge for the series alone, where no alert is routed"
+    )
     alertmanager: AlertmanagerSettings | None = None
     tls: Tls = Field(
         default=Tls(), description="Whom to believe where a target is an https address"

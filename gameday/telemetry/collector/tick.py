@@ -4,6 +4,7 @@ The values carry the instant's exact timestamp, not the one at which the answer 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from gameday.core.clock import Clock, wall_time_ns
@@ -12,14 +13,19 @@ from gameday.telemetry.collector.abort_thresholds import Thresholds
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
-from gameday.telemetry.collector.settings import CollectorSettings, ScrapeTarget
+from gameday.telemetry.collector.settings import CollectorSettings, ReceiverSettings, ScrapeTarget
 from gameday.telemetry.promql.labels import Labels, label_set, labels
 from gameday.telemetry.samples import LiveEvaluation
 from gameday.telemetry.sources.fault_windows import FaultWindows
-from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, RemoteBridge
+from gameday.telemetry.sources.notifications import (
+    Alertmanager,
+    OwnBridge,
+    RemoteBridge,
+    RoutingError,
+)
 from gameday.telemetry.sources.prometheus import PrometheusSource
 from gameday.telemetry.sources.prometheus_api import Prometheus
-from gameday.telemetry.sources.routing import Routing
+from gameday.telemetry.sources.routing import Routing, exposition
 from gameday.telemetry.sources.scrapes import ScrapeSource
 from gameday.telemetry.sources.source import Source, TargetScrape
 from gameday.traffic.metrics import LiveTraffic
@@ -36,6 +42,7 @@ class Instants:
         rules = settings.rules if settings.prometheus is None else ()  # it has rules of its own
         self._evaluation = SeriesEvaluator(settings.expressions, rules, wall_offset_ns)
         self._routing = _routing_of(settings, clock)
+        self._series_to = _bridge_at(settings, settings.series_to, clock)
         self._faults = FaultWindows(settings.journal)
         self._scrapes = settings.prometheus is None
         self._scraper: Scraper | None = None
@@ -60,7 +67,9 @@ class Instants:
         traffic = self._read_traffic()
         self._keep(t_ns, answers, traffic)
         found = self._evaluation.at(t_ns, told)
-        routing = await self._routing.exchange({**traffic, **self._faults.series()})
+        series = {**traffic, **self._faults.series()}
+        routing = await self._routing.exchange(series)
+        await self._show(series)
         readings, figures = self._thresholds.read(t_ns)
         live = replace(
             found,
@@ -77,6 +86,15 @@ class Instants:
         self._writer.write({**scraped, **own}, live, own)
         return live
 
+    async def _show(self, series: Mapping[Labels, float]) -> None:
+        """Put the series where a Prometheus scrapes them that this run is not measured by.
+
+        What is drawn of them then is missing where that fails, and nothing else.
+        """
+        if self._series_to is not None:
+            with suppress(RoutingError):
+                await self._series_to.put_series(exposition(series))
+
     def retarget(self, targets: Sequence[ScrapeTarget]) -> None:
         """Ask these from the next instant on; the series of those that are gone end there.
 
@@ -88,6 +106,8 @@ class Instants:
     async def close(self) -> None:
         await self._source.close()
         await self._routing.close()
+        if self._series_to is not None:
+            await self._series_to.close()
         self._traffic.close()
         self._writer.close()
 
@@ -127,15 +147,21 @@ class Instants:
 
 def _routing_of(settings: CollectorSettings, clock: Clock) -> Routing:
     asked, manager, timeout_s = settings.receiver, settings.alertmanager, settings.scrape_timeout_s
-    receiver: OwnBridge | RemoteBridge | None = None
-    if asked is not None and asked.url:
-        receiver = RemoteBridge(asked.url, asked.token, timeout_s, settings.tls, clock)
-    elif asked is not None:
+    receiver: OwnBridge | RemoteBridge | None = _bridge_at(settings, asked, clock)
+    if receiver is None and asked is not None:
         receiver = OwnBridge(asked.host, asked.port, asked.token, clock)
     if manager is None:
         return Routing(receiver, None)
     known = Alertmanager(manager.url, manager.headers, timeout_s, settings.tls)
     return Routing(receiver, known)
+
+
+def _bridge_at(
+    settings: CollectorSettings, asked: ReceiverSettings | None, clock: Clock
+) -> RemoteBridge | None:
+    if asked is None or not asked.url:
+        return None
+    return RemoteBridge(asked.url, asked.token, settings.scrape_timeout_s, settings.tls, clock)
 
 
 def _words(settings: CollectorSettings) -> str:
