@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gameday.core.network.allow_list import Allowed
     from gameday.core.network.listen import Listen
     from gameday.core.units import Rate
+    from gameday.spec.inputs import Inputs
     from gameday.stacks.own_project import OwnProject
 
 Decorated = Callable[..., Any]
@@ -116,6 +117,24 @@ def _listen(ctx: click.Context, param: click.Parameter, text: str | None) -> Any
     return Listen.parse(text)
 
 
+_PROJECT = (
+    click.option(
+        "--compose-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A compose file of yours: a copy of that project is put up.",
+    ),
+    click.option(
+        "--service-map",
+        metavar="MAP",
+        help="What its services are here, as redis=cache,postgres=db:5433,service=api.",
+    ),
+    click.option(
+        "--share-volumes",
+        is_flag=True,
+        help="Let the copy write to external volumes, which are your own data.",
+    ),
+)
 _WHERE = (
     click.option(
         "--stack",
@@ -137,17 +156,7 @@ _WHERE = (
         help="Where the evidence goes.",
         **setting("runs"),
     ),
-    click.option(
-        "--compose-file",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A compose file of yours: a copy of that project is put up.",
-    ),
-    click.option(
-        "--service-map",
-        metavar="MAP",
-        help="What its services are here, as redis=cache,postgres=db:5433,service=api.",
-    ),
+    *_PROJECT,
     click.option("--short", is_flag=True, help="The experiment's short form."),
     click.option("--reuse", is_flag=True, help="The stack that `gameday up` keeps running."),
     allow_target("A host that is not this machine and may be broken. Can be repeated."),
@@ -167,33 +176,69 @@ def where(command: Decorated) -> Decorated:
     return command
 
 
+def own_project_options(command: Decorated) -> Decorated:
+    """The options that name a compose project of one's own."""
+    for option in reversed(_PROJECT):
+        command = option(command)
+    return command
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhereOptions:
-    """What a command line says of the system and its stack."""
+class ProjectOptions:
+    """What a command line says of a stack, and of a compose project of one's own."""
 
     stack: str
+    compose_file: Path | None
+    service_map: str | None
+    share_volumes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhereOptions(ProjectOptions):
+    """What a command line says of the system and its stack."""
+
     system: str | None
     runs_dir: Path
     short: bool
     reuse: bool
     allowed: "Allowed"
     webhook_listen: "Listen | None"
-    compose_file: Path | None
-    service_map: str | None
 
 
-def own_project(options: WhereOptions) -> "OwnProject | None":
+def on_stack(inputs: "Inputs", options: WhereOptions) -> tuple["Inputs", "OwnProject | None"]:
+    """The inputs with the proxies that a compose project of one's own brings, and that project.
+
+    Those of a copy that `gameday up` keeps are written down with it. Raises UsageError, FileError.
+    """
+    from dataclasses import replace
+
+    from gameday.stacks.state import read_kept
+
+    project = own_project(options, reuse=options.reuse)
+    if project is not None:
+        return replace(inputs, system=project.put_before(inputs.system)), project
+    kept = read_kept() if options.reuse else None
+    if kept is None or kept.addresses is None:
+        return inputs, None
+    system = inputs.system.system
+    proxies = {**system.proxies, **kept.addresses.proxies}
+    found = replace(inputs.system, system=system.model_copy(update={"proxies": proxies}))
+    return replace(inputs, system=found), None
+
+
+def own_project(options: ProjectOptions, *, reuse: bool = False) -> "OwnProject | None":
     """The compose project that the options name, None: gameday's own. Raises UsageError."""
     from gameday.core.errors import UsageError
     from gameday.core.files import is_file
     from gameday.stacks.own_project import OwnProject, ServiceMap
 
     file, given = options.compose_file, options.service_map
-    if file is None and given is None:
+    if file is None and given is None and not options.share_volumes:
         return None
-    if not STACKS[options.stack].in_containers or options.reuse:
-        first = "--compose-file" if file is not None else "--service-map"
-        also = " and --reuse" if options.reuse else ""
+    if not STACKS[options.stack].in_containers or reuse:
+        named = {"--compose-file": file, "--service-map": given}
+        first = next((name for name in named if named[name] is not None), "--share-volumes")
+        also = " and --reuse" if reuse else ""
         raise UsageError(
             f"{first} with --stack {options.stack}{also}: it is for a stack of this run's own",
             help="--stack compose, without --reuse",
@@ -203,7 +248,7 @@ def own_project(options: WhereOptions) -> "OwnProject | None":
         raise UsageError("--compose-file and --service-map come together", help=cure)
     if not is_file(file):
         raise UsageError(f"--compose-file: no file {str(file)!r}", help="the path of a file")
-    return OwnProject(file, ServiceMap.parse(given))
+    return OwnProject(file, ServiceMap.parse(given), share_volumes=options.share_volumes)
 
 
 class WrittenType(click.ParamType[Any]):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
-from gameday.cli.options import WhereOptions, own_project, where
+from gameday.cli.options import WhereOptions, on_stack, where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.terminal import emit
 from gameday.core.clock import SystemClock
@@ -81,7 +81,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """
     asked = PlanOptions(**options)
     inputs = load_inputs(experiment, asked.system, short=asked.short)
-    project = own_project(asked)
+    inputs, project = on_stack(inputs, asked)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     question = RunConditions(
         stack=asked.stack,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import DURATION, WhereOptions, own_project, setting, where
+from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError
 from gameday.core.stack_registry import STACKS, new_stack
@@ -78,13 +78,13 @@ def _conduct(inputs: "Inputs", asked: "RunOptions", kept_per_s: float | None) ->
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
 
-    project = own_project(asked)
+    inputs, project = on_stack(inputs, asked)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     name, runs_dir, allowed = asked.stack, asked.runs_dir, asked.allowed
-    listen, delay_s = asked.webhook_listen, asked.responder_delay.total_seconds()
-    about = (asked.reuse, kept_per_s, asked.force, listen, project)
+    about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
-    options = Options(name, runs_dir, asked.responder, delay_s, allowed, listen)
+    delay_s = asked.responder_delay.total_seconds()
+    options = Options(name, runs_dir, asked.responder, delay_s, allowed, asked.webhook_listen)
     screen, folders = Screen(), list[Path]()
 
     def begun(folder: Path) -> None:

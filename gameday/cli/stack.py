@@ -4,27 +4,41 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
+from gameday.cli.options import ProjectOptions, own_project, own_project_options
 from gameday.cli.screen import progress_line
-from gameday.cli.terminal import echo
+from gameday.cli.terminal import echo, warn
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode, UsageError
 from gameday.core.network import event_loop
 from gameday.core.stack_registry import EMBEDDED, STACKS
+from gameday.plan import own_project_checks
+from gameday.plan.finding import as_error, failures
 from gameday.run.control_socket import heeded, on_third_ctrl_c
 from gameday.run.locks import TargetClosed
-from gameday.spec.inputs import find_system, load_system
+from gameday.spec.inputs import LoadedSystem, find_system, load_system
 from gameday.spec.system import MOST_REPLICAS
+from gameday.stacks.own_project import OwnProject
 from gameday.stacks.persistent import put_up, take_down
 from gameday.stacks.stack import Running
 from gameday.stacks.state import read_kept, stack_file
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpOptions(ProjectOptions):
+    """The command line of `up`."""
+
+    system: str | None
+    open_toxiproxy: bool
+    replicas: int
 
 
 @click.command()
@@ -46,28 +60,46 @@ T = TypeVar("T")
     show_default=True,
     help="Of the service, behind the balancer of the containers.",
 )
-def up(stack: str, system: str | None, open_toxiproxy: bool, replicas: int) -> None:  # noqa: FBT001 - click's flag
+@own_project_options
+def up(**options: Any) -> None:
     """Start a stack and keep it running.
 
     `gameday run --reuse` runs on it, `gameday down` ends it.
     """
-    loaded = load_system(find_system(system))
+    asked = UpOptions(**options)
+    stack, replicas = asked.stack, asked.replicas
+    loaded, project = load_system(find_system(asked.system)), own_project(asked)
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(f"starting {loaded.system.name} …", err=True)
     if replicas > 1 and not STACKS[stack].in_containers:
         raise UsageError(f"the {stack} stack has one replica", help="--stack compose can have more")
+    if project is not None:
+        _look_first(project, loaded, replicas)
     starting = put_up(
         loaded.system,
         loaded.path,
         clock,
         stack=stack,
-        open_toxiproxy=open_toxiproxy,
+        open_toxiproxy=asked.open_toxiproxy,
+        project=project,
         replicas=replicas,
         progress=lambda well, waiting: echo(f"  {progress_line(well, waiting)}", err=True),
     )
     running = event_loop.run(_interruptible(starting))
     print_addresses(running, (clock.now_ns() - begun_ns) / NS)
+
+
+def _look_first(project: OwnProject, loaded: LoadedSystem, replicas: int) -> None:
+    """Print what is odd about a project of one's own. Raises UsageError, StackError."""
+    if replicas > 1:
+        raise UsageError("--replicas with --compose-file", help="`deploy.replicas` of your file")
+    found = list(own_project_checks.checks(project, loaded))
+    for each in found:
+        if each.status == "warn":
+            warn(f"{each.name}: {each.found}")
+    for each in failures(found)[:1]:
+        raise as_error(each, owned=True)
 
 
 @click.command()

@@ -25,6 +25,7 @@ from gameday.spec.undos import ContainerUndo, LimitUndo, PartitionUndo, ProjectU
 T = TypeVar("T")
 
 ANSWER_S = 30.0
+BUILT = "gameday-own-"  # so the images are called that are built for a copy of a project
 LABEL = "gameday.stack"
 MEMORY = "gameday.memory"
 NAME = "gameday.name"
@@ -47,7 +48,8 @@ class Container:
     `service` is what it is called in gameday's files, `host` in the compose file and by others.
 
     `memory` is the file that a Redis remembers from, "" for all else. `number` is its place among
-    the replicas, from 1; `ports` are those that it has on this machine, by its own.
+    the replicas, from 1; `project` is what compose calls the whole; `ports` are those that it has
+    on this machine, by its own.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Container:
     status: str
     memory: str
     number: int = 1
+    project: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -244,6 +247,12 @@ def containers_of(project: ProjectUndo) -> list[Container]:
         return containers(client, project)
 
 
+def all_containers(at: str) -> list[Container]:
+    """Every container of an engine, whoever started it. Raises EngineError."""
+    with engine(at) as client:
+        return [_container(each) for each in client.api.containers(all=True)]
+
+
 def _container(shown: dict[str, Any]) -> Container:
     health = _HEALTH.search(shown["Status"])
     labels = shown["Labels"]
@@ -258,6 +267,7 @@ def _container(shown: dict[str, Any]) -> Container:
         status=shown["Status"],
         memory=labels.get(MEMORY, ""),
         number=int(labels.get(NUMBER, 1)),
+        project=labels.get(PROJECT, ""),
         ports={
             each["PrivatePort"]: each["PublicPort"]
             for each in shown["Ports"] or ()

@@ -31,8 +31,6 @@ from gameday.stacks.binaries import (
     redis_server,
     redis_title,
 )
-from gameday.stacks.compose import compose_command
-from gameday.stacks.own_project import OwnProject
 from gameday.stacks.placeholders import STORES, stores_of
 from gameday.stacks.ports import free_ports, is_free
 from gameday.stacks.state import read_kept, stack_file
@@ -66,14 +64,10 @@ def for_own_stack(
     yield from _own_ports(system, asked)
 
 
-def for_containers(
-    project: OwnProject | None = None, system: System | None = None
-) -> Iterator[Finding]:
-    """Checks of what a stack in containers needs, of somebody's own `project` as well."""
+def for_containers() -> Iterator[Finding]:
+    """Checks of what a stack in containers needs."""
     yield from container_engine()
     yield from temporary_folder(of_stores=False)
-    if project is not None and system is not None:
-        yield compose_project(project, system)
 
 
 def _own_ports(system: System, asked: Collection[str]) -> Iterator[Finding]:
@@ -114,16 +108,6 @@ def container_engine() -> list[Finding]:
     except GamedayError as error:
         return [from_error("container engine", error)]
     return [Finding("container engine", "ok", where)]
-
-
-def compose_project(project: OwnProject, system: System) -> Finding:
-    """Somebody's compose file, and whether what was said of it is so."""
-    name = "compose file"
-    try:
-        project.look(compose_command(), system, Path())
-    except GamedayError as error:
-        return from_error(name, error)
-    return Finding(name, "ok", str(project))
 
 
 def temporary_folder(*, of_stores: bool = True) -> list[Finding]:

@@ -15,7 +15,7 @@ from gameday.core.errors import GamedayError
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
-from gameday.plan import generator, machine, traffic_size
+from gameday.plan import generator, machine, own_project_checks, traffic_size
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
 from gameday.spec.inputs import Inputs, LoadedSystem
@@ -71,7 +71,7 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
             force=question.force,
             shared=question.entry.shares_machine,
         ),
-        *_machine(inputs.system.system, question),
+        *_machine(inputs, question),
         *_clock(inputs),
         *_addresses(inputs.system, question),
         *_routing(inputs, question),
@@ -126,14 +126,16 @@ def _has(system: System, question: RunConditions, key: str) -> bool:
     return not key or brought or attrgetter(key)(system) is not None
 
 
-def _machine(system: System, question: RunConditions) -> Iterator[Finding]:
+def _machine(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
     """Checks of this machine: those for every run, then those for a stack of our own."""
     yield from machine.for_any_run()
     if not question.starts:
         return
     if question.project is not None:
-        yield from machine.for_containers(question.project, system)
+        yield from machine.for_containers()
+        yield from own_project_checks.checks(question.project, inputs.system, inputs.experiment)
         return
+    system = inputs.system.system
     if system.start is None:
         cure = "tell how it starts, or run it yourself and use --stack external"
         found = f"{system.name!r} has no `start`: the {question.stack} stack cannot start it"

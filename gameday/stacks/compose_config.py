@@ -4,6 +4,7 @@ docker-compose 1.29 writes ports and volumes as short texts, docker compose v2 a
 what gameday has to know is read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,11 +15,33 @@ from gameday.core.errors import StackError
 from gameday.core.json_objects import Json
 
 DEFAULT = "default"
+_UNSET = re.compile(r'The \\?"?(\w+)\\?"? variable is not set')
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A TCP port of this machine that a service has; `host` is "" for every address."""
+
+    port: int
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Something mounted into a service: a folder of this machine, or a volume by its name."""
+
+    source: str
+    target: str
+    writable: bool
+    is_bind: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ComposeService:
-    """A service. `aliases` are its names beside its own, `ports` those in its container."""
+    """A service. `aliases` are its names beside its own, `ports` those in its container.
+
+    `published` are its ports on this machine, where the file fixes them.
+    """
 
     image: str = ""
     builds: bool = False
@@ -26,16 +49,24 @@ class ComposeService:
     aliases: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     network_mode: str = ""
+    container_name: str = ""
+    published: tuple[HostPort, ...] = ()
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ComposeConfig:
-    """A project; of its networks and volumes, those that it makes itself."""
+    """A project; `networks` and `volumes` are those that it makes itself, as they are written.
+
+    The others are `external`: they are there before it, and stay.
+    """
 
     version: str = ""
     services: Mapping[str, ComposeService] = field(default_factory=lambda: MappingProxyType({}))
-    networks: tuple[str, ...] = (DEFAULT,)
-    volumes: tuple[str, ...] = ()
+    networks: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({DEFAULT: {}}))
+    volumes: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    external_networks: tuple[str, ...] = ()
+    external_volumes: tuple[str, ...] = ()
 
 
 def read_config(text: str) -> ComposeConfig:
@@ -47,11 +78,15 @@ def read_config(text: str) -> ComposeConfig:
     if not isinstance(found, dict) or not _table(found.get("services")):
         raise StackError("compose config: it names no services")
     networks = {DEFAULT: None, **_table(found.get("networks"))}
+    volumes = _table(found.get("volumes"))
+    usual = f"{found.get('name')}_"  # docker compose v2 writes each name, docker-compose none
     return ComposeConfig(
         version=str(found.get("version") or ""),
         services={str(name): _service(each) for name, each in _table(found["services"]).items()},
-        networks=tuple(_made(networks)),
-        volumes=tuple(_made(found.get("volumes"))),
+        networks=_made(networks, usual),
+        volumes=_made(volumes, usual),
+        external_networks=tuple(name for name in networks if _is_external(networks[name])),
+        external_volumes=tuple(name for name in volumes if _is_external(volumes[name])),
     )
 
 
@@ -63,11 +98,22 @@ def _list(given: object) -> list[object]:
     return list(given) if isinstance(given, list | dict) else []
 
 
-def _made(given: object) -> Iterator[str]:
-    """The names of those that are not external."""
-    for name, each in _table(given).items():
-        if not _table(each).get("external"):
-            yield name
+def unset_variables(warnings: str) -> list[str]:
+    """The variables that a compose program warns of: nobody has set them."""
+    return list(dict.fromkeys(_UNSET.findall(warnings)))
+
+
+def _is_external(given: object) -> bool:
+    return bool(_table(given).get("external"))
+
+
+def _made(given: Json, usual: str) -> dict[str, Json]:
+    """Those that are not external, without the name that compose gives them by itself."""
+    return {
+        name: {k: v for k, v in _table(each).items() if (k, v) != ("name", f"{usual}{name}")}
+        for name, each in given.items()
+        if not _is_external(each)
+    }
 
 
 def _service(service: object) -> ComposeService:
@@ -84,7 +130,38 @@ def _service(service: object) -> ComposeService:
         aliases=tuple(dict.fromkeys(str(each) for each in aliases if each)),
         ports=tuple(dict.fromkeys(port for port in ports if port)),
         network_mode=str(given.get("network_mode") or ""),
+        container_name=str(given.get("container_name") or ""),
+        published=tuple(_published(given.get("ports"))),
+        mounts=tuple(_mounts(given.get("volumes"))),
     )
+
+
+def _published(ports: object) -> Iterator[HostPort]:
+    """The fixed ones of `127.0.0.1:8080:80/tcp`, or of `{published: 8080, target: 80}`."""
+    for each in _list(ports):
+        if isinstance(each, dict):
+            protocol = str(each.get("protocol") or "tcp")
+            host, port = str(each.get("host_ip") or ""), str(each.get("published") or "")
+        else:
+            front, _, protocol = str(each).partition("/")
+            host, _, port = front.rpartition(":")[0].rpartition(":")
+        if protocol in ("", "tcp") and port.isascii() and port.isdecimal():
+            yield HostPort(int(port), host.strip("[]"))
+
+
+def _mounts(volumes: object) -> Iterator[Mount]:
+    """Of `/folder:/data:ro` and `volume:/data`, or of mappings; what has no source is its own."""
+    for each in _list(volumes):
+        if isinstance(each, dict):
+            source, target = str(each.get("source") or ""), str(each.get("target") or "")
+            writable, is_bind = not each.get("read_only"), each.get("type") == "bind"
+        else:
+            source, _, rest = str(each).partition(":")
+            target, _, mode = rest.partition(":")
+            writable, is_bind = "ro" not in mode.split(","), source.startswith(("/", "~", "."))
+            source = source if target else ""
+        if source and (is_bind or not isinstance(each, dict) or each.get("type") == "volume"):
+            yield Mount(source, target, writable=writable, is_bind=is_bind)
 
 
 def _target(given: object) -> int:

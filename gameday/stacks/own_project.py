@@ -8,23 +8,30 @@ the caller needs no new setting, and Toxiproxy itself, which has no link, finds 
 It has a way past the faults too: a second proxy to each dependency, on which nothing is ever set.
 """
 
-import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import yaml
 
-from gameday.core.errors import StackError, UsageError, excerpt
-from gameday.injection.engine import LABEL, NAME, Container
+from gameday.core.errors import StackError, UsageError, excerpt, one_of_them
+from gameday.core.json_objects import Json
+from gameday.injection.engine import BUILT, LABEL, NAME, Container
 from gameday.injection.upstream import Published
-from gameday.spec.inputs import compose_file
+from gameday.spec.inputs import LoadedSystem, compose_file
 from gameday.spec.system import System
-from gameday.stacks.compose_config import ComposeConfig, ComposeService, read_config
+from gameday.stacks.compose_config import (
+    ComposeConfig,
+    ComposeService,
+    HostPort,
+    Mount,
+    read_config,
+    unset_variables,
+)
 from gameday.stacks.compose_project import ProjectStart
 from gameday.stacks.external import environment_of
 from gameday.stacks.ports import HOST, free_ports
@@ -36,6 +43,7 @@ CALLER: Final = "service"
 _SERVICE: Final = "gameday-toxiproxy"
 _NETWORK: Final = "gameday"
 _API: Final = 8474
+_MARK: Final = 12  # characters of the token: enough that no two starts have a name in common
 _PAST: Final = 20_000  # the first port in its container of the proxies without faults
 _CONFIG_S: Final = 30.0  # docker-compose is a Python program, and the machine may be busy
 _USUAL: Final = {
@@ -128,30 +136,104 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 2**16
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Data that the copy has in common with what is there already.
+
+    `what` is a folder of this machine, or a volume that the file did not make.
+    """
+
+    service: str
+    what: str
+    mount: Mount
+
+
 class OwnProject:
     """The project of `file`, with Toxiproxy between those that call and their dependencies."""
 
-    def __init__(self, file: Path, services: ServiceMap) -> None:
+    def __init__(self, file: Path, services: ServiceMap, *, share_volumes: bool = False) -> None:
         self._file = file.absolute()
         self._map = services
         self._config = ComposeConfig()
         self._ports_of: dict[str, int] = {}
+        self._is_read = False
+        self.share_volumes = share_volumes
+        self.unset: Sequence[str] = ()
 
     def look(self, command: Sequence[str], system: System, system_dir: Path) -> None:
-        """Read their file as compose understands it, and hold the map against it."""
+        """Read their file as compose understands it, once, and hold the map against it."""
         del system_dir  # theirs need not lie beside the system file
         environment_of(system)  # a variable that is missing is told before anything starts
+        if self._is_read:
+            return
         self._config = self._read(command)
         for name, target in self._map.dependencies.items():
-            self._ports_of[name] = target.port or self._port(name, self._service(target.service))
+            service = self._service(target.service)
+            self._ports_of[name] = target.port or self._port(name, service)
         for caller in self._map.callers:
             self._service(caller)
         self._refuse_same_port()
+        self._is_read = True
 
     def __str__(self) -> str:
         """What stands where, once it was looked at."""
         behind = [f"{name} ({upstream})" for name, upstream in self._upstreams().items()]
         return f"{', '.join(self._map.callers)} reaches {', '.join(behind)} through Toxiproxy"
+
+    def put_before(self, loaded: LoadedSystem) -> LoadedSystem:
+        """The system with a proxy for each dependency of the map, and no other.
+
+        Raises FileError where the file names proxies itself, and one of the map is not among them.
+        """
+        named = loaded.system.proxies
+        for name in self._map.dependencies:
+            if named and name not in named:
+                problem = f"'proxies': there is no {name!r}, which --service-map names"
+                help = one_of_them(name, named)
+                raise loaded.document.error(("proxies",), problem, help=help)
+        proxies = {name: name for name in self._map.dependencies}
+        return replace(loaded, system=loaded.system.model_copy(update={"proxies": proxies}))
+
+    def published(self) -> Mapping[HostPort, str]:
+        """The ports of this machine that their file fixes, each with its service."""
+        services = self._config.services.items()
+        return {port: name for name, service in services for port in service.published}
+
+    def container_names(self) -> Mapping[str, str]:
+        """The names of containers that their file fixes, each with its service."""
+        services = self._config.services.items()
+        return {each.container_name: name for name, each in services if each.container_name}
+
+    def external_networks(self) -> Sequence[str]:
+        """Networks that are there before the copy, and that others may be in."""
+        return self._config.external_networks
+
+    def uses_host_network(self) -> bool:
+        """True if a service may have ports of this machine that no file names."""
+        return any(each.network_mode == "host" for each in self._config.services.values())
+
+    def parts(self) -> Sequence[str]:
+        """What its containers are called here: by the map, or as in their file."""
+        mapped = {*self._map.callers, *(each.service for each in self._map.dependencies.values())}
+        others = [name for name in self._config.services if name not in mapped]
+        return [CALLER, *self._map.dependencies, TOXIPROXY, *others]
+
+    def shares(self) -> Iterator[Share]:
+        """The data that a copy does not have for itself."""
+        for service, each in self._config.services.items():
+            for mount in each.mounts:
+                if what := self._shared(mount):
+                    yield Share(service, what, mount)
+
+    def _shared(self, mount: Mount) -> str:
+        """A folder or a volume that is there already, in words; "" for what the copy makes."""
+        if mount.is_bind:
+            return f"the folder {mount.source}"
+        if mount.source in self._config.external_volumes:
+            return f"the external volume {mount.source}"
+        options = self._config.volumes.get(mount.source, {}).get("driver_opts")
+        device = options.get("device") if isinstance(options, dict) else None
+        return f"the volume {mount.source}, which is {device}" if device else ""
 
     def preview(self) -> str:
         """The override as a start would write it, but for its ports, its folder and its token."""
@@ -204,7 +286,7 @@ class OwnProject:
         names, ports = list(self._map.dependencies), start.ports
         toxiproxy = f"http://{HOST}:{ports[TOXIPROXY]}"
         proxies = {name: name for name in names}
-        update = {"toxiproxy": toxiproxy, "proxies": {**system.proxies, **proxies}}
+        update = {"toxiproxy": toxiproxy, "proxies": proxies}
         environment = environment_of(system)
         return Running(
             system=system.model_copy(update=update),
@@ -224,17 +306,19 @@ class OwnProject:
         services = {
             name: {
                 "labels": {**labels, **self._name_of(name)},
-                **self._image(name, service),
+                **self._image(name, start.token),
                 **({"links": links} if name in self._map.callers else {}),
             }
             for name, service in self._config.services.items()
         }
-        networks = [name for name in self._config.networks if name != _NETWORK]
+        config, mark = self._config, start.token[:_MARK]
+        networks = {**config.networks, _NETWORK: {}}
         made = {
             "version": self._config.version,  # docker-compose takes files of one version together
             "services": {**services, _SERVICE: self._toxiproxy(start, labels)},
-            "networks": {name: {"labels": labels} for name in (*networks, _NETWORK)},
-            "volumes": {name: {"labels": labels} for name in self._config.volumes},
+            # Whole, as docker-compose takes the last file's word for all of one.
+            "networks": {name: _own(name, each, labels, mark) for name, each in networks.items()},
+            "volumes": {n: _own(n, each, labels, mark) for n, each in config.volumes.items()},
         }
         whole = {key: value for key, value in made.items() if value}
         return yaml.dump(whole, Dumper=_Plain, sort_keys=False)
@@ -282,12 +366,17 @@ class OwnProject:
         found = {each.service: name for name, each in self._map.dependencies.items()}
         return {NAME: found[service]} if service in found else {}
 
-    def _image(self, name: str, service: ComposeService) -> dict[str, str]:
-        """A name that stays for an image that is built here: else each start would leave one."""
-        if not service.builds or service.image:
+    def _image(self, name: str, token: str) -> Json:
+        """A name and a label of this start for an image that is built: it goes with the copy.
+
+        One that another service runs by its name is built under that name, as compose does it.
+        """
+        service = self._config.services[name]
+        others = [each.image for each in self._config.services.values() if each is not service]
+        if not service.builds or (service.image and service.image in others):
             return {}
-        mark = hashlib.sha256(str(self._file).encode()).hexdigest()[:8]
-        return {"image": f"gameday-own-{mark}-{name.lower()}"}
+        image = f"{BUILT}{token[:_MARK]}-{name.lower()}"
+        return {"image": image, "build": {"labels": {LABEL: token}}}
 
     def _service(self, name: str) -> ComposeService:
         """A service of theirs that Toxiproxy can stand beside. Raises UsageError."""
@@ -341,7 +430,17 @@ class OwnProject:
         if done.returncode != 0:
             text = excerpt(done.stderr.decode(errors="replace").strip(), 1000)
             raise UsageError(f"{self._file}: compose refuses it\n{text}", help="compose config")
+        self.unset = unset_variables(done.stderr.decode(errors="replace"))
         return read_config(done.stdout.decode(errors="replace"))
+
+
+def _own(name: str, made: Json, labels: Mapping[str, str], mark: str) -> Json:
+    """A network or volume of theirs as the copy has it: with our label, and no name of theirs."""
+    theirs = made.get("labels")
+    if isinstance(theirs, list):
+        theirs = dict(str(each).partition("=")[::2] for each in theirs)
+    own_name = {"name": f"gameday-{mark}-{name}"} if "name" in made else {}
+    return {**made, **own_name, "labels": {**(theirs or {}), **labels}}
 
 
 def _past(name: str) -> str:

@@ -27,6 +27,7 @@ from gameday.stacks.compose import ComposeStack
 from gameday.stacks.compose_project import ShippedProject
 from gameday.stacks.container_watch import ContainerWatch, with_replicas
 from gameday.stacks.embedded import EmbeddedStack
+from gameday.stacks.own_project import OwnProject
 from gameday.stacks.placeholders import readdress
 from gameday.stacks.stack import (
     Addresses,
@@ -73,7 +74,7 @@ class PersistentStack:
                 help=f"{_ANEW} --system FILE",
             )
         running = await _with_replicas(_running(kept, kept.addresses, system))
-        await _must_answer(running.system, kept.start.ready)
+        await _must_answer(running.system)
         self._parts = kept.undos(ProcessUndo)
         if running.project is not None:
             self._watch = ContainerWatch(running.project, kept.binaries.keys(), workdir.clock)
@@ -111,15 +112,18 @@ async def put_up(
     open_toxiproxy: bool = False,
     progress: Progress = to_nobody,
     replicas: int = 1,
+    project: OwnProject | None = None,
 ) -> Running:
     """Start a stack so that it outlives this process; `replicas` only in containers.
+
+    `project` is a compose project of somebody's own.
 
     Raises UsageError when one is kept already, StackError when it does not start; then, as after
     a cancellation, nothing is left.
     """
     with only_one():
         await _refuse_second()
-        writer = _StateWriter(system, system_file, stack)
+        writer = _StateWriter(system, system_file, stack, starts=project is None)
         logs = state_dir() / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
         for old in logs.glob("*.log"):
@@ -129,7 +133,7 @@ async def put_up(
         try:
             made: Stack = EmbeddedStack(outlives=True, open_toxiproxy=open_toxiproxy)
             if STACKS[stack].in_containers:
-                made = ComposeStack(ShippedProject(replicas))
+                made = ComposeStack(project or ShippedProject(replicas))
             running = await made.start(system, workdir)
             writer.complete(running)
         except BaseException:
@@ -152,8 +156,8 @@ async def take_down() -> Kept | None:
 class _StateWriter:
     """Keeps the file at what is really there."""
 
-    def __init__(self, system: System, system_file: Path, stack: str) -> None:
-        if system.start is None:
+    def __init__(self, system: System, system_file: Path, stack: str, *, starts: bool) -> None:
+        if starts and system.start is None:
             raise UsageError(f"{system_file}: system {system.name!r} has no `start`")
         self.kept = Kept(
             started_at=utc_now().isoformat(timespec="seconds"),
@@ -259,13 +263,14 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
     )
 
 
-async def _must_answer(system: System, ready: str) -> None:
-    url = at(system.base_url, ready)
+async def _must_answer(system: System) -> None:
+    """Raises StackError unless it answers as it does when it is ready; at all, without `start`."""
+    url = at(system.base_url, "/" if system.start is None else system.start.ready)
     try:
         verify = system.tls.needed_for(url)
         status = (await ask_once(Ask("GET", url), ANSWER_S, verify=verify)).status
     except HttpError as error:
         why = f"the kept stack does not answer: {url}: {error.message}"
         raise StackError(why, help=_ANEW) from error
-    if status != OK:
+    if system.start is not None and status != OK:
         raise StackError(f"the kept stack is not healthy: {url} answers {status}", help=_ANEW)

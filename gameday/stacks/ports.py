@@ -5,6 +5,7 @@ listening on it somebody else may take it; then the part fails, its port is take
 started once more with another.
 """
 
+import errno
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
@@ -58,6 +59,17 @@ def is_free(port: int, host: str = HOST) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_taken(port: int, host: str = HOST) -> bool:
+    """True if somebody listens on it: what only may not be listened on by us is not taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 async def with_ports(count: int, start: Callable[[list[int]], Awaitable[T]]) -> T:

@@ -51,7 +51,7 @@ class Kept(Model):
     stack: str = EMBEDDED
     name: str
     system_file: str
-    start: Start
+    start: Start | None = None
     undo: tuple[Annotated[Undo, PlainValidator(_undo), PlainSerializer(Undo.as_json)], ...] = ()
     addresses: Addresses | None = None
     base_url: str = ""

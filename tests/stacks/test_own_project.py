@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,12 +14,20 @@ import yaml
 
 from gameday.core.errors import ExitCode, StackError, UsageError
 from gameday.injection import engine
+from gameday.plan import own_project_checks
+from gameday.plan.finding import Finding
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.spec.changes import PartitionChange, ServiceChange
 from gameday.spec.inputs import load_inputs, load_system
 from gameday.spec.undos import ToxicState
 from gameday.stacks.compose import compose_command
-from gameday.stacks.compose_config import ComposeService, read_config
+from gameday.stacks.compose_config import (
+    ComposeService,
+    HostPort,
+    Mount,
+    read_config,
+    unset_variables,
+)
 from gameday.stacks.own_project import Dependency, OwnProject, ServiceMap
 from gameday.stacks.ports import lasting_ports
 from tests.support.containers import (
@@ -43,14 +52,16 @@ services:
     build: {context: /shop}
     networks: {back: null, theirs: null}
     ports: [127.0.0.1:28080:8080/tcp, 9102/tcp]
+    volumes: [/shop/data:/data:rw, /shop/conf:/conf:ro, kept:/kept:rw, /anonymous]
   cache:
     image: redis:7
     expose: ['6379']
     container_name: the-cache
     networks: {back: {aliases: [sessions]}}
+    volumes: [cache:/data:rw]
   odd: {image: odd, network_mode: host}
 version: '3.8'
-volumes: {cache: {}, kept: {external: true, name: kept}}
+volumes: {cache: {}, kept: {external: true, name: kept}, named: {name: theirs-named}}
 """
 V2 = """
 name: shop
@@ -61,14 +72,23 @@ services:
     ports:
       - {mode: ingress, host_ip: 127.0.0.1, target: 8080, published: '28080', protocol: tcp}
       - {mode: ingress, target: 9102, protocol: tcp}
+    volumes:
+      - {type: bind, source: /shop/data, target: /data, bind: {create_host_path: true}}
+      - {type: bind, source: /shop/conf, target: /conf, read_only: true}
+      - {type: volume, source: kept, target: /kept, volume: {}}
+      - {type: volume, target: /anonymous, volume: {}}
   cache:
     image: redis:7
     expose: ['6379']
     container_name: the-cache
     networks: {back: {aliases: [sessions]}}
+    volumes: [{type: volume, source: cache, target: /data, volume: {}}]
   odd: {image: odd, network_mode: host}
 networks: {back: {name: shop_back, ipam: {}}, theirs: {name: theirs, external: true}}
-volumes: {cache: {name: shop_cache}, kept: {name: kept, external: true}}
+volumes:
+  cache: {name: shop_cache}
+  kept: {name: kept, external: true}
+  named: {name: theirs-named}
 """
 
 
@@ -77,17 +97,40 @@ def test_what_compose_prints_is_read_alike_in_both_of_its_versions(text: str) ->
     found = read_config(text)
 
     assert found.services == {
-        "api": ComposeService(builds=True, networks=("back", "theirs"), ports=(8080, 9102)),
+        "api": ComposeService(
+            builds=True,
+            networks=("back", "theirs"),
+            ports=(8080, 9102),
+            published=(HostPort(28080, "127.0.0.1"),),
+            mounts=(
+                Mount("/shop/data", "/data", writable=True, is_bind=True),
+                Mount("/shop/conf", "/conf", writable=False, is_bind=True),
+                Mount("kept", "/kept", writable=True, is_bind=False),
+            ),
+        ),
         "cache": ComposeService(
             image="redis:7",
             networks=("back",),
             aliases=("the-cache", "sessions"),
             ports=(6379,),
+            container_name="the-cache",
+            mounts=(Mount("cache", "/data", writable=True, is_bind=False),),
         ),
         "odd": ComposeService(image="odd", network_mode="host"),
     }
-    assert found.networks == ("default", "back")
-    assert found.volumes == ("cache",)
+    assert found.networks.keys() == {"default", "back"}
+    assert found.volumes == {"cache": {}, "named": {"name": "theirs-named"}}
+    assert found.external_networks == ("theirs",)
+    assert found.external_volumes == ("kept",)
+
+
+def test_a_variable_that_nobody_has_set_is_found_in_both_warnings() -> None:
+    told = """The NOPE variable is not set. Defaulting to a blank string.
+time="2026-11-29T16:04:08Z" level=warning msg="The \\"NOPE_2\\" variable is not set. Defaulting to
+time="2026-11-29T16:04:08Z" level=warning msg="the attribute `version` is obsolete"
+The NOPE variable is not set. Defaulting to a blank string.
+"""
+    assert unset_variables(told) == ["NOPE", "NOPE_2"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: b", "services: []", "services: {}", "a: [", "\0"])
@@ -231,6 +274,193 @@ def test_a_file_that_compose_refuses_is_bad_usage(tmp_path: Path, shop: dict[str
     assert str(bad) in caught.value.message and "nonsense" in caught.value.message
 
 
+THEIRS = """
+services:
+  web:
+    build: .
+    ports: ["127.0.0.1:{port}:80", "5353:53/udp"]
+    environment: {{GREETING: "${{NOBODY_SET_THIS}}"}}
+    volumes:
+      ["./uploads:/uploads", "./conf:/conf:ro", "orders:/o", "rates:/r:ro", "own:/own", "nfs:/nfs"]
+    networks: {{back: {{ipv4_address: 172.30.77.10}}, company: null}}
+  cache: {{image: redis, networks: [back]}}
+networks:
+  back: {{name: shop-back, ipam: {{config: [{{subnet: 172.30.77.0/24}}]}}}}
+  company: {{external: true}}
+volumes:
+  orders: {{external: true}}
+  rates: {{external: true}}
+  own: {{name: shop-own}}
+  nfs: {{driver_opts: {{type: nfs, device: "10.0.0.1:/x"}}}}
+"""
+PAGE = """
+name: page
+base_url: http://127.0.0.1:{port}
+requests: {{issue: {{get: /, outcomes: {{accepted: {{status: 200}}}}}}}}
+"""
+
+
+class Theirs:
+    """A project and its system file in a folder, at a port that is free."""
+
+    def __init__(self, folder: Path) -> None:
+        (self.port,) = lasting_ports(1)
+        self.folder, self.file = folder, folder / "theirs.yml"
+        self.file.write_text(THEIRS.format(port=self.port))
+        (folder / "Dockerfile").write_text("FROM scratch\n")
+        self.describe(self.port)
+
+    def describe(self, port: int, more: str = "") -> None:
+        (self.folder / "page.yaml").write_text(PAGE.format(port=port) + more)
+
+    def project(self, services: str = "cache=cache:6379,service=web", **more: bool) -> OwnProject:
+        return OwnProject(self.file, ServiceMap.parse(services), **more)
+
+    def found(self, project: OwnProject | None = None) -> dict[str, list[Finding]]:
+        """The findings by their names."""
+        loaded = load_system(self.folder / "page.yaml")
+        every: dict[str, list[Finding]] = {}
+        for each in own_project_checks.checks(project or self.project(), loaded):
+            every.setdefault(each.name, []).append(each)
+        return every
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Theirs:
+    return Theirs(tmp_path)
+
+
+@with_engine
+def test_what_a_copy_shares_with_their_data_is_told_and_not_written_to(theirs: Theirs) -> None:
+    found = theirs.found()
+    data = found["shared data"]
+    by_status = {word: [e for e in data if e.status == word] for word in ("ok", "warn", "fail")}
+    (reading,) = by_status["ok"]
+    assert "conf at /conf of web" in reading.found and "external volume rates" in reading.found
+    (folder,) = by_status["warn"]
+    assert f"web writes to the folder {theirs.folder}/uploads, at /uploads" in folder.found
+    orders, nfs = by_status["fail"]
+    assert "the external volume orders, at /o" in orders.found
+    assert "the volume nfs, which is 10.0.0.1:/x" in nfs.found
+    assert orders.usage and "--share-volumes" in orders.cure
+    assert not [each for each in data if "shop-own" in each.found], "the copy has one of its own"
+
+    allowed = theirs.found(theirs.project(share_volumes=True))
+    assert [each.status for each in allowed["shared data"]] == ["ok", "warn", "warn", "warn"]
+    (network,) = allowed["shared network"]
+    assert (network.status, "company" in network.found) == ("warn", True)
+
+
+@with_engine
+def test_a_variable_that_is_not_set_is_warned_of(theirs: Theirs) -> None:
+    project, *variables = theirs.found()["compose file"]
+    assert project.status == "ok"
+    assert [(e.status, "NOBODY_SET_THIS" in e.found) for e in variables] == [("warn", True)]
+
+
+@with_engine
+def test_a_port_that_somebody_has_is_told_before_the_start(theirs: Theirs) -> None:
+    assert "ports" not in theirs.found()
+    with socket.create_server(("127.0.0.1", theirs.port)):
+        (taken,) = theirs.found()["ports"]
+    assert (taken.status, taken.usage) == ("fail", False)
+    assert f"port {theirs.port} of this machine is taken, and web is to have it" in taken.found
+
+
+@with_engine
+def test_an_address_that_nobody_publishes_is_refused_at_its_place(theirs: Theirs) -> None:
+    theirs.describe(theirs.port + 1, f"metrics: ['http://127.0.0.1:{theirs.port + 2}/metrics']\n")
+    found = theirs.found()
+    (wrong,) = found[f"{theirs.folder / 'page.yaml'}:3:1"]
+    assert (wrong.status, wrong.usage) == ("fail", True)
+    assert f"publishes no port {theirs.port + 1} on this machine" in wrong.found
+    assert f"{theirs.port} (web)" in wrong.found
+    (odd,) = found[f"{theirs.folder / 'page.yaml'}:5:1"]
+    assert (odd.status, "'metrics'" in odd.found) == ("warn", True)
+
+
+@with_engine
+@pytest.mark.parametrize(
+    ("services", "why"),
+    [
+        ("cache=cahce:6379,service=web", "there is no service 'cahce'"),
+        ("cache=cache:6379,service=wbe", "there is no service 'wbe'"),
+    ],
+)
+def test_a_service_that_they_do_not_have_is_refused_with_a_port_too(
+    theirs: Theirs, services: str, why: str
+) -> None:
+    (found,) = theirs.found(theirs.project(services))["compose file"]
+    assert (found.status, found.usage, why in found.found) == ("fail", True, True)
+    assert "cache, web" in found.cure
+
+
+DRILL = """
+name: drill
+traffic: {all: {executor: constant-arrival-rate, rate: 20/s, duration: 25s}}
+method:
+  - {fault: network.latency, target: TARGET, latency: 300ms, at: 8s, duration: 8s}
+  - {fault: service.kill, target: PART, at: 8s, duration: 8s}
+"""
+
+
+@with_engine
+@pytest.mark.parametrize(
+    ("target", "part", "more", "why"),
+    [
+        ("redis", "service", "", "drill.yaml:5:30: 'target': 'redis' is not a service"),
+        ("cache", "redis", "", "drill.yaml:6:27: 'target': the copy has no containers of 'redis'"),
+        ("cache", "service", "proxies: {redis: x}\n", "5:1: 'proxies': there is no 'cache'"),
+    ],
+)
+def test_a_name_that_stands_nowhere_is_refused_before_the_start(
+    theirs: Theirs, target: str, part: str, more: str, why: str
+) -> None:
+    theirs.describe(theirs.port, more)
+    experiment = theirs.folder / "drill.yaml"
+    experiment.write_text(DRILL.replace("TARGET", target).replace("PART", part))
+    system = str(theirs.folder / "page.yaml")
+    services = ["--service-map", "cache=cache:6379,service=web", "--share-volumes"]
+    options = ["--stack", "compose", "--system", system, "--compose-file", str(theirs.file)]
+    where = [*options, *services, "--runs", str(theirs.folder / "runs")]
+    for command in ("run", "plan"):
+        code, text = gameday(command, str(experiment), *where, environment={"COLUMNS": "300"})
+        assert (code, why in text) == (2, True), text
+    assert not (theirs.folder / "runs").exists()
+
+
+@with_engine
+def test_a_copy_has_networks_volumes_and_images_of_its_own(theirs: Theirs) -> None:
+    project = theirs.project()
+    project.look(compose_command(), load_system(theirs.folder / "page.yaml").system, theirs.folder)
+    override = yaml.safe_load(project.preview())
+
+    back = override["networks"]["back"]
+    assert back["name"] != "shop-back" and back["name"].startswith("gameday-")
+    assert back["ipam"]["config"] == [{"subnet": "172.30.77.0/24"}]
+    assert "company" not in override["networks"]
+    volumes = override["volumes"]
+    assert volumes["own"]["name"].startswith("gameday-") and volumes["own"]["labels"]
+    assert volumes["nfs"]["driver_opts"]["device"] == "10.0.0.1:/x"
+    assert volumes.keys() == {"own", "nfs"}
+    web = override["services"]["web"]
+    assert web["image"].startswith("gameday-own-") and web["build"]["labels"]
+    assert "image" not in override["services"]["cache"]
+
+
+def test_their_file_is_read_once(tmp_path: Path) -> None:
+    config, calls = tmp_path / "config", tmp_path / "calls"
+    config.write_text(V2)
+    compose = tmp_path / "compose"
+    compose.write_text(f"#!/bin/sh\necho x >> {calls}\nexec cat {config}\n")
+    compose.chmod(0o755)
+    (tmp_path / "page.yaml").write_text(PAGE.format(port=28080))
+    project = OwnProject(tmp_path / "c.yml", ServiceMap.parse("redis=cache,service=api"))
+    for _ in range(2):
+        project.look([str(compose)], load_system(tmp_path / "page.yaml").system, tmp_path)
+    assert calls.read_text().splitlines() == ["x"]
+
+
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     """One loop for all: they share a stack."""
@@ -288,6 +518,16 @@ async def test_toxiproxy_stands_between_and_has_a_way_past_itself(up: Up) -> Non
     slow, past = await latency_ms(known.proxy), await latency_ms(known.direct)
     await server.remove_toxic("redis", "slow")
     assert slow >= 400 > past
+
+
+@with_engine
+async def test_what_was_built_for_it_bears_its_mark_and_goes_with_it(up: Up) -> None:
+    """That it goes is asserted where the stack is stopped: `look` counts images too."""
+    with engine.of(up.project) as client:
+        built = client.images.list(filters={"label": f"{engine.LABEL}={up.project.token}"})
+    assert [tag.startswith("gameday-own-") for each in built for tag in each.tags] == [True]
+    state = await drivers.look(up.project)
+    assert "image gameday-own-" in state.why
 
 
 @with_engine
@@ -355,3 +595,23 @@ def test_plan_prints_what_is_laid_over_their_file(tmp_path: Path, shop: dict[str
     code, text = gameday("plan", "redis-slow", *where, *options, "--json")
     override = yaml.safe_load(json.loads(text)["override"])
     assert "gameday-toxiproxy:sessions" in override["services"]["api"]["links"]
+
+
+@with_engine
+@pytest.mark.slow
+def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, int]) -> None:
+    system = ["--stack", "compose", "--system", str(system_file(tmp_path, shop))]
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    options = ["--compose-file", str(SHOP), "--service-map", MAP]
+    code, text = gameday("up", *system, *options, environment=state)
+    try:
+        assert code == 0, text
+        code, text = gameday("plan", "redis-slow", "--short", "--reuse", *system, environment=state)
+        assert code == 0, text
+        assert "proxy redis: carries redis" in text
+        code, text = gameday("up", *system, *options, environment=state)
+        assert code in (2, 4), text
+    finally:
+        code, text = gameday("down", environment=state)
+    assert (code, "is down" in text) == (0, True), text
+    assert gameday("down", environment=state)[1].startswith("no stack")

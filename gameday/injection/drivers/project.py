@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from gameday.core.clock import SystemClock
 from gameday.core.errors import StuckFaultError
 from gameday.injection import engine
 from gameday.injection.engine import EngineError
@@ -16,10 +17,11 @@ from gameday.injection.removal_proof import GONE, State, masked_name, was_masked
 from gameday.spec.undos import ProjectUndo
 
 _ATTEMPTS = 5
+_BETWEEN_S = 0.5  # a network stays for a moment where a container of it could not be started
 
 
 async def undo(record: ProjectUndo) -> None:
-    """Remove its containers, networks and volumes. Harmless when they are gone.
+    """Remove its containers, networks, volumes, and what was built for it. Harmless when gone.
 
     Raises StuckFaultError for what does not go.
     """
@@ -53,7 +55,9 @@ def _cure(record: ProjectUndo) -> str:
 def _take_down(record: ProjectUndo) -> list[str]:
     """Remove it, again where something came up meanwhile; what is left."""
     left: list[str] = []
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            SystemClock().pause(_BETWEEN_S)
         with engine.of(record) as client:
             for each in _things(client, record):
                 _remove(each)
@@ -69,6 +73,10 @@ def _names(record: ProjectUndo) -> list[str]:
 
 
 def _name(thing: Any) -> str:
+    from docker.models.images import Image
+
+    if isinstance(thing, Image):
+        return f"image {(thing.tags or [thing.short_id])[0]}"
     return str(thing.name or thing.id)
 
 
@@ -79,6 +87,7 @@ def _things(client: Any, record: ProjectUndo) -> list[Any]:
         *client.containers.list(all=True, filters=ours, sparse=True, ignore_removed=True),
         *client.networks.list(filters=ours),
         *client.volumes.list(filters=ours),
+        *client.images.list(filters={"label": f"{engine.LABEL}={record.token}"}),
     ]
 
 
@@ -86,10 +95,15 @@ def _remove(thing: Any) -> None:
     """Remove one; whatever is refused is seen by what is still there."""
     import docker.errors
     from docker.models.containers import Container
+    from docker.models.images import Image
 
     removing: Callable[[], None] = thing.remove
     with suppress(docker.errors.APIError):
         if isinstance(thing, Container):
             thing.remove(force=True, v=True)
+        elif isinstance(thing, Image):
+            # By its names that are ours: one that somebody has given it keeps it.
+            for name in [each for each in thing.tags if each.startswith(engine.BUILT)]:
+                thing.client.images.remove(name)
         else:
             removing()
