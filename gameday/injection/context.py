@@ -41,7 +41,8 @@ class Direct:
 
     `parts` is where it stands how each part of a started stack is started, `token_file` where the
     token of its Toxiproxy does. `project` is the compose project that is the stack, `published`
-    where each of its proxies is reached. `replicas` is the record by which its service is scaled.
+    where each of its proxies is reached. `has_stores` is that project where the stores are in it,
+    with their data. `replicas` is the record by which its service is scaled.
     """
 
     stores: "Stores" = field(default_factory=_none)
@@ -49,6 +50,7 @@ class Direct:
     parts: Mapping[str, Path] = field(default_factory=dict)
     token_file: Path | None = None
     project: "ProjectUndo | None" = None
+    has_stores: "ProjectUndo | None" = None
     published: Mapping[str, Published] = field(default_factory=dict)
     replicas: "ScaleUndo | None" = None
 

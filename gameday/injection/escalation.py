@@ -177,10 +177,15 @@ class _Escalation(Generic[R_contra]):
         return f"{silent.message}, though /version answers: it is wedged"
 
     async def _gone_with_server(self) -> bool:
-        """True if it refuses connections, and is known to have ended; waits for one that is not."""
+        """True if it is known to have ended; waits for one that only refuses connections.
+
+        Where its stack is gone, another server may listen at its address by now.
+        """
+        if await server_instance.gone_with(self._record.project):
+            return True
         deadline_ns = self._clock.now_ns() + int(self._policy.refused_s * NS)
         while await self._refuses():
-            if server_instance.ended(self._record):
+            if await server_instance.ended(self._record):
                 return True
             if self._clock.now_ns() >= deadline_ns:
                 return False

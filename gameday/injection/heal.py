@@ -314,7 +314,7 @@ async def take_back(
         return Healed(label(left), gone=None, why=why)
     except Exception as error:  # noqa: BLE001 - a rollback must survive anything
         return Healed(label(left), gone=None, why=f"unknown: {type(error).__name__}: {error}")
-    if isinstance(left.undo, RequestUndo):
+    if isinstance(left.undo, RequestUndo) and not gone:
         why = "the request was answered as expected"
         return Healed(label(left), gone=None, why=why, answered=True)
     return Healed(label(left), gone, why)

@@ -327,6 +327,7 @@ def _make_run(
             readings,
             start.journal,
             start.clock,
+            None if running.replicas is None else running.replicas.project,
         )
         bot = Bot(hands, options.responder_delay_s)
     scaler = None

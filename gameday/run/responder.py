@@ -22,7 +22,7 @@ from gameday.injection.drivers.scale import scale
 from gameday.run.readings import Readings
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
-from gameday.spec.undos import ScaleUndo, Undo
+from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
 from gameday.telemetry.catalogue import key
 
 Status = Literal[
@@ -47,7 +47,8 @@ class StepOutcome(NamedTuple):
 class Hands:
     """Tools of a responder: the probes and senders that it works with.
 
-    `scale` are the actions that set the number of replicas; None where the stack cannot.
+    `scale` are the actions that set the number of replicas; None where the stack cannot. `project`
+    is the compose project of which the service is.
     """
 
     playbook: Playbook
@@ -58,6 +59,7 @@ class Hands:
     readings: Readings
     journal: Journal
     clock: Clock
+    project: ProjectUndo | None = None
 
 
 @dataclass(slots=True)
@@ -250,4 +252,5 @@ class Bot:
             return self.hands.scale[name]
         sender = self.hands.sender
         action, url = self.hands.actions[name], self.hands.base_url
-        return undo_record(name, action, url, sender.values, sender.tls)
+        project = self.hands.project
+        return undo_record(name, action, url, sender.values, tls=sender.tls, project=project)

@@ -136,14 +136,29 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectUndo(Undo):
+    """The containers, networks and volumes of a compose project are removed.
+
+    Only those with the label of its stack, `token`. `engine` is the address of the container
+    engine, and `engine_id` what it calls itself: another one there is not asked.
+    """
+
+    _kind: ClassVar[str] = "project"
+    engine: Text
+    engine_id: Text
+    name: Text
+    token: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkUndo(Undo):
     """Undo of a change of a proxy, and what is needed should that get stuck.
 
     `ours` begins the names of this run's toxics. `part` says how the server is started, where the
     stack started it; then `was` has all its proxies, which a new start would lose, else this one.
     `names` are all its proxies, and `instance` its process where it is ours: by them a server that
-    was restarted since is known. A record of `was` is of the fault itself, one without of a step
-    of its removal.
+    was restarted since is known. `project` is the compose project that it is a container of. A
+    record of `was` is of the fault itself, one without of a step of its removal.
     """
 
     url: Url
@@ -152,6 +167,7 @@ class NetworkUndo(Undo):
     ours: Text | None = None
     part: AbsolutePath | None
     instance: Instance | None = None
+    project: ProjectUndo | None = None
     names: tuple[String, ...] | None = None
     was: Mapping[str, ProxyState] | None = None
 
@@ -220,7 +236,10 @@ class FolderUndo(Undo):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestUndo(Undo):
-    """The request is sent, as the system file writes it: its secrets are references."""
+    """The request is sent, as the system file writes it: its secrets are references.
+
+    `project` is the compose project in which it is answered.
+    """
 
     _kind: ClassVar[str] = "request"
     action: String = ""
@@ -228,6 +247,7 @@ class RequestUndo(Undo):
     request: Annotated[Json, json_object]
     values: Mapping[str, str | int] | None = None
     tls: Mapping[str, str | bool | None] | None = None
+    project: ProjectUndo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,21 +266,6 @@ class ServiceUndo(Undo):
     def __post_init__(self) -> None:
         if self.what == "continue" and (self.pid is None or not self.name):
             raise ValueError("'pid' or 'name' is missing")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectUndo(Undo):
-    """The containers, networks and volumes of a compose project are removed.
-
-    Only those with the label of its stack, `token`. `engine` is the address of the container
-    engine, and `engine_id` what it calls itself: another one there is not asked.
-    """
-
-    _kind: ClassVar[str] = "project"
-    engine: Text
-    engine_id: Text
-    name: Text
-    token: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,12 +334,16 @@ class ScaleUndo(Undo):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUndo(Undo):
-    """Undo of something that was done to a store; `name` is what the store calls it."""
+    """Undo of something that was done to a store; `name` is what the store calls it.
+
+    `project` is the compose project that has the store, with its data.
+    """
 
     do: Text
     name: Text
     part: AbsolutePath | None = None
     instance: Instance | None = None
+    project: ProjectUndo | None = None
     server: StoreServer | None = None
 
 

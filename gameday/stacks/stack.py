@@ -105,6 +105,7 @@ class Running:
             parts=self.parts,
             token_file=self.token_file,
             project=self.project,
+            has_stores=self.project if self.direct else None,  # those of an own project are theirs
             published=self.published,
             replicas=self.replicas,
         )

@@ -121,8 +121,24 @@ TOXIC = {
     "was": {"redis": {"listen": "127.0.0.1:1", "upstream": "redis:6379", "toxics": []}},
     "name": f"gameday-{RUN}-1",
 }
+PROJECT = {
+    "engine": "unix:///tmp/gameday-0-4711/docker.sock",
+    "engine_id": "4711",
+    "name": "gameday-redis",
+    "token": "drop",
+}
 UNDOS: list[dict[str, Any]] = [
     TOXIC,
+    {**TOXIC, "part": None, "instance": None, "project": PROJECT},
+    {"kind": "project", **PROJECT},
+    {
+        "kind": "redis",
+        "do": "block",
+        "name": f"gameday-{RUN}-1",
+        "url": {"env": "AUDIT_REDIS"},
+        "lasts": True,
+        "project": PROJECT,
+    },
     {**TOXIC, "kind": "proxy", "enabled": True},
     {"kind": "proxy", "url": "http://127.0.0.1:8474", "proxy": "cache", "whole": TOXIC["was"]},
     {"kind": "sql", "do": "index", "dsn": {"env": "AUDIT_POSTGRES"}, "index": "shop.sold_coupon"},
@@ -146,6 +162,7 @@ UNDOS: list[dict[str, Any]] = [
         "values": {"coupon": "COUPON2025", "run": RUN, "stock": 1000},
     },
 ]
+UNDOS.append({**UNDOS[-1], "project": PROJECT})
 P = Observation("P", True, 0.3, 0.31, "redis", 3, "why")  # noqa: FBT003
 
 
@@ -154,7 +171,7 @@ def words_of(kind: str) -> dict[str, Any]:
     special: dict[str, Any] = {
         "undo": UNDOS,
         "changes": UNDOS,
-        "controller": UNDOS[6],
+        "controller": next(each for each in UNDOS if each["kind"] == "process"),
         "inputs": {word: word for word in WORDS},
         "addresses": {"toxiproxy": "http://127.0.0.1:8474", "metrics": WORDS},
         "evidence": {"history/drop-0.bin": "1000"},

@@ -18,9 +18,20 @@ from gameday.evidence import events, journal
 from gameday.injection import engine
 from gameday.injection.drivers.service import StrikeError
 from gameday.injection.engine import EngineError
+from gameday.injection.heal import Left, take_back
 from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import ServiceChange, Strike
-from gameday.spec.undos import ContainerUndo, ProjectUndo, from_json
+from gameday.spec.undos import (
+    ContainerUndo,
+    ExpiryUndo,
+    ProjectUndo,
+    ProxyUndo,
+    RequestUndo,
+    SqlUndo,
+    ToxicUndo,
+    from_json,
+)
 from gameday.stacks import compose, compose_project
 from gameday.stacks.compose import ComposeStack
 from gameday.stacks.persistent import (
@@ -354,15 +365,53 @@ def test_a_socket_that_one_may_not_use_is_told_with_the_cure() -> None:
 @pytest.mark.timeout(180)
 def test_the_reaper_takes_all_of_it_down_after_a_kill(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    with killed_in_the_end(["redis-slow", "--runs", str(runs)], tmp_path):
-        assert eventually(lambda: _is_up(runs), within_s=100)
+    with killed_in_the_end(["redis-slow", "--short", "--runs", str(runs)], tmp_path):
+        assert eventually(lambda: _is_struck(runs), within_s=100)
         (project,) = _projects(runs)
         assert there(project)
     assert asyncio.run(drivers.look(project)).gone is True
+    # Its Toxiproxy is gone with it, and that is known: nobody has to look for it.
+    healed = _heal(runs, tmp_path)
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    assert f"the stack {project.name} is gone" in " ".join(healed.stdout.split())
 
 
-def _is_up(runs: Path) -> bool:
-    return journal.first(journaled(runs), events.StackReady) is not None
+def _heal(runs: Path, state: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "gameday", "heal", "--runs", str(runs)],
+        env={**os.environ, "XDG_STATE_HOME": str(state), "COLUMNS": "250"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _is_struck(runs: Path) -> bool:
+    return journal.first(journaled(runs), events.FaultInjected) is not None
+
+
+@with_engine
+async def test_what_was_done_to_servers_of_a_stack_goes_with_its_containers(tmp_path: Path) -> None:
+    where = engine.address()
+    gone = ProjectUndo(
+        engine=where, engine_id=engine.identity(where), name="gameday-gone", token="0" * 32
+    )
+    toxic = ToxicUndo(url="http://127.0.0.1:1", proxy="redis", part=None, name="t", project=gone)
+    off = ProxyUndo(url=toxic.url, proxy="redis", part=None, enabled=True, project=gone)
+    keys = ExpiryUndo(
+        do="expire", name="k", url={"env": "NOBODY_SETS"}, keys={"k": -1}, at_ms=1, project=gone
+    )
+    lock = SqlUndo(do="lock", name="l", dsn={"env": "NOBODY_SETS"}, project=gone)
+    request = RequestUndo(base_url=toxic.url, request={"post": "/back"}, project=gone)
+    for undo in (toxic, off, keys, lock, request):
+        left = Left("fault", "f", from_json(undo.as_json()))
+        healed = await take_back(left, {}, UndoPolicy(refused_s=0), drivers)
+        assert (healed.gone, "gone with" in healed.why) == (True, True), healed
+        away = replace(gone, engine=f"unix://{tmp_path}/no.sock")
+        unknown = left._replace(undo=replace(undo, project=away))
+        healed = await take_back(unknown, {}, UndoPolicy(refused_s=0), drivers)
+        assert (healed.gone, healed.settled) == (None, False), healed
 
 
 def _projects(runs: Path) -> list[ProjectUndo]:

@@ -92,10 +92,15 @@ def journaled(runs: Path) -> list[journal.Record]:
 
 
 @contextmanager
-def killed_in_the_end(arguments: list[str], state: Path) -> Iterator[None]:
-    """A `gameday run` on containers; it ends by SIGKILL, and then its reaper when it is done."""
+def killed_in_the_end(
+    arguments: list[str], state: Path, *, with_its_reaper: bool = False
+) -> Iterator[None]:
+    """A `gameday run` on containers; it ends by SIGKILL, and then its reaper when it is done.
+
+    `with_its_reaper`: nobody is left to take anything out.
+    """
     run = subprocess.Popen(
-        [sys.executable, "-m", "gameday", "run", *arguments, "--short", "--stack", "compose"],
+        [sys.executable, "-m", "gameday", "run", *arguments, "--stack", "compose"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -105,6 +110,8 @@ def killed_in_the_end(arguments: list[str], state: Path) -> Iterator[None]:
         yield
         children = psutil.Process(run.pid).children()
         reaper = next(each for each in children if "gameday.run.reaper" in each.cmdline())
+        if with_its_reaper:
+            reaper.kill()
     finally:
         run.kill()
         run.wait()

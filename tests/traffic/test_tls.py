@@ -230,5 +230,5 @@ async def test_audits_and_undoings_believe_whom_the_traffic_believes(certificate
             await Sender(url, {}, {}).send(request)
         sender = Sender(url, {}, {}, tls=Tls(ca=str(certificate / "cert.pem")))
         assert (await sender.send(request)).status == 200
-        await undo(undo_record("take-back", request, url, {}, sender.tls))
+        await undo(undo_record("take-back", request, url, {}, tls=sender.tls))
         assert len(server.requests) == 2

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from gameday.core.clock import SystemClock
-from gameday.core.errors import StuckFaultError
+from gameday.core.errors import GamedayError, StuckFaultError
 from gameday.core.processes.deadlines import in_time
 from gameday.injection import escalation, server_instance
 from gameday.injection.context import InjectionContext
@@ -31,7 +31,7 @@ from gameday.injection.drivers.driver import Dose, Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.process import process
 from gameday.injection.removal_proof import THERE, State
-from gameday.injection.toxiproxy_client import ToxiproxyGoneError
+from gameday.injection.toxiproxy_client import ToxiproxyError, ToxiproxyGoneError
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.changes import Change, ProxyDown, ProxyFlap
 from gameday.spec.undos import NetworkUndo, ProxyUndo, StrangeUndo, Undo
@@ -150,10 +150,13 @@ class _Network(_Fault):
         """A Toxiproxy that refuses connections is gone only if it is known to have ended."""
         try:
             return await super().look(record, environment)
-        except ToxiproxyGoneError as error:
-            ended = server_instance.ended(record)
-            why = ended or f"{error.message}: it is away, and not known to have ended"
-            return State(gone=True if ended else None, why=why)
+        except ToxiproxyError as error:
+            if ended := await server_instance.ended(record):
+                return State(gone=True, why=ended)
+            if not isinstance(error, ToxiproxyGoneError):
+                raise
+            why = f"{error.message}: it is away, and not known to have ended"
+            return State(gone=None, why=why)
 
 
 class _Proxy(_Network):
@@ -222,10 +225,16 @@ class _Request(Driver):
         from gameday.injection.drivers import request  # here: it loads much
 
         del policy
-        await request.undo(record, environment)
+        try:
+            await request.undo(record, environment)
+        except GamedayError:
+            if not await server_instance.gone_with(record.project):
+                raise
 
     async def look(self, record: Any, environment: Environment) -> State:
-        del record, environment
+        del environment
+        if gone := await server_instance.gone_with(record.project):
+            return State(gone=True, why=gone)
         return State(gone=None, why="only a probe of the playbook can tell")
 
 

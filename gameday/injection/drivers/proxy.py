@@ -59,6 +59,7 @@ async def place(
         ours=context.toxic_prefix,
         part=part,
         instance=server_instance.of(part),
+        project=context.direct.project,
         names=tuple(sorted(shown)),
         was={name: whole(each, context.toxic_prefix) for name, each in kept.items()},
         **own,
@@ -81,6 +82,7 @@ def restoring(record: NetworkUndo, proxy: str, wanted: ProxyState | None) -> Pro
         proxy=proxy,
         part=record.part,
         instance=record.instance,
+        project=record.project,
         names=record.names,
         enabled=True if wanted is None else None,
         whole=wanted,
@@ -160,7 +162,7 @@ async def look(record: ProxyUndo, server: Toxiproxy | None = None) -> State:
 
 async def not_shown(record: NetworkUndo, server: Toxiproxy, toxic: str = "") -> State:
     """State for a server that shows no proxy of that name. Raises ToxiproxyError."""
-    ended = server_instance.ended(record)
+    ended = await server_instance.ended(record)
     if ended:
         return State(gone=True, why=ended)
     shown = await server.proxies()

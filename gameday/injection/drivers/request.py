@@ -23,7 +23,7 @@ from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.spec.template import Values, fill_json, fill_text, literal, percent
 from gameday.spec.tls import Tls
-from gameday.spec.undos import RequestUndo
+from gameday.spec.undos import ProjectUndo, RequestUndo
 
 _OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")
 
@@ -171,7 +171,13 @@ class Sender:
 
 
 def undo_record(
-    action: str, request: Request, base_url: str, values: Values, tls: Tls | None = None
+    action: str,
+    request: Request,
+    base_url: str,
+    values: Values,
+    *,
+    tls: Tls | None = None,
+    project: ProjectUndo | None = None,
 ) -> RequestUndo:
     """The undo of a step: the whole undoing request and its values, secrets as references."""
     return RequestUndo(
@@ -180,6 +186,7 @@ def undo_record(
         request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
         values=dict(values),
         tls=None if tls is None or tls == Tls() else tls.model_dump(),
+        project=project,
     )
 
 

@@ -15,10 +15,11 @@ from gameday.core.errors import ExitCode, GamedayError, UsageError, causes
 from gameday.core.messages import Message
 from gameday.injection import server_instance
 from gameday.injection.context import InjectionContext
+from gameday.injection.drivers import project
 from gameday.injection.drivers.driver import Dose, Driver, Environment
 from gameday.injection.drivers.held import Held
 from gameday.injection.drivers.request import secret
-from gameday.injection.removal_proof import GONE, THERE, State, masked_name, was_masked
+from gameday.injection.removal_proof import GONE, THERE, State, here, masked_name, was_masked
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.request import FromEnv, FromFile
 from gameday.spec.undos import StoreServer, StoreUndo
@@ -61,9 +62,15 @@ def short(name: str) -> str:
     return f"{name[:_SHOWN]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def thrown_away(record: StoreUndo) -> bool:
+async def thrown_away(record: StoreUndo) -> bool:
     """True if the store was a stack's own, and has gone with all its data."""
-    return record.part is not None and not was_masked(record) and not record.part.exists()
+    if was_masked(record):
+        return False
+    if record.project is not None:
+        return (await project.look(record.project)).gone is True
+    if record.instance is not None and record.instance.seen_from != here():
+        return False
+    return record.part is not None and not record.part.exists()
 
 
 def server(
@@ -105,15 +112,24 @@ def _unless_elsewhere(before: StoreServer, now: StoreServer) -> State:
     return State(gone=True, why="the store was restarted since")
 
 
-def away(record: StoreUndo, error: StoreGoneError, *, on_disk: bool) -> State:
-    """The state when nothing listens. Raises `error` for data that may come back with its disk."""
-    if on_disk:
-        if thrown_away(record):
-            return State(gone=True, why="the store was the run's own, and is gone with its data")
+async def lost(record: StoreUndo, *, on_disk: bool) -> str:
+    """Proof in words that a change is gone with its store, "" where there is none."""
+    if not on_disk:
+        return await server_instance.ended(record)
+    gone = await thrown_away(record)
+    return "the store was the run's own, and is gone with its data" if gone else ""
+
+
+async def away(record: StoreUndo, error: GamedayError, *, on_disk: bool) -> State:
+    """The state when nothing listens, or its address is not known any more.
+
+    Raises `error` for data that may come back with its disk, and for an address that is missing.
+    """
+    if why := await lost(record, on_disk=on_disk):
+        return State(gone=True, why=why)
+    if on_disk or not isinstance(error, StoreGoneError):
         raise error
-    ended = server_instance.ended(record)
-    why = ended or f"{error.message}: it is away, and not known to have ended"
-    return State(gone=True if ended else None, why=why)
+    return State(gone=None, why=f"{error.message}: it is away, and not known to have ended")
 
 
 def extended(class_: type[U], undo: StoreUndo, **more: Any) -> U:
@@ -142,7 +158,13 @@ class StoreDriver(Driver):
     def begun(self, make: Callable[..., U], do: str, context: InjectionContext) -> U:
         """The record of a change of a store, by `make` of its class and address."""
         part, name = context.direct.parts.get(self.store), short(context.next_name())
-        return make(do=do, name=name, part=part, instance=server_instance.of(part))
+        return make(
+            do=do,
+            name=name,
+            part=part,
+            instance=server_instance.of(part),
+            project=context.direct.has_stores,
+        )
 
     def counted(self, record: StoreUndo, unit: str, what: str) -> Dose:
         """The measurement of a change that is over at once: how many of something it hit."""
@@ -185,8 +207,11 @@ class StoreDriver(Driver):
         await self.held.stop(record.name)
         try:
             await self.restore(record, self.held.secrets(record.name, environment))
-        except StoreGoneError:
-            if self.on_disk(record) and not thrown_away(record):
+        except (StoreGoneError, UsageError) as error:  # the latter where its address is not known
+            on_disk = self.on_disk(record)
+            if isinstance(error, StoreGoneError) and not on_disk:
+                return  # `look` asks whether it has ended
+            if not await lost(record, on_disk=on_disk):
                 raise
 
     async def look(self, record: Any, environment: Environment) -> State:
@@ -195,6 +220,10 @@ class StoreDriver(Driver):
             return State(gone=False, why=THERE)
         try:
             there, now = await self.seen(record, self.held.secrets(record.name, environment))
-        except StoreGoneError as error:
-            return away(record, error, on_disk=self.on_disk(record))
-        return State(gone=False, why=THERE) if there else unless_another(record, now)
+        except (StoreGoneError, UsageError) as error:
+            return await away(record, error, on_disk=self.on_disk(record))
+        if there:
+            return State(gone=False, why=THERE)
+        state = unless_another(record, now)
+        why = "" if state.gone else await lost(record, on_disk=self.on_disk(record))
+        return State(gone=True, why=why) if why else state
