@@ -20,7 +20,7 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.outages import anchors
-from gameday.evidence.timeline import Timeline, timeline
+from gameday.evidence.timeline import NO_END, Timeline, timeline
 from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
@@ -50,6 +50,7 @@ def read(run_dir: Path) -> Evidence:
     attempts = _table(histories, problems)
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems)
+    line = _cut_by_a_kill(line, histories, evaluations)
     signs = _vitals(run_dir / "vitals.jsonl", problems)
     audit = None
     if effective is None or effective.system.issues:  # else there is nothing to be read
@@ -69,6 +70,20 @@ def read(run_dir: Path) -> Evidence:
         vitals=signs,
         problems=problems,
     )
+
+
+def _cut_by_a_kill(
+    line: Timeline, histories: Sequence[history.History], evaluations: Sequence[samples.Evaluation]
+) -> Timeline:
+    """The timeline of a run that was killed: its traffic ended with the last sign of life.
+
+    What was due after that nobody was there to send: it is no lateness of the generator.
+    """
+    if line.ended_why != NO_END or line.t0_ns is None or line.cut_ns is not None:
+        return line
+    signs = [line.last_ns or 0, *(each.t_ns for each in evaluations[-1:])]
+    signs += [int(each.records["ended_ns"].max()) for each in histories if len(each.records)]
+    return replace(line, cut_ns=max(signs))
 
 
 def _name(line: Timeline, effective: Effective | None) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, ValidationError
 
+from gameday import __version__
 from gameday.core import files
 from gameday.core.errors import StackError, UsageError
 from gameday.core.files.private import state_dir
@@ -26,6 +27,7 @@ from gameday.spec.undos import ProcessUndo, ProjectUndo, StrangeUndo, Undo, from
 from gameday.spec.yaml import Model
 from gameday.stacks.stack import Addresses
 
+_SHOWN = frozenset({"schema", "state", "stack", "started_at"})
 U = TypeVar("U", bound=Undo)
 
 
@@ -103,9 +105,28 @@ def read_kept() -> Kept | None:
         ) from error
     except ValidationError as error:
         raise StackError(
-            f"{path}: not what `gameday up` writes ({error.error_count()} problems)",
-            help=f"end what is left of the stack by hand, then remove {path}",
-        ) from error
+            f"{path}: {_first_problem(error)}",
+            help="if a newer gameday has put the stack up, end it with that one: gameday down; "
+            f"else end what is left of it by hand, then remove {path}",
+        ) from None  # the library's text quotes passwords
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The first thing that this gameday does not write, with its value unless it may be secret."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    what = ".".join(map(str, first["loc"])).replace("schema_", "schema")
+    value = f" is {first['input']!r:.40}" if what in _SHOWN else ""
+    match first["type"]:
+        case "json_invalid":
+            return f"it is not whole: {first['msg']}"
+        case "extra_forbidden":
+            return f"{what!r} is not known to this gameday ({__version__})"
+        case "missing":
+            return f"{what!r} is missing"
+        case _:
+            return (
+                f"{what!r}{value}, which this gameday ({__version__}) does not know: {first['msg']}"
+            )
 
 
 def write_kept(kept: Kept) -> None:

@@ -1,12 +1,29 @@
 """The checks on the run itself: were the faults there and out again, did anything happen."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 
+from gameday.core.clock import NS
+from gameday.evidence.read import read as read_evidence
+from gameday.judge.judge import judge
 from gameday.judge.verdict import NotApplicable, Validity
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.latency_bounds import objective_bounds_ms, tightest_bound_ms
 from gameday.traffic.history import Outcome, Reason
-from tests.support.rundirs import EXPERIMENT, FAULT, Answer, RunDir, drop, read, said, verdict
+from tests.support.rundirs import (
+    EXPERIMENT,
+    FAULT,
+    RUN,
+    T0_NS,
+    Answer,
+    RunDir,
+    drop,
+    read,
+    said,
+    verdict,
+)
 
 
 def validity(run: RunDir, name: str) -> Validity:
@@ -64,6 +81,46 @@ def test_a_fault_without_a_removal_in_the_journal_is_unknown() -> None:
     run = RunDir(ended=None)
     run.events = [event for event in run.events if event[0] < 15]
     assert validity(run, "fault_removed") is Validity.UNKNOWN
+
+
+def killed(at_s: float) -> RunDir:
+    """The run as a `kill -9` leaves it."""
+    run = RunDir(ended=None)
+    run.events = [event for event in run.events if event[0] < at_s]
+    run.answers = [answer for answer in run.answers if answer.sent_s < at_s]
+    run.evaluations = [each for each in run.evaluations if each["t"] < T0_NS + at_s * NS]
+    return run
+
+
+def test_a_killed_run_is_called_killed_and_its_traffic_was_not_late() -> None:
+    with TemporaryDirectory() as folder:
+        path = killed(14.5).write(Path(folder) / RUN)
+        (path / "audit.json").unlink()
+        result = judge(read_evidence(path))
+    said = {each.name: each for each in result.checks}
+    assert (result.verdict, result.ended) == ("unknown", "interrupted")
+    assert said["generator"].verdict == "valid", said["generator"]
+    assert "ended before it was shown to be in" in said["fault_injected"].summary
+    assert {each.verdict for each in result.checks} == {"valid", "unknown"}
+    why = {each.part: each.why for each in result.missing}
+    assert "the run was killed" in why["journal"]
+    assert why["audit"] == "the audit was not reached"
+
+
+def test_a_generator_that_was_late_before_the_kill_is_limited_all_the_same() -> None:
+    run = killed(14.5)
+    run.answers = [each for each in run.answers if not 5 <= each.sent_s < 8]
+    assert verdict(run, "generator").validity is Validity.VALID, "they are unknown, not unsent"
+    run.answers += [
+        Answer(k, k, Outcome.DROPPED, k / 10, reason=Reason.LATE) for k in range(50, 80)
+    ]
+    assert verdict(run, "generator").validity is Validity.UNKNOWN
+
+
+def test_what_was_taken_out_and_never_compared_is_said_to_be_out() -> None:
+    run = RunDir(ended=None)
+    run.events = [event for event in run.events if event[1] != "fault.proven"]
+    assert "read back as gone" in verdict(run, "fault_removed").summary
 
 
 @pytest.mark.parametrize("name", ["fault_injected", "fault_removed", "recovered"])

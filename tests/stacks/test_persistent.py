@@ -81,10 +81,50 @@ async def test_what_a_dead_stack_left_is_cleared_by_the_next_up(tmp_path: Path) 
         await take_down()
 
 
-async def test_a_file_that_makes_no_sense_is_not_guessed_at() -> None:
-    stack_file().write_text(json.dumps({"schema_": 2}))
-    with pytest.raises(StackError, match="not what `gameday up` writes"):
+KEPT = {
+    "schema_": 1,
+    "started_at": "2026-11-29T00:00:00+00:00",
+    "name": "tiny",
+    "system_file": "/s.yaml",
+    "start": {"argv": ["true"], "ready": "/"},
+    "secrets": ["hunter2"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"schema_": 2}, "'schema' is 2, which this gameday"),
+        ({"orchestrator": {"token": "hunter2"}}, "'orchestrator' is not known to this gameday"),
+        ({"state": "frozen"}, "'state' is 'frozen', which this gameday"),
+        ({"undo": [{"kind": "pod", "token": "hunter2"}]}, "the kind 'pod' is not known"),
+        ({"undo": ["hunter2"]}, "'undo.0', which this gameday"),
+        ({"replicas": {"kind": "scale", "name": "service"}}, "'project' is missing"),
+        ({"secrets": {"new": "hunter2"}}, "'secrets', which this gameday"),
+        ({"start": None}, "'start', which this gameday"),
+    ],
+)
+async def test_a_file_of_a_newer_gameday_is_told_by_what_is_not_known(
+    change: dict[str, object], told: str
+) -> None:
+    stack_file().write_text(json.dumps(KEPT))
+    assert read_kept() is not None
+    stack_file().write_text(json.dumps({**KEPT, **change}))
+    with pytest.raises(StackError) as caught:
         await take_down()
+    error = caught.value
+    assert error.message.startswith(f"{stack_file()}: ") and told in error.message, error.message
+    assert "end it with that one: gameday down" in error.help
+    assert error.exit_code == 4
+    assert "hunter2" not in f"{error.message} {error.help} {error.__cause__}"
+
+
+@pytest.mark.parametrize("torn", [0, 20, 100])
+async def test_a_torn_file_is_told_as_one(torn: int) -> None:
+    stack_file().write_text(json.dumps(KEPT)[:torn])
+    with pytest.raises(StackError, match="it is not whole") as caught:
+        await take_down()
+    assert f"remove {stack_file()}" in caught.value.help
 
 
 async def test_a_system_without_start_cannot_be_kept(tmp_path: Path) -> None:

@@ -33,5 +33,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _why(fault: FaultWindow) -> Message:
     if not fault.begun:
         return Message("check.fault_injected.never_begun", fault=fault.id)
+    if fault.injected == "unknown" and not fault.dose and not fault.why:
+        return Message("check.fault_injected.not_verified", fault=fault.id)
     verdict = Message("check.fault_injected.verdict", fault=fault.id, injected=fault.injected)
     return Message("check.because", what=verdict, why=fault.why) if fault.why else verdict

@@ -43,5 +43,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _why(fault: FaultWindow) -> Message:
     if fault.gone is None:
         return Message("check.fault_removed.not_read_back", fault=fault.id)
+    if fault.removed == "unknown" and not fault.why:
+        return Message("check.fault_removed.not_compared", fault=fault.id)
     verdict = Message("check.fault_removed.verdict", fault=fault.id, removed=fault.removed)
     return Message("check.because", what=verdict, why=fault.why) if fault.why else verdict
