@@ -281,4 +281,14 @@ def last_words(client: Any, container: Container) -> str:
     raw = client.api.logs(container.id, tail=LOG_LINES)
     lines = raw.decode(errors="replace").splitlines() or ["(it wrote nothing)"]
     text = "\n".join(f"  | {line}" for line in lines)
-    return f"{container.host}: {container.status}; the end of its log:\n{text}"
+    check = _health_check(client, container) if container.health == "unhealthy" else ""
+    return f"{container.host}: {container.status}{check}; the end of its log:\n{text}"
+
+
+def _health_check(client: Any, container: Container) -> str:
+    """The last answer of the health check of a container, in words."""
+    checks = client.api.inspect_container(container.id)["State"].get("Health", {}).get("Log") or [
+        {}
+    ]
+    output = excerpt(checks[-1].get("Output", "").strip(), 300) or "nothing"
+    return f"; its health check ended with {checks[-1].get('ExitCode')} and wrote {output!r}"

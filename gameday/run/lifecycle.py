@@ -40,6 +40,7 @@ from gameday.run.forced_exit import Leaving
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
 from gameday.run.remote_lock import marking
+from gameday.run.replica_state import Replicas
 from gameday.run.responder import Bot, Hands
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.inputs import Inputs
@@ -327,7 +328,7 @@ def _make_run(
             readings,
             start.journal,
             start.clock,
-            None if running.replicas is None else running.replicas.project,
+            Replicas.of(system, running.replicas),
         )
         bot = Bot(hands, options.responder_delay_s)
     scaler = None

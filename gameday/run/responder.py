@@ -19,10 +19,12 @@ from gameday.evidence.events import AlertAcknowledged, ResponderStarted, StepDon
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender, undo_record
 from gameday.injection.drivers.scale import scale
+from gameday.injection.replicas import send
 from gameday.run.readings import Readings
+from gameday.run.replica_state import Replicas
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
-from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
+from gameday.spec.undos import ScaleUndo, Undo
 from gameday.telemetry.catalogue import key
 
 Status = Literal[
@@ -32,6 +34,7 @@ LOOK_S = (
     5.0  # an alert is looked for at every evaluation; without any it is looked for all the same
 )
 SHARE = 0.8  # of the time for all undos, so that the answers of the last have some of it too
+BETWEEN_S = 0.5  # two looks at each replica
 NO_DATA_S = 3.0  # three evaluations of the collector: one may be late, or the first of all
 
 
@@ -47,8 +50,8 @@ class StepOutcome(NamedTuple):
 class Hands:
     """Tools of a responder: the probes and senders that it works with.
 
-    `scale` are the actions that set the number of replicas; None where the stack cannot. `project`
-    is the compose project of which the service is.
+    `scale` are the actions that set the number of replicas; None where the stack cannot. `replicas`
+    are those of the service, where the stack has them: an action is for each.
     """
 
     playbook: Playbook
@@ -59,7 +62,7 @@ class Hands:
     readings: Readings
     journal: Journal
     clock: Clock
-    project: ProjectUndo | None = None
+    replicas: Replicas | None = None
 
 
 @dataclass(slots=True)
@@ -166,12 +169,12 @@ class Bot:
             self.worked.append(step)  # from here on it may have acted, so it is taken back
         try:
             await self._act(action)
+            if step.block.after is None:
+                return StepOutcome("done", None, Message("step.answered_unverified"))
+            within_s = step.block.within.total_seconds()
+            return await self._seen(step, acted_ns, within_s, wanted=True)
         except GamedayError as error:
             return StepOutcome("failed", None, Message("step.error", error=error.message))
-        if step.block.after is None:
-            return StepOutcome("done", None, Message("step.answered_unverified"))
-        within_s = step.block.within.total_seconds()
-        return await self._seen(step, acted_ns, within_s, wanted=True)
 
     async def _seen(
         self, step: Step, acted_ns: int, within_s: float, *, wanted: bool
@@ -182,12 +185,29 @@ class Bot:
             after_ns=acted_ns,
             within_s=within_s,
         )
+        left_s = within_s - (self.hands.clock.now_ns() - acted_ns) / NS
+        if lagging := await self._without(step, 0.0 if seen is None else left_s, wanted=wanted):
+            why = Message("step.not_on_each", replicas=", ".join(lagging), within_s=within_s)
+            return StepOutcome("failed", verified=False, why=why)
         if seen is None:
             return StepOutcome(
                 "failed", verified=False, why=Message("step.not_seen", within_s=within_s)
             )
         after_s = (seen.t_ns - acted_ns) / NS
         return StepOutcome("done", verified=True, why=Message("step.seen", after_s=after_s))
+
+    async def _without(self, step: Step, within_s: float, *, wanted: bool) -> list[str]:
+        """The replicas that do not show a step's state by themselves, after `within_s` at most."""
+        known, clock, probe = self.hands.replicas, self.hands.clock, step.block.after
+        acted = step.block.do if wanted else step.block.undo
+        if known is None or probe is None or acted in self.hands.scale:
+            return []
+        deadline_ns = clock.now_ns() + int(within_s * NS)
+        while lagging := await known.without(probe, clock, wanted=wanted):
+            if clock.now_ns() >= deadline_ns:
+                break
+            await clock.sleep(BETWEEN_S)
+        return lagging
 
     async def _probe(self, step: Step, which: str) -> bool | None:
         """The newest reading of a probe; waits 3 s for one with data."""
@@ -238,11 +258,12 @@ class Bot:
 
     async def _act(self, action: str) -> None:
         """Send its request, or bring the service to its number of replicas."""
-        replicas = self.hands.scale.get(action)
-        if replicas is None:
-            await self.hands.sender.send(self.hands.actions[action])
-        else:
-            await scale(replicas)
+        wanted, known = self.hands.scale.get(action), self.hands.replicas
+        if wanted is not None:
+            await scale(wanted)
+            return
+        found = {} if known is None else await known.addresses()
+        await send(self.hands.sender, self.hands.actions[action], found)
 
     def _undo_of(self, step: Step) -> Undo | None:
         name = step.block.undo
@@ -252,5 +273,13 @@ class Bot:
             return self.hands.scale[name]
         sender = self.hands.sender
         action, url = self.hands.actions[name], self.hands.base_url
-        project = self.hands.project
-        return undo_record(name, action, url, sender.values, tls=sender.tls, project=project)
+        known = self.hands.replicas
+        return undo_record(
+            name,
+            action,
+            url,
+            sender.values,
+            tls=sender.tls,
+            project=None if known is None else known.project,
+            service="" if known is None else known.service,
+        )

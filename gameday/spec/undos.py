@@ -238,7 +238,8 @@ class FolderUndo(Undo):
 class RequestUndo(Undo):
     """The request is sent, as the system file writes it: its secrets are references.
 
-    `project` is the compose project in which it is answered.
+    `project` is the compose project in which it is answered, `service` the service of it of which
+    each replica has to take it.
     """
 
     _kind: ClassVar[str] = "request"
@@ -248,6 +249,7 @@ class RequestUndo(Undo):
     values: Mapping[str, str | int] | None = None
     tls: Mapping[str, str | bool | None] | None = None
     project: ProjectUndo | None = None
+    service: String = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ READY_S: Final = 90.0
 PROGRAM: Final = "compose"
 _PROGRAMS: Final = (("docker", "compose"), ("docker-compose",))
 _ADDING: Final = ("up", "--detach", "--no-build", "--no-recreate", "--no-deps")
+_ILL: Final = "mend what the log says: the image, its settings, or the health check; then again"
 _POLL_S = 0.25
 _PROBE_S = 2.0
 _PROGRAM_S = 20.0  # it is a Python program, and the machine may be busy
@@ -283,7 +284,8 @@ class _Up:
                 since_ns = clock.now_ns()
             if since_ns is not None and clock.now_ns() > since_ns + int(self._ready_s * NS):
                 ill = [each for each in there if not each.is_well]
-                raise StackError(await self._story(ill, f"not healthy within {self._ready_s:g} s"))
+                what = f"not healthy within {self._ready_s:g} s"
+                raise StackError(await self._story(ill, what), help=_ILL)
             await clock.sleep(_POLL_S)
 
     async def _needed(self) -> list[Container]:
@@ -294,7 +296,7 @@ class _Up:
     async def _refuse_lost(self, there: Sequence[Container], what: str) -> None:
         """Raises StackError, with their logs, for those that will not get well by waiting."""
         if lost := [each for each in there if each.is_lost]:
-            raise StackError(await self._story(lost, what))
+            raise StackError(await self._story(lost, what), help=_ILL)
 
     async def _until_answers(self, system: System) -> None:
         """Wait until the service answers as it does when it is ready. Raises StackError.

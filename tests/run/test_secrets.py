@@ -26,7 +26,8 @@ from gameday.core.files.logs import hide_in_file
 from gameday.core.secrets.redaction import MASK, Hidden
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
-from gameday.injection.drivers.request import RequestError, Sender, secrets_of, undo
+from gameday.injection.drivers.request import RequestError, Sender, secrets_of
+from gameday.injection.replicas import undo
 from gameday.spec.request import Request
 from gameday.spec.system import System
 from gameday.spec.undos import RequestUndo

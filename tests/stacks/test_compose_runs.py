@@ -109,8 +109,11 @@ STRUCK = {
 }
 
 
-@pytest.mark.parametrize("by", ["reaper", "heal"])
-@pytest.mark.parametrize("name", STRUCK)
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [(name, "reaper") for name in STRUCK]
+    + [(name, "heal") for name in ("latency", "partition", "kill", "pause", "memory")],
+)
 def test_the_fault_of_a_killed_run_is_taken_out_of_a_kept_stack(
     kept: Kept, name: str, by: str
 ) -> None:

@@ -14,7 +14,11 @@ from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StackError
 from gameday.core.network.http import Ask, ask_once
 from gameday.injection import engine
+from gameday.injection.drivers.request import RequestError, Sender, undo_record
 from gameday.injection.drivers.scale import scale, scaled
+from gameday.injection.engine import Container
+from gameday.injection.replicas import addresses, send
+from gameday.run.replica_state import Replicas
 from gameday.spec.changes import ToxicChange
 from gameday.spec.undos import ScaleUndo, from_json
 from tests.support.containers import Up, ask, drivers, stack_up, there, with_engine
@@ -178,6 +182,82 @@ async def test_a_replica_that_does_not_serve_is_none(up: Up) -> None:
     finally:
         ask(up.project, lambda client: client.api.unpause(other))
     await drivers.undo(to(up, 1))
+
+
+LIMITED = "min(issuance_limit_users) == 1"
+
+
+async def lagging(known: Replicas, *, wanted: bool) -> list[str]:
+    """The replicas that do not show the state, once it has had the time to come about."""
+    clock = SystemClock()
+    for _ in range(40):
+        if not (found := await known.without(LIMITED, clock, wanted=wanted)):
+            break
+        await clock.sleep(0.1)
+    return found
+
+
+def replicas_and_sender(up: Up) -> tuple[Replicas, Sender]:
+    system = up.running.system
+    known = Replicas.of(system, up.running.replicas)
+    assert known is not None and known.base_url == system.admin_url
+    return known, Sender(known.base_url, {}, up.running.environment, tls=system.tls)
+
+
+def second_of(up: Up) -> Container:
+    (other,) = [e for e in there(up.project) if e.service == "service" and e.number == 2]
+    return other
+
+
+async def test_an_action_is_for_every_replica_and_so_is_its_state(up: Up) -> None:
+    await scale(to(up, 2))
+    known, sender = replicas_and_sender(up)
+    both = await known.addresses()
+    assert len(set(both.values())) == 2 and known.base_url in both.values()
+    assert await lagging(known, wanted=True) == sorted(both)
+
+    await send(sender, up.running.system.actions["limit-users"], both)
+    assert await lagging(known, wanted=True) == []
+
+    other = second_of(up)
+    ask(up.project, lambda client: client.api.pause(other.id))
+    try:  # what is read of all that answer would be true of the other one alone
+        assert await known.without(LIMITED, SystemClock(), wanted=True) == [other.name]
+    finally:
+        ask(up.project, lambda client: client.api.unpause(other.id))
+    assert await lagging(known, wanted=True) == []
+
+
+async def test_a_replica_that_has_not_taken_an_action_fails_it_by_its_name(up: Up) -> None:
+    await scale(to(up, 2))
+    known, sender = replicas_and_sender(up)
+    system, environment, other = up.running.system, up.running.environment, second_of(up)
+    ask(up.project, lambda client: client.api.kill(other.id))
+    with pytest.raises(RequestError, match="1 of 2 replicas have not taken it") as caught:
+        await send(sender, system.actions["limit-users"], await known.addresses())
+    assert f"{other.name}: it does not run" in caught.value.message
+    undo = undo_record(
+        "unlimit-users",
+        system.actions["unlimit-users"],
+        known.base_url,
+        {},
+        project=up.project,
+        service="service",
+    )
+    with pytest.raises(RequestError, match=f"{other.name}: it does not run"):
+        await drivers.undo(undo, environment)
+    assert await lagging(known, wanted=False) == [other.name]
+
+    ask(up.project, lambda client: client.api.start(other.id))
+    await scale(to(up, 2))  # waits until it is healthy
+    await drivers.undo(undo, environment)
+    assert await lagging(known, wanted=False) == []
+    assert (await drivers.look(undo, environment)).gone is None, "only a probe can tell"
+    await drivers.undo(to(up, 1))
+
+
+async def test_an_action_through_the_balancer_is_sent_once(up: Up) -> None:
+    assert await addresses(up.project, "service", up.running.system.base_url) == {}
 
 
 async def test_where_the_stack_is_gone_nothing_is_scaled(up: Up) -> None:

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from gameday.core.clock import SystemClock
-from gameday.injection.drivers.request import RequestError, Sender, undo, undo_record
+from gameday.injection.drivers.request import RequestError, Sender, undo_record
+from gameday.injection.replicas import undo
 from gameday.spec.request import Request
 from gameday.spec.tls import Tls
 from gameday.traffic.history import read

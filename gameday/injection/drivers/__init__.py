@@ -222,11 +222,11 @@ class _Request(Driver):
     undo_s = 3600.0  # has the timeout of the system file
 
     async def undo(self, record: Any, environment: Environment, policy: UndoPolicy) -> None:
-        from gameday.injection.drivers import request  # here: it loads much
+        from gameday.injection import replicas  # here: it loads much
 
         del policy
         try:
-            await request.undo(record, environment)
+            await replicas.undo(record, environment)
         except GamedayError:
             if not await server_instance.gone_with(record.project):
                 raise

@@ -133,6 +133,10 @@ class Sender:
         self._hide = hide or Hidden(telling(environment))
         self.tls = tls or Tls()
 
+    def at(self, base_url: str) -> "Sender":
+        """The same to another base URL."""
+        return Sender(base_url, self.values, self.environment, tls=self.tls, hide=self._hide)
+
     async def send(
         self, request: Request, take: Take | None = None, most_bytes: int | None = None
     ) -> Answer:
@@ -178,6 +182,7 @@ def undo_record(
     *,
     tls: Tls | None = None,
     project: ProjectUndo | None = None,
+    service: str = "",
 ) -> RequestUndo:
     """The undo of a step: the whole undoing request and its values, secrets as references."""
     return RequestUndo(
@@ -187,11 +192,5 @@ def undo_record(
         values=dict(values),
         tls=None if tls is None or tls == Tls() else tls.model_dump(),
         project=project,
+        service=service,
     )
-
-
-async def undo(record: RequestUndo, environment: Mapping[str, str] | None = None) -> None:
-    """Send the undoing request."""
-    tls = Tls.model_validate(record.tls or {})
-    sender = Sender(record.base_url, record.values or {}, environment or {}, tls=tls)
-    await sender.send(Request.model_validate(record.request))
