@@ -27,10 +27,10 @@ class Panel:
     names: tuple[tuple[str, str, str], ...] = ()  # value, what it is called, colour
 
 
-def percentiles(metric: str, who: str) -> tuple[tuple[str, str], ...]:
+def percentiles(metric: str) -> tuple[tuple[str, str], ...]:
     """The median and the slow ends of a histogram."""
     rates = f"sum by (le) (rate({metric}_bucket[{WINDOW}]))"
-    return tuple((f"histogram_quantile({q / 100:g}, {rates})", f"p{q} {who}") for q in (50, 95, 99))
+    return tuple((f"histogram_quantile({q / 100:g}, {rates})", f"p{q}") for q in (50, 95, 99))
 
 
 BY_DEPENDENCY = f"sum by (le, dependency) (rate(dependency_seconds_bucket[{WINDOW}]))"
@@ -55,9 +55,9 @@ PANELS = (
     Panel(
         "Latency, from the time a request was due",
         "s",
-        percentiles("k6_http_req_duration_seconds", "due"),
+        percentiles("k6_http_req_duration_seconds"),
     ),
-    Panel("Latency in the service", "s", percentiles("issuance_request_seconds", "service")),
+    Panel("Latency in the service", "s", percentiles("issuance_request_seconds")),
     Panel(
         "Latency of dependencies, p95",
         "s",
@@ -75,7 +75,7 @@ PANELS = (
     ),
     Panel(
         "Dropped iterations",
-        "reqps",
+        "cps",
         ((f"sum by (reason) (rate(k6_dropped_iterations_total[{WINDOW}]))", "{{reason}}"),),
     ),
     Panel(
@@ -113,7 +113,7 @@ PANELS = (
         (('sum by (state) (pg_stat_activity_count{state=~"active|idle.*"})', "{{state}}"),),
     ),
     Panel(
-        "PostgreSQL: locks that others wait for",
+        "PostgreSQL: exclusive locks",
         "short",
         (('sum by (mode) (pg_locks_count{mode=~".*exclusivelock"})', "{{mode}}"),),
     ),
