@@ -79,6 +79,11 @@ PANELS = (
         ((f"sum by (reason) (rate(k6_dropped_iterations_total[{WINDOW}]))", "{{reason}}"),),
     ),
     Panel(
+        "Requests in flight, by replica",
+        "short",
+        (("sum by (instance) (issuance_in_flight)", "{{instance}}"),),
+    ),
+    Panel(
         "Redis: commands a second",
         "ops",
         ((f"sum(rate(redis_commands_processed_total[{WINDOW}]))", "commands"),),
