@@ -49,7 +49,8 @@ class Container:
 
     `memory` is the file that a Redis remembers from, "" for all else. `number` is its place among
     the replicas, from 1; `project` is what compose calls the whole; `ports` are those that it has
-    on this machine, by its own.
+    on this machine, by its own. `image` is a name, which may mean another image by now; `image_id`
+    is the one it was made of.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Container:
     memory: str
     number: int = 1
     project: str = ""
+    image_id: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -262,6 +264,7 @@ def _container(shown: dict[str, Any]) -> Container:
         service=labels.get(NAME) or labels.get(SERVICE, ""),
         host=labels.get(SERVICE, ""),
         image=shown["Image"],
+        image_id=shown["ImageID"],
         state=shown["State"],
         health=health[1] if health else "",
         status=shown["Status"],

@@ -34,6 +34,7 @@ from gameday.injection.process.launch import Launch
 from gameday.spec.system import MOST_REPLICAS, System
 from gameday.spec.undos import ProjectUndo, ScaleUndo
 from gameday.stacks.compose_project import (
+    SERVICE_IMAGE,
     Project,
     ProjectStart,
     ShippedProject,
@@ -239,7 +240,8 @@ class _Up:
         """Have all replicas serve; the record with which there can be more or fewer of them."""
         part = start.folder / PARTS / "scale.json"
         row = f"{start.admin.start}-{start.admin.stop - 1}"
-        environment = {**launch.environment, "ADMIN_PORT": row}
+        first = await self._image_of(SERVICE)
+        environment = {**launch.environment, "ADMIN_PORT": row, SERVICE_IMAGE: first}
         replace(launch, argv=[*launch.argv, *_ADDING], environment=environment).write(part)
         replicas = ScaleUndo(
             name=SERVICE,
@@ -251,6 +253,11 @@ class _Up:
         if replicas.replicas > 1:
             await scale(replicas)
         return replicas
+
+    async def _image_of(self, service: str) -> str:
+        """The image that it runs: a later replica is of the same, whatever has its name then."""
+        there = await asyncio.to_thread(engine.containers_of, self.project)
+        return next(each.image_id for each in there if each.service == service)
 
     def _launch(self, start: ProjectStart) -> Launch:
         """The compose program, told of which project."""

@@ -24,6 +24,7 @@ CORE: Final = "core"
 OBSERVABILITY: Final = "observability"
 GRAFANA: Final = "grafana"
 PROFILES: Final = (CORE, OBSERVABILITY, GRAFANA)
+SERVICE_IMAGE: Final = "SERVICE_IMAGE"
 BRIDGE_TOKEN: Final = "BRIDGE_TOKEN"
 HANDED_ON: Final = ("SLACK_WEBHOOK_URL",)
 GRAFANA_PORT: Final = "GRAFANA_PORT"
@@ -150,7 +151,7 @@ class ShippedProject:
 
     def builds(self) -> bool:
         """True unless somebody names an image of the service: that one is theirs."""
-        return "SERVICE_IMAGE" not in os.environ
+        return SERVICE_IMAGE not in os.environ
 
     def replicas(self) -> int:
         return self._replicas

@@ -17,6 +17,7 @@ from gameday.injection import engine
 from gameday.injection.drivers.request import RequestError, Sender, undo_record
 from gameday.injection.drivers.scale import scale, scaled
 from gameday.injection.engine import Container
+from gameday.injection.process.launch import Launch
 from gameday.injection.replicas import addresses, send
 from gameday.run.replica_state import Replicas
 from gameday.spec.changes import ToxicChange
@@ -73,8 +74,12 @@ async def test_replicas_are_added_and_removed_and_each_is_scraped_by_itself(up: 
     await scale(three)
 
     assert (await drivers.look(three)).gone is True
-    now = {each.id for each in there(up.project) if each.service == "service"}
+    replicas = [each for each in there(up.project) if each.service == "service"]
+    now = {each.id for each in replicas}
     assert first < now and len(now) == 3
+    (image,) = {each.image_id for each in replicas}
+    launch = Launch.read(three.part)
+    assert launch is not None and launch.environment["SERVICE_IMAGE"] == image != ""
     addresses = await until_told(up, 3)
     assert addresses.keys() == {"service-0", "service-1", "service-2"}
     for url in addresses.values():
