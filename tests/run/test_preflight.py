@@ -17,7 +17,7 @@ from gameday.core.errors import StackError, UnknownError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
-from gameday.injection.context import InjectionContext
+from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers.request import Sender
 from gameday.run.preflight import prepare
 from gameday.spec.undos import from_json
@@ -136,11 +136,9 @@ async def test_a_store_that_a_fault_strikes_must_be_there(tmp_path: Path) -> Non
         fault = {"fault": "redis.block", "busy": "100ms", "at": "5s", "duration": "5s"}
         inputs = inputs_of(tmp_path, {"stores": {"redis": store}}, method=[fault])
         ground.run.experiment = inputs.experiment.experiment
-        ground.run.injection.direct = SimpleNamespace(
-            published={},
+        ground.run.injection.direct = Direct(
             stores=ground.run.system.stores,
             environment={"R": f"redis://127.0.0.1:{port}/0"},
-            parts={},
         )
         with pytest.raises(StackError, match=r"fault redis-block-1: redis"):
             await ground.prepare()
