@@ -114,6 +114,8 @@ def _keep_rows(audit: AuditReading, system: System, rows: Rows) -> None:
 async def _postgres_rows(
     store: PostgresStore, campaign: str, environment: Mapping[str, str]
 ) -> Rows:
+    if store.rows is None:
+        raise UsageError("stores.postgres: no `rows`")
     dsn = secret(store.dsn, environment)
     try:
         connection = await connect(
@@ -160,6 +162,8 @@ async def _redis_view(
 
 
 async def _redis_told(store: RedisStore, campaign: str, client: redis.asyncio.Redis) -> StoreView:
+    if store.remaining is None or store.holders is None:
+        raise UsageError("stores.redis: no `remaining` or no `holders`")
     values = {"coupon": campaign}
     key = fill_text(store.holders, values)
     count = await client.scard(key)

@@ -64,18 +64,25 @@ class Drain(Model):
 
 
 class PostgresStore(Model):
-    """Address of the durable rows; `rows` yields (user, issue id) for coupon `$1`."""
+    """Address of the durable rows; `rows` yields (user, issue id) for coupon `$1`.
+
+    A system without an audit names the address alone, for faults of the store itself.
+    """
 
     dsn: Secret
-    rows: str = Field(description="A SELECT of user and issue id; the coupon is $1")
+    rows: str | None = Field(
+        default=None, description="A SELECT of user and issue id; the coupon is $1; for the audit"
+    )
 
 
 class RedisStore(Model):
-    """Address and keys of the fast path's view."""
+    """Address and keys of the fast path's view; the address alone where nothing is audited."""
 
     url: Secret
-    remaining: str = Field(description="The key of the number left")
-    holders: str = Field(description="The key of the set of users who hold one")
+    remaining: str | None = Field(default=None, description="The key of the number left")
+    holders: str | None = Field(
+        default=None, description="The key of the set of users who hold one"
+    )
 
 
 class Stores(Model):

@@ -531,10 +531,14 @@ def without_audit(folder: Path, url: str, **experiment: Any) -> tuple[str, ...]:
 
 
 def test_a_system_that_issues_nothing_needs_no_audit_and_no_campaign(
-    plan: Callable[..., Result], tmp_path: Path
+    plan: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with own_server({"/": "", "/healthz": "", "/metrics": METRICS}) as url:
         words = without_audit(tmp_path, url)
+        written = json.loads((tmp_path / "system.yaml").read_text())
+        written["stores"] = {"redis": {"url": {"env": "CACHE_URL"}}}  # for faults, not for an audit
+        (tmp_path / "system.yaml").write_text(json.dumps(written))
+        monkeypatch.setenv("CACHE_URL", "redis://127.0.0.1:1/0")
         done = plan(*words)
         shown = " ".join(done.stdout.split())
         assert done.exit_code == 0, done.stdout + done.stderr

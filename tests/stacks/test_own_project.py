@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import pytest
 import yaml
 
 from gameday.core.errors import ExitCode, StackError, UsageError
+from gameday.evidence.events import StackStarting
 from gameday.injection import engine
 from gameday.plan import own_project_checks
 from gameday.plan.finding import Finding
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.spec.changes import PartitionChange, ServiceChange
 from gameday.spec.inputs import load_inputs, load_system
-from gameday.spec.undos import ToxicState
+from gameday.spec.undos import ProjectUndo, ToxicState
 from gameday.stacks.compose import compose_command
 from gameday.stacks.compose_config import (
     ComposeService,
@@ -36,6 +38,7 @@ from tests.support.containers import (
     Up,
     drivers,
     ground_of,
+    journaled,
     stack_up,
     with_engine,
 )
@@ -615,3 +618,80 @@ def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, i
         code, text = gameday("down", environment=state)
     assert (code, "is down" in text) == (0, True), text
     assert gameday("down", environment=state)[1].startswith("no stack")
+
+
+COUNTER = """
+import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Page(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        try:
+            with socket.create_connection(("redis", 6379), 2) as redis:
+                redis.sendall(b"INCR visits\\r\\n")
+                status, body = 200, redis.recv(64).strip()
+        except OSError as error:
+            status, body = 503, str(error).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+ThreadingHTTPServer(("0.0.0.0", 5000), Page).serve_forever()
+"""
+
+
+def walked_through(folder: Path) -> list[list[str]]:
+    """The files of the walk-through, written as it says, and its commands.
+
+    Images and the port are those that can be had here; the page is Docker's, without Flask.
+    """
+    text = (ROOT / "docs" / "own-compose.md").read_text()
+    (port,) = lasting_ports(1)
+    for name, content in re.findall(r"```yaml (\S+)\n(.*?)```", text, re.DOTALL):
+        here = content.replace("redis:7", f"{os.environ['REDIS_IMAGE']}\n    command: {OPEN}")
+        (folder / name).write_text(here.replace(":8000", f":{port}"))
+    (folder / "app.py").write_text(COUNTER)
+    image = os.environ["PYTHON_IMAGE"]
+    dockerfile = f'FROM {image}\nCOPY app.py /app.py\nCMD ["python3", "/app.py"]\n'
+    (folder / "Dockerfile").write_text(dockerfile)
+    (commands,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line.split()[1:] for line in commands.splitlines()]
+
+
+OPEN = '[redis-server, --protected-mode, "no", --save, ""]'
+
+
+@with_engine
+@pytest.mark.slow
+def test_the_walk_through_leads_to_a_verdict_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, run = walked_through(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    code, text = gameday(*look)
+    assert (code, "can begin" in text) == (0, True), text
+    code, text = gameday(*run)
+    assert code in (0, 3), text  # 3: a machine too busy to keep the schedule
+    assert "nothing about issuance was checked" in text
+    (result,) = (json.loads(p.read_text()) for p in tmp_path.glob("runs/*/result.json"))
+    assert [(f["injected"], f["removed"]) for f in result["faults"]] == [("yes", "yes")], text
+    (effective,) = tmp_path.glob("runs/*/inputs/effective.json")
+    assert json.loads(effective.read_text())["system"]["proxies"] == {"redis": "redis"}
+    (record,) = [
+        undo
+        for line in journaled(tmp_path / "runs")
+        if isinstance(line.event, StackStarting)
+        for undo in line.event.undo
+        if isinstance(undo, ProjectUndo)
+    ]
+    with engine.of(record) as client:
+        mark = {"label": f"{engine.LABEL}={record.token}"}
+        left = [client.containers.list(all=True, filters=mark), client.images.list(filters=mark)]
+        left += [client.networks.list(filters=mark), client.volumes.list(filters=mark)]
+    assert left == [[], [], [], []]

@@ -13,6 +13,7 @@ from gameday.spec.playbook import StepBlock
 from gameday.spec.yaml import Document, one_of_them
 from gameday.telemetry.sources.choice import prometheus_of
 
+_REDIS_KEYS = ("remaining", "holders")
 _NOTHING_CHECKED = (
     "no `audit`: nothing about issuance will be checked, not how many are issued, nor to whom"
 )
@@ -152,7 +153,9 @@ def _no_rule(
 
 def of_system(loaded: LoadedSystem) -> Findings:
     """No action is a request and a number of replicas both; bounds are in their order."""
-    if not loaded.system.issues:
+    if loaded.system.issues:
+        yield from _stores_are_whole(loaded)
+    else:
         yield FileWarning(loaded.document.place(), _NOTHING_CHECKED)
     scaler = loaded.system.autoscaler
     if scaler is not None and scaler.least > scaler.most:
@@ -160,6 +163,17 @@ def of_system(loaded: LoadedSystem) -> Findings:
         yield loaded.document.error(("autoscaler", "least"), problem)
     for name in sorted(loaded.system.actions.keys() & loaded.system.scale.keys()):
         yield loaded.document.error(("scale", name), f"'scale': {name!r} is an action already")
+
+
+def _stores_are_whole(loaded: LoadedSystem) -> Findings:
+    """The audit reads every store that is named, and needs to know where in it."""
+    stores = loaded.system.stores
+    named = [("postgres", stores.postgres, ("rows",)), ("redis", stores.redis, _REDIS_KEYS)]
+    for name, store, keys in named:
+        for key in keys if store is not None else ():
+            if getattr(store, key) is None:
+                problem = f"{key!r} is missing in {name!r}: the audit reads it there"
+                yield loaded.document.error(("stores", name), problem)
 
 
 def _playbook_answers(inputs: Inputs) -> Findings:
