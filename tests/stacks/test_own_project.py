@@ -371,6 +371,24 @@ def test_a_port_that_somebody_has_is_told_before_the_start(theirs: Theirs) -> No
 
 
 @with_engine
+def test_a_container_of_the_same_name_is_told_before_the_start(theirs: Theirs) -> None:
+    name = f"gameday-test-{theirs.port}"
+    text = theirs.file.read_text().replace(
+        "{image: redis,", f"{{image: redis, container_name: {name},"
+    )
+    theirs.file.write_text(text)
+    assert "container name" not in theirs.found()
+    with engine.engine(engine.address()) as client:
+        there = client.containers.create(os.environ["REDIS_IMAGE"], name=name)
+        try:
+            (found,) = theirs.found()["container name"]
+        finally:
+            there.remove()
+    assert (found.status, found.usage) == ("fail", False)
+    assert name in found.found and "cache is to have that name" in found.found
+
+
+@with_engine
 def test_an_address_that_nobody_publishes_is_refused_at_its_place(theirs: Theirs) -> None:
     theirs.describe(theirs.port + 1, f"metrics: ['http://127.0.0.1:{theirs.port + 2}/metrics']\n")
     found = theirs.found()
@@ -562,6 +580,15 @@ async def test_a_port_of_theirs_that_is_taken_is_an_error_with_a_cure(
 ) -> None:
     """As when their own copy of it is up already."""
     system = up.running.system
+    path = tmp_path / "shop.yaml"
+    path.write_text(
+        yaml.safe_dump(system.model_dump(mode="json", by_alias=True, exclude_none=True))
+    )
+    again = OwnProject(SHOP, ServiceMap.parse(MAP))
+    taken = [e for e in own_project_checks.checks(again, load_system(path)) if e.name == "ports"]
+    assert len(taken) == 4 and {(e.status, e.usage) for e in taken} == {("fail", False)}
+    assert all(f"project {up.project.name} is up" in each.found for each in taken)
+    assert {each.cure for each in taken} == {f"docker compose -p {up.project.name} stop"}
     ground = ground_of(tmp_path)
     stack = type(up.stack)(OwnProject(SHOP, ServiceMap.parse(MAP)))
     with pytest.raises(StackError) as caught:
