@@ -379,7 +379,7 @@ def test_a_container_of_the_same_name_is_told_before_the_start(theirs: Theirs) -
     theirs.file.write_text(text)
     assert "container name" not in theirs.found()
     with engine.engine(engine.address()) as client:
-        there = client.containers.create(os.environ["REDIS_IMAGE"], name=name)
+        there = client.containers.create(os.environ["REDIS_IMAGE"], "true", name=name)
         try:
             (found,) = theirs.found()["container name"]
         finally:
