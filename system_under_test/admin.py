@@ -9,7 +9,7 @@ import hmac
 import json
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,10 +19,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from system_under_test.control import Control
-from system_under_test.lane import Unavailable
+from system_under_test.lane import AnyLane, Unavailable
 
 CHANGE_S = 8.0
 BODY_LIMIT = 16_384
+POOL_MOST = 1000  # of one replica; a store has an end of its own long before
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,16 @@ class BadRequest(Exception):
 class Changes:
     """The admin routes, run on the event loop: each changes one campaign or every open one."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, lanes: Mapping[str, AnyLane]) -> None:
         self._control = control
+        self._lanes = lanes
 
     async def apply(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """Do what `path` asks; None if there is no such route. Raises BadRequest, Unavailable."""
         if path == "/admin/rate-limit":
             return await self._rate_limit(body)
+        if path == "/admin/pools":
+            return self._pools(body)
         if path not in ("/admin/strategy", "/admin/pause", "/admin/resume"):
             return None
         strategy = body.get("strategy")
@@ -74,6 +78,20 @@ class Changes:
             raise BadRequest(message)
         await self._control.set_limit_users(enabled=enabled)
         return {"enabled": enabled}
+
+    def _pools(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Resize the named pools of this replica, all or none; `pool_live` says how far it is."""
+        for name, wanted in body.items():
+            if name not in self._lanes:
+                message = f"{name!r} is no pool: {', '.join(self._lanes)}"
+                raise BadRequest(message)
+            if type(wanted) is not int or not 1 <= wanted <= POOL_MOST:
+                message = f"{name}: {wanted!r} is no number from 1 to {POOL_MOST}"
+                raise BadRequest(message)
+        for name, wanted in body.items():
+            self._lanes[name].resize(wanted)
+        log.info("pools: %s", body)
+        return {name: lane.pace.connections for name, lane in self._lanes.items()}
 
 
 class AdminServer:

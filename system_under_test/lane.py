@@ -13,8 +13,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 C = TypeVar("C")
 K = TypeVar("K", bound=Hashable)
@@ -108,6 +108,10 @@ class Lane(Generic[C, K, T, R]):
             await self.store.close(connection)
         self._free.clear()
 
+    def resize(self, connections: int) -> None:
+        """Want so many connections from now on; they are opened and closed in the background."""
+        self.pace = replace(self.pace, connections=connections)
+
     def submit(self, key: K, item: T) -> asyncio.Future[R]:
         """A future of what the store says about `item`; it may raise Unavailable or Lost."""
         loop = asyncio.get_running_loop()
@@ -162,11 +166,16 @@ class Lane(Generic[C, K, T, R]):
         return None
 
     def _prune(self) -> None:
-        """Drop idle connections that the other side has closed."""
+        """Drop idle connections that the other side has closed, and those that are too many."""
         for connection in [c for c in self._free if not self.store.alive(c)]:
-            self._free.remove(connection)
-            self.live -= 1
-            self._spawn(self.store.close(connection))
+            self._drop(connection)
+        while self._free and self.live > self.pace.connections:
+            self._drop(self._free[0])
+
+    def _drop(self, connection: C) -> None:
+        self._free.remove(connection)
+        self.live -= 1
+        self._spawn(self.store.close(connection))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -217,7 +226,7 @@ class Lane(Generic[C, K, T, R]):
         self._schedule(asyncio.get_running_loop())
 
     async def _keep_open(self) -> None:
-        """Replace broken connections: one knocks, and when it is let in the others follow."""
+        """Keep as many as are wanted: one knocks, and when it is let in the others follow."""
         while True:
             await asyncio.sleep(0.1)
             self._prune()
@@ -238,3 +247,6 @@ class Lane(Generic[C, K, T, R]):
         except self._no_connection as failure:
             log.info("%s: cannot connect: %r", self.store.name, failure)
             return None
+
+
+AnyLane = Lane[Any, Any, Any, Any]  # whatever it carries: its connections can be counted and set

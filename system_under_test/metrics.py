@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from system_under_test.control import Control
-from system_under_test.lane import Lane
+from system_under_test.lane import AnyLane
 
 OUTCOMES = (
     "issued", "duplicate", "sold_out", "not_found", "closed", "invalid", "limited", "paused",
@@ -82,13 +82,13 @@ class Live(Collector):
 
     def __init__(self, control: Control, unsettled: Callable[[], int]) -> None:
         self._control, self._unsettled = control, unsettled
-        self._lanes: dict[str, Lane] = {}  # type: ignore[type-arg]  # any lane has these numbers
+        self.lanes: dict[str, AnyLane] = {}
         self.open: dict[object, float] = {}
         self.books = Books()
 
-    def watch(self, name: str, lane: Lane) -> None:  # type: ignore[type-arg]
+    def watch(self, name: str, lane: AnyLane) -> None:
         """Report the connections of `lane` under the dependency `name`."""
-        self._lanes[name] = lane
+        self.lanes[name] = lane
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield from self._requests()
@@ -115,7 +115,7 @@ class Live(Collector):
         used = GaugeMetricFamily("pool_in_use", "Connections in use.", labels=["dependency"])
         size = GaugeMetricFamily("pool_size", "Connections wanted.", labels=["dependency"])
         live = GaugeMetricFamily("pool_live", "Connections open.", labels=["dependency"])
-        for name, lane in self._lanes.items():
+        for name, lane in self.lanes.items():
             used.add_metric([name], lane.in_use)
             size.add_metric([name], lane.pace.connections)
             live.add_metric([name], lane.live)

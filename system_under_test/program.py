@@ -47,7 +47,7 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(_parts(settings))
         address = (settings.host, settings.admin_port)
-        changes = Changes(parts.control)
+        changes = Changes(parts.control, parts.live.lanes)
         admin = AdminServer(address, settings.admin_token, parts.metrics.registry, changes)
         stack.callback(admin.stop)
         api = Api(parts)
@@ -65,7 +65,9 @@ async def serve(settings: Settings) -> None:
             server_header=False,
             date_header=False,
             backlog=4096,
-            timeout_keep_alive=5,
+            # Longer than any balancer keeps an idle connection (HAProxy here: 30 s): who closes it
+            # first may close it under a request that is on its way.
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )
         server = Server(config)

@@ -141,6 +141,32 @@ def test_the_fourth_request_in_ten_seconds_is_limited_once_that_is_switched_on(
     service.close(code)
 
 
+def test_pools_grow_and_shrink_while_coupons_are_issued(service: Service) -> None:
+    code = service.create(100)
+    before = open_connections(service, "postgres")
+    for user, wanted in enumerate((before + 5, before - 2, before)):
+        assert service.admin("pools", postgres=wanted).json()["postgres"] == wanted
+        assert service.issue(user, code).status_code == 200
+        until_open(service, "postgres", wanted)
+    assert service.issue(50, code).status_code == 200
+    service.close(code)
+
+
+def until_open(service: Service, store: str, wanted: int) -> None:
+    wait_until(lambda: open_connections(service, store) == wanted, 10, f"{wanted} connections")
+
+
+def open_connections(service: Service, store: str) -> int:
+    return int(service.metrics()[f'pool_live{{dependency="{store}"}}'])
+
+
+def test_a_pool_that_is_not_there_and_a_size_that_is_none_change_nothing(service: Service) -> None:
+    before = open_connections(service, "redis")
+    for sizes in ({"mongo": 5}, {"redis": 0}, {"redis": True}, {"redis": 1e3}, {"redis": 1001}):
+        assert service.admin("pools", **{"redis": 5, **sizes}).status_code == 422
+    assert service.admin("pools").json()["redis"] == before
+
+
 def test_admin_calls_need_the_token_bare_or_as_bearer(service: Service) -> None:
     url = f"{service.admin_url}/admin/pause"
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ""}):
