@@ -21,12 +21,14 @@ from gameday.core.secrets.redaction import MASK
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
+from gameday.injection import server_instance
 from gameday.injection.drivers import Drivers, toxic
 from gameday.injection.process import process
 from gameday.injection.removal_proof import State
 from gameday.injection.undo_policy import OnEscalation, UndoPolicy
 from gameday.spec.undos import (
     FolderUndo,
+    NetworkUndo,
     ProcessUndo,
     ProxyUndo,
     RequestUndo,
@@ -183,6 +185,9 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
         if left.owner == "step" and own_stack:
             healed.append(Healed(label(left), gone=None, why=_WITH_STACK))
             continue
+        if why := await _gone_with_stack(left.undo):
+            healed.append(Healed(label(left), gone=True, why=why))
+            continue
         if why := healer.may(left):
             healed.append(Healed(label(left), gone=None, why=why))
             continue
@@ -193,6 +198,18 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     _note_out(run, due, healed, book)
     book.close()
     return _steps_end_with_stack(due, healed)
+
+
+async def _gone_with_stack(undo: Undo) -> str:
+    """Proof in words that the containers which were asked are gone, "" without one.
+
+    Looked for before anything is sent: somebody else may have their addresses by now.
+    """
+    match undo:
+        case NetworkUndo() | RequestUndo():
+            return await server_instance.gone_with(undo.project)
+        case _:
+            return ""
 
 
 def _steps_end_with_stack(due: Sequence[Left], healed: Sequence[Healed]) -> list[Healed]:

@@ -55,7 +55,10 @@ from tests.support.containers import (
     there,
     with_engine,
 )
+from tests.support.events import event_of
+from tests.support.signed import heal, signed
 from tests.support.stack_parts import eventually
+from tests.support.toxiproxies import redis_like, toxiproxy
 
 pytestmark = pytest.mark.compose
 
@@ -392,11 +395,32 @@ def _is_struck(runs: Path) -> bool:
 
 
 @with_engine
-async def test_what_was_done_to_servers_of_a_stack_goes_with_its_containers(tmp_path: Path) -> None:
+def gone_project() -> ProjectUndo:
+    """A project of which the engine has nothing."""
     where = engine.address()
-    gone = ProjectUndo(
+    return ProjectUndo(
         engine=where, engine_id=engine.identity(where), name="gameday-gone", token="0" * 32
     )
+
+
+async def test_who_has_the_address_of_a_stack_that_is_gone_is_not_healed(tmp_path: Path) -> None:
+    async with redis_like() as upstream, toxiproxy() as url:
+        server = Toxiproxy(url)
+        body = {"name": "redis", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{upstream}"}
+        await server.call("POST", "/proxies", {**body, "enabled": False})
+        off = ProxyUndo(url=url, proxy="redis", part=None, enabled=True, project=gone_project())
+        records = signed(tmp_path / "journal.jsonl")
+        records.write(event_of("fault.injecting", id="f", undo=[off.as_json()]))
+        records.close()
+        (healed,) = await heal(tmp_path, {})
+        assert (healed.gone, "gone with" in healed.why) == (True, True), healed
+        others = await server.proxy("redis")
+        assert others is not None
+        assert not others.enabled
+
+
+async def test_what_was_done_to_servers_of_a_stack_goes_with_its_containers(tmp_path: Path) -> None:
+    gone = gone_project()
     toxic = ToxicUndo(url="http://127.0.0.1:1", proxy="redis", part=None, name="t", project=gone)
     off = ProxyUndo(url=toxic.url, proxy="redis", part=None, enabled=True, project=gone)
     keys = ExpiryUndo(
