@@ -18,6 +18,7 @@ from gameday.core.stack_registry import STACKS, StackEntry
 from gameday.plan import generator, machine, own_project_checks, traffic_size
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
+from gameday.spec.faults.service import PARTS, ServiceFault
 from gameday.spec.inputs import Inputs, LoadedSystem
 from gameday.spec.system import System
 from gameday.spec.targets import refuse_foreign
@@ -63,6 +64,7 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
     return [
         *_files(inputs),
         *_possible(inputs, question),
+        *_struck(inputs, question),
         *_scales(inputs, question),
         *traffic_size.checks(inputs, question.runs_dir),
         *generator.checks(
@@ -109,6 +111,18 @@ def _possible(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
                 needs = f"{fault.fault!r} needs `{change.needs}`"
                 found = f"'fault': {needs}, and the system names none"
                 yield Finding(where, "fail", found, "add it to the system file", usage=True)
+
+
+def _struck(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
+    """What is to be struck is a part of the stack; others' projects are looked at themselves."""
+    if question.project is not None or not question.entry.starts_components:
+        return
+    for index, fault in enumerate(inputs.experiment.experiment.method):
+        if isinstance(fault, ServiceFault) and fault.target not in PARTS:
+            where = str(inputs.experiment.document.place("method", index, "target"))
+            found = f"'target': the {question.stack} stack has no {fault.target!r}"
+            cure = f"it has {', '.join(PARTS)}; a container of your own needs --compose-file"
+            yield Finding(where, "fail", found, cure, usage=True)
 
 
 def _scales(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:

@@ -227,6 +227,18 @@ def test_a_fault_that_the_stack_cannot_do_is_told_with_its_place(tmp_path: Path)
     assert "cannot do 'service.kill'" in cannot.found
 
 
+def test_a_part_that_the_stack_does_not_have_is_told_with_its_place(tmp_path: Path) -> None:
+    kill = [{"at": "2s", "fault": "service.kill", "target": "mysql", "duration": "3s"}]
+    inputs = inputs_of(tmp_path, {"proxies": {"mysql": "mysql"}}, method=kill)
+    (wrong,) = failing(looked(inputs, tmp_path))
+    assert (wrong.usage, "'target': the embedded stack has no 'mysql'" in wrong.found) == (
+        True,
+        True,
+    )
+    assert wrong.name.startswith(str(tmp_path / "drop.yaml"))
+    assert "service, redis, postgres" in wrong.cure
+
+
 def test_a_port_that_the_system_file_fixes_must_be_free(tmp_path: Path) -> None:
     with taken_port() as port:
         start = {"argv": ["python", "service.py"], "env": {}}

@@ -8,6 +8,7 @@ from gameday.spec.faults import Spike
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.postgres import PostgresFault
 from gameday.spec.faults.redis import RedisFault
+from gameday.spec.faults.service import PARTS, ServiceFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.spec.playbook import StepBlock
 from gameday.spec.yaml import Document, one_of_them
@@ -72,6 +73,12 @@ def _against_system(inputs: Inputs) -> Findings:
         if isinstance(fault, NetworkFault) and fault.target not in proxies:
             problem = f"'target': {fault.target!r} is not a service under 'proxies' of the system"
             help = one_of_them(fault.target, proxies)
+            yield document.error(("method", index, "target"), problem, help=help)
+        if isinstance(fault, ServiceFault) and fault.target not in (*PARTS, *proxies):
+            problem = (
+                f"'target': unknown value {fault.target!r}: nothing of the system has that name"
+            )
+            help = one_of_them(fault.target, dict.fromkeys((*PARTS, *proxies)))
             yield document.error(("method", index, "target"), problem, help=help)
         yield from _store_is_named(inputs, index)
 

@@ -1,22 +1,26 @@
 """Faults of processes: the service or one of its stores ends, stands still, or starts anew."""
 
 from datetime import timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
 from gameday.core.units import Duration
 from gameday.spec.changes import Change, ServiceChange
 from gameday.spec.faults.base import Fault
+from gameday.spec.yaml import Name
 
-Part = Literal["service", "redis", "postgres"]
+# What gameday's own stacks have. A compose project of somebody else has what its map names.
+PARTS: Final = ("service", "redis", "postgres")
 _LOOKED_AT = timedelta(seconds=5)
 
 
 class ServiceFault(Fault):
-    """A fault of a process of the stack: the `service` itself, `redis` or `postgres`."""
+    """A fault of a process of the stack: the `service` itself, or one that it calls."""
 
-    target: Part = Field(description="Whose process: `service`, `redis` or `postgres`")
+    target: Name = Field(
+        description="Whose process: `service`, `redis` or `postgres`, or a name of --service-map"
+    )
 
     @property
     def on(self) -> str:
