@@ -55,6 +55,27 @@ class ComposeService:
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """A network or volume that the project makes itself, as it is `written`."""
+
+    written: object = None
+
+    @property
+    def device(self) -> str:
+        """The folder or server that its driver mounts, "" where it has none."""
+        return str(_table(_table(self.written).get("driver_opts")).get("device") or "")
+
+    def copied(self, name: str, labels: Mapping[str, str], mark: str) -> object:
+        """The same for a copy of the project: with these labels, and no name of theirs."""
+        made = _table(self.written)
+        theirs = made.get("labels")
+        if isinstance(theirs, list):
+            theirs = dict(str(each).partition("=")[::2] for each in theirs)
+        own_name = {"name": f"gameday-{mark}-{name}"} if "name" in made else {}
+        return {**made, **own_name, "labels": {**_table(theirs), **labels}}
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeConfig:
     """A project; `networks` and `volumes` are those that it makes itself, as they are written.
 
@@ -63,8 +84,10 @@ class ComposeConfig:
 
     version: str = ""
     services: Mapping[str, ComposeService] = field(default_factory=lambda: MappingProxyType({}))
-    networks: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({DEFAULT: {}}))
-    volumes: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    networks: Mapping[str, Definition] = field(
+        default_factory=lambda: MappingProxyType({DEFAULT: Definition()})
+    )
+    volumes: Mapping[str, Definition] = field(default_factory=lambda: MappingProxyType({}))
     external_networks: tuple[str, ...] = ()
     external_volumes: tuple[str, ...] = ()
 
@@ -107,11 +130,13 @@ def _is_external(given: object) -> bool:
     return bool(_table(given).get("external"))
 
 
-def _made(given: Json, usual: str) -> dict[str, Json]:
+def _made(given: object, usual: str) -> dict[str, Definition]:
     """Those that are not external, without the name that compose gives them by itself."""
     return {
-        name: {k: v for k, v in _table(each).items() if (k, v) != ("name", f"{usual}{name}")}
-        for name, each in given.items()
+        name: Definition(
+            {k: v for k, v in _table(each).items() if (k, v) != ("name", f"{usual}{name}")}
+        )
+        for name, each in _table(given).items()
         if not _is_external(each)
     }
 

@@ -19,7 +19,6 @@ from typing import Final
 import yaml
 
 from gameday.core.errors import StackError, UsageError, excerpt, one_of_them
-from gameday.core.json_objects import Json
 from gameday.injection.engine import BUILT, LABEL, NAME, Container
 from gameday.injection.upstream import Published
 from gameday.spec.inputs import LoadedSystem, compose_file
@@ -27,6 +26,7 @@ from gameday.spec.system import System
 from gameday.stacks.compose_config import (
     ComposeConfig,
     ComposeService,
+    Definition,
     HostPort,
     Mount,
     read_config,
@@ -231,8 +231,7 @@ class OwnProject:
             return f"the folder {mount.source}"
         if mount.source in self._config.external_volumes:
             return f"the external volume {mount.source}"
-        options = self._config.volumes.get(mount.source, {}).get("driver_opts")
-        device = options.get("device") if isinstance(options, dict) else None
+        device = self._config.volumes.get(mount.source, Definition()).device
         return f"the volume {mount.source}, which is {device}" if device else ""
 
     def preview(self) -> str:
@@ -312,13 +311,13 @@ class OwnProject:
             for name, service in self._config.services.items()
         }
         config, mark = self._config, start.token[:_MARK]
-        networks = {**config.networks, _NETWORK: {}}
+        networks = {**config.networks, _NETWORK: Definition()}
         made = {
             "version": self._config.version,  # docker-compose takes files of one version together
             "services": {**services, _SERVICE: self._toxiproxy(start, labels)},
             # Whole, as docker-compose takes the last file's word for all of one.
-            "networks": {name: _own(name, each, labels, mark) for name, each in networks.items()},
-            "volumes": {n: _own(n, each, labels, mark) for n, each in config.volumes.items()},
+            "networks": {n: each.copied(n, labels, mark) for n, each in networks.items()},
+            "volumes": {n: each.copied(n, labels, mark) for n, each in config.volumes.items()},
         }
         whole = {key: value for key, value in made.items() if value}
         return yaml.dump(whole, Dumper=_Plain, sort_keys=False)
@@ -355,9 +354,10 @@ class OwnProject:
         return {name: _PAST + index for index, name in enumerate(self._ports_of, start=1)}
 
     def _names(self) -> list[str]:
-        """Every name by which a dependency may be called."""
+        """Every name by which a dependency may be called, once: it may be mapped for each port."""
         struck = [each.service for each in self._map.dependencies.values()]
-        return [name for each in struck for name in (each, *self._config.services[each].aliases)]
+        names = (n for each in struck for n in (each, *self._config.services[each].aliases))
+        return list(dict.fromkeys(names))
 
     def _name_of(self, service: str) -> dict[str, str]:
         """The label of what a service is here, if it is anything."""
@@ -366,7 +366,7 @@ class OwnProject:
         found = {each.service: name for name, each in self._map.dependencies.items()}
         return {NAME: found[service]} if service in found else {}
 
-    def _image(self, name: str, token: str) -> Json:
+    def _image(self, name: str, token: str) -> dict[str, str | dict[str, dict[str, str]]]:
         """A name and a label of this start for an image that is built: it goes with the copy.
 
         One that another service runs by its name is built under that name, as compose does it.
@@ -432,15 +432,6 @@ class OwnProject:
             raise UsageError(f"{self._file}: compose refuses it\n{text}", help="compose config")
         self.unset = unset_variables(done.stderr.decode(errors="replace"))
         return read_config(done.stdout.decode(errors="replace"))
-
-
-def _own(name: str, made: Json, labels: Mapping[str, str], mark: str) -> Json:
-    """A network or volume of theirs as the copy has it: with our label, and no name of theirs."""
-    theirs = made.get("labels")
-    if isinstance(theirs, list):
-        theirs = dict(str(each).partition("=")[::2] for each in theirs)
-    own_name = {"name": f"gameday-{mark}-{name}"} if "name" in made else {}
-    return {**made, **own_name, "labels": {**(theirs or {}), **labels}}
 
 
 def _past(name: str) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gameday.core.errors import ExitCode
-from tests.support.containers import ROOT, with_engine
+from tests.support.containers import ROOT, SYSTEM_FILE, with_engine
+from tests.support.sut_stores import free_port
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(180), with_engine]
 
@@ -26,6 +27,7 @@ services:
   api:
     image: ${{PYTHON_IMAGE}}
     command: [sleep, "300"]
+    ports: ["127.0.0.1:{port}:80"]
 """
 SYSTEM_ENV = {
     "AUDIT_REDIS": "redis://127.0.0.1:1/0",
@@ -61,9 +63,15 @@ def run(
 
 def own(folder: Path, cache: str) -> list[str]:
     """The options of a run on a project of two, of which `cache` has one key more."""
-    file = folder / "compose.yml"
-    file.write_text(OWN.format(cache=cache))
-    return ["--compose-file", str(file), "--service-map", "redis=cache,service=api"]
+    file, system, port = folder / "compose.yml", folder / "system.yaml", free_port()
+    file.write_text(OWN.format(cache=cache, port=port))
+    rules = str(SYSTEM_FILE.parent / "prometheus")
+    text = SYSTEM_FILE.read_text().replace("prometheus/", f"{rules}/")
+    system.write_text(
+        text.replace("base_url: http://127.0.0.1:8080", f"base_url: http://127.0.0.1:{port}")
+    )
+    where = ["--system", str(system), "--compose-file", str(file)]
+    return [*where, "--service-map", "redis=cache,service=api"]
 
 
 def test_an_engine_that_does_not_run(tmp_path: Path) -> None:
@@ -112,7 +120,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         options = own(tmp_path, f'ports: ["127.0.0.1:{port}:6379"]')
         told = run(tmp_path, SYSTEM_ENV, options)
-    assert "a port of this machine is taken" in told and str(port) in told
+    assert f"port {port} of this machine is taken, and cache is to have it" in told
     assert "help: end what listens there" in told
 
 

@@ -25,6 +25,7 @@ from gameday.spec.undos import ProjectUndo, ToxicState
 from gameday.stacks.compose import compose_command
 from gameday.stacks.compose_config import (
     ComposeService,
+    Definition,
     HostPort,
     Mount,
     read_config,
@@ -122,7 +123,10 @@ def test_what_compose_prints_is_read_alike_in_both_of_its_versions(text: str) ->
         "odd": ComposeService(image="odd", network_mode="host"),
     }
     assert found.networks.keys() == {"default", "back"}
-    assert found.volumes == {"cache": {}, "named": {"name": "theirs-named"}}
+    assert found.volumes == {
+        "cache": Definition({}),
+        "named": Definition({"name": "theirs-named"}),
+    }
     assert found.external_networks == ("theirs",)
     assert found.external_volumes == ("kept",)
 
@@ -448,6 +452,28 @@ def test_a_name_that_stands_nowhere_is_refused_before_the_start(
         code, text = gameday(command, str(experiment), *where, environment={"COLUMNS": "300"})
         assert (code, why in text) == (2, True), text
     assert not (theirs.folder / "runs").exists()
+
+
+@with_engine
+def test_whatever_the_map_names_can_be_struck(theirs: Theirs) -> None:
+    theirs.describe(theirs.port, "")
+    experiment = theirs.folder / "drill.yaml"
+    experiment.write_text(DRILL.replace("TARGET", "cache").replace("PART", "cache"))
+    system = str(theirs.folder / "page.yaml")
+    services = ["--service-map", "cache=cache:6379,service=web", "--share-volumes"]
+    options = ["--stack", "compose", "--system", system, "--compose-file", str(theirs.file)]
+    code, text = gameday("plan", str(experiment), *options, *services)
+    assert "'target'" not in text, text
+    assert code == 0, text
+
+
+@with_engine
+def test_two_ports_of_one_service_are_behind_one_link(theirs: Theirs) -> None:
+    project = theirs.project("cache=cache:6379,again=cache:6380,service=web")
+    project.look(compose_command(), load_system(theirs.folder / "page.yaml").system, theirs.folder)
+    links = yaml.safe_load(project.preview())["services"]["web"]["links"]
+    assert "gameday-toxiproxy:cache" in links
+    assert len(links) == len(set(links))
 
 
 @with_engine

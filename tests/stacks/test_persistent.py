@@ -101,7 +101,7 @@ KEPT = {
         ({"undo": ["hunter2"]}, "'undo.0', which this gameday"),
         ({"replicas": {"kind": "scale", "name": "service"}}, "'project' is missing"),
         ({"secrets": {"new": "hunter2"}}, "'secrets', which this gameday"),
-        ({"start": None}, "'start', which this gameday"),
+        ({"start": 5}, "'start', which this gameday"),
     ],
 )
 async def test_a_file_of_a_newer_gameday_is_told_by_what_is_not_known(
