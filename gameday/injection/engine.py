@@ -257,7 +257,7 @@ def all_containers(at: str) -> list[Container]:
 
 def _container(shown: dict[str, Any]) -> Container:
     health = _HEALTH.search(shown["Status"])
-    labels = shown["Labels"]
+    labels = shown["Labels"] or {}
     return Container(
         id=shown["Id"],
         name=(shown["Names"] or [shown["Id"]])[0].lstrip("/"),
@@ -269,7 +269,7 @@ def _container(shown: dict[str, Any]) -> Container:
         health=health[1] if health else "",
         status=shown["Status"],
         memory=labels.get(MEMORY, ""),
-        number=int(labels.get(NUMBER, 1)),
+        number=int(number) if (number := labels.get(NUMBER, "")).isdecimal() else 1,
         project=labels.get(PROJECT, ""),
         ports={
             each["PrivatePort"]: each["PublicPort"]

@@ -21,6 +21,8 @@ async def addresses(project: ProjectUndo, service: str, base_url: str) -> Mappin
     """
     there = await asyncio.to_thread(engine.containers_of, project)
     ours = [e for e in there if e.service == service and e.health != "starting"]
+    if not any(each.runs for each in ours):
+        return {each.name: "" for each in ours}
     own = _own_port(ours, urlsplit(base_url).port)
     if own is None:
         return {}
@@ -42,13 +44,27 @@ def _at(base_url: str, port: int | None) -> str:
 
 
 async def undo(record: RequestUndo, environment: Mapping[str, str] | None = None) -> None:
-    """Send the undoing request of a step, to each replica where there are several."""
+    """Send the undoing request of a step, to each replica where there are several.
+
+    Raises RequestError where no container of its project has the address: whoever listens there
+    now is somebody else, and the request may carry a secret.
+    """
     tls = Tls.model_validate(record.tls or {})
     sender = Sender(record.base_url, record.values or {}, environment or {}, tls=tls)
     found: Mapping[str, str] = {}
-    if record.project is not None and record.service:
-        found = await addresses(record.project, record.service, record.base_url)
+    if record.project is not None:
+        if record.service:
+            found = await addresses(record.project, record.service, record.base_url)
+        if not found and not await _has(record.project, record.base_url):
+            name, url = record.project.name, record.base_url
+            raise RequestError(f"no container of {name} that runs has the port of {url}")
     await send(sender, Request.model_validate(record.request), found)
+
+
+async def _has(project: ProjectUndo, url: str) -> bool:
+    """True if a container of the project publishes the port of the address. Raises EngineError."""
+    there = await asyncio.to_thread(engine.containers_of, project)
+    return any(urlsplit(url).port in each.ports.values() for each in there if each.runs)
 
 
 async def send(sender: Sender, request: Request, replicas: Mapping[str, str]) -> None:

@@ -328,6 +328,7 @@ def _make_run(
             readings,
             start.journal,
             start.clock,
+            running.project,
             Replicas.of(system, running.replicas),
         )
         bot = Bot(hands, options.responder_delay_s)

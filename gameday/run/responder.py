@@ -24,7 +24,7 @@ from gameday.run.readings import Readings
 from gameday.run.replica_state import Replicas
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
-from gameday.spec.undos import ScaleUndo, Undo
+from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
 from gameday.telemetry.catalogue import key
 
 Status = Literal[
@@ -50,8 +50,9 @@ class StepOutcome(NamedTuple):
 class Hands:
     """Tools of a responder: the probes and senders that it works with.
 
-    `scale` are the actions that set the number of replicas; None where the stack cannot. `replicas`
-    are those of the service, where the stack has them: an action is for each.
+    `scale` are the actions that set the number of replicas; None where the stack cannot. `project`
+    is the compose project that answers, where it is one. `replicas` are those of the service, where
+    the stack has them: an action is for each.
     """
 
     playbook: Playbook
@@ -62,6 +63,7 @@ class Hands:
     readings: Readings
     journal: Journal
     clock: Clock
+    project: ProjectUndo | None = None
     replicas: Replicas | None = None
 
 
@@ -280,6 +282,6 @@ class Bot:
             url,
             sender.values,
             tls=sender.tls,
-            project=None if known is None else known.project,
+            project=self.hands.project,
             service="" if known is None else known.service,
         )

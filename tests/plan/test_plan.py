@@ -538,6 +538,9 @@ def without_audit(folder: Path, url: str, **experiment: Any) -> tuple[str, ...]:
     for path, key in ((folder / "system.yaml", "audit"), (folder / "drop.yaml", "campaign")):
         written = json.loads(path.read_text())
         del written[key]
+        if key == "audit":
+            outcomes = written["requests"]["issue"]["outcomes"]
+            outcomes["accepted"] = outcomes.pop("issued")
         path.write_text(json.dumps(written))
     return str(folder / "drop.yaml"), "--stack", "external", "--system", str(folder / "system.yaml")
 
@@ -558,6 +561,26 @@ def test_a_system_that_issues_nothing_needs_no_audit_and_no_campaign(
         assert "coupon" not in shown
     gone = plan(*words)
     assert (gone.exit_code, "does not answer" in gone.stdout) == (3, True), gone.stdout
+
+
+@pytest.mark.parametrize("audit", [{}, {"audit": None}])
+@pytest.mark.parametrize("key", ["issued", "campaign"])
+def test_a_system_that_issues_and_names_no_audit_is_bad_usage(
+    plan: Callable[..., Result], tmp_path: Path, key: str, audit: dict[str, None]
+) -> None:
+    words = without_audit(tmp_path, "http://127.0.0.1:1")
+    path = tmp_path / "system.yaml"
+    written = {**json.loads(path.read_text()), **audit}
+    if key == "issued":
+        written["requests"]["issue"]["outcomes"]["issued"] = {"status": 201}
+    else:
+        written["campaign"] = {"post": "/campaigns"}
+    path.write_text(json.dumps(written))
+    done = plan(*words)
+    shown = " ".join((done.stdout + done.stderr).split())
+    assert (done.exit_code, f"'{key}': " in shown) == (2, True), shown
+    assert "the system has no `audit`" in shown
+    assert "system.yaml:1:" in shown
 
 
 def test_a_check_of_issuance_that_nobody_can_answer_is_bad_usage(

@@ -419,6 +419,20 @@ async def test_who_has_the_address_of_a_stack_that_is_gone_is_not_healed(tmp_pat
         assert not others.enabled
 
 
+@with_engine
+async def test_whoever_else_has_the_address_of_a_step_is_not_sent_its_undo(up: Up) -> None:
+    assert up.project is not None
+    async with toxiproxy() as somebodys:
+        for service in ("", "service", "nobody"):
+            undo = RequestUndo(
+                base_url=somebodys, request={"post": "/reset"}, project=up.project, service=service
+            )
+            left = Left("step", "1", from_json(undo.as_json()))
+            healed = await take_back(left, {}, UndoPolicy(refused_s=0), drivers)
+            assert healed.gone is None, healed
+            assert not healed.answered, healed
+
+
 async def test_what_was_done_to_servers_of_a_stack_goes_with_its_containers(tmp_path: Path) -> None:
     gone = gone_project()
     toxic = ToxicUndo(url="http://127.0.0.1:1", proxy="redis", part=None, name="t", project=gone)

@@ -26,7 +26,7 @@ from gameday.spec.undos import ContainerUndo
 
 RESTART_S = 60.0  # a health check has to come round, and the service may wait for its stores
 STRUCK_S = 10.0
-POLITE_S = 10  # as long as compose gives by default
+POLITE_S = 15  # as compose.yml gives its service, which leaves the balancer first
 EMPTY_DUMP = b"REDIS0003\xff"  # of a format that has no checksum; every later Redis reads it
 _POLL_S = 0.1
 

@@ -59,7 +59,7 @@ def _take_down(record: ProjectUndo) -> list[str]:
         if attempt:
             SystemClock().pause(_BETWEEN_S)
         with engine.of(record) as client:
-            for each in _things(client, record):
+            for each in (*_things(client, record), *_nameless(client, record)):
                 _remove(each)
             left = [_name(each) for each in _things(client, record)]
         if not left:
@@ -81,14 +81,31 @@ def _name(thing: Any) -> str:
 
 
 def _things(client: Any, record: ProjectUndo) -> list[Any]:
-    """What there is of it, in the order in which it can be removed."""
+    """What there is of it, in the order in which it can be removed.
+
+    Of images those that have a name of ours: one that somebody has built on it has our label too.
+    """
     ours = engine.filters(record)
     return [
         *client.containers.list(all=True, filters=ours, sparse=True, ignore_removed=True),
         *client.networks.list(filters=ours),
         *client.volumes.list(filters=ours),
-        *client.images.list(filters={"label": f"{engine.LABEL}={record.token}"}),
+        *(each for each in _images(client, record) if any(map(_is_ours, each.tags))),
     ]
+
+
+def _images(client: Any, record: ProjectUndo) -> list[Any]:
+    found: list[Any] = client.images.list(filters={"label": f"{engine.LABEL}={record.token}"})
+    return found
+
+
+def _nameless(client: Any, record: ProjectUndo) -> list[Any]:
+    """Images of a build that was cut off: removed where that can be, and no proof of anything."""
+    return [each for each in _images(client, record) if not each.tags]
+
+
+def _is_ours(tag: str) -> bool:
+    return tag.startswith(engine.BUILT)
 
 
 def _remove(thing: Any) -> None:
@@ -103,7 +120,9 @@ def _remove(thing: Any) -> None:
             thing.remove(force=True, v=True)
         elif isinstance(thing, Image):
             # By its names that are ours: one that somebody has given it keeps it.
-            for name in [each for each in thing.tags if each.startswith(engine.BUILT)]:
+            for name in filter(_is_ours, thing.tags or ()):
                 thing.client.images.remove(name)
+            if not thing.tags:
+                thing.client.images.remove(thing.id)
         else:
             removing()

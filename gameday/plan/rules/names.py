@@ -93,7 +93,7 @@ def _issuance(inputs: Inputs) -> Findings:
     if system.issues and "coupon" not in campaign.model_fields_set:
         problem = "'campaign': 'coupon' is missing: the system has an `audit`, which is asked by it"
         yield document.error(("campaign",), problem, help="campaign: {coupon: CODE}")
-    if system.campaign is not None and campaign.stock is None:
+    if system.issues and system.campaign is not None and campaign.stock is None:
         problem = "'campaign': 'stock' is missing: the system creates a campaign for each run"
         yield document.error(("campaign",), problem)
     named = experiment.expect.checks
@@ -164,12 +164,25 @@ def of_system(loaded: LoadedSystem) -> Findings:
         yield from _stores_are_whole(loaded)
     else:
         yield FileWarning(loaded.document.place(), _NOTHING_CHECKED)
+        yield from _issues_all_the_same(loaded)
     scaler = loaded.system.autoscaler
     if scaler is not None and scaler.least > scaler.most:
         problem = f"'least': {scaler.least} is more than 'most', {scaler.most}"
         yield loaded.document.error(("autoscaler", "least"), problem)
     for name in sorted(loaded.system.actions.keys() & loaded.system.scale.keys()):
         yield loaded.document.error(("scale", name), f"'scale': {name!r} is an action already")
+
+
+def _issues_all_the_same(loaded: LoadedSystem) -> Findings:
+    """A system that says it issues must say how its audit is read, or nobody would look."""
+    outcomes = ("requests", "issue", "outcomes", "issued")
+    cure = "add `audit`; the answers of a system that issues nothing are `accepted`"
+    if "issued" in loaded.system.requests.issue.outcomes:
+        problem = "'issued': coupons are issued, and the system has no `audit`"
+        yield loaded.document.error(outcomes, problem, help=cure)
+    if loaded.system.campaign is not None:
+        problem = "'campaign': it is created for each run, and the system has no `audit`"
+        yield loaded.document.error(("campaign",), problem, help=cure)
 
 
 def _stores_are_whole(loaded: LoadedSystem) -> Findings:
