@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def up(**options: Any) -> None:
         progress=lambda well, waiting: echo(f"  {progress_line(well, waiting)}", err=True),
     )
     running = event_loop.run(_interruptible(starting))
-    print_addresses(running, (clock.now_ns() - begun_ns) / NS)
+    print_addresses(running, (clock.now_ns() - begun_ns) / NS, asked.system)
 
 
 def _look_first(project: OwnProject, loaded: LoadedSystem, replicas: int) -> None:
@@ -119,8 +120,8 @@ def down() -> None:
         echo(f"{kept.name} is down")
 
 
-def print_addresses(running: Running, took_s: float) -> None:
-    """The addresses, without the passwords, and where those are."""
+def print_addresses(running: Running, took_s: float, named: str | None = None) -> None:
+    """The addresses, without the passwords, and where those are; `named` is the system file."""
     system = running.system
     rows = [("service", system.base_url)]
     rows += [("admin", system.admin_url)] if system.admin_url else []
@@ -140,6 +141,7 @@ def print_addresses(running: Running, took_s: float) -> None:
     token = "" if running.token_file is None else "  (and the token for changes on toxiproxy)"
     echo(f"  {'passwords':<12} {_short(stack_file())}{token}")
     which = "" if running.project is None else " --stack compose"
+    which += "" if named is None else f" --system {shlex.quote(named)}"
     echo(f"next: gameday run EXPERIMENT --reuse{which}; in the end: gameday down")
 
 

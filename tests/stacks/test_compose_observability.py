@@ -212,8 +212,11 @@ def test_up_prints_where_all_of_it_is(
     )
     assert project.environment(start)["GRAFANA_PORT"] == "3001"
     running = project.running(SYSTEM, start)
-    print_addresses(replace(running, binaries=dict.fromkeys(running.direct, "an image")), 1.0)
-    rows = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:-1])
+    running = replace(running, binaries=dict.fromkeys(running.direct, "an image"))
+    print_addresses(running, 1.0, "my file.yaml")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].endswith("--reuse --system 'my file.yaml'; in the end: gameday down")
+    rows = dict(line.split()[:2] for line in lines[1:-1])
     assert rows["grafana"] == "http://127.0.0.1:3001"
     for name in ("prometheus", "alertmanager"):
         port = start.ports[f"{name.upper()}_PORT"]
