@@ -93,7 +93,7 @@ def _kind(ref: str) -> str:
 
 
 def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
-    from gameday.plan.validate import validate, validate_playbook, validate_system
+    from gameday.plan.validate import validate_alone, validate_playbook, validate_system
     from gameday.spec.inputs import gather, has_short, load_experiment, load_playbook, load_system
 
     if kind == "playbook":
@@ -103,10 +103,10 @@ def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
         yield from map(str, validate_system(load_system(path)))
         return
     loaded = load_experiment(str(path))
-    yield from map(str, validate(gather(loaded, system)))
+    yield from map(str, validate_alone(gather(loaded, system)))
     if has_short(loaded.document):
         short = load_experiment(str(path), short=True)
-        yield from map(str, validate(gather(short, system)))
+        yield from map(str, validate_alone(gather(short, system)))
 
 
 def _print_judged(judged: _Judged) -> None:
@@ -199,11 +199,11 @@ def _length(loaded: "LoadedExperiment") -> str:
 def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes them by name
     """Show an experiment: what is asked, broken and expected."""
     from gameday.evidence.effective import dump
-    from gameday.plan.validate import validate
+    from gameday.plan.validate import validate_alone
     from gameday.spec.inputs import load_inputs
 
     inputs: Inputs = load_inputs(experiment, system_file, short=short)
-    warnings = validate(inputs)
+    warnings = validate_alone(inputs)
     if as_json:
         emit(json.dumps(dump(inputs.experiment.experiment), indent=2) + "\n")
         return

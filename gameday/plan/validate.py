@@ -6,10 +6,15 @@ the top.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
+from typing import TypeGuard
 
 from gameday.core.errors import FileError
 from gameday.plan.rules import deadlines, expressions, names, placeholders, secrets
+from gameday.spec.faults import Fault
+from gameday.spec.faults.network import NetworkFault
+from gameday.spec.faults.service import PARTS, ServiceFault
 from gameday.spec.inputs import FileWarning, Finding, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.traffic import rules as scenarios
 
@@ -31,6 +36,34 @@ def validate(inputs: Inputs) -> list[FileWarning]:
     findings += _enough(_of_system(inputs.system))
     _raise_first(findings, [*files, inputs.system.document.file])
     return [each for each in findings if isinstance(each, FileWarning)]
+
+
+def validate_alone(inputs: Inputs) -> list[FileWarning]:
+    """The same where no command line names a stack: --service-map may bring the proxies.
+
+    A system that names none, no Toxiproxy and no `start` is warned of then, not refused.
+    """
+    system, document = inputs.system.system, inputs.experiment.document
+    if system.proxies or system.toxiproxy is not None or system.start is not None:
+        return validate(inputs)
+    method = enumerate(inputs.experiment.experiment.method)
+    mapped = {index: fault.target for index, fault in method if _by_the_map(fault)}
+    missing = [
+        FileWarning(
+            document.place("method", index, "target"),
+            f"'target': the system has no `proxies`: --service-map has to name {name!r}",
+        )
+        for index, name in mapped.items()
+    ]
+    proxies = {name: name for name in mapped.values()}
+    loaded = replace(inputs.system, system=system.model_copy(update={"proxies": proxies}))
+    return [*missing, *validate(replace(inputs, system=loaded))]
+
+
+def _by_the_map(fault: Fault) -> TypeGuard[NetworkFault | ServiceFault]:
+    """True if its target is what only the system's `proxies` or --service-map can name."""
+    is_other = isinstance(fault, ServiceFault) and fault.target not in PARTS
+    return is_other or isinstance(fault, NetworkFault)
 
 
 def validate_system(loaded: LoadedSystem) -> list[FileWarning]:

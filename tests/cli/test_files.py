@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,29 @@ def test_warnings_do_not_fail(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "warning:" in done.stdout
     assert "1 warning" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "text"),
+    [
+        ("", 0, "'target': the system has no `proxies`: --service-map"),
+        ("toxiproxy: http://127.0.0.1:8474\n", 2, "'redis' is not a service under 'proxies'"),
+        ("proxies: {db: db}\n", 2, "'redis' is not a service under 'proxies'"),
+    ],
+)
+def test_files_whose_proxies_a_map_will_name_are_warned_of(
+    tmp_path: Path, more: str, code: int, text: str
+) -> None:
+    """Those of the walk-through, which has no other way to name them."""
+    page = (ROOT / "docs" / "own-compose.md").read_text()
+    files = dict(re.findall(r"```yaml (\S+)\n(.*?)```", page, re.DOTALL))
+    experiment, system = tmp_path / "cache-slow.yaml", tmp_path / "system.yaml"
+    experiment.write_text(files["cache-slow.yaml"])
+    system.write_text(files["system.yaml"] + more)
+    for command in ("validate", "show"):
+        done = gameday(command, str(experiment), "--system", str(system))
+        assert done.exit_code == code, done.output
+        assert text in done.output
 
 
 def test_a_system_file_that_is_not_there_is_named() -> None:
