@@ -6,12 +6,13 @@ anything, but for what needs half a second of watching.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
 from gameday.core.clock import NS, wall_time_ns
-from gameday.core.errors import GamedayError
+from gameday.core.errors import GamedayError, StackError
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
@@ -22,12 +23,15 @@ from gameday.spec.faults.service import PARTS, ServiceFault
 from gameday.spec.inputs import Inputs, LoadedSystem
 from gameday.spec.system import System
 from gameday.spec.targets import refuse_foreign
+from gameday.spec.undos import ProjectUndo
 from gameday.stacks.own_project import OwnProject
 from gameday.stacks.placeholders import asked_for
+from gameday.stacks.state import Kept, read_kept
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.sources.choice import prometheus_of
 
 AHEAD_S = 60.0  # file servers' clocks differ by seconds
+SCALES = "run it with --stack compose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ def _struck(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
     """What is to be struck is a part of the stack; others' projects are looked at themselves."""
     if question.project is not None or not question.entry.starts_components:
         return
+    if (copy := _kept_copy(question)) is not None:
+        yield from own_project_checks.targets(copy.binaries, inputs.experiment)
+        return
     for index, fault in enumerate(inputs.experiment.experiment.method):
         if isinstance(fault, ServiceFault) and fault.target not in PARTS:
             where = str(inputs.experiment.document.place("method", index, "target"))
@@ -127,11 +134,24 @@ def _struck(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
 
 def _scales(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
     """Where gameday is the autoscaler the stack can scale; a system of its own has its own."""
-    able = question.entry.in_containers and question.project is None
+    is_theirs = question.project is not None or _kept_copy(question) is not None
+    able = question.entry.in_containers and not is_theirs
     if inputs.experiment.experiment.autoscaling and question.entry.owned and not able:
         where = str(inputs.experiment.document.place("autoscaling"))
         found = f"'autoscaling': the {question.stack} stack has one replica of the service"
-        yield Finding(where, "fail", found, "run it with --stack compose", usage=True)
+        cure = "leave it out: nothing scales a copy of your own project"
+        yield Finding(where, "fail", found, cure if is_theirs else SCALES, usage=True)
+
+
+def _kept_copy(question: RunConditions) -> Kept | None:
+    """The kept stack that is to be used, if it is a copy of a compose project of one's own."""
+    if not (question.reuse and question.entry.in_containers):
+        return None
+    with suppress(StackError):  # a file that makes no sense is told where the stack is looked at
+        kept = read_kept()
+        if kept is not None and kept.undos(ProjectUndo) and kept.replicas is None:
+            return kept
+    return None
 
 
 def _has(system: System, question: RunConditions, key: str) -> bool:

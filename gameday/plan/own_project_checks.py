@@ -5,7 +5,7 @@ containers. A copy has volumes, networks and images of its own; what it has in c
 original all the same (folders, external volumes and networks) is told by name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,10 +41,11 @@ def checks(
         text = f"the variable {name} is not set: it is blank in the copy"
         yield Finding(NAME, "warn", text, f"export {name}=…, or name it in .env beside the file")
     yield from _shared(project)
+    yield from _moved(project)
     yield from _taken(project)
     yield from _addresses(project, system)
     if experiment is not None:
-        yield from _targets(project, experiment)
+        yield from targets(project.parts(), experiment)
 
 
 def _shared(project: OwnProject) -> Iterator[Finding]:
@@ -60,6 +61,14 @@ def _shared(project: OwnProject) -> Iterator[Finding]:
     for name in project.external_networks():
         text = f"the network {name} is external: the copy answers to the same names in it"
         yield Finding("shared network", "warn", text, "see that nobody else there asks for them")
+
+
+def _moved(project: OwnProject) -> Iterator[Finding]:
+    """Images that are built under a name which stays: other services of the file run them by it."""
+    for image, service in project.moved_tags().items():
+        text = f"building moves your tag {image}: {service} builds it, and others run it by name"
+        cure = "if that tag is to stay: no `image:` at any of them, and `build:` at each"
+        yield Finding("image", "warn", text, cure)
 
 
 def _written(share: Share, project: OwnProject) -> Finding:
@@ -85,7 +94,8 @@ def _taken(project: OwnProject) -> Iterator[Finding]:
     for each in there:
         if owner := project.container_names().get(each.name):
             text = f"there is a container {each.name!r} already, and {owner} is to have that name"
-            yield Finding("container name", "fail", text, f"docker rm --force {each.name}")
+            cure = f"docker rename {each.name} {each.name}-of-mine, and back in the end"
+            yield Finding("container name", "fail", text, cure)
 
 
 def _port_taken(port: HostPort, service: str, there: Sequence[Container]) -> Finding:
@@ -124,9 +134,8 @@ def _port(server: Server) -> int:
     return parts.port or _USUAL.get(parts.scheme, 0)
 
 
-def _targets(project: OwnProject, loaded: LoadedExperiment) -> Iterator[Finding]:
-    """Every fault of containers strikes some that the copy has."""
-    names = project.parts()
+def targets(names: Collection[str], loaded: LoadedExperiment) -> Iterator[Finding]:
+    """Every fault of containers strikes some that the copy has, which are called `names`."""
     for index, fault in enumerate(loaded.experiment.method):
         for change in fault.changes():
             for key, part in _struck(change):

@@ -6,7 +6,7 @@ what gameday has to know is read.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import yaml
@@ -15,6 +15,8 @@ from gameday.core.errors import StackError
 from gameday.core.json_objects import Json
 
 DEFAULT = "default"
+LOCAL = "local"  # the engine's own driver of volumes
+MASK = "***"
 _UNSET = re.compile(r'The \\?"?(\w+)\\?"? variable is not set')
 
 
@@ -61,9 +63,19 @@ class Definition:
     written: object = None
 
     @property
-    def device(self) -> str:
-        """The folder or server that its driver mounts, "" where it has none."""
-        return str(_table(_table(self.written).get("driver_opts")).get("device") or "")
+    def behind(self) -> str:
+        """A folder, a server or a driver that may have data already; "" for what is new."""
+        made = _table(self.written)
+        driver, options = str(made.get("driver") or LOCAL), _table(made.get("driver_opts"))
+        if driver != LOCAL:
+            return f"kept by the driver {driver}"
+        return "" if options.get("type") == "tmpfs" else str(options.get("device") or "")
+
+    def masked(self) -> "Definition":
+        """The same without what its driver is told: a password of a file server may be in it."""
+        made = _table(self.written)
+        options = dict.fromkeys(_table(made.get("driver_opts")), MASK)
+        return Definition({**made, "driver_opts": options}) if options else self
 
     def copied(self, name: str, labels: Mapping[str, str], mark: str) -> object:
         """The same for a copy of the project: with these labels, and no name of theirs."""
@@ -90,6 +102,12 @@ class ComposeConfig:
     volumes: Mapping[str, Definition] = field(default_factory=lambda: MappingProxyType({}))
     external_networks: tuple[str, ...] = ()
     external_volumes: tuple[str, ...] = ()
+
+    def masked(self) -> "ComposeConfig":
+        """The same as it may be shown."""
+        networks = {name: each.masked() for name, each in self.networks.items()}
+        volumes = {name: each.masked() for name, each in self.volumes.items()}
+        return replace(self, networks=networks, volumes=volumes)
 
 
 def read_config(text: str) -> ComposeConfig:

@@ -214,9 +214,18 @@ class OwnProject:
 
     def parts(self) -> Sequence[str]:
         """What its containers are called here: by the map, or as in their file."""
-        mapped = {*self._map.callers, *(each.service for each in self._map.dependencies.values())}
-        others = [name for name in self._config.services if name not in mapped]
-        return [CALLER, *self._map.dependencies, TOXIPROXY, *others]
+        names = [self._name_of(each).get(NAME, each) for each in self._config.services]
+        return list(dict.fromkeys([*names, TOXIPROXY]))
+
+    def moved_tags(self) -> Mapping[str, str]:
+        """Names of images that building the copy gives to what it builds, each with its service."""
+        services = self._config.services.items()
+        return {each.image: name for name, each in services if self._builds_for_others(each)}
+
+    def _builds_for_others(self, service: ComposeService) -> bool:
+        """True if another service runs by its name what this one builds."""
+        others = [each.image for each in self._config.services.values() if each is not service]
+        return service.builds and bool(service.image) and service.image in others
 
     def shares(self) -> Iterator[Share]:
         """The data that a copy does not have for itself."""
@@ -231,11 +240,14 @@ class OwnProject:
             return f"the folder {mount.source}"
         if mount.source in self._config.external_volumes:
             return f"the external volume {mount.source}"
-        device = self._config.volumes.get(mount.source, Definition()).device
-        return f"the volume {mount.source}, which is {device}" if device else ""
+        behind = self._config.volumes.get(mount.source, Definition()).behind
+        return f"the volume {mount.source}, which is {behind}" if behind else ""
 
     def preview(self) -> str:
-        """The override as a start would write it, but for its ports, its folder and its token."""
+        """The override as a start would write it, but for its ports, its folder and its token.
+
+        What drivers are told is masked.
+        """
         names = self.ports()
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         where = Path("/work-folder")
@@ -248,7 +260,7 @@ class OwnProject:
             password="",
             bridge_token="",
         )
-        return self.override(start)
+        return self._override(start, self._config.masked())
 
     def ports(self) -> Sequence[str]:
         names = self._map.dependencies
@@ -257,11 +269,11 @@ class OwnProject:
     def options(self, start: ProjectStart) -> list[str]:
         """Their file, then the override, which is written here, with the proxies' file."""
         override = start.folder / OVERRIDE
-        override.write_text(self.override(start))
+        override.touch(mode=0o600)  # a driver's password may stand in it
+        override.write_text(self._override(start, self._config))
         proxies = start.folder / "proxies.json"
         proxies.write_text(json.dumps(self._proxies()))
-        for each in (override, proxies):
-            each.chmod(0o644)  # Toxiproxy's user in the container has no other right to it
+        proxies.chmod(0o644)  # Toxiproxy's user in the container has no other right to it
         directory = ["--project-directory", str(self._file.parent)]
         return ["--file", str(self._file), "--file", str(override), *directory]
 
@@ -298,7 +310,7 @@ class OwnProject:
             },
         )
 
-    def override(self, start: ProjectStart) -> str:
+    def _override(self, start: ProjectStart, config: ComposeConfig) -> str:
         """The file that is laid over theirs, as YAML."""
         labels = {LABEL: start.token}
         links = [f"{_SERVICE}:{name}" for name in self._names()]
@@ -308,9 +320,9 @@ class OwnProject:
                 **self._image(name, start.token),
                 **({"links": links} if name in self._map.callers else {}),
             }
-            for name, service in self._config.services.items()
+            for name in config.services
         }
-        config, mark = self._config, start.token[:_MARK]
+        mark = start.token[:_MARK]
         networks = {**config.networks, _NETWORK: Definition()}
         made = {
             "version": self._config.version,  # docker-compose takes files of one version together
@@ -363,8 +375,8 @@ class OwnProject:
         """The label of what a service is here, if it is anything."""
         if service in self._map.callers:
             return {NAME: CALLER}
-        found = {each.service: name for name, each in self._map.dependencies.items()}
-        return {NAME: found[service]} if service in found else {}
+        found = [n for n, each in self._map.dependencies.items() if each.service == service]
+        return {NAME: found[0]} if found else {}  # one with two ports has the first of two names
 
     def _image(self, name: str, token: str) -> dict[str, str | dict[str, dict[str, str]]]:
         """A name and a label of this start for an image that is built: it goes with the copy.
@@ -372,8 +384,7 @@ class OwnProject:
         One that another service runs by its name is built under that name, as compose does it.
         """
         service = self._config.services[name]
-        others = [each.image for each in self._config.services.values() if each is not service]
-        if not service.builds or (service.image and service.image in others):
+        if not service.builds or self._builds_for_others(service):
             return {}
         image = f"{BUILT}{token[:_MARK]}-{name.lower()}"
         return {"image": image, "build": {"labels": {LABEL: token}}}

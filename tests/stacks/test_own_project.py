@@ -21,7 +21,7 @@ from gameday.plan.finding import Finding
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.spec.changes import PartitionChange, ServiceChange
 from gameday.spec.inputs import load_inputs, load_system
-from gameday.spec.undos import ProjectUndo, ToxicState
+from gameday.spec.undos import ProjectUndo, ScaleUndo, ToxicState
 from gameday.stacks.compose import compose_command
 from gameday.stacks.compose_config import (
     ComposeService,
@@ -31,8 +31,11 @@ from gameday.stacks.compose_config import (
     read_config,
     unset_variables,
 )
-from gameday.stacks.own_project import Dependency, OwnProject, ServiceMap
+from gameday.stacks.compose_project import ProjectStart
+from gameday.stacks.own_project import OVERRIDE, Dependency, OwnProject, ServiceMap
 from gameday.stacks.ports import lasting_ports
+from gameday.stacks.stack import Addresses
+from gameday.stacks.state import Kept, write_kept
 from tests.support.containers import (
     ROOT,
     SYSTEM_FILE,
@@ -43,6 +46,7 @@ from tests.support.containers import (
     stack_up,
     with_engine,
 )
+from tests.support.plan_parts import inputs_of
 
 pytestmark = pytest.mark.compose
 SHOP = Path(__file__).parent / "shop" / "compose.yml"
@@ -488,24 +492,145 @@ def test_a_copy_has_networks_volumes_and_images_of_its_own(theirs: Theirs) -> No
     assert "company" not in override["networks"]
     volumes = override["volumes"]
     assert volumes["own"]["name"].startswith("gameday-") and volumes["own"]["labels"]
-    assert volumes["nfs"]["driver_opts"]["device"] == "10.0.0.1:/x"
     assert volumes.keys() == {"own", "nfs"}
     web = override["services"]["web"]
     assert web["image"].startswith("gameday-own-") and web["build"]["labels"]
     assert "image" not in override["services"]["cache"]
 
 
-def test_their_file_is_read_once(tmp_path: Path) -> None:
-    config, calls = tmp_path / "config", tmp_path / "calls"
-    config.write_text(V2)
-    compose = tmp_path / "compose"
+def read_once(folder: Path, printed: str, services: str) -> OwnProject:
+    """A project whose file was looked at twice, with a compose program that prints this."""
+    config, calls = folder / "config", folder / "calls"
+    config.write_text(printed)
+    compose = folder / "compose"
     compose.write_text(f"#!/bin/sh\necho x >> {calls}\nexec cat {config}\n")
     compose.chmod(0o755)
-    (tmp_path / "page.yaml").write_text(PAGE.format(port=28080))
-    project = OwnProject(tmp_path / "c.yml", ServiceMap.parse("redis=cache,service=api"))
+    (folder / "page.yaml").write_text(PAGE.format(port=28080))
+    project = OwnProject(folder / "c.yml", ServiceMap.parse(services))
     for _ in range(2):
-        project.look([str(compose)], load_system(tmp_path / "page.yaml").system, tmp_path)
+        project.look([str(compose)], load_system(folder / "page.yaml").system, folder)
     assert calls.read_text().splitlines() == ["x"]
+    return project
+
+
+def test_their_file_is_read_once(tmp_path: Path) -> None:
+    read_once(tmp_path, V2, "redis=cache,service=api")
+
+
+ODD = """
+name: odd
+services:
+  web: {build: {context: /odd}, image: shop, volumes: [{type: volume, source: nas, target: /n}]}
+  worker:
+    image: shop
+    volumes:
+      - {type: volume, source: scratch, target: /s}
+      - {type: volume, source: plain, target: /p}
+      - {type: volume, source: far, target: /f}
+  alone: {build: {context: /odd}, image: alone}
+  mq: {image: rabbitmq}
+networks: {default: {name: odd_default, driver_opts: {key: hunter2-of-the-net}}}
+volumes:
+  nas:
+    name: odd_nas
+    driver_opts: {type: cifs, device: //nas/x, o: "username=a,password=hunter2-of-the-nas"}
+  scratch: {name: odd_scratch, driver_opts: {type: tmpfs, device: tmpfs}}
+  plain: {name: odd_plain, driver: local}
+  far: {name: odd_far, driver: rexray}
+"""
+TWO_NAMES = "rabbit=mq:5672,rabbitadmin=mq:15672,service=web"
+
+
+def test_what_a_driver_is_told_is_not_shown_and_only_ours_to_read(tmp_path: Path) -> None:
+    project = read_once(tmp_path, ODD, TWO_NAMES)
+    shown = project.preview()
+    assert "hunter2" not in shown and "//nas/x" not in shown
+    masked = yaml.safe_load(shown)["volumes"]["nas"]["driver_opts"]
+    assert masked == {"type": "***", "device": "***", "o": "***"}
+
+    start = ProjectStart(
+        folder=tmp_path,
+        system_dir=tmp_path,
+        token="token",
+        ports=dict.fromkeys(project.ports(), 20_000),
+        secret="",
+        password="",
+        bridge_token="",
+    )
+    project.options(start)
+    file = tmp_path / OVERRIDE
+    whole = yaml.safe_load(file.read_text())
+    assert whole["volumes"]["nas"]["driver_opts"]["o"] == "username=a,password=hunter2-of-the-nas"
+    assert whole["networks"]["default"]["driver_opts"] == {"key": "hunter2-of-the-net"}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "proxies.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_volume_that_is_elsewhere_is_shared_and_one_in_memory_is_not(tmp_path: Path) -> None:
+    shares = {share.what for share in read_once(tmp_path, ODD, TWO_NAMES).shares()}
+    assert shares == {
+        "the volume nas, which is //nas/x",
+        "the volume far, which is kept by the driver rexray",
+    }
+
+
+def test_a_service_with_two_names_is_struck_by_the_first(tmp_path: Path) -> None:
+    project = read_once(tmp_path, ODD, TWO_NAMES)
+    assert set(project.parts()) == {"service", "rabbit", "toxiproxy", "worker", "alone"}
+    assert yaml.safe_load(project.preview())["services"]["mq"]["labels"][engine.NAME] == "rabbit"
+
+
+@with_engine
+def test_a_tag_that_building_moves_is_warned_of(tmp_path: Path) -> None:
+    project = read_once(tmp_path, ODD, TWO_NAMES)
+    assert "image" not in yaml.safe_load(project.preview())["services"]["web"]
+    loaded = load_system(tmp_path / "page.yaml")
+    (found,) = (e for e in own_project_checks.checks(project, loaded) if e.name == "image")
+    assert (found.status, "building moves your tag shop: web" in found.found) == ("warn", True)
+
+
+def kept_stack(**more: object) -> Kept:
+    project = ProjectUndo(engine="unix:///nowhere", engine_id="e", name="gameday-x", token="t")
+    return Kept(
+        started_at="",
+        stack="compose",
+        name="page",
+        system_file="page.yaml",
+        undo=(project,),
+        binaries={"service": "web", "mysql": "mysql", "toxiproxy": "toxiproxy"},
+        addresses=Addresses(None, None, "", {"mysql": "mysql"}),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "is_copy", "why"),
+    [
+        ("mysql", True, ""),
+        ("postgres", True, "the copy has no containers of 'postgres'"),
+        ("mysql", False, "the compose stack has no 'mysql'"),
+        ("postgres", False, ""),
+    ],
+)
+def test_of_a_kept_copy_is_struck_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, is_copy: bool, why: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kept = kept_stack()
+    (project,) = kept.undos(ProjectUndo)
+    scale = ScaleUndo(name="service", project=project, replicas=1, part=tmp_path)
+    write_kept(kept if is_copy else kept.model_copy(update={"replicas": scale}))
+    inputs = inputs_of(
+        tmp_path,
+        {"proxies": {"mysql": "mysql"}, "autoscaler": {"expr": "up", "target": 1, "most": 2}},
+        method=[{"fault": "service.kill", "target": part, "at": "1s", "duration": "1s"}],
+        autoscaling=True,
+    )
+    findings = before(inputs, RunConditions("compose", tmp_path, reuse=True))
+    struck = [each.found for each in findings if "'target'" in each.found]
+    assert [why in each for each in struck] == ([True] if why else []), findings
+    scales = [each.cure for each in findings if "'autoscaling'" in each.found]
+    assert ["leave it out" in each for each in scales] == ([True] if is_copy else [])
 
 
 @pytest.fixture(scope="module")
