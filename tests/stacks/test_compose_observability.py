@@ -238,9 +238,9 @@ def test_a_run_is_measured_by_prometheus_and_its_alert_reaches_a_receiver(tmp_pa
     experiment = yaml.safe_load(find_experiment("redis-slow").read_text())
     for key in ("short", "playbook"):
         del experiment[key]
-    experiment["campaign"] = {"coupon": "C", "stock": 1_500, "users": 100_000}
-    experiment["traffic"]["drop"] |= {"rate": "50/s", "duration": "40s"}
-    experiment["method"][0] |= {"at": "8s", "duration": "12s"}
+    experiment["campaign"] = {"coupon": "C", "stock": 2_000, "users": 100_000}
+    experiment["traffic"]["drop"] |= {"rate": "50/s", "duration": "50s"}
+    experiment["method"][0] |= {"at": "15s", "duration": "12s"}  # it is warm by then
     slow = {"alert": "IssuanceSlow", "fires_within": "12s", "resolves_within": "15s"}
     experiment["expect"] = {"alerts": [slow], "other_alerts": "allowed"}
     (tmp_path / "redis-slow.yaml").write_text(yaml.safe_dump(experiment))
