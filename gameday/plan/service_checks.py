@@ -49,28 +49,17 @@ async def service(system: System) -> list[Finding]:
 
     Without `start` only the audit is asked; where there is none either, any answer will do.
     """
-    if system.start is None:
-        return [] if system.issues else await _any_answer(system)
-    url = at(system.base_url, system.start.ready)
+    if system.start is None and system.issues:
+        return []
+    url = at(system.base_url, system.ready_path)
     try:
         async with _client([url], system.tls) as client:
             status = (await client.get(url)).status
     except HttpError as error:
         text = f"{url} does not answer ({error.message})"
         return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
-    if status != OK:
+    if system.start is not None and status != OK:
         return [Finding("service", "fail", f"{url} answers {status}", "look at its log")]
-    return [Finding("service", "ok", f"{url} answers 200")]
-
-
-async def _any_answer(system: System) -> list[Finding]:
-    url = at(system.base_url, "/")
-    try:
-        async with _client([url], system.tls) as client:
-            status = (await client.get(url)).status
-    except HttpError as error:
-        text = f"{url} does not answer ({error.message})"
-        return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
     return [Finding("service", "ok", f"{url} answers {status}")]
 
 

@@ -36,7 +36,7 @@ def on_worker_event(run: Run, worker: int, event: Event) -> None:
 
 async def probe_health(run: Run) -> None:
     """Ask until cancelled, and note how long each answer took."""
-    url = at(run.system.base_url, run.system.start.ready if run.system.start is not None else "/")
+    url = at(run.system.base_url, run.system.ready_path)
     verify = run.system.tls.needed_for(url)
     async with HttpClient(PATIENCE_S, verify=verify) as client:
         due_ns = run.clock.now_ns()

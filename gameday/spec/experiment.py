@@ -6,7 +6,7 @@ the rules between keys are elsewhere (`spec.inputs`, `plan.validate`).
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag
 
@@ -228,13 +228,16 @@ class Reaction(Model):
     )
 
 
-CheckName = Literal[
+IssuanceCheck = Literal[
     "no_over_issuance",
     "one_per_user",
     "no_lost_issuance",
     "no_phantom",
     "no_premature_sold_out",
     "stores_agree",
+]
+CheckName = Literal[
+    IssuanceCheck,
     "fault_injected",
     "fault_removed",
     "exercised",
@@ -248,16 +251,7 @@ CheckName = Literal[
     "playbook",
 ]
 
-ISSUANCE: Final[frozenset[CheckName]] = frozenset(
-    {
-        "no_over_issuance",
-        "one_per_user",
-        "no_lost_issuance",
-        "no_phantom",
-        "no_premature_sold_out",
-        "stores_agree",
-    }
-)
+ISSUANCE: Final[frozenset[str]] = frozenset(get_args(IssuanceCheck))
 """The checks of what was issued, and to whom: they apply to a system with an `audit`."""
 
 Checks = Annotated[

@@ -170,6 +170,11 @@ class System(Model):
     )
 
     @property
+    def ready_path(self) -> str:
+        """The path that tells whether it is ready; without `start` any answer there will do."""
+        return "/" if self.start is None else self.start.ready
+
+    @property
     def issues(self) -> bool:
         """True if it can be asked what it has issued; else no check of issuance applies to it."""
         return self.audit is not None

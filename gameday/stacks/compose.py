@@ -310,7 +310,7 @@ class _Up:
 
         Where the system file does not say how that is, any answer will do.
         """
-        url = at(system.base_url, "/" if system.start is None else system.start.ready)
+        url = at(system.base_url, system.ready_path)
         verify = system.tls.needed_for(url)
         await self._until_answered(url, verify=verify, any_answer=system.start is None)
 

@@ -13,10 +13,10 @@ import yaml
 
 from gameday.core.errors import StackError
 from gameday.core.json_objects import Json
+from gameday.core.secrets.redaction import MASK
 
 DEFAULT = "default"
 LOCAL = "local"  # the engine's own driver of volumes
-MASK = "***"
 _UNSET = re.compile(r'The \\?"?(\w+)\\?"? variable is not set')
 
 

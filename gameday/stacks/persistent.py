@@ -265,7 +265,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
 
 async def _must_answer(system: System) -> None:
     """Raises StackError unless it answers as it does when it is ready; at all, without `start`."""
-    url = at(system.base_url, "/" if system.start is None else system.start.ready)
+    url = at(system.base_url, system.ready_path)
     try:
         verify = system.tls.needed_for(url)
         status = (await ask_once(Ask("GET", url), ANSWER_S, verify=verify)).status
