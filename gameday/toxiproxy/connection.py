@@ -191,6 +191,7 @@ class ProxiedConnection:
                 alarms=self._shared.alarms,
                 chance=(self._shared.seed, f"{self._owner.name}/{self._number}/{stream}"),
                 count=self._shared.metrics.counts_proxies,
+                held=self._shared.held,
             )
             link.on_end, link.on_reset = self._passed_end, self._reset
             source.out_of = sink.into = self.links[stream] = link

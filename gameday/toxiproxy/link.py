@@ -4,7 +4,8 @@ Without toxics the source's bytes go straight into the sink's socket: no queue, 
 With toxics each read becomes chunks that move from stage to stage. `run` steps the stages, last
 first so that there is room, until nothing moves, and sets an alarm for the earliest that wants
 to be woken. The first stage's room decides whether the source is read at all, so a slow sink or a
-narrow toxic stops the sender and memory stays bounded. A chunk counts as received when Toxiproxy
+narrow toxic stops the sender, and memory stays bounded: of one link by its stages' room, of all
+together by `HELD_BYTES_MAX`. A chunk counts as received when Toxiproxy
 would have read it, not when the system handed it over together with those before it.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gameday.toxiproxy.random import draw
+from gameday.toxiproxy.settings import HELD_BYTES_LEFT, HELD_BYTES_MAX, HeldBytes
 from gameday.toxiproxy.timers import NEVER, Alarms, ScheduledCall
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import Chunk, Outlet, Toxic, ToxicStage
@@ -51,6 +53,7 @@ class Link:
         alarms: Alarms,
         chance: tuple[int, str],
         count: bool,
+        held: HeldBytes,
     ) -> None:
         self.source = source
         self.sink = sink
@@ -63,6 +66,8 @@ class Link:
         self._alarms = alarms
         self._seed, self._purpose = chance
         self._count = count
+        self._held = held
+        self._held_bytes = 0
         self._toxics: list[Toxic] = []
         self._stages: list[ToxicStage] = []
         self._unread: deque[bytes] = deque()
@@ -235,9 +240,12 @@ class Link:
 
     def _wait(self, stages: list[ToxicStage]) -> None:
         """Be woken when a stage wants it, and read the source while there is room."""
+        held_bytes = 0
         for stage in stages:
+            held_bytes += stage.held_bytes
             if stage.wake_ns < self._alarm_ns:
                 self._wake_at(stage.wake_ns)
+        self._hold(held_bytes)
         if not self._ended and self._has_room():
             self.source.resume()
         elif not self._ended:
@@ -246,8 +254,14 @@ class Link:
     def _has_room(self) -> bool:
         if not self._stages:
             return self.has_room
+        if self._held.total > HELD_BYTES_MAX and self._held_bytes > HELD_BYTES_LEFT:
+            return False  # what this link holds goes out in time, and then it is asked again
         first = self._stages[0]
         return len(first.queue) < first.capacity + CHUNKS_AHEAD
+
+    def _hold(self, held_bytes: int) -> None:
+        self._held.total += held_bytes - self._held_bytes
+        self._held_bytes = held_bytes
 
     def _wake_at(self, due_ns: int) -> None:
         """Be woken at `due_ns` at the latest: too early finds nothing due and asks again."""
@@ -270,6 +284,7 @@ class Link:
         self.done = True
         self._cancel_alarm()
         self._stages = []
+        self._hold(0)
         self._unread.clear()
         self.source.deliver_to(discard)
 

@@ -11,6 +11,23 @@ CONNECTIONS_MAX = 10_000  # two descriptors each; more would starve the API of t
 CLIENTS_MAX = 500  # of the API: tests use a few; bounds memory
 FILES_KEPT_FREE = 100  # for listeners and what a process has open anyway
 FILES_PER_CONNECTION = 2  # the client's socket, and the upstream's
+HELD_BYTES_MAX = 256 * 1024 * 1024
+"""The bytes that all links hold late together; beyond them only `HELD_BYTES_LEFT` each.
+
+Toxiproxy holds up to 33 MB for each connection, so readers that stand still behind a latency take
+any machine's memory. One link may still hold that much: a reader is slowed down earlier than by
+Toxiproxy only where eight such links are full at once.
+"""
+HELD_BYTES_LEFT = 64 * 1024  # what a link may hold whatever the others do, so none stands still
+
+
+class HeldBytes:
+    """The bytes that latencies hold in all links of a server."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +41,7 @@ class Shared:
     clients_max: int = CLIENTS_MAX
     metrics: Metrics = field(default_factory=Metrics)
     connections_open: int = 0
+    held: HeldBytes = field(default_factory=HeldBytes)
     alarms: Alarms = field(init=False)
 
     def __post_init__(self) -> None:

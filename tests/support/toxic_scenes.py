@@ -16,6 +16,7 @@ from typing import Any
 
 from gameday.core.clock import SystemClock
 from gameday.toxiproxy.link import Link
+from gameday.toxiproxy.settings import HeldBytes
 from gameday.toxiproxy.timers import Alarms, ScheduledCall
 from gameday.toxiproxy.toxics import TYPES
 from gameday.toxiproxy.toxics.stage import MS, Toxic
@@ -182,7 +183,9 @@ class HandPlay:
         self.made: list[Toxic] = []
         self.toxics: list[Toxic] = []
         chance = (1, "scene")
-        self.link = Link(self.source, self.sink, alarms=self.alarms, chance=chance, count=True)
+        self.link = Link(
+            self.source, self.sink, alarms=self.alarms, chance=chance, count=True, held=HeldBytes()
+        )
         self.link.on_end = lambda _: self.sink.close()
         self.link.on_reset = lambda _: self.sink.close(reset=True)
         for kind, attributes in scene.chain:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gameday.core.clock import SystemClock
 from gameday.toxiproxy.link import Link
+from gameday.toxiproxy.settings import HeldBytes
 from gameday.toxiproxy.timers import Alarms
 from gameday.toxiproxy.toxics.bandwidth import BandwidthToxic
 from gameday.toxiproxy.toxics.slicer import SlicerToxic
@@ -80,13 +82,20 @@ ACTIONS = st.one_of(
 class Driver:
     """Does to one link what the actions say."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: HeldBytes | None = None) -> None:
         self.source, self.sink = Wire(), Wire()
         self.ends = 0
         self.toxics: list[Toxic] = []
         self.fed = bytearray()
         self.alarms = Alarms(SystemClock())
-        self.link = Link(self.source, self.sink, alarms=self.alarms, chance=(1, "p/1"), count=False)
+        self.link = Link(
+            self.source,
+            self.sink,
+            alarms=self.alarms,
+            chance=(1, "p/1"),
+            count=False,
+            held=held or HeldBytes(),
+        )
         self.link.on_end = self._ended
         self.link.apply([])
 
@@ -218,3 +227,37 @@ def test_slices_add_up_and_none_is_larger_than_average_and_variation(
     assert min(sizes) > 0
     if average:
         assert max(sizes) <= max(1, average + variation)
+
+
+def test_links_that_hold_too_much_together_read_no_more_but_none_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gameday.toxiproxy.link.HELD_BYTES_MAX", 1_000_000)
+
+    async def scene() -> None:
+        held = HeldBytes()
+        late = {"latency": 20, "jitter": 0}
+        drivers = [Driver(held) for _ in range(4)]
+        full, *others = drivers
+        for driver in drivers:
+            driver.add(Toxic("", "latency", "upstream", 1.0, dict(late)))
+            driver.room(there_is=False)
+        while not full.source.paused:
+            full.feed(32_768)
+        assert held.total == len(full.fed) > 1_000_000  # so far one link alone
+        assert len(full.fed) < 1_100_000
+        for driver in others:
+            while not driver.source.paused:
+                driver.feed(32_768)
+            assert len(driver.fed) == 3 * 32_768  # the first that is more than what is left
+        others[0].room(there_is=True)
+        async with asyncio.timeout(20):
+            while others[0].source.paused:
+                await asyncio.sleep(0.001)
+        assert others[0].sink.got == others[0].fed
+        for driver in drivers:
+            driver.link.stop()
+            driver.alarms.close()
+        assert held.total == 0
+
+    asyncio.run(scene())

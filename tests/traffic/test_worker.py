@@ -320,7 +320,7 @@ async def test_a_slow_system_does_not_slow_the_schedule(tmp_path: Path) -> None:
     assert counts(history) == {"unknown": 100}
     assert reasons(history) == {"timeout"}
     took_ms = (history.records["ended_ns"] - history.records["sent_ns"]) / 1e6
-    assert took_ms.min() >= 400
+    assert took_ms.min() >= 399  # the kernel may stamp a sending after its timer began
     assert np.median(took_ms) < 450
 
 

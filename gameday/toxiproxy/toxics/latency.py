@@ -23,6 +23,12 @@ class LatencyToxic(ToxicStage):
         super().__init__(toxic, out, seed, purpose, now_ns)
         self._in_hand: Chunk | None = None
         self._due_ns = 0
+        self.held_bytes = 0
+
+    def put(self, chunk: Chunk, now_ns: int) -> None:
+        if not self.finished:
+            self.held_bytes += len(chunk.data)
+        super().put(chunk, now_ns)
 
     def due_ns(self, head: Chunk) -> int:
         if head is not self._in_hand:
@@ -36,8 +42,17 @@ class LatencyToxic(ToxicStage):
 
     def let_go(self, now_ns: int) -> None:
         head, due_ns = self.queue.popleft(), self._due_ns
+        self.held_bytes -= len(head.data)
         taken_ns = max(self.free_ns, head.arrived_ns)
         head.received_ns += due_ns - taken_ns
         self.free_ns = now_ns if self.blocked else max(due_ns, taken_ns)
         self.blocked = False
         self.out.put(head, self.free_ns)
+
+    def pass_on(self, now_ns: int) -> None:
+        self.held_bytes -= len(self.queue[0].data)
+        super().pass_on(now_ns)
+
+    def close(self, now_ns: int) -> None:
+        self.held_bytes = 0
+        super().close(now_ns)

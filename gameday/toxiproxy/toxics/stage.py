@@ -64,6 +64,8 @@ class ToxicStage:
     type: ClassVar[str] = "noop"
     fields: ClassVar[dict[str, Range]] = {}
     capacity: ClassVar[int] = 1
+    held_bytes: int = 0
+    """The bytes of a queue with room for many chunks; one chunk alone is not counted."""
 
     def __init__(self, toxic: Toxic, out: Outlet, seed: int, purpose: str, now_ns: int) -> None:
         self.toxic = toxic
