@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -86,6 +86,16 @@ class Container:
     def is_lost(self) -> bool:
         """True if it will not get well by waiting."""
         return self.state in ("exited", "dead", "removing") or self.health == "unhealthy"
+
+
+def ended(
+    there: Sequence[Container], services: Collection[str], may_end: Collection[str]
+) -> list[str]:
+    """Those of `services` that should run and do not; a task that is done should not."""
+    well = {
+        each.service for each in there if each.runs or (each.is_done and each.service in may_end)
+    }
+    return sorted(set(services) - well)
 
 
 def address() -> str:

@@ -122,7 +122,9 @@ class ComposeStack:
             self._project = project
             up = _Up(supervisor, project, command, self._what, self._ready_s)
             running = await self._with_ports(up, system)
-            self._watch = ContainerWatch(project, running.binaries.keys(), workdir.clock)
+            self._watch = ContainerWatch(
+                project, running.binaries.keys(), running.may_end, workdir.clock
+            )
             return running
 
     async def stop(self) -> list[str]:
@@ -231,6 +233,7 @@ class _Up:
             secrets=found.secrets | self._supervisor.secrets,
             binaries={each.service: each.image for each in there if each.runs},
             project=self.project,
+            may_end=frozenset(each.service for each in there if self._what.may_end(each)),
         )
         await self._until_answers(running.system)
         await self._until_observed(running.addresses)

@@ -28,10 +28,17 @@ class ContainerWatch:
     own until it is removed.
     """
 
-    def __init__(self, project: ProjectUndo, services: Collection[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        project: ProjectUndo,
+        services: Collection[str],
+        may_end: Collection[str],
+        clock: Clock,
+    ) -> None:
         self.ended: list[str] = []
         self.replicas: Mapping[str, str] = {}
         self._services = frozenset(services)
+        self._may_end = frozenset(may_end)
         self._task = asyncio.create_task(self._watch(project, clock))
 
     async def stop(self) -> None:
@@ -50,7 +57,7 @@ class ContainerWatch:
                 self.ended = ["the container engine"] if missed >= _MISSED else self.ended
                 continue
             missed = 0
-            self.ended = sorted(self._services - {each.service for each in there if each.runs})
+            self.ended = engine.ended(there, self._services, self._may_end)
             self.replicas = metrics_of(there, self.replicas)
 
 

@@ -77,7 +77,9 @@ class PersistentStack:
         await _must_answer(running.system)
         self._parts = kept.undos(ProcessUndo)
         if running.project is not None:
-            self._watch = ContainerWatch(running.project, kept.binaries.keys(), workdir.clock)
+            self._watch = ContainerWatch(
+                running.project, kept.binaries.keys(), kept.may_end, workdir.clock
+            )
         return running
 
     def ended(self) -> list[str]:
@@ -188,6 +190,7 @@ class _StateWriter:
             "logs": running.logs,
             "secrets": tuple(sorted(running.secrets)),
             "binaries": running.binaries,
+            "may_end": tuple(sorted(running.may_end)),
             "toxiproxy_token": token,
             "token_file": running.token_file,
             "published": running.published,
@@ -255,6 +258,7 @@ def _running(kept: Kept, addresses: Addresses, system: System) -> Running:
         logs=kept.logs,
         secrets=frozenset(kept.secrets),
         binaries=kept.binaries,
+        may_end=frozenset(kept.may_end),
         parts={each.name: each.part for each in kept.undos(ProcessUndo) if each.part is not None},
         token_file=kept.token_file,
         project=next(iter(kept.undos(ProjectUndo)), None),

@@ -79,7 +79,7 @@ class Running:
     part is started (`process/launch.py`), `token_file` where the token stands without which its
     Toxiproxy changes nothing (None: it asks for none). `project` is the compose project that it
     is, `published` where each proxy in it is reached, by the proxy's name, `replicas` the record by
-    which its service is scaled.
+    which its service is scaled, `may_end` the services that may end well, as a migration does.
     """
 
     system: System
@@ -95,6 +95,7 @@ class Running:
     project: ProjectUndo | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
     replicas: ScaleUndo | None = None
+    may_end: frozenset[str] = frozenset()
 
     def injection(self, run: str, seed: int = 0) -> InjectionContext:
         """The context in which drivers of a run work on it."""

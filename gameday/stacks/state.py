@@ -63,6 +63,7 @@ class Kept(Model):
     logs: Mapping[str, Path] = {}
     secrets: tuple[str, ...] = ()
     binaries: Mapping[str, str] = {}
+    may_end: tuple[str, ...] = ()
     toxiproxy_token: str | None = None
     token_file: Path | None = None
     published: Mapping[str, Published] = {}
@@ -82,8 +83,11 @@ class Kept(Model):
 
         found = [undo.name for undo in self.undos(ProcessUndo) if bool(alive(undo)) is run]
         for project in self.undos(ProjectUndo):
-            there = {each.service for each in engine.containers_of(project) if each.runs}
-            found += sorted(there if run else self.binaries.keys() - there)
+            there = engine.containers_of(project)
+            if run:
+                found += sorted({each.service for each in there if each.runs})
+            else:
+                found += engine.ended(there, self.binaries.keys(), self.may_end)
         return found
 
 

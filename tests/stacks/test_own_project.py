@@ -714,6 +714,23 @@ async def test_its_containers_are_struck_by_the_names_of_the_system_file(up: Up)
 
 
 @with_engine
+async def test_a_task_that_ends_well_after_the_start_is_no_loss_but_a_server_is(up: Up) -> None:
+    """The migration still ran when everything was well; a run goes on when it has ended."""
+    async with asyncio.timeout(60):
+        while not up.containers()["migrate"].is_done:
+            await asyncio.sleep(0.1)
+    undo = await up.prepare(ServiceChange("redis", "kill", forget=False))
+    try:
+        await drivers.act(ServiceChange("redis", "kill", forget=False), undo, up.context)
+        async with asyncio.timeout(20):
+            while "redis" not in (ended := up.stack.ended()):
+                await asyncio.sleep(0.1)
+        assert ended == ["redis"]
+    finally:
+        await drivers.undo(undo)
+
+
+@with_engine
 async def test_a_dependency_is_cut_off_by_its_name_in_their_file(up: Up) -> None:
     change = PartitionChange("redis", "toxiproxy")
     undo = await up.prepare(change)
