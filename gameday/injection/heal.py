@@ -9,15 +9,16 @@ that somebody vouches for.
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from gameday.core.clock import Clock, SystemClock, boot_id
-from gameday.core.errors import GamedayError
-from gameday.core.secrets.redaction import MASK
+from gameday.core.errors import GamedayError, UsageError
+from gameday.core.secrets.redaction import MASK, Hidden, nothing, telling
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
@@ -26,6 +27,7 @@ from gameday.injection.drivers import Drivers, toxic
 from gameday.injection.process import process
 from gameday.injection.removal_proof import State
 from gameday.injection.undo_policy import OnEscalation, UndoPolicy
+from gameday.spec.undo_fields import secret_names
 from gameday.spec.undos import (
     FolderUndo,
     NetworkUndo,
@@ -177,6 +179,7 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     own_stack = journal.first(run.journal, events.StackStarting) is not None
     book = Book(run.dir, "healed", SystemClock(), healer.key)
     due, drivers = _due(run.journal, run.later), Drivers()
+    book.hide = hidden([left.undo for left in due], healer.environment)
     healed: list[Healed] = []
     for left in due:
         if left.owner == "step" and left.name in answered:
@@ -317,6 +320,28 @@ async def take_back(
     left: Left, environment: Mapping[str, str], policy: UndoPolicy, drivers: Drivers
 ) -> Healed:
     """Undo one, and read back whether it is gone. Never raises: the others have their turn."""
+    healed = await _take_back(left, environment, policy, drivers)
+    return replace(healed, why=hidden([left.undo], environment)(healed.why))
+
+
+def hidden(undos: Iterable[Undo], environment: Mapping[str, str]) -> Hidden:
+    """A mask for the answers of servers, which may quote any secret that undoing these can use."""
+    found = telling({**os.environ, **environment})
+    if named := {each for undo in undos for each in secret_names(undo.as_json())}:
+        # Not at the top: undoing that needs no secret loads no models.
+        from gameday.injection.drivers.request import secret
+        from gameday.spec.request import FromEnv, FromFile
+
+        for kind, name in named:
+            with suppress(UsageError):  # what nobody can find, nobody quotes
+                reference = FromEnv(env=name) if kind == "env" else FromFile(file=name)
+                found.append(secret(reference, environment))
+    return Hidden(found)
+
+
+async def _take_back(
+    left: Left, environment: Mapping[str, str], policy: UndoPolicy, drivers: Drivers
+) -> Healed:
     if left.masked:
         return Healed(label(left), gone=None, why=_MASKED)
     try:
@@ -352,6 +377,7 @@ class Book:
         self._clock = clock
         self._key = key
         self._journal: journal.Journal | None = None
+        self.hide: Callable[[str], str] = nothing
         self.pressed: list[journal.RecordOf[events.FaultEscalated]] = []
         """The steps of stuck removals, whether or not they could be written."""
 
@@ -360,6 +386,7 @@ class Book:
         try:
             if self._journal is None:
                 self._journal = self._open()
+            self._journal.hide = self.hide
             self._journal.write(event)
         except OSError as error:
             sys.stderr.write(f"{self._name}: {event} cannot be written: {error}\n")

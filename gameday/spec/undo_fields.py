@@ -61,12 +61,16 @@ Reference = Annotated[Mapping[str, str], _reference]
 
 def references(value: object) -> Iterator[str]:
     """Every `{env: NAME}` and `{file: PATH}` in a record, as people write it."""
+    yield from (f"{{{key}: {name}}}" for key, name in secret_names(value))
+
+
+def secret_names(value: object) -> Iterator[tuple[str, str]]:
+    """Every `env` and `file` in a record, each with the name of the variable or the file."""
     if isinstance(value, Mapping):
         if value.keys() in _REFERENCES and all(isinstance(each, str) for each in value.values()):
-            ((key, name),) = value.items()
-            yield f"{{{key}: {name}}}"
+            yield from value.items()
         for each in value.values():
-            yield from references(each)
+            yield from secret_names(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from references(each)
+            yield from secret_names(each)

@@ -264,6 +264,7 @@ class ServiceUndo(Undo):
     name: String = ""
     pid: Pid | None = None
     start_time: String = ""
+    seen_from: Text | None = None
 
     def __post_init__(self) -> None:
         if self.what == "continue" and (self.pid is None or not self.name):

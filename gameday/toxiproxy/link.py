@@ -254,8 +254,11 @@ class Link:
     def _has_room(self) -> bool:
         if not self._stages:
             return self.has_room
-        if self._held.total > HELD_BYTES_MAX and self._held_bytes > HELD_BYTES_LEFT:
-            return False  # what this link holds goes out in time, and then it is asked again
+        if self._held.total > HELD_BYTES_MAX:
+            # By now, not as of the last count: what is due goes out, and then the next is read.
+            held_bytes = sum(stage.held_bytes for stage in self._stages)
+            if held_bytes > HELD_BYTES_LEFT:
+                return False
         first = self._stages[0]
         return len(first.queue) < first.capacity + CHUNKS_AHEAD
 

@@ -5,13 +5,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gameday.evidence.events import from_json
 from gameday.evidence.journal import Journal, Record, RecordOf, read
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
-from gameday.injection.heal import is_under_way, left_behind
+from gameday.injection.heal import is_under_way, left_behind, take_back
 from gameday.injection.process.process import record
 from gameday.injection.toxiproxy_client import Toxiproxy
+from gameday.injection.undo_policy import UndoPolicy
 from gameday.spec.undos import ToxicState
 from tests.support.events import event_of
 from tests.support.obstacles import SOMEBODYS, cache_behind_door
@@ -192,3 +195,27 @@ async def test_healing_presses_a_stuck_removal_and_writes_it_down(tmp_path: Path
     *steps, last = [each.data for each in read(tmp_path / "healed-1.jsonl").records]
     assert [each["step"] for each in steps] == ["retry", "switch", "recreate"]
     assert last == {"id": "f", "gone": True}
+
+
+async def test_a_server_that_quotes_a_password_tells_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that knows no AUTH says with which words it was asked."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(b"-ERR unknown command 'AUTH', beginning with: 'hunter2hunter2' 'x'\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"redis://:hunter2hunter2@127.0.0.1:{port}/0"
+    block = {"kind": "redis", "do": "block", "url": {"env": "A"}, "name": "gameday-r-1"}
+    (left,) = left_behind(records(("fault.injecting", {"id": "f", "undo": [block]})))
+    monkeypatch.setenv("A", url)
+    for environment in ({"A": url}, {}):
+        healed = await take_back(left, environment, UndoPolicy(refused_s=0), drivers)
+        assert healed.gone is None
+        assert "unknown command" in healed.why
+        assert "hunter2" not in healed.why
+    server.close()

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -22,7 +23,7 @@ from gameday.injection.drivers.service import StrikeError, restart
 from gameday.injection.process.launch import Launch, alone, is_being_started
 from gameday.injection.process.process import alive, is_stopped
 from gameday.spec.changes import ServiceChange, Strike
-from gameday.spec.undos import ProcessUndo, Undo, from_json
+from gameday.spec.undos import ProcessUndo, ServiceUndo, Undo, from_json
 from gameday.stacks.embedded import EmbeddedStack
 from gameday.stacks.stack import Running, new_work_dir
 from tests.support.stack_parts import BOTH, Ground, is_ended, system_of
@@ -301,3 +302,12 @@ async def test_a_part_that_is_just_started_does_not_count_as_ended(up: Up) -> No
         assert up.stack.ended() == []
     assert not is_being_started(part)
     await drivers.undo(undo)
+
+
+async def test_a_part_of_a_stack_on_another_machine_is_not_known_to_go_on(up: Up) -> None:
+    for do in ("pause", "kill"):
+        undo = await drivers.prepare(ServiceChange("redis", do, forget=False), up.site)
+        assert isinstance(undo, ServiceUndo)
+        gone, why = await drivers.look(replace(undo, seen_from="cache pid:[4711]"))
+        assert gone is None
+        assert "it was made on cache pid:[4711]" in why

@@ -235,6 +235,19 @@ async def test_a_full_redis_refuses_to_write_and_forgets_nothing(url: str) -> No
         await redis.set("new", "y")
 
 
+async def test_half_of_a_full_redis_is_there_and_put_back(url: str) -> None:
+    """Two commands set it and two put it back, and the second of either may fail."""
+    async with client(url) as redis:
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        _, undo = await begin(fault(Memory), site(url))
+        await redis.config_set("maxmemory", 0)  # as before, while the policy still is the fault's
+        assert await drivers.read_back(undo, {"A": url}) is False
+        await drivers.undo(undo, {"A": url})
+        assert await drivers.read_back(undo, {"A": url}) is True
+        policy = await redis.config_get("maxmemory-policy")
+        assert policy == {"maxmemory-policy": "allkeys-lru"}
+
+
 async def test_a_setting_that_somebody_has_changed_is_left_alone(url: str) -> None:
     async with client(url) as redis:
         _, undo = await begin(fault(Memory), site(url))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gameday.core.clock import SystemClock
 from gameday.toxiproxy.link import Link
-from gameday.toxiproxy.settings import HeldBytes
+from gameday.toxiproxy.settings import HELD_BYTES_MAX, HeldBytes
 from gameday.toxiproxy.timers import Alarms
 from gameday.toxiproxy.toxics.bandwidth import BandwidthToxic
 from gameday.toxiproxy.toxics.slicer import SlicerToxic
@@ -227,6 +227,26 @@ def test_slices_add_up_and_none_is_larger_than_average_and_variation(
     assert min(sizes) > 0
     if average:
         assert max(sizes) <= max(1, average + variation)
+
+
+def test_what_was_read_while_others_held_too_much_comes_out_without_another_reason() -> None:
+    """The last part of a message waits unread in the link, and nothing else ever comes."""
+
+    async def scene() -> None:
+        held = HeldBytes()
+        driver = Driver(held)
+        driver.add(Toxic("", "latency", "upstream", 1.0, {"latency": 20, "jitter": 0}))
+        driver.feed(256_000)
+        held.total += HELD_BYTES_MAX  # of others
+        driver.feed(44_000)
+        async with asyncio.timeout(20):
+            while len(driver.sink.got) < 300_000:
+                await asyncio.sleep(0.001)
+        assert driver.sink.got == driver.fed
+        assert held.total == HELD_BYTES_MAX
+        driver.alarms.close()
+
+    asyncio.run(scene())
 
 
 def test_links_that_hold_too_much_together_read_no_more_but_none_stands_still(

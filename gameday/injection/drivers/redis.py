@@ -56,6 +56,7 @@ BUSY = "for _ = 1, tonumber(ARGV[1]) do end"
 ROUNDS_A_S = 20_000_000  # measured with five processes a core; the first script is rather too short
 
 _Client = redis.asyncio.Redis
+_NO_EVICTION = "noeviction"
 
 
 class RedisDriver(StoreDriver):
@@ -99,7 +100,7 @@ class RedisDriver(StoreDriver):
                     self.held.count(undo.name, await _let_run_out(client, undo))
                     await self.held.start(undo.name, _stay(self.clock))
                 case MemoryUndo():
-                    await client.config_set("maxmemory-policy", "noeviction")
+                    await client.config_set("maxmemory-policy", _NO_EVICTION)
                     await client.config_set("maxmemory", undo.maxmemory)
                 case _ if isinstance(change, EvictKeys):
                     self.held.count(undo.name, await _evict(client, change))
@@ -163,7 +164,7 @@ async def _is_there(client: _Client, record: RedisUndo) -> bool:
         case ExpiryUndo():
             return bool(await _running_out(client, record))
         case MemoryUndo():
-            return await _maxmemory(client) == record.maxmemory
+            return await _is_limited(client, record)
         case _:
             return bool(await _clients(client, record.name))
 
@@ -340,13 +341,25 @@ async def _keep(client: _Client, record: ExpiryUndo) -> None:
     await pipe.execute()
 
 
+async def _is_limited(client: _Client, record: MemoryUndo) -> bool:
+    """True while any of its two settings is this run's: either may have failed to be altered."""
+    now = await _maxmemory(client)
+    if now != record.maxmemory_before or record.policy_before == _NO_EVICTION:
+        return now == record.maxmemory
+    return await _policy(client) == _NO_EVICTION
+
+
+async def _policy(client: _Client) -> str:
+    return str((await client.config_get("maxmemory-policy"))["maxmemory-policy"])
+
+
 async def _maxmemory(client: _Client) -> int:
     return int((await client.config_get("maxmemory"))["maxmemory"] or 0)
 
 
 async def _look_at_memory(client: _Client, undo: RedisUndo) -> MemoryUndo:
     """The setting there is, and one that is certainly less than what is used."""
-    policy = (await client.config_get("maxmemory-policy"))["maxmemory-policy"]
+    policy = await _policy(client)
     used = int((await client.info("memory"))["used_memory"])
     before = await _maxmemory(client)
     full = max(1, used // 2)
@@ -356,8 +369,8 @@ async def _look_at_memory(client: _Client, undo: RedisUndo) -> MemoryUndo:
 
 
 async def _restore_memory(client: _Client, record: MemoryUndo) -> None:
-    """Only where the setting is still this run's."""
-    if await _maxmemory(client) == record.maxmemory:
+    """Only where a setting is still this run's."""
+    if await _is_limited(client, record):
         await client.config_set("maxmemory", record.maxmemory_before)
         await client.config_set("maxmemory-policy", record.policy_before)
 

@@ -20,7 +20,7 @@ from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
 from gameday.injection.process import process
 from gameday.injection.process.launch import Launch, alone, start, until_ready
-from gameday.injection.removal_proof import State, masked_name, was_masked
+from gameday.injection.removal_proof import State, elsewhere, here, masked_name, was_masked
 from gameday.spec.changes import ServiceChange
 from gameday.spec.undos import ProcessUndo, ServiceUndo
 
@@ -60,6 +60,7 @@ async def prepare(change: ServiceChange, context: InjectionContext) -> ServiceUn
         name=name,
         pid=launch.pid,
         start_time=launch.start_time,
+        seen_from=here(),
     )
 
 
@@ -98,6 +99,8 @@ async def look(record: ServiceUndo) -> State:
     """State of the component: gone when it runs and is healthy, or its stack has ended."""
     if was_masked(record):
         return masked_name()
+    if away := elsewhere(record.seen_from):
+        return away
     if record.what == "continue":
         still = _stopped(_whole(record))
         return State(not still, f"process {min(still)} is stopped" if still else "")

@@ -60,6 +60,7 @@ class Reaping:
         """
         told = read_object(HandOver, json.loads(handed))
         due = [each for each in self._due(alone=alone) if each not in self._out]
+        self._book.hide = heal.hidden([left.undo for left in due], told.environment)
         manners = [self._policy(left) for left in due]
         healed = event_loop.run(_undo(due, manners, told.environment), Allowed.of(told.reach))
         self._pressed += [left for left in due if left not in self._pressed]
