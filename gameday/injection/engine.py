@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from gameday.core.errors import StackError, UsageError, excerpt
@@ -91,11 +91,16 @@ class Container:
 def ended(
     there: Sequence[Container], services: Collection[str], may_end: Collection[str]
 ) -> list[str]:
-    """Those of `services` that should run and do not; a task that is done should not."""
-    well = {
-        each.service for each in there if each.runs or (each.is_done and each.service in may_end)
-    }
-    return sorted(set(services) - well)
+    """Those of `services` that should run and do not; a task that is done should not.
+
+    One may be several services of a compose file, each of which has to run; of the replicas of one
+    any is enough.
+    """
+    run = {each.host for each in there if each.runs}
+    done = {each.host for each in there if each.is_done and each.service in may_end}
+    gone = {each.service for each in there if each.host not in run | done}
+    missing = set(services) - {each.service for each in there}
+    return sorted(missing | (gone & set(services)))
 
 
 def address() -> str:
@@ -107,9 +112,13 @@ def address() -> str:
     found = os.environ.get("DOCKER_HOST", "")
     if not found:
         try:
-            context = docker.context.ContextAPI.get_current_context()
+            named = os.environ.get("DOCKER_CONTEXT") or None  # which the library does not ask
+            context = docker.context.ContextAPI.get_context(named)
         except docker.errors.DockerException as error:
             raise EngineError(f"docker's context: {error}", help="docker context ls") from error
+        if named and context is None:
+            problem = f"docker has no context {named!r}, which DOCKER_CONTEXT names"
+            raise EngineError(problem, help="docker context ls")
         found = (context.Host if context else "") or docker.constants.DEFAULT_UNIX_SOCKET
     return found.replace("http+unix://", "unix://", 1)
 
@@ -291,11 +300,26 @@ def _container(shown: dict[str, Any]) -> Container:
 
 def last_words(client: Any, container: Container) -> str:
     """A line about a container, and the end of its log."""
-    raw = client.api.logs(container.id, tail=LOG_LINES)
+    import docker.errors
+
+    try:
+        raw = client.api.logs(container.id, tail=LOG_LINES)
+    except docker.errors.APIError as error:  # of a logging driver that only writes
+        raw = f"(its log cannot be read: {_words(error)})".encode()
     lines = raw.decode(errors="replace").splitlines() or ["(it wrote nothing)"]
     text = "\n".join(f"  | {line}" for line in lines)
     check = _health_check(client, container) if container.health == "unhealthy" else ""
     return f"{container.host}: {container.status}{check}; the end of its log:\n{text}"
+
+
+def copy_log(client: Any, container: Container, file: BinaryIO) -> None:
+    """Write all that it has said, or why that cannot be had."""
+    import docker.errors
+
+    try:
+        file.writelines(client.api.logs(container.id, stream=True, follow=False))
+    except docker.errors.APIError as error:
+        file.write(f"(its log cannot be read: {_words(error)})\n".encode())
 
 
 def _health_check(client: Any, container: Container) -> str:

@@ -165,6 +165,8 @@ class Run(Begun):
     bridge: Server | None = None
     autoscaler: ReplicaScaler | None = None
     replicas: Callable[[], Mapping[str, str]] = field(default=dict)
+    scales_kept: bool = False
+    """True if what is scaled stays after the run: nothing else takes it back."""
     t0_ns: int = 0
 
     def at_ns(self, seconds: float) -> int:

@@ -22,6 +22,7 @@ BLIND_S = 5.0  # five evaluations: a scrape or two may fail while the service is
 SILENT_S = 6.0  # the collector evaluates once a second; longer than BLIND_S, which says more
 GATE_S = 0.05  # before the first fault: what is seen then is still without it
 LOOK_S = 1.0  # a dead child is seen within a second, and looking costs nothing
+EXCUSED_LOOKS = 3  # containers are looked at once a second, so the answer is of before
 ROOM_BYTES = 1024 * 1024
 
 
@@ -122,12 +123,15 @@ async def parts(run: Run) -> None:
     """Abort when a store or the proxy of our own stack ends: that is no weakness of the service.
 
     The end of the service itself is told, and left to the checks. What a fault has taken down is
-    looked at again once that fault is out.
+    looked at again once that fault is out, and the stack has had the time to look.
     """
     told: set[str] = set()
+    excused: dict[str, int] = {}
     while True:
         await run.readings.next(SILENT_S)
-        ended = set(run.ended_parts()) - run.injection.stopped_on_purpose
+        excused = {name: n - 1 for name, n in excused.items() if n > 1}
+        excused |= dict.fromkeys(run.injection.stopped_on_purpose, EXCUSED_LOOKS)
+        ended = set(run.ended_parts()) - excused.keys()
         told &= ended
         for name in sorted(ended - told):
             told.add(name)

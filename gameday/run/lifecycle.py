@@ -48,6 +48,7 @@ from gameday.spec.request import FromEnv
 from gameday.spec.server import Server
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.undos import Undo
+from gameday.stacks.persistent import PersistentStack
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for
 from gameday.traffic.forecast import traffic_end_s
@@ -238,6 +239,8 @@ class _Start(Begun):
 
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
+    # What a stack says that does not start is masked, too, by what is known before.
+    start.journal.hide = Hidden(secrets_of(inputs.system.system, os.environ))
     running = await _start_stack(inputs, stack, options, start)
     if running is None:
         return
@@ -337,6 +340,7 @@ def _make_run(
         scaler = ReplicaScaler(
             system.autoscaler, running.replicas, readings, start.journal, start.clock
         )
+    scales_kept = running.replicas is not None and isinstance(stack, PersistentStack)
     return Run(
         **{each.name: getattr(start, each.name) for each in fields(Begun)},
         options=options,
@@ -347,6 +351,7 @@ def _make_run(
         coupon=coupon,
         stock=stock,
         traffic_end_s=traffic_end_s(experiment),
+        scales_kept=scales_kept,
         environment=running.environment,
         injection=running.injection(start.id, experiment.seed or 0),
         sender=sender,

@@ -44,8 +44,9 @@ async def end(run: Run) -> None:
     aborted = run.abort.event.is_set()
     run.journal.write(Phase(phase="ending", aborted=aborted))
     if run.bot is not None:
-        hurried_s = ABORT_STEP_S if aborted else None
-        await _bounded(run, "steps", run.bot.take_back(hurried_s), STEPS_S)
+        hurried_s = _hurried_s(run)
+        taken_back = run.bot.take_back(hurried_s if aborted else None)
+        await _bounded(run, "steps", taken_back, STEPS_S, hurried_s)
     await _stop_traffic(run, aborted=aborted)
     problem = ""
     if run.t0_ns or run.campaign_made:
@@ -59,7 +60,8 @@ async def end(run: Run) -> None:
     if problem:  # a close or an audit that is not answered as expected ends the run
         run.abort("unhealthy", problem)
     if run.autoscaler is not None:
-        await _bounded(run, "autoscaler", run.autoscaler.take_back(), SCALE_S)
+        taken_back = run.autoscaler.take_back()
+        await _bounded(run, "autoscaler", taken_back, SCALE_S, _hurried_s(run))
     await run.collector.finish(CHILD_S, run.clock)
 
 
@@ -81,6 +83,11 @@ async def _bounded(
         run.journal.write(Phase(phase=phase, problem=str(error)))
         return str(error)
     return ""
+
+
+def _hurried_s(run: Run) -> float:
+    """The time to take back what was done to the stack, from an abort on."""
+    return SCALE_S if run.scales_kept else ABORT_STEP_S
 
 
 def _close_limit_s(run: Run) -> float:

@@ -28,6 +28,7 @@ from gameday.core.processes.deadlines import in_time
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection import engine
 from gameday.injection.drivers import project as projects
+from gameday.injection.drivers.request import secrets_of
 from gameday.injection.drivers.scale import scale
 from gameday.injection.engine import Container, EngineError
 from gameday.injection.process.launch import Launch
@@ -121,6 +122,7 @@ class ComposeStack:
             workdir.announce("containers", [project])
             self._project = project
             up = _Up(supervisor, project, command, self._what, self._ready_s)
+            up.hidden = secrets_of(system, os.environ)  # theirs, which their logs may quote
             running = await self._with_ports(up, system)
             self._watch = ContainerWatch(
                 project, running.binaries.keys(), running.may_end, workdir.clock
@@ -194,6 +196,7 @@ class _Up:
         self._supervisor = supervisor
         self._command = command
         self._ready_s = ready_s
+        self.hidden: Sequence[str] = ()
         self._secret = supervisor.new_secret()
         self._password = supervisor.new_secret()
         self._bridge_token = supervisor.new_secret()
@@ -374,7 +377,7 @@ class _Up:
 
     @property
     def _hide(self) -> Hidden:
-        return Hidden(frozenset(self._supervisor.secrets))
+        return Hidden([*self._supervisor.secrets, *self.hidden])
 
 
 def compose_command() -> Sequence[str]:
@@ -411,11 +414,14 @@ async def _removed(project: ProjectUndo, logs_dir: Path) -> list[str]:
 
 
 def _keep_logs(project: ProjectUndo, logs_dir: Path) -> None:
-    """Write what each container has said to `logs/<name>.log`: the service's, or one a replica."""
+    """Write what each container has said to `logs/<name>.log`: the service's, or one a replica.
+
+    One that cannot be read says so, and keeps no other from being kept.
+    """
     with engine.of(project) as client:
         there = engine.containers(client, project)
         services = [each.service for each in there]
         for each in there:
             name = each.service if services.count(each.service) == 1 else each.name
             with (logs_dir / f"{name}.log").open("wb") as file:
-                file.writelines(client.api.logs(each.id, stream=True, follow=False))
+                engine.copy_log(client, each, file)

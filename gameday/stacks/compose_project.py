@@ -151,7 +151,7 @@ class ShippedProject:
 
     def builds(self) -> bool:
         """True unless somebody names an image of the service: that one is theirs."""
-        return SERVICE_IMAGE not in os.environ
+        return not os.environ.get(SERVICE_IMAGE)  # to compose an empty one is none
 
     def replicas(self) -> int:
         return self._replicas

@@ -172,6 +172,7 @@ class OwnProject:
             self._ports_of[name] = target.port or self._port(name, service)
         for caller in self._map.callers:
             self._service(caller)
+        self._refuse_same_name()
         self._refuse_same_port()
         self._is_read = True
 
@@ -416,6 +417,16 @@ class OwnProject:
             f"--service-map: which port has {target!r}, the {name!r} of the system file?",
             help=f"write {name}={target}:PORT",
         )
+
+    def _refuse_same_name(self) -> None:
+        """Raises UsageError where a name of ours would mean a service of theirs, too."""
+        for name in (*self._map.dependencies, CALLER, TOXIPROXY):
+            if name in self._config.services and not self._name_of(name):
+                raise UsageError(
+                    f"--service-map: {name!r} is also a service of {self._file}, and a fault on it"
+                    " would strike both",
+                    help=f"say what theirs is called here: other-{name}={name}:PORT, too",
+                )
 
     def _refuse_same_port(self) -> None:
         """One container has each port once, and callers know a dependency by its own port."""

@@ -53,6 +53,7 @@ class PersistentStack:
     def __init__(self) -> None:
         self._parts: list[ProcessUndo] = []
         self._watch: ContainerWatch | None = None
+        self._scales = False
 
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
@@ -73,6 +74,7 @@ class PersistentStack:
                 f"the kept stack runs {kept.name!r} as {kept.system_file} started it",
                 help=f"{_ANEW} --system FILE",
             )
+        self._scales = kept.replicas is not None
         running = await _with_replicas(_running(kept, kept.addresses, system))
         await _must_answer(running.system)
         self._parts = kept.undos(ProcessUndo)
@@ -90,7 +92,7 @@ class PersistentStack:
 
     def replicas(self) -> Mapping[str, str]:
         """Metrics address of each replica, by its name."""
-        return {} if self._watch is None else self._watch.replicas
+        return self._watch.replicas if self._watch is not None and self._scales else {}
 
     async def stop(self) -> list[str]:
         """Nothing is stopped: the stack is kept."""
@@ -138,8 +140,12 @@ async def put_up(
                 made = ComposeStack(project or ShippedProject(replicas))
             running = await made.start(system, workdir)
             writer.complete(running)
-        except BaseException:
-            await asyncio.shield(_undo_all(writer.kept))
+        except BaseException as error:
+            if left := await asyncio.shield(_undo_all(writer.kept)):
+                why = error.message if isinstance(error, GamedayError) else "it was interrupted"
+                raise StackError(
+                    f"{why}; still there: {'; '.join(left)}", help="gameday down"
+                ) from error
             raise
         return running
 

@@ -81,3 +81,17 @@ async def test_the_end_of_the_service_is_told_each_time_and_ends_nothing(watched
             await watched.a_while()
     assert not watched.abort.event.is_set()
     assert watched.problems() == ["service has ended"] * 2
+
+
+async def test_a_look_from_before_the_fault_was_out_ends_nothing(watched: Watched) -> None:
+    """Containers are looked at once a second, and what they were then is told until the next."""
+    watched.injection.stopped_on_purpose, watched.ended = {"redis"}, ["redis"]
+    async with watched.under_watch():
+        await watched.a_while()
+        watched.injection.stopped_on_purpose.clear()
+        await asyncio.sleep(0.01)  # a reading or so: it runs, and nobody has looked
+        watched.ended = []
+        await watched.a_while()
+        assert not watched.abort.event.is_set()
+        watched.ended = ["redis"]  # and later it ends by itself
+        await asyncio.wait_for(watched.abort.event.wait(), 5)

@@ -130,3 +130,37 @@ def test_a_container_that_does_not_get_healthy(tmp_path: Path) -> None:
     assert "cache: it did not come up" in told
     assert "its health check ended with 3 and wrote 'not yet'" in told
     assert "help: mend what the log says" in told
+
+
+def test_a_container_that_quotes_a_secret_as_it_dies(tmp_path: Path) -> None:
+    """Neither the terminal nor the evidence has it, whatever else keeps the stack from starting."""
+    options = own(tmp_path, "")
+    file = tmp_path / "compose.yml"
+    says = "echo cannot connect to $$AUDIT_POSTGRES; exit 1"
+    entry = f'entrypoint: [sh, -c, "{says}"]\n    environment: {{AUDIT_POSTGRES: null}}'
+    file.write_text(file.read_text().replace('command: [sleep, "300"]', entry))
+    quoted = {"AUDIT_POSTGRES": "postgresql://shop:quite-a-secret@127.0.0.1:1/none"}
+
+    told = run(tmp_path, SYSTEM_ENV | quoted, options)
+
+    assert "api: it did not come up" in told
+    assert "cannot connect to ***" in told
+    kept = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert any(path.name == "api.log" for path in kept) or any("service" in p.name for p in kept)
+    assert [path for path in kept if b"quite-a-secret" in path.read_bytes()] == []
+
+
+def test_a_log_that_cannot_be_read_keeps_no_other_from_being_kept(tmp_path: Path) -> None:
+    told = run(
+        tmp_path, SYSTEM_ENV, own(tmp_path, "logging: {driver: none}\n    command: ['false']")
+    )
+    assert "cache: it did not come up" in told
+    assert "(its log cannot be read: " in told
+    logs = {path.name: path.read_text() for path in (tmp_path / "runs").rglob("logs/*.log")}
+    assert "cannot be read" in logs["redis.log"]
+    assert "service.log" in logs and "toxiproxy.log" in logs
+
+
+def test_a_context_of_docker_that_does_not_exist(tmp_path: Path) -> None:
+    told = run(tmp_path, {"DOCKER_HOST": "", "DOCKER_CONTEXT": "no-such-context"})
+    assert "docker has no context 'no-such-context', which DOCKER_CONTEXT names" in told

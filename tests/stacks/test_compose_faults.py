@@ -91,6 +91,26 @@ async def test_less_memory_is_there_and_given_back(up: Up) -> None:
     assert (shown["Memory"], shown["MemorySwap"]) == (before.memory, before.memory_swap)
 
 
+async def test_a_memory_limit_on_an_engine_that_limits_no_swap_is_known_and_taken_back(
+    up: Up,
+) -> None:
+    """Such an engine sets no limit of swap, whatever it is asked for."""
+    undo = await up.prepare(LimitChange("redis", memory_bytes=100 * MIB))
+    assert isinstance(undo, LimitUndo)
+    ((id_, before),) = undo.before.items()
+    await drivers.act(LimitChange("redis", memory_bytes=100 * MIB), undo, up.context)
+    with engine.of(up.project) as client:
+        client.api.update_container(id_, mem_limit=100 * MIB, memswap_limit=-1)
+    assert inspected(up.project, id_)["HostConfig"]["MemorySwap"] == -1
+
+    assert (await drivers.look(undo)).gone is False
+    dose = await drivers.dose(undo)
+    assert dose is not None and dose[0] is True, dose
+    await drivers.undo(undo)
+    assert (await drivers.look(undo)).gone is True
+    assert inspected(up.project, id_)["HostConfig"]["Memory"] == before.memory
+
+
 @pytest.mark.timeout(120)
 async def test_what_the_kernel_ended_for_want_of_memory_runs_again(up: Up) -> None:
     change = LimitChange("redis", memory_bytes=32 * MIB)

@@ -15,7 +15,7 @@ from gameday.core.errors import StackError
 from gameday.core.network.http import Ask, ask_once
 from gameday.injection import engine
 from gameday.injection.drivers.request import RequestError, Sender, undo_record
-from gameday.injection.drivers.scale import scale, scaled
+from gameday.injection.drivers.scale import scale, scaled, served
 from gameday.injection.engine import Container
 from gameday.injection.process.launch import Launch
 from gameday.injection.replicas import addresses, send
@@ -272,3 +272,20 @@ async def test_where_the_stack_is_gone_nothing_is_scaled(up: Up) -> None:
         await scale(gone)
     await drivers.undo(gone)
     assert (await drivers.look(gone)).gone is True
+
+
+@pytest.mark.parametrize(
+    "told", ["", "a,b\n1\n", "# svname\nweb\n", "svname,status\n" + "x" * 200_000]
+)
+async def test_an_answer_that_is_no_statistics_is_of_no_replica(told: str) -> None:
+    """Somebody else may have the port by then."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(told)}\r\n\r\n{told}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await served(f"http://127.0.0.1:{port}") == 0

@@ -260,6 +260,7 @@ def system_file(folder: Path, ports: dict[str, int]) -> Path:
         ("redis=cache,queue=cache:6379,service=api", "'queue' and 'redis' both have port 6379"),
         ("queue=migrate,service=api", "which port has 'migrate'"),
         ("redis=cache:8474,service=api", "'redis' and 'toxiproxy' both have port 8474"),
+        ("db=cache:6379,service=api", "'db' is also a service of"),
     ],
 )
 def test_a_map_that_does_not_fit_the_file_is_refused(
@@ -732,13 +733,15 @@ async def test_a_task_that_ends_well_after_the_start_is_no_loss_but_a_server_is(
 
 @with_engine
 async def test_a_dependency_is_cut_off_by_its_name_in_their_file(up: Up) -> None:
-    change = PartitionChange("redis", "toxiproxy")
-    undo = await up.prepare(change)
-    await drivers.act(change, undo, up.context)
-    dose = await drivers.dose(undo)
-    assert dose is not None and dose[0] is True, dose
-    await drivers.undo(undo)
-    assert (await drivers.look(undo)).gone is True
+    """The caller finds Toxiproxy by that name, whatever becomes of the dependency."""
+    for peer in ("toxiproxy", "service"):
+        change = PartitionChange("redis", peer)
+        undo = await up.prepare(change)
+        await drivers.act(change, undo, up.context)
+        dose = await drivers.dose(undo)
+        assert dose is not None and dose[0] is True, dose
+        await drivers.undo(undo)
+        assert (await drivers.look(undo)).gone is True
     assert resolved(up, "toxiproxy", "cache")
 
 

@@ -5,7 +5,7 @@ for the engine forgets that when it leaves. It is gone when every container is i
 and the other side resolves its name there: the peer is asked, by what its own image has for that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,7 +163,7 @@ def _state(client: Any, record: PartitionUndo) -> State:
     hosts = [each.host for each in there if each.service == record.name]
     if not hosts:
         return GONE
-    for peer in (each for each in there if each.service == record.peer and each.runs):
+    for peer in _that_can_tell(client, record, there, hosts[0]):
         if _resolves(client, peer, hosts[0]) is False:
             return State(gone=False, why=f"{peer.name} does not resolve {hosts[0]!r}")
     return GONE
@@ -177,13 +177,27 @@ def _dose(client: Any, record: PartitionUndo) -> Dose:
         return False, share, "share", why
     there = engine.containers(client, record.project)
     host = next((each.host for each in there if each.service == record.name), record.name)
-    for peer in (each for each in there if each.service == record.peer and each.runs):
+    for peer in _that_can_tell(client, record, there, host):
         finds, names = _resolves(client, peer, host), {"peer": peer.name, "name": host}
         if finds:
             return False, share, "share", Message("dose.resolves", why=why, **names)
         if finds is False:
             return True, share, "share", Message("dose.resolves_not", why=why, **names)
     return True, share, "share", why
+
+
+def _that_can_tell(
+    client: Any, record: PartitionUndo, there: Sequence[Container], host: str
+) -> Iterator[Container]:
+    """The peers that run, but for those to which another container answers to that name: a proxy.
+
+    Toxiproxy in a project of somebody's own is linked to the callers by the names of what it leads
+    to, and stays where it is.
+    """
+    for peer in (each for each in there if each.service == record.peer and each.runs):
+        links = [link for each in _networks(client, peer.id).values() for link in each.links]
+        if host not in (_pair(link)[1] for link in links):
+            yield peer
 
 
 def _resolves(client: Any, peer: Container, name: str) -> bool | None:

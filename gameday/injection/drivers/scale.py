@@ -6,6 +6,8 @@ when the engine shows as many healthy replicas as were asked for and the balance
 
 import asyncio
 import csv
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -33,7 +35,7 @@ async def scale(record: ScaleUndo) -> None:
         raise StackError("the stack that it was a part of is gone")
     which = f"{record.name}={record.replicas}"
     await _call([*launch.argv, "--scale", which, record.name], launch)
-    await _until_served(record, SystemClock())
+    await _untilserved(record, SystemClock())
 
 
 async def undo(record: ScaleUndo) -> None:
@@ -74,7 +76,7 @@ async def _call(argv: Sequence[str], launch: Launch) -> None:
         raise StackError(f"compose: no end within {PROGRAM_S:g} s") from error
     finally:
         if program.returncode is None:
-            program.kill()
+            os.killpg(program.pid, signal.SIGKILL)  # docker's compose is a child of its own
             await program.wait()
     if program.returncode != 0:
         lines = wrote.decode(errors="replace").splitlines()[-_LAST_LINES:]
@@ -82,7 +84,7 @@ async def _call(argv: Sequence[str], launch: Launch) -> None:
         raise StackError(f"compose: it ended with exit code {program.returncode}:\n{text}")
 
 
-async def _until_served(record: ScaleUndo, clock: Clock) -> None:
+async def _untilserved(record: ScaleUndo, clock: Clock) -> None:
     deadline_ns = clock.now_ns() + int(PROVEN_S * NS)
     while why := await _missing(record):
         if clock.now_ns() > deadline_ns:
@@ -101,13 +103,13 @@ async def _missing(record: ScaleUndo) -> str:
         return f"{well} of {len(ours)} replicas are healthy, {record.replicas} were asked for"
     if record.balancer is None:
         return ""
-    served = await _served(record.balancer)
-    if served != record.replicas:
-        return f"the balancer sends to {served} replicas, {record.replicas} were asked for"
+    reached = await served(record.balancer)
+    if reached != record.replicas:
+        return f"the balancer sends to {reached} replicas, {record.replicas} were asked for"
     return ""
 
 
-async def _served(balancer: str) -> int:
+async def served(balancer: str) -> int:
     """The number of servers that HAProxy finds healthy, as its own statistics say."""
     try:
         answer = await ask_once(Ask("GET", f"{balancer}/;csv"), _ANSWER_S, verify=True)
@@ -115,9 +117,12 @@ async def _served(balancer: str) -> int:
         return 0
     if answer.status != OK:
         return 0
-    rows = csv.DictReader(answer.text.removeprefix("# ").splitlines())
-    servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
-    return sum(row["status"].startswith("UP") for row in servers)
+    try:
+        rows = list(csv.DictReader(answer.text.removeprefix("# ").splitlines()))
+    except csv.Error:  # somebody else answers there
+        return 0
+    servers = [row for row in rows if row.get("svname") not in ("FRONTEND", "BACKEND")]
+    return sum((row.get("status") or "").startswith("UP") for row in servers)
 
 
 def scaled(known: ScaleUndo | None, action: str, replicas: int) -> ScaleUndo | None:
