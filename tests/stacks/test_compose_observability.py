@@ -233,6 +233,7 @@ async def test_a_profile_that_is_none_is_refused(
 
 
 @with_engine
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_a_run_is_measured_by_prometheus_and_its_alert_reaches_a_receiver(tmp_path: Path) -> None:
     experiment = yaml.safe_load(find_experiment("redis-slow").read_text())
