@@ -364,7 +364,6 @@ def test_a_socket_that_one_may_not_use_is_told_with_the_cure() -> None:
 
 
 @with_engine
-@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_reaper_takes_all_of_it_down_after_a_kill(tmp_path: Path) -> None:
     runs = tmp_path / "runs"

@@ -17,7 +17,7 @@ from gameday.spec.undos import Undo
 from tests.support.containers import ROOT, journaled, killed_in_the_end, with_engine
 from tests.support.stack_parts import eventually
 
-pytestmark = [pytest.mark.compose, pytest.mark.slow, with_engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.compose, with_engine, pytest.mark.timeout(180)]
 
 
 class Kept:
@@ -69,6 +69,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
 MAY_BE_SLOW = {"traffic-spike": {"thresholds", "objectives", "alerts", "recovered"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["redis-slow", "db-slow", "traffic-spike", "service-kill"])
 def test_an_experiment_ends_in_a_verdict(kept: Kept, experiment: str) -> None:
     code, result, shown = kept.run(experiment)

@@ -773,6 +773,7 @@ async def test_a_port_of_theirs_that_is_taken_is_an_error_with_a_cure(
 
 @with_engine
 @pytest.mark.slow
+@pytest.mark.skipif("GAMEDAY_WHOLE" not in os.environ, reason="one whole run more: GAMEDAY_WHOLE=1")
 def test_redis_slow_runs_on_it(tmp_path: Path, shop: dict[str, int]) -> None:
     options = ["--compose-file", str(SHOP), "--service-map", MAP, "--runs", str(tmp_path / "runs")]
     system = str(system_file(tmp_path, shop))
@@ -799,7 +800,7 @@ def test_plan_prints_what_is_laid_over_their_file(tmp_path: Path, shop: dict[str
 
 
 @with_engine
-@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, int]) -> None:
     system = ["--stack", "compose", "--system", str(system_file(tmp_path, shop))]
     state = {"XDG_STATE_HOME": str(tmp_path / "state")}
