@@ -1,5 +1,7 @@
 """The checks that compare a run with what its file expects of the system and of the people."""
 
+from collections.abc import Collection
+
 import pytest
 
 from gameday.core.clock import NS
@@ -175,6 +177,40 @@ def test_a_system_that_never_recovers_is_invalid() -> None:
     assert validity(run, "recovered") is Validity.UNKNOWN
     run.expect(recovers_within=None)
     assert validity(run, "recovered") is Validity.INVALID
+
+
+def with_gaps(*, false_at: Collection[int], none_at: Collection[int]) -> RunDir:
+    """A run of 30 s with the objective false and without data in those seconds, else true."""
+    run = RunDir()
+    run.evaluations = [
+        at(s, fast=False if s in false_at else None if s in none_at else True) for s in range(36)
+    ]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("false_at", "none_at", "within", "expected"),
+    [
+        ((11, 12), range(13, 31), "10s", Validity.UNKNOWN),  # never back, as far as anybody saw
+        ((11, 12), range(13, 31), None, Validity.UNKNOWN),
+        (range(11, 31), (15, 20), "10s", Validity.INVALID),  # nowhere room for a recovery
+        ((11, 12, *range(18, 31)), range(13, 18), "10s", Validity.INVALID),  # a second outage
+        ((11, 12, *range(17, 31)), range(13, 17), "10s", Validity.INVALID),  # too short a gap
+        (range(11, 19), (20,), "8s", Validity.UNKNOWN),  # one lost reading makes it late by 2 s
+        (range(11, 20), (20,), "8s", Validity.INVALID),  # late whatever that reading was
+        ((11, 12, 19, 20), range(21, 31), "10s", Validity.UNKNOWN),  # a second outage, unseen
+        ((11, 12, *range(19, 30)), (30,), "10s", Validity.INVALID),
+    ],
+)
+def test_what_nobody_could_read_is_not_held_against_a_recovery(
+    false_at: Collection[int], none_at: Collection[int], within: str | None, expected: Validity
+) -> None:
+    run = with_gaps(false_at=false_at, none_at=none_at)
+    run.expect(recovers_within=within)
+    found = verdict(run, "recovered")
+    assert found.validity is expected, found.summary
+    assert ("no data for fast" in found.summary) is (expected is Validity.UNKNOWN)
+    assert found.evidence, "the outages are shown all the same"
 
 
 def second_breach(length_s: int) -> RunDir:
