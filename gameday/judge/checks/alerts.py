@@ -262,6 +262,8 @@ def _judge(
     mine = [e for e in known if e.alert == promise.alert]
     mine = [e for e in mine if e.resolved_at_ns is None or e.resolved_at_ns > start]
     fired = [e for e in mine if _counts(e, times)]
+    if fired and (fired[0].fired_at_ns or 0) < start:  # an earlier fault's, perhaps
+        return _status(fired[0], "unknown", Message("alert.was_firing"))
     if fired and (fired[0].fired_at_ns or 0) <= deadline:
         return _judge_end(promise, fired, lines, times)
     shown = (fired or mine or [Episode(promise.alert, start)])[0]
