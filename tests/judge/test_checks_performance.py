@@ -126,8 +126,10 @@ def test_without_faults_two_false_evaluations_in_a_row_breach_an_objective() -> 
     assert validity(run, "objectives") is Validity.VALID
     early = replaced(RunDir().without_faults(), at(2, fast=False), at(3, fast=False))
     assert validity(early, "objectives") is Validity.VALID
+    alone = replaced(RunDir().without_faults(), at(9, fast=None), at(11, fast=False))
+    assert validity(alone, "objectives") is Validity.VALID
     gap = replaced(RunDir().without_faults(), at(9, fast=False), at(10, fast=None))
-    assert validity(replaced(gap, at(11, fast=False)), "objectives") is Validity.VALID
+    assert validity(replaced(gap, at(11, fast=False)), "objectives") is Validity.UNKNOWN
     blind = replaced(RunDir().without_faults(), at(9, fast=None), at(10, fast=None))
     assert validity(blind, "objectives") is Validity.UNKNOWN
     breach = replaced(RunDir().without_faults(), at(9, fast=False), at(10, fast=False))
@@ -155,6 +157,19 @@ def test_a_breach_may_hide_where_an_objective_has_no_data() -> None:
     assert validity(run, "recovered") is Validity.VALID
     run.evaluations = [at(s, fast=None if s in (12, 13) else True) for s in range(36)]
     assert validity(run, "recovered") is Validity.UNKNOWN
+
+
+@pytest.mark.parametrize("first", [False, None])
+def test_a_breach_may_hide_where_false_and_no_data_alternate(first: bool | None) -> None:
+    second = None if first is False else False
+    readings = {12: first, 13: second, 14: first, 15: second}
+    run = RunDir()
+    run.evaluations = [at(s, fast=readings.get(s, True)) for s in range(36)]
+    found = verdict(run, "recovered")
+    assert (found.validity, "no data for fast" in found.summary) == (Validity.UNKNOWN, True)
+    run = RunDir().without_faults()
+    run.evaluations = [at(s, fast=readings.get(s, True)) for s in range(36)]
+    assert validity(run, "objectives") is Validity.UNKNOWN
 
 
 def test_four_true_evaluations_are_no_recovery() -> None:
