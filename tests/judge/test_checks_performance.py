@@ -356,6 +356,53 @@ def test_an_optional_step_may_fail() -> None:
     assert validity(undone, "playbook") is Validity.INVALID
 
 
+def cut_off(number: int, *, undoing: bool) -> RunDir:
+    """The run in which that step, or its undo, was begun and did not come to its end."""
+    run = RunDir()
+    ended = ("step.done", number, undoing)
+    run.events = [e for e in run.events if (e[1], e[2].get("step"), e[2].get("undoing")) != ended]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("undoing", "summary"),
+    [
+        (False, "step 1 was cut off by the end of the run"),
+        (True, "the undo of step 1 was cut off by the end of the run"),
+    ],
+)
+def test_a_step_or_an_undo_that_was_cut_off_leaves_the_playbook_unknown(
+    undoing: bool, summary: str
+) -> None:
+    run = cut_off(1, undoing=undoing)
+    found = verdict(run, "playbook")
+    assert (found.validity, found.summary) == (Validity.UNKNOWN, summary)
+    steps = [{**s, "block": {**s["block"], "optional": True}} for s in PLAYBOOK["steps"]]
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    expected = Validity.UNKNOWN if undoing else Validity.VALID
+    assert validity(run, "playbook") is expected, "an undo is never optional"
+
+
+def test_a_failed_step_is_told_before_one_that_was_cut_off() -> None:
+    run = step(cut_off(1, undoing=True), 1, False, status="failed")  # noqa: FBT003
+    assert validity(run, "playbook") is Validity.INVALID
+
+
+def test_a_step_that_was_done_must_be_undone() -> None:
+    run = RunDir()
+    run.events = [e for e in run.events if not e[2].get("undoing")]
+    found = verdict(run, "playbook")
+    assert (found.validity, found.summary) == (
+        Validity.UNKNOWN,
+        "step 1 was done, and nobody saw it undone",
+    )
+    assert validity(step(run, 1, False, status="placebo"), "playbook") is Validity.VALID  # noqa: FBT003
+    blocks = [{k: v for k, v in s["block"].items() if k != "undo"} for s in PLAYBOOK["steps"]]
+    steps = [{**s, "block": b} for s, b in zip(PLAYBOOK["steps"], blocks, strict=True)]
+    run = RunDir(playbook={**PLAYBOOK, "steps": steps}, events=run.events)
+    assert validity(run, "playbook") is Validity.VALID
+
+
 def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:
     run = RunDir()
     run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]

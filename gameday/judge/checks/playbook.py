@@ -26,6 +26,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if failed:
         told = Message("check.all", parts=list(map(_why, failed)))
         return Verdict(Validity.INVALID, told, shown)
+    if unfinished := _cut_off(evidence) + _not_taken_back(evidence):
+        return Verdict(Validity.UNKNOWN, Message("check.all", parts=unfinished), shown)
     return Verdict(Validity.VALID, _statuses(evidence, steps), shown)
 
 
@@ -43,6 +45,28 @@ def firing(evidence: Evidence) -> set[str]:
 def _optional(evidence: Evidence, run: StepRun) -> bool:
     blocks = {step.number: step.block for step in evidence.plan.steps}
     return not run.undoing and run.step in blocks and blocks[run.step].optional
+
+
+def _cut_off(evidence: Evidence) -> list[Message]:
+    """The steps and undos that the run ended during: nobody saw what became of them."""
+    kinds = {True: "check.playbook.undo_cut_off", False: "check.playbook.cut_off"}
+    return [
+        Message(kinds[run.undoing], step=run.step)
+        for run in evidence.timeline.steps
+        if run.status == "interrupted" and not _optional(evidence, run)
+    ]
+
+
+def _not_taken_back(evidence: Evidence) -> list[Message]:
+    """The steps that acted and name an undo, where no undo was begun, whoever's the stack is."""
+    runs = evidence.timeline.steps
+    acted = {run.step for run in runs if run.status == "done" and not run.undoing}
+    begun = {run.step for run in runs if run.undoing}
+    return [
+        Message("check.playbook.not_undone", step=step.number)
+        for step in evidence.plan.steps
+        if step.block.undo is not None and step.number in acted - begun
+    ]
 
 
 def _why(step: StepRun) -> Message:
