@@ -415,8 +415,26 @@ def test_an_alert_that_fires_when_nobody_can_answer_any_more_asks_for_nobody() -
     run = alerts(RunDir(), {"RedisSlow": range(29, 36)})
     run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
     assert validity(run, "playbook") is Validity.VALID
+    assert "RedisSlow fired, too late" in verdict(run, "playbook").summary
     run = alerts(run, {"RedisSlow": range(28, 36)})
     assert validity(run, "playbook") is Validity.INVALID
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "expected"),
+    [
+        (0.0, Validity.INVALID),
+        (16, Validity.INVALID),
+        (16.5, Validity.VALID),
+        (9e8, Validity.VALID),
+    ],
+)
+def test_a_responder_that_still_waited_at_the_end_is_not_missed(
+    delay_s: float, expected: Validity
+) -> None:
+    run = RunDir(effective={"responder_delay_s": delay_s})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is expected
 
 
 def test_without_a_responder_or_a_playbook_there_is_nothing_to_judge() -> None:

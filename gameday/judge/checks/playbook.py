@@ -6,7 +6,7 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import StepRun
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, valid
 
-REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer
+REACTION_S = 1  # beside the responder's delay; what fires later before the end, nobody can answer
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -16,11 +16,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return lacking("lacks.playbook" if book is None else "lacks.responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
-        fired = sorted(firing(evidence) & set(book.head.alerts))
-        if not fired:
-            return valid("check.playbook.quiet")
-        told = Message("check.playbook.nobody", alerts=", ".join(fired))
-        return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
+        return _nobody(evidence, set(book.head.alerts))
     failed = [step for step in steps if step.status == "failed" and not _optional(evidence, step)]
     shown = [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
     if failed:
@@ -31,13 +27,24 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return Verdict(Validity.VALID, _statuses(evidence, steps), shown)
 
 
-def firing(evidence: Evidence) -> set[str]:
-    """Every alert that fired while it could be answered: from the first fault on, in the traffic.
+def _nobody(evidence: Evidence, named: set[str]) -> Verdict:
+    """The verdict where nobody started, by when the alerts of the playbook fired."""
+    react_s = REACTION_S + evidence.plan.responder_delay_s
+    if fired := sorted(firing(evidence, react_s) & named):
+        told = Message("check.playbook.nobody", alerts=", ".join(fired))
+        return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
+    if late := sorted(firing(evidence) & named):
+        return valid("check.playbook.too_late", alerts=", ".join(late), react_s=react_s)
+    return valid("check.playbook.quiet")
+
+
+def firing(evidence: Evidence, before_end_s: float = 0.0) -> set[str]:
+    """Every alert that fired in the traffic, from the first fault on, so long before its end.
 
     Without faults, from the beginning on.
     """
     since = evidence.anchors.first_injecting_ns or 0
-    until = evidence.traffic_end_ns - REACTION_S * NS
+    until = evidence.traffic_end_ns - round(before_end_s * NS)
     seen = [e for e in evidence.readings if since <= e.t_ns <= until]
     return {alert.name for e in seen for alert in e.alerts if alert.state == "firing"}
 
