@@ -132,6 +132,10 @@ def test_a_record_with_a_hole_proves_no_silence() -> None:
     lines = [line for line in record() if not 16 * NS < line[0] < 24 * NS]
     assert status(lines) == "Slow:unknown"
     assert status([]) == "Slow:unknown"
+    at_once = Expected("Slow", "slow-1", 4)
+    assert status(record(), promise=at_once) == "Slow:missed"
+    lines = [line for line in record() if not 15 * NS <= line[0] <= 19 * NS]
+    assert status(lines, promise=at_once) == "Slow:unknown"
     assert status(record(end_s=20)) == "Slow:unknown"
 
 

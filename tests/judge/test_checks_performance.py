@@ -536,6 +536,13 @@ def reacting(true_at: range, *, none_at: range = range(0), **expected: object) -
         (range(0), range(8, 40), Validity.UNKNOWN, "no data"),
         (range(0), range(13, 40), Validity.UNKNOWN, "not looked at for the 5 s"),
         (range(13, 17), range(17, 40), Validity.UNKNOWN, "no data"),
+        (range(16, 20), range(10, 16), Validity.UNKNOWN, "not looked at throughout the 5 s"),
+        (range(16, 20), range(11, 15), Validity.INVALID, "it came after 6.0 s"),
+        (range(0), range(11, 16), Validity.UNKNOWN, "not looked at throughout the 5 s"),
+        (range(0), range(11, 15), Validity.INVALID, "it did not come within 5 s"),
+        (range(13, 17), range(17, 23), Validity.UNKNOWN, "not looked at throughout the 6 s"),
+        (range(13, 40), range(17, 22), Validity.UNKNOWN, "not looked at throughout the 6 s"),
+        (range(13, 40), range(17, 21), Validity.INVALID, "it was not over 6 s after the fault"),
     ],
 )
 def test_a_reaction_comes_and_goes_in_its_time(
@@ -544,6 +551,11 @@ def test_a_reaction_comes_and_goes_in_its_time(
     found = verdict(reacting(true_at, none_at=none_at, back_within="6s"), "reactions")
     assert found.validity is expected, found.summary
     assert why in found.summary
+
+
+def test_a_reaction_that_came_after_its_time_to_go_is_late_to_go() -> None:
+    run = reacting(range(20, 22), within="15s", back_within="2s")
+    assert validity(run, "reactions") is Validity.INVALID
 
 
 def test_a_reaction_is_to_one_fault_and_may_stay() -> None:
