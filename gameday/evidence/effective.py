@@ -47,7 +47,8 @@ class Effective(_Record):
     """The experiment as it was run; `traffic_end_s` counts from t = 0.
 
     `coupon` is the real code, `planned` the starts by scenario. `stock` is None until the campaign
-    was looked at, where the file does not tell it. Runs of before have no settings.
+    was looked at, where the file does not tell it. Runs of before have no settings, and do not
+    say that the responder waits for `responder_delay_s`: it was a second.
     """
 
     run: str
@@ -61,6 +62,7 @@ class Effective(_Record):
     playbook: PlannedPlaybook | None
     traffic_end_s: float
     no_responder: bool
+    responder_delay_s: float = Field(default=1.0, ge=0, le=_LARGEST_SETTING)
     planned: Mapping[str, int]
     settings: Mapping[str, Json] = Field(default_factory=dict)
 

@@ -40,13 +40,17 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchors:
-    """All in ns of the run's clock; None is "not reached". `early` came before the first fault."""
+    """All in ns of the run's clock; None is "not reached". `early` came before the first fault.
+
+    `at_best` are the `outages` as they may have been: had every missing reading been true.
+    """
 
     traffic_end_ns: int | None
     first_injecting_ns: int | None
     last_removed_ns: int | None
     early: tuple[Outage, ...]
     outages: tuple[Outage, ...]
+    at_best: tuple[Outage, ...]
     wrong_coupon_ns: int | None
 
     @property
@@ -88,6 +92,11 @@ class Watched:
                 return index - RECOVERY + 1
         return None
 
+    def at_best(self) -> "Watched":
+        """The same, with every missing reading true."""
+        filled = [{name: v is not False for name, v in each.items()} for each in self.readings]
+        return Watched(self.times, filled)
+
 
 def watched(
     evaluations: Sequence[Evaluation], objectives: Sequence[str], span_ns: tuple[int, int]
@@ -111,6 +120,7 @@ def anchors(
     first = min(begun, default=None)
     early: list[Outage] = []
     later: list[Outage] = []
+    at_best: list[Outage] = []
     end_ns = _traffic_end_ns(effective, line)
     if effective is not None and line.t0_ns is not None and end_ns is not None:
         names = [objective.name for objective in effective.experiment.objectives]
@@ -120,12 +130,14 @@ def anchors(
         found = _outages(seen, line)
         early = [outage for outage in found if outage.breached_ns < start_ns]
         later = _outages(seen, line, start_ns)
+        at_best = _outages(seen.at_best(), line, start_ns)
     return Anchors(
         traffic_end_ns=end_ns,
         first_injecting_ns=first,
         last_removed_ns=max(removed, default=None),
         early=tuple(early),
         outages=tuple(later),
+        at_best=tuple(at_best),
         wrong_coupon_ns=wrong_coupon_ns,
     )
 

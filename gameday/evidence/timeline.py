@@ -181,16 +181,22 @@ def _removed(
 
 
 def _steps(records: Sequence[Record]) -> tuple[StepRun, ...]:
-    """Every step and every undo of one, in the order they were worked."""
+    """Every step and every undo of one, in the order they were worked.
+
+    One that was begun again before it ended, as an undo that was cut off is, is one from its first
+    beginning on.
+    """
     runs: dict[tuple[int, bool], StepRun] = {}
     for record in records:
         event = record.event
         if isinstance(event, events.StepStarted):
+            before = runs.get((event.step, event.undoing))
+            under_way = before if before and before.ended_ns is None else None
             runs[event.step, event.undoing] = StepRun(
                 step=event.step,
                 by=event.by,
                 undoing=event.undoing,
-                started_ns=record.t_ns,
+                started_ns=under_way.started_ns if under_way else record.t_ns,
                 status="interrupted",
                 why="the run ended during it",
             )

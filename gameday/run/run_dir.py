@@ -72,6 +72,7 @@ def write_effective(
         playbook=PlannedPlaybook.of(inputs.playbook.playbook) if inputs.playbook else None,
         traffic_end_s=traffic_end_s(experiment),
         no_responder=not options.responder,
+        responder_delay_s=options.responder_delay_s,
         planned=planned_starts(scenarios_of(experiment)),
         settings=settings.current().as_json(),
     )

@@ -86,6 +86,17 @@ def test_a_step_that_the_run_ended_in_was_interrupted() -> None:
     assert (step.status, step.took_s) == ("interrupted", None)
 
 
+def test_an_undo_that_was_cut_off_and_done_again_is_one_from_its_beginning_on() -> None:
+    run = RunDir()
+    at_s, event, data = next(e for e in run.events if e[1] == "step.started" and e[2]["undoing"])
+    run.events.insert(run.events.index((at_s, event, data)), (at_s - 0.1, event, data))
+    *_, undo = read(run).timeline.steps
+    assert (undo.undoing, undo.status, undo.started_ns) == (True, "done", T0_NS + 16_600_000_000)
+    run.events += [(18.0, event, data)]
+    *_, undo = read(run).timeline.steps
+    assert (undo.status, undo.started_ns) == ("interrupted", T0_NS + 18 * NS), "that one had ended"
+
+
 def test_readings_after_the_traffic_are_not_a_breach() -> None:
     run = RunDir()
     assert read(run).anchors.outages[0].recovered_ns == T0_NS + 18 * NS

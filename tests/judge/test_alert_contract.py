@@ -132,7 +132,22 @@ def test_a_record_with_a_hole_proves_no_silence() -> None:
     lines = [line for line in record() if not 16 * NS < line[0] < 24 * NS]
     assert status(lines) == "Slow:unknown"
     assert status([]) == "Slow:unknown"
+    at_once = Expected("Slow", "slow-1", 4)
+    assert status(record(), promise=at_once) == "Slow:missed"
+    lines = [line for line in record() if not 15 * NS <= line[0] <= 19 * NS]
+    assert status(lines, promise=at_once) == "Slow:unknown"
     assert status(record(end_s=20)) == "Slow:unknown"
+
+
+def test_an_alert_that_fired_before_its_own_fault_says_nothing_of_it() -> None:
+    faults = {"crowd": FaultTimes(8 * NS, 35 * NS), "slow-1": FaultTimes(15 * NS, 35 * NS)}
+    times = replace(TIMES, faults=faults)
+    assert status(record(Slow=[(10, 14, 45)]), times) == "Slow:unknown"
+    assert status(record(Slow=[(10, 14, 18), (20, 23, 45)]), times) == "Slow:unknown"
+    assert status(record(Slow=[(10, 15, 45)]), times) == "Slow:hit"
+    assert status(record(Slow=[(9, 10, 13), (18, 23, 45)]), times) == "Slow:hit"
+    of_the_crowd = Expected("Slow", "crowd", 10, 10)
+    assert status(record(Slow=[(10, 14, 45)]), times, of_the_crowd) == "Slow:hit"
 
 
 def test_other_alerts_follow_the_policy() -> None:

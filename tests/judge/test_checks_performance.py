@@ -1,5 +1,7 @@
 """The checks that compare a run with what its file expects of the system and of the people."""
 
+from collections.abc import Collection
+
 import pytest
 
 from gameday.core.clock import NS
@@ -124,8 +126,10 @@ def test_without_faults_two_false_evaluations_in_a_row_breach_an_objective() -> 
     assert validity(run, "objectives") is Validity.VALID
     early = replaced(RunDir().without_faults(), at(2, fast=False), at(3, fast=False))
     assert validity(early, "objectives") is Validity.VALID
+    alone = replaced(RunDir().without_faults(), at(9, fast=None), at(11, fast=False))
+    assert validity(alone, "objectives") is Validity.VALID
     gap = replaced(RunDir().without_faults(), at(9, fast=False), at(10, fast=None))
-    assert validity(replaced(gap, at(11, fast=False)), "objectives") is Validity.VALID
+    assert validity(replaced(gap, at(11, fast=False)), "objectives") is Validity.UNKNOWN
     blind = replaced(RunDir().without_faults(), at(9, fast=None), at(10, fast=None))
     assert validity(blind, "objectives") is Validity.UNKNOWN
     breach = replaced(RunDir().without_faults(), at(9, fast=False), at(10, fast=False))
@@ -155,6 +159,19 @@ def test_a_breach_may_hide_where_an_objective_has_no_data() -> None:
     assert validity(run, "recovered") is Validity.UNKNOWN
 
 
+@pytest.mark.parametrize("first", [False, None])
+def test_a_breach_may_hide_where_false_and_no_data_alternate(first: bool | None) -> None:
+    second = None if first is False else False
+    readings = {12: first, 13: second, 14: first, 15: second}
+    run = RunDir()
+    run.evaluations = [at(s, fast=readings.get(s, True)) for s in range(36)]
+    found = verdict(run, "recovered")
+    assert (found.validity, "no data for fast" in found.summary) == (Validity.UNKNOWN, True)
+    run = RunDir().without_faults()
+    run.evaluations = [at(s, fast=readings.get(s, True)) for s in range(36)]
+    assert validity(run, "objectives") is Validity.UNKNOWN
+
+
 def test_four_true_evaluations_are_no_recovery() -> None:
     run = replaced(RunDir(), at(22, fast=False))
     assert read(run).anchors.recovered_ns == read(run).t0_ns + 23_000_000_000
@@ -175,6 +192,40 @@ def test_a_system_that_never_recovers_is_invalid() -> None:
     assert validity(run, "recovered") is Validity.UNKNOWN
     run.expect(recovers_within=None)
     assert validity(run, "recovered") is Validity.INVALID
+
+
+def with_gaps(*, false_at: Collection[int], none_at: Collection[int]) -> RunDir:
+    """A run of 30 s with the objective false and without data in those seconds, else true."""
+    run = RunDir()
+    run.evaluations = [
+        at(s, fast=False if s in false_at else None if s in none_at else True) for s in range(36)
+    ]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("false_at", "none_at", "within", "expected"),
+    [
+        ((11, 12), range(13, 31), "10s", Validity.UNKNOWN),  # never back, as far as anybody saw
+        ((11, 12), range(13, 31), None, Validity.UNKNOWN),
+        (range(11, 31), (15, 20), "10s", Validity.INVALID),  # nowhere room for a recovery
+        ((11, 12, *range(18, 31)), range(13, 18), "10s", Validity.INVALID),  # a second outage
+        ((11, 12, *range(17, 31)), range(13, 17), "10s", Validity.INVALID),  # too short a gap
+        (range(11, 19), (20,), "8s", Validity.UNKNOWN),  # one lost reading makes it late by 2 s
+        (range(11, 20), (20,), "8s", Validity.INVALID),  # late whatever that reading was
+        ((11, 12, 19, 20), range(21, 31), "10s", Validity.UNKNOWN),  # a second outage, unseen
+        ((11, 12, *range(19, 30)), (30,), "10s", Validity.INVALID),
+    ],
+)
+def test_what_nobody_could_read_is_not_held_against_a_recovery(
+    false_at: Collection[int], none_at: Collection[int], within: str | None, expected: Validity
+) -> None:
+    run = with_gaps(false_at=false_at, none_at=none_at)
+    run.expect(recovers_within=within)
+    found = verdict(run, "recovered")
+    assert found.validity is expected, found.summary
+    assert ("no data for fast" in found.summary) is (expected is Validity.UNKNOWN)
+    assert found.evidence, "the outages are shown all the same"
 
 
 def second_breach(length_s: int) -> RunDir:
@@ -305,6 +356,53 @@ def test_an_optional_step_may_fail() -> None:
     assert validity(undone, "playbook") is Validity.INVALID
 
 
+def cut_off(number: int, *, undoing: bool) -> RunDir:
+    """The run in which that step, or its undo, was begun and did not come to its end."""
+    run = RunDir()
+    ended = ("step.done", number, undoing)
+    run.events = [e for e in run.events if (e[1], e[2].get("step"), e[2].get("undoing")) != ended]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("undoing", "summary"),
+    [
+        (False, "step 1 was cut off by the end of the run"),
+        (True, "the undo of step 1 was cut off by the end of the run"),
+    ],
+)
+def test_a_step_or_an_undo_that_was_cut_off_leaves_the_playbook_unknown(
+    undoing: bool, summary: str
+) -> None:
+    run = cut_off(1, undoing=undoing)
+    found = verdict(run, "playbook")
+    assert (found.validity, found.summary) == (Validity.UNKNOWN, summary)
+    steps = [{**s, "block": {**s["block"], "optional": True}} for s in PLAYBOOK["steps"]]
+    run.playbook = {**PLAYBOOK, "steps": steps}
+    expected = Validity.UNKNOWN if undoing else Validity.VALID
+    assert validity(run, "playbook") is expected, "an undo is never optional"
+
+
+def test_a_failed_step_is_told_before_one_that_was_cut_off() -> None:
+    run = step(cut_off(1, undoing=True), 1, False, status="failed")  # noqa: FBT003
+    assert validity(run, "playbook") is Validity.INVALID
+
+
+def test_a_step_that_was_done_must_be_undone() -> None:
+    run = RunDir()
+    run.events = [e for e in run.events if not e[2].get("undoing")]
+    found = verdict(run, "playbook")
+    assert (found.validity, found.summary) == (
+        Validity.UNKNOWN,
+        "step 1 was done, and nobody saw it undone",
+    )
+    assert validity(step(run, 1, False, status="placebo"), "playbook") is Validity.VALID  # noqa: FBT003
+    blocks = [{k: v for k, v in s["block"].items() if k != "undo"} for s in PLAYBOOK["steps"]]
+    steps = [{**s, "block": b} for s, b in zip(PLAYBOOK["steps"], blocks, strict=True)]
+    run = RunDir(playbook={**PLAYBOOK, "steps": steps}, events=run.events)
+    assert validity(run, "playbook") is Validity.VALID
+
+
 def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:
     run = RunDir()
     run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
@@ -317,8 +415,26 @@ def test_an_alert_that_fires_when_nobody_can_answer_any_more_asks_for_nobody() -
     run = alerts(RunDir(), {"RedisSlow": range(29, 36)})
     run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
     assert validity(run, "playbook") is Validity.VALID
+    assert "RedisSlow fired, too late" in verdict(run, "playbook").summary
     run = alerts(run, {"RedisSlow": range(28, 36)})
     assert validity(run, "playbook") is Validity.INVALID
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "expected"),
+    [
+        (0.0, Validity.INVALID),
+        (16, Validity.INVALID),
+        (16.5, Validity.VALID),
+        (9e8, Validity.VALID),
+    ],
+)
+def test_a_responder_that_still_waited_at_the_end_is_not_missed(
+    delay_s: float, expected: Validity
+) -> None:
+    run = RunDir(effective={"responder_delay_s": delay_s})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is expected
 
 
 def test_without_a_responder_or_a_playbook_there_is_nothing_to_judge() -> None:
@@ -420,6 +536,13 @@ def reacting(true_at: range, *, none_at: range = range(0), **expected: object) -
         (range(0), range(8, 40), Validity.UNKNOWN, "no data"),
         (range(0), range(13, 40), Validity.UNKNOWN, "not looked at for the 5 s"),
         (range(13, 17), range(17, 40), Validity.UNKNOWN, "no data"),
+        (range(16, 20), range(10, 16), Validity.UNKNOWN, "not looked at throughout the 5 s"),
+        (range(16, 20), range(11, 15), Validity.INVALID, "it came after 6.0 s"),
+        (range(0), range(11, 16), Validity.UNKNOWN, "not looked at throughout the 5 s"),
+        (range(0), range(11, 15), Validity.INVALID, "it did not come within 5 s"),
+        (range(13, 17), range(17, 23), Validity.UNKNOWN, "not looked at throughout the 6 s"),
+        (range(13, 40), range(17, 22), Validity.UNKNOWN, "not looked at throughout the 6 s"),
+        (range(13, 40), range(17, 21), Validity.INVALID, "it was not over 6 s after the fault"),
     ],
 )
 def test_a_reaction_comes_and_goes_in_its_time(
@@ -428,6 +551,11 @@ def test_a_reaction_comes_and_goes_in_its_time(
     found = verdict(reacting(true_at, none_at=none_at, back_within="6s"), "reactions")
     assert found.validity is expected, found.summary
     assert why in found.summary
+
+
+def test_a_reaction_that_came_after_its_time_to_go_is_late_to_go() -> None:
+    run = reacting(range(20, 22), within="15s", back_within="2s")
+    assert validity(run, "reactions") is Validity.INVALID
 
 
 def test_a_reaction_is_to_one_fault_and_may_stay() -> None:

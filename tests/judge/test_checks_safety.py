@@ -316,6 +316,24 @@ def test_a_try_that_a_step_overtook_may_have_held_a_coupon() -> None:
     assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
 
 
+def test_a_step_that_was_cut_off_overtakes_until_its_undo_begins() -> None:
+    overtaken = Answer(0, 0, Outcome.SOLD_OUT, 16.0, 0.3)
+    during = Answer(1, 1, Outcome.SOLD_OUT, 16.1)
+    run = RunDir(stock=1, answers=[overtaken, during, issue(2, 2, 16.2)])
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+    whole = run.events
+    run.events = [e for e in whole if (e[1], e[2].get("took_s")) != ("step.done", 0.9)]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.VALID, "the undo is at 16.7"
+    run.answers = [replace(answer, sent_s=answer.sent_s + 2) for answer in run.answers]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+    run.events = [e for e in run.events if not e[2].get("undoing")]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.VALID, "it had no undo"
+    run.events = [e for e in whole if e[1] != "step.done" or not e[2]["undoing"]]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.VALID, (
+        "nor had its undo an end"
+    )
+
+
 @several
 @given(honest_runs)
 def test_sold_out_before_anybody_asked_is_caught(run: RunDir) -> None:

@@ -21,7 +21,7 @@ from gameday.telemetry.sources.choice import prometheus_of
 Line = tuple[int, Sequence[AlertLine]]
 Status = Literal["hit", "late", "missed", "false", "unknown"]
 Policy = Literal["forbidden", "allowed"] | Collection[str]
-LONGEST_GAP_NS = 5 * NS  # five scrapes in a row may be missing before an alert is unknown
+LONGEST_GAP_NS = 5 * NS  # five scrapes in a row may be missing before what they show is unknown
 VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
 
 
@@ -262,6 +262,8 @@ def _judge(
     mine = [e for e in known if e.alert == promise.alert]
     mine = [e for e in mine if e.resolved_at_ns is None or e.resolved_at_ns > start]
     fired = [e for e in mine if _counts(e, times)]
+    if fired and (fired[0].fired_at_ns or 0) < start:  # an earlier fault's, perhaps
+        return _status(fired[0], "unknown", Message("alert.was_firing"))
     if fired and (fired[0].fired_at_ns or 0) <= deadline:
         return _judge_end(promise, fired, lines, times)
     shown = (fired or mine or [Episode(promise.alert, start)])[0]
@@ -277,7 +279,7 @@ def _why_not(
     """Why an alert is not known to have fired in time."""
     if times.traffic_end_ns is not None and deadline > times.traffic_end_ns:
         return "unknown", Message("alert.deadline_after_end")
-    if not _covers(lines, start, deadline):
+    if not covers([t_ns for t_ns, _ in lines], start, deadline):
         return "unknown", Message("alert.not_evaluated")
     if not fired:
         return "missed", Message("alert.missed")
@@ -285,11 +287,11 @@ def _why_not(
     return "late", Message("alert.late", late_s=late_s)
 
 
-def _covers(lines: Sequence[Line], start: int, end: int) -> bool:
-    """The record has no gap of more than 5 s between two instants."""
-    inside = [t_ns for t_ns, _ in lines if start <= t_ns <= end]
+def covers(times: Sequence[int], start: int, end: int) -> bool:
+    """Looks at these instants reach the end, one at least between, and no gap is over 5 s."""
+    inside = [t_ns for t_ns in times if start <= t_ns <= end]
     edges = [start, *inside, end]
-    reaches = bool(lines) and lines[-1][0] >= end
+    reaches = bool(times) and times[-1] >= end and (bool(inside) or start >= end)
     return reaches and all(b - a <= LONGEST_GAP_NS for a, b in pairwise(edges))
 
 
@@ -312,7 +314,7 @@ def _judge_end(
         return _status(whole, "hit", Message("alert.resolved_in_time"))
     if deadline > limit:
         return _status(whole, "unknown", Message("alert.resolve_deadline_after_end"))
-    if not _covers(lines, first.fired_at_ns or 0, deadline):
+    if not covers([t_ns for t_ns, _ in lines], first.fired_at_ns or 0, deadline):
         return _status(whole, "unknown", Message("alert.resolving_not_evaluated"))
     late = Message("alert.never_resolved")
     if end is not None:

@@ -122,11 +122,17 @@ def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
 
 
 def _overtaken(attempts: Attempts, steps: Sequence[StepRun]) -> Mask:
-    """Tries told "sold out" that were under way while a step, or its undo, was worked."""
+    """Tries told "sold out" that were under way while a step, or its undo, was worked.
+
+    One that was cut off may have gone on until its undo began, or for ever.
+    """
     under_way = np.zeros(len(attempts), dtype=np.bool_)
+    undone = {step.step: step.started_ns for step in steps if step.undoing}
     for step in steps:
         if step.started_ns is not None:
-            end_ns = step.started_ns if step.ended_ns is None else step.ended_ns
+            cut_ns = None if step.undoing else undone.get(step.step)
+            ends = (step.ended_ns, cut_ns, FOREVER)
+            end_ns = next(end for end in ends if end is not None)
             under_way |= (attempts.sent <= end_ns) & (attempts.ended >= step.started_ns)
     overtaken: Mask = under_way & attempts.are(Outcome.SOLD_OUT)
     return overtaken

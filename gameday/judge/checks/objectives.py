@@ -125,11 +125,15 @@ def _why_blind(span: Sequence[Evaluation], *keys: str) -> str:
 
 
 def unread(experiment: Experiment, span: Sequence[Evaluation]) -> list[str]:
-    """Objectives without data at all, or twice in a row: a breach could have hidden there."""
+    """Objectives without data at all, or where a breach could have hidden: beside a gap, not true.
+
+    Two readings in a row that are missing, or one missing and one false, may both have been false.
+    """
     found = []
     for objective in experiment.objectives:
         key = catalogue.key("objective", objective.name)
-        gaps = [e.readings.get(key) is None for e in span]
-        if all(gaps) or any(gap and after for gap, after in pairwise(gaps)):
+        seen = [e.readings.get(key) for e in span]
+        hiding = any(None in pair and True not in pair for pair in pairwise(seen))
+        if hiding or all(each is None for each in seen):
             found.append(objective.name)
     return found

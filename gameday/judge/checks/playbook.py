@@ -6,7 +6,7 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import StepRun
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, valid
 
-REACTION_S = 2  # what fires later than this before the end of the traffic, nobody can answer
+REACTION_S = 1  # beside the responder's delay; what fires later before the end, nobody can answer
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -16,26 +16,35 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return lacking("lacks.playbook" if book is None else "lacks.responder")
     steps = evidence.timeline.steps
     if evidence.timeline.responder_ns is None:
-        fired = sorted(firing(evidence) & set(book.head.alerts))
-        if not fired:
-            return valid("check.playbook.quiet")
-        told = Message("check.playbook.nobody", alerts=", ".join(fired))
-        return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
+        return _nobody(evidence, set(book.head.alerts))
     failed = [step for step in steps if step.status == "failed" and not _optional(evidence, step)]
     shown = [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
     if failed:
         told = Message("check.all", parts=list(map(_why, failed)))
         return Verdict(Validity.INVALID, told, shown)
+    if unfinished := _cut_off(evidence) + _not_taken_back(evidence):
+        return Verdict(Validity.UNKNOWN, Message("check.all", parts=unfinished), shown)
     return Verdict(Validity.VALID, _statuses(evidence, steps), shown)
 
 
-def firing(evidence: Evidence) -> set[str]:
-    """Every alert that fired while it could be answered: from the first fault on, in the traffic.
+def _nobody(evidence: Evidence, named: set[str]) -> Verdict:
+    """The verdict where nobody started, by when the alerts of the playbook fired."""
+    react_s = REACTION_S + evidence.plan.responder_delay_s
+    if fired := sorted(firing(evidence, react_s) & named):
+        told = Message("check.playbook.nobody", alerts=", ".join(fired))
+        return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
+    if late := sorted(firing(evidence) & named):
+        return valid("check.playbook.too_late", alerts=", ".join(late), react_s=react_s)
+    return valid("check.playbook.quiet")
+
+
+def firing(evidence: Evidence, before_end_s: float = 0.0) -> set[str]:
+    """Every alert that fired in the traffic, from the first fault on, so long before its end.
 
     Without faults, from the beginning on.
     """
     since = evidence.anchors.first_injecting_ns or 0
-    until = evidence.traffic_end_ns - REACTION_S * NS
+    until = evidence.traffic_end_ns - round(before_end_s * NS)
     seen = [e for e in evidence.readings if since <= e.t_ns <= until]
     return {alert.name for e in seen for alert in e.alerts if alert.state == "firing"}
 
@@ -43,6 +52,28 @@ def firing(evidence: Evidence) -> set[str]:
 def _optional(evidence: Evidence, run: StepRun) -> bool:
     blocks = {step.number: step.block for step in evidence.plan.steps}
     return not run.undoing and run.step in blocks and blocks[run.step].optional
+
+
+def _cut_off(evidence: Evidence) -> list[Message]:
+    """The steps and undos that the run ended during: nobody saw what became of them."""
+    kinds = {True: "check.playbook.undo_cut_off", False: "check.playbook.cut_off"}
+    return [
+        Message(kinds[run.undoing], step=run.step)
+        for run in evidence.timeline.steps
+        if run.status == "interrupted" and not _optional(evidence, run)
+    ]
+
+
+def _not_taken_back(evidence: Evidence) -> list[Message]:
+    """The steps that acted and name an undo, where no undo was begun, whoever's the stack is."""
+    runs = evidence.timeline.steps
+    acted = {run.step for run in runs if run.status == "done" and not run.undoing}
+    begun = {run.step for run in runs if run.undoing}
+    return [
+        Message("check.playbook.not_undone", step=step.number)
+        for step in evidence.plan.steps
+        if step.block.undo is not None and step.number in acted - begun
+    ]
 
 
 def _why(step: StepRun) -> Message:

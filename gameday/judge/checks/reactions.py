@@ -10,6 +10,7 @@ from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow
+from gameday.judge.checks.alerts import covers
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, worst
 from gameday.spec.experiment import Reaction
 from gameday.telemetry import catalogue
@@ -43,12 +44,14 @@ def _judge(reaction: Reaction, evidence: Evidence) -> tuple[Validity, Message]:
     if any(e.readings.get(name) for e in evidence.readings if before_ns < e.t_ns <= injected_ns):
         return Validity.UNKNOWN, Message("check.reactions.before")
     limit_s = reaction.within.total_seconds()
+    due = (injected_ns, injected_ns + round(limit_s * NS))
     came = _first(evidence.readings, name, injected_ns, wanted=True)
     if came is None:
-        return _not_seen(evidence, name, injected_ns, limit_s, "not_come")
+        return _missed(evidence, name, due, Message("check.reactions.not_come", limit_s=limit_s))
     after_s = (came - injected_ns) / NS
-    if after_s > limit_s:
-        return Validity.INVALID, Message("check.reactions.late", after_s=after_s, limit_s=limit_s)
+    if came > due[1]:
+        late = Message("check.reactions.late", after_s=after_s, limit_s=limit_s)
+        return _missed(evidence, name, due, late)
     if reaction.back_within is None:
         return Validity.VALID, Message("check.reactions.came", after_s=after_s, limit_s=limit_s)
     return _back(reaction, evidence, fault, came)
@@ -63,16 +66,15 @@ def _back(
     if fault.removed_ns is None:
         return Validity.UNKNOWN, Message("check.reactions.not_removed")
     since_ns = max(came_ns, fault.removed_ns)
+    due = (since_ns, fault.removed_ns + round(limit_s * NS))
     went = _first(evidence.readings, name, since_ns, wanted=False)
     if went is None:
-        return _not_seen(evidence, name, fault.removed_ns, limit_s, "not_back")
+        return _missed(evidence, name, due, Message("check.reactions.not_back", limit_s=limit_s))
     back_s = (went - fault.removed_ns) / NS
     told = {"after_s": (came_ns - fault.injected_ns) / NS, "back_s": back_s, "limit_s": limit_s}
-    kept = back_s <= limit_s
-    return (
-        Validity.VALID if kept else Validity.INVALID,
-        Message("check.reactions.both" if kept else "check.reactions.late_back", **told),
-    )
+    if went > due[1]:
+        return _missed(evidence, name, due, Message("check.reactions.late_back", **told))
+    return Validity.VALID, Message("check.reactions.both", **told)
 
 
 def _fault(reaction: Reaction, evidence: Evidence) -> FaultWindow | None:
@@ -88,14 +90,17 @@ def _first(readings: Sequence[Evaluation], name: str, after_ns: int, *, wanted: 
     return next(found, None)
 
 
-def _not_seen(
-    evidence: Evidence, name: str, since_ns: int, limit_s: float, what: str
+def _missed(
+    evidence: Evidence, name: str, due: tuple[int, int], missed: Message
 ) -> tuple[Validity, Message]:
-    """Invalid if it was looked at for as long as it had, unknown if it was not."""
-    after = [e for e in evidence.readings if e.t_ns > since_ns]
+    """Invalid if it was looked at for all the time that it had, unknown if it was not."""
+    after = [e for e in evidence.readings if e.t_ns > due[0]]
     known = [e.t_ns for e in after if e.readings.get(name) is not None]
     if not known:
         return Validity.UNKNOWN, Message("check.reactions.no_data")
-    if known[-1] < since_ns + int(limit_s * NS):
+    limit_s = missed.values["limit_s"]
+    if known[-1] < due[1]:
         return Validity.UNKNOWN, Message("check.reactions.too_short", limit_s=limit_s)
-    return Validity.INVALID, Message(f"check.reactions.{what}", limit_s=limit_s)
+    if not covers(known, *due):
+        return Validity.UNKNOWN, Message("check.reactions.blind", limit_s=limit_s)
+    return Validity.INVALID, missed

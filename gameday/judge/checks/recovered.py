@@ -2,6 +2,7 @@
 
 Counted from the damage: from the first breached objective, or the first wrong coupon if that
 came earlier. A later breach is told with what was going on; a long one is a second outage.
+Where readings are missing, only what would be so whatever they were is held against a system.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.outages import Outage
 from gameday.judge.checks.objectives import unread
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, valid
+from gameday.telemetry.catalogue import key
 
 SECOND_OUTAGE_S = (
     10  # seconds; a shorter breach after the recovery is told, and no outage of its own
@@ -29,6 +31,24 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     outages = evidence.anchors.outages
     if not outages:
         return _never_breached(evidence)
+    found = _with_outages(evidence, outages)
+    if found.validity is not Validity.INVALID:
+        return found
+    if _with_outages(evidence, evidence.anchors.at_best).validity is Validity.INVALID:
+        return found
+    blind = Message("check.recovered.blind", objectives=", ".join(_gaps(evidence, outages[0])))
+    return Verdict(Validity.UNKNOWN, blind, found.evidence)
+
+
+def _gaps(evidence: Evidence, outage: Outage) -> list[str]:
+    """The objectives of which a reading is missing from the breach on."""
+    span = [e for e in evidence.readings if outage.breached_ns <= e.t_ns <= outage.last_ns]
+    names = [objective.name for objective in evidence.experiment.objectives]
+    return [n for n in names if any(e.readings.get(key("objective", n)) is None for e in span)]
+
+
+def _with_outages(evidence: Evidence, outages: Sequence[Outage]) -> Verdict:
+    """The verdict on a run with these outages."""
     shown = [
         {
             "objectives": list(outage.objectives),
