@@ -31,6 +31,7 @@ from gameday.evidence.event_fields import (
 from gameday.spec.undos import Undo
 
 MASKED = "texts"  # what `run.started` says is masked; a journal of before says nothing of it
+NEVER_ACTED = frozenset({"not_applicable", "placebo", "needs_person"})  # statuses of steps
 
 
 class Event:
@@ -327,6 +328,12 @@ class StepDone(Event):
     undoing: Checked[bool] = False
     refuses: bool | None = None
     message: OptionalMessage = None
+
+    @property
+    def may_have_acted(self) -> bool:
+        """False if the step was over before its action, so that there is nothing to take back."""
+        blind = self.message is not None and self.message.id == "step.no_data_before"
+        return not blind and self.status not in NEVER_ACTED
 
     def nulls(self) -> Collection[str]:
         return () if self.took_s is None else ("verified",)

@@ -115,11 +115,13 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
 
 
 def _note_step(steps: dict[int, Undo], event: events.Event) -> None:
-    """Add what a step did, or take out what was taken back."""
+    """Add what a step may do, or take out what it did not do, or what was taken back."""
     match event:
         case events.StepStarted(step=number, undo=Undo() as undo):
             steps[number] = undo
         case events.StepDone(step=number, status="done", undoing=True):
+            steps.pop(number, None)
+        case events.StepDone(step=number, undoing=False, may_have_acted=False):
             steps.pop(number, None)
         case events.AutoscalerScaling(undo=Undo() as undo):
             steps[AUTOSCALER] = undo

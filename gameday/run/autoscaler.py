@@ -34,13 +34,17 @@ class Recommender:
         self._wanted: deque[tuple[int, int]] = deque()
 
     def __call__(self, t_ns: int, load: float, now: int) -> int:
-        """Replicas for a load at an instant, where there are `now`."""
+        """Replicas for a load at an instant, where there are `now`.
+
+        Where nothing is known of the window, what is there counts as wanted until now.
+        """
         settings = self._settings
         ratio = load / (settings.target * now)
         needed = now if abs(ratio - 1) <= TOLERANCE else ceil(load / settings.target)
-        self._wanted.append((t_ns, min(settings.most, max(settings.least, needed))))
-        while self._wanted[0][0] < t_ns - self._window_ns:
+        while self._wanted and self._wanted[0][0] < t_ns - self._window_ns:
             self._wanted.popleft()
+        for count in [needed] if self._wanted else [now, needed]:
+            self._wanted.append((t_ns, min(settings.most, max(settings.least, count))))
         newest = self._wanted[-1][1]
         return newest if newest >= now else min(now, max(count for _, count in self._wanted))
 
@@ -60,6 +64,7 @@ class ReplicaScaler:
         self._first = record
         self._now = record.replicas
         self._altered = False
+        self._scaled_ns = 0
         self._readings = readings
         self._journal = journal
         self._clock = clock
@@ -68,15 +73,16 @@ class ReplicaScaler:
         """Look at every reading, and scale where another number is wanted."""
         name, seen = key("autoscaler"), 0
         while True:
-            for each in self._readings.all[seen:]:
+            news = self._readings.all[seen:]
+            seen += len(news)
+            for each in news:
                 load = each.figures.get(name)
                 if load is None or not isfinite(load):
                     continue  # nothing is scaled for what is not known
                 wanted = self._recommend(each.t_ns, load, self._now)
-                if wanted != self._now:
+                # What was read while it scaled was of other replicas: it is only remembered.
+                if wanted != self._now and each.t_ns > self._scaled_ns:
                     await self._scale(wanted, load)
-                    break  # what was read meanwhile was of other replicas
-            seen = len(self._readings.all)
             await self._readings.next(LOOK_S)
 
     async def take_back(self) -> None:
@@ -96,6 +102,7 @@ class ReplicaScaler:
             self._now = replicas
         except GamedayError as error:
             why = error.message
-        took_s = round((self._clock.now_ns() - begun_ns) / NS, 3)
+        self._scaled_ns = self._clock.now_ns()
+        took_s = round((self._scaled_ns - begun_ns) / NS, 3)
         back = load is None
         self._journal.write(AutoscalerScaled(replicas=replicas, took_s=took_s, why=why, back=back))

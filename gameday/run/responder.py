@@ -26,6 +26,7 @@ from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
 from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
 from gameday.telemetry.catalogue import key
+from gameday.telemetry.samples import Evaluation
 
 Status = Literal[
     "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"
@@ -76,11 +77,14 @@ class Bot:
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
     taken_by_person: bool = False
     worked: list[Step] = field(default_factory=list)
+    _goes_on: bool = False  # until a person takes it, or its steps are taken back
+    _acted_ns: int = 0  # what was sampled before this shows nothing of the newest act
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def take(self, who: str) -> None:
         """A person has taken the incident: the bot does no further step."""
         self.taken_by_person = True
+        self._goes_on = False
         self.hands.journal.write(AlertAcknowledged(by=who))
         self.acknowledged.set()
 
@@ -95,10 +99,11 @@ class Bot:
             return
         journal.write(ResponderStarted(alert=alert, by="bot", delay_s=self.delay_s))
         journal.write(AlertAcknowledged(by="bot"))
+        self._goes_on = True  # also after a fault: its alert may be late
         for step in self.hands.playbook.steps:
-            if self.taken_by_person:
-                return
             async with self._one_at_a_time:
+                if not self._goes_on:
+                    return
                 status = await self._work(step)
             if status == "failed" and not step.block.optional:
                 return
@@ -106,8 +111,10 @@ class Bot:
     async def take_back(self, at_most_s: float | None = None) -> None:
         """Undo the steps that were worked, last first; each has its share of `at_most_s`.
 
-        A step is forgotten when its undo is over: one that was cut off is undone again.
+        A step is forgotten when its undo is over: one that was cut off is undone again. Of a
+        playbook that is being worked, no step follows the one that is under way.
         """
+        self._goes_on = False
         async with self._one_at_a_time:
             share_s = None if at_most_s is None else SHARE * at_most_s / max(1, len(self.worked))
             while self.worked:
@@ -212,15 +219,21 @@ class Bot:
         return lagging
 
     async def _probe(self, step: Step, which: str) -> bool | None:
-        """The newest reading of a probe; waits 3 s for one with data."""
-        name = key("step", f"{step.number}:{which}")
-        newest = self.hands.readings.all[-1:] or []
-        if newest and newest[0].readings.get(name) is not None:
+        """The newest reading of a probe, of after the newest act; waits 3 s for one with data.
+
+        The samples of a Prometheus are older than its answer: as much longer.
+        """
+        name, acted_ns = key("step", f"{step.number}:{which}"), self._acted_ns
+
+        def tells(e: Evaluation) -> bool:
+            return e.sampled_ns > acted_ns and e.readings.get(name) is not None
+
+        newest = self.hands.readings.all[-1:]
+        if newest and tells(newest[0]):
             return newest[0].readings.get(name)
+        lag_s = (newest[0].t_ns - newest[0].sampled_ns) / NS if newest else 0.0
         seen = await self.hands.readings.until(
-            lambda e: e.readings.get(name) is not None,
-            after_ns=self.hands.clock.now_ns() - NS,
-            within_s=NO_DATA_S,
+            tells, after_ns=self.hands.clock.now_ns() - NS, within_s=NO_DATA_S + lag_s
         )
         return None if seen is None else seen.readings.get(name)
 
@@ -260,6 +273,12 @@ class Bot:
 
     async def _act(self, action: str) -> None:
         """Send its request, or bring the service to its number of replicas."""
+        try:
+            await self._send(action)
+        finally:
+            self._acted_ns = self.hands.clock.now_ns()
+
+    async def _send(self, action: str) -> None:
         wanted, known = self.hands.scale.get(action), self.hands.replicas
         if wanted is not None:
             await scale(wanted)

@@ -59,6 +59,27 @@ def test_a_step_is_left_behind_until_it_is_taken_back() -> None:
     assert kinds(started, taken_back) == []
 
 
+BLIND = {"id": "step.no_data_before", "values": {}}
+
+
+@pytest.mark.parametrize(
+    ("over", "left"),
+    [
+        ({"status": "not_applicable"}, []),
+        ({"status": "placebo"}, []),
+        ({"status": "needs_person"}, []),
+        ({"status": "failed", "message": BLIND}, []),
+        ({"status": "failed"}, ["request"]),  # it may have acted
+        ({"status": "done"}, ["request"]),
+        ({"status": "failed", "undoing": True}, ["request"]),
+    ],
+)
+def test_a_step_that_never_acted_is_not_left_behind(over: dict[str, Any], left: list[str]) -> None:
+    undo = {"kind": "request", "action": "back", "base_url": "http://x", "request": {}}
+    started = ("step.started", {"step": 1, "undo": undo, "undoing": False})
+    assert kinds(started, ("step.done", {"step": 1, "undoing": False, **over})) == left
+
+
 def test_what_a_run_could_not_stop_is_left_behind() -> None:
     starting = ("stack.starting", {"name": "redis", "undo": [PROCESS]})
     left = ("phase", {"phase": "stack", "problem": "still there", "left": ["redis"]})

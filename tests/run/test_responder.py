@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from gameday.core.clock import SystemClock
+from gameday.core.clock import NS, SystemClock
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender
+from gameday.run import responder
 from gameday.run.readings import Readings
 from gameday.run.responder import Bot, Hands
 from gameday.spec.playbook import FrontMatter, Playbook, Step, StepBlock
@@ -75,12 +76,15 @@ class Drill:
         )
         self.bot = Bot(hands, 0.0)
 
-    def read(self, alert: str = "firing", **readings: bool | None) -> None:
+    def read(
+        self, alert: str = "firing", sampled_ns: int | None = None, **readings: bool | None
+    ) -> None:
         labels = {"alertname": "Slow"}
         now = self.clock.now_ns()
         named = {name.replace("_", ":"): value for name, value in readings.items()}
-        line = {
+        line: dict[str, Any] = {
             "t": now,
+            "sampled": sampled_ns,
             "readings": named,
             "alerts": [{"labels": labels, "state": alert, "active_at": now}],
             "traffic": {"by_outcome": {}, "p95_ms": None},
@@ -102,7 +106,7 @@ async def feed(drill: Drill, **readings: Any) -> None:
         await asyncio.sleep(0.02)
 
 
-async def respond(drill: Drill, **readings: bool | None) -> None:
+async def respond(drill: Drill, **readings: Any) -> None:
     feeding = asyncio.create_task(feed(drill, **readings))
     async with asyncio.timeout(10):
         await drill.bot.respond()
@@ -178,6 +182,57 @@ async def test_steps_are_taken_back_in_reverse_and_only_once(tmp_path: Path) -> 
         await drill.bot.take_back()
         await drill.bot.take_back()
     assert asked == ["/switch", "/back", "/switch", "/back"]
+
+
+async def test_no_step_follows_once_the_steps_are_taken_back(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        first = step(1, do="switch", undo="back", after="x == 1")
+        drill = Drill(tmp_path, url, first, step(2, do="switch"))
+        drill.read(step_1_after=False)
+        responding = asyncio.create_task(drill.bot.respond())
+        while not asked:
+            await asyncio.sleep(0.01)
+        taking_back = asyncio.create_task(drill.bot.take_back())
+        await asyncio.sleep(0)  # it waits for the end of the step
+        drill.read(step_1_after=True)
+        async with asyncio.timeout(10):
+            while not taking_back.done():
+                drill.read(step_1_after=len(asked) < 2)
+                await asyncio.sleep(0.02)
+            await responding
+    assert asked == ["/switch", "/back"]
+    assert drill.statuses() == ["done", "done"]
+
+
+async def test_an_alert_that_is_late_is_answered_all_the_same(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", undo="back"))
+        await drill.bot.take_back()
+        await respond(drill)
+        await drill.bot.take_back()
+    assert asked == ["/switch", "/back"]
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.5])
+async def test_a_probe_is_of_after_the_step_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag_s: float
+) -> None:
+    monkeypatch.setattr(responder, "NO_DATA_S", 0.3)
+    async with admin() as (url, asked):
+        second = step(2, do="back", before="x == 1")
+        drill = Drill(tmp_path, url, step(1, do="switch"), second)
+        begun_ns = drill.clock.now_ns()
+        drill.read(sampled_ns=begun_ns - round(lag_s * NS), step_2_before=False)
+        responding = asyncio.create_task(drill.bot.respond())
+        while not asked:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not responding.done():
+                sampled_ns = drill.clock.now_ns() - round(lag_s * NS)
+                drill.read(sampled_ns=sampled_ns, step_2_before=sampled_ns > begun_ns)
+                await asyncio.sleep(0.02)
+    assert drill.statuses() == ["done", "done"]
+    assert asked == ["/switch", "/back"]
 
 
 async def test_an_undo_that_was_cut_off_is_done_again(tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ async def undo(record: ContainerUndo) -> None:
 
 
 async def look(record: ContainerUndo) -> State:
-    """State of the service: gone when its containers run and are healthy, or its stack has ended.
+    """State of the service: gone when it runs, and what was struck of it is healthy or removed.
 
-    For a pause: when none of them is paused.
+    Gone as well when its stack has ended. For a pause: when none of them is paused.
     """
     project = record.project
     return await engine.look(
@@ -209,16 +209,16 @@ def _last_words(client: Any, record: ContainerUndo) -> str:
 
 
 def _state(record: ContainerUndo, there: list[Container]) -> State:
+    """State by what was struck and is still there: an autoscaler may remove and add meanwhile."""
     if record.what == "continue":
         paused = [e for e in there if e.id in record.containers and e.state == "paused"]
         return State(not paused, f"{paused[0].name} is paused" if paused else "")
     if not there:
         return State(gone=True, why="the stack that it was a part of is gone")
     now = [each for each in there if each.service == record.name]
-    ill = [each for each in now if not each.is_well]
+    ill = [each for each in now if each.id in record.containers and not each.is_well]
     if ill:
         return State(gone=False, why=f"{ill[0].name} is not healthy: {ill[0].status}")
-    if len(now) < len(record.containers):
-        text = f"{len(now)} of {len(record.containers)} containers of {record.name} are there"
-        return State(gone=False, why=text)
+    if not any(each.is_well for each in now):
+        return State(gone=False, why=f"no container of {record.name} is healthy")
     return State(gone=True, why="")
