@@ -17,10 +17,10 @@ from typing import Literal
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath, schema
+from system_under_test.fastpath import Connection
 from system_under_test.lane import Unavailable
 
 Strategy = Literal["redis", "postgres"]

@@ -2,17 +2,21 @@
 
 For each campaign Redis holds a guard (the epoch and view it was built for), the stock left, the
 set of holders, and the reservations not yet confirmed as recorded. A reservation names the guard
-it was admitted under; where the key is absent or another's, the script refuses, so an emptied or
-outdated Redis never issues. It is rebuilt from the rows in one MULTI, guard and all.
+it was admitted under; where the key is absent or another's, the script refuses. The guard in Redis
+also names the server's start (its `run_id`), which each connection asks for when it is opened: one
+that came back with an older dump, or a replica that took over, holds another's guard. So neither an
+emptied nor an outdated Redis ever issues. It is rebuilt from the rows in one MULTI, guard and all.
 
 Reserving is idempotent by reservation id, and a released id leaves a tombstone, so that a
 reservation delayed in the network cannot take effect after it was given up.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha1
 
-from redis.asyncio.connection import Connection, parse_url
+from redis.asyncio.connection import Connection as _RedisConnection
+from redis.asyncio.connection import parse_url
 from redis.exceptions import NoScriptError, RedisError
 
 RESERVE = """
@@ -60,10 +64,21 @@ return freed
 SOLD_OUT, DUPLICATE, RELEASED = -1, -2, -3
 CALL_TIMEOUT_S = 1.0
 _CHUNK = 1000
+_RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
     for script in (RESERVE, RELEASE)
 }
+
+
+class Connection(_RedisConnection):
+    """A connection that knows with which start of the server it speaks."""
+
+    run_id = ""
+
+    def mark(self, guard: str) -> str:
+        """The guard as it stands in this server."""
+        return f"{guard}@{self.run_id}"
 
 
 def keys(code: str) -> tuple[str, str, str, str]:
@@ -72,7 +87,7 @@ def keys(code: str) -> tuple[str, str, str, str]:
 
 
 async def connect(url: str) -> Connection:
-    """One connection, shaken hands in one round trip; raises OSError or RedisError."""
+    """One connection, shaken hands in two round trips; raises OSError or RedisError."""
     connection = Connection(
         **parse_url(url),
         protocol=2,
@@ -83,6 +98,13 @@ async def connect(url: str) -> Connection:
         socket_connect_timeout=CALL_TIMEOUT_S,
     )
     await connection.connect()  # type: ignore[no-untyped-call]
+    try:
+        told = await call(connection, "INFO", "server")
+    except BaseException:
+        await close(connection)
+        raise
+    found = _RUN_ID.search(told) if isinstance(told, bytes) else None
+    connection.run_id = found[1].decode() if found else ""
     return connection
 
 
@@ -117,7 +139,7 @@ async def reserve(
 ) -> list[int] | None:
     """Reserve for each (id, user): coupons left or a negative code; None: another guard."""
     flat = [value for pair in asked for value in pair]
-    answer = await script(connection, RESERVE, code, guard, *flat)
+    answer = await script(connection, RESERVE, code, connection.mark(guard), *flat)
     if not isinstance(answer, list):
         message = f"reserve answered {answer!r}"
         raise RedisError(message)
@@ -126,7 +148,7 @@ async def reserve(
 
 async def release(connection: Connection, code: str, guard: str, ids: Sequence[str]) -> object:
     """Give the reservations back and forbid them for good; nothing under another guard."""
-    return await script(connection, RELEASE, code, guard, *ids)
+    return await script(connection, RELEASE, code, connection.mark(guard), *ids)
 
 
 async def confirm(connection: Connection, code: str, ids: Sequence[str]) -> None:
@@ -144,7 +166,7 @@ async def rebuild(
         ("DEL", holders_key, reservations_key),
         *_added(holders_key, holders),
         ("SET", stock_key, left),
-        ("SET", guard_key, guard),
+        ("SET", guard_key, connection.mark(guard)),
         ("EXEC",),
     ]
     await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -158,7 +180,10 @@ def _added(key: str, holders: Sequence[int]) -> Iterator[tuple[str | int, ...]]:
 
 
 async def look(connection: Connection, code: str, last: tuple[str, str]) -> list[object]:
-    """Guard, stock left, then `last` applied to holders and to reservations, at one instant."""
+    """Guard, stock left, then `last` applied to holders and to reservations, at one instant.
+
+    A guard of another start of the server is shown as it stands there, which no campaign has.
+    """
     guard_key, stock_key, holders_key, reservations_key = keys(code)
     commands = [
         ("MULTI",),
@@ -174,6 +199,9 @@ async def look(connection: Connection, code: str, last: tuple[str, str]) -> list
     if not isinstance(seen, list):
         message = f"EXEC answered {seen!r}"
         raise RedisError(message)
+    own = connection.mark("").encode()
+    if isinstance(seen[0], bytes):
+        seen[0] = seen[0].removesuffix(own)
     return seen
 
 

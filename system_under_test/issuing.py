@@ -14,10 +14,10 @@ from itertools import count
 from typing import Literal
 
 import asyncpg
-from redis.asyncio.connection import Connection
 
 from system_under_test import fastpath
 from system_under_test.control import Campaign, Control
+from system_under_test.fastpath import Connection
 from system_under_test.lane import Lane, Lost, Unavailable
 from system_under_test.ledger import Entry, Kind
 from system_under_test.metrics import Metrics

@@ -11,11 +11,11 @@ import logging
 import time
 
 import asyncpg
-from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath, ledger
 from system_under_test.control import BROKEN, Campaign, Control
+from system_under_test.fastpath import Connection
 from system_under_test.metrics import Books, Live, Metrics
 
 PING_EVERY_S = 0.2

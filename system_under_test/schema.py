@@ -80,9 +80,12 @@ BEGIN
     SELECT coalesce(array_agg(asked.id), '{}') INTO held
         FROM unnest(p_ids, p_users) AS asked (id, usr)
         JOIN issuances i ON i.user_id = asked.usr AND i.coupon_code = p_code;
-    WITH fresh AS (
-        SELECT asked.id, asked.usr FROM unnest(p_ids, p_users) WITH ORDINALITY AS asked (id, usr, n)
-        WHERE asked.id <> ALL (held) ORDER BY asked.n LIMIT greatest(coupons_left, 0)),
+    WITH once AS (  -- a user who asks twice takes no other's place
+        SELECT DISTINCT ON (asked.usr) asked.id, asked.usr, asked.n
+        FROM unnest(p_ids, p_users) WITH ORDINALITY AS asked (id, usr, n)
+        WHERE asked.id <> ALL (held) ORDER BY asked.usr, asked.n),
+    fresh AS (
+        SELECT once.id, once.usr FROM once ORDER BY once.n LIMIT greatest(coupons_left, 0)),
     inserted AS (
         INSERT INTO issuances (id, user_id, coupon_code)
         SELECT fresh.id, fresh.usr, p_code FROM fresh

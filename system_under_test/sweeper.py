@@ -14,11 +14,11 @@ import logging
 from collections.abc import Sequence
 
 import asyncpg
-from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
 from system_under_test import fastpath
 from system_under_test.control import ADMIN_S, BROKEN, Campaign, Control
+from system_under_test.fastpath import Connection
 from system_under_test.lane import Unavailable
 
 EVERY_S = 0.25
@@ -91,7 +91,8 @@ class Sweeper:
             if not ids:
                 del self._release[code, guard]
         if look:
-            for campaign in self._control.open:
+            # Without Redis nothing is reserved: what stays there is dropped when it is rebuilt.
+            for campaign in (one for one in self._control.open if one.strategy == "redis"):
                 await self._look_for_abandoned(self._redis, campaign)
 
     def _forget_what_no_view_holds(self) -> None:

@@ -4,7 +4,6 @@ The first word may be `import` or `export`; anything else belongs to the sending
 """
 
 import json
-import signal
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -168,7 +167,12 @@ def send(ctx: click.Context, /, **options: Any) -> None:
 
 def _load(asked: TrafficOptions) -> "Load":
     """The load that the command line describes. Raises UsageError."""
-    from gameday.run.load_test.request import Load, with_enough_workers, with_thresholds
+    from gameday.run.load_test.request import (
+        Load,
+        refuse_idle_workers,
+        with_enough_workers,
+        with_thresholds,
+    )
 
     loaded = _from_file(asked.file, asked) if asked.file else None
     experiment = _from_options(asked) if loaded is None else loaded.experiment
@@ -186,7 +190,10 @@ def _load(asked: TrafficOptions) -> "Load":
         workers=asked.workers or 1,
         document=None if loaded is None else loaded.document,
     )
-    return load if asked.workers else with_enough_workers(load)
+    if not asked.workers:
+        return with_enough_workers(load)
+    refuse_idle_workers(load)
+    return load
 
 
 def _from_file(file: str, asked: TrafficOptions) -> "LoadedExperiment":
@@ -233,13 +240,15 @@ def _system(asked: TrafficOptions) -> "tuple[System, Document | None]":
 
     if asked.url is None:
         given = [name for name in ("body", "get", "method", "headers", "expect", "insecure")]
-        for name in given:
+        for name in (*given, "timeout"):
             if getattr(asked, name):
                 word = {"body": "json", "headers": "header"}.get(name, name)
                 raise UsageError(f"--{word} without --url", help="the system file has the request")
         loaded = load_system(find_system(asked.system))
         validate_system(loaded)
         return loaded.system, loaded.document
+    if asked.system is not None:
+        raise UsageError("--system beside --url", help="the request is of one of them")
     if asked.get and asked.body is not None:
         raise UsageError("--get and --json contradict each other", help="leave one of them out")
     system = system_of(
@@ -290,6 +299,7 @@ async def _send(load: "Load", dirs: "OutputDirs") -> "Sent":
 
     from gameday.cli.load_screen import LoadScreen
     from gameday.core.clock import SystemClock
+    from gameday.run.control_socket import heeded
     from gameday.run.load_test.session import send as send_load
 
     stop = asyncio.Event()
@@ -300,7 +310,7 @@ async def _send(load: "Load", dirs: "OutputDirs") -> "Sent":
             raise KeyboardInterrupt
         stop.set()
 
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in heeded():
         loop.add_signal_handler(each, interrupted)
     with LoadScreen(load) as screen:
         return await send_load(load, dirs, SystemClock(), screen.show, stop)

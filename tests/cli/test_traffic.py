@@ -290,6 +290,15 @@ USAGE: dict[str, tuple[tuple[Any, ...], str]] = {
     "no such file": (("none.yaml",), "no experiment none.yaml"),
     "a file and a rate": (("peak", "--rate", "5/s"), "--rate beside peak"),
     "a body for a file": (("peak", "--json", "{}"), "--json without --url"),
+    "a timeout for a file": (("peak", "--timeout", "1s"), "--timeout without --url"),
+    "a system for an address": (
+        ("peak", "--url", "http://127.0.0.1:9/", "--system", "a.yaml"),
+        "--system beside --url",
+    ),
+    "workers with no virtual user": (
+        (*SEND, "--vus", "1", "--workers", "2"),
+        "--workers 2: a scenario has 1 virtual users at most",
+    ),
 }
 
 
@@ -346,12 +355,13 @@ def books(own: Path) -> tuple[dict[str, Any], dict[str, int]]:
     return whole, t
 
 
-def test_ctrl_c_ends_it_with_5_and_the_summary_of_what_was_sent(
-    server: LoadServer, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_end_it_with_5_and_the_summary_of_what_was_sent(
+    server: LoadServer, tmp_path: Path, number: signal.Signals
 ) -> None:
     own = tmp_path / "own.json"
     with running(server, own) as child:
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         said, _ = child.communicate(timeout=30)
     assert child.returncode == 5, said
     assert "interrupted (Ctrl-C): the figures are of what was sent" in said

@@ -256,7 +256,7 @@ class DelayProxy:
     """A TCP proxy in a thread of its own; its answers can be delayed, and it can be cut off."""
 
     def __init__(self, upstream: int) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
@@ -304,7 +304,7 @@ class DelayProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
             ends.append(up_writer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, up_writer, late=False))

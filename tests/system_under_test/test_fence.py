@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import asyncpg
 import pytest
 import redis
 
@@ -16,6 +18,7 @@ from tests.support.sut_stores import (
     Http,
     Service,
     Stores,
+    redis_server,
     running_service,
     running_stores,
 )
@@ -203,6 +206,58 @@ async def test_an_emptied_redis_never_issues_and_is_rebuilt_from_the_rows(stores
         assert service.issue(99, code).json()["code"] == "SOLD_OUT"
         assert_safe(service, code, told)
         assert_view_is_the_rows(service, code)
+
+
+async def test_a_redis_that_comes_back_with_an_older_dump_issues_nothing_from_it(
+    stores: Stores, tmp_path: Path
+) -> None:
+    """The same guard, coupons left and fewer holders: only the server's start differs."""
+    with (
+        redis_server(tmp_path, stores.password) as older,
+        DelayProxy(stores.redis_port) as proxy,
+        running_service(stores, proxy.port) as service,
+        redis.Redis.from_url(stores.redis()) as direct,
+        redis.Redis.from_url(stores.redis(older)) as dump,
+    ):
+        code = service.create(50)
+        told = await arrive(service, code, 200, range(20))
+        for key in (f"guard:{code}", f"stock:{code}", f"holders:{code}", f"reservations:{code}"):
+            if content := direct.dump(key):
+                dump.restore(key, 0, content)
+        told.issued |= (await arrive(service, code, 200, range(20, 40))).issued
+        assert len(told.issued) == 40
+
+        proxy.cut()
+        proxy.upstream = older
+        proxy.restore()
+        async with asyncio.timeout(20):
+            while (await arrive(service, code, 200, range(1))).answers != {"409 DUPLICATE": 1}:
+                await asyncio.sleep(0.1)
+        late = await arrive(service, code, 200, range(100, 130))
+        assert late.answers == {"200": 10, "409 SOLD_OUT": 20}
+        told.issued |= late.issued
+        await settled(service)
+        assert_safe(service, code, told)  # the audit itself asks past the proxy, the first Redis
+        assert (dump.get(f"stock:{code}"), dump.scard(f"holders:{code}")) == (b"0", 50)
+
+
+async def test_a_user_who_asks_twice_at_once_takes_no_others_place(stores: Stores) -> None:
+    with running_service(stores) as service:
+        code = service.create(2)
+        await admin(service, "strategy", strategy="postgres", campaign=code)
+        connection = await asyncpg.connect(stores.postgres())
+        epoch = await connection.fetchval("SELECT epoch FROM campaign WHERE code = $1", code)
+        row = await connection.fetchrow(
+            "SELECT * FROM issue_directly($1, $2, $3, $4)",
+            code,
+            epoch,
+            ["a1", "a2", "b1"],
+            [1, 1, 2],
+        )
+        await connection.close()
+        assert row is not None
+        assert (row["fenced"], row["coupons_left"]) == (False, 0)
+        assert set(row["recorded"]) == {"a1", "b1"}
 
 
 async def test_holders_missing_from_redis_are_noticed_and_put_back(stores: Stores) -> None:

@@ -48,7 +48,8 @@ class LoadResult:
     def exit_code(self) -> int:
         if self.sent.ended == "interrupted":
             return ExitCode.ABORTED
-        if any(one.kept is False for one in self.held):
+        # What ended the traffic may hold again for all that came back after that.
+        if any(one.kept is False for one in self.held) or self.sent.ended == "threshold":
             return ExitCode.INVALID
         silent = self.summary.completed == 0
         unsure = any(one.kept is None for one in self.held)
