@@ -35,10 +35,12 @@ class Recommender:
 
     def __call__(self, t_ns: int, load: float, now: int) -> int:
         """Replicas for a load at an instant, where there are `now`."""
-        settings = self._settings
+        settings, most = self._settings, self._settings.most  # it may ask for more than there is
         ratio = load / (settings.target * now)
-        needed = now if abs(ratio - 1) <= TOLERANCE else ceil(load / settings.target)
-        self._wanted.append((t_ns, min(settings.most, max(settings.least, needed))))
+        needed = (
+            now if abs(ratio - 1) <= TOLERANCE else ceil(max(0, min(load / settings.target, most)))
+        )
+        self._wanted.append((t_ns, min(most, max(settings.least, needed))))
         while self._wanted[0][0] < t_ns - self._window_ns:
             self._wanted.popleft()
         newest = self._wanted[-1][1]

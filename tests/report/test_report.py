@@ -716,6 +716,56 @@ def test_percentiles_are_those_of_the_alert_rules(grown: list[list[int]]) -> Non
     assert read_curves(scrapes, T0).percentile(0.9)[-1] == pytest.approx(expected, nan_ok=True)
 
 
+OURS = "k6_http_req_duration_seconds_bucket"
+ODD_SERIES = [
+    {},
+    {"__name__": OURS},
+    *({"__name__": OURS, "le": le} for le in ("x", "NaN", "-1", "1e308", "5", "+Inf")),
+    {"__name__": "k6_http_reqs_total", "outcome": "issued"},
+    {"__name__": "k6_dropped_iterations_total"},
+]
+ODD_FIGURES = [1.5e305, 1.7e308, -1.7e308, 5e-324, 2**63 - 1, -(2**63), 0, None]
+
+
+@pytest.mark.parametrize("value", [1, 2**63, 1.7e308, -1.7e308, float("nan"), float("inf")])
+def test_what_a_system_says_of_itself_cannot_break_its_report(tmp_path: Path, value: float) -> None:
+    run_dir = write_run(tmp_path / "run")
+    lines: list[Json] = [{"series": [[n, series] for n, series in enumerate(ODD_SERIES, 90_000)]}]
+    for at, figure in enumerate(ODD_FIGURES, 63):
+        values = [[90_000 + n, value] for n in range(len(ODD_SERIES))]
+        lines.append({"t": T0 + at * NS, "values": values, "up": {}})
+        figures = {"dependency:redis": figure, f"dependency:{at}": figure}
+        lines.append({"t": T0 + at * NS, "readings": {}, "figures": figures, "alerts": []})
+    with (run_dir / "samples.jsonl").open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    written = [one for one in read(run_dir / "samples.jsonl") if isinstance(one, Evaluation)]
+    assert written[-1].t_ns == T0 + (62 + len(ODD_FIGURES)) * NS
+    write_report(run_dir)
+    for path in (run_dir / "charts").glob("*.svg"):
+        ET.parse(path)
+        assert not re.search(r"\b(nan|inf)\b", path.read_text())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"t": 1%s, "values": [], "up": {}}' % ("0" * 400),
+        '{"t": 1.5, "values": [], "up": {}}',
+        '{"series": [[90000, {"__name__": ["a"]}]]}',
+        '{"series": [[90000, {"__name__": "k6_http_reqs_total", "outcome": {}}]]}',
+    ],
+)
+def test_a_line_of_samples_that_the_collector_never_writes_is_damage(
+    tmp_path: Path, line: str
+) -> None:
+    run_dir, told = write_run(tmp_path / "run"), list[str]()
+    with (run_dir / "samples.jsonl").open("a") as file:
+        file.write(line + "\n")
+    assert list(read(run_dir / "samples.jsonl", told.append))
+    assert len(told) == 1
+    write_report(run_dir)
+
+
 def test_spans_follow_the_worst_instance_and_end_where_the_state_does() -> None:
     def at(t_ns: int, *states: str, fast: bool | None = True) -> Evaluation:
         lines = [AlertLine({"alertname": "A"}, state, 0) for state in states]  # type: ignore[arg-type]
