@@ -121,7 +121,8 @@ def test_a_script_cannot_do_harm_or_take_for_ever(tmp_path: Path, name: str) -> 
 ASKS = """
 import http from 'k6/http';
 import { sleep } from 'k6';
-export const options = { scenarios: { a: { executor: 'constant-vus', vus: 1, duration: '5s', ENV } } };
+const steady = { executor: 'constant-vus', vus: 1, duration: '5s' };
+export const options = { scenarios: { a: { ...steady, ENV } } };
 export default function () { CODE }
 """
 VALUES = {

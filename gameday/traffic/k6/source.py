@@ -18,7 +18,7 @@ from gameday.core.errors import FileError, Place
 MODULE: Final = "__gameday_module"
 _TOKEN: Final = re.compile(
     r"(?P<space>\s+|//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))"
-    r"|(?P<string>'(?:\\[\s\S]|[^'\\\n])*'|\"(?:\\[\s\S]|[^\"\\\n])*\")"
+    r"|(?P<string>'(?:\\[\s\S]|[^'\\\n])*+'|\"(?:\\[\s\S]|[^\"\\\n])*+\")"
     r"|(?P<word>[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*)"
     r"|(?P<number>\d[\w.]*)"
     r"|(?P<mark>\\?[\s\S])"  # outside of literals too, so that no quote is looked at twice
@@ -26,7 +26,7 @@ _TOKEN: Final = re.compile(
 _REGEX: Final = re.compile(r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*+\]|[^/\\\[\n])++/[a-z]*")
 _MOST_WASTED: Final = 20_000_000  # letters that were no regular expression; 1 s
 # Between backquotes: up to the end of the template, or to the next expression in it.
-_TEMPLATE: Final = re.compile(r"(?:\\[\s\S]|\$(?!\{)|[^`\\$])*(?P<end>`|\$\{)?")
+_TEMPLATE: Final = re.compile(r"(?:\\[\s\S]|\$(?!\{)|[^`\\$])*+(?P<end>`|\$\{)?")
 _BEFORE_REGEX: Final = frozenset({"return", "typeof", "case", "in", "of", "new", "delete", "void"})
 _STATEMENTS: Final = frozenset({"import", "export"})
 _LONGEST_IMPORT: Final = 10_000  # tokens
