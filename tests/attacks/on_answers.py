@@ -474,11 +474,14 @@ YEARS = {
 def alerts_of_another_age_leave_samples_that_can_be_read(place: Place, year: str) -> None:
     """All else is right, so the instant that no run has is what is told."""
     name = place.folder / "samples.jsonl"
-    scalar = lie({"resultType": "scalar", "result": [time.time(), "1"]})
+    parts: dict[str, Any] = {
+        "query": {"resultType": "scalar", "result": [time.time(), "1"]},
+        "alerts": {"alerts": [{**ALERT, "activeAt": year}]},
+        "rules": {"groups": []},
+    }
     scripts = {
-        "/api/v1/query": scalar,
-        "/api/v1/alerts": lie({"alerts": [{**ALERT, "activeAt": year}]}),
-        "/api/v1/rules": lie({"groups": []}),
+        f"/api/v1/{part}": says(json.dumps({"status": "success", "data": data}), 200, JSON_TYPE)
+        for part, data in parts.items()
     }
 
     async def look(url: str) -> None:
@@ -496,7 +499,7 @@ def alerts_of_another_age_leave_samples_that_can_be_read(place: Place, year: str
         finally:
             await instants.close()
         assert not line.alerts
-        assert "activeAt" in (line.alerts_problem or "")
+        assert "activeAt" in (line.alerts_problem or ""), line
         read_object(samples.Evaluation, plain(line))
 
     with Server(scripts) as server:
