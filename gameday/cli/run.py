@@ -182,6 +182,10 @@ def _judge(run_dir: Path, *, as_json: bool) -> int:
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
         print_error(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
+    except Exception as problem:  # noqa: BLE001 - a bug in the report must not hide the verdict
+        tell_bug()
+        text = f"the report cannot be written, the lines above say why: {problem}"
+        print_error(UnknownError(text, help=f"gameday report {run_dir} writes it again"))
     if as_json:
         emit(raw.decode())
     else:

@@ -18,7 +18,8 @@ PIECE: Final = 1 << 20  # one parse a megabyte: its fixed cost no longer counts
 LONGEST_ELEMENT: Final = 8 * PIECE  # a row has 100 bytes; this leaves room for very odd ones
 MOST_BESIDE: Final = 64 * PIECE  # kept in memory whole, so it needs a bound
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.DOTALL)
+# Possessive: a way back is kept for each letter of a string otherwise, 32 bytes and more of each.
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
 _OPENS: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
 _GOES_ON: Final = re.compile(rb"[ \t\r\n]*,")
 _UNSURE: Final = re.compile(rb"[ \t\r\n]*:?[ \t\r\n]*\Z")
@@ -79,8 +80,9 @@ class LongList:
             self._waiting = bytearray()
         if self._state != "in" and len(self._beside) + len(self._waiting) > MOST_BESIDE:
             raise JsonError(f"more than {MOST_BESIDE >> 20} MiB beside `{self._key}`")
-        # Twice as much as there is, so that nothing is looked at more often than it doubles.
-        self._enough = max(PIECE, 2 * len(self._waiting))
+        # Twice as much as there is, so that nothing is looked at more often than it doubles; but
+        # never much more than is kept.
+        self._enough = min(max(PIECE, 2 * len(self._waiting)), MOST_BESIDE + PIECE)
 
     def _look_for_list(self) -> None:
         """Count brackets up to the list; what was counted need not be looked at again."""

@@ -17,6 +17,10 @@ _INVISIBLE: Final = re.compile(
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]{}|~#!$^]")
 _STARTS_A_BLOCK: Final = re.compile(r"^(\d*(?=[.)](?:\s|$)))?([-+=](?!\d)|[.)](?:\s|$))")
 _PLAIN_CODE: Final = re.compile(r"[A-Za-z0-9_ .,:;/%+=()\[\]{}\"'#@*?^$!~-]+")
+# What code hosts link by themselves after they read the Markdown, so that no escape is seen by
+# then: only what parts the text, as an empty comment does, keeps a@b.c, @name and #1 as they are.
+_LINKED: Final = re.compile(r"@|&#64;|(?:\\#|\bGH-)(?=\d)", re.IGNORECASE)
+_PARTED: Final = r"\g<0><!-- -->"
 _HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -31,6 +35,7 @@ def text(value: str) -> Markup:
     shown = _SPECIAL.sub(lambda found: "\\" + found[0], one_line(value))
     shown = re.sub(r"[&<>]", lambda found: _HTML[found[0]], shown)
     shown = shown.replace("://", "\\://").replace("www.", "www\\.")
+    shown = _LINKED.sub(_PARTED, shown)
     return Markup(_STARTS_A_BLOCK.sub(r"\1\\\2", shown))
 
 
@@ -40,7 +45,8 @@ def code(value: str) -> Markup:
     if _PLAIN_CODE.fullmatch(line) and line == line.strip():
         return Markup(f"`{line}`")
     shown = re.sub(r"[^A-Za-z0-9 .,:;/%+=()-]", lambda found: f"&#{ord(found[0])};", line)
-    return Markup(f"<code>{shown}</code>")
+    shown = shown.replace("://", "&#58;//").replace("www.", "www&#46;")
+    return Markup(f"<code>{_LINKED.sub(_PARTED, shown)}</code>")
 
 
 def table(head: Sequence[Markup], rows: Sequence[Sequence[Markup]]) -> Markup:

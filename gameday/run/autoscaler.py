@@ -38,13 +38,15 @@ class Recommender:
 
         Where nothing is known of the window, what is there counts as wanted until now.
         """
-        settings = self._settings
+        settings, most = self._settings, self._settings.most  # it may ask for more than there is
         ratio = load / (settings.target * now)
-        needed = now if abs(ratio - 1) <= TOLERANCE else ceil(load / settings.target)
+        needed = (
+            now if abs(ratio - 1) <= TOLERANCE else ceil(max(0, min(load / settings.target, most)))
+        )
         while self._wanted and self._wanted[0][0] < t_ns - self._window_ns:
             self._wanted.popleft()
         for count in [needed] if self._wanted else [now, needed]:
-            self._wanted.append((t_ns, min(settings.most, max(settings.least, count))))
+            self._wanted.append((t_ns, min(most, max(settings.least, count))))
         newest = self._wanted[-1][1]
         return newest if newest >= now else min(now, max(count for _, count in self._wanted))
 

@@ -114,11 +114,11 @@ def _alert(given: object, receiver: object) -> object:
     pairs = [("alertname", labels["alertname"]), *sorted(labels.items())][: MOST_LABELS + 1]
     if not all(isinstance(value, str) for _, value in pairs):
         raise ValueError("a label is no text")
-    return {
-        "status": given["status"],
-        "receiver": str(receiver)[:LONGEST],
-        "labels": {name[:LONGEST]: value[:LONGEST] for name, value in pairs},
-    }
+    kept = {name[:LONGEST]: value[:LONGEST] for name, value in pairs}
+    source = str(receiver)[:LONGEST]
+    # Half a surrogate pair has no form in UTF-8: whoever takes it could read nothing that is here.
+    "".join([source, *kept, *kept.values()]).encode()
+    return {"status": given["status"], "receiver": source, "labels": kept}
 
 
 class BridgeServer:

@@ -51,8 +51,14 @@ def _figures(value: object) -> Mapping[str, float | None]:
     return found
 
 
+def _texts(value: object) -> Mapping[str, str]:
+    found = json_object(value)
+    return checked(all(isinstance(text, str) for text in found.values()), found)
+
+
 def _labels(value: object) -> Mapping[str, str]:
-    return checked(isinstance(json_object(value)["alertname"], str), json_object(value))
+    found = _texts(value)
+    return checked(found.get("alertname") is not None, found)
 
 
 Truth = bool | None
@@ -161,8 +167,10 @@ def _decode(line: object, series: dict[int, Mapping[str, str]]) -> Evaluation | 
     """One line; None where it names series, which are kept."""
     fields = json_object(line)
     if "series" in fields:
-        series.update({int(id_): dict(labels) for id_, labels in fields["series"]})
+        series.update({int(id_): _texts(labels) for id_, labels in fields["series"]})
         return None
     if "readings" in fields:
         return read_object(Evaluation, fields)
-    return Scrape(int(fields["t"]), [(series[i], float(value)) for i, value in fields["values"]])
+    return Scrape(
+        _instant(fields["t"]), [(series[i], float(value)) for i, value in fields["values"]]
+    )

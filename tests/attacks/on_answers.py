@@ -461,6 +461,54 @@ def a_prometheus_that_is_none_leaves_everything_unknown(place: Place, script: Sc
     assert list(samples.read(name))
 
 
+YEARS = {
+    "first": "0001-01-01T00:00:00Z",
+    "before-1970": "1969-12-31T23:59:59Z",
+    "later": "2600-01-01T00:00:00Z",
+    "last": "9999-12-31T23:59:59.999999999Z",
+    "beyond": "9999-12-31T23:59:59-23:59",
+}
+
+
+@attack("answers", YEARS)
+def alerts_of_another_age_leave_samples_that_can_be_read(place: Place, year: str) -> None:
+    """All else is right, so the instant that no run has is what is told."""
+    name = place.folder / "samples.jsonl"
+    parts: dict[str, Any] = {
+        "query": {"resultType": "scalar", "result": [time.time(), "1"]},
+        "alerts": {"alerts": [{**ALERT, "activeAt": year}]},
+        "rules": {"groups": []},
+    }
+    scripts = {
+        f"/api/v1/{part}": says(json.dumps({"status": "success", "data": data}), 200, JSON_TYPE)
+        for part, data in parts.items()
+    }
+
+    async def look(url: str) -> None:
+        (place.folder / "history").mkdir()
+        settings: dict[str, Any] = {
+            "samples": name,
+            "history_dir": place.folder / "history",
+            "grid_start_ns": 0,
+            "scrape_timeout_s": WITHIN_S,
+            "prometheus": {"url": url},
+        }
+        instants = Instants(CollectorSettings.model_validate(settings), SystemClock())
+        try:
+            line = await instants.measure(SystemClock().now_ns())
+        finally:
+            await instants.close()
+        assert not line.alerts
+        assert "activeAt" in (line.alerts_problem or ""), line
+        read_object(samples.Evaluation, plain(line))
+
+    with Server(scripts) as server:
+        within(lambda: look(server.url))
+    damaged = list[str]()
+    assert list(samples.read(name, damaged.append))
+    assert not damaged
+
+
 PAGE: dict[str, Any] = {"boot": "a", "next": 1, "lost": False, "alerts": []}
 NOTIFIED = {"status": "firing", "receiver": "r", "labels": {"alertname": "A"}}
 PAGES: dict[str, Any] = {

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from gameday.cli import main
+from gameday.cli.run import _judge
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError
 from gameday.evidence.journal import Journal
@@ -185,6 +186,23 @@ def test_a_run_is_judged_with(changes: list[Change], code: int, tmp_path: Path) 
     assert (result.verdict == "passed") == (code == 0)
     checked = CliRunner().invoke(main, ["check", str(path)])
     assert checked.exit_code == code
+
+
+def test_a_verdict_is_shown_and_counts_whatever_is_wrong_with_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(run_dir: Path) -> Path:
+        raise OverflowError(f"cannot draw {run_dir.name}")
+
+    path = RunDir().write(tmp_path / RUN)
+    monkeypatch.setattr("gameday.report.write_report", fails)
+    code = _judge(path, as_json=False)
+    told = capsys.readouterr()
+    assert code == judge(read_evidence(path)).exit_code
+    assert "postmortem  not written" in told.out
+    assert "error: the report cannot be written" in told.err
+    assert f"cannot draw {RUN}" in told.err
+    assert (path / "result.json").is_file()
 
 
 def test_a_fault_that_the_reaper_took_out_is_not_stuck(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A long list read as it comes is the list that every reader sees, however it is cut."""
 
 import json
+import tracemalloc
 from random import Random
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from gameday.core import json_list
 from gameday.core.json import JsonError
-from gameday.core.json_list import LongList
+from gameday.core.json_list import MOST_BESIDE, PIECE, LongList
 
 
 def read(raw: bytes, size: int) -> tuple[list[Any], Any]:
@@ -94,3 +95,18 @@ def test_other_values_than_objects_are_handed_on_to_be_refused_by_whoever_knows(
     assert read(b"7", 3) == ([], 7)
     assert read(b'{"rows": 7}', 3) == ([], {"rows": 7})
     assert read(b'{"\\u0072ows": [{}]}', 3) == ([{}], {"rows": []})
+
+
+@pytest.mark.parametrize("text", [b"x" * PIECE, b"\\n" * (PIECE // 2)])
+@pytest.mark.parametrize("begin", [b'{"a": "', b'{"rows": [{"a": "'])
+def test_a_string_without_end_costs_no_more_than_is_kept(begin: bytes, text: bytes) -> None:
+    reader = LongList("rows", lambda _: None)
+    tracemalloc.start()
+    try:
+        with pytest.raises(JsonError, match="over|more than 64 MiB"):
+            for piece in (begin, *[text] * 80):
+                reader.feed(piece)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 5 * MOST_BESIDE

@@ -636,7 +636,7 @@ def test_what_the_system_says_cannot_become_markup(tmp_path: Path) -> None:
     markdown = write_report(run_dir).read_text()
     tokens = rendered(markdown)
     html = {t.content for t in tokens if t.type in {"html_inline", "html_block"}}
-    assert {tag for tag in html if "gameday draft" not in tag} <= {"<code>", "</code>"}
+    assert {tag for tag in html if "gameday draft" not in tag} <= HARMLESS
     assert not [t for t in tokens if t.type == "link_open"]
     pictures = [t.attrs["src"] for t in tokens if t.type == "image"]
     assert all(str(source).startswith("charts/") for source in pictures)
@@ -656,10 +656,34 @@ def test_any_text_is_shown_as_itself_and_as_nothing_else(value: str) -> None:
         allowed = {"text", "inline", "code_inline", "html_inline", "text_special"}
         kinds = {t.type for t in tokens if not t.type.endswith(("_open", "_close"))}
         assert kinds <= allowed
-        assert {t.content for t in tokens if t.type == "html_inline"} <= {"<code>", "</code>"}
+        assert {t.content for t in tokens if t.type == "html_inline"} <= HARMLESS
         opened = {t.type for t in tokens if t.type.endswith("_open")}
         assert opened <= {f"{name}_open" for name in ("paragraph", *TABLE)}
         assert sum(t.type == "td_open" for t in tokens) == 2
+
+
+HARMLESS = {"<code>", "</code>", "<!-- -->"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a@b.example", "a@<!-- -->b.example"),
+        ("@everyone", "@<!-- -->everyone"),
+        ("see #12, gh-3", r"see \#<!-- -->12, gh-<!-- -->3"),
+        ("# 1 and a#b", r"\# 1 and a\#b"),
+        ("http://www.a.example", r"http\://www\.a.example"),
+    ],
+)
+def test_what_a_code_host_links_by_itself_is_parted(value: str, shown: str) -> None:
+    """Checked with GitHub's own renderer (cmark-gfm), which undoes `&#64;` before it links."""
+    assert text(value) == shown
+    assert words_of(rendered(text(value))) == value
+
+
+def test_code_that_is_written_as_html_holds_no_link_either() -> None:
+    assert code("`a@b.example`") == "<code>&#96;a&#64;<!-- -->b.example&#96;</code>"
+    assert code("`http://www.a`") == "<code>&#96;http&#58;//www&#46;a&#96;</code>"
 
 
 TABLE = ("table", "thead", "tbody", "tr", "th", "td")
@@ -714,6 +738,56 @@ def test_percentiles_are_those_of_the_alert_rules(grown: list[list[int]]) -> Non
     assert isinstance(found, dict)
     (expected,) = found.values()
     assert read_curves(scrapes, T0).percentile(0.9)[-1] == pytest.approx(expected, nan_ok=True)
+
+
+OURS = "k6_http_req_duration_seconds_bucket"
+ODD_SERIES = [
+    {},
+    {"__name__": OURS},
+    *({"__name__": OURS, "le": le} for le in ("x", "NaN", "-1", "1e308", "5", "+Inf")),
+    {"__name__": "k6_http_reqs_total", "outcome": "issued"},
+    {"__name__": "k6_dropped_iterations_total"},
+]
+ODD_FIGURES = [1.5e305, 1.7e308, -1.7e308, 5e-324, 2**63 - 1, -(2**63), 0, None]
+
+
+@pytest.mark.parametrize("value", [1, 2**63, 1.7e308, -1.7e308, float("nan"), float("inf")])
+def test_what_a_system_says_of_itself_cannot_break_its_report(tmp_path: Path, value: float) -> None:
+    run_dir = write_run(tmp_path / "run")
+    lines: list[Json] = [{"series": [[n, series] for n, series in enumerate(ODD_SERIES, 90_000)]}]
+    for at, figure in enumerate(ODD_FIGURES, 63):
+        values = [[90_000 + n, value] for n in range(len(ODD_SERIES))]
+        lines.append({"t": T0 + at * NS, "values": values, "up": {}})
+        figures = {"dependency:redis": figure, f"dependency:{at}": figure}
+        lines.append({"t": T0 + at * NS, "readings": {}, "figures": figures, "alerts": []})
+    with (run_dir / "samples.jsonl").open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    written = [one for one in read(run_dir / "samples.jsonl") if isinstance(one, Evaluation)]
+    assert written[-1].t_ns == T0 + (62 + len(ODD_FIGURES)) * NS
+    write_report(run_dir)
+    for path in (run_dir / "charts").glob("*.svg"):
+        ET.parse(path)
+        assert not re.search(r"\b(nan|inf)\b", path.read_text())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"t": 1%s, "values": [], "up": {}}' % ("0" * 400),
+        '{"t": 1.5, "values": [], "up": {}}',
+        '{"series": [[90000, {"__name__": ["a"]}]]}',
+        '{"series": [[90000, {"__name__": "k6_http_reqs_total", "outcome": {}}]]}',
+    ],
+)
+def test_a_line_of_samples_that_the_collector_never_writes_is_damage(
+    tmp_path: Path, line: str
+) -> None:
+    run_dir, told = write_run(tmp_path / "run"), list[str]()
+    with (run_dir / "samples.jsonl").open("a") as file:
+        file.write(line + "\n")
+    assert list(read(run_dir / "samples.jsonl", told.append))
+    assert len(told) == 1
+    write_report(run_dir)
 
 
 def test_spans_follow_the_worst_instance_and_end_where_the_state_does() -> None:

@@ -40,6 +40,13 @@ def test_as_many_replicas_as_the_load_needs(load: float, now: int, wanted: int) 
     assert Recommender(autoscaler())(0, load, now) == wanted
 
 
+@pytest.mark.parametrize(("load", "wanted"), [(1.7e308, 4), (-1.7e308, 1)])
+def test_a_load_that_no_machine_has_asks_for_the_most_or_the_least(
+    load: float, wanted: int
+) -> None:
+    assert Recommender(autoscaler(target=0.5))(0, load, 2) == wanted
+
+
 def test_there_are_never_fewer_than_the_least() -> None:
     assert Recommender(autoscaler(least=2))(0, 0.0, 1) == 2
 

@@ -151,6 +151,18 @@ def test_deep_nesting_is_refused_without_recursion(text: str) -> None:
         compose(text, "x")
 
 
+def test_aliases_nest_no_deeper_than_what_they_stand_for_written_out() -> None:
+    lists = "[" * 20 + "1" + "]" * 20
+    fits = f"a: &a {lists}\nb: &b {lists.replace('1', '*a')}\nc: {{d: {{e: *b}}}}\n"
+    assert compose(fits, "x").plain()
+    deeper = fits.replace("*b", "[[[[[[[[*b]]]]]]]]")
+    with pytest.raises(FileError, match=r"x:3:20: is nested deeper than 50, aliases written out"):
+        compose(deeper, "x")
+    links = [f"a{n}: &a{n} " + lists.replace("1", f"*a{n - 1}") for n in range(1, 45)]
+    with pytest.raises(FileError, match="nested deeper than 50"):
+        compose("\n".join([f"a0: &a0 {lists}", *links]), "x")
+
+
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_bytes(b"#" * 1_000_001)

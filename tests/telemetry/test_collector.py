@@ -20,8 +20,8 @@ from gameday.telemetry.collector.grid import Grid
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget, parse_settings
-from gameday.telemetry.collector.text_format import ExpositionError, Reader
-from gameday.telemetry.promql.labels import labels
+from gameday.telemetry.collector.text_format import MOST_SERIES, ExpositionError, Reader
+from gameday.telemetry.promql.labels import labels, value_of
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -107,6 +107,31 @@ def test_what_the_client_library_writes_is_read_whole_and_again_from_memory() ->
 def test_a_label_of_the_target_that_is_ours_is_moved_aside() -> None:
     found = Reader({"instance": "ours"}).read('m{instance="theirs"} 1\n')
     assert list(found) == [labels("m", exported_instance="theirs", instance="ours")]
+
+
+def test_a_target_cannot_say_what_only_gameday_says() -> None:
+    """Guards and charts sum `k6_*` over every label, so no target may add to it."""
+    text = 'k6_http_reqs_total{outcome="issued"} 1e9\n{"k6_vus"} 3\n{__name__="k6_vus_max"} 3\n'
+    found = Reader({"instance": "x"}).read(text + 'up{job="y"} 0\nupper 1\nmy_k6_thing 1\n')
+    names = {value_of(series, "__name__") for series in found}
+    assert names == {
+        "exported_k6_http_reqs_total",
+        "exported_k6_vus",
+        "exported_k6_vus_max",
+        "exported_up",
+        "upper",
+        "my_k6_thing",
+    }
+
+
+@pytest.mark.parametrize("line", ['m{a="%d"} 1\n', "m%d 1\n", "same %d\n"])
+def test_more_series_than_are_kept_are_not_even_parsed(line: str) -> None:
+    reader = Reader({})
+    most = "".join(line % n for n in range(MOST_SERIES))
+    with pytest.raises(ExpositionError, match="more than 20000 series"):
+        reader.read(most + "this would not parse\n")
+    with pytest.raises(ExpositionError, match="not a sample"):
+        reader.read("{this would not parse\n")
 
 
 @pytest.mark.parametrize(

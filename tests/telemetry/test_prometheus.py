@@ -1,5 +1,6 @@
 """A real Prometheus as the source of samples, readings and alerts, and servers that are none."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from gameday.telemetry.collector.tick import Instants
 from gameday.telemetry.promql import parse
 from gameday.telemetry.sources.prometheus import asked_nodes
 from gameday.telemetry.sources.prometheus_api import Prometheus, PrometheusError
+from tests.attacks.server import Peer, answer
+from tests.attacks.server import Server as Liar
 from tests.support.plan_parts import inputs_of, slow
 from tests.support.prometheus import needs_prometheus, prometheus
 from tests.telemetry.test_collector_tick import RULES, Service
@@ -272,3 +275,33 @@ def test_a_server_may_be_an_address_or_say_how_it_knows_us(tmp_path: Path) -> No
     assert [each.url for each in system.servers("prometheus")] == ["http://127.0.0.1:1/p"]
     assert [each.url for each in system.servers("alertmanager")] == ["http://127.0.0.1:2"]
     assert System.model_validate(system.model_dump(by_alias=True)) == system
+
+
+SAID: list[Json] = [
+    {"metric": {"__name__": "broken"}, "value": [1.5, "1"]},
+    {"metric": {"__name__": "k6_http_reqs_total", "outcome": "issued"}, "value": [1.5, "9e9"]},
+    {"metric": {}, "value": [1.5, "1"]},
+]
+
+
+async def test_only_series_that_were_asked_for_are_recorded(tmp_path: Path) -> None:
+    """Else a server could add to the traffic's own counts, which charts sum up."""
+
+    def answers(peer: Peer) -> bool:
+        data: Json = {"resultType": "vector", "result": SAID}
+        if "time%28%29" in peer.path or "time()" in peer.path:
+            data = {"resultType": "scalar", "result": [1_790_000_000.0, "1"]}
+        said = json.dumps({"status": "success", "data": data})
+        peer.send(answer(said, 200, "Content-Type: application/json"))
+        return True
+
+    with Liar({"/api/v1/query": answers}) as liar:
+        async with collecting(tmp_path, liar.url) as grid:
+            await grid.once()
+    (scrape,) = (
+        each
+        for each in samples.read(tmp_path / "samples.jsonl")
+        if isinstance(each, samples.Scrape)
+    )
+    said = [series for series, _ in scrape.values if "scenario" not in series]
+    assert said == [{"__name__": "broken"}]

@@ -1,5 +1,7 @@
 """PromQL: literal tables of what is read, what is refused, and what comes out."""
 
+import inspect
+import itertools
 import math
 import time
 
@@ -17,6 +19,7 @@ from gameday.telemetry.promql import (
     parse,
     reading,
 )
+from gameday.telemetry.promql.functions import ELEMENTWISE
 from gameday.telemetry.promql.nodes import selectors
 
 REFUSED = [
@@ -161,6 +164,24 @@ def test_a_histogram_without_observations_has_no_quantile() -> None:
 def test_nothing_divided_by_nothing_is_not_above_a_limit() -> None:
     store = counter([0, 0, 0])
     assert value("rate(x[2s]) / rate(x[2s]) > 0.5", store, 2) == {}
+
+
+@pytest.mark.parametrize("to", ["0", "Inf", "-Inf", "NaN"])
+def test_rounding_to_what_is_no_step_is_no_number(to: str) -> None:
+    """As in Prometheus, whose division by the inverse of infinity gives NaN too."""
+    result = value(f"round(x, {to})", counter([3, 5]), 1)
+    assert isinstance(result, dict)
+    assert math.isnan(result[()])
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE))
+def test_functions_of_any_numbers_have_a_value(name: str) -> None:
+    arguments = len(inspect.signature(ELEMENTWISE[name]).parameters) if name != "abs" else 1
+    for numbers in itertools.product(ODD, repeat=arguments):
+        assert isinstance(ELEMENTWISE[name](*numbers), float | None)
+
+
+ODD = (0.0, -0.0, 0.5, -3.0, 5e-324, 1.7e308, -1.7e308, math.inf, -math.inf, math.nan)
 
 
 def test_a_match_that_is_many_to_many_has_no_value() -> None:

@@ -184,6 +184,11 @@ HOSTILE = {
     "unnamed": b'{"alerts": [{"status": "firing", "labels": {}}]}',
     "status": b'{"alerts": [{"status": "burning", "labels": {"alertname": "A"}}]}',
     "label-number": b'{"alerts": [{"status": "firing", "labels": {"alertname": "A", "b": 1}}]}',
+    "half-a-pair": rb'{"alerts": [{"status": "firing", "labels": {"alertname": "\ud800"}}]}',
+    "half-a-name": rb'{"alerts": [{"status": "firing", '
+    rb'"labels": {"alertname": "A", "\udfff": "x"}}]}',
+    "half-a-receiver": rb'{"receiver": "\ud800", "alerts": [{"status": "firing", "labels": '
+    rb'{"alertname": "A"}}]}',
     "not-utf8": b'{"alerts": [{"status": "firing", "labels": {"alertname": "\xff"}}]}',
 }
 

@@ -118,6 +118,68 @@ def test_a_script_cannot_do_harm_or_take_for_ever(tmp_path: Path, name: str) -> 
     assert caught.value.place.file.endswith("script.js")
 
 
+ASKS = """
+import http from 'k6/http';
+import { sleep } from 'k6';
+const steady = { executor: 'constant-vus', vus: 1, duration: '5s' };
+export const options = { scenarios: { a: { ...steady, ENV } } };
+export default function () { CODE }
+"""
+VALUES = {
+    "a deep body": ("http.post('http://a/', '['.repeat(1e5) + ']'.repeat(1e5));", "is no JSON"),
+    "a long sleep": ("http.get('http://a/'); sleep(1e300);", "1e+300 s is left out"),
+    "an endless sleep": ("http.get('http://a/'); sleep(1e308); sleep(1e308);", "is left out"),
+    "a chance of a long sleep": (
+        "http.get('http://a/'); sleep(Math.random() * 1e300);",
+        "is left out",
+    ),
+    "long numbers": (
+        "http.get('http://a/' + (Math.random() < 0.3 ? '2' : '7').repeat(5000));",
+        "is {key} here",
+    ),
+    "digits and a letter": (
+        "http.get('http://a/' + '1'.repeat(2e5) + 'x' + Math.random());",
+        "is {key} here",
+    ),
+    "marks without an end": ("http.get('http://a/' + '\\ue000'.repeat(2e5));", ""),
+    "a line of many digits": (
+        "http.get('http://a/'); throw new Error('<input>:' + '9'.repeat(5000));",
+        "ends with Error",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_of_a_script_are_believed_within_bounds(tmp_path: Path, name: str) -> None:
+    code, told = VALUES[name]
+    text = ASKS.replace("CODE", code).replace("ENV", "")
+    begun = time.process_time()
+    yaml = imported(tmp_path, text)
+    assert time.process_time() - begun < 5
+    assert told in yaml
+
+
+@pytest.mark.parametrize("value", ["'['.repeat(1e5)", "'1'.repeat(5000)", "5"])
+def test_what_gameday_never_wrote_into_a_script_is_refused(tmp_path: Path, value: str) -> None:
+    text = ASKS.replace("ENV", f"env: {{ GAMEDAY: {value} }}").replace("CODE", "")
+    with pytest.raises(FileError, match="is not what gameday wrote"):
+        imported(tmp_path, text)
+
+
+UNENDED = [
+    *("/* ", "(/[", "(/[(", "(/[(/]", "[(/]", '"\\', "import a ", "import * as a ", "export * "),
+    *("import , ", "import {) ", "import 'a' with {)", "import 'a'\n"),
+]
+
+
+@pytest.mark.parametrize("unit", UNENDED)
+def test_what_is_opened_again_and_again_costs_little(unit: str) -> None:
+    begun = time.process_time()
+    for before in ("", "(/"):
+        rewrite(before + unit * (200_000 // len(unit)), "script.js")
+    assert time.process_time() - begun < 10
+
+
 def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     text = "import http from 'k6/http';\n\nconst a = undefined;\na.b.c;\n" + OPTIONS
     with pytest.raises(FileError, match=r"script.js:4:1: .*'b' of undefined"):

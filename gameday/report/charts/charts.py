@@ -143,7 +143,7 @@ def _dependencies(m: Material, say: Messages) -> str:
     for name in catalogue.names("dependency", keys):
         key = catalogue.key("dependency", name)
         values = [each.figures.get(key) for each in m.evaluations]
-        curve = np.array([np.nan if value is None else value * 1000 for value in values])
+        curve = np.array([np.nan if value is None else float(value) * 1000 for value in values])
         colour = _COLOURS[len(lines) % len(_COLOURS)]
         lines.append(Line(name, colour, curve))
     return chart(_words("dependencies", say), t_s, lines, _marks(m, say), log=True)

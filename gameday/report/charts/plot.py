@@ -49,6 +49,8 @@ _ROW: Final = 16.0
 _LEGEND_Y: Final = 46.0
 _SWATCH: Final = 20.0
 _BODY: Final = 200.0  # height of the plot: 4.5 to 1, the slope of a spike can be read
+_FURTHEST: Final = 1e100  # values beyond are drawn there: what is measured is nowhere near
+_MOST_DECADES: Final = 20
 _LANE: Final = 24.0  # a line of text, and a line of bars as high
 # The hues of Okabe and Ito, told apart by people with any colour vision; lighter or darker than
 # theirs until each has a contrast of 3 to the light page and to the dark one (WCAG 2.2, 1.4.11).
@@ -198,7 +200,8 @@ class Scale:
         """Round values within the scale."""
         if self.log:
             decades = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-            return [float(10**decade) for decade in decades]
+            every = len(decades) // _MOST_DECADES + 1  # else no label could be read
+            return [float(10**decade) for decade in decades[::every]]
         step = _round_step((self.high - self.low) / 7)
         first = math.ceil(self.low / step)
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
@@ -285,6 +288,7 @@ def chart(
     words: Words, t_s: Curve, lines: Sequence[Line], marks: Sequence[Mark], *, log: bool = False
 ) -> str:
     """The chart as SVG."""
+    lines = [replace(line, values=_clipped(line.values)) for line in lines]
     legend = [(line.name, line.colour) for line in lines]
     frame = Frame(words, time_scale(t_s), legend=legend, marks=marks, height=_BODY)
     ys = _value_scale(lines, frame, log=log)
@@ -296,6 +300,11 @@ def chart(
     for line in lines:
         frame.drawing.path(_pieces(t_s, line.values, frame.xs, ys), line.colour)
     return str(frame.drawing)
+
+
+def _clipped(values: Curve) -> Curve:
+    """The values no further out than an axis can go; what is not finite stays a gap."""
+    return np.where(np.isfinite(values), np.clip(values, -_FURTHEST, _FURTHEST), values)
 
 
 def time_scale(t_s: Curve) -> Scale:
@@ -340,7 +349,7 @@ def _value_scale(lines: Sequence[Line], frame: Frame, *, log: bool) -> Scale | N
     finite = [line.values[np.isfinite(line.values)] for line in lines]
     seen = np.concatenate(finite) if finite else np.empty(0)
     if log:
-        seen = seen[seen > 0]
+        seen = seen[seen >= 1 / _FURTHEST]
     if not len(seen):
         return None
     highest = float(seen.max())

@@ -1,6 +1,7 @@
 """The traffic over time, for the charts: what the samples' counters and histograms grew by.
 
-All arrays lie over the same instants. A percentile at t is that of the answers of the last
+Whoever wrote the samples, only what can be a count is added up: gameday's own series are nothing
+else. All arrays lie over the same instants. A percentile at t is that of the answers of the last
 `WINDOW_S` seconds, interpolated within its bucket as PromQL's `histogram_quantile` does, so the
 charts and the alert rules tell the same story.
 """
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.clock import NS
-from gameday.telemetry.promql.histograms import bucket_quantile
+from gameday.telemetry.promql.histograms import bucket_quantile, upper_edge
 from gameday.telemetry.samples import Scrape
 
 Curve = npt.NDArray[np.float64]
@@ -22,6 +23,8 @@ WINDOW_S: Final = 5.0  # the window that the shipped rules and objectives use, s
 _BUCKETS: Final = "k6_http_req_duration_seconds_bucket"
 _ANSWERS: Final = "k6_http_reqs_total"
 _DROPS: Final = "k6_dropped_iterations_total"
+_LARGEST: Final = 2.0**53  # up to here a sum of counts is exact
+_LONGEST_S: Final = 1e9  # an upper edge beyond it is none of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,15 @@ def read_curves(scrapes: Sequence[Scrape], t0_ns: int) -> Curves:
     drops = np.zeros(len(scrapes))
     for i, scrape in enumerate(scrapes):
         for labels, value in scrape.values:
-            name = labels["__name__"]
+            name = labels.get("__name__")
+            if not 0 <= value <= _LARGEST:  # NaN neither
+                continue
             if name == _ANSWERS:
                 _add(answers, labels.get("outcome", ""), i, value, len(scrapes))
             elif name == _BUCKETS:
-                _add(buckets, float(labels["le"]), i, value, len(scrapes))
+                edge = upper_edge(labels.get("le", ""))
+                if edge is not None and (edge == np.inf or 0 <= edge <= _LONGEST_S):
+                    _add(buckets, edge, i, value, len(scrapes))
             elif name == _DROPS:
                 drops[i] += value
     t_s = np.array([(scrape.t_ns - t0_ns) / NS for scrape in scrapes])

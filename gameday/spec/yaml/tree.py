@@ -8,7 +8,7 @@ plain decimal numbers are numbers (`010` and `1:30` are text). Merge keys and ta
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import yaml
@@ -48,14 +48,16 @@ class MappingEntry:
 class Node:
     """A value at `place`: a scalar, a list of nodes, or entries by key.
 
-    `size` counts the values in it with every alias written out; `written` is a scalar as it stands
-    in the file, for formats in which 1.10 and 010 are texts.
+    `size` counts the values in it with every alias written out, `depth` the lists and mappings
+    that lie one in the other, itself among them; `written` is a scalar as it stands in the file,
+    for formats in which 1.10 and 010 are texts.
     """
 
     place: Place
     content: str | int | float | bool | None | list["Node"] | dict[str, MappingEntry]
     size: int = 1
     written: str = ""
+    depth: int = 0
 
     def plain(self) -> Any:
         """The value without positions."""
@@ -93,6 +95,7 @@ class _Open:
     node: Node
     anchor: str | None
     size: int = 1
+    depth: int = 1
     key: tuple[str, Place] | None = None
 
 
@@ -144,7 +147,9 @@ class _Builder:
         if anchor is None or anchor not in self.anchors:
             raise FileError(place, f"alias '*{anchor}' names nothing that stands before it")
         target = self.anchors[anchor]
-        self._add(Node(place, target.content, target.size, target.written), None, None)
+        if len(self.open) + target.depth > DEEPEST:
+            raise FileError(place, f"is nested deeper than {DEEPEST}, aliases written out")
+        self._add(replace(target, place=place), None, None)
 
     def _begin(self, place: Place, event: yaml.CollectionStartEvent) -> None:
         if len(self.open) >= DEEPEST:
@@ -155,7 +160,8 @@ class _Builder:
 
     def _end(self) -> None:
         done = self.open.pop()
-        self._add(Node(done.node.place, done.node.content, done.size), None, done.anchor)
+        whole = replace(done.node, size=done.size, depth=done.depth)
+        self._add(whole, None, done.anchor)
 
     def _add(self, node: Node, text: str | None, anchor: str | None) -> None:
         if anchor is not None:
@@ -165,6 +171,7 @@ class _Builder:
             return
         top = self.open[-1]
         top.size += node.size
+        top.depth = max(top.depth, 1 + node.depth)
         if sum(each.size for each in self.open) > MOST_VALUES:
             raise FileError(node.place, f"more than {MOST_VALUES} values, aliases written out")
         if isinstance(top.node.content, list):

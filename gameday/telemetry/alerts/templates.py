@@ -2,7 +2,8 @@
 
 `{{ $value }}`, `{{ $labels.x }}`, each also through `humanize`, `humanizePercentage`,
 `humanizeDuration` or `printf "%.2f"`. Anything else stays as it is written; `unknown` names it,
-so that loading a file can report it.
+so that loading a file can report it. A width or a precision has two digits at most: nobody means
+more, and a billion would be a gigabyte of zeros.
 """
 
 import math
@@ -16,8 +17,8 @@ _VALUE = r"(?:\$value|\.Value)"
 _PLAIN = re.compile(rf"{_VALUE}|(?:\$labels|\.Labels)\.(?P<label>\w+)")
 _PIPED = re.compile(rf"{_VALUE}\s*\|\s*(?P<function>\w+)|(?P<called>\w+)\s+{_VALUE}")
 _PRINTF = re.compile(
-    rf'printf\s+"(?P<format>[^"%]*%\.?\d*[feg](?:%%|[^"%])*)"\s+{_VALUE}'
-    rf'|{_VALUE}\s*\|\s*printf\s+"(?P<piped>[^"%]*%\.?\d*[feg](?:%%|[^"%])*)"'
+    rf'printf\s+"(?P<format>[^"%]*%\.?[0-9]{{0,2}}[feg](?:%%|[^"%])*)"\s+{_VALUE}'
+    rf'|{_VALUE}\s*\|\s*printf\s+"(?P<piped>[^"%]*%\.?[0-9]{{0,2}}[feg](?:%%|[^"%])*)"'
 )
 
 

@@ -11,7 +11,7 @@ Elementwise = Callable[..., float | None]
 
 
 def _round(value: float, to: float = 1.0) -> float:
-    if to == 0:
+    if to == 0 or math.isinf(to):
         return math.nan
     inverse = 1.0 / to
     scaled = value * inverse + 0.5

@@ -19,13 +19,14 @@ def histogram_quantile(q: float, vector: Vector) -> Vector:
     """The φ-quantile of each histogram, under its labels without `le` and name."""
     histograms: dict[Labels, list[Bucket]] = {}
     for labels, count in vector.items():
-        bound = _bound(value_of(labels, "le"))
+        bound = upper_edge(value_of(labels, "le"))
         if bound is not None:
             histograms.setdefault(drop(labels, _DROPPED), []).append((bound, count))
     return {labels: bucket_quantile(q, buckets) for labels, buckets in histograms.items()}
 
 
-def _bound(text: str) -> float | None:
+def upper_edge(text: str) -> float | None:
+    """The number that a label `le` says; None where it says none."""
     try:
         return float(text)
     except ValueError:

@@ -15,7 +15,7 @@ from typing import Final
 
 from gameday.core.clock import NS, Clock
 from gameday.telemetry.promql import Query, Value
-from gameday.telemetry.promql.labels import NAME
+from gameday.telemetry.promql.labels import NAME, value_of
 from gameday.telemetry.promql.nodes import BinaryExpression, Node, is_scalar, selectors
 from gameday.telemetry.promql.query import is_condition
 from gameday.telemetry.samples import AlertLine
@@ -85,7 +85,8 @@ class PrometheusSource:
         found = await self._value(f'{{{NAME}=~"{"|".join(self._names)}"}}', wall_ns)
         if isinstance(found, str):
             return TargetScrape(TARGET, {}, f"Prometheus: {found}")
-        return TargetScrape(TARGET, found if isinstance(found, dict) else {})
+        series = found.items() if isinstance(found, dict) else ()
+        return TargetScrape(TARGET, {k: v for k, v in series if value_of(k, NAME) in self._names})
 
     async def _values(self, wall_ns: int) -> Mapping[str, Value | str]:
         found = await asyncio.gather(*(self._value(node.text, wall_ns) for node in self._nodes))

@@ -59,9 +59,12 @@ def _wall_ns(value: object) -> int:
         raise ValueError("no instant")
     try:
         whole = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00"))
-        return int(whole.timestamp()) * NS + int((found[2] or "0").ljust(9, "0"))
+        wall_s = int(whole.timestamp())
     except OverflowError as error:
         raise ValueError("no instant") from error
+    if not 0 <= wall_s < _LARGEST_WALL_S:
+        raise ValueError("no instant of a run")
+    return wall_s * NS + int((found[2] or "0").ljust(9, "0"))
 
 
 GoDuration = Annotated[float, BeforeValidator(_go_duration)]

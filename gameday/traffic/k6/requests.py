@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import unquote
 
+from gameday.core.json import MOST_DIGITS, JsonError, parse
 from gameday.core.network.credentials import has_credentials
 from gameday.traffic.k6.script import MARK, Call, Iteration, Notes, Script, readable
 from gameday.traffic.k6.units import duration_of
@@ -43,12 +44,16 @@ def sleep_of(runs: Mapping[str, Iteration], notes: Notes) -> timedelta:
     totals = {cause: _slept(run) for cause, run in runs.items() if run.problem is None}
     first = totals.get("base", 0.0)
     others = [total for total in totals.values() if total != first]
-    if not others:
-        return timedelta(seconds=first)
-    low, high = min(first, *others), max(first, *others)
-    middle = timedelta(milliseconds=round((low + high) * 500))
+    low, high = min([first, *others]), max([first, *others])
     calls = runs["base"].of("sleep")
     where = calls[0].line if calls else 0
+    try:
+        middle = duration_of(round((low + high) * 500) if others else first * 1000)
+    except (ValueError, OverflowError):
+        notes.add(where, f"the sleep of {high:g} s is left out: it is too long a duration")
+        return timedelta(0)
+    if not others:
+        return middle
     text = f"the sleep is between {low:g} and {high:g} s; {middle.total_seconds():g} s is taken"
     notes.add(where, text)
     return middle
@@ -171,9 +176,9 @@ def _body(call: Call, variants: Mapping[str, Call], maker: "_Maker") -> Any:
         maker.note("the body is a form; gameday sends JSON, or nothing")
         return None
     try:
-        base = json.loads(call.body)
-        others = {cause: json.loads(one.body or "") for cause, one in variants.items()}
-    except ValueError:
+        base = parse(call.body.encode())
+        others = {cause: parse((one.body or "").encode()) for cause, one in variants.items()}
+    except (JsonError, UnicodeError):
         maker.note("the body is no JSON; gameday sends JSON, or nothing")
         return None
     return maker.value(base, others)
@@ -191,7 +196,9 @@ def _expected(call: Call, base: Iteration, notes: Notes) -> list[tuple[int, int]
             text = f"check {check.name!r} asks for an answer within {check.within:g} ms"
             notes.add(check.line, f"{text}: write a threshold")
         elif [tuple(each) for each in check.statuses] != every:
-            wanted &= {s for low, high in check.statuses for s in range(low, high + 1)}
+            wanted &= {
+                s for low, high in check.statuses for s in range(max(low, 100), min(high, 599) + 1)
+            }
     if named:
         return named
     return [] if len(wanted) == len(range(100, 600)) else _ranges(sorted(wanted))
@@ -281,12 +288,12 @@ class _Maker:
             self.note(f"text that follows the clock stays {base[:100]!r}")
             return self._unknown(base)
         texts = [base, *(others[cause] for cause in causes)]
-        before = re.sub(r"\d+$", "", os.path.commonprefix(texts))
+        before = re.sub(r"(?<!\d)\d+$", "", os.path.commonprefix(texts))
         rest = [text[len(before) :] for text in texts]
         after = os.path.commonprefix([text[::-1] for text in rest])[::-1]
         after = re.sub(r"^\d+", "", after)
         middles = [text[: len(text) - len(after)] for text in rest]
-        if all(middle.isdecimal() for middle in middles) and "time" not in causes:
+        if all(_is_number(middle) for middle in middles) and "time" not in causes:
             numbers = [int(middle) for middle in middles]
             self._is_user(numbers[0], max(numbers), causes)
             return self._unknown(before) + "{user}" + self._unknown(after)
@@ -308,6 +315,10 @@ def _keys(value: Any) -> list[str] | None:
 
 def _length(value: Any) -> int:
     return len(value) if isinstance(value, list) else -1
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def _is_whole(value: Any) -> bool:

@@ -4,7 +4,6 @@ What gameday has no word for is noted and left out; what k6 itself would refuse 
 the line of the script.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from gameday.core.errors import UsageError
+from gameday.core.json import JsonError, parse
 from gameday.core.json_objects import Json, plain
 from gameday.spec.experiment import MOST_PARTS, AnyScenario
 from gameday.traffic import thresholds
@@ -213,9 +213,10 @@ def _add_extras(made: WrittenScenario, env: Any, notes: Notes, line: int) -> Non
     for key in env.keys() - {EXTRAS}:
         notes.add(line, f"'env' {key!r} of the scenario is not set for gameday")
     try:
-        extras = json.loads(env.get(EXTRAS, "{}"))
-    except (TypeError, ValueError):
-        raise ValueError(f"'env' {EXTRAS!r} is not what gameday wrote: {env[EXTRAS]!r}") from None
+        extras = parse(env.get(EXTRAS, "{}").encode())
+    except (AttributeError, UnicodeError, JsonError):
+        given = f"{env[EXTRAS]!r:.100}"
+        raise ValueError(f"'env' {EXTRAS!r} is not what gameday wrote: {given}") from None
     if not isinstance(extras, dict):
         raise ValueError(f"'env' {EXTRAS!r} is not what gameday wrote: {extras!r:.100}")  # noqa: TRY004 - a bad script is no bug
     if extras.pop("limit", True) is False:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gameday.core.errors import FileError, Place, UsageError
+from gameday.core.json import JsonError, parse
 from gameday.core.json_objects import Json
 from gameday.core.network.credentials import without_credentials
 from gameday.spec.yaml import decode, read_bytes, shown_path
@@ -27,14 +28,14 @@ from gameday.traffic.k6.source import line_of, rewrite
 LONGEST_S: Final = 20.0  # above CPU_S of the sandbox, on a loaded machine
 LARGEST_ANSWER: Final = 8 * 1024 * 1024  # a script's calls in JSON take some KiB
 _LINES_ABOVE: Final = 10_000  # as in stubs.js
-_AT: Final = re.compile(r"<input>:(\d+)(?::(\d+))?")
+_AT: Final = re.compile(r"<input>:(\d{1,9})(?::(\d+))?")
 _PLAINLY: Final = {
     "interrupted": ("it did not end within 2 s", "is there a loop without an end?"),
     "out of memory": ("it wanted more than 64 MB", "does it make data of its own?"),
 }
 
 
-MARK: Final = re.compile("(?:\ue000|\\\\ue000)(.*?)(?:\ue001|\\\\ue001)")
+MARK: Final = re.compile("(?:\ue000|\\\\ue000)((?:(?!\ue000|\\\\ue000).)*?)(?:\ue001|\\\\ue001)")
 """A placeholder of the sandbox for a value unknown there: its name between two signs."""
 
 
@@ -215,7 +216,8 @@ def _ask(job: bytes, place: Place) -> _Answer:
         problem = f"the script ended the engine ({done.returncode}): {said[0][:200]}"
         raise FileError(place, problem, help="it wants more time or memory than it may have")
     try:
-        return _Answer.model_validate_json(done.stdout)
-    except ValidationError as error:
-        problem = f"the script spoiled its own account: {error.error_count()} values make no sense"
+        return _Answer.model_validate(parse(done.stdout))
+    except (ValidationError, JsonError) as error:
+        why = error.message if isinstance(error, JsonError) else f"{error.error_count()} values"
+        problem = f"the script spoiled its own account: {why}"
         raise FileError(place, problem, help="does it change the engine's own objects?") from None

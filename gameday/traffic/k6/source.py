@@ -11,24 +11,26 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
 from typing import Final
 
 from gameday.core.errors import FileError, Place
 
 MODULE: Final = "__gameday_module"
 _TOKEN: Final = re.compile(
-    r"(?P<space>\s+|//[^\n]*|/\*[\s\S]*?\*/)"
-    r"|(?P<string>'(?:\\[\s\S]|[^'\\\n])*'|\"(?:\\[\s\S]|[^\"\\\n])*\")"
+    r"(?P<space>\s+|//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))"
+    r"|(?P<string>'(?:\\[\s\S]|[^'\\\n])*+'|\"(?:\\[\s\S]|[^\"\\\n])*+\")"
     r"|(?P<word>[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*)"
     r"|(?P<number>\d[\w.]*)"
-    r"|(?P<mark>[\s\S])"
+    r"|(?P<mark>\\?[\s\S])"  # outside of literals too, so that no quote is looked at twice
 )
-_REGEX: Final = re.compile(r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\[\n])+/[a-z]*")
+_REGEX: Final = re.compile(r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*+\]|[^/\\\[\n])++/[a-z]*")
+_MOST_WASTED: Final = 20_000_000  # letters that were no regular expression; 1 s
 # Between backquotes: up to the end of the template, or to the next expression in it.
-_TEMPLATE: Final = re.compile(r"(?:\\[\s\S]|\$(?!\{)|[^`\\$])*(?P<end>`|\$\{)?")
+_TEMPLATE: Final = re.compile(r"(?:\\[\s\S]|\$(?!\{)|[^`\\$])*+(?P<end>`|\$\{)?")
 _BEFORE_REGEX: Final = frozenset({"return", "typeof", "case", "in", "of", "new", "delete", "void"})
+_STATEMENTS: Final = frozenset({"import", "export"})
 _LONGEST_IMPORT: Final = 10_000  # tokens
+_LONGEST_ATTRIBUTES: Final = 100  # tokens
 _NAME: Final = r"[\w$]+"
 _CLAUSE: Final = re.compile(
     rf"(?P<default>{_NAME})?\s*,?\s*(?:\*\s*as\s+(?P<all>{_NAME})|\{{(?P<some>[^{{}}]*)\}})?"
@@ -50,8 +52,12 @@ def tokens(text: str) -> Iterator[Token]:
     """The tokens, without spaces and comments; what is inside of templates comes as tokens too."""
     at, depth, last = 0, 0, ""
     templates: list[int] = []
+    wasted = 0
     while at < len(text):
-        regex = _REGEX.match(text, at) if _may_begin_regex(last) else None
+        regex = None
+        if text[at] == "/" and wasted < _MOST_WASTED and _may_begin_regex(last):
+            regex = _REGEX.match(text, at)
+            wasted += _rest_of_line(text, at) if regex is None else 0
         match = regex or _TOKEN.match(text, at)
         if match is None:
             return
@@ -72,6 +78,12 @@ def tokens(text: str) -> Iterator[Token]:
         yield Token(kind, piece, begin, depth + len(templates))
         depth += kind == "mark" and piece in "([{"
         last = piece
+
+
+def _rest_of_line(text: str, at: int) -> int:
+    """The number of letters up to the end of the line."""
+    end = text.find("\n", at)
+    return (len(text) if end < 0 else end) - at
 
 
 def _skip_template(text: str, at: int) -> tuple[int, bool]:
@@ -95,7 +107,7 @@ def rewrite(text: str, file: str) -> str:
     parts: list[str] = []
     copied = 0
     for index, token in enumerate(found):
-        if token.kind != "word" or token.depth or token.text not in ("import", "export"):
+        if token.kind != "word" or token.depth or token.text not in _STATEMENTS:
             continue
         if index and found[index - 1].text == ".":
             continue
@@ -107,8 +119,12 @@ def rewrite(text: str, file: str) -> str:
         last = next(n for n in range(index, len(found)) if found[n].at == source.at)
         words = " ".join(other.text for other in found[index:last])
         lines = "\n" * text.count("\n", token.at, end)
-        place = place_of(text, token.at, file)
-        parts += [text[copied : token.at], _replaced(words, name, place) + lines]
+        try:
+            replaced = _replaced(words, name)
+        except ValueError as error:
+            problem, help = error.args
+            raise FileError(place_of(text, token.at, file), problem, help=help) from None
+        parts += [text[copied : token.at], replaced + lines]
         copied = _after_attributes(found, last, end)
     return "".join([*parts, text[copied:]])
 
@@ -122,13 +138,14 @@ def _source(found: list[Token], index: int) -> Token | None:
         return None
     if word == "export" and after[0].text not in ("{", "*"):
         return None
-    return _after_from(found[index + 1 : index + 1 + _LONGEST_IMPORT], word)
+    return _after_from(found, index + 1, word)
 
 
-def _after_from(found: Sequence[Token], word: str) -> Token | None:
+def _after_from(found: Sequence[Token], begin: int, word: str) -> Token | None:
     """The string after the `from` of a statement, None when the statement ends without one."""
-    for here, following in pairwise(found):
-        if here.text in (";", "(", "="):
+    for n in range(begin, min(begin + _LONGEST_IMPORT, len(found) - 1)):
+        here, following = found[n], found[n + 1]
+        if here.text in (";", "(", "=") or (here.text in _STATEMENTS and not here.depth):
             return None
         if here.text == "from" and not here.depth and following.kind == "string":
             return following
@@ -141,22 +158,26 @@ def _after_attributes(found: list[Token], at: int, end: int) -> int:
     """Past `with {type: 'json'}`, which only says how a file would be read."""
     if [token.text for token in found[at + 1 : at + 3]] not in (["with", "{"], ["assert", "{"]):
         return end
-    return next((t.at + 1 for t in islice(found, at + 3, None) if t.text == "}"), end)
+    inside = found[at + 3 : at + 3 + _LONGEST_ATTRIBUTES]
+    return next((t.at + 1 for t in inside if t.text == "}"), end)
 
 
-def _replaced(words: str, name: str, place: Place) -> str:
-    """`const …` instead of the statement, of which `words` is all before the module's name."""
+def _replaced(words: str, name: str) -> str:
+    """`const …` instead of the statement, of which `words` is all before the module's name.
+
+    Raises ValueError with the problem and the cure.
+    """
     quoted = "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
     module = f"{MODULE}({quoted})"
     if words.startswith("export"):
         problem = f"what is exported from {name!r} is not followed"
-        raise FileError(place, problem, help="bundle the script into one file first")
+        raise ValueError(problem, "bundle the script into one file first")
     clause = words.removeprefix("import").removesuffix("from").strip()
     if not clause:
         return f"{module};"
     match = _CLAUSE.fullmatch(clause)
     if match is None:
-        raise FileError(place, f"this import cannot be read: {clause!r}")
+        raise ValueError(f"this import cannot be read: {clause!r}", "")
     wanted = [f"{match['default']} = {module}.default"] if match["default"] else []
     if match["all"]:
         wanted.append(f"{match['all']} = {module}")
