@@ -44,7 +44,11 @@ def test_as_many_replicas_as_the_load_needs(load: float, now: int, wanted: int) 
 def test_a_load_that_no_machine_has_asks_for_the_most_or_the_least(
     load: float, wanted: int
 ) -> None:
-    assert Recommender(autoscaler(target=0.5))(0, load, 2) == wanted
+    recommend = Recommender(autoscaler(target=0.5))
+    now = 2
+    for second in range(60):  # longer than the window, which fewer replicas wait for
+        now = recommend(second * NS, load, now)
+    assert now == wanted
 
 
 def test_there_are_never_fewer_than_the_least() -> None:
