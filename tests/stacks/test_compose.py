@@ -52,6 +52,7 @@ from tests.support.containers import (
     journaled,
     killed_in_the_end,
     stack_up,
+    struck_by,
     there,
     with_engine,
 )
@@ -367,7 +368,8 @@ def test_a_socket_that_one_may_not_use_is_told_with_the_cure() -> None:
 @pytest.mark.timeout(180)
 def test_the_reaper_takes_all_of_it_down_after_a_kill(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    with killed_in_the_end(["redis-slow", "--short", "--runs", str(runs)], tmp_path):
+    experiment = struck_by("network.latency, target: redis, latency: 300ms", tmp_path)
+    with killed_in_the_end([str(experiment), "--runs", str(runs)], tmp_path):
         assert eventually(lambda: _is_struck(runs), within_s=100)
         (project,) = _projects(runs)
         assert there(project)

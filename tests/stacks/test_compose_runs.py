@@ -14,7 +14,7 @@ import pytest
 from gameday.evidence import events, journal
 from gameday.injection.drivers import Drivers
 from gameday.spec.undos import Undo
-from tests.support.containers import ROOT, journaled, killed_in_the_end, with_engine
+from tests.support.containers import ROOT, journaled, killed_in_the_end, struck_by, with_engine
 from tests.support.stack_parts import eventually
 
 pytestmark = [pytest.mark.compose, with_engine, pytest.mark.timeout(180)]
@@ -84,20 +84,6 @@ def test_an_experiment_ends_in_a_verdict(kept: Kept, experiment: str) -> None:
     assert code in ((1,) if invalid else (0, 3)), shown  # 3: too busy to keep the schedule
 
 
-# Little traffic, and nothing that a busy machine could break: the fault is what is looked at.
-EXPERIMENT = """
-name: struck
-title: One fault, which nobody stays to take out
-hypothesis: It does not outlive its run.
-seed: 1
-campaign: {{coupon: COUPON2025, stock: 1000, users: 1000}}
-traffic:
-  drop: {{executor: constant-arrival-rate, rate: 10/s, duration: 60s}}
-objectives:
-  - {{name: answered, expr: 'sum(rate(k6_http_reqs_total[5s])) > 0'}}
-method:
-  - {{fault: {fault}, at: 6s, duration: 40s}}
-"""
 STRUCK = {
     "latency": "network.latency, target: redis, latency: 300ms",
     "down": "network.down, target: redis",
@@ -118,8 +104,7 @@ WHOLE = [(name, by) for by in ("reaper", "heal") for name in STRUCK]
 def test_the_fault_of_a_killed_run_is_taken_out_of_a_kept_stack(
     kept: Kept, name: str, by: str
 ) -> None:
-    runs, experiment = kept.folder / f"killed-{name}-{by}", kept.folder / "struck.yaml"
-    experiment.write_text(EXPERIMENT.format(fault=STRUCK[name]))
+    runs, experiment = kept.folder / f"killed-{name}-{by}", struck_by(STRUCK[name], kept.folder)
     arguments = [str(experiment), "--reuse", "--runs", str(runs)]
     with killed_in_the_end(arguments, kept.folder, with_its_reaper=by == "heal"):
         assert eventually(lambda: _injected(runs), within_s=60)

@@ -118,6 +118,29 @@ def killed_in_the_end(
     assert eventually(lambda: not reaper.is_running(), within_s=60)
 
 
+# Little traffic, and nothing that a busy machine could break: the fault is what is looked at.
+_STRUCK = """
+name: struck
+title: One fault, which nobody stays to take out
+hypothesis: It does not outlive its run.
+seed: 1
+campaign: {{coupon: COUPON2025, stock: 1000, users: 1000}}
+traffic:
+  drop: {{executor: constant-arrival-rate, rate: 10/s, duration: 60s}}
+objectives:
+  - {{name: answered, expr: 'sum(rate(k6_http_reqs_total[5s])) > 0'}}
+method:
+  - {{fault: {fault}, at: 6s, duration: 40s}}
+"""
+
+
+def struck_by(fault: str, folder: Path) -> Path:
+    """A file in the folder with an experiment of this fault, on any machine."""
+    path = folder / "struck.yaml"
+    path.write_text(_STRUCK.format(fault=fault))
+    return path
+
+
 @asynccontextmanager
 async def stack_up(
     folder: Path,
