@@ -395,7 +395,6 @@ def _is_struck(runs: Path) -> bool:
     return journal.first(journaled(runs), events.FaultInjected) is not None
 
 
-@with_engine
 def gone_project() -> ProjectUndo:
     """A project of which the engine has nothing."""
     where = engine.address()
@@ -404,6 +403,7 @@ def gone_project() -> ProjectUndo:
     )
 
 
+@with_engine
 async def test_who_has_the_address_of_a_stack_that_is_gone_is_not_healed(tmp_path: Path) -> None:
     async with redis_like() as upstream, toxiproxy() as url:
         server = Toxiproxy(url)
@@ -434,6 +434,7 @@ async def test_whoever_else_has_the_address_of_a_step_is_not_sent_its_undo(up: U
             assert not healed.answered, healed
 
 
+@with_engine
 async def test_what_was_done_to_servers_of_a_stack_goes_with_its_containers(tmp_path: Path) -> None:
     gone = gone_project()
     toxic = ToxicUndo(url="http://127.0.0.1:1", proxy="redis", part=None, name="t", project=gone)
