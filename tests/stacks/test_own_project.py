@@ -1,27 +1,19 @@
 """Somebody's own compose project: what is said of it, and Toxiproxy between its services."""
 
-import asyncio
-import json
 import os
-import re
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gameday.core.errors import ExitCode, StackError, UsageError
-from gameday.evidence.events import StackStarting
 from gameday.injection import engine
 from gameday.plan import own_project_checks
 from gameday.plan.finding import Finding
 from gameday.plan.offline_checks import RunConditions, before
-from gameday.spec.changes import PartitionChange, ServiceChange
 from gameday.spec.inputs import load_inputs, load_system
-from gameday.spec.undos import ProjectUndo, ScaleUndo, ToxicState
+from gameday.spec.undos import ProjectUndo, ScaleUndo
 from gameday.stacks.compose import compose_command
 from gameday.stacks.compose_config import (
     ComposeService,
@@ -37,20 +29,12 @@ from gameday.stacks.ports import lasting_ports
 from gameday.stacks.stack import Addresses
 from gameday.stacks.state import Kept, write_kept
 from tests.support.containers import (
-    ROOT,
-    SYSTEM_FILE,
-    Up,
-    drivers,
-    ground_of,
-    journaled,
-    stack_up,
     with_engine,
 )
+from tests.support.own_projects import MAP, SHOP, gameday, in_shop, system_file
 from tests.support.plan_parts import inputs_of
 
 pytestmark = pytest.mark.compose
-SHOP = Path(__file__).parent / "shop" / "compose.yml"
-MAP = "redis=cache,postgres=db,service=api"
 
 # Printed on 2026-11-29 by docker-compose 1.29.2 and docker compose v2, shortened to what is read.
 V1 = """
@@ -185,17 +169,6 @@ def test_a_map_that_says_nothing_clear_is_refused(text: str, why: str) -> None:
     assert caught.value.help
 
 
-def gameday(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gameday", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize(
     ("options", "why"),
     [
@@ -222,33 +195,6 @@ def test_options_that_do_not_fit_are_refused(command: str, options: list[str], w
 @pytest.fixture
 def shop(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return in_shop(monkeypatch)
-
-
-def in_shop(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Set what the shop's file and its system file ask for; the shop's ports."""
-    names = ("SHOP_PORT", "SHOP_ADMIN_PORT", "SHOP_CACHE_PORT", "SHOP_DB_PORT")
-    ports = dict(zip(names, lasting_ports(len(names)), strict=True))
-    for name, port in ports.items():
-        monkeypatch.setenv(name, str(port))
-    monkeypatch.setenv("ADMIN_TOKEN", "not-a-secret-token")
-    monkeypatch.setenv("SHOP_PASSWORD", "hunter2-of-the-shop")
-    url = f"postgresql://shop:hunter2-of-the-shop@127.0.0.1:{ports['SHOP_DB_PORT']}/shop"
-    monkeypatch.setenv("AUDIT_POSTGRES", url)
-    monkeypatch.setenv("AUDIT_REDIS", f"redis://127.0.0.1:{ports['SHOP_CACHE_PORT']}/0")
-    return ports
-
-
-def system_file(folder: Path, ports: dict[str, int]) -> Path:
-    """A system file as the shop's people write it: their addresses, no `start`, no Toxiproxy."""
-    written = yaml.safe_load(SYSTEM_FILE.read_text())
-    del written["start"], written["toxiproxy"]
-    written["base_url"] = f"http://127.0.0.1:{ports['SHOP_PORT']}"
-    written["admin_url"] = f"http://127.0.0.1:{ports['SHOP_ADMIN_PORT']}"
-    written["metrics"] = [f"{written['admin_url']}/metrics"]
-    written["rules"] = [str(ROOT / "system_under_test" / "prometheus" / "alerts.yml")]
-    path = folder / "shop.yaml"
-    path.write_text(yaml.safe_dump(written, sort_keys=False))
-    return path
 
 
 @with_engine
@@ -632,265 +578,3 @@ def test_of_a_kept_copy_is_struck_what_it_has(
     assert [why in each for each in struck] == ([True] if why else []), findings
     scales = [each.cure for each in findings if "'autoscaling'" in each.found]
     assert ["leave it out" in each for each in scales] == ([True] if is_copy else [])
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One loop for all: they share a stack."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
-    folder = tmp_path_factory.mktemp("shop")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        system = load_system(system_file(folder, in_shop(monkeypatch))).system
-        project, before_it = OwnProject(SHOP, ServiceMap.parse(MAP)), SHOP.read_bytes()
-        async with stack_up(folder, project, system, frozenset({"service", "redis"})) as up:
-            yield up
-        assert SHOP.read_bytes() == before_it
-        assert sorted(each.name for each in SHOP.parent.iterdir()) == ["compose.yml"]
-
-
-def addresses(up: Up, service: str) -> set[str]:
-    """The addresses of the container of a service, one in each of its networks."""
-    with engine.of(up.project) as client:
-        found = client.api.inspect_container(up.containers()[service].id)
-    return {each["IPAddress"] for each in found["NetworkSettings"]["Networks"].values()}
-
-
-def resolved(up: Up, service: str, name: str) -> str:
-    """The address that a name has in the container of a service."""
-    with engine.of(up.project) as client:
-        asked = client.api.exec_create(up.containers()[service].id, ["getent", "hosts", name])["Id"]
-        return str(client.api.exec_start(asked).decode().split()[0])
-
-
-async def latency_ms(address: tuple[str, int]) -> float:
-    """How long a PING to the Redis at an address takes."""
-    reader, writer = await asyncio.open_connection(*address)
-    began = asyncio.get_running_loop().time()
-    writer.write(b"PING\r\n")
-    assert await reader.readline() == b"+PONG\r\n"
-    writer.close()
-    return (asyncio.get_running_loop().time() - began) * 1000
-
-
-@with_engine
-async def test_toxiproxy_stands_between_and_has_a_way_past_itself(up: Up) -> None:
-    assert set(up.containers()) == {"service", "redis", "postgres", "toxiproxy", "migrate"}
-    proxy = addresses(up, "toxiproxy")
-    for name in ("cache", "sessions", "db"):  # each name that it has
-        assert resolved(up, "service", name) in proxy
-        assert resolved(up, "toxiproxy", name) not in proxy
-
-    known = up.running.published["redis"]
-    server = up.context.toxiproxy()
-    toxic = ToxicState(name="slow", type="latency", attributes={"latency": 400})
-    await server.add_toxic("redis", toxic)
-    slow, past = await latency_ms(known.proxy), await latency_ms(known.direct)
-    await server.remove_toxic("redis", "slow")
-    assert slow >= 400 > past
-
-
-@with_engine
-async def test_what_was_built_for_it_bears_its_mark_and_goes_with_it(up: Up) -> None:
-    """That it goes is asserted where the stack is stopped: `look` counts images too."""
-    with engine.of(up.project) as client:
-        built = client.images.list(filters={"label": f"{engine.LABEL}={up.project.token}"})
-    assert [tag.startswith("gameday-own-") for each in built for tag in each.tags] == [True]
-    state = await drivers.look(up.project)
-    assert "image gameday-own-" in state.why
-
-
-@with_engine
-async def test_its_containers_are_struck_by_the_names_of_the_system_file(up: Up) -> None:
-    for part, do in (("service", "kill"), ("redis", "pause")):
-        change = ServiceChange(part, do, forget=False)  # type: ignore[arg-type]
-        undo = await up.prepare(change)
-        await drivers.act(change, undo, up.context)
-        assert (await drivers.look(undo)).gone is False
-        await drivers.undo(undo)
-        assert (await drivers.look(undo)).gone is True
-
-
-@with_engine
-async def test_a_task_that_ends_well_after_the_start_is_no_loss_but_a_server_is(up: Up) -> None:
-    """The migration still ran when everything was well; a run goes on when it has ended."""
-    async with asyncio.timeout(60):
-        while not up.containers()["migrate"].is_done:
-            await asyncio.sleep(0.1)
-    undo = await up.prepare(ServiceChange("redis", "kill", forget=False))
-    try:
-        await drivers.act(ServiceChange("redis", "kill", forget=False), undo, up.context)
-        async with asyncio.timeout(20):
-            while "redis" not in (ended := up.stack.ended()):
-                await asyncio.sleep(0.1)
-        assert ended == ["redis"]
-    finally:
-        await drivers.undo(undo)
-
-
-@with_engine
-async def test_a_dependency_is_cut_off_by_its_name_in_their_file(up: Up) -> None:
-    """The caller finds Toxiproxy by that name, whatever becomes of the dependency."""
-    for peer in ("toxiproxy", "service"):
-        change = PartitionChange("redis", peer)
-        undo = await up.prepare(change)
-        await drivers.act(change, undo, up.context)
-        dose = await drivers.dose(undo)
-        assert dose is not None and dose[0] is True, dose
-        await drivers.undo(undo)
-        assert (await drivers.look(undo)).gone is True
-    assert resolved(up, "toxiproxy", "cache")
-
-
-@with_engine
-async def test_a_port_of_theirs_that_is_taken_is_an_error_with_a_cure(
-    up: Up, tmp_path: Path
-) -> None:
-    """As when their own copy of it is up already."""
-    system = up.running.system
-    path = tmp_path / "shop.yaml"
-    path.write_text(
-        yaml.safe_dump(system.model_dump(mode="json", by_alias=True, exclude_none=True))
-    )
-    again = OwnProject(SHOP, ServiceMap.parse(MAP))
-    taken = [e for e in own_project_checks.checks(again, load_system(path)) if e.name == "ports"]
-    assert len(taken) == 4 and {(e.status, e.usage) for e in taken} == {("fail", False)}
-    assert all(f"project {up.project.name} is up" in each.found for each in taken)
-    assert {each.cure for each in taken} == {f"docker compose -p {up.project.name} stop"}
-    ground = ground_of(tmp_path)
-    stack = type(up.stack)(OwnProject(SHOP, ServiceMap.parse(MAP)))
-    with pytest.raises(StackError) as caught:
-        await stack.start(system, ground.site)
-    assert caught.value.exit_code is ExitCode.UNHEALTHY
-    assert "a port of this machine is taken" in caught.value.message and caught.value.help
-    assert ground.left() == []
-    assert all(each.runs for each in up.containers().values() if each.service != "migrate")
-    assert engine.containers_of(up.project)
-
-
-@with_engine
-@pytest.mark.slow
-@pytest.mark.skipif("GAMEDAY_WHOLE" not in os.environ, reason="one whole run more: GAMEDAY_WHOLE=1")
-def test_redis_slow_runs_on_it(tmp_path: Path, shop: dict[str, int]) -> None:
-    options = ["--compose-file", str(SHOP), "--service-map", MAP, "--runs", str(tmp_path / "runs")]
-    system = str(system_file(tmp_path, shop))
-    where = ["--short", "--stack", "compose", "--system", system]
-    code, text = gameday("run", "redis-slow", *where, *options)
-    assert code == 0, text
-    for secret in ("hunter2-of-the-shop", "not-a-secret-token"):
-        assert secret not in text
-        for path in (tmp_path / "runs").rglob("*"):
-            assert path.is_dir() or secret.encode() not in path.read_bytes(), path
-
-
-@with_engine
-def test_plan_prints_what_is_laid_over_their_file(tmp_path: Path, shop: dict[str, int]) -> None:
-    where = ["--short", "--stack", "compose", "--system", str(system_file(tmp_path, shop))]
-    options = ["--compose-file", str(SHOP), "--service-map", MAP]
-    code, text = gameday("plan", "redis-slow", *where, *options)
-    assert code == 0, text
-    assert "laid over your compose file" in text and "gameday-toxiproxy:cache" in text
-    assert "alertmanager.yml" not in text
-    code, text = gameday("plan", "redis-slow", *where, *options, "--json")
-    override = yaml.safe_load(json.loads(text)["override"])
-    assert "gameday-toxiproxy:sessions" in override["services"]["api"]["links"]
-
-
-@with_engine
-@pytest.mark.timeout(180)
-def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, int]) -> None:
-    system = ["--stack", "compose", "--system", str(system_file(tmp_path, shop))]
-    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
-    options = ["--compose-file", str(SHOP), "--service-map", MAP]
-    code, text = gameday("up", *system, *options, environment=state)
-    try:
-        assert code == 0, text
-        code, text = gameday("plan", "redis-slow", "--short", "--reuse", *system, environment=state)
-        assert code == 0, text
-        assert "proxy redis: carries redis" in text
-        code, text = gameday("up", *system, *options, environment=state)
-        assert code in (2, 4), text
-    finally:
-        code, text = gameday("down", environment=state)
-    assert (code, "is down" in text) == (0, True), text
-    assert gameday("down", environment=state)[1].startswith("no stack")
-
-
-COUNTER = """
-import socket
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-
-class Page(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        try:
-            with socket.create_connection(("redis", 6379), 2) as redis:
-                redis.sendall(b"INCR visits\\r\\n")
-                status, body = 200, redis.recv(64).strip()
-        except OSError as error:
-            status, body = 503, str(error).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-ThreadingHTTPServer(("0.0.0.0", 5000), Page).serve_forever()
-"""
-
-
-def walked_through(folder: Path) -> list[list[str]]:
-    """The files of the walk-through, written as it says, and its commands.
-
-    Images and the port are those that can be had here; the page is Docker's, without Flask.
-    """
-    text = (ROOT / "docs" / "own-compose.md").read_text()
-    (port,) = lasting_ports(1)
-    for name, content in re.findall(r"```yaml (\S+)\n(.*?)```", text, re.DOTALL):
-        here = content.replace("redis:7", f"{os.environ['REDIS_IMAGE']}\n    command: {OPEN}")
-        (folder / name).write_text(here.replace(":8000", f":{port}"))
-    (folder / "app.py").write_text(COUNTER)
-    image = os.environ["PYTHON_IMAGE"]
-    dockerfile = f'FROM {image}\nCOPY app.py /app.py\nCMD ["python3", "/app.py"]\n'
-    (folder / "Dockerfile").write_text(dockerfile)
-    (commands,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.split()[1:] for line in commands.splitlines()]
-
-
-OPEN = '[redis-server, --protected-mode, "no", --save, ""]'
-
-
-@with_engine
-@pytest.mark.slow
-def test_the_walk_through_leads_to_a_verdict_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look, run = walked_through(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    code, text = gameday(*look)
-    assert (code, "can begin" in text) == (0, True), text
-    code, text = gameday(*run)
-    assert code in (0, 3), text  # 3: a machine too busy to keep the schedule
-    assert "nothing about issuance was checked" in text
-    (result,) = (json.loads(p.read_text()) for p in tmp_path.glob("runs/*/result.json"))
-    assert [(f["injected"], f["removed"]) for f in result["faults"]] == [("yes", "yes")], text
-    (effective,) = tmp_path.glob("runs/*/inputs/effective.json")
-    assert json.loads(effective.read_text())["system"]["proxies"] == {"redis": "redis"}
-    (record,) = [
-        undo
-        for line in journaled(tmp_path / "runs")
-        if isinstance(line.event, StackStarting)
-        for undo in line.event.undo
-        if isinstance(undo, ProjectUndo)
-    ]
-    with engine.of(record) as client:
-        mark = {"label": f"{engine.LABEL}={record.token}"}
-        left = [client.containers.list(all=True, filters=mark), client.images.list(filters=mark)]
-        left += [client.networks.list(filters=mark), client.volumes.list(filters=mark)]
-    assert left == [[], [], [], []]
