@@ -239,8 +239,7 @@ def _system(asked: TrafficOptions) -> "tuple[System, Document | None]":
     from gameday.spec.inputs import find_system, load_system
 
     if asked.url is None:
-        given = [name for name in ("body", "get", "method", "headers", "expect", "insecure")]
-        for name in (*given, "timeout"):
+        for name in ("body", "get", "method", "headers", "expect", "insecure", "timeout"):
             if getattr(asked, name):
                 word = {"body": "json", "headers": "header"}.get(name, name)
                 raise UsageError(f"--{word} without --url", help="the system file has the request")

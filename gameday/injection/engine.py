@@ -305,11 +305,16 @@ def last_words(client: Any, container: Container) -> str:
     try:
         raw = client.api.logs(container.id, tail=LOG_LINES)
     except docker.errors.APIError as error:  # of a logging driver that only writes
-        raw = f"(its log cannot be read: {_words(error)})".encode()
+        raw = _unread_log(error)
     lines = raw.decode(errors="replace").splitlines() or ["(it wrote nothing)"]
     text = "\n".join(f"  | {line}" for line in lines)
     check = _health_check(client, container) if container.health == "unhealthy" else ""
     return f"{container.host}: {container.status}{check}; the end of its log:\n{text}"
+
+
+def _unread_log(error: Any) -> bytes:
+    """A line in the place of a log."""
+    return f"(its log cannot be read: {_words(error)})\n".encode()
 
 
 def copy_log(client: Any, container: Container, file: BinaryIO) -> None:
@@ -319,7 +324,7 @@ def copy_log(client: Any, container: Container, file: BinaryIO) -> None:
     try:
         file.writelines(client.api.logs(container.id, stream=True, follow=False))
     except docker.errors.APIError as error:
-        file.write(f"(its log cannot be read: {_words(error)})\n".encode())
+        file.write(_unread_log(error))
 
 
 def _health_check(client: Any, container: Container) -> str:

@@ -323,6 +323,8 @@ async def take_back(
 ) -> Healed:
     """Undo one, and read back whether it is gone. Never raises: the others have their turn."""
     healed = await _take_back(left, environment, policy, drivers)
+    if not healed.why:
+        return healed
     return replace(healed, why=hidden([left.undo], environment)(healed.why))
 
 

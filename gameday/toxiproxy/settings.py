@@ -16,7 +16,8 @@ HELD_BYTES_MAX = 256 * 1024 * 1024
 
 Toxiproxy holds up to 33 MB for each connection, so readers that stand still behind a latency take
 any machine's memory. One link may still hold that much: a reader is slowed down earlier than by
-Toxiproxy only where eight such links are full at once.
+Toxiproxy only where eight such links are full at once. Not counted is the one read (250 KB at most)
+that a link may keep before its first toxic, or a client while its upstream is dialled.
 """
 HELD_BYTES_LEFT = 64 * 1024  # what a link may hold whatever the others do, so none stands still
 

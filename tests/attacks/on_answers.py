@@ -423,26 +423,34 @@ def lie(data: Any) -> Script:
 JSON_TYPE = "Content-Type: application/json"
 
 
+async def measured(
+    place: Place, name: Path, url: str, expressions: dict[str, str]
+) -> samples.Evaluation:
+    """One instant of a run that this Prometheus measures, written to the samples."""
+    (place.folder / "history").mkdir()
+    settings: dict[str, Any] = {
+        "samples": name,
+        "history_dir": place.folder / "history",
+        "grid_start_ns": 0,
+        "scrape_timeout_s": WITHIN_S,
+        "prometheus": {"url": url},
+        "expressions": expressions,
+    }
+    instants = Instants(CollectorSettings.model_validate(settings), SystemClock())
+    try:
+        return await instants.measure(SystemClock().now_ns())
+    finally:
+        await instants.close()
+
+
 @attack("answers", {**WIRE, **{f"lie-{name}": lie(data) for name, data in LIES.items()}})
 def a_prometheus_that_is_none_leaves_everything_unknown(place: Place, script: Script) -> None:
     """At an instant of a run, and in the look before it: with the reason, and in its time."""
     name = place.folder / "samples.jsonl"
 
     async def look(url: str) -> None:
-        (place.folder / "history").mkdir()
-        settings: dict[str, Any] = {
-            "samples": name,
-            "history_dir": place.folder / "history",
-            "grid_start_ns": 0,
-            "scrape_timeout_s": WITHIN_S,
-            "prometheus": {"url": url},
-            "expressions": {"objective:a": "a < 1", "guard:0": "sum(b) > 1"},
-        }
-        instants = Instants(CollectorSettings.model_validate(settings), SystemClock())
-        try:
-            line = plain(await instants.measure(SystemClock().now_ns()))
-        finally:
-            await instants.close()
+        asked = {"objective:a": "a < 1", "guard:0": "sum(b) > 1"}
+        line = plain(await measured(place, name, url, asked))
         assert line["readings"] == {"objective:a": None, "guard:0": None}
         assert line["alerts_problem"]
         assert set(line["problems"]) >= {"objective:a", "guard:0"}
@@ -485,19 +493,7 @@ def alerts_of_another_age_leave_samples_that_can_be_read(place: Place, year: str
     }
 
     async def look(url: str) -> None:
-        (place.folder / "history").mkdir()
-        settings: dict[str, Any] = {
-            "samples": name,
-            "history_dir": place.folder / "history",
-            "grid_start_ns": 0,
-            "scrape_timeout_s": WITHIN_S,
-            "prometheus": {"url": url},
-        }
-        instants = Instants(CollectorSettings.model_validate(settings), SystemClock())
-        try:
-            line = await instants.measure(SystemClock().now_ns())
-        finally:
-            await instants.close()
+        line = await measured(place, name, url, {})
         assert not line.alerts
         assert "activeAt" in (line.alerts_problem or ""), line
         read_object(samples.Evaluation, plain(line))

@@ -35,7 +35,7 @@ async def scale(record: ScaleUndo) -> None:
         raise StackError("the stack that it was a part of is gone")
     which = f"{record.name}={record.replicas}"
     await _call([*launch.argv, "--scale", which, record.name], launch)
-    await _untilserved(record, SystemClock())
+    await _until_served(record, SystemClock())
 
 
 async def undo(record: ScaleUndo) -> None:
@@ -84,7 +84,7 @@ async def _call(argv: Sequence[str], launch: Launch) -> None:
         raise StackError(f"compose: it ended with exit code {program.returncode}:\n{text}")
 
 
-async def _untilserved(record: ScaleUndo, clock: Clock) -> None:
+async def _until_served(record: ScaleUndo, clock: Clock) -> None:
     deadline_ns = clock.now_ns() + int(PROVEN_S * NS)
     while why := await _missing(record):
         if clock.now_ns() > deadline_ns:
