@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,9 @@ def _gateway() -> str:
 
     client = docker.DockerClient(base_url=engine.address())
     try:
-        settings = client.networks.get("bridge").attrs["IPAM"]["Config"]
-        return next(str(each["Gateway"]) for each in settings if "Gateway" in each)
+        [settings, *_] = client.networks.get("bridge").attrs["IPAM"]["Config"]
+        # An engine that chose the network itself may not say its own address in it: the first.
+        return settings.get("Gateway") or str(next(ip_network(settings["Subnet"]).hosts()))
     finally:
         client.close()
 
