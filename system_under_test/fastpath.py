@@ -86,15 +86,19 @@ def keys(code: str) -> tuple[str, str, str, str]:
     return f"guard:{code}", f"stock:{code}", f"holders:{code}", f"reservations:{code}"
 
 
-async def connect(url: str) -> Connection:
-    """One connection, shaken hands in two round trips; raises OSError or RedisError."""
+async def connect(url: str, answer_s: float | None = None) -> Connection:
+    """One connection, shaken hands in two round trips; raises OSError or RedisError.
+
+    Each of them has `answer_s`, if that is given: so a Redis that answers a call in its time can be
+    connected to as well, and one that does not answer is given up as soon.
+    """
     connection = Connection(
         **parse_url(url),
         protocol=2,
         driver_info=None,
         lib_name=None,
         lib_version=None,
-        socket_timeout=None,
+        socket_timeout=answer_s,
         socket_connect_timeout=CALL_TIMEOUT_S,
     )
     await connection.connect()  # type: ignore[no-untyped-call]
@@ -105,6 +109,7 @@ async def connect(url: str) -> Connection:
         raise
     found = _RUN_ID.search(told) if isinstance(told, bytes) else None
     connection.run_id = found[1].decode() if found else ""
+    connection.socket_timeout = None  # from here on whoever calls has a limit
     return connection
 
 

@@ -33,10 +33,14 @@ class RedisPing:
         self._url = url
         self._connection: Connection | None = None
 
-    async def __call__(self) -> None:
+    async def connect(self) -> Connection:
+        """The connection, opened where there is none."""
         if self._connection is None:
-            self._connection = await fastpath.connect(self._url)
-        await fastpath.call(self._connection, "PING")
+            self._connection = await fastpath.connect(self._url, PING_TIMEOUT_S)
+        return self._connection
+
+    async def __call__(self) -> None:
+        await fastpath.call(await self.connect(), "PING")
 
     async def hang_up(self) -> None:
         """Drop the connection; the next ping opens another."""
@@ -52,10 +56,14 @@ class PostgresPing:
         self._dsn = dsn
         self._connection: asyncpg.Connection | None = None
 
-    async def __call__(self) -> None:
+    async def connect(self) -> asyncpg.Connection:
+        """The connection, opened where there is none."""
         if self._connection is None:
             self._connection = await asyncpg.connect(self._dsn, timeout=PING_TIMEOUT_S)
-        await self._connection.fetchval("SELECT 1")
+        return self._connection
+
+    async def __call__(self) -> None:
+        await (await self.connect()).fetchval("SELECT 1")
 
     async def hang_up(self) -> None:
         """Drop the connection; the next ping opens another."""
@@ -70,6 +78,8 @@ async def ping(dependency: str, metrics: Metrics, target: RedisPing | PostgresPi
     while True:
         began = time.perf_counter()
         try:
+            await target.connect()  # it has limits of its own
+            began = time.perf_counter()
             async with asyncio.timeout(PING_TIMEOUT_S):
                 await target()
         except (RedisError, *BROKEN):
@@ -124,9 +134,9 @@ class Comparison:
 
     async def _view(self, campaign: Campaign) -> tuple[int, int, int] | None:
         """Coupons left, holders and open reservations; None when the view is not current."""
+        if self._redis is None:
+            self._redis = await fastpath.connect(self._redis_url, fastpath.CALL_TIMEOUT_S)
         async with asyncio.timeout(fastpath.CALL_TIMEOUT_S):
-            if self._redis is None:
-                self._redis = await fastpath.connect(self._redis_url)
             found = await fastpath.look(self._redis, campaign.code, ("SCARD", "HLEN"))
         match found:
             case [bytes(guard), bytes(left), int(holders), int(unconfirmed)]:

@@ -17,7 +17,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.locks import is_locked
 from gameday.core.network import event_loop
 from gameday.core.stack_registry import STACKS, new_stack
-from gameday.plan import machine
+from gameday.plan import generator, machine
 from gameday.plan.blast_radius import Blast, Touch, blast
 from gameday.plan.finding import Finding, Status, as_error, failures, from_error
 from gameday.plan.offline_checks import RunConditions, before
@@ -88,7 +88,9 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         runs_dir=asked.runs_dir,
         allowed=asked.allowed,
         reuse=asked.reuse,
-        kept_per_s=calibration.kept_by_all(shared=STACKS[asked.stack].shares_machine),
+        kept_per_s=calibration.kept_by_all(
+            generator.demand(inputs), shared=STACKS[asked.stack].shares_machine
+        ),
         webhook=asked.webhook_listen,
         project=project,
     )

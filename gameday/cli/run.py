@@ -128,9 +128,10 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
     from gameday.traffic.capacity import calibration
     from gameday.traffic.capacity.shortfalls import WARNED_ABOVE
 
-    peak_per_s = generator.demand(inputs).reachable_per_s
-    known = calibration.kept_by_all(shared=shared)
-    workers = calibration.workers_at_hand(shared=shared)
+    demand = generator.demand(inputs)
+    peak_per_s = demand.reachable_per_s
+    known = calibration.kept_by_all(demand, shared=shared)
+    workers = calibration.workers_at_hand(demand, shared=shared)
     if peak_per_s <= generator.UNMEASURED_PER_S:
         return known
     if known is None or peak_per_s > WARNED_ABOVE * known:

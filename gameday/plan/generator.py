@@ -80,7 +80,7 @@ def _rate(experiment: Experiment, asked: Demand, machine: Machine, *, shared: bo
     """The highest rate beside what the workers that it takes keep, measured here or elsewhere."""
     kept, by_whom = machine.kept_per_s, "this machine was measured to keep"
     if kept is None:
-        workers = min(workers_for(asked.peak_per_s), workers_at_hand(shared=shared))
+        workers = min(workers_for(asked), workers_at_hand(asked, shared=shared))
         kept = workers * ASSUMED_PER_S
         by_whom = "one worker keeps" if workers == 1 else f"{workers} workers keep"
         by_whom += ", where nothing was measured, about"

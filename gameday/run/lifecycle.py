@@ -29,7 +29,7 @@ from gameday.evidence.journal_lengths import Length
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.drivers.scale import scaled
 from gameday.injection.process.process import record as process_record
-from gameday.plan.traffic_size import peak_per_s
+from gameday.plan import generator
 from gameday.run import execute, hold, locks, preflight, teardown
 from gameday.run.autoscaler import ReplicaScaler
 from gameday.run.child_config import start_children
@@ -174,7 +174,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
             masked=events.MASKED,
         )
     )
-    workers = workers_for(peak_per_s(experiment))
+    workers = workers_for(generator.demand(inputs))
     traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)
     collector = Child("collector", "gameday.telemetry.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))

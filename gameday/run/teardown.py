@@ -72,7 +72,11 @@ async def _bounded(
     calm_s: float,
     hurried_s: float = ABORT_STEP_S,
 ) -> str:
-    """Do `work` within `calm_s`, or `hurried_s` from an abort on; what went wrong, or ""."""
+    """Do `work` within `calm_s`, or `hurried_s` from an abort on; what went wrong, or "".
+
+    Without an abort it never has less time than with one.
+    """
+    calm_s = max(calm_s, hurried_s)
     limit_s = hurried_s if run.abort.event.is_set() else calm_s
     run.journal.write(Phase(phase=phase, at_most_s=limit_s))
     limits = {"within_s": calm_s, "grace_s": hurried_s + SETTLED_S}

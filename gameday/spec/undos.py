@@ -275,8 +275,9 @@ class ServiceUndo(Undo):
 class ContainerUndo(Undo):
     """The containers of a service of `project` are started again, or go on.
 
-    `containers` has the name of each by its id, `started` since when each ran. `memory` is the
-    dump of a Redis that is to come back empty.
+    `containers` has the name of each by its id, `started` since when each ran. `hosts` are the
+    services of the compose file that they are of, which is several where a map gives them one name.
+    `memory` is the dump of a Redis that is to come back empty.
     """
 
     _kind: ClassVar[str] = "container"
@@ -287,6 +288,7 @@ class ContainerUndo(Undo):
     project: ProjectUndo
     containers: Annotated[Mapping[str, str], text_by_text]
     started: Annotated[Mapping[str, str], text_by_text]
+    hosts: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,12 +142,24 @@ async def put_up(
             writer.complete(running)
         except BaseException as error:
             if left := await asyncio.shield(_undo_all(writer.kept)):
-                why = error.message if isinstance(error, GamedayError) else "it was interrupted"
-                raise StackError(
-                    f"{why}; still there: {'; '.join(left)}", help="gameday down"
-                ) from error
+                _tell_left(error, f"still there: {'; '.join(left)}")
             raise
         return running
+
+
+def _tell_left(error: BaseException, still: str) -> None:
+    """Raise what ended a start with what it has left; what nobody foresaw only notes it."""
+    cure = "gameday down"
+    if isinstance(error, GamedayError):
+        why, cure = error.message, f"{cure}, then: {error.help}" if error.help else cure
+    elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        why = "it was interrupted"
+    elif isinstance(error, OSError):  # a full disk, most likely
+        why = str(error)
+    else:
+        error.add_note(f"{still}: {cure} ends it")
+        return
+    raise StackError(f"{why}; {still}", help=cure) from error
 
 
 async def take_down() -> Kept | None:

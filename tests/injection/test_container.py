@@ -1,12 +1,13 @@
 """What a fault on containers is read back as, by the containers that the engine lists."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from gameday.injection.drivers.container import _state
 from gameday.injection.engine import Container
-from gameday.spec.undos import ContainerUndo, ProjectUndo
+from gameday.spec.undos import ContainerUndo, ProjectUndo, from_json
 
 WEB = Container("1", "p-web-1", "service", "web", "i", "running", "healthy", "Up", "")
 WEB_2 = replace(WEB, id="2", name="p-web-2", number=2)
@@ -49,3 +50,31 @@ def test_a_kill_is_gone_when_what_it_struck_is_well_or_removed_and_the_service_r
     there: list[Container], gone: bool
 ) -> None:
     assert _state(RECORD, there).gone is gone
+
+
+WORKER = replace(WEB_2, name="p-worker-1", host="worker", number=1)
+TWO = replace(RECORD, containers={"1": "p-web-1", "2": "p-worker-1"}, hosts=("web", "worker"))
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        ([WEB, WORKER], ""),
+        ([ADDED, WORKER], ""),
+        ([WORKER], "no container of web is healthy"),
+        ([ill(ADDED), WORKER], "no container of web is healthy"),
+        ([WEB], "no container of worker is healthy"),
+    ],
+)
+def test_one_service_of_a_compose_file_does_not_stand_for_another_of_the_same_name(
+    there: list[Container], why: str
+) -> None:
+    assert _state(TWO, there) == (not why, why)
+
+
+def test_a_record_of_before_tells_no_services() -> None:
+    record = replace(TWO, started={"1": "at noon", "2": "at noon"})
+    written = json.loads(json.dumps(record.as_json()))
+    assert from_json(written) == record
+    del written["hosts"]
+    assert from_json(written) == replace(record, hosts=())

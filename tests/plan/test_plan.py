@@ -30,6 +30,7 @@ from gameday.spec.inputs import Inputs, all_experiments, load_inputs
 from gameday.spec.undos import from_json
 from gameday.telemetry.catalogue import Expression
 from gameday.traffic.capacity import calibration
+from gameday.traffic.capacity.demand import Demand
 from tests.support.events import event_of
 from tests.support.plan_parts import (
     DROP,
@@ -192,13 +193,36 @@ def test_what_was_measured_here_counts_instead(
         5000.0, reached_top=False, boot=boot_id(), version=__version__
     )
     (state_dir() / calibration.FILE).write_text(json.dumps(asdict(measured)))
-    assert [calibration.workers_for(rate) for rate in (4000, 4001, 12_000, 10**6)] == [1, 2, 3, 8]
-    assert calibration.kept_by_all(shared=True) == 20_000
+    rates = [Demand(peak_per_s=rate, open_most=1) for rate in (4000, 4001, 12_000, 10**6)]
+    assert [calibration.workers_for(each) for each in rates] == [1, 2, 3, 8]
+    kept_per_s = calibration.kept_by_all(rates[0], shared=True)
+    assert kept_per_s == 20_000
     fast = {"executor": "constant-arrival-rate", "rate": "9000/s", "duration": "20s"}
     inputs = inputs_of(tmp_path, traffic={"fast": fast})
-    found = named(list(generator.checks(inputs, calibration.kept_by_all(shared=True))), "generator")
+    found = named(list(generator.checks(inputs, kept_per_s)), "generator")
     assert found.status == "ok"
     assert "this machine was measured to keep 20000" in found.found
+
+
+def test_no_worker_is_without_a_virtual_user_of_a_scenario_that_limits_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would drop its share of the starts of a probe that one user makes."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    fast = {"executor": "constant-arrival-rate", "rate": "17000/s", "duration": "20s"}
+    probe = {**fast, "rate": "2/s", "preAllocatedVUs": 1}
+    for most, workers in ((1, 1), (2, 2), (50, 3)):
+        inputs = inputs_of(tmp_path, traffic={"fast": fast, "probe": {**probe, "maxVUs": most}})
+        assert calibration.workers_for(generator.demand(inputs)) == workers
+        found = named(list(generator.checks(inputs, shared=True)), "generator")
+        keep = "one worker keeps" if workers == 1 else f"{workers} workers keep"
+        assert keep in found.found
+        assert found.status == ("ok" if workers == 3 else "warn")
+    asked = generator.demand(
+        inputs_of(tmp_path, traffic={"fast": fast, "probe": {**probe, "maxVUs": 1}})
+    )
+    assert calibration.workers_at_hand(asked, shared=True) == 1
 
 
 def test_evidence_that_cannot_be_written_is_a_fault_of_the_command_line(tmp_path: Path) -> None:

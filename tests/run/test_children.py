@@ -17,6 +17,7 @@ from gameday.core.errors import StackError
 from gameday.run.children import Child, Traffic
 from gameday.spec.changes import ExtraTraffic
 from gameday.traffic.capacity.calibration import workers_for
+from gameday.traffic.capacity.demand import Demand
 from gameday.traffic.history import read
 from gameday.traffic.metrics import summary
 from gameday.traffic.schedule.scenario_json import from_json
@@ -139,10 +140,14 @@ def test_workers_are_as_many_as_the_rate_takes_and_no_more_than_cores(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # nothing was measured here
-    assert workers_for(0) == 1
-    assert workers_for(8_000) == 1
-    assert workers_for(8_001) == min(2, psutil.cpu_count() or 1)
-    assert workers_for(10_000_000) == psutil.cpu_count()
+
+    def workers(peak_per_s: float) -> int:
+        return workers_for(Demand(peak_per_s=peak_per_s, open_most=1))
+
+    assert workers(0) == 1
+    assert workers(8_000) == 1
+    assert workers(8_001) == min(2, psutil.cpu_count() or 1)
+    assert workers(10_000_000) == psutil.cpu_count()
 
 
 @asynccontextmanager

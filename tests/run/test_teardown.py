@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from gameday.core.clock import SystemClock
+from gameday.core.clock import Clock, SystemClock
 from gameday.core.errors import UnknownError
 from gameday.evidence import journal
 from gameday.evidence.journal import Journal
+from gameday.injection.drivers.scale import PROGRAM_S
 from gameday.plan.proxy_checks import left_behind
 from gameday.run.context import Abort, to_the_end
 from gameday.run.readings import Readings
-from gameday.run.teardown import _bounded, _drain
+from gameday.run.teardown import _bounded, _drain, end
 from gameday.spec.system import Drain
 from gameday.spec.undos import ProxyState, ToxicState
 
@@ -68,6 +69,46 @@ async def test_an_abort_in_the_middle_of_a_part_of_the_ending_cuts_it_short(tmp_
     assert await ending.part(asyncio.sleep(60), calm_s=60) == ""
     assert time.monotonic() - began < 5
     assert len(ending.problems()) == 1
+
+
+async def test_steps_on_a_stack_that_stays_have_the_time_of_a_scaling_without_an_abort_too(
+    tmp_path: Path,
+) -> None:
+    """A compose program that is killed in the middle leaves replicas that nothing takes back."""
+
+    async def take_back(at_most_s: float | None = None) -> None:
+        del at_most_s
+
+    class Child:
+        async def finish(self, patience_s: float, clock: Clock) -> bool:
+            del patience_s, clock
+            return True
+
+    child, limits = Child(), []
+    for aborted in (False, True):
+        folder = tmp_path / str(aborted)
+        folder.mkdir()
+        ending = Ending(folder)
+        run: Any = SimpleNamespace(
+            abort=ending.abort,
+            journal=ending.journal,
+            clock=SystemClock(),
+            bot=SimpleNamespace(take_back=take_back),
+            scales_kept=True,
+            t0_ns=0,
+            campaign_made=False,
+            autoscaler=None,
+            traffic=SimpleNamespace(child=child),
+            collector=child,
+        )
+        if aborted:
+            ending.abort("operator", "SIGINT")
+        await end(run)
+        ending.journal.close()
+        records = journal.read(ending.journal.path).records
+        limits += [r.data["at_most_s"] for r in records if r.data.get("phase") == "steps"]
+    assert len(limits) == 2
+    assert min(limits) > PROGRAM_S
 
 
 async def test_a_part_that_is_over_in_time_has_no_problem(tmp_path: Path) -> None:

@@ -257,6 +257,23 @@ async def test_a_setting_that_somebody_has_changed_is_left_alone(url: str) -> No
         await redis.config_set("maxmemory", 0)
 
 
+async def test_more_room_by_somebody_else_does_not_hide_the_policy_of_the_fault(url: str) -> None:
+    async with client(url) as redis:
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        await redis.config_set("maxmemory", 500_000_000)
+        (change,) = fault(Memory).changes()
+        undo = await drivers.prepare(change, site(url))
+        assert await drivers.read_back(undo, {"A": url}) is True  # it has not acted yet
+        await drivers.act(change, undo, site(url))
+        await redis.config_set("maxmemory", 900_000_000)
+        assert await drivers.read_back(undo, {"A": url}) is False
+        await drivers.undo(undo, {"A": url})
+        assert await drivers.read_back(undo, {"A": url}) is True
+        found = await redis.config_get("maxmemory*")
+        assert (found["maxmemory"], found["maxmemory-policy"]) == ("900000000", "allkeys-lru")
+        await redis.config_set("maxmemory", 0)
+
+
 async def test_a_redis_that_is_away_is_not_known_to_have_forgotten() -> None:
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), "pw") as port:
         url = f"redis://:pw@127.0.0.1:{port}/0"

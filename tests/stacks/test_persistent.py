@@ -1,6 +1,9 @@
 """A stack that stays: what its file says, and a run that uses it."""
 
+import asyncio
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StackError, UsageError
+from gameday.injection.drivers.folder import MARK
 from gameday.spec.undos import FolderUndo, ProcessUndo
 from gameday.stacks.persistent import PersistentStack, put_up, take_down
 from gameday.stacks.stack import new_work_dir
@@ -62,6 +66,81 @@ async def test_an_up_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="exit code 3"):
         await put_up(system_of(tmp_path, BROKEN), tmp_path / "system.yaml", SystemClock())
     assert not stack_file().exists()
+
+
+class Spoiling(SystemClock):
+    """A clock in whose first wait something happens to a start, and its folder is no more ours."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then = [then]
+
+    async def sleep(self, seconds: float) -> None:
+        if self._then:
+            (folder_of_the_kept() / MARK).write_text("somebody else's")
+            self._then.pop()()
+        await super().sleep(seconds)
+
+
+def folder_of_the_kept() -> Path:
+    kept = read_kept()
+    assert kept is not None
+    return kept.undos(FolderUndo)[0].path
+
+
+async def failed(folder: Path, then: Callable[["asyncio.Task[object]"], object]) -> BaseException:
+    """What a start ends with that leaves its folder behind, which is removed after it."""
+    places: list[Path] = []
+
+    def happens() -> None:
+        places.append(folder_of_the_kept())
+        then(starting)
+
+    up = put_up(system_of(folder), folder / "system.yaml", Spoiling(happens))
+    starting: asyncio.Task[object] = asyncio.create_task(up)
+    (error,) = await asyncio.gather(starting, return_exceptions=True)
+    assert isinstance(error, BaseException)
+    shutil.rmtree(places[0])
+    return error
+
+
+def broken(_: object) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def no_room(_: object) -> None:
+    """The stack's file cannot be replaced any more, as on a full disk."""
+    stack_file().unlink()
+    stack_file().mkdir()
+
+
+def ill(_: object) -> None:
+    raise StackError("the service is ill", help="mend it")
+
+
+@pytest.mark.parametrize(
+    ("then", "why", "cure"),
+    [
+        (lambda starting: starting.cancel(), "it was interrupted", "gameday down"),
+        (no_room, "Is a directory", "gameday down"),
+        (ill, "the service is ill", "gameday down, then: mend it"),
+    ],
+)
+async def test_a_start_that_leaves_something_tells_its_own_cause(
+    tmp_path: Path, then: Callable[[object], object], why: str, cure: str
+) -> None:
+    error = await failed(tmp_path, then)
+    assert isinstance(error, StackError)
+    assert why in error.message
+    assert "; still there: /" in error.message
+    assert error.help == cure
+
+
+async def test_a_bug_in_a_start_that_leaves_something_stays_a_bug(tmp_path: Path) -> None:
+    error = await failed(tmp_path, broken)
+    assert isinstance(error, ZeroDivisionError)
+    (note,) = error.__notes__
+    assert note.startswith("still there: /")
+    assert note.endswith("gameday down ends it")
 
 
 async def test_what_a_dead_stack_left_is_cleared_by_the_next_up(tmp_path: Path) -> None:

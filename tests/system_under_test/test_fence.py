@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import pytest
 import redis
 
+from system_under_test import monitor
 from tests.support.sut_stores import (
     DelayProxy,
     Http,
@@ -177,6 +180,37 @@ async def test_a_slow_redis_slows_requests_down_and_does_not_pile_them_up(stores
         proxy.delay_s = 0
         assert (await arrive(service, code, 100, range(400, 500))).answers == {"200": 100}
         assert_view_is_the_rows(service, code)
+
+
+@pytest.mark.filterwarnings("ignore:.*lib_name:DeprecationWarning")
+async def test_a_slow_redis_is_connected_to_and_pinged_as_long_as_it_answers_in_time(
+    stores: Stores,
+) -> None:
+    """A connection takes more answers than one: each has its time, as a ping has."""
+    seen: list[bool] = []
+
+    def observe(elapsed_s: float, worked: bool) -> None:
+        del elapsed_s
+        seen.append(worked)
+
+    metrics: Any = SimpleNamespace(dependency=lambda name: observe)
+    with DelayProxy(stores.redis_port) as proxy:
+        url = stores.redis(proxy.port)
+        proxy.delay_s = 0.6
+        target = monitor.RedisPing(url)
+        pinging = asyncio.create_task(monitor.ping("redis", metrics, target))
+        async with asyncio.timeout(10):
+            while not seen:
+                await asyncio.sleep(0.02)
+        pinging.cancel()
+        await target.hang_up()
+        assert seen[0]
+
+        nothing: Any = None
+        comparison = monitor.Comparison(nothing, url, nothing, nothing)
+        campaign: Any = SimpleNamespace(code="C", guard="1:a")
+        assert await comparison._view(campaign) is None  # noqa: SLF001 - and raises nothing
+        await comparison._hang_up()  # noqa: SLF001
 
 
 async def test_closing_under_load_leaves_no_reservation_behind(stores: Stores) -> None:

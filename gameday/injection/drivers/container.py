@@ -46,6 +46,7 @@ async def prepare(change: ServiceChange, context: InjectionContext) -> Container
         project=project,
         containers={each.id: each.name for each in found},
         started=await engine.asked(project, lambda client: _started(client, [e.id for e in found])),
+        hosts=tuple(sorted({each.host for each in found if each.host})),
     )
 
 
@@ -209,7 +210,10 @@ def _last_words(client: Any, record: ContainerUndo) -> str:
 
 
 def _state(record: ContainerUndo, there: list[Container]) -> State:
-    """State by what was struck and is still there: an autoscaler may remove and add meanwhile."""
+    """State by what was struck and is still there: an autoscaler may remove and add meanwhile.
+
+    It leaves one of each service of the compose file.
+    """
     if record.what == "continue":
         paused = [e for e in there if e.id in record.containers and e.state == "paused"]
         return State(not paused, f"{paused[0].name} is paused" if paused else "")
@@ -219,6 +223,9 @@ def _state(record: ContainerUndo, there: list[Container]) -> State:
     ill = [each for each in now if each.id in record.containers and not each.is_well]
     if ill:
         return State(gone=False, why=f"{ill[0].name} is not healthy: {ill[0].status}")
-    if not any(each.is_well for each in now):
-        return State(gone=False, why=f"no container of {record.name} is healthy")
+    well = {each.host for each in now if each.is_well}
+    missing = [host for host in record.hosts if host not in well]
+    if missing or not well:
+        which = missing[0] if missing else record.name
+        return State(gone=False, why=f"no container of {which} is healthy")
     return State(gone=True, why="")

@@ -343,10 +343,29 @@ async def _keep(client: _Client, record: ExpiryUndo) -> None:
 
 async def _is_limited(client: _Client, record: MemoryUndo) -> bool:
     """True while any of its two settings is this run's: either may have failed to be altered."""
-    now = await _maxmemory(client)
-    if now != record.maxmemory_before or record.policy_before == _NO_EVICTION:
-        return now == record.maxmemory
-    return await _policy(client) == _NO_EVICTION
+    return await _is_full(client, record) or await _keeps_all(client, record)
+
+
+async def _is_full(client: _Client, record: MemoryUndo) -> bool:
+    return await _maxmemory(client) == record.maxmemory
+
+
+async def _keeps_all(client: _Client, record: MemoryUndo) -> bool:
+    """True if the policy is the fault's, and was another before.
+
+    Many servers have that policy by themselves, so it is asked which server this is.
+    """
+    if record.policy_before == _NO_EVICTION or await _policy(client) != _NO_EVICTION:
+        return False
+    return record.server is None or await _run_id(client) in ("", record.server.id)
+
+
+async def _run_id(client: _Client) -> str:
+    """The server's name for itself since it was started; "" where this user may not know it."""
+    try:
+        return str((await client.info("server"))["run_id"])
+    except NoPermissionError:
+        return ""
 
 
 async def _policy(client: _Client) -> str:
@@ -369,9 +388,10 @@ async def _look_at_memory(client: _Client, undo: RedisUndo) -> MemoryUndo:
 
 
 async def _restore_memory(client: _Client, record: MemoryUndo) -> None:
-    """Only where a setting is still this run's."""
-    if await _is_limited(client, record):
+    """Each of its two settings, only where it is still this run's."""
+    if await _is_full(client, record):
         await client.config_set("maxmemory", record.maxmemory_before)
+    if await _keeps_all(client, record):
         await client.config_set("maxmemory-policy", record.policy_before)
 
 

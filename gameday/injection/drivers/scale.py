@@ -9,6 +9,7 @@ import csv
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -76,12 +77,18 @@ async def _call(argv: Sequence[str], launch: Launch) -> None:
         raise StackError(f"compose: no end within {PROGRAM_S:g} s") from error
     finally:
         if program.returncode is None:
-            os.killpg(program.pid, signal.SIGKILL)  # docker's compose is a child of its own
+            _kill(program)
             await program.wait()
     if program.returncode != 0:
         lines = wrote.decode(errors="replace").splitlines()[-_LAST_LINES:]
         text = "\n".join(f"  | {line}" for line in lines)
         raise StackError(f"compose: it ended with exit code {program.returncode}:\n{text}")
+
+
+def _kill(program: asyncio.subprocess.Process) -> None:
+    """Kill it and its children: docker's compose is one of its own."""
+    with suppress(ProcessLookupError):  # it has ended, and nobody has told its return code yet
+        os.killpg(program.pid, signal.SIGKILL)
 
 
 async def _until_served(record: ScaleUndo, clock: Clock) -> None:

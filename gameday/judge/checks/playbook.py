@@ -4,9 +4,10 @@ from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import StepRun
-from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, valid
+from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, unknown, valid
 
-REACTION_S = 1  # beside the responder's delay; what fires later before the end, nobody can answer
+REACTION_S = 1  # beside the responder's delay
+PROMPT_S = 2  # with the delay of 1 s that there is by default; what fires later, nobody can answer
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -33,8 +34,12 @@ def _nobody(evidence: Evidence, named: set[str]) -> Verdict:
     if fired := sorted(firing(evidence, react_s) & named):
         told = Message("check.playbook.nobody", alerts=", ".join(fired))
         return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
+    least_s = min(react_s, PROMPT_S)
+    if waited_for := sorted(firing(evidence, least_s) & named):
+        delay_s = evidence.plan.responder_delay_s
+        return unknown("check.playbook.waited", alerts=", ".join(waited_for), delay_s=delay_s)
     if late := sorted(firing(evidence) & named):
-        return valid("check.playbook.too_late", alerts=", ".join(late), react_s=react_s)
+        return valid("check.playbook.too_late", alerts=", ".join(late), react_s=least_s)
     return valid("check.playbook.quiet")
 
 

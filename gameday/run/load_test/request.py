@@ -278,24 +278,17 @@ def demand(load: Load) -> Demand:
 
 def with_enough_workers(load: Load) -> Load:
     """The load with as many workers as its rate takes, each with a virtual user at least."""
-    needed = calibration.workers_for(demand(load).peak_per_s)
-    return replace(load, workers=min([needed, *_most_users(load)]))
+    return replace(load, workers=calibration.workers_for(demand(load)))
 
 
 def refuse_idle_workers(load: Load) -> None:
     """Raises UsageError where a worker would have no virtual user: its starts would be dropped."""
-    fewest = min(_most_users(load), default=load.workers)
-    if fewest < load.workers:
+    fewest = demand(load).workers_most
+    if fewest is not None and fewest < load.workers:
         raise UsageError(
             f"--workers {load.workers}: a scenario has {fewest} virtual users at most",
             help=f"--workers {fewest} at most, or leave it out",
         )
-
-
-def _most_users(load: Load) -> list[int]:
-    """The virtual users that limit each scenario of a set rate, if any do."""
-    limits = [one.limit for one in scenarios_of(load.experiment).values()]
-    return [max(1, limit.most) for limit in limits if limit is not None]
 
 
 def lacking(load: Load) -> list[Shortfall]:

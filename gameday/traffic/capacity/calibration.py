@@ -20,6 +20,7 @@ from gameday.core import files
 from gameday.core.clock import NS, SystemClock, boot_id
 from gameday.core.errors import StackError
 from gameday.core.files.private import state_dir
+from gameday.traffic.capacity.demand import Demand
 from gameday.traffic.capacity.shortfalls import REFUSED_ABOVE
 
 if TYPE_CHECKING:
@@ -63,27 +64,31 @@ def known() -> Calibration | None:
     return found if (found.boot, found.version) == (boot_id(), __version__) else None
 
 
-def workers_at_hand(*, shared: bool) -> int:
-    """The most workers: half of the cores where the system is on this machine too, else all."""
+def workers_at_hand(demand: Demand, *, shared: bool) -> int:
+    """The most workers: half of the cores where the system is on this machine too, else all.
+
+    Each with a virtual user of every scenario.
+    """
     cores = os.cpu_count() or 1
-    return max(1, cores // 2) if shared else cores
+    most = max(1, cores // 2) if shared else cores
+    return most if demand.workers_most is None else min(most, demand.workers_most)
 
 
-def workers_for(peak_per_s: float) -> int:
-    """The number of workers that a rate takes, at most as many as cores.
+def workers_for(demand: Demand) -> int:
+    """The number of workers that the peak rate takes, at most as many as there can be.
 
     None is given more than the share of what it keeps above which a load test is refused.
     """
     measured = known()
     kept_per_s = ASSUMED_PER_S if measured is None else max(measured.kept_per_s, 1.0)
-    needed = ceil(round(peak_per_s / (REFUSED_ABOVE * kept_per_s), 6))
-    return min(os.cpu_count() or 1, max(1, needed))
+    needed = ceil(round(demand.peak_per_s / (REFUSED_ABOVE * kept_per_s), 6))
+    return min(workers_at_hand(demand, shared=False), max(1, needed))
 
 
-def kept_by_all(*, shared: bool) -> float | None:
+def kept_by_all(demand: Demand, *, shared: bool) -> float | None:
     """The rate that all workers keep, from the calibration of one; None without a calibration."""
     found = known()
-    return None if found is None else workers_at_hand(shared=shared) * found.kept_per_s
+    return None if found is None else workers_at_hand(demand, shared=shared) * found.kept_per_s
 
 
 def kept_per_s(peak_per_s: float, share: float) -> float:

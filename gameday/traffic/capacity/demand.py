@@ -43,6 +43,14 @@ class Demand:
     users: tuple[VuDemand, ...] = ()
 
     @property
+    def workers_most(self) -> int | None:
+        """The most workers of which each has a virtual user of every scenario; None: no limit.
+
+        A worker without one could start nothing of that scenario, and would drop its share.
+        """
+        return min((max(1, one.most) for one in self.users), default=None)
+
+    @property
     def reachable_per_s(self) -> float:
         """The highest rate that the virtual users allow, of what is asked for."""
         ceiling = self.ceiling_per_s

@@ -120,5 +120,8 @@ def _rate(demand: Demand, machine: Machine) -> Iterator[Shortfall]:
         cure = "a quieter machine, or a lower rate: the schedule may not be kept"
         yield Shortfall("generator", "warn", text, cure)
     else:
-        cure = f"at most {REFUSED_ABOVE * kept:.0f}/s, or more cores; --force runs it all the same"
+        more, most = "more cores", demand.workers_most
+        if most is not None:
+            more += f" and virtual users (a worker needs one of each scenario: {most} at most)"
+        cure = f"at most {REFUSED_ABOVE * kept:.0f}/s, or {more}; --force runs it all the same"
         yield Shortfall("generator", "fail", text, cure)
