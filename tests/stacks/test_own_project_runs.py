@@ -217,6 +217,8 @@ def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, i
         code, text = gameday("plan", "redis-slow", "--short", "--reuse", *system, environment=state)
         assert code == 0, text
         assert "proxy redis: carries redis" in text
+        kept = json.loads((tmp_path / "state" / "gameday" / "stack.json").read_text())
+        assert "hunter2-of-the-shop" in kept["secrets"]
         code, text = gameday("up", *system, *options, environment=state)
         assert code in (2, 4), text
     finally:
