@@ -43,7 +43,7 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ServiceLink:
     """A name that a service has for another, or for a container."""
 
     target: str
@@ -69,8 +69,8 @@ class ComposeService:
     published: tuple[HostPort, ...] = ()
     mounts: tuple[Mount, ...] = ()
     tags: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
-    external_links: tuple[Link, ...] = ()
+    links: tuple[ServiceLink, ...] = ()
+    external_links: tuple[ServiceLink, ...] = ()
     profiles: tuple[str, ...] = ()
 
 
@@ -237,10 +237,10 @@ def _texts(given: object) -> tuple[str, ...]:
     return tuple(str(each) for each in _list(given))
 
 
-def _links(given: object) -> tuple[Link, ...]:
+def _links(given: object) -> tuple[ServiceLink, ...]:
     """Of `db:database`, or of `db`, which is called so."""
     parts = (text.partition(":") for text in _texts(given))
-    return tuple(Link(target, alias or target) for target, _, alias in parts)
+    return tuple(ServiceLink(target, alias or target) for target, _, alias in parts)
 
 
 def _published(ports: object) -> Iterator[HostPort]:

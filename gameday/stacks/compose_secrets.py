@@ -12,25 +12,23 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import files
-from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import telling
 
 _PLAIN: Final = re.compile(r"|\d{1,7}|true|false|yes|no|on|off|none|null", re.IGNORECASE)
 
 
-def secrets_in(config: Json, variables: Mapping[str, str]) -> frozenset[str]:
+def secrets_in(config: object, variables: Mapping[str, str]) -> frozenset[str]:
     """The texts that must not be shown of what `compose config` has printed, parsed.
 
     `variables` are those that it was filled in with: of them what stands in it, wherever that is.
     """
     used = "\n".join(_texts(config))
     found = {value for value in telling(variables) if value in used}
-    for service in _tables(config.get("services")):
-        args = [each.get("args") for each in _tables({"build": service.get("build")})]
-        for given in (service.get("environment"), *args):
+    for service in _each(_get(config, "services")):
+        for given in (_get(service, "environment"), _get(_get(service, "build"), "args")):
             found.update(_telling(_pairs(given, variables)))
-    for each in (*_tables(config.get("volumes")), *_tables(config.get("networks"))):
-        options = _pairs(each.get("driver_opts"), {})
+    for each in (*_each(_get(config, "volumes")), *_each(_get(config, "networks"))):
+        options = _pairs(_get(each, "driver_opts"), {})
         found.update(telling(options))
         for text in options.values():  # of a file server: username=a,password=b
             found.update(telling(_pairs(text.split(","), {})))
@@ -58,11 +56,11 @@ def _pairs(given: object, variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _in_files(config: Json, variables: Mapping[str, str]) -> Iterator[str]:
+def _in_files(config: object, variables: Mapping[str, str]) -> Iterator[str]:
     """What the `secrets` of the file hold, in files or variables."""
-    for each in _tables(config.get("secrets")):
-        yield variables.get(str(each.get("environment")), "")
-        if path := each.get("file"):
+    for each in _each(_get(config, "secrets")):
+        yield variables.get(str(_get(each, "environment")), "")
+        if path := _get(each, "file"):
             try:
                 raw = files.read_bytes(Path(str(path)), files.SECRET_BYTES)
             except OSError:
@@ -70,22 +68,21 @@ def _in_files(config: Json, variables: Mapping[str, str]) -> Iterator[str]:
             yield raw.decode(errors="replace").strip()
 
 
-def _names(config: Json) -> Iterator[str]:
+def _names(config: object) -> Iterator[str]:
     """Names that everybody may read: services, images, networks, volumes."""
     for key in ("services", "networks", "volumes"):
-        yield from map(str, config.get(key) or ())
-    for service in _tables(config.get("services")):
-        yield from (str(service.get(key) or "") for key in ("image", "container_name", "hostname"))
+        named = _get(config, key)
+        yield from map(str, named if isinstance(named, dict) else ())
+    for service in _each(_get(config, "services")):
+        yield from (
+            str(_get(service, key) or "") for key in ("image", "container_name", "hostname")
+        )
 
 
 def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, str):
+    for each in value if isinstance(value, list) else _each(value):
+        yield from _texts(each)
+    if isinstance(value, str):
         yield _as_meant(value)
 
 
@@ -94,7 +91,9 @@ def _as_meant(text: str) -> str:
     return text.replace("$$", "$")
 
 
-def _tables(given: object) -> list[Json]:
-    if not isinstance(given, dict):
-        return []
-    return [each for each in given.values() if isinstance(each, dict)]
+def _get(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _each(value: object) -> list[object]:
+    return list(value.values()) if isinstance(value, dict) else []

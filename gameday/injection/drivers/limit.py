@@ -259,9 +259,8 @@ def _used(client: Any, record: LimitUndo, each: Container) -> Dose:
     return (True if now.throttled else None), record.cpus, "CPUs", why
 
 
-def _stats(client: Any, id_: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = client.api.stats(id_, stream=False, one_shot=True)
-    return found
+def _stats(client: Any, id_: str) -> Any:
+    return client.api.stats(id_, stream=False, one_shot=True)
 
 
 def _throttling(client: Any, id_: str) -> Throttling:
