@@ -230,7 +230,8 @@ def own_project(options: ProjectOptions, *, reuse: bool = False) -> "OwnProject 
     """The compose project that the options name, None: gameday's own. Raises UsageError."""
     from gameday.core.errors import UsageError
     from gameday.core.files import is_file
-    from gameday.stacks.own_project import OwnProject, ServiceMap
+    from gameday.stacks.own_project import OwnProject
+    from gameday.stacks.service_map import ServiceMap
 
     file, given = options.compose_file, options.service_map
     if file is None and given is None and not options.share_volumes:

@@ -11,7 +11,8 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
@@ -147,6 +148,7 @@ def engine(at: str) -> Iterator[Any]:
     """A client of the engine at that address. Raises EngineError for whatever it refuses."""
     import docker
     import docker.errors
+    from urllib3.exceptions import HTTPError
 
     _refuse_elsewhere(at)
     _knock(at)
@@ -156,7 +158,8 @@ def engine(at: str) -> Iterator[Any]:
         yield client
     except docker.errors.APIError as error:
         raise EngineError(f"container engine {at}: {_words(error)}") from error
-    except (docker.errors.DockerException, OSError) as error:  # a lost connection is the latter
+    # A lost connection is one of the last three: of a log that is cut off, by who unpacks it, too.
+    except (docker.errors.DockerException, OSError, HTTPError, struct.error) as error:
         raise EngineError(
             f"container engine {at}: {excerpt(str(error), 300)}", help=_DOCTOR
         ) from error
@@ -227,6 +230,23 @@ async def asked(project: ProjectUndo, work: Callable[[Any], T]) -> T:
             return work(client)
 
     return await asyncio.to_thread(whole)
+
+
+def each_of(items: Iterable[T], work: Callable[[T], None]) -> None:
+    """Do `work` for each: what is refused of one keeps no other from being put back.
+
+    Raises the first refusal in the end.
+    """
+    import docker.errors
+
+    refused: Exception | None = None
+    for item in items:
+        try:
+            work(item)
+        except (docker.errors.APIError, EngineError) as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
 
 
 async def look(
@@ -320,11 +340,14 @@ def _unread_log(error: Any) -> bytes:
 def copy_log(client: Any, container: Container, file: BinaryIO) -> None:
     """Write all that it has said, or why that cannot be had."""
     import docker.errors
+    from urllib3.exceptions import HTTPError
 
     try:
         file.writelines(client.api.logs(container.id, stream=True, follow=False))
     except docker.errors.APIError as error:
         file.write(_unread_log(error))
+    except (HTTPError, struct.error):  # by the piece of it that the library was at
+        file.write(b"\n(the engine broke off its log here)\n")
 
 
 def _health_check(client: Any, container: Container) -> str:

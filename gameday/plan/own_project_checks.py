@@ -64,11 +64,14 @@ def _shared(project: OwnProject) -> Iterator[Finding]:
 
 
 def _moved(project: OwnProject) -> Iterator[Finding]:
-    """Images that are built under a name which stays: other services of the file run them by it."""
+    """Images that are built under a name which stays, and means another image from then on."""
     for image, service in project.moved_tags().items():
         text = f"building moves your tag {image}: {service} builds it, and others run it by name"
         cure = "if that tag is to stay: no `image:` at any of them, and `build:` at each"
         yield Finding("image", "warn", text, cure)
+    for image, service in project.further_tags().items():
+        text = f"building moves your tag {image}: it is among the `build.tags` of {service}"
+        yield Finding("image", "warn", text, "if that tag is to stay: leave it out there")
 
 
 def _written(share: Share, project: OwnProject) -> Finding:

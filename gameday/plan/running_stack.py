@@ -133,7 +133,7 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}
     if wanted.stock is not None:
         values["stock"] = wanted.stock
-    hide = Hidden(secrets_of(system, running.environment))
+    hide = Hidden([*running.secrets, *secrets_of(system, running.environment)])
     sender = Sender(system.base_url, values, running.environment, tls=system.tls, hide=hide)
     if made:
         return await service_checks.audit(system, sender, exists=False)

@@ -14,7 +14,7 @@ What is too large, too slow or not what it should be is no evidence: the audit h
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal
 
@@ -52,9 +52,18 @@ UNREADABLE = (
 
 
 async def read(
-    system: System, sender: Sender, campaign: str, stock: int | None, clock: Clock
+    system: System,
+    sender: Sender,
+    campaign: str,
+    stock: int | None,
+    clock: Clock,
+    *,
+    secrets: Collection[str] = (),
 ) -> AuditReading:
-    """Ask the system, then look for ourselves. Never raises for what a system does: it is told."""
+    """Ask the system, then look for ourselves. Never raises for what a system does: it is told.
+
+    `secrets` are those that stand in no system file.
+    """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
     try:
@@ -71,7 +80,8 @@ async def read(
         except UNREADABLE as error:
             problems.append(f"stores: {type(error).__name__}: {error}")
             audit.cut = "unknown"
-    mask(audit, secrets_of(system, sender.environment), system, "; ".join(problems))
+    known = [*secrets_of(system, sender.environment), *secrets]
+    mask(audit, known, system, "; ".join(problems))
     return audit
 
 

@@ -97,7 +97,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         tags=request_tags(issue.method, issue.path),
         clock=boot_id()[:8] or "host",
         reach=run.options.allowed.reach(),
-        hidden=secrets_of(run.system, run.environment),
+        hidden=[*secrets_of(run.system, run.environment), *sorted(run.secrets)],
     )
 
 

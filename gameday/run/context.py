@@ -137,6 +137,8 @@ class Begun:
     collector: Child
     reaper: Reaper
     abort: Abort = field(default_factory=Abort)
+    secrets: set[str] = field(default_factory=set)
+    """Texts that must not be shown."""
 
 
 @dataclass(slots=True, kw_only=True)

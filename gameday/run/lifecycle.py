@@ -8,7 +8,7 @@ answer, and the stack taken down.
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -240,12 +240,13 @@ class _Start(Begun):
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:
     # What a stack says that does not start is masked, too, by what is known before.
-    start.journal.hide = Hidden(secrets_of(inputs.system.system, os.environ))
+    _conceal(start, (), inputs)
     running = await _start_stack(inputs, stack, options, start)
     if running is None:
         return
-    found = secrets_of(running.system, running.environment)
-    start.journal.hide = Hidden([*running.secrets, *found])
+    # Of the shell's from now on only what the system has: the rest is none of its business.
+    start.secrets |= {*running.secrets, *secrets_of(running.system, running.environment)}
+    start.journal.hide = Hidden(start.secrets)
     refuse_foreign(running.system, options.allowed, running.environment)
     run = _make_run(inputs, running, options, start, stack)
     start.control.run = run
@@ -271,6 +272,7 @@ async def _start_stack(
         announce=lambda name, undo: _announce(start.journal, name, undo),
         system_dir=inputs.system.path.parent,
         progress=lambda well, waiting: _progress(start.journal, well, waiting),
+        conceal=lambda secrets: _conceal(start, secrets, inputs),
     )
     work = stack.start(inputs.system.system, workdir)
     within_s = STACKS[options.stack].start_s
@@ -291,6 +293,13 @@ async def _start_stack(
         events.StackReady(took_s=took_s, addresses=addresses, binaries=dict(running.binaries))
     )
     return running
+
+
+def _conceal(start: _Start, secrets: Collection[str], inputs: Inputs) -> None:
+    """What a stack knows to be secret before it starts, beside what is known without it."""
+    start.secrets.update(secrets)
+    before = secrets_of(inputs.system.system, os.environ)
+    start.journal.hide = Hidden([*before, *start.secrets])
 
 
 def _progress(journal: Journal, well: Sequence[str], waiting: Sequence[str]) -> None:

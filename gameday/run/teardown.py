@@ -159,7 +159,9 @@ async def _drain(run: Run) -> None:
 async def _audit(run: Run) -> None:
     """Beside the loop, as everything that takes longer the more was issued."""
     found = await run_in_thread(
-        lambda: audit.read(run.system, run.sender, run.coupon, run.stock, run.clock)
+        lambda: audit.read(
+            run.system, run.sender, run.coupon, run.stock, run.clock, secrets=run.secrets
+        )
     )
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")
     await to_the_end(in_time(writing, WRITE_S))

@@ -96,6 +96,14 @@ class Limits:
     memory_swap: int
 
 
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """The kernel's count of a container's periods of CPU time, and of those with a wait in them."""
+
+    periods: int = 0
+    throttled: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """Place of a container in a network: how others find it there, and what it calls others.
@@ -295,7 +303,8 @@ class ContainerUndo(Undo):
 class LimitUndo(Undo):
     """The containers of a service get the limits that each had `before`, by its id.
 
-    Only where it still has the one that was asked for: `cpus` or `memory`, in bytes.
+    Only where it still has the one that was asked for: `cpus` or `memory`, in bytes. `throttling`
+    is what there was of it before, by id, for that of less CPU is judged by what came to it.
     """
 
     _kind: ClassVar[str] = "limit"
@@ -304,6 +313,7 @@ class LimitUndo(Undo):
     before: Some[Mapping[str, Limits]]
     cpus: float | None = None
     memory: int | None = None
+    throttling: Mapping[str, Throttling] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.cpus is None) == (self.memory is None):

@@ -30,7 +30,7 @@ from gameday.injection import engine
 from gameday.injection.drivers import project as projects
 from gameday.injection.drivers.request import secrets_of
 from gameday.injection.drivers.scale import scale
-from gameday.injection.engine import Container, EngineError
+from gameday.injection.engine import Container
 from gameday.injection.process.launch import Launch
 from gameday.spec.system import MOST_REPLICAS, System
 from gameday.spec.undos import ProjectUndo, ScaleUndo
@@ -109,6 +109,7 @@ class ComposeStack:
             raise StackError("this stack is already started")
         command = await asyncio.to_thread(compose_command)
         await asyncio.to_thread(self._what.look, command, system, workdir.system_dir)
+        workdir.conceal(self._what.secrets())
         where = await asyncio.to_thread(engine.address)
         project = ProjectUndo(
             engine=where,
@@ -122,7 +123,8 @@ class ComposeStack:
             workdir.announce("containers", [project])
             self._project = project
             up = _Up(supervisor, project, command, self._what, self._ready_s)
-            up.hidden = secrets_of(system, os.environ)  # theirs, which their logs may quote
+            # Theirs, which their logs may quote.
+            up.hidden = [*secrets_of(system, os.environ), *self._what.secrets()]
             running = await self._with_ports(up, system)
             self._watch = ContainerWatch(
                 project, running.binaries.keys(), running.may_end, workdir.clock
@@ -233,7 +235,7 @@ class _Up:
         running = replace(
             found,
             logs=dict(self._supervisor.logs),
-            secrets=found.secrets | self._supervisor.secrets,
+            secrets=found.secrets.union(self._supervisor.secrets, self._what.secrets()),
             binaries={each.service: each.image for each in there if each.runs},
             project=self.project,
             may_end=frozenset(each.service for each in there if self._what.may_end(each)),
@@ -403,7 +405,7 @@ def _is_there(command: Sequence[str]) -> bool:
 
 async def _removed(project: ProjectUndo, logs_dir: Path) -> list[str]:
     """Keep the logs as far as they can be had, and remove the project; what is left, in words."""
-    with suppress(EngineError, OSError, TimeoutError):
+    with suppress(Exception):  # no log is worth containers that stay
         await in_time(asyncio.to_thread(_keep_logs, project, logs_dir), _LOG_S)
     try:
         await projects.undo(project)

@@ -5,18 +5,22 @@ what gameday has to know is read.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 
 import yaml
 
+from gameday.core import files
 from gameday.core.errors import StackError
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import MASK
+from gameday.stacks.compose_secrets import secrets_in
 
 DEFAULT = "default"
 LOCAL = "local"  # the engine's own driver of volumes
+_VARIABLE = re.compile(r"^\s*(?:export\s+)?(\w+)\s*=(.*)$", re.MULTILINE)
 _UNSET = re.compile(r'The \\?"?(\w+)\\?"? variable is not set')
 
 
@@ -39,10 +43,20 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceLink:
+    """A name that a service has for another, or for a container."""
+
+    target: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeService:
     """A service. `aliases` are its names beside its own, `ports` those in its container.
 
-    `published` are its ports on this machine, where the file fixes them.
+    `published` are its ports on this machine, where the file fixes them; `tags` are names that
+    building gives its image beside `image`; `links` are names that it has for other services, and
+    `external_links` for containers that no file names; with `profiles` it runs in these only.
     """
 
     image: str = ""
@@ -54,6 +68,10 @@ class ComposeService:
     container_name: str = ""
     published: tuple[HostPort, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    tags: tuple[str, ...] = ()
+    links: tuple[ServiceLink, ...] = ()
+    external_links: tuple[ServiceLink, ...] = ()
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ class Definition:
 class ComposeConfig:
     """A project; `networks` and `volumes` are those that it makes itself, as they are written.
 
-    The others are `external`: they are there before it, and stay.
+    The others are `external`: they are there before it, and stay. `secrets` must not be shown.
     """
 
     version: str = ""
@@ -102,6 +120,16 @@ class ComposeConfig:
     volumes: Mapping[str, Definition] = field(default_factory=lambda: MappingProxyType({}))
     external_networks: tuple[str, ...] = ()
     external_volumes: tuple[str, ...] = ()
+    secrets: frozenset[str] = frozenset()
+
+    def of_profiles(self, names: Collection[str]) -> "ComposeConfig":
+        """The same with the services that run in these profiles, `*` being all."""
+        runs = {
+            name: each
+            for name, each in self.services.items()
+            if not each.profiles or {*each.profiles, "*"} & {*names}
+        }
+        return replace(self, services=runs)
 
     def masked(self) -> "ComposeConfig":
         """The same as it may be shown."""
@@ -110,8 +138,11 @@ class ComposeConfig:
         return replace(self, networks=networks, volumes=volumes)
 
 
-def read_config(text: str) -> ComposeConfig:
-    """The project in the output of `compose config`. Raises StackError for what is none."""
+def read_config(text: str, variables: Mapping[str, str] = MappingProxyType({})) -> ComposeConfig:
+    """The project in the output of `compose config`. Raises StackError for what is none.
+
+    `variables` are those that compose has filled in.
+    """
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -128,7 +159,26 @@ def read_config(text: str) -> ComposeConfig:
         volumes=_made(volumes, usual),
         external_networks=tuple(name for name in networks if _is_external(networks[name])),
         external_volumes=tuple(name for name in volumes if _is_external(volumes[name])),
+        secrets=secrets_in(found, variables),
     )
+
+
+def read_variables(path: Path) -> dict[str, str]:
+    """The variables of an `.env` file, as far as they can be read; none where there is no file."""
+    try:
+        text = files.read_bytes(path, files.SETTING_BYTES).decode(errors="replace")
+    except OSError:
+        return {}
+    return {found[1]: found[2].strip().strip("\"'") for found in _VARIABLE.finditer(text)}
+
+
+def written_profiles(path: Path, name: str) -> tuple[str, ...]:
+    """The profiles of a service in a compose file itself, as far as it can be read."""
+    try:
+        found = yaml.safe_load(files.read_bytes(path, files.SETTING_BYTES))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return ()
+    return _texts(_table(_table(_table(found).get("services")).get(name)).get("profiles"))
 
 
 def _table(given: object) -> Json:
@@ -176,7 +226,21 @@ def _service(service: object) -> ComposeService:
         container_name=str(given.get("container_name") or ""),
         published=tuple(_published(given.get("ports"))),
         mounts=tuple(_mounts(given.get("volumes"))),
+        tags=_texts(_table(given.get("build")).get("tags")),
+        links=_links(given.get("links")),
+        external_links=_links(given.get("external_links")),
+        profiles=_texts(given.get("profiles")),
     )
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    return tuple(str(each) for each in _list(given))
+
+
+def _links(given: object) -> tuple[ServiceLink, ...]:
+    """Of `db:database`, or of `db`, which is called so."""
+    parts = (text.partition(":") for text in _texts(given))
+    return tuple(ServiceLink(target, alias or target) for target, _, alias in parts)
 
 
 def _published(ports: object) -> Iterator[HostPort]:

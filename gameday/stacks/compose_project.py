@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -76,6 +76,10 @@ class Project(Protocol):
         """Read what it is made of, with that compose program. Raises UsageError, StackError."""
         ...
 
+    def secrets(self) -> Collection[str]:
+        """Texts that its containers are told and nobody may be shown, once it was looked at."""
+        ...
+
     def ports(self) -> Sequence[str]:
         """Names of the free ports that a start needs."""
         ...
@@ -123,6 +127,9 @@ class ShippedProject:
                 help="name your own project with --compose-file and --service-map",
             )
         self._profiles = _profiles()
+
+    def secrets(self) -> Collection[str]:
+        return ()  # those that it has are made up at each start
 
     def ports(self) -> Sequence[str]:
         return [*PORTS, *self._observed()]

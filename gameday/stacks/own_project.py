@@ -19,6 +19,7 @@ from typing import Final
 import yaml
 
 from gameday.core.errors import StackError, UsageError, excerpt, one_of_them
+from gameday.core.secrets.redaction import Hidden, telling
 from gameday.injection.engine import BUILT, LABEL, NAME, Container
 from gameday.injection.upstream import Published
 from gameday.spec.inputs import LoadedSystem, compose_file
@@ -30,16 +31,18 @@ from gameday.stacks.compose_config import (
     HostPort,
     Mount,
     read_config,
+    read_variables,
     unset_variables,
+    written_profiles,
 )
 from gameday.stacks.compose_project import ProjectStart
 from gameday.stacks.external import environment_of
 from gameday.stacks.ports import HOST, free_ports
+from gameday.stacks.service_map import CALLER, TOXIPROXY, ServiceMap
 from gameday.stacks.stack import Addresses, Running
 
 OVERRIDE: Final = "gameday-override.yml"
-TOXIPROXY: Final = "toxiproxy"
-CALLER: Final = "service"
+PROFILES: Final = "COMPOSE_PROFILES"
 _SERVICE: Final = "gameday-toxiproxy"
 _NETWORK: Final = "gameday"
 _API: Final = 8474
@@ -67,73 +70,6 @@ class _Plain(yaml.SafeDumper):
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """A service of their file; `port` is None where nobody has named it."""
-
-    service: str
-    port: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceMap:
-    """What the services of their file are here: those that call, and their dependencies by name."""
-
-    callers: tuple[str, ...]
-    dependencies: Mapping[str, Dependency]
-
-    @classmethod
-    def parse(cls, text: str) -> "ServiceMap":
-        """`redis=cache,postgres=db:5433,service=api`. Raises UsageError."""
-        callers: list[str] = []
-        found: dict[str, Dependency] = {}
-        for part in text.split(","):
-            name, target = _pair(part)
-            if name == CALLER:
-                callers.append(target.service)
-            elif name in found or name == TOXIPROXY:
-                raise UsageError(
-                    f"--service-map: {name!r} is there already, before {part.strip()!r}",
-                    help="one service of the compose file for each dependency",
-                )
-            else:
-                found[name] = target
-        _refuse_half(text, callers, found)
-        return cls(tuple(callers), found)
-
-
-def _pair(part: str) -> tuple[str, Dependency]:
-    """One `NAME=SERVICE` or `NAME=SERVICE:PORT`. Raises UsageError."""
-    name, _, target = (each.strip() for each in part.partition("="))
-    service, colon, port = target.partition(":")
-    if not name or not service or (colon and (name == CALLER or not _is_port(port))):
-        raise UsageError(
-            f"--service-map: {part.strip()!r:.80} is not NAME=SERVICE or NAME=SERVICE:PORT",
-            help=f"such as redis=cache,postgres=db:5433,{CALLER}=api",
-        )
-    return name, Dependency(service, int(port) if colon else None)
-
-
-def _refuse_half(text: str, callers: Sequence[str], found: Mapping[str, Dependency]) -> None:
-    """Raises UsageError unless there are callers and dependencies, and none is both."""
-    for there, example in ((callers, f"{CALLER}=api"), (found, "redis=cache")):
-        if not there:
-            raise UsageError(
-                f"--service-map: {text!r:.80} names no {example.partition('=')[0]}",
-                help=f"such as --service-map redis=cache,{CALLER}=api",
-            )
-    both = sorted({each.service for each in found.values()} & set(callers))
-    if both:
-        raise UsageError(
-            f"--service-map: {both[0]!r} is its own dependency",
-            help=f"{CALLER}= is who calls, the others are what it calls",
-        )
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +102,15 @@ class OwnProject:
         environment_of(system)  # a variable that is missing is told before anything starts
         if self._is_read:
             return
-        self._config = self._read(command)
+        whole = self._read(command)
+        self._config = whole.of_profiles(self._profiles())
+        for name in self._map.services:
+            self._refuse_idle(name, whole)
         for name, target in self._map.dependencies.items():
             service = self._service(target.service)
             self._ports_of[name] = target.port or self._port(name, service)
         for caller in self._map.callers:
-            self._service(caller)
+            self._refuse_past(caller, self._service(caller))
         self._refuse_same_name()
         self._refuse_same_port()
         self._is_read = True
@@ -194,6 +133,9 @@ class OwnProject:
                 raise loaded.document.error(("proxies",), problem, help=help)
         proxies = {name: name for name in self._map.dependencies}
         return replace(loaded, system=loaded.system.model_copy(update={"proxies": proxies}))
+
+    def secrets(self) -> frozenset[str]:
+        return self._config.secrets
 
     def published(self) -> Mapping[HostPort, str]:
         """The ports of this machine that their file fixes, each with its service."""
@@ -222,6 +164,11 @@ class OwnProject:
         """Names of images that building the copy gives to what it builds, each with its service."""
         services = self._config.services.items()
         return {each.image: name for name, each in services if self._builds_for_others(each)}
+
+    def further_tags(self) -> Mapping[str, str]:
+        """The same that `build.tags` gives: an override can add to them, and take none away."""
+        services = self._config.services.items()
+        return {tag: name for name, each in services for tag in each.tags}
 
     def _builds_for_others(self, service: ComposeService) -> bool:
         """True if another service runs by its name what this one builds."""
@@ -314,12 +261,11 @@ class OwnProject:
     def _override(self, start: ProjectStart, config: ComposeConfig) -> str:
         """The file that is laid over theirs, as YAML."""
         labels = {LABEL: start.token}
-        links = [f"{_SERVICE}:{name}" for name in self._names()]
         services = {
             name: {
                 "labels": {**labels, **self._name_of(name)},
                 **self._image(name, start.token),
-                **({"links": links} if name in self._map.callers else {}),
+                **({"links": self._links(name)} if name in self._map.callers else {}),
             }
             for name in config.services
         }
@@ -340,8 +286,7 @@ class OwnProject:
         shipped = yaml.safe_load(compose_file().read_text())["services"][TOXIPROXY]
         inside = {TOXIPROXY: _API, **self._ports_of}
         inside |= {_past(name): port for name, port in self._past_ports().items()}
-        struck = [*self._map.callers, *(each.service for each in self._map.dependencies.values())]
-        theirs = [name for each in struck for name in self._config.services[each].networks]
+        theirs = [n for each in self._map.services for n in self._config.services[each].networks]
         return {
             **{key: value for key, value in shipped.items() if key != "profiles"},
             "labels": {**labels, NAME: TOXIPROXY},
@@ -371,6 +316,12 @@ class OwnProject:
         struck = [each.service for each in self._map.dependencies.values()]
         names = (n for each in struck for n in (each, *self._config.services[each].aliases))
         return list(dict.fromkeys(names))
+
+    def _links(self, caller: str) -> list[str]:
+        """The links of a caller, which take the place of theirs: each leads to Toxiproxy."""
+        struck = {each.service for each in self._map.dependencies.values()}
+        theirs = (e.alias for e in self._config.services[caller].links if e.target in struck)
+        return [f"{_SERVICE}:{name}" for name in dict.fromkeys([*self._names(), *theirs])]
 
     def _name_of(self, service: str) -> dict[str, str]:
         """The label of what a service is here, if it is anything."""
@@ -407,16 +358,50 @@ class OwnProject:
         return found
 
     def _port(self, name: str, service: ComposeService) -> int:
-        """The port of a dependency that the map names none for. Raises UsageError."""
-        if len(service.ports) == 1:
+        """The port of a dependency that the map names none for. Raises UsageError.
+
+        Its usual one, unless their file names others only: one may be of a page beside it, or be
+        what it was moved to. Nothing is guessed then, for callers would find the wrong one refused.
+        """
+        usual = _USUAL.get(name)
+        if usual is not None and (not service.ports or usual in service.ports):
+            return usual
+        if usual is None and len(service.ports) == 1:
             return service.ports[0]
-        if name in _USUAL:
-            return _USUAL[name]
         target = self._map.dependencies[name].service
+        may_be = dict.fromkeys([*([] if usual is None else [usual]), *service.ports])
+        write = " or ".join(f"{name}={target}:{port}" for port in may_be)
         raise UsageError(
             f"--service-map: which port has {target!r}, the {name!r} of the system file?",
-            help=f"write {name}={target}:PORT",
+            help=f"write {write or f'{name}={target}:PORT'}",
         )
+
+    def _profiles(self) -> list[str]:
+        """The profiles that are on, by the shell or by the file of variables beside theirs."""
+        return [each.strip() for each in self._variables().get(PROFILES, "").split(",")]
+
+    def _refuse_idle(self, name: str, whole: ComposeConfig) -> None:
+        """Raises UsageError for a service that is there, and would not be started."""
+        if name in self._config.services:
+            return
+        known = whole.services.get(name)  # docker compose v2 leaves it out
+        if profiles := known.profiles if known else written_profiles(self._file, name):
+            raise UsageError(
+                f"{self._file}: service {name!r}, which --service-map names, does not run: it has"
+                f" the profile {profiles[0]!r}",
+                help=f"export {PROFILES}={profiles[0]}",
+            )
+
+    def _refuse_past(self, name: str, caller: ComposeService) -> None:
+        """Raises UsageError for a caller with a name of a dependency that leads out of the file."""
+        struck = {*self._names()}
+        for each in caller.external_links:
+            if {each.target, each.alias} & struck:
+                raise UsageError(
+                    f"{self._file}: service {name!r} has external_links"
+                    f" '{each.target}:{each.alias}', a way past Toxiproxy",
+                    help=f"remove it: {name} reaches its dependencies by their names",
+                )
 
     def _refuse_same_name(self) -> None:
         """Raises UsageError where a name of ours would mean a service of theirs, too."""
@@ -450,10 +435,15 @@ class OwnProject:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StackError(f"{' '.join(command)} config: {error}") from error
         if done.returncode != 0:
-            text = excerpt(done.stderr.decode(errors="replace").strip(), 1000)
+            hide = Hidden(telling(self._variables()))  # of which it may quote one
+            text = excerpt(hide(done.stderr.decode(errors="replace").strip()), 1000)
             raise UsageError(f"{self._file}: compose refuses it\n{text}", help="compose config")
         self.unset = unset_variables(done.stderr.decode(errors="replace"))
-        return read_config(done.stdout.decode(errors="replace"))
+        return read_config(done.stdout.decode(errors="replace"), self._variables())
+
+    def _variables(self) -> dict[str, str]:
+        """What compose fills in: the file of variables beside theirs, and over it the shell."""
+        return {**read_variables(self._file.parent / ".env"), **os.environ}
 
 
 def _past(name: str) -> str:

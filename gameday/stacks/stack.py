@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,11 @@ Announce = Callable[[str, list[Undo]], None]
 Progress = Callable[[Sequence[str], Sequence[str]], None]
 
 
+def conceal_nothing(secrets: Collection[str]) -> None:
+    """Secrets that nobody has to be told of."""
+    del secrets
+
+
 def to_nobody(well: Sequence[str], waiting: Sequence[str]) -> None:
     """Progress that nobody looks at."""
 
@@ -37,7 +42,8 @@ class StackWorkdir:
     """Folders of a stack, and the functions that hear of its start.
 
     `announce` hears of each component before it starts, `progress` which are well and which are
-    waited for, whenever that changes.
+    waited for, whenever that changes, `conceal` which secrets its logs may quote, before there are
+    any.
 
     `path` does not exist yet: the stack makes it, so that it can be announced first, and
     removes it (`new_work_dir` names one). `system_dir` is the folder of the system file, in
@@ -50,6 +56,7 @@ class StackWorkdir:
     announce: Announce
     system_dir: Path
     progress: Progress = to_nobody
+    conceal: Callable[[Collection[str]], None] = conceal_nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,12 +93,14 @@ async def filled(stores: Stores, *rows: tuple[int, str], holders: list[int]) -> 
     await client.aclose()
 
 
-async def read(held: Stores, body: object, **changes: object) -> AuditReading:
+async def read(
+    held: Stores, body: object, *, secrets: Sequence[str] = (), **changes: object
+) -> AuditReading:
     async with answering(body) as url:
         system = System.model_validate_json(json.dumps({**SYSTEM, "base_url": url, **changes}))
         environment = {"DSN": held.postgres(), "REDIS": held.redis()}
         sender = Sender(url, {"coupon": "C", "run": "r"}, environment)
-        return await audit.read(system, sender, "C", 5, SystemClock())
+        return await audit.read(system, sender, "C", 5, SystemClock(), secrets=secrets)
 
 
 async def test_rows_come_from_the_authority_and_agree_with_the_answer(stores: Stores) -> None:
@@ -129,6 +131,8 @@ async def test_a_store_that_cannot_be_read_leaves_the_cut_unknown(stores: Stores
     found = await read(stores, ANSWER, stores=broken)
     assert found.cut == "unknown"
     assert "nowhere" in found.problem
+    found = await read(stores, ANSWER, stores=broken, secrets=["nowhere"])
+    assert "nowhere" not in found.problem and "***" in found.problem
 
 
 @pytest.mark.parametrize("rows", ["SELECT 1", "SELECT $1", "SELECT NULL, $1", "nonsense"])
@@ -245,6 +249,7 @@ async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
             clock=SystemClock(),
             dir=tmp_path,
             journal=book,
+            secrets=set(),
         )
         turns: list[float] = []
         ticking = asyncio.create_task(tick(turns))

@@ -136,18 +136,21 @@ def test_a_container_that_quotes_a_secret_as_it_dies(tmp_path: Path) -> None:
     """Neither the terminal nor the evidence has it, whatever else keeps the stack from starting."""
     options = own(tmp_path, "")
     file = tmp_path / "compose.yml"
-    says = "echo cannot connect to $$AUDIT_POSTGRES; exit 1"
-    entry = f'entrypoint: [sh, -c, "{says}"]\n    environment: {{AUDIT_POSTGRES: null}}'
+    says = "echo cannot connect to $$AUDIT_POSTGRES with $$API_PASSWORD or $$GREETING; exit 1"
+    known = "{AUDIT_POSTGRES: null, API_PASSWORD: written-in-the-file, GREETING: '${API_TOKEN}'}"
+    (tmp_path / ".env").write_text("API_TOKEN=hidden-beside-it\n")
+    entry = f'entrypoint: [sh, -c, "{says}"]\n    environment: {known}'
     file.write_text(file.read_text().replace('command: [sleep, "300"]', entry))
     quoted = {"AUDIT_POSTGRES": "postgresql://shop:quite-a-secret@127.0.0.1:1/none"}
 
     told = run(tmp_path, SYSTEM_ENV | quoted, options)
 
     assert "api: it did not come up" in told
-    assert "cannot connect to ***" in told
+    assert "cannot connect to *** with *** or ***" in told
     kept = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     assert any(path.name == "api.log" for path in kept) or any("service" in p.name for p in kept)
-    assert [path for path in kept if b"quite-a-secret" in path.read_bytes()] == []
+    for secret in (b"quite-a-secret", b"written-in-the-file", b"hidden-beside-it"):
+        assert [path for path in kept if secret in path.read_bytes()] == []
 
 
 def test_a_log_that_cannot_be_read_keeps_no_other_from_being_kept(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from gameday.stacks.compose_config import (
     unset_variables,
 )
 from gameday.stacks.compose_project import ProjectStart
-from gameday.stacks.own_project import OVERRIDE, Dependency, OwnProject, ServiceMap
+from gameday.stacks.own_project import OVERRIDE, OwnProject
 from gameday.stacks.ports import lasting_ports
+from gameday.stacks.service_map import Dependency, ServiceMap
 from gameday.stacks.stack import Addresses
 from gameday.stacks.state import Kept, write_kept
 from tests.support.containers import (
@@ -534,6 +535,157 @@ def test_a_tag_that_building_moves_is_warned_of(tmp_path: Path) -> None:
     loaded = load_system(tmp_path / "page.yaml")
     (found,) = (e for e in own_project_checks.checks(project, loaded) if e.name == "image")
     assert (found.status, "building moves your tag shop: web" in found.found) == ("warn", True)
+
+
+BUILT = """
+services:
+  web: {build: {context: /b, tags: ["shop/web:1.2"]}, image: shop-web}
+  cache: {image: redis}
+"""
+
+
+@with_engine
+def test_a_further_tag_of_a_build_is_warned_of(tmp_path: Path) -> None:
+    project = read_once(tmp_path, BUILT, "redis=cache,service=web")
+    loaded = load_system(tmp_path / "page.yaml")
+    (found,) = (e for e in own_project_checks.checks(project, loaded) if e.name == "image")
+    assert (found.status, "your tag shop/web:1.2" in found.found) == ("warn", True)
+    assert "`build.tags` of web" in found.found
+
+
+@pytest.mark.parametrize(
+    ("ports", "services", "has", "cure"),
+    [
+        ("", "redis=it", 6379, ""),
+        ("16379:6379", "redis=it", 6379, ""),
+        ("8080:80", "page=it", 80, ""),
+        ("15672:15672", "rabbitmq=it", None, "write rabbitmq=it:5672 or rabbitmq=it:15672"),
+        ("3307:3307", "mysql=it", None, "write mysql=it:3306 or mysql=it:3307"),
+        ("3307:3307", "mysql=it:3307", 3307, ""),
+        ("", "page=it", None, "write page=it:PORT"),
+    ],
+)
+def test_a_port_is_asked_for_where_it_may_be_another_than_the_usual_one(
+    tmp_path: Path, ports: str, services: str, has: int | None, cure: str
+) -> None:
+    printed = f"services: {{web: {{image: w}}, it: {{image: i, ports: [{ports!r}]}}}}"
+    if has is None:
+        with pytest.raises(UsageError, match="which port has 'it'") as caught:
+            read_once(tmp_path, printed, f"{services},service=web")
+        assert caught.value.help == cure
+    else:
+        assert f"(it:{has})" in str(read_once(tmp_path, printed, f"{services},service=web"))
+
+
+LINKED = """
+services:
+  web: {image: w, links: ["db:database", db, "mail:post"], external_links: [EXTERNAL]}
+  db: {image: postgres}
+  mail: {image: m}
+"""
+
+
+def test_a_caller_reaches_toxiproxy_by_its_links_too(tmp_path: Path) -> None:
+    printed = LINKED.replace("EXTERNAL", "theirs:elsewhere")
+    project = read_once(tmp_path, printed, "postgres=db,service=web")
+    links = yaml.safe_load(project.preview())["services"]["web"]["links"]
+    assert links == ["gameday-toxiproxy:db", "gameday-toxiproxy:database"]
+
+
+@pytest.mark.parametrize("link", ["db", "theirs:db", "db:elsewhere"])
+def test_a_way_of_a_caller_past_toxiproxy_is_refused(tmp_path: Path, link: str) -> None:
+    with pytest.raises(UsageError, match=r"service 'web' has external_links .* past Toxiproxy"):
+        read_once(tmp_path, LINKED.replace("EXTERNAL", link), "postgres=db,service=web")
+
+
+PROFILED = """
+services:
+  web: {image: w, profiles: [app, all]}
+  cache: {image: redis}
+  admin: {image: a, profiles: [tools], container_name: admin, ports: ["127.0.0.1:28081:80"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "beside", "parts"),
+    [
+        ("app", None, {"service", "redis"}),
+        (None, "# of the team\nexport COMPOSE_PROFILES='all'\n", {"service", "redis"}),
+        ("app", "COMPOSE_PROFILES=tools", {"service", "redis"}),
+        ("app,tools", None, {"service", "redis", "admin"}),
+        ("*", None, {"service", "redis", "admin"}),
+    ],
+)
+def test_what_is_in_no_profile_that_is_on_is_not_started(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shell: str | None,
+    beside: str | None,
+    parts: set[str],
+) -> None:
+    monkeypatch.delenv("COMPOSE_PROFILES", raising=False)
+    if shell is not None:
+        monkeypatch.setenv("COMPOSE_PROFILES", shell)
+    if beside is not None:
+        (tmp_path / ".env").write_text(beside)
+    project = read_once(tmp_path, PROFILED, "redis=cache,service=web")
+    assert set(project.parts()) == {*parts, "toxiproxy"}
+    assert bool(project.published()) is bool(project.container_names()) is ("admin" in parts)
+
+
+@pytest.mark.parametrize("printed", [PROFILED, "services: {cache: {image: redis}}"])
+def test_a_service_that_would_not_start_is_told_with_its_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    """Docker-compose prints it all the same, docker compose v2 does not."""
+    monkeypatch.delenv("COMPOSE_PROFILES", raising=False)
+    (tmp_path / "c.yml").write_text(PROFILED)
+    with pytest.raises(UsageError, match="'web', .* has the profile 'app'") as caught:
+        read_once(tmp_path, printed, "redis=cache,service=web")
+    assert caught.value.help == "export COMPOSE_PROFILES=app"
+
+
+TELLING = """
+services:
+  web:
+    image: w
+    command: [serve, --key, shell-secret-of-web]
+    environment:
+      DATABASE_URL: postgres://shop:hunter2-of-the-db@db/shop
+      API_TOKEN: dollar$$-and-token
+      ALLOW_EMPTY_PASSWORD: 'true'
+      TOKEN_TTL: '3600'
+      DB_PASSWORD_FILE: /run/secrets/db
+      GREETING: hello-to-everybody
+    build: {context: /b, args: [NPM_TOKEN=token-of-the-build, HERE=there]}
+  cache:
+    image: redis
+    environment: [REDIS_PASSWORD=redis, CACHE_SECRET=secret-of-the-cache, MY_TOKEN]
+volumes: {nas: {driver_opts: {o: "username=a,password=hunter2-of-the-nas"}}}
+secrets: {db: {file: FOLDER/db.txt}, api: {environment: OF_API}}
+"""
+
+
+def test_what_is_secret_in_their_file_is_known_wherever_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / "db.txt").write_text("hunter2-of-the-file\n")
+    variables = {
+        "WEB_SECRET": "shell-secret-of-web",
+        "OTHER_SECRET": "of-another-project",
+        "MY_TOKEN": "token-handed-on",
+        "OF_API": "text-of-the-api",
+    }
+    found = read_config(TELLING.replace("FOLDER", str(tmp_path)), variables).secrets
+    assert found == {
+        "shell-secret-of-web",
+        "postgres://shop:hunter2-of-the-db@db/shop",
+        "dollar$-and-token",
+        "token-of-the-build",
+        "secret-of-the-cache",
+        "token-handed-on",
+        "hunter2-of-the-nas",
+        "hunter2-of-the-file",
+        "text-of-the-api",
+    }
 
 
 def kept_stack(**more: object) -> Kept:

@@ -17,8 +17,9 @@ from gameday.plan import own_project_checks
 from gameday.spec.changes import PartitionChange, ServiceChange
 from gameday.spec.inputs import load_system
 from gameday.spec.undos import ProjectUndo, ToxicState
-from gameday.stacks.own_project import OwnProject, ServiceMap
+from gameday.stacks.own_project import OwnProject
 from gameday.stacks.ports import lasting_ports
+from gameday.stacks.service_map import ServiceMap
 from tests.support.containers import (
     ROOT,
     Up,
@@ -87,6 +88,7 @@ async def test_toxiproxy_stands_between_and_has_a_way_past_itself(up: Up) -> Non
     for name in ("cache", "sessions", "db"):  # each name that it has
         assert resolved(up, "service", name) in proxy
         assert resolved(up, "toxiproxy", name) not in proxy
+    assert resolved(up, "service", "store") in proxy  # a link of the caller's own
 
     known = up.running.published["redis"]
     server = up.context.toxiproxy()
@@ -215,6 +217,8 @@ def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, i
         code, text = gameday("plan", "redis-slow", "--short", "--reuse", *system, environment=state)
         assert code == 0, text
         assert "proxy redis: carries redis" in text
+        kept = json.loads((tmp_path / "state" / "gameday" / "stack.json").read_text())
+        assert "hunter2-of-the-shop" in kept["secrets"]
         code, text = gameday("up", *system, *options, environment=state)
         assert code in (2, 4), text
     finally:
@@ -224,6 +228,7 @@ def test_a_copy_is_kept_up_used_and_taken_down(tmp_path: Path, shop: dict[str, i
 
 
 COUNTER = """
+import os
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -244,6 +249,7 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+print("began with", os.environ["API_TOKEN"], os.environ["GREETING"], flush=True)
 ThreadingHTTPServer(("0.0.0.0", 5000), Page).serve_forever()
 """
 
@@ -251,12 +257,14 @@ ThreadingHTTPServer(("0.0.0.0", 5000), Page).serve_forever()
 def walked_through(folder: Path) -> list[list[str]]:
     """The files of the walk-through, written as it says, and its commands.
 
-    Images and the port are those that can be had here; the page is Docker's, without Flask.
+    Images and the port are those that can be had here; the page is Docker's, without Flask, and
+    logs two secrets, of which the system file knows nothing.
     """
     text = (ROOT / "docs" / "own-compose.md").read_text()
     (port,) = lasting_ports(1)
     for name, content in re.findall(r"```yaml (\S+)\n(.*?)```", text, re.DOTALL):
         here = content.replace("redis:7", f"{os.environ['REDIS_IMAGE']}\n    command: {OPEN}")
+        here = here.replace("build: .", f"build: .\n    environment: {TOLD}")
         (folder / name).write_text(here.replace(":8000", f":{port}"))
     (folder / "app.py").write_text(COUNTER)
     image = os.environ["PYTHON_IMAGE"]
@@ -266,6 +274,7 @@ def walked_through(folder: Path) -> list[list[str]]:
     return [line.split()[1:] for line in commands.splitlines()]
 
 
+TOLD = '{API_TOKEN: quite-a-secret-of-the-file, GREETING: "${PAGE_PASSWORD}"}'
 OPEN = '[redis-server, --protected-mode, "no", --save, ""]'
 
 
@@ -277,6 +286,7 @@ def test_the_walk_through_leads_to_a_verdict_and_leaves_nothing(
     look, run = walked_through(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PAGE_PASSWORD", "quite-a-secret-of-the-shell")
     code, text = gameday(*look)
     assert (code, "can begin" in text) == (0, True), text
     code, text = gameday(*run)
@@ -284,6 +294,9 @@ def test_the_walk_through_leads_to_a_verdict_and_leaves_nothing(
     assert "nothing about issuance was checked" in text
     (result,) = (json.loads(p.read_text()) for p in tmp_path.glob("runs/*/result.json"))
     assert [(f["injected"], f["removed"]) for f in result["faults"]] == [("yes", "yes")], text
+    kept = {path: path.read_bytes() for path in tmp_path.glob("runs/**/*") if path.is_file()}
+    assert any(b"began with *** ***" in text for text in kept.values()), kept.keys()
+    assert [path for path, text in kept.items() if b"quite-a-secret" in text] == []
     (effective,) = tmp_path.glob("runs/*/inputs/effective.json")
     assert json.loads(effective.read_text())["system"]["proxies"] == {"redis": "redis"}
     (record,) = [

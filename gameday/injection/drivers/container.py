@@ -162,7 +162,8 @@ def _take_back(client: Any, record: ContainerUndo) -> bool:
     import docker.errors
 
     there = {each.id: each for each in engine.containers(client, record.project)}
-    for id_ in record.containers.keys() & there.keys():
+
+    def take_back(id_: str) -> None:
         with suppress(docker.errors.NotFound):  # it goes just now
             if there[id_].state == "paused":
                 _wake(client, id_)
@@ -170,6 +171,8 @@ def _take_back(client: Any, record: ContainerUndo) -> bool:
                 if record.memory is not None:
                     _empty(client, id_, record.memory)
                 client.api.start(id_)
+
+    engine.each_of((id_ for id_ in record.containers if id_ in there), take_back)
     return bool(there)
 
 

@@ -5,7 +5,7 @@ somebody else's limit is theirs. A container that the kernel ended for want of m
 again then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,10 +16,10 @@ from gameday.injection import engine
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers.driver import Dose
 from gameday.injection.drivers.service import StrikeError
-from gameday.injection.engine import EngineError
+from gameday.injection.engine import Container, EngineError
 from gameday.injection.removal_proof import GONE, State
 from gameday.spec.changes import LimitChange
-from gameday.spec.undos import Limits, LimitUndo
+from gameday.spec.undos import Limits, LimitUndo, Throttling
 
 RESTART_S = 60.0  # a health check has to come round
 _POLL_S = 0.1
@@ -38,6 +38,10 @@ async def prepare(change: LimitChange, context: InjectionContext) -> LimitUndo:
     before = await engine.asked(
         project, lambda client: {each.id: _limits(client, each.id) for each in found}
     )
+    is_cpu = change.cpus is not None
+    throttling = await engine.asked(
+        project, lambda client: {each.id: _throttling(client, each.id) for each in found if is_cpu}
+    )
     for each in found:
         _refuse_more(change, each.name, before[each.id])
     return LimitUndo(
@@ -46,6 +50,7 @@ async def prepare(change: LimitChange, context: InjectionContext) -> LimitUndo:
         before=before,
         cpus=change.cpus,
         memory=change.memory_bytes,
+        throttling=throttling,
     )
 
 
@@ -86,14 +91,29 @@ async def undo(record: LimitUndo) -> None:
     """
     try:
         started = await engine.asked(record.project, lambda client: _put_back(client, record))
+        if started:
+            await _until_well(record, started)
     except EngineError as error:
         raise StuckFaultError(error.message, help=error.help) from error
+
+
+async def _until_well(record: LimitUndo, started: Sequence[str]) -> None:
+    """Wait until what was started is healthy. Raises StuckFaultError, EngineError.
+
+    Nothing else is waited for: a limit is back at once, and a health check may take minutes.
+    """
     clock = SystemClock()
     deadline_ns = clock.now_ns() + int(RESTART_S * NS)
-    while started and not (state := await look(record)).gone:
+    while ill := await engine.asked(record.project, lambda client: _ill(client, record, started)):
         if clock.now_ns() >= deadline_ns:
-            raise StuckFaultError(f"{state.why}, after {RESTART_S:g} s", help="see its log")
+            why = f"{ill[0].name} is not healthy: {ill[0].status}, after {RESTART_S:g} s"
+            raise StuckFaultError(why, help="see its log")
         await clock.sleep(_POLL_S)
+
+
+def _ill(client: Any, record: LimitUndo, ids: Sequence[str]) -> list[Container]:
+    there = engine.containers(client, record.project)
+    return [each for each in there if each.id in ids and not each.is_well]
 
 
 async def look(record: LimitUndo) -> State:
@@ -170,21 +190,23 @@ def _update(client: Any, id_: str, limits: Mapping[str, int]) -> None:
         raise EngineError(f"its limits cannot be altered: {answer.text.strip():.300}")
 
 
-def _put_back(client: Any, record: LimitUndo) -> bool:
-    """Put back what still is as asked for; True if a container had to be started."""
+def _put_back(client: Any, record: LimitUndo) -> list[str]:
+    """Put back what still is as asked for; the ids of containers that had to be started."""
     import docker.errors
 
-    started = False
+    started = []
     there = {each.id: each for each in engine.containers(client, record.project)}
-    for id_, before in record.before.items():
-        if id_ not in there:
-            continue
+
+    def put_back(id_: str) -> None:
+        before = record.before[id_]
         with suppress(docker.errors.NotFound):  # it goes just now
             if _is_lowered(record, before, _limits(client, id_)):
                 _update(client, id_, _as_before(record, before))
             if not there[id_].runs:
                 client.api.start(id_)
-                started = True
+                started.append(id_)
+
+    engine.each_of((id_ for id_ in record.before if id_ in there), put_back)
     return started
 
 
@@ -201,8 +223,8 @@ def _state(client: Any, record: LimitUndo) -> State:
             continue
         if _is_lowered(record, before, now):
             return State(gone=False, why=f"{each.name} has the limit that was asked for")
-        if not each.is_well:
-            return State(gone=False, why=f"{each.name} is not healthy: {each.status}")
+        if not each.runs:
+            return State(gone=False, why=f"{each.name} does not run: {each.status}")
     return GONE
 
 
@@ -219,20 +241,36 @@ def _dose(client: Any, record: LimitUndo) -> Dose:
             why = Message("dose.no_memory", name=each.name, status=each.status)
             seen = (True, 1.0, "share", why)
             continue
-        seen = _used(client.api.stats(each.id, stream=False, one_shot=True), record, each.name)
+        seen = _used(client, record, each)
         if not seen[0]:
             return seen
     return seen
 
 
-def _used(stats: Mapping[str, Any], record: LimitUndo, name: str) -> Dose:
+def _used(client: Any, record: LimitUndo, each: Container) -> Dose:
     """What a container has of its limit: the share of its memory, or of the time it waits."""
     if record.memory is not None:
-        share = stats["memory_stats"].get("usage", 0) / record.memory
-        why = Message("dose.memory", name=name, share=share, limit_mb=record.memory / 2**20)
+        share = _stats(client, each.id)["memory_stats"].get("usage", 0) / record.memory
+        why = Message("dose.memory", name=each.name, share=share, limit_mb=record.memory / 2**20)
         return True, round(share, 3), "share", why
-    cpu = stats["cpu_stats"]["throttling_data"]
-    periods, throttled = cpu["periods"], cpu["throttled_periods"]
-    counts = {"throttled": throttled, "periods": periods}
-    why = Message("dose.cpu", name=name, cpus=record.cpus, **counts)
-    return (True if throttled else None), record.cpus, "CPUs", why
+    now = _since(record.throttling.get(each.id, Throttling()), _throttling(client, each.id))
+    counts = {"throttled": now.throttled, "periods": now.periods}
+    why = Message("dose.cpu", name=each.name, cpus=record.cpus, **counts)
+    return (True if now.throttled else None), record.cpus, "CPUs", why
+
+
+def _stats(client: Any, id_: str) -> Any:
+    return client.api.stats(id_, stream=False, one_shot=True)
+
+
+def _throttling(client: Any, id_: str) -> Throttling:
+    """The kernel's count since the container was started; an engine without it shows none."""
+    shown = _stats(client, id_)["cpu_stats"].get("throttling_data") or {}
+    return Throttling(shown.get("periods", 0), shown.get("throttled_periods", 0))
+
+
+def _since(before: Throttling, now: Throttling) -> Throttling:
+    """What came after `before`; all of it where the count is smaller: it was started anew."""
+    if now.periods < before.periods or now.throttled < before.throttled:
+        return now
+    return Throttling(now.periods - before.periods, now.throttled - before.throttled)

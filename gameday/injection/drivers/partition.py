@@ -138,7 +138,7 @@ def _away(client: Any, record: PartitionUndo) -> list[Endpoint]:
 
 
 def _join(client: Any, record: PartitionUndo) -> None:
-    for each in _away(client, record):
+    def join(each: Endpoint) -> None:
         client.api.connect_container_to_network(
             each.container,
             each.network,
@@ -147,6 +147,8 @@ def _join(client: Any, record: PartitionUndo) -> None:
             ipv4_address=each.ipv4,
             ipv6_address=each.ipv6,
         )
+
+    engine.each_of(_away(client, record), join)
 
 
 def _pair(link: str) -> tuple[str, str]:
