@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from gameday.core.json import DEEPEST, JsonError, parse
+from gameday.core.json import DEEPEST, JsonError, must_be_few, parse
 
 PIECE: Final = 1 << 20  # one parse a megabyte: its fixed cost no longer counts
 LONGEST_ELEMENT: Final = 8 * PIECE  # a row has 100 bytes; this leaves room for very odd ones
+MOST_OBJECTS: Final = 300_000  # in what waits for a cut: a row has one or two, and 100 bytes
 MOST_BESIDE: Final = 64 * PIECE  # kept in memory whole, so it needs a bound
 
 # Possessive: a way back is kept for each letter of a string otherwise, 32 bytes and more of each.
@@ -107,6 +108,7 @@ class LongList:
         raw = self._waiting
         cut, elements = self._guess()
         if cut is None:
+            must_be_few(raw, MOST_OBJECTS)  # each is looked at by itself now, which takes seconds
             cut = self._count()
             if cut is None:
                 if len(raw) > LONGEST_ELEMENT:

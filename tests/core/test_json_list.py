@@ -82,8 +82,10 @@ def test_many_rows_come_in_pieces_and_in_order() -> None:
         b'{"rows": [' + b'{"a":' * 2_000_000,
         b'{"rows": [{"a": "' + b"x" * 10_000_000,
         b'{"a": ' + b"[" * 10_000_000,
+        b'{"rows": [], "a": [' + b"{}," * 2_000_000 + b"{}]}",
+        b'{"rows": [{"a": [' + b"{}," * 2_000_000 + b"{}]}]}",
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_what_is_none_is_refused(raw: bytes) -> None:
     with pytest.raises(JsonError):
