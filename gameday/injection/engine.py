@@ -34,6 +34,7 @@ SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 LOG_LINES = 20
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
+_SMALL = re.compile(r"[0-9]{1,9}")
 _DOCTOR = "start Docker, or point DOCKER_HOST at it; gameday doctor looks at it too"
 
 
@@ -288,7 +289,7 @@ def _container(shown: dict[str, Any]) -> Container:
         health=health[1] if health else "",
         status=shown["Status"],
         memory=labels.get(MEMORY, ""),
-        number=int(number) if (number := labels.get(NUMBER, "")).isdecimal() else 1,
+        number=int(number) if _SMALL.fullmatch(number := labels.get(NUMBER, "")) else 1,
         project=labels.get(PROJECT, ""),
         ports={
             each["PrivatePort"]: each["PublicPort"]
