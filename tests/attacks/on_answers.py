@@ -87,6 +87,9 @@ WIRE: dict[str, Script] = {
     "infinite": says(b'{"rows": [], "stock": 1e999}'),
     "nan": says(b'{"rows": [], "stock": NaN}'),
     "digits": says(b'{"rows": [], "stock": ' + b"9" * 100_000 + b"}"),
+    "infinite-in-digits": says(b'{"rows": [], "stock": 1%se99}' % (b"0" * 229)),
+    "brackets": says(b'{"rows": [], "stock": [%s{}]}' % (b"{}," * 3_000_000)),
+    "brackets-in-a-row": says(b'{"rows": [{"a": [%s{}]}], "stock": 5}' % (b"{}," * 2_000_000)),
     "html": says("<html>" * 999),
     "empty": says(""),
 }
@@ -248,7 +251,7 @@ def a_look_before_a_run_fails_with_a_cure(_place: Place, script: Script) -> None
 ONLY_ITS_BODY = frozenset(
     {
         *("deep", "deep-objects", "not-utf8", "half-a-pair", "infinite", "nan", "digits"),
-        *("html", "empty"),
+        *("infinite-in-digits", "brackets", "brackets-in-a-row", "html", "empty"),
     }
 )
 NO_ANSWER = {name: script for name, script in WIRE.items() if name not in ONLY_ITS_BODY}
