@@ -213,7 +213,9 @@ def filters(project: ProjectUndo) -> dict[str, list[str]]:
 
 def containers(client: Any, project: ProjectUndo) -> list[Container]:
     """All containers of the project, also those that do not run, by service and number."""
-    found = [_container(each) for each in client.api.containers(all=True, filters=filters(project))]
+    found = [
+        container_of(each) for each in client.api.containers(all=True, filters=filters(project))
+    ]
     return sorted(found, key=lambda each: (each.service, each.number, each.name))
 
 
@@ -272,10 +274,11 @@ def containers_of(project: ProjectUndo) -> list[Container]:
 def all_containers(at: str) -> list[Container]:
     """Every container of an engine, whoever started it. Raises EngineError."""
     with engine(at) as client:
-        return [_container(each) for each in client.api.containers(all=True)]
+        return [container_of(each) for each in client.api.containers(all=True)]
 
 
-def _container(shown: dict[str, Any]) -> Container:
+def container_of(shown: dict[str, Any]) -> Container:
+    """The container that the engine's list shows."""
     health = _HEALTH.search(shown["Status"])
     labels = shown["Labels"] or {}
     return Container(

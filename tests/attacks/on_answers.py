@@ -390,6 +390,7 @@ VECTOR: dict[str, Any] = {
     "resultType": "vector",
     "result": [{"metric": {"a": "b"}, "value": [1.5, "1"]}],
 }
+MANY_LABELS = {f"l{n}": "x" for n in range(300)}
 LIES: dict[str, Any] = {
     "a-list": [],
     "a-number": 7,
@@ -415,6 +416,9 @@ LIES: dict[str, Any] = {
     "many": {**VECTOR, "result": VECTOR["result"] * 30_000},
     "labels-numbers": {**VECTOR, "result": [{"metric": {"a": 1}, "value": [1.5, "1"]}]},
     "targets": {"activeTargets": [{"labels": {}, "scrapeInterval": "soon"}]},
+    "many-labels": {**VECTOR, "result": [{"metric": MANY_LABELS, "value": [1.5, "1"]}]},
+    "alert-labels-many": {"alerts": [{**ALERT, "labels": {"alertname": "A", **MANY_LABELS}}]},
+    "brackets": {**VECTOR, "result": [[]] * 400_000},
     "groups": {"groups": [{"name": "g", "interval": "1s", "rules": []}]},
 }
 

@@ -51,6 +51,7 @@ from tests.attacks.registry import attack
 from tests.run.test_leave import hanging, reaped, until
 from tests.support.events import event_of
 from tests.support.hanging_controller import FAULT
+from tests.support.rundirs import RunDir
 from tests.support.signed import KEY
 
 CLOCK = SystemClock()
@@ -248,6 +249,29 @@ def healing_beside_records_that_are_no_files(place: Place, kind: str) -> None:
 def a_history_that_is_no_file(place: Place, kind: str) -> None:
     path = _made(place, kind, "drop-0.bin")
     _is_refused(lambda: HistoryTail(path), OSError, ValueError)
+
+
+STARTS = {
+    "of-users": ("constant-vus", 2**32 - 1),
+    "beyond-all": ("constant-vus", 2**64 - 1),
+    "in-thousands": ("constant-vus", 40_000_000),
+    "of-a-rate": ("constant-arrival-rate", 59_000_000),
+    "one-too-many": ("constant-arrival-rate", 2**32 - 1),
+}
+
+
+@attack("endings", STARTS)
+def a_history_of_starts_that_nobody_had(place: Place, case: tuple[str, int]) -> None:
+    """Its bytes 8 to 15 are all that was altered, and its scenario is of any kind."""
+    executor, dispatched = case
+    level = {"vus": 10} if executor == "constant-vus" else {"rate": "1000000/s"}
+    run = RunDir(dispatched=dispatched)
+    scenario = {"executor": executor, **level, "duration": "59s"}
+    run.experiment = {**run.experiment, "traffic": {"drop": scenario}}
+    folder = run.write(place.folder / "run")
+    result = json.loads(_soon(lambda: judge(read_evidence(folder))).to_bytes())
+    assert result["verdict"] != "valid"
+    assert any(each["part"] == "history" for each in result["missing"]), result["missing"]
 
 
 @attack("endings", {"samples": samples.read, "vitals": vitals.read})

@@ -112,3 +112,9 @@ def test_a_string_without_end_costs_no_more_than_is_kept(begin: bytes, text: byt
     finally:
         tracemalloc.stop()
     assert most < 5 * MOST_BESIDE
+
+
+def test_rows_of_several_objects_may_come_all_at_once() -> None:
+    rows = [{"userId": n, "issueId": "a", "of": {"in": []}} for n in range(150_000)]
+    found, _ = read(json.dumps({"rows": rows}).encode(), 1 << 26)
+    assert found == rows
