@@ -109,7 +109,7 @@ class LongList:
         raw = self._waiting
         cut, elements = self._guess()
         if cut is None:
-            # Each bracket is looked at by itself now, which takes seconds where there is nothing else.
+            # Now each bracket is looked at by itself, which takes seconds if there is nothing else.
             must_be_few(raw, max(MOST_OBJECTS, len(raw) // _SPARSE))
             cut = self._count()
             if cut is None:

@@ -115,6 +115,6 @@ def test_a_string_without_end_costs_no_more_than_is_kept(begin: bytes, text: byt
 
 
 def test_rows_of_several_objects_may_come_all_at_once() -> None:
-    rows = [{"userId": n, "issueId": "a", "of": {"in": []}} for n in range(150_000)]
+    rows = [{"userId": n, "issueId": "a", "of": {"in": []}} for n in range(105_000)]
     found, _ = read(json.dumps({"rows": rows}).encode(), 1 << 26)
     assert found == rows
