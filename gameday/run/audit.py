@@ -39,8 +39,9 @@ TRIES = 3  # a system that still moves after its drain and two more readings doe
 PIECE = 2_000  # rows, or holders in Redis
 MOST_HOLDERS = 8_000_000  # as many as an answer has room for beside its rows; 320 MB as numbers
 FIRST_PIECE = 50  # of rows that may be large
-# Columns of other types may hold a megabyte in each row, which no id is.
+# Columns of other types may hold a megabyte in each row, which no id is, and no number of a user.
 SHORT_TYPES = frozenset({"int2", "int4", "int8", "uuid"})
+NUMBERS = frozenset({"numeric", "float4", "float8", "bool"})  # a user is read by its type
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -140,7 +141,7 @@ async def _postgres_rows(
 async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: str) -> Rows:
     """The rows of a query that only reads, a piece of the answer after the other."""
     found, count = Rows(), FIRST_PIECE
-    query = await with_short_ids(connection, query)
+    query = await with_short_texts(connection, query)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cursor = await connection.cursor(query, campaign)
         while rows := await cursor.fetch(count):
@@ -149,16 +150,20 @@ async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: s
     return found
 
 
-async def with_short_ids(connection: asyncpg.Connection, query: str) -> str:
-    """The query with its ids cut by the server to just more than one may have.
+async def with_short_texts(connection: asyncpg.Connection, query: str) -> str:
+    """The query with its texts cut by the server to just more than an id may have.
 
     What cannot be part of another query, as one that writes, stays as it is.
     """
-    columns = (await connection.prepare(query)).get_attributes()
-    if len(columns) < 2 or columns[1].type.name in SHORT_TYPES:
+    types = [each.type.name for each in (await connection.prepare(query)).get_attributes()[:2]]
+    short = [types[0] in SHORT_TYPES | NUMBERS, types[1] in SHORT_TYPES] if types[1:] else [True]
+    if all(short):
         return query
-    inner = query.strip().rstrip(";")
-    cut = f'SELECT "user", left(id::text, {LONGEST_ID + 1}) FROM ({inner}\n) AS r ("user", id)'
+    told = [
+        name if is_short else f"left({name}::text, {LONGEST_ID + 1})"
+        for name, is_short in zip(("a", "b"), short, strict=True)
+    ]
+    cut = f"SELECT {', '.join(told)} FROM ({query.strip().rstrip(';')}\n) AS r (a, b)"
     try:
         await connection.prepare(cut)
     except asyncpg.PostgresError:

@@ -331,10 +331,13 @@ async def test_an_id_of_a_megabyte_is_cut_by_the_server_and_refused(stores: Stor
     rows = [(user, f"id-{user}") for user in range(60)]
     await filled(stores, *rows, (60, "x" * 1_000_000), holders=[])
     connection = await asyncpg.connect(stores.postgres())
-    query = await audit.with_short_ids(connection, SYSTEM["stores"]["postgres"]["rows"])
+    query = await audit.with_short_texts(connection, SYSTEM["stores"]["postgres"]["rows"])
     longest = max(len(id_) for _, id_ in await connection.fetch(query, "C"))
     for kept in ("SELECT 1, 2 WHERE $1 <> ''", "SELECT 1, gen_random_uuid() WHERE $1 <> ''"):
-        assert await audit.with_short_ids(connection, kept) == kept
+        assert await audit.with_short_texts(connection, kept) == kept
+    wide = "SELECT repeat('9', 1_000_000), 1 WHERE $1 <> ''".replace("_", "")
+    cut = await audit.with_short_texts(connection, wide)
+    assert len(await connection.fetchval(cut, "C")) == 1_001
     await connection.close()
     assert longest == 1_001
     found = await read(stores, ANSWER)
@@ -349,6 +352,9 @@ async def test_an_id_of_a_megabyte_is_cut_by_the_server_and_refused(stores: Stor
         "WITH a AS (TABLE audit_rows) SELECT user_id, id FROM a WHERE coupon_code = $1 -- x",
         "SELECT user_id, id::varchar AS id FROM audit_rows WHERE coupon_code = $1::text",
         "SELECT user_id AS id, id AS user_id FROM audit_rows WHERE coupon_code = $1",
+        "SELECT user_id::text, id FROM audit_rows WHERE coupon_code = $1",
+        "SELECT user_id::numeric, id FROM audit_rows WHERE coupon_code = $1",
+        "SELECT user_id::float8, id::bpchar FROM audit_rows WHERE coupon_code = $1",
     ],
 )
 async def test_any_query_of_rows_is_read_as_it_is_written(stores: Stores, rows: str) -> None:
