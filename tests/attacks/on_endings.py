@@ -274,16 +274,27 @@ def a_history_of_starts_that_nobody_had(place: Place, case: tuple[str, int]) -> 
     assert any(each["part"] == "history" for each in result["missing"]), result["missing"]
 
 
-@attack("endings", {"samples": samples.read, "vitals": vitals.read})
-def a_line_without_an_end(place: Place, read: Callable[..., Any]) -> None:
+LINES = {
+    f"{name}-{size}": (read, 1 << bits, why)
+    for name, read in (("samples", samples.read), ("vitals", vitals.read))
+    for size, bits, why in (
+        ("in-a-line", 29, "line 1 is longer than"),
+        ("of-64-gib", 36, "it is larger than"),
+    )
+}
+
+
+@attack("endings", LINES)
+def a_line_without_an_end(place: Place, case: tuple[Callable[..., Any], int, str]) -> None:
+    read, size, why = case
     path = place.folder / "lines.jsonl"
     with path.open("wb") as file:
-        file.truncate(1 << 36)
+        file.truncate(size)
     told: list[str] = []
     _soon(
         lambda: list(read(path, told.append)) if read is samples.read else read(path, told.append)
     )
-    assert "line 1 is longer than" in told[0]
+    assert why in told[0]
 
 
 def _state(place: Place) -> Path:
