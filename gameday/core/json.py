@@ -2,8 +2,9 @@
 
 What is not JSON by RFC 8259 is refused (NaN, Infinity, half a surrogate pair, other encodings than
 UTF-8), and so is what nobody means: lists in lists without end, numbers that no machine can hold
-(`1e999` would become infinity, a million digits would take minutes). Of a key that is there twice
-the last one counts, as in nearly every other reader.
+(`1e999` would become infinity, a million digits would take minutes), and a text of nothing but
+brackets, which takes thirty times its size in memory. Of a key that is there twice the last one
+counts, as in nearly every other reader.
 """
 
 import json
@@ -22,14 +23,17 @@ T = TypeVar("T")
 
 DEEPEST: Final = 200  # levels: what the parser (jiter) is built for
 MOST_DIGITS: Final = 308  # what a double can hold
+MOST_OBJECTS: Final = 1_000_000  # 70 MB empty, 240 MB with a key each
+_TEXTS: Final = 4  # so many short ones take what an object does
 _BOM: Final = b"\xef\xbb\xbf"
 _EXPONENT: Final = re.compile(rb"[eE]\+?[0-9]{3}")
-_RUN: Final = (MOST_DIGITS + 1) // 2  # of a run of too many digits one such piece is all digits
+# Of a run of so many digits that `e99` behind it is too much, one such piece is all digits.
+_RUN: Final = (MOST_DIGITS + 1 - 99) // 2
 
 # What reading a value raises that is not of the form it should have.
 DAMAGED: Final = (
     *(ValueError, KeyError, TypeError, AttributeError, IndexError),
-    *(ArithmeticError, RecursionError, UnknownError),
+    *(ArithmeticError, RecursionError, MemoryError, UnknownError),
 )
 
 
@@ -37,8 +41,9 @@ class JsonError(UnknownError):
     """A text that should be JSON is not, or holds a value that cannot be used."""
 
 
-def parse(raw: bytes | bytearray) -> Any:
+def parse(raw: bytes | bytearray, most_objects: int = MOST_OBJECTS) -> Any:
     """The value that `raw` holds. Raises JsonError."""
+    must_be_few(raw, most_objects)
     try:
         value = from_json(raw.removeprefix(_BOM), allow_inf_nan=False)
     except ValueError as error:
@@ -46,6 +51,19 @@ def parse(raw: bytes | bytearray) -> Any:
     if _EXPONENT.search(raw) or _has_many_digits(raw):  # else no number can be too large
         _must_be_finite(value)
     return value
+
+
+def must_be_few(raw: bytes | bytearray, most_objects: int = MOST_OBJECTS) -> None:
+    """Refuse, before it is read, what would be more lists, objects and texts than can be meant.
+
+    Bytes do not bound memory: `{},` is three of them and becomes 72, `{"a":1},` 240. A number
+    takes at most ten times its bytes, and is not counted. Raises JsonError.
+    """
+    if len(raw) < 2 * most_objects:  # a bracket and its other half
+        return
+    if raw.count(b"{") + raw.count(b"[") + raw.count(b'"') // (2 * _TEXTS) > most_objects:
+        few = f"{most_objects:,} lists and objects ({_TEXTS} texts count as one)"
+        raise JsonError(f"not JSON: more than {few}")
 
 
 def _has_many_digits(raw: bytes | bytearray) -> bool:
@@ -87,19 +105,21 @@ def read_lines(
     decode: Callable[[Any], T],
     damaged: Callable[[str], None] | None,
     *,
+    largest: int,
     end: bytes = b"",
 ) -> Iterator[T]:
     """The lines of a file of our own, as `decode` reads them, up to the first that it cannot read.
 
-    `damaged` is told which that is; a line without its `end` is torn. NaN is taken, as Python
-    writes it.
+    A line has `most_bytes` at most, the file `largest`. `damaged` is told which line that is; one
+    without its `end` is torn. NaN is taken, as Python writes it.
     """
     try:
-        with files.open_file(path) as file:
+        with files.open_file(path, largest) as file:
             for number, raw in files.lines(file, most_bytes):
                 if not raw.endswith(end):
                     raise ValueError(f"line {number} is torn")
                 try:
+                    must_be_few(raw)
                     value = decode(json.loads(raw))
                 except DAMAGED as error:
                     raise ValueError(f"line {number} cannot be read") from error

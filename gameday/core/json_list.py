@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from gameday.core.json import DEEPEST, JsonError, parse
+from gameday.core.json import DEEPEST, JsonError, must_be_few, parse
 
 PIECE: Final = 1 << 20  # one parse a megabyte: its fixed cost no longer counts
 LONGEST_ELEMENT: Final = 8 * PIECE  # a row has 100 bytes; this leaves room for very odd ones
+MOST_OBJECTS: Final = 300_000  # in what waits for a cut, or else one in `_SPARSE` bytes
+_SPARSE: Final = 8  # a row of one or two objects has 50 and more
 MOST_BESIDE: Final = 64 * PIECE  # kept in memory whole, so it needs a bound
 
 # Possessive: a way back is kept for each letter of a string otherwise, 32 bytes and more of each.
@@ -107,6 +109,8 @@ class LongList:
         raw = self._waiting
         cut, elements = self._guess()
         if cut is None:
+            # Now each bracket is looked at by itself, which takes seconds if there is nothing else.
+            must_be_few(raw, max(MOST_OBJECTS, len(raw) // _SPARSE))
             cut = self._count()
             if cut is None:
                 if len(raw) > LONGEST_ELEMENT:

@@ -24,6 +24,7 @@ from gameday.evidence.timeline import NO_END, Timeline, timeline
 from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
+from gameday.traffic.rules import MOST_STARTS
 
 T = TypeVar("T")
 Problems = dict[Part, str]
@@ -143,7 +144,10 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
     for path in sorted(folder.glob("*.bin")):
         try:
             one = history.read(path)
-            if one.dispatched > one.header.spec.count:
+            planned = one.header.spec.count
+            if one.header.spec.is_planned and planned > MOST_STARTS:
+                raise ValueError(f"{planned} starts are planned in it, more than {MOST_STARTS}")
+            if one.dispatched > planned:
                 raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
             _must_be_of_one_run(one)
             found.append(one)

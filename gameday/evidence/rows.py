@@ -1,7 +1,9 @@
 """Durable rows, user and issue id: made of what somebody answered, and small enough for millions.
 
-A row takes 8 bytes and its id. What is no user number (`1e999`, 10^30, true, null) or no id is
-refused with its value: a row that was read as another one would accuse or acquit a system wrongly.
+A row takes 8 bytes and its id. In a column every id is as wide as its longest, so ids of very
+different lengths stand in columns of their own. What is no user number (`1e999`, 10^30, true, null)
+or no id is refused with its value: a row that was read as another one would accuse or acquit a
+system wrongly.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +21,11 @@ from gameday.core.json_objects import Json
 Row = tuple[int, str]
 MOST_ROWS: Final = 20_000_000
 LONGEST_ID: Final = 1_000  # bytes
+MOST_BYTES: Final = 1_500_000_000  # of all columns: as many rows with ids of 64 bytes
 _LARGEST: Final = 2**63
 _MOST_DIGITS: Final = 20  # more than any 64-bit number has
+_SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
+_MOST_WASTE: Final = 4  # times the bytes that came
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
 
@@ -53,11 +58,17 @@ def issue_id(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise RowError(f"{quoted(value)} is no id of an issue: neither text nor a number")
     text = str(value)
-    if len(text) > LONGEST_ID or "\0" in text:
-        raise RowError(
-            f"{quoted(text)} is no id of an issue: over {LONGEST_ID} characters, or a NUL"
-        )
+    if "\0" in text:
+        raise RowError(f"{quoted(text)} is no id of an issue: it has a NUL")
     return text
+
+
+def _encoded(ids: Sequence[str]) -> list[bytes]:
+    """The ids in UTF-8. Raises RowError."""
+    try:
+        return [id_.encode() for id_ in ids]
+    except UnicodeEncodeError as error:
+        raise RowError("an id of an issue holds half a surrogate pair") from error
 
 
 def quoted(value: object) -> str:
@@ -96,7 +107,7 @@ class Rows:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self._pieces: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]] = []
-        self._count = 0
+        self._count = self._bytes = 0
         given = list(rows)
         self.add([user for user, _ in given], [id_ for _, id_ in given])
 
@@ -117,14 +128,28 @@ class Rows:
             raise RowError(f"more than {MOST_ROWS} rows")
         if set(map(type, users)) != {int} or max(users) >= _LARGEST or min(users) < -_LARGEST:
             users = [user_number(user) for user in users]
-        if set(map(type, ids)) != {str} or max(map(len, ids)) > LONGEST_ID or "\0" in "".join(ids):
+        if set(map(type, ids)) != {str} or "\0" in "".join(ids):
             ids = [issue_id(id_) for id_ in ids]
-        try:
-            encoded = [id_.encode() for id_ in ids]
-        except UnicodeEncodeError as error:
-            raise RowError("an id of an issue holds half a surrogate pair") from error
-        self._pieces.append((np.array(users, dtype=np.int64), np.array(encoded, dtype=np.bytes_)))
-        self._count += len(users)
+        self._keep(users, _encoded(ids))
+
+    def _keep(self, users: Sequence[int], ids: Sequence[bytes]) -> None:
+        """Put rows into columns, in halves where one long id would widen those of many others."""
+        longest, count = max(map(len, ids)), len(ids)
+        if longest > LONGEST_ID:
+            long = next(id_ for id_ in ids if len(id_) > LONGEST_ID).decode()
+            raise RowError(f"{quoted(long)} is no id of an issue: over {LONGEST_ID} bytes")
+        if longest > _SHORT_ID and longest * count > _MOST_WASTE * (
+            sum(map(len, ids)) + _SHORT_ID * count
+        ):
+            self._keep(users[: count // 2], ids[: count // 2])
+            self._keep(users[count // 2 :], ids[count // 2 :])
+            return
+        self._bytes += count * (longest + 8)
+        if self._bytes > MOST_BYTES:
+            raise RowError(f"rows of more than {MOST_BYTES / 1e6:g} MB")
+        kind = f"S{longest or 1}"
+        self._pieces.append((np.array(users, dtype=np.int64), np.array(ids, dtype=kind)))
+        self._count += count
 
     @property
     def pieces(self) -> Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]]:

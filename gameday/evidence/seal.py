@@ -13,7 +13,8 @@ from gameday.core import files
 from gameday.evidence.events import RunEnded
 from gameday.evidence.journal import Record, first
 from gameday.evidence.model import Part
-from gameday.traffic import history
+from gameday.telemetry import samples
+from gameday.traffic import history, vitals
 
 _PIECE = 1 << 20
 _PARTS: Mapping[str, Part] = {
@@ -26,8 +27,8 @@ _PARTS: Mapping[str, Part] = {
 LARGEST_BYTES: Mapping[Part, int] = {
     "effective": 16 * files.MIB,
     "history": history.LARGEST_BYTES,
-    "samples": 16 * files.GIB,
-    "vitals": files.GIB,
+    "samples": samples.LARGEST_BYTES,
+    "vitals": vitals.LARGEST_BYTES,
     "audit": 4 * files.GIB,
 }
 """How large a file of evidence can be meant to be; one that is larger is not read at all."""

@@ -35,6 +35,7 @@ SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 LOG_LINES = 20
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
+_SMALL = re.compile(r"[0-9]{1,9}")
 _DOCTOR = "start Docker, or point DOCKER_HOST at it; gameday doctor looks at it too"
 
 
@@ -215,7 +216,9 @@ def filters(project: ProjectUndo) -> dict[str, list[str]]:
 
 def containers(client: Any, project: ProjectUndo) -> list[Container]:
     """All containers of the project, also those that do not run, by service and number."""
-    found = [_container(each) for each in client.api.containers(all=True, filters=filters(project))]
+    found = [
+        container_of(each) for each in client.api.containers(all=True, filters=filters(project))
+    ]
     return sorted(found, key=lambda each: (each.service, each.number, each.name))
 
 
@@ -291,10 +294,11 @@ def containers_of(project: ProjectUndo) -> list[Container]:
 def all_containers(at: str) -> list[Container]:
     """Every container of an engine, whoever started it. Raises EngineError."""
     with engine(at) as client:
-        return [_container(each) for each in client.api.containers(all=True)]
+        return [container_of(each) for each in client.api.containers(all=True)]
 
 
-def _container(shown: dict[str, Any]) -> Container:
+def container_of(shown: dict[str, Any]) -> Container:
+    """The container that the engine's list shows."""
     health = _HEALTH.search(shown["Status"])
     labels = shown["Labels"] or {}
     return Container(
@@ -308,7 +312,7 @@ def _container(shown: dict[str, Any]) -> Container:
         health=health[1] if health else "",
         status=shown["Status"],
         memory=labels.get(MEMORY, ""),
-        number=int(number) if (number := labels.get(NUMBER, "")).isdecimal() else 1,
+        number=int(number) if _SMALL.fullmatch(number := labels.get(NUMBER, "")) else 1,
         project=labels.get(PROJECT, ""),
         ports={
             each["PrivatePort"]: each["PublicPort"]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gameday.core.network.allow_list import Allowed, NoAddressError, RefusedError, host_of
 
 Upstream = tuple[str, int]
+_PORT_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ async def upstream_of(text: str, toxiproxy_url: str, allowed: Allowed) -> Upstre
     """
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
-    if not host or not (port.isascii() and port.isdecimal()):
+    if not host or not (port.isascii() and port.isdecimal() and len(port) <= _PORT_DIGITS):
         return None
     server = urlsplit(toxiproxy_url).hostname or "127.0.0.1"
     if await _is_this_machine(host, allowed) and not await _is_this_machine(server, allowed):

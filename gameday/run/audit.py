@@ -2,8 +2,9 @@
 
 The rows come from the store that is the authority where the system file gives one, else from
 the system's own audit answer; where both are given they must be equal sets. The stores are
-read PostgreSQL (or the answer again), Redis (one MULTI), PostgreSQL: equal row sets before and
-after make a consistent cut; else again, three times, then unknown.
+read PostgreSQL (or the answer again), Redis, PostgreSQL: equal row sets before and after make a
+consistent cut; else again, three times, then unknown. Redis is read in pieces, for a set may be
+larger than memory, and its numbers must be the same before and after.
 
 It takes apart as many rows as coupons were issued, and lets nobody else in while it does: whoever
 has an event loop that must go on reads the audit beside it. The answer is read as it comes, 1 GB
@@ -19,11 +20,12 @@ from dataclasses import asdict, replace
 from decimal import Decimal
 
 import asyncpg
+import numpy as np
 import redis.asyncio
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
-from gameday.evidence.rows import MOST_ROWS, RowError, Rows, StoreView, user_number
+from gameday.evidence.rows import LONGEST_ID, RowError, Rows, StoreView, user_number
 from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.request import Sender, secret, secrets_of
 from gameday.plan.audit_answer import ask
@@ -34,8 +36,12 @@ from gameday.spec.template import fill_text
 STATEMENT_TIMEOUT_MS = 10_000
 STORE_S = 60.0  # all statements of one reading
 TRIES = 3  # a system that still moves after its drain and two more readings does not come to rest
-PIECE = 2_000  # rows
+PIECE = 2_000  # rows, or holders in Redis
+MOST_HOLDERS = 8_000_000  # as many as an answer has room for beside its rows; 320 MB as numbers
 FIRST_PIECE = 50  # of rows that may be large
+# Columns of other types may hold a megabyte in each row, which no id is, and no number of a user.
+SHORT_TYPES = frozenset({"int2", "int4", "int8", "uuid"})
+NUMBERS = frozenset({"numeric", "float4", "float8", "bool"})  # a user is read by its type
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -97,9 +103,9 @@ async def _look(audit: AuditReading, system: System, campaign: str, sender: Send
     audit.cut = "moving"
     for _ in range(TRIES):
         before = await rows()
-        view = await _redis_view(stores.redis, campaign, environment)
+        view, still = await _redis_view(stores.redis, campaign, environment)
         after = await rows()
-        if before.same(after):
+        if still and before.same(after):
             audit.cut = "consistent"
             break
     else:
@@ -145,6 +151,7 @@ async def _postgres_rows(
 async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: str) -> Rows:
     """The rows of a query that only reads, a piece of the answer after the other."""
     found, count = Rows(), FIRST_PIECE
+    query = await with_short_texts(connection, query)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cursor = await connection.cursor(query, campaign)
         while rows := await cursor.fetch(count):
@@ -153,12 +160,33 @@ async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: s
     return found
 
 
+async def with_short_texts(connection: asyncpg.Connection, query: str) -> str:
+    """The query with its texts cut by the server to just more than an id may have.
+
+    What cannot be part of another query, as one that writes, stays as it is.
+    """
+    types = [each.type.name for each in (await connection.prepare(query)).get_attributes()[:2]]
+    short = [types[0] in SHORT_TYPES | NUMBERS, types[1] in SHORT_TYPES] if types[1:] else [True]
+    if all(short):
+        return query
+    told = [
+        name if is_short else f"left({name}::text, {LONGEST_ID + 1})"
+        for name, is_short in zip(("a", "b"), short, strict=True)
+    ]
+    cut = f"SELECT {', '.join(told)} FROM ({query.strip().rstrip(';')}\n) AS r (a, b)"
+    try:
+        await connection.prepare(cut)
+    except asyncpg.PostgresError:
+        return query
+    return cut
+
+
 async def _redis_view(
     store: RedisStore | None, campaign: str, environment: Mapping[str, str]
-) -> StoreView | None:
-    """Stock left and holders, from one MULTI."""
+) -> tuple[StoreView | None, bool]:
+    """Stock left and holders, and whether they stood still meanwhile."""
     if store is None:
-        return None
+        return None, True
     url = secret(store.url, environment)
     try:
         client = redis.asyncio.Redis.from_url(url, socket_timeout=STATEMENT_TIMEOUT_MS / 1000)
@@ -171,20 +199,41 @@ async def _redis_view(
         await client.aclose()
 
 
-async def _redis_told(store: RedisStore, campaign: str, client: redis.asyncio.Redis) -> StoreView:
+async def _redis_told(
+    store: RedisStore, campaign: str, client: redis.asyncio.Redis
+) -> tuple[StoreView, bool]:
     if store.remaining is None or store.holders is None:
         raise UsageError("stores.redis: no `remaining` or no `holders`")
     values = {"coupon": campaign}
-    key = fill_text(store.holders, values)
-    count = await client.scard(key)
-    if count > MOST_ROWS:
-        raise RowError(f"{count} holders are more than {MOST_ROWS}")
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.get(fill_text(store.remaining, values))
-        pipe.smembers(key)
-        remaining, holders = await pipe.execute()
-    users = sorted(_member(member) for member in holders)
-    return StoreView(None if remaining is None else _member(remaining), users)
+    key, left = fill_text(store.holders, values), fill_text(store.remaining, values)
+
+    async def numbers() -> tuple[bytes | None, int]:
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.get(left)
+            pipe.scard(key)
+            remaining, count = await pipe.execute()
+        return remaining, count
+
+    before = remaining, count = await numbers()
+    if count > MOST_HOLDERS:
+        raise RowError(f"{count} holders are more than {MOST_HOLDERS}")
+    users = await holders_of(client, key)
+    still = before == await numbers() and len(users) == count
+    return StoreView(None if remaining is None else _member(remaining), users), still
+
+
+async def holders_of(client: redis.asyncio.Redis, key: str) -> list[int]:
+    """The members of the set in order, each once: a scan may tell of one again."""
+    pieces, told = [np.zeros(0, dtype=np.int64)], 0
+    cursor = -1
+    while cursor:
+        cursor, members = await client.sscan(key, max(cursor, 0), count=PIECE)
+        told += len(members)
+        if told > 2 * MOST_HOLDERS:
+            raise RowError(f"more than {MOST_HOLDERS} holders")
+        pieces.append(np.array([_member(each) for each in members], dtype=np.int64))
+    users: list[int] = np.unique(np.concatenate(pieces)).tolist()
+    return users
 
 
 def _unusable(key: str, error: Exception) -> UsageError:
@@ -206,5 +255,5 @@ def _id(value: object) -> object:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def _member(raw: bytes) -> int:
-    return user_number(raw.decode("utf-8", "replace"))
+def _member(raw: bytes | str) -> int:
+    return user_number(raw if isinstance(raw, str) else raw.decode("utf-8", "replace"))

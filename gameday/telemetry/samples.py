@@ -35,6 +35,7 @@ from gameday.traffic.metrics import Moment
 
 _LARGEST = 2**63  # as an integer of 64 bits has it
 LONGEST_LINE = 32 * files.MIB  # 20,000 series at their first sight, with labels, and to spare
+LARGEST_BYTES = 16 * files.GIB  # a day of as many series at each second is no file of ours
 
 
 def _instant(value: object) -> int:
@@ -159,7 +160,14 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[E
     `damaged` is told which line that is.
     """
     series: dict[int, Mapping[str, str]] = {}
-    lines = read_lines(path, LONGEST_LINE, lambda line: _decode(line, series), damaged, end=b"\n")
+    lines = read_lines(
+        path,
+        LONGEST_LINE,
+        lambda line: _decode(line, series),
+        damaged,
+        largest=LARGEST_BYTES,
+        end=b"\n",
+    )
     return (line for line in lines if line is not None)
 
 

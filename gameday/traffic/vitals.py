@@ -28,6 +28,7 @@ from gameday.core.json_objects import json_object, plain, read_object
 
 CANARY: Final = "canary"
 LONGEST_LINE: Final = files.MIB
+LARGEST_BYTES: Final = files.GIB
 
 
 class Stall(NamedTuple):
@@ -104,4 +105,4 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Vitals:
     """
     if not path.exists():
         return Vitals()
-    return of(read_lines(path, LONGEST_LINE, _sample, damaged))
+    return of(read_lines(path, LONGEST_LINE, _sample, damaged, largest=LARGEST_BYTES))

@@ -87,6 +87,9 @@ WIRE: dict[str, Script] = {
     "infinite": says(b'{"rows": [], "stock": 1e999}'),
     "nan": says(b'{"rows": [], "stock": NaN}'),
     "digits": says(b'{"rows": [], "stock": ' + b"9" * 100_000 + b"}"),
+    "infinite-in-digits": says(b'{"rows": [], "stock": 1%se99}' % (b"0" * 229)),
+    "brackets": says(b'{"rows": [], "stock": [%s{}]}' % (b"{}," * 3_000_000)),
+    "brackets-in-a-row": says(b'{"rows": [{"a": [%s{}]}], "stock": 5}' % (b"{}," * 2_000_000)),
     "html": says("<html>" * 999),
     "empty": says(""),
 }
@@ -248,7 +251,7 @@ def a_look_before_a_run_fails_with_a_cure(_place: Place, script: Script) -> None
 ONLY_ITS_BODY = frozenset(
     {
         *("deep", "deep-objects", "not-utf8", "half-a-pair", "infinite", "nan", "digits"),
-        *("html", "empty"),
+        *("infinite-in-digits", "brackets", "brackets-in-a-row", "html", "empty"),
     }
 )
 NO_ANSWER = {name: script for name, script in WIRE.items() if name not in ONLY_ITS_BODY}
@@ -387,6 +390,7 @@ VECTOR: dict[str, Any] = {
     "resultType": "vector",
     "result": [{"metric": {"a": "b"}, "value": [1.5, "1"]}],
 }
+MANY_LABELS = {f"l{n}": "x" for n in range(300)}
 LIES: dict[str, Any] = {
     "a-list": [],
     "a-number": 7,
@@ -412,6 +416,9 @@ LIES: dict[str, Any] = {
     "many": {**VECTOR, "result": VECTOR["result"] * 30_000},
     "labels-numbers": {**VECTOR, "result": [{"metric": {"a": 1}, "value": [1.5, "1"]}]},
     "targets": {"activeTargets": [{"labels": {}, "scrapeInterval": "soon"}]},
+    "many-labels": {**VECTOR, "result": [{"metric": MANY_LABELS, "value": [1.5, "1"]}]},
+    "alert-labels-many": {"alerts": [{**ALERT, "labels": {"alertname": "A", **MANY_LABELS}}]},
+    "brackets": {**VECTOR, "result": [[]] * 400_000},
     "groups": {"groups": [{"name": "g", "interval": "1s", "rules": []}]},
 }
 

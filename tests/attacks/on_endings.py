@@ -51,6 +51,7 @@ from tests.attacks.registry import attack
 from tests.run.test_leave import hanging, reaped, until
 from tests.support.events import event_of
 from tests.support.hanging_controller import FAULT
+from tests.support.rundirs import RunDir
 from tests.support.signed import KEY
 
 CLOCK = SystemClock()
@@ -250,16 +251,50 @@ def a_history_that_is_no_file(place: Place, kind: str) -> None:
     _is_refused(lambda: HistoryTail(path), OSError, ValueError)
 
 
-@attack("endings", {"samples": samples.read, "vitals": vitals.read})
-def a_line_without_an_end(place: Place, read: Callable[..., Any]) -> None:
+STARTS = {
+    "of-users": ("constant-vus", 2**32 - 1),
+    "beyond-all": ("constant-vus", 2**64 - 1),
+    "in-thousands": ("constant-vus", 40_000_000),
+    "of-a-rate": ("constant-arrival-rate", 59_000_000),
+    "one-too-many": ("constant-arrival-rate", 2**32 - 1),
+}
+
+
+@attack("endings", STARTS)
+def a_history_of_starts_that_nobody_had(place: Place, case: tuple[str, int]) -> None:
+    """Its bytes 8 to 15 are all that was altered, and its scenario is of any kind."""
+    executor, dispatched = case
+    level = {"vus": 10} if executor == "constant-vus" else {"rate": "1000000/s"}
+    run = RunDir(dispatched=dispatched)
+    scenario = {"executor": executor, **level, "duration": "59s"}
+    run.experiment = {**run.experiment, "traffic": {"drop": scenario}}
+    folder = run.write(place.folder / "run")
+    result = json.loads(_soon(lambda: judge(read_evidence(folder))).to_bytes())
+    assert result["verdict"] != "valid"
+    assert any(each["part"] == "history" for each in result["missing"]), result["missing"]
+
+
+LINES = {
+    f"{name}-{size}": (read, 1 << bits, why)
+    for name, read in (("samples", samples.read), ("vitals", vitals.read))
+    for size, bits, why in (
+        ("in-a-line", 29, "line 1 is longer than"),
+        ("of-64-gib", 36, "it is larger than"),
+    )
+}
+
+
+@attack("endings", LINES)
+def a_line_without_an_end(place: Place, case: tuple[Callable[..., Any], int, str]) -> None:
+    read, size, why = case
     path = place.folder / "lines.jsonl"
     with path.open("wb") as file:
-        file.truncate(1 << 36)
+        file.truncate(size)
     told: list[str] = []
     _soon(
         lambda: list(read(path, told.append)) if read is samples.read else read(path, told.append)
     )
-    assert "line 1 is longer than" in told[0]
+    assert why in told[0]
 
 
 def _state(place: Place) -> Path:

@@ -73,6 +73,24 @@ def traffic_is_refused_as_a_file_is(place: Place, arguments: Sequence[str]) -> N
     assert time.monotonic() - begun_s < 20
 
 
+NUMBERS = {
+    "infinite": ("1.0e999", "normal.yaml:"),
+    "of-digits": ("9" * 30 + ".5e300", "normal.yaml:"),
+    "inf": (".inf", "normal.yaml:"),
+    "nan": (".nan", "normal.yaml:"),
+}
+
+
+@attack("limits", NUMBERS)
+def a_number_that_no_machine_holds_is_refused_with_its_place(
+    place: Place, case: tuple[str, str]
+) -> None:
+    text = (ROOT / "experiments" / "normal.yaml").read_text()
+    number, where = case
+    place.write("normal.yaml", text.replace("seed: 1", f"seed: {number}"))
+    place.gameday("validate", "normal.yaml").is_refused(where)
+
+
 RUN_OPTIONS = {
     "seed": ("--seed", str(2**64)),
     "responder-delay": ("--responder-delay", "8760h"),

@@ -82,8 +82,10 @@ def test_many_rows_come_in_pieces_and_in_order() -> None:
         b'{"rows": [' + b'{"a":' * 2_000_000,
         b'{"rows": [{"a": "' + b"x" * 10_000_000,
         b'{"a": ' + b"[" * 10_000_000,
+        b'{"rows": [], "a": [' + b"{}," * 2_000_000 + b"{}]}",
+        b'{"rows": [{"a": [' + b"{}," * 2_000_000 + b"{}]}]}",
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_what_is_none_is_refused(raw: bytes) -> None:
     with pytest.raises(JsonError):
@@ -110,3 +112,9 @@ def test_a_string_without_end_costs_no_more_than_is_kept(begin: bytes, text: byt
     finally:
         tracemalloc.stop()
     assert most < 5 * MOST_BESIDE
+
+
+def test_rows_of_several_objects_may_come_all_at_once() -> None:
+    rows = [{"userId": n, "issueId": "a", "of": {"in": []}} for n in range(105_000)]
+    found, _ = read(json.dumps({"rows": rows}).encode(), 1 << 26)
+    assert found == rows

@@ -1,6 +1,7 @@
 """Reading a run directory: tables, times and anchors, and what is missing."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError, UsageError
+from gameday.core.files import MIB
 from gameday.core.json import DAMAGED
+from gameday.evidence import rows as rows_module
 from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_of
 from gameday.evidence.model import MissingEvidenceError
 from gameday.evidence.read import read as read_evidence
+from gameday.evidence.rows import RowError, Rows
 from gameday.judge.verdict import Validity
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users as population
@@ -220,3 +224,57 @@ def test_rows_and_answered_rows_are_not_taken_for_each_other(rows: dict[str, Any
         audit_of(
             [json.dumps({**fields, "answer_rows_equal": None, "problem": "", **rows}).encode()]
         )
+
+
+@pytest.mark.parametrize("every", [2, 20, 100, 4_000])
+def test_one_long_id_does_not_widen_the_rows_beside_it(every: int) -> None:
+    told = [(n, "é" * 500 if n % every == 1 else "") for n in range(20_000)]
+    rows = Rows(told)
+    assert list(rows) == told
+    came = sum(8 + len(id_.encode()) for _, id_ in told)
+    held = sum(users.nbytes + ids.nbytes for users, ids in rows.pieces)
+    assert held < 4 * came + 64 * 4 * len(told)
+    assert len(rows.pieces) < 20 + 10 * len(told) / every
+    assert rows[20_000 // every * every - every + 1] == told[20_000 // every * every - every + 1]
+
+
+def test_an_id_is_bounded_in_bytes_and_so_are_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(Rows([(1, "é" * 500)])) == 1
+    with pytest.raises(RowError, match="over 1000 bytes"):
+        Rows([(1, "é" * 501)])
+    monkeypatch.setattr(rows_module, "MOST_BYTES", 100 * 44)
+    assert len(Rows([(n, "x" * 36) for n in range(100)])) == 100
+    with pytest.raises(RowError, match="rows of more than"):
+        Rows([(n, "x" * 36) for n in range(101)])
+
+
+def damage_history(run_dir: Path, at: int, raw: bytes) -> None:
+    with (run_dir / "history" / "drop-0.bin").open("r+b") as file:
+        file.seek(at)
+        file.write(raw)
+
+
+def test_a_history_that_tells_of_starts_nobody_had_is_damaged_and_costs_nothing(
+    tmp_path: Path,
+) -> None:
+    run = RunDir()
+    vus = {"executor": "constant-vus", "vus": 10, "duration": "30s"}
+    run.experiment = {**run.experiment, "traffic": {"drop": vus}}
+    run_dir = run.write(tmp_path / "run")
+    damage_history(run_dir, 8, (2**32 - 1).to_bytes(8, "little"))
+    tracemalloc.start()
+    try:
+        found = read_evidence(run_dir)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "no worker leaves more than 1000000" in found.problems["history"]
+    assert most < 100 * MIB
+
+
+def test_a_history_of_a_plan_that_no_experiment_can_have_is_damaged(tmp_path: Path) -> None:
+    run = RunDir()
+    many = {"executor": "constant-arrival-rate", "rate": "1000000/s", "duration": "60s"}
+    run.experiment = {**run.experiment, "traffic": {"drop": many}}
+    found = read_evidence(run.write(tmp_path / "run"))
+    assert "60000000 starts are planned in it, more than 50000000" in found.problems["history"]

@@ -330,3 +330,71 @@ async def test_an_answer_for_another_coupon_is_no_evidence(stores: Stores) -> No
     found = await read(stores, {**ANSWER, "code": "D"}, stores={}, authority=None)
     assert (len(found.rows), found.cut) == (0, "unknown")
     assert found.problem == "audit answer: asked for C, it answers for 'D'"
+
+
+async def test_an_id_of_a_megabyte_is_cut_by_the_server_and_refused(stores: Stores) -> None:
+    rows = [(user, f"id-{user}") for user in range(60)]
+    await filled(stores, *rows, (60, "x" * 1_000_000), holders=[])
+    connection = await asyncpg.connect(stores.postgres())
+    query = await audit.with_short_texts(connection, SYSTEM["stores"]["postgres"]["rows"])
+    longest = max(len(id_) for _, id_ in await connection.fetch(query, "C"))
+    for kept in ("SELECT 1, 2 WHERE $1 <> ''", "SELECT 1, gen_random_uuid() WHERE $1 <> ''"):
+        assert await audit.with_short_texts(connection, kept) == kept
+    wide = "SELECT repeat('9', 1_000_000), 1 WHERE $1 <> ''".replace("_", "")
+    cut = await audit.with_short_texts(connection, wide)
+    assert len(await connection.fetchval(cut, "C")) == 1_001
+    await connection.close()
+    assert longest == 1_001
+    found = await read(stores, ANSWER)
+    assert "over 1000 bytes" in found.problem
+    assert found.cut == "unknown"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "SELECT user_id, id, 3 FROM audit_rows WHERE coupon_code = $1 ORDER BY id;  ",
+        "WITH a AS (TABLE audit_rows) SELECT user_id, id FROM a WHERE coupon_code = $1 -- x",
+        "SELECT user_id, id::varchar AS id FROM audit_rows WHERE coupon_code = $1::text",
+        "SELECT user_id AS id, id AS user_id FROM audit_rows WHERE coupon_code = $1",
+        "SELECT user_id::text, id FROM audit_rows WHERE coupon_code = $1",
+        "SELECT user_id::numeric, id FROM audit_rows WHERE coupon_code = $1",
+        "SELECT user_id::float8, id::bpchar FROM audit_rows WHERE coupon_code = $1",
+    ],
+)
+async def test_any_query_of_rows_is_read_as_it_is_written(stores: Stores, rows: str) -> None:
+    await filled(stores, (1, "a"), (2, "bé"), holders=[])
+    found = await read(stores, ANSWER, stores={"postgres": {"dsn": {"env": "DSN"}, "rows": rows}})
+    assert sorted(found.rows) == [(1, "a"), (2, "bé")]
+    assert found.problem == ""
+
+
+async def test_many_holders_are_read_in_pieces_and_each_counts_once(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "PIECE", 10)
+    await filled(stores, (1, "a"), holders=list(range(3_000)))
+    body = {**ANSWER, "views": {"redis": {"current": True}}}
+    found = await read(stores, body)
+    assert found.cut == "consistent"
+    assert found.views["redis"]["holders"] == list(range(3_000))
+    monkeypatch.setattr(audit, "MOST_HOLDERS", 2_999)
+    found = await read(stores, body)
+    assert "3000 holders are more than 2999" in found.problem
+    assert found.cut == "unknown"
+
+
+async def test_a_set_that_moves_while_it_is_read_is_no_consistent_cut(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(stores, (1, "a"), holders=list(range(3_000)))
+    scan = audit.holders_of
+
+    async def joined(client: redis.asyncio.Redis, key: str) -> list[int]:
+        users = await scan(client, key)
+        await client.sadd(key, 1_000_000 + await client.scard(key))
+        return users
+
+    monkeypatch.setattr(audit, "holders_of", joined)
+    found = await read(stores, ANSWER)
+    assert (found.cut, found.problem) == ("moving", "")

@@ -65,6 +65,9 @@ BROKEN = [
     (broken("100/s", "100"), "4:43", "'rate': 100 is not a rate", ""),
     (broken("constant-arrival-rate", "constant-rate"), "4:10", "unknown executor 'constant-rate'", "did you mean 'constant-arrival-rate'?"),
     (broken("  drop:", "  Drop It:"), "4:3", "'Drop It' is not a name", "small letters, digits and dashes"),
+    (broken("4500", "1.0e999"), "2:39", "1.0e999 is too large", "quotes"),
+    (broken("at: 15s", "at: -" + "9" * 30 + ".0e290"), "12:9", "is too large: the largest number is 1.8e308", "quotes"),
+    (broken("4500", ".inf"), "2:32", "'stock': '.inf' is not a whole number", ""),
     (broken("4500", "many"), "2:32", "'stock': 'many' is not a whole number", ""),
     (broken("4500", "true"), "2:32", "'stock': true is not a whole number", ""),
     (broken("4500", "'4500'"), "2:32", "'stock': '4500' is not a whole number", ""),
@@ -109,7 +112,8 @@ def test_words_that_older_yaml_reads_as_booleans_are_text() -> None:
 
 
 def test_numbers_text_and_nothing_keep_their_kind() -> None:
-    document = compose("a: -7\nb: 1.5\nc: '7'\nd: ~\ne:\nf: .5\ng: 1e3\nh: ''\n", "x")
+    given = "a: -7\nb: 1.5\nc: '7'\nd: ~\ne:\nf: .5\ng: 1e3\nh: ''\ni: '1.0e999'\nj: .inf\n"
+    document = compose(given, "x")
     assert document.plain() == {
         "a": -7,
         "b": 1.5,
@@ -119,6 +123,8 @@ def test_numbers_text_and_nothing_keep_their_kind() -> None:
         "f": 0.5,
         "g": "1e3",
         "h": "",
+        "i": "1.0e999",
+        "j": ".inf",
     }
 
 

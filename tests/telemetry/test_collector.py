@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,14 +15,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from gameday.core.clock import NS
 from gameday.core.errors import UsageError
+from gameday.core.secrets.redaction import distinct
 from gameday.spec.tls import Tls
 from gameday.telemetry import samples
+from gameday.telemetry.collector import text_format
 from gameday.telemetry.collector.grid import Grid
 from gameday.telemetry.collector.samples_writer import SamplesWriter
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget, parse_settings
 from gameday.telemetry.collector.text_format import MOST_SERIES, ExpositionError, Reader
 from gameday.telemetry.promql.labels import labels, value_of
+from gameday.telemetry.sources import source
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -227,3 +231,56 @@ def test_samples_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_used_are_a_usage_error(line: bytes) -> None:
     with pytest.raises(UsageError):
         parse_settings(line)
+
+
+def test_what_a_target_ever_said_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_format, "LONGEST", 50_000)
+    reader = Reader({})
+    tracemalloc.start()
+    try:
+        for n in range(20):
+            heads = [f'm{{a="{n}-{m}",b="{"x" * 6_000}"}} 1\n' for m in range(10)]
+            assert len(reader.read("".join(heads))) == 10
+            heads.clear()
+        now, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert now < 600_000, "of 1.2 MB that it said, and as much for the labels"
+
+
+def test_a_target_whose_labels_change_each_time_is_down_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "MOST_DIFFERENT", 1_000)
+    reader = Reader({})
+    for n in range(10):
+        reader.read("".join(f'm{{a="{n}-{m}"}} 1\n' for m in range(100)))
+    with pytest.raises(ExpositionError, match="more than 1000 different series"):
+        reader.read('m{a="another"} 1\n')
+    again = Reader({})
+    for _ in range(3):
+        assert len(again.read("".join(f'm{{a="{m}"}} 1\n' for m in range(900)))) == 900
+
+
+def test_the_labels_of_all_series_of_a_target_are_bounded_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "MOST_BYTES", 1_000_000)
+    reader = Reader({})
+    many = ",".join(f'a{n}="1"' for n in range(1_000))
+    with pytest.raises(ExpositionError, match="more than 14 different series since the run began"):
+        for n in range(20):
+            reader.read(f'm{{n="{n}",{many}}} 1\n')
+
+
+def test_labels_that_are_masked_alike_are_told_apart_at_once(tmp_path: Path) -> None:
+    """Numbered one after the other; tried from 2 on each time, these took minutes."""
+    names = [f"a{n}" for n in range(30_000)]
+    writer = SamplesWriter(tmp_path / "samples.jsonl", hide_label=lambda _: "***")
+    live = samples.LiveEvaluation(t_ns=10, readings={}, figures={}, alerts=[])
+    writer.write({labels("m", **dict.fromkeys(names, "1")): 1.0}, live)
+    writer.close()
+    (first, _) = samples.read(tmp_path / "samples.jsonl")
+    assert isinstance(first, samples.Scrape)
+    assert len(first.values[0][0]) == 30_001
+    assert distinct(["a", "a", "a-2", "a", "b"]) == ["a", "a-2", "a-2-2", "a-3", "b"]

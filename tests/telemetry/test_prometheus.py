@@ -1,5 +1,6 @@
 """A real Prometheus as the source of samples, readings and alerts, and servers that are none."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from gameday.telemetry import samples
 from gameday.telemetry.collector.settings import CollectorSettings
 from gameday.telemetry.collector.tick import Instants
 from gameday.telemetry.promql import parse
+from gameday.telemetry.sources import source
 from gameday.telemetry.sources.prometheus import asked_nodes
 from gameday.telemetry.sources.prometheus_api import Prometheus, PrometheusError
 from tests.attacks.server import Peer, answer
@@ -305,3 +307,34 @@ async def test_only_series_that_were_asked_for_are_recorded(tmp_path: Path) -> N
     )
     said = [series for series, _ in scrape.values if "scenario" not in series]
     assert said == [{"__name__": "broken"}]
+
+
+async def test_series_that_change_each_time_are_no_longer_recorded_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "MOST_DIFFERENT", 5)
+    asked = itertools.count()
+
+    def answers(peer: Peer) -> bool:
+        each = {"__name__": "broken", "id": str(next(asked))}
+        data: Json = {"resultType": "vector", "result": [{"metric": each, "value": [1.5, "1"]}]}
+        if "time%28%29" in peer.path or "time()" in peer.path:
+            data = {"resultType": "scalar", "result": [1_790_000_000.0, "1"]}
+        said = json.dumps({"status": "success", "data": data})
+        peer.send(answer(said, 200, "Content-Type: application/json"))
+        return True
+
+    with Liar({"/api/v1/query": answers}) as liar:
+        async with collecting(tmp_path, liar.url) as grid:
+            lines = [await grid.once() for _ in range(7)]
+    down = [(line.get("down") or {}).get("prometheus", "") for line in lines]
+    assert not any(down[:5]), down
+    assert all("more than 5 different series" in each for each in down[5:]), down
+    ids = {
+        series["id"]
+        for each in samples.read(tmp_path / "samples.jsonl")
+        if isinstance(each, samples.Scrape)
+        for series, _ in each.values
+        if "id" in series
+    }
+    assert len(ids) == 5

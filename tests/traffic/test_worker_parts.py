@@ -52,6 +52,15 @@ def test_a_status_that_no_outcome_names_is_unknown() -> None:
     assert answers.read(500, b'{"ok": true}')[:2] == (Outcome.UNKNOWN, Reason.UNMATCHED)
 
 
+@pytest.mark.parametrize("digits", [10, 5_000])
+def test_a_step_of_many_digits_is_no_index_and_may_be_a_key(digits: int) -> None:
+    step = "9" * digits
+    capture = {"issue_id": f"a.{step}", "remaining": f"b.{step}"}
+    answers = Answers(IssueRequest.model_validate({**REQUEST, "capture": capture}))
+    body = json.dumps({"ok": True, "a": ["x"], "b": {step: 7}}).encode()
+    assert answers.read(200, body)[2:] == (b"", 7)
+
+
 def answer(status: int, body: bytes) -> bytes:
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
 
@@ -107,4 +116,27 @@ async def test_a_poll_reads_for_who_listens_until_the_end(*, best: bool) -> None
         assert ours.fileno() == -1
     poller.read(ears[1])
     assert ears[1].said[-1] == BROKEN
+    poller.close()
+
+
+async def test_a_turn_that_an_error_ends_is_over() -> None:
+    clock = SystemClock()
+    poller = Poller(lambda: None, clock.now_ns)
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: raised.append(told))
+    ours, theirs = socket.socketpair()
+
+    def fail() -> None:
+        poller.forget(ours)
+        raise LookupError
+
+    poller.watch(ours, READING, fail)
+    theirs.send(b"x")
+    async with asyncio.timeout(5):
+        while not raised:
+            await clock.sleep(0.01)
+    assert ours.fileno() == -1
+    poller.watch(theirs, READING, lambda: None)
+    poller.forget(theirs)
+    assert theirs.fileno() == -1
     poller.close()

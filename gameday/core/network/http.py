@@ -77,9 +77,9 @@ class Answer:
         """The body to be shown: what is not UTF-8 is replaced."""
         return self.body.decode("utf-8", "replace")
 
-    def json(self) -> Any:
+    def json(self, most_objects: int = json.MOST_OBJECTS) -> Any:
         """The value of the body. Raises JsonError."""
-        return json.parse(self.body)
+        return json.parse(self.body, most_objects)
 
 
 def answer_bytes() -> int:

@@ -66,9 +66,12 @@ def hidden_in(value: Any, hide: Callable[[str], str]) -> Any:
 def distinct(names: Iterable[str]) -> list[str]:
     """The names, no two alike: what is masked alike must not become one."""
     found: dict[str, None] = {}
+    numbers: dict[str, Iterator[int]] = {}  # each name goes on where it was, or many take minutes
     for name in names:
-        numbered = (f"{name}-{n}" for n in count(2))
-        found[name if name not in found else next(n for n in numbered if n not in found)] = None
+        free = name
+        while free in found:
+            free = f"{name}-{next(numbers.setdefault(name, count(2)))}"
+        found[free] = None
     return list(found)
 
 

@@ -3,9 +3,11 @@
 The tree is built from PyYAML's events, without recursion, so that a hostile file costs little:
 its size, its depth and what its aliases expand to are counted while it is read. Scalars read
 as YAML 1.2 does: only `true` and `false` are booleans (a key `on`, a value `no` are text), only
-plain decimal numbers are numbers (`010` and `1:30` are text). Merge keys and tags are refused.
+plain decimal numbers are numbers (`010`, `1:30` and `.inf` are text), and one that no machine can
+hold is refused: it would be infinity without a word. So are merge keys and tags.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -126,7 +128,7 @@ class _Builder:
                 self._document(place)
             case yaml.ScalarEvent():
                 _check_tag(place, event.tag)
-                node = Node(place, scalar(event), written=event.value)
+                node = Node(place, _scalar(event, place), written=event.value)
                 self._add(node, event.value, event.anchor)
             case yaml.AliasEvent():
                 self._alias(place, event.anchor)
@@ -201,7 +203,7 @@ def _check_tag(place: Place, tag: str | None) -> None:
         raise FileError(place, f"tag {tag!r} is not supported", help="write the value without it")
 
 
-def scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
+def _scalar(event: yaml.ScalarEvent, place: Place) -> str | int | float | bool | None:
     """The value of a scalar: text in quotes is text."""
     text: str = event.value
     if event.style not in (None, "") or event.tag is not None:
@@ -210,7 +212,13 @@ def scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    if not _FLOAT.fullmatch(text):
+        return text
+    number = float(text)
+    if not math.isfinite(number):
+        problem = f"{text} is too large: the largest number is 1.8e308"
+        raise FileError(place, problem, help="put it in quotes if it is text")
+    return number
 
 
 def grow(text: str, file: str, first_line: int = 1, first_column: int = 1) -> Node:

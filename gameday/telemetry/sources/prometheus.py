@@ -20,7 +20,7 @@ from gameday.telemetry.promql.nodes import BinaryExpression, Node, is_scalar, se
 from gameday.telemetry.promql.query import is_condition
 from gameday.telemetry.samples import AlertLine
 from gameday.telemetry.sources.prometheus_api import ApiAlert, Prometheus, PrometheusError
-from gameday.telemetry.sources.source import SourceAnswers, TargetScrape
+from gameday.telemetry.sources.source import DifferentSeries, SourceAnswers, TargetScrape
 
 TARGET: Final = "prometheus"
 AT_ONCE: Final = 8  # questions; each is small, and Prometheus takes 20
@@ -41,6 +41,7 @@ class PrometheusSource:
         self._names = sorted({name for query in queries for name in _names(query.node)})
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._ahead_ns: int | None = None
+        self._different = DifferentSeries()
         self._rule_problems: dict[str, str] = {}
         self._until_rules = 0
 
@@ -85,8 +86,11 @@ class PrometheusSource:
         found = await self._value(f'{{{NAME}=~"{"|".join(self._names)}"}}', wall_ns)
         if isinstance(found, str):
             return TargetScrape(TARGET, {}, f"Prometheus: {found}")
-        series = found.items() if isinstance(found, dict) else ()
-        return TargetScrape(TARGET, {k: v for k, v in series if value_of(k, NAME) in self._names})
+        every = found.items() if isinstance(found, dict) else ()
+        series = {k: v for k, v in every if value_of(k, NAME) in self._names}
+        if why := next(filter(None, map(self._different.refuse, series)), ""):
+            return TargetScrape(TARGET, {}, f"Prometheus: {why}")
+        return TargetScrape(TARGET, series)
 
     async def _values(self, wall_ns: int) -> Mapping[str, Value | str]:
         found = await asyncio.gather(*(self._value(node.text, wall_ns) for node in self._nodes))

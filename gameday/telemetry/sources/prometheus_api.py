@@ -21,8 +21,10 @@ from gameday.spec.tls import Tls
 from gameday.telemetry.promql import Labels, Value, label_set
 
 LARGEST: Final = 16 * 1024 * 1024  # 20,000 series of 800 bytes
+MOST_OBJECTS: Final = 300_000  # 20,000 series of 20 labels: some 70 MB, and 8 are read at once
 MOST_SERIES: Final = 20_000  # as of a target of our own
 MOST_ALERTS: Final = 20_000  # ten times what is told; bounds memory
+MOST_LABELS: Final = 200  # of a series; people name ten
 LONGEST_WHY: Final = 200  # an error may quote a whole answer
 _CLOCK_ASKS: Final = 3  # the quickest counts: one may be held up
 _LARGEST_WALL_S: Final = 2**33  # the year 2242
@@ -70,12 +72,13 @@ def _wall_ns(value: object) -> int:
 GoDuration = Annotated[float, BeforeValidator(_go_duration)]
 WallNs = Annotated[int, BeforeValidator(_wall_ns)]
 Texts = Mapping[str, str]
+_Labels = Annotated[dict[str, str], Field(max_length=MOST_LABELS)]
 
 
 class ApiAlert(_Answer):
     """A pending or firing alert; `value` is not read."""
 
-    labels: dict[str, str]
+    labels: _Labels
     state: Literal["pending", "firing"]
     active_at: WallNs = Field(alias="activeAt")
 
@@ -102,7 +105,7 @@ class ApiGroup(_Answer):
 class ApiTarget(_Answer):
     """A target that Prometheus scrapes every `interval_s`."""
 
-    labels: dict[str, str]
+    labels: _Labels
     health: str = "unknown"
     interval_s: GoDuration = Field(alias="scrapeInterval")
 
@@ -111,7 +114,7 @@ _Stamped = Annotated[tuple[float, str], Field(strict=False)]  # JSON knows no tu
 
 
 class _Sample(_Answer):
-    metric: dict[str, str] = Field(default_factory=dict)
+    metric: _Labels = Field(default_factory=dict)
     value: _Stamped
 
 
@@ -227,7 +230,7 @@ def _data_of(answer: Answer) -> Any:
     """What an answer carries. Raises PrometheusError with the server's own reason where it has."""
     body: Any = None
     if "json" in answer.headers.get("content-type", ""):
-        body = answer.json()
+        body = answer.json(MOST_OBJECTS)
     if not isinstance(body, dict):
         raise PrometheusError(f"status {answer.status}, and no JSON: is this a Prometheus?")
     if answer.status != OK or body.get("status") != "success":

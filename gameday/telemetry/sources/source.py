@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from gameday.telemetry.promql import (
     EvaluationError,
@@ -13,6 +13,10 @@ from gameday.telemetry.promql import (
 )
 from gameday.telemetry.promql.nodes import Node
 from gameday.telemetry.samples import AlertLine
+
+MOST_DIFFERENT: Final = 200_000  # series of a target in a run
+MOST_BYTES: Final = 128 * 1024 * 1024  # of all of them: some 600 each
+_LABEL_BYTES: Final = 64  # the pair of a label, beside its texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,30 @@ class TargetScrape:
     @property
     def up(self) -> bool:
         return not self.problem
+
+
+class DifferentSeries:
+    """The count of the series that a target told of since the run began.
+
+    The samples name each once and count on, so all of them stay in memory until the end. A target
+    whose labels change with every scrape would fill it.
+    """
+
+    def __init__(self) -> None:
+        self._met: set[int] = set()  # their hashes: enough to count by
+        self._bytes = 0
+
+    def refuse(self, series: Labels) -> str:
+        """Why this series is one too many, "" where it may be kept."""
+        known_by = hash(series)
+        if known_by in self._met:
+            return ""
+        size = sum(len(name) + len(value) + _LABEL_BYTES for name, value in series)
+        if len(self._met) >= MOST_DIFFERENT or self._bytes + size > MOST_BYTES:
+            return f"more than {len(self._met)} different series since the run began"
+        self._met.add(known_by)
+        self._bytes += size
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

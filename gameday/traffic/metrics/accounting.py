@@ -18,6 +18,7 @@ from gameday.traffic.schedule.users import users_of
 
 Records = npt.NDArray[np.void]
 Figures = npt.NDArray[Any]
+MOST_IN_HAND: Final = 1_000_000  # of a worker that was killed; it has some 10,000 at most
 _PIECE: Final = 2048  # records, 200 KB
 _NOBODY: Final = np.zeros(0, dtype=RECORD)
 
@@ -90,7 +91,13 @@ def unrecorded(history: History, ks: npt.NDArray[np.uint32]) -> Records:
         raise AccountingError(
             f"the history of {history.scenario!r} tells of another worker's start"
         )
-    told = np.zeros(dispatched_of(history), dtype=bool)
+    count = dispatched_of(history)
+    if count - len(ks) > MOST_IN_HAND:
+        raise AccountingError(
+            f"the history of {history.scenario!r} tells of {len(ks)} of {count} starts: "
+            f"no worker leaves more than {MOST_IN_HAND} without a record"
+        )
+    told = np.zeros(count, dtype=bool)
     told[turns] = True
     if np.count_nonzero(told) != len(ks):
         raise AccountingError(f"the history of {history.scenario!r} tells of a start twice")

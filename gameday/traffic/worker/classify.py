@@ -17,6 +17,7 @@ _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 _MISSING = object()
 _decode = JSONDecoder().raw_decode
 _BLANK = " \t\n\r"
+_LONGEST_INDEX = 9  # digits; an answer has no list of more, and Python reads no more than 4,300
 
 
 class Reading(NamedTuple):
@@ -97,8 +98,9 @@ def _at(value: object, path: tuple[str, ...]) -> object:
     for step in path:
         if isinstance(value, dict):
             value = value.get(step, _MISSING)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
+        elif isinstance(value, list) and step.isdecimal() and len(step) <= _LONGEST_INDEX:
+            index = int(step)
+            value = value[index] if index < len(value) else _MISSING
         else:
             return _MISSING
     return value

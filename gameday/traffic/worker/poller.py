@@ -144,17 +144,19 @@ class Poller:
     def _turn(self) -> None:
         ready = self._wait(0, AT_ONCE)
         self._turning = True
-        for listener, piece, size, now_ns in self._read_all(ready):
-            if not listener.closed:
-                listener.heard(piece, size, now_ns)
-        handlers = self._handlers
-        for fd, _ in ready if handlers else ():
-            handler = handlers.get(fd)
-            if handler is not None:
-                handler()
-        self._turning = False
-        while self._dead:
-            self._dead.pop().close()
+        try:
+            for listener, piece, size, now_ns in self._read_all(ready):
+                if not listener.closed:
+                    listener.heard(piece, size, now_ns)
+            handlers = self._handlers
+            for fd, _ in ready if handlers else ():
+                handler = handlers.get(fd)
+                if handler is not None:
+                    handler()
+        finally:  # else what is forgotten after an error would never be closed
+            self._turning = False
+            while self._dead:
+                self._dead.pop().close()
         if len(ready) < AT_ONCE:
             self._after()
 
