@@ -81,6 +81,7 @@ def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path)
         rules=inputs.rules,
         playbook=None,
         environment={"ADMIN_TOKEN": "t", "AUDIT_REDIS": "r", "AUDIT_POSTGRES": "p"},
+        secrets=frozenset(),
         dir=tmp_path,
         history_dir=tmp_path,
         options=SimpleNamespace(allowed=Allowed()),
