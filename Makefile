@@ -26,7 +26,7 @@ $(READY): requirements.lock pyproject.toml
 
 test: setup ## Everything that is tested, against real stores.
 	$(BIN)/python -m pytest -q -m "compose and slow"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "compose and not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "compose and not slow"
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not compose"
 
 check: setup ## Format, lint, types, then the tests; what .ci/run calls.
