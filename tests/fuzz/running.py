@@ -186,9 +186,10 @@ def _work(
         except EOFError:
             return
         begun_s, what = time.monotonic(), ""
-        before_mb = _peak_mb()
+        drawn = _drawn(cases, seed, number)
+        before_mb = _peak_mb()  # what it takes to draw an input is nobody's but ours
         try:
-            cases[_name(cases, number)].read(_drawn(cases, seed, number))
+            cases[_name(cases, number)].read(drawn)
         except GamedayError as error:
             if error.exit_code == _BUG:
                 what = "".join(traceback.format_exception(error))
