@@ -12,6 +12,7 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], [None], [1], {"": None}, {"a": {"b": []}}, ["\ud800"], {"\ud800": 1}),
 )
 DEEP = 400
+_LONGEST_INDENTED = 5_000  # in a deep value the spaces grow as the square: 150 MB, 10 s to draw
 _INSERTED = (b"1e999", b"NaN", b"\\ud800", b"[" * 9_999, b"9" * 9_999, b"\0", b"}", b'"')
 
 
@@ -66,8 +67,11 @@ def _once(draw: Random, value: Any) -> Any:
 
 def as_json(draw: Random, value: Any) -> bytes:
     """The value as JSON, sometimes as no JSON."""
+    indent = draw.choice((None, None, 1))
     try:
-        text = json.dumps(value, indent=draw.choice((None, None, 1)))
+        text = json.dumps(value)
+        if indent is not None and len(text) < _LONGEST_INDENTED:
+            text = json.dumps(value, indent=indent)
     except RecursionError:
         text = "[" * 100_000
     raw = text.encode()
