@@ -10,7 +10,7 @@ from functools import partial
 
 from gameday.core.clock import NS, boot_id
 from gameday.evidence.events import Phase
-from gameday.injection.drivers.request import authorization, secret, secrets_of
+from gameday.injection.drivers.request import authorization, secret
 from gameday.run import canary, webhook
 from gameday.run.children import Records, worker_config
 from gameday.run.context import Run
@@ -97,7 +97,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         tags=request_tags(issue.method, issue.path),
         clock=boot_id()[:8] or "host",
         reach=run.options.allowed.reach(),
-        hidden=[*secrets_of(run.system, run.environment), *sorted(run.secrets)],
+        hidden=sorted(run.secrets),
     )
 
 

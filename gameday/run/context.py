@@ -138,7 +138,7 @@ class Begun:
     reaper: Reaper
     abort: Abort = field(default_factory=Abort)
     secrets: set[str] = field(default_factory=set)
-    """Texts that must not be shown."""
+    """Texts that must not be shown: of the system file, and of the stack, once it is up."""
 
 
 @dataclass(slots=True, kw_only=True)

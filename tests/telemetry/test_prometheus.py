@@ -286,18 +286,23 @@ SAID: list[Json] = [
 ]
 
 
-async def test_only_series_that_were_asked_for_are_recorded(tmp_path: Path) -> None:
-    """Else a server could add to the traffic's own counts, which charts sum up."""
+def telling(series: Callable[[], list[Json]]) -> Callable[[Peer], bool]:
+    """A Prometheus that answers every query with these series, but the one for its clock."""
 
     def answers(peer: Peer) -> bool:
-        data: Json = {"resultType": "vector", "result": SAID}
+        data: Json = {"resultType": "vector", "result": series()}
         if "time%28%29" in peer.path or "time()" in peer.path:
             data = {"resultType": "scalar", "result": [1_790_000_000.0, "1"]}
         said = json.dumps({"status": "success", "data": data})
         peer.send(answer(said, 200, "Content-Type: application/json"))
         return True
 
-    with Liar({"/api/v1/query": answers}) as liar:
+    return answers
+
+
+async def test_only_series_that_were_asked_for_are_recorded(tmp_path: Path) -> None:
+    """Else a server could add to the traffic's own counts, which charts sum up."""
+    with Liar({"/api/v1/query": telling(lambda: SAID)}) as liar:
         async with collecting(tmp_path, liar.url) as grid:
             await grid.once()
     (scrape,) = (
@@ -315,16 +320,11 @@ async def test_series_that_change_each_time_are_no_longer_recorded_in_the_end(
     monkeypatch.setattr(source, "MOST_DIFFERENT", 5)
     asked = itertools.count()
 
-    def answers(peer: Peer) -> bool:
+    def another() -> list[Json]:
         each = {"__name__": "broken", "id": str(next(asked))}
-        data: Json = {"resultType": "vector", "result": [{"metric": each, "value": [1.5, "1"]}]}
-        if "time%28%29" in peer.path or "time()" in peer.path:
-            data = {"resultType": "scalar", "result": [1_790_000_000.0, "1"]}
-        said = json.dumps({"status": "success", "data": data})
-        peer.send(answer(said, 200, "Content-Type: application/json"))
-        return True
+        return [{"metric": each, "value": [1.5, "1"]}]
 
-    with Liar({"/api/v1/query": answers}) as liar:
+    with Liar({"/api/v1/query": telling(another)}) as liar:
         async with collecting(tmp_path, liar.url) as grid:
             lines = [await grid.once() for _ in range(7)]
     down = [(line.get("down") or {}).get("prometheus", "") for line in lines]
