@@ -9,7 +9,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.core.network.allow_list import Allowed
 from gameday.injection.toxiproxy_client import Toxiproxy
-from gameday.injection.verify.probe import Probe, look
+from gameday.injection.verify.probe import Probe, Spot, look
 from gameday.injection.verify.recovery import difference_is_back, direct_address, is_calm
 from gameday.spec.undos import ProxyState, ToxicState
 from tests.support.toxiproxies import toxiproxy
@@ -61,6 +61,15 @@ async def slow_redis(delay_s: list[float]) -> AsyncIterator[int]:
         await server.wait_closed()
 
 
+async def becomes_calm(spot: Spot, within_s: float = 20.0) -> bool:
+    """Whether it is calm in one of several looks: on a busy machine one look may be 5 ms off."""
+    until = asyncio.get_running_loop().time() + within_s
+    while not await is_calm(spot, CLOCK):
+        if asyncio.get_running_loop().time() > until:
+            return False
+    return True
+
+
 async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> None:
     delay_s = [0.0]
     async with slow_redis(delay_s) as port, toxiproxy() as url:
@@ -76,12 +85,12 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         assert spot.upstream == past
         assert spot.extra_ms is not None
         delay_s.append(0.1)
-        assert await is_calm(spot, CLOCK)
+        assert await becomes_calm(spot)
         toxic = ToxicState(name="t", type="latency", attributes={"latency": 100})
         await server.add_toxic("cache", toxic)
         assert not await is_calm(spot, CLOCK)
         await server.remove_toxic("cache", "t")
-        assert await is_calm(spot, CLOCK)
+        assert await becomes_calm(spot)
 
 
 async def test_an_upstream_that_does_not_answer_from_here_leaves_the_way_through() -> None:
