@@ -12,8 +12,10 @@ from gameday.telemetry.promql.patterns import Pattern
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 SETS = frozenset({"and", "or", "unless"})
-ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^"})
-SCALAR_CALLS = frozenset({"time", "scalar"})
+ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
+SCALAR_CALLS = frozenset({"pi", "scalar", "time"})
+Moment = int | Literal["start", "end"] | None
+"""The instant after `@`: wall time in ns, an end of the query's span, or None for "now"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,14 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A constant text; only some functions take one."""
+
+    text: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Selector:
     """Series by their labels: the last sample of each, or with `range_ns` all of a window."""
 
@@ -48,12 +58,30 @@ class Selector:
     matchers: tuple[Matcher, ...]
     offset_ns: int = 0
     range_ns: int | None = None
+    at: Moment = None
 
     @property
     def name(self) -> str:
         """The metric's name where the selector asks for exactly one, else ""."""
         names = [m.value for m in self.matchers if m.name == NAME and m.op == "="]
         return names[0] if names else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subquery:
+    """The values of an expression at each multiple of a step within a window.
+
+    `is_settled` says that what it was at an instant can no longer change once later samples
+    come: nothing in it looks ahead, or at a fixed time.
+    """
+
+    text: str
+    operand: "Node"
+    range_ns: int
+    step_ns: int | None
+    offset_ns: int
+    at: Moment
+    is_settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +135,14 @@ class BinaryExpression:
     returns_bool: bool = False
 
 
-Node = Number | Selector | FunctionCall | Aggregation | Negation | BinaryExpression
+Node = (
+    Number | Text | Selector | Subquery | FunctionCall | Aggregation | Negation | BinaryExpression
+)
+
+
+def is_range(node: Node) -> bool:
+    """A node has windows of samples for a value."""
+    return isinstance(node, Subquery) or (isinstance(node, Selector) and node.range_ns is not None)
 
 
 def is_scalar(node: Node) -> bool:
@@ -132,7 +167,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.args
         case Aggregation():
             return (node.operand,) if node.param is None else (node.operand, node.param)
-        case Negation():
+        case Negation() | Subquery():
             return (node.operand,)
         case BinaryExpression():
             return (node.lhs, node.rhs)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gameday.core.clock import NS
-from gameday.telemetry.promql.arithmetic import quantile, total
+from gameday.telemetry.promql.arithmetic import mean, quantile, regression, total, variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,12 @@ def _idelta(window: Window) -> float | None:
     return window.values[-1] - window.values[-2] if len(window.times) > 1 else None
 
 
-def _avg(window: Window) -> float:
-    return total(window.values) / len(window.values)
-
-
 def _min(window: Window) -> float:
     return min((v for v in window.values if not math.isnan(v)), default=math.nan)
 
 
 def _max(window: Window) -> float:
     return max((v for v in window.values if not math.isnan(v)), default=math.nan)
-
-
-def _stdvar(window: Window) -> float:
-    mean = _avg(window)
-    return total([(v - mean) * (v - mean) for v in window.values]) / len(window.values)
 
 
 def _changes(window: Window) -> float:
@@ -107,23 +98,36 @@ def _resets(window: Window) -> float:
     return float(sum(b < a for a, b in pairwise(window.values)))
 
 
+def _deriv(window: Window) -> float | None:
+    if len(window.times) < 2:
+        return None
+    return _line(window, window.times[0])[0]
+
+
+def _line(window: Window, zero_ns: int) -> tuple[float, float]:
+    """The slope per second, and the value at `zero_ns`, of the line through all samples."""
+    points = zip(window.times, window.values, strict=True)
+    return regression([((t_ns - zero_ns) / NS, value) for t_ns, value in points])
+
+
 FUNCTIONS: dict[str, Callable[[Window], float | None]] = {
     "rate": _rate,
     "increase": _increase,
     "delta": _delta,
     "irate": _irate,
     "idelta": _idelta,
-    "avg_over_time": _avg,
+    "avg_over_time": lambda window: mean(window.values),
     "min_over_time": _min,
     "max_over_time": _max,
     "sum_over_time": lambda window: total(window.values),
     "count_over_time": lambda window: float(len(window.values)),
     "last_over_time": lambda window: window.values[-1],
     "present_over_time": lambda _: 1.0,
-    "stddev_over_time": lambda window: math.sqrt(_stdvar(window)),
-    "stdvar_over_time": _stdvar,
+    "stddev_over_time": lambda window: math.sqrt(variance(window.values)),
+    "stdvar_over_time": lambda window: variance(window.values),
     "changes": _changes,
     "resets": _resets,
+    "deriv": _deriv,
 }
 
 
@@ -132,5 +136,13 @@ def quantile_over_time(q: float, window: Window) -> float:
     return quantile(q, window.values)
 
 
-NAMES = (*FUNCTIONS, "quantile_over_time", "absent_over_time")
+def predict_linear(window: Window, now_ns: int, ahead_s: float) -> float | None:
+    """The value that the line through all samples has some seconds after `now_ns`."""
+    if len(window.times) < 2:
+        return None
+    slope, at_now = _line(window, now_ns)
+    return slope * ahead_s + at_now
+
+
+NAMES = (*FUNCTIONS, "quantile_over_time", "predict_linear", "absent_over_time")
 KEEPS_NAME = frozenset({"last_over_time"})
