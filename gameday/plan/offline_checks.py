@@ -93,7 +93,7 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
     for file in files:
         for text in file.warnings:
             yield Finding(str(file.path), "warn", text, "it will be shown as it is written")
-    alerts = [rule.alert for file in files for rule in file.rules]
+    alerts = [rule.alert for file in files for rule in file.alerts]
     book = inputs.playbook
     parts = ["experiment", "system"]
     parts += [f"playbook {book.playbook.head.name}"] if book is not None else []

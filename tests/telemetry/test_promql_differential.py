@@ -30,7 +30,7 @@ from gameday.telemetry.promql import (
 
 PROMTOOL = shutil.which("promtool")
 STEPS = 40
-FILES, CASES = 12, 100
+FILES, CASES = 24, 420
 Points = list[float | None]
 Case = tuple[str, int]
 
@@ -83,7 +83,15 @@ def _gauge(rng: random.Random) -> Points:
 _RANGED = (
     *("rate", "rate", "increase", "irate", "delta", "idelta", "changes", "resets"),
     *("avg_over_time", "min_over_time", "max_over_time", "sum_over_time", "count_over_time"),
-    *("last_over_time", "stddev_over_time", "present_over_time"),
+    *("last_over_time", "stddev_over_time", "stdvar_over_time", "present_over_time"),
+    *("deriv", "deriv"),
+)
+_ELEMENTWISE = (
+    *("abs", "ceil", "floor", "round", "sgn", "sqrt", "exp", "ln", "log2", "log10"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh"),
+    *("atanh", "deg", "rad", "sort", "sort_desc", "absent", "timestamp"),
+    *("minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month"),
+    *("month", "year"),
 )
 
 
@@ -98,6 +106,7 @@ class _Grammar:
         if depth > 0:
             kinds += [self.aggregated, self.arithmetic, self.arithmetic, self.compared, self.sets]
             kinds += [self.called, self.quantile, self.grouped, self.scalars]
+            kinds += [self.stepped, self.stepped, self.relabelled, self.applied, self.ranked]
         return self.rng.choice(kinds)(depth - 1)
 
     def matchers(self) -> str:
@@ -108,30 +117,78 @@ class _Grammar:
 
     def selector(self, _: int = 0) -> str:
         name = self.rng.choice(["c_total", "d_total", "g", "h", "one", "lat_bucket", "nothing"])
-        return name + self.matchers() + self.rng.choice(["", "", "", " offset 7s", " offset -3s"])
+        return name + self.matchers() + self.rng.choice(["", "", ""]) + self.moved()
+
+    def moved(self) -> str:
+        return self.rng.choice(
+            [*[""] * 7, " offset 7s", " offset -3s", " @ 20", " @ 33.5 offset 5s", " @ start()"]
+        )
 
     def ranged(self, _: int = 0) -> str:
         pick = self.rng.choice
         function = pick(_RANGED)
         name = pick(["c_total", "d_total", "g", "lat_bucket"])
-        length, offset = pick(["5s", "10s", "12s", "30s"]), pick(["", "", " offset 4s"])
-        window = f"{name}{self.matchers()}[{length}]{offset}"
+        length = pick(["5s", "10s", "12s", "30s"])
+        return self.over_time(f"{name}{self.matchers()}[{length}]{self.moved()}")
+
+    def stepped(self, depth: int) -> str:
+        """A function of a subquery."""
+        pick = self.rng.choice
+        length, step = pick(["5s", "10s", "13s"]), pick(["1s", "2s", "3s", "2500ms", ""])
+        return self.over_time(f"({self.vector(depth)})[{length}:{step}]{self.moved()}")
+
+    def over_time(self, window: str) -> str:
+        pick = self.rng.choice
+        function = pick(_RANGED)
         if self.rng.random() < 0.1:
             return f"quantile_over_time({pick(['0.5', '0.9', '0', '1'])}, {window})"
+        if self.rng.random() < 0.1:
+            return f"predict_linear({window}, {pick(['0', '10', '-3.5', 'scalar(one)'])})"
         return f"{pick(['absent_over_time', function, function, function])}({window})"
+
+    def relabelled(self, depth: int) -> str:
+        inner, pick = self.vector(depth), self.rng.choice
+        name, source = pick(["job", "code", "new", "__name__"]), pick(["job", "code", "le", "none"])
+        if self.rng.random() < 0.4:
+            return f'label_join({inner}, "{name}", "-", "{source}", "job")'
+        pattern, template = (
+            pick(["(.*)", "(a|b)", "(.)(.*)", "5(?P<rest>.*)", ".+", ""]),
+            pick(["$1", "x-$2", "${rest}x", "", "fixed", "$$1$"]),
+        )
+        return f'label_replace({inner}, "{name}", "{template}", "{source}", "{pattern}")'
+
+    def applied(self, depth: int) -> str:
+        pick = self.rng.choice
+        if self.rng.random() < 0.1:
+            return f"{pick(['hour', 'day_of_week', 'year', 'month'])}()"
+        return f"{pick(_ELEMENTWISE)}({self.vector(depth)})"
+
+    def ranked(self, depth: int) -> str:
+        """Values that are nowhere equal: which of them counts, Prometheus leaves open."""
+        pick = self.rng.choice
+        by = pick(["", " by (job)", " without (dc)"])
+        if self.rng.random() < 0.5:
+            label = pick(["v", "job", "code"])
+            return f'count_values{by}("{label}", {self.vector(depth)})'
+        values = pick(["one", "sum(g)", "lat_bucket + on (le, job) group_left () (lat_bucket / 7)"])
+        return f"{pick(['topk', 'bottomk'])}{by}({pick(['1', '2', '9', '0'])}, {values})"
 
     def aggregated(self, depth: int) -> str:
         pick = self.rng.choice
         by = pick(
             ["", " by (job)", " by (job, code)", " without (code)", " by (le)", " without (job)"]
         )
-        op = pick(["sum", "sum", "avg", "min", "max", "count", "quantile"])
+        op = pick(
+            ["sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "quantile"]
+        )
         inner = self.vector(depth)
+        if op in {"stddev", "stdvar"}:  # 3 says NaN of a single infinity, and 2 says 0
+            inner = f"(-1e9 < ({inner}) < 1e9)"
         return f"quantile{by}(0.7, {inner})" if op == "quantile" else f"{op}{by}({inner})"
 
     def arithmetic(self, depth: int) -> str:
         pick = self.rng.choice
-        op = pick(["+", "-", "*", "/", "/", "%", "^"])
+        op = pick(["+", "-", "*", "/", "/", "%", "^", "atan2"])
         on = pick(["", "", " on (job)", " ignoring (code)", " on (job, code)"])
         if self.rng.random() < 0.4:
             return f"({self.vector(depth)} {op} {self.number(depth)})"
@@ -193,7 +250,7 @@ class _Grammar:
         pick = self.rng.choice
         if depth > 0 and self.rng.random() < 0.3:
             return f"({self.number(depth - 1)} {pick('+-*/%^')} {self.number(depth - 1)})"
-        plain = pick(["0", "1", "2", "0.5", "-1", "3", "time()", "Inf", "1e3", "-2 ^ 2"])
+        plain = pick(["0", "1", "2", "0.5", "-1", "3", "time()", "Inf", "1e3", "-2 ^ 2", "pi()"])
         return plain if self.rng.random() < 0.9 else f"scalar({self.selector()})"
 
 

@@ -40,8 +40,8 @@ class SeriesEvaluator:
     ) -> None:
         self.queries = {name: parse(text) for name, text in expressions.items()}
         files = [load_rules(path) for path in rules]
-        self._alerts = Evaluator(files)
-        asked = [rule.query for file in files for rule in file.rules]
+        self._alerts = Evaluator(files, self.queries.values())
+        asked = [query for file in files for query in file.queries]
         longest_s = max((q.window_s for q in (*self.queries.values(), *asked)), default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
@@ -50,6 +50,13 @@ class SeriesEvaluator:
         answers = answers or SourceAnswers(targets=(), sampled_ns=t_ns)
         moment = AnsweredInstant(self.store, t_ns, answers.values)
         problems = dict(answers.problems)
+        every = answers.alerts
+        if every is None:  # first: other expressions may read what recording rules write
+            every = [
+                AlertLine(dict(alert.labels), alert.state, alert.active_at_ns)
+                for alert in self._alerts.tick(self.store, t_ns, moment)
+            ]
+            problems |= self._alerts.problems
         readings: dict[str, bool | None] = {}
         figures: dict[str, float | None] = {}
         for name, query in self.queries.items():
@@ -60,13 +67,6 @@ class SeriesEvaluator:
                 figures[name] = truth = None
             if not name.startswith(key("dependency")):
                 readings[name] = truth
-        every = answers.alerts
-        if every is None:
-            every = [
-                AlertLine(dict(alert.labels), alert.state, alert.active_at_ns)
-                for alert in self._alerts.tick(self.store, t_ns, moment)
-            ]
-            problems |= self._alerts.problems
         alerts = few_enough(every)
         if len(alerts) < len(every):
             problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"

@@ -7,7 +7,6 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 
-
 _CANCELLED = 1e6  # a sum a million times smaller than its terms has lost 6 of 16 digits
 
 

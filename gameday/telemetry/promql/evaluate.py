@@ -7,7 +7,7 @@ range and of the lookback is open, in 2.x a sample exactly on it still counts.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -101,6 +101,15 @@ class InstantEvaluator:
             self._known[node.text] = known
         return known
 
+    def forget(self, texts: Iterable[str] | None = None) -> None:
+        """Evaluate these expressions again when they are asked for, or all of them."""
+        self._budget.evaluators.clear()
+        if texts is None:
+            self._known.clear()
+            return
+        for text in texts:
+            self._known.pop(text, None)
+
     def _evaluate(self, node: Node) -> Value:
         match node:
             case Number():
@@ -121,7 +130,7 @@ class InstantEvaluator:
                 raise EvaluationError("is not a value", node.text)
 
     def _aggregated(self, node: Aggregation) -> Vector:
-        operand = self._vector(node.operand)
+        operand = self.vector(node.operand)
         if node.op == COUNT_VALUES and isinstance(node.param, Text):
             return count_values(node, operand, node.param.value)
         return aggregate(node, operand, None if node.param is None else self._number(node.param))
@@ -132,7 +141,8 @@ class InstantEvaluator:
             raise EvaluationError("is a vector where a number is needed", node.text)
         return value
 
-    def _vector(self, node: Node) -> Vector:
+    def vector(self, node: Node) -> Vector:
+        """The value of a node that must be a vector. Raises EvaluationError."""
         value = self.value(node)
         if not isinstance(value, dict):
             raise EvaluationError("is a number where a vector is needed", node.text)
@@ -149,28 +159,31 @@ class InstantEvaluator:
             return self._over_time(node)
         if node.name in functions.ELEMENTWISE:
             return self._elementwise(node)
+        if node.name in functions.HISTOGRAM:
+            return self._of_histograms(node)
+        if node.name in functions.RELABELLING:
+            relabel = relabelling(node)
+            return _collected(node, [(relabel(k), v) for k, v in self.vector(node.args[0]).items()])
+        return self._special(node)
+
+    def _special(self, node: FunctionCall) -> Value:
         if node.name == "time":
             return (self.t_ns + self.store.wall_offset_ns) / NS
         if node.name == "timestamp":
             return self._timestamps(node)
         if node.name == "absent":
-            return {} if self._vector(node.args[0]) else {_absent_labels(node.args[0]): 1.0}
-        if node.name in functions.HISTOGRAM:
-            return self._of_histograms(node)
-        if node.name in functions.RELABELLING:
-            relabel = relabelling(node)
-            return _collected(node, [(relabel(k), v) for k, v in self._vector(node.args[0]).items()])
+            return {} if self.vector(node.args[0]) else {_absent_labels(node.args[0]): 1.0}
         return functions.WHOLE[node.name]([self.value(arg) for arg in node.args])
 
     def _elementwise(self, node: FunctionCall) -> Vector:
         function = functions.ELEMENTWISE[node.name]
         params = [self._number(arg) for arg in node.args[1:]]
-        found = [(k, function(v, *params)) for k, v in self._vector(node.args[0]).items()]
+        found = [(k, function(v, *params)) for k, v in self.vector(node.args[0]).items()]
         return _collected(node, [(nameless(k), v) for k, v in found if v is not None])
 
     def _of_histograms(self, node: FunctionCall) -> Vector:
         params = [self._number(arg) for arg in node.args[:-1]]
-        found = histograms.histograms(self._vector(node.args[-1]))
+        found = histograms.histograms(self.vector(node.args[-1]))
         if node.name == "histogram_fraction":
             lower, upper = params
             values = [(k, histograms.bucket_fraction(lower, upper, b)) for k, b in found.items()]
@@ -183,7 +196,7 @@ class InstantEvaluator:
         if isinstance(arg, Selector):
             stamps = [(held.nameless, held.times[i]) for held, i in self._last(arg)]
         else:
-            stamps = [(nameless(labels), self.t_ns) for labels in self._vector(arg)]
+            stamps = [(nameless(labels), self.t_ns) for labels in self.vector(arg)]
         wall = self.store.wall_offset_ns
         return _collected(node, [(labels, (t_ns + wall) / NS) for labels, t_ns in stamps])
 
@@ -262,7 +275,7 @@ class InstantEvaluator:
         for t_ns in times:
             vector = past.get(t_ns)
             if vector is None:
-                vector = past[t_ns] = self._elsewhere(t_ns)._vector(node.operand)
+                vector = past[t_ns] = self._elsewhere(t_ns).vector(node.operand)
             self._budget.left -= 1 + len(vector)
             if self._budget.left < 0:
                 raise EvaluationError(f"comes to more than {MOST_SAMPLES} values", node.text)
@@ -300,9 +313,7 @@ class InstantEvaluator:
             self._budget.evaluators[t_ns] = known
         return known
 
-    def _selected(
-        self, selector: Selector, range_ns: int
-    ) -> list[tuple[Series, ranges.Window]]:
+    def _selected(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
         end = self._end(selector)
         start = end - range_ns
         self._check_kept(selector, start)

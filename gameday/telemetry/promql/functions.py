@@ -68,7 +68,7 @@ _REAL: dict[str, Callable[[float], float]] = {
     **{name: getattr(math, name) for name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh")},
 }
 _POLES: dict[str, dict[float, float]] = {
-    **dict.fromkeys(("ln", "log2", "log10"), {0.0: -math.inf}),
+    **{name: {0.0: -math.inf} for name in ("ln", "log2", "log10")},
     "atanh": {1.0: math.inf, -1.0: -math.inf},
 }
 ELEMENTWISE: dict[str, Elementwise] = {

@@ -175,6 +175,14 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
+def may_read(node: Node, name: str) -> bool:
+    """A node may read series of this name."""
+    return any(
+        all(matcher.accepts(((NAME, name),)) for matcher in each.matchers if matcher.name == NAME)
+        for each in selectors(node)
+    )
+
+
 def selectors(node: Node) -> list[Selector]:
     """Every selector of the tree, from left to right."""
     if isinstance(node, Selector):

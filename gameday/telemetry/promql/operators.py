@@ -88,9 +88,7 @@ def _signature(matching: Matching) -> Callable[[Labels], Labels]:
     return lambda labels: drop(labels, without)
 
 
-def _of_vectors(
-    node: BinaryExpression, lhs: Vector, rhs: Vector, *, all_unique: bool
-) -> Vector:
+def _of_vectors(node: BinaryExpression, lhs: Vector, rhs: Vector, *, all_unique: bool) -> Vector:
     if not lhs or not rhs:
         return {}
     matching, swapped = node.matching, node.matching.one == "left"

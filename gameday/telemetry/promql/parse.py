@@ -78,6 +78,20 @@ def parse(text: str) -> Query:
 
 @lru_cache(maxsize=512)
 def _parse(text: str) -> Query:
+    _refuse_unreadable(text)
+    try:
+        node = _node(grammar.parse(_without_underscores(text)))
+    except ValueError as error:
+        raise PromqlError(f"is not PromQL: {error}", text.strip()) from error
+    if is_range(node):
+        raise PromqlError("is a range, not a value: put a function such as rate around it", text)
+    if isinstance(node, Text):
+        raise PromqlError("is a text, not a value", text)
+    return _affordable(Query(text, node))
+
+
+def _refuse_unreadable(text: str) -> None:
+    """Raise PromqlError for what the grammar takes too long for, reads otherwise, or panics at."""
     if len(text) > LONGEST:
         raise PromqlError(f"is longer than {LONGEST} characters", text[:60] + "…")
     if _steps(text) > MOST_STEPS:
@@ -91,15 +105,6 @@ def _parse(text: str) -> Query:
     if (odd := _ODD_TIME.search(bare)) is not None:
         problem = "a time is a number of seconds since 1970, start() or end()"
         raise PromqlError(problem, odd[0])
-    try:
-        node = _node(grammar.parse(_without_underscores(text)))
-    except ValueError as error:
-        raise PromqlError(f"is not PromQL: {error}", text.strip()) from error
-    if is_range(node):
-        raise PromqlError("is a range, not a value: put a function such as rate around it", text)
-    if isinstance(node, Text):
-        raise PromqlError("is a text, not a value", text)
-    return _affordable(Query(text, node))
 
 
 def _affordable(query: Query) -> Query:
@@ -169,7 +174,7 @@ def _moment(at: Any) -> Moment:
     edge = _EDGES.get(str(at.type))
     if edge is not None:
         return edge
-    since_us = (at.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    since_us: int = (at.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     return (since_us + 500) // 1000 * 1_000_000
 
 
