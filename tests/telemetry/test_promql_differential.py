@@ -126,7 +126,6 @@ class _Grammar:
 
     def ranged(self, _: int = 0) -> str:
         pick = self.rng.choice
-        function = pick(_RANGED)
         name = pick(["c_total", "d_total", "g", "lat_bucket"])
         length = pick(["5s", "10s", "12s", "30s"])
         return self.over_time(f"{name}{self.matchers()}[{length}]{self.moved()}")
@@ -142,7 +141,8 @@ class _Grammar:
         function = pick(_RANGED)
         if self.rng.random() < 0.1:
             return f"quantile_over_time({pick(['0.5', '0.9', '0', '1'])}, {window})"
-        if self.rng.random() < 0.1:
+        # Of a fixed time in a subquery, 2.42 gives it at no more steps than the range has samples.
+        if self.rng.random() < 0.1 and "@" not in window:
             return f"predict_linear({window}, {pick(['0', '10', '-3.5', 'scalar(one)'])})"
         return f"{pick(['absent_over_time', function, function, function])}({window})"
 
@@ -169,8 +169,8 @@ class _Grammar:
         by = pick(["", " by (job)", " without (dc)"])
         if self.rng.random() < 0.5:
             label = pick(["v", "job", "code"])
-            return f'count_values{by}("{label}", {self.vector(depth)})'
-        values = pick(["one", "sum(g)", "lat_bucket + on (le, job) group_left () (lat_bucket / 7)"])
+            return f'count_values{by}("{label}", round(clamp({self.vector(depth)}, -99, 99)))'
+        values = pick(["one", "sum(g)", "(g != 0) < 100", "h < 100 != 0"])
         return f"{pick(['topk', 'bottomk'])}{by}({pick(['1', '2', '9', '0'])}, {values})"
 
     def aggregated(self, depth: int) -> str:
@@ -190,6 +190,8 @@ class _Grammar:
         pick = self.rng.choice
         op = pick(["+", "-", "*", "/", "/", "%", "^", "atan2"])
         on = pick(["", "", " on (job)", " ignoring (code)", " on (job, code)"])
+        if op == "atan2":  # whose results keep the metric's name in 2
+            return f'label_replace({self.vector(depth)} atan2 0.5, "__name__", "", "", "")'
         if self.rng.random() < 0.4:
             return f"({self.vector(depth)} {op} {self.number(depth)})"
         return f"({self.vector(depth)} {op}{on} {self.vector(depth)})"
