@@ -96,9 +96,7 @@ def test_the_quick_rules_are_those_of_the_system_over_shorter_windows() -> None:
     system = find_system(None)
     quick = load_rules(EXPERIMENTS[0].parent / "rules" / "quick.yml")
     drill = load_rules(system.parent / "prometheus" / "alerts.yml")
-    names = [
-        [rule.alert for rule in file.alerts] for file in (quick, drill)
-    ]
+    names = [[rule.alert for rule in file.alerts] for file in (quick, drill)]
     assert names[0] == names[1]
 
 

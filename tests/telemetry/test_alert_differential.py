@@ -31,13 +31,14 @@ PROMTOOL = shutil.which("promtool")
 STEPS = 50
 RULES = 12
 Alerts = set[tuple[Labels, str]]
+Rule = dict[str, object]
 RECORDED = '{__name__=~"x:.*"}'
 
 
 def _rules(rng: random.Random) -> dict[str, object]:
     lengths = ["0s", "1s", "2s", "3s", "2500ms", "5s"]
     templated = {"job": "s{{ $labels.job }}{{ $labels.i }}"}
-    rules = [
+    rules: list[Rule] = [
         {
             "alert": f"A{n}",
             "expr": rng.choice(
@@ -54,9 +55,9 @@ def _rules(rng: random.Random) -> dict[str, object]:
     return {"groups": [{"name": "g", "interval": "1s", "rules": rules}]}
 
 
-def _recordings(rng: random.Random) -> list[dict[str, object]]:
+def _recordings(rng: random.Random) -> list[Rule]:
     """Rules that record, and rules that read what others record: before or after them."""
-    recordings = [
+    recordings: list[Rule] = [
         {
             "record": f"x:{n}",
             "expr": rng.choice(
@@ -73,7 +74,7 @@ def _recordings(rng: random.Random) -> list[dict[str, object]]:
         }
         for n in range(6)
     ]
-    reading = [
+    reading: list[Rule] = [
         {"alert": f"B{n}", "expr": rng.choice([f"x:{n} > 1", f"absent(x:{n})"]), "for": "1s"}
         for n in range(6)
     ]

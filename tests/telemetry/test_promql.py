@@ -349,7 +349,7 @@ def test_a_fixed_time_that_is_forgotten_has_no_value() -> None:
 def test_subqueries_come_to_so_many_values_and_no_more() -> None:
     store = SeriesStore()
     store.append(0, [(labels("x", i=str(i)), 1.0) for i in range(1000)])
-    with pytest.raises(EvaluationError, match="comes to more than 2000000 values"):
+    with pytest.raises(EvaluationError, match="comes to more than 1000000 values"):
         value("sum_over_time((x @ 0)[1h:1s])", store, 0)
 
 

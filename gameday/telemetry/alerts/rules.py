@@ -16,7 +16,7 @@ from gameday.core.errors import FileError, Place
 from gameday.spec.yaml import MappingEntry, Node, load_documents, one_of_them
 from gameday.telemetry.alerts import templates
 from gameday.telemetry.promql import (
-    MOST_INSTANTS,
+    MOST_INSTANTS_TOGETHER,
     MOST_TOGETHER,
     PromqlError,
     Query,
@@ -35,8 +35,6 @@ _DURATION = re.compile(
 _NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
 _METRIC = re.compile(r"[a-zA-Z_:][\w:]*", re.ASCII)
 _MOST_RULES = 1000  # all are evaluated once a second; bounds that second
-MOST_INSTANTS_TOGETHER = 5 * MOST_INSTANTS
-"""Instants of all subqueries of one file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

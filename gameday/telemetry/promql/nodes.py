@@ -4,7 +4,8 @@ Each node carries its own text, so that an error can name a sub-expression and e
 sub-expressions can share one evaluation. Parentheses are gone: the tree says the order.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gameday.telemetry.promql.labels import NAME, Labels, value_of
@@ -86,11 +87,12 @@ class Subquery:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A function of its arguments."""
+    """A function of its arguments; `relabel` is what one of labels does to each element's."""
 
     text: str
     name: str
     args: tuple["Node", ...]
+    relabel: Callable[[Labels], Labels] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ MOST_TOGETHER = 150_000
 """Characters of all expressions of one file: reading them takes half a second."""
 MOST_INSTANTS = 11_000
 """Instants of all subqueries of an expression: as many as Prometheus has points in a range."""
+MOST_INSTANTS_TOGETHER = 5 * MOST_INSTANTS
+"""Instants of all subqueries of one file: the first evaluation takes a second."""
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
 _COMMENT = re.compile("#[^\n]*")
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
@@ -243,13 +245,12 @@ def _call(tree: Any) -> FunctionCall:
     text = f"{name}({', '.join(arg.text for arg in args)})"
     if name in dates.PARTS and not args:
         args = (_NOW,)
-    call = FunctionCall(text, name, args)
-    if name in functions.RELABELLING:
-        try:
-            relabelling(call)
-        except ValueError as error:
-            raise PromqlError(str(error), text) from error
-    return call
+    if name not in functions.RELABELLING:
+        return FunctionCall(text, name, args)
+    try:
+        return FunctionCall(text, name, args, relabelling(name, args))
+    except ValueError as error:
+        raise PromqlError(str(error), text) from error
 
 
 def _aggregation(tree: Any) -> Aggregation:

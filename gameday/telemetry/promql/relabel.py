@@ -6,25 +6,26 @@ pattern is RE2's and must match the whole value of the source, else the series s
 """
 
 import re
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import Labels, label_set, value_of
-from gameday.telemetry.promql.nodes import FunctionCall, Text
+from gameday.telemetry.promql.nodes import Node, Text
 from gameday.telemetry.promql.patterns import compile_pattern, plain
 
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 Relabel = Callable[[Labels], Labels]
+LONGEST_VALUE: Final = 64 * 1024
+"""Characters of a label: a chain of templates doubles them with each link."""
 
 
-def relabelling(call: FunctionCall) -> Relabel:
+def relabelling(name: str, args: Sequence[Node]) -> Relabel:
     """The function from labels to labels that a call stands for. Raises ValueError."""
-    texts = [arg.value for arg in call.args if isinstance(arg, Text)]
-    return _join(*texts) if call.name == "label_join" else _replace(*texts)
+    texts = [arg.value for arg in args if isinstance(arg, Text)]
+    return _join(*texts) if name == "label_join" else _replace(*texts)
 
 
-@lru_cache(maxsize=256)
 def _replace(name: str, template: str, source: str, pattern: str) -> Relabel:
     compiled = compile_pattern(pattern, captures=True)
     _check_name(name)
@@ -34,21 +35,25 @@ def _replace(name: str, template: str, source: str, pattern: str) -> Relabel:
         if found is None:
             return labels
         value = _REFERENCE.sub(lambda reference: _referred(reference, found), template)
-        return label_set({**dict(labels), name: value})
+        return _with(labels, name, value)
 
     return replace
 
 
-@lru_cache(maxsize=256)
 def _join(name: str, separator: str, *sources: str) -> Relabel:
     for each in (name, *sources):
         _check_name(each)
 
     def join(labels: Labels) -> Labels:
-        value = separator.join(value_of(labels, source) for source in sources)
-        return label_set({**dict(labels), name: value})
+        return _with(labels, name, separator.join(value_of(labels, each) for each in sources))
 
     return join
+
+
+def _with(labels: Labels, name: str, value: str) -> Labels:
+    if len(value) > LONGEST_VALUE:
+        raise EvaluationError(f"its label has more than {LONGEST_VALUE} characters", name)
+    return label_set({**dict(labels), name: value})
 
 
 def _check_name(name: str) -> None:
