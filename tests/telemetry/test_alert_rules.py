@@ -143,14 +143,14 @@ groups:
     query_offset: 30s
     labels: {team: a, sloth: b}
     rules:
-      - {record: "job:errors:rate5m", expr: "sum by (job) (rate(x[5m]))", labels: {team: c}}
+      - {record: "job:errors:rate5m", expr: "sum by (job) (rate(x[5m]))", labels: {team: c, a-b: d}}
       - {alert: A, expr: "job:errors:rate5m > 0.5"}
 """
     found = load_rules(written(tmp_path, text))
     (group,) = found.groups
     assert group.offset_ns == 30 * NS
     assert [type(rule) for rule in group.rules] == [RecordingRule, AlertRule]
-    assert dict(group.rules[0].labels) == {"team": "c", "sloth": "b"}
+    assert dict(group.rules[0].labels) == {"team": "c", "sloth": "b", "a-b": "d"}
     assert len(found.queries) == 2
 
 

@@ -1,11 +1,14 @@
-"""Random expressions over random series, here and in the real Prometheus (`promtool`).
+"""Random expressions over random series, here and in the real Prometheus, of 2.42 and of 3.
 
-One `promtool test rules` call evaluates many expressions at once: each is written as an
-expectation that holds nothing, and what promtool got instead is read from its complaint.
+Of 2.42 it is `promtool test rules`: one call evaluates many expressions at once, each written as
+an expectation that holds nothing, and what promtool got instead is read from its complaint. Of 3
+it is the engine itself in a small Go program, `tests/support/promql3`, which `GAMEDAY_PROMQL3`
+names once it is built.
 """
 
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -18,8 +21,10 @@ import pytest
 from gameday.core.clock import NS
 from gameday.telemetry.promql import (
     PROMETHEUS_2,
+    PROMETHEUS_3,
     EvaluationError,
     Labels,
+    PromqlSemantics,
     SeriesStore,
     Vector,
     evaluate,
@@ -29,6 +34,7 @@ from gameday.telemetry.promql import (
 )
 
 PROMTOOL = shutil.which("promtool")
+ENGINE_3 = os.environ.get("GAMEDAY_PROMQL3", "")
 STEPS = 40
 FILES, CASES = 24, 420
 Points = list[float | None]
@@ -296,9 +302,37 @@ def _read(complaint: str) -> Vector | None:
     return {label_set(re.findall(r'(\w+)="(.*?)"', inside)): float(v) for inside, v in samples}
 
 
-def _ours(text: str, store: SeriesStore, at: int) -> Vector | None:
+def _engine_3(_: Path, series: dict[Labels, Points], cases: list[Case]) -> list[Vector | None]:
+    """What the engine of Prometheus 3 computes for each case; None where it ends with an error."""
+    asked = {
+        "step_ms": 1000,
+        "series": [
+            {"labels": dict(k), "values": [None if v is None else _word(v) for v in points]}
+            for k, points in series.items()
+        ],
+        "cases": [(text, at * 1000) for text, at in cases],
+    }
+    done = subprocess.run(
+        [ENGINE_3], input=json.dumps(asked), capture_output=True, text=True, check=True
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(cases)
+    return [
+        None if each is None else {label_set(labels): float(v) for labels, v in each}
+        for each in answers
+    ]
+
+
+Oracle = Callable[[Path, dict[Labels, Points], list[Case]], list[Vector | None]]
+ORACLES: dict[str, tuple[Oracle, PromqlSemantics]] = {
+    "promtool": (_promtool, PROMETHEUS_2),
+    "engine-3": (_engine_3, PROMETHEUS_3),
+}
+
+
+def _ours(text: str, store: SeriesStore, at: int, semantics: PromqlSemantics) -> Vector | None:
     try:
-        value = evaluate(parse(text), store, at * NS, PROMETHEUS_2)
+        value = evaluate(parse(text), store, at * NS, semantics)
     except EvaluationError:
         return None
     return value if isinstance(value, dict) else {(): value}
@@ -314,8 +348,9 @@ def _close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9) or (math.isnan(a) and math.isnan(b))
 
 
-def mismatches(seed: int, cases: int, folder: Path) -> list[str]:
+def mismatches(seed: int, cases: int, folder: Path, name: str = "promtool") -> list[str]:
     """The cases of one random file in which the two disagree."""
+    oracle, semantics = ORACLES[name]
     rng = random.Random(seed)
     series = _random_series(rng)
     store = SeriesStore(retention_s=3600)
@@ -325,11 +360,11 @@ def mismatches(seed: int, cases: int, folder: Path) -> list[str]:
     grammar = _Grammar(rng)
     asked = [(grammar.vector(), rng.randrange(3, STEPS)) for _ in range(cases)]
     asked[-1] = ("one", STEPS - 1)  # promtool loads no samples after the last instant asked for
-    answers = _promtool(folder, series, asked)
+    answers = oracle(folder, series, asked)
     return [
-        f"seed {seed} at {at}: {text}\n  ours   {_ours(text, store, at)}\n  theirs {theirs}"
+        f"seed {seed} at {at}: {text}\n  ours   {ours}\n  theirs {theirs}"
         for (text, at), theirs in zip(asked, answers, strict=True)
-        if not _same(_ours(text, store, at), theirs)
+        if not _same(ours := _ours(text, store, at, semantics), theirs)
     ]
 
 
@@ -339,3 +374,11 @@ def test_random_expressions_have_the_value_that_prometheus_gives_them(
     seed: int, tmp_path: Path
 ) -> None:
     assert mismatches(seed, CASES, tmp_path) == []
+
+
+@pytest.mark.skipif(not ENGINE_3, reason="GAMEDAY_PROMQL3 names no engine of Prometheus 3")
+@pytest.mark.parametrize("seed", range(FILES))
+def test_random_expressions_have_the_value_that_prometheus_3_gives_them(
+    seed: int, tmp_path: Path
+) -> None:
+    assert mismatches(seed, CASES, tmp_path, "engine-3") == []

@@ -342,7 +342,9 @@ def _limit(part: _Part) -> int:
 def _texts(part: _Part, kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, entry in part.entries().items():
-        if not _NAME.fullmatch(key) or key == "__name__":
+        # Prometheus 3 takes any text; Alertmanager, which alerts go to, need not.
+        is_name = bool(key) if kind == "series label" else _NAME.fullmatch(key)
+        if not is_name or key == "__name__":
             part.fail(f"{key!r} is not a name for a {kind}", place=entry.place)
         if kind == "label" and key == "alertname":
             part.fail("the label 'alertname' is the alert's own", place=entry.place)
