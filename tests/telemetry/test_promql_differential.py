@@ -102,10 +102,11 @@ _ELEMENTWISE = (
 
 
 class _Grammar:
-    """Makes expressions of the subset that gameday documents."""
+    """Makes expressions of the subset that gameday documents; `is_3` takes in what 3 has changed."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, is_3: bool) -> None:
         self.rng = rng
+        self.is_3 = is_3
 
     def vector(self, depth: int = 3) -> str:
         kinds: list[Callable[[int], str]] = [self.selector, self.ranged]
@@ -148,7 +149,7 @@ class _Grammar:
         if self.rng.random() < 0.1:
             return f"quantile_over_time({pick(['0.5', '0.9', '0', '1'])}, {window})"
         # Of a fixed time in a subquery, 2.42 gives it at no more steps than the range has samples.
-        if self.rng.random() < 0.1 and "@" not in window:
+        if self.rng.random() < 0.1 and (self.is_3 or "@" not in window):
             return f"predict_linear({window}, {pick(['0', '10', '-3.5', 'scalar(one)'])})"
         return f"{pick(['absent_over_time', function, function, function])}({window})"
 
@@ -188,7 +189,9 @@ class _Grammar:
             ["sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "quantile"]
         )
         inner = self.vector(depth)
-        if op in {"stddev", "stdvar"}:  # 3 says NaN of a single infinity, and 2 says 0
+        if (
+            op in {"stddev", "stdvar"} and not self.is_3
+        ):  # 3 says NaN of a single infinity, and 2 says 0
             inner = f"(-1e9 < ({inner}) < 1e9)"
         return f"quantile{by}(0.7, {inner})" if op == "quantile" else f"{op}{by}({inner})"
 
@@ -196,7 +199,7 @@ class _Grammar:
         pick = self.rng.choice
         op = pick(["+", "-", "*", "/", "/", "%", "^", "atan2"])
         on = pick(["", "", " on (job)", " ignoring (code)", " on (job, code)"])
-        if op == "atan2":  # whose results keep the metric's name in 2
+        if op == "atan2" and not self.is_3:  # whose results keep the metric's name in 2
             return f'label_replace({self.vector(depth)} atan2 0.5, "__name__", "", "", "")'
         if self.rng.random() < 0.4:
             return f"({self.vector(depth)} {op} {self.number(depth)})"
@@ -240,6 +243,9 @@ class _Grammar:
     def quantile(self, _: int) -> str:
         pick = self.rng.choice
         q = pick(["0.5", "0.95", "0.99", "1", "0", "1.5", "-1"])
+        if self.is_3 and self.rng.random() < 0.3:
+            edges = pick(["0, 0.5", "0.05, 0.7", "-1, 2", "0.5, Inf", "0.3, 0.2", "-Inf, 0.1"])
+            return f"histogram_fraction({edges}, rate(lat_bucket{self.matchers()}[9]))"
         by = pick([" by (le)", " by (le, job)", " by (job)"])
         rates = f"rate(lat_bucket{self.matchers()}[{pick(['8s', '20s'])}])"
         return f"histogram_quantile({q}, sum{by} ({rates}))"
@@ -357,7 +363,7 @@ def mismatches(seed: int, cases: int, folder: Path, name: str = "promtool") -> l
     for step in range(STEPS):
         there = [(k, v[step]) for k, v in series.items()]
         store.append(step * NS, [(k, v) for k, v in there if v is not None])
-    grammar = _Grammar(rng)
+    grammar = _Grammar(rng, is_3=semantics is PROMETHEUS_3)
     asked = [(grammar.vector(), rng.randrange(3, STEPS)) for _ in range(cases)]
     asked[-1] = ("one", STEPS - 1)  # promtool loads no samples after the last instant asked for
     answers = oracle(folder, series, asked)

@@ -8,7 +8,7 @@ range and of the lookback is open, in 2.x a sample exactly on it still counts.
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -48,10 +48,13 @@ class PromqlSemantics:
     left_open: bool = True
     zero_first: bool = False
     unique_before_filter: bool = True
+    fixed_timestamp: bool = True  # timestamp(x @ 5 offset 1m) asks for the time 5, without offset
 
 
 PROMETHEUS_3 = PromqlSemantics()
-PROMETHEUS_2 = PromqlSemantics(left_open=False, zero_first=True, unique_before_filter=False)
+PROMETHEUS_2 = PromqlSemantics(
+    left_open=False, zero_first=True, unique_before_filter=False, fixed_timestamp=False
+)
 MOST_SAMPLES: Final = 1_000_000
 """Values that the subqueries of one instant may come to: they take half a second."""
 
@@ -193,6 +196,8 @@ class InstantEvaluator:
     def _timestamps(self, node: FunctionCall) -> Vector:
         (arg,) = node.args
         if isinstance(arg, Selector):
+            if arg.at is not None and self.semantics.fixed_timestamp:
+                arg = replace(arg, offset_ns=0)
             stamps = [(held.nameless, held.times[i]) for held, i in self._last(arg)]
         else:
             stamps = [(nameless(labels), self.t_ns) for labels in self.vector(arg)]
