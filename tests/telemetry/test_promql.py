@@ -42,6 +42,7 @@ REFUSED = [
     ('label_join(x, "a", ",", "")', "not a name"),
     ('count_values("", x)', "not a name"),
     ('x{a="\\xff"}', "the character itself"),
+    ("predict_linear(x[5m:] @ end(), 3)", "no value for predict_linear"),
     ("mad_over_time(x[5m])", "the function mad_over_time"),
     ("limitk(1, x)", "the aggregation limitk"),
     ("histogram_count(x)", "the function histogram_count"),

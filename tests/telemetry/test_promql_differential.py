@@ -102,7 +102,7 @@ _ELEMENTWISE = (
 
 
 class _Grammar:
-    """Makes expressions of the subset that gameday documents; `is_3` takes in what 3 has changed."""
+    """Makes expressions of what gameday evaluates; `is_3` takes in what 3 has changed."""
 
     def __init__(self, rng: random.Random, *, is_3: bool) -> None:
         self.rng = rng
@@ -149,7 +149,8 @@ class _Grammar:
         if self.rng.random() < 0.1:
             return f"quantile_over_time({pick(['0.5', '0.9', '0', '1'])}, {window})"
         # Of a fixed time in a subquery, 2.42 gives it at no more steps than the range has samples.
-        if self.rng.random() < 0.1 and (self.is_3 or "@" not in window):
+        fixed = "@" in window.rpartition("]")[2]
+        if self.rng.random() < 0.1 and (self.is_3 and not fixed or "@" not in window):
             return f"predict_linear({window}, {pick(['0', '10', '-3.5', 'scalar(one)'])})"
         return f"{pick(['absent_over_time', function, function, function])}({window})"
 

@@ -242,6 +242,8 @@ def _call(tree: Any) -> FunctionCall:
         ranged = is_range(arg)
         if ranged != (name in ranges.NAMES and not is_scalar(arg)):
             _refuse(given, f"{name} takes {'an instant vector' if ranged else 'a range'} here")
+        if name == "predict_linear" and isinstance(arg, Subquery) and arg.at is not None:
+            _refuse(given, "Prometheus has no value for predict_linear of a subquery with @")
     text = f"{name}({', '.join(arg.text for arg in args)})"
     if name in dates.PARTS and not args:
         args = (_NOW,)
