@@ -59,8 +59,29 @@ REFUSED = [
     ("", "not PromQL"),
     ("1 > 2", "BOOL"),
     ("x offset NaN", "a duration is"),
+    ("x offset-NaN", "a duration is"),
+    ("x offset  -Inf", "a duration is"),
+    ("sum_over_time(x[0.0001:1s])", "a duration is"),
     ("rate(x[1e300])", "a duration is"),
 ]
+
+
+TAKEN = [
+    "x offset-5m",
+    "x @ 1609746000.123",
+    "x @ +5 offset - 1.5",
+    "kafka:offset:rate > 5 or a:offset > 1",
+    'sum by (offset) (x{offset="a", le=~"[0-9]"})',
+    "sum_over_time(x[ 5m : 10s ] @ end ( ))",
+    "rate(x[300]) # [offset] @ anything",
+    'x{a="offset z [q] @ b"} + 1_0',
+]
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_what_looks_odd_and_is_not_is_taken(text: str) -> None:
+    read = parse(text).node.text  # as it is written for a real Prometheus
+    assert parse(read).node.text == read
 
 
 def counter(values: list[float], name: str = "x", **more: str) -> SeriesStore:

@@ -55,13 +55,14 @@ _COMMENT = re.compile("#[^\n]*")
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 # The grammar panics on some durations that are odd numbers (`offset NaN`), and on times before
 # 1970, so only plain ones are let in.
-_LENGTH = r"(?:(?:\d{1,9}(?:ms|[smhdwy]))+|\d{1,9}(?:\.\d{1,9})?)(?![\w.])"
+_LENGTH = r"(?:(?:\d{1,9}(?:ms|[smhdwy]))+|\d{1,9}(?:\.\d{1,3})?)(?![\w.])"
+_TIME = rf"(?:{_LENGTH}|\d{{1,10}}(?:\.\d{{1,9}})?(?![\w.])|(?:start|end)\s*\()"
 _ODD_LENGTH = re.compile(
-    rf"\boffset\b(?!\s+-?\s*{_LENGTH})\s*-?\s*\S*"
+    rf"(?<![\w:])offset(?![\w:])(?!\s*[),=!~])(?!\s*-?\s*{_LENGTH})\s*-?\s*\S*"
     rf"|\[(?!\s*{_LENGTH}\s*(?:\]|:\s*(?:{_LENGTH})?\s*\]))[^\]]*\]?",
     re.IGNORECASE,
 )
-_ODD_TIME = re.compile(rf"@(?!\s*(?:\+?\s*{_LENGTH}|(?:start|end)\s*\())\s*\S*", re.IGNORECASE)
+_ODD_TIME = re.compile(rf"@(?!\s*\+?\s*{_TIME})\s*\S*", re.IGNORECASE)
 # The grammar takes a byte for a character: Go joins bytes to UTF-8, or keeps what is none.
 _BYTE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:x[89a-fA-F][0-9a-fA-F]|[23][0-7]{2}))")
 _UNDERSCORED = re.compile(r"(?<![\w.:])\d+(?:_\d+)+(?=[^\w]|$)")
