@@ -73,6 +73,7 @@ TAKEN = [
     "kafka:offset:rate > 5 or a:offset > 1",
     'sum by (offset) (x{offset="a", le=~"[0-9]"})',
     "sum_over_time(x[ 5m : 10s ] @ end ( ))",
+    'sum by ("a.b") (x * on ("c-d", e) group_left ("f g") y)',
     "rate(x[300]) # [offset] @ anything",
     'x{a="offset z [q] @ b"} + 1_0',
 ]

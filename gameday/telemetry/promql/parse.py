@@ -51,6 +51,7 @@ MOST_INSTANTS = 11_000
 MOST_INSTANTS_TOGETHER = 5 * MOST_INSTANTS
 """Instants of all subqueries of one file: the first evaluation takes a second."""
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
+_NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
 _COMMENT = re.compile("#[^\n]*")
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 # The grammar panics on some durations that are odd numbers (`offset NaN`), and on times before
@@ -272,7 +273,12 @@ def _aggregation(tree: Any) -> Aggregation:
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+    return ", ".join(map(_quoted, sorted(names)))
+
+
+def _quoted(name: str) -> str:
+    """A label's name, in quotes where it is none of the old ones."""
+    return name if _NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _negation(tree: Any) -> Negation:
@@ -317,7 +323,7 @@ def _matching_text(matching: Matching) -> str:
         words = f" {'on' if matching.on else 'ignoring'} ({_names(matching.names)})"
     if matching.one != "both":
         group = "group_left" if matching.one == "right" else "group_right"
-        words += f" {group} ({', '.join(matching.include)})"
+        words += f" {group} ({', '.join(map(_quoted, matching.include))})"
     return words
 
 
