@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from gameday.core.clock import NS
 from gameday.core.errors import FileError, Place
-from gameday.spec.yaml import MappingEntry, Node, load_documents, one_of_them
+from gameday.spec.yaml import MappingEntry, Node, load_documents, one_of_them, shown_path
 from gameday.telemetry.alerts import templates
 from gameday.telemetry.promql import (
     MOST_INSTANTS_TOGETHER,
@@ -105,7 +105,7 @@ def load_rules(path: Path) -> RuleFile:
     _refuse_too_many_instants(groups)
     rules = [rule for group in groups for rule in group.rules]
     if not rules:
-        warnings.append(f"{path}: holds no rules")
+        warnings.append(f"{shown_path(path)}: holds no rules")
     warnings += [w for rule in rules if isinstance(rule, AlertRule) for w in _odd(rule)]
     return RuleFile(path, tuple(groups), tuple(warnings))
 

@@ -7,7 +7,7 @@ recording rule gives goes into the store at once, so that the rules below it in 
 Source: Prometheus, rules/alerting.go, rules/recording.go and rules/group.go.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,7 @@ from gameday.telemetry.promql import (
     value_of,
 )
 from gameday.telemetry.promql.labels import EMPTY, NAME, nameless
-from gameday.telemetry.promql.nodes import Node, children, may_read
+from gameday.telemetry.promql.nodes import Node, Selector, children, may_read
 
 RESOLVED_RETENTION_NS = 15 * 60 * NS  # Prometheus' resolvedRetention, 15 min
 ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
@@ -225,10 +225,8 @@ class Evaluator:
         every = [*queries, *(query for file in files for query in file.queries)]
         rules = [rule for file in files for group in file.groups for rule in group.rules]
         names = {rule.record for rule in rules if isinstance(rule, RecordingRule)}
-        self._readers = {
-            name: _texts_reading(name, (query.node for query in every))
-            for name in (*names, ALERTS, ALERTS_FOR_STATE)
-        }
+        nodes = [query.node for query in every]
+        self._readers = _readers({*names, ALERTS, ALERTS_FOR_STATE}, nodes)
         self._tells_alerts = bool(self._readers[ALERTS] or self._readers[ALERTS_FOR_STATE])
 
     def tick(
@@ -245,7 +243,9 @@ class Evaluator:
             if not group.is_due(t_ns):
                 continue
             offset_ns = group.group.offset_ns
-            then = InstantEvaluator(store, t_ns - offset_ns) if offset_ns else moment
+            then = moment
+            if offset_ns:
+                then = InstantEvaluator(store, t_ns - offset_ns, moment.semantics)
             for rule in group.rules:
                 self._evaluate(rule, then, t_ns, group.group.limit)
             if then is not moment:
@@ -282,13 +282,26 @@ class Evaluator:
         """Put series into the store, and forget every value that may have read them before."""
         moment.store.append(moment.t_ns, series.items(), source=f"rule {key}")
         for name in names:
-            moment.forget(self._readers[name])
+            if self._readers[name]:
+                moment.forget(self._readers[name])
 
 
-def _texts_reading(name: str, nodes: Iterable[Node]) -> frozenset[str]:
-    """The texts of all expressions, and of their parts, that may read series of this name."""
-    found: set[str] = set()
+def _readers(names: Collection[str], nodes: Iterable[Node]) -> dict[str, frozenset[str]]:
+    """The texts of all expressions, and of their parts, that may read series of each name."""
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for selector, texts in _selectors_within(nodes):
+        for name in (selector.name,) if selector.name else names:
+            if name in found and may_read(selector, name):
+                found[name].update(texts)
+    return {name: frozenset(texts) for name, texts in found.items()}
+
+
+def _selectors_within(
+    nodes: Iterable[Node], around: tuple[str, ...] = ()
+) -> Iterator[tuple[Selector, tuple[str, ...]]]:
+    """Every selector, with its own text and those of all expressions around it."""
     for node in nodes:
-        if may_read(node, name):
-            found |= {node.text} | _texts_reading(name, children(node))
-    return frozenset(found)
+        texts = (*around, node.text)
+        if isinstance(node, Selector):
+            yield node, texts
+        yield from _selectors_within(children(node), texts)
