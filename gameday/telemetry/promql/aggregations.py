@@ -39,14 +39,19 @@ _MOST_RANKED = 1 << 63  # Prometheus counts in 64 bits
 def aggregate(node: Aggregation, operand: Vector, param: float | None) -> Vector:
     """The value of an aggregation whose operand and parameter have these values."""
     groups: dict[Labels, list[tuple[Labels, float]]] = {}
-    names = node.names | {NAME} if node.without else node.names
-    regroup = drop if node.without else keep
     for element in operand.items():
-        groups.setdefault(regroup(element[0], names), []).append(element)
+        group = node.groups.get(element[0])
+        if group is None:
+            group = node.group(element[0])
+        found = groups.get(group)
+        if found is None:
+            groups[group] = [element]
+        else:
+            found.append(element)
     if node.op in {"topk", "bottomk"}:
         return _ranked(node, groups, 0.0 if param is None else param)
     fold = FOLDS.get(node.op) or _quantile(math.nan if param is None else param)
-    return {group: fold([v for _, v in found]) for group, found in groups.items()}
+    return {group: fold([v for _, v in each]) for group, each in groups.items()}
 
 
 def _quantile(q: float) -> Fold:

@@ -322,16 +322,17 @@ class InstantEvaluator:
         start = end - range_ns
         self._check_kept(selector, start)
         first = bisect_right if self.semantics.left_open else bisect_left
+        zero_first = self.semantics.zero_first
         found = []
         for held in self.store.select(selector):
-            stop = bisect_right(held.times, end)
-            window = slice(first(held.times, start, 0, stop), stop)
-            times, values = held.times[window], held.values[window]
+            times, values = held.times, held.values
+            stop = bisect_right(times, end)
+            begin = first(times, start, 0, stop)
+            times, values = times[begin:stop], values[begin:stop]
             if held.marks:
                 times = [t for t, v in zip(times, values, strict=True) if v is not STALE]
                 values = [v for v in values if v is not STALE]
             if times:
-                zero_first = self.semantics.zero_first
                 found.append((held, ranges.Window(times, values, start, end, zero_first)))
         return found
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gameday.telemetry.promql.labels import NAME, Labels, value_of
+from gameday.telemetry.promql.labels import NAME, Labels, drop, keep, value_of
 from gameday.telemetry.promql.patterns import Pattern
 
+_REMEMBERED = 10_000  # label sets of one aggregation: some times what a system has
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 SETS = frozenset({"and", "or", "unless"})
 ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
@@ -97,7 +98,10 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """Many elements folded into one for each group of labels."""
+    """Many elements folded into one for each group of labels.
+
+    `groups` remembers the group of a label set: the same come with each evaluation.
+    """
 
     text: str
     op: str
@@ -105,6 +109,18 @@ class Aggregation:
     names: frozenset[str]
     without: bool
     param: "Node | None" = None
+    groups: dict[Labels, Labels] = field(default_factory=dict, compare=False, repr=False)
+
+    def group(self, labels: Labels) -> Labels:
+        """The labels of the group that an element with these belongs to."""
+        if self.without:
+            found = drop(labels, self.names | {NAME})
+        else:
+            found = keep(labels, self.names)
+        if len(self.groups) >= _REMEMBERED:
+            self.groups.clear()
+        self.groups[labels] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
