@@ -8,6 +8,7 @@ from gameday.core.clock import NS
 from gameday.core.errors import Place
 from gameday.telemetry.alerts.rules import AlertRule, load_rules
 from gameday.telemetry.alerts.state import Evaluator, RuleState
+from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.promql import (
     EvaluationError,
     InstantEvaluator,
@@ -186,6 +187,19 @@ def test_recorded_series_are_read_by_the_rules_below_at_once(tmp_path: Path) -> 
     assert then == {}  # as of the second before, when x was not there
     highest = evaluate(parse("x:all"), store, 3 * NS)
     assert highest == {labels("x:all", job="a", kind="made"): 12.0}
+
+
+def test_objectives_read_what_rules_record_at_the_same_instant(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    group = "{name: a, query_offset: 1h, rules: [{record: y, expr: x}]}"
+    path.write_text(f"groups: [{{name: b, rules: [{{record: z, expr: 'x * 2'}}]}}, {group}]")
+    evaluator = SeriesEvaluator({"objective a": "z > 5"}, [path], 0)
+    assert evaluator.store.retention_ns > 3900 * NS  # an hour, and the lookback
+    readings = []
+    for t_s, x in enumerate([2.0, 3.0]):
+        evaluator.store.append(t_s * NS, [(labels("x"), x)], source="s")
+        readings.append(evaluator.at(t_s * NS).readings)
+    assert readings == [{"objective a": False}, {"objective a": True}]
 
 
 def test_a_recording_rule_that_cannot_be_evaluated_writes_nothing(tmp_path: Path) -> None:
