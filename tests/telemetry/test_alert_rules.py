@@ -243,6 +243,8 @@ def test_what_prometheus_does_not_take_is_no_duration(text: str) -> None:
         ("{{ $value | humanizePercentage }}", "25%"),
         ('{{ printf "%.1f" $value }}', "0.2"),
         ('{{ $value | printf "%.3f" }}', "0.250"),
+        ('{{ printf "%0.0f|" $value }}', "0|"),
+        ('{{ printf "%6.2f" $value }}', "  0.25"),
         ('{{ printf "%.99f" $value }}', f"0.25{'0' * 97}"),
         ('{{ printf "%.999999999f" $value }}', '{{ printf "%.999999999f" $value }}'),
         ('{{ $value | printf "%999999999g" }}', '{{ $value | printf "%999999999g" }}'),

@@ -16,9 +16,10 @@ from gameday.telemetry.promql.labels import Labels, value_of
 _VALUE = r"(?:\$value|\.Value)"
 _PLAIN = re.compile(rf"{_VALUE}|(?P<all>\$labels|\.Labels)(?:\.(?P<label>\w+))?")
 _PIPED = re.compile(rf"{_VALUE}\s*\|\s*(?P<function>\w+)|(?P<called>\w+)\s+{_VALUE}")
+_VERB = r"%[0-9]{0,2}(?:\.[0-9]{0,2})?[feg]"
 _PRINTF = re.compile(
-    rf'printf\s+"(?P<format>[^"%]*%\.?[0-9]{{0,2}}[feg](?:%%|[^"%])*)"\s+{_VALUE}'
-    rf'|{_VALUE}\s*\|\s*printf\s+"(?P<piped>[^"%]*%\.?[0-9]{{0,2}}[feg](?:%%|[^"%])*)"'
+    rf'printf\s+"(?P<format>[^"%]*{_VERB}(?:%%|[^"%])*)"\s+{_VALUE}'
+    rf'|{_VALUE}\s*\|\s*printf\s+"(?P<piped>[^"%]*{_VERB}(?:%%|[^"%])*)"'
 )
 
 
