@@ -92,8 +92,8 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(str(each.place), "warn", each.text, "gameday validate shows it too")
     for file in files:
         for text in file.warnings:
-            yield Finding(str(file.path), "warn", text, "it will be shown as it is written")
-    alerts = [rule.alert for file in files for rule in file.rules]
+            yield Finding(str(file.path), "warn", text, "mend the rule file, if that is not meant")
+    alerts = [rule.alert for file in files for rule in file.alerts]
     book = inputs.playbook
     parts = ["experiment", "system"]
     parts += [f"playbook {book.playbook.head.name}"] if book is not None else []

@@ -19,7 +19,13 @@ from gameday.spec.undos import ProjectUndo, ScaleUndo
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
 from gameday.telemetry.promql import EvaluationError, Query, SeriesStore, parse, reading
-from gameday.telemetry.promql.nodes import Aggregation, BinaryExpression, FunctionCall, Negation
+from gameday.telemetry.promql.nodes import (
+    Aggregation,
+    BinaryExpression,
+    FunctionCall,
+    Negation,
+    Subquery,
+)
 
 ANSWER_S: Final = 2.0
 _OF_ONE: Final = frozenset({"min", "max", "avg", "group"})
@@ -92,7 +98,9 @@ def _is_of_one(query: Query) -> bool:
         match left.pop():
             case Aggregation(op=op) if op not in _OF_ONE:
                 return False
-            case Aggregation(operand=operand) | Negation(operand=operand):
+            case (
+                Aggregation(operand=operand) | Negation(operand=operand) | Subquery(operand=operand)
+            ):
                 left.append(operand)
             case BinaryExpression(lhs=lhs, rhs=rhs):
                 left += [lhs, rhs]

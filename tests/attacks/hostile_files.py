@@ -170,6 +170,11 @@ OF_EXPERIMENT: dict[str, Callable[[], str]] = {
     "promql-brackets": long(EXPERIMENT + "objectives: [{name: a, expr: '@'}]\n", of="("),
     "promql-sum": long(EXPERIMENT + "objectives: [{name: a, expr: 'x@'}]\n", of="+x"),
     "promql-quotes": long(EXPERIMENT + "objectives: [{name: a, expr: 'x@'}]\n", of='"'),
+    "many-subqueries": lambda: (
+        EXPERIMENT
+        + "objectives:\n"
+        + some("- {name: n#, expr: 'max_over_time(x[3h:1s]) > #'}\n", 1900)
+    ),
     "many-objectives": lambda: (
         EXPERIMENT + "objectives:\n" + some("- {name: n#, expr: x > #}\n", 1900)
     ),
@@ -391,6 +396,20 @@ OF_RULES: dict[str, Callable[[], str]] = {
     "regexes": lambda: (
         RULES + some(RULE.replace("x > 1", "'x{a=~\"" + "(a|b{9}){9}" * 90 + "#\"} > 1'"), 900)
     ),
+    "subqueries": lambda: RULES + some(RULE.replace("x > 1", "'max_over_time(x[3h:1s]) > #'"), 900),
+    "nested-subqueries": lambda: (
+        RULES + some(RULE.replace("x > 1", f"'{'max_over_time(' * 70}x{'[1y:1s])' * 70}'"), 200)
+    ),
+    "relabelling": lambda: (
+        RULES
+        + some(RULE.replace("x > 1", '\'label_replace(x, "a", "$1", "b", "(a|b{9}){90}#")\''), 900)
+    ),
+    "merge-chain": lambda: (
+        "x0: &x0 {a: 1}\n"
+        + "".join(f"x{n}: &x{n} {{<<: *x{n - 1}, k{n}: 1}}\n" for n in range(1, 900))
+    ),
+    "documents": lambda: many("---\ngroups: []\n"),
+    "objects": lambda: many("---\nkind: PrometheusRule\nspec: {groups: []}\n"),
     "groups": lambda: "groups:\n" + some("- {name: g#, rules: []}\n", 1200),
     "templates": lambda: (
         RULES + "  - {alert: A, expr: x, labels: {a: '" + "{{ $x }}" * 120_000 + "'}}\n"

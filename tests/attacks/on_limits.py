@@ -237,6 +237,53 @@ def a_regular_expression_is_linear(_place: Place, pattern: str) -> None:
     assert time.process_time() - begun_s < WITHIN_S
 
 
+CHAINS = {
+    "replace": ('label_replace(@, "a", "$1$1$1$1", "a", "(.*)")', 60),
+    "join": ('label_join(@, "a", "", "a", "a", "a", "a")', 60),
+}
+
+
+@attack("limits", CHAINS)
+def a_chain_of_labels_does_not_fill_the_memory(_place: Place, chain: tuple[str, int]) -> None:
+    from gameday.telemetry.promql import EvaluationError, SeriesStore, evaluate, labels, parse
+
+    link, count = chain
+    expr = "x"
+    for _ in range(count):
+        expr = link.replace("@", expr)
+    store = SeriesStore()
+    store.append(0, [(labels("x", a="a"), 1.0)])
+    try:
+        evaluate(parse(expr), store, 0)
+    except EvaluationError as error:
+        assert "characters" in error.problem
+    else:
+        raise AssertionError("it has a value")
+
+
+BOMBS = {
+    "wide": "sum_over_time((x @ 0)[3h:1s])",
+    "nested": "sum_over_time(sum_over_time((x @ 0)[100s:1s])[100s:1s])",
+    "many": " + ".join(f"sum_over_time((x @ 0)[{n}s:1s])" for n in range(300, 325)),
+}
+
+
+@attack("limits", BOMBS)
+def subqueries_of_an_instant_have_a_budget(_place: Place, expr: str) -> None:
+    from gameday.telemetry.promql import EvaluationError, SeriesStore, evaluate, labels, parse
+
+    store = SeriesStore()
+    store.append(0, [(labels("x", i=str(i)), 1.0) for i in range(1000)])
+    begun_s = time.process_time()
+    try:
+        evaluate(parse(expr), store, 0)
+    except EvaluationError as error:
+        assert "values" in error.problem
+    else:
+        raise AssertionError("it has a value")
+    assert time.process_time() - begun_s < WITHIN_S
+
+
 BAD_REGEXES = ("a++", "(", "(?=a)", r"(a)\\\\1", "a{1001}", "(a{1000}){1000}", "[z-a]", "*")
 
 

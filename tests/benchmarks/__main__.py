@@ -11,6 +11,7 @@ PARTS = (
     ("bench_service",),
     ("bench_pace", "--quick"),
     ("bench_judge",),
+    ("bench_rules", "--quick"),
     ("bench_load", "--quick"),
     ("bench_toxiproxy", "--quick"),
     ("bench_journal",),

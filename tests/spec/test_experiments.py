@@ -89,16 +89,14 @@ def test_the_original_scenarios_ask_for_what_they_asked_for(experiment: str, sta
 
 
 def alerts(file: RuleFile) -> list[str]:
-    return [rule.alert for group in file.groups for rule in group.rules]
+    return [rule.alert for rule in file.alerts]
 
 
 def test_the_quick_rules_are_those_of_the_system_over_shorter_windows() -> None:
     system = find_system(None)
     quick = load_rules(EXPERIMENTS[0].parent / "rules" / "quick.yml")
     drill = load_rules(system.parent / "prometheus" / "alerts.yml")
-    names = [
-        [rule.alert for group in file.groups for rule in group.rules] for file in (quick, drill)
-    ]
+    names = [[rule.alert for rule in file.alerts] for file in (quick, drill)]
     assert names[0] == names[1]
 
 
@@ -129,6 +127,6 @@ def test_drops_that_are_not_the_services_doing_are_told(path: Path, reason: Reas
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_who_reads_of_drops_is_told_what_each_reason_means(path: Path) -> None:
-    rule = next(rule for rule in load_rules(path).rules if rule.alert == "LoadGeneratorDropping")
+    rule = next(rule for rule in load_rules(path).alerts if rule.alert == "LoadGeneratorDropping")
     told = dict(rule.annotations)["description"]
     assert all(each.text in told for each in DROPPED if each is not Reason.SYSTEM_SATURATED)

@@ -8,7 +8,15 @@ from gameday.core.clock import NS
 from gameday.core.errors import Place
 from gameday.telemetry.alerts.rules import AlertRule, load_rules
 from gameday.telemetry.alerts.state import Evaluator, RuleState
-from gameday.telemetry.promql import EvaluationError, SeriesStore, labels, parse
+from gameday.telemetry.collector.evaluation import SeriesEvaluator
+from gameday.telemetry.promql import (
+    EvaluationError,
+    InstantEvaluator,
+    SeriesStore,
+    evaluate,
+    labels,
+    parse,
+)
 
 PRESENT = {labels("x", job="a"): 1.0}
 
@@ -137,3 +145,91 @@ def test_a_rule_that_can_be_evaluated_again_is_no_problem_any_more(tmp_path: Pat
     store.append(NS, both[:2], source="s")
     evaluator.tick(store, NS)
     assert evaluator.problems == {}
+
+
+RECORDING = """\
+groups:
+  - name: a
+    rules:
+      - {alert: Early, expr: "x:twice > 3"}
+      - {record: "x:twice", expr: "x * 2", labels: {kind: made}}
+      - {record: "x:four", expr: "x:twice * 2"}
+      - {alert: Late, expr: "x:four > 7"}
+      - {record: "x:all", expr: "max_over_time(x:four[3s:1s])"}
+  - name: b
+    query_offset: 1s
+    rules:
+      - {record: "x:then", expr: "x"}
+"""
+
+
+def test_recorded_series_are_read_by_the_rules_below_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_text(RECORDING)
+    asked = parse("x:twice")
+    evaluator, store = Evaluator([load_rules(path)], [asked]), SeriesStore()
+    seen = []
+    for t_s, x in enumerate([1, 2, None, 3]):
+        t_ns = t_s * NS
+        found = [] if x is None else [(labels("x", job="a"), float(x))]
+        store.append(t_ns, found, source="s")
+        moment = InstantEvaluator(store, t_ns)
+        moment.value(asked.node)  # what was known before is not known any more
+        alerts = evaluator.tick(store, t_ns, moment)
+        assert evaluator.problems == {}
+        seen.append(([a.name for a in alerts], moment.value(asked.node)))
+    made = labels("x:twice", job="a", kind="made")
+    assert seen[0] == ([], {made: 2.0})
+    assert seen[1] == (["Late"], {made: 4.0})
+    assert seen[2] == (["Early"], {})
+    assert seen[3] == (["Late"], {made: 6.0})
+    then = evaluate(parse("x:then"), store, 3 * NS)
+    assert then == {}  # as of the second before, when x was not there
+    highest = evaluate(parse("x:all"), store, 3 * NS)
+    assert highest == {labels("x:all", job="a", kind="made"): 12.0}
+
+
+def test_objectives_read_what_rules_record_at_the_same_instant(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    group = "{name: a, query_offset: 1h, rules: [{record: y, expr: x}]}"
+    path.write_text(f"groups: [{{name: b, rules: [{{record: z, expr: 'x * 2'}}]}}, {group}]")
+    evaluator = SeriesEvaluator({"objective a": "z > 5"}, [path], 0)
+    assert evaluator.store.retention_ns > 3900 * NS  # an hour, and the lookback
+    readings = []
+    for t_s, x in enumerate([2.0, 3.0]):
+        evaluator.store.append(t_s * NS, [(labels("x"), x)], source="s")
+        readings.append(evaluator.at(t_s * NS).readings)
+    assert readings == [{"objective a": False}, {"objective a": True}]
+
+
+def test_a_recording_rule_that_cannot_be_evaluated_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    rules = "[{record: y, expr: x, labels: {job: same}}, {record: z, expr: x}]"
+    path.write_text(f"groups: [{{name: a, limit: 1, rules: {rules}}}]")
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
+    store.append(0, [(labels("x", job=job), 1.0) for job in "ab"])
+    evaluator.tick(store, 0)
+    assert evaluate(parse('{__name__=~"y|z"}'), store, 0) == {}
+    problems = list(evaluator.problems.values())
+    assert [("two results" in each, "limit of 1" in each) for each in problems] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_rules_read_the_series_of_alerts(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    text = "{alert: A, expr: x, for: 2s, labels: {team: t}}"
+    firing = 'ALERTS{alertname="A", alertstate="firing"}'
+    again = f"{{alert: B, expr: '{firing} and on (team) ALERTS_FOR_STATE > 0'}}"
+    path.write_text(f"groups: [{{name: a, rules: [{text}, {again}]}}]")
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore(wall_offset_ns=NS)
+    found = []
+    for t_s in range(4):
+        store.append(t_s * NS, [(labels("x"), 1.0)] if t_s < 3 else [], source="s")
+        found.append(sorted(a.name + a.state[0] for a in evaluator.tick(store, t_s * NS)))
+    assert found == [["Ap"], ["Ap"], ["Af", "Bf"], []]
+    assert evaluate(parse("ALERTS_FOR_STATE"), store, 2 * NS) == {
+        labels("ALERTS_FOR_STATE", alertname="A", team="t"): 1.0,
+        labels("ALERTS_FOR_STATE", alertname="B", alertstate="firing", team="t"): 3.0,
+    }

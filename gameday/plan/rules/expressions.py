@@ -141,14 +141,27 @@ def of_system(loaded: LoadedSystem) -> Findings:
 
 def _too_much(texts: Iterable[str]) -> str:
     """Why so many expressions are not read, "" where they are."""
+    texts = list(texts)
     length = sum(map(len, texts))
     if not length:
         return ""
-    from gameday.telemetry.promql import MOST_TOGETHER
+    from gameday.telemetry.promql import MOST_INSTANTS_TOGETHER, MOST_TOGETHER
 
-    if length <= MOST_TOGETHER:
-        return ""
-    return f"{length} characters of PromQL are more than {MOST_TOGETHER}"
+    if length > MOST_TOGETHER:
+        return f"{length} characters of PromQL are more than {MOST_TOGETHER}"
+    instants = sum(_instants(text) for text in texts if "[" in text and ":" in text)
+    if instants > MOST_INSTANTS_TOGETHER:
+        return f"{instants} instants of subqueries are more than {MOST_INSTANTS_TOGETHER}"
+    return ""
+
+
+def _instants(text: str) -> int:
+    from gameday.telemetry.promql import PromqlError, parse
+
+    try:
+        return parse(text).instants
+    except PromqlError:
+        return 0  # told with its place
 
 
 def _promql(document: Document, loc: Loc, text: str, *, is_condition: bool = True) -> Findings:

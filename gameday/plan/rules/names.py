@@ -129,7 +129,7 @@ def _alerts_have_rules(inputs: Inputs) -> Findings:
 
     document = inputs.experiment.document
     files = [load_rules(path) for path in inputs.rules]
-    known = {rule.alert for file in files for group in file.groups for rule in group.rules}
+    known = {rule.alert for file in files for rule in file.alerts}
     for index, alert in enumerate(experiment.expect.alerts):
         if alert.alert not in known:
             yield _no_rule(document, ("expect", "alerts", index, "alert"), alert.alert, known)

@@ -10,7 +10,7 @@ from gameday.core import files
 from gameday.core.errors import FileError, Place
 from gameday.core.files import decode, shown_path
 from gameday.spec.yaml.messages import explain
-from gameday.spec.yaml.tree import LARGEST_BYTES, Node, grow
+from gameday.spec.yaml.tree import LARGEST_BYTES, Node, grow, grow_documents
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -74,6 +74,13 @@ def load(path: Path) -> Document:
     raw = read_bytes(path)
     file = shown_path(path)
     return Document(file, grow(decode(raw, file), file), raw)
+
+
+def load_documents(path: Path) -> list[Node]:
+    """Read a YAML file that may hold several documents, and merge keys. Raises FileError."""
+    raw = read_bytes(path)
+    file = shown_path(path)
+    return grow_documents(decode(raw, file), file)
 
 
 def compose(text: str, file: str, first_line: int = 1, first_column: int = 1) -> Document:

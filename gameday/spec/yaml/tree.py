@@ -108,8 +108,11 @@ class _Builder:
     file: str
     first_line: int = 1
     first_column: int = 1
+    lenient: bool = False
     root: Node | None = None
+    roots: list[Node] = field(default_factory=list)
     documents: int = 0
+    closed_size: int = 0
     open: list[_Open] = field(default_factory=list)
     anchors: dict[str, Node] = field(default_factory=dict)
 
@@ -142,7 +145,8 @@ class _Builder:
 
     def _document(self, place: Place) -> None:
         self.documents += 1
-        if self.documents > 1:
+        self.anchors.clear()
+        if self.documents > 1 and not self.lenient:
             raise FileError(place, "a second document begins here", help="one document a file")
 
     def _alias(self, place: Place, anchor: str | None) -> None:
@@ -163,33 +167,49 @@ class _Builder:
     def _end(self) -> None:
         done = self.open.pop()
         whole = replace(done.node, size=done.size, depth=done.depth)
+        if isinstance(whole.content, dict) and "<<" in whole.content:
+            whole = replace(whole, content=_merged(whole.content))
         self._add(whole, None, done.anchor)
 
     def _add(self, node: Node, text: str | None, anchor: str | None) -> None:
         if anchor is not None:
             self.anchors[anchor] = node
+        size = self.closed_size + sum(each.size for each in self.open) + node.size
+        if size > MOST_VALUES:
+            raise FileError(node.place, f"more than {MOST_VALUES} values, aliases written out")
         if not self.open:
             self.root = node
+            self.roots.append(node)
+            self.closed_size += node.size
             return
         top = self.open[-1]
         top.size += node.size
         top.depth = max(top.depth, 1 + node.depth)
-        if sum(each.size for each in self.open) > MOST_VALUES:
-            raise FileError(node.place, f"more than {MOST_VALUES} values, aliases written out")
         if isinstance(top.node.content, list):
             top.node.content.append(node)
         elif top.key is None:
-            top.key = (_key(node, text, top.node), node.place)
+            top.key = (_key(node, text, top.node, merges=self.lenient), node.place)
         elif isinstance(top.node.content, dict):
             top.node.content[top.key[0]] = MappingEntry(top.key[1], node)
             top.key = None
 
 
-def _key(node: Node, text: str | None, mapping: Node) -> str:
+def _merged(content: dict[str, MappingEntry]) -> dict[str, MappingEntry]:
+    """A mapping with those under its merge key below it: its own keys win, then the first's."""
+    under = content["<<"].node
+    whole = {key: entry for key, entry in content.items() if key != "<<"}
+    for each in under.content if isinstance(under.content, list) else [under]:
+        if not isinstance(each.content, dict):
+            raise FileError(each.place, "a merge key needs a mapping, or a list of them")
+        whole = {**each.content, **whole}
+    return whole
+
+
+def _key(node: Node, text: str | None, mapping: Node, *, merges: bool) -> str:
     """The text of a key; refuses what is not text, and a key that is there already."""
     if text is None:
         raise FileError(node.place, "a key must be text", help="put '{…}' in quotes")
-    if text == "<<":
+    if text == "<<" and not merges:
         raise FileError(node.place, "merge keys are not supported", help="write the keys out")
     first = mapping.child(text)
     if first is not None:
@@ -227,18 +247,32 @@ def grow(text: str, file: str, first_line: int = 1, first_column: int = 1) -> No
     `first_line` and `first_column` say where the text stands in its file.
     """
     builder = _Builder(file, first_line, first_column)
-    _refuse_unprintable(text, builder)
-    try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            builder.take(event)
-    except yaml.MarkedYAMLError as error:
-        _not_yaml(error, text, builder)
+    _build(text, builder)
     if builder.root is None or builder.root.content is None:
         raise FileError(builder.place(None), "is empty", help="`gameday schema` says what it holds")
     if not isinstance(builder.root.content, dict):
         kind = "a list" if isinstance(builder.root.content, list) else "a single value"
         raise FileError(builder.root.place, f"is {kind}, not a mapping", help="write `key: value`")
     return builder.root
+
+
+def grow_documents(text: str, file: str) -> list[Node]:
+    """The trees of all documents of a text, whatever they hold. Raises FileError.
+
+    Merge keys (`<<`) are taken: formats of other programs have them.
+    """
+    builder = _Builder(file, lenient=True)
+    _build(text, builder)
+    return builder.roots
+
+
+def _build(text: str, builder: _Builder) -> None:
+    _refuse_unprintable(text, builder)
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        _not_yaml(error, text, builder)
 
 
 def _refuse_unprintable(text: str, builder: _Builder) -> None:

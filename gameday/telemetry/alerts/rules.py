@@ -1,23 +1,31 @@
-"""Rule files, as Prometheus reads them: groups of alert rules.
+"""Rule files, as Prometheus reads them: groups of alerting and recording rules.
 
 Everything is checked on loading: keys, durations, label names and every expression. An error
-names file, line, column, group, rule and the sub-expression. Recording rules are refused: here
-an expression is written where it is used.
+names file, line, column, group, rule and the sub-expression. Of several documents Prometheus
+reads the first; a file of Kubernetes objects is read, too: the groups of each `PrometheusRule`.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from gameday.core.clock import NS
 from gameday.core.errors import FileError, Place
-from gameday.spec.yaml import MappingEntry, Node, load, one_of_them
+from gameday.spec.yaml import MappingEntry, Node, load_documents, one_of_them, shown_path
 from gameday.telemetry.alerts import templates
-from gameday.telemetry.promql import MOST_TOGETHER, PromqlError, Query, parse
+from gameday.telemetry.promql import (
+    MOST_INSTANTS_TOGETHER,
+    MOST_TOGETHER,
+    PromqlError,
+    Query,
+    parse,
+)
 
-_GROUP = ("name", "interval", "limit", "labels", "rules")
+_GROUP = ("name", "interval", "query_offset", "limit", "labels", "rules")
+_OPERATOR_GROUP = (*_GROUP, "partial_response_strategy")  # Thanos reads that one
+_KUBERNETES = ("apiVersion", "kind", "metadata", "spec", "status")
 _RULE = ("alert", "expr", "for", "keep_firing_for", "labels", "annotations", "record")
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _UNITS_MS |= {"w": 7 * _UNITS_MS["d"], "y": 365 * _UNITS_MS["d"]}
@@ -25,6 +33,7 @@ _DURATION = re.compile(
     "".join(rf"(?:(\d{{1,9}}){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")), re.ASCII
 )
 _NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
+_METRIC = re.compile(r"[a-zA-Z_:][\w:]*", re.ASCII)
 _MOST_RULES = 1000  # all are evaluated once a second; bounds that second
 
 
@@ -42,56 +51,127 @@ class AlertRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRule:
+    """The result of `query`, kept as the series `record` with these labels."""
+
+    record: str
+    query: Query
+    labels: tuple[tuple[str, str], ...]
+    place: Place
+
+
+Rule = AlertRule | RecordingRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Rules evaluated together, every `interval_ns` (None: as often as the evaluator runs)."""
+    """Rules evaluated one after the other, every `interval_ns` (None: whenever asked).
+
+    They are evaluated as of `offset_ns` before that instant.
+    """
 
     name: str
     interval_ns: int | None
     limit: int
-    rules: tuple[AlertRule, ...]
+    rules: tuple[Rule, ...]
+    offset_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """A rule file; `warnings` names the templates that will be shown as they are written."""
+    """A rule file; `warnings` says what of it is not read or shown as Prometheus would."""
 
     path: Path
     groups: tuple[Group, ...]
     warnings: tuple[str, ...] = ()
 
     @property
-    def rules(self) -> tuple[AlertRule, ...]:
-        """The rules of all groups."""
-        return tuple(rule for group in self.groups for rule in group.rules)
+    def alerts(self) -> tuple[AlertRule, ...]:
+        """The alerting rules of all groups."""
+        every = (rule for group in self.groups for rule in group.rules)
+        return tuple(rule for rule in every if isinstance(rule, AlertRule))
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The expressions of all rules."""
+        return tuple(rule.query for group in self.groups for rule in group.rules)
 
 
 def load_rules(path: Path) -> RuleFile:
     """Read a rule file. Raises FileError."""
-    root = _Part(load(path).root).fields(("groups",), required=("groups",))
+    parts, warnings = _lists_of_groups(load_documents(path))
+    _refuse_too_much(parts)
+    groups = [group for part in parts for group in _groups(part)]
+    _refuse_too_many_instants(groups)
+    rules = [rule for group in groups for rule in group.rules]
+    if not rules:
+        warnings.append(f"{shown_path(path)}: holds no rules")
+    warnings += [w for rule in rules if isinstance(rule, AlertRule) for w in _odd(rule)]
+    return RuleFile(path, tuple(groups), tuple(warnings))
+
+
+def _lists_of_groups(documents: Sequence[Node]) -> "tuple[list[_Part], list[str]]":
+    """Every list of groups that counts, and what is said of the documents that do not."""
+    kinds = [_kind(document) for document in documents]
+    if "PrometheusRule" not in kinds:
+        first = [_Part(document).fields(("groups",)) for document in documents[:1]]
+        ignored = "begins a document that is not read: Prometheus reads the first of a file"
+        said = [f"{each.place}: {ignored}" for each in documents[1:] if each.content is not None]
+        return [fields["groups"] for fields in first if "groups" in fields], said
+    found, said = [], []
+    for document, kind in zip(documents, kinds, strict=True):
+        if kind == "PrometheusRule":
+            fields = _Part(document, "PrometheusRule").fields(_KUBERNETES)
+            spec = fields["spec"].fields(("groups",)) if "spec" in fields else {}
+            found += [spec["groups"]] if "groups" in spec else []
+        elif document.content is not None:
+            said.append(f"{document.place}: begins a document that is no PrometheusRule: not read")
+    return found, said
+
+
+def _kind(document: Node) -> str:
+    """The kind of a Kubernetes object, "" of anything else."""
+    kind = document.child("kind")
+    return kind[1].written if kind is not None else ""
+
+
+def _groups(part: "_Part") -> list[Group]:
     groups: dict[str, Group] = {}
-    _refuse_too_much(root["groups"])
-    for part in root["groups"].items():
-        group = _group(part)
+    for each in part.items():
+        group = _group(each, _OPERATOR_GROUP if part.what else _GROUP)
         if group.name in groups:
-            part.fail(f"the group {group.name!r} appears twice")
+            each.fail(f"the group {group.name!r} appears twice")
         groups[group.name] = group
-    rules = [rule for group in groups.values() for rule in group.rules]
-    return RuleFile(path, tuple(groups.values()), tuple(w for rule in rules for w in _odd(rule)))
+    return list(groups.values())
 
 
-def _refuse_too_much(groups: "_Part") -> None:
+def _refuse_too_much(lists: "Sequence[_Part]") -> None:
     """Raise FileError for more expressions than can be read in a second."""
     texts = [
         entry.node.written
-        for _, _, node in groups.node.walk()
+        for part in lists
+        for _, _, node in part.node.walk()
         if isinstance(node.content, dict)
         for key, entry in node.content.items()
         if key == "expr"
     ]
     if len(texts) > _MOST_RULES:
-        groups.fail(f"{len(texts)} rules are more than {_MOST_RULES}")
+        lists[0].fail(f"{len(texts)} rules are more than {_MOST_RULES}")
     if sum(map(len, texts)) > MOST_TOGETHER:
-        groups.fail(f"the expressions have more than {MOST_TOGETHER} characters together")
+        lists[0].fail(f"the expressions have more than {MOST_TOGETHER} characters together")
+
+
+def _refuse_too_many_instants(groups: Sequence[Group]) -> None:
+    """Raise FileError for subqueries that cannot all be evaluated once a second."""
+    so_far = 0
+    for group in groups:
+        for rule in group.rules:
+            so_far += rule.query.instants
+            if so_far > MOST_INSTANTS_TOGETHER:
+                problem = f"subqueries up to here come to {so_far} instants, more than"
+                help = "a longer step after the colon, such as [1h:1m]"
+                text = f"group {group.name!r}: {problem} {MOST_INSTANTS_TOGETHER}"
+                raise FileError(rule.place, text, help=help)
 
 
 def parse_prometheus_duration(text: str) -> int:
@@ -138,19 +218,25 @@ class _Part:
         return {key: _Part(entry.node, self.what) for key, entry in found.items()}
 
     def entries(self) -> dict[str, MappingEntry]:
-        """The members of a mapping, whatever their keys."""
+        """The members of a mapping, whatever their keys; null is an empty one."""
+        if self.node.content is None:
+            return {}
         if not isinstance(self.node.content, dict):
             self.fail(f"a mapping is needed here, not {self._content_text()}")
         return self.node.content
 
     def items(self) -> "list[_Part]":
-        """The items of a list."""
+        """The items of a list; null is an empty one."""
+        if self.node.content is None:
+            return []
         if not isinstance(self.node.content, list):
             self.fail(f"a list is needed here, not {self._content_text()}")
         return [_Part(node, self.what) for node in self.node.content]
 
     def text(self) -> str:
-        """A scalar as it is written: a label may be 1.10 without quotes."""
+        """A scalar as it is written: a label may be 1.10 without quotes; null is no text."""
+        if self.node.content is None:
+            return ""
         if isinstance(self.node.content, dict | list):
             self.fail(f"a text is needed here, not {self._content_text()}")
         return self.node.written
@@ -161,46 +247,69 @@ class _Part:
         return "a list" if isinstance(self.node.content, list) else repr(self.node.written)
 
 
-def _group(part: _Part) -> Group:
-    fields = part.fields(_GROUP, required=("name",))
+def _group(part: _Part, known: Collection[str]) -> Group:
+    fields = part.fields(known, required=("name",))
     name = fields["name"].text()
+    if not name:
+        fields["name"].fail("a group needs a name")
     what = f"group {name!r}"
-    shared = _texts(fields["labels"].about(what), "label") if "labels" in fields else {}
-    interval = _duration(fields["interval"].about(what)) if "interval" in fields else None
-    if interval == 0:
-        fields["interval"].about(what).fail("an interval of 0 never ends")
-    items = fields["rules"].about(what).items() if "rules" in fields else []
-    rules = tuple(_rule(item, what, shared) for item in items)
-    limit = _limit(fields["limit"].about(what)) if "limit" in fields else 0
-    return Group(name=name, interval_ns=interval, limit=limit, rules=rules)
-
-
-def _rule(part: _Part, group: str, shared: dict[str, str]) -> AlertRule:
-    part = part.about(group)
-    fields = part.fields(_RULE)
-    if "record" in fields:
-        fields["record"].about(f"{group}, recording rule {fields['record'].text()!r}").fail(
-            "recording rules are not supported",
-            help="write the recorded expression into the alerts that use it",
-        )
-    for key in ("alert", "expr"):
-        if key not in fields:
-            part.fail(f"a rule without {key!r}")
-    alert = fields["alert"].text()
-    if not alert:
-        fields["alert"].about(group).fail("an alert needs a name")
-    what = f"{group}, alert {alert!r}"
     described = {key: found.about(what) for key, found in fields.items()}
-    labels = _texts(described["labels"], "label") if "labels" in described else {}
-    notes = _texts(described["annotations"], "annotation") if "annotations" in described else {}
+    shared = _texts(described["labels"], "label") if "labels" in fields else {}
+    items = fields["rules"].items() if "rules" in fields else []
+    rules = tuple(_rule(item.about(what), what, shared) for item in items)
+    return Group(
+        name=name,
+        interval_ns=_optional_duration(described, "interval") or None,
+        limit=_limit(described["limit"]) if "limit" in fields else 0,
+        rules=rules,
+        offset_ns=_optional_duration(described, "query_offset"),
+    )
+
+
+def _rule(part: _Part, group: str, shared: dict[str, str]) -> Rule:
+    fields = part.fields(_RULE)
+    texts = {key: fields[key].text() for key in ("alert", "record", "expr") if key in fields}
+    named = [key for key in ("alert", "record") if texts.get(key)]
+    if not named:
+        part.fail("a rule without 'alert' or 'record'")
+    if len(named) > 1:
+        fields["record"].fail("a rule is either an 'alert' or a 'record'")
+    if not texts.get("expr"):
+        part.fail("a rule without 'expr'")
+    if named == ["record"]:
+        what = f"{group}, recording rule {texts['record']!r}"
+        return _recording({key: f.about(what) for key, f in fields.items()}, part.node, shared)
+    what = f"{group}, alert {texts['alert']!r}"
+    return _alert({key: f.about(what) for key, f in fields.items()}, part.node, shared)
+
+
+def _recording(fields: dict[str, _Part], node: Node, shared: dict[str, str]) -> RecordingRule:
+    record = fields["record"].text()
+    if not _METRIC.fullmatch(record):
+        fields["record"].fail(f"{record!r} is not a name for a metric")
+    for key in ("for", "keep_firing_for", "annotations"):
+        if key in fields and fields[key].node.content is not None:
+            fields[key].fail(f"{key!r} is for alerts only")
+    labels = _texts(fields["labels"], "series label") if "labels" in fields else {}
+    return RecordingRule(
+        record=record,
+        query=_expression(fields["expr"]),
+        labels=tuple(sorted({**shared, **labels}.items())),
+        place=node.place,
+    )
+
+
+def _alert(fields: dict[str, _Part], node: Node, shared: dict[str, str]) -> AlertRule:
+    labels = _texts(fields["labels"], "label") if "labels" in fields else {}
+    notes = _texts(fields["annotations"], "annotation") if "annotations" in fields else {}
     return AlertRule(
-        alert=alert,
-        query=_expression(described["expr"]),
-        for_ns=_optional_duration(described, "for"),
-        keep_firing_ns=_optional_duration(described, "keep_firing_for"),
+        alert=fields["alert"].text(),
+        query=_expression(fields["expr"]),
+        for_ns=_optional_duration(fields, "for"),
+        keep_firing_ns=_optional_duration(fields, "keep_firing_for"),
         labels=tuple(sorted({**shared, **labels}.items())),
         annotations=tuple(notes.items()),
-        place=part.node.place,
+        place=node.place,
     )
 
 
@@ -212,7 +321,8 @@ def _expression(part: _Part) -> Query:
 
 
 def _optional_duration(fields: dict[str, _Part], key: str) -> int:
-    return _duration(fields[key]) if key in fields else 0
+    given = fields.get(key)
+    return 0 if given is None or given.node.content is None else _duration(given)
 
 
 def _duration(part: _Part) -> int:
@@ -223,16 +333,18 @@ def _duration(part: _Part) -> int:
 
 
 def _limit(part: _Part) -> int:
-    text = part.text()
-    if not re.fullmatch("[0-9]{1,9}", text):
+    text = part.text().replace("_", "")  # 1_000 is a number in YAML as Prometheus reads it
+    if not re.fullmatch("[0-9]{1,9}", text or "0"):
         part.fail(f"the limit {text!r} is not a whole number")
-    return int(text)
+    return int(text or "0")
 
 
 def _texts(part: _Part, kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, entry in part.entries().items():
-        if not _NAME.fullmatch(key) or key == "__name__":
+        # Prometheus 3 takes any text; Alertmanager, which alerts go to, need not.
+        is_name = bool(key) if kind == "series label" else _NAME.fullmatch(key)
+        if not is_name or key == "__name__":
             part.fail(f"{key!r} is not a name for a {kind}", place=entry.place)
         if kind == "label" and key == "alertname":
             part.fail("the label 'alertname' is the alert's own", place=entry.place)

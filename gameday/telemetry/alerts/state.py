@@ -1,31 +1,36 @@
-"""From the result of an expression to firing alerts: the state machine of Prometheus.
+"""From the results of expressions to firing alerts and recorded series, as in Prometheus.
 
 An alert is one label set of a rule: the result's labels without the name, the rule's own
 labels on top, and `alertname`. Seen first, it is pending; it fires at the first evaluation at
-least `for` later; one evaluation without it drops it, unless `keep_firing_for` holds it.
-Source: Prometheus, rules/alerting.go.
+least `for` later; one evaluation without it drops it, unless `keep_firing_for` holds it. What a
+recording rule gives goes into the store at once, so that the rules below it in its group read it.
+Source: Prometheus, rules/alerting.go, rules/recording.go and rules/group.go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gameday.core.clock import NS
 from gameday.telemetry.alerts import templates
-from gameday.telemetry.alerts.rules import AlertRule, Group, RuleFile
+from gameday.telemetry.alerts.rules import AlertRule, Group, RecordingRule, RuleFile
 from gameday.telemetry.promql import (
     EvaluationError,
     InstantEvaluator,
     Labels,
+    Query,
     SeriesStore,
     Value,
+    Vector,
     label_set,
     show,
     value_of,
 )
-from gameday.telemetry.promql.labels import EMPTY, nameless
+from gameday.telemetry.promql.labels import EMPTY, NAME, nameless
+from gameday.telemetry.promql.nodes import Node, Selector, children, may_read
 
 RESOLVED_RETENTION_NS = 15 * 60 * NS  # Prometheus' resolvedRetention, 15 min
+ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +104,16 @@ class RuleState:
             )
         return alerts
 
+    def series(self, wall_offset_ns: int) -> Vector:
+        """The series `ALERTS` and `ALERTS_FOR_STATE` of the alerts there are."""
+        found: Vector = {}
+        for alert in self.alerts():
+            labels = dict(alert.labels)
+            found[label_set({**labels, NAME: ALERTS, "alertstate": alert.state})] = 1.0
+            since_s = (alert.active_at_ns + wall_offset_ns) // NS
+            found[label_set({**labels, NAME: ALERTS_FOR_STATE})] = float(since_s)
+        return found
+
     def alerts(self) -> list[AlertInstance]:
         """The alerts that are pending or firing since the last evaluation."""
         found = []
@@ -157,12 +172,33 @@ class RuleState:
         return False
 
 
+def recorded(rule: RecordingRule, result: Value, limit: int = 0) -> Vector:
+    """The series that a recording rule makes of its result. Raises EvaluationError."""
+    vector = result if isinstance(result, dict) else {EMPTY: result}
+    own = dict(rule.labels)
+    found: Vector = {}
+    for labels, value in vector.items():
+        series = label_set({**dict(labels), NAME: rule.record, **own})
+        if series in found:
+            raise EvaluationError(
+                f"two results have the labels {show(series)} once the rule's are added",
+                rule.query.text,
+            )
+        found[series] = value
+    if 0 < limit < len(found):
+        raise EvaluationError(f"{len(found)} series exceed the limit of {limit}", rule.record)
+    return found
+
+
 class _GroupState:
     """A group's rules, and when it is due."""
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.rules = [RuleState(rule, group.limit) for rule in group.rules]
+        self.rules = [
+            RuleState(rule, group.limit) if isinstance(rule, AlertRule) else rule
+            for rule in group.rules
+        ]
         self._first_ns: int | None = None
         self._slot = -1
 
@@ -178,11 +214,20 @@ class _GroupState:
 
 
 class Evaluator:
-    """Every rule of some files, evaluated together; groups with an interval at their own pace."""
+    """Every rule of some files, evaluated together; groups with an interval at their own pace.
 
-    def __init__(self, files: Sequence[RuleFile]) -> None:
+    `queries` are expressions beside the rules, which may read what these write.
+    """
+
+    def __init__(self, files: Sequence[RuleFile], queries: Iterable[Query] = ()) -> None:
         self._groups = [_GroupState(group) for file in files for group in file.groups]
         self.problems: dict[str, str] = {}
+        every = [*queries, *(query for file in files for query in file.queries)]
+        rules = [rule for file in files for group in file.groups for rule in group.rules]
+        names = {rule.record for rule in rules if isinstance(rule, RecordingRule)}
+        nodes = [query.node for query in every]
+        self._readers = _readers({*names, ALERTS, ALERTS_FOR_STATE}, nodes)
+        self._tells_alerts = bool(self._readers[ALERTS] or self._readers[ALERTS_FOR_STATE])
 
     def tick(
         self, store: SeriesStore, t_ns: int, moment: InstantEvaluator | None = None
@@ -195,15 +240,68 @@ class Evaluator:
         """
         moment = moment or InstantEvaluator(store, t_ns)
         for group in self._groups:
-            if group.is_due(t_ns):
-                for state in group.rules:
-                    self._evaluate(state, moment)
-        return [a for group in self._groups for state in group.rules for a in state.alerts()]
+            if not group.is_due(t_ns):
+                continue
+            offset_ns = group.group.offset_ns
+            then = moment
+            if offset_ns:
+                then = InstantEvaluator(store, t_ns - offset_ns, moment.semantics)
+            for rule in group.rules:
+                self._evaluate(rule, then, t_ns, group.group.limit)
+            if then is not moment:
+                moment.forget()
+        return [a for state in self._alert_rules() for a in state.alerts()]
 
-    def _evaluate(self, state: RuleState, moment: InstantEvaluator) -> None:
-        key = f"{state.rule.place} {state.rule.alert}"
+    def _alert_rules(self) -> Iterator[RuleState]:
+        return (
+            rule for group in self._groups for rule in group.rules if isinstance(rule, RuleState)
+        )
+
+    def _evaluate(
+        self, state: RuleState | RecordingRule, moment: InstantEvaluator, t_ns: int, limit: int
+    ) -> None:
+        rule = state.rule if isinstance(state, RuleState) else state
+        key = f"{rule.place} {rule.alert if isinstance(rule, AlertRule) else rule.record}"
         self.problems.pop(key, None)
         try:
-            state.evaluate(moment.value(state.rule.query.node), moment.t_ns)
+            result = moment.value(rule.query.node)
+            if isinstance(state, RecordingRule):
+                self._write(moment, key, recorded(state, result, limit), (state.record,))
+                return
+            state.evaluate(result, t_ns)
         except EvaluationError as error:
             self.problems[key] = error.message
+            return
+        if self._tells_alerts:
+            series = state.series(moment.store.wall_offset_ns)
+            self._write(moment, key, series, (ALERTS, ALERTS_FOR_STATE))
+
+    def _write(
+        self, moment: InstantEvaluator, key: str, series: Vector, names: Iterable[str]
+    ) -> None:
+        """Put series into the store, and forget every value that may have read them before."""
+        moment.store.append(moment.t_ns, series.items(), source=f"rule {key}")
+        for name in names:
+            if self._readers[name]:
+                moment.forget(self._readers[name])
+
+
+def _readers(names: Collection[str], nodes: Iterable[Node]) -> dict[str, frozenset[str]]:
+    """The texts of all expressions, and of their parts, that may read series of each name."""
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for selector, texts in _selectors_within(nodes):
+        for name in (selector.name,) if selector.name else names:
+            if name in found and may_read(selector, name):
+                found[name].update(texts)
+    return {name: frozenset(texts) for name, texts in found.items()}
+
+
+def _selectors_within(
+    nodes: Iterable[Node], around: tuple[str, ...] = ()
+) -> Iterator[tuple[Selector, tuple[str, ...]]]:
+    """Every selector, with its own text and those of all expressions around it."""
+    for node in nodes:
+        texts = (*around, node.text)
+        if isinstance(node, Selector):
+            yield node, texts
+        yield from _selectors_within(children(node), texts)

@@ -1,9 +1,9 @@
 """The templates of labels and annotations, in the small part of Go's language that rules use.
 
-`{{ $value }}`, `{{ $labels.x }}`, each also through `humanize`, `humanizePercentage`,
-`humanizeDuration` or `printf "%.2f"`. Anything else stays as it is written; `unknown` names it,
-so that loading a file can report it. A width or a precision has two digits at most: nobody means
-more, and a billion would be a gigabyte of zeros.
+`{{ $value }}`, `{{ $labels }}` and `{{ $labels.x }}`, the value also through `humanize`,
+`humanizePercentage`, `humanizeDuration` or `printf "%.2f"`. Anything else stays as it is written;
+`unknown` names it, so that loading a file can report it. A width or a precision has two digits at
+most: nobody means more, and a billion would be a gigabyte of zeros.
 """
 
 import math
@@ -14,11 +14,12 @@ from decimal import Decimal
 from gameday.telemetry.promql.labels import Labels, value_of
 
 _VALUE = r"(?:\$value|\.Value)"
-_PLAIN = re.compile(rf"{_VALUE}|(?:\$labels|\.Labels)\.(?P<label>\w+)")
+_PLAIN = re.compile(rf"{_VALUE}|(?P<all>\$labels|\.Labels)(?:\.(?P<label>\w+))?")
 _PIPED = re.compile(rf"{_VALUE}\s*\|\s*(?P<function>\w+)|(?P<called>\w+)\s+{_VALUE}")
+_VERB = r"%[0-9]{0,2}(?:\.[0-9]{0,2})?[feg]"
 _PRINTF = re.compile(
-    rf'printf\s+"(?P<format>[^"%]*%\.?[0-9]{{0,2}}[feg](?:%%|[^"%])*)"\s+{_VALUE}'
-    rf'|{_VALUE}\s*\|\s*printf\s+"(?P<piped>[^"%]*%\.?[0-9]{{0,2}}[feg](?:%%|[^"%])*)"'
+    rf'printf\s+"(?P<format>[^"%]*{_VERB}(?:%%|[^"%])*)"\s+{_VALUE}'
+    rf'|{_VALUE}\s*\|\s*printf\s+"(?P<piped>[^"%]*{_VERB}(?:%%|[^"%])*)"'
 )
 
 
@@ -56,12 +57,19 @@ def _is_known(action: str) -> bool:
 def _expand(action: str, labels: Labels, value: float, *, as_is: str) -> str:
     plain, printf = _PLAIN.fullmatch(action), _PRINTF.fullmatch(action)
     if plain is not None:
-        return value_of(labels, plain["label"]) if plain["label"] else go_number(value)
+        if plain["label"]:
+            return value_of(labels, plain["label"])
+        return _go_map(labels) if plain["all"] else go_number(value)
     if printf is not None:
         return str((printf["format"] or printf["piped"]) % value)
     piped = _PIPED.fullmatch(action)
     human = _HUMAN.get(piped["function"] or piped["called"]) if piped is not None else None
     return as_is if human is None else human(value)
+
+
+def _go_map(labels: Labels) -> str:
+    """The labels as Go prints a map."""
+    return f"map[{' '.join(f'{name}:{value}' for name, value in labels)}]"
 
 
 def go_number(value: float) -> str:

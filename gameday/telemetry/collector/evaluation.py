@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from gameday.core.clock import NS
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.catalogue import key
@@ -40,9 +41,15 @@ class SeriesEvaluator:
     ) -> None:
         self.queries = {name: parse(text) for name, text in expressions.items()}
         files = [load_rules(path) for path in rules]
-        self._alerts = Evaluator(files)
-        asked = [rule.query for file in files for rule in file.rules]
-        longest_s = max((q.window_s for q in (*self.queries.values(), *asked)), default=0.0)
+        self._alerts = Evaluator(files, self.queries.values())
+        asked_s = [
+            rule.query.window_s + group.offset_ns / NS
+            for file in files
+            for group in file.groups
+            for rule in group.rules
+        ]
+        asked_s += [query.window_s for query in self.queries.values()]
+        longest_s = max(asked_s, default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
     def at(self, t_ns: int, answers: SourceAnswers | None = None) -> LiveEvaluation:
@@ -50,6 +57,13 @@ class SeriesEvaluator:
         answers = answers or SourceAnswers(targets=(), sampled_ns=t_ns)
         moment = AnsweredInstant(self.store, t_ns, answers.values)
         problems = dict(answers.problems)
+        every = answers.alerts
+        if every is None:  # first: other expressions may read what recording rules write
+            every = [
+                AlertLine(dict(alert.labels), alert.state, alert.active_at_ns)
+                for alert in self._alerts.tick(self.store, t_ns, moment)
+            ]
+            problems |= self._alerts.problems
         readings: dict[str, bool | None] = {}
         figures: dict[str, float | None] = {}
         for name, query in self.queries.items():
@@ -60,13 +74,6 @@ class SeriesEvaluator:
                 figures[name] = truth = None
             if not name.startswith(key("dependency")):
                 readings[name] = truth
-        every = answers.alerts
-        if every is None:
-            every = [
-                AlertLine(dict(alert.labels), alert.state, alert.active_at_ns)
-                for alert in self._alerts.tick(self.store, t_ns, moment)
-            ]
-            problems |= self._alerts.problems
         alerts = few_enough(every)
         if len(alerts) < len(every):
             problems["alerts"] = f"{len(every)} are too many to tell: {len(alerts)} are told"

@@ -7,11 +7,14 @@ range and of the lookback is open, in 2.x a sample exactly on it still counts.
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from gameday.core.clock import NS
-from gameday.telemetry.promql import functions, operators, ranges
-from gameday.telemetry.promql.aggregations import aggregate
+from gameday.telemetry.promql import functions, histograms, operators, ranges
+from gameday.telemetry.promql.aggregations import COUNT_VALUES, aggregate, count_values
 from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import EMPTY, NAME, Labels, label_set, nameless, show
 from gameday.telemetry.promql.nodes import (
@@ -22,8 +25,11 @@ from gameday.telemetry.promql.nodes import (
     Node,
     Number,
     Selector,
+    Subquery,
+    Text,
+    is_range,
 )
-from gameday.telemetry.promql.query import LOOKBACK_S, Query
+from gameday.telemetry.promql.query import EVALUATION_S, LOOKBACK_S, Query
 from gameday.telemetry.promql.store import STALE, Series, SeriesStore
 
 Vector = dict[Labels, float]
@@ -32,15 +38,35 @@ Value = float | Vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromqlSemantics:
-    """Rules that differ between versions and set-ups of Prometheus."""
+    """Rules that differ between versions and set-ups of Prometheus.
+
+    `evaluation_s` is its evaluation interval, the step of a subquery that says none.
+    """
 
     lookback_s: float = LOOKBACK_S
+    evaluation_s: float = EVALUATION_S
     left_open: bool = True
     zero_first: bool = False
+    unique_before_filter: bool = True
+    fixed_timestamp: bool = True  # timestamp(x @ 5 offset 1m) asks for the time 5, without offset
 
 
 PROMETHEUS_3 = PromqlSemantics()
-PROMETHEUS_2 = PromqlSemantics(left_open=False, zero_first=True)
+PROMETHEUS_2 = PromqlSemantics(
+    left_open=False, zero_first=True, unique_before_filter=False, fixed_timestamp=False
+)
+MOST_SAMPLES: Final = 1_000_000
+"""Values that the subqueries of one instant may come to: they take half a second."""
+
+
+class _Budget:
+    """Values that subqueries may still come to, and the evaluators of other instants."""
+
+    __slots__ = ("evaluators", "left")
+
+    def __init__(self) -> None:
+        self.evaluators: dict[int, InstantEvaluator] = {}
+        self.left = MOST_SAMPLES
 
 
 def evaluate(
@@ -54,12 +80,20 @@ class InstantEvaluator:
     """One instant of a store; equal sub-expressions asked of it are evaluated once."""
 
     def __init__(
-        self, store: SeriesStore, t_ns: int, semantics: PromqlSemantics = PROMETHEUS_3
+        self,
+        store: SeriesStore,
+        t_ns: int,
+        semantics: PromqlSemantics = PROMETHEUS_3,
+        *,
+        span: tuple[int, int] | None = None,
+        budget: _Budget | None = None,
     ) -> None:
         self.store = store
         self.t_ns = t_ns
         self.semantics = semantics
+        self.span = span or (t_ns, t_ns)  # of the whole query: what @ start() and @ end() are
         self._known: dict[str, Value] = {}
+        self._budget = budget or _Budget()
 
     def value(self, node: Node) -> Value:
         """The value of a node; it is shared and must not be changed."""
@@ -68,6 +102,15 @@ class InstantEvaluator:
             known = self._evaluate(node)
             self._known[node.text] = known
         return known
+
+    def forget(self, texts: Iterable[str] | None = None) -> None:
+        """Evaluate these expressions again when they are asked for, or all of them."""
+        self._budget.evaluators.clear()
+        if texts is None:
+            self._known.clear()
+            return
+        for text in texts:
+            self._known.pop(text, None)
 
     def _evaluate(self, node: Node) -> Value:
         match node:
@@ -78,12 +121,21 @@ class InstantEvaluator:
             case Negation():
                 return self._negated(node)
             case BinaryExpression():
-                return operators.apply(node, self.value(node.lhs), self.value(node.rhs))
+                lhs, rhs = self.value(node.lhs), self.value(node.rhs)
+                unique = self.semantics.unique_before_filter
+                return operators.apply(node, lhs, rhs, unique_before_filter=unique)
             case Aggregation():
-                param = None if node.param is None else self._number(node.param)
-                return aggregate(node, self._vector(node.operand), param)
+                return self._aggregated(node)
             case FunctionCall():
                 return self._call(node)
+            case Subquery() | Text():
+                raise EvaluationError("is not a value", node.text)
+
+    def _aggregated(self, node: Aggregation) -> Vector:
+        operand = self.vector(node.operand)
+        if node.op == COUNT_VALUES and isinstance(node.param, Text):
+            return count_values(node, operand, node.param.value)
+        return aggregate(node, operand, None if node.param is None else self._number(node.param))
 
     def _number(self, node: Node) -> float:
         value = self.value(node)
@@ -91,7 +143,8 @@ class InstantEvaluator:
             raise EvaluationError("is a vector where a number is needed", node.text)
         return value
 
-    def _vector(self, node: Node) -> Vector:
+    def vector(self, node: Node) -> Vector:
+        """The value of a node that must be a vector. Raises EvaluationError."""
         value = self.value(node)
         if not isinstance(value, dict):
             raise EvaluationError("is a number where a vector is needed", node.text)
@@ -108,26 +161,46 @@ class InstantEvaluator:
             return self._over_time(node)
         if node.name in functions.ELEMENTWISE:
             return self._elementwise(node)
+        if node.name in functions.HISTOGRAM:
+            return self._of_histograms(node)
+        if node.relabel is not None:
+            made = [(node.relabel(k), v) for k, v in self.vector(node.args[0]).items()]
+            return _collected(node, made)
+        return self._special(node)
+
+    def _special(self, node: FunctionCall) -> Value:
         if node.name == "time":
             return (self.t_ns + self.store.wall_offset_ns) / NS
         if node.name == "timestamp":
             return self._timestamps(node)
         if node.name == "absent":
-            return {} if self._vector(node.args[0]) else {_absent_labels(node.args[0]): 1.0}
+            return {} if self.vector(node.args[0]) else {_absent_labels(node.args[0]): 1.0}
         return functions.WHOLE[node.name]([self.value(arg) for arg in node.args])
 
     def _elementwise(self, node: FunctionCall) -> Vector:
         function = functions.ELEMENTWISE[node.name]
         params = [self._number(arg) for arg in node.args[1:]]
-        found = [(k, function(v, *params)) for k, v in self._vector(node.args[0]).items()]
+        found = [(k, function(v, *params)) for k, v in self.vector(node.args[0]).items()]
         return _collected(node, [(nameless(k), v) for k, v in found if v is not None])
+
+    def _of_histograms(self, node: FunctionCall) -> Vector:
+        params = [self._number(arg) for arg in node.args[:-1]]
+        found = histograms.histograms(self.vector(node.args[-1]))
+        if node.name == "histogram_fraction":
+            lower, upper = params
+            values = [(k, histograms.bucket_fraction(lower, upper, b)) for k, b in found.items()]
+        else:
+            values = [(k, histograms.bucket_quantile(params[0], b)) for k, b in found.items()]
+        return _collected(node, [(nameless(labels), value) for labels, value in values])
 
     def _timestamps(self, node: FunctionCall) -> Vector:
         (arg,) = node.args
         if isinstance(arg, Selector):
+            if arg.at is not None and self.semantics.fixed_timestamp:
+                arg = replace(arg, offset_ns=0)
             stamps = [(held.nameless, held.times[i]) for held, i in self._last(arg)]
         else:
-            stamps = [(nameless(labels), self.t_ns) for labels in self._vector(arg)]
+            stamps = [(nameless(labels), self.t_ns) for labels in self.vector(arg)]
         wall = self.store.wall_offset_ns
         return _collected(node, [(labels, (t_ns + wall) / NS) for labels, t_ns in stamps])
 
@@ -136,8 +209,9 @@ class InstantEvaluator:
 
     def _last(self, selector: Selector) -> list[tuple[Series, int]]:
         """The last sample of each series that is neither stale nor older than the lookback."""
-        at = self.t_ns - selector.offset_ns
+        at = self._end(selector)
         oldest = at - int(self.semantics.lookback_s * NS)
+        self._check_kept(selector, oldest)
         found = []
         for held in self.store.select(selector):
             i = bisect_right(held.times, at) - 1
@@ -149,38 +223,116 @@ class InstantEvaluator:
     def _is_inside(self, t_ns: int, oldest_ns: int) -> bool:
         return t_ns > oldest_ns or (t_ns == oldest_ns and not self.semantics.left_open)
 
+    def _end(self, node: Selector | Subquery) -> int:
+        """The instant that a selector asks for, after `@` and `offset`."""
+        match node.at:
+            case None:
+                return self.t_ns - node.offset_ns
+            case "start":
+                return self.span[0] - node.offset_ns
+            case "end":
+                return self.span[1] - node.offset_ns
+            case at_ns:
+                return at_ns - self.store.wall_offset_ns - node.offset_ns
+
+    def _check_kept(self, node: Selector | Subquery, oldest_ns: int) -> None:
+        """Raise EvaluationError for a fixed time of which the samples are forgotten."""
+        forgotten = self.store.forgotten_ns
+        if isinstance(node.at, int) and forgotten is not None and oldest_ns < forgotten:
+            raise EvaluationError("asks for samples that are no longer kept", node.text)
+
     def _over_time(self, node: FunctionCall) -> Vector:
-        selector = node.args[-1]
-        if not isinstance(selector, Selector) or selector.range_ns is None:
-            raise EvaluationError("needs a range", node.text)
-        windows = self._windows(selector, selector.range_ns)
+        (ranged,) = (arg for arg in node.args if is_range(arg))
+        windows = self._windows(ranged)
         if node.name == "absent_over_time":
-            return {} if windows else {_absent_labels(selector): 1.0}
+            return {} if windows else {_absent_labels(ranged): 1.0}
+        params = [self._number(arg) for arg in node.args if arg is not ranged]
+        function: Callable[[ranges.Window], float | None]
         if node.name == "quantile_over_time":
-            q = self._number(node.args[0])
-            found = [(h.nameless, ranges.quantile_over_time(q, w)) for h, w in windows]
-            return _collected(node, found)
-        function = ranges.FUNCTIONS[node.name]
+            function = partial(ranges.quantile_over_time, params[0])
+        elif node.name == "predict_linear":
+            function = partial(ranges.predict_linear, now_ns=self.t_ns, ahead_s=params[0])
+        else:
+            function = ranges.FUNCTIONS[node.name]
         values = [(held, function(window)) for held, window in windows]
         if node.name in ranges.KEEPS_NAME:
             return {held.labels: value for held, value in values if value is not None}
         return _collected(node, [(h.nameless, value) for h, value in values if value is not None])
 
-    def _windows(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
-        """The samples of each series in the range; series without any are left out."""
-        end = self.t_ns - selector.offset_ns
+    def _windows(self, node: Node) -> list[tuple[Series, ranges.Window]]:
+        """The samples of each series in a range; series without any are left out."""
+        if isinstance(node, Subquery):
+            return self._steps(node)
+        if not isinstance(node, Selector) or node.range_ns is None:
+            raise EvaluationError("is not a range", node.text)
+        return self._selected(node, node.range_ns)
+
+    def _steps(self, node: Subquery) -> list[tuple[Series, ranges.Window]]:
+        """The values of a subquery's expression, series by series."""
+        end = self._end(node)
+        start = end - node.range_ns
+        self._check_kept(node, start)
+        times = self._grid(node, start, end)
+        key = (node.text, self.semantics)
+        past = self.store.past(key, times[-1]) if node.is_settled and times else {}
+        if len(past) > 2 * len(times) + 16:
+            for t_ns in [t_ns for t_ns in past if t_ns < times[0]]:
+                del past[t_ns]
+        found: dict[Labels, Series] = {}
+        for t_ns in times:
+            vector = past.get(t_ns)
+            if vector is None:
+                vector = past[t_ns] = self._elsewhere(t_ns).vector(node.operand)
+            self._budget.left -= 1 + len(vector)
+            if self._budget.left < 0:
+                raise EvaluationError(f"comes to more than {MOST_SAMPLES} values", node.text)
+            for labels, value in vector.items():
+                held = found.get(labels)
+                if held is None:
+                    held = found[labels] = Series(labels)
+                held.times.append(t_ns)
+                held.values.append(value)
+        zero_first = self.semantics.zero_first
+        return [
+            (held, ranges.Window(held.times, held.values, start, end, zero_first))
+            for held in found.values()
+        ]
+
+    def _grid(self, node: Subquery, start: int, end: int) -> range:
+        """The multiples of the step, in wall time, between two instants."""
+        step = node.step_ns or round(self.semantics.evaluation_s * NS)
+        wall = self.store.wall_offset_ns
+        first = (start + wall) // step * step - wall
+        if not self._is_inside(first, start):
+            first += step
+        return range(first, end + 1, step)
+
+    def _elsewhere(self, t_ns: int) -> "InstantEvaluator":
+        """The evaluator of another instant of the same query."""
+        known = self._budget.evaluators.get(t_ns)
+        if known is None:
+            known = InstantEvaluator(
+                self.store, t_ns, self.semantics, span=self.span, budget=self._budget
+            )
+            self._budget.evaluators[t_ns] = known
+        return known
+
+    def _selected(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
+        end = self._end(selector)
         start = end - range_ns
+        self._check_kept(selector, start)
         first = bisect_right if self.semantics.left_open else bisect_left
+        zero_first = self.semantics.zero_first
         found = []
         for held in self.store.select(selector):
-            stop = bisect_right(held.times, end)
-            window = slice(first(held.times, start, 0, stop), stop)
-            times, values = held.times[window], held.values[window]
+            times, values = held.times, held.values
+            stop = bisect_right(times, end)
+            begin = first(times, start, 0, stop)
+            times, values = times[begin:stop], values[begin:stop]
             if held.marks:
                 times = [t for t, v in zip(times, values, strict=True) if v is not STALE]
                 values = [v for v in values if v is not STALE]
             if times:
-                zero_first = self.semantics.zero_first
                 found.append((held, ranges.Window(times, values, start, end, zero_first)))
         return found
 
@@ -200,11 +352,14 @@ def _absent_labels(node: Node) -> Labels:
     if not isinstance(node, Selector):
         return EMPTY
     fixed: dict[str, str] = {}
+    asked: set[str] = set()
     for matcher in node.matchers:
         if matcher.name == NAME:
             continue
-        again = matcher.name in fixed
-        fixed[matcher.name] = matcher.value if matcher.op == "=" and not again else ""
+        is_fixed = matcher.op == "=" and matcher.name not in asked
+        fixed[matcher.name] = matcher.value if is_fixed else ""
+        if is_fixed:
+            asked.add(matcher.name)
     return label_set(fixed)
 
 

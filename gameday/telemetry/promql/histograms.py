@@ -1,4 +1,4 @@
-"""`histogram_quantile` over classic histograms, as Prometheus computes it.
+"""`histogram_quantile` and `histogram_fraction` over classic histograms, as Prometheus computes it.
 
 Buckets are cumulative counts up to `le`. Within the bucket in which the rank falls, values are
 taken to be spread evenly. Rates of buckets scraped at different moments may decrease with
@@ -7,30 +7,57 @@ taken to be spread evenly. Rates of buckets scraped at different moments may dec
 
 import math
 
-from gameday.telemetry.promql.labels import NAME, Labels, drop, value_of
+from gameday.telemetry.promql.arithmetic import divide
+from gameday.telemetry.promql.labels import Labels, drop, value_of
 
 Vector = dict[Labels, float]
 Bucket = tuple[float, float]
 
-_DROPPED = frozenset({"le", NAME})
+_DROPPED = frozenset({"le"})
 
 
-def histogram_quantile(q: float, vector: Vector) -> Vector:
-    """The φ-quantile of each histogram, under its labels without `le` and name."""
-    histograms: dict[Labels, list[Bucket]] = {}
+def histograms(vector: Vector) -> dict[Labels, list[Bucket]]:
+    """The buckets of each histogram, by its labels without `le`."""
+    found: dict[Labels, list[Bucket]] = {}
     for labels, count in vector.items():
         bound = upper_edge(value_of(labels, "le"))
         if bound is not None:
-            histograms.setdefault(drop(labels, _DROPPED), []).append((bound, count))
-    return {labels: bucket_quantile(q, buckets) for labels, buckets in histograms.items()}
+            found.setdefault(drop(labels, _DROPPED), []).append((bound, count))
+    return found
 
 
 def upper_edge(text: str) -> float | None:
     """The number that a label `le` says; None where it says none."""
     try:
-        return float(text)
+        return None if "_" in text or text != text.strip() else float(text)
     except ValueError:
         return None
+
+
+def bucket_fraction(lower: float, upper: float, buckets: list[Bucket]) -> float:
+    """The share of observations between two values; NaN without a +Inf bucket."""
+    merged = _coalesced(sorted(buckets, key=lambda bucket: bucket[0]))
+    everything = merged[-1][1]
+    if merged[-1][0] != math.inf or everything == 0 or math.isnan(lower) or math.isnan(upper):
+        return math.nan
+    if lower >= upper:
+        return 0.0
+    return divide(_rank(upper, merged) - _rank(lower, merged), everything)
+
+
+def _rank(value: float, buckets: list[Bucket]) -> float:
+    """The number of observations below a value, spread evenly within its bucket."""
+    start, below = (0.0 if buckets[0][0] > 0 else -math.inf), 0.0
+    everything = buckets[-1][1]
+    for end, count in buckets:
+        if start >= value:
+            return min(below, everything)
+        if end > value:
+            if start == -math.inf:
+                return min(count, everything)
+            return min(below + (count - below) * ((value - start) / (end - start)), everything)
+        start, below = end, count
+    return everything
 
 
 def bucket_quantile(q: float, buckets: list[Bucket]) -> float:

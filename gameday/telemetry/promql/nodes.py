@@ -4,16 +4,20 @@ Each node carries its own text, so that an error can name a sub-expression and e
 sub-expressions can share one evaluation. Parentheses are gone: the tree says the order.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
-from gameday.telemetry.promql.labels import NAME, Labels, value_of
+from gameday.telemetry.promql.labels import NAME, Labels, drop, keep, value_of
 from gameday.telemetry.promql.patterns import Pattern
 
+_REMEMBERED = 10_000  # label sets of one aggregation: some times what a system has
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 SETS = frozenset({"and", "or", "unless"})
-ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^"})
-SCALAR_CALLS = frozenset({"time", "scalar"})
+ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
+SCALAR_CALLS = frozenset({"pi", "scalar", "time"})
+Moment = int | Literal["start", "end"] | None
+"""The instant after `@`: wall time in ns, an end of the query's span, or None for "now"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,14 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A constant text; only some functions take one."""
+
+    text: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Selector:
     """Series by their labels: the last sample of each, or with `range_ns` all of a window."""
 
@@ -48,6 +60,7 @@ class Selector:
     matchers: tuple[Matcher, ...]
     offset_ns: int = 0
     range_ns: int | None = None
+    at: Moment = None
 
     @property
     def name(self) -> str:
@@ -56,18 +69,39 @@ class Selector:
         return names[0] if names else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subquery:
+    """The values of an expression at each multiple of a step within a window.
+
+    `is_settled` says that what it was at an instant can no longer change once later samples
+    come: nothing in it looks ahead, or at a fixed time.
+    """
+
+    text: str
+    operand: "Node"
+    range_ns: int
+    step_ns: int | None
+    offset_ns: int
+    at: Moment
+    is_settled: bool
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A function of its arguments."""
+    """A function of its arguments; `relabel` is what one of labels does to each element's."""
 
     text: str
     name: str
     args: tuple["Node", ...]
+    relabel: Callable[[Labels], Labels] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """Many elements folded into one for each group of labels."""
+    """Many elements folded into one for each group of labels.
+
+    `groups` remembers the group of a label set: the same come with each evaluation.
+    """
 
     text: str
     op: str
@@ -75,6 +109,18 @@ class Aggregation:
     names: frozenset[str]
     without: bool
     param: "Node | None" = None
+    groups: dict[Labels, Labels] = field(default_factory=dict, compare=False, repr=False)
+
+    def group(self, labels: Labels) -> Labels:
+        """The labels of the group that an element with these belongs to."""
+        if self.without:
+            found = drop(labels, self.names | {NAME})
+        else:
+            found = keep(labels, self.names)
+        if len(self.groups) >= _REMEMBERED:
+            self.groups.clear()
+        self.groups[labels] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +153,14 @@ class BinaryExpression:
     returns_bool: bool = False
 
 
-Node = Number | Selector | FunctionCall | Aggregation | Negation | BinaryExpression
+Node = (
+    Number | Text | Selector | Subquery | FunctionCall | Aggregation | Negation | BinaryExpression
+)
+
+
+def is_range(node: Node) -> bool:
+    """A node has windows of samples for a value."""
+    return isinstance(node, Subquery) or (isinstance(node, Selector) and node.range_ns is not None)
 
 
 def is_scalar(node: Node) -> bool:
@@ -132,12 +185,20 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.args
         case Aggregation():
             return (node.operand,) if node.param is None else (node.operand, node.param)
-        case Negation():
+        case Negation() | Subquery():
             return (node.operand,)
         case BinaryExpression():
             return (node.lhs, node.rhs)
         case _:
             return ()
+
+
+def may_read(node: Node, name: str) -> bool:
+    """A node may read series of this name."""
+    return any(
+        all(matcher.accepts(((NAME, name),)) for matcher in each.matchers if matcher.name == NAME)
+        for each in selectors(node)
+    )
 
 
 def selectors(node: Node) -> list[Selector]:

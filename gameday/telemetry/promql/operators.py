@@ -15,14 +15,23 @@ Vector = dict[Labels, float]
 Pair = Callable[[float, float], float | None]
 
 
-def apply(node: BinaryExpression, lhs: float | Vector, rhs: float | Vector) -> float | Vector:
-    """The value of a binary node whose sides have these values. Raises EvaluationError."""
+def apply(
+    node: BinaryExpression,
+    lhs: float | Vector,
+    rhs: float | Vector,
+    *,
+    unique_before_filter: bool = True,
+) -> float | Vector:
+    """The value of a binary node whose sides have these values. Raises EvaluationError.
+
+    With `unique_before_filter` elements that a comparison filters out must match uniquely, too.
+    """
     if not isinstance(lhs, dict) and not isinstance(rhs, dict):
         return _of_numbers(node, lhs, rhs)
     if isinstance(lhs, dict) and isinstance(rhs, dict):
         if node.op in _SETS:
             return _SETS[node.op](lhs, rhs, node.matching)
-        return _of_vectors(node, lhs, rhs)
+        return _of_vectors(node, lhs, rhs, all_unique=unique_before_filter)
     return _of_vector_and_number(node, lhs, rhs)
 
 
@@ -79,28 +88,35 @@ def _signature(matching: Matching) -> Callable[[Labels], Labels]:
     return lambda labels: drop(labels, without)
 
 
-def _of_vectors(node: BinaryExpression, lhs: Vector, rhs: Vector) -> Vector:
+def _of_vectors(node: BinaryExpression, lhs: Vector, rhs: Vector, *, all_unique: bool) -> Vector:
     if not lhs or not rhs:
         return {}
     matching, swapped = node.matching, node.matching.one == "left"
     many, one = (rhs, lhs) if swapped else (lhs, rhs)
     signature, pair, out = _signature(matching), _pair(node), Vector()
     partners = _unique_side(node, one, signature)
-    met: set[Labels] = set()
+    met: set[object] = set()
     for labels, found in many.items():
         group = signature(labels)
         partner = partners.get(group)
         if partner is None:
             continue
         value = pair(partner[1], found) if swapped else pair(found, partner[1])
+        if value is None and not all_unique:
+            continue
+        result = _result_labels(node, labels, partner[0])
+        identity = group if matching.one == "both" else (group, result)
+        if identity in met:
+            raise EvaluationError(
+                f"many elements on the left match {show(group)}: say group_left"
+                if matching.one == "both"
+                else f"two results have the labels {show(result)}",
+                node.text,
+            )
+        met.add(identity)
         if value is None:
             continue
-        if matching.one == "both" and group in met:
-            raise EvaluationError(
-                f"many elements on the left match {show(group)}: say group_left", node.text
-            )
-        met.add(group)
-        put(out, node, _result_labels(node, labels, partner[0]), value)
+        put(out, node, result, value)
     return out
 
 

@@ -5,16 +5,17 @@ parses; what the evaluator beside this file cannot do exactly as Prometheus does
 here, by name, so that an expression is never evaluated to something else than it says.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, NoReturn
 
 import promql_parser as grammar
 
-from gameday.telemetry.promql import functions, ranges
-from gameday.telemetry.promql.aggregations import FOLDS, PARAMETERISED
+from gameday.telemetry.promql import dates, functions, ranges
+from gameday.telemetry.promql.aggregations import COUNT_VALUES, FOLDS, PARAMETERISED
 from gameday.telemetry.promql.errors import PromqlError
 from gameday.telemetry.promql.labels import NAME
 from gameday.telemetry.promql.nodes import (
@@ -26,26 +27,48 @@ from gameday.telemetry.promql.nodes import (
     FunctionCall,
     Matcher,
     Matching,
+    Moment,
     Negation,
     Node,
     Number,
     Selector,
+    Subquery,
+    Text,
+    children,
+    is_range,
     is_scalar,
 )
 from gameday.telemetry.promql.patterns import compile_pattern
 from gameday.telemetry.promql.query import Query
+from gameday.telemetry.promql.relabel import relabelling
 
 LONGEST = 4000  # long rules have some hundred characters; bounds the parser's time
 MOST_STEPS = 150  # the parser takes time by the cube of the depth, of which they are a bound
 MOST_TOGETHER = 150_000
 """Characters of all expressions of one file: reading them takes half a second."""
+MOST_INSTANTS = 11_000
+"""Instants of all subqueries of an expression: as many as Prometheus has points in a range."""
+MOST_INSTANTS_TOGETHER = 5 * MOST_INSTANTS
+"""Instants of all subqueries of one file: the first evaluation takes a second."""
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
+_NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
+_COMMENT = re.compile("#[^\n]*")
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
-# The grammar panics on some durations that are plain numbers (`offset NaN`), so none is let in.
-_LENGTH = r"(?:\d{1,9}(?:ms|[smhdwy]))+"
-_UNITLESS = re.compile(rf"\boffset\s+(?!-?\s*{_LENGTH}\b)\S*|\[(?!\s*{_LENGTH}\s*[\]:])[^\]]*\]?")
+# The grammar panics on some durations that are odd numbers (`offset NaN`), and on times before
+# 1970, so only plain ones are let in.
+_LENGTH = r"(?:(?:\d{1,9}(?:ms|[smhdwy]))+|\d{1,9}(?:\.\d{1,3})?)(?![\w.])"
+_TIME = rf"(?:{_LENGTH}|\d{{1,10}}(?:\.\d{{1,9}})?(?![\w.])|(?:start|end)\s*\()"
+_ODD_LENGTH = re.compile(
+    rf"(?<![\w:])offset(?![\w:])(?!\s*[),=!~])(?!\s*-?\s*{_LENGTH})\s*-?\s*\S*"
+    rf"|\[(?!\s*{_LENGTH}\s*(?:\]|:\s*(?:{_LENGTH})?\s*\]))[^\]]*\]?",
+    re.IGNORECASE,
+)
+_ODD_TIME = re.compile(rf"@(?!\s*\+?\s*{_TIME})\s*\S*", re.IGNORECASE)
+# The grammar takes a byte for a character: Go joins bytes to UTF-8, or keeps what is none.
+_BYTE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:x[89a-fA-F][0-9a-fA-F]|[23][0-7]{2}))")
+_UNDERSCORED = re.compile(r"(?<![\w.:])\d+(?:_\d+)+(?=[^\w]|$)")
 FUNCTIONS = frozenset(functions.NAMES) | frozenset(ranges.NAMES)
-AGGREGATIONS = frozenset(FOLDS) | frozenset(PARAMETERISED)
+AGGREGATIONS = frozenset({*FOLDS, *PARAMETERISED, COUNT_VALUES})
 
 
 def parse(text: str) -> Query:
@@ -59,20 +82,57 @@ def parse(text: str) -> Query:
 
 @lru_cache(maxsize=512)
 def _parse(text: str) -> Query:
+    _refuse_unreadable(text)
+    try:
+        node = _node(grammar.parse(_without_underscores(text)))
+    except ValueError as error:
+        raise PromqlError(f"is not PromQL: {error}", text.strip()) from error
+    if is_range(node):
+        raise PromqlError("is a range, not a value: put a function such as rate around it", text)
+    if isinstance(node, Text):
+        raise PromqlError("is a text, not a value", text)
+    return _affordable(Query(text, node))
+
+
+def _refuse_unreadable(text: str) -> None:
+    """Raise PromqlError for what the grammar takes too long for, reads otherwise, or panics at."""
     if len(text) > LONGEST:
         raise PromqlError(f"is longer than {LONGEST} characters", text[:60] + "…")
     if _steps(text) > MOST_STEPS:
         raise PromqlError(f"has more than {MOST_STEPS} operators and brackets", text[:60] + "…")
-    unitless = _UNITLESS.search(_QUOTED.sub("", text))
-    if unitless is not None:
-        raise PromqlError("a duration is a whole number and ms, s, m, h, d, w or y", unitless[0])
-    try:
-        node = _node(grammar.parse(text))
-    except ValueError as error:
-        raise PromqlError(f"is not PromQL: {error}", text.strip()) from error
-    if isinstance(node, Selector) and node.range_ns is not None:
-        raise PromqlError("is a range, not a value: put a function such as rate around it", text)
-    return Query(text, node)
+    for quoted in _QUOTED.finditer(text):
+        if quoted[0][0] != "`" and (byte := _BYTE.search(quoted[0])) is not None:
+            raise PromqlError("write the character itself instead of its bytes", byte[1])
+    bare = _COMMENT.sub("", _QUOTED.sub("", text))
+    if (odd := _ODD_LENGTH.search(bare)) is not None:
+        raise PromqlError("a duration is a number of seconds, or 5m, 1h30m, 250ms …", odd[0])
+    if (odd := _ODD_TIME.search(bare)) is not None:
+        problem = "a time is a number of seconds since 1970, start() or end()"
+        raise PromqlError(problem, odd[0])
+
+
+def _affordable(query: Query) -> Query:
+    """The query, unless its subqueries multiply to more than can be evaluated every second."""
+    if query.instants > MOST_INSTANTS:
+        problem = f"its subqueries come to {query.instants} instants, more than {MOST_INSTANTS}"
+        help = "a longer step after the colon, such as [1h:1m]; without one it is a second"
+        raise PromqlError(problem, query.text.strip(), help=help)
+    return query
+
+
+def _without_underscores(text: str) -> str:
+    """The text with `1_000` as `1000`, which the grammar does not know; quotes stay as they are."""
+    if "_" not in text:
+        return text
+    parts, at = [], 0
+    for quoted in _QUOTED.finditer(text):
+        parts += [_plain_digits(text[at : quoted.start()]), quoted[0]]
+        at = quoted.end()
+    return "".join([*parts, _plain_digits(text[at:])])
+
+
+def _plain_digits(text: str) -> str:
+    return _UNDERSCORED.sub(lambda number: number[0].replace("_", ""), text)
 
 
 def _steps(text: str) -> int:
@@ -87,7 +147,7 @@ def _steps(text: str) -> int:
 def _node(tree: Any) -> Node:
     translate = _TRANSLATORS.get(type(tree))
     if translate is None:
-        _refuse(tree, f"{_WORDS.get(type(tree), type(tree).__name__)} is not supported")
+        _refuse(tree, f"{type(tree).__name__} is not supported")
     return translate(tree)
 
 
@@ -99,14 +159,27 @@ def _number(tree: Any) -> Number:
     return Number(tree.prettify(), float(tree.val))
 
 
+def _text(tree: Any) -> Text:
+    return Text(json.dumps(tree.val, ensure_ascii=False), tree.val)
+
+
 def _selector(tree: Any) -> Selector:
-    if tree.at is not None:
-        _refuse(tree, "the @ modifier is not supported")
     if tree.matchers.or_matchers:
         _refuse(tree, "`or` between label matchers is not supported")
     name = [Matcher(NAME, "=", tree.name)] if tree.name else []
     rest = [_matcher(tree, found) for found in tree.matchers.matchers]
-    return Selector(tree.prettify(), (*name, *rest), _ns(tree.offset))
+    return Selector(tree.prettify(), (*name, *rest), _ns(tree.offset), at=_moment(tree.at))
+
+
+def _moment(at: Any) -> Moment:
+    """The instant after `@`; a number is rounded to milliseconds, as Prometheus does."""
+    if at is None:
+        return None
+    edge = _EDGES.get(str(at.type))
+    if edge is not None:
+        return edge
+    since_us: int = (at.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (since_us + 500) // 1000 * 1_000_000
 
 
 def _matcher(tree: Any, found: Any) -> Matcher:
@@ -121,7 +194,41 @@ def _matcher(tree: Any, found: Any) -> Matcher:
 
 def _range(tree: Any) -> Selector:
     inner = _selector(tree.vector_selector)
-    return Selector(tree.prettify(), inner.matchers, inner.offset_ns, _ns(tree.range))
+    text = tree.prettify()
+    return Selector(text, inner.matchers, inner.offset_ns, _ns(tree.range), inner.at)
+
+
+def _subquery(tree: Any) -> Subquery:
+    operand, at = _node(tree.expr), _moment(tree.at)
+    if is_scalar(operand) or is_range(operand) or isinstance(operand, Text):
+        _refuse(tree, "a subquery is of an instant vector")
+    range_ns, offset_ns = _ns(tree.range), _ns(tree.offset)
+    step_ns = None if tree.step is None else _ns(tree.step)
+    text = f"{_inner(tree.expr, operand)}[{_length(range_ns)}:{_length(step_ns or 0)}]"
+    if at is not None:
+        text += f" @ {at / 10**9:.3f}" if isinstance(at, int) else f" @ {at}()"
+    if offset_ns:
+        text += f" offset {'-' if offset_ns < 0 else ''}{_length(abs(offset_ns))}"
+    return Subquery(
+        text=text,
+        operand=operand,
+        range_ns=range_ns,
+        step_ns=step_ns,
+        offset_ns=offset_ns,
+        at=at,
+        is_settled=_is_settled(operand),
+    )
+
+
+def _is_settled(node: Node) -> bool:
+    if isinstance(node, Selector | Subquery) and (node.at is not None or node.offset_ns < 0):
+        return False
+    return all(_is_settled(child) for child in children(node))
+
+
+def _length(ns: int) -> str:
+    """A duration as PromQL writes it, "" for none."""
+    return str(grammar.display_duration(timedelta(microseconds=ns // 1000))) if ns else ""
 
 
 def _ns(length: timedelta | None) -> int:
@@ -134,10 +241,20 @@ def _call(tree: Any) -> FunctionCall:
         _refuse(tree, f"the function {name} is not supported")
     args = tuple(_node(arg) for arg in tree.args)
     for given, arg in zip(tree.args, args, strict=True):
-        ranged = isinstance(arg, Selector) and arg.range_ns is not None
+        ranged = is_range(arg)
         if ranged != (name in ranges.NAMES and not is_scalar(arg)):
             _refuse(given, f"{name} takes {'an instant vector' if ranged else 'a range'} here")
-    return FunctionCall(f"{name}({', '.join(arg.text for arg in args)})", name, args)
+        if name == "predict_linear" and isinstance(arg, Subquery) and arg.at is not None:
+            _refuse(given, "Prometheus has no value for predict_linear of a subquery with @")
+    text = f"{name}({', '.join(arg.text for arg in args)})"
+    if name in dates.PARTS and not args:
+        args = (_NOW,)
+    if name not in functions.RELABELLING:
+        return FunctionCall(text, name, args)
+    try:
+        return FunctionCall(text, name, args, relabelling(name, args))
+    except ValueError as error:
+        raise PromqlError(str(error), text) from error
 
 
 def _aggregation(tree: Any) -> Aggregation:
@@ -148,13 +265,20 @@ def _aggregation(tree: Any) -> Aggregation:
     names = frozenset(tree.modifier.labels if tree.modifier is not None else ())
     param = None if tree.param is None else _node(tree.param)
     operand = _node(tree.expr)
+    if op == COUNT_VALUES and isinstance(param, Text) and not param.value:
+        _refuse(tree, "'' is not a name for a label")
     kept = "" if tree.modifier is None else f" {'without' if without else 'by'} ({_names(names)}) "
     inside = operand.text if param is None else f"{param.text}, {operand.text}"
     return Aggregation(f"{op}{kept}({inside})", op, operand, names, without, param)
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+    return ", ".join(map(_quoted, sorted(names)))
+
+
+def _quoted(name: str) -> str:
+    """A label's name, in quotes where it is none of the old ones."""
+    return name if _NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _negation(tree: Any) -> Negation:
@@ -199,7 +323,7 @@ def _matching_text(matching: Matching) -> str:
         words = f" {'on' if matching.on else 'ignoring'} ({_names(matching.names)})"
     if matching.one != "both":
         group = "group_left" if matching.one == "right" else "group_right"
-        words += f" {group} ({', '.join(matching.include)})"
+        words += f" {group} ({', '.join(map(_quoted, matching.include))})"
     return words
 
 
@@ -222,12 +346,18 @@ _UNIQUE_SIDE: dict[str, Literal["both", "left", "right"]] = {
 }
 _TRANSLATORS: dict[type, Callable[[Any], Node]] = {
     grammar.NumberLiteral: _number,
+    grammar.StringLiteral: _text,
     grammar.VectorSelector: _selector,
     grammar.MatrixSelector: _range,
+    grammar.SubqueryExpr: _subquery,
     grammar.Call: _call,
     grammar.AggregateExpr: _aggregation,
     grammar.UnaryExpr: _negation,
     grammar.ParenExpr: _parens,
     grammar.BinaryExpr: _binary,
 }
-_WORDS = {grammar.SubqueryExpr: "a subquery", grammar.StringLiteral: "a string"}
+_EDGES: dict[str, Literal["start", "end"]] = {
+    "AtModifierType.Start": "start",
+    "AtModifierType.End": "end",
+}
+_NOW = FunctionCall("vector(time())", "vector", (FunctionCall("time()", "time", ()),))

@@ -18,6 +18,7 @@ class Pattern:
     """One regular expression; what it says of a label's value is remembered."""
 
     text: str
+    captures: bool = False
     _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -27,7 +28,7 @@ class Pattern:
         options = re2.Options()
         options.dot_nl = True  # as Prometheus 3 has it
         options.log_errors = False
-        options.never_capture = True
+        options.never_capture = not self.captures  # then RE2 takes its fastest way
         options.max_mem = _MOST_BYTES
         return re2.compile(self.text, options)
 
@@ -43,11 +44,15 @@ class Pattern:
                 f"the regular expression {self.text!r} is not understood: {why}"
             ) from error
 
+    def groups(self, value: str) -> Any:
+        """The groups of a match of all of `value`, None where it does not match."""
+        return self._compiled.fullmatch(plain(value))
+
     def matches(self, value: str) -> bool:
         """True if the pattern matches all of `value`."""
         found = self._known.get(value)
         if found is None:
-            found = self._compiled.fullmatch(_plain(value)) is not None
+            found = self._compiled.fullmatch(plain(value)) is not None
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             if len(value) <= _LONGEST:
@@ -55,13 +60,13 @@ class Pattern:
         return found
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that UTF-8 can hold: half a surrogate pair is no character."""
     return text.encode("utf-8", "replace").decode()
 
 
-def compile_pattern(text: str) -> Pattern:
+def compile_pattern(text: str, *, captures: bool = False) -> Pattern:
     """The pattern, checked. Raises ValueError with what it cannot take."""
-    pattern = Pattern(_plain(text))
+    pattern = Pattern(plain(text), captures)
     pattern.check()
     return pattern

@@ -9,10 +9,13 @@ from gameday.telemetry.promql.nodes import (
     BinaryExpression,
     Node,
     Selector,
+    Subquery,
+    children,
     selectors,
 )
 
 LOOKBACK_S = 300.0  # Prometheus' default, 5 min
+EVALUATION_S = 1.0  # between evaluations of a run; the step of a subquery that says none
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,16 @@ class Query:
 
     @property
     def window_s(self) -> float:
-        """Seconds that the expression looks back: ranges, offsets and the default lookback."""
-        return max((_reach_ns(found) for found in selectors(self.node)), default=0) / NS
+        """Seconds that the expression looks back: ranges, offsets and the default lookback.
+
+        A fixed time (`@ 1609746000`) is any number of seconds away, and not counted.
+        """
+        return _reach_ns(self.node) / NS
+
+    @property
+    def instants(self) -> int:
+        """The number of instants at which subqueries have their expressions evaluated, at most."""
+        return _instants(self.node)
 
 
 def is_condition(node: Node) -> bool:
@@ -52,6 +63,19 @@ def is_condition(node: Node) -> bool:
     return node.op in COMPARISONS and not node.returns_bool
 
 
-def _reach_ns(selector: Selector) -> int:
-    back = selector.range_ns if selector.range_ns is not None else int(LOOKBACK_S * NS)
-    return max(0, back + selector.offset_ns)
+def _reach_ns(node: Node) -> int:
+    if isinstance(node, Selector):
+        back = node.range_ns if node.range_ns is not None else int(LOOKBACK_S * NS)
+        return max(0, back + node.offset_ns)
+    inside = max((_reach_ns(child) for child in children(node)), default=0)
+    if isinstance(node, Subquery):
+        return max(0, inside + node.range_ns + node.offset_ns)
+    return inside
+
+
+def _instants(node: Node) -> int:
+    inside = sum(_instants(child) for child in children(node))
+    if isinstance(node, Subquery):
+        steps = node.range_ns // (node.step_ns or int(EVALUATION_S * NS)) + 1
+        return steps * (1 + inside)
+    return inside

@@ -6,67 +6,77 @@ half an interval, and for counters never past the instant at which they would ha
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
+from operator import gt
+from typing import NamedTuple
 
 from gameday.core.clock import NS
-from gameday.telemetry.promql.arithmetic import quantile, total
+from gameday.telemetry.promql.arithmetic import mean, quantile, regression, total, variance
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):  # many are made a second: a frozen dataclass takes four times as long
     """The samples of one series between two instants; never empty."""
 
-    times: Sequence[int]
-    values: Sequence[float]
+    times: list[int]
+    values: list[float]
     start_ns: int
     end_ns: int
     zero_first: bool = False
 
 
 def _rate(window: Window) -> float | None:
-    grown = _extrapolated(window, is_counter=True)
-    return None if grown is None else grown / ((window.end_ns - window.start_ns) / NS)
+    if len(window.times) < 2:
+        return None
+    grown = _counted(window.values)
+    per_s = _factor(window, grown) / ((window.end_ns - window.start_ns) / NS)
+    return grown * per_s
 
 
 def _increase(window: Window) -> float | None:
-    return _extrapolated(window, is_counter=True)
+    if len(window.times) < 2:
+        return None
+    grown = _counted(window.values)
+    return grown * _factor(window, grown)
 
 
 def _delta(window: Window) -> float | None:
-    return _extrapolated(window, is_counter=False)
-
-
-def _extrapolated(window: Window, *, is_counter: bool) -> float | None:
-    times, values = window.times, window.values
-    if len(times) < 2:
+    if len(window.times) < 2:
         return None
-    grown = values[-1] - values[0] + (_lost_in_resets(values) if is_counter else 0.0)
+    return (window.values[-1] - window.values[0]) * _factor(window, 0.0)
+
+
+def _counted(values: list[float]) -> float:
+    """The growth of a counter, with what it had before each time it fell."""
+    grown = values[-1] - values[0]
+    if sorted(values) != values:  # the quickest way to see that it never fell
+        for before, now in pairwise(values):
+            if now < before:
+                grown += before
+    return grown
+
+
+def _factor(window: Window, grown: float) -> float:
+    """The part of the window that its samples stand for, those between them being 1.
+
+    Every step is rounded as Prometheus rounds it. A counter that has grown is never extrapolated
+    to before it was zero; Prometheus 2 looks at that first.
+    """
+    times = window.times
     sampled = (times[-1] - times[0]) / NS
-    to_zero = math.inf
-    if is_counter and grown > 0 and values[0] >= 0:
-        to_zero = sampled * (values[0] / grown)
     average = sampled / (len(times) - 1)
-    to_start = _to_start(window, average, to_zero)
+    to_start = (times[0] - window.start_ns) / NS
     to_end = (window.end_ns - times[-1]) / NS
-    if to_end >= average * 1.1:
-        to_end = average / 2
-    return grown * ((sampled + to_start + to_end) / sampled)
-
-
-def _to_start(window: Window, average: float, to_zero: float) -> float:
-    """Seconds to extrapolate before the first sample; Prometheus 2 looks at the zero first."""
-    to_start = (window.times[0] - window.start_ns) / NS
-    if window.zero_first:
-        to_start = min(to_start, to_zero)
+    to_zero = math.inf
+    if grown > 0 and window.values[0] >= 0:
+        to_zero = sampled * (window.values[0] / grown)
+    if window.zero_first and to_zero < to_start:
+        to_start, to_zero = to_zero, math.inf
     if to_start >= average * 1.1:
         to_start = average / 2
-    return to_start if window.zero_first else min(to_start, to_zero)
-
-
-def _lost_in_resets(values: Sequence[float]) -> float:
-    return sum(before for before, now in pairwise(values) if now < before)
+    if to_end >= average * 1.1:
+        to_end = average / 2
+    return (sampled + min(to_start, to_zero) + to_end) / sampled
 
 
 def _irate(window: Window) -> float | None:
@@ -81,10 +91,6 @@ def _idelta(window: Window) -> float | None:
     return window.values[-1] - window.values[-2] if len(window.times) > 1 else None
 
 
-def _avg(window: Window) -> float:
-    return total(window.values) / len(window.values)
-
-
 def _min(window: Window) -> float:
     return min((v for v in window.values if not math.isnan(v)), default=math.nan)
 
@@ -93,18 +99,25 @@ def _max(window: Window) -> float:
     return max((v for v in window.values if not math.isnan(v)), default=math.nan)
 
 
-def _stdvar(window: Window) -> float:
-    mean = _avg(window)
-    return total([(v - mean) * (v - mean) for v in window.values]) / len(window.values)
-
-
 def _changes(window: Window) -> float:
     pairs = pairwise(window.values)
     return float(sum(a != b and not (math.isnan(a) and math.isnan(b)) for a, b in pairs))
 
 
 def _resets(window: Window) -> float:
-    return float(sum(b < a for a, b in pairwise(window.values)))
+    return float(sum(map(gt, window.values, window.values[1:])))
+
+
+def _deriv(window: Window) -> float | None:
+    if len(window.times) < 2:
+        return None
+    return _line(window, window.times[0])[0]
+
+
+def _line(window: Window, zero_ns: int) -> tuple[float, float]:
+    """The slope per second, and the value at `zero_ns`, of the line through all samples."""
+    points = zip(window.times, window.values, strict=True)
+    return regression([((t_ns - zero_ns) / NS, value) for t_ns, value in points])
 
 
 FUNCTIONS: dict[str, Callable[[Window], float | None]] = {
@@ -113,17 +126,18 @@ FUNCTIONS: dict[str, Callable[[Window], float | None]] = {
     "delta": _delta,
     "irate": _irate,
     "idelta": _idelta,
-    "avg_over_time": _avg,
+    "avg_over_time": lambda window: mean(window.values),
     "min_over_time": _min,
     "max_over_time": _max,
     "sum_over_time": lambda window: total(window.values),
     "count_over_time": lambda window: float(len(window.values)),
     "last_over_time": lambda window: window.values[-1],
     "present_over_time": lambda _: 1.0,
-    "stddev_over_time": lambda window: math.sqrt(_stdvar(window)),
-    "stdvar_over_time": _stdvar,
+    "stddev_over_time": lambda window: math.sqrt(variance(window.values)),
+    "stdvar_over_time": lambda window: variance(window.values),
     "changes": _changes,
     "resets": _resets,
+    "deriv": _deriv,
 }
 
 
@@ -132,5 +146,13 @@ def quantile_over_time(q: float, window: Window) -> float:
     return quantile(q, window.values)
 
 
-NAMES = (*FUNCTIONS, "quantile_over_time", "absent_over_time")
+def predict_linear(window: Window, now_ns: int, ahead_s: float) -> float | None:
+    """The value that the line through all samples has some seconds after `now_ns`."""
+    if len(window.times) < 2:
+        return None
+    slope, at_now = _line(window, now_ns)
+    return slope * ahead_s + at_now
+
+
+NAMES = (*FUNCTIONS, "quantile_over_time", "predict_linear", "absent_over_time")
 KEEPS_NAME = frozenset({"last_over_time"})

@@ -6,7 +6,7 @@ scrape that failed is a scrape without series. Only the last `retention_s` are k
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from gameday.core.clock import NS
 from gameday.telemetry.promql.labels import NAME, Labels, nameless, value_of
@@ -57,6 +57,9 @@ class SeriesStore:
         self._by_name: dict[str, dict[Labels, Series]] = {}
         self._live: dict[str, dict[Labels, Series]] = {}
         self._selected: dict[tuple[object, ...], list[Series]] = {}
+        self._past: dict[Hashable, dict[int, dict[Labels, float]]] = {}
+        self._past_until_ns: int | None = None
+        self.forgotten_ns: int | None = None
         self._sweep_ns: int | None = None
 
     def __len__(self) -> int:
@@ -69,6 +72,8 @@ class SeriesStore:
 
         With a `source`, series that its last scrape had and this one has not are marked stale.
         """
+        if self._past_until_ns is not None and t_ns <= self._past_until_ns:
+            self._void_past(t_ns)
         seen: dict[Labels, Series] = {}
         refused = 0
         for labels, value in series:
@@ -93,6 +98,22 @@ class SeriesStore:
             self._selected[selector.matchers] = found
         return found
 
+    def past(self, key: Hashable, until_ns: int) -> dict[int, dict[Labels, float]]:
+        """The values by instant, up to `until_ns`, that a subquery came to and can come back to.
+
+        A sample that is taken later voids what is not older than it.
+        """
+        self._past_until_ns = max(until_ns, self._past_until_ns or until_ns)
+        if len(self._past) >= _CACHED_SELECTORS and key not in self._past:
+            self._past.clear()
+        return self._past.setdefault(key, {})
+
+    def _void_past(self, t_ns: int) -> None:
+        for known in self._past.values():
+            for each_ns in [each_ns for each_ns in known if each_ns >= t_ns]:
+                del known[each_ns]
+        self._past_until_ns = t_ns - 1
+
     def _candidates(self, selector: Selector) -> Iterable[Series]:
         if selector.name:
             return self._by_name.get(selector.name, {}).values()
@@ -112,6 +133,7 @@ class SeriesStore:
         if t_ns - self._sweep_ns < max(NS, self.retention_ns // 8):
             return
         self._sweep_ns = t_ns
+        self.forgotten_ns = t_ns - self.retention_ns
         for held in list(self._series.values()):
             held.trim(t_ns - self.retention_ns)
             if not held.times:
