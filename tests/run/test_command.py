@@ -59,7 +59,7 @@ class Programmed(Drill):
         return [str(r.data["why"]) for r in records if r.event.kind == kind]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not condition():
                 await asyncio.sleep(0.02)
 

@@ -27,7 +27,7 @@ from gameday.run.responder.orders import IncidentOrder
 from gameday.spec.undos import ToxicState
 from gameday.stacks.state import stack_file
 from tests.support.events import event_of
-from tests.support.incidents import Drill, admin, step
+from tests.support.incidents import Drill, admin, feed, step
 from tests.support.signed import own_key, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
 
@@ -114,12 +114,14 @@ async def test_orders_of_another_terminal_reach_the_incident(tmp_path: Path) -> 
             drill = Drill(tmp_path / "r", url, step(1, do="switch"), bot=False)
             orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
             async with drill.by_people():
+                feeding = asyncio.create_task(feed(drill))
                 said = [
                     await asyncio.to_thread(
                         CliRunner().invoke, main, ["incident", *each, "--by", "ann"]
                     )
                     for each in SAID_IN_AN_INCIDENT
                 ]
+                feeding.cancel()
         assert [(each.exit_code, each.stderr) for each in said if each.exit_code] == []
         assert asked == ["/switch", "/switch"]
         assert "act" not in said[0].stdout
