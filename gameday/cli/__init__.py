@@ -32,6 +32,10 @@ COMMANDS = {
         "gameday.cli.ack_stop:ack",
         "Tell the running run that you have taken the incident.",
     ),
+    "incident": (
+        "gameday.cli.incident:incident",
+        "Work on the incident of the running run: act, note, declare, …",
+    ),
     "stop": (
         "gameday.cli.ack_stop:stop",
         "Take the faults of the running run out, and end it.",

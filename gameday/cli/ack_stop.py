@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("--by", default=None, help="Who takes it; default the user's name.")
 def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
-    found = _one(run)
-    who = by or _me()
+    found = one_run(run)
+    who = by or me()
     answer = event_loop.run(locks.send_order(found, locks.RunCommand("ack", who)))
     if not answer.ok:
         raise UsageError(f"run {found.run}: {answer.why}")
@@ -46,13 +46,13 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
     Returns when the faults are out: exit code 0; 6 when one could not be read back as gone. With
     --hold every run is stopped, unless RUN is named, and it is no error when there is none.
     """
-    who = by or _me()
+    who = by or me()
     if reason is not None:
         if not reason.strip():
             raise UsageError("--hold: the reason is empty", help='say why: --hold "REASON"')
         echo(str(hold.put(reason, who)))
         echo("  gameday release lifts it")
-    wanted = _all_named(run) if everything or reason is not None else [_one(run)]
+    wanted = _all_named(run) if everything or reason is not None else [one_run(run)]
     if not wanted:
         if reason is None:
             raise _none(run)
@@ -61,10 +61,11 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
     for each in wanted:
         echo(f"run {each.run}: stopping …", err=True)
     allowed = Allowed(host for each in wanted for host in each.allowed)
-    _tell_stopped(event_loop.run(_stop_all(wanted, who), allowed))
+    tell_stopped(event_loop.run(stop_all(wanted, who), allowed))
 
 
-async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
+async def stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
+    """Stop runs, and wait until their faults are out."""
     from gameday.cli.heal import environment
     from gameday.run.stop_and_wait import stop
 
@@ -72,7 +73,8 @@ async def _stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]"
     return await asyncio.gather(*(stop(each, who, clock, secrets) for each in runs))
 
 
-def _tell_stopped(stopped: "Sequence[Stopped]") -> None:
+def tell_stopped(stopped: "Sequence[Stopped]") -> None:
+    """Print how they ended. Raises StuckFaultError for a fault that was not seen gone."""
     for one in stopped:
         how = ", by its reaper: its controller did not answer" if one.silent else ""
         if not one.left:
@@ -89,7 +91,7 @@ def _all_named(run: str | None) -> list["UnderWay"]:
     return [r for r in locks.running() if run is None or run in (r.run, r.run[-4:])]
 
 
-def _one(run: str | None) -> "UnderWay":
+def one_run(run: str | None) -> "UnderWay":
     """The run that is meant. Raises UsageError when it is none, or more than one."""
     found = _all_named(run)
     if not found:
@@ -115,7 +117,8 @@ def release() -> None:
     echo("nothing was on hold" if lifted is None else f"released; it was {lifted}")
 
 
-def _me() -> str:
+def me() -> str:
+    """Name of whoever calls."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user that has no name

@@ -8,7 +8,7 @@ import click
 
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
-from gameday.core.errors import GamedayError
+from gameday.core.errors import GamedayError, UsageError
 from gameday.core.stack_registry import STACKS, new_stack
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
+    from gameday.run.responder.orders import Responding
     from gameday.spec.inputs import Inputs
 
 
@@ -25,7 +26,8 @@ class RunOptions(WhereOptions):
     """The command line of `run`."""
 
     seed: int | None
-    responder: bool
+    responder: str | None
+    no_responder: bool
     responder_delay: "timedelta"
     force: bool
     as_json: bool
@@ -35,7 +37,12 @@ class RunOptions(WhereOptions):
 @click.argument("experiment")
 @where
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Instead of the file's seed.")
-@click.option("--responder/--no-responder", default=True, help="Whether a bot works the playbook.")
+@click.option(
+    "--responder",
+    metavar="bot|none|person|replay:RUN|CMD",
+    help="Who works on it: the bot (default), nobody, people, a recorded run, or a program.",
+)
+@click.option("--no-responder", is_flag=True, help="The same as --responder none.")
 @click.option(
     "--responder-delay",
     type=DURATION,
@@ -59,14 +66,36 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     from gameday.spec.inputs import load_inputs
 
     asked = RunOptions(**options)
+    responding = _responding(asked)
     inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
     _refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
     kept_per_s = _measured(inputs, shared=STACKS[asked.stack].shares_machine)
-    folder = _conduct(inputs, asked, kept_per_s)
+    folder = _conduct(inputs, asked, responding, kept_per_s)
     ctx.exit(_judge(folder, as_json=asked.as_json))
 
 
-def _conduct(inputs: "Inputs", asked: "RunOptions", kept_per_s: float | None) -> Path:
+def _responding(asked: "RunOptions") -> "Responding":
+    """The responder that is meant. Raises UsageError where there is no such run or program."""
+    from gameday.run.responder.orders import REPLAY, Responding, responding
+
+    text = asked.responder or "bot"
+    if asked.no_responder:
+        if asked.responder not in (None, "none"):
+            problem = f"--responder {text} and --no-responder exclude each other"
+            raise UsageError(problem, help="give one of them")
+        text = "none"
+    if not text.startswith(REPLAY):
+        return responding(text)
+    from gameday.cli.runs import find_run
+    from gameday.run.responder.replay import recorded_orders
+
+    found = find_run(text.removeprefix(REPLAY), asked.runs_dir)
+    return Responding("replay", recorded=recorded_orders(found))
+
+
+def _conduct(
+    inputs: "Inputs", asked: "RunOptions", responding: "Responding", kept_per_s: float | None
+) -> Path:
     """The run, from a last look to its end: where its evidence is.
 
     Its parts are imported here: they take longer than it takes to refuse a file.
@@ -84,7 +113,7 @@ def _conduct(inputs: "Inputs", asked: "RunOptions", kept_per_s: float | None) ->
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
     delay_s = asked.responder_delay.total_seconds()
-    options = Options(name, runs_dir, asked.responder, delay_s, allowed, asked.webhook_listen)
+    options = Options(name, runs_dir, responding, delay_s, allowed, asked.webhook_listen)
     screen, folders = Screen(), list[Path]()
 
     def begun(folder: Path) -> None:

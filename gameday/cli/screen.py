@@ -120,12 +120,14 @@ def _about(story: Story, record: Record) -> str:
     match event:
         case events.Phase():
             return _phase(story, event, record.t_ns)
-        case events.StepStarted() | events.StepDone():
-            return _step(story, event)
+        case (
+            events.StepStarted() | events.ActionStarted() | events.StepDone() | events.ActionDone()
+        ):
+            return _act(story, event)
+        case events.OrderGiven() | events.OrderAnswered() | events.AlertAcknowledged():
+            return _order(event)
         case events.StackWaiting() | events.AutoscalerScaled():
             return _stack_line(event)
-        case events.AlertAcknowledged(by="bot"):
-            return ""
         case events.FaultEvent() if type(event) in _FAULTS:
             story.faults[event.id] = _FAULTS[type(event)].format(event)
             return f"fault {event.id} {story.faults[event.id]}"
@@ -148,13 +150,39 @@ def _phase(story: Story, event: events.Phase, t_ns: int) -> str:
     return "" if event.service is not None else event.phase
 
 
-def _step(story: Story, event: events.StepStarted | events.StepDone) -> str:
-    name = f"step {event.step}{' undo' if event.undoing else ''}"
-    if isinstance(event, events.StepStarted):
-        story.steps[name] = "…"
-        return f"{name}: {event.do or event.text}"
-    story.steps[name] = event.status
-    return f"{name} {event.status} ({event.why})"
+def _act(story: Story, event: events.Event) -> str:
+    """A step of the playbook, or an action outside of it, begins or is over."""
+    match event:
+        case (
+            events.StepStarted(step=step, undoing=undoing)
+            | events.StepDone(step=step, undoing=undoing)
+        ):
+            name = f"step {step}{' undo' if undoing else ''}"
+        case (
+            events.ActionStarted(do=do, undoing=undoing) | events.ActionDone(do=do, undoing=undoing)
+        ):
+            name = f"action {do}{' undo' if undoing else ''}"
+        case _:
+            return ""
+    if isinstance(event, events.StepDone | events.ActionDone):
+        story.steps[name] = event.status
+        return f"{name} {event.status} ({event.why})"
+    story.steps[name] = "…"
+    if isinstance(event, events.ActionStarted):
+        return f"{name}: by {event.by}"
+    return f"{name}: {event.do or event.text}"
+
+
+def _order(event: events.OrderGiven | events.OrderAnswered | events.AlertAcknowledged) -> str:
+    """An order, and what is answered to it where nothing else tells what came of it."""
+    if isinstance(event, events.AlertAcknowledged):
+        return "" if event.by == "bot" else f"acknowledged by {event.by}"
+    if isinstance(event, events.OrderAnswered):
+        told = event.status in ("refused", "answered", "interrupted")
+        return f"order {event.order} {event.status} ({event.why})" if told else ""
+    step = None if event.step is None else f"step {event.step}"
+    parts = (event.severity, step, event.action, event.to, event.text)
+    return f"{event.by}: {' '.join([event.order, *filter(None, parts)])}"
 
 
 def _stack_line(event: events.StackWaiting | events.AutoscalerScaled) -> str:
@@ -184,7 +212,9 @@ _LINES: Mapping[type[events.Event], str] = {
     events.FaultDosed: "fault {0.id} injected: {0.injected} ({0.why})",
     events.FaultEscalated: "fault {0.id} is stuck ({0.why}): {0.step}",
     events.ResponderStarted: "{0.by} takes the incident ({0.alert})",
-    events.AlertAcknowledged: "acknowledged by {0.by}",
+    events.ResponderLaunched: "the program that responds is started",
+    events.ResponderTrouble: "the program that responds: {0.why}",
+    events.ResponderEnded: "the program that responds is not heard any more ({0.why})",
     events.AutoscalerScaling: "autoscaler: {0.before} → {0.replicas} replicas",
     events.GuardTripped: "guard tripped ({0.why}): {0.guard}",
     events.OperatorAbort: "{0.why}: taking the faults out, then ending",

@@ -48,7 +48,8 @@ class Effective(_Record):
 
     `coupon` is the real code, `planned` the starts by scenario. `stock` is None until the campaign
     was looked at, where the file does not tell it. Runs of before have no settings, and do not
-    say that the responder waits for `responder_delay_s`: it was a second.
+    say that the responder waits for `responder_delay_s`: it was a second. `responder` is the kind
+    of who responds, "" in runs of before, which had a bot or `no_responder`.
     """
 
     run: str
@@ -62,6 +63,7 @@ class Effective(_Record):
     playbook: PlannedPlaybook | None
     traffic_end_s: float
     no_responder: bool
+    responder: str = ""
     responder_delay_s: float = Field(default=1.0, ge=0, le=_LARGEST_SETTING)
     planned: Mapping[str, int]
     settings: Mapping[str, Json] = Field(default_factory=dict)

@@ -37,6 +37,8 @@ OptionalMessage = Annotated[Message | None, "message"]
 """The sentence of the text that stands beside it; older journals have the text alone."""
 Figures = Annotated[Json | None, "figures"]
 """Figures of witnesses, with a reason beside each, which alone is text, and its message."""
+Truths = Mapping[str, bool | None]
+"""Readings by their keys; None is one without data."""
 
 _REASON, _MESSAGE = "why", "message"
 _MOST_NS = 2**63  # an integer of 64 bits, as whoever reckons with it counts on
@@ -77,6 +79,10 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
+def _is_truths(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(e) in (bool, type(None)) for e in value.values())
+
+
 def _is_undo(value: Any) -> bool:
     """One way to take something back; its kind's own driver knows the rest."""
     return isinstance(value, dict) and isinstance(value.get("kind"), str)
@@ -90,6 +96,7 @@ _FORMS: Mapping[Any, Form] = {
     YesNo: Form(lambda value: value in get_args(YesNo), "unknown"),
     Json: Form(_is(dict), {}, write=dict),
     Mapping[str, str]: Form(_is_texts, {}, write=dict),
+    Truths: Form(_is_truths, {}, write=dict),
     Sequence[str]: Form(_list_of(_is(str)), (), tuple, list),
     Sequence[Json]: Form(_list_of(_is(dict)), (), tuple, list),
     Message: Form(is_message, None, Message.from_json, Message.as_json),

@@ -8,11 +8,11 @@ has that default is left out of the file, unless `nulls` names it. An event that
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
-from functools import cache
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any
 
 from gameday.core.json_objects import Json
 from gameday.core.messages import Message, known
+from gameday.evidence.event import EVENTS, E, Event, UnknownEvent, event, fields_of
 from gameday.evidence.event_fields import (
     Checked,
     Described,
@@ -23,64 +23,38 @@ from gameday.evidence.event_fields import (
     OptionalTexts,
     OptionalWord,
     Text,
+    Truths,
     Word,
     YesNo,
-    described,
     masked_value,
+)
+from gameday.evidence.responder_events import (
+    ActionDone,
+    ActionStarted,
+    OrderAnswered,
+    OrderGiven,
+    ResponderEnded,
+    ResponderLaunched,
+    ResponderTrouble,
 )
 from gameday.spec.undos import Undo
 
+__all__ = [
+    "EVENTS",
+    "ActionDone",
+    "ActionStarted",
+    "E",
+    "Event",
+    "OrderAnswered",
+    "OrderGiven",
+    "ResponderEnded",
+    "ResponderLaunched",
+    "ResponderTrouble",
+    "UnknownEvent",
+    "fields_of",
+]
 MASKED = "texts"  # what `run.started` says is masked; a journal of before says nothing of it
 NEVER_ACTED = frozenset({"not_applicable", "placebo", "needs_person"})  # statuses of steps
-
-
-class Event:
-    """Something that happened, or is about to; `kind` is its name in the file."""
-
-    __slots__ = ()
-    kind: str
-
-    def nulls(self) -> Collection[str]:
-        """The fields that are written although they are None."""
-        return ()
-
-    def as_json(self) -> Json:
-        """The fields as they stand in the file."""
-        nulls = self.nulls()
-        values = ((each, getattr(self, each.name)) for each in fields_of(self.kind))
-        return {
-            each.name: None if value is None else each.form.write(value)
-            for each, value in values
-            if value is not None or each.default is MISSING or each.name in nulls
-        }
-
-
-EVENTS: dict[str, type[Event]] = {}
-E = TypeVar("E", bound=Event)
-
-
-@dataclass_transform(frozen_default=True)
-def event(kind: str) -> Callable[[type[E]], type[E]]:
-    """Make a class the event of that kind."""
-
-    def make(cls: type[E]) -> type[E]:
-        made = dataclass(frozen=True, slots=True)(cls)
-        made.kind = kind
-        EVENTS[kind] = made
-        return made
-
-    return make
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownEvent(Event):
-    """An event of another version, or of nobody's; or one as an older version wrote it."""
-
-    kind: str
-    data: Json
-
-    def as_json(self) -> Json:
-        return dict(self.data)
 
 
 @event("run.started")
@@ -287,7 +261,10 @@ class FaultProven(FaultEvent):
 
 @event("responder.started")
 class ResponderStarted(Event):
-    """The bot, or a person in its place, takes up the playbook."""
+    """Somebody takes up the incident: `by` is the kind of responder.
+
+    `alert` is "" where none of the playbook had fired yet; `delay_s` counts from that.
+    """
 
     alert: Word
     by: OptionalWord
@@ -303,7 +280,7 @@ class AlertAcknowledged(Event):
 
 @event("step.started")
 class StepStarted(Event):
-    """A step of the playbook begins, or its undo (`undoing`)."""
+    """A step of the playbook begins, or its undo (`undoing`). `readings` are of its probes."""
 
     step: Needed[int]
     text: Text
@@ -311,6 +288,7 @@ class StepStarted(Event):
     by: OptionalWord
     undoing: Checked[bool]
     undo: Checked[Undo | None] = None
+    readings: Checked[Truths | None] = None
 
     def nulls(self) -> Collection[str]:
         return () if self.undoing else ("undo",)
@@ -318,7 +296,10 @@ class StepStarted(Event):
 
 @event("step.done")
 class StepDone(Event):
-    """The step is over. Whoever undoes it from outside of the run knows no more than that."""
+    """The step is over. Whoever undoes it from outside of the run knows no more than that.
+
+    `readings` are those of its probes that were sampled after it acted.
+    """
 
     step: Needed[int]
     status: Needed[Word]
@@ -328,6 +309,7 @@ class StepDone(Event):
     undoing: Checked[bool] = False
     refuses: bool | None = None
     message: OptionalMessage = None
+    readings: Checked[Truths | None] = None
 
     @property
     def may_have_acted(self) -> bool:
@@ -427,13 +409,6 @@ class PartEnded(Event):
     """A part of the stack was ended by the reaper."""
 
     name: Word
-
-
-@cache
-def fields_of(kind: str) -> tuple[Described, ...]:
-    """The fields of an event, in the order of the file; none of one that is not known."""
-    declared = getattr(EVENTS.get(kind), "__dataclass_fields__", {})
-    return tuple(map(described, declared.values()))
 
 
 def from_json(kind: Any, data: Json) -> Event:

@@ -83,7 +83,7 @@ class Journal:
 
     `failed` hears of a line that could not be written, and `problem` keeps why; without it, the
     error is raised. `hide` takes out of a text what nobody is to read; `key` signs every record;
-    `length` is told how many are on the disk.
+    `length` is told how many are on the disk. `heard` is called with each record.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Journal:
         self.hide: Callable[[str], str] = nothing
         self.key: SigningKey | None = None
         self.length: Length | None = None
+        self.heard: Callable[[Record], object] = nobody
         self._failed = failed
         self._clock = clock
         self._clock_id = clock_id
@@ -114,6 +115,7 @@ class Journal:
         record = RecordOf(self._seq, t_ns, event, audience)
         self._seq += 1
         self._prev = hashlib.sha256(raw[:-1]).hexdigest()
+        self.heard(record)
         return record
 
     def write_through(self, event: Event) -> Record:
@@ -224,6 +226,10 @@ class LiveJournal(Journal):
             self._loop.call_soon_threadsafe(self._fails, error)
         except RuntimeError:
             return  # the loop is closed: whoever closes the journal is told
+
+
+def nobody(_record: Record) -> None:
+    """Tell nobody of a record."""
 
 
 def sealed(line: bytes) -> bytes:

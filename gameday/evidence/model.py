@@ -15,7 +15,7 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
 from gameday.evidence.outages import Anchors
-from gameday.evidence.timeline import FaultWindow, Timeline
+from gameday.evidence.timeline import Act, FaultWindow, Timeline
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.telemetry.samples import Evaluation
@@ -136,16 +136,35 @@ class Evidence:
         A step that was found not to be needed refused nothing. One that failed may have acted,
         and then it was taken back.
         """
-        refusing = {step.number for step in self.plan.steps if step.block.refuses}
-        ends = {run.step: run.ended_ns for run in self.timeline.steps if run.undoing}
-        return [
-            (run.started_ns, ends.get(run.step) or self.traffic_end_ns)
+        refusing = {step.number: step.block for step in self.plan.steps if step.block.refuses}
+        undone = {run.step for run in self.timeline.steps if run.undoing}
+        steps = [
+            (run.started_ns, self._end_of(run, ""))
             for run in self.timeline.steps
             if run.step in refusing
             and not run.undoing
             and run.started_ns is not None
-            and (run.status in ACTED or run.step in ends)
+            and (run.status in ACTED or run.step in undone)
         ]
+        undoes = {block.do: block.undo or "" for block in refusing.values()}
+        return steps + [
+            (run.started_ns, self._end_of(run, undoes[run.do]))
+            for run in self.timeline.actions
+            if run.do in undoes
+            and not run.undoing
+            and run.started_ns is not None
+            and run.status in ACTED
+        ]
+
+    def _end_of(self, paused: Act, undo: str) -> int:
+        """The end of a pause: its undo, or that action by itself, after it."""
+        since_ns = paused.started_ns or 0
+        ends = [
+            run.ended_ns for run in self.timeline.acts if run.undoing and run.name == paused.name
+        ]
+        ends += [run.ended_ns for run in self.timeline.actions if undo and run.do == undo]
+        later = (t_ns for t_ns in ends if t_ns is not None and t_ns > since_ns)
+        return min(later, default=self.traffic_end_ns)
 
     @property
     def about(self) -> About:

@@ -165,15 +165,15 @@ def _outages(seen: Watched, line: Timeline, start_ns: int = 0) -> list[Outage]:
 
 
 def going_on(line: Timeline, t_ns: int) -> tuple[str, ...]:
-    """The faults that were in and the steps that were being worked at `t_ns`."""
+    """The faults that were in and the steps and actions that were being worked at `t_ns`."""
     faults = [
         f"fault {fault.id}"
         for fault in line.faults
         if (fault.injecting_ns or t_ns + 1) <= t_ns and (fault.removed_ns or t_ns) >= t_ns
     ]
-    steps = [
-        f"{'undo of step' if step.undoing else 'step'} {step.step}"
-        for step in line.steps
-        if (step.started_ns or t_ns + 1) <= t_ns <= (step.ended_ns or t_ns)
+    acts = [
+        f"{'undo of ' if act.undoing else ''}{act.name}"
+        for act in line.acts
+        if (act.started_ns or t_ns + 1) <= t_ns <= (act.ended_ns or t_ns)
     ]
-    return (*faults, *steps)
+    return (*faults, *acts)

@@ -16,6 +16,7 @@ from gameday.evidence.events import E, Event
 from gameday.evidence.journal import Record, RecordOf, every, first
 
 NO_END = "the journal has no end"
+CUT_OFF = "the run ended during it"
 # What must have gone well, or rows may still be on their way.
 SETTLING = frozenset({"close", "drain"})
 
@@ -60,6 +61,31 @@ class StepRun:
     verified: bool | None = None
     why: Message | str = ""
 
+    @property
+    def name(self) -> str:
+        return f"step {self.step}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRun:
+    """An action that was done outside of the playbook, or its undo (`undoing`)."""
+
+    do: str
+    by: str | None = None
+    undoing: bool = False
+    has_undo: bool = False
+    started_ns: int | None = None
+    status: str
+    ended_ns: int | None = None
+    why: Message | str = ""
+
+    @property
+    def name(self) -> str:
+        return f"action {self.do}"
+
+
+Act = StepRun | ActionRun
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
@@ -78,6 +104,12 @@ class Timeline:
     ended_why: str
     lost: Mapping[str, str]
     """The parts that died on the way, and why."""
+    actions: tuple[ActionRun, ...] = ()
+
+    @property
+    def acts(self) -> Sequence[Act]:
+        """Everything that a responder did, and every undo of it."""
+        return (*self.steps, *self.actions)
 
 
 def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
@@ -100,6 +132,7 @@ def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
         ended=ended.event.ended if ended else "interrupted",
         ended_why=ended.event.why if ended else NO_END,
         lost={event.lost: event.how for event in gone if event.lost},
+        actions=_actions(records),
     )
 
 
@@ -181,33 +214,70 @@ def _removed(
 
 
 def _steps(records: Sequence[Record]) -> tuple[StepRun, ...]:
-    """Every step and every undo of one, in the order they were worked.
+    """Every step and every undo of one, as often as they were worked, in their order.
 
     One that was begun again before it ended, as an undo that was cut off is, is one from its first
     beginning on.
     """
-    runs: dict[tuple[int, bool], StepRun] = {}
+    runs: list[StepRun] = []
+    latest: dict[tuple[int, bool], int] = {}
     for record in records:
         event = record.event
-        if isinstance(event, events.StepStarted):
-            before = runs.get((event.step, event.undoing))
-            under_way = before if before and before.ended_ns is None else None
-            runs[event.step, event.undoing] = StepRun(
-                step=event.step,
+        if not isinstance(event, events.StepStarted | events.StepDone):
+            continue
+        key = event.step, event.undoing
+        begun = isinstance(event, events.StepStarted)
+        if key not in latest or (begun and runs[latest[key]].ended_ns is not None):
+            latest[key] = len(runs)
+            runs.append(StepRun(step=event.step, undoing=event.undoing, status=""))
+        runs[latest[key]] = _step(runs[latest[key]], event, record.t_ns)
+    return tuple(runs)
+
+
+def _step(run: StepRun, event: events.StepStarted | events.StepDone, t_ns: int) -> StepRun:
+    """A step with one more thing that is known of it."""
+    if isinstance(event, events.StepDone):
+        return replace(
+            run,
+            status=event.status,
+            ended_ns=t_ns,
+            took_s=event.took_s,
+            verified=event.verified,
+            why=known(event.message, event.why or ""),
+        )
+    started_ns = t_ns if run.started_ns is None else run.started_ns
+    return replace(run, by=event.by, started_ns=started_ns, status="interrupted", why=CUT_OFF)
+
+
+def _actions(records: Sequence[Record]) -> tuple[ActionRun, ...]:
+    """Every action outside of the playbook and every undo of one, in their order."""
+    runs: list[ActionRun] = []
+    for record in records:
+        event = record.event
+        if isinstance(event, events.ActionStarted):
+            begun = ActionRun(
+                do=event.do,
                 by=event.by,
                 undoing=event.undoing,
-                started_ns=under_way.started_ns if under_way else record.t_ns,
+                has_undo=event.undo is not None,
+                started_ns=record.t_ns,
                 status="interrupted",
-                why="the run ended during it",
+                why=CUT_OFF,
             )
-        elif isinstance(event, events.StepDone):
-            unstarted = StepRun(step=event.step, undoing=event.undoing, status="")
-            runs[event.step, event.undoing] = replace(
-                runs.get((event.step, event.undoing), unstarted),
+            runs.append(begun)
+        elif isinstance(event, events.ActionDone):
+            same = (n for n, run in enumerate(runs) if (run.do, run.undoing) == _key(event))
+            last = max(same, default=None)
+            if last is None or runs[last].ended_ns is not None:
+                continue  # nobody saw it begin
+            runs[last] = replace(
+                runs[last],
                 status=event.status,
                 ended_ns=record.t_ns,
-                took_s=event.took_s,
-                verified=event.verified,
                 why=known(event.message, event.why or ""),
             )
-    return tuple(runs.values())
+    return tuple(runs)
+
+
+def _key(event: events.ActionDone) -> tuple[str, bool]:
+    return event.do, event.undoing

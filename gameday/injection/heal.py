@@ -65,14 +65,21 @@ class Healed:
         return self.gone is True or self.answered
 
 
+Owner = Literal["fault", "step", "action", "responder", "part"]
+ACTS: Final = frozenset({"step", "action"})
+"""Owners of requests: their undo's answer is all there is, and they end with an own stack."""
+
+
 class Left(NamedTuple):
     """One undo that may still be due, and what it belongs to: a fault, a step, a stack's part.
 
+    An `action` is what a responder did outside of the playbook; the program that responds is one
+    itself.
     `masked`: a journal of before masked names as it did texts, and this record is no longer what
     it was; whoever followed it would look for another thing.
     """
 
-    owner: Literal["fault", "step", "part"]
+    owner: Owner
     name: str
     undo: Undo
     masked: bool = False
@@ -96,7 +103,8 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
 def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
     faults: dict[str, list[Undo]] = {}
     parts: list[Left] = []
-    steps: dict[int, Undo] = {}
+    acts: dict[tuple[Owner, str], Undo] = {}
+    programs: list[Left] = []
     for record in records:
         match record.event:
             case events.FaultInjecting(id=id_, undo=undos):
@@ -107,28 +115,44 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
                 faults.pop(id_, None)
             case events.StackStarting(name=name, undo=undos):
                 parts += [Left("part", name, undo) for undo in undos]
+            case events.ResponderLaunched(undo=undos):
+                programs += [Left("responder", "program", undo) for undo in undos]
             case _:
-                _note_step(steps, record.event)
+                _note_act(acts, record.event)
     found = [Left("fault", name, undo) for name, several in faults.items() for undo in several]
-    found += [Left("step", str(n), undo) for n, undo in sorted(steps.items(), reverse=True)]
-    return found + ([] if _stopped(records) else list(reversed(parts)))
+    found += [Left(owner, name, undo) for (owner, name), undo in reversed(acts.items())]
+    return found + ([] if _stopped(records) else programs + list(reversed(parts)))
 
 
-def _note_step(steps: dict[int, Undo], event: events.Event) -> None:
-    """Add what a step may do, or take out what it did not do, or what was taken back."""
+def _note_act(acts: dict[tuple[Owner, str], Undo], event: events.Event) -> None:
+    """Add what a step or an action may do, or take out what it did not do, or was taken back.
+
+    In the order in which they were done first, as those who did them take them back.
+    """
     match event:
         case events.StepStarted(step=number, undo=Undo() as undo):
-            steps[number] = undo
+            acts["step", str(number)] = undo
         case events.StepDone(step=number, status="done", undoing=True):
-            steps.pop(number, None)
+            acts.pop(("step", str(number)), None)
         case events.StepDone(step=number, undoing=False, may_have_acted=False):
-            steps.pop(number, None)
+            acts.pop(("step", str(number)), None)
+        case events.ActionStarted(do=name, undo=Undo() as undo):
+            acts["action", name] = undo
+        case events.ActionDone(do=name, status="done", undoing=True):
+            acts.pop(("action", name), None)
         case events.AutoscalerScaling(undo=Undo() as undo):
-            steps[AUTOSCALER] = undo
+            acts["step", str(AUTOSCALER)] = undo
         case events.AutoscalerScaled(back=True, why=None):
-            steps.pop(AUTOSCALER, None)
+            acts.pop(("step", str(AUTOSCALER)), None)
         case _:
             pass
+
+
+def taken_back(left: Left) -> events.Event:
+    """The event of a step or an action that was taken back from outside of the run."""
+    if left.owner == "action":
+        return events.ActionDone(left.name, "done", undoing=True)
+    return events.StepDone(int(left.name), "done", undoing=True)
 
 
 def _stopped(records: Sequence[journal.Record]) -> bool:
@@ -177,17 +201,17 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
     there is: one that was answered is not sent again, to a system that others may use by now.
     What was done is written to the first `healed-<n>.jsonl` that does not exist yet.
     """
-    answered = _steps_taken_back(run.journal, run.later)
+    answered = _taken_back_before(run.journal, run.later)
     own_stack = journal.first(run.journal, events.StackStarting) is not None
     book = Book(run.dir, "healed", SystemClock(), healer.key)
     due, drivers = _due(run.journal, run.later), Drivers()
     book.hide = hidden([left.undo for left in due], healer.environment)
     healed: list[Healed] = []
     for left in due:
-        if left.owner == "step" and left.name in answered:
+        if left.owner in ACTS and (left.owner, left.name) in answered:
             healed.append(Healed(label(left), gone=True, why="taken back before"))
             continue
-        if left.owner == "step" and own_stack:
+        if left.owner in ACTS and own_stack:
             healed.append(Healed(label(left), gone=None, why=_WITH_STACK))
             continue
         if why := await _gone_with_stack(left.undo):
@@ -198,8 +222,8 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
             continue
         policy = UndoPolicy(book.on_escalation(left.name), escalate=healer.presses, refused_s=0)
         healed.append(await take_back(left, healer.environment, policy, drivers))
-        if left.owner == "step" and healed[-1].answered:
-            book.write(events.StepDone(int(left.name), "done", undoing=True))
+        if left.owner in ACTS and healed[-1].answered:
+            book.write(taken_back(left))
     _note_out(run, due, healed, book)
     book.close()
     return _steps_end_with_stack(due, healed)
@@ -298,24 +322,34 @@ def _is_pressed(left: Left) -> bool:
     return left.owner == "fault" and isinstance(left.undo, ProxyUndo) and left.undo.was is None
 
 
-def _steps_taken_back(
+def _taken_back_before(
     records: Sequence[journal.Record], others: Sequence[journal.Record]
-) -> set[str]:
-    """The steps whose undo was answered, to the reaper or to an earlier healing.
+) -> set[tuple[Owner, str]]:
+    """The steps and actions whose undo was answered, to the reaper or to an earlier healing.
 
-    A controller that woke up after the reaper may have done the step once more: that one counts.
+    A controller that woke up after the reaper may have done one once more: that one counts.
     """
     began = {
-        r.event.step: r.t_ns
-        for r in journal.every(records, events.StepStarted)
-        if not r.event.undoing
+        _act_of(r.event): r.t_ns
+        for r in records
+        if isinstance(r.event, events.StepStarted | events.ActionStarted) and not r.event.undoing
     }
     return {
-        str(r.event.step)
-        for r in journal.every(others, events.StepDone)
+        _act_of(r.event)
+        for r in others
+        if isinstance(r.event, events.StepDone | events.ActionDone)
         if r.event.undoing and r.event.status == "done"
-        if r.t_ns > began.get(r.event.step, 0)
+        if r.t_ns > began.get(_act_of(r.event), 0)
     }
+
+
+def _act_of(
+    event: events.StepStarted | events.StepDone | events.ActionStarted | events.ActionDone,
+) -> tuple[Owner, str]:
+    """The owner and the name of what an event is about."""
+    if isinstance(event, events.ActionStarted | events.ActionDone):
+        return "action", event.do
+    return "step", str(event.step)
 
 
 async def take_back(

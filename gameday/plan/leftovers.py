@@ -16,7 +16,7 @@ from gameday.evidence.events import StackReady
 from gameday.evidence.journal_lengths import noted_runs
 from gameday.evidence.provenance import Provenance
 from gameday.injection.drivers import Drivers
-from gameday.injection.heal import Left, controller_lives, left_behind
+from gameday.injection.heal import ACTS, Left, controller_lives, left_behind
 from gameday.plan.finding import Finding, Status
 from gameday.spec.system import System
 from gameday.stacks.state import read_kept
@@ -87,7 +87,7 @@ async def _of(
     for left in left_behind(sorted([*run.journal, *run.later], key=lambda each: each.t_ns)):
         if left.owner != "part" and (text := await _still_there(left, environment, drivers)):
             cure = f"gameday heal {path.parent}"
-            status: Status = "warn" if left.owner == "step" else "fail"
+            status: Status = "warn" if left.owner in ACTS else "fail"
             found.append(Finding(f"run {path.parent.name}", status, text, cure))
     return found
 
@@ -126,7 +126,7 @@ async def _still_there(left: Left, environment: Environment, drivers: Drivers) -
         gone, why = await drivers.look(left.undo, environment)
     except GamedayError as error:
         return f"{what}: not known to be gone: {error.message}"
-    if left.owner == "step":
+    if left.owner in ACTS:
         return f"{what} was not seen taken back; nothing can tell whether it is"
     if gone is None:
         return f"{what}: not known to be gone: {why}"

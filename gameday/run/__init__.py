@@ -7,7 +7,7 @@
     fault_task        one fault, from waiting for its moment to the proof that it is gone
     verify_injection  whether the fault was really in effect
     guards            the steady-state gate, the guards, the children
-    responder         the steps of the playbook
+    responder         who works on the incident, and what may be ordered
     teardown          closing, draining, auditing
     forced_exit       the end of a run that does not end
     child_config      what the traffic worker and the collector are started with

@@ -20,7 +20,8 @@ from gameday.run.autoscaler import ReplicaScaler
 from gameday.run.children import Child, Traffic
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
-from gameday.run.responder import Bot
+from gameday.run.responder.incident import Incident
+from gameday.run.responder.orders import Responding
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.spec.server import Server
@@ -119,7 +120,7 @@ class Options:
 
     stack: str = EMBEDDED
     runs_dir: Path = Path("runs")
-    responder: bool = True
+    responder: Responding = field(default_factory=Responding)
     responder_delay_s: float = 1.0
     allowed: Allowed = field(default_factory=Allowed)
     webhook: Listen | None = None
@@ -158,7 +159,7 @@ class Run(Begun):
     sender: Sender
     admin: Sender
     readings: Readings
-    bot: Bot | None
+    incident: Incident
     ended_parts: Callable[[], list[str]]
     drivers: Drivers = field(default_factory=Drivers)
     spots: dict[str, Spot] = field(default_factory=dict)
@@ -174,6 +175,10 @@ class Run(Begun):
     def at_ns(self, seconds: float) -> int:
         """An instant of the run, `seconds` after the start of the traffic."""
         return self.t0_ns + round(seconds * NS)
+
+    def seconds(self, t_ns: int) -> float:
+        """An instant in seconds from the start of the traffic."""
+        return round((t_ns - self.t0_ns) / NS, 3)
 
     async def until(self, seconds: float) -> None:
         """Wait for an instant of the run."""

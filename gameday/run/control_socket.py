@@ -15,10 +15,11 @@ from types import FrameType
 from typing import NoReturn
 
 from gameday.core.clock import NS
-from gameday.evidence.events import AlertAcknowledged, OperatorAbort, OperatorStop
+from gameday.evidence.events import OperatorAbort, OperatorStop
 from gameday.evidence.journal import Journal
 from gameday.run import hold, locks
 from gameday.run.context import Abort, Ended, Run
+from gameday.run.responder.orders import MOST_NAME, Heard, IncidentOrder, clipped
 
 IMPATIENT = 3  # so many Ctrl-C
 IMPATIENT_S = 2.0  # nobody presses Ctrl-C three times in two seconds by mistake
@@ -50,22 +51,25 @@ class ControlSocket:
         if self._presence is not None:
             self._presence.drop()
 
-    def answer(self, order: locks.RunCommand) -> locks.Reply:
+    def answer(self, command: locks.RunCommand) -> locks.Reply:
         """The reply to a command from another terminal."""
-        match order.cmd:
-            case "ack":
-                why = self._acknowledge(order.by)
-            case "stop":
-                why = self._stop(order.by)
-            case unknown:
-                why = f"unknown order {unknown!r:.100}"
-        return locks.Reply(not why, self._id, why)
+        by = clipped(command.by, MOST_NAME)
+        match command:
+            case locks.RunCommand(cmd="ack"):
+                heard = self._order(IncidentOrder("ack"), by)
+            case locks.RunCommand(cmd="order", order=IncidentOrder() as order):
+                heard = self._order(order, by)
+            case locks.RunCommand(cmd="stop"):
+                heard = self._stop(by)
+            case _:
+                heard = Heard(ok=False, why=f"unknown order {command.cmd!r:.100}")
+        return locks.Reply(heard.ok, self._id, heard.why, heard.given, heard.pending)
 
-    def _stop(self, by: str) -> str:
+    def _stop(self, by: str) -> Heard:
         if not self._abort.over:
             self._journal.write(OperatorStop(by=by))  # what whoever gave it waits to see
         self.end("operator", f"gameday stop by {by}")
-        return ""
+        return Heard(ok=True)
 
     def end(self, ended: Ended, why: str) -> None:
         """End the run early, if that can still be done; the first reason counts."""
@@ -74,15 +78,16 @@ class ControlSocket:
         self._journal.write(OperatorAbort(why=why))
         self._abort(ended, why)
 
-    def _acknowledge(self, by: str) -> str:
-        if self.run is None:
-            return "it is just beginning: there is nothing to take yet"
-        bot = self.run.bot
-        if bot is None:
-            self._journal.write(AlertAcknowledged(by=by))
-        elif not bot.taken_by_person:
-            bot.take(by)
-        return ""
+    def _order(self, order: IncidentOrder, by: str) -> Heard:
+        """Hand it to the incident; before and after there is one, a run can only be ended."""
+        if self.run is not None and not self._abort.over:
+            return self.run.incident.give(order, by, "person")
+        if order.order == "abort":
+            self.end("operator", f"gameday incident abort by {by}")
+            return Heard(ok=True)
+        if self._abort.over:
+            return Heard(ok=False, why="it is over: only its stack is still to stop")
+        return Heard(ok=False, why="it is just beginning: there is nothing to take yet")
 
 
 @contextmanager

@@ -35,8 +35,7 @@ async def work(run: Run) -> None:
     ]
     if run.autoscaler is not None:
         watching.append(run.autoscaler.follow())
-    if run.bot is not None:
-        watching.append(run.bot.respond())
+    watching += run.incident.tasks()
     watchers = [asyncio.create_task(one) for one in watching]
     for watcher in watchers:
         watcher.add_done_callback(lambda task: _abort_if_failed(run, task))
@@ -99,7 +98,8 @@ def _longest_s(run: Run) -> float:
     ends = [(fault.at + fault.duration).total_seconds() for fault in run.experiment.method]
     end_ns = run.at_ns(max([run.traffic_end_s, *ends]))
     steps = run.playbook.steps if run.playbook is not None else ()
-    back_s = sum(step.block.within.total_seconds() + MARGIN_S for step in steps)
+    # A step may have been worked, and its action done once more outside of the playbook.
+    back_s = 2 * sum(step.block.within.total_seconds() + MARGIN_S for step in steps)
     rest_s = max(0.0, (end_ns - run.clock.now_ns()) / NS)
     return (
         rest_s + longest_start_s(run.system, run.experiment) + back_s + MARGIN_S + _leaving_s(run)
@@ -125,5 +125,4 @@ async def _method(run: Run) -> None:
         for fault in faults:
             group.create_task(fault.work())
     run.journal.write(Phase(phase="recovering"))
-    if run.bot is not None:
-        await run.bot.take_back()
+    await run.incident.take_back()

@@ -41,7 +41,11 @@ from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
 from gameday.run.remote_lock import marking
 from gameday.run.replica_state import Replicas
-from gameday.run.responder import Bot, Hands
+from gameday.run.responder.bot import Bot
+from gameday.run.responder.command import Command, Program
+from gameday.run.responder.hands import Hands
+from gameday.run.responder.incident import Incident, Responder
+from gameday.run.responder.replay import Replay
 from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.inputs import Inputs
 from gameday.spec.request import FromEnv
@@ -199,6 +203,8 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
     try:
         for child in (start.traffic.child, start.collector):
             await child.finish(teardown.CHILD_S, start.clock)
+        if start.control.run is not None:
+            await start.control.run.incident.finish()
     finally:
         await _stop_stack(stack, start)
         await _in_time(start, "logs", asyncio.to_thread(_hide_in_logs, start))
@@ -329,28 +335,26 @@ def _make_run(
         Sender(url, values, running.environment, tls=system.tls, hide=start.journal.hide)
         for url in (system.admin_url or system.base_url, system.base_url)
     )
-    bot = None
-    if book is not None and options.responder:
-        hands = Hands(
-            book,
-            system.actions,
-            {name: scaled(running.replicas, name, n) for name, n in system.scale.items()},
-            system.admin_url or system.base_url,
-            admin,
-            readings,
-            start.journal,
-            start.clock,
-            running.project,
-            Replicas.of(system, running.replicas),
-        )
-        bot = Bot(hands, options.responder_delay_s)
+    hands = Hands(
+        book,
+        system.actions,
+        {name: scaled(running.replicas, name, n) for name, n in system.scale.items()},
+        system.admin_url or system.base_url,
+        admin,
+        readings,
+        start.journal,
+        start.clock,
+        running.project,
+        Replicas.of(system, running.replicas),
+    )
+    incident = Incident(hands, lambda why: start.control.end("operator", why))
     scaler = None
     if experiment.autoscaling and system.autoscaler is not None and running.replicas is not None:
         scaler = ReplicaScaler(
             system.autoscaler, running.replicas, readings, start.journal, start.clock
         )
     scales_kept = running.replicas is not None and isinstance(stack, PersistentStack)
-    return Run(
+    run = Run(
         **{each.name: getattr(start, each.name) for each in fields(Begun)},
         options=options,
         experiment=experiment,
@@ -366,12 +370,29 @@ def _make_run(
         sender=sender,
         admin=admin,
         readings=readings,
-        bot=bot,
+        incident=incident,
         ended_parts=stack.ended,
         replicas=stack.replicas,
         bridge=_bridge(running),
         autoscaler=scaler,
     )
+    incident.responder = _responder(run)
+    return run
+
+
+def _responder(run: Run) -> Responder | None:
+    """Whoever works on the incident by itself; None where only people do, or nobody."""
+    asked = run.options.responder
+    match asked.kind:
+        case "bot" if run.playbook is not None:
+            return Bot(run.incident, run.playbook, run.options.responder_delay_s)
+        case "command":
+            log = run.dir / "logs" / "responder.log"
+            return Command(run.incident, Program(asked.argv, run.id, log, run.seconds))
+        case "replay":
+            return Replay(run.incident, asked.recorded, run.until)
+        case _:
+            return None
 
 
 def _bridge(running: Running) -> Server | None:

@@ -24,6 +24,7 @@ from gameday.core.errors import UsageError
 from gameday.core.files.private import own_folder, state_dir
 from gameday.core.json_objects import plain, read_object
 from gameday.core.locks import is_locked, try_lock
+from gameday.run.responder.orders import IncidentOrder
 
 SOCKET_BYTES_MAX = 100  # an address has room for 104 bytes on macOS, 108 on Linux
 PRESENCE = "run-"
@@ -48,19 +49,25 @@ class LockHolder:
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
-    """A command of another terminal, and who gives it."""
+    """A command of another terminal, and who gives it; with the command "order", an order."""
 
     cmd: str
     by: str = "person"
+    order: IncidentOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer of a run; `why` says what is wrong where it is not `ok`."""
+    """The answer of a run; `why` says what is wrong where it is not `ok`.
+
+    `given` is the number of the order in the journal; `pending`: its end is told there.
+    """
 
     ok: bool
     run: str
     why: str = ""
+    given: int | None = None
+    pending: bool = False
 
 
 class _Held:

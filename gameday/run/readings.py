@@ -29,9 +29,13 @@ class Readings:
         self._news = asyncio.Event()
 
     async def next(self, timeout_s: float) -> bool:
-        """Wait for one more evaluation; False when none came in time."""
+        """Wait for one more evaluation; False when none came in time.
+
+        Not by `wait_for`, which up to Python 3.11 forgets to be cancelled when both come at once.
+        """
         try:
-            await asyncio.wait_for(self._news.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
         except TimeoutError:
             return False
         return True

@@ -43,9 +43,10 @@ async def end(run: Run) -> None:
     """Everything after the faults are out. Bounded, and each part goes on when one fails."""
     aborted = run.abort.event.is_set()
     run.journal.write(Phase(phase="ending", aborted=aborted))
-    if run.bot is not None:
+    run.incident.close()
+    if run.incident.may_have_worked:
         hurried_s = _hurried_s(run)
-        taken_back = run.bot.take_back(hurried_s if aborted else None)
+        taken_back = run.incident.take_back(hurried_s if aborted else None)
         await _bounded(run, "steps", taken_back, STEPS_S, hurried_s)
     await _stop_traffic(run, aborted=aborted)
     problem = ""

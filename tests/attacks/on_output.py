@@ -27,6 +27,7 @@ COMMANDS = {
     "heal": ["heal"],
     "stop": ["stop"],
     "ack": ["ack"],
+    "incident": ["incident", "act", "1"],
     "release": ["release"],
     "down": ["down"],
     "export": ["traffic", "export", "--k6", "redis-slow"],

@@ -237,6 +237,13 @@ COMMANDS: list[tuple[str, list[str], int]] = [
     ("no such experiment", ["run", "no-such-thing"], 2),
     ("a seed that is none", ["run", "drop.yaml", "--seed", "x"], 2),
     ("a delay that is none", ["run", "drop.yaml", "--responder-delay", "soon"], 2),
+    ("no such program to respond", ["run", "drop.yaml", "--responder", "no-such-program -x"], 2),
+    ("no such run to replay", ["run", "drop.yaml", "--responder", "replay:zzzz"], 2),
+    (
+        "two responders that exclude each other",
+        ["run", "drop.yaml", "--responder", "person", "--no-responder"],
+        2,
+    ),
     ("no such stack", ["run", "drop.yaml", "--stack", "moon"], 2),
     (
         "a system that containers cannot start",
@@ -265,6 +272,8 @@ COMMANDS: list[tuple[str, list[str], int]] = [
     ("no such run to heal", ["heal", "zzzz"], 2),
     ("nothing to heal", ["heal"], 0),
     ("nobody to acknowledge to", ["ack"], 2),
+    ("nobody to order anything of", ["incident", "note", "x"], 2),
+    ("no such order", ["incident", "dance"], 2),
     ("no run to stop", ["stop"], 2),
     ("no stack to take down", ["down"], 0),
 ]

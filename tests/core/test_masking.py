@@ -183,10 +183,13 @@ def words_of(kind: str) -> dict[str, Any]:
         "removed": "unknown",
         "gone": None,
         "verified": True,
+        "readings": dict.fromkeys(WORDS, None),
         **dict.fromkeys(("undoing", "aborted", "ok", "shown", "refuses", "back"), False),
     }
-    if kind in ("step.started", "autoscaler.scaling"):
+    if kind in ("step.started", "action.started", "autoscaler.scaling"):
         special["undo"] = UNDOS[-1]
+    if kind == "order.given":
+        special["undo"] = True
     if kind == "fault.escalated":
         special["step"] = ALL_WORDS
     typed = [each for each in fields_of(kind) if each.name not in texts_of(kind)]

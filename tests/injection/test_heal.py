@@ -59,6 +59,20 @@ def test_a_step_is_left_behind_until_it_is_taken_back() -> None:
     assert kinds(started, taken_back) == []
 
 
+def test_what_was_done_is_taken_back_last_first_whoever_did_it() -> None:
+    undo = {"kind": "request", "base_url": "http://x", "request": {}}
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("step.started", {"step": 2, "undo": {**undo, "action": "a"}, "undoing": False}),
+        ("action.started", {"do": "switch", "undo": {**undo, "action": "b"}, "undoing": False}),
+        ("step.started", {"step": 1, "undo": {**undo, "action": "c"}, "undoing": False}),
+        ("action.started", {"do": "other", "undo": {**undo, "action": "d"}, "undoing": False}),
+        ("action.done", {"do": "other", "undoing": True, "status": "done"}),
+        ("action.started", {"do": "plain", "undo": None, "undoing": False}),
+    ]
+    found = [(left.owner, left.name) for left in left_behind(records(*steps))]
+    assert found == [("step", "1"), ("action", "switch"), ("step", "2")]
+
+
 BLIND = {"id": "step.no_data_before", "values": {}}
 
 
@@ -151,7 +165,12 @@ async def test_a_server_that_answers_wrongly_is_not_called_healed(tmp_path: Path
 BACK = {"post": "/back"}
 
 
-async def test_a_step_that_was_taken_back_once_is_not_taken_back_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "what"), [("step.started", {"step": 2}), ("action.started", {"do": "switch"})]
+)
+async def test_what_was_taken_back_once_is_not_taken_back_again(
+    tmp_path: Path, kind: str, what: dict[str, Any]
+) -> None:
     heads: list[str] = []
     statuses = [500, 200, 200]
 
@@ -166,7 +185,7 @@ async def test_a_step_that_was_taken_back_once_is_not_taken_back_again(tmp_path:
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     undo = {"kind": "request", "action": "back", "base_url": url, "request": BACK}
     journal = begun(tmp_path, None)
-    journal.write(event_of("step.started", step=2, undo=undo, undoing=False))
+    journal.write(event_of(kind, undo=undo, undoing=False, **what))
     journal.close()
     try:
         assert [one.settled for one in await heal(tmp_path, {})] == [False]

@@ -1,6 +1,7 @@
 """The checks that compare a run with what its file expects of the system and of the people."""
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
@@ -401,6 +402,63 @@ def test_a_step_that_was_done_must_be_undone() -> None:
     steps = [{**s, "block": b} for s, b in zip(PLAYBOOK["steps"], blocks, strict=True)]
     run = RunDir(playbook={**PLAYBOOK, "steps": steps}, events=run.events)
     assert validity(run, "playbook") is Validity.VALID
+
+
+@pytest.mark.parametrize(("fired_s", "expected"), [(12, Validity.INVALID), (17, Validity.VALID)])
+def test_people_have_time_to_read_an_alert(fired_s: int, expected: Validity) -> None:
+    run = alerts(RunDir(effective={"responder": "person"}), {"RedisSlow": range(fired_s, 36)})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    found = verdict(run, "playbook")
+    assert found.validity is expected
+    assert expected is Validity.INVALID or "the 15 s that an answer takes" in found.summary
+
+
+def acted(*events: tuple[float, str, dict[str, Any]]) -> RunDir:
+    """The run in which somebody also did an action outside of the playbook."""
+    run = RunDir()
+    started = {"do": "use-postgres", "by": "ann", "undoing": False, "undo": BACK}
+    ends = (17.0, "action.done", {"do": "use-postgres", "status": "done", "undoing": False})
+    told = [*run.events, (16.5, "action.started", started), ends, *events]
+    run.events = sorted(told, key=lambda each: each[0])
+    return run
+
+
+BACK = {"kind": "request", "action": "use-redis", "base_url": "http://x", "request": {}}
+UNDOING = (28.0, "action.started", {"do": "use-postgres", "by": "bot", "undoing": True})
+
+
+def test_an_action_outside_of_the_playbook_is_told_and_must_be_undone() -> None:
+    over = {"do": "use-postgres", "undoing": True}
+    found = verdict(acted(UNDOING, (28.5, "action.done", {**over, "status": "done"})), "playbook")
+    assert found.validity is Validity.VALID
+    assert "1 action outside of the playbook: use-postgres" in found.summary
+    assert {"action": "use-postgres", "by": "ann", "undoing": False, "status": "done"} in [
+        *found.evidence
+    ]
+    failed = {**over, "status": "failed", "why": "it answered 500"}
+    found = verdict(acted(UNDOING, (28.5, "action.done", failed)), "playbook")
+    assert found.validity is Validity.INVALID
+    assert found.summary == "the undo of action use-postgres failed: it answered 500"
+    found = verdict(acted(UNDOING), "playbook")
+    assert (found.validity, "undo of action use-postgres was cut off" in found.summary) == (
+        Validity.UNKNOWN,
+        True,
+    )
+    found = verdict(acted(), "playbook")
+    assert found.validity is Validity.UNKNOWN
+    assert found.summary == "action use-postgres was done, and nobody saw it undone"
+
+
+def test_refusals_that_an_action_asked_for_do_not_count_until_it_is_undone() -> None:
+    steps = [dict(step) for step in PLAYBOOK["steps"]]
+    steps[0] = {**steps[0], "block": {**steps[0]["block"], "refuses": True}}
+    done = (19.0, "action.done", {"do": "use-redis", "status": "done", "undoing": False})
+    begun = (18.9, "action.started", {"do": "use-redis", "by": "ann", "undoing": False})
+    for until_s, expected in ((18.5, Validity.VALID), (24.0, Validity.INVALID)):
+        run = failing(acted(begun, done), Outcome.REFUSED, 17.0, until_s)
+        run.events = [e for e in run.events if not e[1].startswith("step")]
+        run.playbook = {**PLAYBOOK, "steps": steps}
+        assert validity(run, "thresholds") is expected
 
 
 def test_nobody_starting_though_the_alert_fired_is_invalid() -> None:

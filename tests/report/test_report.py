@@ -339,6 +339,59 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(run_dir).read_text()
 
 
+BY_PEOPLE: Json = {"by": "ann", "through": "person"}
+ACT: Json = {"do": "use-postgres", "undoing": False}
+ORDERED: list[tuple[float, str, Json]] = [
+    *EVENTS[:9],
+    (20.0, "order.given", {**BY_PEOPLE, "order": "ack"}),
+    (20.1, "responder.started", {"alert": "", "by": "person", "delay_s": None}),
+    (21.0, "order.given", {**BY_PEOPLE, "order": "declare", "text": "<Redis> is late"}),
+    (22.0, "order.given", {**BY_PEOPLE, "order": "act", "action": "use-postgres"}),
+    (22.1, "action.started", {**ACT, "by": "ann", "undo": None, "readings": {"up": False}}),
+    (23.0, "action.done", {**ACT, "status": "done", "took_s": 0.9, "readings": {"up": True}}),
+    (23.1, "order.answered", {"given": 12, "order": "act", "status": "done", "why": "as expected"}),
+    (24.0, "order.given", {**BY_PEOPLE, "order": "hand-over", "to": "bob", "text": "all is well"}),
+    (24.5, "order.given", {**BY_PEOPLE, "order": "hint"}),
+    (24.6, "order.answered", {"given": 17, "order": "hint", "status": "answered", "why": "none"}),
+    (25.0, "responder.trouble", {"why": "it said nothing of use"}),
+    (58.0, "action.started", {**ACT, "by": "bot", "undoing": True}),
+    (58.6, "action.done", {**ACT, "status": "done", "took_s": 0.6, "undoing": True}),
+]
+
+
+def test_what_was_ordered_is_told_with_what_came_of_it(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "run", events=ORDERED)
+    draft = words_of(rendered(write_report(run_dir).read_text()))
+    for told in (
+        "The person took the incident at 20.1 s, before an alert of the playbook had fired",
+        "ann believes: <Redis> is late",
+        "ann orders action use-postgres",
+        "done: as expected; up: no → yes",
+        "ann hands over to bob: all is well",
+        "answered: none",
+        "Action use-postgres begins, by ann",
+        "Undo of action use-postgres: done after 0.6 s",
+        "The program that responds makes trouble: it said nothing of use",
+    ):
+        assert told in draft, told
+    assert "The order act" not in draft
+
+
+@pytest.mark.parametrize(
+    ("effective", "told"),
+    [
+        ({"no_responder": True, "responder": "none"}, "switched off"),
+        ({"responder": "person"}, "Nobody took the incident"),
+        ({"responder": "bot"}, "no alert of the playbook fired"),
+        ({}, "no alert of the playbook fired"),
+    ],
+)
+def test_it_is_told_why_nobody_responded(tmp_path: Path, effective: Json, told: str) -> None:
+    quiet = [event for event in EVENTS if event[1] != "responder.started"]
+    run_dir = write_run(tmp_path / "run", events=quiet, effective={**EFFECTIVE, **effective})
+    assert told in write_report(run_dir).read_text()
+
+
 def calls_of_say() -> Iterator[tuple[str, bool, frozenset[str], bool]]:
     """Each sentence asked for: its id or the id's beginning, and the names it is given."""
     for path in Path(gameday.__file__).parent.rglob("*.py"):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,9 +23,11 @@ from gameday.run import hold, locks, stop_and_wait
 from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket
 from gameday.run.locks import Presence, RunCommand, TargetLock
+from gameday.run.responder.orders import IncidentOrder
 from gameday.spec.undos import ToxicState
 from gameday.stacks.state import stack_file
 from tests.support.events import event_of
+from tests.support.incidents import Drill, admin, feed, step
 from tests.support.signed import own_key, signed
 from tests.support.toxiproxies import redis_like, toxiproxy
 
@@ -84,6 +87,98 @@ async def test_an_order_nobody_knows_is_refused_and_so_is_an_early_ack(tmp_path:
         assert orders.answer(RunCommand("dance")).why == "unknown order 'dance'"
         assert "just beginning" in orders.answer(RunCommand("ack")).why
         assert not abort.event.is_set()
+
+
+async def test_a_run_that_is_just_beginning_hears_no_order_but_the_one_to_end(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path) as (orders, abort):
+        await orders.open(tmp_path)
+        (run,) = locks.running()
+        note = locks.RunCommand("order", "ann", IncidentOrder("note", text="x"))
+        early = await locks.send_order(run, note)
+        assert (early.ok, "just beginning" in early.why) == (False, True)
+        assert (await locks.send_order(run, locks.RunCommand("order", "ann"))).why == (
+            "unknown order 'order'"
+        )
+        assert (
+            await locks.send_order(run, locks.RunCommand("order", "ann", IncidentOrder("abort")))
+        ).ok
+        assert (abort.ended, abort.why) == ("operator", "gameday incident abort by ann")
+
+
+async def test_orders_of_another_terminal_reach_the_incident(tmp_path: Path) -> None:
+    with desk(tmp_path) as (orders, _):
+        await orders.open(tmp_path)
+        async with admin() as (url, asked):
+            drill = Drill(tmp_path / "r", url, step(1, do="switch"), bot=False)
+            orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
+            async with drill.by_people():
+                feeding = asyncio.create_task(feed(drill))
+                said = [
+                    await asyncio.to_thread(
+                        CliRunner().invoke, main, ["incident", *each, "--by", "ann"]
+                    )
+                    for each in SAID_IN_AN_INCIDENT
+                ]
+                feeding.cancel()
+        assert [(each.exit_code, each.stderr) for each in said if each.exit_code] == []
+        assert asked == ["/switch", "/switch"]
+        assert "act" not in said[0].stdout
+        assert [order.order for order in drill.orders()] == [
+            {"resolve": "resolved"}.get(each[0], each[0]) for each in SAID_IN_AN_INCIDENT
+        ]
+        assert {order.by for order in drill.orders()} == {"ann"}
+
+
+SAID_IN_AN_INCIDENT = [
+    ["ack"],
+    ["declare", "Redis is slow"],
+    ["severity", "sev2"],
+    ["act", "1"],
+    ["act", "switch"],
+    ["note", "odd"],
+    ["update", "we are on it"],
+    ["hint"],
+    ["mitigated"],
+    ["resolve", "--text", "all is well"],
+    ["hand-over", "bob"],
+]
+
+
+async def test_a_run_that_is_over_journals_no_more_orders(tmp_path: Path) -> None:
+    with desk(tmp_path) as (orders, abort):
+        drill = Drill(tmp_path / "r", "http://127.0.0.1:1", bot=False)
+        orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
+        abort.over = True
+        note = IncidentOrder("note", text="x")
+        assert "it is over" in orders.answer(locks.RunCommand("order", "ann", note)).why
+        assert orders.answer(locks.RunCommand("order", "ann", IncidentOrder("abort"))).ok
+        assert events(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (["act", "7"], 2, "no step 7"),
+        (["act", "nothing"], 2, "no action nothing"),
+        (["act", "broken"], 3, "404"),
+        (["note", "x" * 1001], 2, "more than 1000"),
+        (["severity", "sev9"], 2, "sev9"),
+    ],
+)
+async def test_an_order_that_fails_is_an_error(
+    tmp_path: Path, arguments: list[str], code: int, why: str
+) -> None:
+    with desk(tmp_path) as (orders, _):
+        await orders.open(tmp_path)
+        async with admin() as (url, _asked):
+            drill = Drill(tmp_path / "r", url, step(1, do="switch"), bot=False)
+            orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
+            async with drill.by_people():
+                arguments = ["incident", *arguments]
+                said = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+        assert (said.exit_code, why in said.stderr) == (code, True), said.stderr
 
 
 async def test_a_run_that_was_just_beginning_when_the_hold_came_ends(tmp_path: Path) -> None:
@@ -195,6 +290,7 @@ SAID = {
     "garbage": b"\x00\xff\xfe garbage\n",
     "no order": b"[1, 2]\n",
     "deep": b"[" * 15_000 + b"\n",
+    "half an order": b'{"cmd": "order", "order": {"order": "dance"}}\n',
     "an endless line": b"x" * 200_000,
 }
 

@@ -1,115 +1,24 @@
-"""The bot works a playbook against a real HTTP server and readings that a test hands it."""
+"""Steps and orders against a real HTTP server, and readings that a test hands over."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gameday.core.clock import NS, SystemClock
+from gameday.core.clock import NS
 from gameday.evidence import journal
-from gameday.evidence.journal import Journal
-from gameday.injection.drivers.request import Sender
-from gameday.run import responder
-from gameday.run.readings import Readings
-from gameday.run.responder import Bot, Hands
-from gameday.spec.playbook import FrontMatter, Playbook, Step, StepBlock
-from gameday.spec.request import Request
-
-ACTIONS = {
-    "switch": Request(post="/switch"),
-    "back": Request(post="/back"),
-    "broken": Request(post="/missing"),
-    "locked": Request.model_validate(
-        {"post": "/switch", "headers": {"Authorization": {"env": "GAMEDAY_NO_SUCH"}}}
-    ),
-}
-
-
-def step(number: int, **block: Any) -> Step:
-    return Step(number, f"step {number}", StepBlock.model_validate(block), number)
-
-
-@asynccontextmanager
-async def admin() -> AsyncIterator[tuple[str, list[str]]]:
-    """A server that takes every POST but /missing; its address and what it was asked."""
-    asked: list[str] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        path = head.split()[1]
-        asked.append(path)
-        status = "404 Not Found" if path == "/missing" else "200 OK"
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}", asked
-    finally:
-        server.close()
-        await server.wait_closed()
-
-
-class Drill:
-    """A bot with its surroundings, and readings by hand."""
-
-    def __init__(self, folder: Path, url: str, *steps: Step) -> None:
-        self.clock = SystemClock()
-        self.readings = Readings(self.clock)
-        self.journal = Journal(folder / "journal.jsonl", self.clock, "m1")
-        book = Playbook(FrontMatter(name="slow", alerts=["Slow"]), steps)
-        hands = Hands(
-            book,
-            ACTIONS,
-            {},
-            url,
-            Sender(url, {}, {}),
-            self.readings,
-            self.journal,
-            self.clock,
-        )
-        self.bot = Bot(hands, 0.0)
-
-    def read(
-        self, alert: str = "firing", sampled_ns: int | None = None, **readings: bool | None
-    ) -> None:
-        labels = {"alertname": "Slow"}
-        now = self.clock.now_ns()
-        named = {name.replace("_", ":"): value for name, value in readings.items()}
-        line: dict[str, Any] = {
-            "t": now,
-            "sampled": sampled_ns,
-            "readings": named,
-            "alerts": [{"labels": labels, "state": alert, "active_at": now}],
-            "traffic": {"by_outcome": {}, "p95_ms": None},
-        }
-        self.readings.hear(json.dumps(line).encode())
-
-    def events(self) -> list[tuple[str, Any]]:
-        records = journal.read(self.journal.path).records
-        return [(r.event.kind, r.data.get("status")) for r in records]
-
-    def statuses(self) -> list[str]:
-        return [status for event, status in self.events() if event == "step.done"]
-
-
-async def feed(drill: Drill, **readings: Any) -> None:
-    """The same reading again and again, as a collector would send it."""
-    while True:
-        drill.read(**readings)
-        await asyncio.sleep(0.02)
+from gameday.evidence.events import ActionDone, ActionStarted, OrderAnswered, StepDone
+from gameday.run.responder import hands
+from gameday.run.responder.incident import MOST_ORDERS, MOST_WAITING
+from gameday.run.responder.orders import IncidentOrder
+from tests.support.incidents import Drill, admin, feed, step
 
 
 async def respond(drill: Drill, **readings: Any) -> None:
     feeding = asyncio.create_task(feed(drill, **readings))
     async with asyncio.timeout(10):
-        await drill.bot.respond()
+        await drill.respond()
     feeding.cancel()
     await asyncio.gather(feeding, return_exceptions=True)
 
@@ -117,7 +26,7 @@ async def respond(drill: Drill, **readings: Any) -> None:
 async def test_no_alert_no_responder(tmp_path: Path) -> None:
     async with admin() as (url, asked):
         drill = Drill(tmp_path, url, step(1, do="switch"))
-        responding = asyncio.create_task(drill.bot.respond())
+        responding = asyncio.create_task(drill.respond())
         for _ in range(5):
             drill.read(alert="pending")
             await asyncio.sleep(0.01)
@@ -138,7 +47,7 @@ async def test_a_step_is_done_when_its_state_was_seen_after_it_acted(tmp_path: P
             drill.read(step_1_after=True)
 
         async with asyncio.timeout(10):
-            await asyncio.gather(turn(), drill.bot.respond())
+            await asyncio.gather(turn(), drill.respond())
     assert drill.statuses() == ["done"]
     assert asked == ["/switch"]
 
@@ -179,8 +88,8 @@ async def test_steps_are_taken_back_in_reverse_and_only_once(tmp_path: Path) -> 
             tmp_path, url, step(1, do="switch", undo="back"), step(2, do="back", undo="switch")
         )
         await respond(drill)
-        await drill.bot.take_back()
-        await drill.bot.take_back()
+        await drill.incident.take_back()
+        await drill.incident.take_back()
     assert asked == ["/switch", "/back", "/switch", "/back"]
 
 
@@ -189,10 +98,10 @@ async def test_no_step_follows_once_the_steps_are_taken_back(tmp_path: Path) -> 
         first = step(1, do="switch", undo="back", after="x == 1")
         drill = Drill(tmp_path, url, first, step(2, do="switch"))
         drill.read(step_1_after=False)
-        responding = asyncio.create_task(drill.bot.respond())
+        responding = asyncio.create_task(drill.respond())
         while not asked:
             await asyncio.sleep(0.01)
-        taking_back = asyncio.create_task(drill.bot.take_back())
+        taking_back = asyncio.create_task(drill.incident.take_back())
         await asyncio.sleep(0)  # it waits for the end of the step
         drill.read(step_1_after=True)
         async with asyncio.timeout(10):
@@ -207,9 +116,9 @@ async def test_no_step_follows_once_the_steps_are_taken_back(tmp_path: Path) -> 
 async def test_an_alert_that_is_late_is_answered_all_the_same(tmp_path: Path) -> None:
     async with admin() as (url, asked):
         drill = Drill(tmp_path, url, step(1, do="switch", undo="back"))
-        await drill.bot.take_back()
+        await drill.incident.take_back()
         await respond(drill)
-        await drill.bot.take_back()
+        await drill.incident.take_back()
     assert asked == ["/switch", "/back"]
 
 
@@ -217,13 +126,13 @@ async def test_an_alert_that_is_late_is_answered_all_the_same(tmp_path: Path) ->
 async def test_a_probe_is_of_after_the_step_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag_s: float
 ) -> None:
-    monkeypatch.setattr(responder, "NO_DATA_S", 0.3)
+    monkeypatch.setattr(hands, "NO_DATA_S", 0.3)
     async with admin() as (url, asked):
         second = step(2, do="back", before="x == 1")
         drill = Drill(tmp_path, url, step(1, do="switch"), second)
         begun_ns = drill.clock.now_ns()
         drill.read(sampled_ns=begun_ns - round(lag_s * NS), step_2_before=False)
-        responding = asyncio.create_task(drill.bot.respond())
+        responding = asyncio.create_task(drill.respond())
         while not asked:
             await asyncio.sleep(0.01)
         async with asyncio.timeout(10):
@@ -239,15 +148,15 @@ async def test_an_undo_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
     async with admin() as (url, asked):
         drill = Drill(tmp_path, url, step(1, do="switch", undo="back", after="x == 1"))
         drill.read(step_1_after=False)
-        responding = asyncio.create_task(drill.bot.respond())
+        responding = asyncio.create_task(drill.respond())
         while not asked:
             await asyncio.sleep(0.01)
         drill.read(step_1_after=True)
         await responding
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
-                await drill.bot.take_back()
-        await drill.bot.take_back(at_most_s=0.2)
+                await drill.incident.take_back()
+        await drill.incident.take_back(at_most_s=0.2)
     assert asked == ["/switch", "/back", "/back"]
     assert drill.statuses() == ["done", "failed"]
 
@@ -263,7 +172,231 @@ async def test_an_action_whose_secret_is_missing_fails_its_step(tmp_path: Path) 
 async def test_a_person_who_takes_it_keeps_the_bot_out(tmp_path: Path) -> None:
     async with admin() as (url, asked):
         drill = Drill(tmp_path, url, step(1, do="switch"))
-        drill.bot.take("ann")
+        drill.give(IncidentOrder("ack"))
         await respond(drill)
-    assert [event for event, _ in drill.events()] == ["alert.acknowledged", "responder.started"]
+    assert [event for event, _ in drill.events()] == [
+        "order.given",
+        "alert.acknowledged",
+        "responder.started",
+    ]
     assert asked == []
+
+
+async def test_a_person_works_a_step_and_its_state_before_and_after_is_journaled(
+    tmp_path: Path,
+) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", after="x == 1", undo="back"), bot=False)
+        drill.read(step_1_after=False)
+        async with drill.by_people():
+            heard = drill.give(IncidentOrder("act", step=1))
+            while not asked:
+                await asyncio.sleep(0.01)
+            drill.read(step_1_after=True)
+            status, why = await drill.answer(heard)
+        assert (heard.ok, heard.pending, status) == (True, True, "done")
+        assert "after acting" in why
+        await drill.incident.take_back(at_most_s=0.2)
+    assert asked == ["/switch", "/back"]
+    kinds = [event for event, _ in drill.events()]
+    assert kinds[:5] == [
+        "order.given",
+        "alert.acknowledged",
+        "responder.started",
+        "step.started",
+        "step.done",
+    ]
+    steps = [r.data for r in journal.read(drill.journal.path).records if "step" in r.event.kind]
+    started, done = steps[:2]
+    assert (started["by"], started["readings"]) == ("ann", {"step:1:after": False})
+    assert started["undo"]["action"] == "back"
+    assert done["readings"] == {"step:1:after": True}
+
+
+async def test_an_action_outside_of_the_playbook_is_undone_as_its_step_is(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", undo="back"), bot=False)
+        drill.read(objective_fast=False)
+        async with drill.by_people():
+            first = drill.give(IncidentOrder("act", action="switch"))
+            while not asked:
+                await asyncio.sleep(0.01)
+            feeding = asyncio.create_task(feed(drill, objective_fast=True))
+            assert (await drill.answer(first))[0] == "done"
+            await drill.answer(drill.give(IncidentOrder("act", action="switch")))
+            feeding.cancel()
+        await drill.incident.take_back()
+        await drill.incident.take_back()
+    assert asked == ["/switch", "/switch", "/back"]
+    events = [r.event for r in journal.read(drill.journal.path).records]
+    started = next(e for e in events if isinstance(e, ActionStarted))
+    done = next(e for e in events if isinstance(e, ActionDone))
+    assert started.undo is not None
+    assert (started.readings, done.readings) == (
+        {"objective:fast": False},
+        {"objective:fast": True},
+    )
+    assert [e.undoing for e in events if isinstance(e, ActionDone)] == [False, False, True]
+
+
+async def test_what_a_person_takes_back_is_not_taken_back_again(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", undo="back"), bot=False)
+        async with drill.by_people():
+            nothing = drill.give(IncidentOrder("act", step=1, undo=True))
+            assert (await drill.answer(nothing))[0] == "not_applicable"
+            await drill.answer(drill.give(IncidentOrder("act", step=1)))
+            assert (await drill.answer(drill.give(IncidentOrder("act", step=1, undo=True))))[
+                0
+            ] == "done"
+        await drill.incident.take_back()
+    assert asked == ["/switch", "/back"]
+
+
+async def test_a_step_that_a_person_did_by_hand_is_done_when_its_state_is_seen(
+    tmp_path: Path,
+) -> None:
+    async with admin() as (url, _):
+        drill = Drill(tmp_path, url, step(1, after="x == 1", within="200ms"), step(2), bot=False)
+        async with drill.by_people():
+            drill.read(step_1_after=False)
+            not_yet = await drill.answer(drill.give(IncidentOrder("act", step=1)))
+            feeding = asyncio.create_task(feed(drill, step_1_after=True))
+            seen = await drill.answer(drill.give(IncidentOrder("act", step=1)))
+            said = await drill.answer(drill.give(IncidentOrder("act", step=2)))
+            feeding.cancel()
+    assert (not_yet[0], seen[0], said[0]) == ("failed", "done", "done")
+    records = journal.read(drill.journal.path).records
+    verified = [r.event.verified for r in records if isinstance(r.event, StepDone)]
+    assert verified == [False, True, None]
+
+
+TOLD = [
+    IncidentOrder("declare", text="Redis is slow"),
+    IncidentOrder("severity", severity="sev2"),
+    IncidentOrder("note", text="looks odd"),
+    IncidentOrder("update", text="we are on it"),
+    IncidentOrder("mitigated"),
+    IncidentOrder("resolved", text="all is well"),
+    IncidentOrder("hand-over", to="bob", text="step 1 is done"),
+]
+
+
+async def test_each_order_is_journaled_with_who_gave_it(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", bot=False)
+    for order in TOLD:
+        heard = drill.give(order)
+        assert (heard.ok, heard.pending) == (True, False)
+    assert [(e.order, e.by, e.through) for e in drill.orders()] == [
+        (order.order, "ann", "person") for order in TOLD
+    ]
+    assert drill.orders()[1].severity == "sev2"
+    assert (drill.orders()[-1].to, drill.orders()[-1].text) == ("bob", "step 1 is done")
+    hint = drill.give(IncidentOrder("hint"))
+    assert (hint.ok, hint.why) == (True, "there are no hints in this run")
+    assert await drill.answer(hint) == ("answered", "there are no hints in this run")
+    assert drill.give(IncidentOrder("abort", text="enough")).ok
+    assert drill.aborted == ["gameday incident abort by ann: enough"]
+
+
+REFUSED = {
+    "text": (IncidentOrder("note", text=" "), "no text"),
+    "long": (IncidentOrder("note", text="x" * 1001), "more than 1000 characters"),
+    "severity": (IncidentOrder("severity", severity="dreadful"), "not one of sev1"),
+    "to": (IncidentOrder("hand-over"), "to whom"),
+    "what": (IncidentOrder("act"), "a step or an action"),
+    "both": (IncidentOrder("act", step=1, action="switch"), "a step or an action"),
+    "step": (IncidentOrder("act", step=7), "no step 7"),
+    "number": (IncidentOrder("act", step=10**400), "such a number"),
+    "action": (IncidentOrder("act", action="x\ud800y"), "has no action"),
+    "early": (IncidentOrder("act", action="switch"), "not begun"),
+}
+
+
+@pytest.mark.parametrize(("order", "why"), REFUSED.values(), ids=REFUSED.keys())
+async def test_an_order_that_cannot_be_carried_out_is_refused_and_journaled(
+    tmp_path: Path, order: IncidentOrder, why: str
+) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", bot=False)
+    heard = drill.give(order)
+    assert not heard.ok
+    assert why in heard.why
+    assert (await drill.answer(heard))[0] == "refused"
+    read = journal.read(drill.journal.path)
+    assert read.damage == ""
+    (given,) = drill.orders()
+    assert (given.action, given.step, given.severity) == (None, None, None)
+
+
+async def test_acts_wait_in_a_short_queue_that_is_emptied_when_things_are_taken_back(
+    tmp_path: Path,
+) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", after="x == 1", undo="back"), bot=False)
+        drill.read(step_1_after=False)
+        async with drill.by_people():
+            first = drill.give(IncidentOrder("act", step=1))
+            while not asked:
+                await asyncio.sleep(0.01)
+            waiting = [drill.give(IncidentOrder("act", action="back")) for _ in range(MOST_WAITING)]
+            assert all(heard.ok for heard in waiting)
+            busy = drill.give(IncidentOrder("act", action="back"))
+            assert "wait before it" in busy.why
+            taking_back = asyncio.create_task(drill.incident.take_back())
+            await asyncio.sleep(0)
+            drill.read(step_1_after=True)
+            assert (await drill.answer(first))[0] == "done"
+            drill.read(step_1_after=True)
+            while not taking_back.done():
+                drill.read(step_1_after=False)
+                await asyncio.sleep(0.02)
+            assert {(await drill.answer(heard))[0] for heard in waiting} == {"refused"}
+            drill.incident.close()
+            assert "is ending" in drill.give(IncidentOrder("act", action="back")).why
+    assert asked == ["/switch", "/back"]
+
+
+async def test_what_people_order_comes_before_what_a_program_has_ordered(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", after="x == 1"), bot=False)
+        drill.read(step_1_after=False)
+        async with drill.by_people():
+            act = IncidentOrder("act", action="back")
+            drill.incident.give(IncidentOrder("act", step=1), "command", "command")
+            while not asked:
+                await asyncio.sleep(0.01)
+            waiting = [drill.incident.give(act, "command", "command") for _ in range(MOST_WAITING)]
+            assert not drill.incident.give(act, "command", "command").ok
+            first = drill.give(IncidentOrder("act", action="switch"))
+            feeding = asyncio.create_task(feed(drill, step_1_after=True))
+            await drill.answer(waiting[-1])
+            feeding.cancel()
+        answered = [r.event for r in journal.read(drill.journal.path).records]
+        given = [e.given for e in answered if isinstance(e, OrderAnswered) and e.status == "done"]
+    assert given[1] == first.given
+    assert asked == ["/switch", "/switch", *["/back"] * MOST_WAITING]
+
+
+async def test_an_act_that_the_end_of_the_run_cuts_off_is_answered_so(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", after="x == 1", undo="back"), bot=False)
+        drill.read(step_1_after=False)
+        async with drill.by_people():
+            under_way, waits = (drill.give(IncidentOrder("act", step=1)) for _ in range(2))
+            while not asked:
+                await asyncio.sleep(0.01)
+        assert (await drill.answer(under_way))[0] == "interrupted"
+        assert (await drill.answer(waits))[0] == "refused"
+        await drill.incident.take_back(at_most_s=0.1)
+    assert asked == ["/switch", "/back"]
+
+
+async def test_there_are_only_so_many_orders_but_the_run_can_always_be_ended(
+    tmp_path: Path,
+) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", bot=False)
+    drill.incident._orders["person"] = MOST_ORDERS  # noqa: SLF001
+    heard = drill.give(IncidentOrder("note", text="one more"))
+    assert (heard.ok, heard.given) == (False, None)
+    assert drill.give(IncidentOrder("abort")).ok
+    assert drill.aborted

@@ -93,7 +93,7 @@ async def test_steps_on_a_stack_that_stays_have_the_time_of_a_scaling_without_an
             abort=ending.abort,
             journal=ending.journal,
             clock=SystemClock(),
-            bot=SimpleNamespace(take_back=take_back),
+            incident=SimpleNamespace(take_back=take_back, close=lambda: None, may_have_worked=True),
             scales_kept=True,
             t0_ns=0,
             campaign_made=False,

@@ -5,6 +5,7 @@ They are started two at a time, because each is mostly waiting; every test looks
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from gameday.evidence import journal
+from gameday.injection.process.process import start_time
 
 ROOT = Path(__file__).parents[2]
 SYSTEM = ROOT / "system_under_test" / "system.yaml"
@@ -63,6 +65,20 @@ class Started:
 
     def dir(self) -> Path:
         return next(self.runs.iterdir())
+
+    def incident(self, *order: str) -> "subprocess.CompletedProcess[str]":
+        """What somebody orders in another terminal."""
+        return subprocess.run(
+            [sys.executable, "-m", "gameday", "incident", *order, "--by", "ann"],
+            env={**os.environ, "XDG_STATE_HOME": str(self.runs.parent / "state")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        records = journal.read(self.dir() / "journal.jsonl").records
+        return [dict(r.data) for r in records if r.event.kind == kind]
 
     def result(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.dir() / "result.json").read_bytes())
@@ -324,3 +340,81 @@ def test_a_server_of_ones_own_is_judged_by_a_system_file(
     late = run.result()["traffic"]["generator"]["status"] == "limited"  # a very busy machine
     assert found == (3 if late and code == 0 else code), told
     assert run.check("no_over_issuance")["verdict"] == ("valid" if code == 0 else "invalid")
+
+
+@pytest.fixture(scope="module")
+def third(second: dict[str, Started], start: Start) -> dict[str, Started]:
+    """Two runs in which no bot responds."""
+    for run in second.values():
+        run.finish()
+    program = f"{sys.executable} {ROOT / 'examples' / 'responder.py'}"
+    return {
+        "person": start("redis-slow", "--short", "--responder", "person"),
+        "program": start("redis-slow", "--short", "--responder", program),
+    }
+
+
+def test_people_work_the_incident_from_another_terminal(third: dict[str, Started]) -> None:
+    run = third["person"]
+    until(lambda: "fault.dosed" in run.events(), 90)
+    assert run.incident("declare", "Redis answers late").returncode == 0
+    worked = run.incident("act", "1")
+    assert run.incident("act", "7").returncode == 2
+    run.incident("note", "the switch has helped")
+    _, told = run.finish()
+    assert worked.returncode == 0, worked.stderr
+    assert "step 1: done" in worked.stdout, told
+    assert run.check("playbook")["verdict"] == "valid", told
+    (step,) = run.result()["playbook"]
+    assert (step["by"], step["status"], step["verified"]) == ("ann", "done", True)
+    begun, undone = run.records("step.started")
+    assert begun["readings"]["step:1:after"] is False
+    assert begun["undo"]["action"] == "use-redis"
+    assert (undone["undoing"], undone["by"]) == (True, "bot")
+    draft = (run.dir() / "postmortem.md").read_text()
+    assert "ann believes: Redis answers late" in draft
+    assert "`step:1:after`: no → yes" in draft
+
+
+def test_a_program_works_the_incident_as_the_bot_does(third: dict[str, Started]) -> None:
+    run = third["program"]
+    _, told = run.finish()
+    assert run.check("playbook")["verdict"] == "valid", told
+    (step,) = run.result()["playbook"]
+    assert (step["by"], step["status"]) == ("command", "done")
+    assert run.result()["clocks"]["mitigated_after_s"] is not None
+    (ended,) = run.records("responder.ended")
+    assert ended["why"] == "the run is over"
+
+
+HANGS = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(300)"
+FLOODS = "while True: print('{}')"
+
+
+@pytest.mark.parametrize("program", [HANGS, FLOODS], ids=["hangs", "floods"])
+def test_a_program_that_is_no_responder_ends_no_run_and_is_gone_after_it(
+    start: Start, own_server: Callable[[str], int], tmp_path: Path, program: str
+) -> None:
+    system, experiment = own_system(tmp_path / "own", own_server("honest"))
+    line = shlex.join([sys.executable, "-u", "-c", program])
+    where = ("--stack", "external", "--system", str(system))
+    run = start(str(experiment), *where, "--responder", line)
+    code, told = run.finish()
+    assert code in (0, 3), told  # 3: a machine too busy to keep the schedule
+    assert run.result()["ended"] == "completed"
+    (launched,) = run.records("responder.launched")
+    assert start_time(launched["undo"][0]["pid"]) is None
+    assert len(run.records("responder.ended")) == 1
+
+
+def test_the_reaper_ends_the_program_of_a_killed_run(
+    start: Start, own_server: Callable[[str], int], tmp_path: Path
+) -> None:
+    system, experiment = own_system(tmp_path / "own", own_server("honest"))
+    line = shlex.join([sys.executable, "-c", HANGS])
+    where = ("--stack", "external", "--system", str(system))
+    run = start(str(experiment), *where, "--responder", line)
+    until(lambda: "responder.launched" in run.events())
+    (launched,) = run.records("responder.launched")
+    run.process.kill()
+    until(lambda: start_time(launched["undo"][0]["pid"]) is None, 30)

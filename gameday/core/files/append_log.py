@@ -76,7 +76,10 @@ class Appender:
 
         self._queue.put(_Mark(notify, on_disk=True))
         try:
-            await asyncio.wait_for(reached.wait(), ON_DISK_S)
+            # `wait_for`, up to Python 3.11, forgets to be cancelled when both come at once, and
+            # a step of a playbook would act after the end.
+            async with asyncio.timeout(ON_DISK_S):
+                await reached.wait()
         except TimeoutError:
             self._fails(OSError(errno.ETIMEDOUT, f"not on the disk within {ON_DISK_S:g} s"))
         return self.trouble

@@ -65,9 +65,9 @@ def _in_faults(evidence: Evidence) -> Iterator[Message]:
 
 
 def _switches(evidence: Evidence) -> list[int]:
-    """When each step was done, undos left out."""
-    steps = evidence.timeline.steps
-    done = [step.ended_ns for step in steps if step.status == "done" and not step.undoing]
+    """When each step or action was done, undos left out."""
+    acts = evidence.timeline.acts
+    done = [act.ended_ns for act in acts if act.status == "done" and not act.undoing]
     return sorted(t for t in done if t is not None)
 
 

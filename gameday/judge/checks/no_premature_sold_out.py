@@ -19,7 +19,7 @@ from gameday.core.messages import Message
 from gameday.evidence.attempts import FOREVER, Attempts, Indices, Mask, Times
 from gameday.evidence.audit import Audit
 from gameday.evidence.model import Evidence
-from gameday.evidence.timeline import StepRun
+from gameday.evidence.timeline import Act
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, valid
 from gameday.traffic.history import Outcome
 
@@ -31,7 +31,7 @@ class Takers:
     first_tries: Times
     attempts: Attempts
     holding: Mask
-    steps: Sequence[StepRun]
+    acts: Sequence[Act]
 
     def issued_by(self, instants: Times) -> Times:
         """The number of coupons that could have been issued by each instant."""
@@ -56,7 +56,7 @@ class Takers:
     @cached_property
     def _held_mask(self) -> Mask:
         attempts = self.attempts
-        return _may_have_held(attempts, self.holding) | _overtaken(attempts, self.steps)
+        return _may_have_held(attempts, self.holding) | _overtaken(attempts, self.acts)
 
     @cached_property
     def _spans(self) -> tuple[Times, Times]:
@@ -76,7 +76,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if not len(told):
         return valid("check.no_premature_sold_out.nobody")
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
-    takers = _takers(attempts, audit, evidence.timeline.steps)
+    takers = _takers(attempts, audit, evidence.timeline.acts)
     strictly = told[takers.too_few_by(attempts.ended[told], evidence.stock)]
     taken = takers.issued_by(attempts.ended[strictly])
     if system.semantics.holds == "compensated":
@@ -93,7 +93,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return valid(kind, told=len(told), held=len(strictly))
 
 
-def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -> Takers:
+def _takers(attempts: Attempts, audit: Audit | None, acts: Sequence[Act]) -> Takers:
     """Who took coupons: by the rows where they are known, else everyone who may have."""
     users = attempts.users
     able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
@@ -105,7 +105,7 @@ def _takers(attempts: Attempts, audit: Audit | None, steps: Sequence[StepRun]) -
     tries = np.flatnonzero(holding)
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
     _, first = np.unique(users[tries], return_index=True)
-    return Takers(np.sort(attempts.sent[tries[first]]), attempts, holding, steps)
+    return Takers(np.sort(attempts.sent[tries[first]]), attempts, holding, acts)
 
 
 def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
@@ -121,21 +121,25 @@ def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
     return held
 
 
-def _overtaken(attempts: Attempts, steps: Sequence[StepRun]) -> Mask:
-    """Tries told "sold out" that were under way while a step, or its undo, was worked.
+def _overtaken(attempts: Attempts, acts: Sequence[Act]) -> Mask:
+    """Tries told "sold out" that were under way while a step or an action, or its undo, was worked.
 
     One that was cut off may have gone on until its undo began, or for ever.
     """
     under_way = np.zeros(len(attempts), dtype=np.bool_)
-    undone = {step.step: step.started_ns for step in steps if step.undoing}
-    for step in steps:
-        if step.started_ns is not None:
-            cut_ns = None if step.undoing else undone.get(step.step)
-            ends = (step.ended_ns, cut_ns, FOREVER)
-            end_ns = next(end for end in ends if end is not None)
-            under_way |= (attempts.sent <= end_ns) & (attempts.ended >= step.started_ns)
+    for act in acts:
+        if act.started_ns is not None:
+            end_ns = act.ended_ns if act.ended_ns is not None else _cut_off_ns(act, acts)
+            under_way |= (attempts.sent <= end_ns) & (attempts.ended >= act.started_ns)
     overtaken: Mask = under_way & attempts.are(Outcome.SOLD_OUT)
     return overtaken
+
+
+def _cut_off_ns(act: Act, acts: Sequence[Act]) -> int:
+    """When the undo of an act that was cut off began, the end of time where none did."""
+    begun = (each.started_ns for each in acts if each.undoing and each.name == act.name)
+    after = [t for t in begun if t is not None and t > (act.started_ns or 0)]
+    return FOREVER if act.undoing else min(after, default=FOREVER)
 
 
 def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:

@@ -1,12 +1,13 @@
 """Response to the incident: the steps, the recovery, and the fault that caused it all."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import UnionType
 from typing import Final
 
 from gameday.evidence import events
 from gameday.evidence.effective import dump
-from gameday.evidence.journal import RecordOf, every
+from gameday.evidence.journal import Record, RecordOf, every
 from gameday.judge.result import CheckLine, Dose, FaultLine, StepLine
 from gameday.report import format
 from gameday.report.inputs import Material
@@ -15,7 +16,9 @@ from gameday.report.messages import Messages
 from gameday.report.sections.summary import CLOCKS, describe_fault
 from gameday.report.sections.timeline import quantity, sentence
 
+MOST_ORDERS: Final = 200  # what people give; a program may give thousands
 _STEP: Final = ("step", "what", "by", "status", "started", "took", "verified", "ref")
+_ORDER: Final = ("at", "order", "came", "ref")
 _TRIGGER: Final = ("fault", "target", "asked", "dose", "injected", "window", "removed", "ref")
 _NOT_ASKED: Final = {"fault", "target", "id"}
 
@@ -25,9 +28,7 @@ def response(m: Material, say: Messages) -> list[Markup]:
     blocks = [say("response.head")]
     start = m.first(events.ResponderStarted)
     if start is None:
-        blocks.append(
-            say("response.off" if m.effective and m.effective.no_responder else "response.none")
-        )
+        blocks.append(_nobody(m, say))
     else:
         blocks.append(_started(m, start, say))
     steps = m.result.playbook
@@ -37,7 +38,9 @@ def response(m: Material, say: Messages) -> list[Markup]:
     for status in ("placebo", "needs_person"):
         found = [str(step.step) for step in steps if step.status == status]
         blocks += [say(f"response.{status}", steps=", ".join(found))] if found else []
-    undone = [record for record in every(m.records, events.StepDone) if record.event.undoing]
+    blocks += _orders(m, say)
+    ends = events.StepDone | events.ActionDone
+    undone = [r for r in m.records if isinstance(r.event, ends) and r.event.undoing]
     if undone:
         lines = [
             Markup(f"{sentence(record, say)} ({format.of_record(record)})") for record in undone
@@ -50,21 +53,82 @@ def step_records(
     m: Material, number: object
 ) -> tuple[RecordOf[events.StepStarted] | None, RecordOf[events.StepDone] | None]:
     """The journal's records of a step's begin and end, its undo not among them."""
-    begun, over = every(m.records, events.StepStarted), every(m.records, events.StepDone)
+    latest = m.records[::-1]  # it may have been worked before
+    begun, over = every(latest, events.StepStarted), every(latest, events.StepDone)
     return (
         next((r for r in begun if r.event.step == number and not r.event.undoing), None),
         next((r for r in over if r.event.step == number and not r.event.undoing), None),
     )
 
 
+def _nobody(m: Material, say: Messages) -> Markup:
+    """The reason why nobody has taken the incident."""
+    if m.effective is None or not (m.effective.no_responder or m.effective.responder):
+        return say("response.none")
+    if m.effective.no_responder:
+        return say("response.off")
+    return say("response.none" if m.effective.responder == "bot" else "response.nobody")
+
+
+def _orders(m: Material, say: Messages) -> list[Markup]:
+    """The orders, by whom, and what came of each."""
+    given = list(every(m.records, events.OrderGiven))
+    if not given:
+        return []
+    head = [say(f"response.col_{name}") for name in _ORDER]
+    rows = [_order(m, record, say) for record in given[:MOST_ORDERS]]
+    cut = [say("response.orders_cut", shown=MOST_ORDERS, all=len(given))]
+    return [say("response.orders"), table(head, rows), *(cut if len(given) > MOST_ORDERS else [])]
+
+
+def _order(m: Material, given: RecordOf[events.OrderGiven], say: Messages) -> list[Markup]:
+    answers = every(m.records, events.OrderAnswered)
+    answer = next((each for each in answers if each.event.given == given.seq), None)
+    return [
+        _or_dash(format.clock(m.at_s(given.t_ns))),
+        sentence(given, say),
+        Markup("–") if answer is None else _came_of(m, given, answer, say),
+        format.of_records(given, answer),
+    ]
+
+
+def _came_of(
+    m: Material,
+    given: RecordOf[events.OrderGiven],
+    answer: RecordOf[events.OrderAnswered],
+    say: Messages,
+) -> Markup:
+    """The answer to an order, and the readings that were others after it."""
+    why = text(say.line(answer.event.message, answer.event.why or ""))
+    parts = [say("timeline.why", what=say.word(answer.event.status), why=why)]
+    between = [each for each in m.records if given.seq < each.seq < answer.seq]
+    before = _readings(between, events.StepStarted | events.ActionStarted)
+    after = _readings(between, events.StepDone | events.ActionDone)
+    for name, value in after.items():
+        if name in before and before[name] is not value:
+            shown = {"before": say.word(before[name]), "after": say.word(value)}
+            parts.append(say("response.changed", name=code(name), **shown))
+    return Markup("; ".join(parts))
+
+
+def _readings(records: Iterable[Record], kind: type | UnionType) -> Mapping[str, bool | None]:
+    """The last readings that were journaled with an event of a kind."""
+    found: Mapping[str, bool | None] = {}
+    for record in records:
+        if isinstance(record.event, kind):
+            found = getattr(record.event, "readings", None) or {}
+    return found
+
+
 def _started(m: Material, record: RecordOf[events.ResponderStarted], say: Messages) -> Markup:
-    return say(
-        "response.started",
-        by=say.word(record.event.by),
-        at=format.clock(m.at_s(record.t_ns)),
-        alert=code(record.event.alert),
-        ref=format.of_record(record),
-    )
+    shown = {
+        "by": say.word(record.event.by),
+        "at": format.clock(m.at_s(record.t_ns)),
+        "ref": format.of_record(record),
+    }
+    if not record.event.alert:
+        return say("response.started_early", **shown)
+    return say("response.started", alert=code(record.event.alert), **shown)
 
 
 def _step(m: Material, step: StepLine, say: Messages) -> list[Markup]:

@@ -5,7 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gameday.evidence.events import FaultProbed, Phase, StepDone, StepStarted
+from gameday.evidence.events import (
+    ActionDone,
+    ActionStarted,
+    FaultProbed,
+    OrderAnswered,
+    OrderGiven,
+    Phase,
+    ResponderStarted,
+    StepDone,
+    StepStarted,
+)
 from gameday.evidence.journal import Record
 from gameday.report import format
 from gameday.report.charts.spans import alert_names, alert_spans, objective_names, objective_spans
@@ -15,7 +25,8 @@ from gameday.report.messages import Messages, Value
 
 MOST: Final = 500  # a page that is still read; a whole journal of an hour has thousands
 _WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut"}
-_PROSE: Final = {"text", "why", "unit"}
+_PROSE: Final = {"text", "to", "why", "unit"}
+_NOT_DONE: Final = {"refused", "answered", "interrupted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +60,14 @@ def _row(m: Material, entry: Entry) -> list[Markup]:
 def _done(m: Material, say: Messages) -> Iterator[Entry]:
     """Entries of the journal; records for the facilitator alone belong to a debrief, not here."""
     for record in m.records:
-        if record.audience == "all":
+        if record.audience == "all" and _is_news(record):
             yield Entry(record.t_ns, sentence(record, say), format.of_record(record))
+
+
+def _is_news(record: Record) -> bool:
+    """False for the end of an act, which the step or the action tells by itself."""
+    event = record.event
+    return not isinstance(event, OrderAnswered) or event.status in _NOT_DONE
 
 
 def sentence(record: Record, say: Messages) -> Markup:
@@ -66,6 +83,8 @@ def sentence(record: Record, say: Messages) -> Markup:
         values["event"] = code(record.event.kind)
     what = say(message, **values)
     english = str(data.get("why") or data.get("problem") or "")
+    if isinstance(record.event, OrderGiven) and "text" not in wanted:
+        english = record.event.text or ""
     why = say.line(getattr(record.event, "message", None), english)
     return say("timeline.why", what=what, why=why) if why else what
 
@@ -86,10 +105,24 @@ def _message(record: Record, say: Messages) -> str:
             kind = "fault.felt"
         case Phase(service=str()):
             kind = "measured.before"
+        case ActionStarted(undoing=True) | ActionDone(undoing=True):
+            kind = kind.replace("action", "action_undo")
+        case ResponderStarted(alert=""):
+            kind = "responder.early"
+        case OrderGiven() as given:
+            kind = f"order.{_order(given)}"
         case _:
             pass
     message = f"event.{kind.replace('.', '_')}"
     return message if message in say.by_id else "event.other"
+
+
+def _order(given: OrderGiven) -> str:
+    """An order as the id of its sentence has it."""
+    if given.step is None and given.action is None:
+        return given.order.replace("-", "_")
+    what = "step" if given.action is None else "action"
+    return f"{'undo' if given.undo else 'act'}_{what}"
 
 
 def _value(name: str, value: Any, say: Messages) -> Value:

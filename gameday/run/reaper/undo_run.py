@@ -106,14 +106,15 @@ class Reaping:
     def _due(self, *, alone: bool) -> list[Left]:
         """Changes that may be there and that this process must undo.
 
-        A stopped controller may go on: its stack and the traffic it sends stay with it. The steps
-        of a run that owned its stack end with that stack.
+        A stopped controller may go on: its stack, the program that responds and the traffic it
+        sends stay with it. The steps of a run that owned its stack end with that stack.
         """
         found = heal.left_behind([*self._records(), *self._book.pressed])
         if not alone:
-            return [e for e in found if e.owner != "part" and not isinstance(e.undo, TrafficUndo)]
+            mine = [each for each in found if each.owner not in ("part", "responder")]
+            return [each for each in mine if not isinstance(each.undo, TrafficUndo)]
         owned = any(each.owner == "part" for each in found)
-        return [each for each in found if not (owned and each.owner == "step")]
+        return [each for each in found if not (owned and each.owner in heal.ACTS)]
 
     def _records(self) -> Sequence[journal.Record]:
         read = provenance.read_journal(self._run_dir, self._key)
@@ -130,9 +131,9 @@ class Reaping:
         match left.owner:
             case "fault":
                 self._book.write(events.FaultRemoved(id=left.name, gone=True))
-            case "step":
-                self._book.write(events.StepDone(int(left.name), "done", undoing=True))
-            case "part":
+            case "step" | "action":
+                self._book.write(heal.taken_back(left))
+            case "part" | "responder":
                 self._book.write(events.PartEnded(name=left.name))
 
 
