@@ -32,6 +32,7 @@ Word = Annotated[str, "word"]
 Text = Annotated[str, "text"]
 OptionalWord = Annotated[str | None, "word"]
 OptionalText = Annotated[str | None, "text"]
+Texts = Annotated[Sequence[str], "text"]
 OptionalTexts = Annotated[Sequence[str] | None, "text"]
 OptionalMessage = Annotated[Message | None, "message"]
 """The sentence of the text that stands beside it; older journals have the text alone."""

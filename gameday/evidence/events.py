@@ -12,6 +12,19 @@ from typing import Any
 
 from gameday.core.json_objects import Json
 from gameday.core.messages import Message, known
+from gameday.evidence.drill_events import (
+    DrillDebriefed,
+    DrillHint,
+    DrillHintPlanned,
+    DrillInject,
+    DrillInjectPlanned,
+    DrillJoined,
+    DrillPaused,
+    DrillPlanned,
+    DrillResumed,
+    DrillStarted,
+    DrillTruth,
+)
 from gameday.evidence.event import EVENTS, E, Event, UnknownEvent, event, fields_of
 from gameday.evidence.event_fields import (
     Checked,
@@ -43,6 +56,17 @@ __all__ = [
     "EVENTS",
     "ActionDone",
     "ActionStarted",
+    "DrillDebriefed",
+    "DrillHint",
+    "DrillHintPlanned",
+    "DrillInject",
+    "DrillInjectPlanned",
+    "DrillJoined",
+    "DrillPaused",
+    "DrillPlanned",
+    "DrillResumed",
+    "DrillStarted",
+    "DrillTruth",
     "E",
     "Event",
     "OrderAnswered",

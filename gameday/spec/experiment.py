@@ -352,3 +352,7 @@ class Experiment(Model):
     short: Json | None = Field(
         default=None, description="Top-level keys that replace those above with --short"
     )
+    drill: Json | None = Field(
+        default=None,
+        description="Top-level keys that replace those above in a drill, and the session's own",
+    )

@@ -1,0 +1,75 @@
+"""The drill of an experiment file: what a training session needs beyond a run.
+
+`drill:` is an overlay as `short:` is (top-level keys that replace those of the file), and holds the
+keys of a session beside them. All of these are optional; what is left out is made from the file.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, Literal
+
+from pydantic import Field
+
+from gameday.core.units import Duration
+from gameday.spec.yaml import Model
+
+MOST_HYPOTHESES: Final = 12  # as many as a person reads under pressure
+MOST_HINTS: Final = 20
+MOST_INJECTS: Final = 100
+MOST_QUESTIONS: Final = 50
+LONGEST_TEXT: Final = 2000
+
+Severity = Literal["sev1", "sev2", "sev3", "sev4", "sev5"]
+"""How bad an incident is; sev1 is the worst."""
+Role = Literal["commander", "operations", "communications", "scribe"]
+Difficulty = Literal["easy", "medium", "hard"]
+InjectEvent = Literal["fault", "alert", "ack", "act", "mitigated", "recovered"]
+"""Instants that an inject can wait for: the first of each."""
+
+
+class Hint(Model):
+    """What is told to a team that asks for a hint, or that has none after `after`."""
+
+    after: Duration = Field(
+        default=timedelta(0), description="Counted from the fault; not to be had before"
+    )
+    cost: float = Field(default=0.05, ge=0, le=1, description="What it takes from the score")
+    text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="What is told")
+
+
+class Inject(Model):
+    """What somebody says during the incident: a customer, a colleague, a manager."""
+
+    at: Duration | None = Field(default=None, description="Counted from the fault")
+    on: InjectEvent | None = Field(default=None, description="The event that it follows")
+    to: Role | Literal["all"] = Field(default="all", description="Who it is for")
+    text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="What is said")
+
+
+class Drill(Model):
+    """The keys of a session; the overlay's keys are not here (`spec.inputs`)."""
+
+    lasts: Duration = Field(
+        default=timedelta(minutes=10),
+        description="The fault stays until it is mitigated, at most so long",
+    )
+    difficulty: Difficulty = Field(default="medium", description="How hard it is")
+    minutes: int = Field(default=20, ge=1, le=240, description="How long a session takes")
+    briefing: str | None = Field(
+        default=None, max_length=LONGEST_TEXT, description="What the team is told at first"
+    )
+    role: Role = Field(default="operations", description="The role of someone who is alone")
+    hypotheses: Sequence[str] = Field(
+        default=(), max_length=MOST_HYPOTHESES, description="The right one first, then decoys"
+    )
+    hints: Sequence[Hint] = Field(default=(), max_length=MOST_HINTS, description="In their order")
+    injects: Sequence[Inject] = Field(
+        default=(), max_length=MOST_INJECTS, description="What is said during the incident"
+    )
+    severity: Severity | None = Field(default=None, description="The right severity")
+    updates_every: Duration = Field(
+        default=timedelta(minutes=5), description="How often those who wait are to be told"
+    )
+    debrief: Sequence[str] = Field(
+        default=(), max_length=MOST_QUESTIONS, description="Questions for afterwards"
+    )
