@@ -85,6 +85,8 @@ class Left(NamedTuple):
     masked: bool = False
 
 
+_Acts = dict[tuple[Owner, str], list[Undo]]
+"""The undos of each step and action, one for each time that it may have been done."""
 AUTOSCALER: Final = 0
 """The step, as it were, that the autoscaler does; those of a playbook are numbered from 1."""
 
@@ -103,7 +105,7 @@ def left_behind(records: Sequence[journal.Record]) -> list[Left]:
 def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
     faults: dict[str, list[Undo]] = {}
     parts: list[Left] = []
-    acts: dict[tuple[Owner, str], Undo] = {}
+    acts: _Acts = {}
     programs: list[Left] = []
     for record in records:
         match record.event:
@@ -120,32 +122,41 @@ def _left_behind(records: Sequence[journal.Record]) -> list[Left]:
             case _:
                 _note_act(acts, record.event)
     found = [Left("fault", name, undo) for name, several in faults.items() for undo in several]
-    found += [Left(owner, name, undo) for (owner, name), undo in reversed(acts.items())]
+    found += [Left(owner, name, undos[-1]) for (owner, name), undos in reversed(acts.items())]
     return found + ([] if _stopped(records) else programs + list(reversed(parts)))
 
 
-def _note_act(acts: dict[tuple[Owner, str], Undo], event: events.Event) -> None:
+def _note_act(acts: _Acts, event: events.Event) -> None:
     """Add what a step or an action may do, or take out what it did not do, or was taken back.
 
-    In the order in which they were done first, as those who did them take them back.
+    In the order in which they were done first, as those who did them take them back. One that was
+    done, and found needless when it was tried again, is still to be taken back.
     """
     match event:
         case events.StepStarted(step=number, undo=Undo() as undo):
-            acts["step", str(number)] = undo
+            acts.setdefault(("step", str(number)), []).append(undo)
         case events.StepDone(step=number, status="done", undoing=True):
             acts.pop(("step", str(number)), None)
         case events.StepDone(step=number, undoing=False, may_have_acted=False):
-            acts.pop(("step", str(number)), None)
+            _forget_newest(acts, ("step", str(number)))
         case events.ActionStarted(do=name, undo=Undo() as undo):
-            acts["action", name] = undo
+            acts.setdefault(("action", name), []).append(undo)
         case events.ActionDone(do=name, status="done", undoing=True):
             acts.pop(("action", name), None)
         case events.AutoscalerScaling(undo=Undo() as undo):
-            acts["step", str(AUTOSCALER)] = undo
+            acts.setdefault(("step", str(AUTOSCALER)), []).append(undo)
         case events.AutoscalerScaled(back=True, why=None):
             acts.pop(("step", str(AUTOSCALER)), None)
         case _:
             pass
+
+
+def _forget_newest(acts: _Acts, act: tuple[Owner, str]) -> None:
+    """Take out the last time that it was begun; those before it stay."""
+    if act in acts:
+        acts[act].pop()
+        if not acts[act]:
+            del acts[act]
 
 
 def taken_back(left: Left) -> events.Event:

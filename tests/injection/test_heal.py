@@ -94,6 +94,19 @@ def test_a_step_that_never_acted_is_not_left_behind(over: dict[str, Any], left: 
     assert kinds(started, ("step.done", {"step": 1, "undoing": False, **over})) == left
 
 
+@pytest.mark.parametrize("status", ["placebo", "not_applicable"])
+def test_a_step_that_was_done_and_then_found_needless_is_left_behind(status: str) -> None:
+    undo = {"kind": "request", "action": "back", "base_url": "http://x", "request": {}}
+    begun = ("step.started", {"step": 1, "undo": undo, "undoing": False})
+    done = ("step.done", {"step": 1, "undoing": False, "status": "done"})
+    again = ("step.done", {"step": 1, "undoing": False, "status": status})
+    taken_back = ("step.done", {"step": 1, "undoing": True, "status": "done"})
+    assert kinds(begun, done, begun, again, begun, again) == ["request"]
+    assert kinds(begun, begun, again) == ["request"]  # nobody saw the end of the first
+    assert kinds(begun, done, begun, again, taken_back) == []
+    assert kinds(begun, done, taken_back, begun, again) == []
+
+
 def test_what_a_run_could_not_stop_is_left_behind() -> None:
     starting = ("stack.starting", {"name": "redis", "undo": [PROCESS]})
     left = ("phase", {"phase": "stack", "problem": "still there", "left": ["redis"]})
