@@ -20,7 +20,7 @@ from gameday.core.errors import GamedayError, StackError, UnknownError, UsageErr
 from gameday.core.files.logs import hide_in_file
 from gameday.core.files.private import state_dir
 from gameday.core.processes.deadlines import in_time
-from gameday.core.secrets.redaction import Hidden
+from gameday.core.secrets.redaction import Hidden, telling
 from gameday.core.secrets.signing import SigningKey, read_or_make_key
 from gameday.core.stack_registry import STACKS
 from gameday.evidence import events, seal
@@ -250,8 +250,11 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     running = await _start_stack(inputs, stack, options, start)
     if running is None:
         return
-    # Of the shell's from now on only what the system has: the rest is none of its business.
+    # Of the shell's from now on only what the system has: the rest is none of its business,
+    # unless a program responds, which has all of it and may say any of it.
     start.secrets |= {*running.secrets, *secrets_of(running.system, running.environment)}
+    if options.responder.kind == "command":
+        start.secrets |= {*telling(os.environ)}
     start.journal.hide = Hidden(start.secrets)
     refuse_foreign(running.system, options.allowed, running.environment)
     run = _make_run(inputs, running, options, start, stack)

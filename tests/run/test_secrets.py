@@ -8,6 +8,7 @@ all of that is searched, and so are the arguments of every process of a run.
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -46,6 +47,7 @@ def canary(number: int) -> str:
     return f"{MARK}{number:02d}zq7{ODD[number % len(ODD)]}{MARK}{number:02d}end"
 
 
+OF_AGENT = f"{MARK}-key-of-the-program"
 SECRETS = [canary(number) for number in range(CANARIES)]
 
 
@@ -198,9 +200,9 @@ def arguments_of(process: psutil.Process) -> str:
 
 
 def begun(
-    name: str, folder: Path, port: int, kept: tuple[dict[str, str], Path]
+    name: str, folder: Path, port: int, kept: tuple[dict[str, str], Path], *more: str
 ) -> "subprocess.Popen[bytes]":
-    """One variant, under way."""
+    """One variant, under way, with `more` options."""
     environment, files = kept
     changes = variants(files)[name]
     stock = {"stock": 10} if "campaign" in changes else {}
@@ -210,8 +212,8 @@ def begun(
     odd = 2 if name == "stores-unreadable" else 0  # its characters make an address unreadable
     addresses = {"GD_DSN": dsn(odd, "postgres"), "GD_URL": dsn(odd, "redis")}
     files_of = ["--system", str(folder / "system.yaml"), "--runs", str(folder / "runs")]
-    arguments = ["run", str(folder / "drop.yaml"), "--stack", "external", *files_of]
-    state = {"XDG_STATE_HOME": str(folder / "state")}
+    arguments = ["run", str(folder / "drop.yaml"), "--stack", "external", *files_of, *more]
+    state = {"XDG_STATE_HOME": str(folder / "state"), "AGENT_API_KEY": OF_AGENT}
     return subprocess.Popen(
         [sys.executable, "-m", "gameday", *arguments],
         env={**os.environ, **environment, **addresses, **state},
@@ -271,6 +273,28 @@ def test_where_a_secret_was_quoted_it_is_masked(
         raw for name, raw in runs["audit-refused"][1].items() if name.endswith("journal.jsonl")
     )
     assert b"answered 500: ***" in refused
+
+
+TELLS = """
+import json, os, sys
+key = os.environ["AGENT_API_KEY"]
+print(json.dumps({"order": "note", "text": "I am " + key}), flush=True)
+print("Traceback: refused " + key, file=sys.stderr, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_the_program_that_responds_tells_of_its_own_secrets_is_masked(
+    port: int, kept: tuple[dict[str, str], Path], tmp_path: Path
+) -> None:
+    program = shlex.join([sys.executable, "-u", "-c", TELLS])
+    options = ("--responder", program)
+    _, everything = ended(begun("well", tmp_path, port, kept, *options), tmp_path)
+    assert found(everything) == []
+    log = next(raw for name, raw in everything.items() if name.endswith("responder.log"))
+    journaled = next(raw for name, raw in everything.items() if name.endswith("journal.jsonl"))
+    assert b"refused ***" in log
+    assert b"I am ***" in journaled
 
 
 async def test_an_undo_that_is_refused_keeps_the_secret(
