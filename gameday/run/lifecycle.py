@@ -391,7 +391,7 @@ def _responder(run: Run) -> Responder | None:
             return Bot(run.incident, run.playbook, run.options.responder_delay_s)
         case "command":
             log = run.dir / "logs" / "responder.log"
-            return Command(run.incident, Program(asked.argv, run.id, log, run.seconds))
+            return Command(run.incident, Program(asked.argv, log, run.seconds))
         case "replay":
             return Replay(run.incident, asked.recorded, run.until)
         case _:

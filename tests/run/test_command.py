@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.evidence import journal
 from gameday.evidence.events import (
     AlertAcknowledged,
+    Event,
     FaultInjecting,
     OrderGiven,
     Phase,
@@ -47,7 +49,7 @@ class Programmed(Drill):
         super().__init__(folder, url, *steps, bot=False)
         told = [str(source)] if isinstance(source, Path) else ["-c", source]
         argv = [sys.executable, "-u", *told]
-        program = Program(argv, "r", folder / "responder.log", lambda t_ns: t_ns / 1e9)
+        program = Program(argv, folder / "responder.log", lambda t_ns: t_ns / 1e9)
         self.command = Command(self.incident, program)
         self.incident.responder = self.command
 
@@ -126,6 +128,7 @@ async def test_it_is_told_what_a_person_could_see_masked_and_nothing_of_faults(
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     kinds = {each["event"] for each in told}
     assert told[0]["event"] == "hello"
+    assert re.fullmatch("[0-9a-f]{16}", told[0]["run"])
     assert [each["step"] for each in told[0]["playbook"]["steps"]] == [1]
     assert told[0]["actions"] == sorted(["switch", "back", "broken", "locked"])
     assert kinds == {"hello", "alert", "sample", "order.given", "bye"}
@@ -146,7 +149,7 @@ async def test_its_environment_is_that_of_the_user(
     async with working(drill):
         await drill.until(lambda: "responder.ended" in drill.kinds())
     found = json.loads(path.read_text())
-    assert found.pop("GAMEDAY_PART") == "gameday-r-responder"
+    assert re.fullmatch("gameday-[0-9a-f]{16}", found.pop("GAMEDAY_PART"))
     found.pop("LC_CTYPE", None)  # which Python itself may set
     assert found == {k: v for k, v in os.environ.items() if k != "LC_CTYPE"}
 
@@ -219,6 +222,47 @@ async def test_a_program_that_stays_is_killed_with_all_that_it_started(
     assert "it was killed" in drill.whys("responder.ended")[0]
 
 
+async def test_what_it_leaves_when_it_ends_by_itself_is_killed(tmp_path: Path) -> None:
+    """Neither its token nor its parent tells whose the child is: only the session does."""
+    path = tmp_path / "child"
+    line = f"env -i sleep 60 & echo $! > {path}; exec cat > /dev/null"
+    drill = Programmed(tmp_path, "http://127.0.0.1:1", "")
+    drill.command = Command(
+        drill.incident, Program(["sh", "-c", line], tmp_path / "responder.log", float)
+    )
+    drill.incident.responder = drill.command
+    async with working(drill):
+        await drill.until(lambda: path.exists() and path.read_text().endswith("\n"))
+        child = int(path.read_text())
+        assert process.start_time(child) is not None
+    assert process.start_time(child) is None
+    assert drill.whys("responder.ended") == ["the run is over"]
+
+
+async def test_it_runs_only_once_its_record_is_on_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "ran"
+    drill = Programmed(tmp_path, "http://127.0.0.1:1", f"open({str(path)!r}, 'w')")
+    writing, leave = asyncio.Event(), asyncio.Event()
+    durably = drill.journal.write_durably
+
+    async def slowly(event: Event) -> journal.Record:
+        record = await durably(event)
+        writing.set()
+        await leave.wait()
+        return record
+
+    drill.journal.write_durably = slowly  # type: ignore[method-assign]
+    responding = asyncio.create_task(drill.command.respond())
+    async with asyncio.timeout(40):
+        await writing.wait()
+        waiting = drill.pid  # of the record; whoever finds that it has ended has seen all of it
+        responding.cancel()
+        await asyncio.gather(responding, return_exceptions=True)
+        await drill.ended()
+    assert process.start_time(waiting) is None
+    assert not path.exists()
+
+
 async def test_what_it_does_not_read_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +290,7 @@ async def test_its_log_is_kept_up_to_a_bound(
 
 async def test_a_program_that_cannot_be_started_ends_nothing(tmp_path: Path) -> None:
     drill = Drill(tmp_path, "http://127.0.0.1:1", bot=False)
-    program = Program([str(tmp_path / "none")], "r", tmp_path / "log", float)
+    program = Program([str(tmp_path / "none")], tmp_path / "log", float)
     drill.incident.responder = Command(drill.incident, program)
     async with drill.by_people():
         while not drill.events():

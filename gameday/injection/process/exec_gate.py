@@ -2,9 +2,10 @@
 
 It takes its own session (so that a Ctrl-C at the terminal does not reach it), drops to the user
 it is given, asks the kernel to be told when gameday dies, and then waits on its standard input
-for one byte. By then its PID has been journaled; if gameday dies first the input ends, and so
-does this. Run as a file, isolated and without site packages: it starts in some 20 ms, and works
-in a child that may not read gameday's folder any more.
+for one byte, which says whether the program has that input, too. By then its PID has been
+journaled; if gameday dies first the input ends, and so does this. Run as a file, isolated and
+without site packages: it starts in some 20 ms, and works in a child that may not read gameday's
+folder any more.
 
     python -I -S exec_gate.py UID GID DEATH_SIGNAL FOLDER PROGRAM [ARGUMENT…]   (-1 -1: same user)
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
 CANNOT_START = 127
+GO, INPUT_STAYS = b"1", b"i"
 
 
 def main(arguments: list[str]) -> None:
@@ -32,9 +34,11 @@ def main(arguments: list[str]) -> None:
         os.setuid(uid)
     if tell_death(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:  # a change of user clears it
         os.write(2, b"this kernel does not tell a child that its parent died\n")
-    if not os.read(0, 1):
+    go = os.read(0, 1)
+    if go not in (GO, INPUT_STAYS):
         sys.exit(CANNOT_START)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if go == GO:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # Python ignores these two, and an ignored signal stays ignored in the program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -19,6 +19,7 @@ from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError, StuckFaultError
 from gameday.core.json_objects import plain, read_object
 from gameday.core.locks import is_locked, try_lock
+from gameday.injection.process.exec_gate import GO
 from gameday.injection.process.process import TOKEN_VARIABLE, private_bytes, start_time
 from gameday.spec.undos import ProcessUndo
 
@@ -199,7 +200,7 @@ def start(launch: Launch, announce: Callable[[Launch], None]) -> Launch:
         started = replace(launch, pid=pid, start_time=start_time(pid) or "")
         announce(started)
         try:
-            os.write(go, b"1")
+            os.write(go, GO)
         except BrokenPipeError:
             pass  # it ended while waiting: whoever waits for its health will see
     finally:

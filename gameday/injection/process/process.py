@@ -116,6 +116,15 @@ def alive(record: ProcessUndo) -> dict[int, str]:
     return {each: began for each in found if (began := start_time(each)) is not None}
 
 
+def in_session(leader: int) -> dict[int, str]:
+    """The processes of a session that run: PID → start time.
+
+    Once they and its leader are all gone, its number may be that of a stranger's session.
+    """
+    members = {each for each in psutil.pids() if _session(each) == leader} - _own_line()
+    return {each: began for each in members if (began := start_time(each)) is not None}
+
+
 def leaders(record: ProcessUndo) -> set[int]:
     """The process itself, and the one that it was started again as, where they run.
 

@@ -9,8 +9,11 @@ with all that it started. A killed run leaves it a pipe that has closed, and the
 
 import asyncio
 import os
+import secrets
 import shlex
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +29,8 @@ from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.evidence.events import ResponderEnded, ResponderLaunched, ResponderTrouble
 from gameday.evidence.journal import Record, nobody
 from gameday.injection.process import process
+from gameday.injection.process.exec_gate import INPUT_STAYS
+from gameday.injection.process.launch import LAUNCHER
 from gameday.run.children import LongLineError, drain, lines
 from gameday.run.responder import protocol
 from gameday.run.responder.incident import Incident
@@ -44,18 +49,18 @@ EXIT_S: Final = 0.5  # between the end of its output and its own
 STOP_S: Final = 2.0  # to save what it has learned, once it was told that the run ends
 LOOK_S: Final = 5.0
 POLL_S: Final = 0.02
+WATCH_S: Final = 0.1  # far less than until its number is given to another process
 KILL_S: Final = 6.0  # longer than a killed process takes to go
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The program that is started, its run, and the file for what it says on stderr.
+    """The program that is started, and the file for what it says on stderr.
 
     `seconds` tells an instant of the run's clock in seconds from the start of the traffic.
     """
 
     argv: Sequence[str]
-    run: str
     log: Path
     seconds: Callable[[int], float]
 
@@ -70,6 +75,9 @@ class Command:
         self._clock = incident.hands.clock
         self._process: asyncio.subprocess.Process | None = None
         self._record: ProcessUndo | None = None
+        self._token = secrets.token_hex(8)  # the run's name says what is broken
+        self._rest: dict[int, str] = {}  # of its session, when it ended
+        self._watching: asyncio.Task[None] | None = None
         self._logging: asyncio.Task[None] | None = None
         self._alerts = protocol.Alerts()
         self._orders = 0
@@ -87,9 +95,7 @@ class Command:
         if running is None or running.stdout is None or running.stderr is None:
             return
         self._logging = asyncio.create_task(self._keep_log(running.stderr))
-        self._write(
-            protocol.line(protocol.hello(self._program.run, self._incident.hands, self._hide))
-        )
+        self._write(protocol.line(protocol.hello(self._token, self._incident.hands, self._hide)))
         self._journal.heard = self._tell_record
         telling = asyncio.create_task(self._tell_readings())
         try:
@@ -111,16 +117,33 @@ class Command:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         try:
-            await in_time(process.undo(replace(self._record, signal="SIGKILL")), KILL_S, EXIT_S)
-            await self._gone(EXIT_S)
+            await in_time(self._end_all(self._record), KILL_S, EXIT_S)
         except (StuckFaultError, TimeoutError, OSError) as error:
             self._trouble(Message("responder.stays", why=str(error) or f"after {KILL_S:g} s"))
         await self._close_pipes()
         self._ended(Message("responder.done" if by_itself else "responder.killed", within_s=STOP_S))
 
+    async def _end_all(self, record: ProcessUndo) -> None:
+        """Kill it, and what it has started: what bears its token, or was left in its session."""
+        await process.undo(replace(record, signal="SIGKILL"))
+        if await self._gone(EXIT_S) and self._watching is not None:
+            await self._watching
+        while ours := {
+            p: began for p, began in self._rest.items() if process.start_time(p) == began
+        }:
+            for pid, began in (ours | process.in_session(record.pid)).items():
+                process.send(pid, began, signal.SIGKILL, record.name)
+            await self._clock.sleep(POLL_S)
+
+    async def _watch(self, running: asyncio.subprocess.Process) -> None:
+        """Look at its session as soon as it has ended: later nothing tells whose that is."""
+        while running.returncode is None:  # `wait` of some versions also waits for its pipes
+            await self._clock.sleep(WATCH_S)
+        self._rest = process.in_session(running.pid)
+
     async def _close_pipes(self) -> None:
         """Read to its end what nobody hears any more; its end is near, as it was killed."""
-        left = {task for task in (self._logging,) if task is not None}
+        left = {task for task in (self._logging, self._watching) if task is not None}
         if self._process is not None and self._process.stdout is not None:
             left.add(asyncio.create_task(drain(self._process.stdout)))
         if left:
@@ -128,22 +151,28 @@ class Command:
             await cancelled(*left)
 
     async def _launch(self) -> asyncio.subprocess.Process | None:
-        token = f"gameday-{self._program.run}-responder"
-        pipe, program = asyncio.subprocess.PIPE, shlex.join(self._program.argv)
+        """Start it: its record is on the disk while it waits, then it is let go."""
+        token = f"gameday-{self._token}"
+        argv, pipe = self._program.argv, asyncio.subprocess.PIPE
+        program, gate = shlex.join(argv), [sys.executable, "-I", "-S", str(LAUNCHER)]
         try:
+            if shutil.which(argv[0]) is None:
+                raise FileNotFoundError("there is no such program")
             self._process = await asyncio.create_subprocess_exec(
-                *self._program.argv,
+                *gate,
+                *("-1", "-1", "0", os.curdir, *argv),
                 stdin=pipe,
                 stdout=pipe,
                 stderr=pipe,
                 env={**os.environ, process.TOKEN_VARIABLE: token},
-                start_new_session=True,
             )
         except OSError as error:
             self._ended(Message("responder.no_start", program=program, why=str(error)))
             return None
         self._record = process.record(self._process.pid, "responder", token=token)
-        self._journal.write(ResponderLaunched(program=program, undo=[self._record]))
+        self._watching = asyncio.create_task(self._watch(self._process))
+        await self._journal.write_durably(ResponderLaunched(program=program, undo=[self._record]))
+        self._write(INPUT_STAYS)
         return self._process
 
     async def _hear(self, stdout: asyncio.StreamReader) -> Message | None:

@@ -121,7 +121,7 @@ class _Named:
 
 
 def hello(run: str, hands: Hands, hide: Callable[[str], str]) -> Hello:
-    """The first line of a run."""
+    """The first line of a run; `run` is a name for it that does not say what is broken."""
     book = hands.playbook
     steps = [
         StepShown(
