@@ -5,6 +5,7 @@ done is waited for, and its end told: it stands in the run's journal.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from gameday.core.errors import UnknownError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
 from gameday.run import locks
-from gameday.run.responder.orders import SEVERITIES, IncidentOrder
+from gameday.run.responder.orders import MOST_TEXT, SEVERITIES, IncidentOrder, clipped
 
 if TYPE_CHECKING:
     from gameday.evidence.events import OrderAnswered
@@ -139,7 +140,8 @@ def hand_over(to: str, run: str | None, by: str | None, text: str) -> None:
 def abort(run: str | None, by: str | None, text: str) -> None:
     """End the run: every fault comes out at once. Exit code 6 when one is not seen gone."""
     found, who = one_run(run), by or me()
-    _give(IncidentOrder("abort", text=text), found.run, who)
+    with suppress(UsageError):  # one that does not answer is stopped all the same, by its reaper
+        _give(IncidentOrder("abort", text=clipped(text, MOST_TEXT)), found.run, who)
     tell_stopped(event_loop.run(stop_all([found], who), Allowed(found.allowed)))
 
 
@@ -165,18 +167,24 @@ def _give(order: IncidentOrder, run: str | None, by: str | None) -> None:
 
 def _wait(run: "UnderWay", given: int | None) -> "OrderAnswered":
     """The answer to an act, as it comes in the journal. Raises UnknownError without one."""
-    clock = SystemClock()
+    clock, goes_on = SystemClock(), True
     deadline_ns = clock.now_ns() + int(ACT_S * NS)
     for answer in _answers(run.dir / "journal.jsonl"):
         if answer is not None and answer.given == given:
             return answer
         if answer is None:
-            if clock.now_ns() > deadline_ns:
+            if not goes_on or clock.now_ns() > deadline_ns:
                 break
+            goes_on = _has_controller(run)  # before the reading: nothing comes after it
             clock.pause(LOOK_S)
     raise UnknownError(
         f"run {run.run}: what came of it is not known", help=f"gameday report {run.dir}"
     )
+
+
+def _has_controller(run: "UnderWay") -> bool:
+    """True if somebody is there who may answer."""
+    return any(each.has_controller for each in locks.running() if each.run == run.run)
 
 
 def _answers(path: Path) -> "Iterator[OrderAnswered | None]":

@@ -22,6 +22,7 @@ from gameday.evidence.events import (
     AlertAcknowledged,
     Event,
     FaultInjecting,
+    OrderAnswered,
     OrderGiven,
     Phase,
     ResponderLaunched,
@@ -181,6 +182,25 @@ async def test_a_program_that_is_no_responder_is_not_heard_and_the_run_goes_on(
     (ended,) = drill.whys("responder.ended")
     assert why in ended
     assert drill.aborted == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x" * 73 + "hunter2-secret",
+        json.dumps({"order": "note", "text": ["x" * 70 + "hunter2-secret"]}),
+    ],
+    ids=["no JSON", "no text"],
+)
+async def test_a_line_that_is_no_order_is_masked_before_it_is_cut(
+    tmp_path: Path, line: str
+) -> None:
+    drill = Programmed(tmp_path, "http://127.0.0.1:1", f"print({line!r})")
+    drill.journal.hide = Hidden(["hunter2-secret"])
+    async with working(drill):
+        await drill.until(lambda: "responder.trouble" in drill.kinds())
+    (why,) = drill.whys("responder.trouble")
+    assert "hunter" not in why
 
 
 async def test_a_flood_of_orders_is_taken_at_a_pace(tmp_path: Path) -> None:
@@ -357,6 +377,16 @@ def test_a_recorded_run_is_replayed_order_by_order(tmp_path: Path) -> None:
     ]
     with pytest.raises(UsageError, match="nobody has ordered"):
         recorded_orders(tmp_path / "none")
+
+
+def test_what_was_refused_is_not_replayed(tmp_path: Path) -> None:
+    book = Journal(tmp_path / "journal.jsonl", SetClock(), "m1")
+    book.write(Phase(phase="traffic", t0_ns=NS))
+    given = book.write(OrderGiven(order="act", by="ann", through="person", step=1)).seq
+    book.write(OrderAnswered(given=given, order="act", status="refused"))
+    book.write(OrderGiven(order="act", by="ann", through="person", step=2))
+    book.close()
+    assert [each.order.step for each in recorded_orders(tmp_path)] == [2]
 
 
 async def test_a_replay_gives_the_orders_at_their_instants(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from gameday.run import hold, locks, stop_and_wait
 from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket
 from gameday.run.locks import Presence, RunCommand, TargetLock
-from gameday.run.responder.orders import IncidentOrder
+from gameday.run.responder.orders import Heard, IncidentOrder
 from gameday.spec.undos import ToxicState
 from gameday.stacks.state import stack_file
 from tests.support.events import event_of
@@ -181,6 +181,22 @@ async def test_an_order_that_fails_is_an_error(
         assert (said.exit_code, why in said.stderr) == (code, True), said.stderr
 
 
+async def test_an_act_of_a_run_that_is_dead_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    book = signed(tmp_path / "r" / "journal.jsonl")
+    orders = ControlSocket("r", book, Abort())
+
+    def give(*_: object) -> Heard:
+        orders.close()  # the last that it says
+        return Heard(ok=True, given=0, pending=True)
+
+    orders.run = SimpleNamespace(incident=SimpleNamespace(give=give))  # type: ignore[assignment]
+    await orders.open(tmp_path)
+    said = await asyncio.to_thread(CliRunner().invoke, main, ["incident", "act", "1"])
+    book.close()
+    assert (said.exit_code, "what came of it is not known" in said.stderr) == (3, True)
+
+
 async def test_a_run_that_was_just_beginning_when_the_hold_came_ends(tmp_path: Path) -> None:
     with desk(tmp_path) as (orders, abort):
         hold.put("incident 7", "ann")
@@ -241,10 +257,11 @@ async def test_what_reads_as_gone_is_gone_whatever_the_journal_lacks(tmp_path: P
         assert (await stop_and_wait.stop(run, "ann", CLOCK, {})).left == ()
 
 
-async def test_a_fault_that_stays_is_exit_code_6(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", [["stop"], ["incident", "abort"]], ids=" ".join)
+async def test_a_fault_that_stays_is_exit_code_6(tmp_path: Path, order: list[str]) -> None:
     async with faulty(tmp_path) as (presence, _):
         told = asyncio.create_task(
-            asyncio.to_thread(CliRunner().invoke, main, ["stop", "--by", "ann"])
+            asyncio.to_thread(CliRunner().invoke, main, [*order, "--by", "ann"])
         )
         await CLOCK.sleep(0.5)
         presence.drop()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gameday.core.clock import NS
+from gameday.core.secrets.redaction import Hidden
 from gameday.evidence import journal
 from gameday.evidence.events import ActionDone, ActionStarted, OrderAnswered, StepDone
 from gameday.run.responder import hands
@@ -309,7 +310,6 @@ REFUSED = {
     "step": (IncidentOrder("act", step=7), "no step 7"),
     "number": (IncidentOrder("act", step=10**400), "such a number"),
     "action": (IncidentOrder("act", action="x\ud800y"), "has no action"),
-    "early": (IncidentOrder("act", action="switch"), "not begun"),
 }
 
 
@@ -326,6 +326,41 @@ async def test_an_order_that_cannot_be_carried_out_is_refused_and_journaled(
     assert read.damage == ""
     (given,) = drill.orders()
     assert (given.action, given.step, given.severity) == (None, None, None)
+
+
+async def test_what_is_refused_for_now_is_journaled_as_what_it_is(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", step(1, do="switch"), bot=False)
+    assert "not begun" in drill.give(IncidentOrder("act", action="back")).why
+    for order in (
+        IncidentOrder("act", step=1),
+        IncidentOrder("act", action="switch", undo=True),
+        IncidentOrder("act", step=1, text="x" * 1001),
+        IncidentOrder("severity", severity="sev2", text="x" * 1001),
+    ):
+        assert not drill.give(order).ok
+    assert [(given.step, given.action, given.severity) for given in drill.orders()] == [
+        (None, "back", None),
+        (1, None, None),
+        (None, "switch", None),
+        (1, None, None),
+        (None, None, "sev2"),
+    ]
+
+
+async def test_a_secret_is_masked_before_its_text_is_cut(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", bot=False)
+    drill.journal.hide = Hidden(["hunter2-secret"])
+    drill.give(IncidentOrder("note", text="x" * 993 + "hunter2-secret"))
+    drill.give(IncidentOrder("abort", text="x" * 993 + "hunter2-secret"))
+    drill.give(IncidentOrder("hand-over", to="x" * 73 + "hunter2-secret"))
+    heard = drill.give(IncidentOrder("act", action="x" * 73 + "hunter2-secret"))
+    assert "hunter" not in drill.journal.path.read_text() + heard.why + str(drill.aborted)
+
+
+async def test_nothing_keeps_a_run_from_being_ended(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", bot=False)
+    assert drill.give(IncidentOrder("abort", text="x" * 2000, to="y" * 2000)).ok
+    assert drill.aborted == ["gameday incident abort by ann: " + "x" * 1000]
 
 
 async def test_acts_wait_in_a_short_queue_that_is_emptied_when_things_are_taken_back(

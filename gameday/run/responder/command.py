@@ -194,7 +194,7 @@ class Command:
     def _take(self, raw: bytes) -> Message | None:
         """Hear one line; why it is the last one, None when others may follow."""
         try:
-            order, own = protocol.order_in(raw)
+            order, own = protocol.order_in(raw, self._hide)
         except ValueError as error:
             return self._take_strange(raw, str(error))
         heard = self._incident.give(order, BY, BY)
@@ -205,7 +205,7 @@ class Command:
     def _take_strange(self, raw: bytes, why: str) -> Message | None:
         self._strange += 1
         if self._strange <= MOST_NOTED:
-            told = raw.decode(errors="replace")
+            told = self._hide(raw.decode(errors="replace"))  # before it is cut
             self._trouble(Message("responder.no_order", line=f"{told:.80}", why=why))
         self._answer(None, Heard(ok=False, why=why))
         if self._strange > MOST_STRANGE:

@@ -9,6 +9,7 @@ emptied when things are taken back, and there are only so many orders.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 
 from gameday.core.clock import NS
@@ -16,7 +17,15 @@ from gameday.core.errors import GamedayError
 from gameday.core.messages import Message
 from gameday.evidence.events import AlertAcknowledged, OrderAnswered, OrderGiven, ResponderStarted
 from gameday.run.responder.hands import Hands, StepOutcome
-from gameday.run.responder.orders import MOST_NAME, MOST_TEXT, Heard, IncidentOrder, Kind, clipped
+from gameday.run.responder.orders import (
+    MOST_NAME,
+    MOST_TEXT,
+    SEVERITIES,
+    Heard,
+    IncidentOrder,
+    Kind,
+    clipped,
+)
 
 LOOK_S = 5.0  # alerts are looked for at every evaluation; without any they are all the same
 # Of each kind of responder, so that a program cannot keep people from being heard.
@@ -96,8 +105,9 @@ class Incident:
         self._orders[through] += 1
         if self._orders[through] > MOST_ORDERS and order.order != "abort":
             return Heard(ok=False, why=Message("order.too_many", most=MOST_ORDERS).text())
-        why = order.lacks() or self._why_not(order, through)
-        given = self.hands.journal.write(_event(order, by, through, known=why is None)).seq
+        order, unknown = self._masked(order), self._unknown(order)
+        why = order.lacks() or unknown or self._why_not(order, through)
+        given = self.hands.journal.write(_event(order, by, through, known=unknown is None)).seq
         if why is not None:
             self._answered(given, order, "refused", why)
             return Heard(ok=False, why=why.text(), given=given)
@@ -121,15 +131,32 @@ class Incident:
         if self.responder is not None:
             await self.responder.finish()
 
-    def _why_not(self, order: IncidentOrder, through: Kind) -> Message | None:
-        """Reason why an order cannot be carried out here and now; None without one."""
+    def _masked(self, order: IncidentOrder) -> IncidentOrder:
+        """The order as it is kept: what is cut afterwards has no piece of a secret left."""
+        hide = self.hands.journal.hide
+        order = replace(order, text=hide(order.text), to=hide(order.to))
+        if self._unknown(order) is None:
+            return order
+        return replace(order, action=hide(order.action), severity=hide(order.severity))
+
+    def _unknown(self, order: IncidentOrder) -> Message | None:
+        """Reason why nobody here knows what it names; None where it is a word of the run."""
+        if order.order == "severity" and order.severity not in SEVERITIES:
+            return Message("order.no_severity", known=", ".join(SEVERITIES))
         if order.order != "act":
             return None
         if order.step is not None and self.hands.step(order.step) is None:
             return Message("order.no_step", step=order.step)
         if order.action and not self.hands.can(order.action):
             known = ", ".join(sorted({*self.hands.actions, *self.hands.scale})) or "-"
-            return Message("order.no_action", action=clipped(order.action, MOST_NAME), known=known)
+            action = clipped(self.hands.journal.hide(order.action), MOST_NAME)
+            return Message("order.no_action", action=action, known=known)
+        return None
+
+    def _why_not(self, order: IncidentOrder, through: Kind) -> Message | None:
+        """Reason why an order cannot be carried out now; None without one."""
+        if order.order != "act":
+            return None
         if self._over:
             return Message("order.over")
         if self._acts is None:

@@ -56,13 +56,16 @@ class IncidentOrder:
     undo: bool = False
 
     def lacks(self) -> Message | None:
-        """Reason why nobody could carry it out, as far as the order alone tells; None without."""
+        """Reason why nobody could carry it out, as far as the order alone tells; None without.
+
+        Nothing keeps a run from being ended.
+        """
+        if self.order == "abort":
+            return None
         if len(self.text) > MOST_TEXT or len(self.to) > MOST_NAME:
             return Message("order.too_long", most=MOST_TEXT, most_name=MOST_NAME)
         if self.order in _NEEDS_TEXT and not self.text.strip():
             return Message("order.no_text")
-        if self.order == "severity" and self.severity not in SEVERITIES:
-            return Message("order.no_severity", known=", ".join(SEVERITIES))
         if self.order == "hand-over" and not self.to.strip():
             return Message("order.nobody")
         return self._act_lacks() if self.order == "act" else None

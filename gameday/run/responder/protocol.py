@@ -9,9 +9,10 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from gameday.core.json_objects import json_object, plain, read_object
+from gameday.core.json_objects import Json, json_object, plain, read_object
+from gameday.core.secrets.redaction import hidden_in
 from gameday.evidence import events
 from gameday.evidence.journal import Record
 from gameday.run.responder.hands import Hands
@@ -19,6 +20,7 @@ from gameday.run.responder.orders import ORDERS, SEVERITIES, IncidentOrder
 from gameday.telemetry.samples import Evaluation, LiveEvaluation
 from gameday.traffic.metrics import Moment
 
+T = TypeVar("T")
 PROTOCOL: Final = 1
 MOST_ID: Final = 64  # characters: an order's own name, which its answer bears
 _TOLD: Final = (
@@ -193,16 +195,27 @@ def record_line(record: Record, t_s: float, hide: Callable[[str], str]) -> bytes
     return _json({"event": record.event.kind, "seq": record.seq, "t": t_s, **told})
 
 
-def order_in(raw: bytes) -> tuple[IncidentOrder, str | int | None]:
+def order_in(raw: bytes, hide: Callable[[str], str]) -> tuple[IncidentOrder, str | int | None]:
     """The order in a line, and its own name. Raises ValueError for a line that is none."""
     try:
         fields = json_object(json.loads(raw))
     except (ValueError, RecursionError) as error:
         raise ValueError("it is no JSON object") from error
-    own = read_object(_Named, fields).id
+    own = _read(_Named, fields, hide).id
     if own is not None and len(str(own)) > MOST_ID:
         raise ValueError(f"'id' has more than {MOST_ID} characters")
-    return read_object(IncidentOrder, fields), own
+    return _read(IncidentOrder, fields, hide), own
+
+
+def _read(class_: type[T], fields: Json, hide: Callable[[str], str]) -> T:
+    """The object that it stands for. Raises ValueError, which quotes, and cuts, what is masked."""
+    try:
+        return read_object(class_, fields)
+    except ValueError:
+        try:
+            return read_object(class_, hidden_in(fields, hide))
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
 
 
 def _json(value: object) -> bytes:

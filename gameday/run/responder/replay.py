@@ -39,7 +39,11 @@ def recorded_orders(run_dir: Path) -> Sequence[RecordedOrder]:
 
 def _orders(records: Sequence[journal.Record], t0_ns: int) -> Iterator[RecordedOrder]:
     people = {record.event.by for record in journal.every(records, events.OrderGiven)}
+    answers = journal.every(records, events.OrderAnswered)
+    refused = {record.event.given for record in answers if record.event.status == "refused"}
     for record in records:
+        if record.seq in refused:
+            continue  # nothing came of it
         at_s, event = (record.t_ns - t0_ns) / NS, record.event
         order = _order(event, people)
         if order is not None:
