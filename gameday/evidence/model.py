@@ -139,7 +139,7 @@ class Evidence:
         refusing = {step.number: step.block for step in self.plan.steps if step.block.refuses}
         undone = {run.step for run in self.timeline.steps if run.undoing}
         steps = [
-            (run.started_ns, self._end_of(run, ""))
+            (run.started_ns, self._end_of(run, refusing[run.step].undo or ""))
             for run in self.timeline.steps
             if run.step in refusing
             and not run.undoing

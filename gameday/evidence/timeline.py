@@ -89,7 +89,10 @@ Act = StepRun | ActionRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """The journal in the order of things. `cut_ns` is when the traffic was stopped early."""
+    """The journal in the order of things. `cut_ns` is when the traffic was stopped early.
+
+    `responder_ns` is when somebody began to answer what was broken.
+    """
 
     t0_ns: int | None
     started: events.RunStarted | None
@@ -115,7 +118,7 @@ class Timeline:
 def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
     """Put the journal's records together; `reaped` are the reaper's own."""
     started = first(records, events.RunStarted)
-    responder = first(records, events.ResponderStarted)
+    faults, steps, actions = _faults([*records, *reaped]), _steps(records), _actions(records)
     ended = first(records, events.RunEnded)
     cut = (record.t_ns for record in records if _cuts(record.event))
     gone = [record.event for record in every(records, events.WorkerGone)]
@@ -124,16 +127,38 @@ def timeline(records: Sequence[Record], reaped: Sequence[Record]) -> Timeline:
         started=started.event if started else None,
         first_ns=started.t_ns if started else None,
         last_ns=records[-1].t_ns if records else None,
-        faults=_faults([*records, *reaped]),
-        steps=_steps(records),
-        responder_ns=responder.t_ns if responder else None,
+        faults=faults,
+        steps=steps,
+        responder_ns=_responder_ns(records, faults, [*steps, *actions]),
         cut_ns=min(cut, default=None),
         unsettled=_unsettled(records),
         ended=ended.event.ended if ended else "interrupted",
         ended_why=ended.event.why if ended else NO_END,
         lost={event.lost: event.how for event in gone if event.lost},
-        actions=_actions(records),
+        actions=actions,
     )
+
+
+def _responder_ns(
+    records: Sequence[Record], faults: Sequence[FaultWindow], acts: Sequence[Act]
+) -> int | None:
+    """When somebody began to answer what was broken; what was done before it answers nothing.
+
+    Whoever starts on an alert answers that one.
+    """
+    begun = (fault.injecting_ns for fault in faults)
+    since_ns = min((t_ns for t_ns in begun if t_ns is not None), default=0)
+    found = [
+        record.t_ns
+        for record in every(records, events.ResponderStarted)
+        if record.event.alert or record.t_ns >= since_ns
+    ]
+    found += [
+        run.started_ns
+        for run in acts
+        if not run.undoing and run.started_ns is not None and run.started_ns >= since_ns
+    ]
+    return min(found, default=None)
 
 
 def traffic_begin_ns(records: Iterable[Record]) -> int | None:

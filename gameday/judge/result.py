@@ -394,11 +394,12 @@ def _detected_ns(evidence: Evidence) -> int | None:
 
 
 def _mitigated_ns(evidence: Evidence) -> int | None:
-    """When the first step was done, or what it does outside of the playbook."""
+    """When the first step was done, or what it does outside of the playbook, after the damage."""
     line = evidence.timeline
     done = [step.ended_ns for step in line.steps if step.status == "done" and not step.undoing]
     if line.actions:
         of_steps = {step.block.do for step in evidence.plan.steps}
         known = [run for run in line.actions if run.do in of_steps and not run.undoing]
         done += [run.ended_ns for run in known if run.status == "done"]
-    return min((t for t in done if t is not None), default=None)
+    since_ns = evidence.anchors.damage_ns or 0
+    return min((t for t in done if t is not None and t >= since_ns), default=None)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gameday.core.clock import NS
+from gameday.judge.judge import judge
 from gameday.judge.verdict import NotApplicable, Validity
 from gameday.traffic.history import Outcome
 from tests.support.rundirs import (
@@ -413,6 +414,57 @@ def test_people_have_time_to_read_an_alert(fired_s: int, expected: Validity) -> 
     assert expected is Validity.INVALID or "the 15 s that an answer takes" in found.summary
 
 
+@pytest.mark.parametrize("kind", ["command", "replay"])
+def test_whoever_is_no_bot_has_the_time_of_a_person(kind: str) -> None:
+    run = alerts(RunDir(effective={"responder": kind}), {"RedisSlow": range(17, 36)})
+    run.events = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    assert validity(run, "playbook") is Validity.VALID
+
+
+EARLY: list[tuple[float, str, dict[str, Any]]] = [
+    (2.0, "responder.started", {"alert": "", "by": "person", "delay_s": None}),
+    (2.1, "action.started", {"do": "use-postgres", "by": "ann", "undoing": False}),
+    (2.2, "action.done", {"do": "use-postgres", "status": "done", "undoing": False}),
+]
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ([], Validity.INVALID),
+        ([(14.0, "responder.started", {"alert": "RedisSlow", "by": "person"})], Validity.VALID),
+        ([(11.0, "responder.started", {"alert": "", "by": "person"})], Validity.VALID),
+        ([(11.0, "action.started", {"do": "x", "by": "ann", "undoing": False}),
+          (11.5, "action.done", {"do": "x", "status": "done", "undoing": False})], Validity.VALID),
+        ([(11.0, "action.started", {"do": "x", "by": "ann", "undoing": True}),
+          (11.5, "action.done", {"do": "x", "status": "done", "undoing": True})], Validity.INVALID),
+    ],
+    ids=["nothing", "on the alert", "before the alert", "an act", "an undo"],
+)  # fmt: skip
+def test_what_was_done_before_the_fault_answers_nothing(
+    later: list[tuple[float, str, dict[str, Any]]], expected: Validity
+) -> None:
+    run = RunDir()
+    quiet = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    run.events = sorted([*quiet, *EARLY, *later], key=lambda each: each[0])
+    assert validity(run, "playbook") is expected
+    clocks = judge(read(run)).clocks
+    assert clocks.mitigated_after_s is None
+    assert (clocks.acknowledged_after_s is None) == (expected is Validity.INVALID)
+
+
+def test_an_undo_that_failed_before_the_fault_is_told_all_the_same() -> None:
+    run = alerts(RunDir(), {})
+    quiet = [e for e in run.events if not e[1].startswith(("step", "responder"))]
+    undo = {"do": "use-postgres", "undoing": True}
+    failed = [
+        (3.0, "action.started", {**undo, "by": "ann"}),
+        (3.5, "action.done", {**undo, "status": "failed"}),
+    ]
+    run.events = sorted([*quiet, *EARLY, *failed], key=lambda each: each[0])
+    assert validity(run, "playbook") is Validity.INVALID
+
+
 def acted(*events: tuple[float, str, dict[str, Any]]) -> RunDir:
     """The run in which somebody also did an action outside of the playbook."""
     run = RunDir()
@@ -439,6 +491,10 @@ def test_an_action_outside_of_the_playbook_is_told_and_must_be_undone() -> None:
     found = verdict(acted(UNDOING, (28.5, "action.done", failed)), "playbook")
     assert found.validity is Validity.INVALID
     assert found.summary == "the undo of action use-postgres failed: it answered 500"
+    again = (29.0, "action.started", {"do": "use-postgres", "by": "bot", "undoing": True})
+    done = (29.5, "action.done", {**over, "status": "done"})
+    for first in ([(28.5, "action.done", failed)], []):  # or it was cut off
+        assert validity(acted(UNDOING, *first, again, done), "playbook") is Validity.VALID
     found = verdict(acted(UNDOING), "playbook")
     assert (found.validity, "undo of action use-postgres was cut off" in found.summary) == (
         Validity.UNKNOWN,
@@ -457,6 +513,19 @@ def test_refusals_that_an_action_asked_for_do_not_count_until_it_is_undone() -> 
     for until_s, expected in ((18.5, Validity.VALID), (24.0, Validity.INVALID)):
         run = failing(acted(begun, done), Outcome.REFUSED, 17.0, until_s)
         run.events = [e for e in run.events if not e[1].startswith("step")]
+        run.playbook = {**PLAYBOOK, "steps": steps}
+        assert validity(run, "thresholds") is expected
+
+
+def test_a_pause_ends_where_an_action_does_what_takes_its_step_back() -> None:
+    steps = [dict(step) for step in PLAYBOOK["steps"]]
+    steps[0] = {**steps[0], "block": {**steps[0]["block"], "refuses": True}}
+    begun = (17.0, "action.started", {"do": "use-redis", "by": "ann", "undoing": False})
+    done = (17.5, "action.done", {"do": "use-redis", "status": "done", "undoing": False})
+    for until_s, expected in ((17.4, Validity.VALID), (24.0, Validity.INVALID)):
+        run = failing(RunDir(), Outcome.REFUSED, 14.5, until_s)
+        quiet = [e for e in run.events if not (e[1].startswith("step") and e[2]["undoing"])]
+        run.events = sorted([*quiet, begun, done], key=lambda each: each[0])
         run.playbook = {**PLAYBOOK, "steps": steps}
         assert validity(run, "thresholds") is expected
 

@@ -214,6 +214,25 @@ async def test_a_person_works_a_step_and_its_state_before_and_after_is_journaled
     assert done["readings"] == {"step:1:after": True}
 
 
+async def test_who_acts_before_the_alert_begins_anew_on_it(tmp_path: Path) -> None:
+    """And not by itself: nobody knows that whoever has acted before has seen the alert."""
+    async with admin() as (url, _):
+        drill = Drill(tmp_path, url, step(1, do="switch"), bot=False)
+        drill.read(alert="pending")
+        async with drill.by_people():
+            for _ in range(2):
+                await drill.answer(drill.give(IncidentOrder("act", step=1)))
+            drill.read()
+            async with asyncio.timeout(10):
+                await drill.incident.alerted.wait()
+            await asyncio.sleep(0)
+            assert drill.starts() == [""]
+            for _ in range(2):
+                await drill.answer(drill.give(IncidentOrder("act", step=1)))
+    assert drill.starts() == ["", "Slow"]
+    assert [kind for kind, _ in drill.events()].count("alert.acknowledged") == 1
+
+
 async def test_an_action_outside_of_the_playbook_is_undone_as_its_step_is(tmp_path: Path) -> None:
     async with admin() as (url, asked):
         drill = Drill(tmp_path, url, step(1, do="switch", undo="back"), bot=False)

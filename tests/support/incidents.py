@@ -9,7 +9,7 @@ from typing import Any
 
 from gameday.core.clock import SystemClock
 from gameday.evidence import journal
-from gameday.evidence.events import OrderAnswered, OrderGiven
+from gameday.evidence.events import OrderAnswered, OrderGiven, ResponderStarted
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender
 from gameday.run.readings import Readings
@@ -117,6 +117,11 @@ class Drill:
     def orders(self) -> list[OrderGiven]:
         records = journal.read(self.journal.path).records
         return [r.event for r in records if isinstance(r.event, OrderGiven)]
+
+    def starts(self) -> list[str | None]:
+        """The alert of each start, "" for one before any."""
+        records = journal.read(self.journal.path).records
+        return [r.event.alert for r in records if isinstance(r.event, ResponderStarted)]
 
     def read(
         self, alert: str = "firing", sampled_ns: int | None = None, **readings: bool | None

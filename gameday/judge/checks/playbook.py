@@ -1,14 +1,16 @@
 """The playbook was worked, and its steps did what they say."""
 
+from collections.abc import Iterable
+
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
-from gameday.evidence.timeline import StepRun
+from gameday.evidence.timeline import ActionRun, StepRun
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, count, lacking, unknown, valid
 
 Shown = dict[str, str | int | bool | None]
 REACTION_S = 1  # beside the responder's delay
-PERSON_S = 15  # to read an alert, and to say so; not to mend anything
+PERSON_S = 15  # for all but the bot: to read an alert, and to say so; not to mend anything
 PROMPT_S = 2  # with the delay of 1 s that there is by default; what fires later, nobody can answer
 
 
@@ -18,14 +20,17 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if book is None or evidence.plan.no_responder:
         return lacking("lacks.playbook" if book is None else "lacks.responder")
     steps = evidence.timeline.steps
-    if evidence.timeline.responder_ns is None:
-        return _nobody(evidence, set(book.head.alerts))
     last = {(step.step, step.undoing): step for step in steps}.values()  # it was tried again
     failed = [step for step in last if step.status == "failed" and not _optional(evidence, step)]
     shown = [*_shown_steps(evidence), *_shown_actions(evidence)]
     if wrong := [*map(_why, failed), *_undos_that_failed(evidence)]:
         return Verdict(Validity.INVALID, Message("check.all", parts=wrong), shown)
-    if unfinished := _cut_off(evidence) + _not_taken_back(evidence):
+    unfinished = _cut_off(evidence) + _not_taken_back(evidence)
+    if evidence.timeline.responder_ns is None:
+        nobody = _nobody(evidence, set(book.head.alerts))
+        if nobody.validity is Validity.INVALID or not unfinished:
+            return nobody
+    if unfinished:
         return Verdict(Validity.UNKNOWN, Message("check.all", parts=unfinished), shown)
     told = [_statuses(evidence, steps), *_beside(evidence)]
     return Verdict(Validity.VALID, told[0] if len(told) == 1 else _all(told), shown)
@@ -60,19 +65,24 @@ def _undos_that_failed(evidence: Evidence) -> list[Message]:
     """The actions outside of the playbook whose undo failed."""
     return [
         _with_reason(Message("check.playbook.action_undo_failed", action=run.do), run.why)
-        for run in evidence.timeline.actions
+        for run in _last_of_actions(evidence)
         if run.undoing and run.status == "failed"
     ]
 
 
+def _last_of_actions(evidence: Evidence) -> Iterable[ActionRun]:
+    """Each action, and each undo of one, as it went the last time."""
+    return {(run.do, run.undoing): run for run in evidence.timeline.actions}.values()
+
+
 def _nobody(evidence: Evidence, named: set[str]) -> Verdict:
     """The verdict where nobody started, by when the alerts of the playbook fired."""
-    person = evidence.plan.responder == "person"
-    react_s = PERSON_S if person else REACTION_S + evidence.plan.responder_delay_s
+    others = evidence.plan.responder not in ("", "bot")  # it was one, or none, in runs of before
+    react_s = PERSON_S if others else REACTION_S + evidence.plan.responder_delay_s
     if fired := sorted(firing(evidence, react_s) & named):
         told = Message("check.playbook.nobody", alerts=", ".join(fired))
         return Verdict(Validity.INVALID, told, [{"alert": name} for name in fired])
-    least_s = react_s if person else min(react_s, PROMPT_S)
+    least_s = react_s if others else min(react_s, PROMPT_S)
     if waited_for := sorted(firing(evidence, least_s) & named):
         delay_s = evidence.plan.responder_delay_s
         return unknown("check.playbook.waited", alerts=", ".join(waited_for), delay_s=delay_s)
@@ -111,7 +121,7 @@ def _cut_off(evidence: Evidence) -> list[Message]:
     }
     return steps + [
         Message(of_actions[run.undoing], action=run.do)
-        for run in evidence.timeline.actions
+        for run in _last_of_actions(evidence)
         if run.status == "interrupted"
     ]
 

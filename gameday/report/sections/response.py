@@ -26,11 +26,8 @@ _NOT_ASKED: Final = {"fault", "target", "id"}
 def response(m: Material, say: Messages) -> list[Markup]:
     """The steps, by whom, when, and whether their effect was seen."""
     blocks = [say("response.head")]
-    start = m.first(events.ResponderStarted)
-    if start is None:
-        blocks.append(_nobody(m, say))
-    else:
-        blocks.append(_started(m, start, say))
+    starts = [_started(m, start, say) for start in every(m.records, events.ResponderStarted)]
+    blocks += starts or [_nobody(m, say)]
     steps = m.result.playbook
     if steps:
         head = [say(f"response.col_{name}") for name in _STEP]

@@ -75,8 +75,8 @@ class Incident:
         self._abort = abort
         self._alert = ""
         self._alerted_ns = 0
-        self._taken_through: Kind = "person"
-        self._begun = False
+        self._acknowledged_through: Kind | None = None
+        self._begun: set[bool] = set()
         self._orders: Counter[Kind] = Counter()
         self._acts: asyncio.PriorityQueue[_Act] | None = None  # while acts can be done
         self._waiting: Counter[Kind] = Counter()
@@ -94,9 +94,9 @@ class Incident:
         return bool(self.hands.worked) or self.responder is not None
 
     def begin(self, kind: Kind, delay_s: float | None) -> None:
-        """Journal, once, that somebody works on it from now on."""
-        if not self._begun:
-            self._begun = True
+        """Journal that somebody works on it from now on: once, and once more when there is one."""
+        if self.alerted.is_set() not in self._begun:
+            self._begun.add(self.alerted.is_set())
             started = ResponderStarted(alert=self._alert, by=kind, delay_s=delay_s)
             self.hands.journal.write(started)
 
@@ -167,12 +167,12 @@ class Incident:
     def _carry_out(self, order: IncidentOrder, given: int, by: str, through: Kind) -> Heard:
         match order.order:
             case "ack":
+                self._acknowledged_through = self._acknowledged_through or through
                 self._take(by, through)
             case "act":
                 assert self._acts is not None, "it was looked at before"
                 self._take(by, through)
-                if not self._begun:
-                    self.begin(through, None)
+                self.begin(through, None)
                 last = through != "person"
                 self._acts.put_nowait(_Act(last, given, order, by, through, self._round))
                 self._waiting[through] += 1
@@ -190,19 +190,17 @@ class Incident:
 
     def _take(self, by: str, through: Kind) -> None:
         """Somebody has taken it; only the first is journaled as the one who has."""
-        if self.taken.is_set():
-            return
-        self._taken_through = through
-        self.hands.journal.write(AlertAcknowledged(by=by))
-        self.taken.set()
-        if self.responder is not None and through == "person":
-            self.responder.stand_back()
+        if not self.taken.is_set():
+            self.hands.journal.write(AlertAcknowledged(by=by))
+            self.taken.set()
+            if self.responder is not None and through == "person":
+                self.responder.stand_back()
         if self.alerted.is_set():
-            self._begin_taken()
+            self._begin_taken(through)
 
-    def _begin_taken(self) -> None:
+    def _begin_taken(self, through: Kind) -> None:
         after_s = (self.hands.clock.now_ns() - self._alerted_ns) / NS
-        self.begin(self._taken_through, round(after_s, 3))
+        self.begin(through, round(after_s, 3))
 
     async def _follow(self) -> None:
         """Wait for an alert of the playbook; where there is none, for any."""
@@ -212,8 +210,8 @@ class Incident:
             await readings.next(LOOK_S)
         self._alert, self._alerted_ns = min(firing), self.hands.clock.now_ns()
         self.alerted.set()
-        if self.taken.is_set():
-            self._begin_taken()
+        if self._acknowledged_through is not None:  # who has only acted before answers nothing yet
+            self._begin_taken(self._acknowledged_through)
 
     async def _work(self) -> None:
         """Do the acts that are ordered, one after the other."""
