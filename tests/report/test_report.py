@@ -377,6 +377,20 @@ def test_what_was_ordered_is_told_with_what_came_of_it(tmp_path: Path) -> None:
     assert "The order act" not in draft
 
 
+def test_a_program_that_says_much_hides_nothing_else(tmp_path: Path) -> None:
+    said = {"by": "command", "through": "command", "order": "note", "text": "x"}
+    flood: list[tuple[float, str, Json]] = [
+        (19.0 + n / 1000, "order.given", said) for n in range(600)
+    ]
+    events = sorted([*ORDERED, *flood], key=lambda each: each[0])
+    draft = words_of(rendered(write_report(write_run(tmp_path / "run", events=events)).read_text()))
+    assert draft.count("program notes: x") == 500 + 200
+    assert draft.count("ann hands over to bob: all is well") == 2
+    assert "Undo of action use-postgres: done after 0.6 s" in draft.partition("Timeline")[2]
+    assert "the first of each sort" in draft
+    assert "205 of 605 orders" in draft
+
+
 @pytest.mark.parametrize(
     ("effective", "told"),
     [

@@ -16,7 +16,7 @@ from gameday.report.messages import Messages
 from gameday.report.sections.summary import CLOCKS, describe_fault
 from gameday.report.sections.timeline import quantity, sentence
 
-MOST_ORDERS: Final = 200  # what people give; a program may give thousands
+MOST_ORDERS: Final = 200  # of people, and of all others; a program may give thousands
 _STEP: Final = ("step", "what", "by", "status", "started", "took", "verified", "ref")
 _ORDER: Final = ("at", "order", "came", "ref")
 _TRIGGER: Final = ("fault", "target", "asked", "dose", "injected", "window", "removed", "ref")
@@ -73,9 +73,12 @@ def _orders(m: Material, say: Messages) -> list[Markup]:
     if not given:
         return []
     head = [say(f"response.col_{name}") for name in _ORDER]
-    rows = [_order(m, record, say) for record in given[:MOST_ORDERS]]
-    cut = [say("response.orders_cut", shown=MOST_ORDERS, all=len(given))]
-    return [say("response.orders"), table(head, rows), *(cut if len(given) > MOST_ORDERS else [])]
+    people = [record for record in given if record.event.through == "person"]
+    others = [record for record in given if record.event.through != "person"]
+    shown = sorted([*people[:MOST_ORDERS], *others[:MOST_ORDERS]], key=lambda each: each.seq)
+    rows = [_order(m, record, say) for record in shown]
+    cut = [say("response.orders_cut", shown=len(shown), all=len(given))]
+    return [say("response.orders"), table(head, rows), *(cut if len(shown) < len(given) else [])]
 
 
 def _order(m: Material, given: RecordOf[events.OrderGiven], say: Messages) -> list[Markup]:

@@ -1,6 +1,7 @@
 """Timeline: the journal, and the changes of alerts and objectives, as one list."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from gameday.evidence.events import (
     ActionDone,
     ActionStarted,
+    Event,
     FaultProbed,
     OrderAnswered,
     OrderGiven,
@@ -23,7 +25,8 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code, table, text
 from gameday.report.messages import Messages, Value
 
-MOST: Final = 500  # a page that is still read; a whole journal of an hour has thousands
+# Of each sort; a page that is still read: a whole journal of an hour has thousands.
+MOST: Final = 500
 _WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut"}
 _PROSE: Final = {"text", "to", "why", "unit"}
 _NOT_DONE: Final = {"refused", "answered", "interrupted"}
@@ -31,11 +34,15 @@ _NOT_DONE: Final = {"refused", "answered", "interrupted"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: when, what, and where it is recorded."""
+    """One line: when, what, and where it is recorded.
+
+    Lines of one `sort` cut none of another: nothing that is said hides what happened.
+    """
 
     t_ns: int
     what: Markup
     ref: Markup
+    sort: str = ""
 
 
 def timeline(m: Material, say: Messages) -> list[Markup]:
@@ -44,10 +51,15 @@ def timeline(m: Material, say: Messages) -> list[Markup]:
     if not entries:
         return [say("timeline.head"), say("timeline.empty")]
     head = [say(f"timeline.col_{name}") for name in ("at", "wall", "what", "ref")]
-    rows = [_row(m, entry) for entry in entries[:MOST]]
+    seen: Counter[str] = Counter()
+    rows = []
+    for entry in entries:
+        seen[entry.sort] += 1
+        if seen[entry.sort] <= MOST:
+            rows.append(_row(m, entry))
     blocks = [say("timeline.head"), table(head, rows)]
-    cut = [say("timeline.cut", shown=MOST, all=len(entries))] if len(entries) > MOST else []
-    return blocks + cut
+    cut = [say("timeline.cut", shown=len(rows), all=len(entries))]
+    return blocks + (cut if len(rows) < len(entries) else [])
 
 
 def _row(m: Material, entry: Entry) -> list[Markup]:
@@ -61,7 +73,21 @@ def _done(m: Material, say: Messages) -> Iterator[Entry]:
     """Entries of the journal; records for the facilitator alone belong to a debrief, not here."""
     for record in m.records:
         if record.audience == "all" and _is_news(record):
-            yield Entry(record.t_ns, sentence(record, say), format.of_record(record))
+            ref = format.of_record(record)
+            yield Entry(record.t_ns, sentence(record, say), ref, _sort(record.event))
+
+
+def _sort(event: Event) -> str:
+    """Sort of what is told: what people order, what a program orders, what is done, all else."""
+    match event:
+        case OrderGiven(through=through):
+            return "ordered" if through == "person" else "ordered elsewhere"
+        case OrderAnswered():
+            return "answered"
+        case StepStarted() | StepDone() | ActionStarted() | ActionDone():
+            return "done"
+        case _:
+            return ""
 
 
 def _is_news(record: Record) -> bool:
