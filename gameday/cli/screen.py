@@ -176,7 +176,7 @@ def _act(story: Story, event: events.Event) -> str:
 def _order(event: events.OrderGiven | events.OrderAnswered | events.AlertAcknowledged) -> str:
     """An order, and what is answered to it where nothing else tells what came of it."""
     if isinstance(event, events.AlertAcknowledged):
-        return "" if event.by == "bot" else f"acknowledged by {event.by}"
+        return "" if event.through == "bot" else f"acknowledged by {event.by}"
     if isinstance(event, events.OrderAnswered):
         told = event.status in ("refused", "answered", "interrupted")
         return f"order {event.order} {event.status} ({event.why})" if told else ""

@@ -297,9 +297,10 @@ class ResponderStarted(Event):
 
 @event("alert.acknowledged")
 class AlertAcknowledged(Event):
-    """Somebody has taken the incident."""
+    """Somebody has taken the incident. `through` is the kind of responder, `by` a free name."""
 
     by: OptionalWord
+    through: OptionalWord = None
 
 
 @event("step.started")
@@ -311,6 +312,7 @@ class StepStarted(Event):
     do: OptionalWord
     by: OptionalWord
     undoing: Checked[bool]
+    through: OptionalWord = None
     undo: Checked[Undo | None] = None
     readings: Checked[Truths | None] = None
 

@@ -57,6 +57,7 @@ class ActionStarted(Event):
     do: Needed[Word]
     by: OptionalWord
     undoing: Checked[bool]
+    through: OptionalWord = None
     undo: Checked[Undo | None] = None
     readings: Checked[Truths | None] = None
 

@@ -69,6 +69,13 @@ def test_an_abort_says_what_is_done_and_how_long_it_may_take() -> None:
     assert "drain (at most 5 s more)" in shown(story)
 
 
+def test_who_has_acknowledged_is_shown_unless_it_was_the_bot() -> None:
+    story = told()
+    by_name = record(24, "alert.acknowledged", by="bot", through="person")
+    assert story.journal(by_name) == "acknowledged by bot"
+    assert story.journal(record(24, "alert.acknowledged", by="bot", through="bot")) == ""
+
+
 def test_a_tail_yields_whole_lines_only_and_each_once(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     tail = Tail(path)

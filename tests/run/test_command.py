@@ -379,6 +379,21 @@ def test_a_recorded_run_is_replayed_order_by_order(tmp_path: Path) -> None:
         recorded_orders(tmp_path / "none")
 
 
+def test_a_bot_is_replayed_beside_a_person_of_its_name(tmp_path: Path) -> None:
+    book = Journal(tmp_path / "journal.jsonl", SetClock(), "m1")
+    book.write(Phase(phase="traffic", t0_ns=NS))
+    for through, number in (("bot", 1), ("person", 2)):
+        if through == "person":
+            book.write(OrderGiven(order="act", by="bot", through=through, step=number))
+        book.write(AlertAcknowledged(by="bot", through=through))
+        book.write(
+            StepStarted(number, text="", do="switch", by="bot", undoing=False, through=through)
+        )
+    book.close()
+    found = [(each.order.order, each.order.step) for each in recorded_orders(tmp_path)]
+    assert found == [("ack", None), ("act", 1), ("act", 2)]
+
+
 def test_what_was_refused_is_not_replayed(tmp_path: Path) -> None:
     book = Journal(tmp_path / "journal.jsonl", SetClock(), "m1")
     book.write(Phase(phase="traffic", t0_ns=NS))

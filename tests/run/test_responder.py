@@ -9,7 +9,7 @@ import pytest
 from gameday.core.clock import NS
 from gameday.core.secrets.redaction import Hidden
 from gameday.evidence import journal
-from gameday.evidence.events import ActionDone, ActionStarted, OrderAnswered, StepDone
+from gameday.evidence.events import ActionDone, ActionStarted, OrderAnswered, StepDone, StepStarted
 from gameday.run.responder import hands
 from gameday.run.responder.incident import MOST_ORDERS, MOST_WAITING
 from gameday.run.responder.orders import IncidentOrder
@@ -289,6 +289,30 @@ async def test_a_step_that_a_person_did_by_hand_is_done_when_its_state_is_seen(
     records = journal.read(drill.journal.path).records
     verified = [r.event.verified for r in records if isinstance(r.event, StepDone)]
     assert verified == [False, True, None]
+
+
+async def test_who_is_a_person_is_told_by_the_way_of_the_order_and_not_by_the_name(
+    tmp_path: Path,
+) -> None:
+    async with admin() as (url, _):
+        drill = Drill(tmp_path, url, step(1), step(2, do="switch", undo="back"), bot=False)
+        async with drill.by_people():
+            by_hand, worked = IncidentOrder("act", step=1), IncidentOrder("act", step=2)
+            assert (await drill.answer(drill.give(by_hand, "bot")))[0] == "done"
+            for through in ("command", "replay"):
+                heard = drill.incident.give(by_hand, "ann", through)
+                assert (await drill.answer(heard))[0] == "needs_person"
+            await drill.answer(drill.give(worked, "bot"))
+        await drill.incident.take_back()
+    records = journal.read(drill.journal.path).records
+    begun = [r.event for r in records if isinstance(r.event, StepStarted)]
+    assert [(e.by, e.through) for e in begun] == [
+        ("bot", "person"),
+        ("ann", "command"),
+        ("ann", "replay"),
+        ("bot", "person"),
+        ("gameday", None),
+    ]
 
 
 TOLD = [

@@ -370,7 +370,7 @@ def test_people_work_the_incident_from_another_terminal(third: dict[str, Started
     begun, undone = run.records("step.started")
     assert begun["readings"]["step:1:after"] is False
     assert begun["undo"]["action"] == "use-redis"
-    assert (undone["undoing"], undone["by"]) == (True, "bot")
+    assert (undone["undoing"], undone["by"]) == (True, "gameday")
     draft = (run.dir() / "postmortem.md").read_text()
     assert "ann believes: Redis answers late" in draft
     assert "`step:1:after`: no → yes" in draft

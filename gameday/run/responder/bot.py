@@ -36,7 +36,7 @@ class Bot:
         if incident.taken.is_set():
             return
         incident.begin(BOT, self._delay_s)
-        hands.journal.write(AlertAcknowledged(by=BOT))
+        hands.journal.write(AlertAcknowledged(by=BOT, through=BOT))
         self._goes_on = True  # also after a fault: its alert may be late
         for step in self._book.steps:
             async with hands.one_at_a_time:

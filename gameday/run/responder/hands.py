@@ -21,6 +21,7 @@ from gameday.injection.drivers.scale import scale
 from gameday.injection.replicas import send
 from gameday.run.readings import Readings
 from gameday.run.replica_state import Replicas
+from gameday.run.responder.orders import Kind
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.request import Request
 from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
@@ -31,6 +32,7 @@ Status = Literal[
     "done", "failed", "placebo", "not_applicable", "needs_person", "not_started", "interrupted"
 ]
 BOT: Final = "bot"
+ITSELF: Final = "gameday"  # who takes back what is left at the end
 SHARE = 0.8  # of the time for all undos, so that the answers of the last have some of it too
 BETWEEN_S = 0.5  # two looks at each replica
 NO_DATA_S = 3.0  # three evaluations of the collector: one may be late, or the first of all
@@ -84,7 +86,7 @@ class Hands:
         """True if the system file has the action."""
         return action in self.actions or action in self.scale
 
-    async def work(self, step: Step, by: str = BOT) -> StepOutcome:
+    async def work(self, step: Step, by: str = BOT, through: Kind = BOT) -> StepOutcome:
         """Work a step: what must hold before, the act, and the state that proves it."""
         begun_ns = self.clock.now_ns()
         await self.journal.write_durably(  # its undo is on the disk before it acts
@@ -93,16 +95,17 @@ class Hands:
                 text=step.text,
                 do=step.block.do,
                 by=by,
+                through=through,
                 undoing=False,
                 undo=self._undo_of(step.block.undo),
                 readings=self._state(step),
             )
         )
-        result = await self._outcome(step, by)
+        result = await self._outcome(step, through)
         self._done(step, begun_ns, result, undoing=False)
         return result
 
-    async def act(self, name: str, by: str) -> StepOutcome:
+    async def act(self, name: str, by: str, through: Kind) -> StepOutcome:
         """Do an action of the system file that is no step of the playbook."""
         begun_ns = self.clock.now_ns()
         action = BareAction(name, self._undoes(name))
@@ -110,6 +113,7 @@ class Hands:
             ActionStarted(
                 do=name,
                 by=by,
+                through=through,
                 undoing=False,
                 undo=self._undo_of(action.undo),
                 readings=self._newest(),
@@ -138,7 +142,7 @@ class Hands:
         async with self.one_at_a_time:
             share_s = None if at_most_s is None else SHARE * at_most_s / max(1, len(self.worked))
             while self.worked:
-                await self._take_back(self.worked[-1], share_s, BOT)
+                await self._take_back(self.worked[-1], share_s, ITSELF)
                 self.worked.pop()
 
     def _undoes(self, action: str) -> str | None:
@@ -151,10 +155,10 @@ class Hands:
         if undo is not None and done not in self.worked:
             self.worked.append(done)
 
-    async def _outcome(self, step: Step, by: str) -> StepOutcome:
+    async def _outcome(self, step: Step, through: Kind) -> StepOutcome:
         """Status, whether the state it names was seen, and why."""
         if step.block.do is None:
-            if by != BOT:
+            if through == "person":
                 return await self._by_hand(step)
             return StepOutcome("needs_person", None, Message("step.person"))
         if step.block.do in self.scale and self.scale[step.block.do] is None:

@@ -191,7 +191,7 @@ class Incident:
     def _take(self, by: str, through: Kind) -> None:
         """Somebody has taken it; only the first is journaled as the one who has."""
         if not self.taken.is_set():
-            self.hands.journal.write(AlertAcknowledged(by=by))
+            self.hands.journal.write(AlertAcknowledged(by=by, through=through))
             self.taken.set()
             if self.responder is not None and through == "person":
                 self.responder.stand_back()
@@ -247,8 +247,8 @@ class Incident:
             if order.undo:
                 return await hands.undo(order.action if step is None else step.number, act.by)
             if step is not None:
-                return await hands.work(step, act.by)
-            return await hands.act(order.action, act.by)
+                return await hands.work(step, act.by, act.through)
+            return await hands.act(order.action, act.by, act.through)
         except (GamedayError, OSError) as error:
             why = Message("step.error", error=getattr(error, "message", str(error)))
             return StepOutcome("failed", None, why)

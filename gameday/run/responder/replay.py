@@ -15,6 +15,7 @@ from gameday.core.errors import UsageError
 from gameday.core.json_objects import read_object
 from gameday.evidence import events, journal
 from gameday.evidence.timeline import traffic_begin_ns
+from gameday.run.responder.hands import BOT
 from gameday.run.responder.incident import Incident
 from gameday.run.responder.orders import IncidentOrder, RecordedOrder
 
@@ -58,12 +59,22 @@ def _order(event: events.Event, people: Collection[str | None]) -> IncidentOrder
     match event:
         case events.OrderGiven():
             return read_object(IncidentOrder, event.as_json())
-        case events.AlertAcknowledged(by=by) if by not in people:
+        case events.AlertAcknowledged() if _is_no_order(event, people):
             return IncidentOrder("ack")
-        case events.StepStarted(step=step, by=by, undoing=False) if by not in people:
+        case events.StepStarted(step=step, undoing=False) if _is_no_order(event, people):
             return IncidentOrder("act", step=step)
         case _:
             return None
+
+
+def _is_no_order(
+    event: events.AlertAcknowledged | events.StepStarted, people: Collection[str | None]
+) -> bool:
+    """True if it was done without an order: by a bot, or by people before there were orders.
+
+    Journals of before tell them by their names alone.
+    """
+    return event.by not in people if event.through is None else event.through == BOT
 
 
 @dataclass(slots=True)
