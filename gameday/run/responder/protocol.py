@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from gameday.core.json_objects import Json, json_object, plain, read_object
+from gameday.core.json_objects import json_object, plain, read_object
 from gameday.core.secrets.redaction import hidden_in
 from gameday.evidence import events
 from gameday.evidence.journal import Record
@@ -207,7 +207,7 @@ def order_in(raw: bytes, hide: Callable[[str], str]) -> tuple[IncidentOrder, str
     return _read(IncidentOrder, fields, hide), own
 
 
-def _read(class_: type[T], fields: Json, hide: Callable[[str], str]) -> T:
+def _read(class_: type[T], fields: object, hide: Callable[[str], str]) -> T:
     """The object that it stands for. Raises ValueError, which quotes, and cuts, what is masked."""
     try:
         return read_object(class_, fields)
