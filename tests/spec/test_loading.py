@@ -3,6 +3,7 @@
 # ruff: noqa: E501  - a table of broken files reads best with one of them a line
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ from gameday.core.network.allow_list import Allowed
 from gameday.evidence.effective import Effective, PlannedPlaybook, dump
 from gameday.plan.rules.expressions import window_names
 from gameday.plan.validate import validate, validate_system
+from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import (
     Inputs,
+    LoadedDrill,
     find_experiment,
     find_playbook,
+    load_drill,
     load_experiment,
     load_inputs,
     load_system,
@@ -282,6 +286,77 @@ def test_an_error_inside_the_short_form_has_its_own_place() -> None:
     assert load_experiment("slow").experiment.name == "slow"
     with pytest.raises(FileError, match=r"slow\.yaml:21:45: 'rate': 10 is not a rate"):
         load_experiment("slow", short=True)
+
+
+DRILL = """\
+drill:
+  campaign: {coupon: C, stock: 90000, users: 100000}
+  lasts: 5m
+  hypotheses: [The store answers late, {id: word.unknown}]
+  hints:
+    - {after: 30s, text: Look at the first alert}
+  injects:
+    - {on: alert, to: scribe, text: What do we tell them?}
+"""
+
+
+def drilled(old: str = "", new: str = "") -> LoadedDrill:
+    Path(X).write_text(EXPERIMENT + DRILL.replace(old, new))
+    return load_drill("slow", seed=5)
+
+
+def test_a_drill_lays_its_keys_over_the_file_and_keeps_its_own() -> None:
+    both = drilled()
+    assert both.loaded.experiment.campaign.stock == 90000
+    assert (both.loaded.experiment.seed, both.loaded.experiment.drill) == (5, None)
+    assert traffic_end_s(both.loaded.experiment) == 60.0
+    assert both.drill.lasts == timedelta(minutes=5)
+    assert list(both.drill.hypotheses) == ["The store answers late", "unknown"]
+    assert both.document.place("hints", 0, "text").line == 29
+    assert load_experiment("slow").experiment.drill is None
+    assert traffic_end_s(load_experiment("slow", short=True).experiment) == 20.0
+
+
+def test_a_file_that_says_nothing_of_drills_is_drilled_all_the_same() -> None:
+    both = load_drill("slow", seed=5)
+    assert both.drill == Drill()
+    assert both.loaded.experiment.method[0].id == "network-latency-1"
+
+
+def test_a_drill_draws_a_seed_that_is_not_in_the_file() -> None:
+    seeds = {load_drill("slow").loaded.experiment.seed for _ in range(8)}
+    assert len(seeds) > 1
+
+
+NOT_DRILLED = [
+    ("lasts: 5m", "name: other", "26:3: 'name' cannot stand in 'drill'", ""),
+    ("lasts: 5m", "short: {}", "26:3: 'short' cannot stand in 'drill'", ""),
+    ("lasts: 5m", "drill: {}", "26:3: 'drill' cannot stand in 'drill'", ""),
+    ("lasts: 5m", "methd: []", "26:3: unknown key 'methd'", "did you mean 'method'?"),
+    ("lasts: 5m", "lastz: 5m", "26:3: unknown key 'lastz'", "did you mean 'lasts'?"),
+    ("lasts: 5m", "lasts: 5", "26:3: 'lasts': 5 is not a duration", ""),
+    ("stock: 90000", "stok: 9", "25:25: unknown key 'stok'", "did you mean 'stock'?"),
+    ("text: Look", "txt: Look", "29:20: unknown key 'txt'", "did you mean 'text'?"),
+    ("to: scribe", "to: scrib", "31:19: 'to': unknown value 'scrib'", "did you mean 'scribe'?"),
+    ("{id: word.unknown}", "{id: drill.no}", "there is no text 'drill.no'", ""),
+    ("{id: word.unknown}", "{name: drill.no}", "write the text, or {id: ID}", ""),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "problem", "help"), NOT_DRILLED)
+def test_what_cannot_be_drilled_is_refused_at_its_place(
+    old: str, new: str, problem: str, help: str
+) -> None:
+    with pytest.raises(FileError) as caught:
+        drilled(old, new)
+    assert problem in caught.value.message
+    assert help in caught.value.help
+
+
+def test_the_short_form_has_no_drill_in_it() -> None:
+    rewrite(X, "method: []", "drill: {}")
+    with pytest.raises(FileError, match="'drill' cannot stand in 'short'"):
+        load_experiment("slow")
 
 
 def test_an_experiment_without_a_short_form_says_so() -> None:
