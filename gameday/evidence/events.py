@@ -24,6 +24,7 @@ from gameday.evidence.drill_events import (
     DrillResumed,
     DrillStarted,
     DrillTruth,
+    Sealed,
 )
 from gameday.evidence.event import EVENTS, E, Event, UnknownEvent, event, fields_of
 from gameday.evidence.event_fields import (
@@ -74,6 +75,7 @@ __all__ = [
     "ResponderEnded",
     "ResponderLaunched",
     "ResponderTrouble",
+    "Sealed",
     "UnknownEvent",
     "fields_of",
 ]

@@ -22,6 +22,7 @@ from gameday.core.secrets.redaction import MASK, Hidden, nothing, telling
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
+from gameday.evidence.sealed_box import Box
 from gameday.injection import server_instance
 from gameday.injection.drivers import Drivers, toxic
 from gameday.injection.process import process
@@ -404,7 +405,8 @@ class Book:
     """Journal of undos from outside of the run, in the run journal's format.
 
     Made when there is something to write, as `healed-<n>.jsonl` or `reaper.jsonl`: a file has one
-    writer. Signed where there is a key. What cannot be written keeps nothing in place.
+    writer. Signed where there is a key, and sealed where there is a box. What cannot be written
+    keeps nothing in place.
     """
 
     def __init__(
@@ -415,6 +417,7 @@ class Book:
         self._clock = clock
         self._key = key
         self._journal: journal.Journal | None = None
+        self.box: Box | None = None
         self.hide: Callable[[str], str] = nothing
         self.pressed: list[journal.RecordOf[events.FaultEscalated]] = []
         """The steps of stuck removals, whether or not they could be written."""
@@ -424,7 +427,7 @@ class Book:
         try:
             if self._journal is None:
                 self._journal = self._open()
-            self._journal.hide = self.hide
+            self._journal.hide, self._journal.box = self.hide, self.box
             self._journal.write(event)
         except OSError as error:
             sys.stderr.write(f"{self._name}: {event} cannot be written: {error}\n")
