@@ -386,7 +386,7 @@ def _make_run(
     )
     incident = Incident(hands, lambda why: start.control.end("operator", why))
     if start.drill is not None:
-        incident.hint = start.drill.hint
+        incident.hints = start.drill.hint
     scaler = None
     if experiment.autoscaling and system.autoscaler is not None and running.replicas is not None:
         scaler = ReplicaScaler(

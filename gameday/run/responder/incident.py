@@ -55,16 +55,16 @@ class Incident:
     """The incident of one run: its orders, and the hands that carry them out.
 
     `alerted` is set when an alert of the playbook fires, or any where there is no playbook;
-    `taken` when somebody other than the bot has taken the incident. `abort` ends the run; `hint`
-    answers who asks for one.
+    `taken` when somebody other than the bot has taken the incident. `abort` ends the run. `hints`,
+    where there are any, is asked for the next one by whoever orders it, and says what it is.
     """
 
     def __init__(self, hands: Hands, abort: Callable[[str], None]) -> None:
         self.hands = hands
         self.responder: Responder | None = None
-        self.hint: Callable[[str], Message] = lambda by: Message("order.no_hint")
         self.alerted = asyncio.Event()
         self.taken = asyncio.Event()
+        self.hints: Callable[[str], Message] | None = None
         self._abort = abort
         self._alert = ""
         self._alerted_ns = 0
@@ -160,7 +160,7 @@ class Incident:
                 self._waiting[through] += 1
                 return Heard(ok=True, given=given, pending=True)
             case "hint":
-                why = self.hint(by)
+                why = Message("order.no_hint") if self.hints is None else self.hints(by)
                 self._answered(given, order, "answered", why)
                 return Heard(ok=True, why=why.text(), given=given)
             case "abort":
