@@ -26,7 +26,7 @@ from gameday.spec.experiment import (
     Stage,
     VuStage,
 )
-from gameday.spec.faults import AnyFault
+from gameday.spec.faults import AnyFault, Spike
 from gameday.traffic.forecast import expected_starts, traffic_end_s
 
 NAME: Final = "drill"
@@ -153,7 +153,11 @@ def _without_deadlines(expect: Expect, lasts_s: float, *, nothing: bool) -> Expe
 def disguised(experiment: Experiment, seed: int) -> Disguised:
     """The experiment under names that tell nothing; its traffic is drawn by `seed`."""
     scenarios = {name: f"s{n}" for n, name in enumerate(experiment.traffic, start=1)}
-    faults = {fault.id or fault.fault: f"f{n}" for n, fault in enumerate(experiment.method, 1)}
+    faults = {
+        # What a fault adds to the traffic stands among the scenarios, and looks like one.
+        fault.id or fault.fault: f"s{len(scenarios) + n}" if isinstance(fault, Spike) else f"f{n}"
+        for n, fault in enumerate(experiment.method, start=1)
+    }
     words = _telling(experiment)
     objectives = {
         one.name: f"o{n}"
