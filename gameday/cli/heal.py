@@ -209,11 +209,12 @@ def _sealed(read: "Provenance", folder: Path) -> list[str]:
     """The reason why nobody can tell what a drill without a debrief has left; none of others."""
     if not read.sealed:
         return []
-    return [
+    text = (
         f"unknown: {read.sealed} records are sealed until the debrief of the drill, and what they"
         f" announced is not known\n    help: gameday heal {folder} --key-file FILE, or"
         f" {_look_at(folder)}"
-    ]
+    )
+    return [text]
 
 
 def _look_at(folder: Path) -> str:

@@ -92,8 +92,8 @@ class Journal:
 
     `failed` hears of a line that could not be written, and `problem` keeps why; without it, the
     error is raised. `hide` takes out of a text what nobody is to read; `key` signs every record;
-    `length` is told how many are on the disk. `heard` is called with each record. While there is a
-    `box`, what is the facilitator's is sealed in it.
+    `length` is told how many are on the disk. `listeners` are called with each record. While there
+    is a `box`, what is the facilitator's is sealed in it.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Journal:
         self.hide: Callable[[str], str] = nothing
         self.key: SigningKey | None = None
         self.length: Length | None = None
-        self.heard: Callable[[Record], object] = nobody
+        self.listeners: list[Callable[[Record], object]] = []
         self.box: Box | None = None
         self._failed = failed
         self._clock = clock
@@ -127,7 +127,8 @@ class Journal:
         record = RecordOf(self._seq, t_ns, event, audience)
         self._seq += 1
         self._prev = hashlib.sha256(raw[:-1]).hexdigest()
-        self.heard(record)
+        for listener in [*self.listeners]:
+            listener(record)
         return record
 
     def _as_told(self, event: Event, audience: Audience) -> Json:
@@ -246,10 +247,6 @@ class LiveJournal(Journal):
             self._loop.call_soon_threadsafe(self._fails, error)
         except RuntimeError:
             return  # the loop is closed: whoever closes the journal is told
-
-
-def nobody(_record: Record) -> None:
-    """Tell nobody of a record."""
 
 
 def sealed(line: bytes) -> bytes:

@@ -112,7 +112,7 @@ class Box:
         return nonce + self._cipher.encrypt(nonce, raw, place.encode())
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """Take it out. Raises ValueError where key, place or content are not those of its sealing."""
+        """Take it out. Raises ValueError where key, place or content are others."""
         from cryptography.exceptions import InvalidTag
 
         nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]

@@ -131,12 +131,12 @@ def _note_act(acts: dict[tuple[Owner, str], Undo], event: events.Event) -> None:
     In the order in which they were done first, as those who did them take them back.
     """
     match event:
-        case events.StepStarted(step=number, undo=Undo() as undo):
-            acts["step", str(number)] = undo
-        case events.StepDone(step=number, status="done", undoing=True):
-            acts.pop(("step", str(number)), None)
-        case events.StepDone(step=number, undoing=False, may_have_acted=False):
-            acts.pop(("step", str(number)), None)
+        case events.StepStarted(undo=Undo() as undo):
+            acts["step", _step_name(event)] = undo
+        case events.StepDone(status="done", undoing=True):
+            acts.pop(("step", _step_name(event)), None)
+        case events.StepDone(undoing=False, may_have_acted=False):
+            acts.pop(("step", _step_name(event)), None)
         case events.ActionStarted(do=name, undo=Undo() as undo):
             acts["action", name] = undo
         case events.ActionDone(do=name, status="done", undoing=True):
@@ -153,7 +153,13 @@ def taken_back(left: Left) -> events.Event:
     """The event of a step or an action that was taken back from outside of the run."""
     if left.owner == "action":
         return events.ActionDone(left.name, "done", undoing=True)
-    return events.StepDone(int(left.name), "done", undoing=True)
+    book, _, number = left.name.rpartition(":")
+    return events.StepDone(int(number), "done", undoing=True, playbook=book or None)
+
+
+def _step_name(event: events.StepStarted | events.StepDone) -> str:
+    """The number of a step, after its playbook where several were offered."""
+    return f"{event.playbook}:{event.step}" if event.playbook else str(event.step)
 
 
 def _stopped(records: Sequence[journal.Record]) -> bool:
@@ -350,7 +356,7 @@ def _act_of(
     """The owner and the name of what an event is about."""
     if isinstance(event, events.ActionStarted | events.ActionDone):
         return "action", event.do
-    return "step", str(event.step)
+    return "step", _step_name(event)
 
 
 async def take_back(

@@ -1,8 +1,9 @@
 """`python -m gameday.run.reaper RUN_DIR`: watch over one run; the controller starts it.
 
 Standard input is a socket to the controller. It carries lines: the key that the journal is signed
-with (hex), in a drill with the one that seals it beside it, then what undoing needs, with the target's lock beside it, and in the end that the run
-is done. When it closes without that, the controller is dead, and everything is undone at once. When
+with (hex), in a drill with the one that seals it beside it, then what undoing needs, with the
+target's lock beside it, and in the end that the run is done. When it closes without that, the
+controller is dead, and everything is undone at once; what a drill has sealed is told then. When
 only the lease runs out the controller may be stopped and wake up again: faults and steps are
 undone, and its stack is left to it.
 """

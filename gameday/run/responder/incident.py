@@ -127,8 +127,8 @@ class Incident:
         """Reason why an order cannot be carried out here and now; None without one."""
         if order.order != "act":
             return None
-        if order.step is not None and self.hands.step(order.step) is None:
-            return Message("order.no_step", step=order.step)
+        if order.step is not None and self.hands.step(order.step, order.playbook) is None:
+            return self._no_such_step(order)
         if order.action and not self.hands.can(order.action):
             known = ", ".join(sorted({*self.hands.actions, *self.hands.scale})) or "-"
             return Message("order.no_action", action=clipped(order.action, MOST_NAME), known=known)
@@ -138,6 +138,13 @@ class Incident:
             return Message("order.early")
         busy = self._waiting[through] >= MOST_WAITING
         return Message("order.busy", most=MOST_WAITING) if busy else None
+
+    def _no_such_step(self, order: IncidentOrder) -> Message:
+        """Reason why a step is not known, or not which one is meant."""
+        names = [book.head.name for book in self.hands.books]
+        if len(names) > 1 and order.playbook not in names:
+            return Message("order.which_playbook", known=", ".join(names))
+        return Message("order.no_step", step=order.step)
 
     def _carry_out(self, order: IncidentOrder, given: int, by: str, through: Kind) -> Heard:
         match order.order:
@@ -180,9 +187,9 @@ class Incident:
         self.begin(self._taken_through, round(after_s, 3))
 
     async def _follow(self) -> None:
-        """Wait for an alert of the playbook; where there is none, for any."""
-        readings, book = self.hands.readings, self.hands.playbook
-        named = None if book is None else set(book.head.alerts)
+        """Wait for an alert of the playbook; where there is none, or several, for any."""
+        readings, books = self.hands.readings, self.hands.books
+        named = set(books[0].head.alerts) if len(books) == 1 and not self.hands.offered else None
         while not (firing := _named(readings.firing(), named)):
             await readings.next(LOOK_S)
         self._alert, self._alerted_ns = min(firing), self.hands.clock.now_ns()
@@ -219,10 +226,10 @@ class Incident:
 
     async def _do(self, act: _Act) -> StepOutcome:
         order, hands = act.order, self.hands
-        step = None if order.step is None else hands.step(order.step)
+        step = None if order.step is None else hands.step(order.step, order.playbook)
         try:
             if order.undo:
-                return await hands.undo(order.action if step is None else step.number, act.by)
+                return await hands.undo(order.action if step is None else step, act.by)
             if step is not None:
                 return await hands.work(step, act.by)
             return await hands.act(order.action, act.by)
@@ -264,4 +271,5 @@ def _event(order: IncidentOrder, by: str, through: Kind, *, known: bool) -> Orde
         step=order.step if known and act else None,
         action=(order.action or None) if known and act else None,
         undo=True if order.undo and act else None,
+        playbook=(order.playbook or None) if known and act else None,
     )
