@@ -59,9 +59,9 @@ class Room:
     async def until(self, kind: type[events.E], where: Any = lambda e: True) -> events.E:
         """The first event of a kind that is so, as soon as it is journaled."""
         while True:
-            found = [each.event for each in journal.every(self.records(self.box), kind)]
-            for event in filter(where, found):
-                return event
+            for record in journal.every(self.records(self.box), kind):
+                if where(record.event):
+                    return record.event
             assert not self.task.done(), self.task.result()
             await asyncio.sleep(0.02)
 
