@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
 LIVE: Final = "live"
 OTHER_COMMANDS: Final = {
-    "score": "gameday.cli.drill_score:score",
+    "score": "gameday.cli.drill_score:score_",
+    "baselines": "gameday.cli.drill_score:baselines_",
     "forget": "gameday.cli.drill_score:forget",
-    "replay": "gameday.cli.drill_replay:replay",
-    "tabletop": "gameday.cli.drill_tabletop:tabletop",
 }
 """Commands that have a file of their own, imported when they are called."""
-BY_OPTION: Final = {"--replay": "replay", "--tabletop": "tabletop"}
-"""Options of `gameday drill` that are commands: `gameday drill --replay RUN`."""
 GIVEN: Final = "--given"
 MOST_ARGUMENTS: Final = 60_000  # bytes; a pipe holds 64 KiB
 TRIES: Final = 20  # experiments that a surprise may not be able to run here
@@ -49,15 +46,12 @@ class DrillGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the command that is meant; a live drill goes on under another command line."""
-        for option, name in BY_OPTION.items():
-            if option in args:
-                rest = [each for each in args if each != option]
-                return super().parse_args(ctx, [name, *rest])
         if args[:2] == [LIVE, GIVEN] and len(args) == 3:
             return super().parse_args(ctx, [LIVE, *_given(args[2])])
         asks_help = bool(set(args) & set(ctx.help_option_names))
         is_live = bool(args) and args[0] not in self.list_commands(ctx)
-        if args and not asks_help and (is_live or args[0] == LIVE):
+        is_own = sys.argv[1:2] == ["drill"]  # else the command line is somebody else's
+        if is_own and args and not asks_help and (is_live or args[0] == LIVE):
             _go_on_as([*args] if is_live else args[1:])
         return super().parse_args(ctx, [LIVE, *args] if is_live and args[0][:2] != "-h" else args)
 
@@ -119,11 +113,28 @@ class DrillOptions(RunOptions):
     window: "timedelta"
     maybe_nothing: float
     key_file: Path | None
+    mode: str
+    speed: float
 
 
 @drill.command(LIVE)
 @click.argument("experiment", required=False)
 @where
+@click.option(
+    "--mode",
+    type=click.Choice(["live", "tabletop"]),
+    default="live",
+    show_default=True,
+    help="On a real stack, or without any system.",
+)
+@click.option("--replay", "recorded", metavar="RUN", help="Play a recorded run again.")
+@click.option(
+    "--speed",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Of a replay: 1 to 20 times as fast.",
+)
 @click.option("--surprise", is_flag=True, help="Draw the experiment, too; then name none.")
 @click.option(
     "--window",
@@ -160,23 +171,57 @@ class DrillOptions(RunOptions):
 @click.option("--force", is_flag=True, help="As of `gameday run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout in the end.")
 @click.pass_context
-def live(ctx: click.Context, /, experiment: str | None, *, surprise: bool, **options: Any) -> None:
+def live(
+    ctx: click.Context,
+    /,
+    experiment: str | None,
+    recorded: str | None,
+    *,
+    surprise: bool,
+    **options: Any,
+) -> None:
     """Hold a drill of EXPERIMENT on a real stack. Nothing is told before the debrief."""
-    from gameday.core.clock import SystemClock
-    from gameday.plan import generator
-
-    if (experiment is None) != surprise:
-        raise UsageError("name an experiment, or --surprise, and not both")
     asked = DrillOptions(no_responder=False, **options)
     if asked.short:
         raise UsageError("--short: a drill has its own form, `drill:` in the file")
+    if sum((experiment is not None, surprise, recorded is not None)) != 1:
+        raise UsageError("name an experiment, --surprise, or --replay RUN, one of them")
+    if recorded is not None or asked.mode != LIVE:
+        echo(f"run directory: {_without_system(experiment, recorded, asked)}")
+        return
+    ctx.exit(_hold(experiment, asked))
+
+
+def _without_system(experiment: str | None, recorded: str | None, asked: DrillOptions) -> Path:
+    """A replay or a tabletop to its end; where its evidence is."""
+    from gameday.cli import drill_modes
+    from gameday.drills.live import drawn_seed, surprise
+
+    seed = drawn_seed() if asked.seed is None else asked.seed
+    modes = drill_modes.ModeOptions(
+        runs_dir=asked.runs_dir,
+        system=asked.system,
+        seed=seed,
+        speed=asked.speed,
+        maybe_nothing=asked.maybe_nothing,
+    )
+    if recorded is not None:
+        return drill_modes.replay(recorded, modes)
+    return drill_modes.tabletop(experiment or surprise(seed), modes)
+
+
+def _hold(experiment: str | None, asked: DrillOptions) -> int:
+    """A live drill to its debrief; the exit code of its run."""
+    from gameday.core.clock import SystemClock
+    from gameday.plan import generator
+
     responding = who_responds(asked.responder, asked.runs_dir, default="person")
     held = _prepared(experiment, asked, SystemClock())
     if asked.key_file is not None:
         _write_key(asked.key_file, held)
     refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
     folder = conduct_run(held.inputs, asked, responding, None, held)
-    ctx.exit(judge_run(folder, as_json=asked.as_json))
+    return judge_run(folder, as_json=asked.as_json)
 
 
 def _prepared(experiment: str | None, asked: DrillOptions, clock: Any) -> "LiveDrill":

@@ -175,12 +175,18 @@ def load_experiment(ref: str, *, short: bool = False, seed: int | None = None) -
 class LoadedDrill:
     """An experiment as it is drilled: `loaded` has the overlay applied, `drill` is the session's.
 
-    `document` holds the session's keys alone, with their positions.
+    `document` holds the session's keys alone, with their positions; `overlay` names the keys of the
+    experiment that `drill:` replaces.
     """
 
     loaded: LoadedExperiment
     drill: Drill
     document: Document
+    overlay: frozenset[str] = frozenset()
+
+    def states(self, key: str) -> bool:
+        """True if `drill:` itself has a key of the experiment."""
+        return key in self.overlay
 
 
 def load_drill(ref: str, seed: int | None = None, language: str = "en") -> LoadedDrill:
@@ -195,14 +201,16 @@ def load_drill(ref: str, seed: int | None = None, language: str = "en") -> Loade
     raw = document.raw
     check_overlays(document)
     whole = document.parse(Experiment)
-    session = document.under("drill").only(_session_keys())
+    written = document.under("drill")
+    session = written.only(_session_keys())
+    overlay = frozenset(written.plain()) - _session_keys()
     if whole.drill is not None:
         over = document.overlaid("drill")
         document = over.only(_keys_of(Experiment))
     drilled = document.parse(Experiment) if whole.drill is not None else whole
     experiment = _filled(drilled, _random_seed() if seed is None else seed)
     loaded = LoadedExperiment(experiment, path, raw, document)
-    return LoadedDrill(loaded, session.parse(Drill, {"language": language}), session)
+    return LoadedDrill(loaded, session.parse(Drill, {"language": language}), session, overlay)
 
 
 def _keys_of(model: type[Experiment | Drill]) -> set[str]:

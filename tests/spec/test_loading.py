@@ -11,8 +11,9 @@ import pytest
 from gameday.core.errors import FileError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.evidence.effective import Effective, PlannedPlaybook, dump
+from gameday.plan.rules.drill import session_s, stock_needed
 from gameday.plan.rules.expressions import window_names
-from gameday.plan.validate import validate, validate_system
+from gameday.plan.validate import validate, validate_drill, validate_system
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import (
@@ -351,6 +352,76 @@ def test_what_cannot_be_drilled_is_refused_at_its_place(
         drilled(old, new)
     assert problem in caught.value.message
     assert help in caught.value.help
+
+
+def both_of(old: str, new: str) -> list[str]:
+    return [str(each) for each in validate_drill(drilled(old, new), load_system(Path(S)))]
+
+
+# What is done to the drill, and its error: where, what, and the cure.
+NOT_A_SESSION = [
+    ("lasts: 5m", "lasts: 0s", "26:3: 'lasts': must be longer than 0s", ""),
+    ("lasts: 5m", "updates_every: 0s", "26:3: 'updates_every': must be longer", ""),
+    ("lasts: 5m", "lasts: 12m", "26:3: 'minutes': 20 is less than what a session takes, 22", "write 22"),
+    ("lasts: 5m", "minutes: 10", "26:3: 'minutes': 10 is less than what a session takes, 20", "write 20"),
+    (", {id: word.unknown}", "", "27:3: 'hypotheses': one alone is no choice", "add what else"),
+    ("{id: word.unknown}", "the store  answers LATE", "is number 1 once more", "something else"),
+    ("  injects:", "    - {after: 10s, text: Sooner}\n  injects:", "30:8: 'after': 10s is earlier than the hint before it, at 30s", "order"),
+    ("on: alert, ", "", "31:7: inject 1 has neither of 'at' and 'on'", "one of them"),
+    ("on: alert, ", "on: alert, at: 5s, ", "31:7: inject 1 has both of 'at' and 'on'", "one of them"),
+    ("on: alert, ", "at: 11m, ", "31:8: 'at': 11m is after the fault, which stays 5m", "raise `lasts`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "problem", "help"), NOT_A_SESSION)
+def test_a_session_that_nobody_could_hold_is_refused(
+    old: str, new: str, problem: str, help: str
+) -> None:
+    with pytest.raises(FileError) as caught:
+        both_of(old, new)
+    assert problem in caught.value.message
+    assert help in caught.value.help
+
+
+DOUBTFUL = [
+    ("Look at the first alert", "It is Network.Latency!", "29:20: 'text': it names 'network.latency'"),
+    ("What do we tell them?", "Is it network latency?", "31:31: 'text': it names 'network latency'"),
+    ("after: 30s", "after: 6m", "29:8: 'after': at 6m nobody can have it"),
+    ("stock: 90000", "stock: 9000", "25:25: 'stock': 9000 coupons are expected to be gone 94 s after the start"),
+    ("stock: 90000", "stock: 2000", "it may be before the fault"),
+    ("lasts: 5m", "method: []\n  expect: {}", "26:3: 'method': nothing breaks in it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "what"), DOUBTFUL)
+def test_what_would_spoil_a_session_is_told(old: str, new: str, what: str) -> None:
+    told = both_of(old, new)
+    assert any(what in each for each in told), told
+
+
+def test_a_sound_session_is_valid_and_needs_no_stock_of_its_own() -> None:
+    assert both_of("", "") == []
+    assert both_of("  campaign: {coupon: C, stock: 90000, users: 100000}\n", "") == []
+
+
+def test_the_stock_of_a_session_lasts_whenever_the_fault_comes() -> None:
+    experiment = drilled().loaded.experiment
+    needed = stock_needed(experiment, 600, 300)
+    starts = 100 * session_s(experiment, 600, 300)
+    assert session_s(experiment, 600, 300) == 15 + 600 + 300 + 120
+    long = {
+        "drop": experiment.traffic["drop"].model_copy(
+            update={"duration": timedelta(seconds=starts / 100)}
+        )
+    }
+    session = experiment.model_copy(
+        update={
+            "traffic": long,
+            "campaign": experiment.campaign.model_copy(update={"stock": needed}),
+        }
+    )
+    assert sell_out_s(session) is None
+    assert needed < starts
 
 
 def test_the_short_form_has_no_drill_in_it() -> None:

@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 MARK = "zq7"
 """Part of every name that a copy bears."""
 LASTS_S = 15
+PROXIED = ("redis", "postgres")
+"""Components that every run of the shipped system has."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ def words(copy: Copy) -> list[str]:
     for fault in experiment.method:
         told += [fault.fault, fault.fault.replace(".", "-"), fault.id or ""]
         if not isinstance(fault, Spike):
-            told += [f'"{change.kind}"' for change in fault.changes() if change.kind not in PARTS]
+            parts = {*PARTS, *PROXIED}
+            told += [f'"{change.kind}"' for change in fault.changes() if change.kind not in parts]
             told += _amounts(fault)
     books = {path.stem for path in all_playbooks()}
     return sorted({each for each in told if len(each) > 2 and each not in books})
@@ -207,7 +210,7 @@ def _amounts(fault: Any) -> Iterator[str]:
 
 def found_at_rest(drill: Held, looked_for: Sequence[str]) -> list[str]:
     """Each place where one of the words stands, of all that a trainee of this user may read."""
-    found = []
+    found: list[str] = []
     for path in sorted(drill.place.rglob("*")):
         if path.is_file() and not path.is_symlink():
             try:
