@@ -49,11 +49,11 @@ class DrillGroup(click.Group):
         if args[:2] == [LIVE, GIVEN] and len(args) == 3:
             return super().parse_args(ctx, [LIVE, *_given(args[2])])
         asks_help = bool(set(args) & set(ctx.help_option_names))
-        is_live = bool(args) and args[0] not in self.list_commands(ctx)
+        is_live = bool(args) and args[0] not in {*self.list_commands(ctx), *ctx.help_option_names}
         is_own = sys.argv[1:2] == ["drill"]  # else the command line is somebody else's
         if is_own and args and not asks_help and (is_live or args[0] == LIVE):
             _go_on_as([*args] if is_live else args[1:])
-        return super().parse_args(ctx, [LIVE, *args] if is_live and args[0][:2] != "-h" else args)
+        return super().parse_args(ctx, [LIVE, *args] if is_live else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         there = [name for name in OTHER_COMMANDS if _is_there(OTHER_COMMANDS[name])]
