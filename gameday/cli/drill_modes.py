@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from gameday.cli.terminal import echo
 from gameday.core.errors import UsageError
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 SLOWEST: Final = 1.0
 FASTEST: Final = 20.0
+speed_option = click.option(
+    "--speed", type=float, default=SLOWEST, show_default=True, help="1 to 20 times as fast."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +89,8 @@ def tell_begun(folder: Path, box: "Box") -> None:
         echo(started.event.briefing)
         for number, text in enumerate(started.event.hypotheses, start=1):
             echo(f"  {number}. {text}")
-    echo("from another terminal: gameday incident ack, declare, act, update, hint, resolve")
-    echo(f"the facilitator's token: {box.token}")
+    echo("the team, from another terminal: gameday incident ack, declare, act, hint, resolve, …")
+    echo(f"the facilitator: export GAMEDAY_DRILL_TOKEN={box.token}; gameday drill inject, hint, …")
 
 
 def shown_name(folder: Path) -> str:

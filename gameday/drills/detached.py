@@ -20,9 +20,9 @@ from gameday.core.files.private import make_folder, state_dir
 from gameday.core.messages import Message
 from gameday.core.processes.deadlines import cancelled
 from gameday.core.secrets.signing import read_or_make_key
+from gameday.drills.hands import ActEnd, AskedAct, DetachedHands, detached_hands
 from gameday.drills.scenario import SessionPlan
 from gameday.drills.session import Asked, Session
-from gameday.drills.told_hands import Act, Told, ToldHands, told_hands
 from gameday.evidence import events, seal, sealed_inputs
 from gameday.evidence.journal import JOURNAL_FILE, Journal, LiveJournal, Record
 from gameday.evidence.sealed_box import Box
@@ -88,7 +88,7 @@ class Detached:
         self.journal: Journal = self._journal()
         self.t0_ns = clock.now_ns()
         self.readings = Readings(clock)
-        self.hands: ToldHands = told_hands(
+        self.hands: DetachedHands = detached_hands(
             opening.system, opening.books, self.readings, self.journal, clock
         )
         self.session = Session(self.journal, clock, opening.plan, speed=opening.speed)
@@ -97,9 +97,9 @@ class Detached:
         self.incident.hints = self.hint
         self.journal.listeners += [self.session.heard, self._heard]
 
-    def tell_acts(self, tell: Callable[[Act], Told]) -> None:
-        """Ask `tell` what comes of each act."""
-        self.hands.tell = tell
+    def end_acts_by(self, end_of: Callable[[AskedAct], ActEnd]) -> None:
+        """Ask `end_of` for the end of each act."""
+        self.hands.end_of = end_of
 
     def begin(self, journal: Journal) -> None:
         """Journal what the session is, and its t = 0."""

@@ -16,8 +16,8 @@ from gameday.core.clock import Clock
 from gameday.core.messages import Message
 from gameday.core.units import seconds
 from gameday.drills.detached import Begun, Detached, Opening, detached
+from gameday.drills.hands import ActEnd, AskedAct
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
-from gameday.drills.told_hands import Act, Told
 from gameday.evidence import events
 from gameday.evidence.journal import Record
 from gameday.run.responder.hands import StepOutcome
@@ -30,6 +30,7 @@ from gameday.spec.inputs import (
     load_playbook,
 )
 from gameday.spec.playbook import Playbook
+from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
 from gameday.telemetry.alerts.rules import load_rules
 
@@ -40,7 +41,7 @@ FIRES_EARLY: Final = 0.6  # of the time within which an alert is to fire
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """What is played, and how fast."""
+    """An experiment that is to be played at a table, and its setting."""
 
     drilled: LoadedDrill
     system: LoadedSystem
@@ -48,9 +49,22 @@ class Table:
     setting: Setting
 
 
-def offered_playbooks() -> list[Playbook]:
-    """All playbooks, as a drill offers them."""
-    return [load_playbook(path).playbook.among_others() for path in all_playbooks()]
+def offered_playbooks(system: System) -> list[Playbook]:
+    """Every playbook whose actions the system has, as a drill offers them."""
+    can = {*system.actions, *system.scale}
+    books = [load_playbook(path).playbook for path in all_playbooks()]
+    return [book.among_others() for book in books if _needs(book) <= can]
+
+
+def offering(plan: SessionPlan, books: Sequence[Playbook]) -> SessionPlan:
+    """The plan with the playbooks that are offered."""
+    names = [book.head.name for book in books]
+    return replace(plan, started=replace(plan.started, playbooks=names))
+
+
+def _needs(book: Playbook) -> set[str]:
+    blocks = [step.block for step in book.steps]
+    return {name for block in blocks for name in (block.do, block.undo) if name is not None}
 
 
 async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
@@ -58,7 +72,8 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
     inputs = gather(table.drilled.loaded, table.system)
     plan = scenario_of(table.drilled, inputs, table.setting)
     alerts = _alerts(inputs, plan, table.setting.language)
-    books = offered_playbooks()
+    books = offered_playbooks(table.system.system)
+    plan = offering(plan, books)
     opening = Opening(
         runs_dir=table.runs_dir,
         plan=replace(plan, injects=[*plan.injects, *alerts]),
@@ -69,11 +84,11 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
         speed=table.setting.speed,
     )
     async with detached(opening, clock, begun) as session:
-        telling = _Telling(session, plan, {alert.number for alert in alerts})
-        session.tell_acts(telling.tell)
+        happening = _Events(session, plan, {alert.number for alert in alerts})
+        session.end_acts_by(happening.end_of)
         fault_s = plan.planned.fault_at_s
         ends_s = (fault_s or 0.0) + plan.planned.lasts_s + ENDS_S
-        await session.hold(telling.work(), ends_s)
+        await session.hold(happening.work(), ends_s)
     return session.dir
 
 
@@ -105,8 +120,8 @@ def _alerts(
     return found
 
 
-class _Telling:
-    """What is so at a table, and what comes of acts."""
+class _Events:
+    """The course of a tabletop: its truth, and the ends of acts."""
 
     def __init__(self, session: Detached, plan: SessionPlan, alerts: set[int]) -> None:
         self._session = session
@@ -139,25 +154,25 @@ class _Telling:
         session.journal.write(events.DrillInject(to="all", text=said))
         await asyncio.Event().wait()
 
-    def tell(self, act: Act) -> Told:
+    def end_of(self, act: AskedAct) -> ActEnd:
         """The end of an act: what the playbook says would be seen."""
         if act.step is None:
-            return Told(StepOutcome("done", None, Message("drill.would_be_done")))
+            return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         if self._helps(act):
             self._helped.set()
         if act.action is None:
-            return Told(StepOutcome("done", None, Message("drill.by_hand")))
+            return ActEnd(StepOutcome("done", None, Message("drill.by_hand")))
         block = act.step.block
         if block.after is None or act.undoing:
-            return Told(StepOutcome("done", None, Message("drill.would_be_done")))
+            return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         why = Message("drill.would_be_seen", after=block.after)
-        return Told(StepOutcome("done", verified=True, why=why))
+        return ActEnd(StepOutcome("done", verified=True, why=why))
 
     @property
     def _speed(self) -> float:
         return self._session.opening.speed
 
-    def _helps(self, act: Act) -> bool:
+    def _helps(self, act: AskedAct) -> bool:
         """True for a step of the playbook that answers what is wrong."""
         step = act.step
         return step is not None and not act.undoing and step.book == self._plan.planned.playbook

@@ -12,11 +12,11 @@ import pytest
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UsageError
+from gameday.drills.hands import AskedAct
 from gameday.drills.recording import SAMPLES, RecordedActs, load_recording, log_lines, moved
 from gameday.drills.replay import Played, replay
 from gameday.drills.scenario import Setting
 from gameday.drills.tabletop import Table, tabletop
-from gameday.drills.told_hands import Act
 from gameday.evidence import events, journal
 from gameday.evidence.sealed_box import Box
 from gameday.run import locks
@@ -224,9 +224,9 @@ async def test_a_recorded_run_plays_again_at_its_instants(tmp_path: Path) -> Non
 async def test_an_act_that_nobody_did_then_is_not_in_the_recording(tmp_path: Path) -> None:
     path = recorded(tmp_path)
     acts = RecordedActs(load_recording(path).records)
-    assert acts.tell(Act("use-postgres")).outcome.status == "done"
-    assert acts.tell(Act("use-postgres"), speed=10).took_s == pytest.approx(0.09)
-    unknown = acts.tell(Act("pause")).outcome
+    assert acts.end_of(AskedAct("use-postgres")).outcome.status == "done"
+    assert acts.end_of(AskedAct("use-postgres"), speed=10).took_s == pytest.approx(0.09)
+    unknown = acts.end_of(AskedAct("pause")).outcome
     assert unknown.status == "not_applicable"
     assert unknown.why.text().startswith("not in the recording")
 
@@ -244,7 +244,7 @@ def test_what_only_this_run_reads_is_not_shown(tmp_path: Path) -> None:
     found = load_recording(recorded(tmp_path))
     line = {"t": found.t0_ns, "readings": {"step:1:after": True, "drain": None, "reaction:x": True},
             "figures": {"dependency:redis": 1.0}, "alerts": []}  # fmt: skip
-    shown = moved(line, lambda t_ns: t_ns + 5, found)
+    shown = json.loads(moved(json.dumps(line).encode(), lambda t_ns: t_ns + 5, found))
     assert shown["readings"] == {"drain": None}
     assert shown["figures"] == {"dependency:redis": 1.0}
     assert shown["t"] == found.t0_ns + 5
@@ -266,3 +266,13 @@ async def test_a_drill_that_was_played_can_be_played_again(tmp_path: Path) -> No
     assert list((people.dir / "inputs").iterdir())
     effective = json.loads((people.dir / "inputs" / "effective.json").read_text())
     assert effective["run"] == people.dir.name
+    again = load_recording(people.dir)
+    assert [each.what for each in again.truth] == ["injected", "damage", "removed", "recovered"]
+    assert again.fault_at_s == pytest.approx(10.004 / SPEED, abs=1)
+    async with room(played(tmp_path, people.dir)) as others:
+        await others.until(events.DrillTruth, lambda e: e.what == "injected")
+        await others.facilitate("debrief")
+    planned = [journal.first(each.records(), events.DrillPlanned) for each in (people, others)]
+    assert planned[0] is not None
+    assert planned[1] is not None
+    assert planned[0].event.right == planned[1].event.right
