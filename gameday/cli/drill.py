@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from gameday.drills.live import LiveDrill
+    from gameday.evidence.sealed_box import Box
     from gameday.run.locks import RunCommand
 
 LIVE: Final = "live"
@@ -197,7 +198,7 @@ def live(ctx: click.Context, /, experiment: str | None, *, surprise: bool, **opt
     responding = who_responds(asked.responder, asked.runs_dir, default="person")
     held = _prepared(experiment, asked, SystemClock())
     if asked.key_file is not None:
-        _write_key(asked.key_file, held)
+        write_key(asked.key_file, held.box)
     refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
     folder = conduct_run(held.inputs, asked, responding, None, held)
     ctx.exit(judge_run(folder, as_json=asked.as_json))
@@ -233,15 +234,15 @@ def _loaded(ref: str, seed: int, asked: DrillOptions, clock: Any) -> "LiveDrill"
     return found
 
 
-def _write_key(path: Path, held: "LiveDrill") -> None:
-    """For its owner alone, and never over another file."""
+def write_key(path: Path, box: "Box") -> None:
+    """Write a key down for its owner alone, and never over another file."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         problem = f"--key-file {path}: cannot be written: {error.strerror}"
         raise UsageError(problem, help="name a file that is not there yet") from error
     with os.fdopen(file, "w") as out:
-        out.write(held.box.text + "\n")
+        out.write(box.text + "\n")
 
 
 run_argument = click.argument("run", required=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.drill_modes import ModeOptions, speed_option
+from gameday.cli.drill_modes import ModeOptions, key_file_option, plan_option, speed_option
 from gameday.cli.drill_modes import tabletop as play
 from gameday.cli.options import DURATION, runs_option
 from gameday.cli.terminal import echo
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("experiment")
 @speed_option
+@plan_option
+@key_file_option
 @click.option(
     "--window", type=DURATION, default="0s", help="The fault comes at some instant of it."
 )

@@ -8,7 +8,7 @@ files, as for a live drill.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from gameday.drills.recording import (
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
 from gameday.drills.tabletop import offered_playbooks, offering
 from gameday.evidence import events, journal
+from gameday.evidence.sealed_box import Box
 from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,
@@ -54,6 +55,7 @@ class Played:
     speed: float = 1.0
     seed: int | None = None
     language: str = "en"
+    box: Box = field(default_factory=Box.new)
 
 
 async def replay(played: Played, clock: Clock, begun: Begun) -> Path:
@@ -71,6 +73,7 @@ async def replay(played: Played, clock: Clock, begun: Begun) -> Path:
         speed=played.speed,
         lead_s=-recording.begins_s,
         recorded_run=recording.effective.run,
+        box=played.box,
     )
     acts = RecordedActs(recording.records)
     async with detached(opening, clock, begun) as session:

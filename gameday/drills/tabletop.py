@@ -8,7 +8,7 @@ it, the system is told to be well again.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from gameday.drills.hands import ActEnd, AskedAct
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
 from gameday.evidence import events
 from gameday.evidence.journal import Record
+from gameday.evidence.sealed_box import Box
 from gameday.run.responder.hands import StepOutcome
 from gameday.spec.inputs import (
     Inputs,
@@ -47,6 +48,7 @@ class Table:
     system: LoadedSystem
     runs_dir: Path
     setting: Setting
+    box: Box = field(default_factory=Box.new)
 
 
 def offered_playbooks(system: System) -> list[Playbook]:
@@ -82,6 +84,7 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
         books=books,
         inputs=raw_inputs(inputs),
         speed=table.setting.speed,
+        box=table.box,
     )
     async with detached(opening, clock, begun) as session:
         happening = _Events(session, plan, {alert.number for alert in alerts})
