@@ -32,18 +32,11 @@ if TYPE_CHECKING:
 
 LIVE: Final = "live"
 OTHER_COMMANDS: Final = {
-    "score": "gameday.cli.drill_score:score",
+    "score": "gameday.cli.drill_score:score_",
+    "baselines": "gameday.cli.drill_score:baselines_",
     "forget": "gameday.cli.drill_score:forget",
-    "replay": "gameday.cli.drill_replay:replay",
-    "tabletop": "gameday.cli.drill_tabletop:tabletop",
 }
 """Commands that have a file of their own, imported when they are called."""
-MODE: Final = "--mode"
-MODES: Final = (LIVE, "tabletop", "replay")
-BY_OPTION: Final = {"--replay": "replay", "--tabletop": "tabletop"}
-"""Options of `gameday drill` that are commands: `gameday drill --replay RUN`."""
-HELD: Final = frozenset(MODES)
-"""Commands that hold a session, whose command line nobody is to read."""
 GIVEN: Final = "--given"
 MOST_ARGUMENTS: Final = 60_000  # bytes; a pipe holds 64 KiB
 TRIES: Final = 20  # experiments that a surprise may not be able to run here
@@ -55,14 +48,13 @@ class DrillGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the command that is meant; a live drill goes on under another command line."""
         if args[:2] == [LIVE, GIVEN] and len(args) == 3:
-            return super().parse_args(ctx, _given(args[2]))
-        args = _by_option(args)
+            return super().parse_args(ctx, [LIVE, *_given(args[2])])
         asks_help = bool(set(args) & set(ctx.help_option_names))
-        is_live = bool(args) and args[0] not in self.list_commands(ctx)
-        named = [LIVE, *args] if is_live and args[0][:2] != "-h" else args
-        if named and not asks_help and named[0] in HELD:
-            _go_on_as(named)
-        return super().parse_args(ctx, named)
+        is_live = bool(args) and args[0] not in {*self.list_commands(ctx), *ctx.help_option_names}
+        is_own = sys.argv[1:2] == ["drill"]  # else the command line is somebody else's
+        if is_own and args and not asks_help and (is_live or args[0] == LIVE):
+            _go_on_as([*args] if is_live else args[1:])
+        return super().parse_args(ctx, [LIVE, *args] if is_live else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         there = [name for name in OTHER_COMMANDS if _is_there(OTHER_COMMANDS[name])]
@@ -74,28 +66,6 @@ class DrillGroup(click.Group):
             command: click.Command = getattr(importlib.import_module(module), function)
             return command
         return super().get_command(ctx, cmd_name)
-
-
-def _by_option(args: list[str]) -> list[str]:
-    """The arguments with the command in front that an option of theirs names."""
-    args = [part for each in args for part in _parted(each)]
-    if MODE in args:
-        at = args.index(MODE)
-        mode = args[at + 1] if at + 1 < len(args) else ""
-        if mode not in MODES:
-            problem = f"{MODE} {mode}: there is no such mode"
-            raise UsageError(problem, help=f"one of {', '.join(MODES)}")
-        return [mode, *args[:at], *args[at + 2 :]]
-    for option, name in BY_OPTION.items():
-        if option in args:
-            return [name, *(each for each in args if each != option)]
-    return args
-
-
-def _parted(arg: str) -> list[str]:
-    """`--mode=tabletop` as two arguments."""
-    option, equals, value = arg.partition("=")
-    return [option, value] if equals and option in (MODE, *BY_OPTION) else [arg]
 
 
 def _is_there(place: str) -> bool:
@@ -144,11 +114,34 @@ class DrillOptions(RunOptions):
     window: "timedelta"
     maybe_nothing: float
     key_file: Path | None
+    mode: str
+    speed: float
+    show_plan: bool
 
 
 @drill.command(LIVE)
 @click.argument("experiment", required=False)
 @where
+@click.option(
+    "--mode",
+    type=click.Choice(["live", "tabletop"]),
+    default="live",
+    show_default=True,
+    help="On a real stack, or without any system.",
+)
+@click.option("--replay", "recorded", metavar="RUN", help="Play a recorded run again.")
+@click.option(
+    "--speed",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Without a system: 1 to 20 times as fast.",
+)
+@click.option(
+    "--show-plan",
+    is_flag=True,
+    help="Without a system: tell the truth and the plan on this terminal, for the facilitator.",
+)
 @click.option("--surprise", is_flag=True, help="Draw the experiment, too; then name none.")
 @click.option(
     "--window",
@@ -185,23 +178,59 @@ class DrillOptions(RunOptions):
 @click.option("--force", is_flag=True, help="As of `gameday run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout in the end.")
 @click.pass_context
-def live(ctx: click.Context, /, experiment: str | None, *, surprise: bool, **options: Any) -> None:
+def live(
+    ctx: click.Context,
+    /,
+    experiment: str | None,
+    recorded: str | None,
+    *,
+    surprise: bool,
+    **options: Any,
+) -> None:
     """Hold a drill of EXPERIMENT on a real stack. Nothing is told before the debrief."""
-    from gameday.core.clock import SystemClock
-    from gameday.plan import generator
-
-    if (experiment is None) != surprise:
-        raise UsageError("name an experiment, or --surprise, and not both")
     asked = DrillOptions(no_responder=False, **options)
     if asked.short:
         raise UsageError("--short: a drill has its own form, `drill:` in the file")
+    if sum((experiment is not None, surprise, recorded is not None)) != 1:
+        raise UsageError("name an experiment, --surprise, or --replay RUN, one of them")
+    if recorded is not None or asked.mode != LIVE:
+        echo(f"run directory: {_without_system(experiment, recorded, asked)}")
+        return
+    ctx.exit(_hold(experiment, asked))
+
+
+def _without_system(experiment: str | None, recorded: str | None, asked: DrillOptions) -> Path:
+    """A replay or a tabletop to its end; where its evidence is."""
+    from gameday.cli import drill_modes
+    from gameday.drills.live import drawn_seed, surprise
+
+    seed = drawn_seed() if asked.seed is None else asked.seed
+    modes = drill_modes.ModeOptions(
+        runs_dir=asked.runs_dir,
+        system=asked.system,
+        seed=seed,
+        speed=asked.speed,
+        maybe_nothing=asked.maybe_nothing,
+        key_file=asked.key_file,
+        show_plan=asked.show_plan,
+    )
+    if recorded is not None:
+        return drill_modes.replay(recorded, modes)
+    return drill_modes.tabletop(experiment or surprise(seed), modes)
+
+
+def _hold(experiment: str | None, asked: DrillOptions) -> int:
+    """A live drill to its debrief; the exit code of its run."""
+    from gameday.core.clock import SystemClock
+    from gameday.plan import generator
+
     responding = who_responds(asked.responder, asked.runs_dir, default="person")
     held = _prepared(experiment, asked, SystemClock())
     if asked.key_file is not None:
         write_key(asked.key_file, held.box)
     refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
     folder = conduct_run(held.inputs, asked, responding, None, held)
-    ctx.exit(judge_run(folder, as_json=asked.as_json))
+    return judge_run(folder, as_json=asked.as_json)
 
 
 def _prepared(experiment: str | None, asked: DrillOptions, clock: Any) -> "LiveDrill":

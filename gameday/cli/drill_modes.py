@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from gameday.cli.terminal import echo
 from gameday.core.errors import UsageError
 
@@ -16,17 +14,6 @@ if TYPE_CHECKING:
 
 SLOWEST: Final = 1.0
 FASTEST: Final = 20.0
-speed_option = click.option(
-    "--speed", type=float, default=SLOWEST, show_default=True, help="1 to 20 times as fast."
-)
-plan_option = click.option(
-    "--show-plan", is_flag=True, help="Tell the truth and the plan on this terminal."
-)
-key_file_option = click.option(
-    "--key-file",
-    type=click.Path(path_type=Path),
-    help="Write the key of what is sealed here, for the facilitator.",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,7 @@ class Detached:
         self.box = opening.box
         self.real = opening.real
         self.playbooks = opening.books
+        self.hypotheses = opening.plan.started.hypotheses
         self.mitigated = asyncio.Event()
         self.resolved = asyncio.Event()
         self.journal: Journal = self._journal()
@@ -95,6 +96,7 @@ class Detached:
         self.control = ControlSocket(self.id, self.journal, self.abort, self)
         self.incident = Incident(self.hands, lambda why: self.control.end("operator", why))
         self.incident.hints = self.hint
+        self.incident.hypotheses = self.hypotheses
         self.journal.listeners += [self.session.heard, self._heard]
 
     def end_acts_by(self, end_of: Callable[[AskedAct], ActEnd]) -> None:

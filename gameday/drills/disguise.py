@@ -26,7 +26,7 @@ from gameday.spec.experiment import (
     Stage,
     VuStage,
 )
-from gameday.spec.faults import AnyFault
+from gameday.spec.faults import AnyFault, Spike
 from gameday.traffic.forecast import expected_starts, traffic_end_s
 
 NAME: Final = "drill"
@@ -133,17 +133,16 @@ def _enough(before: Experiment, after: Experiment) -> Campaign:
 
 
 def _without_deadlines(expect: Expect, lasts_s: float, *, nothing: bool) -> Expect:
-    """The alerts and reactions are still known, and may come for as long as the fault lasts."""
-    lasts = timedelta(seconds=lasts_s)
-    open_end = {"fires_within": lasts, "resolves_within": None}
-    reacting = {"within": lasts, "back_within": None}
+    """The alerts are still known, and may come for as long as the fault lasts.
+
+    Reactions are left out: what is read of them would stand among the readings, by its name.
+    """
+    open_end = {"fires_within": timedelta(seconds=lasts_s), "resolves_within": None}
     return expect.model_copy(
         update={
             "thresholds": {},
             "alerts": [] if nothing else [a.model_copy(update=open_end) for a in expect.alerts],
-            "reactions": []
-            if nothing
-            else [one.model_copy(update=reacting) for one in expect.reactions],
+            "reactions": [],
             "other_alerts": "allowed",
             "recovers_within": None,
         }
@@ -153,7 +152,11 @@ def _without_deadlines(expect: Expect, lasts_s: float, *, nothing: bool) -> Expe
 def disguised(experiment: Experiment, seed: int) -> Disguised:
     """The experiment under names that tell nothing; its traffic is drawn by `seed`."""
     scenarios = {name: f"s{n}" for n, name in enumerate(experiment.traffic, start=1)}
-    faults = {fault.id or fault.fault: f"f{n}" for n, fault in enumerate(experiment.method, 1)}
+    faults = {
+        # What a fault adds to the traffic stands among the scenarios, and looks like one.
+        fault.id or fault.fault: f"s{len(scenarios) + n}" if isinstance(fault, Spike) else f"f{n}"
+        for n, fault in enumerate(experiment.method, start=1)
+    }
     words = _telling(experiment)
     objectives = {
         one.name: f"o{n}"
@@ -211,11 +214,7 @@ def _renamed(
             "method": [one.model_copy(update={"id": of(one.id)}) for one in experiment.method],
             "expect": expect.model_copy(
                 update={
-                    "alerts": [one.model_copy(update={"of": of(one.of)}) for one in expect.alerts],
-                    "reactions": [
-                        one.model_copy(update={"of": of(one.of), "expr": expr(one.expr)})
-                        for one in expect.reactions
-                    ],
+                    "alerts": [one.model_copy(update={"of": of(one.of)}) for one in expect.alerts]
                 }
             ),
         }

@@ -122,7 +122,11 @@ async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
     async with room(at_table(tmp_path)) as people:
         await people.until(events.DrillInject, lambda e: "pager" in e.text)
         assert (await people.order("ack")).ok
-        assert (await people.order("declare", text="Redis answers late")).ok
+        started = journal.first(people.records(), events.DrillStarted)
+        assert started is not None
+        assert (await people.order("declare", text="2")).ok
+        declared = await people.until(events.OrderGiven, lambda e: e.order == "declare")
+        assert declared.text == started.event.hypotheses[1]
         act = await people.order("act", step=1, playbook="redis-slow")
         answer = await people.answer(act)
         assert answer.status == "done"
