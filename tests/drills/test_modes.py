@@ -142,6 +142,10 @@ async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
     truth = [each.event.what for each in journal.every(records, events.DrillTruth)]
     assert truth == ["injected", "damage", "removed", "recovered"]
     assert (people.dir / "inputs" / "experiment.yaml").exists()
+    effective = json.loads((people.dir / "inputs" / "effective.json").read_text())
+    assert (effective["run"], effective["experiment"]["name"]) == (people.dir.name, "redis-slow")
+    joined = [each.event.by for each in journal.every(records, events.DrillJoined)]
+    assert joined == ["kim"]
     assert not (people.dir / "inputs.sealed").exists()
 
 
