@@ -94,6 +94,7 @@ class LiveDrill:
         offered = [book.head.name for book in self.playbooks]
         plan = plan.renamed(found.names)
         self.scenario: SessionPlan = replace(plan, started=replace(plan.started, playbooks=offered))
+        self.hypotheses = self.scenario.started.hypotheses
         self._clock = clock
         self._session: Session | None = None
         self._joined: set[str] = set()
