@@ -28,7 +28,7 @@ from gameday.evidence.events import (
     ResponderLaunched,
     StepStarted,
 )
-from gameday.evidence.journal import Journal, nobody
+from gameday.evidence.journal import Journal
 from gameday.injection.process import process
 from gameday.run.responder import command
 from gameday.run.responder.command import Command, Program
@@ -291,7 +291,7 @@ async def test_what_it_does_not_read_is_left_out(
     monkeypatch.setattr(command, "STOP_S", 0.3)
     drill = Programmed(tmp_path, "http://127.0.0.1:1", STAYS["silence"])
     async with working(drill):
-        await drill.until(lambda: drill.journal.heard is not nobody)
+        await drill.until(lambda: drill.journal.listeners)
         for _ in range(100):
             drill.give(IncidentOrder("note", text="x" * 1000))
         await drill.until(lambda: "responder.trouble" in drill.kinds())

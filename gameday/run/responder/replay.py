@@ -61,8 +61,10 @@ def _order(event: events.Event, people: Collection[str | None]) -> IncidentOrder
             return read_object(IncidentOrder, event.as_json())
         case events.AlertAcknowledged() if _is_no_order(event, people):
             return IncidentOrder("ack")
-        case events.StepStarted(step=step, undoing=False) if _is_no_order(event, people):
-            return IncidentOrder("act", step=step)
+        case events.StepStarted(step=step, undoing=False, playbook=book) if _is_no_order(
+            event, people
+        ):
+            return IncidentOrder("act", step=step, playbook=book or "")
         case _:
             return None
 
