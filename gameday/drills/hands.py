@@ -14,7 +14,8 @@ from gameday.evidence.events import ActionDone, ActionStarted, StepStarted
 from gameday.evidence.journal import Journal
 from gameday.injection.drivers.request import Sender
 from gameday.run.readings import Readings
-from gameday.run.responder.hands import Hands, StepOutcome
+from gameday.run.responder.hands import BOT, Hands, StepOutcome
+from gameday.run.responder.orders import Kind
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.system import System
 
@@ -43,17 +44,20 @@ class DetachedHands(Hands):
 
     end_of: Callable[[AskedAct], ActEnd]
 
-    async def work(self, step: Step, by: str = "bot") -> StepOutcome:
+    async def work(self, step: Step, by: str = BOT, through: Kind = BOT) -> StepOutcome:
         begun_ns = self.clock.now_ns()
-        self._begins(step, by, undoing=False)
+        self._begins(step, by, through)
         result = await self._end(AskedAct(step.block.do, step))
         if result.status == "done":
             self._note(step, step.block.undo)
         self._done(step, begun_ns, result, undoing=False)
         return result
 
-    async def act(self, name: str, by: str) -> StepOutcome:
-        self.journal.write(ActionStarted(do=name, by=by, undoing=False, readings=self._newest()))
+    async def act(self, name: str, by: str, through: Kind) -> StepOutcome:
+        seen = self._newest()
+        self.journal.write(
+            ActionStarted(do=name, by=by, through=through, undoing=False, readings=seen)
+        )
         result = await self._end(AskedAct(name))
         self._ends(name, result, undoing=False)
         return result
@@ -63,7 +67,7 @@ class DetachedHands(Hands):
             if what not in self.worked:
                 return StepOutcome("not_applicable", None, Message("step.nothing_to_undo"))
             begun_ns = self.clock.now_ns()
-            self._begins(what, by, undoing=True)
+            self._begins(what, by)
             result = await self._end(AskedAct(what.block.undo, what, undoing=True))
             self.worked.remove(what)
             self._done(what, begun_ns, result, undoing=True)
@@ -81,13 +85,16 @@ class DetachedHands(Hands):
         await self.clock.sleep(end.took_s)
         return end.outcome
 
-    def _begins(self, step: Step, by: str, *, undoing: bool) -> None:
+    def _begins(self, step: Step, by: str, through: Kind | None = None) -> None:
+        """Journal that it begins, or its undo, where no kind of responder is named."""
+        undoing = through is None
         self.journal.write(
             StepStarted(
                 step=step.number,
                 text=step.text,
                 do=step.block.undo if undoing else step.block.do,
                 by=by,
+                through=through,
                 undoing=undoing,
                 playbook=step.book or None,
                 readings=None if undoing else self._state(step),

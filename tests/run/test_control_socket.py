@@ -191,7 +191,7 @@ async def test_an_act_of_a_run_that_is_dead_is_not_waited_for(tmp_path: Path) ->
         orders.close()  # the last that it says
         return Heard(ok=True, given=0, pending=True)
 
-    orders.run = SimpleNamespace(incident=SimpleNamespace(give=give))  # type: ignore[assignment]
+    orders.run = SimpleNamespace(incident=SimpleNamespace(give=give))
     await orders.open(tmp_path)
     said = await asyncio.to_thread(CliRunner().invoke, main, ["incident", "act", "1"])
     book.close()
