@@ -63,6 +63,14 @@ REFUSED = [
     ("x offset  -Inf", "a duration is"),
     ("sum_over_time(x[0.0001:1s])", "a duration is"),
     ("rate(x[1e300])", "a duration is"),
+    ("x # it's\noffset NaN # isn't", "a duration is"),
+    ("x # \"\n[NaN] # \"", "a duration is"),
+    ("x # `\n@ -3 # `", "a time is"),
+    ("x # it's\n" + "+x" * 1000 + " # isn't", "operators and brackets"),
+    ("rate(x[0])", "be longer than 0"),
+    ("rate(x[0.000])", "be longer than 0"),
+    ("max_over_time(x[1h:0])", "be longer than 0"),
+    ("max_over_time(x[0:5m])", "be longer than 0"),
 ]
 
 
@@ -76,6 +84,9 @@ TAKEN = [
     'sum by ("a.b") (x * on ("c-d", e) group_left ("f g") y)',
     "rate(x[300]) # [offset] @ anything",
     'x{a="offset z [q] @ b"} + 1_0',
+    "# the queue's length\nmax_over_time(q[5m:]) > 1_000 # it's too much",
+    "x # it's 1_000 ways (of [counting\n",
+    'x{a="#"} # "\n+ 1_000 # "',
 ]
 
 
