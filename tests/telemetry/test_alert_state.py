@@ -202,6 +202,27 @@ def test_objectives_read_what_rules_record_at_the_same_instant(tmp_path: Path) -
     assert readings == [{"objective a": False}, {"objective a": True}]
 
 
+def test_a_greedy_rule_is_named_and_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    greedy = "max_over_time(count(x @ 0)[1h:1s]) > 0"
+    rules = ", ".join(
+        f"{{alert: G{n}, expr: '{greedy.replace('count', how)}'}}"
+        for n, how in enumerate(("count", "sum", "avg"))
+    )
+    honest = "max_over_time(max(x)[5s:1s]) > 0"
+    path.write_text(f"groups: [{{name: a, rules: [{rules}, {{alert: H, expr: '{honest}'}}]}}]")
+    asked = {"guard:0": "min_over_time(max(x)[5s:1s]) > 0", "guard:1": greedy}
+    evaluator = SeriesEvaluator(asked, [path], 0)
+    evaluator.store.append(0, [(labels("x", i=str(i)), 1.0) for i in range(700)])
+    for _ in range(2):
+        found = evaluator.at(0)
+        assert [alert.name for alert in found.alerts] == ["H"]
+        assert found.readings == {"guard:0": True, "guard:1": None}
+        problems = found.problems or {}
+        assert [name.rpartition(" ")[2] for name in problems] == ["G0", "G1", "G2", "guard:1"]
+        assert ["others" in why for why in problems.values()] == [False, True, True, True]
+
+
 def test_a_recording_rule_that_cannot_be_evaluated_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     rules = "[{record: y, expr: x, labels: {job: same}}, {record: z, expr: x}]"

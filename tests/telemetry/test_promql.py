@@ -4,6 +4,7 @@ import inspect
 import itertools
 import math
 import time
+import tracemalloc
 
 import pytest
 
@@ -64,7 +65,7 @@ REFUSED = [
     ("sum_over_time(x[0.0001:1s])", "a duration is"),
     ("rate(x[1e300])", "a duration is"),
     ("x # it's\noffset NaN # isn't", "a duration is"),
-    ("x # \"\n[NaN] # \"", "a duration is"),
+    ('x # "\n[NaN] # "', "a duration is"),
     ("x # `\n@ -3 # `", "a time is"),
     ("x # it's\n" + "+x" * 1000 + " # isn't", "operators and brackets"),
     ("rate(x[0])", "be longer than 0"),
@@ -387,6 +388,22 @@ def test_subqueries_come_to_so_many_values_and_no_more() -> None:
         value("sum_over_time((x @ 0)[1h:1s])", store, 0)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_over_time(count(x @ 0)[1h:1s])",
+        "max_over_time(max(stddev_over_time(x[1h] @ end()))[1h:1s])",
+        "max_over_time(count(timestamp(x @ 0))[1h:1s])",
+    ],
+)
+def test_what_a_subquery_reads_counts_and_not_only_its_results(text: str) -> None:
+    store = SeriesStore()
+    for t_s in range(3):
+        store.append(t_s * NS, [(labels("x", i=str(i)), 1.0) for i in range(500)])
+    with pytest.raises(EvaluationError, match="comes to more than 1000000 values"):
+        value(text, store, 2)
+
+
 DATES = [
     ("year", 1500000000.0, 2017.0),
     ("month", -1.0, 12.0),
@@ -420,6 +437,9 @@ RELABELLED = [
     ('label_replace(x, "__name__", "y", "none", "")', {"__name__": "y", "a": "old", "b": "bc"}),
     ('label_join(x, "a", "-", "b", "none", "a")', {"a": "bc--old", "b": "bc"}),
     ('label_join(x, "b", "-")', {"a": "old"}),
+    ('label_join(x, "b", "-", "a")', {"a": "old", "b": "old"}),
+    ('label_replace(x, "a", "<$01$1${00}>", "b", "(.*)")', {"a": "<bc>", "b": "bc"}),
+    ('label_replace(x, "a", "$0$99999999999", "b", "(.*)")', {"a": "bc", "b": "bc"}),
 ]
 
 
@@ -435,6 +455,28 @@ def test_relabelled_series_that_are_equal_are_an_error() -> None:
     store.append(0, [(labels("x", a=a), 1.0) for a in "12"])
     with pytest.raises(EvaluationError, match="two results"):
         value('label_replace(x, "a", "", "", "")', store, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'label_replace(x, "b", "{"$1" * 1900}", "a", "(.*)")', "more than 65536 characters"),
+        (f'label_join(x, "b", "", {", ".join(["`a`"] * 600)})', "more than 65536 characters"),
+        ('label_replace(x, "b", "$1", "a", "(((a|b)?){500})*")', "comes to more than"),
+        ('label_replace(label_join(y, "b", "-", "a", "i"), "i", "", "", "")', "comes to more than"),
+    ],
+)
+def test_what_relabelling_costs_is_bounded(text: str, problem: str) -> None:
+    store = SeriesStore()
+    store.append(0, [(labels("x", a="ab" * 30_000), 1.0)])
+    store.append(0, [(labels("y", a="ab" * 30_000, i=str(i)), 1.0) for i in range(300)])
+    tracemalloc.start()
+    try:
+        with pytest.raises(EvaluationError, match=problem):
+            value(text, store, 0)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_average_of_large_values_does_not_overflow() -> None:

@@ -245,7 +245,9 @@ class Evaluator:
             offset_ns = group.group.offset_ns
             then = moment
             if offset_ns:
-                then = InstantEvaluator(store, t_ns - offset_ns, moment.semantics)
+                then = InstantEvaluator(
+                    store, t_ns - offset_ns, moment.semantics, budget=moment.budget
+                )
             for rule in group.rules:
                 self._evaluate(rule, then, t_ns, group.group.limit)
             if then is not moment:
@@ -264,6 +266,7 @@ class Evaluator:
         key = f"{rule.place} {rule.alert if isinstance(rule, AlertRule) else rule.record}"
         self.problems.pop(key, None)
         try:
+            moment.budget.begin()
             result = moment.value(rule.query.node)
             if isinstance(state, RecordingRule):
                 self._write(moment, key, recorded(state, result, limit), (state.record,))
