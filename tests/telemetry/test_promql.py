@@ -348,20 +348,32 @@ def test_a_subquery_asks_at_multiples_of_its_step_in_wall_time() -> None:
 
 
 def test_a_subquery_is_not_evaluated_twice_at_one_instant() -> None:
-    """What it was at an instant is kept, until a sample comes that is not later."""
+    """What it was at an instant is kept, until a sample of what it reads comes that is not later."""
     store = SeriesStore()
     for t_s in range(60):
         store.append(t_s * NS, [(labels("x"), float(t_s))])
     asked = parse("max_over_time(x[50s:1s])")
     assert evaluate(asked, store, 59 * NS) == {(): 59.0}
-    inside = store.past(("x[50s:1s]", PROMETHEUS_3), 59 * NS)
+    inside = store.past(("x[50s:1s]", PROMETHEUS_3), asked.node, 59 * NS)
     assert len(inside) == 50
     inside[40 * NS] = {labels("x"): 100.0}
     assert evaluate(asked, store, 59 * NS) == {(): 100.0}
     store.append(60 * NS, [(labels("x"), 60.0)])
     assert evaluate(asked, store, 60 * NS) == {(): 100.0}
     store.append(40 * NS, [(labels("y"), 1.0)])
-    assert evaluate(asked, store, 60 * NS) == {(): 60.0}
+    assert evaluate(asked, store, 60 * NS) == {(): 100.0}
+    store.append(40 * NS, [(labels("x", a="b"), 1.0)], source="late")
+    assert evaluate(asked, store, 60 * NS) == {(("a", "b"),): 1.0, (): 60.0}
+    inside[50 * NS] = {labels("x"): 100.0}
+    store.append(50 * NS, [], source="late")
+    assert evaluate(asked, store, 60 * NS) == {(("a", "b"),): 1.0, (): 60.0}
+
+
+def test_the_same_sample_once_more_is_no_other() -> None:
+    store = counter([1, 2])
+    same = [(labels("x"), 2.0), (labels("y"), math.nan)]
+    assert [store.append(NS, same) for _ in range(2)] == [0, 0]
+    assert store.append(0, [(labels("x"), 1.0)]) == 1
 
 
 def test_what_looks_ahead_or_at_a_fixed_time_is_asked_again() -> None:

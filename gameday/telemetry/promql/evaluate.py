@@ -298,7 +298,7 @@ class InstantEvaluator:
         self._check_kept(node, start)
         times = self._grid(node, start, end)
         key = (node.text, self.semantics)
-        past = self.store.past(key, times[-1]) if node.is_settled and times else {}
+        past = self.store.past(key, node.operand, times[-1]) if node.is_settled and times else {}
         if len(past) > 2 * len(times) + 16:
             for t_ns in [t_ns for t_ns in past if t_ns < times[0]]:
                 del past[t_ns]
