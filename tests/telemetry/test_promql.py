@@ -348,7 +348,7 @@ def test_a_subquery_asks_at_multiples_of_its_step_in_wall_time() -> None:
 
 
 def test_a_subquery_is_not_evaluated_twice_at_one_instant() -> None:
-    """What it was at an instant is kept, until a sample of what it reads comes that is not later."""
+    """What it was at an instant is kept, until a sample of what it reads is not later."""
     store = SeriesStore()
     for t_s in range(60):
         store.append(t_s * NS, [(labels("x"), float(t_s))])

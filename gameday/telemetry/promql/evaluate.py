@@ -7,7 +7,8 @@ range and of the lookback is open, in 2.x a sample exactly on it still counts.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -124,13 +125,17 @@ class InstantEvaluator:
             self._known[node.text] = known
         return known
 
-    def forget(self, texts: Iterable[str] | None = None) -> None:
+    def forget(self, texts: AbstractSet[str] | None = None) -> None:
         """Evaluate these expressions again when they are asked for, or all of them."""
+        known = self._known
         if texts is None:
-            self._known.clear()
-            return
-        for text in texts:
-            self._known.pop(text, None)
+            known.clear()
+        elif len(texts) < len(known):
+            for text in texts:
+                known.pop(text, None)
+        else:
+            for text in [text for text in known if text in texts]:
+                del known[text]
 
     def _evaluate(self, node: Node) -> Value:
         match node:
