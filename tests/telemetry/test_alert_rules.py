@@ -107,6 +107,15 @@ groups:
     assert dict(rule.labels) == {"team": "u", "severity": "ticket"}
 
 
+def test_a_merge_key_in_quotes_is_a_key_as_any_other(tmp_path: Path) -> None:
+    keys = ("'<<': a", '"<<": a', "!!str <<: a", "? '<<'\n          : a")
+    text = "groups:\n  - name: a\n    rules:\n"
+    for key in keys:
+        text += f"      - record: r\n        expr: x\n        labels:\n          {key}\n"
+    (group,) = load_rules(written(tmp_path, text)).groups
+    assert [rule.labels for rule in group.rules] == [(("<<", "a"),)] * len(keys)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "# nothing\n", "---\n", "groups:\n", "groups: []\n", "groups: [{name: a, rules: }]\n"],
