@@ -28,11 +28,11 @@ from gameday.telemetry.promql import (
 )
 from gameday.telemetry.promql.nodes import (
     Aggregation,
-    BinaryExpression,
     FunctionCall,
-    Negation,
+    Node,
     Selector,
     Subquery,
+    children,
 )
 
 ANSWER_S: Final = 2.0
@@ -105,23 +105,17 @@ def _read(query: Query, store: SeriesStore, t_ns: int) -> bool | None:
 
 def is_of_one(query: Query) -> bool:
     """True if a probe asks of the one sample of a replica what it asks of all."""
-    left = [query.node]
-    while left:
-        match left.pop():
-            case Aggregation(op=op) if op not in _OF_ONE:
-                return False
-            case FunctionCall(name=name) if name in ranges.NAMES and name not in _OF_ONE_SAMPLE:
-                return False
-            case Subquery():
-                return False
-            case Selector(offset_ns=offset_ns, at=at) if offset_ns or at is not None:
-                return False
-            case Aggregation(operand=operand) | Negation(operand=operand):
-                left.append(operand)
-            case BinaryExpression(lhs=lhs, rhs=rhs):
-                left += [lhs, rhs]
-            case FunctionCall(args=args):
-                left += args
-            case _:
-                pass
-    return True
+    return _is_of_one(query.node)
+
+
+def _is_of_one(node: Node) -> bool:
+    match node:
+        case Aggregation():
+            fits = node.op in _OF_ONE
+        case FunctionCall():
+            fits = node.name not in ranges.NAMES or node.name in _OF_ONE_SAMPLE
+        case Selector():
+            fits = not node.offset_ns and node.at is None
+        case _:
+            fits = not isinstance(node, Subquery)
+    return fits and all(map(_is_of_one, children(node)))
