@@ -13,7 +13,14 @@ from typing import Final, Literal
 
 from gameday.core.clock import NS
 from gameday.telemetry.alerts import templates
-from gameday.telemetry.alerts.rules import AlertRule, Group, RecordingRule, RuleFile
+from gameday.telemetry.alerts.rules import (
+    ALERTS,
+    ALERTS_FOR_STATE,
+    AlertRule,
+    Group,
+    RecordingRule,
+    RuleFile,
+)
 from gameday.telemetry.promql import (
     EvaluationError,
     InstantEvaluator,
@@ -37,7 +44,6 @@ MOST_RECORDED_TOGETHER: Final = 5 * MOST_RECORDED
 _MOST_ASKED: Final = 100  # matched with each name of a thousand: a tenth of a second
 MOST_CHARACTERS: Final = 32 * 1024 * 1024
 """Characters of the labels of all these."""
-ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
