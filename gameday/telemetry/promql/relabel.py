@@ -15,14 +15,12 @@ from typing import Any, Final
 
 from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import Labels, label_set, value_of
-from gameday.telemetry.promql.nodes import Node, Text
+from gameday.telemetry.promql.nodes import Node, Relabel, Text
 from gameday.telemetry.promql.patterns import compile_pattern, plain
 
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 _NUMBER = re.compile("0|[1-9][0-9]{0,7}")
 Spend = Callable[[int], None]
-Relabel = Callable[[Labels, Spend], Labels]
-"""The labels made of others; `Spend` is told what it costs, in values of `evaluate`'s budget."""
 LONGEST_VALUE: Final = 64 * 1024
 """Characters of a label: a chain of templates doubles them with each link."""
 _STEPS_A_VALUE: Final = 64  # of RE2, which needs some 10 ns for each: a value takes half a µs
