@@ -143,7 +143,7 @@ def _alerts_have_rules(inputs: Inputs) -> Findings:
 
 
 def _rules_are_read_whole(inputs: Inputs) -> Findings:
-    """What of a rule file is not read, or not shown, as Prometheus would, is said."""
+    """Warnings of what in a rule file is not read, or not shown, as Prometheus would."""
     if inputs.rules:
         from gameday.telemetry.alerts.rules import load_rules
 
