@@ -90,9 +90,6 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
     files = [load_rules(path) for path in inputs.rules]
     for each in warnings:
         yield Finding(str(each.place), "warn", each.text, "gameday validate shows it too")
-    for file in files:
-        for text in file.warnings:
-            yield Finding(str(file.path), "warn", text, "mend the rule file, if that is not meant")
     alerts = [rule.alert for file in files for rule in file.alerts]
     book = inputs.playbook
     parts = ["experiment", "system"]

@@ -77,7 +77,7 @@ def _measured(
     read = list(catalogue.expressions(experiment, system, book))
     alerts = service_checks.own_alerts(experiment, book)
     return {
-        "metrics": service_checks.metrics(system, read),
+        "metrics": service_checks.metrics(system, read, inputs.rules),
         "alerts": service_checks.conditions(system, inputs.rules, alerts, clock),
     }
 

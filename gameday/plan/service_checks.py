@@ -22,6 +22,7 @@ from gameday.spec.playbook import Playbook
 from gameday.spec.request import Statuses
 from gameday.spec.system import System
 from gameday.spec.tls import Tls
+from gameday.telemetry.alerts.rules import load_rules, metrics_behind
 from gameday.telemetry.catalogue import Expression
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.scrape import Scraper
@@ -35,6 +36,7 @@ SCRAPE_S = 0.8  # as the collector's own: a scrape must be over before the next 
 LOOKS = 3  # rate() needs two samples, and one may be lost
 LOOK_EVERY_S = 1.0  # the collector's period
 _SHOWN = 3  # so many names make a line
+_Wanted = Mapping[Expression, frozenset[str]]  # the metrics behind each expression
 _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
 
@@ -118,17 +120,24 @@ class CampaignFound:
     findings: list[Finding]
 
 
-async def metrics(system: System, read: Sequence[Expression]) -> list[Finding]:
-    """Every target must answer, and know the name of every series that is read."""
+async def metrics(
+    system: System, read: Sequence[Expression], rules: Sequence[Path]
+) -> list[Finding]:
+    """Every target must answer, and know the name of every series that is read.
+
+    Those that the rules record are as good as what these read.
+    """
+    files = [load_rules(path) for path in rules]
+    wanted = {each: metrics_behind(parse(each.expr).metric_names(), files) for each in read}
     async with _client(system.metrics, system.tls) as client:
         told = await asyncio.gather(*(_names(client, url) for url in system.metrics))
     down = {
         u: names for u, names in zip(system.metrics, told, strict=True) if isinstance(names, str)
     }
     if down:
-        return list(_down(down, read))
+        return list(_down(down, wanted))
     known = {name for names in told for name in names} | TRAFFIC_METRICS | {"up"}
-    found = list(_unknown(read, known))
+    found = list(_unknown(wanted, known))
     if not system.metrics:
         return [*found, Finding("metrics", "ok", "the system names none: only the traffic is read")]
     count = sum(len(names) for names in told)
@@ -136,9 +145,9 @@ async def metrics(system: System, read: Sequence[Expression]) -> list[Finding]:
     return [*found, Finding("metrics", "ok", text.replace("1 targets answer", "1 target answers"))]
 
 
-def _down(down: Mapping[str, str], read: Sequence[Expression]) -> Iterator[Finding]:
+def _down(down: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
     """Targets that do not answer: a failure where something is to be read from them."""
-    readers = [each.title for each in read if parse(each.expr).metric_names() - TRAFFIC_METRICS]
+    readers = [each.title for each, names in wanted.items() if names - TRAFFIC_METRICS]
     for url, why in down.items():
         reads = f"; {', '.join(readers[:_SHOWN])} would be unknown" if readers else ""
         cure = "is the address under `metrics` right, and reachable?"
@@ -167,10 +176,10 @@ def _named(line: str) -> Iterator[str]:
         yield words[0].partition("{")[0]
 
 
-def _unknown(read: Sequence[Expression], known: set[str]) -> Iterator[Finding]:
+def _unknown(wanted: _Wanted, known: set[str]) -> Iterator[Finding]:
     """Expressions over series of which nobody has told the name."""
-    for each in read:
-        missing = sorted(parse(each.expr).metric_names() - known)
+    for each, names in wanted.items():
+        missing = sorted(names - known)
         if missing:
             what = f"no target tells of {', '.join(missing[:_SHOWN])}"
             cure = "without data it is unknown in a run; a guard without data ends it"

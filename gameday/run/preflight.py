@@ -58,7 +58,7 @@ async def _measured(run: Run, inputs: Inputs) -> list[Finding]:
     server = prometheus_of(run.experiment, run.system)
     if server is None:
         read = list(expressions(run.experiment, run.system, run.playbook))
-        return await service_checks.metrics(run.system, read)
+        return await service_checks.metrics(run.system, read, inputs.rules)
     found = await prometheus_checks.look(inputs, run.system, server, run.environment, run.clock)
     run.scrape_s = found.scrape_s
     return found.findings

@@ -2,8 +2,8 @@
 
 What is read of all replicas together tells nothing of one that is not scraped, and not which one
 lags behind. So each is asked for its metrics once more, and the probe is evaluated on them alone.
-A probe that counts or adds up replicas, or needs a range of time, says nothing about one: what was
-read of all of them stands.
+A probe that counts or adds up replicas, or needs more than the sample of now (a rate, a subquery,
+an offset), says nothing about one: what was read of all of them stands.
 """
 
 from collections.abc import Mapping
@@ -18,18 +18,30 @@ from gameday.spec.tls import Tls
 from gameday.spec.undos import ProjectUndo, ScaleUndo
 from gameday.telemetry.collector.scrape import Scraper
 from gameday.telemetry.collector.settings import ScrapeTarget
-from gameday.telemetry.promql import EvaluationError, Query, SeriesStore, parse, reading
+from gameday.telemetry.promql import (
+    EvaluationError,
+    Query,
+    SeriesStore,
+    parse,
+    ranges,
+    reading,
+)
 from gameday.telemetry.promql.nodes import (
     Aggregation,
-    BinaryExpression,
     FunctionCall,
-    Negation,
+    Node,
+    Selector,
     Subquery,
+    children,
 )
 
 ANSWER_S: Final = 2.0
 _OF_ONE: Final = frozenset({"min", "max", "avg", "group"})
 """Aggregations that are of one replica what they are of all."""
+_OF_ONE_SAMPLE: Final = frozenset(
+    f"{name}_over_time" for name in ("last", "min", "max", "avg", "quantile", "present", "absent")
+)
+"""Functions of a range that one sample in it has an answer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class Replicas:
         """The names of those whose own metrics do not read as `wanted`. Raises EngineError."""
         found = await self.addresses()
         query = parse(probe)
-        if len(found) < 2 or not _is_of_one(query):
+        if len(found) < 2 or not is_of_one(query):
             return []
         away = [name for name, url in found.items() if not url]
         targets = [
@@ -91,21 +103,19 @@ def _read(query: Query, store: SeriesStore, t_ns: int) -> bool | None:
         return None
 
 
-def _is_of_one(query: Query) -> bool:
-    """True if a probe asks of one replica what it asks of all."""
-    left = [query.node]
-    while left:
-        match left.pop():
-            case Aggregation(op=op) if op not in _OF_ONE:
-                return False
-            case (
-                Aggregation(operand=operand) | Negation(operand=operand) | Subquery(operand=operand)
-            ):
-                left.append(operand)
-            case BinaryExpression(lhs=lhs, rhs=rhs):
-                left += [lhs, rhs]
-            case FunctionCall(args=args):
-                left += args
-            case _:
-                pass
-    return True
+def is_of_one(query: Query) -> bool:
+    """True if a probe asks of the one sample of a replica what it asks of all."""
+    return _is_of_one(query.node)
+
+
+def _is_of_one(node: Node) -> bool:
+    match node:
+        case Aggregation():
+            fits = node.op in _OF_ONE
+        case FunctionCall():
+            fits = node.name not in ranges.NAMES or node.name in _OF_ONE_SAMPLE
+        case Selector():
+            fits = not node.offset_ns and node.at is None
+        case _:
+            fits = not isinstance(node, Subquery)
+    return fits and all(map(_is_of_one, children(node)))

@@ -370,6 +370,14 @@ async def test_a_server_that_no_fault_needs_is_only_a_warning(tmp_path: Path) ->
     assert [each.status for each in found.findings] == ["warn"]
 
 
+def recording(folder: Path, **rules: str) -> Path:
+    """A file of rules that record expressions under these names."""
+    path = folder / "recording.yml"
+    each = [{"record": name, "expr": expr} for name, expr in rules.items()]
+    path.write_text(json.dumps({"groups": [{"name": "g", "rules": each}]}))
+    return path
+
+
 async def test_metrics_that_nobody_tells_of_are_named_by_who_reads_them(tmp_path: Path) -> None:
     async with serving({"/metrics": (200, METRICS)}) as url:
         system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
@@ -378,21 +386,26 @@ async def test_metrics_that_nobody_tells_of_are_named_by_who_reads_them(tmp_path
             Expression("guard", "0", "sum(opem) > 5"),
             Expression("drain", "", "sum(open) == 0"),
             Expression("objective", "t", "sum(k6_vus) < 9"),
+            Expression("guard", "1", "r > 5"),
+            Expression("guard", "2", "ALERTS > 0"),
+            Expression("guard", "3", "s > 5"),
         ]
-        found = await service_checks.metrics(system, read)
-    (odd,) = [each for each in found if each.status != "ok"]
-    assert (odd.name, odd.status) == ("guard 1", "warn")
-    assert "no target tells of opem" in odd.found
+        found = await service_checks.metrics(
+            system, read, [recording(tmp_path, r="open", s="opem")]
+        )
+    odd = [each for each in found if each.status != "ok"]
+    assert [(each.name, each.status) for each in odd] == [("guard 1", "warn"), ("guard 4", "warn")]
+    assert all("no target tells of opem" in each.found for each in odd)
 
 
 async def test_metrics_that_do_not_answer_matter_when_something_reads_them(tmp_path: Path) -> None:
     async with serving({}) as url:
         system = inputs_of(tmp_path, {"metrics": [f"{url}/metrics"]}).system.system
-        read = await service_checks.metrics(system, [Expression("guard", "0", "open > 5")])
-        unread = await service_checks.metrics(system, [Expression("guard", "0", "k6_vus > 5")])
-    assert [each.status for each in read] == ["fail"]
-    assert "answers 404; guard 1 would be unknown" in read[0].found
-    assert [each.status for each in unread] == ["warn"]
+        rules = [recording(tmp_path, r="open", t="k6_vus")]
+        asked = [Expression("guard", "0", f"{name} > 5") for name in ("open", "r", "k6_vus", "t")]
+        found = [await service_checks.metrics(system, [each], rules) for each in asked]
+    assert [each.status for (each,) in found] == ["fail", "fail", "warn", "warn"]
+    assert "answers 404; guard 1 would be unknown" in found[0][0].found
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,8 @@ WARNED = [
     (P, "alerts: [Slow]", "alerts: [Failing]", "answers none of the expected alerts"),
     (P, "   after: min(strategy) == 1\n", "", "nothing shows that the step worked"),
     (S, "dependencies: {redis:", "dependencies: {cache:", "'cache' is not a service under 'proxies'"),
+    ("rules.yml", "Slow, expr: up == 0", "Slow, expr: up == 0, labels: {a: '{{ query 1 }}'}", "rules.yml:4:9: alert 'Slow': the template {{ query 1 }} is shown as it is written"),
+    ("rules.yml", "Failing, expr: up == 0}", "Failing, expr: up == 0}\n---\ngroups: []", "rules.yml:7:1: begins a document that is not read"),
 ]  # fmt: skip
 
 
@@ -229,6 +231,46 @@ WARNED = [
 def test_what_is_hardly_meant_is_told(file: str, old: str, new: str, what: str) -> None:
     rewrite(file, old, new)
     assert any(what in str(warning) for warning in validate(gathered()))
+
+
+def test_many_warnings_of_a_rule_file_hide_no_error() -> None:
+    odd = "".join(
+        f"      - {{alert: A{n}, expr: x, labels: {{a: '{{{{ b }}}}'}}}}\n" for n in range(150)
+    )
+    Path("rules.yml").write_text(RULES + odd)
+    rewrite(X, "name: slow", "name: slo")
+    assert 50 < len(validate(gathered())) <= 110
+    rewrite(X, "[Failing]", "[Faling]")
+    with pytest.raises(FileError, match="no rule raises 'Faling'"):
+        validate(gathered())
+
+
+RECORDED = """\
+      - {record: "traffic:unknown:ratio", expr: "sum(rate(k6_dropped_iterations_total[5s]))"}
+      - {record: "traffic:worst", expr: "traffic:unknown:ratio * 2 or up"}
+      - {record: "service:busy", expr: "traffic:worst + max(in_flight)"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expr", "away"),
+    [
+        ("traffic:unknown:ratio > 1", ""),
+        ("traffic:worst > 1", ""),
+        ("(count(ALERTS) or vector(0)) > 3", ""),
+        ("service:busy > 1", "takes 'in_flight' away"),
+        ("max(in_flight) > 1", "takes 'in_flight' away"),
+    ],
+)
+def test_a_guard_is_blind_where_what_is_behind_its_series_is_away(expr: str, away: str) -> None:
+    Path("rules.yml").write_text(RULES + RECORDED)
+    second_fault("{fault: service.pause, target: service, at: 40s, duration: 5s}")
+    rewrite(X, GUARD, expr)
+    if not away:
+        assert validate(gathered()) == []
+        return
+    with pytest.raises(FileError, match=away):
+        validate(gathered())
 
 
 def second_fault(text: str) -> None:

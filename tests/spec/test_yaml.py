@@ -52,6 +52,7 @@ BROKEN = [
     (broken("stock: 4500", "stock: 4500, stock: 1"), "2:45", "key 'stock' stands here twice", ""),
     (broken("4500", "*stock"), "2:39", "alias '*stock' names nothing", ""),
     (broken("campaign: {", "campaign: {<<: {}, "), "2:12", "merge keys", "write the keys out"),
+    (broken("campaign: {", "campaign: {'<<': {}, "), "2:12", "unknown key '<<'", ""),
     (broken("4500", "!!int 4500"), "2:39", "tag 'tag:yaml.org,2002:int'", ""),
     (broken("name: redis-slow", "name: redis\x07slow"), "1:12", "cannot stand in YAML", ""),
     (broken("traffic:", "trafic:"), "3:1", "unknown key 'trafic'", "did you mean 'traffic'?"),

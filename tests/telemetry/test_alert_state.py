@@ -1,15 +1,20 @@
 """The alert state machine, instant by instant, by itself and over a store."""
 
+import json
+import tracemalloc
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from gameday.core.clock import NS
 from gameday.core.errors import Place
+from gameday.telemetry.alerts import state
 from gameday.telemetry.alerts.rules import AlertRule, load_rules
 from gameday.telemetry.alerts.state import Evaluator, RuleState
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.promql import (
+    PROMETHEUS_3,
     EvaluationError,
     InstantEvaluator,
     SeriesStore,
@@ -200,6 +205,130 @@ def test_objectives_read_what_rules_record_at_the_same_instant(tmp_path: Path) -
         evaluator.store.append(t_s * NS, [(labels("x"), x)], source="s")
         readings.append(evaluator.at(t_s * NS).readings)
     assert readings == [{"objective a": False}, {"objective a": True}]
+
+
+def test_a_greedy_rule_is_named_and_takes_nothing_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(InstantEvaluator.__module__)  # its function has its name
+    monkeypatch.setattr(module, "MOST_SAMPLES", 50_000)
+    monkeypatch.setattr(module, "MOST_SAMPLES_TOGETHER", 100_000)
+    path = tmp_path / "rules.yml"
+    greedy = "max_over_time(count(x @ 0)[1h:1s]) > 0"
+    rules = ", ".join(
+        f"{{alert: G{n}, expr: '{greedy.replace('count', how)}'}}"
+        for n, how in enumerate(("count", "sum", "avg"))
+    )
+    honest = "max_over_time(max(x)[5s:1s]) > 0"
+    path.write_text(f"groups: [{{name: a, rules: [{rules}, {{alert: H, expr: '{honest}'}}]}}]")
+    asked = {"guard:0": "min_over_time(max(x)[5s:1s]) > 0", "guard:1": greedy}
+    evaluator = SeriesEvaluator(asked, [path], 0)
+    evaluator.store.append(0, [(labels("x", i=str(i)), 1.0) for i in range(700)])
+    for _ in range(2):
+        found = evaluator.at(0)
+        assert [alert.name for alert in found.alerts] == ["H"]
+        assert found.readings == {"guard:0": True, "guard:1": None}
+        problems = found.problems or {}
+        assert [name.rpartition(" ")[2] for name in problems] == ["G0", "G1", "G2", "guard:1"]
+        assert ["others" in why for why in problems.values()] == [False, True, True, True]
+
+
+ALIASED = """\
+groups:
+  - {name: a, labels: {env: a}, rules: &r [{record: r, expr: sum(x)}, {record: b, expr: x + y}]}
+  - {name: b, labels: {env: b}, rules: *r}
+  - {name: c, labels: {env: c}, rules: *r}
+"""
+
+
+def test_rules_that_share_their_text_by_an_alias_are_rules_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_text(ALIASED)
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
+    for t_s in range(3):
+        store.append(t_s * NS, [(labels("x"), float(t_s)), (labels("y"), 1.0)], source="s")
+        evaluator.tick(store, t_s * NS)
+        found = evaluate(parse("r"), store, t_s * NS)
+        assert found == {labels("r", env=env): float(t_s) for env in "abc"}
+        assert len(evaluate(parse("b"), store, t_s * NS)) == 3  # type: ignore[arg-type]
+        assert evaluator.problems == {}
+
+
+def test_recorded_samples_that_others_have_written_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    rules = "{record: r, expr: x}, {record: r, expr: x * 2}, {record: r, expr: x}"
+    path.write_text(f"groups: [{{name: a, rules: [{rules}, {{record: x, expr: vector(9)}}]}}]")
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
+    for t_s in range(2):
+        store.append(t_s * NS, [(labels("x"), 1.0)], source="s")
+        evaluator.tick(store, t_s * NS)
+        assert evaluate(parse("r"), store, t_s * NS) == {labels("r"): 1.0}
+        problems = evaluator.problems.items()
+        assert [(key.rpartition(" ")[2], "1 of its 1 series" in why) for key, why in problems] == [
+            ("r", True),
+            ("x", True),
+        ]
+    for t_s in range(2, 4):
+        store.append(t_s * NS, [], source="s")
+        evaluator.tick(store, t_s * NS)
+    assert evaluator.problems == {}
+
+
+def test_what_rules_record_is_bounded_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MOST_RECORDED", 1_000)
+    monkeypatch.setattr(state, "MOST_RECORDED_TOGETHER", 5_000)
+    path = tmp_path / "rules.yml"
+    doubled = [f'label_replace(d, "{n}", "a$1", "{n}", "(.*)")' for n in "no"]
+    rules = [
+        {"record": "d", "expr": f"{' or '.join(doubled)} or d or x"},
+        {"record": "e", "expr": 'count_values("t", y + time() * 10000)'},
+        {"record": "f", "expr": "x"},
+    ]
+    path.write_text(json.dumps({"groups": [{"name": "a", "rules": rules}]}))
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
+    many = [(labels("y", n=str(n)), float(n)) for n in range(900)]
+    wide = [(labels("x", w=str(n)), 1.0) for n in range(200)]
+    for t_s in range(7):
+        store.append(t_s * NS, [*wide, *many], source="s")
+        evaluator.tick(store, t_s * NS)
+    told = dict(zip("de", evaluator.problems.values(), strict=True))
+    assert "more than 1000" in told["d"]
+    assert "different series" in told["e"]
+    assert evaluate(parse("count(f)"), store, 6 * NS) == {(): 200.0}
+    assert len(store) < 7_500
+
+
+@pytest.mark.parametrize("form", ['{{a="{}"}}', '{{__name__=~"{}.*"}}'])
+def test_many_rules_beside_many_selectors_of_any_name_are_cheap(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    each = [" or ".join(form.format(f"{n:x}{k}") for k in range(6)) for n in range(900)]
+    rules = [{"record": f"r{n}", "expr": expr} for n, expr in enumerate(each)]
+    path.write_text(json.dumps({"groups": [{"name": "a", "rules": rules}]}))
+    files, store = [load_rules(path)], SeriesStore()
+    tracemalloc.start()
+    evaluator = Evaluator(files)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+    store.append(0, [(labels("x", a="00"), 1.0)])
+    evaluator.tick(store, 0)
+    assert evaluator.problems == {}
+
+
+def test_a_late_group_leaves_alone_what_does_not_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    asked = parse("max_over_time(x[5s:1s])")
+    late = "{name: b, query_offset: 3s, rules: [{record: z, expr: y}]}"
+    path.write_text(f"groups: [{{name: a, rules: [{{record: w, expr: '{asked.text}'}}]}}, {late}]")
+    evaluator, store = Evaluator([load_rules(path)]), SeriesStore()
+    for t_s in range(8):
+        both = [(labels("x"), float(t_s)), (labels("y"), 1.0)]
+        store.append(t_s * NS, both, source="s")
+        evaluator.tick(store, t_s * NS)
+    held = store.past(("x[5s:1s]", PROMETHEUS_3), asked.node, 0)
+    assert {3 * NS, 4 * NS, 5 * NS, 6 * NS, 7 * NS} <= held.keys()
 
 
 def test_a_recording_rule_that_cannot_be_evaluated_writes_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import math
 import time
+import tracemalloc
 
 import pytest
 
@@ -63,6 +64,14 @@ REFUSED = [
     ("x offset  -Inf", "a duration is"),
     ("sum_over_time(x[0.0001:1s])", "a duration is"),
     ("rate(x[1e300])", "a duration is"),
+    ("x # it's\noffset NaN # isn't", "a duration is"),
+    ('x # "\n[NaN] # "', "a duration is"),
+    ("x # `\n@ -3 # `", "a time is"),
+    ("x # it's\n" + "+x" * 1000 + " # isn't", "operators and brackets"),
+    ("rate(x[0])", "be longer than 0"),
+    ("rate(x[0.000])", "be longer than 0"),
+    ("max_over_time(x[1h:0])", "be longer than 0"),
+    ("max_over_time(x[0:5m])", "be longer than 0"),
 ]
 
 
@@ -76,6 +85,9 @@ TAKEN = [
     'sum by ("a.b") (x * on ("c-d", e) group_left ("f g") y)',
     "rate(x[300]) # [offset] @ anything",
     'x{a="offset z [q] @ b"} + 1_0',
+    "# the queue's length\nmax_over_time(q[5m:]) > 1_000 # it's too much",
+    "x # it's 1_000 ways (of [counting\n",
+    'x{a="#"} # "\n+ 1_000 # "',
 ]
 
 
@@ -336,20 +348,32 @@ def test_a_subquery_asks_at_multiples_of_its_step_in_wall_time() -> None:
 
 
 def test_a_subquery_is_not_evaluated_twice_at_one_instant() -> None:
-    """What it was at an instant is kept, until a sample comes that is not later."""
+    """What it was at an instant is kept, until a sample of what it reads is not later."""
     store = SeriesStore()
     for t_s in range(60):
         store.append(t_s * NS, [(labels("x"), float(t_s))])
     asked = parse("max_over_time(x[50s:1s])")
     assert evaluate(asked, store, 59 * NS) == {(): 59.0}
-    inside = store.past(("x[50s:1s]", PROMETHEUS_3), 59 * NS)
+    inside = store.past(("x[50s:1s]", PROMETHEUS_3), asked.node, 59 * NS)
     assert len(inside) == 50
     inside[40 * NS] = {labels("x"): 100.0}
     assert evaluate(asked, store, 59 * NS) == {(): 100.0}
     store.append(60 * NS, [(labels("x"), 60.0)])
     assert evaluate(asked, store, 60 * NS) == {(): 100.0}
     store.append(40 * NS, [(labels("y"), 1.0)])
-    assert evaluate(asked, store, 60 * NS) == {(): 60.0}
+    assert evaluate(asked, store, 60 * NS) == {(): 100.0}
+    store.append(40 * NS, [(labels("x", a="b"), 1.0)], source="late")
+    assert evaluate(asked, store, 60 * NS) == {(("a", "b"),): 1.0, (): 60.0}
+    inside[50 * NS] = {labels("x"): 100.0}
+    store.append(50 * NS, [], source="late")
+    assert evaluate(asked, store, 60 * NS) == {(("a", "b"),): 1.0, (): 60.0}
+
+
+def test_the_same_sample_once_more_is_no_other() -> None:
+    store = counter([1, 2])
+    same = [(labels("x"), 2.0), (labels("y"), math.nan)]
+    assert [store.append(NS, same) for _ in range(2)] == [0, 0]
+    assert store.append(0, [(labels("x"), 1.0)]) == 1
 
 
 def test_what_looks_ahead_or_at_a_fixed_time_is_asked_again() -> None:
@@ -374,6 +398,22 @@ def test_subqueries_come_to_so_many_values_and_no_more() -> None:
     store.append(0, [(labels("x", i=str(i)), 1.0) for i in range(1000)])
     with pytest.raises(EvaluationError, match="comes to more than 1000000 values"):
         value("sum_over_time((x @ 0)[1h:1s])", store, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_over_time(count(x @ 0)[1h:1s])",
+        "max_over_time(max(stddev_over_time(x[1h] @ end()))[1h:1s])",
+        "max_over_time(count(timestamp(x @ 0))[1h:1s])",
+    ],
+)
+def test_what_a_subquery_reads_counts_and_not_only_its_results(text: str) -> None:
+    store = SeriesStore()
+    for t_s in range(3):
+        store.append(t_s * NS, [(labels("x", i=str(i)), 1.0) for i in range(500)])
+    with pytest.raises(EvaluationError, match="comes to more than 1000000 values"):
+        value(text, store, 2)
 
 
 DATES = [
@@ -409,6 +449,9 @@ RELABELLED = [
     ('label_replace(x, "__name__", "y", "none", "")', {"__name__": "y", "a": "old", "b": "bc"}),
     ('label_join(x, "a", "-", "b", "none", "a")', {"a": "bc--old", "b": "bc"}),
     ('label_join(x, "b", "-")', {"a": "old"}),
+    ('label_join(x, "b", "-", "a")', {"a": "old", "b": "old"}),
+    ('label_replace(x, "a", "<$01$1${00}>", "b", "(.*)")', {"a": "<bc>", "b": "bc"}),
+    ('label_replace(x, "a", "$0$99999999999", "b", "(.*)")', {"a": "bc", "b": "bc"}),
 ]
 
 
@@ -424,6 +467,28 @@ def test_relabelled_series_that_are_equal_are_an_error() -> None:
     store.append(0, [(labels("x", a=a), 1.0) for a in "12"])
     with pytest.raises(EvaluationError, match="two results"):
         value('label_replace(x, "a", "", "", "")', store, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'label_replace(x, "b", "{"$1" * 1900}", "a", "(.*)")', "more than 65536 characters"),
+        (f'label_join(x, "b", "", {", ".join(["`a`"] * 600)})', "more than 65536 characters"),
+        ('label_replace(x, "b", "$1", "a", "(((a|b)?){500})*")', "comes to more than"),
+        ('label_replace(label_join(y, "b", "-", "a", "i"), "i", "", "", "")', "comes to more than"),
+    ],
+)
+def test_what_relabelling_costs_is_bounded(text: str, problem: str) -> None:
+    store = SeriesStore()
+    store.append(0, [(labels("x", a="ab" * 30_000), 1.0)])
+    store.append(0, [(labels("y", a="ab" * 30_000, i=str(i)), 1.0) for i in range(300)])
+    tracemalloc.start()
+    try:
+        with pytest.raises(EvaluationError, match=problem):
+            value(text, store, 0)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_average_of_large_values_does_not_overflow() -> None:

@@ -89,23 +89,29 @@ def _guards_have_metrics(inputs: Inputs) -> Findings:
         if isinstance(f, ServiceFault | Partition) and f.on == "service"
     ]
     for index, guard in enumerate(experiment.abort_if if struck else ()):
-        read = [
-            name for name in _metrics(guard.expr) if not name.startswith("k6_") and name != "up"
-        ]
-        if read and guard.blind == "abort":
+        if guard.blind != "abort":
+            continue
+        metrics = _metrics(guard.expr, inputs)
+        read = [name for name in metrics if not name.startswith("k6_") and name != "up"]
+        if read:
             problem = f"'expr': {struck[0].id} takes {read[0]!r} away, and this guard aborts then"
             help = "add `blind: ignore`, or guard on k6_http_reqs_total"
             yield document.error(("abort_if", index, "expr"), problem, help=help)
 
 
-def _metrics(text: str) -> list[str]:
-    """The metrics that an expression reads; none where it is told elsewhere that it is wrong."""
+def _metrics(text: str, inputs: Inputs) -> list[str]:
+    """The metrics that an expression reads, also through what the rules record.
+
+    There are none where it is told elsewhere that it is wrong.
+    """
+    from gameday.telemetry.alerts.rules import load_rules, metrics_behind
     from gameday.telemetry.promql import PromqlError, parse
 
     try:
-        return sorted(parse(text).metric_names())
+        names = parse(text).metric_names()
     except PromqlError:
         return []
+    return sorted(metrics_behind(names, [load_rules(path) for path in inputs.rules]))
 
 
 def of_playbook(loaded: LoadedPlaybook) -> Findings:

@@ -26,6 +26,7 @@ def of_experiment(inputs: Inputs) -> Findings:
     yield from _against_system(inputs)
     yield from _alerts_have_rules(inputs)
     yield from _playbook_answers(inputs)
+    yield from _rules_are_read_whole(inputs)  # last: thousands of them hide no error
 
 
 def _inside_experiment(inputs: Inputs) -> Findings:
@@ -139,6 +140,14 @@ def _alerts_have_rules(inputs: Inputs) -> Findings:
             yield _no_rule(document, ("expect", "other_alerts", index), name, known)
     if inputs.playbook is not None and files:
         yield from _answered_alerts(inputs, known)
+
+
+def _rules_are_read_whole(inputs: Inputs) -> Findings:
+    """Warnings of what in a rule file is not read, or not shown, as Prometheus would."""
+    if inputs.rules:
+        from gameday.telemetry.alerts.rules import load_rules
+
+        yield from (each for path in inputs.rules for each in load_rules(path).warnings)
 
 
 def _answered_alerts(inputs: Inputs, known: set[str]) -> Findings:

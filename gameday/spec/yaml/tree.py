@@ -99,6 +99,7 @@ class _Open:
     size: int = 1
     depth: int = 1
     key: tuple[str, Place] | None = None
+    merges: bool = False
 
 
 @dataclass(slots=True)
@@ -132,6 +133,7 @@ class _Builder:
             case yaml.ScalarEvent():
                 _check_tag(place, event.tag)
                 node = Node(place, _scalar(event, place), written=event.value)
+                self._merge(event, place)
                 self._add(node, event.value, event.anchor)
             case yaml.AliasEvent():
                 self._alias(place, event.anchor)
@@ -167,9 +169,20 @@ class _Builder:
     def _end(self) -> None:
         done = self.open.pop()
         whole = replace(done.node, size=done.size, depth=done.depth)
-        if isinstance(whole.content, dict) and "<<" in whole.content:
+        if isinstance(whole.content, dict) and done.merges:
             whole = replace(whole, content=_merged(whole.content))
         self._add(whole, None, done.anchor)
+
+    def _merge(self, event: yaml.ScalarEvent, place: Place) -> None:
+        """Take note of a merge key; one in quotes or with a tag is a key as any other."""
+        top = self.open[-1] if self.open else None
+        if top is None or not isinstance(top.node.content, dict) or top.key is not None:
+            return
+        if event.value != "<<" or event.style not in (None, "") or event.tag is not None:
+            return
+        if not self.lenient:
+            raise FileError(place, "merge keys are not supported", help="write the keys out")
+        top.merges = True
 
     def _add(self, node: Node, text: str | None, anchor: str | None) -> None:
         if anchor is not None:
@@ -188,7 +201,7 @@ class _Builder:
         if isinstance(top.node.content, list):
             top.node.content.append(node)
         elif top.key is None:
-            top.key = (_key(node, text, top.node, merges=self.lenient), node.place)
+            top.key = (_key(node, text, top.node), node.place)
         elif isinstance(top.node.content, dict):
             top.node.content[top.key[0]] = MappingEntry(top.key[1], node)
             top.key = None
@@ -205,12 +218,10 @@ def _merged(content: dict[str, MappingEntry]) -> dict[str, MappingEntry]:
     return whole
 
 
-def _key(node: Node, text: str | None, mapping: Node, *, merges: bool) -> str:
+def _key(node: Node, text: str | None, mapping: Node) -> str:
     """The text of a key; refuses what is not text, and a key that is there already."""
     if text is None:
         raise FileError(node.place, "a key must be text", help="put '{…}' in quotes")
-    if text == "<<" and not merges:
-        raise FileError(node.place, "merge keys are not supported", help="write the keys out")
     first = mapping.child(text)
     if first is not None:
         line = first[0].line

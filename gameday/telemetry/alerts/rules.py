@@ -6,13 +6,14 @@ reads the first; a file of Kubernetes objects is read, too: the groups of each `
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from gameday.core.clock import NS
 from gameday.core.errors import FileError, Place
+from gameday.spec.inputs import FileWarning
 from gameday.spec.yaml import MappingEntry, Node, load_documents, one_of_them, shown_path
 from gameday.telemetry.alerts import templates
 from gameday.telemetry.promql import (
@@ -23,6 +24,7 @@ from gameday.telemetry.promql import (
     parse,
 )
 
+ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
 _GROUP = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _OPERATOR_GROUP = (*_GROUP, "partial_response_strategy")  # Thanos reads that one
 _KUBERNETES = ("apiVersion", "kind", "metadata", "spec", "status")
@@ -83,7 +85,7 @@ class RuleFile:
 
     path: Path
     groups: tuple[Group, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[FileWarning, ...] = ()
 
     @property
     def alerts(self) -> tuple[AlertRule, ...]:
@@ -105,18 +107,35 @@ def load_rules(path: Path) -> RuleFile:
     _refuse_too_many_instants(groups)
     rules = [rule for group in groups for rule in group.rules]
     if not rules:
-        warnings.append(f"{shown_path(path)}: holds no rules")
+        warnings.append(FileWarning(Place(shown_path(path), 1, 1), "holds no rules"))
     warnings += [w for rule in rules if isinstance(rule, AlertRule) for w in _odd(rule)]
     return RuleFile(path, tuple(groups), tuple(warnings))
 
 
-def _lists_of_groups(documents: Sequence[Node]) -> "tuple[list[_Part], list[str]]":
+def metrics_behind(names: Iterable[str], files: Sequence[RuleFile]) -> frozenset[str]:
+    """The metrics that somebody must tell, so that there can be series of these names.
+
+    Recorded ones are made of what their rules read, and those of alerts by nobody else.
+    """
+    read: dict[str, set[str]] = {}
+    for rule in (rule for file in files for group in file.groups for rule in group.rules):
+        if isinstance(rule, RecordingRule):
+            read.setdefault(rule.record, set()).update(rule.query.metric_names())
+    left, passed = set(names), {ALERTS, ALERTS_FOR_STATE}
+    while wanted := left - passed:
+        passed |= wanted
+        left |= {name for each in wanted for name in read.get(each, ())}
+    return frozenset(left - read.keys() - {ALERTS, ALERTS_FOR_STATE})
+
+
+def _lists_of_groups(documents: Sequence[Node]) -> "tuple[list[_Part], list[FileWarning]]":
     """Every list of groups that counts, and what is said of the documents that do not."""
     kinds = [_kind(document) for document in documents]
     if "PrometheusRule" not in kinds:
         first = [_Part(document).fields(("groups",)) for document in documents[:1]]
         ignored = "begins a document that is not read: Prometheus reads the first of a file"
-        said = [f"{each.place}: {ignored}" for each in documents[1:] if each.content is not None]
+        rest = [each for each in documents[1:] if each.content is not None]
+        said = [FileWarning(each.place, ignored) for each in rest]
         return [fields["groups"] for fields in first if "groups" in fields], said
     found, said = [], []
     for document, kind in zip(documents, kinds, strict=True):
@@ -125,7 +144,8 @@ def _lists_of_groups(documents: Sequence[Node]) -> "tuple[list[_Part], list[str]
             spec = fields["spec"].fields(("groups",)) if "spec" in fields else {}
             found += [spec["groups"]] if "groups" in spec else []
         elif document.content is not None:
-            said.append(f"{document.place}: begins a document that is no PrometheusRule: not read")
+            text = "begins a document that is no PrometheusRule: not read"
+            said.append(FileWarning(document.place, text))
     return found, said
 
 
@@ -352,9 +372,10 @@ def _texts(part: _Part, kind: str) -> dict[str, str]:
     return found
 
 
-def _odd(rule: AlertRule) -> list[str]:
+def _odd(rule: AlertRule) -> list[FileWarning]:
+    what = f"alert {rule.alert!r}"
     return [
-        f"{rule.place}: alert {rule.alert!r}: the template {template} is shown as it is written"
+        FileWarning(rule.place, f"{what}: the template {template} is shown as it is written")
         for _, text in (*rule.labels, *rule.annotations)
         for template in templates.unknown(text)
     ]

@@ -7,13 +7,20 @@ recording rule gives goes into the store at once, so that the rules below it in 
 Source: Prometheus, rules/alerting.go, rules/recording.go and rules/group.go.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from gameday.core.clock import NS
 from gameday.telemetry.alerts import templates
-from gameday.telemetry.alerts.rules import AlertRule, Group, RecordingRule, RuleFile
+from gameday.telemetry.alerts.rules import (
+    ALERTS,
+    ALERTS_FOR_STATE,
+    AlertRule,
+    Group,
+    RecordingRule,
+    RuleFile,
+)
 from gameday.telemetry.promql import (
     EvaluationError,
     InstantEvaluator,
@@ -27,10 +34,16 @@ from gameday.telemetry.promql import (
     value_of,
 )
 from gameday.telemetry.promql.labels import EMPTY, NAME, nameless
-from gameday.telemetry.promql.nodes import Node, Selector, children, may_read
+from gameday.telemetry.promql.nodes import Matcher, Node, Selector, children
 
 RESOLVED_RETENTION_NS = 15 * 60 * NS  # Prometheus' resolvedRetention, 15 min
-ALERTS, ALERTS_FOR_STATE = "ALERTS", "ALERTS_FOR_STATE"
+MOST_RECORDED: Final = 10_000
+"""Series that one rule may record at an instant: one that reads its own can double them."""
+MOST_RECORDED_TOGETHER: Final = 5 * MOST_RECORDED
+"""Different series that all rules may record in a run: those of a changing label stay for long."""
+_MOST_ASKED: Final = 100  # matched with each name of a thousand: a tenth of a second
+MOST_CHARACTERS: Final = 32 * 1024 * 1024
+"""Characters of the labels of all these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +188,8 @@ class RuleState:
 def recorded(rule: RecordingRule, result: Value, limit: int = 0) -> Vector:
     """The series that a recording rule makes of its result. Raises EvaluationError."""
     vector = result if isinstance(result, dict) else {EMPTY: result}
+    if len(vector) > MOST_RECORDED:
+        raise EvaluationError(f"{len(vector)} series are more than {MOST_RECORDED}", rule.record)
     own = dict(rule.labels)
     found: Vector = {}
     for labels, value in vector.items():
@@ -190,15 +205,33 @@ def recorded(rule: RecordingRule, result: Value, limit: int = 0) -> Vector:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _GroupedRule:
+    """A rule of a group; `key` tells it from every other, also where an alias made two of one."""
+
+    key: str
+    state: RuleState | RecordingRule
+
+    @property
+    def name(self) -> str:
+        return self.state.record if isinstance(self.state, RecordingRule) else self.state.rule.alert
+
+
+def _grouped(rule: AlertRule | RecordingRule, group: Group, keys: set[str]) -> _GroupedRule:
+    """The rule with the first key that is none of `keys`, to which it is added."""
+    key = f"{rule.place} {rule.alert if isinstance(rule, AlertRule) else rule.record}"
+    if key in keys:
+        key = f"{key} (group {group.name!r}, rule {len(keys) + 1} of all)"
+    keys.add(key)
+    return _GroupedRule(key, RuleState(rule, group.limit) if isinstance(rule, AlertRule) else rule)
+
+
 class _GroupState:
     """A group's rules, and when it is due."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, keys: set[str]) -> None:
         self.group = group
-        self.rules = [
-            RuleState(rule, group.limit) if isinstance(rule, AlertRule) else rule
-            for rule in group.rules
-        ]
+        self.rules = [_grouped(rule, group, keys) for rule in group.rules]
         self._first_ns: int | None = None
         self._slot = -1
 
@@ -220,8 +253,10 @@ class Evaluator:
     """
 
     def __init__(self, files: Sequence[RuleFile], queries: Iterable[Query] = ()) -> None:
-        self._groups = [_GroupState(group) for file in files for group in file.groups]
+        keys: set[str] = set()
+        self._groups = [_GroupState(group, keys) for file in files for group in file.groups]
         self.problems: dict[str, str] = {}
+        self._created = self._characters = 0
         every = [*queries, *(query for file in files for query in file.queries)]
         rules = [rule for file in files for group in file.groups for rule in group.rules]
         names = {rule.record for rule in rules if isinstance(rule, RecordingRule)}
@@ -245,7 +280,9 @@ class Evaluator:
             offset_ns = group.group.offset_ns
             then = moment
             if offset_ns:
-                then = InstantEvaluator(store, t_ns - offset_ns, moment.semantics)
+                then = InstantEvaluator(
+                    store, t_ns - offset_ns, moment.semantics, budget=moment.budget
+                )
             for rule in group.rules:
                 self._evaluate(rule, then, t_ns, group.group.limit)
             if then is not moment:
@@ -254,46 +291,82 @@ class Evaluator:
 
     def _alert_rules(self) -> Iterator[RuleState]:
         return (
-            rule for group in self._groups for rule in group.rules if isinstance(rule, RuleState)
+            rule.state
+            for group in self._groups
+            for rule in group.rules
+            if isinstance(rule.state, RuleState)
         )
 
     def _evaluate(
-        self, state: RuleState | RecordingRule, moment: InstantEvaluator, t_ns: int, limit: int
+        self, rule: _GroupedRule, moment: InstantEvaluator, t_ns: int, limit: int
     ) -> None:
-        rule = state.rule if isinstance(state, RuleState) else state
-        key = f"{rule.place} {rule.alert if isinstance(rule, AlertRule) else rule.record}"
-        self.problems.pop(key, None)
+        self.problems.pop(rule.key, None)
+        state = rule.state
         try:
-            result = moment.value(rule.query.node)
+            moment.budget.begin()
             if isinstance(state, RecordingRule):
-                self._write(moment, key, recorded(state, result, limit), (state.record,))
+                result = moment.value(state.query.node)
+                self._write(moment, rule, recorded(state, result, limit), (state.record,))
                 return
-            state.evaluate(result, t_ns)
+            state.evaluate(moment.value(state.rule.query.node), t_ns)
+            if self._tells_alerts:
+                series = state.series(moment.store.wall_offset_ns)
+                self._write(moment, rule, series, (ALERTS, ALERTS_FOR_STATE))
         except EvaluationError as error:
-            self.problems[key] = error.message
-            return
-        if self._tells_alerts:
-            series = state.series(moment.store.wall_offset_ns)
-            self._write(moment, key, series, (ALERTS, ALERTS_FOR_STATE))
+            self.problems[rule.key] = error.message
 
     def _write(
-        self, moment: InstantEvaluator, key: str, series: Vector, names: Iterable[str]
+        self, moment: InstantEvaluator, rule: _GroupedRule, series: Vector, names: Iterable[str]
     ) -> None:
-        """Put series into the store, and forget every value that may have read them before."""
-        moment.store.append(moment.t_ns, series.items(), source=f"rule {key}")
+        """Put series into the store, and forget every value that may have read them before.
+
+        Raises EvaluationError where there are too many, or the store did not take all of them.
+        """
+        store = moment.store
+        is_full = self._created >= MOST_RECORDED_TOGETHER or self._characters >= MOST_CHARACTERS
+        if is_full and any(labels not in store for labels in series):
+            problem = f"all rules have recorded {self._created} different series"
+            raise EvaluationError(f"{problem}: no more are taken", rule.name)
+        created, characters = store.created, store.created_characters
+        refused = store.append(moment.t_ns, series.items(), source=f"rule {rule.key}")
+        self._created += store.created - created
+        self._characters += store.created_characters - characters
         for name in names:
-            if self._readers[name]:
-                moment.forget(self._readers[name])
+            for texts in self._readers[name]:
+                moment.forget(texts)
+        if refused:
+            problem = f"{refused} of its {len(series)} series were refused"
+            raise EvaluationError(f"{problem}: others have them at this instant", rule.name)
 
 
-def _readers(names: Collection[str], nodes: Iterable[Node]) -> dict[str, frozenset[str]]:
-    """The texts of all expressions, and of their parts, that may read series of each name."""
-    found: dict[str, set[str]] = {name: set() for name in names}
+def _readers(names: Collection[str], nodes: Iterable[Node]) -> dict[str, list[set[str]]]:
+    """The texts of all expressions, and of their parts, that may read series of each name.
+
+    Those that ask the same of a name are one set, which all names share: a thousand rules may
+    stand beside ten thousand selectors that read any of them. Many regular expressions are taken
+    to accept any name: what is evaluated once too often is as right.
+    """
+    named: dict[str, set[str]] = {name: set() for name in names}
+    others: dict[tuple[Matcher, ...], set[str]] = {}
     for selector, texts in _selectors_within(nodes):
-        for name in (selector.name,) if selector.name else names:
-            if name in found and may_read(selector, name):
-                found[name].update(texts)
-    return {name: frozenset(texts) for name, texts in found.items()}
+        asked = tuple(each for each in selector.matchers if each.name == NAME)
+        if len(asked) != 1 or asked[0].op != "=":
+            others.setdefault(asked, set()).update(texts)
+        elif asked[0].value in named:
+            named[asked[0].value].update(texts)
+    if len(others) > _MOST_ASKED:
+        others = {(): set().union(*others.values())}
+    return {
+        name: [texts for texts in (own, *_reading(name, others)) if texts]
+        for name, own in named.items()
+    }
+
+
+def _reading(name: str, others: Mapping[tuple[Matcher, ...], set[str]]) -> Iterator[set[str]]:
+    labels = ((NAME, name),)
+    for asked, texts in others.items():
+        if all(matcher.accepts(labels) for matcher in asked):
+            yield texts
 
 
 def _selectors_within(

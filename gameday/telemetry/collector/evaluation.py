@@ -67,6 +67,7 @@ class SeriesEvaluator:
         readings: dict[str, bool | None] = {}
         figures: dict[str, float | None] = {}
         for name, query in self.queries.items():
+            moment.budget.begin()
             try:
                 figures[name], truth = _figure(query, moment), reading_at(query, moment)
             except EvaluationError as error:

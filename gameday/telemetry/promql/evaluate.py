@@ -7,7 +7,8 @@ range and of the lookback is open, in 2.x a sample exactly on it still counts.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -56,17 +57,36 @@ PROMETHEUS_2 = PromqlSemantics(
     left_open=False, zero_first=True, unique_before_filter=False, fixed_timestamp=False
 )
 MOST_SAMPLES: Final = 1_000_000
-"""Values that the subqueries of one instant may come to: they take half a second."""
+"""Values that an expression may come to at one instant, in subqueries and in what is read for
+them, and in labels made of others: they take half a second."""
+MOST_SAMPLES_TOGETHER: Final = 2 * MOST_SAMPLES
+LEAST_SAMPLES: Final = MOST_SAMPLES // 50
+"""Values that an expression may come to, whatever those before it at that instant have."""
 
 
-class _Budget:
-    """Values that subqueries may still come to, and the evaluators of other instants."""
+class Budget:
+    """Values that expressions may still come to at one instant: each, and all of them.
 
-    __slots__ = ("evaluators", "left")
+    A greedy one is refused by itself. Many together leave little to the others, but something.
+    """
+
+    __slots__ = ("_left", "_share", "_together")
 
     def __init__(self) -> None:
-        self.evaluators: dict[int, InstantEvaluator] = {}
-        self.left = MOST_SAMPLES
+        self._together = MOST_SAMPLES_TOGETHER
+        self.begin()
+
+    def begin(self) -> None:
+        """Another expression is evaluated from here on."""
+        self._share = self._left = max(LEAST_SAMPLES, min(MOST_SAMPLES, self._together))
+
+    def spend(self, values: int, node: Node) -> None:
+        """Take note of values that a node came to. Raises EvaluationError for too many."""
+        self._left -= values
+        self._together -= values
+        if self._left < 0:
+            why = "" if self._share == MOST_SAMPLES else ", all that others at this instant left"
+            raise EvaluationError(f"comes to more than {self._share} values{why}", node.text)
 
 
 def evaluate(
@@ -86,14 +106,16 @@ class InstantEvaluator:
         semantics: PromqlSemantics = PROMETHEUS_3,
         *,
         span: tuple[int, int] | None = None,
-        budget: _Budget | None = None,
+        budget: Budget | None = None,
+        is_inside: bool = False,
     ) -> None:
         self.store = store
         self.t_ns = t_ns
         self.semantics = semantics
         self.span = span or (t_ns, t_ns)  # of the whole query: what @ start() and @ end() are
+        self.budget = budget or Budget()
         self._known: dict[str, Value] = {}
-        self._budget = budget or _Budget()
+        self._is_inside = is_inside  # a subquery: what is read is read again for each instant
 
     def value(self, node: Node) -> Value:
         """The value of a node; it is shared and must not be changed."""
@@ -103,14 +125,17 @@ class InstantEvaluator:
             self._known[node.text] = known
         return known
 
-    def forget(self, texts: Iterable[str] | None = None) -> None:
+    def forget(self, texts: AbstractSet[str] | None = None) -> None:
         """Evaluate these expressions again when they are asked for, or all of them."""
-        self._budget.evaluators.clear()
+        known = self._known
         if texts is None:
-            self._known.clear()
-            return
-        for text in texts:
-            self._known.pop(text, None)
+            known.clear()
+        elif len(texts) < len(known):
+            for text in texts:
+                known.pop(text, None)
+        else:
+            for text in [text for text in known if text in texts]:
+                del known[text]
 
     def _evaluate(self, node: Node) -> Value:
         match node:
@@ -164,7 +189,8 @@ class InstantEvaluator:
         if node.name in functions.HISTOGRAM:
             return self._of_histograms(node)
         if node.relabel is not None:
-            made = [(node.relabel(k), v) for k, v in self.vector(node.args[0]).items()]
+            spend = partial(self.budget.spend, node=node)
+            made = [(node.relabel(k, spend), v) for k, v in self.vector(node.args[0]).items()]
             return _collected(node, made)
         return self._special(node)
 
@@ -212,15 +238,18 @@ class InstantEvaluator:
         at = self._end(selector)
         oldest = at - int(self.semantics.lookback_s * NS)
         self._check_kept(selector, oldest)
+        every = self.store.select(selector)
+        if self._is_inside:
+            self.budget.spend(len(every), selector)
         found = []
-        for held in self.store.select(selector):
+        for held in every:
             i = bisect_right(held.times, at) - 1
-            if i < 0 or held.values[i] is STALE or not self._is_inside(held.times[i], oldest):
+            if i < 0 or held.values[i] is STALE or not self._is_newer(held.times[i], oldest):
                 continue
             found.append((held, i))
         return found
 
-    def _is_inside(self, t_ns: int, oldest_ns: int) -> bool:
+    def _is_newer(self, t_ns: int, oldest_ns: int) -> bool:
         return t_ns > oldest_ns or (t_ns == oldest_ns and not self.semantics.left_open)
 
     def _end(self, node: Selector | Subquery) -> int:
@@ -274,7 +303,7 @@ class InstantEvaluator:
         self._check_kept(node, start)
         times = self._grid(node, start, end)
         key = (node.text, self.semantics)
-        past = self.store.past(key, times[-1]) if node.is_settled and times else {}
+        past = self.store.past(key, node.operand, times[-1]) if node.is_settled and times else {}
         if len(past) > 2 * len(times) + 16:
             for t_ns in [t_ns for t_ns in past if t_ns < times[0]]:
                 del past[t_ns]
@@ -283,9 +312,7 @@ class InstantEvaluator:
             vector = past.get(t_ns)
             if vector is None:
                 vector = past[t_ns] = self._elsewhere(t_ns).vector(node.operand)
-            self._budget.left -= 1 + len(vector)
-            if self._budget.left < 0:
-                raise EvaluationError(f"comes to more than {MOST_SAMPLES} values", node.text)
+            self.budget.spend(1 + len(vector), node)
             for labels, value in vector.items():
                 held = found.get(labels)
                 if held is None:
@@ -303,19 +330,20 @@ class InstantEvaluator:
         step = node.step_ns or round(self.semantics.evaluation_s * NS)
         wall = self.store.wall_offset_ns
         first = (start + wall) // step * step - wall
-        if not self._is_inside(first, start):
+        if not self._is_newer(first, start):
             first += step
         return range(first, end + 1, step)
 
     def _elsewhere(self, t_ns: int) -> "InstantEvaluator":
-        """The evaluator of another instant of the same query."""
-        known = self._budget.evaluators.get(t_ns)
-        if known is None:
-            known = InstantEvaluator(
-                self.store, t_ns, self.semantics, span=self.span, budget=self._budget
-            )
-            self._budget.evaluators[t_ns] = known
-        return known
+        """The evaluator of another instant of the same query; what it comes to is not kept."""
+        return InstantEvaluator(
+            self.store,
+            t_ns,
+            self.semantics,
+            span=self.span,
+            budget=self.budget,
+            is_inside=True,
+        )
 
     def _selected(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
         end = self._end(selector)
@@ -328,6 +356,8 @@ class InstantEvaluator:
             times, values = held.times, held.values
             stop = bisect_right(times, end)
             begin = first(times, start, 0, stop)
+            if self._is_inside:
+                self.budget.spend(1 + stop - begin, selector)
             times, values = times[begin:stop], values[begin:stop]
             if held.marks:
                 times = [t for t, v in zip(times, values, strict=True) if v is not STALE]

@@ -1,4 +1,4 @@
-"""`histogram_quantile` and `histogram_fraction` over classic histograms, as Prometheus computes it.
+"""`histogram_quantile` and `histogram_fraction` of classic histograms, as Prometheus has them.
 
 Buckets are cumulative counts up to `le`. Within the bucket in which the rank falls, values are
 taken to be spread evenly. Rates of buckets scraped at different moments may decrease with

@@ -86,6 +86,10 @@ class Subquery:
     is_settled: bool
 
 
+Relabel = Callable[[Labels, Callable[[int], None]], Labels]
+"""Labels made of others; the function beside them is told the cost, in values of a budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
     """A function of its arguments; `relabel` is what one of labels does to each element's."""
@@ -93,7 +97,7 @@ class FunctionCall:
     text: str
     name: str
     args: tuple["Node", ...]
-    relabel: Callable[[Labels], Labels] | None = field(default=None, compare=False, repr=False)
+    relabel: Relabel | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

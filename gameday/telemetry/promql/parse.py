@@ -50,9 +50,11 @@ MOST_INSTANTS = 11_000
 """Instants of all subqueries of an expression: as many as Prometheus has points in a range."""
 MOST_INSTANTS_TOGETHER = 5 * MOST_INSTANTS
 """Instants of all subqueries of one file: the first evaluation takes a second."""
-_QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
+# One after the other from the left: an apostrophe in a comment opens nothing.
+_QUOTED_OR_COMMENT = re.compile(
+    r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`|#[^\n]*""", re.DOTALL
+)
 _NAME = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
-_COMMENT = re.compile("#[^\n]*")
 _STEP = re.compile(r"[-+*/%^<>(]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 # The grammar panics on some durations that are odd numbers (`offset NaN`), and on times before
 # 1970, so only plain ones are let in.
@@ -100,10 +102,10 @@ def _refuse_unreadable(text: str) -> None:
         raise PromqlError(f"is longer than {LONGEST} characters", text[:60] + "…")
     if _steps(text) > MOST_STEPS:
         raise PromqlError(f"has more than {MOST_STEPS} operators and brackets", text[:60] + "…")
-    for quoted in _QUOTED.finditer(text):
-        if quoted[0][0] != "`" and (byte := _BYTE.search(quoted[0])) is not None:
+    for passed_over in _QUOTED_OR_COMMENT.findall(text):
+        if passed_over[0] in "\"'" and (byte := _BYTE.search(passed_over)) is not None:
             raise PromqlError("write the character itself instead of its bytes", byte[1])
-    bare = _COMMENT.sub("", _QUOTED.sub("", text))
+    bare = _QUOTED_OR_COMMENT.sub("", text)
     if (odd := _ODD_LENGTH.search(bare)) is not None:
         raise PromqlError("a duration is a number of seconds, or 5m, 1h30m, 250ms …", odd[0])
     if (odd := _ODD_TIME.search(bare)) is not None:
@@ -125,9 +127,9 @@ def _without_underscores(text: str) -> str:
     if "_" not in text:
         return text
     parts, at = [], 0
-    for quoted in _QUOTED.finditer(text):
-        parts += [_plain_digits(text[at : quoted.start()]), quoted[0]]
-        at = quoted.end()
+    for passed_over in _QUOTED_OR_COMMENT.finditer(text):
+        parts += [_plain_digits(text[at : passed_over.start()]), passed_over[0]]
+        at = passed_over.end()
     return "".join([*parts, _plain_digits(text[at:])])
 
 
@@ -136,12 +138,12 @@ def _plain_digits(text: str) -> str:
 
 
 def _steps(text: str) -> int:
-    """An upper bound of the brackets and operators in a text, outside of label matchers.
+    """An upper bound of the brackets and operators in a text, outside of quotes and comments.
 
     The grammar's own trees cost time that grows with the cube of their depth, so the depth is
     bounded before they are made.
     """
-    return len(_STEP.findall(_QUOTED.sub("", text)))
+    return len(_STEP.findall(_QUOTED_OR_COMMENT.sub("", text)))
 
 
 def _node(tree: Any) -> Node:
@@ -195,15 +197,15 @@ def _matcher(tree: Any, found: Any) -> Matcher:
 def _range(tree: Any) -> Selector:
     inner = _selector(tree.vector_selector)
     text = tree.prettify()
-    return Selector(text, inner.matchers, inner.offset_ns, _ns(tree.range), inner.at)
+    return Selector(text, inner.matchers, inner.offset_ns, _length_ns(tree, tree.range), inner.at)
 
 
 def _subquery(tree: Any) -> Subquery:
     operand, at = _node(tree.expr), _moment(tree.at)
     if is_scalar(operand) or is_range(operand) or isinstance(operand, Text):
         _refuse(tree, "a subquery is of an instant vector")
-    range_ns, offset_ns = _ns(tree.range), _ns(tree.offset)
-    step_ns = None if tree.step is None else _ns(tree.step)
+    range_ns, offset_ns = _length_ns(tree, tree.range), _ns(tree.offset)
+    step_ns = None if tree.step is None else _length_ns(tree, tree.step)
     text = f"{_inner(tree.expr, operand)}[{_length(range_ns)}:{_length(step_ns or 0)}]"
     if at is not None:
         text += f" @ {at / 10**9:.3f}" if isinstance(at, int) else f" @ {at}()"
@@ -229,6 +231,13 @@ def _is_settled(node: Node) -> bool:
 def _length(ns: int) -> str:
     """A duration as PromQL writes it, "" for none."""
     return str(grammar.display_duration(timedelta(microseconds=ns // 1000))) if ns else ""
+
+
+def _length_ns(tree: Any, length: timedelta) -> int:
+    """The length of a range or of a step, which the grammar lets be a plain 0."""
+    if not length:
+        raise PromqlError("a range and its step must be longer than 0", tree.prettify())
+    return _ns(length)
 
 
 def _ns(length: timedelta | None) -> int:

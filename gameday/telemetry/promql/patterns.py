@@ -32,6 +32,11 @@ class Pattern:
         options.max_mem = _MOST_BYTES
         return re2.compile(self.text, options)
 
+    @property
+    def size(self) -> int:
+        """The instructions of its program: steps that a character takes, at most."""
+        return int(self._compiled.programsize)
+
     def check(self) -> None:
         """Raise ValueError with what it is that RE2 does not take."""
         import re2

@@ -5,12 +5,13 @@ over at once, as in Prometheus: it gets a staleness mark, and selecting it finds
 scrape that failed is a scrape without series. Only the last `retention_s` are kept.
 """
 
+import math
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Mapping
 
 from gameday.core.clock import NS
 from gameday.telemetry.promql.labels import NAME, Labels, nameless, value_of
-from gameday.telemetry.promql.nodes import Selector
+from gameday.telemetry.promql.nodes import Node, Selector, may_read
 from gameday.telemetry.promql.query import LOOKBACK_S
 
 STALE = float("nan")
@@ -30,9 +31,9 @@ class Series:
         self.marks = 0
 
     def append(self, t_ns: int, value: float) -> bool:
-        """Take a sample; False where it is not newer than the last."""
+        """Take a sample; False where it is not newer than the last, nor the same once more."""
         if self.times and t_ns <= self.times[-1]:
-            return False
+            return t_ns == self.times[-1] and _is_same(value, self.values[-1])
         self.times.append(t_ns)
         self.values.append(value)
         self.marks += value is STALE
@@ -47,8 +48,36 @@ class Series:
             del self.values[:gone]
 
 
+class _Past:
+    """The values of a subquery's expression by instant, and which names they may come from."""
+
+    __slots__ = ("_node", "_reads", "until_ns", "values")
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._reads: dict[str, bool] = {}
+        self.until_ns = 0
+        self.values: dict[int, dict[Labels, float]] = {}
+
+    def reads(self, name: str) -> bool:
+        found = self._reads.get(name)
+        if found is None:
+            if len(self._reads) >= _CACHED_SELECTORS:
+                self._reads.clear()
+            found = self._reads[name] = may_read(self._node, name)
+        return found
+
+    def void(self, t_ns: int) -> None:
+        for each_ns in [each_ns for each_ns in self.values if each_ns >= t_ns]:
+            del self.values[each_ns]
+        self.until_ns = t_ns - 1
+
+
 class SeriesStore:
-    """Series by name and labels; `wall_offset_ns` turns instants into wall time for `time()`."""
+    """Series by name and labels; `wall_offset_ns` turns instants into wall time for `time()`.
+
+    `created` counts all series there ever were, `created_characters` those of their labels.
+    """
 
     def __init__(self, retention_s: float = LOOKBACK_S + 60, *, wall_offset_ns: int = 0) -> None:
         self.retention_ns = int(retention_s * NS)
@@ -57,13 +86,17 @@ class SeriesStore:
         self._by_name: dict[str, dict[Labels, Series]] = {}
         self._live: dict[str, dict[Labels, Series]] = {}
         self._selected: dict[tuple[object, ...], list[Series]] = {}
-        self._past: dict[Hashable, dict[int, dict[Labels, float]]] = {}
+        self._past: dict[Hashable, _Past] = {}
         self._past_until_ns: int | None = None
         self.forgotten_ns: int | None = None
+        self.created = self.created_characters = 0
         self._sweep_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self._series)
+
+    def __contains__(self, labels: Labels) -> bool:
+        return labels in self._series
 
     def append(
         self, t_ns: int, series: Iterable[tuple[Labels, float]], source: str | None = None
@@ -72,19 +105,23 @@ class SeriesStore:
 
         With a `source`, series that its last scrape had and this one has not are marked stale.
         """
-        if self._past_until_ns is not None and t_ns <= self._past_until_ns:
-            self._void_past(t_ns)
         seen: dict[Labels, Series] = {}
         refused = 0
         for labels, value in series:
             held = self._series.get(labels) or self._create(labels)
-            refused += not held.append(t_ns, value)
-            seen[labels] = held
+            if held.append(t_ns, value):
+                seen[labels] = held
+            else:
+                refused += 1
+        before: Mapping[Labels, Series] = {}
         if source is not None:
-            for labels, held in self._live.get(source, {}).items():
+            before = self._live.get(source, {})
+            for labels, held in before.items():
                 if labels not in seen:
                     held.append(t_ns, STALE)
             self._live[source] = seen
+        if self._past_until_ns is not None and t_ns <= self._past_until_ns:
+            self._void_past(t_ns, {value_of(labels, NAME) for labels in (*seen, *before)})
         self._sweep(t_ns)
         return refused
 
@@ -98,21 +135,25 @@ class SeriesStore:
             self._selected[selector.matchers] = found
         return found
 
-    def past(self, key: Hashable, until_ns: int) -> dict[int, dict[Labels, float]]:
-        """The values by instant, up to `until_ns`, that a subquery came to and can come back to.
+    def past(self, key: Hashable, node: Node, until_ns: int) -> dict[int, dict[Labels, float]]:
+        """The values of a node by instant, up to `until_ns`, that a subquery can come back to.
 
-        A sample that is taken later voids what is not older than it.
+        A sample that is taken later, and that the node may read, voids what is not older than it.
         """
         self._past_until_ns = max(until_ns, self._past_until_ns or until_ns)
         if len(self._past) >= _CACHED_SELECTORS and key not in self._past:
             self._past.clear()
-        return self._past.setdefault(key, {})
+        past = self._past.get(key)
+        if past is None:
+            past = self._past[key] = _Past(node)
+        past.until_ns = max(until_ns, past.until_ns)
+        return past.values
 
-    def _void_past(self, t_ns: int) -> None:
-        for known in self._past.values():
-            for each_ns in [each_ns for each_ns in known if each_ns >= t_ns]:
-                del known[each_ns]
-        self._past_until_ns = t_ns - 1
+    def _void_past(self, t_ns: int, names: Collection[str]) -> None:
+        for past in self._past.values():
+            if past.until_ns >= t_ns and any(map(past.reads, names)):
+                past.void(t_ns)
+        self._past_until_ns = max((past.until_ns for past in self._past.values()), default=None)
 
     def _candidates(self, selector: Selector) -> Iterable[Series]:
         if selector.name:
@@ -121,6 +162,8 @@ class SeriesStore:
 
     def _create(self, labels: Labels) -> Series:
         held = Series(labels)
+        self.created += 1
+        self.created_characters += sum(len(key) + len(value) for key, value in labels)
         self._series[labels] = held
         self._by_name.setdefault(value_of(labels, NAME), {})[labels] = held
         self._selected.clear()
@@ -146,6 +189,13 @@ class SeriesStore:
         if not self._by_name[name]:
             del self._by_name[name]
         self._selected.clear()
+
+
+def _is_same(value: float, other: float) -> bool:
+    """True for equal values, and for two that are no number; a mark of staleness is none."""
+    if value is STALE or other is STALE:
+        return False
+    return value == other or (math.isnan(value) and math.isnan(other))
 
 
 def _accepts(selector: Selector, held: Series) -> bool:
