@@ -68,7 +68,7 @@ class Document:
         """A complaint about what stands at `loc`."""
         return FileError(self.place(*loc), problem, help=help)
 
-    def parse(self, model: type[M], context: Mapping[str, object] | None = None) -> M:
+    def parse(self, model: type[M], context: Mapping[str, str] | None = None) -> M:
         """The model this file holds. Raises FileError, at the first thing that is wrong.
 
         `context` is for the validators of the model.
