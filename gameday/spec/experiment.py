@@ -317,6 +317,10 @@ class Expect(Model):
         }
 
 
+Overlay = Json | None
+"""Keys of the file that others stand in the place of; read again as those of an experiment."""
+
+
 class Experiment(Model):
     """One experiment file, or its `short` form (`short` is then None)."""
 
@@ -349,10 +353,10 @@ class Experiment(Model):
         max_length=MOST_PARTS,
         description="Alerting rules instead of the system's; paths from this file",
     )
-    short: Json | None = Field(
+    short: Overlay = Field(
         default=None, description="Top-level keys that replace those above with --short"
     )
-    drill: Json | None = Field(
+    drill: Overlay = Field(
         default=None,
         description="Top-level keys that replace those above in a drill, and the session's own",
     )
