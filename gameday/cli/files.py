@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gameday.spec.faults import AnyFault
     from gameday.spec.inputs import Inputs, LoadedExperiment, LoadedSystem
 
-KINDS = ("experiment", "system", "playbook", "settings")
+KINDS = ("experiment", "system", "playbook", "settings", "readiness")
 
 
 @dataclass(slots=True)
@@ -220,7 +220,7 @@ def schema(kind: str) -> None:
     """Print the JSON Schema of a kind of file.
 
     Editors check and complete YAML with it. A playbook has two parts: its front matter, and the
-    block of a step.
+    block of a step. `readiness` is what `gameday readiness --json` prints.
     """
     emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
 
@@ -233,6 +233,12 @@ def _schema(kind: str) -> object:
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":
         return {**dialect, **settings.json_schema()}
+    if kind == "readiness":
+        from pydantic import TypeAdapter
+
+        from gameday.drills.readiness import Readiness
+
+        return {**dialect, **TypeAdapter(Readiness).json_schema(mode="serialization")}
     if kind == "playbook":
         parts = {
             "front_matter": FrontMatter.model_json_schema(),

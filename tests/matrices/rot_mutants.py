@@ -142,7 +142,10 @@ def _inserted(
 ) -> Mutant | None:
     """A line put at the end of a section: `line` is a template, its right and its rotten value."""
     template, right, wrong = line
-    places = [m.start() for m in re.finditer(r"^## (?:Do not|Verify|Undo|Call)", files[book], re.MULTILINE)]
+    places = [
+        m.start()
+        for m in re.finditer(r"^## (?:Do not|Verify|Undo|Call)", files[book], re.MULTILINE)
+    ]
     at = rng.choice(places)
     text = files[book]
 
