@@ -257,7 +257,15 @@ def port_text(rng: random.Random, files: Files, book: str) -> Mutant | None:
 
 
 def port_world(rng: random.Random, files: Files, book: str) -> Mutant | None:
-    return _world("address", files, book, "8404", rng.choice(["8936", "9404", "18404"]))
+    new = rng.choice(["8936", "9404", "18404"])
+    if "8404" not in files[book]:
+        return None
+    edits = {
+        name: text.replace("8404", new)  # also as a default: `${BALANCER_PORT-8404}`
+        for name, text in files.items()
+        if name.split("/", maxsplit=1)[0] in WORLD and "8404" in text
+    }
+    return Mutant("address", "world", book, "8404", new, dict(edits))
 
 
 def address_inserted(rng: random.Random, files: Files, book: str) -> Mutant | None:
