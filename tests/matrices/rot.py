@@ -10,12 +10,14 @@ An inserted line that is right must not be complained about. Exit code 1 below `
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -71,14 +73,14 @@ def found_by_validate(mutant: Mutant, files: Files) -> list[str]:
     """What it says of the mutant's own names, in lines that it did not say before."""
     before = validated(edited(files, mutant.right), mutant.playbook)
     after = validated(edited(files, mutant.edits), mutant.playbook)
-    names = [_core(mutant.old), _core(mutant.new)]
+    names = [_words(mutant.old), _words(mutant.new)]
     new = [line for line in after if line not in before]
-    return [line for line in new if any(name and name in line for name in names)]
+    return [line for line in new if any(name and name <= _words(line) for name in names)]
 
 
-def _core(name: str) -> str:
-    """The part of a name that a message must hold."""
-    return Path(name.split("://")[-1]).stem if name.endswith(".md") else name.removeprefix("item ")
+def _words(text: str) -> set[str]:
+    """The words of a name, all of which a message must hold."""
+    return set(re.findall(r"[\w-]+", text)) - {"item", "playbooks", "md", "gone"}
 
 
 def false_alarms(mutant: Mutant, files: Files) -> list[str]:
@@ -122,44 +124,67 @@ def found_by_a_run(mutant: Mutant, files: Files) -> str:
     return f"{experiment}: {', '.join(wrong)}" if wrong else ""
 
 
+@dataclass(slots=True)
+class Tally:
+    """The sums of a matrix, by kind of rot."""
+
+    made: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    played: Counter[str] = field(default_factory=Counter)
+    missed: list[Mutant] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+    runs: int = 0
+
+    def look_at(self, mutant: Mutant, files: Files) -> list[str]:
+        """Try to find one mutant; what was said of it."""
+        self.made[mutant.kind] += 1
+        self.alarms += [f"{mutant.title}: {line}" for line in false_alarms(mutant, files)]
+        told = found_by_validate(mutant, files)
+        if told:
+            self.found[mutant.kind] += 1
+            return told
+        if self.runs > 0 and mutant.kind in PLAYED:
+            self.runs -= 1
+            if by_run := found_by_a_run(mutant, files):
+                self.played[mutant.kind] += 1
+                return [by_run]
+        self.missed.append(mutant)
+        return []
+
+    @property
+    def share(self) -> float:
+        """The share of mutants that were found."""
+        return (self.found.total() + self.played.total()) / max(1, self.made.total())
+
+    def lines(self) -> Iterator[str]:
+        """The table and what was missed."""
+        missed = Counter(mutant.kind for mutant in self.missed)
+        yield f"{'kind':12} {'made':>5} {'validate':>9} {'a run':>6} {'missed':>7}"
+        for kind, count in sorted(self.made.items()):
+            figures = f"{count:5} {self.found[kind]:9} {self.played[kind]:6} {missed[kind]:7}"
+            yield f"{kind:12} {figures}"
+        yield from (f"missed: {mutant.title}" for mutant in self.missed)
+        yield from (f"false alarm: {alarm}" for alarm in self.alarms)
+        found = self.found.total() + self.played.total()
+        sums = f"{found} of {self.made.total()} found ({self.share:.1%})"
+        yield f"{sums}, {len(self.alarms)} false alarms"
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=240)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=int, default=0)
     parser.add_argument("--show", action="store_true", help="print what was said of each")
     arguments = parser.parse_args()
     files = project()
-    made: Counter[str] = Counter()
-    found: Counter[str] = Counter()
-    played: Counter[str] = Counter()
-    alarms: list[str] = []
-    missed: defaultdict[str, list[str]] = defaultdict(list)
-    runs = arguments.runs
+    tally = Tally(runs=arguments.runs)
     for mutant in mutants(files, arguments.count, arguments.seed):
-        made[mutant.kind] += 1
-        alarms += [f"{mutant.title}: {line}" for line in false_alarms(mutant, files)]
-        told = found_by_validate(mutant, files)
-        if told:
-            found[mutant.kind] += 1
-        elif runs > 0 and mutant.kind in PLAYED and (by_run := found_by_a_run(mutant, files)):
-            runs -= 1
-            played[mutant.kind] += 1
-            told = [by_run]
-        else:
-            missed[mutant.kind].append(mutant.title)
+        told = tally.look_at(mutant, files)
         if arguments.show:
             print(mutant.title, *told[:2], sep="\n    ")
-    print(f"{'kind':12} {'made':>5} {'validate':>9} {'a run':>6} {'missed':>7}")
-    for kind, count in sorted(made.items()):
-        print(f"{kind:12} {count:5} {found[kind]:9} {played[kind]:6} {len(missed[kind]):7}")
-    for title in (title for several in missed.values() for title in several):
-        print(f"missed: {title}")
-    for alarm in alarms:
-        print(f"false alarm: {alarm}")
-    total, all_found = sum(made.values()), sum(found.values()) + sum(played.values())
-    print(f"{all_found} of {total} found ({all_found / total:.1%}), {len(alarms)} false alarms")
-    return 0 if all_found >= LEAST * total and not alarms else 1
+    print(*tally.lines(), sep="\n")
+    return 0 if tally.share >= LEAST and not tally.alarms else 1
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Seeded rot: what becomes of a playbook that nobody looks at while the rest of the project goes on.
+"""Seeded rot: what becomes of a playbook while the rest of the project goes on without it.
 
-Three ways in which it comes. `text`: the playbook names what was never so, or is so no more. `world`:
-the rest of the project is changed, as a rename in one commit would do it, and the playbook stays.
-`inserted`: a line as people write it (a command, an address, a link) that is right, and then the same
-line rotten; the right one is kept with it, for it must not be complained about.
+Three ways in which it comes. `text`: the playbook names what was never so, or is so no more.
+`world`: the rest of the project is changed, as a rename in one commit would do it, and the playbook
+stays. `inserted`: a line as people write it (a command, an address, a link) that is right, and then
+the same line rotten; the right one is kept with it, for it must not be complained about.
 
 Written from the words of the task and before any of the checks, so that it draws what rots and not
 what is looked for.
 """
+
+# ruff: noqa: E501  - a table of lines reads best with one of them a line
 
 import random
 import re
@@ -73,8 +75,10 @@ def mutants(files: Files, count: int, seed: int) -> Iterator[Mutant]:
         tries += 1
         draws = DRAWS[kind]
         mutant = rng.choice(draws)(rng, files, rng.choice(books))
-        key = mutant and (mutant.form, mutant.playbook, mutant.old, mutant.new)
-        if mutant is None or key is None or key in seen:
+        if mutant is None:
+            continue
+        key = mutant.form, mutant.playbook, mutant.old, mutant.new
+        if key in seen:
             continue
         seen.add(key)
         made += 1
@@ -82,13 +86,22 @@ def mutants(files: Files, count: int, seed: int) -> Iterator[Mutant]:
 
 
 def renamed(rng: random.Random, name: str) -> str:
-    """A name as a rename or a slip would leave it."""
+    """A name as a rename or a slip would leave it; two letters alike change places in vain."""
+    while True:
+        other = _renamed(rng, name)
+        if other != name:
+            return other
+
+
+def _renamed(rng: random.Random, name: str) -> str:
     words = re.split(r"([_-])", name)
     synonyms = {
         "issuance": "coupon", "requests": "calls", "request": "call", "total": "count",
         "seconds": "milliseconds", "dependency": "upstream", "errors": "failures", "pool": "lane",
-        "use": "switch", "in": "busy", "strategy": "mode", "limit": "throttle", "users": "clients",
-        "paused": "stopped", "pause": "halt", "redis": "valkey", "postgres": "database", "db": "sql",
+        "use": "switch",
+        "in": "busy", "strategy": "mode", "limit": "throttle", "users": "clients",
+        "paused": "stopped", "pause": "halt", "redis": "valkey", "postgres": "database",
+        "db": "sql",
         "slow": "late", "down": "gone", "live": "open", "over": "excess", "store": "ledger",
         "drift": "gap", "unsettled": "pending", "flight": "progress", "scale": "grow", "out": "up",
     }  # fmt: skip
@@ -483,7 +496,7 @@ def experiment_world(rng: random.Random, files: Files, book: str) -> Mutant | No
     name = Path(book).stem
     using = [
         path for path, text in files.items()
-        if path.startswith("experiments/") and f"playbook: {name}\n" in text
+        if re.match(r"experiments/[^/]+[.]yaml", path) and f"playbook: {name}\n" in text
     ]  # fmt: skip
     path = rng.choice(using)
     old = Path(path).stem

@@ -26,15 +26,16 @@ def pages_of(loaded: LoadedPlaybook) -> Pages:
 def rot(loaded: LoadedPlaybook, system: LoadedSystem, around: Surroundings) -> list[FileWarning]:
     """Everything in a playbook that is there no more, in the order of the file."""
     pages = pages_of(loaded)
-    found = (
-        *names.of_front(loaded, around),
-        *metrics.of_probes(loaded, around),
-        *metrics.of_pages(pages, around),
-        *names.of_pages(pages, around),
-        *addresses.of_pages(pages, system, around),
-        *commands.of_pages(pages, around),
-        *links.of_pages(loaded, pages),
+    rules = (
+        names.of_front(loaded, around),
+        metrics.of_probes(loaded, around),
+        metrics.of_pages(pages, around),
+        names.of_pages(pages, around),
+        addresses.of_pages(pages, system, around),
+        commands.of_pages(pages, around),
+        links.of_pages(loaded, pages),
     )
+    found = [each for rule in rules for each in islice(rule, MOST_FINDINGS)]
     warnings = [each for each in found if isinstance(each, FileWarning)]
     warnings.sort(key=lambda each: (each.place.line, each.place.column))
-    return list(islice(dict.fromkeys(warnings), MOST_FINDINGS))
+    return list(dict.fromkeys(warnings))[:MOST_FINDINGS]

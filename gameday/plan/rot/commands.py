@@ -19,18 +19,24 @@ _SHELLS: Final = frozenset({"", "sh", "bash", "shell", "zsh", "console", "shell-
 _ENDS: Final = re.compile(r"\|\||&&|[|;&]|(?:^|\s)#.*$")
 _ASSIGNED: Final = re.compile(r"[A-Za-z_]\w*=.*")
 _BEFORE: Final = frozenset({"$", "%", ">", "sudo", "time", "exec", "nohup", "nice", "env", "watch"})
-_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
-_SCALED: Final = re.compile(r"\bcompose\b[^\n|;&]*?--scale[ =]([A-Za-z][\w-]*)=")
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*", re.ASCII)
+_CALLED: Final = re.compile(r"gameday|--scale")
+_SCALED: Final = re.compile(r"\bcompose\b[^\n|;&]{0,300}?--scale[ =]([A-Za-z][\w-]*)=")
 _LONGEST: Final = 2000
+_MOST_LINES: Final = 1000  # calls of gameday in one playbook: each is taken apart
 
 
 def of_pages(pages: Pages, around: Surroundings) -> Findings:
     """Every command line in code."""
+    left = _MOST_LINES
     for passage in pages.passages:
         is_shell = passage.kind == "fence" and passage.info.split(" ")[0].lower() in _SHELLS
-        if passage.kind != "code" and not is_shell:
+        if (passage.kind != "code" and not is_shell) or not _CALLED.search(passage.text):
             continue
         for at, words in _lines(passage.text):
+            left -= 1
+            if left < 0:
+                return
             yield from _line(passage, at, words, pages, around)
         for match in _SCALED.finditer(passage.text):
             if around.services and match[1] not in around.services:
@@ -42,14 +48,14 @@ def of_pages(pages: Pages, around: Surroundings) -> Findings:
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """The words after `gameday` of each command line, and where that line begins."""
     at = 0
-    for line in text.replace("\\\n", "  ").split("\n"):
-        begin = 0
-        for end in [*(m.span() for m in _ENDS.finditer(line[:_LONGEST])), (len(line), len(line))]:
+    for whole in text.replace("\\\n", "  ").split("\n"):
+        begin, line = 0, whole[:_LONGEST]
+        for end in [*(m.span() for m in _ENDS.finditer(line)), (len(line), len(line))]:
             words = _words(line[begin : end[0]])
             if words is not None:
                 yield at + begin + max(0, line[begin:].find("gameday")), words
             begin = end[1]
-        at += len(line) + 1
+        at += len(whole) + 1
 
 
 def _words(part: str) -> list[str] | None:

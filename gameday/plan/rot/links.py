@@ -20,15 +20,21 @@ _TITLE: Final = re.compile(r"""\s+(?:"[^"]*"|'[^']*')\s*\Z""")
 _HOST: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\]")
 _NEARLY_WEB: Final = re.compile(r"h?t?t?p?s?|htpp?s?|http?s?s|hhtps?|ttps?", re.IGNORECASE)
 _WEB: Final = ("http", "https")
-_PAGE_BYTES: Final = 2_000_000
+_PAGE_BYTES: Final = 200_000
+_MOST_LINKS: Final = 200  # different ones
 
 
 def of_pages(loaded: LoadedPlaybook, pages: Pages) -> Findings:
     """Each link: its file is there, and its anchor in it, or its address has the form of one."""
+    problems: dict[str, str] = {}
     for passage in (each for each in pages.passages if each.kind == "link"):
-        problem = _problem(_target(passage), loaded, pages)
-        if problem:
-            yield FileWarning(passage.place(), problem)
+        target = _target(passage)
+        if target not in problems:
+            if len(problems) >= _MOST_LINKS:
+                return
+            problems[target] = _problem(target, loaded, pages)
+        if problems[target]:
+            yield FileWarning(passage.place(), problems[target])
 
 
 def web(pages: Pages) -> Iterator[tuple[Place, str]]:

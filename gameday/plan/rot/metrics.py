@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final
 
-from gameday.core.errors import Place, one_of_them
+from gameday.core.errors import one_of_them
 from gameday.plan.rot.passages import Pages, Passage
 from gameday.plan.rot.surroundings import Labels, Surroundings
 from gameday.spec.inputs import FileWarning, Findings, LoadedPlaybook
@@ -22,9 +22,10 @@ _SERIES: Final = re.compile(r"\s*([a-zA-Z_:][\w:]*)\s*(\{.*\})?\s*", re.ASCII)
 _WORD: Final = re.compile(r"(?<![\w./:-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?![\w(=/])", re.ASCII)
 _ANY_LABEL: Final = frozenset({"instance", "job", "le", "quantile", "alertname", "severity"})
 _LISTED: Final = 2  # values in the catalogue from which on they are a list of all
+_MOST_NAMES: Final = 500  # different ones that are no metrics: each is compared with all there are
 _PROMQL: Final = ("promql", "prom", "prometheus")
 _MEASURED: Final = re.compile(
-    r"`+\s*\|?\s*(?:it\s+)?(?:is|are|stays?|falls?|rises?|grows?|drops?|above|below)\b"
+    r"\s*\|?\s*(?:it\s+)?(?:is|are|stays?|falls?|rises?|grows?|drops?|above|below)\b"
 )
 
 
@@ -45,13 +46,40 @@ def of_probes(loaded: LoadedPlaybook, around: Surroundings) -> Findings:
 
 def of_pages(pages: Pages, around: Surroundings) -> Findings:
     """The expressions that are shown, and the metrics that are named in code."""
+    names = _Names(around)
     for passage in pages.passages:
         if passage.kind == "fence" and passage.info.split(" ")[0].lower() in _PROMQL:
             yield from _shown(passage, around)
         elif passage.kind == "code":
-            yield from _named(passage, around)
-        elif passage.kind == "fence" and passage.info.split() != ["yaml", "step"]:
-            yield from _words(passage, around)
+            yield from _named(passage, names)
+        elif passage.kind == "fence" and not passage.is_step:
+            yield from _words(passage, names)
+
+
+class _Names:
+    """The names of metrics, and which others are nearly one of them, or meant as one."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self.known = sorted({*around.metrics, *around.families})
+        self._prefixes = around.prefixes
+        self._near: dict[str, str] = {}
+
+    def problem(self, name: str, *, is_surely: bool = False) -> str:
+        """Why a name is no metric, "" where it is one, or nobody says that it is meant as one."""
+        if name in self.known:
+            return ""
+        if name not in self._near:
+            if len(self._near) >= _MOST_NAMES:
+                return ""
+            near = get_close_matches(name, self.known, n=1, cutoff=_NEAR_A_METRIC)
+            self._near[name] = near[0] if near else ""
+        if self._near[name]:
+            return f"no metric {name!r}: did you mean {self._near[name]!r}?"
+        is_ours = is_surely or name.partition("_")[0] in self._prefixes
+        if self.around.complete and is_ours:
+            return f"no metric {name!r}: it is in no catalogue and no rule"
+        return ""
 
 
 def _shown(passage: Passage, around: Surroundings) -> Findings:
@@ -84,7 +112,7 @@ def _query(query: Query, around: Surroundings) -> Iterator[str]:
     chosen = [m.name for each in selectors(query.node) for m in each.matchers]
     for label in dict.fromkeys([*chosen, *_grouped(query.node)]):
         if label not in known and not label.startswith("__"):
-            yield f"no label {label!r}{_cure(label, known)}"
+            yield f"no label {label!r}{_cure(label, known - _ANY_LABEL)}"
     for selector in selectors(query.node):
         yield from _values(selector, around.metrics.get(selector.name, {}))
 
@@ -110,52 +138,36 @@ def _cure(name: str, known: Iterable[str]) -> str:
     return f": did you mean {near[0]!r}?" if near else ": it is in no catalogue and no rule"
 
 
-def _named(passage: Passage, around: Surroundings) -> Findings:
+def _named(passage: Passage, names: _Names) -> Findings:
     """A code span that is a metric, or in which one stands among other words."""
     match = _SERIES.fullmatch(passage.text)
     if match is None or (match[2] is None and "_" not in match[1]):
-        yield from _words(passage, around)
+        yield from _words(passage, names)
         return
-    if match[2] is None:
-        behind = passage.block.text[passage.offset + len(passage.text) :][:40]
-        is_measured = _MEASURED.match(behind) is not None
-        at = passage.place(match.start(1))
-        yield from _name(match[1], at, around, is_surely=is_measured)
+    name, selector = match[1], match[2]
+    metrics = names.around.metrics
+    series = next((each for each in (name, *_parts(name)) if each in metrics), None)
+    if selector is None or series is None:
+        is_measured = _MEASURED.match(passage.behind) is not None
+        problem = names.problem(name, is_surely=is_measured or selector is not None)
+        if problem:
+            yield FileWarning(passage.place(match.start(1)), problem)
         return
-    name = match[1]
-    series = [each for each in around.metrics if _is_of(each, name)]
     try:
-        query = parse(f"{series[0] if series else name}{match[2]}")
+        query = parse(f"{series}{selector}")
     except PromqlError:
         return
-    if not series:
-        yield from _name(name, passage.place(match.start(1)), around, is_surely=True)
-        return
-    for text in _query(query, around):
+    for text in _query(query, names.around):
         yield FileWarning(passage.place(_offset(passage.text, text)), text)
 
 
-def _is_of(series: str, name: str) -> bool:
-    """True if a metric is called so, or is a part of the histogram or counter of that name."""
-    return (
-        series == name
-        or re.fullmatch(rf"{re.escape(name)}_(?:bucket|sum|count|total)", series) is not None
-    )
+def _parts(name: str) -> Iterator[str]:
+    """The series that a histogram or counter of that name has."""
+    return (f"{name}_{part}" for part in ("bucket", "sum", "count", "total"))
 
 
-def _words(passage: Passage, around: Surroundings) -> Findings:
+def _words(passage: Passage, names: _Names) -> Findings:
     for match in _WORD.finditer(passage.text):
-        yield from _name(match[1], passage.place(match.start(1)), around)
-
-
-def _name(name: str, place: Place, around: Surroundings, *, is_surely: bool = False) -> Findings:
-    """A name that is no metric, where it is meant as one: by its first word, or nearly one."""
-    known = {*around.metrics, *around.families}
-    if name in known:
-        return
-    near = get_close_matches(name, sorted(known), n=1, cutoff=_NEAR_A_METRIC)
-    meant = around.complete and (is_surely or name.partition("_")[0] in around.prefixes)
-    if near and get_close_matches(name, near, n=1, cutoff=_NEAR_A_METRIC):
-        yield FileWarning(place, f"no metric {name!r}: did you mean {near[0]!r}?")
-    elif meant:
-        yield FileWarning(place, f"no metric {name!r}: it is in no catalogue and no rule")
+        problem = names.problem(match[1])
+        if problem:
+            yield FileWarning(passage.place(match.start(1)), problem)

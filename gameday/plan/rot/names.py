@@ -22,7 +22,11 @@ _DIGITS: Final = re.compile(r"\d{1,3}")
 _SPOKEN: Final = re.compile(
     r"(experiment|playbook|drill)s?(?:[ \n]+(?:called|named))?[ \n]*\Z", re.IGNORECASE
 )
-_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+_ALERT_BEFORE: Final = re.compile(r"\balerts?\b[^.]{0,24}\Z", re.IGNORECASE)
+_ALERT_BEHIND: Final = re.compile(
+    r"\s+(?:also\s+)?(?:fires?|resolves?|is (?:firing|gone|pending))\b"
+)
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*", re.ASCII)
 _FILE: Final = re.compile(
     r"(?<![\w/.-])((?:\.{1,2}/)?(experiments|playbooks)/([\w-]+)\.(?:ya?ml|md))(?![\w/-])"
 )
@@ -59,14 +63,8 @@ def of_pages(pages: Pages, around: Surroundings) -> Findings:
         elif passage.kind != "link":
             yield from _files(passage, around)
         if passage.kind == "code":
-            before = _words_before(passage)
-            yield from _alert(passage, before, around)
-            yield from _spoken(passage, before, around)
-
-
-def _words_before(passage: Passage) -> str:
-    """What stands before a code span in its paragraph, without its marks."""
-    return passage.block.text[: passage.offset].rstrip("`")
+            yield from _alert(passage, around)
+            yield from _spoken(passage, around)
 
 
 def _steps(passage: Passage, pages: Pages) -> Findings:
@@ -79,23 +77,20 @@ def _steps(passage: Passage, pages: Pages) -> Findings:
                 yield FileWarning(passage.place(at), f"there is no step {number!r}: {cure}")
 
 
-def _alert(passage: Passage, before: str, around: Surroundings) -> Findings:
+def _alert(passage: Passage, around: Surroundings) -> Findings:
     """A word with capitals in it that is called an alert, or nearly is one."""
     name = passage.text.strip()
     if not around.knows_alerts or not _CAMEL.fullmatch(name) or name in around.alerts:
         return
     near = get_close_matches(name, sorted(around.alerts), n=1, cutoff=_NEAR)
-    behind = passage.block.text[passage.offset + len(passage.text) :].lstrip("`")[:24]
-    spoken = re.search(r"\balerts?\b[^.]{0,24}\Z", before, re.IGNORECASE) is not None
-    acts = re.match(r"\s+(?:also\s+)?(?:fires?|resolves?|is (?:firing|gone|pending))\b", behind)
-    if near or spoken or acts:
+    if near or _ALERT_BEFORE.search(passage.before) or _ALERT_BEHIND.match(passage.behind):
         cure = f"did you mean {near[0]!r}?" if near else one_of_them(name, around.alerts)
         yield FileWarning(passage.place(), f"no rule raises {name!r}: {cure}")
 
 
-def _spoken(passage: Passage, before: str, around: Surroundings) -> Findings:
+def _spoken(passage: Passage, around: Surroundings) -> Findings:
     """`redis-slow` after the word experiment, drill or playbook."""
-    match = _SPOKEN.search(before)
+    match = _SPOKEN.search(passage.before)
     name = passage.text.strip()
     if match is None or not _NAME.fullmatch(name):
         return

@@ -14,11 +14,12 @@ from markdown_it.token import Token
 
 from gameday.core.errors import Place
 
+NEAR_BY: Final = 60  # characters before and behind a code span that say what it is
 Kind = Literal["words", "code", "fence", "link"]
 _BLOCKS: Final = MarkdownIt("commonmark").disable("reference")
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])
 _NEWLINE: Final = re.compile(r"\r\n?|\n")
-_CODE: Final = re.compile(r"(`+)([^`]+)\1(?!`)")
+_CODE: Final = re.compile(r"(?<!`)(`{1,3})(?!`)([^`]+)(?<!`)\1(?!`)")
 _LINK: Final = re.compile(r"\]\(([^()\n]{0,2000})\)|<((?:https?|htt?ps?|ftp):[^<>\n]{0,2000})>")
 _DEFINED: Final = re.compile(r"^ {0,3}\[[^\]\n]{1,200}\]:[ \t]*(\S{1,2000})", re.MULTILINE)
 _BARE: Final = re.compile(r"(?<![<(\w])https?://[^\s<>()`\"']{1,2000}")
@@ -37,6 +38,22 @@ class Passage:
     block: "Block"
     offset: int = 0
     info: str = ""
+
+    @property
+    def is_step(self) -> bool:
+        """True for the block of a step, which is read for itself."""
+        return self.kind == "fence" and self.info.split() == ["yaml", "step"]
+
+    @property
+    def before(self) -> str:
+        """The last words before it in its block."""
+        return self.block.text[max(0, self.offset - NEAR_BY) : self.offset].rstrip("`")
+
+    @property
+    def behind(self) -> str:
+        """The first words behind it in its block."""
+        end = self.offset + len(self.text)
+        return self.block.text[end : end + NEAR_BY].lstrip("`")
 
     def place(self, at: int = 0) -> Place:
         """The place of the character `at` in it."""
@@ -108,10 +125,9 @@ def _block(token: Token, lines: Sequence[str], start: int, file: str, skipped: i
 
 def _inline(block: Block) -> Iterator[Passage]:
     """Code spans and links of a paragraph, then its words with the code blanked out."""
-    words = block.text
     for match in _CODE.finditer(block.text):
         yield Passage("code", match[2].replace("\n", " "), block, match.start(2))
-        words = words[: match.start()] + _blank(match[0]) + words[match.end() :]
+    words = _CODE.sub(lambda match: _blank(match[0]), block.text)
     for pattern in (_LINK, _DEFINED, _BARE):
         for match in pattern.finditer(words):
             group = next((n for n in range(1, pattern.groups + 1) if match[n] is not None), 0)
