@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,12 @@ from tests.matrices.rot_mutants import ROOT, Files, Mutant, mutants, project
 LEAST: Final = 0.95
 PLAYED: Final = ("label", "metric")
 RUN_S: Final = 240
+
+
+@cache
+def told_before(book: str) -> Sequence[str]:
+    """Everything that it says of a playbook as it is."""
+    return validated(project(), book)
 
 
 def validated(files: Files, book: str) -> Sequence[str]:
@@ -71,7 +78,10 @@ def edited(files: Files, edits: Mapping[str, str | None]) -> dict[str, str]:
 
 def found_by_validate(mutant: Mutant, files: Files) -> list[str]:
     """What it says of the mutant's own names, in lines that it did not say before."""
-    before = validated(edited(files, mutant.right), mutant.playbook)
+    right = mutant.right
+    before = (
+        validated(edited(files, right), mutant.playbook) if right else told_before(mutant.playbook)
+    )
     after = validated(edited(files, mutant.edits), mutant.playbook)
     names = [_words(mutant.old), _words(mutant.new)]
     new = [line for line in after if line not in before]
@@ -87,7 +97,7 @@ def false_alarms(mutant: Mutant, files: Files) -> list[str]:
     """What is said of the inserted line while it is right."""
     if not mutant.right:
         return []
-    before = validated(files, mutant.playbook)
+    before = told_before(mutant.playbook)
     now = validated(edited(files, mutant.right), mutant.playbook)
     bare = {line.partition(": ")[2] for line in before}
     return [line for line in now if line.partition(": ")[2] not in bare]

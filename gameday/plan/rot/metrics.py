@@ -15,6 +15,7 @@ from gameday.plan.rot.surroundings import Labels, Surroundings
 from gameday.spec.inputs import FileWarning, Findings, LoadedPlaybook
 from gameday.telemetry.promql import PromqlError, Query, parse
 from gameday.telemetry.promql.nodes import Aggregation, Node, Selector, children, selectors
+from gameday.traffic.thresholds import METRICS as THRESHOLD_METRICS
 
 _NEAR: Final = 0.8
 _NEAR_A_METRIC: Final = 0.72  # of a name that stands alone in words, and may be anything
@@ -61,7 +62,7 @@ class _Names:
 
     def __init__(self, around: Surroundings) -> None:
         self.around = around
-        self.known = sorted({*around.metrics, *around.families})
+        self.known = sorted({*around.metrics, *around.families, *THRESHOLD_METRICS})
         self._prefixes = around.prefixes
         self._near: dict[str, str] = {}
 
