@@ -76,13 +76,13 @@ def readiness(
 
     from gameday.cli.runs import list_runs
     from gameday.core.clock import wall_time_ns
-    from gameday.drills.readiness import Question, read_all
+    from gameday.drills.readiness import ReadinessQuestion, read_all
     from gameday.drills.readiness import readiness as report_of
     from gameday.spec.inputs import find_system, load_system
 
     system = load_system(find_system(system_file))
     now_ns = wall_time_ns()
-    question = Question(now_ns=now_ns, max_age_s=max_age, whose=whose, anonymous=anonymous)
+    question = ReadinessQuestion(now_ns=now_ns, max_age_s=max_age, whose=whose, anonymous=anonymous)
     found = read_all(list_runs(runs_dir), _key(), now_ns)
     report = report_of(found, _shelf(system), set(_alerts(system)), question)
     if as_json:

@@ -93,7 +93,7 @@ class AlertReadiness:
 
 @dataclass(frozen=True, slots=True)
 class PersonReadiness:
-    """What one person took part in, the newest first."""
+    """Runs and drills of one person, the newest first."""
 
     who: str
     took_part: Sequence["TookPart"]
@@ -145,8 +145,8 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of the runs. `whose` work proves a step."""
+class ReadinessQuestion:
+    """The question that the runs are asked. `whose` work proves a step."""
 
     now_ns: int
     max_age_s: int
@@ -155,16 +155,16 @@ class Question:
 
 
 @dataclass(slots=True)
-class Facts:
-    """Facts of all runs, oldest first, and the runs that have none."""
+class FactsOfRuns:
+    """FactsOfRuns of all runs, oldest first, and the runs that have none."""
 
     runs: list[RunFacts] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def read_all(run_dirs: Iterable[Path], key: SigningKey | None, now_ns: int) -> Facts:
+def read_all(run_dirs: Iterable[Path], key: SigningKey | None, now_ns: int) -> FactsOfRuns:
     """Read every run directory; none of them can end it."""
-    found = Facts()
+    found = FactsOfRuns()
     for run_dir in run_dirs:
         try:
             found.runs.append(facts(run_dir, key, now_ns))
@@ -175,7 +175,7 @@ def read_all(run_dirs: Iterable[Path], key: SigningKey | None, now_ns: int) -> F
 
 
 def readiness(
-    found: Facts, shelf: Sequence[Shelf], alerts: Collection[str], question: Question
+    found: FactsOfRuns, shelf: Sequence[Shelf], alerts: Collection[str], question: ReadinessQuestion
 ) -> Readiness:
     """The report of what the runs prove today."""
     names = _Names(question.anonymous)
@@ -198,7 +198,7 @@ def readiness(
 
 
 def _playbook(
-    shelf: Shelf, runs: Sequence[RunFacts], work: Sequence[Work], question: Question
+    shelf: Shelf, runs: Sequence[RunFacts], work: Sequence[Work], question: ReadinessQuestion
 ) -> PlaybookReadiness:
     name = shelf.name if shelf.playbook is None else shelf.playbook.head.name
     of_it = [each for each in work if each.playbook == name]
@@ -219,7 +219,7 @@ def _playbook(
     )
 
 
-def _step(now: StepText, work: Sequence[Work], question: Question) -> StepReadiness:
+def _step(now: StepText, work: Sequence[Work], question: ReadinessQuestion) -> StepReadiness:
     """One step of today by all that was ever done under its number or in its words."""
     same = [w for w in work if is_same(w.step, now)]
     before = [w for w in work if w.step.number == now.number and not is_same(w.step, now)]
@@ -262,7 +262,9 @@ def _last(work: Iterable[Work], status: str) -> Work | None:
     return max((w for w in work if w.status == status), key=lambda w: w.at_ns, default=None)
 
 
-def _by(worker: Worker, work: Sequence[Work], now: StepText, question: Question) -> LastWork | None:
+def _by(
+    worker: Worker, work: Sequence[Work], now: StepText, question: ReadinessQuestion
+) -> LastWork | None:
     """The last work of one kind of worker, of the step as it stands where there is any."""
     mine = [w for w in work if w.worker == worker]
     last = next((w for w in reversed(mine) if is_same(w.step, now)), mine[-1] if mine else None)
@@ -278,7 +280,7 @@ def _by(worker: Worker, work: Sequence[Work], now: StepText, question: Question)
     )
 
 
-def _age_s(work: Work, question: Question) -> int:
+def _age_s(work: Work, question: ReadinessQuestion) -> int:
     return max(0, (question.now_ns - work.at_ns) // NS)
 
 

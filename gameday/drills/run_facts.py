@@ -167,7 +167,7 @@ def _is_sealed(records: Sequence[Record]) -> bool:
 
 
 def _signer(run_dir: Path, key: SigningKey | None) -> str:
-    """Whose records they are where they are not ours, "" for our own. Raises LeftOutError."""
+    """The signer of records that are not ours, "" for our own. Raises LeftOutError."""
     read = provenance.read_journal(run_dir, key)
     if read.altered:
         raise LeftOutError("altered", "records that our own key did not sign as they stand there")

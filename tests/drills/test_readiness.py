@@ -15,7 +15,14 @@ from pydantic import TypeAdapter
 from gameday.cli import main
 from gameday.core.clock import NS
 from gameday.core.secrets.signing import SigningKey
-from gameday.drills.readiness import Question, Readiness, Shelf, StepReadiness, read_all, readiness
+from gameday.drills.readiness import (
+    Readiness,
+    ReadinessQuestion,
+    Shelf,
+    StepReadiness,
+    read_all,
+    readiness,
+)
 from gameday.evidence import seal
 from gameday.spec.playbook import Playbook, read_markdown
 from tests.support.rundirs import PLAYBOOK, RUN, WALL_NS, RunDir
@@ -65,7 +72,7 @@ def asked(
     """The report, so many days after the runs."""
     now_ns = WALL_NS + round(days * DAY_S) * NS
     found = read_all(sorted(runs.iterdir()), key, now_ns)
-    whole = Question(now_ns=now_ns, max_age_s=90 * DAY_S, **question)
+    whole = ReadinessQuestion(now_ns=now_ns, max_age_s=90 * DAY_S, **question)
     return readiness(found, [Shelf("redis-slow", "redis-slow.md", book)], ALERTS, whole)
 
 
@@ -167,7 +174,7 @@ def test_a_step_that_only_has_another_number_is_the_same(tmp_path: Path) -> None
 
 def test_a_playbook_that_cannot_be_used_is_not_ready() -> None:
     now_ns = WALL_NS + NS
-    question = Question(now_ns=now_ns, max_age_s=DAY_S)
+    question = ReadinessQuestion(now_ns=now_ns, max_age_s=DAY_S)
     shelf = [Shelf("redis-slow", "redis-slow.md", None, "redis-slow.md:3:1: no")]
     report = readiness(read_all([], None, now_ns), shelf, (), question)
     assert (report.ready, report.playbooks[0].problem) == (False, "redis-slow.md:3:1: no")

@@ -29,7 +29,7 @@ from gameday.spec import inputs
 from tests.matrices.rot_mutants import ROOT, Files, Mutant, mutants, project
 
 LEAST: Final = 0.95
-PLAYED: Final = ("label", "metric")
+PLAYED: Final = ("label", "metric", "flag", "action")
 RUN_S: Final = 240
 
 

@@ -50,7 +50,7 @@ def of_pages(pages: Pages, around: Surroundings) -> Findings:
     names = _Names(around)
     for passage in pages.passages:
         if passage.kind == "fence" and passage.info.split(" ")[0].lower() in _PROMQL:
-            yield from _shown(passage, around)
+            yield from _chart(passage, around)
         elif passage.kind == "code":
             yield from _named(passage, names)
         elif passage.kind == "fence" and not passage.is_step:
@@ -83,7 +83,7 @@ class _Names:
         return ""
 
 
-def _shown(passage: Passage, around: Surroundings) -> Findings:
+def _chart(passage: Passage, around: Surroundings) -> Findings:
     try:
         query = parse(passage.text.strip())
     except PromqlError as error:

@@ -35,7 +35,7 @@ class Passage:
 
     kind: Kind
     text: str
-    block: "Block"
+    block: "TextBlock"
     offset: int = 0
     info: str = ""
 
@@ -61,7 +61,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TextBlock:
     """The text of a block, the line that it begins on, and the lines of the file that it is of."""
 
     file: str
@@ -117,13 +117,15 @@ def _after_front_matter(lines: Sequence[str]) -> int:
     return next(ends, -1) + 1
 
 
-def _block(token: Token, lines: Sequence[str], start: int, file: str, skipped: int = 0) -> Block:
+def _block(
+    token: Token, lines: Sequence[str], start: int, file: str, skipped: int = 0
+) -> TextBlock:
     first, end = token.map or (0, 0)
     begin = start + first + skipped
-    return Block(file, token.content, begin + 1, lines[begin : start + end])
+    return TextBlock(file, token.content, begin + 1, lines[begin : start + end])
 
 
-def _inline(block: Block) -> Iterator[Passage]:
+def _inline(block: TextBlock) -> Iterator[Passage]:
     """Code spans and links of a paragraph, then its words with the code blanked out."""
     for match in _CODE.finditer(block.text):
         yield Passage("code", match[2].replace("\n", " "), block, match.start(2))
