@@ -72,8 +72,8 @@ def validate(
     if not files and not experiments:
         raise UsageError("no experiment to check", help="there is no folder `experiments` here")
     refs = files or (*experiments, *(str(path) for path in all_playbooks()))
-    judge = _Judge(system_file, allowed if links else None, playbooks_too=bool(files))
-    judged = list(judge.all(refs))
+    asked = allowed if links else None
+    judged = list(_judge_all(refs, system_file, asked, playbooks_too=bool(files)))
     if as_json:
         emit(json.dumps([each.as_json() for each in judged], indent=2) + "\n")
     else:
@@ -82,6 +82,17 @@ def validate(
     errors = [each.error for each in judged if each.error is not None]
     if errors:
         sys.exit(errors[0].exit_code)
+
+
+def _judge_all(
+    refs: Iterable[str],
+    system_file: str | None,
+    allowed: "Allowed | None" = None,
+    *,
+    playbooks_too: bool = True,
+) -> Iterator[_Judged]:
+    """Each file by itself; the system file is read once."""
+    return _Judge(system_file, allowed, playbooks_too).all(refs)
 
 
 @dataclass(slots=True)

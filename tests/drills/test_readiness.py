@@ -48,7 +48,7 @@ alerts: [RedisSlow]
    {}
    ```
 """
-TODAY, _, _ = read_markdown(BOOK, "redis-slow.md")
+TODAY = read_markdown(BOOK, "redis-slow.md")[0]
 ALERTS = ("RedisSlow", "StoreDrift")
 
 

@@ -223,7 +223,15 @@ HOSTILE = {
 def test_a_hostile_playbook_is_looked_through_in_bounded_time(
     text: str, around: Surroundings
 ) -> None:
-    assert len(said(f"{BOOK}{text}\n", around)) <= 100
+    assert len(said(f"{BOOK}{text[:99_000]}\n", around)) <= 50
+
+
+def test_a_playbook_that_nobody_could_have_written_is_not_looked_through(
+    around: Surroundings,
+) -> None:
+    assert said(BOOK + "x " * 60_000 + "\n", around) == [
+        "slow.md:2:1: more than 100,000 bytes: not held against what there is now"
+    ]
 
 
 def test_a_sample_of_seeded_rot_is_found() -> None:

@@ -6,7 +6,7 @@ it is needed. Here it is held against what there is now. All of it are warnings:
 more than the probes and the actions, and what is wrong with those is an error already.
 """
 
-from itertools import islice
+from itertools import chain, islice
 
 from gameday.core.files import decode
 from gameday.plan.rot import addresses, commands, links, metrics, names, passages
@@ -15,7 +15,8 @@ from gameday.plan.rot.surroundings import Surroundings, Understood, surroundings
 from gameday.spec.inputs import FileWarning, LoadedPlaybook, LoadedSystem
 
 __all__ = ["Surroundings", "Understood", "pages_of", "rot", "surroundings"]
-MOST_FINDINGS = 100
+MOST_FINDINGS = 50  # nobody reads more, and each is compared with all names that there are
+LARGEST_BYTES = 100_000  # the longest shipped playbook has 3 KB
 
 
 def pages_of(loaded: LoadedPlaybook) -> Pages:
@@ -25,6 +26,9 @@ def pages_of(loaded: LoadedPlaybook) -> Pages:
 
 def rot(loaded: LoadedPlaybook, system: LoadedSystem, around: Surroundings) -> list[FileWarning]:
     """Everything in a playbook that is there no more, in the order of the file."""
+    if len(loaded.raw) > LARGEST_BYTES:
+        text = f"more than {LARGEST_BYTES:,} bytes: not held against what there is now"
+        return [FileWarning(loaded.front.place(), text)]
     pages = pages_of(loaded)
     rules = (
         names.of_front(loaded, around),
@@ -35,7 +39,6 @@ def rot(loaded: LoadedPlaybook, system: LoadedSystem, around: Surroundings) -> l
         commands.of_pages(pages, around),
         links.of_pages(loaded, pages),
     )
-    found = [each for rule in rules for each in islice(rule, MOST_FINDINGS)]
-    warnings = [each for each in found if isinstance(each, FileWarning)]
-    warnings.sort(key=lambda each: (each.place.line, each.place.column))
-    return list(dict.fromkeys(warnings))[:MOST_FINDINGS]
+    found = islice(chain.from_iterable(rules), MOST_FINDINGS)
+    warnings = [each for each in dict.fromkeys(found) if isinstance(each, FileWarning)]
+    return sorted(warnings, key=lambda each: (each.place.line, each.place.column))

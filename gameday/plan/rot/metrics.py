@@ -23,7 +23,7 @@ _SERIES: Final = re.compile(r"\s*([a-zA-Z_:][\w:]*)\s*(\{.*\})?\s*", re.ASCII)
 _WORD: Final = re.compile(r"(?<![\w./:-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?![\w(=/])", re.ASCII)
 _ANY_LABEL: Final = frozenset({"instance", "job", "le", "quantile", "alertname", "severity"})
 _LISTED: Final = 2  # values in the catalogue from which on they are a list of all
-_MOST_NAMES: Final = 500  # different ones that are no metrics: each is compared with all there are
+_MOST_NAMES: Final = 100  # different ones that are no metrics: each is compared with all there are
 _PROMQL: Final = ("promql", "prom", "prometheus")
 _MEASURED: Final = re.compile(
     r"\s*\|?\s*(?:it\s+)?(?:is|are|stays?|falls?|rises?|grows?|drops?|above|below)\b"

@@ -14,7 +14,7 @@ from gameday.plan.rules.expressions import TRAFFIC_METRICS
 from gameday.spec.inputs import LoadedSystem, all_experiments, all_playbooks
 from gameday.spec.request import Request
 from gameday.spec.system import System
-from gameday.spec.yaml import load, load_documents
+from gameday.spec.yaml import load, load_documents, read_bytes
 from gameday.telemetry.alerts.rules import AlertRule, RecordingRule, RuleFile, load_rules
 from gameday.telemetry.promql import PromqlError, parse
 
@@ -24,6 +24,7 @@ _SAMPLE: Final = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^}\n]*\})?[ \t]", re.ASCII)
 _LABEL: Final = re.compile(r'([a-zA-Z_]\w*)="([^"]*)"', re.ASCII)
 _FAMILY: Final = re.compile(r"_(?:bucket|sum|count|total)\Z")
 _NUMBER: Final = re.compile(r"(?<![\d.])(\d{2,5})(?![\d.])")
+_RULES: Final = re.compile(rb"^[\"']?rules[\"']?\s*:", re.MULTILINE)
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})
 
 
@@ -127,6 +128,8 @@ def _rules(loaded: LoadedSystem) -> tuple[list[RuleFile], list[RuleFile]]:
     others: dict[Path, None] = {}
     for path in all_experiments():
         try:
+            if not _RULES.search(read_bytes(path)):
+                continue
             step = load(path).root.child("rules")
         except GamedayError:
             continue
