@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         LoadedSystem,
     )
 
-KINDS = ("experiment", "system", "playbook", "settings", "readiness")
+KINDS = ("experiment", "drill", "system", "playbook", "settings", "readiness")
 
 
 @dataclass(slots=True)
@@ -62,9 +62,9 @@ def validate(
 ) -> None:
     """Check experiments and playbooks without touching anything.
 
-    A name or a path for each; without any, all experiments and all playbooks. Short forms are
-    checked too. Playbooks (.md) and system files can be named by path. A playbook is held against
-    what there is now: metrics, alerts, actions, addresses, commands, links, steps, experiments.
+    A name or a path for each; without any, all experiments and all playbooks. Short forms and
+    drills are checked too. Playbooks (.md) and system files can be named by path. A playbook is
+    held against what there is now: metrics, alerts, actions, addresses, commands, links, steps.
     """
     from gameday.spec.inputs import all_experiments, all_playbooks
 
@@ -127,10 +127,17 @@ class _Judge:
             yield judged
 
     def _warnings(self, kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
-        from gameday.plan.validate import validate_alone, validate_playbook, validate_system
+        from gameday.plan.validate import (
+            validate_alone,
+            validate_drill,
+            validate_playbook,
+            validate_system,
+        )
         from gameday.spec.inputs import (
             gather,
+            has_drill,
             has_short,
+            load_drill,
             load_experiment,
             load_playbook,
             load_system,
@@ -152,6 +159,8 @@ class _Judge:
         if has_short(loaded.document):
             short = load_experiment(str(path), short=True)
             yield from map(str, validate_alone(gather(short, system)))
+        if has_drill(loaded.document):
+            yield from map(str, validate_drill(load_drill(str(path), seed=0), system))
 
     def _rot(self, book: "LoadedPlaybook", system: "LoadedSystem") -> "Iterator[FileWarning]":
         from gameday.cli.rot import ask_links, understand
@@ -288,16 +297,19 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
 def schema(kind: str) -> None:
     """Print the JSON Schema of a kind of file.
 
-    Editors check and complete YAML with it. A playbook has two parts: its front matter, and the
-    block of a step. `readiness` is what `gameday readiness --json` prints.
+    Editors check and complete YAML with it. A drill is what `drill:` of an experiment holds beside
+    the experiment's own keys. A playbook has two parts: its front matter, and the block of a step.
+    `readiness` is what `gameday readiness --json` prints.
     """
     emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
 
 
 def _schema(kind: str) -> object:
+    from gameday.spec.drill import Drill
     from gameday.spec.experiment import Experiment
     from gameday.spec.playbook import FrontMatter, StepBlock
     from gameday.spec.system import System
+    from gameday.spec.yaml import Model
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":
@@ -314,5 +326,5 @@ def _schema(kind: str) -> object:
             "step": StepBlock.model_json_schema(),
         }
         return {**dialect, "$defs": parts}
-    model = System if kind == "system" else Experiment
-    return {**dialect, **model.model_json_schema(by_alias=True)}
+    models: dict[str, type[Model]] = {"system": System, "drill": Drill, "experiment": Experiment}
+    return {**dialect, **models[kind].model_json_schema(by_alias=True)}

@@ -6,7 +6,7 @@ evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
 from gameday.evidence import journal
+from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
 from gameday.evidence.events import E, FaultEvent, RunStarted
 from gameday.evidence.journal import Record, RecordOf
@@ -75,6 +76,8 @@ def read_material(run_dir: Path) -> Material:
         journaled = journal.read(run_dir / "journal.jsonl")
     except FileNotFoundError:
         journaled = journal.Journaled((), "")
+    own = with_own_names(journaled.records, names_of(journaled.records))
+    journaled = replace(journaled, records=tuple(own))
     path = run_dir / "samples.jsonl"
     lines = list(samples.read(path)) if path.exists() else []
     t0_ns = traffic_begin_ns(journaled.records)

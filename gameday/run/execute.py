@@ -36,6 +36,8 @@ async def work(run: Run) -> None:
     if run.autoscaler is not None:
         watching.append(run.autoscaler.follow())
     watching += run.incident.tasks()
+    if run.drill is not None:
+        watching += run.drill.tasks(run)
     watchers = [asyncio.create_task(one) for one in watching]
     for watcher in watchers:
         watcher.add_done_callback(lambda task: _abort_if_failed(run, task))
@@ -125,4 +127,5 @@ async def _method(run: Run) -> None:
         for fault in faults:
             group.create_task(fault.work())
     run.journal.write(Phase(phase="recovering"))
-    await run.incident.take_back()
+    if run.drill is None:  # in a drill that would tell that the fault is out
+        await run.incident.take_back()
