@@ -1,0 +1,1 @@
+"""Drills: training sessions on real incidents, their scenarios, bots and scores."""
