@@ -1,0 +1,46 @@
+"""Right or not: what a team believes, held against what is true.
+
+Hypotheses are chosen from a list, so that most are the very words of it. One that was typed freely
+counts by its words: it is right if it says more of a right one than of any decoy, and at least half
+of what tells that one from the others. What fits two equally is not right: it has not told them
+apart yet.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Final
+
+_WORD: Final = re.compile(r"\w+", re.UNICODE)
+ENOUGH: Final = 0.5
+"""Share of what tells a hypothesis from the others that a free text has to say."""
+_STOP: Final = frozenset("a an and are at be by in is it its of on or the to with".split())
+
+
+def words(text: str) -> Sequence[str]:
+    """The words of a text as they are compared: without case, signs, and what says nothing."""
+    found = [word.casefold() for word in _WORD.findall(text)]
+    return [word for word in found if word not in _STOP] or found
+
+
+def is_right(text: str, right: Collection[str], decoys: Collection[str] = ()) -> bool:
+    """True if `text` says one of the `right` hypotheses and none of the `decoys`."""
+    said = words(text)
+    if not said:
+        return False
+    if any(words(each) == said for each in right):
+        return True
+    if any(words(each) == said for each in decoys):
+        return False
+    known = [set(words(each)) for each in (*right, *decoys)]
+    often = Counter(word for each in known for word in each)
+    shares = [_share(set(said), each, often) for each in known]
+    best, others = max(shares[: len(right)], default=0.0), shares[len(right) :]
+    return best >= ENOUGH and best > max(others, default=0.0)
+
+
+def _share(said: Collection[str], hypothesis: Collection[str], often: Counter[str]) -> float:
+    """The share of a hypothesis that is said; a word that many have counts for less."""
+    weights = {word: 1 / often[word] for word in hypothesis}
+    whole = sum(weights.values())
+    return sum(weights[word] for word in sorted(hypothesis) if word in said) / whole if whole else 0
