@@ -25,7 +25,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
@@ -37,6 +37,8 @@ from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import RecordPosition, SigningKey
 from gameday.evidence.event_fields import is_whole
 from gameday.evidence.events import E, Event, from_json, masked
+from gameday.evidence.forgotten import FILE as FORGOTTEN
+from gameday.evidence.forgotten import hidden, read_forgotten
 from gameday.evidence.journal_lengths import Length
 
 Audience = Literal["all", "facilitator"]
@@ -293,7 +295,25 @@ def read(path: Path) -> Journaled:
         records.append(record)
         prev = hashlib.sha256(line).hexdigest()
     damage = f"line {len(lines)} is torn" if lines[-1] else ""
-    return Journaled(tuple(records), damage)
+    return _without_names(Journaled(tuple(records), damage), path.parent)
+
+
+def _without_names(journaled: Journaled, run_dir: Path) -> Journaled:
+    """The same without the names of people who are to be forgotten (`forgotten`).
+
+    Where nobody can tell who they are, nothing is shown.
+    """
+    try:
+        forgotten = read_forgotten(run_dir)
+    except (OSError, ValueError, RecursionError):
+        return Journaled((), f"{run_dir / FORGOTTEN} cannot be read")
+    if forgotten is None:
+        return journaled
+    shown = tuple(
+        replace(each, event=from_json(each.event.kind, hidden(each.data, forgotten.hide)))
+        for each in journaled.records
+    )
+    return Journaled(shown, journaled.damage)
 
 
 def has_sum(line: bytes) -> bool:

@@ -140,7 +140,7 @@ class Character:
     def _plan_random(self, t_s: float) -> None:
         at_s = t_s
         for _ in range(RANDOM_ORDERS):
-            at_s += self._delay((0.0, THINK_S[0]))
+            at_s += self._delay((HASTE_S[0], THINK_S[0]))
             self._agenda.append((at_s, self._any_order()))
         self._agenda.sort(key=lambda each: each[0])
 
