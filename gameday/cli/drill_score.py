@@ -163,7 +163,9 @@ def _must_be_over(run_dir: Path) -> None:
     if is_under_way(run_dir):
         raise UsageError(f"run {run_dir.name} is under way", help="gameday stop ends it")
     if any(fault.left_behind for fault in read(run_dir).timeline.faults):
-        raise UsageError(f"run {run_dir.name} may have left a fault", help=f"gameday heal {run_dir}")
+        raise UsageError(
+            f"run {run_dir.name} may have left a fault", help=f"gameday heal {run_dir}"
+        )
 
 
 def _forget_in(run_dir: Path, person: str) -> None:

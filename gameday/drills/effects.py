@@ -20,26 +20,30 @@ class Effect:
 
     failed: float
     slow: float
-    mends: float = 0.97
-    onset_s: float = 0.3
-    tail_s: float = 0.4
+    mends: float = 1.0
+    onset_s: float = 0.01
+    tail_s: float = 0.0
 
 
 DEFAULT: Final = Effect(failed=0.5, slow=0.3)
 EFFECTS: Final[Mapping[str, Effect]] = {
-    "network.latency": Effect(failed=0.0, slow=0.97),
+    # Slow from the first start on; what was asked in its last 0.3 s was answered in time.
+    "network.latency": Effect(failed=0.0, slow=1.0, tail_s=-0.2),
+    "network.down": Effect(failed=1.0, slow=0.0),
 }
 """By kind of fault."""
 
 PAGE_S: Final = 2.0
-"""From the fault to the first alert of the quick rules of short forms: 2 to 3 s."""
+"""From the fault to the first alert of the quick rules of short forms: 1.9 to 2.0 s."""
 SLOW_PAGE_S: Final = 8.0
 """The same with the system's own rules, whose `for` is 5 s."""
+MEND_S: Final = 0.05
+"""From the order of a step to its effect on those who ask."""
 ACT_S: Final = 1.0
-"""From the order of a step to the sample that shows its state."""
+"""From the order of a step to the sample that shows its state: 0.98 to 1.0 s."""
 PAUSED_FAILED: Final = 1.0
 """Share of the starts that are refused while issuing is interrupted."""
-WRONG_ACT_FAILED: Final = 0.02
+WRONG_ACT_FAILED: Final = 0.0
 """Share of the starts that an act of no use spoils, in the second in which it is done."""
 SPREAD: Final = 0.01
 """Deviation of the harm of two runs of one seed, as a share of it."""

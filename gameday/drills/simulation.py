@@ -13,7 +13,7 @@ every start. `tests/matrices/bots_real.py` says how far that is off.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from gameday.drills.effects import (
     ACT_S,
     DEFAULT,
     EFFECTS,
+    MEND_S,
     PAGE_S,
     PAUSED_FAILED,
     SLOW_PAGE_S,
@@ -89,7 +90,9 @@ def session_scene(experiment: Experiment, book: Playbook | None, seed: int) -> S
     )
 
 
-def run_scene(experiment: Experiment, book: Playbook | PlannedPlaybook | None, course: Course) -> Scene:
+def run_scene(
+    experiment: Experiment, book: Playbook | PlannedPlaybook | None, course: Course
+) -> Scene:
     """The scene of a run that there was: its seed, its fault, and the starts that were due in it.
 
     The fault lasts as its file says, or as long as it would have in a session.
@@ -207,15 +210,17 @@ class _World:
         begun_s = max(t_s, self.busy_until_s)
         over_s = self.busy_until_s = begun_s + ACT_S
         number, do = line.get("step"), str(line.get("action", ""))
-        step = next((s for s in self.scene.steps if number == s.number or (do and do == s.do)), None)
+        step = next(
+            (s for s in self.scene.steps if number == s.number or (do and do == s.do)), None
+        )
         if step is not None:
-            self.steps_done.setdefault(step.number, over_s)
+            self.steps_done.setdefault(step.number, begun_s + MEND_S)
         elif do in self.scene.restart[:1]:
-            self.paused.append((over_s, self.scene.end_s))
+            self.paused.append((begun_s + MEND_S, self.scene.end_s))
         elif do in self.scene.restart[1:] and self.paused:
-            self.paused[-1] = (self.paused[-1][0], over_s)
+            self.paused[-1] = (self.paused[-1][0], begun_s + MEND_S)
         else:
-            self.useless.append(over_s)
+            self.useless.append(begun_s)
         self._seq += 1
         verified = True if number is not None and step and step.has_state else None
         self.acts.append(
@@ -270,8 +275,27 @@ def simulate(
 def _respond(world: _World, who: CharacterName, pace: float) -> None:
     """Let the character work until the end."""
     scene = world.scene
+    bot = Character(who, _desk(scene), scene.seed, pace)
+    coming: list[tuple[float, str]] = [(scene.fault_at_s + scene.page_s, "page")]
+    for _ in range(MOST_EVENTS):
+        following = [*coming, *([] if bot.due_s is None else [(bot.due_s, "due")])]
+        t_s, what = min(following, key=lambda each: each[0], default=(scene.end_s, ""))
+        if t_s >= scene.end_s:
+            return
+        if what != "due":
+            coming.remove((t_s, what))
+        acts = (world.take(t_s, line) for line in _heard(bot, t_s, what))
+        coming += [over for over in acts if over is not None]
+        well_s = world.over_at_s + RECOVERY
+        waits = any(what == "well" for _, what in coming)
+        if world.mended_at_s is not None and well_s > t_s and not waits:
+            coming.append((well_s, "well"))
+
+
+def _desk(scene: Scene) -> Desk:
+    """What the character has at hand."""
     own = {step.do for step in scene.steps if step.do}
-    desk = Desk(
+    return Desk(
         steps=[step.number for step in scene.steps],
         wrong=scene.wrong,
         restart=scene.restart,
@@ -280,27 +304,6 @@ def _respond(world: _World, who: CharacterName, pace: float) -> None:
         decoys=scene.decoys,
         updates_every_s=scene.updates_every_s,
     )
-    bot = Character(who, desk, scene.seed, pace)
-    coming: list[tuple[float, Any]] = [(scene.fault_at_s + scene.page_s, "page")]
-    for _ in range(MOST_EVENTS):
-        due_s = bot.due_s
-        coming.sort(key=lambda each: each[0])
-        if coming and (due_s is None or coming[0][0] <= due_s):
-            t_s, what = coming.pop(0)
-        elif due_s is not None:
-            t_s, what = due_s, "due"
-        else:
-            return
-        if t_s >= scene.end_s:
-            return
-        for line in _heard(bot, t_s, what):
-            over = world.take(t_s, line)
-            if over is not None:
-                coming.append(over)
-        if world.acts and not any(what == "well" for _, what in coming):
-            well_s = max(world.over_at_s + RECOVERY, world.acts[-1].ended_s or t_s)
-            if well_s > t_s and world.mended_at_s is not None:
-                coming.append((well_s, "well"))
 
 
 def _heard(bot: Character, t_s: float, what: str) -> Sequence[OrderLine]:
@@ -326,8 +329,9 @@ def _harm(world: _World, purpose: str) -> HarmRecord:
         hurt = hurt + (1 - effect.mends) * rest
     draw = _draw(scene.seed, scene.name, "harm", purpose)
     chance = 1.0 + SPREAD * draw.standard_normal() + SPREAD * draw.standard_normal(len(due))
-    failed, slow = (due * np.clip(share * hurt * chance, 0.0, 1.0) for share in
-                    (effect.failed, effect.slow))
+    failed, slow = (
+        due * np.clip(share * hurt * chance, 0.0, 1.0) for share in (effect.failed, effect.slow)
+    )
     for at_s in world.useless:
         at = int(at_s - scene.fault_at_s)
         failed[at : at + 1] += due[at : at + 1] * WRONG_ACT_FAILED
@@ -367,7 +371,7 @@ def _looked(world: _World) -> Sequence[Looked]:
 def baselines(scene: Scene) -> Baselines:
     """Both baselines of a scene."""
     characters: dict[BaselineKind, CharacterName | None] = {"nothing": None, "perfect": "perfect"}
-    found = {}
+    found: dict[str, Baseline] = {}
     for kind, who in characters.items():
         course = simulate(scene, who, purpose="baseline")
         assert course.harm is not None
@@ -378,7 +382,7 @@ def baselines(scene: Scene) -> Baselines:
             seed=scene.seed,
             harm=course.harm,
         )
-    return dict(found)
+    return found
 
 
 def scored(scene: Scene, who: CharacterName, given: Baselines, *, pace: float = 1.0) -> Score:

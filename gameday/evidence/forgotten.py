@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -92,6 +92,18 @@ def forget(run_dir: Path, name: str) -> Forgotten:
     forgotten = known.with_name(name)
     files.replace(run_dir / FILE, [json.dumps(plain(forgotten), indent=1).encode() + b"\n"])
     return forgotten
+
+
+def replacing(shown: Mapping[str, str]) -> Hide:
+    """The replacement of each name in a text, as a whole word, by what is shown for it."""
+    if not shown:
+        return lambda text: text
+    longest_first = sorted(shown, key=lambda name: (-len(name), name))
+    names = re.compile(
+        rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE
+    )
+    by_case = {name.casefold(): role for name, role in shown.items()}
+    return lambda text: names.sub(lambda found: by_case[found[0].casefold()], text)
 
 
 def hidden(value: Any, hide: Hide, key: str = "") -> Any:

@@ -313,14 +313,12 @@ def _order(record: RecordOf[events.OrderGiven], t0_ns: int) -> OrderSeen:
 def _acts(records: Sequence[Record], t0_ns: int) -> Iterable[ActSeen]:
     """Every step and action as it was worked, in the order of their beginnings."""
     for at, record in enumerate(records):
-        match record.event:
-            case events.StepStarted() as begun:
-                kind, key, do, step = events.StepDone, begun.step, begun.do or "", begun.step
-            case events.ActionStarted() as begun:
-                kind, key, do, step = events.ActionDone, begun.do, begun.do, None
-            case _:
-                continue
-        over = _end_of(records[at + 1 :], kind, key, undoing=begun.undoing)
+        begun = record.event
+        if not isinstance(begun, events.StepStarted | events.ActionStarted):
+            continue
+        step = begun.step if isinstance(begun, events.StepStarted) else None
+        do = begun.do or ""
+        over = _end_of(records[at + 1 :], do if step is None else step, undoing=begun.undoing)
         done = None if over is None else over.event
         yield ActSeen(
             seq=record.seq,
@@ -350,15 +348,17 @@ def _with_readings(act: ActSeen, evidence: Evidence, t0_ns: int) -> ActSeen:
     )
 
 
-def _end_of(
-    later: Sequence[Record], kind: type, key: int | str, *, undoing: bool
-) -> Record | None:
+def _end_of(later: Sequence[Record], what: int | str, *, undoing: bool) -> Record | None:
+    """The end of a step, by its number, or of an action, by its name."""
     for record in later:
-        event = record.event
-        if not isinstance(event, kind):
-            continue
-        same = event.step if isinstance(event, events.StepDone) else getattr(event, "do", None)
-        if same == key and getattr(event, "undoing", None) is undoing:
+        match record.event:
+            case events.StepDone(step=known, undoing=undone):
+                same = known == what and undone is undoing
+            case events.ActionDone(do=known, undoing=undone):
+                same = known == what and undone is undoing
+            case _:
+                same = False
+        if same:
             return record
     return None
 

@@ -14,7 +14,9 @@ from typing import Final
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
 ENOUGH: Final = 0.5
 """Share of what tells a hypothesis from the others that a free text has to say."""
-_STOP: Final = frozenset("a an and are at be by in is it its of on or the to with".split())
+_STOP: Final = frozenset(
+    ("a", "an", "and", "are", "at", "be", "by", "in", "is", "it", "its", "of", "on", "or", "the")
+)
 
 
 def words(text: str) -> Sequence[str]:

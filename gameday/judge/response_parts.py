@@ -6,6 +6,7 @@ unknown, with the reason. References are those of a postmortem: `#12` is record 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 from typing import Final, Literal
 
@@ -17,6 +18,7 @@ from gameday.judge.hypothesis import is_right
 from gameday.spec.drill import Severity
 
 PartStatus = Literal["known", "never", "unknown"]
+Figure = float | int | bool | None
 SEVERITIES: Final[Sequence[Severity]] = ("sev1", "sev2", "sev3", "sev4", "sev5")
 GRACE: Final = 1.1  # an update that comes a tenth of its time late is on time
 WINDOW_S: Final = 5  # seconds of traffic before and after an act that are compared
@@ -43,7 +45,7 @@ def parts(course: Course) -> Sequence[ScorePart]:
     return [make(course) for make in _PARTS]
 
 
-def _known(name: str, value: float | bool | None, said: Message, *refs: str) -> ScorePart:
+def _known(name: str, value: Figure, said: Message, *refs: str) -> ScorePart:
     return _part(name, "known", value, said, refs)
 
 
@@ -58,7 +60,7 @@ def _unknown(name: str, why: str) -> ScorePart:
 def _part(
     name: str,
     status: PartStatus,
-    value: float | bool | None,
+    value: Figure,
     said: Message,
     refs: Sequence[str],
 ) -> ScorePart:
@@ -325,7 +327,7 @@ def updates(course: Course) -> ScorePart:
     times = [begun_s, *(each.at_s for each in said), over_s]
     every_s = course.updates_every_s
     due = int(max(0.0, over_s - begun_s) // every_s)
-    gaps = (int((b - a) // (GRACE * every_s)) for a, b in zip(times, times[1:], strict=False))
+    gaps = (int((b - a) // (GRACE * every_s)) for a, b in pairwise(times))
     on_time = max(0, due - sum(gaps))
     values = {"due": due, "on_time": on_time, "every_s": every_s, "given": len(said)}
     message = Message(f"score.updates.{'known' if due else 'none_due'}", **values)

@@ -90,7 +90,7 @@ def score(course: Course, baselines: Baselines) -> Score:
     """The score of a course. Pure: the same course and baselines, the same score."""
     cost = round(sum(cost for _, cost in course.hints), DIGITS)
     found = _avoidance(course, baselines)
-    status, message = _status(course, found, baselines, cost)
+    status, message = _status(found, baselines, cost)
     share = None if isinstance(found, Message) else found.share
     total = None if share is None else round(share - cost, DIGITS) + 0.0
     return Score(
@@ -127,29 +127,25 @@ def _avoidance(course: Course, baselines: Baselines) -> Avoidance | Message:
 
 
 def _status(
-    course: Course, found: Avoidance | Message, baselines: Baselines, cost: float
+    found: Avoidance | Message, baselines: Baselines, cost: float
 ) -> tuple[ScoreStatus, Message]:
     if isinstance(found, Message):
         never = found.id == "score.why.no_fault"
         return ("not scored" if never else "unknown"), found
     if found.share is None:
-        values = {"avoidable": round(found.avoidable, 1), "noise": round(found.noise, 1)}
-        return "not scored", Message("score.within_noise", **values)
-    del course
-    made = _made(baselines.values())
-    shown = {"avoided": f"{found.share:.1%}", "cost": f"{cost:g}", "made": made}
-    return "scored", Message("score.scored", **shown)
+        avoidable, by_chance = round(found.avoidable, 1), round(found.noise, 1)
+        return "not scored", Message("score.within_noise", avoidable=avoidable, noise=by_chance)
+    made, avoided = _made(baselines), f"{found.share:.1%}"
+    return "scored", Message("score.scored", avoided=avoided, cost=f"{cost:g}", made=made)
 
 
-def _made(baselines: Any) -> Message:
+def _made(baselines: Baselines) -> Message:
     """Where the baselines come from."""
-    made = {each.made for each in baselines}
+    made = {each.made for each in baselines.values()}
     return Message("score.measured" if made == {"measured"} else "score.simulated")
 
 
-def _harms(
-    course: Course, baselines: Baselines, seconds: int | None
-) -> Mapping[str, HarmLine]:
+def _harms(course: Course, baselines: Baselines, seconds: int | None) -> Mapping[str, HarmLine]:
     """The harm of this course and of both baselines, over the same seconds."""
     found = {} if course.harm is None else {"own": _line(course.harm, seconds)}
     for name in ("nothing", "perfect"):

@@ -36,7 +36,7 @@ class FrontMatter(Model):
     alerts: list[str] = Field(min_length=1, description="The alerts it answers")
     severity: str = Field(default="page", description="How urgent its alerts are")
     do_not: list[Name] = Field(
-        default=[], description="The actions that its section \"Do not\" warns of: a wrong act"
+        default=[], description='The actions that its section "Do not" warns of: a wrong act'
     )
 
 

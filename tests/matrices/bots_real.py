@@ -46,8 +46,12 @@ def main() -> int:
 def _run(name: str, who: str, seed: int, folder: Path) -> None:
     begun = time.monotonic()
     command = [sys.executable, "-m", "gameday", "run", name, "--short", "--runs", str(folder)]
-    ended = subprocess.run([*command, "--responder", responder(name, who, seed)], check=False,
-                           capture_output=True, text=True)
+    ended = subprocess.run(
+        [*command, "--responder", responder(name, who, seed)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     took_s = time.monotonic() - begun
     print(f"{name:16} {who:18} exit {ended.returncode}, {took_s:.0f} s", flush=True)
 

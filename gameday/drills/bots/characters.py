@@ -148,16 +148,15 @@ class Character:
         beliefs = [self.desk.right, *self.desk.decoys]
         acts: list[OrderLine] = [{"order": "act", "step": n} for n in self.desk.steps]
         acts += [{"order": "act", "action": name} for name in self.desk.actions]
-        return self._pick(
-            [
-                {"order": "ack"},
-                {"order": "declare", "text": self._pick(beliefs)},
-                {"order": "update", "text": "no news"},
-                {"order": "note", "text": "hm"},
-                *acts,
-                {"order": "resolved"},
-            ]
-        )
+        any_order: list[OrderLine] = [
+            {"order": "ack"},
+            {"order": "declare", "text": self._pick(beliefs)},
+            {"order": "update", "text": "no news"},
+            {"order": "note", "text": "hm"},
+            *acts,
+            {"order": "resolved"},
+        ]
+        return any_order[self._draw().randrange(len(any_order))]
 
     def _next_step(self, t_s: float) -> None:
         if self._left:

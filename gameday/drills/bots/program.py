@@ -1,4 +1,4 @@
-"""A character as a program that responds: reads a run's lines, writes orders (docs/responder.md)."""
+"""A character as a program: it reads the lines of a run and writes orders (docs/responder.md)."""
 
 import argparse
 import json
@@ -38,7 +38,8 @@ class Program:
                 return bot.act_over(t_s, line["status"])
             case "sample":
                 return [*self._look(bot, line, t_s), *bot.due(t_s)]
-        return []
+            case _:
+                return []
 
     def _begin(self, line: Mapping[str, Any]) -> None:
         book, options = line["playbook"], self._options
@@ -59,9 +60,7 @@ class Program:
     def _is_page(self, alert: str) -> bool:
         return not self._named or alert in self._named
 
-    def _look(
-        self, bot: Character, line: Mapping[str, Any], t_s: float
-    ) -> Sequence[OrderLine]:
+    def _look(self, bot: Character, line: Mapping[str, Any], t_s: float) -> Sequence[OrderLine]:
         """Count for how long every objective has held since it has acted."""
         states = [v for name, v in line["readings"].items() if name.startswith("objective:")]
         self._well = self._well + 1 if states and all(v is True for v in states) else 0
