@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gameday.spec.faults import AnyFault
     from gameday.spec.inputs import Inputs, LoadedExperiment, LoadedSystem
 
-KINDS = ("experiment", "system", "playbook", "settings")
+KINDS = ("experiment", "drill", "system", "playbook", "settings")
 
 
 @dataclass(slots=True)
@@ -44,8 +44,8 @@ class _Judged:
 def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     """Check experiment files without touching anything.
 
-    A name or a path for each; without any, all experiments. Short forms are checked too. Playbooks
-    (.md) and system files can be named by path.
+    A name or a path for each; without any, all experiments. Short forms and drills are checked too.
+    Playbooks (.md) and system files can be named by path.
     """
     from gameday.spec.inputs import all_experiments
 
@@ -93,8 +93,21 @@ def _kind(ref: str) -> str:
 
 
 def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
-    from gameday.plan.validate import validate_alone, validate_playbook, validate_system
-    from gameday.spec.inputs import gather, has_short, load_experiment, load_playbook, load_system
+    from gameday.plan.validate import (
+        validate_alone,
+        validate_drill,
+        validate_playbook,
+        validate_system,
+    )
+    from gameday.spec.inputs import (
+        gather,
+        has_drill,
+        has_short,
+        load_drill,
+        load_experiment,
+        load_playbook,
+        load_system,
+    )
 
     if kind == "playbook":
         yield from map(str, validate_playbook(load_playbook(path), system))
@@ -107,6 +120,8 @@ def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
     if has_short(loaded.document):
         short = load_experiment(str(path), short=True)
         yield from map(str, validate_alone(gather(short, system)))
+    if has_drill(loaded.document):
+        yield from map(str, validate_drill(load_drill(str(path), seed=0), system))
 
 
 def _print_judged(judged: _Judged) -> None:
@@ -219,13 +234,14 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
 def schema(kind: str) -> None:
     """Print the JSON Schema of a kind of file.
 
-    Editors check and complete YAML with it. A playbook has two parts: its front matter, and the
-    block of a step.
+    Editors check and complete YAML with it. A drill is what `drill:` of an experiment holds beside
+    the experiment's own keys. A playbook has two parts: its front matter, and the block of a step.
     """
     emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
 
 
 def _schema(kind: str) -> object:
+    from gameday.spec.drill import Drill
     from gameday.spec.experiment import Experiment
     from gameday.spec.playbook import FrontMatter, StepBlock
     from gameday.spec.system import System
@@ -239,5 +255,6 @@ def _schema(kind: str) -> object:
             "step": StepBlock.model_json_schema(),
         }
         return {**dialect, "$defs": parts}
-    model = System if kind == "system" else Experiment
+    models = {"system": System, "drill": Drill, "experiment": Experiment}
+    model = models[kind]
     return {**dialect, **model.model_json_schema(by_alias=True)}

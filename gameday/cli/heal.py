@@ -24,6 +24,7 @@ from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
 from gameday.core.secrets.signing import SigningKey, read_key, read_or_make_key
 from gameday.evidence.journal_lengths import noted_runs
+from gameday.evidence.sealed_box import Box, read_key_file
 from gameday.stacks.state import read_kept
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ class Mine:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Permissions from the command line: hosts that may be reached, and the use of secrets."""
+    """Permissions from the command line: hosts that may be reached, and the use of secrets.
+
+    `box` opens what a drill has sealed.
+    """
 
     allowed: frozenset[str]
     with_secrets: bool = False
+    box: Box | None = None
 
 
 @click.command()
@@ -73,6 +78,11 @@ class Permissions:
     "A host that is not this machine and may be reached. Can be repeated.", by_settings=False
 )
 @click.option("--with-secrets", is_flag=True, help="With --trust: use {env:} and {file:} secrets.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="The key of a drill that had no debrief, as `gameday drill --key-file` wrote it.",
+)
 def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -> None:
     """Take out every fault that RUN (default: any run here) may have left behind.
 
@@ -82,7 +92,8 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     """
     from gameday.cli.runs import find_run, list_runs
 
-    permitted = Permissions(options["allowed"].hosts, options["with_secrets"])
+    box = None if options["key_file"] is None else read_key_file(options["key_file"])
+    permitted = Permissions(options["allowed"].hosts, options["with_secrets"], box)
     if trusted is not None:
         if run is not None:
             raise UsageError("name the run once", help=f"gameday heal --trust {trusted}")
@@ -145,7 +156,7 @@ def _of_one(folder: Path, mine: Mine, permitted: Permissions) -> Looked:
     from gameday.injection.heal import controller_lives
 
     looked = Looked(folder.name)
-    read = provenance.read(folder, mine.key, mine.state)
+    read = provenance.read(folder, mine.key, mine.state, permitted.box)
     if controller_lives(read.journal):
         echo(f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True)
         return looked
@@ -153,6 +164,7 @@ def _of_one(folder: Path, mine: Mine, permitted: Permissions) -> Looked:
         warn(f"{folder.name}/{note}")
     if read.unknown:
         looked.open.append(f"unknown: {read.unknown}; {_look_at(folder)}")
+    looked.open += _sealed(read, folder)
     if read.journal:
         looked.healed = _healed(read, mine.key, permitted, environment())
     foreign = _foreign(read)
@@ -193,6 +205,18 @@ def _foreign(read: "Provenance") -> list[str]:
     return found
 
 
+def _sealed(read: "Provenance", folder: Path) -> list[str]:
+    """The reason why nobody can tell what a drill without a debrief has left; none of others."""
+    if not read.sealed:
+        return []
+    text = (
+        f"unknown: {read.sealed} records are sealed until the debrief of the drill, and what they"
+        f" announced is not known\n    help: gameday heal {folder} --key-file FILE, or"
+        f" {_look_at(folder)}"
+    )
+    return [text]
+
+
 def _look_at(folder: Path) -> str:
     return f"look for toxics named gameday-{folder.name}-* yourself, then remove {folder}"
 
@@ -203,11 +227,12 @@ def _vouched_for(folder: Path, permitted: Permissions) -> Looked:
     from gameday.injection.heal import Healer, controller_lives, heal
 
     looked = Looked(folder.name)
-    read = provenance.vouched(folder)
+    read = provenance.vouched(folder, permitted.box)
     for note in read.notes:
         warn(f"{folder.name}/{note}")
     if read.unknown:
         looked.open.append(f"unknown: {read.unknown}")
+    looked.open += _sealed(read, folder)
     if controller_lives(read.journal):
         looked.open.append("its journal says that it is under way: end its process first")
         return looked

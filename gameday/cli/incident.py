@@ -62,20 +62,24 @@ def severity(severity: str, run: str | None, by: str | None) -> None:
 
 
 @incident.command()
-@click.argument("what", metavar="STEP|ACTION")
+@click.argument("what", metavar="STEP|PLAYBOOK:STEP|ACTION")
 @run_argument
 @by_option
 @click.option("--undo", is_flag=True, help="Take it back.")
 def act(what: str, run: str | None, by: str | None, *, undo: bool) -> None:
     """Work a STEP of the playbook, by its number, or do an ACTION of the system file.
 
+    In a drill all playbooks are offered: PLAYBOOK:STEP says which one is meant.
+
     A step that a person does by hand counts as done when its state is seen. What has an undo is
     taken back at the end of the run.
     """
-    step = int(what) if what.isascii() and what.isdecimal() and len(what) < 10 else None
-    _give(
-        IncidentOrder("act", step=step, action="" if step is not None else what, undo=undo), run, by
-    )
+    book, _, number = what.rpartition(":")
+    step = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None
+    order = IncidentOrder("act", action=what, undo=undo)
+    if step is not None:
+        order = IncidentOrder("act", step=step, playbook=book, undo=undo)
+    _give(order, run, by)
 
 
 @incident.command()
@@ -152,7 +156,8 @@ def _give(order: IncidentOrder, run: str | None, by: str | None) -> None:
     if not reply.pending:
         echo(f"run {found.run}: {order.order} by {who}{': ' if reply.why else ''}{reply.why}")
         return
-    what = f"{'undo of ' if order.undo else ''}{order.action or f'step {order.step}'}"
+    step = f"step {order.playbook}{':' if order.playbook else ''}{order.step}"
+    what = f"{'undo of ' if order.undo else ''}{order.action or step}"
     echo(f"run {found.run}: {what} …", err=True)
     answer = _wait(found, reply.given)
     told = f"run {found.run}: {what}: {answer.status} ({answer.why})"

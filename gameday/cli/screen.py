@@ -154,10 +154,10 @@ def _act(story: Story, event: events.Event) -> str:
     """A step of the playbook, or an action outside of it, begins or is over."""
     match event:
         case (
-            events.StepStarted(step=step, undoing=undoing)
-            | events.StepDone(step=step, undoing=undoing)
+            events.StepStarted(step=step, undoing=undoing, playbook=book)
+            | events.StepDone(step=step, undoing=undoing, playbook=book)
         ):
-            name = f"step {step}{' undo' if undoing else ''}"
+            name = f"step {book}{':' if book else ''}{step}{' undo' if undoing else ''}"
         case (
             events.ActionStarted(do=do, undoing=undoing) | events.ActionDone(do=do, undoing=undoing)
         ):
@@ -180,7 +180,8 @@ def _order(event: events.OrderGiven | events.OrderAnswered | events.AlertAcknowl
     if isinstance(event, events.OrderAnswered):
         told = event.status in ("refused", "answered", "interrupted")
         return f"order {event.order} {event.status} ({event.why})" if told else ""
-    step = None if event.step is None else f"step {event.step}"
+    of = f"{event.playbook}:" if event.playbook else ""
+    step = None if event.step is None else f"step {of}{event.step}"
     parts = (event.severity, step, event.action, event.to, event.text)
     return f"{event.by}: {' '.join([event.order, *filter(None, parts)])}"
 
@@ -220,6 +221,10 @@ _LINES: Mapping[type[events.Event], str] = {
     events.OperatorAbort: "{0.why}: taking the faults out, then ending",
     events.WorkerGone: "{0.which} is gone",
     events.AuditRead: "audit: {0.rows} durable issues, cut {0.cut}",
+    events.DrillInject: "to {0.to}: {0.text}",
+    events.DrillHint: "hint {0.number}: {0.text}",
+    events.DrillPaused: "injects and hints wait; traffic and clocks go on",
+    events.DrillResumed: "injects and hints go on",
     events.RunEnded: "ended: {0.ended}",
 }
 

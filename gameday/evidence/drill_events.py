@@ -145,3 +145,10 @@ class DrillDebriefed(Event):
     """The session is over and what was sealed can be read; `key` opens it."""
 
     key: Word
+
+
+@event("sealed")
+class Sealed(Event):
+    """An event that is the facilitator's until the debrief, as it stands in the file."""
+
+    box: Needed[Word]

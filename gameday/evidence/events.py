@@ -24,6 +24,7 @@ from gameday.evidence.drill_events import (
     DrillResumed,
     DrillStarted,
     DrillTruth,
+    Sealed,
 )
 from gameday.evidence.event import EVENTS, E, Event, UnknownEvent, event, fields_of
 from gameday.evidence.event_fields import (
@@ -74,6 +75,7 @@ __all__ = [
     "ResponderEnded",
     "ResponderLaunched",
     "ResponderTrouble",
+    "Sealed",
     "UnknownEvent",
     "fields_of",
 ]
@@ -304,7 +306,10 @@ class AlertAcknowledged(Event):
 
 @event("step.started")
 class StepStarted(Event):
-    """A step of the playbook begins, or its undo (`undoing`). `readings` are of its probes."""
+    """A step of the playbook begins, or its undo (`undoing`). `readings` are of its probes.
+
+    `playbook` is named where several are offered.
+    """
 
     step: Needed[int]
     text: Text
@@ -313,6 +318,7 @@ class StepStarted(Event):
     undoing: Checked[bool]
     undo: Checked[Undo | None] = None
     readings: Checked[Truths | None] = None
+    playbook: OptionalWord = None
 
     def nulls(self) -> Collection[str]:
         return () if self.undoing else ("undo",)
@@ -334,6 +340,7 @@ class StepDone(Event):
     refuses: bool | None = None
     message: OptionalMessage = None
     readings: Checked[Truths | None] = None
+    playbook: OptionalWord = None
 
     @property
     def may_have_acted(self) -> bool:

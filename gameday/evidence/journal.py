@@ -16,6 +16,10 @@ Fields of every record: `seq` (from 0), `t` (ns of CLOCK_MONOTONIC), `clock` (th
 there where it has a key (`core/signing.py`), and in the end `crc`: the CRC-32 of the line up to
 there, because the last line has no successor to vouch for it. Whoever only reads and judges needs
 no key; whoever acts on a record looks at its signature (`provenance`).
+
+In a drill what a trainee must not read is `sealed`: its event and fields are in `box` until the
+debrief, whose `drill.debriefed` has the key (`sealed_box`). Such records are opened in reading,
+where the key is known; elsewhere they are of the event `Sealed`.
 """
 
 import asyncio
@@ -24,7 +28,11 @@ import json
 import os
 import re
 import zlib
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Iterator
+=======
+from collections.abc import Callable, Iterable, Iterator, Sequence
+>>>>>>> scenes
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -36,15 +44,24 @@ from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import RecordPosition, SigningKey
 from gameday.evidence.event_fields import is_whole
+<<<<<<< HEAD
 from gameday.evidence.events import E, Event, from_json, masked
 from gameday.evidence.forgotten import FILE as FORGOTTEN
 from gameday.evidence.forgotten import hidden, read_forgotten
+=======
+from gameday.evidence.events import DrillDebriefed, E, Event, Sealed, from_json, masked
+>>>>>>> scenes
 from gameday.evidence.journal_lengths import Length
+from gameday.evidence.sealed_box import Box, boxes_of, is_for_trainees
 
 Audience = Literal["all", "facilitator"]
 GENESIS = "0" * 64
 MOST_DIGITS = 308  # a float has no more, and a longer integer is nobody's
 LARGEST_BYTES = 64 * files.MIB
+JOURNAL_FILE, REAPER_FILE = "journal.jsonl", "reaper.jsonl"
+OTHER_FILE = {JOURNAL_FILE: REAPER_FILE}
+"""Where a debrief may stand beside a file: that of a killed drill is told by its reaper."""
+_DEBRIEFED = DrillDebriefed.kind.encode()
 _CRC = b', "crc": "'
 _SIGNED = re.compile(rb', "sig": "([0-9a-f]{8}\.[0-9a-f]{64})", "crc": "[0-9a-f]{8}"\}\Z')
 
@@ -85,7 +102,8 @@ class Journal:
 
     `failed` hears of a line that could not be written, and `problem` keeps why; without it, the
     error is raised. `hide` takes out of a text what nobody is to read; `key` signs every record;
-    `length` is told how many are on the disk. `heard` is called with each record.
+    `length` is told how many are on the disk. `listeners` are called with each record. While there
+    is a `box`, what is the facilitator's is sealed in it.
     """
 
     def __init__(
@@ -96,7 +114,8 @@ class Journal:
         self.hide: Callable[[str], str] = nothing
         self.key: SigningKey | None = None
         self.length: Length | None = None
-        self.heard: Callable[[Record], object] = nobody
+        self.listeners: list[Callable[[Record], object]] = []
+        self.box: Box | None = None
         self._failed = failed
         self._clock = clock
         self._clock_id = clock_id
@@ -109,16 +128,26 @@ class Journal:
     def write(self, event: Event, audience: Audience = "all") -> Record:
         """Append one record. A `Journal` has it in the kernel when this returns."""
         t_ns = self._clock.now_ns()
-        head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id, "event": event.kind}
-        told = {"audience": audience, **masked(event, self.hide)}
-        body = {**head, **told, "prev": self._prev}
+        head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id}
+        if self.box is not None and not is_for_trainees(event):
+            audience = "facilitator"
+        body = {**head, **self._as_told(event, audience), "prev": self._prev}
         raw = sealed(self._signed(json.dumps(body).encode())) + b"\n"
         self._append(raw)
         record = RecordOf(self._seq, t_ns, event, audience)
         self._seq += 1
         self._prev = hashlib.sha256(raw[:-1]).hexdigest()
-        self.heard(record)
+        for listener in [*self.listeners]:
+            listener(record)
         return record
+
+    def _as_told(self, event: Event, audience: Audience) -> Json:
+        """The event as its line has it: for whom, and its fields, or all of it in a box."""
+        kind, fields = event.kind, masked(event, self.hide)
+        if self.box is not None and audience == "facilitator":
+            place = box_place(self._run, self.path.name, self._seq)
+            kind, fields = Sealed.kind, {"box": self.box.seal_event(event, fields, place)}
+        return {"event": kind, "audience": audience, **fields}
 
     def write_through(self, event: Event) -> Record:
         """The same, and in the kernel before this returns. Raises OSError when it is not."""
@@ -230,10 +259,6 @@ class LiveJournal(Journal):
             return  # the loop is closed: whoever closes the journal is told
 
 
-def nobody(_record: Record) -> None:
-    """Tell nobody of a record."""
-
-
 def sealed(line: bytes) -> bytes:
     """The line with its CRC as the last field."""
     return b'%s%s%08x"}' % (line[:-1], _CRC, zlib.crc32(line[:-1]))
@@ -270,11 +295,17 @@ COMMON = {"seq", "t", "clock", "event", "audience", "prev", "sig", "crc"}
 _NOT_A_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
-def read(path: Path) -> Journaled:
+def read(path: Path, box: Box | None = None) -> Journaled:
     """The valid prefix of a journal, however the file was cut or altered.
 
-    What is there and no file that can be read is damage. Raises FileNotFoundError.
+    What is sealed is opened with `box`, or the key that a debrief has told. What is there and no
+    file that can be read is damage. Raises FileNotFoundError.
     """
+    found = _read(path)
+    return replace(found, records=tuple(unsealed(found.records, path, box)))
+
+
+def _read(path: Path) -> Journaled:
     try:
         raw = files.read_bytes(path, LARGEST_BYTES)
     except FileNotFoundError:
@@ -314,6 +345,46 @@ def _without_names(journaled: Journaled, run_dir: Path) -> Journaled:
         for each in journaled.records
     )
     return Journaled(shown, journaled.damage)
+
+
+def box_place(run: str, file: str, seq: int) -> str:
+    """The place that a sealed record is bound to."""
+    return f"{run}/{file}/{seq}"
+
+
+def unsealed(records: Sequence[Record], path: Path, box: Box | None = None) -> Sequence[Record]:
+    """The records of a file, opened as far as a key is known; the key may be in the other file."""
+    if not any(isinstance(each.event, Sealed) for each in records):
+        return records
+    boxes = [] if box is None else [box]
+    boxes += boxes_of(each.event for each in records)
+    boxes += boxes_of(_debriefs(path.with_name(OTHER_FILE.get(path.name, JOURNAL_FILE))))
+    return [_opened(each, path, boxes) for each in records] if boxes else records
+
+
+def _debriefs(path: Path) -> Iterator[Event]:
+    """The debriefs that another file of the same run tells of, whatever else is in it."""
+    try:
+        raw = files.read_bytes(path, LARGEST_BYTES)
+    except OSError:
+        return
+    for line in raw.split(b"\n"):
+        if _DEBRIEFED in line:
+            try:
+                yield parse(line, checked=has_sum(line))[0].event
+            except ValueError:
+                continue
+
+
+def _opened(record: Record, path: Path, boxes: Sequence[Box]) -> Record:
+    if isinstance(record.event, Sealed):
+        place = box_place(run_of(path), path.name, record.seq)
+        for box in boxes:
+            try:
+                return replace(record, event=box.open_event(record.event.box, place))
+            except ValueError:
+                continue
+    return record
 
 
 def has_sum(line: bytes) -> bool:

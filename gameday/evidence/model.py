@@ -15,7 +15,7 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
 from gameday.evidence.outages import Anchors
-from gameday.evidence.timeline import Act, FaultWindow, Timeline
+from gameday.evidence.timeline import Act, FaultWindow, StepRun, Timeline
 from gameday.spec.experiment import Experiment
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.telemetry.samples import Evaluation
@@ -125,6 +125,13 @@ class Evidence:
         """A window for each fault of the experiment, in its order; some may never have begun."""
         return [self.fault(fault.id or "") for fault in self.experiment.method]
 
+    @property
+    def steps(self) -> Sequence[StepRun]:
+        """The steps of the experiment's own playbook as they were worked; others are `acts`."""
+        book = self.plan.playbook
+        own = {"", book.head.name if book is not None else ""}
+        return [run for run in self.timeline.steps if run.playbook in own]
+
     def seconds(self, t_ns: int | None) -> float | None:
         """An instant in seconds from t = 0, with 3 decimals."""
         return None if t_ns is None else round((t_ns - self.t0_ns) / 1e9, 3)
@@ -137,10 +144,10 @@ class Evidence:
         and then it was taken back.
         """
         refusing = {step.number: step.block for step in self.plan.steps if step.block.refuses}
-        undone = {run.step for run in self.timeline.steps if run.undoing}
+        undone = {run.step for run in self.steps if run.undoing}
         steps = [
             (run.started_ns, self._end_of(run, ""))
-            for run in self.timeline.steps
+            for run in self.steps
             if run.step in refusing
             and not run.undoing
             and run.started_ns is not None

@@ -18,8 +18,10 @@ from pathlib import Path
 from gameday.core import files
 from gameday.core.secrets.signing import RecordPosition, SigningKey, key_named
 from gameday.evidence import journal
+from gameday.evidence.events import Sealed
 from gameday.evidence.journal import Record
 from gameday.evidence.journal_lengths import noted
+from gameday.evidence.sealed_box import Box
 
 JOURNAL = "journal.jsonl"
 REAPER = "reaper.jsonl"
@@ -48,6 +50,8 @@ class Read:
     missing: str = ""
     other_key: str = ""
     altered: bool = False
+    sealed: int = 0
+    """Records of a drill that has had no debrief, of which nobody here knows what they announce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +70,21 @@ class Provenance:
     why_foreign: str = ""
     unknown: str = ""
     notes: Sequence[str] = ()
+    sealed: int = 0
+    """Records that are sealed until the debrief of a drill: what they announce is not known."""
 
 
-def read(run_dir: Path, key: SigningKey | None, state: Path | None = None) -> Provenance:
+def read(
+    run_dir: Path, key: SigningKey | None, state: Path | None = None, box: Box | None = None
+) -> Provenance:
     """Tell which records `key` has signed, and which not. Never raises for what is in them.
 
-    `state` is the folder where it is noted how long the journal is at least.
+    `state` is the folder where it is noted how long the journal is at least; `box` opens what a
+    drill has sealed.
     """
-    first = read_journal(run_dir, key)
+    first = read_journal(run_dir, key, box)
     first.missing = first.missing or _cut(run_dir, first, state)
-    others = {path.name: _read(path, key) for path in later_files(run_dir)}
+    others = {path.name: _read(path, key, box) for path in later_files(run_dir)}
     everything = {JOURNAL: first, **others}
     problems = [f"{name}: {each.missing}" for name, each in everything.items() if each.missing]
     return Provenance(
@@ -86,18 +95,21 @@ def read(run_dir: Path, key: SigningKey | None, state: Path | None = None) -> Pr
         foreign_later=[record for each in others.values() for record in each.foreign],
         why_foreign=_why_foreign(list(everything.values()), key),
         unknown="; ".join(problems),
+        sealed=sum(each.sealed for each in everything.values()),
         notes=[note for name, each in everything.items() for note in _notes(name, each)],
     )
 
 
-def read_journal(run_dir: Path, key: SigningKey | None) -> Read:
+def read_journal(run_dir: Path, key: SigningKey | None, box: Box | None = None) -> Read:
     """The journal alone."""
-    return _read(run_dir / JOURNAL, key)
+    return _read(run_dir / JOURNAL, key, box)
 
 
-def vouched(run_dir: Path) -> Provenance:
+def vouched(run_dir: Path, box: Box | None = None) -> Provenance:
     """The same for a run that somebody vouches for: its files are taken at their word."""
-    read = {path.name: journal.read(path) for path in [run_dir / JOURNAL, *later_files(run_dir)]}
+    read = {
+        path.name: journal.read(path, box) for path in [run_dir / JOURNAL, *later_files(run_dir)]
+    }
     first = read.pop(JOURNAL)
     damaged = {name: each.damage for name, each in read.items() if each.damage}
     if first.damage:
@@ -107,6 +119,7 @@ def vouched(run_dir: Path) -> Provenance:
         journal=first.records,
         later=[record for each in read.values() for record in each.records],
         unknown=f"{JOURNAL}: {first.damage}" if first.damage and not first.records else "",
+        sealed=sum(_sealed(each.records) for each in [first, *read.values()]),
         notes=[f"{name}: {damage}" for name, damage in damaged.items()],
     )
 
@@ -121,7 +134,11 @@ def later_files(run_dir: Path) -> list[Path]:
     return [path for path in found if os.path.lexists(path)]
 
 
-def _read(path: Path, key: SigningKey | None) -> Read:
+def _sealed(records: Sequence[Record]) -> int:
+    return sum(isinstance(record.event, Sealed) for record in records)
+
+
+def _read(path: Path, key: SigningKey | None, box: Box | None = None) -> Read:
     found = Read()
     run = journal.run_of(path)
     try:
@@ -131,6 +148,9 @@ def _read(path: Path, key: SigningKey | None) -> Read:
         found.missing = f"cannot be read: {getattr(error, 'strerror', None) or error}"
     found.signed.sort(key=lambda record: record.seq)
     found.missing = found.missing or _gap([record.seq for record in found.signed])
+    found.signed = list(journal.unsealed(found.signed, path, box))
+    found.foreign = list(journal.unsealed(found.foreign, path, box))
+    found.sealed = _sealed(found.signed) + _sealed(found.foreign)
     return found
 
 

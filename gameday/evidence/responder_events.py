@@ -25,7 +25,8 @@ from gameday.spec.undos import Undo
 class OrderGiven(Event):
     """An order is heard. `through` is the kind of responder that it came from, `by` who gave it.
 
-    `step` or `action` is what is to be done, or taken back (`undo`).
+    `step` or `action` is what is to be done, or taken back (`undo`); `playbook` is the step's where
+    several are offered.
     """
 
     order: Needed[Word]
@@ -37,6 +38,7 @@ class OrderGiven(Event):
     step: Checked[int | None] = None
     action: OptionalWord = None
     undo: Checked[bool | None] = None
+    playbook: OptionalWord = None
 
 
 @event("order.answered")

@@ -60,10 +60,12 @@ class StepRun:
     took_s: float | None = None
     verified: bool | None = None
     why: Message | str = ""
+    playbook: str = ""
+    """Its playbook, where several were offered."""
 
     @property
     def name(self) -> str:
-        return f"step {self.step}"
+        return f"step {self.playbook}:{self.step}" if self.playbook else f"step {self.step}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,16 +222,18 @@ def _steps(records: Sequence[Record]) -> tuple[StepRun, ...]:
     beginning on.
     """
     runs: list[StepRun] = []
-    latest: dict[tuple[int, bool], int] = {}
+    latest: dict[tuple[str, int, bool], int] = {}
     for record in records:
         event = record.event
         if not isinstance(event, events.StepStarted | events.StepDone):
             continue
-        key = event.step, event.undoing
+        book = event.playbook or ""
+        key = book, event.step, event.undoing
         begun = isinstance(event, events.StepStarted)
         if key not in latest or (begun and runs[latest[key]].ended_ns is not None):
             latest[key] = len(runs)
-            runs.append(StepRun(step=event.step, undoing=event.undoing, status=""))
+            fresh = StepRun(step=event.step, undoing=event.undoing, status="", playbook=book)
+            runs.append(fresh)
         runs[latest[key]] = _step(runs[latest[key]], event, record.t_ns)
     return tuple(runs)
 

@@ -22,6 +22,7 @@ from gameday.core.secrets.redaction import MASK, Hidden, nothing, telling
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal
 from gameday.evidence.provenance import Provenance
+from gameday.evidence.sealed_box import Box
 from gameday.injection import server_instance
 from gameday.injection.drivers import Drivers, toxic
 from gameday.injection.process import process
@@ -130,12 +131,12 @@ def _note_act(acts: dict[tuple[Owner, str], Undo], event: events.Event) -> None:
     In the order in which they were done first, as those who did them take them back.
     """
     match event:
-        case events.StepStarted(step=number, undo=Undo() as undo):
-            acts["step", str(number)] = undo
-        case events.StepDone(step=number, status="done", undoing=True):
-            acts.pop(("step", str(number)), None)
-        case events.StepDone(step=number, undoing=False, may_have_acted=False):
-            acts.pop(("step", str(number)), None)
+        case events.StepStarted(undo=Undo() as undo):
+            acts["step", _step_name(event)] = undo
+        case events.StepDone(status="done", undoing=True):
+            acts.pop(("step", _step_name(event)), None)
+        case events.StepDone(undoing=False, may_have_acted=False):
+            acts.pop(("step", _step_name(event)), None)
         case events.ActionStarted(do=name, undo=Undo() as undo):
             acts["action", name] = undo
         case events.ActionDone(do=name, status="done", undoing=True):
@@ -152,7 +153,13 @@ def taken_back(left: Left) -> events.Event:
     """The event of a step or an action that was taken back from outside of the run."""
     if left.owner == "action":
         return events.ActionDone(left.name, "done", undoing=True)
-    return events.StepDone(int(left.name), "done", undoing=True)
+    book, _, number = left.name.rpartition(":")
+    return events.StepDone(int(number), "done", undoing=True, playbook=book or None)
+
+
+def _step_name(event: events.StepStarted | events.StepDone) -> str:
+    """The number of a step, after its playbook where several were offered."""
+    return f"{event.playbook}:{event.step}" if event.playbook else str(event.step)
 
 
 def _stopped(records: Sequence[journal.Record]) -> bool:
@@ -349,7 +356,7 @@ def _act_of(
     """The owner and the name of what an event is about."""
     if isinstance(event, events.ActionStarted | events.ActionDone):
         return "action", event.do
-    return "step", str(event.step)
+    return "step", _step_name(event)
 
 
 async def take_back(
@@ -404,7 +411,8 @@ class Book:
     """Journal of undos from outside of the run, in the run journal's format.
 
     Made when there is something to write, as `healed-<n>.jsonl` or `reaper.jsonl`: a file has one
-    writer. Signed where there is a key. What cannot be written keeps nothing in place.
+    writer. Signed where there is a key, and sealed where there is a box. What cannot be written
+    keeps nothing in place.
     """
 
     def __init__(
@@ -415,6 +423,7 @@ class Book:
         self._clock = clock
         self._key = key
         self._journal: journal.Journal | None = None
+        self.box: Box | None = None
         self.hide: Callable[[str], str] = nothing
         self.pressed: list[journal.RecordOf[events.FaultEscalated]] = []
         """The steps of stuck removals, whether or not they could be written."""
@@ -424,7 +433,7 @@ class Book:
         try:
             if self._journal is None:
                 self._journal = self._open()
-            self._journal.hide = self.hide
+            self._journal.hide, self._journal.box = self.hide, self.box
             self._journal.write(event)
         except OSError as error:
             sys.stderr.write(f"{self._name}: {event} cannot be written: {error}\n")

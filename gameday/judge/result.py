@@ -350,7 +350,7 @@ def playbook(evidence: Evidence) -> list[StepLine]:
     """A line per step of the playbook, whether it was worked or not."""
     if evidence.effective is None:
         return []
-    worked = {run.step: run for run in evidence.timeline.steps if not run.undoing}
+    worked = {run.step: run for run in evidence.steps if not run.undoing}
     steps = [
         worked.get(step.number, StepRun(step=step.number, status="not_started"))
         for step in evidence.plan.steps

@@ -81,8 +81,9 @@ async def _of(
     if controller_lives(run.journal):
         return []
     found = []
-    if run.unknown:
-        text = f"whether it left something behind is not known: {run.unknown}"
+    unknown = run.unknown or ("it is sealed, and had no debrief" if run.sealed else "")
+    if unknown:
+        text = f"whether it left something behind is not known: {unknown}"
         found.append(Finding(f"run {run.dir.name}", "warn", text, f"gameday heal {run.dir}"))
     for left in left_behind(sorted([*run.journal, *run.later], key=lambda each: each.t_ns)):
         if left.owner != "part" and (text := await _still_there(left, environment, drivers)):

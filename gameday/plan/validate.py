@@ -11,11 +11,20 @@ from itertools import islice
 from typing import TypeGuard
 
 from gameday.core.errors import FileError
-from gameday.plan.rules import deadlines, expressions, names, placeholders, secrets
+from gameday.plan.rules import deadlines, drill, expressions, names, placeholders, secrets
 from gameday.spec.faults import Fault
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.service import PARTS, ServiceFault
-from gameday.spec.inputs import FileWarning, Finding, Findings, Inputs, LoadedPlaybook, LoadedSystem
+from gameday.spec.inputs import (
+    FileWarning,
+    Finding,
+    Findings,
+    Inputs,
+    LoadedDrill,
+    LoadedPlaybook,
+    LoadedSystem,
+    gather,
+)
 from gameday.traffic import rules as scenarios
 
 MOST_FINDINGS = 100  # nobody reads more, and a hostile file could have millions
@@ -58,6 +67,17 @@ def validate_alone(inputs: Inputs) -> list[FileWarning]:
     proxies = {name: name for name in mapped.values()}
     loaded = replace(inputs.system, system=system.model_copy(update={"proxies": proxies}))
     return [*missing, *validate(replace(inputs, system=loaded))]
+
+
+def validate_drill(drilled: LoadedDrill, system: LoadedSystem) -> list[FileWarning]:
+    """Check what a drill needs: the session's keys, and the experiment that it makes of the file.
+
+    Returns the warnings. Raises FileError at the first error.
+    """
+    findings = list(_enough(drill.of_drill(drilled)))
+    _raise_first(findings, [drilled.document.file])
+    warnings = [each for each in findings if isinstance(each, FileWarning)]
+    return [*warnings, *validate_alone(gather(drilled.loaded, system))]
 
 
 def _by_the_map(fault: Fault) -> TypeGuard[NetworkFault | ServiceFault]:

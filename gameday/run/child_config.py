@@ -77,7 +77,9 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
     """The configuration of the collector."""
     issue = run.system.requests.issue
     spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
-    read = catalogue.expressions(run.experiment, run.system, run.playbook)
+    offered = run.drill.playbooks if run.drill is not None else ()
+    own = None if offered else run.playbook
+    read = catalogue.expressions(run.experiment, run.system, own, offered)
     asked = prometheus_of(run.experiment, run.system)
     return CollectorSettings(
         samples=run.dir / "samples.jsonl",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,6 +19,7 @@ from gameday.injection.drivers.request import Sender
 from gameday.injection.verify.probe import Spot
 from gameday.run.autoscaler import ReplicaScaler
 from gameday.run.children import Child, Traffic
+from gameday.run.drill import DrillHooks
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
 from gameday.run.responder.incident import Incident
@@ -140,6 +142,8 @@ class Begun:
     abort: Abort = field(default_factory=Abort)
     secrets: set[str] = field(default_factory=set)
     """Texts that must not be shown: of the system file, and of the stack, once it is up."""
+    drill: DrillHooks | None = None
+    """None in an ordinary run."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,6 +187,15 @@ class Run(Begun):
     async def until(self, seconds: float) -> None:
         """Wait for an instant of the run."""
         await self.clock.sleep((self.at_ns(seconds) - self.clock.now_ns()) / NS)
+
+    async def fault_over(self, end_s: float) -> None:
+        """Wait for the end of a fault: in a drill until it is mitigated, if that is earlier."""
+        if self.drill is None:
+            await self.until(end_s)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout((self.at_ns(end_s) - self.clock.now_ns()) / NS):
+                await self.drill.mitigated.wait()
 
     @property
     def history_dir(self) -> Path:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hmac import compare_digest
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -19,8 +20,10 @@ from gameday.evidence.events import OperatorAbort, OperatorStop
 from gameday.evidence.journal import Journal
 from gameday.run import hold, locks
 from gameday.run.context import Abort, Ended, Run
+from gameday.run.drill import DrillHooks
 from gameday.run.responder.orders import MOST_NAME, Heard, IncidentOrder, clipped
 
+FACILITATORS = frozenset({"inject", "hint", "pause", "resume", "debrief", "abort"})
 IMPATIENT = 3  # so many Ctrl-C
 IMPATIENT_S = 2.0  # nobody presses Ctrl-C three times in two seconds by mistake
 
@@ -28,10 +31,13 @@ IMPATIENT_S = 2.0  # nobody presses Ctrl-C three times in two seconds by mistake
 class ControlSocket:
     """Answers the orders for one run; `run` is set once its stack is up."""
 
-    def __init__(self, run_id: str, journal: Journal, abort: Abort) -> None:
+    def __init__(
+        self, run_id: str, journal: Journal, abort: Abort, drill: DrillHooks | None = None
+    ) -> None:
         self._id = run_id
         self._journal = journal
         self._abort = abort
+        self._drill = drill
         self._presence: locks.Presence | None = None
         self._server: asyncio.Server | None = None
         self.run: Run | None = None
@@ -62,8 +68,23 @@ class ControlSocket:
             case locks.RunCommand(cmd="stop"):
                 heard = self._stop(by)
             case _:
-                heard = Heard(ok=False, why=f"unknown order {command.cmd!r:.100}")
+                heard = self._facilitate(command, by)
         return locks.Reply(heard.ok, self._id, heard.why, heard.given, heard.pending)
+
+    def _facilitate(self, command: locks.RunCommand, by: str) -> Heard:
+        """A command of a drill's facilitator, who has the token; nobody else learns of any."""
+        drill = self._drill
+        if drill is None or command.cmd not in FACILITATORS:
+            return Heard(ok=False, why=f"unknown order {command.cmd!r:.100}")
+        if not compare_digest(command.token.encode(), drill.box.token.encode()):
+            return Heard(ok=False, why="that is the facilitator's: it takes the token of the drill")
+        if command.cmd == "abort":
+            return self._stop(by)
+        if command.cmd == "debrief":
+            self.end("completed", f"gameday drill debrief by {by}")
+            return Heard(ok=True)
+        heard = drill.command(command, by)
+        return heard or Heard(ok=False, why=f"unknown order {command.cmd!r:.100}")
 
     def _stop(self, by: str) -> Heard:
         if not self._abort.over:

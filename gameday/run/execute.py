@@ -36,6 +36,8 @@ async def work(run: Run) -> None:
     if run.autoscaler is not None:
         watching.append(run.autoscaler.follow())
     watching += run.incident.tasks()
+    if run.drill is not None:
+        watching += run.drill.tasks(run)
     watchers = [asyncio.create_task(one) for one in watching]
     for watcher in watchers:
         watcher.add_done_callback(lambda task: _abort_if_failed(run, task))

@@ -87,7 +87,7 @@ class FaultTask:
         """Probe the dose while the fault lasts; a failing probe never shortens it."""
         looking = asyncio.create_task(self._dosing.look())
         try:
-            await self._run.until(end_s)
+            await self._run.fault_over(end_s)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)

@@ -14,6 +14,7 @@ from typing import Final, NoReturn, Self
 
 from gameday.core.errors import ExitCode
 from gameday.evidence import journal
+from gameday.evidence.sealed_box import Box
 from gameday.injection.heal import left_behind
 from gameday.run.context import Abort
 from gameday.run.reaper_client import Reaper
@@ -26,8 +27,10 @@ _CURSOR: Final = "\x1b[?25h\n"  # a live screen has hidden it
 class Leaving:
     """The way out of one run; in use, it leaves by itself when the ending takes too long."""
 
-    def __init__(self, run_dir: Path, reaper: Reaper, abort: Abort) -> None:
+    def __init__(self, run_dir: Path, reaper: Reaper, abort: Abort, box: Box | None = None) -> None:
+        """`box` opens the journal of a drill."""
         self._run_dir = run_dir
+        self._box = box
         self._reaper = reaper
         self._abort = abort
         self._ended = threading.Event()
@@ -75,7 +78,7 @@ class Leaving:
     def _may_be_in(self) -> bool:
         """True if a fault was announced and not seen gone; also if nobody can tell."""
         try:
-            records = journal.read(self._run_dir / "journal.jsonl").records
+            records = journal.read(self._run_dir / "journal.jsonl", self._box).records
             return any(each.owner == "fault" for each in left_behind(records))
         except (OSError, KeyError, TypeError, ValueError):
             return True

@@ -23,7 +23,7 @@ from gameday.core.processes.deadlines import in_time
 from gameday.core.secrets.redaction import Hidden
 from gameday.core.secrets.signing import SigningKey, read_or_make_key
 from gameday.core.stack_registry import STACKS
-from gameday.evidence import events, seal
+from gameday.evidence import events, seal, sealed_inputs
 from gameday.evidence.journal import Journal, LiveJournal
 from gameday.evidence.journal_lengths import Length
 from gameday.injection.drivers.request import Sender, secrets_of
@@ -36,6 +36,7 @@ from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
 from gameday.run.context import Abort, Begun, Options, Run, unless_aborted
 from gameday.run.control_socket import ControlSocket, signals
+from gameday.run.drill import DrillHooks
 from gameday.run.forced_exit import Leaving
 from gameday.run.readings import Readings
 from gameday.run.reaper_client import Reaper
@@ -76,13 +77,23 @@ class Conducted:
 
 
 async def conduct(
-    inputs: Inputs, stack: Stack, options: Options, clock: Clock, begun: Callable[[Path], None]
+    inputs: Inputs,
+    stack: Stack,
+    options: Options,
+    clock: Clock,
+    begun: Callable[[Path], None],
+    *,
+    drill: DrillHooks | None = None,
 ) -> Conducted:
-    """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here."""
+    """Run an experiment on a stack. Evidence is left whatever happens; judging is not done here.
+
+    In a drill `inputs` are disguised, and what a trainee must not read is sealed to its end.
+    """
     hold.refuse()
-    start = _begin(inputs, options, clock, read_or_make_key(state_dir()))
+    start = _begin(inputs, options, clock, read_or_make_key(state_dir()), drill)
     begun(start.dir)
-    leaving = Leaving(start.dir, start.reaper, start.abort)
+    box = None if drill is None else drill.box
+    leaving = Leaving(start.dir, start.reaper, start.abort, box)
     with leaving, signals(start.control, leaving.at_once):
         return await _conduct(inputs, stack, options, start)
 
@@ -91,7 +102,7 @@ async def _conduct(inputs: Inputs, stack: Stack, options: Options, start: "_Star
     error: GamedayError | None = None
     try:
         await start.control.open(options.runs_dir)
-        await start.reaper.launch(start.key)
+        await start.reaper.launch(start.key, start.journal.box)
         await asyncio.gather(start.traffic.child.launch(), start.collector.launch())
         if not start.abort.event.is_set():
             await _on_stack(inputs, stack, options, start)
@@ -143,16 +154,19 @@ def _give_up(abort: Abort, error: BaseException) -> GamedayError | None:
     return known
 
 
-def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "_Start":
+def _begin(
+    inputs: Inputs, options: Options, clock: Clock, key: SigningKey, drill: DrillHooks | None
+) -> "_Start":
     """The run directory, and the first line of its journal."""
     experiment = inputs.experiment.experiment
     run = new_run_id(experiment.name)
     abort = Abort()
     try:
-        folder, sums = lay_out(options.runs_dir, run, inputs)
+        folder, sums = lay_out(options.runs_dir, run, inputs, drill)
         clock_id = boot_id()[:8] or "host"
         path = folder / "journal.jsonl"
-        write_effective(folder, inputs, inputs.system.system, options, experiment.campaign.stock)
+        stock = experiment.campaign.stock
+        write_effective(folder, inputs, inputs.system.system, options, stock=stock, drill=drill)
         journal = LiveJournal(path, clock, clock_id, lambda why: abort("interrupted", why))
     except OSError as error:
         raise UsageError(
@@ -160,6 +174,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
             help="make room, or name another folder: --runs DIR",
         ) from error
     journal.key = key
+    journal.box = None if drill is None else drill.box
     with suppress(OSError):  # then nobody will see that its end was cut off; all else is as ever
         journal.length = Length(state_dir(), run)
     journal.write(
@@ -169,7 +184,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
             experiment=experiment.name,
             stack=options.stack,
             allowed=sorted(options.allowed.hosts),
-            seed=experiment.seed,
+            seed=experiment.seed if drill is None else None,
             wall_ns=wall_time_ns(),
             boottime_ns=boottime_ns(),
             boot_id=boot_id(),
@@ -178,11 +193,13 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
             masked=events.MASKED,
         )
     )
+    if drill is not None:
+        drill.begin(journal)
     workers = workers_for(generator.demand(inputs))
     traffic = Traffic(folder / "logs" / "traffic.log", clock, workers)
     collector = Child("collector", "gameday.telemetry.collector", folder / "logs" / "collector.log")
     reaper = Reaper(folder, clock, lambda why: None if abort.over else abort("interrupted", why))
-    control = ControlSocket(run, journal, abort)
+    control = ControlSocket(run, journal, abort, drill)
     return _Start(
         id=run,
         dir=folder,
@@ -192,6 +209,7 @@ def _begin(inputs: Inputs, options: Options, clock: Clock, key: SigningKey) -> "
         collector=collector,
         reaper=reaper,
         abort=abort,
+        drill=drill,
         key=key,
         control=control,
     )
@@ -207,13 +225,31 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
             await start.control.run.incident.finish()
     finally:
         await _stop_stack(stack, start)
+        _debrief(start)
         await _in_time(start, "logs", asyncio.to_thread(_hide_in_logs, start))
+        await _in_time(start, "inputs", asyncio.to_thread(_unpack, start))
         sums = await _in_time(start, "seal", asyncio.to_thread(seal.sums, start.dir)) or {}
         start.journal.write(
             events.RunEnded(ended=start.abort.ended, why=start.abort.why, evidence=sums)
         )
         start.journal.close()
         await start.reaper.finish()
+
+
+def _debrief(start: "Begun") -> None:
+    """Tell the key of a drill, once: from here on everybody may read what has happened."""
+    if (box := start.journal.box) is not None:
+        start.journal.box = None
+        start.journal.write(events.DrillDebriefed(key=box.text))
+
+
+def _unpack(start: "Begun") -> None:
+    """Put the inputs of a drill to where those of any run are."""
+    if start.drill is not None:
+        try:
+            sealed_inputs.unpack(start.dir, start.drill.box)
+        except (OSError, ValueError) as error:
+            start.journal.write(events.Phase(phase="inputs", problem=str(error)))
 
 
 async def _stop_stack(stack: Stack, start: "_Start") -> None:
@@ -346,8 +382,11 @@ def _make_run(
         start.clock,
         running.project,
         Replicas.of(system, running.replicas),
+        () if start.drill is None else start.drill.playbooks,
     )
     incident = Incident(hands, lambda why: start.control.end("operator", why))
+    if start.drill is not None:
+        incident.hints = start.drill.hint
     scaler = None
     if experiment.autoscaling and system.autoscaler is not None and running.replicas is not None:
         scaler = ReplicaScaler(
@@ -385,7 +424,9 @@ def _responder(run: Run) -> Responder | None:
     asked = run.options.responder
     match asked.kind:
         case "bot" if run.playbook is not None:
-            return Bot(run.incident, run.playbook, run.options.responder_delay_s)
+            names = {book.head.name: book for book in run.incident.hands.books}
+            book = names.get(run.playbook.head.name, run.playbook)
+            return Bot(run.incident, book, run.options.responder_delay_s)
         case "command":
             log = run.dir / "logs" / "responder.log"
             return Command(run.incident, Program(asked.argv, run.id, log, run.seconds))
@@ -407,7 +448,7 @@ async def _through(run: Run, inputs: Inputs) -> None:
         if run.abort.event.is_set():
             return
         await unless_aborted(run.abort, _prepared(run, inputs), grace_s=PREFLIGHT_GRACE_S)
-        write_effective(run.dir, inputs, run.system, run.options, run.stock)
+        write_effective(run.dir, inputs, run.system, run.options, stock=run.stock, drill=run.drill)
         if not run.abort.event.is_set():
             await unless_aborted(run.abort, start_children(run))
         if not run.abort.event.is_set():
@@ -417,6 +458,7 @@ async def _through(run: Run, inputs: Inputs) -> None:
         raise
     finally:
         run.injection.use_traffic(run.traffic)
+        _debrief(run)  # the faults are out
         await teardown.end(run)
 
 

@@ -49,11 +49,18 @@ class LockHolder:
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
-    """A command of another terminal, and who gives it; with the command "order", an order."""
+    """A command of another terminal, and who gives it; with the command "order", an order.
+
+    A drill's facilitator has a `token`, says `text` `to` somebody, and means a `number` of a plan.
+    """
 
     cmd: str
     by: str = "person"
     order: IncidentOrder | None = None
+    token: str = ""
+    to: str = "all"
+    text: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.json_objects import plain
 from gameday.core.network.allow_list import Reach
 from gameday.core.secrets.signing import SigningKey
+from gameday.evidence.sealed_box import Box
 from gameday.run.reaper import DONE
 from gameday.run.reaper.hand_over import HandOver
 from gameday.run.reaper.lease import RENEW_S, Lease
@@ -43,10 +44,11 @@ class Reaper:
         self._process: subprocess.Popen[bytes] | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def launch(self, key: SigningKey) -> None:
+    async def launch(self, key: SigningKey, box: Box | None = None) -> None:
         """Start it, and wait until it watches: nothing that needs undoing comes before.
 
-        It obeys what `key` has signed; no file and no environment shows the key to anybody.
+        It obeys what `key` has signed, and reads what a drill has sealed in `box`; no file and no
+        environment shows the keys to anybody.
         """
         try:
             lease = Lease(self._run_dir)
@@ -61,7 +63,8 @@ class Reaper:
             ready = b""
         if not ready:
             raise StackError(f"the reaper did not get ready:\n{self.last_words()}")
-        await self._send(key.secret.hex().encode())
+        keys = [key.secret.hex(), *([] if box is None else [box.text])]
+        await self._send(" ".join(keys).encode())
 
     async def hand_over(self, lock: int, environment: Mapping[str, str], reach: Reach) -> None:
         """Let it hold the target's lock too, and know what undoing needs, and where it may go."""

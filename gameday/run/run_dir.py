@@ -13,8 +13,10 @@ from pathlib import Path
 from gameday.core import settings
 from gameday.core.clock import utc_now
 from gameday.core.files.private import make_folder
+from gameday.evidence import sealed_inputs
 from gameday.evidence.effective import Effective, PlannedPlaybook
 from gameday.run.context import Options
+from gameday.run.drill import DrillHooks
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
 from gameday.spec.system import System
@@ -39,32 +41,55 @@ def coupon_of(experiment: Experiment, system: System, run: str) -> str:
     return f"{coupon}-{stamp}-{tail}"
 
 
-def lay_out(runs_dir: Path, run: str, inputs: Inputs) -> tuple[Path, dict[str, str]]:
-    """Make the run directory with the inputs in it; their SHA-256 by name."""
+def lay_out(
+    runs_dir: Path, run: str, inputs: Inputs, drill: DrillHooks | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Make the run directory with the inputs in it; their SHA-256 by name.
+
+    Those of a drill are sealed, and have no sum: it would tell which of the shipped ones it is.
+    """
     folder = make_folder(runs_dir / run)
-    for name in ("inputs/rules", "history", "logs"):
+    for name in ("history", "logs") if drill is not None else ("inputs/rules", "history", "logs"):
         (folder / name).mkdir(parents=True)
+    raws = _raws(inputs)
+    if drill is not None:
+        sealed_inputs.pack(folder, drill.box, raws)
+        return folder, {}
+    for name, raw in raws.items():
+        (folder / "inputs" / name).write_bytes(raw)
+    return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}
+
+
+def _raws(inputs: Inputs) -> dict[str, bytes]:
+    """The files of a run byte for byte, by their names below `inputs/`."""
     raws = {"experiment.yaml": inputs.experiment.raw, "system.yaml": inputs.system.raw}
     if inputs.playbook is not None:
         raws["playbook.md"] = inputs.playbook.raw
     for path in inputs.rules:
         same = f"rules/{path.name}" in raws  # from another folder
         raws[f"rules/{len(raws)}-{path.name}" if same else f"rules/{path.name}"] = read_bytes(path)
-    for name, raw in raws.items():
-        (folder / "inputs" / name).write_bytes(raw)
-    return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}
+    return raws
 
 
 def write_effective(
-    folder: Path, inputs: Inputs, system: System, options: Options, stock: int | None
+    folder: Path,
+    inputs: Inputs,
+    system: System,
+    options: Options,
+    *,
+    stock: int | None,
+    drill: DrillHooks | None = None,
 ) -> None:
-    """`inputs/effective.json`, with the addresses and the stock as far as they are known."""
-    experiment = inputs.experiment.experiment
+    """`inputs/effective.json`, with the addresses and the stock as far as they are known.
+
+    That of a drill has the names of the file, and is sealed with the other inputs.
+    """
+    experiment = inputs.experiment.experiment if drill is None else drill.real
     effective = Effective(
         run=folder.name,
         stack=options.stack,
         seed=experiment.seed or 0,
-        coupon=coupon_of(experiment, system, folder.name),
+        coupon=coupon_of(inputs.experiment.experiment, system, folder.name),
         stock=stock,
         short=inputs.experiment.short,
         experiment=experiment,
@@ -78,4 +103,8 @@ def write_effective(
         settings=settings.current().as_json(),
     )
     raw = json.dumps(effective.as_json(), indent=1) + "\n"
+    if drill is not None:
+        inside = {**_raws(inputs), "effective.json": raw.encode()}
+        sealed_inputs.pack(folder, drill.box, inside)
+        return
     (folder / "inputs" / "effective.json").write_text(raw)

@@ -14,7 +14,7 @@ from gameday.core.errors import GamedayError, UnknownError, UsageError
 from gameday.core.files.private import state_dir
 from gameday.core.secrets.signing import read_key
 from gameday.evidence import journal, provenance
-from gameday.evidence.events import OperatorStop, ReaperClaimed
+from gameday.evidence.events import OperatorStop, ReaperClaimed, Sealed
 from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Left, left_behind
 from gameday.run import locks
@@ -48,15 +48,18 @@ async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, s
         over = await asyncio.to_thread(_is_over, run)  # before the reading: nothing comes after it
         records = await asyncio.to_thread(_records, run)
         patience = clock.now_ns() - begun_ns > HEARD_S * NS
+        sealed = any(isinstance(record.event, Sealed) for record in records)
         told = any(isinstance(record.event, OperatorStop | ReaperClaimed) for record in records)
         left = [each for each in left_behind(records) if each.owner == "fault"]
-        if not left and (told or over or (heard and patience)):
+        if not (left or sealed) and (told or over or (heard and patience)):
             break
         if over or clock.now_ns() > deadline_ns:
             left = [each for each in left if not await _reads_as_gone(each, environment)]
             break
         await clock.sleep(LOOK_S)
     names = tuple(dict.fromkeys(each.name for each in left))
+    if sealed:  # a drill that ended without its debrief: nobody can tell
+        names = (*names, "whatever its sealed journal announced")
     return Stopped(run.run, (clock.now_ns() - begun_ns) / NS, names, silent=not heard)
 
 

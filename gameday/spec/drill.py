@@ -2,14 +2,19 @@
 
 `drill:` is an overlay as `short:` is (top-level keys that replace those of the file), and holds the
 keys of a session beside them. All of these are optional; what is left out is made from the file.
+
+A text is written out, or named by its id: `{id: drill.redis_slow.briefing}` stands in
+`report/locale/<language>.toml`, as all that is shipped does, and is text once it is read.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from gameday.core.errors import one_of_them
+from gameday.core.messages import Message, templates
 from gameday.core.units import Duration
 from gameday.spec.yaml import Model
 
@@ -18,6 +23,7 @@ MOST_HINTS: Final = 20
 MOST_INJECTS: Final = 100
 MOST_QUESTIONS: Final = 50
 LONGEST_TEXT: Final = 2000
+LONGEST_COMPLAINT: Final = 200
 
 Severity = Literal["sev1", "sev2", "sev3", "sev4", "sev5"]
 """How bad an incident is; sev1 is the worst."""
@@ -27,6 +33,42 @@ InjectEvent = Literal["fault", "alert", "ack", "act", "mitigated", "recovered"]
 """Instants that an inject can wait for: the first of each."""
 
 
+def _written_out(value: object, info: ValidationInfo) -> object:
+    """The text of an id in the language of the context. Raises ValueError for an unknown id."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {"id"} or not isinstance(value["id"], str):
+        raise ValueError("a mapping is not text: write the text, or {id: ID}")
+    language = (info.context or {}).get("language", "en")
+    known = templates(language)
+    if value["id"] not in known:
+        near = one_of_them(value["id"], [each for each in known if each.startswith("drill.")])
+        told = f"there is no text {value['id']!r}" + (f": {near}" if near else "")
+        raise ValueError(told[:LONGEST_COMPLAINT])
+    return Message(value["id"]).text(language)
+
+
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_TEXT),
+    BeforeValidator(_written_out),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
+                {
+                    "type": "object",
+                    "properties": {"id": {"type": "string"}},
+                    "required": ["id"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""What people read; in a file also `{id: ID}`."""
+
+
 class Hint(Model):
     """What is told to a team that asks for a hint, or that has none after `after`."""
 
@@ -34,7 +76,7 @@ class Hint(Model):
         default=timedelta(0), description="Counted from the fault; not to be had before"
     )
     cost: float = Field(default=0.05, ge=0, le=1, description="What it takes from the score")
-    text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="What is told")
+    text: Text = Field(description="What is told")
 
 
 class Inject(Model):
@@ -43,7 +85,7 @@ class Inject(Model):
     at: Duration | None = Field(default=None, description="Counted from the fault")
     on: InjectEvent | None = Field(default=None, description="The event that it follows")
     to: Role | Literal["all"] = Field(default="all", description="Who it is for")
-    text: str = Field(min_length=1, max_length=LONGEST_TEXT, description="What is said")
+    text: Text = Field(description="What is said")
 
 
 class Drill(Model):
@@ -55,11 +97,9 @@ class Drill(Model):
     )
     difficulty: Difficulty = Field(default="medium", description="How hard it is")
     minutes: int = Field(default=20, ge=1, le=240, description="How long a session takes")
-    briefing: str | None = Field(
-        default=None, max_length=LONGEST_TEXT, description="What the team is told at first"
-    )
+    briefing: Text | None = Field(default=None, description="What the team is told at first")
     role: Role = Field(default="operations", description="The role of someone who is alone")
-    hypotheses: Sequence[str] = Field(
+    hypotheses: Sequence[Text] = Field(
         default=(), max_length=MOST_HYPOTHESES, description="The right one first, then decoys"
     )
     hints: Sequence[Hint] = Field(default=(), max_length=MOST_HINTS, description="In their order")
@@ -70,6 +110,6 @@ class Drill(Model):
     updates_every: Duration = Field(
         default=timedelta(minutes=5), description="How often those who wait are to be told"
     )
-    debrief: Sequence[str] = Field(
+    debrief: Sequence[Text] = Field(
         default=(), max_length=MOST_QUESTIONS, description="Questions for afterwards"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from gameday.core import files, settings
 from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.files import is_file
+from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import AnyFault
 from gameday.spec.playbook import Playbook, read_markdown
@@ -22,7 +23,7 @@ _PACKAGE = Path(__file__).parent.parent
 _EXPERIMENTS = "experiments"
 _PLAYBOOKS = "playbooks"
 _COMPOSE = "compose.yml"
-_NOT_IN_SHORT = ("name", "short")
+_NOT_IN_OVERLAY = ("name", "short", "drill")
 
 
 def shipped() -> list[Path]:
@@ -160,7 +161,7 @@ def load_experiment(ref: str, *, short: bool = False, seed: int | None = None) -
     path = find_experiment(ref)
     document = load(path)
     raw = document.raw
-    check_short(document)
+    check_overlays(document)
     whole = document.parse(Experiment)
     if short and whole.short is None:
         raise document.error((), "there is no short form", help="add `short:` or leave out --short")
@@ -170,25 +171,92 @@ def load_experiment(ref: str, *, short: bool = False, seed: int | None = None) -
     return LoadedExperiment(experiment, path, raw, document, short)
 
 
-def check_short(document: Document) -> None:
-    """`short` holds top-level keys, but not the name and not another `short`."""
-    step = document.root.child("short")
+@dataclass(frozen=True, slots=True)
+class LoadedDrill:
+    """An experiment as it is drilled: `loaded` has the overlay applied, `drill` is the session's.
+
+    `document` holds the session's keys alone, with their positions; `overlay` names the keys of the
+    experiment that `drill:` replaces.
+    """
+
+    loaded: LoadedExperiment
+    drill: Drill
+    document: Document
+    overlay: frozenset[str] = frozenset()
+
+    def states(self, key: str) -> bool:
+        """True if `drill:` itself has a key of the experiment."""
+        return key in self.overlay
+
+
+def load_drill(ref: str, seed: int | None = None, language: str = "en") -> LoadedDrill:
+    """The experiment of that name or path, with what `drill:` makes of it.
+
+    A file without one is drilled all the same. The seed is `seed`, else random: that of the file
+    is known to whoever can read it. Texts that are named by id are in `language`. Raises
+    UsageError, and FileError at the first thing that is wrong.
+    """
+    path = find_experiment(ref)
+    document = load(path)
+    raw = document.raw
+    check_overlays(document)
+    whole = document.parse(Experiment)
+    written = document.under("drill")
+    session = written.only(_session_keys())
+    overlay = frozenset(written.plain()) - _session_keys()
+    if whole.drill is not None:
+        over = document.overlaid("drill")
+        document = over.only(_keys_of(Experiment))
+    drilled = document.parse(Experiment) if whole.drill is not None else whole
+    experiment = _filled(drilled, _random_seed() if seed is None else seed)
+    loaded = LoadedExperiment(experiment, path, raw, document)
+    return LoadedDrill(loaded, session.parse(Drill, {"language": language}), session, overlay)
+
+
+def _keys_of(model: type[Experiment | Drill]) -> set[str]:
+    """The keys of a model as they stand in a file."""
+    return {info.alias or name for name, info in model.model_fields.items()}
+
+
+def _session_keys() -> set[str]:
+    return _keys_of(Drill)
+
+
+def check_overlays(document: Document) -> None:
+    """`short` and `drill` hold top-level keys, but not the name and neither of them.
+
+    `drill` holds the keys of a session beside them.
+    """
+    _check_overlay(document, "short", set())
+    _check_overlay(document, "drill", _session_keys())
+
+
+def _check_overlay(document: Document, overlay: str, own: set[str]) -> None:
+    step = document.root.child(overlay)
     if step is None or not isinstance(step[1].content, dict):
         return
-    allowed = {info.alias or name for name, info in Experiment.model_fields.items()}
-    allowed -= set(_NOT_IN_SHORT)
+    allowed = (_keys_of(Experiment) - set(_NOT_IN_OVERLAY)) | own
     for key in step[1].content:
-        if key in _NOT_IN_SHORT:
-            raise document.error(("short", key), f"{key!r} cannot stand in 'short'")
+        if key in _NOT_IN_OVERLAY:
+            raise document.error((overlay, key), f"{key!r} cannot stand in {overlay!r}")
         if key not in allowed:
             raise document.error(
-                ("short", key), f"unknown key {key!r}", help=one_of_them(key, allowed)
+                (overlay, key), f"unknown key {key!r}", help=one_of_them(key, allowed)
             )
 
 
 def has_short(document: Document) -> bool:
     """True if the file has a short form."""
-    step = document.root.child("short")
+    return _has(document, "short")
+
+
+def has_drill(document: Document) -> bool:
+    """True if the file says how it is drilled."""
+    return _has(document, "drill")
+
+
+def _has(document: Document, overlay: str) -> bool:
+    step = document.root.child(overlay)
     return step is not None and step[1].content is not None
 
 
@@ -202,7 +270,7 @@ def _filled(experiment: Experiment, seed: int | None) -> Experiment:
         for alert in experiment.expect.alerts
     ]
     expect = experiment.expect.model_copy(update={"alerts": alerts})
-    filled = {"seed": seed, "method": method, "expect": expect, "short": None}
+    filled = {"seed": seed, "method": method, "expect": expect, "short": None, "drill": None}
     return experiment.model_copy(update=filled)
 
 

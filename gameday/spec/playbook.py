@@ -8,7 +8,7 @@ be shown inside its numbered item is an error, not a guess.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -56,12 +56,21 @@ class StepBlock(Model):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step with its number in the playbook (from 1), and the words around it."""
+    """A step with its number in the playbook (from 1), and the words around it.
+
+    `book` is the name of its playbook where several are offered, "" where there is one.
+    """
 
     number: int
     text: str
     block: StepBlock
     line: int
+    book: str = ""
+
+    @property
+    def name(self) -> str:
+        """The number, after the playbook where there are several: `3`, `redis-slow:3`."""
+        return f"{self.book}:{self.number}" if self.book else str(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,10 @@ class Playbook:
 
     head: FrontMatter
     steps: tuple[Step, ...]
+
+    def among_others(self) -> "Playbook":
+        """The same where several are offered: each step says whose it is."""
+        return replace(self, steps=tuple(replace(s, book=self.head.name) for s in self.steps))
 
 
 @dataclass(slots=True)

@@ -49,15 +49,22 @@ def names(kind: Kind, keys: Iterable[str]) -> list[str]:
 
 
 def expressions(
-    experiment: "Experiment", system: "System", playbook: "Playbook | None"
+    experiment: "Experiment",
+    system: "System",
+    playbook: "Playbook | None",
+    others: "Iterable[Playbook]" = (),
 ) -> Iterator[Expression]:
-    """Everything that a run will read but for its thresholds, which are no PromQL."""
+    """Everything that a run will read but for its thresholds, which are no PromQL.
+
+    `others` are the playbooks that are offered in place of one.
+    """
     yield from _of_experiment(experiment)
     yield from _of_system(system, autoscaling=experiment.autoscaling)
-    for step in playbook.steps if playbook is not None else ():
-        for when, probe in (("before", step.block.before), ("after", step.block.after)):
-            if probe is not None:
-                yield Expression("step", f"{step.number}:{when}", probe)
+    for book in [*([] if playbook is None else [playbook]), *others]:
+        for step in book.steps:
+            for when, probe in (("before", step.block.before), ("after", step.block.after)):
+                if probe is not None:
+                    yield Expression("step", f"{step.name}:{when}", probe)
 
 
 def _of_experiment(experiment: "Experiment") -> Iterator[Expression]:

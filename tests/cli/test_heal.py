@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from gameday.cli import main
 from gameday.core.secrets.signing import KEY_BYTES, SigningKey
 from gameday.evidence.provenance import read, vouched
+from gameday.evidence.sealed_box import Box
 from gameday.injection.heal import Healer, Left, foreign_due
 from gameday.injection.heal import heal as heal_run
 from gameday.injection.process.process import record
@@ -63,6 +64,33 @@ def test_ones_own_run_is_healed_and_that_is_signed(place: Path) -> None:
     left = killed(place)
     assert heal().exit_code == 0
     assert not left.exists()
+
+
+def test_a_sealed_drill_without_its_key_is_never_claimed_to_be_gone(place: Path) -> None:
+    left, box = place / "gameday-hidden", Box.new()
+    run = place / "runs" / "20261128T200000Z-drill-aaaa"
+    run.mkdir(parents=True)
+    left.mkdir()
+    book = signed(run / "journal.jsonl")
+    book.box = box
+    book.write(event_of("run.started", run=run.name, controller=None, allowed=[]))
+    undo = {"kind": "folder", "path": str(left), "mark": "of nothing"}
+    book.write(
+        event_of("fault.injecting", id="f1", fault="a.b", target="c", changes=[], undo=[undo])
+    )
+    book.close()
+
+    done = heal()
+    assert done.exit_code == 6
+    assert "1 records are sealed until the debrief" in said(done)
+    assert "--key-file" in said(done)
+    assert left.exists()
+
+    (place / "key").write_text(box.text)
+    assert heal("--key-file", "key").exit_code == 0
+    assert not left.exists()
+    (place / "key").write_text("no key")
+    assert heal("--key-file", "key").exit_code == 2
 
 
 def test_a_lost_key_is_told_with_the_way_out(place: Path) -> None:

@@ -3,6 +3,7 @@
 # ruff: noqa: E501  - a table of broken files reads best with one of them a line
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,17 @@ import pytest
 from gameday.core.errors import FileError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.evidence.effective import Effective, PlannedPlaybook, dump
+from gameday.plan.rules.drill import session_s, stock_needed
 from gameday.plan.rules.expressions import window_names
-from gameday.plan.validate import validate, validate_system
+from gameday.plan.validate import validate, validate_drill, validate_system
+from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import (
     Inputs,
+    LoadedDrill,
     find_experiment,
     find_playbook,
+    load_drill,
     load_experiment,
     load_inputs,
     load_system,
@@ -282,6 +287,147 @@ def test_an_error_inside_the_short_form_has_its_own_place() -> None:
     assert load_experiment("slow").experiment.name == "slow"
     with pytest.raises(FileError, match=r"slow\.yaml:21:45: 'rate': 10 is not a rate"):
         load_experiment("slow", short=True)
+
+
+DRILL = """\
+drill:
+  campaign: {coupon: C, stock: 90000, users: 100000}
+  lasts: 5m
+  hypotheses: [The store answers late, {id: word.unknown}]
+  hints:
+    - {after: 30s, text: Look at the first alert}
+  injects:
+    - {on: alert, to: scribe, text: What do we tell them?}
+"""
+
+
+def drilled(old: str = "", new: str = "") -> LoadedDrill:
+    Path(X).write_text(EXPERIMENT + DRILL.replace(old, new))
+    return load_drill("slow", seed=5)
+
+
+def test_a_drill_lays_its_keys_over_the_file_and_keeps_its_own() -> None:
+    both = drilled()
+    assert both.loaded.experiment.campaign.stock == 90000
+    assert (both.loaded.experiment.seed, both.loaded.experiment.drill) == (5, None)
+    assert traffic_end_s(both.loaded.experiment) == 60.0
+    assert both.drill.lasts == timedelta(minutes=5)
+    assert list(both.drill.hypotheses) == ["The store answers late", "unknown"]
+    assert both.document.place("hints", 0, "text").line == 29
+    assert load_experiment("slow").experiment.drill is None
+    assert traffic_end_s(load_experiment("slow", short=True).experiment) == 20.0
+
+
+def test_a_file_that_says_nothing_of_drills_is_drilled_all_the_same() -> None:
+    both = load_drill("slow", seed=5)
+    assert both.drill == Drill()
+    assert both.loaded.experiment.method[0].id == "network-latency-1"
+
+
+def test_a_drill_draws_a_seed_that_is_not_in_the_file() -> None:
+    seeds = {load_drill("slow").loaded.experiment.seed for _ in range(8)}
+    assert len(seeds) > 1
+
+
+NOT_DRILLED = [
+    ("lasts: 5m", "name: other", "26:3: 'name' cannot stand in 'drill'", ""),
+    ("lasts: 5m", "short: {}", "26:3: 'short' cannot stand in 'drill'", ""),
+    ("lasts: 5m", "drill: {}", "26:3: 'drill' cannot stand in 'drill'", ""),
+    ("lasts: 5m", "methd: []", "26:3: unknown key 'methd'", "did you mean 'method'?"),
+    ("lasts: 5m", "lastz: 5m", "26:3: unknown key 'lastz'", "did you mean 'lasts'?"),
+    ("lasts: 5m", "lasts: 5", "26:3: 'lasts': 5 is not a duration", ""),
+    ("stock: 90000", "stok: 9", "25:25: unknown key 'stok'", "did you mean 'stock'?"),
+    ("text: Look", "txt: Look", "29:20: unknown key 'txt'", "did you mean 'text'?"),
+    ("to: scribe", "to: scrib", "31:19: 'to': unknown value 'scrib'", "did you mean 'scribe'?"),
+    ("{id: word.unknown}", "{id: drill.no}", "there is no text 'drill.no'", ""),
+    ("{id: word.unknown}", "{name: drill.no}", "write the text, or {id: ID}", ""),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "problem", "help"), NOT_DRILLED)
+def test_what_cannot_be_drilled_is_refused_at_its_place(
+    old: str, new: str, problem: str, help: str
+) -> None:
+    with pytest.raises(FileError) as caught:
+        drilled(old, new)
+    assert problem in caught.value.message
+    assert help in caught.value.help
+
+
+def both_of(old: str, new: str) -> list[str]:
+    return [str(each) for each in validate_drill(drilled(old, new), load_system(Path(S)))]
+
+
+# What is done to the drill, and its error: where, what, and the cure.
+NOT_A_SESSION = [
+    ("lasts: 5m", "lasts: 0s", "26:3: 'lasts': must be longer than 0s", ""),
+    ("lasts: 5m", "updates_every: 0s", "26:3: 'updates_every': must be longer", ""),
+    ("lasts: 5m", "lasts: 12m", "26:3: 'minutes': 20 is less than what a session takes, 22", "write 22"),
+    ("lasts: 5m", "minutes: 10", "26:3: 'minutes': 10 is less than what a session takes, 20", "write 20"),
+    (", {id: word.unknown}", "", "27:3: 'hypotheses': one alone is no choice", "add what else"),
+    ("{id: word.unknown}", "the store  answers LATE", "is number 1 once more", "something else"),
+    ("  injects:", "    - {after: 10s, text: Sooner}\n  injects:", "30:8: 'after': 10s is earlier than the hint before it, at 30s", "order"),
+    ("on: alert, ", "", "31:7: inject 1 has neither of 'at' and 'on'", "one of them"),
+    ("on: alert, ", "on: alert, at: 5s, ", "31:7: inject 1 has both of 'at' and 'on'", "one of them"),
+    ("on: alert, ", "at: 11m, ", "31:8: 'at': 11m is after the fault, which stays 5m", "raise `lasts`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "problem", "help"), NOT_A_SESSION)
+def test_a_session_that_nobody_could_hold_is_refused(
+    old: str, new: str, problem: str, help: str
+) -> None:
+    with pytest.raises(FileError) as caught:
+        both_of(old, new)
+    assert problem in caught.value.message
+    assert help in caught.value.help
+
+
+DOUBTFUL = [
+    ("Look at the first alert", "It is Network.Latency!", "29:20: 'text': it names 'network.latency'"),
+    ("What do we tell them?", "Is it network latency?", "31:31: 'text': it names 'network latency'"),
+    ("after: 30s", "after: 6m", "29:8: 'after': at 6m nobody can have it"),
+    ("stock: 90000", "stock: 9000", "25:25: 'stock': 9000 coupons are expected to be gone 94 s after the start"),
+    ("stock: 90000", "stock: 2000", "it may be before the fault"),
+    ("lasts: 5m", "method: []\n  expect: {}", "26:3: 'method': nothing breaks in it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "what"), DOUBTFUL)
+def test_what_would_spoil_a_session_is_told(old: str, new: str, what: str) -> None:
+    told = both_of(old, new)
+    assert any(what in each for each in told), told
+
+
+def test_a_sound_session_is_valid_and_needs_no_stock_of_its_own() -> None:
+    assert both_of("", "") == []
+    assert both_of("  campaign: {coupon: C, stock: 90000, users: 100000}\n", "") == []
+
+
+def test_the_stock_of_a_session_lasts_whenever_the_fault_comes() -> None:
+    experiment = drilled().loaded.experiment
+    needed = stock_needed(experiment, 600, 300)
+    starts = 100 * session_s(experiment, 600, 300)
+    assert session_s(experiment, 600, 300) == 15 + 600 + 300 + 120
+    long = {
+        "drop": experiment.traffic["drop"].model_copy(
+            update={"duration": timedelta(seconds=starts / 100)}
+        )
+    }
+    session = experiment.model_copy(
+        update={
+            "traffic": long,
+            "campaign": experiment.campaign.model_copy(update={"stock": needed}),
+        }
+    )
+    assert sell_out_s(session) is None
+    assert needed < starts
+
+
+def test_the_short_form_has_no_drill_in_it() -> None:
+    rewrite(X, "method: []", "drill: {}")
+    with pytest.raises(FileError, match="'drill' cannot stand in 'short'"):
+        load_experiment("slow")
 
 
 def test_an_experiment_without_a_short_form_says_so() -> None:

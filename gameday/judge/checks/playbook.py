@@ -1,5 +1,7 @@
 """The playbook was worked, and its steps did what they say."""
 
+from collections.abc import Sequence
+
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
@@ -17,7 +19,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     book = evidence.plan.playbook
     if book is None or evidence.plan.no_responder:
         return lacking("lacks.playbook" if book is None else "lacks.responder")
-    steps = evidence.timeline.steps
+    steps = evidence.steps
     if evidence.timeline.responder_ns is None:
         return _nobody(evidence, set(book.head.alerts))
     last = {(step.step, step.undoing): step for step in steps}.values()  # it was tried again
@@ -36,7 +38,7 @@ def _all(parts: list[Message]) -> Message:
 
 
 def _shown_steps(evidence: Evidence) -> list[Shown]:
-    steps = evidence.timeline.steps
+    steps = evidence.steps
     return [{"step": s.step, "undoing": s.undoing, "status": s.status} for s in steps]
 
 
@@ -102,7 +104,7 @@ def _cut_off(evidence: Evidence) -> list[Message]:
     kinds = {True: "check.playbook.undo_cut_off", False: "check.playbook.cut_off"}
     steps = [
         Message(kinds[run.undoing], step=run.step)
-        for run in evidence.timeline.steps
+        for run in evidence.steps
         if run.status == "interrupted" and not _optional(evidence, run)
     ]
     of_actions = {
@@ -118,7 +120,7 @@ def _cut_off(evidence: Evidence) -> list[Message]:
 
 def _not_taken_back(evidence: Evidence) -> list[Message]:
     """What acted and has an undo, where no undo was begun after it, whoever's the stack is."""
-    runs, actions = evidence.timeline.steps, evidence.timeline.actions
+    runs, actions = evidence.steps, evidence.timeline.actions
     acted = {run.step: run.started_ns for run in runs if run.status == "done" and not run.undoing}
     begun = {run.step: run.started_ns for run in runs if run.undoing}
     steps = [
@@ -146,7 +148,7 @@ def _with_reason(failed: Message, why: Message | str) -> Message:
     return Message("check.with_reason", what=failed, why=why) if why else failed
 
 
-def _statuses(evidence: Evidence, runs: tuple[StepRun, ...]) -> Message:
+def _statuses(evidence: Evidence, runs: Sequence[StepRun]) -> Message:
     statuses = {run.step: run.status for run in runs if not run.undoing}
     numbers = [step.number for step in evidence.plan.steps]
     found = [statuses.get(number, "not_started") for number in numbers]

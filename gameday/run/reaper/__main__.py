@@ -1,8 +1,9 @@
 """`python -m gameday.run.reaper RUN_DIR`: watch over one run; the controller starts it.
 
 Standard input is a socket to the controller. It carries lines: the key that the journal is signed
-with (hex), then what undoing needs, with the target's lock beside it, and in the end that the run
-is done. When it closes without that, the controller is dead, and everything is undone at once. When
+with (hex), in a drill with the one that seals it beside it, then what undoing needs, with the
+target's lock beside it, and in the end that the run is done. When it closes without that, the
+controller is dead, and everything is undone at once; what a drill has sealed is told then. When
 only the lease runs out the controller may be stopped and wake up again: faults and steps are
 undone, and its stack is left to it.
 """
@@ -42,6 +43,7 @@ class Watcher:
         self._heard = b""
         self._lock_files: list[int] = []  # held for as long as this process lives
         self._key = b""
+        self._sealing = ""
         self._handed = b"{}"  # what undoing needs: read when it is due
         self._done = False
         self._alone = False
@@ -51,9 +53,12 @@ class Watcher:
     @cached_property
     def _reaping(self) -> "Reaping":
         from gameday.core.secrets.signing import SigningKey
+        from gameday.evidence.sealed_box import Box
         from gameday.run.reaper.undo_run import Reaping  # loaded when it is due: see the package
 
-        return Reaping(self._run_dir, self._clock, SigningKey(self._key) if self._key else None)
+        key = SigningKey(self._key) if self._key else None
+        box = Box.of(self._sealing) if self._sealing else None
+        return Reaping(self._run_dir, self._clock, key, box)
 
     def watch(self) -> int:
         """Until the run is done or undone; the exit code."""
@@ -85,7 +90,8 @@ class Watcher:
             if line == DONE:
                 self._done = True
             elif not self._key:
-                self._key = bytes.fromhex(line.decode())
+                key, _, self._sealing = line.decode().partition(" ")
+                self._key = bytes.fromhex(key)
             else:
                 self._handed = line
 
@@ -119,6 +125,7 @@ class Watcher:
             self._clock.pause(CONFIRM_S)
             self._try_until(deadline_ns)
         reaping.end()
+        reaping.debrief()
         return ExitCode.STUCK if reaping.remaining else ExitCode.PASSED
 
     def _try_until(self, deadline_ns: int) -> None:

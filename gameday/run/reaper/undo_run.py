@@ -17,7 +17,8 @@ from gameday.core.json_objects import read_object
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
 from gameday.core.secrets.signing import SigningKey
-from gameday.evidence import events, journal, provenance
+from gameday.evidence import events, journal, provenance, sealed_inputs
+from gameday.evidence.sealed_box import Box
 from gameday.injection import heal
 from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Book, Healed, Left
@@ -32,10 +33,15 @@ CUT_OFF_S = 15.0
 class Reaping:
     """The clean-up of one run, tried as often as it takes."""
 
-    def __init__(self, run_dir: Path, clock: Clock, key: SigningKey | None) -> None:
+    def __init__(
+        self, run_dir: Path, clock: Clock, key: SigningKey | None, box: Box | None = None
+    ) -> None:
+        """`box` is that of a drill: what its journal hides, and what is written here."""
         self._run_dir = run_dir
         self._key = key
+        self._box = box
         self._book = Book(run_dir, "reaper", clock, key)
+        self._book.box = box
         self._out: list[Left] = []
         self._told: set[str] = set()
         self._pressed: list[Left] = []
@@ -103,6 +109,16 @@ class Reaping:
                 self._book.write(events.FaultRemoved(id=id_, gone=one.gone, why=one.why))
         self._book.write(events.ReaperEnded(left=sorted(self.remaining)))
 
+    def debrief(self) -> None:
+        """Tell the key of a drill whose controller is dead, so that others can read on."""
+        if self._box is None:
+            return
+        self._book.write(events.DrillDebriefed(key=self._box.text))
+        try:
+            sealed_inputs.unpack(self._run_dir, self._box)
+        except (OSError, ValueError) as error:
+            _say(f"the inputs of the drill are not unpacked: {error}")
+
     def _due(self, *, alone: bool) -> list[Left]:
         """Changes that may be there and that this process must undo.
 
@@ -117,7 +133,7 @@ class Reaping:
         return [each for each in found if not (owned and each.owner in heal.ACTS)]
 
     def _records(self) -> Sequence[journal.Record]:
-        read = provenance.read_journal(self._run_dir, self._key)
+        read = provenance.read_journal(self._run_dir, self._key, self._box)
         if read.missing:
             _say(f"the journal: {read.missing}")
         return read.signed

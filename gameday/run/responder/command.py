@@ -24,7 +24,7 @@ from gameday.core.files.logs import how_it_ended
 from gameday.core.messages import Message
 from gameday.core.processes.deadlines import cancelled, in_time
 from gameday.evidence.events import ResponderEnded, ResponderLaunched, ResponderTrouble
-from gameday.evidence.journal import Record, nobody
+from gameday.evidence.journal import Record
 from gameday.injection.process import process
 from gameday.run.children import LongLineError, drain, lines
 from gameday.run.responder import protocol
@@ -90,7 +90,7 @@ class Command:
         self._write(
             protocol.line(protocol.hello(self._program.run, self._incident.hands, self._hide))
         )
-        self._journal.heard = self._tell_record
+        self._journal.listeners.append(self._tell_record)
         telling = asyncio.create_task(self._tell_readings())
         try:
             why = await self._hear(running.stdout)
@@ -234,7 +234,8 @@ class Command:
 
     def _let_go(self) -> None:
         """Tell it that the run ends for it, and nothing more."""
-        self._journal.heard = nobody
+        if self._tell_record in self._journal.listeners:
+            self._journal.listeners.remove(self._tell_record)
         self._write(protocol.line(protocol.Bye()))
         self._left_ns = self._left_ns or self._clock.now_ns()
         if self._process is not None and self._process.stdin is not None:

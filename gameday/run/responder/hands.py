@@ -7,7 +7,7 @@ undone by what undoes the step that does the same.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -58,7 +58,8 @@ class Hands:
 
     `scale` are the actions that set the number of replicas; None where the stack cannot. `project`
     is the compose project that answers, where it is one. `replicas` are those of the service, where
-    the stack has them: an action is for each. Whoever works holds `one_at_a_time`.
+    the stack has them: an action is for each. `offered` are all playbooks of a drill, whose steps
+    say whose they are; there is no other then. Whoever works holds `one_at_a_time`.
     """
 
     playbook: Playbook | None
@@ -71,13 +72,20 @@ class Hands:
     clock: Clock
     project: ProjectUndo | None = None
     replicas: Replicas | None = None
+    offered: Sequence[Playbook] = ()
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     worked: list[Step | BareAction] = field(default_factory=list)
     _acted_ns: int = 0  # what was sampled before this shows nothing of the newest act
 
-    def step(self, number: int) -> Step | None:
-        """The step of that number, None where the playbook has none."""
-        steps = self.playbook.steps if self.playbook is not None else ()
+    @property
+    def books(self) -> Sequence[Playbook]:
+        """The playbooks that are at hand."""
+        return self.offered or ([] if self.playbook is None else [self.playbook])
+
+    def step(self, number: int, playbook: str = "") -> Step | None:
+        """The step of that number, None where there is none, or more than one playbook is meant."""
+        books = [book for book in self.books if playbook in ("", book.head.name)]
+        steps = books[0].steps if len(books) == 1 else ()
         return next((step for step in steps if step.number == number), None)
 
     def can(self, action: str) -> bool:
@@ -96,6 +104,7 @@ class Hands:
                 undoing=False,
                 undo=self._undo_of(step.block.undo),
                 readings=self._state(step),
+                playbook=step.book or None,
             )
         )
         result = await self._outcome(step, by)
@@ -120,10 +129,10 @@ class Hands:
         await self._action_done(action, begun_ns, result, undoing=False)
         return result
 
-    async def undo(self, what: int | str, by: str) -> StepOutcome:
-        """Take back one step, by its number, or one action, by its name, that was worked before."""
+    async def undo(self, what: Step | str, by: str) -> StepOutcome:
+        """Take back one step, or one action, by its name, that was worked before."""
         for each in self.worked:
-            if what == (each.number if isinstance(each, Step) else each.name):
+            if what == (each if isinstance(each, Step) else each.name):
                 result = await self._take_back(each, None, by)
                 if result.status == "done":
                     self.worked.remove(each)
@@ -143,7 +152,7 @@ class Hands:
 
     def _undoes(self, action: str) -> str | None:
         """The action that takes another one back, as the playbook's steps say it."""
-        steps = self.playbook.steps if self.playbook is not None else ()
+        steps = (step for book in self.books for step in book.steps)
         return next((s.block.undo for s in steps if s.block.do == action and s.block.undo), None)
 
     def _note(self, done: Step | BareAction, undo: str | None) -> None:
@@ -209,7 +218,7 @@ class Hands:
     async def _seen(
         self, step: Step, acted_ns: int, within_s: float, *, wanted: bool
     ) -> StepOutcome:
-        name = key("step", f"{step.number}:after")
+        name = key("step", f"{step.name}:after")
         seen = await self.readings.until(
             lambda e: e.sampled_ns > acted_ns and e.readings.get(name) is wanted,
             after_ns=acted_ns,
@@ -244,7 +253,7 @@ class Hands:
 
         The samples of a Prometheus are older than its answer: as much longer.
         """
-        name, acted_ns = key("step", f"{step.number}:{which}"), self._acted_ns
+        name, acted_ns = key("step", f"{step.name}:{which}"), self._acted_ns
 
         def tells(e: Evaluation) -> bool:
             return e.sampled_ns > acted_ns and e.readings.get(name) is not None
@@ -277,7 +286,14 @@ class Hands:
         if undo is None or (undo in self.scale and self.scale[undo] is None):
             return StepOutcome("needs_person", None, Message("step.cannot_scale"))
         self.journal.write(
-            StepStarted(step=step.number, text=step.text, do=undo, by=by, undoing=True)
+            StepStarted(
+                step=step.number,
+                text=step.text,
+                do=undo,
+                by=by,
+                undoing=True,
+                playbook=step.book or None,
+            )
         )
         result = StepOutcome("done", None, Message("step.answered"))
         try:
@@ -301,6 +317,7 @@ class Hands:
                 undoing=undoing,
                 refuses=step.block.refuses,
                 readings=self._state(step, max(begun_ns, self._acted_ns)),
+                playbook=step.book or None,
             )
         )
 
@@ -342,7 +359,7 @@ class Hands:
     def _state(self, step: Step, after_ns: int = 0) -> Mapping[str, bool | None] | None:
         """The newest readings of a step's probes, as far as there are any."""
         known = self._newest(after_ns) or {}
-        names = (key("step", f"{step.number}:{which}") for which in ("before", "after"))
+        names = (key("step", f"{step.name}:{which}") for which in ("before", "after"))
         return {name: known[name] for name in names if name in known} or None
 
     async def _act(self, action: str) -> None:

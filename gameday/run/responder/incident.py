@@ -55,7 +55,8 @@ class Incident:
     """The incident of one run: its orders, and the hands that carry them out.
 
     `alerted` is set when an alert of the playbook fires, or any where there is no playbook;
-    `taken` when somebody other than the bot has taken the incident. `abort` ends the run.
+    `taken` when somebody other than the bot has taken the incident. `abort` ends the run. `hints`,
+    where there are any, is asked for the next one by whoever orders it, and says what it is.
     """
 
     def __init__(self, hands: Hands, abort: Callable[[str], None]) -> None:
@@ -63,6 +64,7 @@ class Incident:
         self.responder: Responder | None = None
         self.alerted = asyncio.Event()
         self.taken = asyncio.Event()
+        self.hints: Callable[[str], Message] | None = None
         self._abort = abort
         self._alert = ""
         self._alerted_ns = 0
@@ -125,8 +127,8 @@ class Incident:
         """Reason why an order cannot be carried out here and now; None without one."""
         if order.order != "act":
             return None
-        if order.step is not None and self.hands.step(order.step) is None:
-            return Message("order.no_step", step=order.step)
+        if order.step is not None and self.hands.step(order.step, order.playbook) is None:
+            return self._no_such_step(order)
         if order.action and not self.hands.can(order.action):
             known = ", ".join(sorted({*self.hands.actions, *self.hands.scale})) or "-"
             return Message("order.no_action", action=clipped(order.action, MOST_NAME), known=known)
@@ -136,6 +138,13 @@ class Incident:
             return Message("order.early")
         busy = self._waiting[through] >= MOST_WAITING
         return Message("order.busy", most=MOST_WAITING) if busy else None
+
+    def _no_such_step(self, order: IncidentOrder) -> Message:
+        """Reason why a step is not known, or not which one is meant."""
+        names = [book.head.name for book in self.hands.books]
+        if len(names) > 1 and order.playbook not in names:
+            return Message("order.which_playbook", known=", ".join(names))
+        return Message("order.no_step", step=order.step)
 
     def _carry_out(self, order: IncidentOrder, given: int, by: str, through: Kind) -> Heard:
         match order.order:
@@ -151,7 +160,7 @@ class Incident:
                 self._waiting[through] += 1
                 return Heard(ok=True, given=given, pending=True)
             case "hint":
-                why = Message("order.no_hint")
+                why = Message("order.no_hint") if self.hints is None else self.hints(by)
                 self._answered(given, order, "answered", why)
                 return Heard(ok=True, why=why.text(), given=given)
             case "abort":
@@ -178,9 +187,9 @@ class Incident:
         self.begin(self._taken_through, round(after_s, 3))
 
     async def _follow(self) -> None:
-        """Wait for an alert of the playbook; where there is none, for any."""
-        readings, book = self.hands.readings, self.hands.playbook
-        named = None if book is None else set(book.head.alerts)
+        """Wait for an alert of the playbook; where there is none, or several, for any."""
+        readings, books = self.hands.readings, self.hands.books
+        named = set(books[0].head.alerts) if len(books) == 1 and not self.hands.offered else None
         while not (firing := _named(readings.firing(), named)):
             await readings.next(LOOK_S)
         self._alert, self._alerted_ns = min(firing), self.hands.clock.now_ns()
@@ -217,10 +226,10 @@ class Incident:
 
     async def _do(self, act: _Act) -> StepOutcome:
         order, hands = act.order, self.hands
-        step = None if order.step is None else hands.step(order.step)
+        step = None if order.step is None else hands.step(order.step, order.playbook)
         try:
             if order.undo:
-                return await hands.undo(order.action if step is None else step.number, act.by)
+                return await hands.undo(order.action if step is None else step, act.by)
             if step is not None:
                 return await hands.work(step, act.by)
             return await hands.act(order.action, act.by)
@@ -262,4 +271,5 @@ def _event(order: IncidentOrder, by: str, through: Kind, *, known: bool) -> Orde
         step=order.step if known and act else None,
         action=(order.action or None) if known and act else None,
         undo=True if order.undo and act else None,
+        playbook=(order.playbook or None) if known and act else None,
     )

@@ -45,6 +45,7 @@ class IncidentOrder:
     """One order. `text` is what is said with it, `to` who takes over.
 
     `step` is a step of the playbook, `action` one of the system file; `undo` takes it back.
+    `playbook` is that of the step, where several are offered.
     """
 
     order: OrderName
@@ -54,10 +55,11 @@ class IncidentOrder:
     step: int | None = None
     action: str = ""
     undo: bool = False
+    playbook: str = ""
 
     def lacks(self) -> Message | None:
         """Reason why nobody could carry it out, as far as the order alone tells; None without."""
-        if len(self.text) > MOST_TEXT or len(self.to) > MOST_NAME:
+        if len(self.text) > MOST_TEXT or max(len(self.to), len(self.playbook)) > MOST_NAME:
             return Message("order.too_long", most=MOST_TEXT, most_name=MOST_NAME)
         if self.order in _NEEDS_TEXT and not self.text.strip():
             return Message("order.no_text")

@@ -16,6 +16,7 @@ from gameday.evidence import events
 from gameday.evidence.journal import Record
 from gameday.run.responder.hands import Hands
 from gameday.run.responder.orders import ORDERS, SEVERITIES, IncidentOrder
+from gameday.spec.playbook import Playbook
 from gameday.telemetry.samples import Evaluation, LiveEvaluation
 from gameday.traffic.metrics import Moment
 
@@ -30,6 +31,8 @@ _TOLD: Final = (
     events.ActionDone,
     events.OrderGiven,
     events.OrderAnswered,
+    events.DrillInject,
+    events.DrillHint,
 )
 _NOT_TOLD: Final = {"undo"}  # how it would be taken back is the run's own business
 
@@ -68,6 +71,13 @@ class Hello:
     orders: Sequence[str] = ORDERS
     severities: Sequence[str] = SEVERITIES
     playbook: PlaybookShown | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillHello(Hello):
+    """The first line of a drill: all playbooks are offered, and none is named."""
+
+    playbooks: Sequence[PlaybookShown]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +132,15 @@ class _Named:
 
 def hello(run: str, hands: Hands, hide: Callable[[str], str]) -> Hello:
     """The first line of a run."""
+    actions = sorted({*hands.actions, *hands.scale})
+    if hands.offered:
+        books = [_shown(book, hide) for book in hands.offered]
+        return DrillHello(run=run, actions=actions, playbook=None, playbooks=books)
     book = hands.playbook
+    return Hello(run=run, actions=actions, playbook=None if book is None else _shown(book, hide))
+
+
+def _shown(book: Playbook, hide: Callable[[str], str]) -> PlaybookShown:
     steps = [
         StepShown(
             step.number,
@@ -133,15 +151,9 @@ def hello(run: str, hands: Hands, hide: Callable[[str], str]) -> Hello:
             step.block.within.total_seconds(),
             step.block.optional,
         )
-        for step in (book.steps if book is not None else ())
+        for step in book.steps
     ]
-    return Hello(
-        run=run,
-        actions=sorted({*hands.actions, *hands.scale}),
-        playbook=None
-        if book is None
-        else PlaybookShown(book.head.name, book.head.alerts, book.head.severity, steps),
-    )
+    return PlaybookShown(book.head.name, book.head.alerts, book.head.severity, steps)
 
 
 def sample(seen: Evaluation, t_s: float) -> SampleShown:

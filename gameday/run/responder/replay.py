@@ -56,8 +56,8 @@ def _order(event: events.Event, people: Collection[str | None]) -> IncidentOrder
             return read_object(IncidentOrder, event.as_json())
         case events.AlertAcknowledged(by=by) if by not in people:
             return IncidentOrder("ack")
-        case events.StepStarted(step=step, by=by, undoing=False) if by not in people:
-            return IncidentOrder("act", step=step)
+        case events.StepStarted(step=step, by=by, undoing=False, playbook=book) if by not in people:
+            return IncidentOrder("act", step=step, playbook=book or "")
         case _:
             return None
 

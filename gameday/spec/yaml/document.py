@@ -1,5 +1,6 @@
 """A file as a tree with positions, and the way from it to a model."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,21 @@ class Document:
         rest = {name: entry for name, entry in top.items() if name != key}
         return Document(self.file, Node(self.root.place, rest | over[1].content), self.raw)
 
+    def under(self, key: str) -> "Document":
+        """The mapping under `key`, with its positions; an empty one where there is none."""
+        step = self.root.child(key)
+        place, node = (self.root.place, None) if step is None else step
+        if node is None or not isinstance(node.content, dict):
+            return Document(self.file, Node(place, {}), self.raw)
+        return Document(self.file, Node(place, node.content), self.raw)
+
+    def only(self, keys: Collection[str]) -> "Document":
+        """The document with those of its top-level keys alone."""
+        top = self.root.content
+        kept = top if isinstance(top, dict) else {}
+        rest = {name: entry for name, entry in kept.items() if name in keys}
+        return Document(self.file, Node(self.root.place, rest), self.raw)
+
     def place(self, *loc: str | int) -> Place:
         """Position of the key or item at `loc`; of one that is missing, its nearest parent."""
         place, node = self.root.place, self.root
@@ -52,10 +68,13 @@ class Document:
         """A complaint about what stands at `loc`."""
         return FileError(self.place(*loc), problem, help=help)
 
-    def parse(self, model: type[M]) -> M:
-        """The model this file holds. Raises FileError, at the first thing that is wrong."""
+    def parse(self, model: type[M], context: Mapping[str, object] | None = None) -> M:
+        """The model this file holds. Raises FileError, at the first thing that is wrong.
+
+        `context` is for the validators of the model.
+        """
         try:
-            return model.model_validate(self.plain())
+            return model.model_validate(self.plain(), context=context)
         except ValidationError as error:
             raise explain(self.root, model, error) from error
 

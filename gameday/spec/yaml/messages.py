@@ -218,7 +218,7 @@ def _inside(annotation: Any, element: str | int) -> Iterator[Any]:
                 # The annotation alone has lost a discriminator, which is not needed here.
                 yield info.annotation
     elif get_args(bare) and get_origin(bare) is not Literal:
-        is_list = isinstance(get_origin(bare), type) and issubclass(get_origin(bare), list)
+        is_list = isinstance(get_origin(bare), type) and issubclass(list, get_origin(bare))
         if isinstance(element, int) == is_list:
             yield get_args(bare)[-1]
 
