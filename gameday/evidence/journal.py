@@ -28,11 +28,7 @@ import json
 import os
 import re
 import zlib
-<<<<<<< HEAD
-from collections.abc import Callable, Iterable, Iterator
-=======
 from collections.abc import Callable, Iterable, Iterator, Sequence
->>>>>>> scenes
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -44,13 +40,9 @@ from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import RecordPosition, SigningKey
 from gameday.evidence.event_fields import is_whole
-<<<<<<< HEAD
-from gameday.evidence.events import E, Event, from_json, masked
+from gameday.evidence.events import DrillDebriefed, E, Event, Sealed, from_json, masked
 from gameday.evidence.forgotten import FILE as FORGOTTEN
 from gameday.evidence.forgotten import hidden, read_forgotten
-=======
-from gameday.evidence.events import DrillDebriefed, E, Event, Sealed, from_json, masked
->>>>>>> scenes
 from gameday.evidence.journal_lengths import Length
 from gameday.evidence.sealed_box import Box, boxes_of, is_for_trainees
 
@@ -302,7 +294,8 @@ def read(path: Path, box: Box | None = None) -> Journaled:
     file that can be read is damage. Raises FileNotFoundError.
     """
     found = _read(path)
-    return replace(found, records=tuple(unsealed(found.records, path, box)))
+    opened = replace(found, records=tuple(unsealed(found.records, path, box)))
+    return _without_names(opened, path.parent)
 
 
 def _read(path: Path) -> Journaled:
@@ -326,7 +319,7 @@ def _read(path: Path) -> Journaled:
         records.append(record)
         prev = hashlib.sha256(line).hexdigest()
     damage = f"line {len(lines)} is torn" if lines[-1] else ""
-    return _without_names(Journaled(tuple(records), damage), path.parent)
+    return Journaled(tuple(records), damage)
 
 
 def _without_names(journaled: Journaled, run_dir: Path) -> Journaled:

@@ -15,7 +15,6 @@ from gameday.evidence import events
 from gameday.evidence.journal import Record, RecordOf, every, first
 from gameday.evidence.model import Evidence
 from gameday.judge.harm import HarmRecord, harm_of
-from gameday.spec.drill import Drill
 from gameday.spec.playbook import StepBlock
 
 Mode = Literal["run", "live", "replay", "tabletop"]
@@ -75,8 +74,8 @@ class Looked:
 class Course:
     """One session, or one run, from its fault to its end.
 
-    `why_no_harm` says why `harm` is None. `known` are the parts of the plan that are known: of an
-    ordinary run the file may not name its hypotheses, for instance.
+    `why_no_harm` says why `harm` is None. An ordinary run has no plan, so nobody says which
+    hypothesis is right, how bad it is, or how often to tell those who wait.
     """
 
     run: str
@@ -99,6 +98,7 @@ class Course:
     hints: Sequence[tuple[int, float]] = ()
     right: Sequence[str] = ()
     decoys: Sequence[str] = ()
+    offered: Sequence[str] = ()
     severity: str | None = None
     updates_every_s: float | None = None
     looked: Sequence[Looked] = ()
@@ -110,7 +110,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What is true of a session, as its plan or its file says it."""
+    """What is true of a session, as its plan says it."""
 
     right: Sequence[str] = ()
     decoys: Sequence[str] = ()
@@ -126,7 +126,7 @@ def course_of(evidence: Evidence) -> Course:
     fault_at_s = _fault_at_s(evidence, t0_ns, planned)
     mode = _mode(started)
     harm, why = _harm(evidence, mode, fault_at_s)
-    plan = _plan(evidence, started, planned)
+    plan = _plan(started, planned)
     looked = _looked(evidence, t0_ns)
     ack = first(records, events.AlertAcknowledged)
     claim = next((r for r in _orders(records) if r.event.order == "mitigated"), None)
@@ -152,6 +152,7 @@ def course_of(evidence: Evidence) -> Course:
         hints=[(r.seq, float(r.event.cost)) for r in every(records, events.DrillHint)],
         right=plan.right,
         decoys=plan.decoys,
+        offered=tuple(started.event.hypotheses) if started else (),
         severity=plan.severity,
         updates_every_s=plan.updates_every_s,
         looked=looked,
@@ -242,31 +243,16 @@ def _harm(
 
 
 def _plan(
-    evidence: Evidence,
-    started: RecordOf[events.DrillStarted] | None,
-    planned: RecordOf[events.DrillPlanned] | None,
+    started: RecordOf[events.DrillStarted] | None, planned: RecordOf[events.DrillPlanned] | None
 ) -> _Plan:
-    """What is true, from the session's plan; of an ordinary run, from the file's `drill:`."""
-    if planned is not None:
-        return _Plan(
-            right=tuple(planned.event.right),
-            decoys=tuple(planned.event.decoys),
-            severity=planned.event.severity,
-            updates_every_s=started.event.updates_every_s if started else None,
-        )
-    raw = evidence.effective.experiment.drill if evidence.effective else None
-    keys = {name: raw[name] for name in Drill.model_fields if raw and name in raw}
-    if not keys:
-        return _Plan()
-    try:
-        drill = Drill.model_validate(keys)
-    except ValueError:  # a file of another version
+    """What is true, from the session's plan; nothing of a run that was no drill."""
+    if planned is None:
         return _Plan()
     return _Plan(
-        right=tuple(drill.hypotheses[:1]),
-        decoys=tuple(drill.hypotheses[1:]),
-        severity=drill.severity,
-        updates_every_s=drill.updates_every.total_seconds(),
+        right=tuple(planned.event.right),
+        decoys=tuple(planned.event.decoys),
+        severity=planned.event.severity,
+        updates_every_s=started.event.updates_every_s if started else None,
     )
 
 

@@ -1,15 +1,17 @@
 """Right or not: what a team believes, held against what is true.
 
-Hypotheses are chosen from a list, so that most are the very words of it. One that was typed freely
-counts by its words: it is right if it says more of a right one than of any decoy, and at least half
-of what tells that one from the others. What fits two equally is not right: it has not told them
-apart yet.
+Hypotheses are chosen from a list, by their text or their number (`evidence.hypotheses`). One that
+was typed freely counts by its words: it is right if it says more of a right one than of any decoy,
+and at least half of what tells that one from the others. What fits two equally is not right: it
+has not told them apart yet.
 """
 
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
+
+from gameday.evidence.hypotheses import chosen, same
 
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
 ENOUGH: Final = 0.5
@@ -25,14 +27,23 @@ def words(text: str) -> Sequence[str]:
     return [word for word in found if word not in _STOP] or found
 
 
-def is_right(text: str, right: Collection[str], decoys: Collection[str] = ()) -> bool:
-    """True if `text` says one of the `right` hypotheses and none of the `decoys`."""
-    said = words(text)
+def is_right(
+    text: str,
+    right: Collection[str],
+    decoys: Collection[str] = (),
+    offered: Sequence[str] = (),
+) -> bool:
+    """True if `text` says one of the `right` hypotheses and none of the `decoys`.
+
+    A number counts in what was `offered`.
+    """
+    meant = chosen(text, offered) or text
+    said = words(meant)
     if not said:
         return False
-    if any(words(each) == said for each in right):
+    if any(same(meant, each) for each in right):
         return True
-    if any(words(each) == said for each in decoys):
+    if any(same(meant, each) for each in decoys):
         return False
     known = [set(words(each)) for each in (*right, *decoys)]
     often = Counter(word for each in known for word in each)

@@ -100,23 +100,31 @@ def acknowledge(course: Course) -> ScorePart:
     return _known(name, took_s, Message("score.acknowledge.paged", after_s=took_s), _record(seq))
 
 
+def believes_right(course: Course, text: str) -> bool:
+    """True if a hypothesis that was declared is what is true."""
+    return is_right(text, course.right, course.decoys, course.offered)
+
+
 def first_right(course: Course) -> OrderSeen | None:
     """The first hypothesis that was right."""
     declared = (each for each in course.orders if each.order == "declare")
-    return next((d for d in declared if is_right(d.text, course.right, course.decoys)), None)
+    return next((d for d in declared if believes_right(course, d.text)), None)
 
 
 def hypothesis(course: Course) -> ScorePart:
     """Time to the first right hypothesis, and how many wrong ones came before it."""
     name = "hypothesis"
     if not course.right:
-        why = "no_fault" if course.fault_at_s is None else "no_hypotheses"
+        why = "no_fault" if course.fault_at_s is None else "no_plan"
         return _unknown(name, f"score.why.{why}")
     found = first_right(course)
     declared = [each for each in course.orders if each.order == "declare"]
     if found is None:
         return _never(name, wrong=len(declared))
     wrong = sum(each.seq < found.seq for each in declared)
+    if course.fault_at_s is None:  # nothing came, and somebody said so
+        message = Message("score.hypothesis.nothing", at_s=found.at_s, wrong=wrong)
+        return _known(name, found.at_s, message, _record(found.seq))
     took_s = round(found.at_s - (course.fault_at_s or 0.0), 3)
     said = Message("score.hypothesis.known", after_s=took_s, wrong=wrong)
     return _known(name, took_s, said, _record(found.seq))
@@ -318,7 +326,7 @@ def updates(course: Course) -> ScorePart:
     """Updates that were due while the incident was on, and how many of them came on time."""
     name = "updates"
     if course.updates_every_s is None:
-        return _unknown(name, "score.why.no_updates")
+        return _unknown(name, "score.why.no_plan")
     if course.fault_at_s is None:
         return _unknown(name, "score.why.no_fault")
     begun_s = course.fault_at_s if course.paged_at_s is None else course.paged_at_s
@@ -338,7 +346,7 @@ def severity(course: Course) -> ScorePart:
     """The severity that was said last: how many grades it is off, above 0 where it is too mild."""
     name = "severity"
     if course.severity not in SEVERITIES:
-        return _unknown(name, "score.why.no_severity")
+        return _unknown(name, "score.why.no_plan")
     said = [o for o in course.orders if o.order == "severity" and o.severity in SEVERITIES]
     if not said:
         return _never(name, right=course.severity)

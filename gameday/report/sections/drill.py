@@ -17,8 +17,7 @@ from gameday.core import files
 from gameday.evidence import events
 from gameday.evidence.journal import Record, RecordOf, every
 from gameday.judge.course import Course, PlannedAct
-from gameday.judge.hypothesis import is_right
-from gameday.judge.response_parts import first_right
+from gameday.judge.response_parts import believes_right, first_right
 from gameday.judge.score import Score
 from gameday.report import format
 from gameday.report.charts.spans import alert_names, alert_spans, objective_names, objective_spans
@@ -158,7 +157,7 @@ def _belief(
         told.append(say("debrief.no_belief"))
     else:
         said = declared.event.text or ""
-        right = is_right(said, course.right, course.decoys)
+        right = believes_right(course, said)
         told.append(say("debrief.belief_right" if right else "debrief.belief", text=said))
         refs.append(format.of_record(declared))
     if severity is not None:
