@@ -5,7 +5,7 @@ playbook, rules and system, out of the run directory. One run has nobody to resp
 the bot works the playbook as soon as the alert fires. Who starts them is the command line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +27,11 @@ from gameday.judge.baselines import (
 )
 from gameday.judge.course import Course, course_of
 
-RESPONDERS: Final[dict[BaselineKind, Sequence[str]]] = {
+RESPONDERS: Final[Mapping[BaselineKind, Sequence[str]]] = {
     "nothing": ["--responder", "none"],
     "perfect": ["--responder", "bot", "--responder-delay", "0s"],
 }
-_ABOUT: Final[dict[BaselineKind, str]] = {
+_ABOUT: Final[Mapping[BaselineKind, str]] = {
     "nothing": "nobody responded",
     "perfect": "the bot worked the playbook without delay",
 }

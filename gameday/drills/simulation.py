@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gameday.drills.bots.characters import Character, CharacterName, Desk, OrderLine
+from gameday.drills.bots.characters import Character, CharacterName, Desk
 from gameday.drills.effects import (
     ACT_S,
     DEFAULT,
@@ -37,6 +37,7 @@ from gameday.judge.baselines import Baseline, BaselineKind, Baselines
 from gameday.judge.course import ActSeen, Course, Looked, OrderSeen, PlannedAct
 from gameday.judge.harm import NONE, HarmCurve, HarmRecord
 from gameday.judge.score import Score, score
+from gameday.run.responder.orders import IncidentOrder
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.traffic import forecast
@@ -188,28 +189,28 @@ class _World:
         mended_s = self.mended_at_s
         return (ends_s if mended_s is None else min(ends_s, mended_s)) + scene.effect.tail_s
 
-    def take(self, t_s: float, line: OrderLine) -> tuple[float, str] | None:
+    def take(self, t_s: float, line: IncidentOrder) -> tuple[float, str] | None:
         """Carry out an order; for an act, when it will be over and how."""
         self._seq += 1
-        order = str(line["order"])
+        order = line.order
         self.orders.append(
             OrderSeen(
                 seq=self._seq,
                 at_s=t_s,
                 order=order,
                 by="bot",
-                text=str(line.get("text", "")),
-                severity=str(line.get("severity", "")),
+                text=line.text,
+                severity=line.severity,
             )
         )
         if order in ("ack", "act") and self.acknowledged is None:
             self.acknowledged = (self._seq, t_s)
         return self._act(t_s, line) if order == "act" else None
 
-    def _act(self, t_s: float, line: OrderLine) -> tuple[float, str]:
+    def _act(self, t_s: float, line: IncidentOrder) -> tuple[float, str]:
         begun_s = max(t_s, self.busy_until_s)
         over_s = self.busy_until_s = begun_s + ACT_S
-        number, do = line.get("step"), str(line.get("action", ""))
+        number, do = line.step, line.action
         step = next(
             (s for s in self.scene.steps if number == s.number or (do and do == s.do)), None
         )
@@ -227,7 +228,7 @@ class _World:
             ActSeen(
                 seq=self._seq,
                 do=do or (step.do if step else ""),
-                step=number if isinstance(number, int) else None,
+                step=number,
                 begun_s=begun_s,
                 ended_s=over_s,
                 status="done",
@@ -306,7 +307,7 @@ def _desk(scene: Scene) -> Desk:
     )
 
 
-def _heard(bot: Character, t_s: float, what: str) -> Sequence[OrderLine]:
+def _heard(bot: Character, t_s: float, what: str) -> Sequence[IncidentOrder]:
     match what:
         case "page":
             return bot.paged(t_s)

@@ -24,7 +24,10 @@ _CURES: Final = "gameday drill baselines RUN measures both"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """The harm of nobody, or of a perfect responder. `run` is the run that it was measured in."""
+    """The harm of nobody, or of a perfect responder. `run` is the run that it was measured in.
+
+    `total` is the integral over all of its seconds.
+    """
 
     kind: BaselineKind
     made: Literal["measured", "simulated"]
@@ -33,11 +36,14 @@ class Baseline:
     run: str = ""
     schema: int = 1
     harm: HarmRecord
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", self.harm.curve.harm)
 
     def to_bytes(self) -> bytes:
-        """The file, byte for byte; its harm stands in it as a sum, too."""
-        told = {**_json(self), "sum": self.harm.curve.harm}
-        return json.dumps(told, indent=1).encode() + b"\n"
+        """The file, byte for byte."""
+        return json.dumps(plain(self), indent=1).encode() + b"\n"
 
 
 Baselines = Mapping[str, Baseline]
@@ -79,9 +85,3 @@ def _sound(baseline: Baseline, kind: str) -> Baseline:
         if len({len(each) for each in columns}) > 1 or any(n < 0 for c in columns for n in c):
             raise ValueError("its seconds are not whole")
     return baseline
-
-
-def _json(baseline: Baseline) -> Mapping[str, object]:
-    found = plain(baseline)
-    assert isinstance(found, dict)
-    return found

@@ -145,7 +145,7 @@ def course_of(evidence: Evidence) -> Course:
         acknowledged=None if ack is None else (ack.seq, _s(ack.t_ns, t0_ns)),
         mitigated_claim=None if claim is None else (claim.seq, _s(claim.t_ns, t0_ns)),
         orders=[_order(r, t0_ns) for r in _orders(records)],
-        acts=[_with_readings(act, evidence, t0_ns) for act in _acts(records, t0_ns)],
+        acts=[_with_readings(act, evidence, t0_ns) for act in _acts(evidence, t0_ns)],
         planned=_planned(evidence),
         never=_never(evidence),
         has_playbook=effective is not None and effective.playbook is not None,
@@ -296,15 +296,23 @@ def _order(record: RecordOf[events.OrderGiven], t0_ns: int) -> OrderSeen:
     )
 
 
-def _acts(records: Sequence[Record], t0_ns: int) -> Iterable[ActSeen]:
-    """Every step and action as it was worked, in the order of their beginnings."""
+def _acts(evidence: Evidence, t0_ns: int) -> Iterable[ActSeen]:
+    """Every step and action as it was worked, in the order of their beginnings.
+
+    Where several playbooks are offered, a step of another one is an action outside of the right.
+    """
+    records, effective = evidence.journal, evidence.effective
+    book = effective.playbook.head.name if effective and effective.playbook else None
     for at, record in enumerate(records):
         begun = record.event
         if not isinstance(begun, events.StepStarted | events.ActionStarted):
             continue
-        step = begun.step if isinstance(begun, events.StepStarted) else None
-        do = begun.do or ""
-        over = _end_of(records[at + 1 :], do if step is None else step, undoing=begun.undoing)
+        step, do, key = None, begun.do or "", begun.do or ""
+        if isinstance(begun, events.StepStarted):
+            key = f"{begun.playbook or ''}:{begun.step}"
+            own = (begun.playbook or book) == book
+            step, do = (begun.step, do) if own else (None, do or key)
+        over = _end_of(records[at + 1 :], key, undoing=begun.undoing)
         done = None if over is None else over.event
         yield ActSeen(
             seq=record.seq,
@@ -334,14 +342,14 @@ def _with_readings(act: ActSeen, evidence: Evidence, t0_ns: int) -> ActSeen:
     )
 
 
-def _end_of(later: Sequence[Record], what: int | str, *, undoing: bool) -> Record | None:
-    """The end of a step, by its number, or of an action, by its name."""
+def _end_of(later: Sequence[Record], key: str, *, undoing: bool) -> Record | None:
+    """The end of a step, as `playbook:number`, or of an action, by its name."""
     for record in later:
         match record.event:
-            case events.StepDone(step=known, undoing=undone):
-                same = known == what and undone is undoing
-            case events.ActionDone(do=known, undoing=undone):
-                same = known == what and undone is undoing
+            case events.StepDone(step=step, playbook=book, undoing=undone):
+                same = f"{book or ''}:{step}" == key and undone is undoing
+            case events.ActionDone(do=do, undoing=undone):
+                same = do == key and undone is undoing
             case _:
                 same = False
         if same:

@@ -7,9 +7,11 @@ Every choice is a pure function of the seed, the character and the number of the
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
+
+from gameday.run.responder.orders import IncidentOrder
 
 CharacterName = Literal[
     "perfect", "slow", "acknowledges-only", "wrong-runbook", "panic-restart", "random"
@@ -25,8 +27,6 @@ HASTE_S: Final = (10.0, 30.0)
 WRONG_ACTS: Final = 2
 PANIC_ROUNDS: Final = 4
 RANDOM_ORDERS: Final = 12
-
-OrderLine = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Character:
     desk: Desk
     seed: int = 0
     pace: float = 1.0
-    _agenda: list[tuple[float, OrderLine]] = field(default_factory=list)
+    _agenda: list[tuple[float, IncidentOrder]] = field(default_factory=list)
     _drawn: int = 0
     _left: list[int] = field(default_factory=list)
     _paged: bool = False
@@ -66,7 +66,7 @@ class Character:
         """When it wants to order something next; None: it waits for something to happen."""
         return self._agenda[0][0] if self._agenda else None
 
-    def paged(self, t_s: float) -> Sequence[OrderLine]:
+    def paged(self, t_s: float) -> Sequence[IncidentOrder]:
         """The first alert fires."""
         if self._paged:
             return []
@@ -82,88 +82,89 @@ class Character:
         }[self.name](t_s)
         return self.due(t_s)
 
-    def act_over(self, t_s: float, status: str) -> Sequence[OrderLine]:
+    def act_over(self, t_s: float, status: str) -> Sequence[IncidentOrder]:
         """The act that it ordered is over."""
         if self.name in ("perfect", "slow") and status != "failed":
             self._next_step(t_s)
         return self.due(t_s)
 
-    def well(self, t_s: float) -> Sequence[OrderLine]:
+    def well(self, t_s: float) -> Sequence[IncidentOrder]:
         """Every objective has held for a while, after it has acted."""
         if self.name not in ("perfect", "slow") or self._resolved or not self._paged:
             return []
         self._resolved = True
         at_s = t_s + self._delay(ACK_S)
-        self._put(at_s, "mitigated")
-        self._put(at_s, "update", text="it is over")
-        self._put(at_s, "resolved", text="all objectives have held for a while")
+        self._put(at_s, IncidentOrder("mitigated"))
+        self._put(at_s, IncidentOrder("update", text="it is over"))
+        self._put(at_s, IncidentOrder("resolved", text="all objectives have held for a while"))
         return self.due(t_s)
 
-    def due(self, t_s: float) -> Sequence[OrderLine]:
+    def due(self, t_s: float) -> Sequence[IncidentOrder]:
         """What it orders now."""
         now = [order for at_s, order in self._agenda if at_s <= t_s]
         self._agenda = [each for each in self._agenda if each[0] > t_s]
         for order in now:
-            if order["order"] == "update" and not self._resolved:
-                self._put(t_s + 0.9 * self.desk.updates_every_s, "update", text="still at it")
+            if order.order == "update" and not self._resolved:
+                self._put(
+                    t_s + 0.9 * self.desk.updates_every_s,
+                    IncidentOrder("update", text="still at it"),
+                )
         return now
 
     def _plan_well(self, t_s: float) -> None:
         at_s = t_s + self._delay(ACK_S)
-        self._put(at_s, "ack")
-        self._put(at_s, "severity", severity=self.desk.severity)
-        self._put(at_s, "update", text="we are on it")
-        self._put(at_s + self._delay(THINK_S) / 2, "declare", text=self.desk.right)
+        self._put(at_s, IncidentOrder("ack"))
+        self._put(at_s, IncidentOrder("severity", severity=self.desk.severity))
+        self._put(at_s, IncidentOrder("update", text="we are on it"))
+        self._put(at_s + self._delay(THINK_S) / 2, IncidentOrder("declare", text=self.desk.right))
         self._next_step(at_s)
 
     def _plan_nothing(self, t_s: float) -> None:
-        self._put(t_s + self._delay(ACK_S), "ack")
+        self._put(t_s + self._delay(ACK_S), IncidentOrder("ack"))
 
     def _plan_wrong(self, t_s: float) -> None:
         at_s = t_s + self._delay(ACK_S)
-        self._put(at_s, "ack")
-        self._put(at_s, "declare", text=self._pick(self.desk.decoys))
+        self._put(at_s, IncidentOrder("ack"))
+        self._put(at_s, IncidentOrder("declare", text=self._pick(self.desk.decoys)))
         first = self._draw().randrange(max(1, len(self.desk.wrong)))
         for n in range(min(WRONG_ACTS, len(self.desk.wrong))):
             at_s += self._delay(THINK_S)
             name = self.desk.wrong[(first + n) % len(self.desk.wrong)]
-            self._put(at_s, "act", action=name)
+            self._put(at_s, IncidentOrder("act", action=name))
 
     def _plan_panic(self, t_s: float) -> None:
         at_s = t_s + self._delay(ACK_S) / 4
-        self._put(at_s, "ack")
+        self._put(at_s, IncidentOrder("ack"))
         for _ in range(PANIC_ROUNDS):
             for name in self.desk.restart:
                 at_s += self._delay(HASTE_S)
-                self._put(at_s, "act", action=name)
+                self._put(at_s, IncidentOrder("act", action=name))
 
     def _plan_random(self, t_s: float) -> None:
         at_s = t_s
         for _ in range(RANDOM_ORDERS):
             at_s += self._delay((HASTE_S[0], THINK_S[0]))
-            self._agenda.append((at_s, self._any_order()))
-        self._agenda.sort(key=lambda each: each[0])
+            self._put(at_s, self._any_order())
 
-    def _any_order(self) -> OrderLine:
+    def _any_order(self) -> IncidentOrder:
         beliefs = [self.desk.right, *self.desk.decoys]
-        acts: list[OrderLine] = [{"order": "act", "step": n} for n in self.desk.steps]
-        acts += [{"order": "act", "action": name} for name in self.desk.actions]
-        any_order: list[OrderLine] = [
-            {"order": "ack"},
-            {"order": "declare", "text": self._pick(beliefs)},
-            {"order": "update", "text": "no news"},
-            {"order": "note", "text": "hm"},
-            *acts,
-            {"order": "resolved"},
+        among = [
+            IncidentOrder("ack"),
+            IncidentOrder("declare", text=self._pick(beliefs)),
+            IncidentOrder("update", text="no news"),
+            IncidentOrder("note", text="hm"),
+            *(IncidentOrder("act", step=number) for number in self.desk.steps),
+            *(IncidentOrder("act", action=name) for name in self.desk.actions),
+            IncidentOrder("resolved"),
         ]
-        return any_order[self._draw().randrange(len(any_order))]
+        return among[self._draw().randrange(len(among))]
 
     def _next_step(self, t_s: float) -> None:
         if self._left:
-            self._put(t_s + self._delay(THINK_S), "act", step=self._left.pop(0))
+            self._put(t_s + self._delay(THINK_S), IncidentOrder("act", step=self._left.pop(0)))
 
-    def _put(self, at_s: float, order: str, **fields: object) -> None:
-        self._agenda.append((at_s, {"order": order, **fields}))
+    def _put(self, at_s: float, order: IncidentOrder) -> None:
+        self._agenda.append((at_s, order))
         self._agenda.sort(key=lambda each: each[0])
 
     def _delay(self, between_s: tuple[float, float]) -> float:
@@ -171,7 +172,7 @@ class Character:
         drawn = self._draw().uniform(*between_s) * self.pace
         return 0.0 if self.name == "perfect" else drawn
 
-    def _pick(self, among: Sequence[Any]) -> Any:
+    def _pick(self, among: Sequence[str]) -> str:
         return among[self._draw().randrange(len(among))]
 
     def _draw(self) -> random.Random:

@@ -5,7 +5,7 @@ the table of roles alone. A draft of an ordinary run has no such section.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from gameday.core import files
+from gameday.core.json_objects import read_object
 from gameday.evidence import events
 from gameday.evidence.journal import Record, RecordOf, every
 from gameday.judge.course import Course, PlannedAct
@@ -45,6 +46,15 @@ class _Signal:
     at_s: float
     what: Markup
     ref: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class _LogLine:
+    """A line of a log that is JSON."""
+
+    time: str
+    level: str
+    logger: str = ""
 
 
 def drill(m: Material, say: Messages) -> list[Markup]:
@@ -255,13 +265,13 @@ def _logs(m: Material, say: Messages) -> Iterator[_Signal]:
                 continue
             at_s = (when - start).total_seconds()
             if at_s >= since_s:
-                shown = {"level": text(str(line["level"])), "logger": code(str(line.get("logger")))}
+                shown = {"level": text(line.level), "logger": code(line.logger or path.stem)}
                 ref = code(f"logs/{path.name}:{number}")
                 yield _Signal(at_s, say("debrief.log", **shown), ref)
                 break
 
 
-def _loud_lines(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+def _loud_lines(path: Path) -> Iterator[tuple[int, _LogLine]]:
     try:
         raw = files.read_bytes(path, MOST_LOG_BYTES)
     except OSError:
@@ -270,16 +280,16 @@ def _loud_lines(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
         if not line.startswith(b"{"):
             continue
         try:
-            found = json.loads(line)
+            found = read_object(_LogLine, json.loads(line))
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and str(found.get("level")).upper() in _LOUD:
+        if found.level.upper() in _LOUD:
             yield number, found
 
 
-def _time_of(line: Mapping[str, object]) -> datetime | None:
+def _time_of(line: _LogLine) -> datetime | None:
     try:
-        when = datetime.fromisoformat(str(line.get("time")))
+        when = datetime.fromisoformat(line.time)
     except ValueError:
         return None
     return when if when.tzinfo is not None else None
