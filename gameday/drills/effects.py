@@ -28,10 +28,13 @@ class Effect:
 DEFAULT: Final = Effect(failed=0.5, slow=0.3)
 EFFECTS: Final[Mapping[str, Effect]] = {
     # Slow from the first start on; what was asked in its last 0.3 s was answered in time.
-    "network.latency": Effect(failed=0.0, slow=1.0, tail_s=-0.2),
-    "network.down": Effect(failed=1.0, slow=0.0),
+    "network.latency redis": Effect(failed=0.0, slow=1.0, tail_s=-0.2),
+    "network.down redis": Effect(failed=1.0, slow=0.0),
+    "network.partition redis": Effect(failed=1.0, slow=0.0),
+    # Neither limiting users nor wider pools helped: nothing in it can be avoided.
+    "network.latency postgres": Effect(failed=0.0, slow=0.75, mends=0.0),
 }
-"""By kind of fault."""
+"""By kind of fault and its target."""
 
 PAGE_S: Final = 2.0
 """From the fault to the first alert of the quick rules of short forms: 1.9 to 2.0 s."""
@@ -45,5 +48,5 @@ PAUSED_FAILED: Final = 1.0
 """Share of the starts that are refused while issuing is interrupted."""
 WRONG_ACT_FAILED: Final = 0.0
 """Share of the starts that an act of no use spoils, in the second in which it is done."""
-SPREAD: Final = 0.01
-"""Deviation of the harm of two runs of one seed, as a share of it."""
+SPREAD: Final = 0.0045
+"""Deviation of the harm of runs of one seed with one outcome, as a share of it."""

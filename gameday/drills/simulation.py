@@ -136,7 +136,8 @@ def effect_of(experiment: Experiment) -> Effect:
     """The effect of its first fault; none where it has no fault."""
     if not experiment.method:
         return Effect(failed=0.0, slow=0.0)
-    return EFFECTS.get(experiment.method[0].fault, DEFAULT)
+    first = experiment.method[0]
+    return EFFECTS.get(f"{first.fault} {first.on}", DEFAULT)
 
 
 def _rate_per_s(experiment: Experiment) -> float:

@@ -27,8 +27,12 @@ who only wait weigh as much. A wrong answer weighs ten: it cannot be asked for a
 has to find it, explain it, and pay for it."""
 SLOW_MS: Final = 1000.0
 """The bound where no objective of the experiment names one: what people call slow."""
-LEAST_NOISE: Final = 0.01
-"""Share of the starts: two runs of one seed on one machine differ by as much (docs/training.md)."""
+NOISE_OF_HARM: Final = 0.02
+"""Share of the harm of doing nothing. Runs of one seed with the same outcome deviated by 0.4 % of
+their harm (12 runs of three experiments, two busy cores; at most 0.7 % in one of them); the
+difference of two such runs is within three times that, times the root of two."""
+NOISE_OF_STARTS: Final = 0.005
+"""Share of the starts: less harm than this is what a machine does by itself."""
 SIGMAS: Final = 2.0
 MOST_SECONDS: Final = 8 * 86_400
 
@@ -117,19 +121,19 @@ def avoidance(own: HarmRecord, nothing: HarmRecord, perfect: HarmRecord) -> Avoi
         harm=own_harm,
         nothing=most,
         perfect=least,
-        noise=max(noise(each, seconds) for each in all_three),
+        noise=max(NOISE_OF_HARM * most, *(noise(each, seconds) for each in all_three)),
     )
 
 
 def noise(record: HarmRecord, seconds: int) -> float:
-    """How far the harm of two runs may be apart by chance.
+    """How far the harm of two runs may be apart by chance, as far as one of them tells it.
 
     The deviation of a second's harm before the fault, as it adds up over the seconds in the
-    difference of two runs, twice; and at least `LEAST_NOISE` of the starts.
+    difference of two runs, twice; and at least `NOISE_OF_STARTS`.
     """
     quiet = record.before.per_s
     deviation = float(np.std(quiet)) if len(quiet) > 1 else 0.0
-    least = LEAST_NOISE * sum(record.curve.due[:seconds])
+    least = NOISE_OF_STARTS * sum(record.curve.due[:seconds])
     return max(SIGMAS * deviation * float(np.sqrt(2 * seconds)), least)
 
 

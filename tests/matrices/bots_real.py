@@ -16,11 +16,11 @@ from pathlib import Path
 
 from gameday.drills.bots.characters import CHARACTERS
 
-EXPERIMENTS = "redis-slow,redis-down,db-slow,redis-partition"
+EXPERIMENTS = "redis-slow,redis-down,db-slow,redis-block"
 PACE = 0.03  # a short run has 9 s of a fault: everybody is quicker
 WRONG = {
     "redis-slow": "limit-users",
-    "redis-partition": "limit-users",
+    "redis-block": "limit-users",
     "redis-down": "widen-pools",
     "db-slow": "use-postgres",
 }
