@@ -22,7 +22,7 @@ class Effect:
     slow: float
     mends: float = 1.0
     onset_s: float = 0.01
-    tail_s: float = 0.0
+    tail_s: float = 0.0  # where it ends by itself
 
 
 DEFAULT: Final = Effect(failed=0.5, slow=0.3)
@@ -32,7 +32,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "network.down redis": Effect(failed=1.0, slow=0.0),
     "network.partition redis": Effect(failed=1.0, slow=0.0),
     # Neither limiting users nor wider pools helped: nothing in it can be avoided.
-    "network.latency postgres": Effect(failed=0.0, slow=0.75, mends=0.0),
+    "network.latency postgres": Effect(failed=0.0, slow=0.96, mends=0.0, tail_s=-0.2),
 }
 """By kind of fault and its target."""
 
@@ -40,6 +40,8 @@ PAGE_S: Final = 2.0
 """From the fault to the first alert of the quick rules of short forms: 1.9 to 2.0 s."""
 SLOW_PAGE_S: Final = 8.0
 """The same with the system's own rules, whose `for` is 5 s."""
+TICK_S: Final = 1.0
+"""Between two samples: a bot looks at its agenda when it is told one."""
 MEND_S: Final = 0.05
 """From the order of a step to its effect on those who ask."""
 ACT_S: Final = 1.0

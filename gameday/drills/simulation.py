@@ -11,8 +11,9 @@ every start. `tests/matrices/bots_real.py` says how far that is off.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,7 @@ from gameday.drills.effects import (
     PAUSED_FAILED,
     SLOW_PAGE_S,
     SPREAD,
+    TICK_S,
     WRONG_ACT_FAILED,
     Effect,
 )
@@ -66,6 +68,7 @@ class Scene:
     steps: Sequence[PlannedAct]
     wrong: Sequence[str] = ("another-step",)
     restart: Sequence[str] = ("interrupt", "go-on")
+    actions: Sequence[str] = ()
     right: str = "the fault that it is"
     decoys: Sequence[str] = ("something else", "another thing")
     updates_every_s: float = 300.0
@@ -186,9 +189,9 @@ class _World:
     def over_at_s(self) -> float:
         """When the fault hurts nobody any more."""
         scene = self.scene
-        ends_s = scene.fault_at_s + scene.lasts_s
+        ends_s = scene.fault_at_s + scene.lasts_s + scene.effect.tail_s
         mended_s = self.mended_at_s
-        return (ends_s if mended_s is None else min(ends_s, mended_s)) + scene.effect.tail_s
+        return ends_s if mended_s is None else min(ends_s, mended_s)
 
     def take(self, t_s: float, line: IncidentOrder) -> tuple[float, str] | None:
         """Carry out an order; for an act, when it will be over and how."""
@@ -280,7 +283,7 @@ def _respond(world: _World, who: CharacterName, pace: float) -> None:
     bot = Character(who, _desk(scene), scene.seed, pace)
     coming: list[tuple[float, str]] = [(scene.fault_at_s + scene.page_s, "page")]
     for _ in range(MOST_EVENTS):
-        following = [*coming, *([] if bot.due_s is None else [(bot.due_s, "due")])]
+        following = [*coming, *([] if bot.due_s is None else [(_tick(bot.due_s), "due")])]
         t_s, what = min(following, key=lambda each: each[0], default=(scene.end_s, ""))
         if t_s >= scene.end_s:
             return
@@ -294,6 +297,11 @@ def _respond(world: _World, who: CharacterName, pace: float) -> None:
             coming.append((well_s, "well"))
 
 
+def _tick(t_s: float) -> float:
+    """The next sample, on the grid of the run."""
+    return ceil(t_s / TICK_S) * TICK_S
+
+
 def _desk(scene: Scene) -> Desk:
     """What the character has at hand."""
     own = {step.do for step in scene.steps if step.do}
@@ -301,7 +309,7 @@ def _desk(scene: Scene) -> Desk:
         steps=[step.number for step in scene.steps],
         wrong=scene.wrong,
         restart=scene.restart,
-        actions=[*sorted(own), *scene.wrong, *scene.restart],
+        actions=scene.actions or [*sorted(own), *scene.wrong, *scene.restart],
         right=scene.right,
         decoys=scene.decoys,
         updates_every_s=scene.updates_every_s,
@@ -327,7 +335,8 @@ def _harm(world: _World, purpose: str) -> HarmRecord:
     hurt = _inside(len(due), effect.onset_s, world.over_at_s - scene.fault_at_s)
     mended_s, ends_s = world.mended_at_s, scene.fault_at_s + scene.lasts_s
     if mended_s is not None and mended_s < ends_s:  # what no step takes away stays until its end
-        rest = _inside(len(due), mended_s - scene.fault_at_s + effect.tail_s, scene.lasts_s)
+        last_s = scene.lasts_s + effect.tail_s
+        rest = _inside(len(due), mended_s - scene.fault_at_s, last_s)
         hurt = hurt + (1 - effect.mends) * rest
     draw = _draw(scene.seed, scene.name, "harm", purpose)
     chance = 1.0 + SPREAD * draw.standard_normal() + SPREAD * draw.standard_normal(len(due))
@@ -390,8 +399,3 @@ def baselines(scene: Scene) -> Baselines:
 def scored(scene: Scene, who: CharacterName, given: Baselines, *, pace: float = 1.0) -> Score:
     """The score of a character on a scene."""
     return score(simulate(scene, who, pace=pace), given)
-
-
-def with_seed(scene: Scene, seed: int) -> Scene:
-    """The same scene with other chance alone."""
-    return replace(scene, seed=seed)

@@ -12,9 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from gameday.drills.bots.characters import CHARACTERS
+from gameday.drills.simulation import run_scene, simulate
+from gameday.evidence.read import read
+from gameday.judge.baselines import Baseline
+from gameday.judge.course import Course, course_of
+from gameday.judge.response_parts import first_mitigation
+from gameday.judge.score import score
 
 EXPERIMENTS = "redis-slow,redis-down,db-slow,redis-block"
 PACE = 0.03  # a short run has 9 s of a fault: everybody is quicker
@@ -38,9 +46,77 @@ def main() -> int:
     for name in asked.experiments.split(","):
         for who in asked.who.split(","):
             folder = asked.runs / f"{name}.{who}.{asked.seed}"
-            if not asked.compare and not list(folder.glob("*/result.json")):
+            if asked.compare:
+                continue
+            if not list(folder.glob("*/result.json")):
                 _run(name, who, asked.seed, folder)
+    return _compare(asked.runs)
+
+
+def _compare(folder: Path) -> int:
+    """Print, for each run, how far the simulation is off, and the score with either baselines."""
+    runs = {(name, who, seed): path for name, who, seed, path in run_dirs(folder)}
+    courses = {key: course_of(read(path)) for key, path in runs.items()}
+    ratios, late = [], []
+    print(
+        f"{'experiment':12} {'who':18} {'harm':>7} {'sim.':>7} ratio   ack sim.   mit. sim.  score"
+    )
+    for (name, who, seed), course in courses.items():
+        simulated, given = _simulated(runs[name, who, seed], course, name, who, seed), {}
+        if course.harm is None or simulated.harm is None:
+            print(f"{name:12} {who:18} {course.why_no_harm}")
+            continue
+        for kind, character in (("nothing", "none"), ("perfect", "perfect")):
+            other = courses.get((name, character, seed)) or courses.get((name, character, 1))
+            if other is not None and other.harm is not None:
+                given[kind] = Baseline(
+                    kind=kind, made="measured", how="", seed=course.seed or 0, harm=other.harm
+                )
+        own, model = course.harm.curve.harm, simulated.harm.curve.harm
+        ratio = model / own if own else float("nan")
+        times = [_times(each) for each in (course, simulated)]
+        shown = " ".join(f"{_s(a)} {_s(b)}  " for a, b in zip(*times, strict=True))
+        late += [b - a for a, b in zip(*times, strict=True) if a is not None and b is not None]
+        ratios.append((who, ratio))
+        value = score(course, given)
+        told = value.status if value.score is None else f"{value.score:6.2f}"
+        print(f"{name:12} {who:18} {own:7.1f} {model:7.1f} {ratio:5.2f} {shown} {told}")
+    print(
+        f"{len(runs)} runs; times off by {median(map(abs, late)):.2f} s (median), "
+        f"{max(map(abs, late)):.2f} s (most)"
+    )
+    for kind in ("none", *CHARACTERS):
+        found = sorted(ratio for who, ratio in ratios if who == kind)
+        if found:
+            print(
+                f"harm simulated / measured, {kind}: {found[0]:.2f} to {found[-1]:.2f}, "
+                f"median {median(found):.2f}"
+            )
     return 0
+
+
+def _simulated(path: Path, course: Course, name: str, who: str, seed: int) -> Course:
+    """The course that the model gives for a run."""
+    effective = read(path).effective
+    assert effective is not None
+    scene = run_scene(effective.experiment, effective.playbook, course)
+    actions = sorted({*effective.system.actions, *effective.system.scale})
+    scene = replace(
+        scene, seed=seed, wrong=(WRONG[name],), restart=("pause", "resume"), actions=actions
+    )
+    return simulate(scene, None if who == "none" else who, pace=PACE)
+
+
+def _times(course: Course) -> tuple[float | None, float | None]:
+    """When it was acknowledged and mitigated, from the fault."""
+    fault_s = course.fault_at_s or 0.0
+    found = (course.acknowledged, first_mitigation(course))
+    ack, mitigated = (None if each is None else each[1] - fault_s for each in found)
+    return ack, mitigated
+
+
+def _s(seconds: float | None) -> str:
+    return "    -" if seconds is None else f"{seconds:5.2f}"
 
 
 def _run(name: str, who: str, seed: int, folder: Path) -> None:
@@ -65,11 +141,11 @@ def responder(name: str, who: str, seed: int) -> str:
     return shlex.join([sys.executable, "-m", "gameday.drills.bots", *options])
 
 
-def run_dirs(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """The runs that there are: experiment, who, and the run directory."""
+def run_dirs(folder: Path) -> Iterator[tuple[str, str, int, Path]]:
+    """The runs that there are: experiment, who, the bot's seed, and the run directory."""
     for path in sorted(folder.glob("*.*.*/*/result.json")):
-        name, who, _ = path.parent.parent.name.rsplit(".", 2)
-        yield name, who, path.parent
+        name, who, seed = path.parent.parent.name.rsplit(".", 2)
+        yield name, who, int(seed), path.parent
 
 
 if __name__ == "__main__":
