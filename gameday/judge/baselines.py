@@ -77,11 +77,11 @@ def write_baseline(run_dir: Path, baseline: Baseline) -> None:
 
 
 def _sound(baseline: Baseline, kind: str) -> Baseline:
-    """Raises ValueError for one that is another's, or whose columns are not of one length."""
+    """Raises ValueError for one that is another's, or whose seconds cannot be."""
     if baseline.kind != kind:
         raise ValueError(f"it is the baseline {baseline.kind!r}")
     for curve in (baseline.harm.curve, baseline.harm.before):
         columns = (curve.due, curve.failed, curve.slow, curve.wrong)
-        if len({len(each) for each in columns}) > 1 or any(n < 0 for c in columns for n in c):
+        if len(set(map(len, columns))) > 1 or any(n < 0 for each in columns for n in each):
             raise ValueError("its seconds are not whole")
     return baseline

@@ -59,7 +59,8 @@ class HarmCurve:
     @property
     def harm(self) -> float:
         """The integral."""
-        return float(sum(self.per_s))
+        columns = {"failed": self.failed, "slow": self.slow, "wrong": self.wrong}
+        return float(sum(WEIGHTS[name] * sum(column) for name, column in columns.items()))
 
     def up_to(self, seconds: int) -> "HarmCurve":
         """The same, its first seconds alone."""

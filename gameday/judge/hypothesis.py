@@ -47,13 +47,12 @@ def is_right(
         return False
     known = [set(words(each)) for each in (*right, *decoys)]
     often = Counter(word for each in known for word in each)
-    shares = [_share(set(said), each, often) for each in known]
-    best, others = max(shares[: len(right)], default=0.0), shares[len(right) :]
-    return best >= ENOUGH and best > max(others, default=0.0)
+    said_of = [_weight(each & set(said), often) for each in known]
+    best, others = max(said_of[: len(right)], default=0.0), said_of[len(right) :]
+    whole = _weight(known[said_of.index(best)], often) if right else 0.0
+    return best >= ENOUGH * whole > 0 and best > max(others, default=0.0)
 
 
-def _share(said: Collection[str], hypothesis: Collection[str], often: Counter[str]) -> float:
-    """The share of a hypothesis that is said; a word that many have counts for less."""
-    weights = {word: 1 / often[word] for word in hypothesis}
-    whole = sum(weights.values())
-    return sum(weights[word] for word in sorted(hypothesis) if word in said) / whole if whole else 0
+def _weight(said: Collection[str], often: Counter[str]) -> float:
+    """The weight of words; one that many hypotheses have tells less."""
+    return sum(1 / often[word] for word in sorted(said))

@@ -5,7 +5,7 @@
 On one seed, perfect is above slow, slow above acknowledges-only; acknowledges-only is at least
 wrong-runbook, and that at least panic-restart, where "at least" leaves the noise that the score
 itself states; and random is below perfect. Where the avoidable harm is within the noise there is no
-score, and no order to be held; then every character must be "not scored". Exit code 1 when less
+score, and no order to be held. Exit code 1 when less
 than 99 % of the scored seeds of an experiment hold.
 """
 
@@ -27,10 +27,13 @@ AT_LEAST = (("acknowledges-only", "wrong-runbook"), ("wrong-runbook", "panic-res
 
 
 def scores(inputs: Inputs, seed: int) -> Mapping[str, Score]:
-    """The score of each character on one seed."""
+    """The score of each character on one seed; of the perfect alone where there is none."""
     book = None if inputs.playbook is None else inputs.playbook.playbook
     scene = session_scene(inputs.experiment.experiment, book, seed)
     given = baselines(scene)
+    first = scored(scene, "perfect", given)
+    if first.status != "scored":
+        return {"perfect": first}
     return {who: scored(scene, who, given) for who in CHARACTERS}
 
 
