@@ -95,8 +95,8 @@ def respond(lines: Iterable[str], program: Program) -> Iterator[IncidentOrder]:
         yield from program.hear(line)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Respond to the run on stdin."""
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of a bot."""
     parser = argparse.ArgumentParser(prog="python -m gameday.drills.bots", description=__doc__)
     parser.add_argument("character", choices=CHARACTERS)
     parser.add_argument("--seed", type=int, default=0)
@@ -105,6 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--decoy", action="append", default=[], help="Another one")
     parser.add_argument("--wrong", action="append", default=[], help="An action of no use")
     parser.add_argument("--restart", action="append", default=[], help="Interrupts, or resumes")
-    for order in respond(sys.stdin, Program(parser.parse_args(arguments))):
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Respond to the run on stdin."""
+    for order in respond(sys.stdin, Program(options())):
         sys.stdout.write(json.dumps(plain(order)) + "\n")
         sys.stdout.flush()
