@@ -1,30 +1,362 @@
-"""`gameday drill`: training sessions; for now the commands that look back at one."""
+"""`gameday drill`: an incident for people on call, who do not know what is broken.
+
+`gameday drill EXPERIMENT` holds a live one; the other commands are the facilitator's, or look at
+what a session has left. A drill replaces itself with a process whose command line says nothing,
+before anything else: `ps` shows command lines to everybody.
+"""
 
 import importlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-_COMMANDS = {
+from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
+from gameday.cli.options import DURATION, setting, where
+from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
+from gameday.cli.terminal import echo
+from gameday.core.errors import GamedayError, UsageError
+from gameday.core.network import event_loop
+from gameday.core.network.allow_list import Allowed
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from gameday.drills.live import LiveDrill
+    from gameday.run.locks import RunCommand
+
+LIVE: Final = "live"
+OTHER_COMMANDS: Final = {
     "score": "gameday.cli.drill_score:score_",
     "baselines": "gameday.cli.drill_score:baselines_",
     "forget": "gameday.cli.drill_score:forget",
 }
+"""Commands that have a file of their own, imported when they are called."""
+GIVEN: Final = "--given"
+MOST_ARGUMENTS: Final = 60_000  # bytes; a pipe holds 64 KiB
+TRIES: Final = 20  # experiments that a surprise may not be able to run here
 
 
-class _LazyCommands(click.Group):
-    """A group whose commands are imported on first use."""
+class DrillGroup(click.Group):
+    """The commands of a drill; what is no command is the experiment of a live one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the command that is meant; a live drill goes on under another command line."""
+        if args[:2] == [LIVE, GIVEN] and len(args) == 3:
+            return super().parse_args(ctx, [LIVE, *_given(args[2])])
+        asks_help = bool(set(args) & set(ctx.help_option_names))
+        is_live = bool(args) and args[0] not in self.list_commands(ctx)
+        is_own = sys.argv[1:2] == ["drill"]  # else the command line is somebody else's
+        if is_own and args and not asks_help and (is_live or args[0] == LIVE):
+            _go_on_as([*args] if is_live else args[1:])
+        return super().parse_args(ctx, [LIVE, *args] if is_live and args[0][:2] != "-h" else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        there = [name for name in OTHER_COMMANDS if _is_there(OTHER_COMMANDS[name])]
+        return [*super().list_commands(ctx), *there]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+        if cmd_name in OTHER_COMMANDS and _is_there(OTHER_COMMANDS[cmd_name]):
+            module, _, function = OTHER_COMMANDS[cmd_name].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), function)
+            return command
+        return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_LazyCommands)
+def _is_there(place: str) -> bool:
+    return importlib.util.find_spec(place.partition(":")[0]) is not None
+
+
+def _go_on_as(args: list[str]) -> None:
+    """Replace this process by one whose command line does not say what is drilled."""
+    raw = json.dumps(args).encode()
+    if len(raw) > MOST_ARGUMENTS:
+        raise UsageError("the command line is too long", help="name fewer hosts")
+    reading, writing = os.pipe()
+    os.write(writing, raw)
+    os.close(writing)
+    os.set_inheritable(reading, True)  # noqa: FBT003
+    sys.stdout.flush()
+    sys.stderr.flush()
+    neutral = ["-P", "-m", "gameday", "drill", LIVE, GIVEN, str(reading)]
+    os.execv(sys.executable, [sys.executable, *neutral])
+
+
+def _given(number: str) -> list[str]:
+    """The arguments that come through an inherited pipe. Raises UsageError without one."""
+    try:
+        with os.fdopen(int(number), "rb") as pipe:
+            args = json.loads(pipe.read(MOST_ARGUMENTS))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{GIVEN} is for gameday itself", help="gameday drill EXPERIMENT"
+        ) from error
+    return [str(each) for each in args]
+
+
+@click.group(cls=DrillGroup, subcommand_metavar="EXPERIMENT|COMMAND [ARGS]...")
 def drill() -> None:
-    """Train on real incidents: score a response, measure its baselines, forget a person."""
+    """Hold a drill of EXPERIMENT: a real fault at a random time, and nobody is told which.
+
+    `gameday drill live --help` tells its options.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillOptions(RunOptions):
+    """The command line of a live drill."""
+
+    window: "timedelta"
+    maybe_nothing: float
+    key_file: Path | None
+    mode: str
+    speed: float
+
+
+@drill.command(LIVE)
+@click.argument("experiment", required=False)
+@where
+@click.option(
+    "--mode",
+    type=click.Choice(["live", "tabletop"]),
+    default="live",
+    show_default=True,
+    help="On a real stack, or without any system.",
+)
+@click.option("--replay", "recorded", metavar="RUN", help="Play a recorded run again.")
+@click.option(
+    "--speed",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Of a replay: 1 to 20 times as fast.",
+)
+@click.option("--surprise", is_flag=True, help="Draw the experiment, too; then name none.")
+@click.option(
+    "--window",
+    type=DURATION,
+    default="10m",
+    show_default=True,
+    help="The fault comes at some instant of it.",
+)
+@click.option(
+    "--maybe-nothing",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="How probable it is that no fault comes at all.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Instead of one that nobody knows.")
+@click.option(
+    "--responder",
+    metavar="person|bot|none|CMD",
+    help="Who works on it: people (default), the bot, nobody, or a program.",
+)
+@click.option(
+    "--responder-delay",
+    type=DURATION,
+    show_default="1s",
+    **setting("responder_delay"),
+    help="How long the bot waits for a person after the alert.",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="Write the key of what is sealed here, for the facilitator, and for `gameday heal`.",
+)
+@click.option("--force", is_flag=True, help="As of `gameday run`.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout in the end.")
+@click.pass_context
+def live(
+    ctx: click.Context,
+    /,
+    experiment: str | None,
+    recorded: str | None,
+    *,
+    surprise: bool,
+    **options: Any,
+) -> None:
+    """Hold a drill of EXPERIMENT on a real stack. Nothing is told before the debrief."""
+    asked = DrillOptions(no_responder=False, **options)
+    if asked.short:
+        raise UsageError("--short: a drill has its own form, `drill:` in the file")
+    if sum((experiment is not None, surprise, recorded is not None)) != 1:
+        raise UsageError("name an experiment, --surprise, or --replay RUN, one of them")
+    if recorded is not None or asked.mode != LIVE:
+        echo(f"run directory: {_without_system(experiment, recorded, asked)}")
+        return
+    ctx.exit(_hold(experiment, asked))
+
+
+def _without_system(experiment: str | None, recorded: str | None, asked: DrillOptions) -> Path:
+    """A replay or a tabletop to its end; where its evidence is."""
+    from gameday.cli import drill_modes
+    from gameday.drills.live import drawn_seed, surprise
+
+    seed = drawn_seed() if asked.seed is None else asked.seed
+    modes = drill_modes.ModeOptions(
+        runs_dir=asked.runs_dir,
+        system=asked.system,
+        seed=seed,
+        speed=asked.speed,
+        maybe_nothing=asked.maybe_nothing,
+    )
+    if recorded is not None:
+        return drill_modes.replay(recorded, modes)
+    return drill_modes.tabletop(experiment or surprise(seed), modes)
+
+
+def _hold(experiment: str | None, asked: DrillOptions) -> int:
+    """A live drill to its debrief; the exit code of its run."""
+    from gameday.core.clock import SystemClock
+    from gameday.plan import generator
+
+    responding = who_responds(asked.responder, asked.runs_dir, default="person")
+    held = _prepared(experiment, asked, SystemClock())
+    if asked.key_file is not None:
+        _write_key(asked.key_file, held)
+    refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
+    folder = conduct_run(held.inputs, asked, responding, None, held)
+    return judge_run(folder, as_json=asked.as_json)
+
+
+def _prepared(experiment: str | None, asked: DrillOptions, clock: Any) -> "LiveDrill":
+    """The drill that is meant, or a drawn one that can be run here."""
+    from gameday.drills.live import drawn_seed, surprise
+
+    seed = drawn_seed() if asked.seed is None else asked.seed
+    if experiment is not None:
+        return _loaded(experiment, seed, asked, clock)
+    for more in range(TRIES):
+        try:
+            return _loaded(surprise(seed + more), seed + more, asked, clock)
+        except GamedayError:
+            continue  # what cannot run here is not told: it is no surprise then
+    raise UsageError("no experiment that could be drawn runs here", help="gameday validate")
+
+
+def _loaded(ref: str, seed: int, asked: DrillOptions, clock: Any) -> "LiveDrill":
+    from gameday.drills.live import LiveDrill
+    from gameday.drills.scenario import Setting
+    from gameday.plan.validate import validate
+    from gameday.spec.inputs import find_system, load_drill, load_system
+
+    drilled = load_drill(ref, seed)
+    held = Setting(
+        mode="live", window_s=asked.window.total_seconds(), maybe_nothing=asked.maybe_nothing
+    )
+    found = LiveDrill(drilled, load_system(find_system(asked.system)), held, clock)
+    validate(found.inputs)
+    return found
+
+
+def _write_key(path: Path, held: "LiveDrill") -> None:
+    """For its owner alone, and never over another file."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        problem = f"--key-file {path}: cannot be written: {error.strerror}"
+        raise UsageError(problem, help="name a file that is not there yet") from error
+    with os.fdopen(file, "w") as out:
+        out.write(held.box.text + "\n")
+
+
+run_argument = click.argument("run", required=False)
+token_option = click.option(
+    "--token", envvar="GAMEDAY_DRILL_TOKEN", help="The facilitator's token; or --key-file."
+)
+key_option = click.option(
+    "--key-file", type=click.Path(path_type=Path), help="The key that `drill --key-file` wrote."
+)
+by_option = click.option("--by", default=None, help="Who says it; default the user's name.")
+
+
+@drill.command()
+@click.argument("what", metavar="NUMBER|TEXT")
+@run_argument
+@click.option("--to", default="all", show_default=True, help="The role that it is for.")
+@by_option
+@token_option
+@key_option
+def inject(what: str, run: str | None, **options: Any) -> None:
+    """Say something to the team: TEXT, or a NUMBER of the plan before its time."""
+    number = int(what) if what.isascii() and what.isdecimal() and len(what) < 10 else None
+    text = "" if number is not None else what
+    _command("inject", run, number=number, text=text, **options)
+
+
+@drill.command()
+@click.argument("number", type=click.IntRange(1), required=False)
+@click.option("--run", default=None, help="The drill, where several are under way.")
+@by_option
+@token_option
+@key_option
+def hint(number: int | None, run: str | None, **options: Any) -> None:
+    """Give the next hint, or that NUMBER."""
+    _command("hint", run, number=number, **options)
+
+
+@drill.command()
+@run_argument
+@by_option
+@token_option
+@key_option
+def pause(run: str | None, **options: Any) -> None:
+    """Hold injects and hints back; traffic, fault and clocks go on."""
+    _command("pause", run, **options)
+
+
+@drill.command()
+@run_argument
+@by_option
+@token_option
+@key_option
+def resume(run: str | None, **options: Any) -> None:
+    """Let injects and hints go on."""
+    _command("resume", run, **options)
+
+
+@drill.command()
+@run_argument
+@by_option
+@token_option
+@key_option
+def debrief(run: str | None, **options: Any) -> None:
+    """End the session now: the fault comes out, and everything is told."""
+    _command("debrief", run, **options)
+
+
+@drill.command()
+@run_argument
+@by_option
+@token_option
+@key_option
+def abort(run: str | None, by: str | None, **options: Any) -> None:
+    """Take every fault out at once, and end. Exit code 6 when one is not seen gone."""
+    found = one_run(run)
+    _command("abort", found.run, by=by, **options)
+    tell_stopped(event_loop.run(stop_all([found], by or me()), Allowed(found.allowed)))
+
+
+def _command(
+    cmd: str, run: str | None, *, by: str | None, token: str | None, key_file: Path | None,
+    **said: Any,
+) -> None:  # fmt: skip
+    """Send a facilitator's command, and tell what is answered."""
+    from gameday.evidence.sealed_box import read_key_file
+    from gameday.run import locks
+
+    found = one_run(run)
+    if token is None and key_file is None:
+        cure = "--token TOKEN, or --key-file FILE as the drill was given"
+        raise UsageError(f"{cmd} is the facilitator's, and takes the token of the drill", help=cure)
+    token = token or (read_key_file(key_file).token if key_file is not None else "")
+    command: RunCommand = locks.RunCommand(cmd, by or "facilitator", token=token, **said)
+    reply = event_loop.run(locks.send_order(found, command))
+    if not reply.ok:
+        raise UsageError(f"run {found.run}: {reply.why}")
+    echo(f"run {found.run}: {cmd}{': ' if reply.why else ''}{reply.why}")

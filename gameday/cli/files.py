@@ -245,6 +245,7 @@ def _schema(kind: str) -> object:
     from gameday.spec.experiment import Experiment
     from gameday.spec.playbook import FrontMatter, StepBlock
     from gameday.spec.system import System
+    from gameday.spec.yaml import Model
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":
@@ -255,6 +256,5 @@ def _schema(kind: str) -> object:
             "step": StepBlock.model_json_schema(),
         }
         return {**dialect, "$defs": parts}
-    models = {"system": System, "drill": Drill, "experiment": Experiment}
-    model = models[kind]
-    return {**dialect, **model.model_json_schema(by_alias=True)}
+    models: dict[str, type[Model]] = {"system": System, "drill": Drill, "experiment": Experiment}
+    return {**dialect, **models[kind].model_json_schema(by_alias=True)}

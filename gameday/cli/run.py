@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
+    from gameday.run.drill import DrillHooks
     from gameday.run.responder.orders import Responding
     from gameday.spec.inputs import Inputs
 
@@ -66,21 +67,23 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     from gameday.spec.inputs import load_inputs
 
     asked = RunOptions(**options)
-    responding = _responding(asked)
+    responding = who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
-    _refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
+    refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
     kept_per_s = _measured(inputs, shared=STACKS[asked.stack].shares_machine)
-    folder = _conduct(inputs, asked, responding, kept_per_s)
-    ctx.exit(_judge(folder, as_json=asked.as_json))
+    folder = conduct_run(inputs, asked, responding, kept_per_s)
+    ctx.exit(judge_run(folder, as_json=asked.as_json))
 
 
-def _responding(asked: "RunOptions") -> "Responding":
+def who_responds(
+    asked: str | None, runs_dir: Path, *, nobody: bool = False, default: str = "bot"
+) -> "Responding":
     """The responder that is meant. Raises UsageError where there is no such run or program."""
     from gameday.run.responder.orders import REPLAY, Responding, responding
 
-    text = asked.responder or "bot"
-    if asked.no_responder:
-        if asked.responder not in (None, "none"):
+    text = asked or default
+    if nobody:
+        if asked not in (None, "none"):
             problem = f"--responder {text} and --no-responder exclude each other"
             raise UsageError(problem, help="give one of them")
         text = "none"
@@ -89,16 +92,21 @@ def _responding(asked: "RunOptions") -> "Responding":
     from gameday.cli.runs import find_run
     from gameday.run.responder.replay import recorded_orders
 
-    found = find_run(text.removeprefix(REPLAY), asked.runs_dir)
+    found = find_run(text.removeprefix(REPLAY), runs_dir)
     return Responding("replay", recorded=recorded_orders(found))
 
 
-def _conduct(
-    inputs: "Inputs", asked: "RunOptions", responding: "Responding", kept_per_s: float | None
+def conduct_run(
+    inputs: "Inputs",
+    asked: "RunOptions",
+    responding: "Responding",
+    kept_per_s: float | None,
+    drill: "DrillHooks | None" = None,
 ) -> Path:
     """The run, from a last look to its end: where its evidence is.
 
-    Its parts are imported here: they take longer than it takes to refuse a file.
+    A drill does not tell what is only odd: it might name the fault. The parts of a run are imported
+    here: they take longer than it takes to refuse a file.
     """
     from gameday.cli.screen import Screen
     from gameday.core.clock import SystemClock
@@ -111,7 +119,7 @@ def _conduct(
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     name, runs_dir, allowed = asked.stack, asked.runs_dir, asked.allowed
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
-    _look_first(inputs, RunConditions(name, runs_dir, allowed, *about))
+    _look_first(inputs, RunConditions(name, runs_dir, allowed, *about), quiet=drill is not None)
     delay_s = asked.responder_delay.total_seconds()
     options = Options(name, runs_dir, responding, delay_s, allowed, asked.webhook_listen)
     screen, folders = Screen(), list[Path]()
@@ -121,7 +129,9 @@ def _conduct(
         screen.open(folder)
 
     try:
-        conducted = event_loop.run(conduct(inputs, stack, options, SystemClock(), begun), allowed)
+        conducted = event_loop.run(
+            conduct(inputs, stack, options, SystemClock(), begun, drill=drill), allowed
+        )
     except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
         if folders and isinstance(error, OSError):
@@ -172,18 +182,18 @@ def _measured(inputs: "Inputs", *, shared: bool) -> float | None:
         return None
 
 
-def _look_first(inputs: "Inputs", question: "RunConditions") -> None:
+def _look_first(inputs: "Inputs", question: "RunConditions", *, quiet: bool) -> None:
     """Run the checks of `gameday plan` that need no stack: print warnings, raise a failure."""
     from gameday.plan.offline_checks import before
 
     findings = before(inputs, question)
     for each in findings:
-        if each.status == "warn":
+        if each.status == "warn" and not quiet:
             warn(f"{each.name}: {each.found}")
-    _refuse(findings, owned=question.entry.owned)
+    refuse(findings, owned=question.entry.owned)
 
 
-def _refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
+def refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
     """Raise the first failure, the others told before it."""
     from gameday.plan.finding import as_error, failures
 
@@ -194,7 +204,7 @@ def _refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
         raise as_error(wrong[0], owned=owned)
 
 
-def _judge(run_dir: Path, *, as_json: bool) -> int:
+def judge_run(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
     from gameday.cli.runs import RESULT, show_result
     from gameday.core import files

@@ -126,8 +126,8 @@ def _about(story: Story, record: Record) -> str:
             return _act(story, event)
         case events.OrderGiven() | events.OrderAnswered() | events.AlertAcknowledged():
             return _order(event)
-        case events.StackWaiting() | events.AutoscalerScaled():
-            return _stack_line(event)
+        case events.StackWaiting() | events.AutoscalerScaled() | events.DrillStarted():
+            return _long_line(event)
         case events.FaultEvent() if type(event) in _FAULTS:
             story.faults[event.id] = _FAULTS[type(event)].format(event)
             return f"fault {event.id} {story.faults[event.id]}"
@@ -186,7 +186,13 @@ def _order(event: events.OrderGiven | events.OrderAnswered | events.AlertAcknowl
     return f"{event.by}: {' '.join([event.order, *filter(None, parts)])}"
 
 
-def _stack_line(event: events.StackWaiting | events.AutoscalerScaled) -> str:
+def _long_line(
+    event: events.StackWaiting | events.AutoscalerScaled | events.DrillStarted,
+) -> str:
+    """A line that lists something."""
+    if isinstance(event, events.DrillStarted):
+        believed = enumerate(event.hypotheses, start=1)
+        return f"{event.briefing} To declare: {'; '.join(f'{n} {text}' for n, text in believed)}"
     if isinstance(event, events.StackWaiting):
         return progress_line(event.well, event.waiting)
     return f"autoscaler: {event.why or f'{event.replicas} replicas serve'}"

@@ -35,7 +35,16 @@ from gameday.spec.inputs import (
     load_experiment,
 )
 
-__all__ = ["Mode", "SessionPlan", "Setting", "draw", "fault_instant_s", "is_right", "scenario"]
+__all__ = [
+    "Mode",
+    "SessionPlan",
+    "Setting",
+    "draw",
+    "fault_instant_s",
+    "is_right",
+    "scenario",
+    "scenario_of",
+]
 
 Mode = Literal["live", "replay", "tabletop"]
 DECOYS: Final = 4  # with the right one, as many as are read at a glance
@@ -111,7 +120,12 @@ def fault_instant_s(experiment: Experiment, setting: Setting) -> float | None:
 
 def scenario(drilled: LoadedDrill, system: LoadedSystem, setting: Setting) -> SessionPlan:
     """The scenario of a drill. Raises FileError where a file that the experiment names is gone."""
-    inputs = gather(drilled.loaded, system)
+    return scenario_of(drilled, gather(drilled.loaded, system), setting)
+
+
+def scenario_of(drilled: LoadedDrill, inputs: Inputs, setting: Setting) -> SessionPlan:
+    """The same of files that were gathered before."""
+    system = inputs.system
     experiment, drill = inputs.experiment.experiment, drilled.drill
     seed = experiment.seed or 0
     fault_at_s = fault_instant_s(experiment, setting)

@@ -5,7 +5,7 @@ that need it are unknown, and the result names it.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -16,6 +16,7 @@ from gameday.core.json import DAMAGED
 from gameday.evidence import journal, seal
 from gameday.evidence.attempts import Attempts, table
 from gameday.evidence.audit import Audit, audit_of
+from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
 from gameday.evidence.model import Evidence, Part
@@ -39,6 +40,8 @@ def read(run_dir: Path) -> Evidence:
     if not any((run_dir / name).exists() for name in ("journal.jsonl", "inputs", "history")):
         raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
     journaled = _journal(run_dir / "journal.jsonl")
+    names = names_of(journaled.records)
+    journaled = replace(journaled, records=tuple(with_own_names(journaled.records, names)))
     problems: Problems = seal.broken(run_dir, journaled.records)
     effective = read_effective(run_dir, problems)
     if journaled.damage:
@@ -46,8 +49,8 @@ def read(run_dir: Path) -> Evidence:
     reaped = _journal(run_dir / "reaper.jsonl")
     if reaped.damage not in ("", ABSENT):
         problems["reaper"] = reaped.damage
-    line = _timeline(journaled.records, reaped.records, problems)
-    histories = _histories(run_dir / "history", problems)
+    line = _timeline(journaled.records, with_own_names(reaped.records, names), problems)
+    histories = _histories(run_dir / "history", problems, names)
     attempts = _table(histories, problems)
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems)
@@ -139,7 +142,10 @@ def _journal(path: Path) -> Journaled:
         return Journaled((), ABSENT)
 
 
-def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
+def _histories(
+    folder: Path, problems: Problems, names: Mapping[str, str]
+) -> tuple[history.History, ...]:
+    """The histories as far as they can be read; their scenarios under the names of the file."""
     found = []
     for path in sorted(folder.glob("*.bin")):
         try:
@@ -150,7 +156,9 @@ def _histories(folder: Path, problems: Problems) -> tuple[history.History, ...]:
             if one.dispatched > planned:
                 raise ValueError(f"it tells of {one.dispatched} starts, more than were planned")
             _must_be_of_one_run(one)
-            found.append(one)
+            shown = one.header.scenario
+            own = replace(one.header, scenario=names.get(shown, shown))
+            found.append(replace(one, header=own) if names else one)
         except OSError as error:
             problems.setdefault("history", f"{path.name} cannot be read: {error.strerror}")
         except (*DAMAGED, UsageError) as error:

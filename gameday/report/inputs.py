@@ -15,6 +15,7 @@ from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
 from gameday.evidence import journal
+from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
 from gameday.evidence.events import DrillStarted, E, FaultEvent, RunStarted, from_json
 from gameday.evidence.forgotten import hidden, replacing
@@ -92,6 +93,8 @@ def read_material(run_dir: Path) -> Material:
         journaled = journal.read(run_dir / "journal.jsonl")
     except FileNotFoundError:
         journaled = journal.Journaled((), "")
+    own = with_own_names(journaled.records, names_of(journaled.records))
+    journaled = replace(journaled, records=tuple(own))
     path = run_dir / "samples.jsonl"
     lines = list(samples.read(path)) if path.exists() else []
     t0_ns = traffic_begin_ns(journaled.records)

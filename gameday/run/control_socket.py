@@ -13,19 +13,27 @@ from contextlib import contextmanager
 from hmac import compare_digest
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from gameday.core.clock import NS
 from gameday.evidence.events import OperatorAbort, OperatorStop
 from gameday.evidence.journal import Journal
 from gameday.run import hold, locks
-from gameday.run.context import Abort, Ended, Run
+from gameday.run.context import Abort, Ended
 from gameday.run.drill import DrillHooks
+from gameday.run.responder.incident import Incident
 from gameday.run.responder.orders import MOST_NAME, Heard, IncidentOrder, clipped
 
 FACILITATORS = frozenset({"inject", "hint", "pause", "resume", "debrief", "abort"})
 IMPATIENT = 3  # so many Ctrl-C
 IMPATIENT_S = 2.0  # nobody presses Ctrl-C three times in two seconds by mistake
+
+
+class WithIncident(Protocol):
+    """Whatever has an incident that orders are for: a run, or a session without one."""
+
+    @property
+    def incident(self) -> Incident: ...
 
 
 class ControlSocket:
@@ -40,7 +48,7 @@ class ControlSocket:
         self._drill = drill
         self._presence: locks.Presence | None = None
         self._server: asyncio.Server | None = None
-        self.run: Run | None = None
+        self.run: WithIncident | None = None
 
     async def open(self, runs_dir: Path) -> None:
         """Be found by other terminals, and listen to them."""

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from gameday.cli import main
-from gameday.cli.run import _judge
+from gameday.cli.run import judge_run
 from gameday.core.clock import SystemClock
 from gameday.core.errors import GamedayError
 from gameday.evidence.journal import Journal
@@ -196,7 +196,7 @@ def test_a_verdict_is_shown_and_counts_whatever_is_wrong_with_the_report(
 
     path = RunDir().write(tmp_path / RUN)
     monkeypatch.setattr("gameday.report.write_report", fails)
-    code = _judge(path, as_json=False)
+    code = judge_run(path, as_json=False)
     told = capsys.readouterr()
     assert code == judge(read_evidence(path)).exit_code
     assert "postmortem  not written" in told.out

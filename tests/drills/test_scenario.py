@@ -11,6 +11,7 @@ from gameday.drills.scenario import SessionPlan, Setting, fault_instant_s, is_ri
 from gameday.evidence import journal
 from gameday.evidence.drill_events import DrillStarted
 from gameday.evidence.hypotheses import chosen
+from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Fault
 from gameday.spec.inputs import find_system, load_drill, load_system
@@ -20,7 +21,9 @@ LIVE = Setting(mode="live", window_s=600.0)
 
 
 def of(name: str, seed: int = 5, setting: Setting = LIVE) -> SessionPlan:
-    return scenario(load_drill(name, seed), load_system(find_system(None)), setting)
+    """The plan of a shipped experiment as if its file said nothing of drills."""
+    drilled = replace(load_drill(name, seed), drill=Drill())
+    return scenario(drilled, load_system(find_system(None)), setting)
 
 
 def test_a_file_without_a_drill_is_one_all_the_same() -> None:
@@ -129,7 +132,15 @@ def test_what_is_true_is_journaled_for_the_facilitator_alone(tmp_path: Path) -> 
     [("service-kill", "sev1"), ("redis-down", "sev2"), ("db-slow", "sev3"), ("normal", None)],
 )
 def test_the_severity_follows_from_what_is_broken(name: str, severity: str | None) -> None:
-    drilled = load_drill(name, 1)
-    plain = replace(drilled, drill=type(drilled.drill)())
-    made = scenario(plain, load_system(find_system(None)), LIVE)
-    assert made.planned.severity == severity
+    assert of(name, 1).planned.severity == severity
+
+
+def test_what_a_file_says_is_what_is_played() -> None:
+    drilled = load_drill("redis-block", 5)
+    made = scenario(drilled, load_system(find_system(None)), LIVE)
+    assert list(made.planned.right) == list(drilled.drill.hypotheses[:1])
+    assert list(made.planned.decoys) == list(drilled.drill.hypotheses[1:])
+    assert made.started.briefing == drilled.drill.briefing
+    assert [each.text for each in made.injects] == [each.text for each in drilled.drill.injects]
+    assert [each.after_s for each in made.hints] == [90, 240, 420]
+    assert (made.planned.severity, made.planned.lasts_s) == ("sev3", 900)

@@ -42,7 +42,7 @@ class Scene:
         self.clock = SetClock(100 * NS)
         self.journal = journal.Journal(folder / "journal.jsonl", self.clock, "c")
         self.session = Session(self.journal, self.clock, PLAN, speed=speed)
-        self.journal.heard = self.session.heard
+        self.journal.listeners.append(self.session.heard)
 
     def at(self, seconds: float) -> None:
         self.clock.at_ns = round((100 + seconds) * NS)

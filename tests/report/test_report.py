@@ -430,6 +430,8 @@ def test_every_sentence_that_is_there_is_asked_for() -> None:
     exact = {message for message, is_exact, _, _ in asked if is_exact}
     beginnings = tuple(message for message, is_exact, _, _ in asked if not is_exact)
     for message in Messages().by_id:
+        if message.startswith("drill.") and message.count(".") > 1:
+            continue  # named by files (tests/spec/test_experiments.py), or by a kind of fault
         known = message in exact or message.startswith((*beginnings, "word.", "event."))
         assert known or f'"{message}"' in source, f"nobody says {message}"
 

@@ -112,7 +112,7 @@ async def test_orders_of_another_terminal_reach_the_incident(tmp_path: Path) -> 
         await orders.open(tmp_path)
         async with admin() as (url, asked):
             drill = Drill(tmp_path / "r", url, step(1, do="switch"), bot=False)
-            orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
+            orders.run = SimpleNamespace(incident=drill.incident)
             async with drill.by_people():
                 feeding = asyncio.create_task(feed(drill))
                 said = [
@@ -149,7 +149,7 @@ SAID_IN_AN_INCIDENT = [
 async def test_a_run_that_is_over_journals_no_more_orders(tmp_path: Path) -> None:
     with desk(tmp_path) as (orders, abort):
         drill = Drill(tmp_path / "r", "http://127.0.0.1:1", bot=False)
-        orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
+        orders.run = SimpleNamespace(incident=drill.incident)
         abort.over = True
         note = IncidentOrder("note", text="x")
         assert "it is over" in orders.answer(locks.RunCommand("order", "ann", note)).why
@@ -174,7 +174,7 @@ async def test_an_order_that_fails_is_an_error(
         await orders.open(tmp_path)
         async with admin() as (url, _asked):
             drill = Drill(tmp_path / "r", url, step(1, do="switch"), bot=False)
-            orders.run = SimpleNamespace(incident=drill.incident)  # type: ignore[assignment]
+            orders.run = SimpleNamespace(incident=drill.incident)
             async with drill.by_people():
                 arguments = ["incident", *arguments]
                 said = await asyncio.to_thread(CliRunner().invoke, main, arguments)

@@ -1,22 +1,28 @@
 """The shipped experiments: valid, timed honestly, and answered by playbooks."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gameday.core.clock import NS
+from gameday.core.messages import templates
 from gameday.core.units import seconds
-from gameday.plan.validate import validate
+from gameday.plan.validate import validate, validate_drill
 from gameday.spec.inputs import (
     all_experiments,
     all_playbooks,
     find_system,
+    has_drill,
     has_short,
+    load_drill,
     load_experiment,
     load_inputs,
     load_playbook,
+    load_system,
 )
+from gameday.spec.yaml import load
 from gameday.telemetry.alerts.rules import RuleFile, load_rules
 from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.promql import SeriesStore, label_set
@@ -86,6 +92,47 @@ def test_the_original_scenarios_ask_for_what_they_asked_for(experiment: str, sta
     loaded = load_experiment(experiment).experiment
     assert expected_starts(loaded) == pytest.approx(starts)
     assert loaded.campaign.users == 100_000
+
+
+DRILLED = [path for path in EXPERIMENTS if has_drill(load(path))]
+MADE_TEXTS = ("name", "hint", "question", "believed")
+
+
+def test_there_are_drills_for_everybody() -> None:
+    assert len(DRILLED) >= 10
+    drills = [load_drill(str(path), 1).drill for path in DRILLED]
+    assert Counter(each.difficulty for each in drills).keys() == {"easy", "medium", "hard"}
+    assert all(10 <= each.minutes <= 30 for each in drills)
+
+
+@pytest.mark.parametrize("path", DRILLED, ids=name)
+def test_every_shipped_drill_is_sound(path: Path) -> None:
+    drilled = load_drill(str(path), 1)
+    drill = drilled.drill
+    assert validate_drill(drilled, load_system(find_system(None))) == []
+    assert 4 <= len(drill.hypotheses) <= 6
+    assert 2 <= len(drill.hints) <= 3
+    assert 2 <= len(drill.injects) <= 4
+    assert drill.severity is not None
+    assert drill.briefing is not None
+    assert len(drill.debrief) >= 3
+
+
+@pytest.mark.parametrize("path", DRILLED, ids=name)
+def test_every_text_of_a_shipped_drill_has_an_id(path: Path) -> None:
+    """So that another language needs nothing but a file beside the English one."""
+    written = load(path).under("drill").plain()
+    texts = [written["briefing"], *written["hypotheses"], *written["debrief"]]
+    texts += [each["text"] for each in [*written["hints"], *written["injects"]]]
+    assert all(set(each) == {"id"} for each in texts)
+
+
+def test_every_text_of_a_drill_is_used() -> None:
+    written = [load(path).under("drill").root for path in DRILLED]
+    used = {node.content for root in written for loc, _, node in root.walk() if loc[-1] == "id"}
+    own = {id_ for id_ in templates() if id_.startswith("drill.") and id_.count(".") == 2}
+    others = {id_ for id_ in own if id_.split(".")[1] in MADE_TEXTS}
+    assert own - others == used
 
 
 def alerts(file: RuleFile) -> list[str]:

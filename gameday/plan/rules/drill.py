@@ -139,9 +139,10 @@ def _texts(drilled: LoadedDrill) -> Iterator[tuple[tuple[str | int, ...], str]]:
     drill = drilled.drill
     if drill.briefing is not None:
         yield ("briefing",), drill.briefing
-    for key, several in (("hints", drill.hints), ("injects", drill.injects)):
-        for index, each in enumerate(several):
-            yield (key, index, "text"), each.text
+    for index, hint in enumerate(drill.hints):
+        yield ("hints", index, "text"), hint.text
+    for index, inject in enumerate(drill.injects):
+        yield ("injects", index, "text"), inject.text
 
 
 def _stock(drilled: LoadedDrill) -> Findings:

@@ -1,0 +1,99 @@
+"""`gameday drill` without a system: the tabletop, and a recorded run that plays again."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gameday.cli.terminal import echo
+from gameday.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gameday.evidence.sealed_box import Box
+
+SLOWEST: Final = 1.0
+FASTEST: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeOptions:
+    """The command line of `drill`, as far as these modes need it.
+
+    `begun` is told the run directory and the box of a session that has begun.
+    """
+
+    runs_dir: Path
+    system: str | None = None
+    seed: int | None = None
+    speed: float = 1.0
+    window_s: float = 0.0
+    maybe_nothing: float = 0.0
+    begun: "Callable[[Path, Box], None] | None" = field(default=None)
+
+
+def tabletop(experiment: str, asked: ModeOptions) -> Path:
+    """Hold a tabletop to its end; where its evidence is."""
+    from gameday.core.clock import SystemClock
+    from gameday.core.network import event_loop
+    from gameday.drills.scenario import Setting
+    from gameday.drills.tabletop import Table
+    from gameday.drills.tabletop import tabletop as play
+    from gameday.plan.validate import validate_drill
+    from gameday.spec.inputs import find_system, load_drill, load_system
+
+    _check_speed(asked.speed)
+    drilled = load_drill(experiment, asked.seed)
+    system = load_system(find_system(asked.system))
+    validate_drill(drilled, system)
+    setting = Setting(
+        mode="tabletop",
+        window_s=asked.window_s,
+        maybe_nothing=asked.maybe_nothing,
+        speed=asked.speed,
+    )
+    table = Table(drilled=drilled, system=system, runs_dir=asked.runs_dir, setting=setting)
+    return event_loop.run(play(table, SystemClock(), asked.begun or tell_begun))
+
+
+def replay(run: str, asked: ModeOptions) -> Path:
+    """Play a recorded run again to its end; where its evidence is."""
+    from gameday.cli.runs import find_run
+    from gameday.core.clock import SystemClock
+    from gameday.core.network import event_loop
+    from gameday.drills.replay import Played
+    from gameday.drills.replay import replay as play
+
+    _check_speed(asked.speed)
+    played = Played(
+        run_dir=find_run(run, asked.runs_dir),
+        runs_dir=asked.runs_dir,
+        speed=asked.speed,
+        seed=asked.seed,
+    )
+    return event_loop.run(play(played, SystemClock(), asked.begun or tell_begun))
+
+
+def tell_begun(folder: Path, box: "Box") -> None:
+    """Say where the session is, what the team is told, and how the facilitator takes part."""
+    from gameday.evidence import events, journal
+
+    started = journal.first(journal.read(folder / "journal.jsonl").records, events.DrillStarted)
+    echo(f"session {shown_name(folder)}: {folder}")
+    if started is not None:
+        echo(started.event.briefing)
+        for number, text in enumerate(started.event.hypotheses, start=1):
+            echo(f"  {number}. {text}")
+    echo("from another terminal: gameday incident ack, declare, act, update, hint, resolve")
+    echo(f"the facilitator's token: {box.token}")
+
+
+def shown_name(folder: Path) -> str:
+    """The short name of a session: `drill-7f3a`."""
+    return "-".join(folder.name.split("-")[1:])
+
+
+def _check_speed(speed: float) -> None:
+    if not SLOWEST <= speed <= FASTEST:
+        problem = f"--speed {speed:g} is not between {SLOWEST:g} and {FASTEST:g}"
+        raise UsageError(problem, help="1 is as it was, 20 the fastest")

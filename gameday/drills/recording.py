@@ -1,0 +1,296 @@
+"""A recorded run as a source: what was measured, logged and true in it, and what was done.
+
+It is read as it is played, line by line, so that a session of a long run begins at once. The names
+of its file are replaced by neutral ones; a log's own instants are moved with it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, get_args
+
+from gameday.core import files
+from gameday.core.clock import NS
+from gameday.core.errors import UsageError
+from gameday.core.json_objects import Json, json_object
+from gameday.core.messages import Message, known
+from gameday.drills.told_hands import Act, Told
+from gameday.evidence import events, journal
+from gameday.evidence.effective import Effective
+from gameday.evidence.outages import anchors
+from gameday.evidence.timeline import Timeline, timeline
+from gameday.run.responder.hands import Status, StepOutcome
+from gameday.telemetry import samples
+
+SAMPLES: Final = "samples.jsonl"
+SHOWN_READINGS: Final = ("objective", "guard", "dependency", "drain")
+"""The kinds of readings that every run has; others would tell which one it is."""
+HIDDEN_LOGS: Final = frozenset(
+    {"reaper", "collector", "traffic", "toxiproxy", "initdb", "responder"}
+)
+"""Logs of gameday's own parts: nobody on call has them, and they tell of the fault."""
+LONGEST_ACT_S: Final = 60.0
+_CURE: Final = "replay a run that went through: gameday runs"
+_STATUSES: Final[Mapping[str, Status]] = {each: each for each in get_args(Status)}
+_LATEST_LOG_S: Final = 86_400.0  # a line beyond is of another day, or its instant was misread
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Something that was so, `at_s` from t = 0; as `DrillTruth` has it."""
+
+    at_s: float
+    what: str
+    fault: str = ""
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One recorded run. Times are in seconds from its t = 0; `begins_s` is before it."""
+
+    dir: Path
+    records: Sequence[journal.Record]
+    effective: Effective
+    t0_ns: int
+    wall_t0: datetime
+    begins_s: float
+    ends_s: float
+    truth: Sequence[Instant]
+    names: Mapping[str, str]
+    """The neutral names by those of the file."""
+
+    @property
+    def fault_at_s(self) -> float | None:
+        return next((each.at_s for each in self.truth if each.what == "injected"), None)
+
+    def measured(self) -> Iterator[tuple[float | None, Json]]:
+        """The lines of its samples and their instants; None for one that only names series."""
+        path = self.dir / SAMPLES
+        with files.open_file(path, samples.LARGEST_BYTES) as file:
+            for _, raw in files.lines(file, samples.LONGEST_LINE):
+                try:
+                    line = json_object(json.loads(raw))
+                    at_s = None if "series" in line else (int(line["t"]) - self.t0_ns) / NS
+                except (ValueError, KeyError, TypeError):
+                    return  # torn, or damaged: what came before it is played
+                yield at_s, line
+
+    def logs(self) -> Sequence[Path]:
+        """The logs that somebody on call would have."""
+        found = sorted((self.dir / "logs").glob("*.log"))
+        return [path for path in found if path.stem not in HIDDEN_LOGS]
+
+    def neutral(self, text: str) -> str:
+        """A text without the names of the file."""
+        for own, shown in self.names.items():
+            text = text.replace(own, shown)
+        return text
+
+
+def load_recording(run_dir: Path) -> Recording:
+    """The recorded run in a directory. Raises UsageError for one that cannot be played."""
+    records = _records(run_dir)
+    effective = _effective(run_dir)
+    line = timeline(records, ())
+    started = line.started
+    if line.t0_ns is None or started is None or not started.wall_ns:
+        raise UsageError(f"{run_dir}: its traffic never began", help=_CURE)
+    seen = list(_evaluations(run_dir / SAMPLES))
+    if not seen:
+        raise UsageError(f"{run_dir}: nothing was measured in this run", help=_CURE)
+    first_ns = line.first_ns or line.t0_ns
+    wall_s = started.wall_ns / NS + (line.t0_ns - first_ns) / NS
+    return Recording(
+        dir=run_dir,
+        records=records,
+        effective=effective,
+        t0_ns=line.t0_ns,
+        wall_t0=datetime.fromtimestamp(wall_s, UTC),
+        begins_s=(seen[0].t_ns - line.t0_ns) / NS,
+        ends_s=(seen[-1].t_ns - line.t0_ns) / NS,
+        truth=sorted(_truth(line, effective, seen), key=lambda each: each.at_s),
+        names=_neutral_names(effective),
+    )
+
+
+def _records(run_dir: Path) -> Sequence[journal.Record]:
+    try:
+        records = journal.read(run_dir / journal.JOURNAL_FILE).records
+    except FileNotFoundError:
+        raise UsageError(f"{run_dir}: there is no journal in it", help=_CURE) from None
+    if any(isinstance(each.event, events.Sealed) for each in records):
+        raise UsageError(f"{run_dir}: this drill has not been debriefed yet", help=_CURE)
+    return records
+
+
+def _effective(run_dir: Path) -> Effective:
+    raw = files.read(run_dir / "inputs" / "effective.json", 16 * files.MIB, "recorded run")
+    try:
+        return Effective.model_validate_json(raw)
+    except ValueError as error:
+        raise UsageError(f"{run_dir}: effective.json cannot be read", help=_CURE) from error
+
+
+def _evaluations(path: Path) -> Iterator[samples.Evaluation]:
+    """The evaluations alone: what was scraped is much more, and not needed to begin."""
+    try:
+        file = files.open_file(path, samples.LARGEST_BYTES)
+    except OSError:
+        return
+    with file:
+        for _, raw in files.lines(file, samples.LONGEST_LINE):
+            if b'"readings"' in raw[:80]:
+                try:
+                    seen = samples.evaluation_of(raw)
+                except ValueError:
+                    return
+                if seen is not None:
+                    yield seen
+
+
+def _truth(
+    line: Timeline, effective: Effective, seen: Sequence[samples.Evaluation]
+) -> Iterator[Instant]:
+    t0_ns = line.t0_ns or 0
+
+    def at_s(t_ns: int) -> float:
+        return (t_ns - t0_ns) / NS
+
+    for fault in line.faults:
+        what = f"{fault.fault} {fault.target}".strip()
+        if fault.injected_ns is not None:
+            yield Instant(at_s(fault.injected_ns), "injected", fault.id, what)
+        if fault.removed_ns is not None:
+            yield Instant(at_s(fault.removed_ns), "removed", fault.id, what)
+    found = anchors(effective, line, seen, None)
+    if found.damage_ns is not None:
+        yield Instant(at_s(found.damage_ns), "damage")
+    if found.recovered_ns is not None:
+        yield Instant(at_s(found.recovered_ns), "recovered")
+
+
+def _neutral_names(effective: Effective) -> Mapping[str, str]:
+    """Scenarios s1 …, faults f1 …, the coupon and the run itself; the longest first."""
+    experiment = effective.experiment
+    found = {name: f"s{number}" for number, name in enumerate(experiment.traffic, start=1)}
+    ids = [fault.id or fault.fault for fault in experiment.method]
+    found |= {id_: f"f{number}" for number, id_ in enumerate(ids, start=1)}
+    found |= {effective.run: "drill", effective.coupon: "DRILL"}
+    return dict(sorted(found.items(), key=lambda each: (-len(each[0]), each[0])))
+
+
+def moved(line: Json, move: Callable[[float], float], recording: Recording) -> Json:
+    """A line of samples at another instant; `move` tells it, in ns, of one of the recording."""
+    if "series" in line:
+        return {"series": [[n, _relabelled(labels, recording)] for n, labels in line["series"]]}
+    at = dict(line)
+    for key in ("t", "sampled"):
+        if at.get(key) is not None:
+            at[key] = round(move(at[key]))
+    if "readings" not in at:
+        return at
+    for key in ("readings", "figures"):
+        at[key] = {n: v for n, v in at.get(key, {}).items() if _is_shown(n)}
+    at["alerts"] = [{**each, "active_at": round(move(each["active_at"]))} for each in at["alerts"]]
+    routing = at.get("routing")
+    if isinstance(routing, dict) and routing.get("notified"):
+        notified = [{**each, "at": round(move(each["at"]))} for each in routing["notified"]]
+        at["routing"] = {**routing, "notified": notified}
+    return at
+
+
+def _relabelled(labels: Mapping[str, str], recording: Recording) -> Mapping[str, str]:
+    """Labels by neutral names; the coupon may be a part of a value, all else is a whole one."""
+    names = recording.names
+    return {name: names.get(value, value) if name != "__name__" else value
+            for name, value in labels.items()}  # fmt: skip
+
+
+def _is_shown(name: str) -> bool:
+    return name.partition(":")[0] in SHOWN_READINGS
+
+
+# The instants that logs of the shipped parts begin with, and how they are written.
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3}")
+_REDIS = re.compile(r"\d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3}")
+_REDIS_FORMAT: Final = "%d %b %Y %H:%M:%S.%f"
+_WITHIN: Final = 80  # characters in which the instant of a line stands
+
+
+def log_lines(path: Path, recording: Recording) -> Iterator[tuple[float | None, str]]:
+    """The lines of a log, and the instant that each has, from t = 0; None: that of the one before.
+
+    Redis writes the time of the machine's own zone, all others that of UTC.
+    """
+    with files.open_file(path) as file:
+        for raw in file:
+            text = raw.decode(errors="replace").rstrip("\n")
+            found = _instant(text)
+            at_s = None if found is None else (found[1] - recording.wall_t0).total_seconds()
+            yield (None if at_s is None or abs(at_s) > _LATEST_LOG_S else at_s), text
+
+
+def redated(text: str, by: Callable[[datetime], datetime]) -> str:
+    """A line of a log at another instant."""
+    found = _instant(text)
+    if found is None:
+        return text
+    written, instant = found
+    now = by(instant).astimezone(instant.tzinfo)
+    shown = now.strftime(_REDIS_FORMAT) if _REDIS.fullmatch(written) else now.isoformat(written[10])
+    return text.replace(written, shown[:-3] if _REDIS.fullmatch(written) else shown[:23], 1)
+
+
+def _instant(text: str) -> tuple[str, datetime] | None:
+    """The instant of a line as it is written, and what it means."""
+    for pattern in (_ISO, _REDIS):
+        found = pattern.search(text[:_WITHIN])
+        if found is not None:
+            return found[0], _meant(found[0])
+    return None
+
+
+def _meant(written: str) -> datetime:
+    if _REDIS.fullmatch(written):
+        return datetime.strptime(written, _REDIS_FORMAT).astimezone()
+    return datetime.fromisoformat(written).replace(tzinfo=UTC)
+
+
+class RecordedActs:
+    """What came of each act of a recorded run: by its action, or the text of a step by hand."""
+
+    def __init__(self, records: Sequence[journal.Record]) -> None:
+        self._ends: dict[str, events.StepDone | events.ActionDone] = {}
+        begun: dict[tuple[int | str, bool], str] = {}
+        for record in records:
+            match record.event:
+                case events.StepStarted(step=step, do=do, text=text, undoing=undoing):
+                    begun[step, undoing] = do or text
+                case events.StepDone(step=step, undoing=undoing) as done:
+                    self._note(begun.get((step, undoing), ""), done)
+                case events.ActionDone(do=do, undoing=False) as done:
+                    self._note(do, done)
+                case _:
+                    pass
+
+    def tell(self, act: Act, speed: float = 1.0) -> Told:
+        """The recorded end of an act; where nobody did it, that it is not known."""
+        key = act.action or (act.step.text if act.step is not None else "")
+        if key not in self._ends:
+            return Told(StepOutcome("not_applicable", None, Message("drill.not_recorded")))
+        done = self._ends[key]
+        status = _STATUSES.get(done.status, "failed")
+        verified = done.verified if isinstance(done, events.StepDone) else None
+        why = Message("drill.recorded", why=known(done.message, done.why or done.status))
+        took_s = min(LONGEST_ACT_S, max(0.0, done.took_s or 0.0))
+        return Told(StepOutcome(status, verified, why), took_s / speed)
+
+    def _note(self, key: str, done: events.StepDone | events.ActionDone) -> None:
+        """Keep the first that worked; else the last."""
+        before = self._ends.get(key)
+        if key and (before is None or before.status != "done"):
+            self._ends[key] = done

@@ -1,0 +1,268 @@
+"""Sessions without a system, held by the orders that people and facilitators give."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.core.clock import NS, SystemClock
+from gameday.core.errors import UsageError
+from gameday.drills.recording import SAMPLES, RecordedActs, load_recording, log_lines, moved
+from gameday.drills.replay import Played, replay
+from gameday.drills.scenario import Setting
+from gameday.drills.tabletop import Table, tabletop
+from gameday.drills.told_hands import Act
+from gameday.evidence import events, journal
+from gameday.evidence.sealed_box import Box
+from gameday.run import locks
+from gameday.run.responder.orders import IncidentOrder
+from gameday.spec.inputs import find_system, load_drill, load_system
+from tests.support.rundirs import EXPERIMENT, FAULT, RUN, SYSTEM, WALL_NS, RunDir
+
+SPEED = 20.0
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@dataclass
+class Room:
+    """The people of a session: what they order, and what they can read."""
+
+    task: "asyncio.Task[Path]"
+    dir: Path
+    box: Box
+    told: list[locks.Reply] = field(default_factory=list)
+
+    async def say(self, command: locks.RunCommand) -> locks.Reply:
+        found = [each for each in locks.running() if each.run == self.dir.name]
+        reply = await locks.send_order(found[0], command)
+        self.told.append(reply)
+        return reply
+
+    async def order(self, name: Any, **fields: Any) -> locks.Reply:
+        return await self.say(locks.RunCommand("order", "kim", IncidentOrder(name, **fields)))
+
+    async def facilitate(self, cmd: str, **fields: Any) -> locks.Reply:
+        return await self.say(locks.RunCommand(cmd, "lee", token=self.box.token, **fields))
+
+    def records(self, box: Box | None = None) -> tuple[journal.Record, ...]:
+        return journal.read(self.dir / "journal.jsonl", box).records
+
+    async def until(self, kind: type[events.E], where: Any = lambda e: True) -> events.E:
+        """The first event of a kind that is so, as soon as it is journaled."""
+        while True:
+            for record in journal.every(self.records(self.box), kind):
+                if where(record.event):
+                    return record.event
+            assert not self.task.done(), self.task.result()
+            await asyncio.sleep(0.02)
+
+    async def answer(self, given: locks.Reply) -> events.OrderAnswered:
+        assert given.ok, given.why
+        return await self.until(events.OrderAnswered, lambda e: e.given == given.given)
+
+
+@asynccontextmanager
+async def room(play: Any) -> AsyncIterator[Room]:
+    """A session that has begun."""
+    begun: asyncio.Queue[tuple[Path, Box]] = asyncio.Queue()
+    task = asyncio.create_task(play(lambda folder, box: begun.put_nowait((folder, box))))
+    async with asyncio.timeout(50):
+        waiting = asyncio.create_task(begun.get())
+        await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            waiting.cancel()
+            task.result()
+        folder, box = waiting.result()
+        yield Room(task, folder, box)
+        await task
+
+
+def at_table(folder: Path, name: str = "redis-slow", **setting: Any) -> Any:
+    table = Table(
+        drilled=load_drill(name, 5),
+        system=load_system(find_system(None)),
+        runs_dir=folder / "runs",
+        setting=Setting(mode="tabletop", **{"speed": SPEED, **setting}),
+    )
+    return lambda begun: tabletop(table, SystemClock(), begun)
+
+
+def recorded(folder: Path) -> Path:
+    """A run directory with everything that a replay reads."""
+    path = RunDir().write(folder / "runs" / RUN)
+    (path / "inputs" / "experiment.yaml").write_text(json.dumps(EXPERIMENT))
+    (path / "inputs" / "system.yaml").write_text(json.dumps(SYSTEM))
+    lines = [json.loads(line) for line in (path / SAMPLES).read_text().splitlines()]
+    named = {"series": [[0, {"__name__": "up", "scenario": "drop", "coupon": "COUPON-k3f9"}]]}
+    lines[0]["readings"]["step:1:after"] = False
+    scrape = {"t": lines[0]["t"], "values": [[0, 1.0]], "up": {}}
+    written = [named, scrape, *lines]
+    (path / SAMPLES).write_text("".join(json.dumps(line) + "\n" for line in written))
+    log = '{"time": "2026-11-23T08:30:20.000+00:00", "message": "hello"}\n  and more\n'
+    (path / "logs" / "service.log").write_text(log)
+    (path / "logs" / "toxiproxy.log").write_text("latency added\n")
+    return path
+
+
+def played(folder: Path, path: Path, speed: float = SPEED) -> Any:
+    asked = Played(run_dir=path, runs_dir=folder / "runs", speed=speed, seed=5)
+    return lambda begun: replay(asked, SystemClock(), begun)
+
+
+async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
+    async with room(at_table(tmp_path)) as people:
+        await people.until(events.DrillInject, lambda e: "pager" in e.text)
+        assert (await people.order("ack")).ok
+        assert (await people.order("declare", text="Redis answers late")).ok
+        act = await people.order("act", step=1, playbook="redis-slow")
+        answer = await people.answer(act)
+        assert answer.status == "done"
+        assert answer.why is not None
+        assert answer.why.startswith("it is answered, and then this would be seen: min(issuance")
+        assert (await people.order("update", text="we are on it")).ok
+        await people.until(events.DrillTruth, lambda e: e.what == "recovered")
+        assert (await people.order("resolved")).ok
+    records = people.records()
+    kinds = [record.event.kind for record in records]
+    assert kinds[:3] == ["run.started", "drill.started", "drill.planned"]
+    assert kinds[-2:] == ["drill.debriefed", "run.ended"]
+    truth = [each.event.what for each in journal.every(records, events.DrillTruth)]
+    assert truth == ["injected", "damage", "removed", "recovered"]
+    assert (people.dir / "inputs" / "experiment.yaml").exists()
+    assert not (people.dir / "inputs.sealed").exists()
+
+
+async def test_until_the_debrief_nothing_of_the_truth_can_be_read(tmp_path: Path) -> None:
+    async with room(at_table(tmp_path)) as people:
+        await people.until(events.DrillTruth)
+        kinds = {record.event.kind for record in people.records()}
+        assert not kinds & {"drill.planned", "drill.truth", "drill.hint_planned"}
+        at_rest = b"".join(path.read_bytes() for path in people.dir.rglob("*") if path.is_file())
+        started = journal.first(people.records(), events.DrillStarted)
+        assert started is not None
+        for word in (b"network.latency", b"network-latency-1", b"300 ms", b"redis-slow.yaml"):
+            assert word not in at_rest
+        await people.facilitate("debrief")
+
+
+async def test_a_facilitator_has_the_token_and_others_have_not(tmp_path: Path) -> None:
+    async with room(at_table(tmp_path)) as people:
+        refused = await people.say(locks.RunCommand("inject", "kim", token="x" * 32, text="boo"))
+        assert not refused.ok
+        assert (await people.facilitate("inject", text="The boss calls", to="commander")).ok
+        said = await people.until(events.DrillInject, lambda e: e.by == "lee")
+        assert (said.to, said.text, said.number) == ("commander", "The boss calls", None)
+        paused = await people.facilitate("pause")
+        assert paused.why == "injects and hints wait; traffic, fault and clocks go on"
+        assert (await people.order("hint")).why == "the session is paused: hints wait"
+        assert (await people.facilitate("resume")).ok
+        assert (await people.facilitate("hint", number=2)).ok
+        assert (await people.facilitate("debrief")).ok
+    ended = journal.first(people.records(), events.RunEnded)
+    assert ended is not None
+    assert ended.event.why == "gameday drill debrief by lee"
+
+
+async def test_a_table_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    drilled = load_drill("redis-slow", 5)
+    short = drilled.drill.model_copy(update={"lasts": drilled.drill.lasts / 1000})
+    table = Table(
+        drilled=type(drilled)(drilled.loaded, short, drilled.document),
+        system=load_system(find_system(None)),
+        runs_dir=tmp_path / "runs",
+        setting=Setting(mode="tabletop", speed=1000.0),
+    )
+    async with room(lambda begun: tabletop(table, SystemClock(), begun)) as people:
+        pass
+    ended = journal.first(people.records(), events.RunEnded)
+    assert ended is not None
+    assert (ended.event.ended, ended.event.why) == ("completed", "its time is over")
+
+
+async def test_a_recorded_run_plays_again_at_its_instants(tmp_path: Path) -> None:
+    path = recorded(tmp_path)
+    async with room(played(tmp_path, path)) as people:
+        await people.until(events.DrillTruth, lambda e: e.what == "damage")
+        act = await people.answer(await people.order("act", action="use-postgres"))
+        assert (act.status, act.why) == ("done", "as it was recorded: done")
+        other = await people.answer(await people.order("act", action="use-redis"))
+        assert other.status == "done"
+        await people.until(events.DrillTruth, lambda e: e.what == "recovered")
+        await people.until(events.DrillInject, lambda e: "recording is over" in e.text)
+        assert (await people.order("resolved")).ok
+    records = people.records()
+    t0_ns = next(e.event.t0_ns for e in journal.every(records, events.Phase) if e.event.t0_ns)
+    assert t0_ns is not None
+    truth = [
+        (each.event.what, each.event.fault) for each in journal.every(records, events.DrillTruth)
+    ]
+    assert truth == [("injected", FAULT), ("damage", ""), ("removed", FAULT), ("recovered", "")]
+    lines = [json.loads(line) for line in (people.dir / SAMPLES).read_text().splitlines()]
+    assert lines[0]["series"][0][1] == {"__name__": "up", "scenario": "s1", "coupon": "DRILL"}
+    seen = [line for line in lines if "readings" in line]
+    assert [round((line["t"] - t0_ns) / NS * SPEED, 3) for line in seen] == list(range(36))
+    assert {name for line in seen for name in line["readings"]} == {"objective:fast"}
+    firing = [line for line in seen if line["alerts"]]
+    assert round((firing[0]["alerts"][0]["active_at"] - t0_ns) / NS * SPEED, 3) == 11
+    logs = sorted(each.name for each in (people.dir / "logs").iterdir())
+    assert logs == ["service.log"]
+    planned = journal.first(records, events.DrillPlanned)
+    assert planned is not None
+    assert planned.event.path == str(path)
+    assert planned.event.fault_at_s == pytest.approx(10.004)
+
+
+async def test_an_act_that_nobody_did_then_is_not_in_the_recording(tmp_path: Path) -> None:
+    path = recorded(tmp_path)
+    acts = RecordedActs(load_recording(path).records)
+    assert acts.tell(Act("use-postgres")).outcome.status == "done"
+    assert acts.tell(Act("use-postgres"), speed=10).took_s == pytest.approx(0.09)
+    unknown = acts.tell(Act("pause")).outcome
+    assert unknown.status == "not_applicable"
+    assert unknown.why.text().startswith("not in the recording")
+
+
+def test_a_log_is_moved_with_its_instants(tmp_path: Path) -> None:
+    path = recorded(tmp_path)
+    found = load_recording(path)
+    lines = list(log_lines(path / "logs" / "service.log", found))
+    assert WALL_NS == 1_795_422_600 * NS
+    assert lines[0][0] == pytest.approx(10.0)
+    assert lines[1] == (None, "  and more")
+
+
+def test_what_only_this_run_reads_is_not_shown(tmp_path: Path) -> None:
+    found = load_recording(recorded(tmp_path))
+    line = {"t": found.t0_ns, "readings": {"step:1:after": True, "drain": None, "reaction:x": True},
+            "figures": {"dependency:redis": 1.0}, "alerts": []}  # fmt: skip
+    shown = moved(line, lambda t_ns: t_ns + 5, found)
+    assert shown["readings"] == {"drain": None}
+    assert shown["figures"] == {"dependency:redis": 1.0}
+    assert shown["t"] == found.t0_ns + 5
+
+
+@pytest.mark.parametrize("gone", ["journal.jsonl", SAMPLES, "inputs/effective.json"])
+def test_what_cannot_be_played_is_refused(tmp_path: Path, gone: str) -> None:
+    path = recorded(tmp_path)
+    (path / gone).unlink()
+    with pytest.raises(UsageError):
+        load_recording(path)
+
+
+async def test_a_drill_that_was_played_can_be_played_again(tmp_path: Path) -> None:
+    path = recorded(tmp_path)
+    async with room(played(tmp_path, path)) as people:
+        await people.until(events.DrillTruth, lambda e: e.what == "recovered")
+        await people.order("resolved")
+    assert list((people.dir / "inputs").iterdir())
+    effective = json.loads((people.dir / "inputs" / "effective.json").read_text())
+    assert effective["run"] == people.dir.name
