@@ -37,7 +37,6 @@ COMMANDS = {
         "gameday.cli.incident:incident",
         "Work on the incident of the running run: act, note, declare, …",
     ),
-    "drill": ("gameday.cli.drill:drill", "Train on real incidents, blind, with a score."),
     "stop": (
         "gameday.cli.ack_stop:stop",
         "Take the faults of the running run out, and end it.",

@@ -41,10 +41,14 @@ from gameday.judge.harm import NONE, HarmCurve, HarmRecord
 from gameday.judge.score import Score, score
 from gameday.run.responder.orders import IncidentOrder
 from gameday.spec.experiment import Experiment
+from gameday.spec.inputs import LoadedDrill
 from gameday.spec.playbook import Playbook
 from gameday.traffic import forecast
 
-SESSION_S: Final = 600.0
+MOST_LASTS_S: Final = 3600.0  # of a fault; beyond that nothing new happens
+RIGHT: Final = "the fault that it is"
+DECOYS: Final = ("something else", "another thing")
+SEVERITY: Final = "sev2"
 WINDOW_S: Final = (30.0, 120.0)
 CALM_S: Final = 60.0
 MOST_EVENTS: Final = 1000
@@ -69,8 +73,9 @@ class Scene:
     wrong: Sequence[str] = ("another-step",)
     restart: Sequence[str] = ("interrupt", "go-on")
     actions: Sequence[str] = ()
-    right: str = "the fault that it is"
-    decoys: Sequence[str] = ("something else", "another thing")
+    right: str = RIGHT
+    decoys: Sequence[str] = DECOYS
+    severity: str = SEVERITY
     updates_every_s: float = 300.0
 
     @property
@@ -78,19 +83,25 @@ class Scene:
         return self.fault_at_s + len(self.due)
 
 
-def session_scene(experiment: Experiment, book: Playbook | None, seed: int) -> Scene:
-    """A drill of an experiment: its rate at the fault, the fault for `SESSION_S` unless mended."""
+def session_scene(drilled: LoadedDrill, book: Playbook | None, seed: int) -> Scene:
+    """A drill of an experiment: its rate at the fault, which lasts as it says unless mended."""
+    experiment, session = drilled.loaded.experiment, drilled.drill
+    lasts_s = min(session.lasts.total_seconds(), MOST_LASTS_S)
     fault_at_s = float(_draw(seed, experiment.name, "fault").uniform(*WINDOW_S))
     per_s = _rate_per_s(experiment)
     return Scene(
         name=experiment.name,
         seed=seed,
         fault_at_s=round(fault_at_s, 3),
-        lasts_s=SESSION_S,
-        due=[per_s] * int(SESSION_S + CALM_S),
+        lasts_s=lasts_s,
+        due=[per_s] * int(lasts_s + CALM_S),
         effect=effect_of(experiment),
         page_s=SLOW_PAGE_S * float(_draw(seed, experiment.name, "page").uniform(0.8, 1.5)),
         steps=planned(book),
+        right=next(iter(session.hypotheses), RIGHT),
+        decoys=tuple(session.hypotheses[1:]) or DECOYS,
+        severity=session.severity or SEVERITY,
+        updates_every_s=session.updates_every.total_seconds(),
     )
 
 
@@ -269,7 +280,7 @@ def simulate(
         has_playbook=bool(scene.steps),
         right=(scene.right,),
         decoys=scene.decoys,
-        severity="sev2",
+        severity=scene.severity,
         updates_every_s=scene.updates_every_s,
         looked=_looked(world),
         objectives=1,
@@ -312,6 +323,7 @@ def _desk(scene: Scene) -> Desk:
         actions=scene.actions or [*sorted(own), *scene.wrong, *scene.restart],
         right=scene.right,
         decoys=scene.decoys,
+        severity=scene.severity,
         updates_every_s=scene.updates_every_s,
     )
 

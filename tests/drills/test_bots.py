@@ -12,8 +12,7 @@ from gameday.drills.simulation import baselines, scored, session_scene, simulate
 from gameday.judge.response_parts import parts
 from gameday.run.responder.orders import IncidentOrder
 from gameday.run.responder.protocol import order_in
-from gameday.spec.inputs import load_inputs
-from tests.matrices.bots import broken, scores
+from tests.matrices.bots import broken, loaded, scores
 
 STEP = {"step": 1, "text": "", "do": "mend", "before": None, "after": None, "within_s": 9.0}
 HELLO = {
@@ -82,7 +81,8 @@ def test_what_a_bot_writes_is_an_order_of_the_protocol(who: CharacterName) -> No
 
 def test_the_same_seed_is_the_same_bot_and_another_is_not() -> None:
     def times(seed: int) -> list[float]:
-        bot, found = Character("slow", Desk(steps=[1]), seed), []
+        bot = Character("slow", Desk(steps=[1]), seed)
+        found: list[float] = []
         bot.paged(0.0)
         while bot.due_s is not None and len(found) < 5:
             found.append(bot.due_s)
@@ -95,33 +95,27 @@ def test_the_same_seed_is_the_same_bot_and_another_is_not() -> None:
 
 @pytest.mark.parametrize("name", ["redis-slow", "redis-down", "postgres-lock", "retries"])
 def test_the_score_puts_the_six_in_their_order(name: str) -> None:
-    inputs = load_inputs(name)
-    held = [not list(broken(scores(inputs, seed))) for seed in range(20)]
+    held = [not list(broken(scores(name, seed))) for seed in range(20)]
     assert sum(held) >= 19  # of all seeds 99 %; the matrix has a thousand
 
 
 def test_where_no_step_helps_nothing_is_scored() -> None:
-    found = scores(load_inputs("db-slow"), 1)
+    found = scores("db-slow", 1)
     assert {each.status for each in found.values()} == {"not scored"}
 
 
 def test_a_simulation_is_a_function_of_its_seed() -> None:
-    inputs = load_inputs("redis-slow")
-    assert inputs.playbook is not None
-    experiment, book = inputs.experiment.experiment, inputs.playbook.playbook
-    scene = session_scene(experiment, book, 5)
-    assert simulate(scene, "slow") == simulate(session_scene(experiment, book, 5), "slow")
+    scene = session_scene(*loaded("redis-slow"), 5)
+    assert simulate(scene, "slow") == simulate(session_scene(*loaded("redis-slow"), 5), "slow")
     assert simulate(scene, "slow").harm != simulate(scene, "slow", purpose="again").harm
     assert (
         scored(scene, "slow", baselines(scene)).to_bytes()
-        == scored(session_scene(experiment, book, 5), "slow", baselines(scene)).to_bytes()
+        == scored(session_scene(*loaded("redis-slow"), 5), "slow", baselines(scene)).to_bytes()
     )
 
 
 def test_the_parts_tell_the_characters_apart_too() -> None:
-    inputs = load_inputs("redis-slow")
-    assert inputs.playbook is not None
-    scene = session_scene(inputs.experiment.experiment, inputs.playbook.playbook, 3)
+    scene = session_scene(*loaded("redis-slow"), 3)
 
     def value(who: CharacterName, name: str) -> object:
         return next(each.value for each in parts(simulate(scene, who)) if each.name == name)

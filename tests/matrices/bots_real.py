@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -19,7 +19,7 @@ from statistics import median
 from gameday.drills.bots.characters import CHARACTERS
 from gameday.drills.simulation import run_scene, simulate
 from gameday.evidence.read import read
-from gameday.judge.baselines import Baseline
+from gameday.judge.baselines import Baseline, BaselineKind
 from gameday.judge.course import Course, course_of
 from gameday.judge.response_parts import first_mitigation
 from gameday.judge.score import score
@@ -61,12 +61,14 @@ def _compare(folder: Path) -> int:
     print(
         f"{'experiment':12} {'who':18} {'harm':>7} {'sim.':>7} ratio   ack sim.   mit. sim.  score"
     )
+    kinds: Mapping[BaselineKind, str] = {"nothing": "none", "perfect": "perfect"}
     for (name, who, seed), course in courses.items():
-        simulated, given = _simulated(runs[name, who, seed], course, name, who, seed), {}
+        simulated = _simulated(runs[name, who, seed], course, name, who, seed)
+        given: dict[str, Baseline] = {}
         if course.harm is None or simulated.harm is None:
             print(f"{name:12} {who:18} {course.why_no_harm}")
             continue
-        for kind, character in (("nothing", "none"), ("perfect", "perfect")):
+        for kind, character in kinds.items():
             other = courses.get((name, character, seed)) or courses.get((name, character, 1))
             if other is not None and other.harm is not None:
                 given[kind] = Baseline(
@@ -85,11 +87,11 @@ def _compare(folder: Path) -> int:
         f"{len(runs)} runs; times off by {median(map(abs, late)):.2f} s (median), "
         f"{max(map(abs, late)):.2f} s (most)"
     )
-    for kind in ("none", *CHARACTERS):
-        found = sorted(ratio for who, ratio in ratios if who == kind)
+    for group in ("none", *CHARACTERS):
+        found = sorted(ratio for who, ratio in ratios if who == group)
         if found:
             print(
-                f"harm simulated / measured, {kind}: {found[0]:.2f} to {found[-1]:.2f}, "
+                f"harm simulated / measured, {group}: {found[0]:.2f} to {found[-1]:.2f}, "
                 f"median {median(found):.2f}"
             )
     return 0
@@ -104,7 +106,7 @@ def _simulated(path: Path, course: Course, name: str, who: str, seed: int) -> Co
     scene = replace(
         scene, seed=seed, wrong=(WRONG[name],), restart=("pause", "resume"), actions=actions
     )
-    return simulate(scene, None if who == "none" else who, pace=PACE)
+    return simulate(scene, next((each for each in CHARACTERS if each == who), None), pace=PACE)
 
 
 def _times(course: Course) -> tuple[float | None, float | None]:
