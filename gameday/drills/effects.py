@@ -31,6 +31,8 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "network.latency redis": Effect(failed=0.0, slow=1.0, tail_s=-0.2),
     "network.down redis": Effect(failed=1.0, slow=0.0),
     "network.partition redis": Effect(failed=1.0, slow=0.0),
+    # It blocks again and again, so that about half of the starts fall into a block.
+    "redis.block redis": Effect(failed=0.0, slow=0.47, tail_s=0.2),
     # Neither limiting users nor wider pools helped: nothing in it can be avoided.
     "network.latency postgres": Effect(failed=0.0, slow=0.96, mends=0.0, tail_s=-0.2),
 }
@@ -47,7 +49,10 @@ MEND_S: Final = 0.05
 ACT_S: Final = 1.0
 """From the order of a step to the sample that shows its state: 0.98 to 1.0 s."""
 PAUSED_FAILED: Final = 1.0
-"""Share of the starts that are refused while issuing is interrupted."""
+"""Share of the starts that are refused while issuing is interrupted.
+
+In real runs an interruption outlasts its end where the fault is still in, so panic is even worse.
+"""
 WRONG_ACT_FAILED: Final = 0.0
 """Share of the starts that an act of no use spoils, in the second in which it is done."""
 SPREAD: Final = 0.0045

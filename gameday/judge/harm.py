@@ -29,11 +29,14 @@ SLOW_MS: Final = 1000.0
 """The bound where no objective of the experiment names one: what people call slow."""
 NOISE_OF_HARM: Final = 0.02
 """Share of the harm of doing nothing. Runs of one seed with the same outcome deviated by 0.4 % of
-their harm (12 runs of three experiments, two busy cores; at most 0.7 % in one of them); the
-difference of two such runs is within three times that, times the root of two."""
+their harm (12 runs of three experiments, two busy cores; at most 0.7 % in one of them), so the
+difference of two is within 2 %. A fault that comes and goes by itself differs by more, 4 % in
+`redis-block`: that shows in the steps between its seconds."""
 NOISE_OF_STARTS: Final = 0.005
 """Share of the starts: less harm than this is what a machine does by itself."""
 SIGMAS: Final = 2.0
+STEP_OF_DEVIATION: Final = 0.6745 * float(np.sqrt(2))
+"""The median step between two independent normal values, in deviations."""
 MOST_SECONDS: Final = 8 * 86_400
 
 _OWN_DROPS: Final = (Reason.LATE, Reason.NO_FILES, Reason.NO_PORTS)
@@ -129,11 +132,15 @@ def avoidance(own: HarmRecord, nothing: HarmRecord, perfect: HarmRecord) -> Avoi
 def noise(record: HarmRecord, seconds: int) -> float:
     """How far the harm of two runs may be apart by chance, as far as one of them tells it.
 
-    The deviation of a second's harm before the fault, as it adds up over the seconds in the
-    difference of two runs, twice; and at least `NOISE_OF_STARTS`.
+    The deviation of a second's harm, as it adds up over the seconds in the difference of two runs,
+    twice; and at least `NOISE_OF_STARTS`. It is taken before the fault, and in the incident from
+    the steps between seconds (their median, which neither a trend nor a single jump moves).
     """
-    quiet = record.before.per_s
+    quiet, loud = record.before.per_s, record.curve.per_s[:seconds]
     deviation = float(np.std(quiet)) if len(quiet) > 1 else 0.0
+    if len(loud) > 1:
+        steps = np.abs(np.diff(loud))
+        deviation = max(deviation, float(np.median(steps)) / STEP_OF_DEVIATION)
     least = NOISE_OF_STARTS * sum(record.curve.due[:seconds])
     return max(SIGMAS * deviation * float(np.sqrt(2 * seconds)), least)
 

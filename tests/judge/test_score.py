@@ -94,6 +94,17 @@ def test_noise_before_the_fault_is_noise_of_the_harm() -> None:
     assert avoidance(replace(nothing, before=restless), nothing, perfect).share is None
 
 
+def test_harm_that_comes_and_goes_by_itself_is_noise_and_one_long_outage_is_not() -> None:
+    def course_(failed: list[int]) -> HarmRecord:
+        curve = HarmCurve(due=[100] * 40, failed=failed, slow=[0] * 40, wrong=[0] * 40)
+        return HarmRecord(curve=curve, before=NONE, slow_ms=200.0)
+
+    steady, perfect = course_([50] * 30 + [0] * 10), course_([48] * 30 + [0] * 10)
+    assert avoidance(steady, steady, perfect).share == 0.0
+    jumping = course_([0, 100] * 15 + [0] * 10)
+    assert avoidance(jumping, jumping, perfect).share is None
+
+
 def hurt(run: RunDir) -> HarmRecord:
     return harm_of(read(run), 10.0)
 

@@ -29,6 +29,8 @@ PACE = 0.03  # a short run has 9 s of a fault: everybody is quicker
 WRONG = {
     "redis-slow": "limit-users",
     "redis-block": "limit-users",
+    "redis-full": "limit-users",
+    "redis-flap": "limit-users",
     "redis-down": "widen-pools",
     "db-slow": "use-postgres",
 }
