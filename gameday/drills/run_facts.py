@@ -18,6 +18,7 @@ from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.json import DAMAGED
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import events, journal, provenance, seal
+from gameday.evidence.drill_events import DETACHED
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
 from gameday.evidence.model import Part
@@ -29,8 +30,6 @@ from gameday.telemetry import samples
 Worker = Literal["person", "bot"]
 Why = Literal["damaged", "half-written", "under way", "sealed", "unsealed", "altered", "refused"]
 REHEARSED: Final = "rehearsed"
-LIVE: Final = "live"
-_BOT: Final = "bot"
 _LONGEST_PLAYBOOK: Final = 1_000_000
 _LATEST_NS: Final = 86_400 * NS  # a clock that is wrong by an hour or by its zone is common
 _FIRST_YEAR: Final = 2020
@@ -244,27 +243,28 @@ class _Reading:
         """Every step that was begun and came to an end, in their order; undos are none."""
         names = {name for name, _ in then}
         only = next(iter(names)) if len(names) == 1 else ""
-        begun: dict[int, tuple[events.StepStarted, events.OrderGiven | None]] = {}
+        begun: dict[tuple[str, int], tuple[events.StepStarted, str]] = {}
         orders: list[events.OrderGiven] = []
         for record in records:
             event = record.event
             if isinstance(event, events.OrderGiven) and event.order == "act" and not event.undo:
                 orders.append(event)
             elif isinstance(event, events.StepStarted) and not event.undoing:
-                begun[event.step] = event, _order_of(event, orders)
-            elif isinstance(event, events.StepDone) and not event.undoing and event.step in begun:
-                started, order = begun.pop(event.step)
-                playbook = getattr(started, "playbook", None) or only
+                begun[event.playbook or "", event.step] = event, _through(event, orders)
+            elif isinstance(event, events.StepDone) and not event.undoing:
+                started, through = begun.pop((event.playbook or "", event.step), (None, ""))
+                if started is None:
+                    continue  # nobody saw it begin
+                of = started.playbook or only
+                step = then.get((of, event.step), StepText(event.step, started.text, started.do))
                 yield Work(
                     run=self.run,
                     at_ns=record.t_ns + self.offset_ns,
-                    playbook=playbook,
-                    step=then.get(
-                        (playbook, event.step), StepText(event.step, started.text, started.do)
-                    ),
-                    worker="person" if order is not None and order.through == "person" else "bot",
+                    playbook=of,
+                    step=step,
+                    worker="person" if through == "person" else "bot",
                     by=started.by or "somebody",
-                    status=event.status if self.mode in ("run", LIVE) else REHEARSED,
+                    status=REHEARSED if self.mode in DETACHED else event.status,
                 )
 
     def people(self, records: Sequence[Record], experiment: str) -> Iterator[Participation]:
@@ -288,9 +288,8 @@ class _Reading:
             )
 
 
-def _order_of(
-    started: events.StepStarted, orders: Sequence[events.OrderGiven]
-) -> events.OrderGiven | None:
-    """The order that a step was worked by; None where nobody ordered it, as with the bot."""
-    fitting = (o for o in reversed(orders) if o.step == started.step and o.by == started.by)
-    return next(fitting, None)
+def _through(started: events.StepStarted, orders: Sequence[events.OrderGiven]) -> str:
+    """The way that the order for a step came; "" where nobody ordered it, as with the bot."""
+    what = started.playbook, started.step, started.by
+    found = (o.through for o in reversed(orders) if (o.playbook, o.step, o.by) == what)
+    return next(found, None) or ""

@@ -222,6 +222,24 @@ def test_a_drill_tells_who_took_part_in_which_role(tmp_path: Path) -> None:
     assert step(report).state == "works"
 
 
+def test_steps_of_several_playbooks_are_told_apart(tmp_path: Path) -> None:
+    run = drill()
+    run.events = [
+        (
+            at,
+            kind,
+            {**data, "playbook": "db-slow"} if kind.startswith(("step.", "order.")) else data,
+        )
+        for at, kind, data in run.events
+    ]
+    write(tmp_path, run)
+    assert step(asked(tmp_path)).state == "never"
+    other, _, _ = read_markdown(BOOK.replace("redis-slow", "db-slow"), "db-slow.md")
+    found = step(asked(tmp_path, book=other))
+    assert found.person is not None
+    assert (found.person.by, found.person.changed) == ("ann", True)  # its text was not journaled
+
+
 def test_anonymous_names_nobody(tmp_path: Path) -> None:
     write(tmp_path, drill())
     report = asked(tmp_path, anonymous=True)

@@ -97,6 +97,10 @@ def _argument(each: Argument, pages: Pages, around: Surroundings) -> str:
         return f"there is no experiment {value!r}: {cure}" if is_name and not is_there else ""
     if (each.command, each.name) != ("incident act", "what"):
         return ""
+    book, colon, number = value.partition(":")
+    if colon and number.isdecimal():  # in a drill
+        cure = one_of_them(book, around.playbooks)
+        return "" if book in around.playbooks else f"there is no playbook {book!r}: {cure}"
     if value.isdecimal() and int(value) not in pages.items:
         cure = one_of_them(value, map(str, pages.items)) or "it has no numbered items"
         return f"there is no step {value!r}: {cure}"
