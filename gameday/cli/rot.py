@@ -90,7 +90,9 @@ def _options_alone(
 def _options(
     command: click.Command, words: Sequence[str], path: Sequence[str], ctx: click.Context
 ) -> Understood:
-    """The options and arguments of one command."""
+    """The options and arguments of one command; one that hands them on takes any."""
+    if command.ignore_unknown_options or command.context_settings.get("ignore_unknown_options"):
+        return Understood()
     flags = _flags(command, ctx)
     spoken = ["gameday", *path]
     given: list[str] = []

@@ -11,10 +11,10 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from gameday.cli import main
+from gameday.cli import COMMANDS, main
 from gameday.cli.rot import understand
 from gameday.core.errors import FileError
-from gameday.plan.rot import Surroundings, rot, surroundings
+from gameday.plan.rot import Surroundings, commands, passages, rot, surroundings
 from gameday.spec.inputs import (
     LoadedPlaybook,
     all_playbooks,
@@ -147,6 +147,7 @@ RIGHT = [
     "`gameday incident act 1`, `gameday incident act use-redis --undo`, `gameday incident note \"it's done\"`",
     "Step 2 is for people. In 2 steps of 300 ms it is there at 10:15, on port 9102.",
     "The experiment `redis-slow` drills it; the playbook `db-slow` is another. `IssuanceSlow` fires first.",
+    "`gameday toxiproxy --port 8474`",
     "`kubectl get pods -n shop`, `HTTPServer`, `CamelCase`, `docker compose up --scale service=3`",
     "```json\n{\"strategy\": \"postgres\"}\n```",
 ]  # fmt: skip
@@ -209,6 +210,20 @@ def series(text: str) -> set[str]:
 def test_the_catalogue_is_what_the_service_tells() -> None:
     kept = (ROOT / "system_under_test" / "prometheus" / "catalogue.prom").read_text()
     assert series(kept) == series(service_metrics()), "python -m tests.support.catalogue > …"
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_commands_in_our_own_pages_are_those_that_there_are(
+    path: Path, around: Surroundings
+) -> None:
+    pages = passages.read(path.read_text(), path.name)
+    told = [str(each) for each in commands.of_pages(pages, around)]
+    coming = () if "console" in COMMANDS else ("--console",)
+    of_steps, inside = "there is no step", "--given"  # of the playbook of a run; what a drill calls
+    assert not [line for line in told if not any(w in line for w in (*coming, of_steps, inside))]
 
 
 HOSTILE = {
