@@ -47,7 +47,10 @@ def understand(words: Sequence[str]) -> Understood:
             path.append(left.pop(0))
         command = found
         ctx = click.Context(found, info_name=name, parent=ctx)
-    return _options(command, left, path, ctx)
+    hands_on = command.context_settings.get(
+        "ignore_unknown_options", command.ignore_unknown_options
+    )
+    return Understood() if hands_on else _options(command, left, path, ctx)
 
 
 def _next(group: click.Group, left: Sequence[str], ctx: click.Context) -> tuple[str | None, bool]:
@@ -90,9 +93,7 @@ def _options_alone(
 def _options(
     command: click.Command, words: Sequence[str], path: Sequence[str], ctx: click.Context
 ) -> Understood:
-    """The options and arguments of one command; one that hands them on takes any."""
-    if command.ignore_unknown_options or command.context_settings.get("ignore_unknown_options"):
-        return Understood()
+    """The options and arguments of one command."""
     flags = _flags(command, ctx)
     spoken = ["gameday", *path]
     given: list[str] = []
