@@ -127,6 +127,7 @@ class _Judge:
             yield judged
 
     def _warnings(self, kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
+        from gameday.plan.rot import surroundings
         from gameday.plan.validate import (
             validate_alone,
             validate_drill,
@@ -149,7 +150,9 @@ class _Judge:
             yield from map(str, self._rot(book, system))
             return
         if kind == "system":
-            yield from map(str, validate_system(load_system(path)))
+            named = load_system(path)
+            yield from map(str, validate_system(named))
+            surroundings(named)  # raises for a catalogue that is not there
             return
         loaded = load_experiment(str(path))
         inputs = gather(loaded, system)

@@ -203,17 +203,23 @@ def _playbook(
     name = shelf.name if shelf.playbook is None else shelf.playbook.head.name
     of_it = [each for each in work if each.playbook == name]
     used = {each.run for each in of_it}
-    last = max((run.at_ns for run in runs if run.run in used), default=None)
+    attended = {run.run for run in runs if run.playbook == name and run.people}
+    last_ns = max((run.at_ns for run in runs if run.run in used | attended), default=None)
     steps = () if shelf.playbook is None else shelf.playbook.steps
     told = [_step(StepText.of(s.number, s.text, s.block), of_it, question) for s in steps]
-    ages = [step.age_s for step in told]
+    ages: list[int | None] = [step.age_s for step in told]
+    if not told:  # all of it is for people: it counts by who took part
+        at_ns = max((run.at_ns for run in runs if run.run in attended), default=None)
+        ages = [None if at_ns is None else _age_s(at_ns, question)]
     known = [age for age in ages if age is not None]
+    age_s = max(known) if len(known) == len(ages) else None
+    is_fresh = age_s is not None and age_s <= question.max_age_s
     return PlaybookReadiness(
         name=name,
         file=shelf.file,
-        ready=not shelf.problem and all(step.ready for step in told),
-        age_s=max(known) if known and len(known) == len(ages) else None,
-        last_used=None if last is None else instant(last),
+        ready=not shelf.problem and is_fresh and all(step.ready for step in told),
+        age_s=age_s,
+        last_used=None if last_ns is None else instant(last_ns),
         problem=shelf.problem,
         steps=told,
     )
@@ -225,7 +231,7 @@ def _step(now: StepText, work: Sequence[Work], question: ReadinessQuestion) -> S
     before = [w for w in work if w.step.number == now.number and not is_same(w.step, now)]
     counted = [w for w in same if question.whose in ("anyone", w.worker)]
     good, bad = _last(counted, _GOOD), _last(counted, _BAD)
-    age_s = None if good is None else _age_s(good, question)
+    age_s = None if good is None else _age_s(good.at_ns, question)
     state: State
     if bad is not None and (good is None or bad.at_ns > good.at_ns):
         state = "failed"
@@ -272,7 +278,7 @@ def _by(
         return None
     return LastWork(
         at=instant(last.at_ns),
-        age_s=_age_s(last, question),
+        age_s=_age_s(last.at_ns, question),
         run=last.run,
         by=last.by,
         status=last.status,
@@ -280,8 +286,8 @@ def _by(
     )
 
 
-def _age_s(work: Work, question: ReadinessQuestion) -> int:
-    return max(0, (question.now_ns - work.at_ns) // NS)
+def _age_s(at_ns: int, question: ReadinessQuestion) -> int:
+    return max(0, (question.now_ns - at_ns) // NS)
 
 
 def _alert(name: str, runs: Sequence[RunFacts]) -> AlertReadiness:

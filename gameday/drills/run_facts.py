@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.json import DAMAGED
@@ -30,6 +31,7 @@ from gameday.telemetry import samples
 Worker = Literal["person", "bot"]
 Why = Literal["damaged", "half-written", "under way", "sealed", "unsealed", "altered", "refused"]
 REHEARSED: Final = "rehearsed"
+_FIRING: Final = b'"firing"'
 _LONGEST_PLAYBOOK: Final = 1_000_000
 _LATEST_NS: Final = 86_400 * NS  # a clock that is wrong by an hour or by its zone is common
 _FIRST_YEAR: Final = 2020
@@ -222,11 +224,18 @@ def _then(run_dir: Path, effective: Effective | None) -> Mapping[tuple[str, int]
 
 
 def _alerts(path: Path) -> frozenset[str]:
-    """The alerts that fired in it; none where there are no samples."""
+    """The alerts that fired in it; none where there are no samples.
+
+    The file is whole, so only the lines that tell of a firing alert are taken apart.
+    """
     if not path.exists():
         return frozenset()
-    lines = (each for each in samples.read(path) if isinstance(each, samples.Evaluation))
-    return frozenset(a.name for line in lines for a in line.alerts if a.state == "firing")
+    with files.open_file(path, samples.LARGEST_BYTES) as file:
+        lines = (line for _, line in files.lines(file, samples.LONGEST_LINE) if _FIRING in line)
+        found = (samples.evaluation_of(line) for line in lines)
+        return frozenset(
+            a.name for each in found if each for a in each.alerts if a.state == "firing"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,16 @@ def test_a_playbook_that_cannot_be_used_is_not_ready() -> None:
     assert (report.ready, report.playbooks[0].problem) == (False, "redis-slow.md:3:1: no")
 
 
+def test_a_playbook_without_steps_counts_by_who_took_part(tmp_path: Path) -> None:
+    book, _, _ = read_markdown(BOOK.partition("\n1. ")[0], "redis-slow.md")
+    write(tmp_path, RunDir())
+    assert not asked(tmp_path, book=book).ready
+    later = by_a_person(RunDir())
+    write(tmp_path, later, "20261123T083100Z-redis-slow-a1b2")
+    assert asked(tmp_path, book=book).ready
+    assert not asked(tmp_path, book=book, days=91).ready
+
+
 def test_alerts_that_never_fired_are_named(tmp_path: Path) -> None:
     write(tmp_path, RunDir())
     report = asked(tmp_path)

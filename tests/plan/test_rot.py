@@ -162,6 +162,7 @@ def test_what_is_right_or_of_others_is_left_alone(line: str, around: Surrounding
     ("old", "new", "what"),
     [
         ("[IssuanceSlow]", "[IssuanceLate]", "3:10: 'alerts': no rule raises 'IssuanceLate'"),
+        ("severity: page", "do_not: [pause, halt]", "4:17: 'do_not': 'halt' is not an action"),
         ("severity: page", "severity: pager", "4:1: 'severity': unknown severity 'pager'"),
         ("severity: page", "severity: warning", "'warning', and the rules of its alerts say page"),
         ("issuance_strategy", "issuance_mode", "13:4: 'after': no metric 'issuance_mode'"),

@@ -41,6 +41,11 @@ def of_front(loaded: LoadedPlaybook, around: Surroundings) -> Findings:
             yield FileWarning(
                 front.place("alerts", index), f"'alerts': no rule raises {name!r}: {cure}"
             )
+    for index, name in enumerate(head.do_not):
+        if name not in around.actions:
+            cure = one_of_them(name, around.actions)
+            text = f"'do_not': {name!r} is not an action of the system: {cure}"
+            yield FileWarning(front.place("do_not", index), text)
     known = SEVERITIES.union(*around.alerts.values())
     if head.severity not in known:
         cure = one_of_them(head.severity, known)
