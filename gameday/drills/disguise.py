@@ -93,7 +93,9 @@ def _longer(scenario: AnyScenario, old_end_s: float, end_s: float, fault_s: floa
         return scenario
     if isinstance(scenario, ConstantArrivalRate | ConstantVus):
         return scenario.model_copy(update={"duration": timedelta(seconds=length_s + more_s)})
-    return scenario.model_copy(update={"stages": _held(scenario, fault_s - start_s, more_s)})
+    return scenario.model_copy(
+        update={"stages": _with_level_held(scenario, fault_s - start_s, more_s)}
+    )
 
 
 def _length_s(scenario: AnyScenario) -> float:
@@ -102,7 +104,7 @@ def _length_s(scenario: AnyScenario) -> float:
     return sum(seconds(stage.duration) for stage in scenario.stages)
 
 
-def _held(
+def _with_level_held(
     scenario: RampingArrivalRate | RampingVus, at_s: float, more_s: float
 ) -> Sequence[Stage | VuStage]:
     """The stages, with the level that is reached around an instant held for longer."""

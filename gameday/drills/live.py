@@ -113,7 +113,7 @@ class LiveDrill:
         journal.listeners.append(lambda record: self._heard(record, journal))
 
     def tasks(self, run: Run) -> Sequence[Coroutine[Any, Any, None]]:
-        """What is said during the session, and the watch for its end."""
+        """Work of the session: what is said in it, and the watch for its end."""
         return [self._talk(run), self._watch(run)]
 
     def hint(self, by: str) -> Message:

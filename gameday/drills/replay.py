@@ -43,6 +43,7 @@ from gameday.spec.inputs import (
 )
 
 GRACE_S: Final = 120.0  # of the recording, for the all-clear and the last words
+EFFECTIVE: Final = "effective.json"
 _INPUTS_BYTES: Final = 16 * files.MIB
 
 
@@ -69,10 +70,9 @@ async def replay(played: Played, clock: Clock, begun: Begun) -> Path:
         real=recording.effective.experiment,
         system=recording.effective.system,
         books=books,
-        inputs=_inputs(recording),
+        inputs=lambda run: _files(run, recording),
         speed=played.speed,
         lead_s=-recording.begins_s,
-        recorded_run=recording.effective.run,
         box=played.box,
     )
     acts = RecordedActs(recording.records)
@@ -138,14 +138,16 @@ def _playbook(drilled: LoadedDrill) -> LoadedPlaybook | None:
     return None if path is None else load_playbook(path)
 
 
-def _inputs(recording: Recording) -> dict[str, bytes]:
-    """The files of the recorded run, byte for byte, by their names below `inputs/`."""
+def _files(run: str, recording: Recording) -> dict[str, bytes]:
+    """The files of the recorded run by their names below `inputs/`, with the id of this one."""
     folder = recording.dir / "inputs"
-    return {
+    found = {
         path.relative_to(folder).as_posix(): files.read_bytes(path, _INPUTS_BYTES)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+    recorded = recording.effective.run.encode()
+    return {**found, EFFECTIVE: found[EFFECTIVE].replace(recorded, run.encode())}
 
 
 class _Playing:

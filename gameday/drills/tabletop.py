@@ -7,6 +7,7 @@ it, the system is told to be well again.
 """
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from gameday.drills.detached import Begun, Detached, Opening, detached
 from gameday.drills.hands import ActEnd, AskedAct
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
 from gameday.evidence import events
+from gameday.evidence.effective import Effective, PlannedPlaybook
 from gameday.evidence.journal import Record
 from gameday.evidence.sealed_box import Box
 from gameday.run.responder.hands import StepOutcome
@@ -34,6 +36,7 @@ from gameday.spec.playbook import Playbook
 from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
 from gameday.telemetry.alerts.rules import load_rules
+from gameday.traffic.forecast import traffic_end_s
 
 RECOVERS_S: Final = 30.0  # of the plan, from what has helped
 ENDS_S: Final = 60.0  # for the all-clear, once the fault has lasted as long as it may
@@ -82,7 +85,7 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
         real=inputs.experiment.experiment,
         system=table.system.system,
         books=books,
-        inputs=raw_inputs(inputs),
+        inputs=lambda run: _files(run, inputs),
         speed=table.setting.speed,
         box=table.box,
     )
@@ -95,11 +98,29 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
     return session.dir
 
 
-def raw_inputs(inputs: Inputs) -> dict[str, bytes]:
-    """The files of a session by their names below `inputs/`."""
+def _files(run: str, inputs: Inputs) -> dict[str, bytes]:
+    """The files of a session by their names below `inputs/`, and what they mean here."""
+    experiment, book = inputs.experiment.experiment, inputs.playbook
+    effective = Effective(
+        run=run,
+        stack="tabletop",
+        seed=experiment.seed or 0,
+        coupon=experiment.campaign.coupon,
+        stock=experiment.campaign.stock,
+        short=False,
+        experiment=experiment,
+        system=inputs.system.system,
+        playbook=PlannedPlaybook.of(book.playbook) if book is not None else None,
+        traffic_end_s=traffic_end_s(experiment),
+        no_responder=False,
+        responder="person",
+        planned={},
+    )
+    raw = json.dumps(effective.as_json(), indent=1).encode()
     raws = {"experiment.yaml": inputs.experiment.raw, "system.yaml": inputs.system.raw}
     if inputs.playbook is not None:
         raws["playbook.md"] = inputs.playbook.raw
+    raws["effective.json"] = raw + b"\n"
     return raws | {f"rules/{path.name}": read_bytes(path) for path in inputs.rules}
 
 

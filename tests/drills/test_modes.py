@@ -142,6 +142,10 @@ async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
     truth = [each.event.what for each in journal.every(records, events.DrillTruth)]
     assert truth == ["injected", "damage", "removed", "recovered"]
     assert (people.dir / "inputs" / "experiment.yaml").exists()
+    effective = json.loads((people.dir / "inputs" / "effective.json").read_text())
+    assert (effective["run"], effective["experiment"]["name"]) == (people.dir.name, "redis-slow")
+    joined = [each.event.by for each in journal.every(records, events.DrillJoined)]
+    assert joined == ["kim"]
     assert not (people.dir / "inputs.sealed").exists()
 
 
@@ -196,6 +200,9 @@ async def test_a_recorded_run_plays_again_at_its_instants(tmp_path: Path) -> Non
     path = recorded(tmp_path)
     async with room(played(tmp_path, path)) as people:
         await people.until(events.DrillTruth, lambda e: e.what == "damage")
+        at_rest = b"".join(path.read_bytes() for path in people.dir.rglob("*") if path.is_file())
+        for word in (b"network.latency", FAULT.encode(), RUN.encode()):
+            assert word not in at_rest
         act = await people.answer(await people.order("act", action="use-postgres"))
         assert (act.status, act.why) == ("done", "as it was recorded: done")
         other = await people.answer(await people.order("act", action="use-redis"))

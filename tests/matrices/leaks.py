@@ -82,21 +82,24 @@ def drilled(folder: Path, number: int, name: str) -> Outcome:
         for _ in _moments(drill):
             leaks += found_at_rest(drill, looked_for)
             searched += 1
-        drill.facilitate("abort" if number % 2 else "debrief")
+        ended = drill.facilitate("abort" if number % 2 else "debrief")
         drill.finish()
         after = found_at_rest(drill, [MARK, copy.experiment.method[0].fault])
     kinds = sum(copy.experiment.method[0].fault in each for each in after)
     blind = "" if kinds and any(MARK in each for each in after) else "the search finds nothing"
+    if ended.returncode:
+        blind = f"the facilitator could not end it: {ended.stderr}"
     return Outcome(name, sorted(set(leaks)), searched, blind, _out_s(drill))
 
 
 def _out_s(drill: Held) -> float:
+    """Seconds from the facilitator's order to the last fault; inf where one is not seen out."""
     records = drill.records()
-    asked = next(each.t_ns for each in records if isinstance(each.event, OperatorAbort))
+    asked = [each.t_ns for each in records if isinstance(each.event, OperatorAbort)]
     out = [
         each.t_ns for each in records if isinstance(each.event, FaultRemoved) and each.event.gone
     ]
-    return (max(out) - asked) / 1e9 if out else float("inf")
+    return (max(out) - asked[0]) / 1e9 if asked and out else float("inf")
 
 
 def _moments(drill: Held) -> Iterator[None]:
