@@ -126,7 +126,9 @@ def found_by_a_run(mutant: Mutant, files: Files) -> str:
             timeout=RUN_S,
             check=False,
         )
-        result = next((Path(folder) / "runs").glob("*/result.json"))
+        result = next((Path(folder) / "runs").glob("*/result.json"), None)
+        if result is None:  # it could not begin, or not be judged: nothing was found by it
+            return ""
         steps = json.loads(result.read_bytes())["playbook"]
     wrong = [
         f"step {s['step']} {s['status']}" for s in steps if s["status"] in ("failed", "placebo")
