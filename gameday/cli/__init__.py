@@ -52,6 +52,10 @@ COMMANDS = {
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "readiness": (
+        "gameday.cli.readiness:readiness",
+        "Tell which playbooks the runs prove, and which have got old.",
+    ),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),

@@ -45,6 +45,8 @@ TRIES: Final = 20  # experiments that a surprise may not be able to run here
 class DrillGroup(click.Group):
     """The commands of a drill; what is no command is the experiment of a live one."""
 
+    default_command = LIVE
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the command that is meant; a live drill goes on under another command line."""
         if args[:2] == [LIVE, GIVEN] and len(args) == 3:

@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gameday.cli.options import allow_target
 from gameday.cli.terminal import echo, emit, one_line, print_error, warn
 from gameday.core import settings
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files import is_file
 
 if TYPE_CHECKING:
+    from gameday.core.network.allow_list import Allowed
+    from gameday.plan.rot import Surroundings
     from gameday.spec.faults import AnyFault
-    from gameday.spec.inputs import Inputs, LoadedExperiment, LoadedSystem
+    from gameday.spec.inputs import (
+        FileWarning,
+        Inputs,
+        LoadedExperiment,
+        LoadedPlaybook,
+        LoadedSystem,
+    )
 
-KINDS = ("experiment", "drill", "system", "playbook", "settings")
+KINDS = ("experiment", "drill", "system", "playbook", "settings", "readiness")
 
 
 @dataclass(slots=True)
@@ -40,19 +49,31 @@ class _Judged:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[EXPERIMENT|FILE]...")
 @click.option("--system", "system_file", metavar="FILE", help="The system file to check against.")
+@click.option("--links", is_flag=True, help="Ask the web addresses that playbooks link to.")
+@allow_target("With --links: a host that is not this machine and may be asked. Can be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> None:  # noqa: FBT001  click passes it by name
-    """Check experiment files without touching anything.
+def validate(
+    files: tuple[str, ...],
+    system_file: str | None,
+    allowed: "Allowed",
+    *,
+    links: bool,
+    as_json: bool,
+) -> None:
+    """Check experiments and playbooks without touching anything.
 
-    A name or a path for each; without any, all experiments. Short forms and drills are checked too.
-    Playbooks (.md) and system files can be named by path.
+    A name or a path for each; without any, all experiments and all playbooks. Short forms and
+    drills are checked too. Playbooks (.md) and system files can be named by path. A playbook is
+    held against what there is now: metrics, alerts, actions, addresses, commands, links, steps.
     """
-    from gameday.spec.inputs import all_experiments
+    from gameday.spec.inputs import all_experiments, all_playbooks
 
-    refs = files or tuple(str(path) for path in all_experiments())
-    if not refs:
+    experiments = [str(path) for path in all_experiments()]
+    if not files and not experiments:
         raise UsageError("no experiment to check", help="there is no folder `experiments` here")
-    judged = list(_judge_all(refs, system_file))
+    refs = files or (*experiments, *(str(path) for path in all_playbooks()))
+    asked = allowed if links else None
+    judged = list(_judge_all(refs, system_file, asked, playbooks_too=bool(files)))
     if as_json:
         emit(json.dumps([each.as_json() for each in judged], indent=2) + "\n")
     else:
@@ -63,22 +84,99 @@ def validate(files: tuple[str, ...], system_file: str | None, as_json: bool) -> 
         sys.exit(errors[0].exit_code)
 
 
-def _judge_all(refs: Iterable[str], system_file: str | None) -> Iterator[_Judged]:
+def _judge_all(
+    refs: Iterable[str],
+    system_file: str | None,
+    allowed: "Allowed | None" = None,
+    *,
+    playbooks_too: bool = True,
+) -> Iterator[_Judged]:
     """Each file by itself; the system file is read once."""
-    from gameday.spec.inputs import find_experiment, find_system, load_system
-    from gameday.spec.yaml import shown_path
+    return _Judge(system_file, allowed, playbooks_too).all(refs)
 
-    system = load_system(find_system(system_file))
-    for ref in refs:
-        judged = _Judged(ref)
-        try:
-            kind = _kind(ref)
-            path = find_experiment(ref) if kind == "experiment" else Path(ref)
-            judged.file = shown_path(path)
-            judged.warnings = list(dict.fromkeys(_warnings(kind, path, system)))
-        except GamedayError as error:
-            judged.error = error
-        yield judged
+
+@dataclass(slots=True)
+class _Judge:
+    """Looks at one file after the other; what is around them is read once.
+
+    `allowed` says whom links may be asked of, None: nobody. `playbooks_too`: the playbook of an
+    experiment is looked at with it, because it will not be for itself.
+    """
+
+    system_file: str | None
+    allowed: "Allowed | None" = None
+    playbooks_too: bool = False
+    _system: "LoadedSystem | None" = None
+    _around: "Surroundings | None" = None
+
+    def all(self, refs: Iterable[str]) -> Iterator[_Judged]:
+        """Each file by itself."""
+        from gameday.spec.inputs import find_experiment, find_system, load_system
+        from gameday.spec.yaml import shown_path
+
+        self._system = load_system(find_system(self.system_file))
+        for ref in refs:
+            judged = _Judged(ref)
+            try:
+                kind = _kind(ref)
+                path = find_experiment(ref) if kind == "experiment" else Path(ref)
+                judged.file = shown_path(path)
+                judged.warnings = list(dict.fromkeys(self._warnings(kind, path, self._system)))
+            except GamedayError as error:
+                judged.error = error
+            yield judged
+
+    def _warnings(self, kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
+        from gameday.plan.rot import surroundings
+        from gameday.plan.validate import (
+            validate_alone,
+            validate_drill,
+            validate_playbook,
+            validate_system,
+        )
+        from gameday.spec.inputs import (
+            gather,
+            has_drill,
+            has_short,
+            load_drill,
+            load_experiment,
+            load_playbook,
+            load_system,
+        )
+
+        if kind == "playbook":
+            book = load_playbook(path)
+            yield from map(str, validate_playbook(book, system))
+            yield from map(str, self._rot(book, system))
+            return
+        if kind == "system":
+            named = load_system(path)
+            yield from map(str, validate_system(named))
+            surroundings(named)  # raises for a catalogue that is not there
+            return
+        loaded = load_experiment(str(path))
+        inputs = gather(loaded, system)
+        yield from map(str, validate_alone(inputs))
+        if inputs.playbook is not None and self.playbooks_too:
+            yield from map(str, self._rot(inputs.playbook, system))
+        if has_short(loaded.document):
+            short = load_experiment(str(path), short=True)
+            yield from map(str, validate_alone(gather(short, system)))
+        if has_drill(loaded.document):
+            yield from map(str, validate_drill(load_drill(str(path), seed=0), system))
+
+    def _rot(self, book: "LoadedPlaybook", system: "LoadedSystem") -> "Iterator[FileWarning]":
+        from gameday.cli.rot import ask_links, understand
+        from gameday.core.network import event_loop
+        from gameday.plan.rot import pages_of, rot, surroundings
+        from gameday.plan.rot.links import web
+
+        if self._around is None:
+            self._around = surroundings(system, understand)
+        yield from rot(book, system, self._around)
+        if self.allowed is not None:
+            asked = ask_links(web(pages_of(book)), self.allowed)
+            yield from event_loop.run(asked, self.allowed)
 
 
 def _kind(ref: str) -> str:
@@ -90,38 +188,6 @@ def _kind(ref: str) -> str:
         return "playbook"
     is_system = path.suffix in (".yaml", ".yml") and is_file(path) and load(path)
     return "system" if is_system and is_system.root.child("base_url") else "experiment"
-
-
-def _warnings(kind: str, path: Path, system: "LoadedSystem") -> Iterator[str]:
-    from gameday.plan.validate import (
-        validate_alone,
-        validate_drill,
-        validate_playbook,
-        validate_system,
-    )
-    from gameday.spec.inputs import (
-        gather,
-        has_drill,
-        has_short,
-        load_drill,
-        load_experiment,
-        load_playbook,
-        load_system,
-    )
-
-    if kind == "playbook":
-        yield from map(str, validate_playbook(load_playbook(path), system))
-        return
-    if kind == "system":
-        yield from map(str, validate_system(load_system(path)))
-        return
-    loaded = load_experiment(str(path))
-    yield from map(str, validate_alone(gather(loaded, system)))
-    if has_short(loaded.document):
-        short = load_experiment(str(path), short=True)
-        yield from map(str, validate_alone(gather(short, system)))
-    if has_drill(loaded.document):
-        yield from map(str, validate_drill(load_drill(str(path), seed=0), system))
 
 
 def _print_judged(judged: _Judged) -> None:
@@ -236,6 +302,7 @@ def schema(kind: str) -> None:
 
     Editors check and complete YAML with it. A drill is what `drill:` of an experiment holds beside
     the experiment's own keys. A playbook has two parts: its front matter, and the block of a step.
+    `readiness` is what `gameday readiness --json` prints.
     """
     emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
 
@@ -250,6 +317,12 @@ def _schema(kind: str) -> object:
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":
         return {**dialect, **settings.json_schema()}
+    if kind == "readiness":
+        from pydantic import TypeAdapter
+
+        from gameday.drills.readiness import Readiness
+
+        return {**dialect, **TypeAdapter(Readiness).json_schema(mode="serialization")}
     if kind == "playbook":
         parts = {
             "front_matter": FrontMatter.model_json_schema(),

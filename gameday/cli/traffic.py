@@ -87,15 +87,17 @@ class NamelessContext(click.Context):
 class TrafficGroup(click.Group):
     """A group whose nameless command sends."""
 
+    default_command = "send"
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        return "" if name == "send" else name, command, rest
+        return "" if name == self.default_command else name, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
-            args = ["send", *args]
+            args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
 

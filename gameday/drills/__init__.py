@@ -11,4 +11,6 @@ In reading order:
     tabletop.py    an incident that is only told
     recording.py   a recorded run, line by line
     replay.py      a recorded run that plays again
+    run_facts.py   facts of one run that tell who worked which step, and what came of it
+    readiness.py   which playbooks all runs prove
 """

@@ -41,6 +41,8 @@ from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import RecordPosition, SigningKey
 from gameday.evidence.event_fields import is_whole
 from gameday.evidence.events import DrillDebriefed, E, Event, Sealed, from_json, masked
+from gameday.evidence.forgotten import FILE as FORGOTTEN
+from gameday.evidence.forgotten import hidden, read_forgotten
 from gameday.evidence.journal_lengths import Length
 from gameday.evidence.sealed_box import Box, boxes_of, is_for_trainees
 
@@ -293,7 +295,8 @@ def read(path: Path, box: Box | None = None) -> Journaled:
     file that can be read is damage. Raises FileNotFoundError.
     """
     found = _read(path)
-    return replace(found, records=tuple(unsealed(found.records, path, box)))
+    opened = replace(found, records=tuple(unsealed(found.records, path, box)))
+    return _without_names(opened, path.parent)
 
 
 def _read(path: Path) -> Journaled:
@@ -318,6 +321,24 @@ def _read(path: Path) -> Journaled:
         prev = hashlib.sha256(line).hexdigest()
     damage = f"line {len(lines)} is torn" if lines[-1] else ""
     return Journaled(tuple(records), damage)
+
+
+def _without_names(journaled: Journaled, run_dir: Path) -> Journaled:
+    """The same without the names of people who are to be forgotten (`forgotten`).
+
+    Where nobody can tell who they are, nothing is shown.
+    """
+    try:
+        forgotten = read_forgotten(run_dir)
+    except (OSError, ValueError, RecursionError):
+        return Journaled((), f"{run_dir / FORGOTTEN} cannot be read")
+    if forgotten is None:
+        return journaled
+    shown = tuple(
+        replace(each, event=from_json(each.event.kind, hidden(each.data, forgotten.hide)))
+        for each in journaled.records
+    )
+    return Journaled(shown, journaled.damage)
 
 
 def box_place(run: str, file: str, seq: int) -> str:

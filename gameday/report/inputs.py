@@ -5,7 +5,8 @@ that a section shows comes with where it stands: `#12` is record 12 of the journ
 evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,16 +17,31 @@ from gameday.core.errors import UnknownError
 from gameday.evidence import journal
 from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
-from gameday.evidence.events import E, FaultEvent, RunStarted
+from gameday.evidence.events import DrillStarted, E, FaultEvent, RunStarted, from_json
+from gameday.evidence.forgotten import hidden, replacing
 from gameday.evidence.journal import Record, RecordOf
-from gameday.evidence.read import read_effective
+from gameday.evidence.read import read, read_effective
 from gameday.evidence.timeline import traffic_begin_ns
+from gameday.judge.baselines import Baselines, read_baselines
+from gameday.judge.course import Course, course_of
 from gameday.judge.result import CheckLine, Result
+from gameday.judge.score import Score, score
 from gameday.report.charts.series import Curves, read_curves
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
 _LARGEST_BYTES = 64 * files.MIB
+KINDS = frozenset({"", "bot", "none", "person", "command", "replay", "gameday"})
+"""Kinds of responders, which are nobody's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillMaterial:
+    """What a drill has beyond a run. `roles` are what people are called in the page, by name."""
+
+    course: Course
+    score: Score
+    roles: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +57,7 @@ class Material:
     curves: Curves
     t0_ns: int
     has_traffic: bool
+    drill: DrillMaterial | None = None
 
     def at_s(self, t_ns: int) -> float:
         """Seconds from t = 0."""
@@ -81,19 +98,63 @@ def read_material(run_dir: Path) -> Material:
     path = run_dir / "samples.jsonl"
     lines = list(samples.read(path)) if path.exists() else []
     t0_ns = traffic_begin_ns(journaled.records)
+    drill = _drill(run_dir, journaled.records)
+    records: Sequence[Record] = journaled.records
+    if drill is not None:
+        records, result = _by_roles(records, drill.roles), _result_by_roles(result, drill.roles)
     first_ns = next((each.t_ns for each in [*journaled.records, *lines]), 0)
     origin_ns = first_ns if t0_ns is None else t0_ns
     return Material(
         run_dir=run_dir,
         result=result,
         effective=read_effective(run_dir),
-        records=journaled.records,
+        records=records,
         journal_damage=journaled.damage,
         evaluations=[line for line in lines if isinstance(line, Evaluation)],
         curves=read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns),
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
+        drill=drill,
     )
+
+
+def _drill(run_dir: Path, records: Sequence[Record]) -> DrillMaterial | None:
+    """The course and the score of a drill; None where it is none."""
+    if journal.first(records, DrillStarted) is None:
+        return None
+    course = course_of(read(run_dir))
+    try:
+        baselines: Baselines = read_baselines(run_dir)
+    except UnknownError:
+        baselines = {}
+    return DrillMaterial(
+        course=course, score=score(course, baselines), roles=roles_of(course.people)
+    )
+
+
+def roles_of(people: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """What each person is called where no name may stand: the role, numbered where two have it."""
+    named = [(name, role or "responder") for name, role in people if name not in KINDS]
+    often = Counter(role for _, role in named)
+    seen: Counter[str] = Counter()
+    found = {}
+    for name, role in named:
+        seen[role] += 1
+        found[name] = role if often[role] == 1 else f"{role} {seen[role]}"
+    return found
+
+
+def _by_roles(records: Sequence[Record], roles: Mapping[str, str]) -> Sequence[Record]:
+    """The records with roles in place of names, in who did something and in every text."""
+    hide = replacing(roles)
+    return [
+        replace(each, event=from_json(each.event.kind, hidden(each.data, hide))) for each in records
+    ]
+
+
+def _result_by_roles(result: Result, roles: Mapping[str, str]) -> Result:
+    steps = [replace(step, by=roles.get(step.by or "", step.by)) for step in result.playbook]
+    return replace(result, playbook=steps)
 
 
 def _result(path: Path) -> Result:

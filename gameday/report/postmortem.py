@@ -20,6 +20,7 @@ from gameday.report.markdown import Markup
 from gameday.report.messages import Messages
 from gameday.report.sections.checks import proof, supporting_data
 from gameday.report.sections.detection import detection
+from gameday.report.sections.drill import drill
 from gameday.report.sections.impact import impact
 from gameday.report.sections.lessons import actions, factors, lessons, prevention
 from gameday.report.sections.response import recovery, response, trigger
@@ -44,6 +45,7 @@ SECTIONS: Final[tuple[tuple[Section, tuple[str, ...]], ...]] = (
     (actions, ()),
     (lessons, ()),
     (prevention, ()),
+    (drill, ()),
     (supporting_data, ()),
 )
 

@@ -35,6 +35,9 @@ class FrontMatter(Model):
     name: Name = Field(description="The name of the file without .md")
     alerts: list[str] = Field(min_length=1, description="The alerts it answers")
     severity: str = Field(default="page", description="How urgent its alerts are")
+    do_not: list[Name] = Field(
+        default=[], description='The actions that its section "Do not" warns of: a wrong act'
+    )
 
 
 class StepBlock(Model):

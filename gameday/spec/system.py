@@ -155,6 +155,11 @@ class System(Model):
     rules: list[str] = Field(
         default_factory=list, max_length=MOST_PARTS, description="Alerting rules; paths from here"
     )
+    catalogue: list[str] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="Kept answers of its metrics endpoint: the metrics there are; paths from here",
+    )
     actions: Mapping[Name, Request] = Field(
         default_factory=dict,
         max_length=MOST_PARTS,

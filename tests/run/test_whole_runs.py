@@ -76,6 +76,18 @@ class Started:
             check=False,
         )
 
+    def readiness(self) -> list[dict[str, Any]]:
+        """What its runs prove of the playbooks."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gameday", "readiness", "--json", "--runs", str(self.runs)],
+            env={**os.environ, "XDG_STATE_HOME": str(self.runs.parent / "state")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        books: list[dict[str, Any]] = json.loads(done.stdout)["playbooks"]
+        return books
+
     def records(self, kind: str) -> list[dict[str, Any]]:
         records = journal.read(self.dir() / "journal.jsonl").records
         return [dict(r.data) for r in records if r.event.kind == kind]
@@ -374,6 +386,8 @@ def test_people_work_the_incident_from_another_terminal(third: dict[str, Started
     draft = (run.dir() / "postmortem.md").read_text()
     assert "ann believes: Redis answers late" in draft
     assert "`step:1:after`: no → yes" in draft
+    (ready,) = [book for book in run.readiness() if book["name"] == "redis-slow"]
+    assert (ready["ready"], ready["steps"][0]["person"]["by"]) == (True, "ann")
 
 
 def test_a_program_works_the_incident_as_the_bot_does(third: dict[str, Started]) -> None:

@@ -1,0 +1,244 @@
+"""`gameday readiness`: which playbooks are proven by the runs there are, and which have got old."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from gameday.cli.options import runs_option
+from gameday.cli.terminal import block, emit, one_line
+from gameday.core.errors import FileError, GamedayError
+
+if TYPE_CHECKING:
+    from gameday.cli.drawing import SafeConsole
+    from gameday.core.secrets.signing import SigningKey
+    from gameday.drills.readiness import LastWork, PlaybookReadiness, Readiness, Shelf
+    from gameday.spec.inputs import LoadedSystem
+
+_AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)", re.ASCII)
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_MOST_S = 100 * 366 * 86_400
+NOT_READY = 1
+COLOURS = {"works": "green", "ready": "green", "failed": "red", "broken": "red"}
+
+
+class AgeType(click.ParamType[int]):
+    """An age as people write it, in seconds: `90d`, `2w`, `36h`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _AGE.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is not an age: write a number and s, m, h, d or w", param, ctx)
+        age_s = int(match[1]) * _UNITS_S[match[2]]
+        if age_s > _MOST_S:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return age_s
+
+
+@click.command()
+@runs_option
+@click.option(
+    "--max-age", default="90d", type=AgeType(), show_default=True, help="Older is not ready."
+)
+@click.option("--system", "system_file", metavar="FILE", help="The system file, for its alerts.")
+@click.option(
+    "--by",
+    "whose",
+    type=click.Choice(["anyone", "person", "bot"]),
+    default="anyone",
+    show_default=True,
+    help="Whose work proves a step.",
+)
+@click.option("--anonymous", is_flag=True, help="Numbers in place of the names of people.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: gameday schema readiness.")
+def readiness(
+    runs_dir: Path,
+    max_age: int,
+    system_file: str | None,
+    whose: "Any",
+    *,
+    anonymous: bool,
+    as_json: bool,
+) -> None:
+    """Tell which playbooks and steps the runs prove, and which alerts nobody has seen.
+
+    Exit code 1 when a step or a playbook was not seen to work within --max-age, as it is now.
+    """
+    import json
+    from dataclasses import asdict
+
+    from gameday.cli.runs import list_runs
+    from gameday.core.clock import wall_time_ns
+    from gameday.drills.readiness import ReadinessQuestion, read_all
+    from gameday.drills.readiness import readiness as report_of
+    from gameday.spec.inputs import find_system, load_system
+
+    system = load_system(find_system(system_file))
+    now_ns = wall_time_ns()
+    question = ReadinessQuestion(now_ns=now_ns, max_age_s=max_age, whose=whose, anonymous=anonymous)
+    found = read_all(list_runs(runs_dir), _key(), now_ns)
+    report = report_of(found, _shelf(system), set(_alerts(system)), question)
+    if as_json:
+        emit(json.dumps(asdict(report), indent=1) + "\n")
+    else:
+        _show(report, runs_dir)
+    if not report.ready:
+        sys.exit(NOT_READY)
+
+
+def _key() -> "SigningKey | None":
+    """The user's own key, None where there is none yet, or none that can be used."""
+    from gameday.core.files.private import state_dir
+    from gameday.core.secrets.signing import NoKeyError, read_key
+
+    try:
+        return read_key(state_dir())
+    except NoKeyError:
+        return None
+
+
+def _shelf(system: "LoadedSystem") -> "Sequence[Shelf]":
+    """The playbooks of today; one that is broken is told as that."""
+    from gameday.drills.readiness import Shelf
+    from gameday.plan.validate import validate_playbook
+    from gameday.spec.inputs import all_playbooks, load_playbook
+    from gameday.spec.yaml import shown_path
+
+    found = []
+    for path in all_playbooks():
+        playbook, problem = None, ""
+        try:
+            loaded = load_playbook(path)
+            playbook = loaded.playbook
+            validate_playbook(loaded, system)
+        except GamedayError as error:
+            problem = error.message
+        found.append(Shelf(path.stem, shown_path(path), playbook, problem))
+    return found
+
+
+def _alerts(system: "LoadedSystem") -> Iterator[str]:
+    """The alerts of the rule files that runs here use. Raises FileError for a broken one."""
+    from gameday.spec.inputs import all_experiments, load_experiment
+    from gameday.telemetry.alerts.rules import load_rules
+
+    paths = [system.path.parent / rule for rule in system.system.rules]
+    for experiment in all_experiments():
+        try:
+            loaded = load_experiment(str(experiment))
+        except FileError:
+            continue  # `gameday validate` says so
+        paths += [experiment.parent / rule for rule in loaded.experiment.rules or ()]
+    for path in dict.fromkeys(path.resolve() for path in paths):
+        yield from (rule.alert for rule in load_rules(path).alerts)
+
+
+def _show(report: "Readiness", runs_dir: Path) -> None:
+    """Print the report for people, at 80 columns if need be."""
+    from gameday.cli.drawing import SafeConsole
+
+    console = SafeConsole()
+    _show_playbooks(report, console)
+    _show_people(report, console)
+    console.print()
+    for line in _sums(report, runs_dir):
+        console.print(block(line))
+
+
+def _sums(report: "Readiness", runs_dir: Path) -> Iterator[str]:
+    """The sentences below the tables."""
+    if never := report.never_seen:
+        yield f"{len(never)} of {len(report.alerts)} alerts were never seen: {', '.join(never)}"
+    elif report.alerts:
+        yield f"each of {len(report.alerts)} alerts was seen in a run or drill"
+    yield f"runs: {report.counted} of {report.read} in {runs_dir} count"
+    for each in report.left_out:
+        yield f"  left out: {one_line(each.run)}: {each.kind}: {each.why}"
+    for run, why in report.foreign.items():
+        yield f"  not of this user here: {one_line(run)}: {why}"
+    ready = sum(book.ready for book in report.playbooks)
+    whom = "" if report.whose == "anyone" else f" (by a {report.whose})"
+    old = f"the others not within {age(report.max_age_s)}, as they are now"
+    behind = "" if report.ready else f"; {old}"
+    yield f"ready: {ready} of {len(report.playbooks)} playbooks{whom}{behind}"
+
+
+def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
+    from gameday.cli.drawing import styled, table
+
+    rows = [row for book in report.playbooks for row in _rows(book)]
+    heads = _Row("playbook, step", "state", "by a person", "by a bot")
+    widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(1, len(heads))]
+    most = max(16, console.width - sum(widths) - 2 * len(widths))
+    told = table(*heads)
+    for row in rows:
+        name = row.name if len(row.name) <= most else f"{row.name[: most - 1]}…"
+        shown = styled(name, "" if name.startswith(" ") else "bold")
+        told.add_row(shown, styled(row.state, COLOURS.get(row.state, "yellow")), *row[2:])
+    console.print(told)
+    for book in (book for book in report.playbooks if book.problem):
+        console.print(block(f"broken: {book.problem}"))
+
+
+class _Row(NamedTuple):
+    """A line of the table; one of a step is indented."""
+
+    name: str
+    state: str
+    person: str = ""
+    bot: str = ""
+
+
+def _rows(book: "PlaybookReadiness") -> Iterator[_Row]:
+    """The line of a playbook, and one for each of its steps."""
+    word = "broken" if book.problem else "ready" if book.ready else "not ready"
+    yield _Row(one_line(book.name), word)
+    for step in book.steps:
+        bot = "for a person" if step.do is None and step.bot is None else _last(step.bot)
+        name = f"  {step.step}. {one_line(_short(step.text))}"
+        yield _Row(name, step.state, _last(step.person), bot)
+
+
+def _show_people(report: "Readiness", console: "SafeConsole") -> None:
+    from gameday.cli.drawing import table
+
+    if not report.people:
+        return
+    told = table()
+    for head in ("who", "took part in", "as", "when"):
+        told.add_column(head)
+    for person in report.people:
+        for n, each in enumerate(person.took_part):
+            what = f"{each.experiment} ({each.mode})"
+            orders = f"{each.orders} order{'s' * (each.orders != 1)}"
+            roles = f"{each.role}, {orders}" if each.role else orders
+            told.add_row("" if n else one_line(person.who), what, roles, each.at[:10])
+    console.print()
+    console.print(told)
+
+
+def _short(text: str) -> str:
+    """The first sentence of a step."""
+    return text.partition(". ")[0].partition(": ")[0]
+
+
+def _last(work: "LastWork | None") -> str:
+    """`3 d ago, done`; a star where the step was another one then."""
+    if work is None:
+        return "never"
+    return f"{age(work.age_s)} ago, {work.status.replace('_', ' ')}{' *' if work.changed else ''}"
+
+
+def age(seconds: int) -> str:
+    """An age in its largest unit that says something: `90d`, `3h`, `20s`."""
+    for unit, least_s in (("d", 2 * 86_400), ("h", 2 * 3600), ("m", 120)):
+        if seconds >= least_s:
+            return f"{seconds // _UNITS_S[unit]}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,87 @@
+"""Baselines of a score: the harm of nobody, and that of a perfect responder, on the same seed.
+
+They are copied into the run directory (`baselines/nothing.json`, `baselines/perfect.json`), so that
+a score is a function of it alone. Each says how it was made: measured by a real run of the same
+plan on this machine, or by the simulation, which is rougher (`drills/simulation.py`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from gameday.core import files
+from gameday.core.errors import UnknownError
+from gameday.core.json_objects import plain, read_object
+from gameday.judge.harm import HarmRecord
+
+BaselineKind = Literal["nothing", "perfect"]
+KINDS: Final = get_args(BaselineKind)
+LARGEST_BYTES: Final = 16 * files.MIB  # a day of seconds has 2 MB
+_CURES: Final = "gameday drill baselines RUN measures both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The harm of nobody, or of a perfect responder. `run` is the run that it was measured in.
+
+    `total` is the integral over all of its seconds.
+    """
+
+    kind: BaselineKind
+    made: Literal["measured", "simulated"]
+    how: str
+    seed: int
+    run: str = ""
+    schema: int = 1
+    harm: HarmRecord
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", self.harm.curve.harm)
+
+    def to_bytes(self) -> bytes:
+        """The file, byte for byte."""
+        return json.dumps(plain(self), indent=1).encode() + b"\n"
+
+
+Baselines = Mapping[str, Baseline]
+
+
+def path_of(run_dir: Path, kind: str) -> Path:
+    """The file of a baseline."""
+    return run_dir / "baselines" / f"{kind}.json"
+
+
+def read_baselines(run_dir: Path) -> Baselines:
+    """Those that the run directory has. Raises UnknownError for one that cannot be read."""
+    found = {}
+    for kind in KINDS:
+        path = path_of(run_dir, kind)
+        try:
+            raw = json.loads(files.read_bytes(path, LARGEST_BYTES))
+            found[kind] = _sound(read_object(Baseline, raw), kind)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, RecursionError) as error:
+            raise UnknownError(f"{path}: {error}", help=_CURES) from error
+    return found
+
+
+def write_baseline(run_dir: Path, baseline: Baseline) -> None:
+    """Keep one in the run directory. Raises OSError."""
+    path = path_of(run_dir, baseline.kind)
+    path.parent.mkdir(exist_ok=True)
+    files.replace(path, [baseline.to_bytes()])
+
+
+def _sound(baseline: Baseline, kind: str) -> Baseline:
+    """Raises ValueError for one that is another's, or whose seconds cannot be."""
+    if baseline.kind != kind:
+        raise ValueError(f"it is the baseline {baseline.kind!r}")
+    for curve in (baseline.harm.curve, baseline.harm.before):
+        columns = (curve.due, curve.failed, curve.slow, curve.wrong)
+        if len(set(map(len, columns))) > 1 or any(n < 0 for each in columns for n in each):
+            raise ValueError("its seconds are not whole")
+    return baseline

@@ -1,0 +1,58 @@
+"""Right or not: what a team believes, held against what is true.
+
+Hypotheses are chosen from a list, by their text or their number (`evidence.hypotheses`). One that
+was typed freely counts by its words: it is right if it says more of a right one than of any decoy,
+and at least half of what tells that one from the others. What fits two equally is not right: it
+has not told them apart yet.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from gameday.evidence.hypotheses import chosen, same
+
+_WORD: Final = re.compile(r"\w+", re.UNICODE)
+ENOUGH: Final = 0.5
+"""Share of what tells a hypothesis from the others that a free text has to say."""
+_STOP: Final = frozenset(
+    ("a", "an", "and", "are", "at", "be", "by", "in", "is", "it", "its", "of", "on", "or", "the")
+)
+
+
+def words(text: str) -> Sequence[str]:
+    """The words of a text as they are compared: without case, signs, and what says nothing."""
+    found = [word.casefold() for word in _WORD.findall(text)]
+    return [word for word in found if word not in _STOP] or found
+
+
+def is_right(
+    text: str,
+    right: Collection[str],
+    decoys: Collection[str] = (),
+    offered: Sequence[str] = (),
+) -> bool:
+    """True if `text` says one of the `right` hypotheses and none of the `decoys`.
+
+    A number counts in what was `offered`.
+    """
+    meant = chosen(text, offered) or text
+    said = words(meant)
+    if not said:
+        return False
+    if any(same(meant, each) for each in right):
+        return True
+    if any(same(meant, each) for each in decoys):
+        return False
+    known = [set(words(each)) for each in (*right, *decoys)]
+    often = Counter(word for each in known for word in each)
+    said_of = [_weight(each & set(said), often) for each in known]
+    best, others = max(said_of[: len(right)], default=0.0), said_of[len(right) :]
+    whole = _weight(known[said_of.index(best)], often) if right else 0.0
+    return best >= ENOUGH * whole > 0 and best > max(others, default=0.0)
+
+
+def _weight(said: Collection[str], often: Counter[str]) -> float:
+    """The weight of words; one that many hypotheses have tells less."""
+    return sum(1 / often[word] for word in sorted(said))
