@@ -374,11 +374,12 @@ def _planned(evidence: Evidence) -> Sequence[PlannedAct]:
 
 
 def _was_needed(evidence: Evidence, number: int, block: StepBlock) -> bool:
-    """False if its probe `before` never held while there was traffic."""
+    """False if its probe `before` was looked at and never held."""
     if block.before is None:
         return True
     name = f"step:{number}:before"
-    return any(each.readings.get(name) is True for each in evidence.evaluations)
+    known = {each.readings.get(name) for each in evidence.evaluations} - {None}
+    return True in known or not known
 
 
 def _never(evidence: Evidence) -> Sequence[str]:

@@ -144,8 +144,8 @@ def _so(
             refs.append(format.of_records(*m.of_fault(fault.id, events.FaultInjected)))
     for record in every(m.records, events.DrillTruth):
         if begin_s <= m.at_s(record.t_ns) < end_s:
-            what = say.word(record.event.what)
-            found.append(say("debrief.told", what=what, text=record.event.text or ""))
+            what, of = say.word(record.event.what), record.event.text or record.event.fault
+            found.append(say("debrief.told", what=what, text=of) if of else what)
             refs.append(format.of_record(record))
     damage_s, recovered_s = course.damage_at_s, course.recovered_at_s
     if damage_s is not None and damage_s < end_s:
@@ -366,7 +366,7 @@ def _questions(m: Material, say: Messages) -> list[Markup]:
     planned = _planned(m)
     asked: Sequence[str] = planned.event.debrief if planned else ()
     lines = [say("debrief.question", question=question) for question in asked]
-    lines += [
+    lines = lines or [
         say("debrief.question_knew"),
         say("debrief.question_helped"),
         say("debrief.question_next"),
