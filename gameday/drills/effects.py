@@ -33,7 +33,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "network.latency redis": Effect(failed=0.0, slow=1.0, tail_s=-0.2),
     "network.down redis": Effect(failed=1.0, slow=0.0),
     "network.partition redis": Effect(failed=1.0, slow=0.0),
-    "network.flap redis": Effect(failed=0.63, slow=0.0),
+    "network.flap redis": Effect(failed=0.56, slow=0.0),
     "redis.memory redis": Effect(failed=1.0, slow=0.0),
     # It blocks again and again, so that about half of the starts fall into a block.
     "redis.block redis": Effect(failed=0.0, slow=0.47, tail_s=0.2),
