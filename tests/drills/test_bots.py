@@ -15,12 +15,9 @@ from gameday.run.responder.protocol import order_in
 from tests.matrices.bots import broken, loaded, scores
 
 STEP = {"step": 1, "text": "", "do": "mend", "before": None, "after": None, "within_s": 9.0}
-HELLO = {
-    "event": "hello",
-    "actions": ["mend", "other", "pause", "resume"],
-    "playbook": {"name": "p", "alerts": ["Slow"], "severity": "page"}
-    | {"steps": [{**STEP, "optional": False}]},
-}
+BOOK = {"name": "p", "alerts": ["Slow"], "severity": "page", "steps": [{**STEP, "optional": False}]}
+ACTIONS = ["mend", "other", "pause", "resume"]
+HELLO = {"event": "hello", "actions": ACTIONS, "playbook": BOOK}
 FIRES = {"event": "alert", "t": 3.0, "alert": "Slow", "state": "firing"}
 OVER = {"event": "order.answered", "t": 4.0, "order": "act", "status": "done"}
 
@@ -49,6 +46,14 @@ def test_the_perfect_one_acts_on_the_alert_and_clears_once_all_has_held() -> Non
 
 def test_an_alert_of_another_playbook_or_one_that_is_pending_is_no_page() -> None:
     assert not hear("perfect", {**FIRES, "alert": "Other"}, {**FIRES, "state": "pending"})
+
+
+def test_of_several_playbooks_it_works_the_one_that_answers_the_alert() -> None:
+    other = {**BOOK, "name": "other", "alerts": ["Other"]}
+    hello = {**HELLO, "playbook": None, "playbooks": [other, BOOK]}
+    program = Program(options(["perfect"]))
+    orders = list(respond((json.dumps(line) for line in (hello, FIRES)), program))
+    assert [(each.step, each.playbook) for each in orders if each.order == "act"] == [(1, "p")]
 
 
 def seconds(first: int, last: int) -> Iterator[dict[str, Any]]:
