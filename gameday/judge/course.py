@@ -20,6 +20,8 @@ from gameday.spec.playbook import StepBlock
 Mode = Literal["run", "live", "replay", "tabletop"]
 Truths = Mapping[str, bool | None]
 RUN: Final = "run"
+NOBODY: Final = frozenset({"", "bot", "none", "person", "command", "replay", "gameday"})
+"""Kinds of responders, which are nobody's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,4 +405,4 @@ def _people(records: Sequence[Record]) -> Sequence[tuple[str, str]]:
                 found.setdefault(by, "")
             case _:
                 pass
-    return list(found.items())
+    return [(name, role) for name, role in found.items() if name not in NOBODY]

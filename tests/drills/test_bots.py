@@ -52,7 +52,8 @@ def test_of_several_playbooks_it_works_the_one_that_answers_the_alert() -> None:
     other = {**BOOK, "name": "other", "alerts": ["Other"]}
     hello = {**HELLO, "playbook": None, "playbooks": [other, BOOK]}
     program = Program(options(["perfect"]))
-    orders = list(respond((json.dumps(line) for line in (hello, FIRES)), program))
+    over = {"event": "step.done", "t": 4.0, "step": 1, "playbook": "p", "status": "done"}
+    orders = list(respond((json.dumps(line) for line in (hello, FIRES, over)), program))
     assert [(each.step, each.playbook) for each in orders if each.order == "act"] == [(1, "p")]
 
 

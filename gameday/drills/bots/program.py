@@ -27,6 +27,12 @@ class LineHeard:
     order: str = ""
     status: str = ""
     readings: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloHeard:
+    """The first line, as far as a bot listens: a drill offers several playbooks."""
+
     actions: Sequence[str] = ()
     playbook: PlaybookShown | None = None
     playbooks: Sequence[PlaybookShown] = ()
@@ -37,11 +43,15 @@ class Program:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._hello = LineHeard(event="hello")
+        self._hello = HelloHeard()
         self._character: Character | None = None
         self._book = ""
         self._acted = False
         self._well = 0
+
+    def greet(self, hello: HelloHeard) -> None:
+        """Take in what there is to work with."""
+        self._hello = hello
 
     def hear(self, line: LineHeard) -> Sequence[IncidentOrder]:
         """The orders that follow from a line."""
@@ -51,8 +61,6 @@ class Program:
         ]
 
     def _heard(self, line: LineHeard) -> Sequence[IncidentOrder]:
-        if line.event == "hello":
-            self._hello = line
         if line.event == "alert" and line.state == "firing" and self._character is None:
             self._begin(line.alert)
         bot, t_s = self._character, line.t
@@ -101,7 +109,10 @@ class Program:
 def respond(lines: Iterable[str], program: Program) -> Iterator[IncidentOrder]:
     """The orders that follow from the lines of a run, up to its last one."""
     for raw in lines:
-        line = read_object(LineHeard, json.loads(raw))
+        content = json.loads(raw)
+        line = read_object(LineHeard, content)
+        if line.event == "hello":
+            program.greet(read_object(HelloHeard, content))
         if line.event == "bye":
             return
         yield from program.hear(line)

@@ -16,6 +16,7 @@ import numpy as np
 from gameday.core import files
 from gameday.core.json_objects import read_object
 from gameday.evidence import events
+from gameday.evidence.hypotheses import chosen
 from gameday.evidence.journal import Record, RecordOf, every
 from gameday.judge.course import Course, PlannedAct
 from gameday.judge.response_parts import believes_right, first_right
@@ -167,6 +168,7 @@ def _belief(
         told.append(say("debrief.no_belief"))
     else:
         said = declared.event.text or ""
+        said = chosen(said, course.offered) or said
         right = believes_right(course, said)
         told.append(say("debrief.belief_right" if right else "debrief.belief", text=said))
         refs.append(format.of_record(declared))
