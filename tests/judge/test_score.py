@@ -45,9 +45,31 @@ def test_a_hypothesis_is_right_when_it_says_more_of_the_right_one(text: str, is_
     assert is_right(text, [RIGHT], DECOYS, [RIGHT, *DECOYS]) is is_so
 
 
+LONG = "Redis answers late: the way to it has become slow"
+OTHERS = (
+    "PostgreSQL answers late: the way to it has become slow",
+    "Redis cannot be reached: connections are refused",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        ("Redis answers late", True),
+        ("redis is late", True),
+        ("it answers late", False),
+        ("PostgreSQL answers late", False),
+        ("Redis is the problem", False),
+        ("Redis cannot be reached", False),
+    ],
+)
+def test_of_a_long_hypothesis_its_head_is_enough(text: str, is_so: bool) -> None:
+    assert is_right(text, [LONG], OTHERS, [LONG, *OTHERS]) is is_so
+
+
 @given(st.text(max_size=80))
 def test_no_text_is_right_where_it_is_a_decoy_too(text: str) -> None:
-    assert not is_right(text, [RIGHT], [RIGHT.upper()]) or text.strip().casefold()
+    assert not is_right(text, [RIGHT], [RIGHT.upper()])
 
 
 def flat(failed: int = 0, slow: int = 0, wrong: int = 0, seconds: int = 30) -> HarmRecord:
