@@ -28,7 +28,10 @@ COMMANDS = {
     "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
     "plan": ("gameday.cli.plan:plan", "Tell what a run would touch, and whether it can begin."),
     "run": ("gameday.cli.run:run", "Run an experiment and judge it."),
-    "drill": ("gameday.cli.drill:drill", "Train people on an incident that they do not know."),
+    "drill": (
+        "gameday.cli.drill:drill",
+        "Train people on call: an incident that they know nothing of.",
+    ),
     "ack": (
         "gameday.cli.ack_stop:ack",
         "Tell the running run that you have taken the incident.",

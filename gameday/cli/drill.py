@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from gameday.drills.live import LiveDrill
+    from gameday.evidence.sealed_box import Box
     from gameday.run.locks import RunCommand
 
 LIVE: Final = "live"
@@ -49,11 +50,11 @@ class DrillGroup(click.Group):
         if args[:2] == [LIVE, GIVEN] and len(args) == 3:
             return super().parse_args(ctx, [LIVE, *_given(args[2])])
         asks_help = bool(set(args) & set(ctx.help_option_names))
-        is_live = bool(args) and args[0] not in self.list_commands(ctx)
+        is_live = bool(args) and args[0] not in {*self.list_commands(ctx), *ctx.help_option_names}
         is_own = sys.argv[1:2] == ["drill"]  # else the command line is somebody else's
         if is_own and args and not asks_help and (is_live or args[0] == LIVE):
             _go_on_as([*args] if is_live else args[1:])
-        return super().parse_args(ctx, [LIVE, *args] if is_live and args[0][:2] != "-h" else args)
+        return super().parse_args(ctx, [LIVE, *args] if is_live else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         there = [name for name in OTHER_COMMANDS if _is_there(OTHER_COMMANDS[name])]
@@ -115,6 +116,7 @@ class DrillOptions(RunOptions):
     key_file: Path | None
     mode: str
     speed: float
+    show_plan: bool
 
 
 @drill.command(LIVE)
@@ -133,7 +135,12 @@ class DrillOptions(RunOptions):
     type=float,
     default=1.0,
     show_default=True,
-    help="Of a replay: 1 to 20 times as fast.",
+    help="Without a system: 1 to 20 times as fast.",
+)
+@click.option(
+    "--show-plan",
+    is_flag=True,
+    help="Without a system: tell the truth and the plan on this terminal, for the facilitator.",
 )
 @click.option("--surprise", is_flag=True, help="Draw the experiment, too; then name none.")
 @click.option(
@@ -204,6 +211,8 @@ def _without_system(experiment: str | None, recorded: str | None, asked: DrillOp
         seed=seed,
         speed=asked.speed,
         maybe_nothing=asked.maybe_nothing,
+        key_file=asked.key_file,
+        show_plan=asked.show_plan,
     )
     if recorded is not None:
         return drill_modes.replay(recorded, modes)
@@ -218,7 +227,7 @@ def _hold(experiment: str | None, asked: DrillOptions) -> int:
     responding = who_responds(asked.responder, asked.runs_dir, default="person")
     held = _prepared(experiment, asked, SystemClock())
     if asked.key_file is not None:
-        _write_key(asked.key_file, held)
+        write_key(asked.key_file, held.box)
     refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
     folder = conduct_run(held.inputs, asked, responding, None, held)
     return judge_run(folder, as_json=asked.as_json)
@@ -254,15 +263,15 @@ def _loaded(ref: str, seed: int, asked: DrillOptions, clock: Any) -> "LiveDrill"
     return found
 
 
-def _write_key(path: Path, held: "LiveDrill") -> None:
-    """For its owner alone, and never over another file."""
+def write_key(path: Path, box: "Box") -> None:
+    """Write a key down for its owner alone, and never over another file."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         problem = f"--key-file {path}: cannot be written: {error.strerror}"
         raise UsageError(problem, help="name a file that is not there yet") from error
     with os.fdopen(file, "w") as out:
-        out.write(held.box.text + "\n")
+        out.write(box.text + "\n")
 
 
 run_argument = click.argument("run", required=False)

@@ -20,7 +20,8 @@ FASTEST: Final = 20.0
 class ModeOptions:
     """The command line of `drill`, as far as these modes need it.
 
-    `begun` is told the run directory and the box of a session that has begun.
+    `begun` is told the run directory and the box of a session that has begun. `show_plan`: tell the
+    facilitator what is planned, on this terminal.
     """
 
     runs_dir: Path
@@ -29,6 +30,8 @@ class ModeOptions:
     speed: float = 1.0
     window_s: float = 0.0
     maybe_nothing: float = 0.0
+    key_file: Path | None = None
+    show_plan: bool = False
     begun: "Callable[[Path, Box], None] | None" = field(default=None)
 
 
@@ -52,8 +55,14 @@ def tabletop(experiment: str, asked: ModeOptions) -> Path:
         maybe_nothing=asked.maybe_nothing,
         speed=asked.speed,
     )
-    table = Table(drilled=drilled, system=system, runs_dir=asked.runs_dir, setting=setting)
-    return event_loop.run(play(table, SystemClock(), asked.begun or tell_begun))
+    table = Table(
+        drilled=drilled,
+        system=system,
+        runs_dir=asked.runs_dir,
+        setting=setting,
+        box=_new_box(asked.key_file),
+    )
+    return event_loop.run(play(table, SystemClock(), _begun(asked)))
 
 
 def replay(run: str, asked: ModeOptions) -> Path:
@@ -70,8 +79,29 @@ def replay(run: str, asked: ModeOptions) -> Path:
         runs_dir=asked.runs_dir,
         speed=asked.speed,
         seed=asked.seed,
+        box=_new_box(asked.key_file),
     )
-    return event_loop.run(play(played, SystemClock(), asked.begun or tell_begun))
+    return event_loop.run(play(played, SystemClock(), _begun(asked)))
+
+
+def _new_box(key_file: Path | None) -> "Box":
+    """The box of a session; its key is written down where that is asked."""
+    from gameday.cli.drill import write_key
+    from gameday.evidence.sealed_box import Box
+
+    box = Box.new()
+    if key_file is not None:
+        write_key(key_file, box)
+    return box
+
+
+def _begun(asked: ModeOptions) -> "Callable[[Path, Box], None]":
+    def tell(folder: Path, box: "Box") -> None:
+        (asked.begun or tell_begun)(folder, box)
+        if asked.show_plan:
+            tell_plan(folder, box)
+
+    return tell
 
 
 def tell_begun(folder: Path, box: "Box") -> None:
@@ -84,8 +114,25 @@ def tell_begun(folder: Path, box: "Box") -> None:
         echo(started.event.briefing)
         for number, text in enumerate(started.event.hypotheses, start=1):
             echo(f"  {number}. {text}")
-    echo("from another terminal: gameday incident ack, declare, act, update, hint, resolve")
-    echo(f"the facilitator's token: {box.token}")
+    echo("the team, from another terminal: gameday incident ack, declare, act, hint, resolve, …")
+    echo(f"the facilitator: export GAMEDAY_DRILL_TOKEN={box.token}; gameday drill inject, hint, …")
+
+
+def tell_plan(folder: Path, box: "Box") -> None:
+    """Say what is true and what is planned: this terminal is the facilitator's alone."""
+    from gameday.evidence import events, journal
+
+    for record in journal.read(folder / "journal.jsonl", box).records:
+        match record.event:
+            case events.DrillPlanned() as planned:
+                echo(f"true: {'; '.join(planned.right)} ({planned.severity}, {planned.experiment})")
+            case events.DrillHintPlanned() as hint:
+                echo(f"hint {hint.number}, from {hint.after_s:g} s after the fault: {hint.text}")
+            case events.DrillInjectPlanned() as inject:
+                when = f"on {inject.on}" if inject.on else f"{inject.at_s:g} s after the fault"
+                echo(f"inject {inject.number} to {inject.to}, {when}: {inject.text}")
+            case _:
+                continue
 
 
 def shown_name(folder: Path) -> str:

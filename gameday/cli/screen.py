@@ -157,7 +157,8 @@ def _act(story: Story, event: events.Event) -> str:
             events.StepStarted(step=step, undoing=undoing, playbook=book)
             | events.StepDone(step=step, undoing=undoing, playbook=book)
         ):
-            name = f"step {book}{':' if book else ''}{step}{' undo' if undoing else ''}"
+            of = f"{book}:" if book else ""
+            name = f"step {of}{step}{' undo' if undoing else ''}"
         case (
             events.ActionStarted(do=do, undoing=undoing) | events.ActionDone(do=do, undoing=undoing)
         ):

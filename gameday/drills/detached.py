@@ -20,9 +20,9 @@ from gameday.core.files.private import make_folder, state_dir
 from gameday.core.messages import Message
 from gameday.core.processes.deadlines import cancelled
 from gameday.core.secrets.signing import read_or_make_key
+from gameday.drills.hands import ActEnd, AskedAct, DetachedHands, detached_hands
 from gameday.drills.scenario import SessionPlan
 from gameday.drills.session import Asked, Session
-from gameday.drills.told_hands import Act, Told, ToldHands, told_hands
 from gameday.evidence import events, seal, sealed_inputs
 from gameday.evidence.journal import JOURNAL_FILE, Journal, LiveJournal, Record
 from gameday.evidence.sealed_box import Box
@@ -49,10 +49,9 @@ Begun = Callable[[Path, Box], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """All that a session begins with; `inputs` are its files by name, sealed until the debrief.
+    """All that a session begins with; `inputs` are the files of the run of an id, by their names.
 
-    Its t = 0 comes `lead_s` of the plan after its beginning. `recorded_run` is the run that is
-    played, whose place this one takes in the files.
+    They are sealed until the debrief. Its t = 0 comes `lead_s` of the plan after its beginning.
     """
 
     runs_dir: Path
@@ -60,10 +59,9 @@ class Opening:
     real: Experiment
     system: System
     books: Sequence[Playbook]
-    inputs: Mapping[str, bytes]
+    inputs: Callable[[str], Mapping[str, bytes]]
     speed: float = 1.0
     lead_s: float = 0.0
-    recorded_run: str = ""
     box: Box = field(default_factory=Box.new)
 
 
@@ -83,23 +81,26 @@ class Detached:
         self.box = opening.box
         self.real = opening.real
         self.playbooks = opening.books
+        self.hypotheses = opening.plan.started.hypotheses
         self.mitigated = asyncio.Event()
         self.resolved = asyncio.Event()
         self.journal: Journal = self._journal()
+        self._joined: set[str] = set()
         self.t0_ns = clock.now_ns()
         self.readings = Readings(clock)
-        self.hands: ToldHands = told_hands(
+        self.hands: DetachedHands = detached_hands(
             opening.system, opening.books, self.readings, self.journal, clock
         )
         self.session = Session(self.journal, clock, opening.plan, speed=opening.speed)
         self.control = ControlSocket(self.id, self.journal, self.abort, self)
         self.incident = Incident(self.hands, lambda why: self.control.end("operator", why))
         self.incident.hints = self.hint
+        self.incident.hypotheses = self.hypotheses
         self.journal.listeners += [self.session.heard, self._heard]
 
-    def tell_acts(self, tell: Callable[[Act], Told]) -> None:
-        """Ask `tell` what comes of each act."""
-        self.hands.tell = tell
+    def end_acts_by(self, end_of: Callable[[AskedAct], ActEnd]) -> None:
+        """Ask `end_of` for the end of each act."""
+        self.hands.end_of = end_of
 
     def begin(self, journal: Journal) -> None:
         """Journal what the session is, and its t = 0."""
@@ -182,6 +183,15 @@ class Detached:
                 self.mitigated.set()
             case _:
                 pass
+        if isinstance(record.event, events.OrderGiven):
+            self._join(record.event)
+
+    def _join(self, order: events.OrderGiven) -> None:
+        """Note who takes part, with their first order."""
+        if order.by and order.by not in self._joined:
+            self._joined.add(order.by)
+            role = self.opening.plan.started.role
+            self.journal.write(events.DrillJoined(by=order.by, role=role))
 
     def _journal(self) -> Journal:
         clock_id = boot_id()[:8] or "host"
@@ -203,7 +213,7 @@ async def detached(opening: Opening, clock: Clock, begun: Begun) -> AsyncIterato
     """
     hold.refuse()
     one = Detached(opening, clock)
-    sealed_inputs.pack(one.dir, one.box, _files(one))
+    sealed_inputs.pack(one.dir, one.box, opening.inputs(one.id))
     one.begin(one.journal)
     with signals(one.control, _leave):
         await one.control.open(opening.runs_dir)
@@ -232,15 +242,6 @@ def _end(one: Detached) -> None:
     sums = seal.sums(one.dir)
     one.journal.write(events.RunEnded(ended=one.abort.ended, why=one.abort.why, evidence=sums))
     one.journal.close()
-
-
-def _files(one: Detached) -> dict[str, bytes]:
-    """The inputs, with this run in the place of the one that is played."""
-    found = dict(one.opening.inputs)
-    recorded, effective = one.opening.recorded_run, "effective.json"
-    if recorded and effective in found:
-        found[effective] = found[effective].replace(recorded.encode(), one.id.encode())
-    return found
 
 
 def _folder(runs_dir: Path, run: str) -> Path:

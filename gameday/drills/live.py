@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gameday.core.clock import NS, Clock
-from gameday.core.errors import GamedayError
+from gameday.core.errors import GamedayError, UsageError
 from gameday.core.messages import Message
 from gameday.core.units import seconds
 from gameday.drills.disguise import Disguised, disguised, stretched
@@ -62,7 +62,7 @@ def surprise(seed: int) -> str:
     written = [path for path, is_written in found if is_written]
     names = written or [path for path, _ in found]
     if not names:
-        raise GamedayError("there is no experiment to draw from", help="name one")
+        raise UsageError("there is no experiment to draw from", help="name one")
     return names[int(draw(seed, "surprise") * len(names))]
 
 
@@ -94,12 +94,14 @@ class LiveDrill:
         offered = [book.head.name for book in self.playbooks]
         plan = plan.renamed(found.names)
         self.scenario: SessionPlan = replace(plan, started=replace(plan.started, playbooks=offered))
+        self.hypotheses = self.scenario.started.hypotheses
         self._clock = clock
         self._session: Session | None = None
         self._joined: set[str] = set()
         self._mitigated_ns: int | None = None
         self._resolved_ns: int | None = None
         self._begun_ns: int | None = None
+        self._begun: set[str] = set()
         self._out: set[str] = set()
         first_s = min((seconds(each.at) for each in drilled.loaded.experiment.method), default=0.0)
         self._window_end_s = first_s + setting.window_s
@@ -111,7 +113,7 @@ class LiveDrill:
         journal.listeners.append(lambda record: self._heard(record, journal))
 
     def tasks(self, run: Run) -> Sequence[Coroutine[Any, Any, None]]:
-        """What is said during the session, and the watch for its end."""
+        """Work of the session: what is said in it, and the watch for its end."""
         return [self._talk(run), self._watch(run)]
 
     def hint(self, by: str) -> Message:
@@ -129,20 +131,32 @@ class LiveDrill:
         if self._session is not None:
             self._session.heard(record)
         match record.event:
-            case events.OrderGiven(order="mitigated"):
-                self._mitigated_ns = record.t_ns
-            case events.OrderGiven(order="resolved"):
-                self._resolved_ns = record.t_ns
-            case events.FaultInjecting() if self._begun_ns is None:
-                self._begun_ns = record.t_ns
-            case events.FaultProven(id=id_):
-                self._out.add(id_)
+            case events.OrderGiven() as order:
+                self._note_order(order, record.t_ns)
+                if order.through == "person":
+                    self._join(order.by, journal)
             case events.DrillJoined(by=by):
                 self._joined.add(by)
+            case events.FaultEvent() as fault:
+                self._note_fault(fault, record.t_ns)
             case _:
                 pass
-        if isinstance(record.event, events.OrderGiven) and record.event.through == "person":
-            self._join(record.event.by, journal)
+
+    def _note_order(self, order: events.OrderGiven, t_ns: int) -> None:
+        if order.order == "mitigated":
+            self._mitigated_ns = t_ns
+        if order.order == "resolved":
+            self._resolved_ns = t_ns
+
+    def _note_fault(self, fault: events.FaultEvent, t_ns: int) -> None:
+        absent = isinstance(fault, events.FaultDosed) and fault.injected == "no"
+        absent = absent and fault.id not in self._begun  # it could not be made
+        if isinstance(fault, events.FaultInjecting):
+            self._begun.add(fault.id)
+        if isinstance(fault, events.FaultInjecting) or absent:
+            self._begun_ns = self._begun_ns or t_ns
+        if isinstance(fault, events.FaultProven) or absent:
+            self._out.add(fault.id)
 
     def _join(self, by: str | None, journal: Journal) -> None:
         """Note who takes part, with their first order."""
@@ -194,6 +208,8 @@ class LiveDrill:
         if not run.experiment.method:
             return self._resolved_ns >= run.at_ns(self._window_end_s)
         ids = {fault.id or fault.fault for fault in run.experiment.method}
+        if self.mitigated.is_set():
+            ids = self._begun  # none begins any more
         began_ns = self._begun_ns
         return began_ns is not None and self._resolved_ns >= began_ns and ids <= self._out
 

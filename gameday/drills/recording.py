@@ -15,9 +15,9 @@ from typing import Final, get_args
 from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import UsageError
-from gameday.core.json_objects import Json, json_object
+from gameday.core.json_objects import json_object
 from gameday.core.messages import Message, known
-from gameday.drills.told_hands import Act, Told
+from gameday.drills.hands import ActEnd, AskedAct
 from gameday.evidence import events, journal
 from gameday.evidence.effective import Effective
 from gameday.evidence.outages import anchors
@@ -67,7 +67,7 @@ class Recording:
     def fault_at_s(self) -> float | None:
         return next((each.at_s for each in self.truth if each.what == "injected"), None)
 
-    def measured(self) -> Iterator[tuple[float | None, Json]]:
+    def measured(self) -> Iterator[tuple[float | None, bytes]]:
         """The lines of its samples and their instants; None for one that only names series."""
         path = self.dir / SAMPLES
         with files.open_file(path, samples.LARGEST_BYTES) as file:
@@ -77,7 +77,7 @@ class Recording:
                     at_s = None if "series" in line else (int(line["t"]) - self.t0_ns) / NS
                 except (ValueError, KeyError, TypeError):
                     return  # torn, or damaged: what came before it is played
-                yield at_s, line
+                yield at_s, raw
 
     def logs(self) -> Sequence[Path]:
         """The logs that somebody on call would have."""
@@ -112,7 +112,7 @@ def load_recording(run_dir: Path) -> Recording:
         wall_t0=datetime.fromtimestamp(wall_s, UTC),
         begins_s=(seen[0].t_ns - line.t0_ns) / NS,
         ends_s=(seen[-1].t_ns - line.t0_ns) / NS,
-        truth=sorted(_truth(line, effective, seen), key=lambda each: each.at_s),
+        truth=_told_truth(records, line.t0_ns) or _truth(line, effective, seen),
         names=_neutral_names(effective),
     )
 
@@ -152,7 +152,24 @@ def _evaluations(path: Path) -> Iterator[samples.Evaluation]:
                     yield seen
 
 
+def _told_truth(records: Sequence[journal.Record], t0_ns: int) -> Sequence[Instant]:
+    """Facts of a session that had no system of its own."""
+    return [
+        Instant(
+            (record.t_ns - t0_ns) / NS, record.event.what, record.event.fault, record.event.text
+        )
+        for record in journal.every(records, events.DrillTruth)
+    ]
+
+
 def _truth(
+    line: Timeline, effective: Effective, seen: Sequence[samples.Evaluation]
+) -> Sequence[Instant]:
+    """Facts of a run, from its faults and what was measured."""
+    return sorted(_facts(line, effective, seen), key=lambda each: each.at_s)
+
+
+def _facts(
     line: Timeline, effective: Effective, seen: Sequence[samples.Evaluation]
 ) -> Iterator[Instant]:
     t0_ns = line.t0_ns or 0
@@ -183,16 +200,17 @@ def _neutral_names(effective: Effective) -> Mapping[str, str]:
     return dict(sorted(found.items(), key=lambda each: (-len(each[0]), each[0])))
 
 
-def moved(line: Json, move: Callable[[float], float], recording: Recording) -> Json:
+def moved(raw: bytes, move: Callable[[float], float], recording: Recording) -> bytes:
     """A line of samples at another instant; `move` tells it, in ns, of one of the recording."""
-    if "series" in line:
-        return {"series": [[n, _relabelled(labels, recording)] for n, labels in line["series"]]}
-    at = dict(line)
+    at = dict(json_object(json.loads(raw)))
+    if "series" in at:
+        at = {"series": [[n, _relabelled(labels, recording)] for n, labels in at["series"]]}
+        return _line(at)
     for key in ("t", "sampled"):
         if at.get(key) is not None:
             at[key] = round(move(at[key]))
     if "readings" not in at:
-        return at
+        return _line(at)
     for key in ("readings", "figures"):
         at[key] = {n: v for n, v in at.get(key, {}).items() if _is_shown(n)}
     at["alerts"] = [{**each, "active_at": round(move(each["active_at"]))} for each in at["alerts"]]
@@ -200,7 +218,11 @@ def moved(line: Json, move: Callable[[float], float], recording: Recording) -> J
     if isinstance(routing, dict) and routing.get("notified"):
         notified = [{**each, "at": round(move(each["at"]))} for each in routing["notified"]]
         at["routing"] = {**routing, "notified": notified}
-    return at
+    return _line(at)
+
+
+def _line(fields: object) -> bytes:
+    return json.dumps(fields).encode() + b"\n"
 
 
 def _relabelled(labels: Mapping[str, str], recording: Recording) -> Mapping[str, str]:
@@ -261,7 +283,7 @@ def _meant(written: str) -> datetime:
 
 
 class RecordedActs:
-    """What came of each act of a recorded run: by its action, or the text of a step by hand."""
+    """Ends of the acts of a recorded run: by its action, or the text of a step by hand."""
 
     def __init__(self, records: Sequence[journal.Record]) -> None:
         self._ends: dict[str, events.StepDone | events.ActionDone] = {}
@@ -277,17 +299,17 @@ class RecordedActs:
                 case _:
                     pass
 
-    def tell(self, act: Act, speed: float = 1.0) -> Told:
+    def end_of(self, act: AskedAct, speed: float = 1.0) -> ActEnd:
         """The recorded end of an act; where nobody did it, that it is not known."""
         key = act.action or (act.step.text if act.step is not None else "")
         if key not in self._ends:
-            return Told(StepOutcome("not_applicable", None, Message("drill.not_recorded")))
+            return ActEnd(StepOutcome("not_applicable", None, Message("drill.not_recorded")))
         done = self._ends[key]
         status = _STATUSES.get(done.status, "failed")
         verified = done.verified if isinstance(done, events.StepDone) else None
         why = Message("drill.recorded", why=known(done.message, done.why or done.status))
         took_s = min(LONGEST_ACT_S, max(0.0, done.took_s or 0.0))
-        return Told(StepOutcome(status, verified, why), took_s / speed)
+        return ActEnd(StepOutcome(status, verified, why), took_s / speed)
 
     def _note(self, key: str, done: events.StepDone | events.ActionDone) -> None:
         """Keep the first that worked; else the last."""

@@ -7,9 +7,8 @@ files, as for a live drill.
 """
 
 import asyncio
-import json
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -30,8 +29,9 @@ from gameday.drills.recording import (
     redated,
 )
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
-from gameday.drills.tabletop import offered_playbooks
+from gameday.drills.tabletop import offered_playbooks, offering
 from gameday.evidence import events, journal
+from gameday.evidence.sealed_box import Box
 from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,
@@ -43,39 +43,41 @@ from gameday.spec.inputs import (
 )
 
 GRACE_S: Final = 120.0  # of the recording, for the all-clear and the last words
-SLOWEST, FASTEST = 1.0, 20.0
+EFFECTIVE: Final = "effective.json"
 _INPUTS_BYTES: Final = 16 * files.MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What is played again, and how fast."""
+    """A recorded run that is to be played, and its speed."""
 
     run_dir: Path
     runs_dir: Path
     speed: float = 1.0
     seed: int | None = None
     language: str = "en"
+    box: Box = field(default_factory=Box.new)
 
 
 async def replay(played: Played, clock: Clock, begun: Begun) -> Path:
     """Play it to its end; the run directory. Raises UsageError for a run that cannot be played."""
     recording = load_recording(played.run_dir)
-    plan = _plan(recording, played)
+    books = offered_playbooks(recording.effective.system)
+    plan = offering(_plan(recording, played), books)
     opening = Opening(
         runs_dir=played.runs_dir,
         plan=plan,
         real=recording.effective.experiment,
         system=recording.effective.system,
-        books=offered_playbooks(),
-        inputs=_inputs(recording),
+        books=books,
+        inputs=lambda run: _files(run, recording),
         speed=played.speed,
         lead_s=-recording.begins_s,
-        recorded_run=recording.effective.run,
+        box=played.box,
     )
     acts = RecordedActs(recording.records)
     async with detached(opening, clock, begun) as session:
-        session.tell_acts(lambda act: acts.tell(act, played.speed))
+        session.end_acts_by(lambda act: acts.end_of(act, played.speed))
         playing = _Playing(session, recording)
         await session.hold(playing.work(), recording.ends_s + GRACE_S)
     return session.dir
@@ -136,14 +138,16 @@ def _playbook(drilled: LoadedDrill) -> LoadedPlaybook | None:
     return None if path is None else load_playbook(path)
 
 
-def _inputs(recording: Recording) -> dict[str, bytes]:
-    """The files of the recorded run, byte for byte, by their names below `inputs/`."""
+def _files(run: str, recording: Recording) -> dict[str, bytes]:
+    """The files of the recorded run by their names below `inputs/`, with the id of this one."""
     folder = recording.dir / "inputs"
-    return {
+    found = {
         path.relative_to(folder).as_posix(): files.read_bytes(path, _INPUTS_BYTES)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+    recorded = recording.effective.run.encode()
+    return {**found, EFFECTIVE: found[EFFECTIVE].replace(recorded, run.encode())}
 
 
 class _Playing:
@@ -160,7 +164,7 @@ class _Playing:
     async def work(self) -> None:
         """Play it all, side by side; then wait for the end of the session."""
         recording = self._recording
-        parts: list[Coroutine[Any, Any, None]] = [self._measure(), self._tell(recording.truth)]
+        parts: list[Coroutine[Any, Any, None]] = [self._measure(), self._report(recording.truth)]
         parts += [self._log(path) for path in recording.logs()]
         async with asyncio.TaskGroup() as group:
             for part in parts:
@@ -170,7 +174,7 @@ class _Playing:
         self._session.journal.write(events.DrillInject(to="all", text=over))
         await asyncio.Event().wait()
 
-    async def _tell(self, truth: Sequence[Instant]) -> None:
+    async def _report(self, truth: Sequence[Instant]) -> None:
         for each in truth:
             await self._session.until(each.at_s)
             self._session.truth(each.what, each.fault, each.text)
@@ -179,17 +183,15 @@ class _Playing:
         """Each line when it was measured; what names its series, just before it is needed."""
         session, recording = self._session, self._recording
         with (session.dir / SAMPLES).open("ab") as file:
-            for at_s, line in recording.measured():
+            for at_s, raw in recording.measured():
                 if at_s is not None:
                     await session.until(at_s)
-                shown = moved(line, self._moved_ns, recording)
-                raw = json.dumps(shown).encode() + b"\n"
-                file.write(raw)
+                line = moved(raw, self._moved_ns, recording)
+                file.write(line)
                 file.flush()
-                if "readings" in shown:
-                    session.readings.hear(raw)
-                    if session.readings.firing():
-                        session.session.alert()
+                session.readings.hear(line)
+                if session.readings.firing():
+                    session.session.alert()
 
     async def _log(self, path: Path) -> None:
         """Each line of a log when it was written; those of before the traffic, at once."""

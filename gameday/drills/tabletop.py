@@ -7,8 +7,9 @@ it, the system is told to be well again.
 """
 
 import asyncio
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,12 @@ from gameday.core.clock import Clock
 from gameday.core.messages import Message
 from gameday.core.units import seconds
 from gameday.drills.detached import Begun, Detached, Opening, detached
+from gameday.drills.hands import ActEnd, AskedAct
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
-from gameday.drills.told_hands import Act, Told
 from gameday.evidence import events
+from gameday.evidence.effective import Effective, PlannedPlaybook
 from gameday.evidence.journal import Record
+from gameday.evidence.sealed_box import Box
 from gameday.run.responder.hands import StepOutcome
 from gameday.spec.inputs import (
     Inputs,
@@ -30,8 +33,10 @@ from gameday.spec.inputs import (
     load_playbook,
 )
 from gameday.spec.playbook import Playbook
+from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
 from gameday.telemetry.alerts.rules import load_rules
+from gameday.traffic.forecast import traffic_end_s
 
 RECOVERS_S: Final = 30.0  # of the plan, from what has helped
 ENDS_S: Final = 60.0  # for the all-clear, once the fault has lasted as long as it may
@@ -40,17 +45,31 @@ FIRES_EARLY: Final = 0.6  # of the time within which an alert is to fire
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """What is played, and how fast."""
+    """An experiment that is to be played at a table, and its setting."""
 
     drilled: LoadedDrill
     system: LoadedSystem
     runs_dir: Path
     setting: Setting
+    box: Box = field(default_factory=Box.new)
 
 
-def offered_playbooks() -> list[Playbook]:
-    """All playbooks, as a drill offers them."""
-    return [load_playbook(path).playbook.among_others() for path in all_playbooks()]
+def offered_playbooks(system: System) -> list[Playbook]:
+    """Every playbook whose actions the system has, as a drill offers them."""
+    can = {*system.actions, *system.scale}
+    books = [load_playbook(path).playbook for path in all_playbooks()]
+    return [book.among_others() for book in books if _needs(book) <= can]
+
+
+def offering(plan: SessionPlan, books: Sequence[Playbook]) -> SessionPlan:
+    """The plan with the playbooks that are offered."""
+    names = [book.head.name for book in books]
+    return replace(plan, started=replace(plan.started, playbooks=names))
+
+
+def _needs(book: Playbook) -> set[str]:
+    blocks = [step.block for step in book.steps]
+    return {name for block in blocks for name in (block.do, block.undo) if name is not None}
 
 
 async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
@@ -58,30 +77,50 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
     inputs = gather(table.drilled.loaded, table.system)
     plan = scenario_of(table.drilled, inputs, table.setting)
     alerts = _alerts(inputs, plan, table.setting.language)
-    books = offered_playbooks()
+    books = offered_playbooks(table.system.system)
+    plan = offering(plan, books)
     opening = Opening(
         runs_dir=table.runs_dir,
         plan=replace(plan, injects=[*plan.injects, *alerts]),
         real=inputs.experiment.experiment,
         system=table.system.system,
         books=books,
-        inputs=raw_inputs(inputs),
+        inputs=lambda run: _files(run, inputs),
         speed=table.setting.speed,
+        box=table.box,
     )
     async with detached(opening, clock, begun) as session:
-        telling = _Telling(session, plan, {alert.number for alert in alerts})
-        session.tell_acts(telling.tell)
+        happening = _Events(session, plan, {alert.number for alert in alerts})
+        session.end_acts_by(happening.end_of)
         fault_s = plan.planned.fault_at_s
         ends_s = (fault_s or 0.0) + plan.planned.lasts_s + ENDS_S
-        await session.hold(telling.work(), ends_s)
+        await session.hold(happening.work(), ends_s)
     return session.dir
 
 
-def raw_inputs(inputs: Inputs) -> dict[str, bytes]:
-    """The files of a session by their names below `inputs/`."""
+def _files(run: str, inputs: Inputs) -> dict[str, bytes]:
+    """The files of a session by their names below `inputs/`, and what they mean here."""
+    experiment, book = inputs.experiment.experiment, inputs.playbook
+    effective = Effective(
+        run=run,
+        stack="tabletop",
+        seed=experiment.seed or 0,
+        coupon=experiment.campaign.coupon,
+        stock=experiment.campaign.stock,
+        short=False,
+        experiment=experiment,
+        system=inputs.system.system,
+        playbook=PlannedPlaybook.of(book.playbook) if book is not None else None,
+        traffic_end_s=traffic_end_s(experiment),
+        no_responder=False,
+        responder="person",
+        planned={},
+    )
+    raw = json.dumps(effective.as_json(), indent=1).encode()
     raws = {"experiment.yaml": inputs.experiment.raw, "system.yaml": inputs.system.raw}
     if inputs.playbook is not None:
         raws["playbook.md"] = inputs.playbook.raw
+    raws["effective.json"] = raw + b"\n"
     return raws | {f"rules/{path.name}": read_bytes(path) for path in inputs.rules}
 
 
@@ -105,8 +144,8 @@ def _alerts(
     return found
 
 
-class _Telling:
-    """What is so at a table, and what comes of acts."""
+class _Events:
+    """The course of a tabletop: its truth, and the ends of acts."""
 
     def __init__(self, session: Detached, plan: SessionPlan, alerts: set[int]) -> None:
         self._session = session
@@ -139,25 +178,25 @@ class _Telling:
         session.journal.write(events.DrillInject(to="all", text=said))
         await asyncio.Event().wait()
 
-    def tell(self, act: Act) -> Told:
+    def end_of(self, act: AskedAct) -> ActEnd:
         """The end of an act: what the playbook says would be seen."""
         if act.step is None:
-            return Told(StepOutcome("done", None, Message("drill.would_be_done")))
+            return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         if self._helps(act):
             self._helped.set()
         if act.action is None:
-            return Told(StepOutcome("done", None, Message("drill.by_hand")))
+            return ActEnd(StepOutcome("done", None, Message("drill.by_hand")))
         block = act.step.block
         if block.after is None or act.undoing:
-            return Told(StepOutcome("done", None, Message("drill.would_be_done")))
+            return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         why = Message("drill.would_be_seen", after=block.after)
-        return Told(StepOutcome("done", verified=True, why=why))
+        return ActEnd(StepOutcome("done", verified=True, why=why))
 
     @property
     def _speed(self) -> float:
         return self._session.opening.speed
 
-    def _helps(self, act: Act) -> bool:
+    def _helps(self, act: AskedAct) -> bool:
         """True for a step of the playbook that answers what is wrong."""
         step = act.step
         return step is not None and not act.undoing and step.book == self._plan.planned.playbook

@@ -5,6 +5,7 @@ alone. What is marked as the facilitator's is sealed until the debrief (`evidenc
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from gameday.evidence.event import Event, event
 from gameday.evidence.event_fields import (
@@ -16,6 +17,9 @@ from gameday.evidence.event_fields import (
     Texts,
     Word,
 )
+
+DETACHED: Final = frozenset({"replay", "tabletop"})
+"""Modes of sessions without a system of their own."""
 
 
 @event("drill.started")

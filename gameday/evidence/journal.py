@@ -123,7 +123,9 @@ class Journal:
         head = {"seq": self._seq, "t": t_ns, "clock": self._clock_id}
         if self.box is not None and not is_for_trainees(event):
             audience = "facilitator"
-        body = {**head, **self._as_told(event, audience), "prev": self._prev}
+        shown = self._shown_as(event, audience)
+        told = {"event": shown.kind, "audience": audience, **masked(shown, self.hide)}
+        body = {**head, **told, "prev": self._prev}
         raw = sealed(self._signed(json.dumps(body).encode())) + b"\n"
         self._append(raw)
         record = RecordOf(self._seq, t_ns, event, audience)
@@ -133,13 +135,12 @@ class Journal:
             listener(record)
         return record
 
-    def _as_told(self, event: Event, audience: Audience) -> Json:
-        """The event as its line has it: for whom, and its fields, or all of it in a box."""
-        kind, fields = event.kind, masked(event, self.hide)
-        if self.box is not None and audience == "facilitator":
-            place = box_place(self._run, self.path.name, self._seq)
-            kind, fields = Sealed.kind, {"box": self.box.seal_event(event, fields, place)}
-        return {"event": kind, "audience": audience, **fields}
+    def _shown_as(self, event: Event, audience: Audience) -> Event:
+        """The event as its line has it: itself, or in a box."""
+        if self.box is None or audience != "facilitator":
+            return event
+        place = box_place(self._run, self.path.name, self._seq)
+        return self.box.seal_event(event, place, self.hide)
 
     def write_through(self, event: Event) -> Record:
         """The same, and in the kernel before this returns. Raises OSError when it is not."""
@@ -374,7 +375,7 @@ def _opened(record: Record, path: Path, boxes: Sequence[Box]) -> Record:
         place = box_place(run_of(path), path.name, record.seq)
         for box in boxes:
             try:
-                return replace(record, event=box.open_event(record.event.box, place))
+                return replace(record, event=box.open_event(record.event, place))
             except ValueError:
                 continue
     return record

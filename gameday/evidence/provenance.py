@@ -18,7 +18,8 @@ from pathlib import Path
 from gameday.core import files
 from gameday.core.secrets.signing import RecordPosition, SigningKey, key_named
 from gameday.evidence import journal
-from gameday.evidence.events import Sealed
+from gameday.evidence.drill_events import DETACHED
+from gameday.evidence.events import DrillStarted, Sealed
 from gameday.evidence.journal import Record
 from gameday.evidence.journal_lengths import noted
 from gameday.evidence.sealed_box import Box
@@ -138,6 +139,12 @@ def _sealed(records: Sequence[Record]) -> int:
     return sum(isinstance(record.event, Sealed) for record in records)
 
 
+def _is_detached(records: Sequence[Record]) -> bool:
+    """True for a session that had no system, so that nothing can be left behind by it."""
+    started = journal.first(records, DrillStarted)
+    return started is not None and started.event.mode in DETACHED
+
+
 def _read(path: Path, key: SigningKey | None, box: Box | None = None) -> Read:
     found = Read()
     run = journal.run_of(path)
@@ -151,6 +158,8 @@ def _read(path: Path, key: SigningKey | None, box: Box | None = None) -> Read:
     found.signed = list(journal.unsealed(found.signed, path, box))
     found.foreign = list(journal.unsealed(found.foreign, path, box))
     found.sealed = _sealed(found.signed) + _sealed(found.foreign)
+    if _is_detached(found.signed):
+        found.sealed = 0
     return found
 
 

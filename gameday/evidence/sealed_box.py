@@ -15,14 +15,16 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
 from gameday.core import files
 from gameday.core.errors import UsageError
-from gameday.core.json_objects import Json, json_object
+from gameday.core.json_objects import json_object
+from gameday.core.secrets.redaction import nothing
 from gameday.evidence import events
+from gameday.evidence.drill_events import Sealed
 from gameday.evidence.event import Event
 
 KEY_BYTES: Final = 32
@@ -121,15 +123,15 @@ class Box:
         except InvalidTag as error:
             raise ValueError("it was sealed with another key, or for another place") from error
 
-    def seal_event(self, event: Event, fields: Json, place: str) -> str:
-        """The text of a sealed event, in whole blocks."""
-        raw = json.dumps({"event": event.kind, "fields": fields}).encode()
+    def seal_event(self, event: Event, place: str, hide: Callable[[str], str] = nothing) -> Sealed:
+        """The event in a box whose length is a whole number of blocks; its texts are masked."""
+        raw = json.dumps({"event": event.kind, "fields": events.masked(event, hide)}).encode()
         raw += b" " * (-len(raw) % _PAD)
-        return base64.b64encode(self.seal(raw, place)).decode()
+        return Sealed(box=base64.b64encode(self.seal(raw, place)).decode())
 
-    def open_event(self, text: str, place: str) -> Event:
+    def open_event(self, sealed: Sealed, place: str) -> Event:
         """The event in it. Raises ValueError for one that does not open."""
-        raw = self.open(base64.b64decode(text, validate=True), place)
+        raw = self.open(base64.b64decode(sealed.box, validate=True), place)
         inside: Any = json.loads(raw)
         try:
             return events.from_json(inside["event"], json_object(inside["fields"]))

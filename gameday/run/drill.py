@@ -26,6 +26,8 @@ class DrillHooks(Protocol):
     real: Experiment
     playbooks: Sequence[Playbook]
     """All that are offered; their steps say whose they are."""
+    hypotheses: Sequence[str]
+    """Offered to the team, in this order."""
     mitigated: asyncio.Event
     """Set once a fault need stay no longer: it was said to be mitigated, and objectives hold."""
 

@@ -40,6 +40,8 @@ class FaultTask:
         """The whole life of the fault. Cancelling it, at whatever moment, makes it undo itself."""
         begin_s = self._fault.at.total_seconds()
         await self._run.until(begin_s)
+        if self._run.drill is not None and self._run.drill.mitigated.is_set():
+            return  # what it was a part of is over
         try:
             if await self._enter():
                 await self._look_and_wait(begin_s + self._fault.duration.total_seconds())

@@ -387,6 +387,7 @@ def _make_run(
     incident = Incident(hands, lambda why: start.control.end("operator", why))
     if start.drill is not None:
         incident.hints = start.drill.hint
+        incident.hypotheses = start.drill.hypotheses
     scaler = None
     if experiment.autoscaling and system.autoscaler is not None and running.replicas is not None:
         scaler = ReplicaScaler(

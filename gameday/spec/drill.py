@@ -40,12 +40,13 @@ def _written_out(value: object, info: ValidationInfo) -> object:
     if set(value) != {"id"} or not isinstance(value["id"], str):
         raise ValueError("a mapping is not text: write the text, or {id: ID}")
     language = (info.context or {}).get("language", "en")
-    known = templates(language)
+    known = templates("en")
     if value["id"] not in known:
         near = one_of_them(value["id"], [each for each in known if each.startswith("drill.")])
         told = f"there is no text {value['id']!r}" + (f": {near}" if near else "")
         raise ValueError(told[:LONGEST_COMPLAINT])
-    return Message(value["id"]).text(language)
+    is_translated = value["id"] in templates(language)
+    return Message(value["id"]).text(language if is_translated else "en")
 
 
 Text = Annotated[

@@ -93,6 +93,21 @@ def test_a_sealed_drill_without_its_key_is_never_claimed_to_be_gone(place: Path)
     assert heal("--key-file", "key").exit_code == 2
 
 
+@pytest.mark.parametrize("mode", ["tabletop", "replay"])
+def test_a_killed_session_without_a_system_has_left_nothing(place: Path, mode: str) -> None:
+    run = place / "runs" / "20261128T200000Z-drill-aaaa"
+    run.mkdir(parents=True)
+    book = signed(run / "journal.jsonl")
+    book.box = Box.new()
+    book.write(event_of("run.started", run=run.name, controller=None, allowed=[]))
+    book.write(event_of("drill.started", mode=mode))
+    book.write(event_of("drill.truth", what="injected"))
+    book.close()
+    assert b"drill.truth" not in book.path.read_bytes()
+    done = heal()
+    assert done.exit_code == 0, said(done)
+
+
 def test_a_lost_key_is_told_with_the_way_out(place: Path) -> None:
     left = killed(place)
     (place / "state" / "gameday" / "signing.key").unlink()

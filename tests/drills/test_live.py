@@ -11,8 +11,10 @@ from gameday.evidence.events import (
     DrillHint,
     DrillInject,
     DrillJoined,
+    DrillStarted,
     FaultInjected,
     FaultRemoved,
+    OrderGiven,
     RunEnded,
     Sealed,
 )
@@ -59,6 +61,9 @@ def _is_a_whole_run(run: Path, copy: Copy) -> None:
     for kind in (DrillHint, DrillInject, DrillJoined, DrillDebriefed, FaultInjected, RunEnded):
         assert any(isinstance(event, kind) for event in events), kind
     assert not any(isinstance(event, Sealed) for event in events)
+    offered = next(e.hypotheses for e in events if isinstance(e, DrillStarted))
+    declared = next(e.text for e in events if isinstance(e, OrderGiven) and e.order == "declare")
+    assert declared == offered[0], "a number is told in words"
     assert next(e for e in events if isinstance(e, RunEnded)).ended == "completed"
     evidence = read(run)
     assert evidence.problems == {}

@@ -12,11 +12,11 @@ import pytest
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UsageError
+from gameday.drills.hands import AskedAct
 from gameday.drills.recording import SAMPLES, RecordedActs, load_recording, log_lines, moved
 from gameday.drills.replay import Played, replay
 from gameday.drills.scenario import Setting
 from gameday.drills.tabletop import Table, tabletop
-from gameday.drills.told_hands import Act
 from gameday.evidence import events, journal
 from gameday.evidence.sealed_box import Box
 from gameday.run import locks
@@ -122,7 +122,11 @@ async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
     async with room(at_table(tmp_path)) as people:
         await people.until(events.DrillInject, lambda e: "pager" in e.text)
         assert (await people.order("ack")).ok
-        assert (await people.order("declare", text="Redis answers late")).ok
+        started = journal.first(people.records(), events.DrillStarted)
+        assert started is not None
+        assert (await people.order("declare", text="2")).ok
+        declared = await people.until(events.OrderGiven, lambda e: e.order == "declare")
+        assert declared.text == started.event.hypotheses[1]
         act = await people.order("act", step=1, playbook="redis-slow")
         answer = await people.answer(act)
         assert answer.status == "done"
@@ -138,6 +142,10 @@ async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
     truth = [each.event.what for each in journal.every(records, events.DrillTruth)]
     assert truth == ["injected", "damage", "removed", "recovered"]
     assert (people.dir / "inputs" / "experiment.yaml").exists()
+    effective = json.loads((people.dir / "inputs" / "effective.json").read_text())
+    assert (effective["run"], effective["experiment"]["name"]) == (people.dir.name, "redis-slow")
+    joined = [each.event.by for each in journal.every(records, events.DrillJoined)]
+    assert joined == ["kim"]
     assert not (people.dir / "inputs.sealed").exists()
 
 
@@ -224,9 +232,9 @@ async def test_a_recorded_run_plays_again_at_its_instants(tmp_path: Path) -> Non
 async def test_an_act_that_nobody_did_then_is_not_in_the_recording(tmp_path: Path) -> None:
     path = recorded(tmp_path)
     acts = RecordedActs(load_recording(path).records)
-    assert acts.tell(Act("use-postgres")).outcome.status == "done"
-    assert acts.tell(Act("use-postgres"), speed=10).took_s == pytest.approx(0.09)
-    unknown = acts.tell(Act("pause")).outcome
+    assert acts.end_of(AskedAct("use-postgres")).outcome.status == "done"
+    assert acts.end_of(AskedAct("use-postgres"), speed=10).took_s == pytest.approx(0.09)
+    unknown = acts.end_of(AskedAct("pause")).outcome
     assert unknown.status == "not_applicable"
     assert unknown.why.text().startswith("not in the recording")
 
@@ -244,7 +252,7 @@ def test_what_only_this_run_reads_is_not_shown(tmp_path: Path) -> None:
     found = load_recording(recorded(tmp_path))
     line = {"t": found.t0_ns, "readings": {"step:1:after": True, "drain": None, "reaction:x": True},
             "figures": {"dependency:redis": 1.0}, "alerts": []}  # fmt: skip
-    shown = moved(line, lambda t_ns: t_ns + 5, found)
+    shown = json.loads(moved(json.dumps(line).encode(), lambda t_ns: t_ns + 5, found))
     assert shown["readings"] == {"drain": None}
     assert shown["figures"] == {"dependency:redis": 1.0}
     assert shown["t"] == found.t0_ns + 5
@@ -266,3 +274,13 @@ async def test_a_drill_that_was_played_can_be_played_again(tmp_path: Path) -> No
     assert list((people.dir / "inputs").iterdir())
     effective = json.loads((people.dir / "inputs" / "effective.json").read_text())
     assert effective["run"] == people.dir.name
+    again = load_recording(people.dir)
+    assert [each.what for each in again.truth] == ["injected", "damage", "removed", "recovered"]
+    assert again.fault_at_s == pytest.approx(10.004 / SPEED, abs=1)
+    async with room(played(tmp_path, people.dir)) as others:
+        await others.until(events.DrillTruth, lambda e: e.what == "injected")
+        await others.facilitate("debrief")
+    planned = [journal.first(each.records(), events.DrillPlanned) for each in (people, others)]
+    assert planned[0] is not None
+    assert planned[1] is not None
+    assert planned[0].event.right == planned[1].event.right

@@ -82,14 +82,14 @@ def test_another_key_another_line_and_another_run_open_nothing(tmp_path: Path) -
     text = journal.read(path).records[1].event
     assert isinstance(text, Sealed)
     with pytest.raises(ValueError, match="another"):
-        box.open_event(text.box, "r/journal.jsonl/3")
+        box.open_event(text, "r/journal.jsonl/3")
 
 
 def test_the_length_of_a_box_does_not_tell_what_is_in_it() -> None:
     box = Box.new()
     short, long = FaultInjected(id="f1"), FaultInjected(id="f" * 300)
-    told = [box.seal_event(each, each.as_json(), "place") for each in (short, long)]
-    assert len(told[0]) == len(told[1])
+    told = [box.seal_event(each, "place") for each in (short, long)]
+    assert len(told[0].box) == len(told[1].box)
 
 
 def test_what_is_not_named_is_the_facilitators() -> None:

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from gameday.evidence.events import FaultRemoved, OperatorAbort
 from tests.support.live_drills import MARK, Held, copied, found_at_rest, held, short_folder, words
 
 EXPERIMENTS = (
@@ -29,12 +30,17 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found of one drill, by what it was; `searched` counts searches."""
+    """What was found of one drill; `searched` counts searches.
+
+    `blind` says why the search may have missed something. `out_s` is from the facilitator's order
+    to the last fault that reads back as gone.
+    """
 
     name: str
     leaks: list[str]
     searched: int
     blind: str
+    out_s: float
 
 
 def main() -> int:
@@ -48,7 +54,7 @@ def main() -> int:
     order = random.Random(f"leaks {asked.seed}")
     drawn = [names[n % len(names)] for n in range(asked.drills)]
     order.shuffle(drawn)
-    wrong = searches = 0
+    wrong, searches, longest_s = 0, 0, 0.0
     with short_folder() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         for number, one in enumerate(
             pool.map(lambda n: drilled(folder, n, drawn[n]), range(len(drawn)))
@@ -58,7 +64,11 @@ def main() -> int:
             sys.stdout.flush()
             wrong += bool(one.leaks or one.blind)
             searches += one.searched
-    sys.stdout.write(f"{asked.drills} drills, {searches} searches: {wrong} leaked\n")
+            longest_s = max(longest_s, one.out_s)
+    sys.stdout.write(
+        f"{asked.drills} drills, {searches} searches: {wrong} leaked; ended by the facilitator,"
+        f" every fault was out within {longest_s:.2f} s\n"
+    )
     return int(wrong > 0)
 
 
@@ -72,12 +82,24 @@ def drilled(folder: Path, number: int, name: str) -> Outcome:
         for _ in _moments(drill):
             leaks += found_at_rest(drill, looked_for)
             searched += 1
-        drill.facilitate("debrief")
+        ended = drill.facilitate("abort" if number % 2 else "debrief")
         drill.finish()
         after = found_at_rest(drill, [MARK, copy.experiment.method[0].fault])
     kinds = sum(copy.experiment.method[0].fault in each for each in after)
     blind = "" if kinds and any(MARK in each for each in after) else "the search finds nothing"
-    return Outcome(name, sorted(set(leaks)), searched, blind)
+    if ended.returncode:
+        blind = f"the facilitator could not end it: {ended.stderr}"
+    return Outcome(name, sorted(set(leaks)), searched, blind, _out_s(drill))
+
+
+def _out_s(drill: Held) -> float:
+    """Seconds from the facilitator's order to the last fault; inf where one is not seen out."""
+    records = drill.records()
+    asked = [each.t_ns for each in records if isinstance(each.event, OperatorAbort)]
+    out = [
+        each.t_ns for each in records if isinstance(each.event, FaultRemoved) and each.event.gone
+    ]
+    return (max(out) - asked[0]) / 1e9 if asked and out else float("inf")
 
 
 def _moments(drill: Held) -> Iterator[None]:

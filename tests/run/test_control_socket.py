@@ -18,12 +18,13 @@ from gameday.cli import main
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.evidence import journal
+from gameday.evidence.sealed_box import Box
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run import hold, locks, stop_and_wait
 from gameday.run.context import Abort
 from gameday.run.control_socket import ControlSocket
 from gameday.run.locks import Presence, RunCommand, TargetLock
-from gameday.run.responder.orders import IncidentOrder
+from gameday.run.responder.orders import Heard, IncidentOrder
 from gameday.spec.undos import ToxicState
 from gameday.stacks.state import stack_file
 from tests.support.events import event_of
@@ -327,3 +328,44 @@ def test_a_socket_whose_path_would_be_too_long_is_in_a_folder_of_ours(
     with pytest.raises(UsageError, match="symbolic link"):
         Presence("r", tmp_path)
     shutil.rmtree(temporary)
+
+
+async def test_a_facilitators_command_takes_the_token_of_the_drill(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def command(said: RunCommand, by: str) -> Heard | None:
+        asked.append(f"{said.cmd} {said.number} by {by}")
+        return Heard(ok=True, why="done")
+
+    box = Box.new()
+    with desk(tmp_path) as (orders, abort):
+        for cmd in ("inject", "hint", "pause", "resume", "debrief", "abort"):
+            assert "unknown order" in orders.answer(RunCommand(cmd)).why, "it is no drill"
+        drill: Any = SimpleNamespace(box=box, command=command)
+        orders = ControlSocket("r", signed(tmp_path / "r" / "other.jsonl"), abort, drill)
+        for cmd in ("inject", "hint", "pause", "resume", "debrief", "abort"):
+            for token in ("", "x", box.text):
+                assert "facilitator" in orders.answer(RunCommand(cmd, token=token)).why
+        assert not asked
+        assert not abort.event.is_set()
+        assert orders.answer(RunCommand("hint", "eve", token=box.token, number=2)).ok
+        assert asked == ["hint 2 by eve"]
+        assert orders.answer(RunCommand("debrief", "eve", token=box.token)).ok
+        assert (abort.ended, abort.why) == ("completed", "gameday drill debrief by eve")
+
+
+async def test_a_stop_never_says_that_nothing_is_in_while_the_journal_is_sealed(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path) as (orders, _):
+        await orders.open(tmp_path)
+        book = signed(tmp_path / "r" / "reaper.jsonl")
+        book.box = Box.new()
+        book.write(event_of("fault.removed", id="f1", gone=False))
+        (run,) = locks.running()
+        stopping = asyncio.create_task(stop_and_wait.stop(run, "ann", CLOCK, {}))
+        while ("operator.stop", None) not in events(tmp_path):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert not stopping.done()
+    assert (await stopping).left == ("whatever its sealed journal announced",)

@@ -1,17 +1,21 @@
 """Steps and orders against a real HTTP server, and readings that a test hands over."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gameday.core.clock import NS
+from gameday.core.messages import Message
 from gameday.evidence import journal
 from gameday.evidence.events import ActionDone, ActionStarted, OrderAnswered, StepDone
-from gameday.run.responder import hands
+from gameday.injection.heal import left_behind, taken_back
+from gameday.run.responder import hands, protocol
 from gameday.run.responder.incident import MOST_ORDERS, MOST_WAITING
 from gameday.run.responder.orders import IncidentOrder
+from gameday.spec.playbook import FrontMatter, Playbook
 from tests.support.incidents import Drill, admin, feed, step
 
 
@@ -400,3 +404,46 @@ async def test_there_are_only_so_many_orders_but_the_run_can_always_be_ended(
     assert (heard.ok, heard.given) == (False, None)
     assert drill.give(IncidentOrder("abort")).ok
     assert drill.aborted
+
+
+async def test_of_several_playbooks_the_one_that_is_meant_is_named(tmp_path: Path) -> None:
+    async with admin() as (url, asked):
+        drill = Drill(tmp_path, url, step(1, do="switch", undo="back"), bot=False)
+        one = Playbook(FrontMatter(name="one", alerts=["One"]), (step(1, do="missing"),))
+        two = Playbook(
+            FrontMatter(name="two", alerts=["Two"]), (step(1, do="switch", undo="back"),)
+        )
+        drill.hands.offered = [one.among_others(), two.among_others()]
+        async with drill.by_people():
+            drill.read(alert="firing")
+            refused = drill.give(IncidentOrder("act", step=1))
+            assert not refused.ok
+            assert "PLAYBOOK:STEP; there are one, two" in refused.why
+            assert not drill.give(IncidentOrder("act", step=1, playbook="three")).ok
+            assert not drill.give(IncidentOrder("act", step=2, playbook="two")).ok
+            done = drill.give(IncidentOrder("act", step=1, playbook="two"))
+            assert await drill.answer(done) == ("done", Message("step.answered_unverified").text())
+            back = drill.give(IncidentOrder("act", step=1, playbook="two", undo=True))
+            assert (await drill.answer(back))[0] == "done"
+            assert drill.incident.alerted.is_set(), "any alert counts, of whichever playbook"
+        assert asked == ["/switch", "/back"]
+    records = journal.read(tmp_path / "journal.jsonl").records
+    ends = [r.event for r in records if isinstance(r.event, StepDone)]
+    assert {event.playbook for event in ends} == {"two"}
+    begun = [r for r in records if r.event.kind == "step.started"][:1]
+    (left,) = left_behind(begun)
+    assert (left.owner, left.name) == ("step", "two:1")
+    assert taken_back(left) == StepDone(1, "done", undoing=True, playbook="two")
+    assert left_behind(records) == []
+
+
+def test_a_drill_tells_all_playbooks_and_names_none(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "http://127.0.0.1:1", step(1, do="switch"), bot=False)
+    told = json.loads(protocol.line(protocol.hello("r", drill.hands, str)))
+    assert told["playbook"]["name"] == "slow"
+    assert "playbooks" not in told
+    book = Playbook(FrontMatter(name="one", alerts=["One"]), (step(1, do="missing"),))
+    drill.hands.offered = [book.among_others()]
+    told = json.loads(protocol.line(protocol.hello("r", drill.hands, str)))
+    assert told["playbook"] is None
+    assert [each["name"] for each in told["playbooks"]] == ["one"]

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gameday.core import messages
 from gameday.core.errors import FileError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.evidence.effective import Effective, PlannedPlaybook, dump
 from gameday.plan.rules.drill import session_s, stock_needed
 from gameday.plan.rules.expressions import window_names
 from gameday.plan.validate import validate, validate_drill, validate_system
+from gameday.spec import drill as drill_keys
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import (
@@ -352,6 +354,19 @@ def test_what_cannot_be_drilled_is_refused_at_its_place(
         drilled(old, new)
     assert problem in caught.value.message
     assert help in caught.value.help
+
+
+def test_texts_by_id_are_told_in_another_language_as_far_as_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    english = dict(messages.templates())
+    languages = {"en": english, "ko": {**english, "word.unknown": "모름"}}
+    for module in (messages, drill_keys):
+        monkeypatch.setattr(module, "templates", languages.__getitem__)
+    drilled()
+    assert list(load_drill("slow", 5, "ko").drill.hypotheses)[1] == "모름"
+    del languages["ko"]["word.unknown"]
+    assert list(load_drill("slow", 5, "ko").drill.hypotheses)[1] == "unknown"
 
 
 def both_of(old: str, new: str) -> list[str]:

@@ -29,9 +29,9 @@ from gameday.spec.faults.service import PARTS
 from gameday.spec.inputs import all_playbooks, find_experiment, load_drill
 
 ROOT = Path(__file__).parents[2]
-MARK = "zq7"
+MARK = "zq7kestrel"
 """Part of every name that a copy bears."""
-LASTS_S = 15
+LASTS_S = 90
 PROXIED = ("redis", "postgres")
 """Components that every run of the shipped system has."""
 

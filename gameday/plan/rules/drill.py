@@ -135,7 +135,7 @@ def _tells(drilled: LoadedDrill) -> Findings:
 
 
 def _texts(drilled: LoadedDrill) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What people are told before the debrief, and where it stands."""
+    """Texts that people are told before the debrief, and their places."""
     drill = drilled.drill
     if drill.briefing is not None:
         yield ("briefing",), drill.briefing

@@ -8,13 +8,15 @@ emptied when things are taken back, and there are only so many orders.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.messages import Message
 from gameday.evidence.events import AlertAcknowledged, OrderAnswered, OrderGiven, ResponderStarted
+from gameday.evidence.hypotheses import chosen
 from gameday.run.responder.hands import Hands, StepOutcome
 from gameday.run.responder.orders import MOST_NAME, MOST_TEXT, Heard, IncidentOrder, Kind, clipped
 
@@ -65,6 +67,7 @@ class Incident:
         self.alerted = asyncio.Event()
         self.taken = asyncio.Event()
         self.hints: Callable[[str], Message] | None = None
+        self.hypotheses: Sequence[str] = ()
         self._abort = abort
         self._alert = ""
         self._alerted_ns = 0
@@ -95,6 +98,7 @@ class Incident:
 
     def give(self, order: IncidentOrder, by: str, through: Kind) -> Heard:
         """Hear an order, journal it and what is answered to it, and have it carried out."""
+        order = self._spelled_out(order)
         self._orders[through] += 1
         if self._orders[through] > MOST_ORDERS and order.order != "abort":
             return Heard(ok=False, why=Message("order.too_many", most=MOST_ORDERS).text())
@@ -104,6 +108,13 @@ class Incident:
             self._answered(given, order, "refused", why)
             return Heard(ok=False, why=why.text(), given=given)
         return self._carry_out(order, given, by, through)
+
+    def _spelled_out(self, order: IncidentOrder) -> IncidentOrder:
+        """An order that declares an offered hypothesis, by number or nearly so, in its words."""
+        if order.order != "declare":
+            return order
+        meant = chosen(order.text, self.hypotheses)
+        return order if meant is None else replace(order, text=meant)
 
     async def take_back(self, at_most_s: float | None = None) -> None:
         """Undo what was done, last first. Nothing that was ordered before follows it."""

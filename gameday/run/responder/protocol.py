@@ -134,13 +134,15 @@ def hello(run: str, hands: Hands, hide: Callable[[str], str]) -> Hello:
     """The first line of a run."""
     actions = sorted({*hands.actions, *hands.scale})
     if hands.offered:
-        books = [_shown(book, hide) for book in hands.offered]
+        books = [_playbook_shown(book, hide) for book in hands.offered]
         return DrillHello(run=run, actions=actions, playbook=None, playbooks=books)
     book = hands.playbook
-    return Hello(run=run, actions=actions, playbook=None if book is None else _shown(book, hide))
+    return Hello(
+        run=run, actions=actions, playbook=None if book is None else _playbook_shown(book, hide)
+    )
 
 
-def _shown(book: Playbook, hide: Callable[[str], str]) -> PlaybookShown:
+def _playbook_shown(book: Playbook, hide: Callable[[str], str]) -> PlaybookShown:
     steps = [
         StepShown(
             step.number,

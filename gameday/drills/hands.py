@@ -22,7 +22,7 @@ _NOWHERE: Final = "http://127.0.0.1:0"
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AskedAct:
     """An act that is asked about: an action of the system file, a step, or both."""
 
     action: str | None
@@ -31,22 +31,22 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ActEnd:
     """The end of an act, and how long it takes to be seen (s)."""
 
     outcome: StepOutcome
     took_s: float = 0.0
 
 
-class ToldHands(Hands):
-    """Hands whose acts are told by `tell`."""
+class DetachedHands(Hands):
+    """Hands whose acts end as `end_of` says."""
 
-    tell: Callable[[Act], Told]
+    end_of: Callable[[AskedAct], ActEnd]
 
     async def work(self, step: Step, by: str = "bot") -> StepOutcome:
         begun_ns = self.clock.now_ns()
         self._begins(step, by, undoing=False)
-        result = await self._told(Act(step.block.do, step))
+        result = await self._end(AskedAct(step.block.do, step))
         if result.status == "done":
             self._note(step, step.block.undo)
         self._done(step, begun_ns, result, undoing=False)
@@ -54,7 +54,7 @@ class ToldHands(Hands):
 
     async def act(self, name: str, by: str) -> StepOutcome:
         self.journal.write(ActionStarted(do=name, by=by, undoing=False, readings=self._newest()))
-        result = await self._told(Act(name))
+        result = await self._end(AskedAct(name))
         self._ends(name, result, undoing=False)
         return result
 
@@ -64,22 +64,22 @@ class ToldHands(Hands):
                 return StepOutcome("not_applicable", None, Message("step.nothing_to_undo"))
             begun_ns = self.clock.now_ns()
             self._begins(what, by, undoing=True)
-            result = await self._told(Act(what.block.undo, what, undoing=True))
+            result = await self._end(AskedAct(what.block.undo, what, undoing=True))
             self.worked.remove(what)
             self._done(what, begun_ns, result, undoing=True)
             return result
         self.journal.write(ActionStarted(do=what, by=by, undoing=True))
-        result = await self._told(Act(self._undoes(what), undoing=True))
+        result = await self._end(AskedAct(self._undoes(what), undoing=True))
         self._ends(what, result, undoing=True)
         return result
 
     async def take_back(self, at_most_s: float | None = None) -> None:
         """Nothing was done, so there is nothing to take back."""
 
-    async def _told(self, act: Act) -> StepOutcome:
-        told = self.tell(act)
-        await self.clock.sleep(told.took_s)
-        return told.outcome
+    async def _end(self, act: AskedAct) -> StepOutcome:
+        end = self.end_of(act)
+        await self.clock.sleep(end.took_s)
+        return end.outcome
 
     def _begins(self, step: Step, by: str, *, undoing: bool) -> None:
         self.journal.write(
@@ -110,12 +110,12 @@ class ToldHands(Hands):
         raise AssertionError(f"{action}: there is no system to do it to")
 
 
-def told_hands(
+def detached_hands(
     system: System, books: Sequence[Playbook], readings: Readings, journal: Journal, clock: Clock
-) -> ToldHands:
-    """Hands at a system that is not there; `tell` is still to be set."""
+) -> DetachedHands:
+    """Hands at a system that is not there; `end_of` is still to be set."""
     scale: Mapping[str, None] = dict.fromkeys(system.scale)
-    return ToldHands(
+    return DetachedHands(
         None,
         system.actions,
         scale,
