@@ -96,12 +96,12 @@ def _new_box(key_file: Path | None) -> "Box":
 
 
 def _begun(asked: ModeOptions) -> "Callable[[Path, Box], None]":
-    def tell(folder: Path, box: "Box") -> None:
+    def announce(folder: Path, box: "Box") -> None:
         (asked.begun or tell_begun)(folder, box)
         if asked.show_plan:
             tell_plan(folder, box)
 
-    return tell
+    return announce
 
 
 def tell_begun(folder: Path, box: "Box") -> None:

@@ -200,6 +200,9 @@ async def test_a_recorded_run_plays_again_at_its_instants(tmp_path: Path) -> Non
     path = recorded(tmp_path)
     async with room(played(tmp_path, path)) as people:
         await people.until(events.DrillTruth, lambda e: e.what == "damage")
+        at_rest = b"".join(path.read_bytes() for path in people.dir.rglob("*") if path.is_file())
+        for word in (b"network.latency", FAULT.encode(), RUN.encode()):
+            assert word not in at_rest
         act = await people.answer(await people.order("act", action="use-postgres"))
         assert (act.status, act.why) == ("done", "as it was recorded: done")
         other = await people.answer(await people.order("act", action="use-redis"))
