@@ -14,7 +14,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What one kind of fault does to the starts that are due while it is in.
+    """Effect of one kind of fault on the starts that are due while it is in.
 
     `failed` and `slow` are shares of them; `mends` is the share of that harm that the playbook's
     steps take away, all of them together.

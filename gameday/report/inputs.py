@@ -35,7 +35,7 @@ _LARGEST_BYTES = 64 * files.MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillMaterial:
-    """What a drill has beyond a run. `roles` are what people are called in the page, by name."""
+    """The parts that a drill has beyond a run. `roles` are what people are called in the page, by name."""
 
     course: Course
     score: Score
@@ -131,7 +131,7 @@ def _drill(run_dir: Path, records: Sequence[Record]) -> DrillMaterial | None:
 
 
 def roles_of(people: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    """What each person is called where no name may stand: the role, numbered where two have it."""
+    """A word for each person where no name may stand: the role, numbered where two have it."""
     named = [(name, role or "responder") for name, role in people if name not in NOBODY]
     often = Counter(role for _, role in named)
     seen: Counter[str] = Counter()

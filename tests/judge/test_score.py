@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gameday.core.errors import UnknownError
 from gameday.judge.baselines import Baseline, BaselineKind, read_baselines, write_baseline
-from gameday.judge.course import Course, Looked, OrderSeen, course_of
+from gameday.judge.course import Course, ObjectivesSeen, OrderSeen, course_of
 from gameday.judge.harm import NONE, HarmCurve, HarmRecord, avoidance, harm_of
 from gameday.judge.hypothesis import is_right
 from gameday.judge.response_parts import parts
@@ -340,7 +340,7 @@ def test_severity_is_off_by_its_grades(grade: str, off: int) -> None:
 def test_an_all_clear_before_the_objectives_held_or_that_did_not_last_is_not_verified() -> None:
     assert part_of(drilled(said(19.0, "resolved")), "all_clear")[1] is False
     late = course_of(read(whole_response()))
-    broke = replace(late, looked=[*late.looked, Looked(at_s=27.0, well=False)])
+    broke = replace(late, looked=[*late.looked, ObjectivesSeen(at_s=27.0, well=False)])
     told = next(each for each in parts(broke) if each.name == "all_clear")
     assert (told.value, "breached again" in told.summary) == (False, True)
 

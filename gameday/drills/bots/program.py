@@ -38,8 +38,8 @@ class HelloHeard:
     playbooks: Sequence[PlaybookShown] = ()
 
 
-class Program:
-    """What a character is told of one run, line by line."""
+class BotProgram:
+    """A character in one run, which it is told line by line."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -106,7 +106,7 @@ class Program:
         return bot.well(t_s) if self._acted and self._well == WELL_FOR else []
 
 
-def respond(lines: Iterable[str], program: Program) -> Iterator[IncidentOrder]:
+def respond(lines: Iterable[str], program: BotProgram) -> Iterator[IncidentOrder]:
     """The orders that follow from the lines of a run, up to its last one."""
     for raw in lines:
         content = json.loads(raw)
@@ -134,6 +134,6 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Respond to the run on stdin."""
-    for order in respond(sys.stdin, Program(options())):
+    for order in respond(sys.stdin, BotProgram(options())):
         sys.stdout.write(json.dumps(plain(order)) + "\n")
         sys.stdout.flush()

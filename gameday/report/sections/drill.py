@@ -92,7 +92,7 @@ def _truth(m: Material, course: Course, say: Messages) -> list[Markup]:
 
 
 def _minutes(m: Material, course: Course, say: Messages) -> list[Markup]:
-    """What was true against what was believed, minute by minute."""
+    """Truth against belief, minute by minute."""
     last_s = max(course.end_s, 0.0)
     minutes = range(min(int(last_s // 60) + 1, MOST_MINUTES))
     head = [say(f"debrief.col_{name}") for name in _MINUTE]
@@ -134,7 +134,7 @@ def _is_deed(record: Record) -> bool:
 def _so(
     m: Material, course: Course, begin_s: float, end_s: float, say: Messages
 ) -> tuple[list[Markup], list[Markup]]:
-    """What was so in a span of time: the faults that were in, and whether customers were hurt."""
+    """The truth of a span of time: the faults that were in, and whether customers were hurt."""
     found, refs = [], []
     for fault in m.result.faults:
         inside = fault.injected_at is not None and fault.injected_at < end_s
@@ -187,7 +187,7 @@ def _right(course: Course, score: Score, say: Messages) -> list[Markup]:
 
 
 def _signals(m: Material, course: Course, say: Messages) -> list[Markup]:
-    """What each alert, chart and log line could have told, and when."""
+    """Alerts, charts and logs that could have told, and when."""
     since_s = course.fault_at_s
     blocks = [say("debrief.signals_head")]
     if since_s is None:
@@ -298,7 +298,7 @@ def _time_of(line: _LogLine) -> datetime | None:
 
 
 def _perfect(m: Material, course: Course, say: Messages) -> list[Markup]:
-    """What a perfect responder would have done, and what that would have cost."""
+    """The acts of a perfect responder."""
     blocks, planned = [say("debrief.perfect_head")], _planned(m)
     if course.fault_at_s is None:
         return [*blocks, say("debrief.perfect_nothing")]
