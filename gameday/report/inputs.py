@@ -35,7 +35,7 @@ _LARGEST_BYTES = 64 * files.MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillMaterial:
-    """The parts that a drill has beyond a run. `roles` are what people are called in the page, by name."""
+    """The parts that a drill has beyond a run. `roles` are the words for people, by name."""
 
     course: Course
     score: Score
