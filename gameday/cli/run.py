@@ -209,6 +209,7 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     from gameday.cli.runs import RESULT, show_result
     from gameday.core import files
     from gameday.core.errors import UnknownError
+    from gameday.drills.baselines import settle
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
     from gameday.report import write_report
@@ -218,6 +219,7 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     report = None
     try:
         files.replace(run_dir / RESULT, [raw])
+        settle(run_dir)
         report = write_report(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"

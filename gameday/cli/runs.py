@@ -298,6 +298,7 @@ def report(ref: str, runs_dir: Path) -> None:
     somebody has edited stays; the new one is written beside it. A run that was killed before it
     was judged is judged first.
     """
+    from gameday.drills.baselines import settle
     from gameday.evidence.read import read as read_evidence
     from gameday.injection.heal import is_under_way
     from gameday.judge.judge import judge
@@ -311,4 +312,5 @@ def report(ref: str, runs_dir: Path) -> None:
         )
     if not (run_dir / RESULT).is_file():
         files.replace(run_dir / RESULT, [judge(read_evidence(run_dir)).to_bytes()])
+    settle(run_dir)
     echo(str(write_report(run_dir)))

@@ -14,7 +14,9 @@ import yaml
 from gameday.core.errors import UnknownError, UsageError
 from gameday.core.stack_registry import is_owned
 from gameday.drills import simulation
+from gameday.evidence import journal
 from gameday.evidence.effective import Effective, dump
+from gameday.evidence.events import DrillStarted
 from gameday.evidence.model import Evidence
 from gameday.evidence.read import read
 from gameday.judge.baselines import (
@@ -51,13 +53,27 @@ def of_run(run_dir: Path, evidence: Evidence, course: Course) -> Baselines:
 
 
 def settle(run_dir: Path) -> None:
-    """Keep simulated baselines where none were measured. Raises OSError, UnknownError."""
+    """Keep simulated baselines in a drill where none were measured. Raises OSError, UnknownError.
+
+    Its draft shows the score, and is made of the run directory alone.
+    """
+    if not is_drill(run_dir):
+        return
     evidence = read(run_dir)
     course = course_of(evidence)
     known = read_baselines(run_dir)
     for kind, baseline in of_run(run_dir, evidence, course).items():
         if kind not in known:
             write_baseline(run_dir, baseline)
+
+
+def is_drill(run_dir: Path) -> bool:
+    """True if the run directory is that of a session."""
+    try:
+        records = journal.read(run_dir / "journal.jsonl").records
+    except FileNotFoundError:
+        return False
+    return journal.first(records, DrillStarted) is not None
 
 
 def write_plan(run_dir: Path, folder: Path) -> Effective:

@@ -36,7 +36,7 @@ from gameday.drills.effects import (
 from gameday.evidence.effective import PlannedPlaybook
 from gameday.evidence.outages import RECOVERY
 from gameday.judge.baselines import Baseline, BaselineKind, Baselines
-from gameday.judge.course import ActSeen, Course, Looked, OrderSeen, PlannedAct
+from gameday.judge.course import ActSeen, Course, ObjectivesSeen, OrderSeen, PlannedAct
 from gameday.judge.harm import NONE, HarmCurve, HarmRecord
 from gameday.judge.score import Score, score
 from gameday.run.responder.orders import IncidentOrder
@@ -314,7 +314,7 @@ def _tick(t_s: float) -> float:
 
 
 def _desk(scene: Scene) -> Desk:
-    """What the character has at hand."""
+    """Everything that the character has at hand."""
     own = {step.do for step in scene.steps if step.do}
     return Desk(
         steps=[step.number for step in scene.steps],
@@ -379,16 +379,18 @@ def _inside(seconds: int, begin_s: float, end_s: float) -> Floats:
     return part
 
 
-def _looked(world: _World) -> Sequence[Looked]:
+def _looked(world: _World) -> Sequence[ObjectivesSeen]:
     """The evaluations around the all-clear, which is all that is judged by them."""
     resolved = [order.at_s for order in world.orders if order.order == "resolved"]
     if not resolved:
-        return [Looked(at_s=world.scene.fault_at_s, well=True)]
+        return [ObjectivesSeen(at_s=world.scene.fault_at_s, well=True)]
     last_s = resolved[-1]
     over_s = world.over_at_s
     times = [last_s - n for n in range(RECOVERY, 0, -1)]
     times += [last_s + 1, world.scene.end_s]
-    return [Looked(at_s=t_s, well=not world.scene.fault_at_s <= t_s < over_s) for t_s in times]
+    return [
+        ObjectivesSeen(at_s=t_s, well=not world.scene.fault_at_s <= t_s < over_s) for t_s in times
+    ]
 
 
 def baselines(scene: Scene) -> Baselines:

@@ -55,7 +55,7 @@ def path_of(run_dir: Path, kind: str) -> Path:
 
 
 def read_baselines(run_dir: Path) -> Baselines:
-    """Those that the run directory has. Raises UnknownError for one that cannot be read."""
+    """Baselines that the run directory has. Raises UnknownError for one that cannot be read."""
     found = {}
     for kind in KINDS:
         path = path_of(run_dir, kind)

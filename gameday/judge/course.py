@@ -20,6 +20,8 @@ from gameday.spec.playbook import StepBlock
 Mode = Literal["run", "live", "replay", "tabletop"]
 Truths = Mapping[str, bool | None]
 RUN: Final = "run"
+NOBODY: Final = frozenset({"", "bot", "none", "person", "command", "replay", "gameday"})
+"""Kinds of responders, which are nobody's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class PlannedAct:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class ObjectivesSeen:
     """One evaluation: whether every objective held, None where that is not known."""
 
     at_s: float
@@ -101,7 +103,7 @@ class Course:
     offered: Sequence[str] = ()
     severity: str | None = None
     updates_every_s: float | None = None
-    looked: Sequence[Looked] = ()
+    looked: Sequence[ObjectivesSeen] = ()
     objectives: int = 0
     people: Sequence[tuple[str, str]] = ()
     harm: HarmRecord | None = None
@@ -110,7 +112,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What is true of a session, as its plan says it."""
+    """The truth of a session, as its plan says it."""
 
     right: Sequence[str] = ()
     decoys: Sequence[str] = ()
@@ -245,7 +247,7 @@ def _harm(
 def _plan(
     started: RecordOf[events.DrillStarted] | None, planned: RecordOf[events.DrillPlanned] | None
 ) -> _Plan:
-    """What is true, from the session's plan; nothing of a run that was no drill."""
+    """The truth of a session; nothing of a run that was no drill."""
     if planned is None:
         return _Plan()
     return _Plan(
@@ -262,15 +264,15 @@ def _scenario(evidence: Evidence, planned: RecordOf[events.DrillPlanned] | None)
     return evidence.effective.experiment.name if evidence.effective else ""
 
 
-def _looked(evidence: Evidence, t0_ns: int) -> Sequence[Looked]:
-    """Whether every objective held, at each evaluation while there was traffic."""
+def _looked(evidence: Evidence, t0_ns: int) -> Sequence[ObjectivesSeen]:
+    """State of the objectives at each evaluation while there was traffic."""
     end_ns = evidence.anchors.traffic_end_ns
     found = []
     for each in evidence.evaluations:
         if each.t_ns < t0_ns or (end_ns is not None and each.t_ns > end_ns):
             continue
         states = [v for name, v in each.readings.items() if name.startswith("objective:")]
-        found.append(Looked(at_s=_s(each.t_ns, t0_ns), well=_together(states)))
+        found.append(ObjectivesSeen(at_s=_s(each.t_ns, t0_ns), well=_together(states)))
     return found
 
 
@@ -374,11 +376,12 @@ def _planned(evidence: Evidence) -> Sequence[PlannedAct]:
 
 
 def _was_needed(evidence: Evidence, number: int, block: StepBlock) -> bool:
-    """False if its probe `before` never held while there was traffic."""
+    """False if its probe `before` was looked at and never held."""
     if block.before is None:
         return True
     name = f"step:{number}:before"
-    return any(each.readings.get(name) is True for each in evidence.evaluations)
+    known = {each.readings.get(name) for each in evidence.evaluations} - {None}
+    return True in known or not known
 
 
 def _never(evidence: Evidence) -> Sequence[str]:
@@ -402,4 +405,4 @@ def _people(records: Sequence[Record]) -> Sequence[tuple[str, str]]:
                 found.setdefault(by, "")
             case _:
                 pass
-    return list(found.items())
+    return [(name, role) for name, role in found.items() if name not in NOBODY]

@@ -92,7 +92,7 @@ class HarmRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Avoidance:
-    """What could be avoided, and the share of it that was; None where that is noise.
+    """The harm that could be avoided, and the share of it that was; None where that is noise.
 
     All over the first `seconds` from the fault on: as long as all three lasted.
     """
@@ -130,7 +130,7 @@ def avoidance(own: HarmRecord, nothing: HarmRecord, perfect: HarmRecord) -> Avoi
 
 
 def noise(record: HarmRecord, seconds: int) -> float:
-    """How far the harm of two runs may be apart by chance, as far as one of them tells it.
+    """Difference of the harm of two runs that may be chance, as far as one of them tells it.
 
     The deviation of a second's harm, as it adds up over the seconds in the difference of two runs,
     twice; and at least `NOISE_OF_STARTS`. It is taken before the fault, and in the incident from

@@ -2,8 +2,8 @@
 
 Hypotheses are chosen from a list, by their text or their number (`evidence.hypotheses`). One that
 was typed freely counts by its words: it is right if it says more of a right one than of any decoy,
-and at least half of what tells that one from the others. What fits two equally is not right: it
-has not told them apart yet.
+and at least half of what its head (up to a colon) tells. What fits two equally is not right: it has
+not told them apart yet.
 """
 
 import re
@@ -15,7 +15,7 @@ from gameday.evidence.hypotheses import chosen, same
 
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
 ENOUGH: Final = 0.5
-"""Share of what tells a hypothesis from the others that a free text has to say."""
+"""Share of what the head of a hypothesis tells that a free text has to say."""
 _STOP: Final = frozenset(
     ("a", "an", "and", "are", "at", "be", "by", "in", "is", "it", "its", "of", "on", "or", "the")
 )
@@ -41,16 +41,17 @@ def is_right(
     said = words(meant)
     if not said:
         return False
-    if any(same(meant, each) for each in right):
-        return True
     if any(same(meant, each) for each in decoys):
         return False
+    if any(same(meant, each) for each in right):
+        return True
     known = [set(words(each)) for each in (*right, *decoys)]
     often = Counter(word for each in known for word in each)
     said_of = [_weight(each & set(said), often) for each in known]
     best, others = max(said_of[: len(right)], default=0.0), said_of[len(right) :]
-    whole = _weight(known[said_of.index(best)], often) if right else 0.0
-    return best >= ENOUGH * whole > 0 and best > max(others, default=0.0)
+    heads = [set(words(each.partition(":")[0])) for each in right]
+    needed = ENOUGH * _weight(heads[said_of.index(best)], often) if right else 0.0
+    return best >= needed > 0 and best > max(others, default=0.0)
 
 
 def _weight(said: Collection[str], often: Counter[str]) -> float:

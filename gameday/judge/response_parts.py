@@ -74,7 +74,7 @@ def _record(seq: int) -> str:
 
 
 def _after_fault(name: str, course: Course, at: tuple[int, float] | None) -> ScorePart:
-    """How long after the fault something was done."""
+    """Time from the fault until something was done."""
     if course.fault_at_s is None:
         return _unknown(name, "score.why.no_fault")
     if at is None:
@@ -202,7 +202,7 @@ def _wrong_act(act: ActSeen, warned: Sequence[ActSeen]) -> Message:
 
 
 def made_worse(course: Course, act: ActSeen) -> bool:
-    """Whether an indicator was well before an act and not after it, or many more were hurt.
+    """True if an indicator was well before an act and not after it, or many more were hurt.
 
     While the fault comes in, things get worse by themselves: nothing is concluded from then.
     """
@@ -369,7 +369,7 @@ def hints(course: Course) -> ScorePart:
 
 
 def all_clear(course: Course) -> ScorePart:
-    """Whether the all-clear came after the objectives had held, and said how that was known."""
+    """The all-clear: after the objectives had held, and with how that was known."""
     name = "all_clear"
     said = [o for o in course.orders if o.order == "resolved"]
     if not said:

@@ -140,7 +140,7 @@ def _status(
 
 
 def _made(baselines: Baselines) -> Message:
-    """Where the baselines come from."""
+    """The origin of the baselines, in words."""
     made = {each.made for each in baselines.values()}
     return Message("score.measured" if made == {"measured"} else "score.simulated")
 

@@ -23,7 +23,7 @@ from gameday.evidence.journal import Record, RecordOf
 from gameday.evidence.read import read, read_effective
 from gameday.evidence.timeline import traffic_begin_ns
 from gameday.judge.baselines import Baselines, read_baselines
-from gameday.judge.course import Course, course_of
+from gameday.judge.course import NOBODY, Course, course_of
 from gameday.judge.result import CheckLine, Result
 from gameday.judge.score import Score, score
 from gameday.report.charts.series import Curves, read_curves
@@ -31,13 +31,11 @@ from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
 _LARGEST_BYTES = 64 * files.MIB
-KINDS = frozenset({"", "bot", "none", "person", "command", "replay", "gameday"})
-"""Kinds of responders, which are nobody's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillMaterial:
-    """What a drill has beyond a run. `roles` are what people are called in the page, by name."""
+    """The parts that a drill has beyond a run. `roles` are the words for people, by name."""
 
     course: Course
     score: Score
@@ -133,8 +131,8 @@ def _drill(run_dir: Path, records: Sequence[Record]) -> DrillMaterial | None:
 
 
 def roles_of(people: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    """What each person is called where no name may stand: the role, numbered where two have it."""
-    named = [(name, role or "responder") for name, role in people if name not in KINDS]
+    """A word for each person where no name may stand: the role, numbered where two have it."""
+    named = [(name, role or "responder") for name, role in people if name not in NOBODY]
     often = Counter(role for _, role in named)
     seen: Counter[str] = Counter()
     found = {}

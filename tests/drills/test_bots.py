@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gameday.drills.bots.characters import CHARACTERS, Character, CharacterName, Desk
-from gameday.drills.bots.program import Program, options, respond
+from gameday.drills.bots.program import BotProgram, options, respond
 from gameday.drills.simulation import baselines, scored, session_scene, simulate
 from gameday.judge.response_parts import parts
 from gameday.run.responder.orders import IncidentOrder
@@ -15,12 +15,9 @@ from gameday.run.responder.protocol import order_in
 from tests.matrices.bots import broken, loaded, scores
 
 STEP = {"step": 1, "text": "", "do": "mend", "before": None, "after": None, "within_s": 9.0}
-HELLO = {
-    "event": "hello",
-    "actions": ["mend", "other", "pause", "resume"],
-    "playbook": {"name": "p", "alerts": ["Slow"], "severity": "page"}
-    | {"steps": [{**STEP, "optional": False}]},
-}
+BOOK = {"name": "p", "alerts": ["Slow"], "severity": "page", "steps": [{**STEP, "optional": False}]}
+ACTIONS = ["mend", "other", "pause", "resume"]
+HELLO = {"event": "hello", "actions": ACTIONS, "playbook": BOOK}
 FIRES = {"event": "alert", "t": 3.0, "alert": "Slow", "state": "firing"}
 OVER = {"event": "order.answered", "t": 4.0, "order": "act", "status": "done"}
 
@@ -30,7 +27,7 @@ def sample(t: float, *, well: bool = True) -> dict[str, Any]:
 
 
 def hear(who: str, *lines: dict[str, Any]) -> list[IncidentOrder]:
-    program = Program(options([who, "--restart", "pause", "--restart", "resume"]))
+    program = BotProgram(options([who, "--restart", "pause", "--restart", "resume"]))
     told = (json.dumps(line) for line in (HELLO, *lines))
     return list(respond(told, program))
 
@@ -49,6 +46,15 @@ def test_the_perfect_one_acts_on_the_alert_and_clears_once_all_has_held() -> Non
 
 def test_an_alert_of_another_playbook_or_one_that_is_pending_is_no_page() -> None:
     assert not hear("perfect", {**FIRES, "alert": "Other"}, {**FIRES, "state": "pending"})
+
+
+def test_of_several_playbooks_it_works_the_one_that_answers_the_alert() -> None:
+    other = {**BOOK, "name": "other", "alerts": ["Other"]}
+    hello = {**HELLO, "playbook": None, "playbooks": [other, BOOK]}
+    program = BotProgram(options(["perfect"]))
+    over = {"event": "step.done", "t": 4.0, "step": 1, "playbook": "p", "status": "done"}
+    orders = list(respond((json.dumps(line) for line in (hello, FIRES, over)), program))
+    assert [(each.step, each.playbook) for each in orders if each.order == "act"] == [(1, "p")]
 
 
 def seconds(first: int, last: int) -> Iterator[dict[str, Any]]:

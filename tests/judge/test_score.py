@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gameday.core.errors import UnknownError
 from gameday.judge.baselines import Baseline, BaselineKind, read_baselines, write_baseline
-from gameday.judge.course import Course, Looked, OrderSeen, course_of
+from gameday.judge.course import Course, ObjectivesSeen, OrderSeen, course_of
 from gameday.judge.harm import NONE, HarmCurve, HarmRecord, avoidance, harm_of
 from gameday.judge.hypothesis import is_right
 from gameday.judge.response_parts import parts
@@ -45,9 +45,31 @@ def test_a_hypothesis_is_right_when_it_says_more_of_the_right_one(text: str, is_
     assert is_right(text, [RIGHT], DECOYS, [RIGHT, *DECOYS]) is is_so
 
 
+LONG = "Redis answers late: the way to it has become slow"
+OTHERS = (
+    "PostgreSQL answers late: the way to it has become slow",
+    "Redis cannot be reached: connections are refused",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        ("Redis answers late", True),
+        ("redis is late", True),
+        ("it answers late", False),
+        ("PostgreSQL answers late", False),
+        ("Redis is the problem", False),
+        ("Redis cannot be reached", False),
+    ],
+)
+def test_of_a_long_hypothesis_its_head_is_enough(text: str, is_so: bool) -> None:
+    assert is_right(text, [LONG], OTHERS, [LONG, *OTHERS]) is is_so
+
+
 @given(st.text(max_size=80))
 def test_no_text_is_right_where_it_is_a_decoy_too(text: str) -> None:
-    assert not is_right(text, [RIGHT], [RIGHT.upper()]) or text.strip().casefold()
+    assert not is_right(text, [RIGHT], [RIGHT.upper()])
 
 
 def flat(failed: int = 0, slow: int = 0, wrong: int = 0, seconds: int = 30) -> HarmRecord:
@@ -318,7 +340,7 @@ def test_severity_is_off_by_its_grades(grade: str, off: int) -> None:
 def test_an_all_clear_before_the_objectives_held_or_that_did_not_last_is_not_verified() -> None:
     assert part_of(drilled(said(19.0, "resolved")), "all_clear")[1] is False
     late = course_of(read(whole_response()))
-    broke = replace(late, looked=[*late.looked, Looked(at_s=27.0, well=False)])
+    broke = replace(late, looked=[*late.looked, ObjectivesSeen(at_s=27.0, well=False)])
     told = next(each for each in parts(broke) if each.name == "all_clear")
     assert (told.value, "breached again" in told.summary) == (False, True)
 

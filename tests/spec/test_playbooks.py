@@ -118,6 +118,24 @@ def test_an_item_ends_where_the_text_is_no_longer_indented() -> None:
         read_markdown(text, "slow.md")
 
 
+@pytest.mark.parametrize(
+    ("named", "problem"),
+    [
+        ("use-postgre", "is not an action of the system"),
+        ("limit-users", "is what a step of it does"),
+    ],
+)
+def test_what_is_warned_of_is_an_action_and_no_step(
+    tmp_path: Path, named: str, problem: str
+) -> None:
+    text = next(path for path in all_playbooks() if path.stem == "db-slow").read_text()
+    path = tmp_path / "db-slow.md"
+    path.write_text(text.replace("do_not: [use-postgres", f"do_not: [{named}"))
+    with pytest.raises(FileError, match=problem) as caught:
+        validate_playbook(load_playbook(path), load_system(find_system(None)))
+    assert ":5:" in caught.value.message
+
+
 @pytest.mark.parametrize("path", all_playbooks(), ids=lambda path: path.stem)
 def test_every_shipped_playbook_is_valid_without_warnings(path: Path) -> None:
     playbook = load_playbook(path)

@@ -31,7 +31,7 @@ RANDOM_ORDERS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What is at hand: the steps of the right playbook, other actions, and what can be believed.
+    """Everything at hand: the steps of the right playbook, other actions, and what can be believed.
 
     `wrong` are the actions of other playbooks, `restart` those that interrupt the service and let
     it go on, in their order. `right` is the right hypothesis, `decoys` are the others.
@@ -100,7 +100,7 @@ class Character:
         return self.due(t_s)
 
     def due(self, t_s: float) -> Sequence[IncidentOrder]:
-        """What it orders now."""
+        """Orders of this instant."""
         now = [order for at_s, order in self._agenda if at_s <= t_s]
         self._agenda = [each for each in self._agenda if each[0] > t_s]
         for order in now:

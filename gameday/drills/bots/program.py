@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gameday.core.json_objects import plain, read_object
@@ -27,30 +27,47 @@ class LineHeard:
     order: str = ""
     status: str = ""
     readings: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloHeard:
+    """The first line, as far as a bot listens: a drill offers several playbooks."""
+
     actions: Sequence[str] = ()
     playbook: PlaybookShown | None = None
+    playbooks: Sequence[PlaybookShown] = ()
 
 
-class Program:
-    """What a character is told of one run, line by line."""
+class BotProgram:
+    """A character in one run, which it is told line by line."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
+        self._hello = HelloHeard()
         self._character: Character | None = None
-        self._named: frozenset[str] = frozenset()
+        self._book = ""
         self._acted = False
         self._well = 0
 
+    def greet(self, hello: HelloHeard) -> None:
+        """Take in what there is to work with."""
+        self._hello = hello
+
     def hear(self, line: LineHeard) -> Sequence[IncidentOrder]:
         """The orders that follow from a line."""
-        if line.event == "hello":
-            self._begin(line)
-            return []
+        orders = self._heard(line)
+        return [
+            replace(each, playbook=self._book) if each.step is not None else each for each in orders
+        ]
+
+    def _heard(self, line: LineHeard) -> Sequence[IncidentOrder]:
+        if line.event == "alert" and line.state == "firing" and self._character is None:
+            self._begin(line.alert)
         bot, t_s = self._character, line.t
         if bot is None:
             return []
         match line.event:
-            case "alert" if line.state == "firing" and self._is_page(line.alert):
+            case "alert":
                 return bot.paged(t_s)
             case "order.answered" if line.order == "act" and line.status in _OVER:
                 self._acted, self._well = True, 0
@@ -60,24 +77,27 @@ class Program:
             case _:
                 return []
 
-    def _begin(self, line: LineHeard) -> None:
-        book, options = line.playbook, self._options
+    def _begin(self, alert: str) -> None:
+        """Begin with the playbook that answers the alert; without any playbook, with any alert."""
+        hello, asked = self._hello, self._options
+        offered = [*hello.playbooks, *([] if hello.playbook is None else [hello.playbook])]
+        named = [book for book in offered if asked.playbook in ("", book.name)]
+        book = next((book for book in named if alert in book.alerts), None)
+        if book is None and offered:
+            return
+        self._book = "" if book is None or hello.playbook is not None else book.name
         steps = [] if book is None else [step for step in book.steps if step.do]
-        self._named = frozenset([] if book is None else book.alerts)
         own = {step.do for step in steps}
-        others = [name for name in line.actions if name not in own]
+        others = [name for name in hello.actions if name not in own]
         desk = Desk(
             steps=[step.step for step in steps],
-            wrong=[name for name in options.wrong if name not in own] or others[:1],
-            restart=options.restart or others[:2],
-            actions=line.actions,
-            right=options.right,
-            decoys=options.decoy or Desk(steps=()).decoys,
+            wrong=[name for name in asked.wrong if name not in own] or others[:1],
+            restart=asked.restart or others[:2],
+            actions=hello.actions,
+            right=asked.right,
+            decoys=asked.decoy or Desk(steps=()).decoys,
         )
-        self._character = Character(options.character, desk, options.seed, options.pace)
-
-    def _is_page(self, alert: str) -> bool:
-        return not self._named or alert in self._named
+        self._character = Character(asked.character, desk, asked.seed, asked.pace)
 
     def _look(self, bot: Character, line: LineHeard, t_s: float) -> Sequence[IncidentOrder]:
         """Count for how long every objective has held since it has acted."""
@@ -86,10 +106,13 @@ class Program:
         return bot.well(t_s) if self._acted and self._well == WELL_FOR else []
 
 
-def respond(lines: Iterable[str], program: Program) -> Iterator[IncidentOrder]:
+def respond(lines: Iterable[str], program: BotProgram) -> Iterator[IncidentOrder]:
     """The orders that follow from the lines of a run, up to its last one."""
     for raw in lines:
-        line = read_object(LineHeard, json.loads(raw))
+        content = json.loads(raw)
+        line = read_object(LineHeard, content)
+        if line.event == "hello":
+            program.greet(read_object(HelloHeard, content))
         if line.event == "bye":
             return
         yield from program.hear(line)
@@ -103,6 +126,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pace", type=float, default=1.0, help="Stretches all its delays")
     parser.add_argument("--right", default=Desk(steps=()).right, help="The right hypothesis")
     parser.add_argument("--decoy", action="append", default=[], help="Another one")
+    parser.add_argument("--playbook", default="", help="Of several, the one that it works")
     parser.add_argument("--wrong", action="append", default=[], help="An action of no use")
     parser.add_argument("--restart", action="append", default=[], help="Interrupts, or resumes")
     return parser.parse_args(arguments)
@@ -110,6 +134,6 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Respond to the run on stdin."""
-    for order in respond(sys.stdin, Program(options())):
+    for order in respond(sys.stdin, BotProgram(options())):
         sys.stdout.write(json.dumps(plain(order)) + "\n")
         sys.stdout.flush()

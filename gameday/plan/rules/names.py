@@ -221,11 +221,23 @@ def of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
     known = [*system.system.actions, *system.system.scale]
     for step in loaded.playbook.steps:
         yield from _step(step.block, loaded.blocks[step.number], known)
+    for index, action in enumerate(loaded.playbook.head.do_not):
+        yield from _do_not(action, loaded, index, known)
     name = loaded.playbook.head.name
     if name != loaded.path.stem:
         yield FileWarning(loaded.front.place("name"), f"'name': {name!r} is not the file's name")
     if not loaded.playbook.steps:
         yield FileWarning(loaded.front.place(), "no step for gameday to do or verify")
+
+
+def _do_not(action: str, loaded: LoadedPlaybook, index: int, known: Sequence[str]) -> Findings:
+    """What is warned of is an action of the system, and none of the playbook's own."""
+    place = ("do_not", index)
+    if action not in known:
+        problem = f"'do_not': {action!r} is not an action of the system"
+        yield loaded.front.error(place, problem, help=one_of_them(action, known))
+    if any(action == step.block.do for step in loaded.playbook.steps):
+        yield loaded.front.error(place, f"'do_not': {action!r} is what a step of it does")
 
 
 def _step(block: StepBlock, document: Document, actions: Sequence[str]) -> Findings:

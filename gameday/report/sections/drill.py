@@ -16,6 +16,7 @@ import numpy as np
 from gameday.core import files
 from gameday.core.json_objects import read_object
 from gameday.evidence import events
+from gameday.evidence.hypotheses import chosen
 from gameday.evidence.journal import Record, RecordOf, every
 from gameday.judge.course import Course, PlannedAct
 from gameday.judge.response_parts import believes_right, first_right
@@ -91,7 +92,7 @@ def _truth(m: Material, course: Course, say: Messages) -> list[Markup]:
 
 
 def _minutes(m: Material, course: Course, say: Messages) -> list[Markup]:
-    """What was true against what was believed, minute by minute."""
+    """Truth against belief, minute by minute."""
     last_s = max(course.end_s, 0.0)
     minutes = range(min(int(last_s // 60) + 1, MOST_MINUTES))
     head = [say(f"debrief.col_{name}") for name in _MINUTE]
@@ -133,7 +134,7 @@ def _is_deed(record: Record) -> bool:
 def _so(
     m: Material, course: Course, begin_s: float, end_s: float, say: Messages
 ) -> tuple[list[Markup], list[Markup]]:
-    """What was so in a span of time: the faults that were in, and whether customers were hurt."""
+    """The truth of a span of time: the faults that were in, and whether customers were hurt."""
     found, refs = [], []
     for fault in m.result.faults:
         inside = fault.injected_at is not None and fault.injected_at < end_s
@@ -144,8 +145,8 @@ def _so(
             refs.append(format.of_records(*m.of_fault(fault.id, events.FaultInjected)))
     for record in every(m.records, events.DrillTruth):
         if begin_s <= m.at_s(record.t_ns) < end_s:
-            what = say.word(record.event.what)
-            found.append(say("debrief.told", what=what, text=record.event.text or ""))
+            what, of = say.word(record.event.what), record.event.text or record.event.fault
+            found.append(say("debrief.told", what=what, text=of) if of else what)
             refs.append(format.of_record(record))
     damage_s, recovered_s = course.damage_at_s, course.recovered_at_s
     if damage_s is not None and damage_s < end_s:
@@ -167,6 +168,7 @@ def _belief(
         told.append(say("debrief.no_belief"))
     else:
         said = declared.event.text or ""
+        said = chosen(said, course.offered) or said
         right = believes_right(course, said)
         told.append(say("debrief.belief_right" if right else "debrief.belief", text=said))
         refs.append(format.of_record(declared))
@@ -185,7 +187,7 @@ def _right(course: Course, score: Score, say: Messages) -> list[Markup]:
 
 
 def _signals(m: Material, course: Course, say: Messages) -> list[Markup]:
-    """What each alert, chart and log line could have told, and when."""
+    """Alerts, charts and logs that could have told, and when."""
     since_s = course.fault_at_s
     blocks = [say("debrief.signals_head")]
     if since_s is None:
@@ -296,7 +298,7 @@ def _time_of(line: _LogLine) -> datetime | None:
 
 
 def _perfect(m: Material, course: Course, say: Messages) -> list[Markup]:
-    """What a perfect responder would have done, and what that would have cost."""
+    """The acts of a perfect responder."""
     blocks, planned = [say("debrief.perfect_head")], _planned(m)
     if course.fault_at_s is None:
         return [*blocks, say("debrief.perfect_nothing")]
@@ -366,7 +368,7 @@ def _questions(m: Material, say: Messages) -> list[Markup]:
     planned = _planned(m)
     asked: Sequence[str] = planned.event.debrief if planned else ()
     lines = [say("debrief.question", question=question) for question in asked]
-    lines += [
+    lines = lines or [
         say("debrief.question_knew"),
         say("debrief.question_helped"),
         say("debrief.question_next"),
