@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
+from gameday.cli.console import console_options, listen_of
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
 from gameday.cli.terminal import echo
@@ -177,6 +178,7 @@ class DrillOptions(RunOptions):
 )
 @click.option("--force", is_flag=True, help="As of `gameday run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout in the end.")
+@console_options
 @click.pass_context
 def live(
     ctx: click.Context,
@@ -188,7 +190,8 @@ def live(
     **options: Any,
 ) -> None:
     """Hold a drill of EXPERIMENT on a real stack. Nothing is told before the debrief."""
-    asked = DrillOptions(no_responder=False, **options)
+    listen = listen_of(options)
+    asked = DrillOptions(no_responder=False, listen=listen, **options)
     if asked.short:
         raise UsageError("--short: a drill has its own form, `drill:` in the file")
     if sum((experiment is not None, surprise, recorded is not None)) != 1:

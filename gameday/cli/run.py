@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.console import console_options, listen_of, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError, UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from gameday.console.settings import ListenSettings
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.drill import DrillHooks
@@ -32,6 +34,7 @@ class RunOptions(WhereOptions):
     responder_delay: "timedelta"
     force: bool
     as_json: bool
+    listen: "ListenSettings | None" = None
 
 
 @click.command()
@@ -57,6 +60,7 @@ class RunOptions(WhereOptions):
     help="Run it even if its traffic generator cannot keep the schedule; it ends as unknown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout.")
+@console_options
 @click.pass_context
 def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """Run EXPERIMENT (a name, or the path of a file) and judge it.
@@ -66,7 +70,8 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     from gameday.plan import generator  # before the file is read, which then is refused at once
     from gameday.spec.inputs import load_inputs
 
-    asked = RunOptions(**options)
+    listen = listen_of(options)
+    asked = RunOptions(**options, listen=listen)
     responding = who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
     refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
@@ -126,6 +131,7 @@ def conduct_run(
 
     def begun(folder: Path) -> None:
         folders.append(folder)
+        open_console(folder, asked.listen, box=None if drill is None else drill.box)
         screen.open(folder)
 
     try:

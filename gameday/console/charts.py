@@ -18,13 +18,12 @@ from gameday.telemetry.samples import Evaluation
 Figures = Mapping[str, float | None]
 
 _RATES: Final = parse("sum by (outcome) (rate(k6_http_reqs_total[5s]))")
+_BUCKETS: Final = "sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))"
 _LATENCIES: Final = {
-    name: parse(
-        f"1000 * histogram_quantile({q}, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s])))"
-    )
+    name: parse(f"1000 * histogram_quantile({q}, {_BUCKETS})")
     for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 }
-_LEFT: Final = parse("min by (coupon) (issuance_remaining)")
+_LEFT: Final = parse("min(issuance_remaining)")
 
 
 def figures(store: SeriesStore, seen: Evaluation) -> Mapping[str, Figures]:
@@ -39,7 +38,7 @@ def figures(store: SeriesStore, seen: Evaluation) -> Mapping[str, Figures]:
         "rates": {n: v for n, v in _each(_RATES, "outcome", moment).items() if n},
         "latency": latencies,
         "dependencies": dependencies,
-        "stock": {"left": v for v in _each(_LEFT, "coupon", moment).values()},
+        "stock": {"left": _one(_LEFT, moment)},
     }
 
 

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Final
 
 from gameday.console import charts
-from gameday.console.sealed import opener
 from gameday.console.shown import Item, item, seconds_from
 from gameday.core.clock import SystemClock
 from gameday.core.files.tail import Tail
 from gameday.core.json_objects import json_object, read_object
-from gameday.evidence import events
+from gameday.evidence import events, sealed_inputs
 from gameday.evidence.effective import Effective
-from gameday.evidence.journal import Record, RecordOf, parse
+from gameday.evidence.journal import JOURNAL_FILE, Record, RecordOf, parse, unsealed
 from gameday.evidence.read import read_effective
-from gameday.telemetry.promql import Labels, SeriesStore, labels, value_of
+from gameday.evidence.sealed_box import Box, boxes_of
+from gameday.telemetry.promql import Labels, SeriesStore, label_set, value_of
 from gameday.telemetry.promql.labels import NAME
+from gameday.telemetry.samples import LiveEvaluation
 
 MOST_TICKS: Final = 7200  # two hours of seconds
 KEPT_S: Final = 2400.0  # of samples for the query box: a drill of 30 min, and to spare
@@ -76,16 +77,13 @@ class State:
     taken_by: str
 
 
-Opener = Callable[[bytes], Record | None]
-
-
 class Feed:
-    """A run directory, followed. `open_box` opens a sealed record, where the key is at hand.
+    """A run directory, followed. `box` opens what is sealed in it, where its key is at hand.
 
     Times that pages are told count from the first record; `State.zero` is where the traffic began.
     """
 
-    def __init__(self, run_dir: Path, open_box: Opener | None = None) -> None:
+    def __init__(self, run_dir: Path, box: Box | None = None) -> None:
         self.run_dir = run_dir
         self.items: list[Item] = []
         self.ticks: deque[Tick] = deque(maxlen=MOST_TICKS)
@@ -98,10 +96,11 @@ class Feed:
         self.debriefed = False
         self.paused = False
         self.taken_by = ""
-        self.last_ns = 0
-        self._open_box = open_box
-        self._unopened: list[bytes] = []
-        self._journal = Tail(run_dir / "journal.jsonl")
+        self.sampled_ns = 0
+        self.box = box
+        self._unopened: list[Record] = []
+        self._path = run_dir / JOURNAL_FILE
+        self._journal = Tail(self._path)
         self._samples = Tail(run_dir / "samples.jsonl")
         self._series: dict[int, Labels] = {}
         self._clock = SystemClock()
@@ -121,8 +120,15 @@ class Feed:
 
     @property
     def effective(self) -> Effective | None:
-        """The run's inputs, where they lie open."""
-        return read_effective(self.run_dir)
+        """The run's inputs, where they lie open, or in a box whose key is at hand."""
+        found = read_effective(self.run_dir)
+        if found is not None or self.box is None:
+            return found
+        try:
+            raw = sealed_inputs.contents(self.run_dir, self.box).get("effective.json")
+            return None if raw is None else Effective.model_validate(json.loads(raw))
+        except (OSError, ValueError):
+            return None
 
     def since_began(self, t_ns: int) -> float:
         """Seconds from the first record, to the millisecond."""
@@ -167,30 +173,23 @@ class Feed:
         return found[::-1]
 
     def _take_record(self, line: bytes, _at: int) -> None:
-        record = self._parsed(line)
-        if record is None:
+        """Take in a line of the journal; what cannot be opened yet is kept until it can."""
+        try:
+            record = unsealed([parse(line, checked=True)[0]], self._path, self.box)[0]
+        except ValueError:
             return
+        if not isinstance(record.event, events.Sealed):
+            self._take(record)
+        elif len(self._unopened) < MOST_UNOPENED:
+            self._unopened.append(record)
+
+    def _take(self, record: Record) -> None:
         self._note(record)
         insort(self.items, item(record, self.since_began(record.t_ns)), key=lambda each: each.seq)
-
-    def _parsed(self, line: bytes) -> Record | None:
-        """The record in a line; one that is sealed is opened, or kept until that can be done."""
-        try:
-            record = parse(line, checked=True)[0]
-            if record.event.kind != "sealed":
-                return record
-            if self._open_box is not None:
-                return self._open_box(line)
-        except ValueError:
-            return None
-        if len(self._unopened) < MOST_UNOPENED:
-            self._unopened.append(line)
-        return None
 
     def _note(self, record: Record) -> None:
         if self.began_ns is None:
             self.began_ns = record.t_ns
-        self.last_ns = record.t_ns
         match record.event:
             case events.RunStarted() as began:
                 self.began = RecordOf(record.seq, record.t_ns, began)
@@ -200,18 +199,18 @@ class Feed:
                 self.t0_ns = t0_ns
             case events.RunEnded() | events.RunRefused():
                 self.over_ns = record.t_ns
-            case events.DrillStarted() as drill:
-                self.drill = drill
-            case events.DrillPaused() | events.DrillResumed() as event:
-                self.paused = isinstance(event, events.DrillPaused)
-            case events.DrillDebriefed(key=key):
-                self._debrief(key)
             case _:
-                self._note_work(record.event)
+                self._note_session(record.event)
 
-    def _note_work(self, event: events.Event) -> None:
-        """Note who has the incident."""
+    def _note_session(self, event: events.Event) -> None:
+        """Note how far a drill is, and who has the incident."""
         match event:
+            case events.DrillStarted():
+                self.drill = event
+            case events.DrillPaused() | events.DrillResumed():
+                self.paused = isinstance(event, events.DrillPaused)
+            case events.DrillDebriefed():
+                self._debrief(event)
             case events.AlertAcknowledged(by=by):
                 self.taken_by = self.taken_by or by or "?"
             case events.OrderGiven(order="hand-over", to=str() as to):
@@ -219,14 +218,14 @@ class Feed:
             case _:
                 pass
 
-    def _debrief(self, key: str) -> None:
+    def _debrief(self, debriefed: events.DrillDebriefed) -> None:
         """From here on everybody may be told all of it: open what could not be opened before."""
         self.debriefed = True
-        if self._open_box is None:
-            self._open_box = opener(self.run_dir, key)
-        lines, self._unopened = self._unopened, []
-        for line in lines:
-            self._take_record(line, 0)
+        self.box = self.box or next(iter(boxes_of([debriefed])), None)
+        records, self._unopened = self._unopened, []
+        for record in unsealed(records, self._path, self.box):
+            if not isinstance(record.event, events.Sealed):
+                self._take(record)
 
     def _take_sample(self, line: bytes, at: int) -> None:
         """Take in a line of the samples; one that is damaged is passed over."""
@@ -247,9 +246,9 @@ class Feed:
         series = ((self._series[id_], float(value)) for id_, value in values)
         kept = (each for each in series if not value_of(each[0], NAME).startswith(_OURS))
         self.store.append(t_ns, kept, source="samples")
+        self.sampled_ns = max(self.sampled_ns, t_ns)
 
     def _tick(self, seen: LiveEvaluation, at: int) -> Tick:
-        self.last_ns = max(self.last_ns, seen.t_ns)
         alerts = [
             AlertTold(each.name, each.state, each.labels, self.since_began(each.active_at_ns))
             for each in seen.alerts

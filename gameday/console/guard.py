@@ -135,5 +135,3 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return next_part
-
-

@@ -41,7 +41,7 @@ class QueryAnswer:
 
 
 def answer(
-    text: str, store: SeriesStore, at_ns: int, began_ns: int, range_s: float, clock: Clock
+    text: str, store: SeriesStore, *, at_ns: int, began_ns: int, range_s: float, clock: Clock
 ) -> QueryAnswer:
     """The value at an instant, or over `range_s` before it."""
     if len(text) > MOST_TEXT:

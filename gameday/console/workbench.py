@@ -36,7 +36,11 @@ class ActionTold:
 
 @dataclass(frozen=True, slots=True)
 class StepTold:
-    """A step of a playbook. `by_number` says that it is ordered by its number, else by `do`."""
+    """A step of a playbook.
+
+    `by_number` says that it is ordered by its number, in a drill beside its playbook's name; else
+    it is ordered by what it does.
+    """
 
     step: int
     text: str
@@ -127,19 +131,17 @@ def _playbooks(feed: Feed, effective: Effective | None) -> list[PlaybookTold]:
         found += _told(feed.run_dir / "inputs" / "playbook.md", own=True)
     for name in offered[:MOST_PLAYBOOKS]:
         if name != own and name in paths:
-            found += _told(paths[name], own=False)
+            found += _told(paths[name], own=False, numbered=feed.drill is not None)
     return found
 
 
-def _told(path: Path, *, own: bool) -> list[PlaybookTold]:
+def _told(path: Path, *, own: bool, numbered: bool = False) -> list[PlaybookTold]:
     """A playbook as it is told; none where it cannot be read."""
     try:
         text = files.read_bytes(path, MOST_BYTES).decode()
         book: Playbook = read_markdown(text, path.name)[0]
     except (GamedayError, OSError, ValueError):
         return []
-    steps = [StepTold(step.number, step.text, step.block.do, own) for step in book.steps]
+    steps = [StepTold(step.number, step.text, step.block.do, own or numbered) for step in book.steps]
     head = book.head
     return [PlaybookTold(head.name, head.alerts, head.severity, own, steps, blocks(text))]
-
-
