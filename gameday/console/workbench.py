@@ -142,6 +142,8 @@ def _told(path: Path, *, own: bool, numbered: bool = False) -> list[PlaybookTold
         book: Playbook = read_markdown(text, path.name)[0]
     except (GamedayError, OSError, ValueError):
         return []
-    steps = [StepTold(step.number, step.text, step.block.do, own or numbered) for step in book.steps]
+    steps = [
+        StepTold(step.number, step.text, step.block.do, own or numbered) for step in book.steps
+    ]
     head = book.head
     return [PlaybookTold(head.name, head.alerts, head.severity, own, steps, blocks(text))]

@@ -21,7 +21,7 @@ export class Charts {
     this.planned = [];
     this.plots = new Map();
     this.sync = uPlot.sync("time");
-    this.span = h("button", { type: "button", class: "plain", "aria-pressed": "false", onclick: () => this.toggle() }, t("charts.whole"));
+    this.span = h("button", { type: "button", class: "plain slim", "aria-pressed": "false", onclick: () => this.toggle() }, t("charts.whole"));
     this.element = h("section", { class: "charts", id: "charts", "aria-label": t("charts.title") }, KINDS.map((kind) => this.card(kind)));
     this.seen = -1;
     new ResizeObserver(() => this.resize()).observe(this.element);
@@ -98,7 +98,7 @@ export class Charts {
     const axis = { stroke: css("--quiet"), grid: { stroke: css("--grid"), width: 1 }, ticks: { show: false }, font: `12px ${css("--sans")}` };
     return new uPlot({
       width: Math.max(200, one.plot.clientWidth), height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 22, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: this.sync.key }, points: { size: 5 }, drag: { x: false, y: false } },
       scales: {
@@ -176,14 +176,15 @@ export class Charts {
 // A chart of the answer to a query, of its own.
 export function plotAnswer(place, answer, zero) {
   fill(place);
-  const xs = answer.times.map((each) => each - zero);
+  const first = Math.max(0, answer.times.findIndex((_, index) => answer.series.some((each) => each.values[index] !== null)));
+  const xs = answer.times.slice(first).map((each) => each - zero);
   const axis = { stroke: css("--quiet"), grid: { stroke: css("--grid"), width: 1 }, ticks: { show: false }, font: `12px ${css("--sans")}` };
   return new uPlot({
-    width: Math.max(200, place.clientWidth), height: 180, padding: [8, 8, 0, 0], legend: { show: false },
+    width: Math.max(200, place.clientWidth), height: 180, padding: [8, 22, 0, 0], legend: { show: false },
     cursor: { drag: { x: false, y: false } }, scales: { x: { time: false } },
     axes: [{ ...axis, size: 26, values: (_c, values) => values.map((value) => clock(value)) }, { ...axis, size: 56, values: (_c, values) => values.map(short) }],
     series: [{}, ...answer.series.map((each, index) => ({ label: each.name, stroke: css(`--c${(index % 6) + 1}`), width: 1.6, points: { show: answer.times.length < 40, size: 4 } }))],
-  }, [xs, ...answer.series.map((each) => each.values)], place);
+  }, [xs, ...answer.series.map((each) => each.values.slice(first))], place);
 }
 
 const short = (value) => (value >= 10000 ? `${value / 1000}k` : String(Math.round(value * 1e6) / 1e6));

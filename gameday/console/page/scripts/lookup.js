@@ -2,6 +2,7 @@
 import { clock, figure, fill, find, h } from "./dom.js";
 import { plotAnswer } from "./charts.js";
 import { call } from "./server.js";
+import { sameStep } from "./session.js";
 import { t } from "./texts.js";
 import { chip } from "./work.js";
 
@@ -45,7 +46,7 @@ export class Lookup {
   // Playbooks
 
   playbooks() {
-    this.book = h("div", { class: "book" });
+    this.book = h("div", { class: "book", tabindex: 0 });
     this.steps = [];
     const books = this.work.playbooks;
     if (!books.length) return h("p", { class: "quiet" }, t("lookup.no_playbooks"));
@@ -70,10 +71,11 @@ export class Lookup {
   }
 
   stepOf(step, each, book) {
-    const order = step.by_number ? { step: step.step } : step.do ? { action: step.do } : null;
+    const playbook = book.own ? "" : book.name;
+    const order = step.by_number ? { step: step.step, playbook } : step.do ? { action: step.do } : null;
     const name = step.by_number ? t("work.step_n", { step: step.step }) : step.do;
     const state = h("span");
-    if (order) this.steps.push({ state, match: (item) => (step.by_number ? item.data.step === step.step : item.data.do === step.do) });
+    if (order) this.steps.push({ state, match: (data) => (step.by_number ? sameStep(data, { step: step.step, playbook }) : data.do === step.do) });
     const button = order && this.worker ? h("button", { type: "button", class: "main", "data-step": `${book.name}:${step.step}`, onclick: () => this.worker.act(order, name, step.text) },
       step.do ? t("work.do_named", { what: step.do }) : t("work.done_by_hand")) : null;
     return h("div", { class: "step" }, h("pre", {}, each.runs.map((run) => run.text).join("")), h("div", { class: "row" }, button, state));

@@ -46,8 +46,8 @@ class Page {
     }
     const briefing = work.briefing ? h("section", { class: "card", id: "briefing" }, h("h2", {}, t("page.briefing")), h("p", { class: "briefing" }, work.briefing)) : null;
     fill(find("#main"), this.pages, h("div", { class: "columns" },
-      h("div", { class: "stack watch" }, briefing, this.charts.element, this.lookup.element, this.leads ? this.timeline.element : null),
-      h("div", { class: "stack work" }, leading, this.worker.elements, this.leads ? null : this.timeline.element)));
+      h("div", { class: "stack watch" }, briefing, this.charts.element, this.lookup.element, this.timeline.element),
+      h("div", { class: "stack work" }, leading, this.worker.elements)));
     find("#title").textContent = work.title;
     document.title = `${work.title} · gameday`;
     find("#role").textContent = me_words(this.me);

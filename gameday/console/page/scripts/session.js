@@ -83,11 +83,18 @@ export class Session {
   deed(match) {
     let found;
     for (const each of this.all()) {
-      if (!/^(step|action)\.(started|done)$/.test(each.kind) || !match(each)) continue;
+      if (!/^(step|action)\.(started|done)$/.test(each.kind) || !match({ ...each.data, do: this.does(each) })) continue;
       if (each.kind.endsWith("started")) found = { undoing: each.data.undoing, status: "under_way" };
       else found = { undoing: each.data.undoing, status: each.data.status, why: each.data.why };
     }
     return found;
+  }
+
+  // What a record of a step is about: the action that the step does, also where it is taken back.
+  does(item) {
+    if (!item.kind.startsWith("step.")) return item.data.do;
+    const begun = this.all().find((each) => each.kind === "step.started" && !each.data.undoing && sameStep(each.data, item.data));
+    return begun?.data.do;
   }
 
   // Windows of faults, of those that may see them: {from, to (null: still in), id}.
@@ -105,5 +112,7 @@ export class Session {
     return found;
   }
 }
+
+export const sameStep = (one, other) => one.step === other.step && (one.playbook || "") === (other.playbook || "");
 
 const key = (alert) => JSON.stringify([alert.name, Object.entries(alert.labels).sort()]);

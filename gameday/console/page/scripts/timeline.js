@@ -62,7 +62,10 @@ function line(item, session) {
 
 function sentence(kind, data, session, item) {
   const values = { ...data, by: data.by || t("timeline.somebody") };
+  if (kind === "alert.acknowledged" && data.by === "bot") return "";
+  if (kind === "responder.started" && data.by === "person") return "";
   if (kind === "order.given") {
+    if (data.order === "ack" && !session.refused(item) && session.of("alert.acknowledged").some((each) => each.data.by === data.by)) return "";
     if (data.order === "act" && !session.refused(item)) return "";  // its start and its end are told
     const what = data.order === "act" ? (data.action || t("work.step_n", { step: data.step })) : "";
     return t(`timeline.order.${data.order}`, { ...values, what, text: data.text || "", to: data.to || "" });
@@ -72,7 +75,9 @@ function sentence(kind, data, session, item) {
       ? t(`timeline.answer.${data.status}`, { ...values, why: data.why || "" }) : "";
   }
   if (/^(step|action)\.(started|done)$/.test(kind)) {
-    const what = data.do && kind.startsWith("action") ? data.do : data.do || t("work.step_n", { step: data.step });
+    const name = session.does(item);
+    const step = kind.startsWith("step.") ? t("work.step_n", { step: data.step }) : "";
+    const what = [data.playbook, step].filter(Boolean).join(" ") + (name ? (step ? ` (${name})` : name) : "");
     const undo = data.undoing ? ".undo" : "";
     const status = has(`status.${data.status}`) ? t(`status.${data.status}`) : data.status || "";
     return t(`timeline.${kind.endsWith("done") ? "done" : "started"}${undo}`, { ...values, what, status });

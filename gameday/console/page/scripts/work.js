@@ -134,7 +134,7 @@ export class Work {
     const { session } = this;
     if (!this.work.actions.length) { fill(this.deeds, h("p", { class: "quiet" }, t("work.no_actions"))); return; }
     fill(this.deeds, this.work.actions.map(({ name, about }) => {
-      const deed = session.deed((each) => each.data.do === name);
+      const deed = session.deed((data) => data.do === name);
       const status = deed ? chip(deed) : null;
       const canUndo = deed && !deed.undoing && deed.status !== "under_way";
       return h("div", { class: "deed" }, h("div", { class: "what" }, name, about ? h("small", {}, about) : null), status,
