@@ -64,8 +64,8 @@ def listen_of(options: dict[str, Any]) -> "ListenSettings | None":
 def open_console(
     run_dir: Path,
     listen: "ListenSettings | None",
-    roles: "Collection[ConsoleRole] | None" = None,
     box: "Box | None" = None,
+    roles: "Collection[ConsoleRole] | None" = None,
 ) -> None:
     """Start a console beside a run, where one is wanted; tell its links. A run does without it."""
     if listen is None:

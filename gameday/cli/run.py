@@ -125,13 +125,19 @@ def conduct_run(
     name, runs_dir, allowed = asked.stack, asked.runs_dir, asked.allowed
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about), quiet=drill is not None)
-    delay_s = asked.responder_delay.total_seconds()
-    options = Options(name, runs_dir, responding, delay_s, allowed, asked.webhook_listen)
+    options = Options(
+        name,
+        runs_dir,
+        responding,
+        asked.responder_delay.total_seconds(),
+        allowed,
+        asked.webhook_listen,
+    )
     screen, folders = Screen(), list[Path]()
 
     def begun(folder: Path) -> None:
         folders.append(folder)
-        open_console(folder, asked.listen, box=None if drill is None else drill.box)
+        open_console(folder, asked.listen, getattr(drill, "box", None))
         screen.open(folder)
 
     try:

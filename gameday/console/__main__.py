@@ -1,6 +1,7 @@
 """`python -m gameday.console --fd N`: a console as a process of its own.
 
-Not for people: `gameday run --console` and `gameday drill --console` start it. It reads one line from the pipe N, says its links in one line on stdout, and serves.
+Not for people: `gameday run --console` and its like start it. It reads one line from the pipe N,
+says its links in one line on stdout, and serves.
 """
 
 import json

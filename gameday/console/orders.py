@@ -15,6 +15,7 @@ from gameday.run import locks
 from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
 
 NOBODY: Final = "console"
+_LONGEST: Final = 4000  # characters; the run says what is too long for it
 COMMANDS: Final = ("inject", "hint", "pause", "resume", "debrief")
 """Commands of who leads a drill, beside the orders that everybody gives."""
 
@@ -63,7 +64,7 @@ class ControlLine:
                 by or NOBODY,
                 token=token,
                 to=clipped(asked.to, MOST_NAME) or "all",
-                text=clipped(asked.text, 4000),
+                text=clipped(asked.text, _LONGEST),
                 number=asked.number,
             )
         )
@@ -90,7 +91,10 @@ class ControlLine:
 
 def _order(given: Json) -> IncidentOrder:
     order = read_object(IncidentOrder, json_object(given))
-    texts = {
-        name: clipped(getattr(order, name), 4000) for name in ("text", "to", "action", "playbook")
-    }
-    return replace(order, **texts)
+    return replace(
+        order,
+        text=clipped(order.text, _LONGEST),
+        to=clipped(order.to, _LONGEST),
+        action=clipped(order.action, _LONGEST),
+        playbook=clipped(order.playbook, MOST_NAME),
+    )

@@ -70,6 +70,12 @@ class ConsoleServer:
             role: link for role, link in self.links.links.items() if role != "facilitator"
         }
         self._parent_gone = False
+        self._server: uvicorn.Server | None = None
+
+    def close(self) -> None:
+        """End it."""
+        if self._server is not None:
+            self._server.should_exit = True
 
     def parent_is_gone(self) -> None:
         """Whoever started it has ended."""
@@ -94,7 +100,7 @@ class ConsoleServer:
             ssl_certfile=tls.cert if tls else None,
             ssl_keyfile=tls.key if tls else None,
         )
-        server = uvicorn.Server(config)
+        server = self._server = uvicorn.Server(config)
         watching = asyncio.create_task(self._watch(server, ready))
         try:
             await server.serve(sockets=[self._socket])

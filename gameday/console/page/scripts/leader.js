@@ -3,16 +3,45 @@ import { ask, clock, fill, h } from "./dom.js";
 import { call } from "./server.js";
 import { has, t } from "./texts.js";
 
+// What is true about a session, as its plan and its records say it.
+export class Truth {
+  constructor(session, truth, title) {
+    Object.assign(this, { session, truth, facts: h("dl", { class: "facts" }) });
+    const chip = title === "lead.truth" ? h("span", { class: "chip quiet" }, t("lead.hidden")) : null;
+    this.element = h("section", { class: "card truth-card", id: "truth" }, h("header", {}, h("h2", {}, t(title)), chip), this.facts);
+  }
+
+  planned() { return this.session.of("drill.planned").at(-1)?.data; }
+
+  draw() {
+    const { truth, session } = this;
+    const mark = `${session.items.size}/${session.state.zero}`;
+    if (mark === this.drawn) return;
+    this.drawn = mark;
+    const plan = this.planned();
+    const came = this.session.windows();
+    const rows = plan ? [
+      ["lead.experiment", plan.experiment], ["lead.what", plan.title], ["lead.right", (plan.right || []).join(" / ")],
+      ["lead.when", plan.fault_at_s === null || plan.fault_at_s === undefined ? t("lead.never") : t("lead.when_at", { at: clock(plan.fault_at_s) })],
+      ["lead.severity", plan.severity], ["lead.playbook", plan.playbook], ["lead.questions", (plan.debrief || []).join("\n")],
+    ] : [["lead.experiment", truth.experiment], ["lead.what", truth.title], ["lead.hypothesis", truth.hypothesis], ["lead.playbook", truth.playbook]];
+    for (const each of truth.faults || []) rows.push(["lead.fault", t("lead.fault_line", { fault: each.fault, target: each.target || "–", from: clock(each.at), to: clock(each.until) })]);
+    const now = came.filter((each) => each.to === null);
+    rows.push(["lead.now", now.length ? t("lead.in", { ids: now.map((each) => each.id).join(", ") }) : came.length ? t("lead.out") : t("lead.not_yet")]);
+    fill(this.facts, rows.filter(([, value]) => value).flatMap(([id, value]) => [h("dt", {}, t(id)), h("dd", { class: "briefing" }, value)]));
+  }
+}
+
 export class Leader {
   constructor(session, work, truth, links) {
     Object.assign(this, { session, work, truth, links, drawn: "" });
     this.answer = h("p", { class: "answer", role: "status" });
-    this.facts = h("dl", { class: "facts" });
+    this.told = new Truth(session, truth, "lead.truth");
     this.hints = h("div");
     this.injects = h("div");
     this.pause = h("button", { type: "button", id: "do-pause", onclick: () => this.command({ command: session.state.paused ? "resume" : "pause" }) }, t("lead.pause"));
     this.drill = h("div", { class: "stack" });
-    this.elements = [this.truthCard(), this.controlCard(), this.drill, this.linkCard()];
+    this.elements = [this.told.element, this.controlCard(), this.drill, this.linkCard()];
     this.made = false;
   }
 
@@ -26,10 +55,6 @@ export class Leader {
     const why = answer.error ? t(`error.${answer.error}`) : has(`error.${answer.why}`) ? t(`error.${answer.why}`) : answer.why;
     this.answer.textContent = bad ? why : why || t("work.heard");
     return !bad;
-  }
-
-  truthCard() {
-    return h("section", { class: "card truth-card", id: "truth" }, h("header", {}, h("h2", {}, t("lead.truth")), h("span", { class: "chip quiet" }, t("lead.hidden"))), this.facts);
   }
 
   controlCard() {
@@ -73,25 +98,8 @@ export class Leader {
     const mark = `${session.items.size}/${session.state.phase}/${session.state.zero}`;
     if (mark === this.drawn) return;
     this.drawn = mark;
-    this.drawFacts();
+    this.told.draw();
     if (isDrill) this.drawPlans();
-  }
-
-  planned() { return this.session.of("drill.planned").at(-1)?.data; }
-
-  drawFacts() {
-    const { truth } = this;
-    const plan = this.planned();
-    const came = this.session.windows();
-    const rows = plan ? [
-      ["lead.experiment", plan.experiment], ["lead.what", plan.title], ["lead.right", (plan.right || []).join(" / ")],
-      ["lead.when", plan.fault_at_s === null || plan.fault_at_s === undefined ? t("lead.never") : t("lead.when_at", { at: clock(plan.fault_at_s) })],
-      ["lead.severity", plan.severity], ["lead.playbook", plan.playbook], ["lead.questions", (plan.debrief || []).join("\n")],
-    ] : [["lead.experiment", truth.experiment], ["lead.what", truth.title], ["lead.hypothesis", truth.hypothesis], ["lead.playbook", truth.playbook]];
-    for (const each of truth.faults || []) rows.push(["lead.fault", t("lead.fault_line", { fault: each.fault, target: each.target || "–", from: clock(each.at), to: clock(each.until) })]);
-    const now = came.filter((each) => each.to === null);
-    rows.push(["lead.now", now.length ? t("lead.in", { ids: now.map((each) => each.id).join(", ") }) : came.length ? t("lead.out") : t("lead.not_yet")]);
-    fill(this.facts, rows.filter(([, value]) => value).flatMap(([id, value]) => [h("dt", {}, t(id)), h("dd", { class: "briefing" }, value)]));
   }
 
   drawPlans() {

@@ -1,7 +1,7 @@
 // The page: opens the session of its link, puts the parts in their places, and keeps them fresh.
 import { clock, fill, find, h } from "./dom.js";
 import { Charts } from "./charts.js";
-import { Leader } from "./leader.js";
+import { Leader, Truth } from "./leader.js";
 import { Lookup } from "./lookup.js";
 import { call, setSession, Stream } from "./server.js";
 import { Session } from "./session.js";
@@ -95,7 +95,18 @@ class Page {
     this.worker.draw();
     this.lookup.draw();
     this.leader?.draw();
+    this.drawEnd();
     this.beat();
+  }
+
+  // When it is over nothing can be ordered; after a debrief everybody sees what was true.
+  drawEnd() {
+    const { state } = this.session;
+    for (const each of this.worker.elements) each.toggleAttribute("inert", state.phase === "over");
+    if (this.leader || !state.debriefed) return;
+    this.told ??= new Truth(this.session, {}, "lead.truth_told");
+    if (!this.told.element.isConnected) find(".work").prepend(this.told.element);
+    this.told.draw();
   }
 
   drawBanner() {
@@ -230,7 +241,7 @@ function beep() {
 
 function tools(page) {
   const theme = find("#theme"), sound = find("#sound");
-  const drawTheme = () => { theme.textContent = t(`theme.${document.documentElement.dataset.theme || "system"}`); };
+  const drawTheme = () => { find("#theme-name").textContent = t(`theme.${document.documentElement.dataset.theme || "system"}`); };
   theme.onclick = () => {
     const root = document.documentElement;
     const next = { undefined: "dark", dark: "light", light: "system" }[root.dataset.theme];
