@@ -1,24 +1,25 @@
-"""A run under way, and a console over it."""
+"""A run under way, and a console over it, for all tests of a file: what they do leaves no trace."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.consoles import ConsoleUnderTest, RunFolder, console
 
 
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+@pytest.fixture(autouse=True, scope="module")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    return RunFolder(tmp_path / "runs" / "20261130T000000Z-redis-slow-abcd")
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return RunFolder(tmp_path_factory.mktemp("runs") / "20261130T000000Z-redis-slow-abcd")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(run: RunFolder) -> Iterator[ConsoleUnderTest]:
     with console(run.dir) as found:
         yield found
