@@ -12,11 +12,12 @@ from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
     from gameday.console.access import ConsoleRole
+    from gameday.console.launch import Launched
     from gameday.console.server import ConsoleLinks
     from gameday.console.settings import ListenSettings
     from gameday.evidence.sealed_box import Box
 
-_LOOK_S: Final = 1.0
+_started: "list[Launched]" = []  # consoles, which hear of the end of this process
 _OPTIONS = (
     click.option(
         "--listen",
@@ -79,6 +80,7 @@ def open_console(
     except (GamedayError, OSError) as error:
         warn(f"console: {getattr(error, 'message', error)}")
         return
+    _started.append(launched)
     tell_links(launched.links)
 
 

@@ -92,6 +92,7 @@ class Console:
         self.cookie = f"{'__Host-' if secure else ''}gameday-{port}"
         self.clock = SystemClock()
         self.changed = asyncio.Event()
+        self.closing: Callable[[], bool] = lambda: False
         self.streams = 0
         self.reading = asyncio.Lock()
         self.links: Mapping[str, str] = {}

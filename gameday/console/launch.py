@@ -46,9 +46,9 @@ class LaunchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A console that was started. `pid` is its process; it hears of our end by `pipe`."""
+    """A console that was started; it hears of our end by the `pipe`, which stays open until then."""
 
-    pid: int
+    process: "subprocess.Popen[bytes]"
     links: ConsoleLinks
     pipe: int
 
@@ -89,7 +89,7 @@ def launch(
     )
     os.write(writes, json.dumps(plain(order)).encode() + b"\n")
     try:
-        return Launched(process.pid, _answer(process), writes)
+        return Launched(process, _answer(process), writes)
     except BaseException:
         os.close(writes)
         raise
@@ -98,21 +98,27 @@ def launch(
 def _answer(process: "subprocess.Popen[bytes]") -> ConsoleLinks:
     """The line in which it tells its links; it says nothing else there."""
     assert process.stdout is not None
+    with process.stdout as out:
+        raw = _line(out.fileno())
+    answer = json.loads(raw) if raw.endswith(b"\n") else {"problem": "the console did not start"}
+    if "problem" not in answer:
+        return read_object(ConsoleLinks, answer)
+    process.kill()
+    process.wait()
+    cure = str(answer.get("help") or f"logs/{LOG} of the run says why")
+    raise StackError(str(answer["problem"]), help=cure)
+
+
+def _line(file: int) -> bytes:
+    """A line, or as much of it as comes in time."""
     clock = SystemClock()
     deadline_ns = clock.now_ns() + int(START_S * NS)
     raw = b""
     while not raw.endswith(b"\n"):
         left_s = (deadline_ns - clock.now_ns()) / NS
-        ready, _, _ = select.select([process.stdout], [], [], max(0.0, left_s))
-        part = os.read(process.stdout.fileno(), 65536) if ready else b""
+        ready, _, _ = select.select([file], [], [], max(0.0, left_s))
+        part = os.read(file, 65536) if ready else b""
         if not part:
-            process.kill()
-            process.wait()
-            raise StackError("the console did not start", help=f"logs/{LOG} of the run says why")
+            break
         raw += part
-    answer = json.loads(raw)
-    if "problem" in answer:
-        process.wait()
-        raise StackError(str(answer["problem"]), help=str(answer.get("help", "")))
-    process.stdout.close()
-    return read_object(ConsoleLinks, answer)
+    return raw

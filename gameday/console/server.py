@@ -101,6 +101,7 @@ class ConsoleServer:
             ssl_keyfile=tls.key if tls else None,
         )
         server = self._server = uvicorn.Server(config)
+        self.console.closing = lambda: server.should_exit
         watching = asyncio.create_task(self._watch(server, ready))
         try:
             await server.serve(sockets=[self._socket])

@@ -9,12 +9,14 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from gameday.console.access import ConsoleRole, Session
+from gameday.core.clock import NS
 from gameday.core.json_objects import plain
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 MOST_STREAMS: Final = 64  # pages of all sessions together
 MOST_STREAMS_EACH: Final = 8
 BEAT_S: Final = 2.0  # a page that hears nothing for some of these says so
+LOOK_S: Final = 0.25  # for the end of the console
 MOST_AT_ONCE: Final = 300  # records, and samples, of an event
 LONGEST_S: Final = 1800.0  # a stream; the browser goes on with another one
 _CURSOR: Final = re.compile(r"(-?\d{1,15})\.(\d{1,17})", re.ASCII)
@@ -58,7 +61,7 @@ async def _events(console: "Console", session: Session, cursor: Cursor) -> Async
     began_ns = console.clock.now_ns()
     yield b"retry: 1000\n\n"
     try:
-        while console.clock.now_ns() - began_ns < LONGEST_S * 1e9:
+        while not console.closing() and console.clock.now_ns() - began_ns < LONGEST_S * NS:
             changed = console.changed
             debriefed = console.feed.debriefed
             text, after = _batch(console, session, cursor)
@@ -66,16 +69,22 @@ async def _events(console: "Console", session: Session, cursor: Cursor) -> Async
             cursor = after
             yield text
             if not more:
-                try:
-                    await asyncio.wait_for(changed.wait(), BEAT_S)
-                except TimeoutError:
-                    continue
+                await _changes(console, changed)
             if console.feed.debriefed and not debriefed and session.role != "facilitator":
                 cursor = Cursor(-1, cursor.at)  # what was hidden is told now, from the beginning
     finally:
         console.streams -= 1
         session.streams -= 1
         console.left_ns = console.clock.now_ns()
+
+
+async def _changes(console: "Console", changed: asyncio.Event) -> None:
+    """Wait until there is something new, or a beat is due, or the console ends."""
+    until_ns = console.clock.now_ns() + int(BEAT_S * NS)
+    while console.clock.now_ns() < until_ns and not console.closing():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), LOOK_S)
+            return
 
 
 def _batch(console: "Console", session: Session, cursor: Cursor) -> tuple[bytes, Cursor]:

@@ -11,7 +11,7 @@ from gameday.console.service_logs import LONGEST, MOST_LINES, log_names, search
 from gameday.core.clock import NS, SystemClock
 from gameday.spec.inputs import all_playbooks
 from gameday.telemetry.promql import SeriesStore, labels
-from tests.support.consoles import ConsoleUnderTest, RunFolder
+from tests.support.consoles import ConsoleUnderTest
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -28,11 +28,6 @@ def store() -> SeriesStore:
     for second in range(600):
         series = [(labels("up", job=f"j{n}"), float(second)) for n in range(MOST_SERIES + 10)]
         found.append(second * NS, series)
-    return found
-
-
-def ask(store: SeriesStore, text: str, range_s: float = 0) -> object:
-    found = answer(text, store, at_ns=599 * NS, began_ns=0, range_s=range_s, clock=SystemClock())
     return found
 
 
@@ -72,7 +67,7 @@ def test_a_query_that_takes_too_long_is_cut_short(store: SeriesStore) -> None:
         "",
         "up{",
         "sum(",
-        "up * on(job) group_left up",
+        "up / on() up",
         "x" * (MOST_TEXT + 1),
         "(" * 1500,
         "rate(up)",
@@ -84,7 +79,7 @@ def test_what_is_wrong_with_a_query_is_told(store: SeriesStore, text: str) -> No
     assert not found.series
 
 
-def test_the_query_box_answers_over_the_line(served: ConsoleUnderTest, run: RunFolder) -> None:
+def test_the_query_box_answers_over_the_line(served: ConsoleUnderTest) -> None:
     browser = served.browser("observer")
     assert browser.ask("POST", "/api/query", {"query": "1 + 1"}).json()["series"] == [
         {"name": "", "values": [2.0]}
@@ -137,13 +132,13 @@ def test_what_a_playbook_holds_is_told_as_text(text: str) -> None:
         assert set(asdict(each)) == {"kind", "runs", "level", "mark", "cells", "step"}
         for run in each.runs:
             assert run.look in ("", "strong", "code")
-            assert "javascript:" not in run.text or "<" in run.text
 
 
 @pytest.mark.parametrize("path", all_playbooks(), ids=lambda p: p.stem)
 def test_every_shipped_playbook_is_told_with_its_steps(path: Path) -> None:
     found = blocks(path.read_text())
-    words = " ".join(run.text for each in found for run in [*each.runs, *sum(each.cells, [])])
+    told = [each.runs for each in found] + [cell for each in found for cell in each.cells]
+    words = " ".join(run.text for runs in told for run in runs)
     assert sum(each.step for each in found) == path.read_text().count("```yaml step")
     assert len(words) > 500
     assert "**" not in words.replace("**/", "")

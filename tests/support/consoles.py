@@ -1,4 +1,4 @@
-"""A console over a run directory that a test writes: real uvicorn on loopback, real control socket."""
+"""A console over a run directory that a test writes: real uvicorn, a real control socket."""
 
 import asyncio
 import json

@@ -128,7 +128,7 @@ export class Lookup {
     if (!answer.series.length) { fill(this.answer, h("p", { class: "quiet" }, t("lookup.no_series"))); return; }
     const place = h("div", { class: "plot" });
     const rows = answer.series.map((each, index) => h("tr", {}, h("td", {}, h("i", { class: `swatch k${(index % 6) + 1}` }), h("code", {}, each.name || t("lookup.number"))), h("td", { class: "num" }, figure(each.values.at(-1)))));
-    fill(this.answer, answer.times.length > 1 ? place : null, h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, rows))),
+    fill(this.answer, answer.times.length > 1 ? place : null, h("div", { class: "scroll", tabindex: 0 }, h("table", {}, h("tbody", {}, rows))),
       answer.left_out ? h("p", { class: "quiet small" }, t("lookup.left_out", { count: answer.left_out })) : null,
       answer.cut_short ? h("p", { class: "quiet small" }, t("lookup.cut_short")) : null,
       h("p", { class: "quiet small" }, t("lookup.at", { at: clock(answer.times.at(-1) - this.session.state.zero) })));
@@ -156,7 +156,7 @@ function block(each) {
 }
 
 function table(rows) {
-  return h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, rows.map((row) => h("tr", {}, row.cells.map((cell) => h(row.level ? "th" : "td", {}, runs(cell))))))));
+  return h("div", { class: "scroll", tabindex: 0 }, h("table", {}, h("tbody", {}, rows.map((row) => h("tr", {}, row.cells.map((cell) => h(row.level ? "th" : "td", {}, runs(cell))))))));
 }
 
 function marked(line, search) {
