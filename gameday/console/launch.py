@@ -46,7 +46,7 @@ class LaunchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A console that was started; it hears of our end by the `pipe`, which stays open until then."""
+    """A console that was started; it hears of our end by the `pipe`, open until then."""
 
     process: "subprocess.Popen[bytes]"
     links: ConsoleLinks

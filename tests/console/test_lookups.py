@@ -52,7 +52,7 @@ def test_a_query_that_takes_too_long_is_cut_short(store: SeriesStore) -> None:
         def __init__(self) -> None:
             self.looks = 0
 
-        def now_ns(self) -> int:  # type: ignore[override]
+        def now_ns(self) -> int:
             self.looks += 1
             return self.looks * NS
 
