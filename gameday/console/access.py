@@ -21,7 +21,7 @@ TOKEN_BYTES: Final = 32
 
 
 class ConsoleRole(StrEnum):
-    """What a session may do: lead, work on the incident, or only look."""
+    """Role of a session: it may lead, work on the incident, or only look."""
 
     FACILITATOR = "facilitator"
     TRAINEE = "trainee"
@@ -34,7 +34,7 @@ LEADERS: Final = frozenset({ConsoleRole.FACILITATOR})
 
 
 @dataclass(slots=True)
-class Session:
+class BrowserSession:
     """A browser that has shown a token."""
 
     role: ConsoleRole
@@ -59,7 +59,7 @@ class Sessions:
 
     def __init__(self, tokens: Mapping[ConsoleRole, str]) -> None:
         self._tokens = {role: _sum(token) for role, token in tokens.items()}
-        self._open: OrderedDict[bytes, Session] = OrderedDict()
+        self._open: OrderedDict[bytes, BrowserSession] = OrderedDict()
 
     def role_of(self, token: str) -> ConsoleRole | None:
         """The role that a token is for; None for one that is none. Compares in constant time."""
@@ -70,15 +70,15 @@ class Sessions:
                 found = role
         return found
 
-    def begin(self, role: ConsoleRole) -> tuple[str, Session]:
+    def begin(self, role: ConsoleRole) -> tuple[str, BrowserSession]:
         """A new session, and what its cookie holds."""
-        cookie, session = new_token(), Session(role, new_token())
+        cookie, session = new_token(), BrowserSession(role, new_token())
         self._open[_sum(cookie)] = session
         while len(self._open) > MOST_SESSIONS:
             self._open.popitem(last=False)
         return cookie, session
 
-    def find(self, cookie: str) -> Session | None:
+    def find(self, cookie: str) -> BrowserSession | None:
         """The session of a cookie."""
         key = _sum(cookie)
         found = self._open.get(key)

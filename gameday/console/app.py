@@ -11,10 +11,10 @@ import hmac
 import json
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -27,22 +27,22 @@ from gameday.console.access import (
     EVERYBODY,
     LEADERS,
     WORKERS,
+    BrowserSession,
     ConsoleRole,
-    Session,
     Sessions,
     in_bounds,
 )
 from gameday.console.assets import INDEX, assets, type_of
 from gameday.console.feed import Feed
-from gameday.console.guard import SAFE, Guard, TooLargeError, refusal
-from gameday.console.orders import ControlLine
+from gameday.console.guard import SAFE, Gate, TooLargeError, refusal
+from gameday.console.orders import ControlLine, LeadCommand
 from gameday.console.queries import MOST_TEXT, answer
 from gameday.console.stream import MOST_STREAMS, MOST_STREAMS_EACH, stream
 from gameday.console.truth import truth
 from gameday.console.workbench import TEAM, workbench
 from gameday.core.clock import SystemClock
-from gameday.core.json_objects import Json, json_object, plain
-from gameday.run.responder.orders import MOST_NAME, clipped
+from gameday.core.json_objects import json_object, plain, read_object
+from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
 
 CSRF_HEADER: Final = "x-gameday-csrf"
 ORDERS_AT_MOST, ORDERS_IN_S = 30, 10.0  # of a session: more than a team types
@@ -52,7 +52,45 @@ TRIES_AT_MOST, TRIES_IN_S = 30, 60.0  # tokens that open nothing
 LOOK_S: Final = 0.25
 PUBLIC: Final[frozenset[ConsoleRole]] = frozenset()
 
-Handler = Callable[["Console", Request, Session], Awaitable[Response]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShown:
+    """The token of a link."""
+
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAsked:
+    """A name and a role of the team."""
+
+    name: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAsked:
+    """A PromQL expression, and over which time before now; 0 is now alone."""
+
+    query: str
+    range_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeTold:
+    """Who a session is, and the word that its writes show."""
+
+    role: str
+    name: str
+    team_role: str
+    csrf: str
+    run: str
+    team: Sequence[str]
+
+
+Handler = Callable[["Console", Request, BrowserSession], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +147,7 @@ class Console:
         inner = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=_HANDLERS)
         scheme = "https" if self.secure else "http"
         is_token: Callable[[str], bool] = lambda text: self.sessions.role_of(text) is not None  # noqa: E731
-        return Guard(inner, hosts, scheme, is_token)
+        return Gate(inner, hosts, scheme, is_token)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -164,20 +202,19 @@ class Console:
         if len(self.tries) > 1000:
             self.tries.clear()
         tries = self.tries.setdefault(peer, deque())
-        fields = await body(request)
-        role = self.sessions.role_of(str(fields.get("token", "")))
+        role = self.sessions.role_of((await body(request, TokenShown)).token)
         if role is None:
             if not in_bounds(tries, self.clock, TRIES_AT_MOST, TRIES_IN_S):
                 return refusal(429, "too_often")
             return refusal(401, "token")
         cookie, session = self.sessions.begin(role)
-        response = JSONResponse(_me(self, session))
+        response = _me(self, session)
         response.set_cookie(
             self.cookie, cookie, httponly=True, samesite="strict", secure=self.secure, path="/"
         )
         return response
 
-    def may_order(self, session: Session) -> bool:
+    def may_order(self, session: BrowserSession) -> bool:
         """False for a session, or all of them, that order more often than people do."""
         mine = in_bounds(session.orders_ns, self.clock, ORDERS_AT_MOST, ORDERS_IN_S)
         return mine and in_bounds(self._orders, self.clock, ALL_ORDERS_AT_MOST, ORDERS_IN_S)
@@ -187,16 +224,16 @@ def _same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
 
 
-async def body(request: Request) -> Json:
-    """The JSON object of a request. Raises ValueError."""
+async def body(request: Request, class_: type[T]) -> T:
+    """The object that a request brings. Raises ValueError for what is none of its class."""
     raw = await request.body()
     try:
-        return json_object(json.loads(raw))
+        return read_object(class_, json_object(json.loads(raw)))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
-def told(value: object, status: int = 200) -> JSONResponse:
+def answered(value: object, status: int = 200) -> JSONResponse:
     """An object of ours as an answer."""
     return JSONResponse(finite(plain(value)), status)
 
@@ -210,25 +247,27 @@ def finite(value: Any) -> Any:
     return [finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _me(console: Console, session: Session) -> dict[str, Any]:
-    return {
-        "role": session.role,
-        "name": session.name,
-        "team_role": session.team_role,
-        "csrf": session.csrf,
-        "run": console.feed.run_dir.name,
-        "team": list(TEAM),
-    }
+def _me(console: Console, session: BrowserSession) -> Response:
+    return answered(
+        MeTold(
+            role=str(session.role),
+            name=session.name,
+            team_role=session.team_role,
+            csrf=session.csrf,
+            run=console.feed.run_dir.name,
+            team=TEAM,
+        )
+    )
 
 
 @route("/api/me", "GET", EVERYBODY)
-async def me(console: Console, _request: Request, session: Session) -> Response:
+async def me(console: Console, _request: Request, session: BrowserSession) -> Response:
     """Who the session is, and the word that its writes show."""
-    return JSONResponse(_me(console, session))
+    return _me(console, session)
 
 
 @route("/session", "DELETE", EVERYBODY)
-async def leave(console: Console, request: Request, _session: Session) -> Response:
+async def leave(console: Console, request: Request, _session: BrowserSession) -> Response:
     """Forget the session."""
     console.sessions.end(request.cookies.get(console.cookie, ""))
     response = JSONResponse({})
@@ -237,40 +276,39 @@ async def leave(console: Console, request: Request, _session: Session) -> Respon
 
 
 @route("/api/join", "POST", WORKERS)
-async def join(console: Console, request: Request, session: Session) -> Response:
+async def join(console: Console, request: Request, session: BrowserSession) -> Response:
     """Take a name and a role of the team."""
-    fields = await body(request)
-    name, role = str(fields.get("name", "")), str(fields.get("role", ""))
-    name = "".join(each for each in clipped(name, MOST_NAME) if each.isprintable()).strip()
+    asked = await body(request, JoinAsked)
+    given, role = clipped(asked.name, MOST_NAME), asked.role
+    name = "".join(each for each in given if each.isprintable()).strip()
     if not name or role not in TEAM:
         return refusal(400, "name_or_role")
     if not console.may_order(session):
         return refusal(429, "too_often")
     session.name, session.team_role = name, role
     await console.control.join(name, role)
-    return JSONResponse(_me(console, session))
+    return _me(console, session)
 
 
 @route("/api/work", "GET", EVERYBODY)
-async def work(console: Console, _request: Request, _session: Session) -> Response:
-    """What there is to work with."""
-    return told(await asyncio.to_thread(workbench, console.feed))
+async def work(console: Console, _request: Request, _session: BrowserSession) -> Response:
+    """The workbench."""
+    return answered(await asyncio.to_thread(workbench, console.feed))
 
 
 @route("/api/stream", "GET", EVERYBODY)
-async def events(console: Console, request: Request, session: Session) -> Response:
-    """What happens, from a cursor on."""
+async def events(console: Console, request: Request, session: BrowserSession) -> Response:
+    """All that happens, from a cursor on."""
     if console.streams >= MOST_STREAMS or session.streams >= MOST_STREAMS_EACH:
         return refusal(429, "too_many_pages")
     return stream(console, request, session)
 
 
 @route("/api/query", "POST", EVERYBODY)
-async def query(console: Console, request: Request, session: Session) -> Response:
+async def query(console: Console, request: Request, session: BrowserSession) -> Response:
     """The value of a PromQL expression."""
-    fields = await body(request)
-    text, range_s = fields.get("query"), fields.get("range_s", 0)
-    if not isinstance(text, str) or type(range_s) not in (int, float) or len(text) > MOST_TEXT * 2:
+    asked = await body(request, QueryAsked)
+    if len(asked.query) > MOST_TEXT * 2:
         return refusal(400, "no_query")
     if not in_bounds(session.orders_ns, console.clock, QUERIES_AT_MOST, ORDERS_IN_S):
         return refusal(429, "too_often")
@@ -278,51 +316,55 @@ async def query(console: Console, request: Request, session: Session) -> Respons
     async with console.reading:
         found = await asyncio.to_thread(
             answer,
-            text,
+            asked.query,
             feed.store,
             at_ns=feed.sampled_ns,
             began_ns=feed.began_ns or 0,
-            range_s=range_s,
+            range_s=asked.range_s,
             clock=console.clock,
         )
-    return told(found)
+    return answered(found)
 
 
 @route("/api/logs", "GET", EVERYBODY)
-async def logs(console: Console, request: Request, _session: Session) -> Response:
+async def logs(console: Console, request: Request, _session: BrowserSession) -> Response:
     """Lines of the service's logs."""
     params = request.query_params
     file, text = params.get("file", ""), params.get("search", "")
-    return told(await asyncio.to_thread(service_logs.search, console.feed.run_dir, file, text))
+    return answered(await asyncio.to_thread(service_logs.search, console.feed.run_dir, file, text))
 
 
 @route("/api/order", "POST", WORKERS)
-async def order(console: Console, request: Request, session: Session) -> Response:
+async def order(console: Console, request: Request, session: BrowserSession) -> Response:
     """Give an order of those who work on the incident."""
-    fields = await body(request)
-    if not console.may_order(session) and fields.get("order") != "abort":
+    asked = await body(request, IncidentOrder)
+    if not console.may_order(session) and asked.order != "abort":
         return refusal(429, "too_often")
-    return told(await console.control.order(fields, session.name or session.role))
+    return answered(await console.control.order(asked, session.name or session.role))
 
 
 @route("/api/facilitator/truth", "GET", LEADERS)
-async def true_story(console: Console, _request: Request, _session: Session) -> Response:
-    """What is broken, and when."""
-    return told(await asyncio.to_thread(truth, console.feed))
+async def true_story(console: Console, _request: Request, _session: BrowserSession) -> Response:
+    """The truth: what is broken, and when."""
+    return answered(await asyncio.to_thread(truth, console.feed))
 
 
 @route("/api/facilitator/links", "GET", LEADERS)
-async def links(console: Console, _request: Request, _session: Session) -> Response:
+async def links(console: Console, _request: Request, _session: BrowserSession) -> Response:
     """The links to hand on."""
     return JSONResponse(dict(console.links))
 
 
 @route("/api/facilitator/command", "POST", LEADERS)
-async def command(console: Console, request: Request, session: Session) -> Response:
+async def command(console: Console, request: Request, session: BrowserSession) -> Response:
     """Send a hint or an inject, pause, go on, or debrief."""
     if not console.may_order(session):
         return refusal(429, "too_often")
-    return told(await console.control.command(await body(request), session.name or session.role))
+    return answered(
+        await console.control.command(
+            await body(request, LeadCommand), session.name or session.role
+        )
+    )
 
 
 async def _bad(_request: Request, error: Exception) -> Response:

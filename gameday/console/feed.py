@@ -60,8 +60,8 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where the session is: `phase` is starting, running or over; `now` is what its clock says.
+class SessionState:
+    """Stand of the session: `phase` is starting, running or over; `now` is what its clock says.
 
     `zero` is when the traffic began, as all times here in seconds from the first record.
     """
@@ -80,7 +80,7 @@ class State:
 class Feed:
     """A run directory, followed. `box` opens what is sealed in it, where its key is at hand.
 
-    Times that pages are told count from the first record; `State.zero` is where the traffic began.
+    Times that pages are told count from the first record; the traffic begins at the state's `zero`.
     """
 
     def __init__(self, run_dir: Path, box: Box | None = None) -> None:
@@ -134,13 +134,13 @@ class Feed:
         """Seconds from the first record, to the millisecond."""
         return seconds_from(self.began_ns or 0, t_ns)
 
-    def state(self) -> State:
+    def state(self) -> SessionState:
         """The state of the session, now."""
         now_ns = self._clock.now_ns() if self.over_ns is None else self.over_ns
         begun = self.t0_ns is not None or (self.drill is not None and self.drill.mode != "live")
         zero_ns = self.t0_ns if self.t0_ns is not None else self.began_ns
         wall_ns = None if self.began is None else self.began.event.wall_ns
-        return State(
+        return SessionState(
             run=self.run_dir.name,
             phase="over" if self.over_ns is not None else "running" if begun else "starting",
             mode=self.drill.mode if self.drill is not None else "run",

@@ -55,7 +55,7 @@ def host_name(header: str) -> str:
     return name.lower().rstrip(".") if whole else ""
 
 
-class Guard:
+class Gate:
     """The middleware. `is_token` tells a token of a link; `scheme` is how pages are had."""
 
     def __init__(

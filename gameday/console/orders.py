@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core.errors import GamedayError
-from gameday.core.json_objects import Json, json_object, read_object
 from gameday.evidence.sealed_box import Box
 from gameday.run import locks
 from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
@@ -31,7 +30,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class LeadCommand:
     """A command of who leads; `number` is that of the plan, else `to` and `text` say it."""
 
     command: str
@@ -48,13 +47,12 @@ class ControlLine:
         self._dir = run_dir.resolve()
         self.box = box
 
-    async def order(self, fields_: Json, by: str) -> Told:
-        """Give an order as a page has it. Raises ValueError for what is none."""
-        return await self._send(locks.RunCommand("order", by or NOBODY, _order(fields_)))
+    async def order(self, order: IncidentOrder, by: str) -> Told:
+        """Give an order as a page has it."""
+        return await self._send(locks.RunCommand("order", by or NOBODY, _clipped(order)))
 
-    async def command(self, fields_: Json, by: str) -> Told:
+    async def command(self, asked: LeadCommand, by: str) -> Told:
         """Give a command of who leads. Raises ValueError for what is none."""
-        asked = read_object(Command, json_object(fields_))
         if asked.command not in COMMANDS:
             raise ValueError(asked.command)
         token = self.box.token if self.box is not None else ""
@@ -89,8 +87,8 @@ class ControlLine:
         return Told(reply.ok, reply.why, reply.given, reply.pending)
 
 
-def _order(given: Json) -> IncidentOrder:
-    order = read_object(IncidentOrder, json_object(given))
+def _clipped(order: IncidentOrder) -> IncidentOrder:
+    """The order, with texts that can be kept anywhere."""
     return replace(
         order,
         text=clipped(order.text, _LONGEST),

@@ -18,7 +18,7 @@ _MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """Words of one look: "", "strong" or "code"."""
 
     text: str
@@ -26,21 +26,21 @@ class Run:
 
 
 @dataclass(slots=True)
-class Block:
+class TextBlock:
     """A piece of a playbook; `level` is the depth of a heading or item, `mark` its number.
 
     A `row` has its `cells` in place of runs; the `level` of the first of a table is 1.
     """
 
     kind: BlockKind
-    runs: Sequence[Run] = ()
+    runs: Sequence[TextRun] = ()
     level: int = 0
     mark: str = ""
-    cells: list[Sequence[Run]] = field(default_factory=list)
+    cells: list[Sequence[TextRun]] = field(default_factory=list)
     step: bool = False
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(text: str) -> list[TextBlock]:
     """The blocks of a playbook, without its front matter."""
     return _Blocks().of(_MARKDOWN.parse(_body(text)))[:MOST_BLOCKS]
 
@@ -58,12 +58,12 @@ class _Blocks:
     """The walk through the tokens."""
 
     def __init__(self) -> None:
-        self._found: list[Block] = []
+        self._found: list[TextBlock] = []
         self._marks: list[str] = []
         self._fresh = False
         self._head = False
 
-    def of(self, tokens: Sequence[Token]) -> list[Block]:
+    def of(self, tokens: Sequence[Token]) -> list[TextBlock]:
         """All of them."""
         for before, token in zip([None, *tokens], tokens, strict=False):
             self._take(token, before)
@@ -79,14 +79,16 @@ class _Blocks:
             case "thead_open":
                 self._head = True
             case "tr_open":
-                self._found.append(Block("row", level=1 if self._head else 0))
+                self._found.append(TextBlock("row", level=1 if self._head else 0))
                 self._head = False
             case "inline":
                 self._take_inline(token, before)
             case "fence" | "code_block" | "html_block":
                 step = token.info.split() == ["yaml", "step"]
                 text = token.content.rstrip()[:LONGEST]
-                self._found.append(Block("code", [Run(text, "code")], len(self._marks), step=step))
+                self._found.append(
+                    TextBlock("code", [TextRun(text, "code")], len(self._marks), step=step)
+                )
             case _:
                 pass
 
@@ -96,27 +98,27 @@ class _Blocks:
         if kind in ("td_open", "th_open"):
             self._found[-1].cells.append(runs)
         elif kind == "heading_open" and before is not None:
-            self._found.append(Block("heading", runs, int(before.tag[1:])))
+            self._found.append(TextBlock("heading", runs, int(before.tag[1:])))
         elif self._marks:
             mark, self._fresh = self._marks[-1] if self._fresh else "", False
-            self._found.append(Block("item", runs, len(self._marks), mark))
+            self._found.append(TextBlock("item", runs, len(self._marks), mark))
         else:
-            self._found.append(Block("paragraph", runs))
+            self._found.append(TextBlock("paragraph", runs))
 
 
-def _runs(children: Sequence[Token]) -> list[Run]:
-    found: list[Run] = []
+def _runs(children: Sequence[Token]) -> list[TextRun]:
+    found: list[TextRun] = []
     strong = 0
     for child in children:
         match child.type:
             case "strong_open" | "strong_close":
                 strong += child.nesting
             case "code_inline":
-                found.append(Run(child.content[:LONGEST], "code"))
+                found.append(TextRun(child.content[:LONGEST], "code"))
             case "softbreak" | "hardbreak":
-                found.append(Run(" "))
+                found.append(TextRun(" "))
             case "text" | "html_inline" | "image":
-                found.append(Run(child.content[:LONGEST], "strong" if strong else ""))
+                found.append(TextRun(child.content[:LONGEST], "strong" if strong else ""))
             case _:
                 pass
     return found

@@ -1,4 +1,4 @@
-"""Where a console listens, and for whom: what is asked for, and what it takes."""
+"""The address that a console listens at, and for whom: what is asked for, and what it takes."""
 
 import ipaddress
 import socket

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from gameday.console.access import ConsoleRole, Session
+from gameday.console.access import BrowserSession, ConsoleRole
 from gameday.core.clock import NS
 from gameday.core.json_objects import plain
 
@@ -47,7 +47,7 @@ class Cursor(NamedTuple):
         return f"{self.seq}.{self.at}"
 
 
-def stream(console: "Console", request: Request, session: Session) -> StreamingResponse:
+def stream(console: "Console", request: Request, session: BrowserSession) -> StreamingResponse:
     """The answer to a page that wants to hear what happens."""
     text = request.headers.get("last-event-id") or request.query_params.get("from", "")
     return StreamingResponse(
@@ -55,7 +55,9 @@ def stream(console: "Console", request: Request, session: Session) -> StreamingR
     )
 
 
-async def _events(console: "Console", session: Session, cursor: Cursor) -> AsyncIterator[bytes]:
+async def _events(
+    console: "Console", session: BrowserSession, cursor: Cursor
+) -> AsyncIterator[bytes]:
     console.streams += 1
     session.streams += 1
     began_ns = console.clock.now_ns()
@@ -87,7 +89,7 @@ async def _changes(console: "Console", changed: asyncio.Event) -> None:
             return
 
 
-def _batch(console: "Console", session: Session, cursor: Cursor) -> tuple[bytes, Cursor]:
+def _batch(console: "Console", session: BrowserSession, cursor: Cursor) -> tuple[bytes, Cursor]:
     """The next event, and the cursor after it."""
     from gameday.console.app import finite
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gameday.console.feed import Feed
-from gameday.console.playbook_text import Block, blocks
+from gameday.console.playbook_text import TextBlock, blocks
 from gameday.core import files
 from gameday.core.errors import GamedayError
 from gameday.evidence.effective import Effective
@@ -57,7 +57,7 @@ class PlaybookTold:
     severity: str
     own: bool
     steps: Sequence[StepTold]
-    blocks: Sequence[Block]
+    blocks: Sequence[TextBlock]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +128,14 @@ def _playbooks(feed: Feed, effective: Effective | None) -> list[PlaybookTold]:
     own = effective.playbook.head.name if effective and effective.playbook else ""
     found: list[PlaybookTold] = []
     if own:
-        found += _told(feed.run_dir / "inputs" / "playbook.md", own=True)
+        found += _playbook(feed.run_dir / "inputs" / "playbook.md", own=True)
     for name in offered[:MOST_PLAYBOOKS]:
         if name != own and name in paths:
-            found += _told(paths[name], own=False, numbered=feed.drill is not None)
+            found += _playbook(paths[name], own=False, numbered=feed.drill is not None)
     return found
 
 
-def _told(path: Path, *, own: bool, numbered: bool = False) -> list[PlaybookTold]:
+def _playbook(path: Path, *, own: bool, numbered: bool = False) -> list[PlaybookTold]:
     """A playbook as it is told; none where it cannot be read."""
     try:
         text = files.read_bytes(path, MOST_BYTES).decode()
