@@ -29,7 +29,7 @@ export class Charts {
   }
 
   card(kind) {
-    const plot = h("div", { class: "plot", role: "img" });
+    const plot = h("div", { class: "plot", role: "img", hidden: true });
     const legend = h("div", { class: "legend" });
     const none = h("div", { class: "none" }, t("charts.none"));
     const unit = kind.unit ? h("span", { class: "quiet small" }, kind.unit) : null;

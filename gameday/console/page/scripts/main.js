@@ -90,6 +90,7 @@ class Page {
   draw() {
     this.drawPages();
     this.drawBanner();
+    document.body.classList.toggle("table", this.session.state.mode === "tabletop");
     this.charts.draw();
     this.timeline.draw();
     this.worker.draw();
@@ -120,16 +121,30 @@ class Page {
     find("#mode").textContent = state.run ? t(`mode.${state.mode}`) : "";
   }
 
+  // What is said to the team stands beside the alerts until it is put away; the timeline keeps it.
+  drawMessages() {
+    const { session } = this;
+    const away = JSON.parse(sessionStorage.getItem(`gameday-read-${session.state.run}`) || "[]");
+    const said = this.leads || session.state.phase === "over" ? [] : session.of("drill.inject", "drill.hint").filter((each) => !away.includes(each.seq)).slice(-3);
+    this.messages = said.map((each) => h("article", { class: "page said" },
+      h("span", { class: "state" }, each.kind === "drill.hint" ? t("work.hint_told") : t("page.to", { to: t(`team.${each.data.to}`) })), h("b", {}, each.data.text),
+      h("button", { type: "button", class: "plain slim when", onclick: () => {
+        sessionStorage.setItem(`gameday-read-${session.state.run}`, JSON.stringify([...away, each.seq]));
+        this.drawPages();
+      } }, t("page.read"))));
+    return JSON.stringify(said.map((each) => each.seq));
+  }
+
   drawPages() {
     const { session } = this;
     const now = [...session.alerts.values()].sort((a, b) => (a.state === b.state ? a.name.localeCompare(b.name) : a.state === "firing" ? -1 : 1));
     const mark = JSON.stringify(now.map((each) => [each.name, each.state, each.labels]));
-    if (mark === this.drawnPages) return;
-    this.drawnPages = mark;
+    if (`${mark}${this.drawMessages()}` === this.drawnPages) return;
+    this.drawnPages = `${mark}${this.drawMessages()}`;
     this.whens = [];
     if (!now.length) {
       const was = session.alertEvents.length > 0;
-      fill(this.pages, h("p", { class: "calm" }, t(was ? "pages.calm_again" : "pages.calm")));
+      fill(this.pages, h("p", { class: "calm" }, t(was ? "pages.calm_again" : "pages.calm")), this.messages);
       return;
     }
     fill(this.pages, now.map((each) => {
@@ -137,7 +152,7 @@ class Page {
       const when = h("span", { class: "when" });
       this.whens.push([when, each]);
       return h("article", { class: `page ${each.state}` }, h("span", { class: "state" }, t(`alert.${each.state}`)), h("b", {}, each.name), h("span", { class: "labels" }, labels), when);
-    }));
+    }), this.messages);
   }
 
   beat() {

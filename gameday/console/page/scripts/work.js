@@ -49,11 +49,13 @@ export class Work {
     } }, t(id));
     const buttons = this.readOnly ? null : h("div", { class: "row" },
       button("ack", "work.ack", "main"), sure("mitigated", "work.mitigated"), sure("resolved", "work.resolved"),
-      h("button", { type: "button", class: "plain", id: "do-hand-over", onclick: () => this.handOver(answer) }, t("work.hand_over")),
-      h("button", { type: "button", class: "plain", id: "do-stop", onclick: async () => {
+    );
+    const less = this.readOnly ? null : h("div", { class: "row" },
+      h("button", { type: "button", class: "plain slim", id: "do-hand-over", onclick: () => this.handOver(answer) }, t("work.hand_over")),
+      h("button", { type: "button", class: "plain slim", id: "do-stop", onclick: async () => {
         if (await ask(t("lead.abort_ask"), t("lead.abort_means"), t("lead.abort"), t("ask.no"), { danger: true })) this.give({ order: "abort", text: t("lead.abort_text") }, answer);
       } }, t("lead.abort")));
-    return h("section", { class: "card gap", id: "incident" }, h("h2", {}, t("work.title")), this.holder, this.said, buttons, answer);
+    return h("section", { class: "card gap", id: "incident" }, h("h2", {}, t("work.title")), this.holder, this.said, buttons, less, answer);
   }
 
   async handOver(answer) {
