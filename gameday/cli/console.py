@@ -1,6 +1,7 @@
 """`gameday console`, and the options by which a run or a drill has a console beside it."""
 
 from collections.abc import Callable, Collection
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,29 +38,37 @@ _OPTIONS = (
 
 
 def listen_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where a console listens."""
+    """Add the options that say where a console listens; the command is told `listen`."""
+
+    @wraps(function)
+    def command(
+        *args: Any,
+        listen: str | None,
+        console_hosts: tuple[str, ...],
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        console: bool = True,
+        **options: Any,
+    ) -> Any:
+        from gameday.console.settings import listen_settings
+
+        if not console and (listen or console_hosts or tls_cert or tls_key):
+            raise UsageError(
+                "--listen, --allow-host and --tls-… are of a console", help="--console"
+            )
+        at = listen_settings(listen, tls_cert, tls_key, console_hosts) if console else None
+        return function(*args, listen=at, **options)
+
     for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+        command = option(command)
+    return command
 
 
 def console_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for a command that has a console only if it is asked for."""
+    """The same for a command that has a console only if it is asked for; else `listen` is None."""
     return click.option("--console", is_flag=True, help="Serve a page beside it.")(
         listen_options(function)
     )
-
-
-def listen_of(options: dict[str, Any]) -> "ListenSettings | None":
-    """Take these options out; where the console listens, None without one. Raises UsageError."""
-    from gameday.console.settings import listen_settings
-
-    wanted = options.pop("console", True)
-    listen, hosts = options.pop("listen"), options.pop("console_hosts")
-    cert, key = options.pop("tls_cert"), options.pop("tls_key")
-    if not wanted and (listen or hosts or cert or key):
-        raise UsageError("--listen, --allow-host and --tls-… are of a console", help="--console")
-    return listen_settings(listen, cert, key, hosts) if wanted else None
 
 
 def open_console(
@@ -106,15 +115,15 @@ def tell_links(links: "ConsoleLinks") -> None:
     type=click.Path(path_type=Path),
     help="The key of a blind drill: opens what is its facilitator's.",
 )
-def console(run: str | None, runs_dir: Path, key_file: Path | None, **options: Any) -> None:
+def console(
+    run: str | None, runs_dir: Path, key_file: Path | None, listen: "ListenSettings"
+) -> None:
     """Serve a page for RUN: the one that is under way, or one that is over, until Ctrl-C."""
     from gameday.cli.runs import find_run
     from gameday.console.server import ConsoleServer, ConsoleSettings
     from gameday.core.network import event_loop
     from gameday.evidence.sealed_box import read_key_file
 
-    listen = listen_of(options)
-    assert listen is not None
     folder = _under_way(run) or find_run(run or "last", runs_dir)
     box = read_key_file(key_file) if key_file is not None else None
     server = ConsoleServer(

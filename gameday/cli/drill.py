@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
-from gameday.cli.console import console_options, listen_of, open_console
+from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
 from gameday.cli.terminal import echo
@@ -190,8 +190,7 @@ def live(
     **options: Any,
 ) -> None:
     """Hold a drill of EXPERIMENT on a real stack. Nothing is told before the debrief."""
-    listen = listen_of(options)
-    asked = DrillOptions(no_responder=False, listen=listen, **options)
+    asked = DrillOptions(no_responder=False, **options)
     if asked.short:
         raise UsageError("--short: a drill has its own form, `drill:` in the file")
     if sum((experiment is not None, surprise, recorded is not None)) != 1:

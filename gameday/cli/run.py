@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.console import console_options, listen_of, open_console
+from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError, UsageError
@@ -70,8 +70,7 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     from gameday.plan import generator  # before the file is read, which then is refused at once
     from gameday.spec.inputs import load_inputs
 
-    listen = listen_of(options)
-    asked = RunOptions(**options, listen=listen)
+    asked = RunOptions(**options)
     responding = who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
     refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
