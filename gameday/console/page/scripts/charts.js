@@ -136,13 +136,13 @@ export class Charts {
     ctx.clip();
     for (const each of this.allWindows()) {
       const left = chart.valToPos(each.from, "x", true);
-      const right = each.to === null ? bbox.left + bbox.width : chart.valToPos(each.to, "x", true);
+      const right = chart.valToPos(each.to ?? this.session.shown(this.session.now()), "x", true);
       ctx.fillStyle = css("--window");
       ctx.strokeStyle = css("--bad");
       if (!each.planned) ctx.fillRect(left, bbox.top, right - left, bbox.height);
       ctx.setLineDash([4, 4]);
       ctx.globalAlpha = 0.6;
-      for (const x of [left, right]) { ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke(); }
+      for (const x of each.to === null ? [left] : [left, right]) { ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke(); }
       ctx.globalAlpha = 1;
     }
     ctx.restore();
