@@ -15,6 +15,7 @@ export class Lookup {
     this.element = h("section", { class: "card", id: "lookup" }, this.tabs, Object.entries(this.parts).map(([name, part]) =>
       h("div", { id: `part-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}` }, part)));
     this.show(this.shown);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plot?.());
   }
 
   step(event, name) {
@@ -132,7 +133,8 @@ export class Lookup {
       answer.left_out ? h("p", { class: "quiet small" }, t("lookup.left_out", { count: answer.left_out })) : null,
       answer.cut_short ? h("p", { class: "quiet small" }, t("lookup.cut_short")) : null,
       h("p", { class: "quiet small" }, t("lookup.at", { at: clock(answer.times.at(-1) - this.session.state.zero) })));
-    if (answer.times.length > 1) plotAnswer(place, answer, this.session.state.zero);
+    this.plot = answer.times.length > 1 ? () => plotAnswer(place, answer, this.session.state.zero) : null;
+    this.plot?.();
   }
 
   draw() {

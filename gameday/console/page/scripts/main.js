@@ -264,6 +264,7 @@ function tools(page) {
     stored("gameday-theme", next);
     drawTheme();
     page?.charts?.rebuild();
+    page?.lookup?.plot?.();
   };
   const drawSound = () => { sound.textContent = t(page?.sound ? "sound.on" : "sound.off"); sound.setAttribute("aria-pressed", String(Boolean(page?.sound))); };
   sound.onclick = () => { page.sound = !page.sound; stored("gameday-sound", page.sound ? "on" : "off"); drawSound(); if (page.sound) beep(); };
