@@ -32,6 +32,10 @@ COMMANDS = {
         "gameday.cli.drill:drill",
         "Train people on call: an incident that they know nothing of.",
     ),
+    "console": (
+        "gameday.cli.console:console",
+        "Serve a page for a run: what happens, and what can be done.",
+    ),
     "ack": (
         "gameday.cli.ack_stop:ack",
         "Tell the running run that you have taken the incident.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
+from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
 from gameday.cli.terminal import echo
@@ -179,6 +180,7 @@ class DrillOptions(RunOptions):
 )
 @click.option("--force", is_flag=True, help="As of `gameday run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout in the end.")
+@console_options
 @click.pass_context
 def live(
     ctx: click.Context,
@@ -206,6 +208,10 @@ def _without_system(experiment: str | None, recorded: str | None, asked: DrillOp
     from gameday.cli import drill_modes
     from gameday.drills.live import drawn_seed, surprise
 
+    def begun(folder: Path, box: "Box") -> None:
+        drill_modes.tell_begun(folder, box)
+        open_console(folder, asked.listen, box)
+
     seed = drawn_seed() if asked.seed is None else asked.seed
     modes = drill_modes.ModeOptions(
         runs_dir=asked.runs_dir,
@@ -215,6 +221,7 @@ def _without_system(experiment: str | None, recorded: str | None, asked: DrillOp
         maybe_nothing=asked.maybe_nothing,
         key_file=asked.key_file,
         show_plan=asked.show_plan,
+        begun=begun,
     )
     if recorded is not None:
         return drill_modes.replay(recorded, modes)

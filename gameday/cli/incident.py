@@ -194,7 +194,7 @@ def _has_controller(run: "UnderWay") -> bool:
 
 def _answers(path: Path) -> "Iterator[OrderAnswered | None]":
     """Each answer in a journal that is being written; None when there is no more for now."""
-    from gameday.cli.screen import Tail
+    from gameday.core.files.tail import Tail
     from gameday.evidence.events import OrderAnswered, RunEnded
     from gameday.evidence.journal import parse
 

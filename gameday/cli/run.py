@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import GamedayError, UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from gameday.console.settings import ListenSettings
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.drill import DrillHooks
@@ -32,6 +34,7 @@ class RunOptions(WhereOptions):
     responder_delay: "timedelta"
     force: bool
     as_json: bool
+    listen: "ListenSettings | None" = None
 
 
 @click.command()
@@ -57,6 +60,7 @@ class RunOptions(WhereOptions):
     help="Run it even if its traffic generator cannot keep the schedule; it ends as unknown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout.")
+@console_options
 @click.pass_context
 def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """Run EXPERIMENT (a name, or the path of a file) and judge it.
@@ -120,12 +124,19 @@ def conduct_run(
     name, runs_dir, allowed = asked.stack, asked.runs_dir, asked.allowed
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
     _look_first(inputs, RunConditions(name, runs_dir, allowed, *about), quiet=drill is not None)
-    delay_s = asked.responder_delay.total_seconds()
-    options = Options(name, runs_dir, responding, delay_s, allowed, asked.webhook_listen)
+    options = Options(
+        name,
+        runs_dir,
+        responding,
+        asked.responder_delay.total_seconds(),
+        allowed,
+        asked.webhook_listen,
+    )
     screen, folders = Screen(), list[Path]()
 
     def begun(folder: Path) -> None:
         folders.append(folder)
+        open_console(folder, asked.listen, getattr(drill, "box", None))
         screen.open(folder)
 
     try:

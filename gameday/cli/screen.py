@@ -5,7 +5,7 @@ for each thing that happened.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
 from gameday.core.clock import NS, SystemClock
+from gameday.core.files.tail import Tail
 from gameday.core.units import seconds
 from gameday.evidence import events
 from gameday.evidence.journal import Record, parse
@@ -26,26 +27,6 @@ SAID_AT_MOST = 12  # with the head they fit a terminal of 24 lines
 BEATS_S = 5  # as often as `load_screen` says a plain line
 BAR_CELLS = 60  # of 80 columns, beside the time
 COLOURS = {"firing": "bold red", "pending": "yellow", "injected": "red", "done": "green"}
-
-
-class Tail:
-    """Whole new lines of a JSON-lines file that may not exist yet."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._at = 0
-
-    def lines(self) -> Iterator[bytes]:
-        """Complete lines that were appended since the last call."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._at)
-            for raw in file:
-                if not raw.endswith(b"\n"):
-                    return
-                self._at += len(raw)
-                yield raw.rstrip(b"\n")
 
 
 class Story:

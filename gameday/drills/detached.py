@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
 from gameday import __version__
 from gameday.core.clock import NS, Clock, boot_id, boottime_ns, wall_time_ns
@@ -34,6 +34,7 @@ from gameday.run.readings import Readings
 from gameday.run.responder.incident import Incident
 from gameday.run.responder.orders import Heard
 from gameday.run.run_dir import new_run_id
+from gameday.spec.drill import Role
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.spec.system import System
@@ -133,6 +134,15 @@ class Detached:
     def hint(self, by: str) -> Message:
         """The answer to somebody who asks for a hint."""
         return self.session.hint(by)
+
+    def join(self, by: str, role: str) -> Heard:
+        """Note that somebody takes part, in a role of the team."""
+        if role not in get_args(Role):
+            known = ", ".join(get_args(Role))
+            return Heard(ok=False, why=Message("drill.no_role", known=known).text())
+        self._joined.add(by)
+        self.journal.write(events.DrillJoined(by=by, role=role))
+        return Heard(ok=True)
 
     def command(self, command: "RunCommand", by: str) -> Heard | None:
         """Do what the facilitator orders."""

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError, UsageError
@@ -25,6 +25,7 @@ from gameday.evidence.sealed_box import Box
 from gameday.run.context import Run
 from gameday.run.locks import RunCommand
 from gameday.run.responder.orders import Heard
+from gameday.spec.drill import Role
 from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,
@@ -98,6 +99,7 @@ class LiveDrill:
         self._clock = clock
         self._session: Session | None = None
         self._joined: set[str] = set()
+        self._journal: Journal | None = None
         self._mitigated_ns: int | None = None
         self._resolved_ns: int | None = None
         self._begun_ns: int | None = None
@@ -109,6 +111,7 @@ class LiveDrill:
     def begin(self, journal: Journal) -> None:
         """Journal what the session is, and listen from here on."""
         self.scenario.write(journal)
+        self._journal = journal
         self._session = Session(journal, self._clock, self.scenario)
         journal.listeners.append(lambda record: self._heard(record, journal))
 
@@ -118,6 +121,15 @@ class LiveDrill:
 
     def hint(self, by: str) -> Message:
         return Message("order.no_hint") if self._session is None else self._session.hint(by)
+
+    def join(self, by: str, role: str) -> Heard:
+        if self._journal is None or role not in get_args(Role):
+            return Heard(
+                ok=False, why=Message("drill.no_role", known=", ".join(get_args(Role))).text()
+            )
+        self._joined.add(by)
+        self._journal.write(events.DrillJoined(by=by, role=role))
+        return Heard(ok=True)
 
     def command(self, command: RunCommand, by: str) -> Heard | None:
         if self._session is None:

@@ -29,22 +29,29 @@ def pack(run_dir: Path, box: Box, inputs: Mapping[str, bytes]) -> None:
     files.replace(run_dir / NAME, [box.seal(raw, _place(run_dir))])
 
 
+def contents(run_dir: Path, box: Box) -> Mapping[str, bytes]:
+    """The files by their names; none where nothing is sealed. Raises OSError, ValueError."""
+    try:
+        sealed = files.read_bytes(run_dir / NAME, LARGEST_BYTES)
+    except FileNotFoundError:
+        return {}
+    inside = json.loads(box.open(sealed, _place(run_dir)))
+    return {name: base64.b64decode(text, validate=True) for name, text in inside.items()}
+
+
 def unpack(run_dir: Path, box: Box) -> None:
     """Write the files to their places; nothing where there is none. Raises OSError, ValueError."""
-    path = run_dir / NAME
-    try:
-        sealed = files.read_bytes(path, LARGEST_BYTES)
-    except FileNotFoundError:
+    inside = contents(run_dir, box)
+    if not inside:
         return
-    inside = json.loads(box.open(sealed, _place(run_dir)))
     folder = run_dir / FOLDER
-    for name, text in inside.items():
+    for name, raw in inside.items():
         target = folder / name
         if not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{name!r} is no file below {FOLDER}/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(target, [base64.b64decode(text, validate=True)])
-    os.unlink(path)
+        files.replace(target, [raw])
+    os.unlink(run_dir / NAME)
 
 
 def _place(run_dir: Path) -> str:

@@ -75,6 +75,8 @@ class ControlSocket:
                 heard = self._order(order, by)
             case locks.RunCommand(cmd="stop"):
                 heard = self._stop(by)
+            case locks.RunCommand(cmd="join") if self._drill is not None:
+                heard = self._drill.join(by, clipped(command.to, MOST_NAME))
             case _:
                 heard = self._facilitate(command, by)
         return locks.Reply(heard.ok, self._id, heard.why, heard.given, heard.pending)

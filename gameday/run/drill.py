@@ -40,5 +40,8 @@ class DrillHooks(Protocol):
     def hint(self, by: str) -> Message:
         """The answer to somebody who asks for a hint."""
 
+    def join(self, by: str, role: str) -> Heard:
+        """Note that somebody takes part, in a role of the team."""
+
     def command(self, command: "RunCommand", by: str) -> Heard | None:
         """Do what the facilitator orders; None for what is no such command."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from gameday.cli.screen import Story, Tail, draw
+from gameday.cli.screen import Story, draw
 from gameday.core.clock import NS
+from gameday.core.files.tail import Tail
 from gameday.evidence.events import from_json
 from gameday.evidence.journal import Record, RecordOf
 from gameday.telemetry.samples import AlertLine, LiveEvaluation

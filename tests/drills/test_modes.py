@@ -287,3 +287,15 @@ async def test_a_drill_that_was_played_can_be_played_again(tmp_path: Path) -> No
     assert planned[0] is not None
     assert planned[1] is not None
     assert planned[0].event.right == planned[1].event.right
+
+
+async def test_people_join_once_with_the_role_that_they_say(tmp_path: Path) -> None:
+    async with room(at_table(tmp_path)) as people:
+        assert (await people.say(locks.RunCommand("join", "kim", to="scribe"))).ok
+        refused = await people.say(locks.RunCommand("join", "kim", to="king"))
+        assert "commander" in refused.why
+        assert (await people.order("note", text="I write it down")).ok
+        await people.until(events.OrderGiven)
+        await people.facilitate("debrief")
+    joined = [each.event for each in journal.every(people.records(), events.DrillJoined)]
+    assert [(each.by, each.role) for each in joined] == [("kim", "scribe")]

@@ -1,0 +1,34 @@
+"""The files of the page: those that come with the package, by their names, and no others."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+PAGE: Final = Path(__file__).parent / "page"
+TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+INDEX: Final = "index.html"
+LANGUAGES: Final = "locale/languages.json"
+
+
+def assets() -> Mapping[str, bytes]:
+    """Every file of the page by its path, and the list of the languages that there are."""
+    found = {
+        str(path.relative_to(PAGE)): path.read_bytes()
+        for path in sorted(PAGE.rglob("*"))
+        if path.suffix in TYPES
+    }
+    languages = sorted(path.stem for path in (PAGE / "locale").glob("*.json"))
+    return {**found, LANGUAGES: json.dumps(languages).encode()}
+
+
+def type_of(name: str) -> str:
+    """The content type of a file of the page."""
+    return TYPES[Path(name).suffix]

@@ -1,0 +1,65 @@
+"""The logs of the service, and nobody else's: their last lines, or those that have a text in them.
+
+Those of gameday's own parts tell what it does, and those of a proxy what it was told to do: they
+are for nobody here. A log is anybody's text of any length, so only its end is looked through.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gameday.core import files
+
+MOST_BYTES: Final = 2 * files.MIB  # the end of a log that is searched
+MOST_LINES: Final = 300
+LONGEST: Final = 1000  # characters of a line
+MOST_SEARCH: Final = 200
+_SERVICE: Final = re.compile(r"(service|app|api)([-_.]?\d{1,3})?\.log", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnswer:
+    """Lines of one log, the newest last; `files` are all that there are.
+
+    `matched` counts those that fit, of which the last are told; `whole` is False where the log has
+    more before what was looked through.
+    """
+
+    files: Sequence[str]
+    file: str = ""
+    lines: Sequence[str] = ()
+    matched: int = 0
+    whole: bool = True
+    problem: str = ""
+
+
+def log_names(run_dir: Path) -> list[str]:
+    """The service's logs in a run directory."""
+    folder = run_dir / "logs"
+    return sorted(path.name for path in folder.glob("*.log") if _SERVICE.fullmatch(path.name))
+
+
+def search(run_dir: Path, name: str, text: str) -> LogAnswer:
+    """The last lines of a log that have the text in them, in whatever case."""
+    known = log_names(run_dir)
+    if not name and known:
+        name = known[0]
+    if name not in known:
+        return LogAnswer(known)
+    try:
+        with files.open_file(run_dir / "logs" / name) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - MOST_BYTES))
+            raw = file.read(MOST_BYTES)
+    except OSError as error:
+        return LogAnswer(known, name, problem=error.strerror or "")
+    lines = raw.decode(errors="replace").splitlines()
+    whole = size <= MOST_BYTES
+    wanted = text[:MOST_SEARCH].lower()
+    found = [line for line in (lines if whole else lines[1:]) if wanted in line.lower()]
+    return LogAnswer(
+        known, name, [line[:LONGEST] for line in found[-MOST_LINES:]], len(found), whole
+    )
