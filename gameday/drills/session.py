@@ -216,11 +216,12 @@ def _instant(event: events.Event) -> InjectEvent | None:
             return "fault"
         case events.FaultProven(removed="yes") | events.DrillTruth(what="recovered"):
             return "recovered"
-        case events.AlertAcknowledged(by=by) if by != BOT:
+        case events.AlertAcknowledged(through=through) if through != BOT:
             return "ack"
         case (
-            events.StepStarted(undoing=False, by=by) | events.ActionStarted(undoing=False, by=by)
-        ) if by != BOT:
+            events.StepStarted(undoing=False, through=through)
+            | events.ActionStarted(undoing=False, through=through)
+        ) if through != BOT:
             return "act"
         case events.OrderGiven(order="mitigated"):
             return "mitigated"

@@ -172,6 +172,9 @@ def recover(course: Course) -> ScorePart:
     return _known(name, took_s, said, f"@{course.recovered_at_s:.3f}")
 
 
+_THE_RUN = frozenset({"gameday", "bot", ""})  # a run of before called itself bot
+
+
 def wrong_acts(course: Course) -> ScorePart:
     """Acts that the playbook warns of, and acts after which an indicator was worse."""
     name = "wrong_actions"
@@ -188,7 +191,7 @@ def wrong_acts(course: Course) -> ScorePart:
 
 def _is_somebodys(course: Course, act: ActSeen) -> bool:
     """It was done by whoever responds while there was traffic, and not taken back by the run."""
-    taken_back = act.undoing and act.by in ("bot", "")
+    taken_back = act.undoing and act.by in _THE_RUN
     return not taken_back and act.begun_s <= course.end_s and act.status not in _DID_NOTHING
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gameday.core.secrets.redaction import nothing
 from gameday.drills.bots.characters import CHARACTERS, Character, CharacterName, Desk
 from gameday.drills.bots.program import BotProgram, options, respond
 from gameday.drills.simulation import baselines, scored, session_scene, simulate
@@ -82,7 +83,7 @@ def test_what_a_bot_writes_is_an_order_of_the_protocol(who: CharacterName) -> No
 
     for order in hear(who, FIRES, *seconds(4, 900)):
         assert order.lacks() is None
-        assert order_in(json.dumps(plain(order)).encode())[0] == order
+        assert order_in(json.dumps(plain(order)).encode(), nothing)[0] == order
 
 
 def test_the_same_seed_is_the_same_bot_and_another_is_not() -> None:
