@@ -26,7 +26,7 @@ class TextRun:
 
 
 @dataclass(slots=True)
-class TextBlock:
+class ShownBlock:
     """A piece of a playbook; `level` is the depth of a heading or item, `mark` its number.
 
     A `row` has its `cells` in place of runs; the `level` of the first of a table is 1.
@@ -40,7 +40,7 @@ class TextBlock:
     step: bool = False
 
 
-def blocks(text: str) -> list[TextBlock]:
+def blocks(text: str) -> list[ShownBlock]:
     """The blocks of a playbook, without its front matter."""
     return _Blocks().of(_MARKDOWN.parse(_body(text)))[:MOST_BLOCKS]
 
@@ -58,12 +58,12 @@ class _Blocks:
     """The walk through the tokens."""
 
     def __init__(self) -> None:
-        self._found: list[TextBlock] = []
+        self._found: list[ShownBlock] = []
         self._marks: list[str] = []
         self._fresh = False
         self._head = False
 
-    def of(self, tokens: Sequence[Token]) -> list[TextBlock]:
+    def of(self, tokens: Sequence[Token]) -> list[ShownBlock]:
         """All of them."""
         for before, token in zip([None, *tokens], tokens, strict=False):
             self._take(token, before)
@@ -79,7 +79,7 @@ class _Blocks:
             case "thead_open":
                 self._head = True
             case "tr_open":
-                self._found.append(TextBlock("row", level=1 if self._head else 0))
+                self._found.append(ShownBlock("row", level=1 if self._head else 0))
                 self._head = False
             case "inline":
                 self._take_inline(token, before)
@@ -87,7 +87,7 @@ class _Blocks:
                 step = token.info.split() == ["yaml", "step"]
                 text = token.content.rstrip()[:LONGEST]
                 self._found.append(
-                    TextBlock("code", [TextRun(text, "code")], len(self._marks), step=step)
+                    ShownBlock("code", [TextRun(text, "code")], len(self._marks), step=step)
                 )
             case _:
                 pass
@@ -98,12 +98,12 @@ class _Blocks:
         if kind in ("td_open", "th_open"):
             self._found[-1].cells.append(runs)
         elif kind == "heading_open" and before is not None:
-            self._found.append(TextBlock("heading", runs, int(before.tag[1:])))
+            self._found.append(ShownBlock("heading", runs, int(before.tag[1:])))
         elif self._marks:
             mark, self._fresh = self._marks[-1] if self._fresh else "", False
-            self._found.append(TextBlock("item", runs, len(self._marks), mark))
+            self._found.append(ShownBlock("item", runs, len(self._marks), mark))
         else:
-            self._found.append(TextBlock("paragraph", runs))
+            self._found.append(ShownBlock("paragraph", runs))
 
 
 def _runs(children: Sequence[Token]) -> list[TextRun]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gameday.console.feed import Feed
-from gameday.console.playbook_text import TextBlock, blocks
+from gameday.console.playbook_text import ShownBlock, blocks
 from gameday.core import files
 from gameday.core.errors import GamedayError
 from gameday.evidence.effective import Effective
@@ -57,7 +57,7 @@ class PlaybookTold:
     severity: str
     own: bool
     steps: Sequence[StepTold]
-    blocks: Sequence[TextBlock]
+    blocks: Sequence[ShownBlock]
 
 
 @dataclass(frozen=True, slots=True)

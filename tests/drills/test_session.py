@@ -79,10 +79,10 @@ def test_an_inject_comes_at_its_instant_after_the_fault_and_once(scene: Scene) -
 def test_an_inject_comes_after_the_first_event_of_its_kind(scene: Scene) -> None:
     scene.session.alert()
     scene.at(1)
-    scene.journal.write(events.AlertAcknowledged(by="bot"))
+    scene.journal.write(events.AlertAcknowledged(by="bot", through="bot"))
     scene.at(2)
     assert scene.said() == ["on alert"]
-    scene.journal.write(events.AlertAcknowledged(by="kim"))
+    scene.journal.write(events.AlertAcknowledged(by="kim", through="person"))
     scene.at(3)
     assert scene.said() == ["on alert", "on ack"]
 
