@@ -1,9 +1,9 @@
 """The tabletop: an incident that is only told, with no system at all.
 
 What a system would show is said: the alerts that the experiment expects, when they would fire, and
-what a step of a playbook would bring about. All else is for the facilitator to say. Once a step
-that takes the cause away was worked, or people say that it is mitigated where no playbook answers
-it, the system is told to be well again.
+what a step of a playbook would bring about. All else is for the facilitator to say. The system is told
+to be well again once the step that takes the cause away was worked, or its action ordered; where
+that is for a person, or no playbook answers, also once people say that it is mitigated.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from gameday.spec.inputs import (
     gather,
     load_playbook,
 )
-from gameday.spec.playbook import Playbook
+from gameday.spec.playbook import Playbook, Step
 from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
 from gameday.telemetry.alerts.rules import load_rules
@@ -67,6 +67,12 @@ def offering(plan: SessionPlan, books: Sequence[Playbook]) -> SessionPlan:
     return replace(plan, started=replace(plan.started, playbooks=names))
 
 
+def helping_step(book: Playbook | None) -> Step | None:
+    """The step that takes the cause away: the first that has to be done; None without one."""
+    steps = () if book is None else book.among_others().steps
+    return next((step for step in steps if not step.block.optional), None)
+
+
 def _needs(book: Playbook) -> set[str]:
     blocks = [step.block for step in book.steps]
     return {name for block in blocks for name in (block.do, block.undo) if name is not None}
@@ -90,7 +96,8 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
         box=table.box,
     )
     async with detached(opening, clock, begun) as session:
-        happening = _Events(session, plan, {alert.number for alert in alerts})
+        book = None if inputs.playbook is None else inputs.playbook.playbook
+        happening = _Events(session, plan, {alert.number for alert in alerts}, helping_step(book))
         session.end_acts_by(happening.end_of)
         fault_s = plan.planned.fault_at_s
         ends_s = (fault_s or 0.0) + plan.planned.lasts_s + ENDS_S
@@ -147,10 +154,13 @@ def _alerts(
 class _Events:
     """The course of a tabletop: its truth, and the ends of acts."""
 
-    def __init__(self, session: Detached, plan: SessionPlan, alerts: set[int]) -> None:
+    def __init__(
+        self, session: Detached, plan: SessionPlan, alerts: set[int], helping: Step | None
+    ) -> None:
         self._session = session
         self._plan = plan
         self._alerts = alerts
+        self._helping = helping
         self._helped = asyncio.Event()
         session.journal.listeners.append(self._heard)
 
@@ -180,10 +190,10 @@ class _Events:
 
     def end_of(self, act: AskedAct) -> ActEnd:
         """The end of an act: what the playbook says would be seen."""
-        if act.step is None:
-            return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         if self._helps(act):
             self._helped.set()
+        if act.step is None:
+            return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         if act.action is None:
             return ActEnd(StepOutcome("done", None, Message("drill.by_hand")))
         block = act.step.block
@@ -197,14 +207,18 @@ class _Events:
         return self._session.opening.speed
 
     def _helps(self, act: AskedAct) -> bool:
-        """True for a step of the playbook that answers what is wrong."""
-        step = act.step
-        return step is not None and not act.undoing and step.book == self._plan.planned.playbook
+        """True for what takes the cause away: its action in any way, else its step by hand."""
+        helping = self._helping
+        if helping is None or act.undoing:
+            return False
+        if helping.block.do is not None:
+            return act.action == helping.block.do
+        return act.step is not None and act.step.name == helping.name
 
     def _heard(self, record: Record) -> None:
         event = record.event
         if isinstance(event, events.DrillInject) and event.number in self._alerts:
             self._session.session.alert()
-        without_book = self._plan.planned.playbook is None
-        if without_book and isinstance(event, events.OrderGiven) and event.order == "mitigated":
+        by_hand = self._helping is None or self._helping.block.do is None
+        if by_hand and isinstance(event, events.OrderGiven) and event.order == "mitigated":
             self._helped.set()

@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,19 @@ from gameday.drills.hands import AskedAct
 from gameday.drills.recording import SAMPLES, RecordedActs, load_recording, log_lines, moved
 from gameday.drills.replay import Played, replay
 from gameday.drills.scenario import Setting
-from gameday.drills.tabletop import Table, tabletop
+from gameday.drills.tabletop import Table, helping_step, tabletop
 from gameday.evidence import events, journal
 from gameday.evidence.sealed_box import Box
 from gameday.run import locks
 from gameday.run.responder.orders import IncidentOrder
-from gameday.spec.inputs import find_system, load_drill, load_system
+from gameday.spec.inputs import (
+    all_experiments,
+    all_playbooks,
+    find_system,
+    load_drill,
+    load_playbook,
+    load_system,
+)
 from tests.support.rundirs import EXPERIMENT, FAULT, RUN, SYSTEM, WALL_NS, RunDir
 
 SPEED = 20.0
@@ -86,9 +94,14 @@ async def room(play: Any) -> AsyncIterator[Room]:
         await task
 
 
-def at_table(folder: Path, name: str = "redis-slow", **setting: Any) -> Any:
+def at_table(
+    folder: Path, name: str = "redis-slow", lasts: timedelta | None = None, **setting: Any
+) -> Any:
+    drilled = load_drill(name, 5)
+    if lasts is not None:
+        drilled = replace(drilled, drill=drilled.drill.model_copy(update={"lasts": lasts}))
     table = Table(
-        drilled=load_drill(name, 5),
+        drilled=drilled,
         system=load_system(find_system(None)),
         runs_dir=folder / "runs",
         setting=Setting(mode="tabletop", **{"speed": SPEED, **setting}),
@@ -149,6 +162,52 @@ async def test_a_tabletop_is_played_by_orders_alone(tmp_path: Path) -> None:
     assert not (people.dir / "inputs.sealed").exists()
 
 
+DRILLED = {
+    **dict.fromkeys(("db-down", "postgres-connections", "postgres-lock"), "db-down:1"),
+    **dict.fromkeys(("redis-down", "redis-flap", "redis-full"), "redis-down:1"),
+    **dict.fromkeys(("redis-slow", "redis-block", "redis-slow-under-spike"), "redis-slow:1"),
+    **dict.fromkeys(("service-kill", "service-pause"), "service-down:1"),
+    **{"db-slow": "db-slow:1", "traffic-spike": "traffic-spike:1"},
+}
+
+
+def test_each_shipped_scenario_has_one_step_that_helps() -> None:
+    books = {path.stem: load_playbook(path).playbook for path in all_playbooks()}
+    found = {}
+    for path in all_experiments():
+        drilled = load_drill(str(path), 5)
+        if drilled.drill.hypotheses:
+            step = helping_step(books[drilled.loaded.experiment.playbook or ""])
+            found[path.stem] = step and step.name
+    assert found == DRILLED
+
+
+@pytest.mark.parametrize(
+    ("name", "harmful", "helpful"),
+    [
+        ("postgres-lock", {"step": 3, "playbook": "db-down"}, {"step": 1, "playbook": "db-down"}),
+        ("postgres-lock", {"action": "pause"}, None),
+        ("redis-slow", {"action": "pause"}, {"action": "use-postgres"}),
+        ("redis-slow", {"action": "pause"}, {"step": 1, "playbook": "redis-down"}),
+    ],
+)
+async def test_what_takes_the_cause_away_helps_at_a_table_and_nothing_else(
+    tmp_path: Path, name: str, harmful: dict[str, Any], helpful: dict[str, Any] | None
+) -> None:
+    """Where nobody has to act by an action, the word that it is mitigated is enough."""
+    async with room(at_table(tmp_path, name, timedelta(hours=5), speed=50.0)) as people:
+        await people.until(events.DrillTruth, lambda e: e.what == "damage")
+        assert (await people.answer(await people.order("act", **harmful))).status == "done"
+        assert (await people.order("mitigated" if helpful is None else "act", **helpful or {})).ok
+        await people.until(events.DrillTruth, lambda e: e.what == "recovered")
+        assert (await people.order("resolved")).ok
+    orders = [events.OrderGiven, events.DrillTruth]
+    seen = [each.event for each in people.records() if type(each.event) in orders]
+    told = [each.what if isinstance(each, events.DrillTruth) else each.order for each in seen]
+    word = "mitigated" if helpful is None else "act"
+    assert told == ["injected", "damage", "act", word, "removed", "recovered", "resolved"]
+
+
 async def test_until_the_debrief_nothing_of_the_truth_can_be_read(tmp_path: Path) -> None:
     async with room(at_table(tmp_path)) as people:
         await people.until(events.DrillTruth)
@@ -181,15 +240,8 @@ async def test_a_facilitator_has_the_token_and_others_have_not(tmp_path: Path) -
 
 
 async def test_a_table_ends_when_its_time_is_over(tmp_path: Path) -> None:
-    drilled = load_drill("redis-slow", 5)
-    short = drilled.drill.model_copy(update={"lasts": drilled.drill.lasts / 1000})
-    table = Table(
-        drilled=type(drilled)(drilled.loaded, short, drilled.document),
-        system=load_system(find_system(None)),
-        runs_dir=tmp_path / "runs",
-        setting=Setting(mode="tabletop", speed=1000.0),
-    )
-    async with room(lambda begun: tabletop(table, SystemClock(), begun)) as people:
+    lasts = timedelta(milliseconds=600)
+    async with room(at_table(tmp_path, lasts=lasts, speed=1000.0)) as people:
         pass
     ended = journal.first(people.records(), events.RunEnded)
     assert ended is not None
