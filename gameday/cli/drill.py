@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
 from gameday.cli.console import console_options, open_console
@@ -197,10 +198,21 @@ def live(
         raise UsageError("--short: a drill has its own form, `drill:` in the file")
     if sum((experiment is not None, surprise, recorded is not None)) != 1:
         raise UsageError("name an experiment, --surprise, or --replay RUN, one of them")
+    if recorded is not None:
+        _refuse_draws(ctx)
     if recorded is not None or asked.mode != LIVE:
         echo(f"run directory: {_without_system(experiment, recorded, asked)}")
         return
     ctx.exit(_hold(experiment, asked))
+
+
+def _refuse_draws(ctx: click.Context) -> None:
+    """Raise UsageError for what a replay cannot draw."""
+    for name in ("window", "maybe_nothing"):
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            problem = f"{option}: a replay has its fault when the recording has it"
+            raise UsageError(problem, help=f"leave {option} out")
 
 
 def _without_system(experiment: str | None, recorded: str | None, asked: DrillOptions) -> Path:
@@ -218,6 +230,7 @@ def _without_system(experiment: str | None, recorded: str | None, asked: DrillOp
         system=asked.system,
         seed=seed,
         speed=asked.speed,
+        window_s=asked.window.total_seconds(),
         maybe_nothing=asked.maybe_nothing,
         key_file=asked.key_file,
         show_plan=asked.show_plan,

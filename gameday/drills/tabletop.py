@@ -1,9 +1,9 @@
 """The tabletop: an incident that is only told, with no system at all.
 
 What a system would show is said: the alerts that the experiment expects, when they would fire, and
-what a step of a playbook would bring about. All else is for the facilitator to say. The system is told
-to be well again once the step that takes the cause away was worked, or its action ordered; where
-that is for a person, or no playbook answers, also once people say that it is mitigated.
+what a step of a playbook would bring about. All else is for the facilitator to say. The system is
+told to be well again once the step that takes the cause away was worked, or its action ordered;
+where that is for a person, or no playbook answers, also once people say that it is mitigated.
 """
 
 import asyncio
@@ -100,7 +100,8 @@ async def tabletop(table: Table, clock: Clock, begun: Begun) -> Path:
         happening = _Events(session, plan, {alert.number for alert in alerts}, helping_step(book))
         session.end_acts_by(happening.end_of)
         fault_s = plan.planned.fault_at_s
-        ends_s = (fault_s or 0.0) + plan.planned.lasts_s + ENDS_S
+        latest_s = table.setting.window_s if fault_s is None else fault_s
+        ends_s = latest_s + plan.planned.lasts_s + ENDS_S
         await session.hold(happening.work(), ends_s)
     return session.dir
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gameday.cli import drill_modes, main
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UsageError
 from gameday.drills.hands import AskedAct
@@ -167,7 +169,8 @@ DRILLED = {
     **dict.fromkeys(("redis-down", "redis-flap", "redis-full"), "redis-down:1"),
     **dict.fromkeys(("redis-slow", "redis-block", "redis-slow-under-spike"), "redis-slow:1"),
     **dict.fromkeys(("service-kill", "service-pause"), "service-down:1"),
-    **{"db-slow": "db-slow:1", "traffic-spike": "traffic-spike:1"},
+    "db-slow": "db-slow:1",
+    "traffic-spike": "traffic-spike:1",
 }
 
 
@@ -246,6 +249,29 @@ async def test_a_table_ends_when_its_time_is_over(tmp_path: Path) -> None:
     ended = journal.first(people.records(), events.RunEnded)
     assert ended is not None
     assert (ended.event.ended, ended.event.why) == ("completed", "its time is over")
+
+
+def test_the_window_of_a_table_is_the_one_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = []
+
+    def play(experiment: str, asked: drill_modes.ModeOptions) -> Path:
+        windows.append((experiment, asked.window_s))
+        return tmp_path
+
+    monkeypatch.setattr(drill_modes, "tabletop", play)
+    at_once = ["drill", "live", "redis-slow", "--mode", "tabletop"]
+    for words in (at_once, [*at_once, "--window", "30s"]):
+        assert CliRunner().invoke(main, words).exit_code == 0
+    assert windows == [("redis-slow", 600.0), ("redis-slow", 30.0)]
+
+
+@pytest.mark.parametrize("words", [("--window", "5m"), ("--maybe-nothing", "0.2")])
+def test_a_replay_draws_nothing(words: tuple[str, str]) -> None:
+    done = CliRunner().invoke(main, ["drill", "live", "--replay", "last", *words])
+    assert done.exit_code == 2
+    assert f"{words[0]}: a replay has its fault when the recording has it" in done.output
 
 
 async def test_a_recorded_run_plays_again_at_its_instants(tmp_path: Path) -> None:

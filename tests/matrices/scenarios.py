@@ -115,7 +115,7 @@ def said(session: Session, words: str) -> bool:
 
 
 def tabletop(name: str, runs: Path) -> Outcome:
-    session = Session(runs, [name, "--mode", "tabletop"])
+    session = Session(runs, [name, "--mode", "tabletop", "--window", "0s"])
     drilled = load_drill(name)
     alerts = drilled.loaded.experiment.expect.alerts
     session.until(lambda: said(session, f"{alerts[0].alert} fires"))
