@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.errors import UsageError
+from gameday.core.json import DAMAGED, read_lines
 from gameday.core.json_objects import json_object
 from gameday.core.messages import Message, known
 from gameday.drills.hands import ActEnd, AskedAct
@@ -32,6 +33,8 @@ HIDDEN_LOGS: Final = frozenset(
     {"reaper", "collector", "traffic", "toxiproxy", "initdb", "responder"}
 )
 """Logs of gameday's own parts: nobody on call has them, and they tell of the fault."""
+LEFT_OUT: Final = "left_out"
+"""What a replay tells its facilitator of a part of the recording that it cannot play."""
 LONGEST_ACT_S: Final = 60.0
 _CURE: Final = "replay a run that went through: gameday runs"
 _STATUSES: Final[Mapping[str, Status]] = {each: each for each in get_args(Status)}
@@ -67,17 +70,23 @@ class Recording:
     def fault_at_s(self) -> float | None:
         return next((each.at_s for each in self.truth if each.what == "injected"), None)
 
-    def measured(self) -> Iterator[tuple[float | None, bytes]]:
-        """The lines of its samples and their instants; None for one that only names series."""
-        path = self.dir / SAMPLES
-        with files.open_file(path, samples.LARGEST_BYTES) as file:
-            for _, raw in files.lines(file, samples.LONGEST_LINE):
-                try:
-                    line = json_object(json.loads(raw))
-                    at_s = None if "series" in line else (int(line["t"]) - self.t0_ns) / NS
-                except (ValueError, KeyError, TypeError):
-                    return  # torn, or damaged: what came before it is played
-                yield at_s, raw
+    def measured(
+        self, move: Callable[[float], float], damaged: Callable[[str], None]
+    ) -> Iterator[tuple[float | None, bytes]]:
+        """The lines of its samples as `move` moves them, and the instants at which they were taken.
+
+        None for one that only names series. They end at the first that cannot be read: `damaged`
+        is told which that is.
+        """
+
+        def read(line: Any) -> tuple[float | None, bytes]:
+            at_s = None if "series" in line else (int(line["t"]) - self.t0_ns) / NS
+            shown = moved(line, move, self)
+            samples.evaluation_of(shown)
+            return at_s, shown
+
+        path, largest = self.dir / SAMPLES, samples.LARGEST_BYTES
+        return read_lines(path, samples.LONGEST_LINE, read, damaged, largest=largest, end=b"\n")
 
     def logs(self) -> Sequence[Path]:
         """The logs that somebody on call would have."""
@@ -142,14 +151,13 @@ def _evaluations(path: Path) -> Iterator[samples.Evaluation]:
     except OSError:
         return
     with file:
-        for _, raw in files.lines(file, samples.LONGEST_LINE):
-            if b'"readings"' in raw[:80]:
-                try:
-                    seen = samples.evaluation_of(raw)
-                except ValueError:
-                    return
+        try:
+            for _, raw in files.lines(file, samples.LONGEST_LINE):
+                seen = samples.evaluation_of(raw) if b'"readings"' in raw[:80] else None
                 if seen is not None:
                     yield seen
+        except DAMAGED:
+            return  # what came before it is played
 
 
 def _told_truth(records: Sequence[journal.Record], t0_ns: int) -> Sequence[Instant]:
@@ -159,6 +167,7 @@ def _told_truth(records: Sequence[journal.Record], t0_ns: int) -> Sequence[Insta
             (record.t_ns - t0_ns) / NS, record.event.what, record.event.fault, record.event.text
         )
         for record in journal.every(records, events.DrillTruth)
+        if record.event.what != LEFT_OUT
     ]
 
 
@@ -200,9 +209,9 @@ def _neutral_names(effective: Effective) -> Mapping[str, str]:
     return dict(sorted(found.items(), key=lambda each: (-len(each[0]), each[0])))
 
 
-def moved(raw: bytes, move: Callable[[float], float], recording: Recording) -> bytes:
+def moved(line: object, move: Callable[[float], float], recording: Recording) -> bytes:
     """A line of samples at another instant; `move` tells it, in ns, of one of the recording."""
-    at = dict(json_object(json.loads(raw)))
+    at = dict(json_object(line))
     if "series" in at:
         at = {"series": [[n, _relabelled(labels, recording)] for n, labels in at["series"]]}
         return _line(at)

@@ -19,13 +19,13 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.messages import Message
 from gameday.drills.detached import Begun, Detached, Opening, detached
 from gameday.drills.recording import (
+    LEFT_OUT,
     SAMPLES,
     Instant,
     RecordedActs,
     Recording,
     load_recording,
     log_lines,
-    moved,
     redated,
 )
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
@@ -183,10 +183,9 @@ class _Playing:
         """Each line when it was measured; what names its series, just before it is needed."""
         session, recording = self._session, self._recording
         with (session.dir / SAMPLES).open("ab") as file:
-            for at_s, raw in recording.measured():
+            for at_s, line in recording.measured(self._moved_ns, self._damaged):
                 if at_s is not None:
                     await session.until(at_s)
-                line = moved(raw, self._moved_ns, recording)
                 file.write(line)
                 file.flush()
                 session.readings.hear(line)
@@ -204,6 +203,13 @@ class _Playing:
                     await session.until(at_s)
                 file.write(recording.neutral(redated(text, self._redate)) + "\n")
                 file.flush()
+
+    def _damaged(self, why: str) -> None:
+        """Tell the facilitator that what was measured ends here."""
+        self._leave_out(Message("drill.samples_left_out", why=why))
+
+    def _leave_out(self, why: Message) -> None:
+        self._session.truth(LEFT_OUT, text=why.text())
 
     def _moved_ns(self, t_ns: float) -> float:
         """An instant of the recording in this session (ns)."""

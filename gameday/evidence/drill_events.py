@@ -94,7 +94,7 @@ class DrillInjectPlanned(Event):
 class DrillTruth(Event):
     """Facilitator: what is so in a session without a system of its own, as it was recorded.
 
-    `what` is injected, damage, removed or recovered.
+    `what` is injected, damage, removed or recovered; left_out is what a replay could not play.
     """
 
     what: Needed[Word]

@@ -32,6 +32,7 @@ from gameday.spec.inputs import (
     load_playbook,
     load_system,
 )
+from gameday.telemetry.samples import LONGEST_LINE
 from tests.support.rundirs import EXPERIMENT, FAULT, RUN, SYSTEM, WALL_NS, RunDir
 
 SPEED = 20.0
@@ -333,10 +334,38 @@ def test_what_only_this_run_reads_is_not_shown(tmp_path: Path) -> None:
     found = load_recording(recorded(tmp_path))
     line = {"t": found.t0_ns, "readings": {"step:1:after": True, "drain": None, "reaction:x": True},
             "figures": {"dependency:redis": 1.0}, "alerts": []}  # fmt: skip
-    shown = json.loads(moved(json.dumps(line).encode(), lambda t_ns: t_ns + 5, found))
+    shown = json.loads(moved(line, lambda t_ns: t_ns + 5, found))
     assert shown["readings"] == {"drain": None}
     assert shown["figures"] == {"dependency:redis": 1.0}
     assert shown["t"] == found.t0_ns + 5
+
+
+def unreadable(line: dict[str, Any], how: str) -> bytes:
+    """A line of samples, damaged."""
+    if how == "too long":
+        return b'{"readings": "' + b"x" * LONGEST_LINE
+    if how == "series":
+        return b'{"series": [[1]]}'
+    if how == "no alerts":
+        del line["alerts"]
+    else:
+        line["alerts"] = [{"labels": {"alertname": "A"}, "state": "firing", "active_at": None}]
+    return json.dumps(line).encode()
+
+
+@pytest.mark.parametrize("how", ["no alerts", "no instant", "series", "too long"])
+async def test_a_damaged_recording_is_played_up_to_its_damage(tmp_path: Path, how: str) -> None:
+    path = recorded(tmp_path)
+    lines = (path / SAMPLES).read_bytes().splitlines()
+    lines[22] = unreadable(json.loads(lines[22]), how)
+    (path / SAMPLES).write_bytes(b"\n".join(lines) + b"\n")
+    async with room(played(tmp_path, path)) as people:
+        told = await people.until(events.DrillTruth, lambda e: e.what == "left_out")
+        await people.facilitate("debrief")
+    assert told.text is not None
+    assert told.text.startswith("what was measured is played up to here: line 23 ")
+    assert len((people.dir / SAMPLES).read_bytes().splitlines()) == 22
+    assert load_recording(people.dir).truth[-1].what != "left_out"
 
 
 @pytest.mark.parametrize("gone", ["journal.jsonl", SAMPLES, "inputs/effective.json"])
