@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -245,50 +245,111 @@ def _is_shown(name: str) -> bool:
     return name.partition(":")[0] in SHOWN_READINGS
 
 
-# The instants that logs of the shipped parts begin with, and how they are written.
-_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3}")
-_REDIS = re.compile(r"\d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3}")
-_REDIS_FORMAT: Final = "%d %b %Y %H:%M:%S.%f"
+# How the dates of logs are written, and the zone that is meant where they name none: UTC, or None
+# for that of the machine. The last is that of JSON: seconds since 1970, or thousandths and so on.
+_EPOCH: Final = "%s"
+_FORMS: Final[Mapping[str, tzinfo | None]] = {
+    "%Y-%m-%dT%H:%M:%S": UTC,
+    "%Y-%m-%d %H:%M:%S": UTC,
+    "%Y/%m/%d %H:%M:%S": None,
+    "%d/%b/%Y:%H:%M:%S": None,
+    "%d %b %Y %H:%M:%S": None,
+    _EPOCH: UTC,
+}
+_FIELDS: Final = {"%Y": r"\d{4}", "%b": "[A-Z][a-z]{2}"}
 _WITHIN: Final = 80  # characters in which the instant of a line stands
+_WITHIN_JSON: Final = 4000  # its keys are in any order
 
 
-def log_lines(path: Path, recording: Recording) -> Iterator[tuple[float | None, str]]:
-    """The lines of a log, and the instant that each has, from t = 0; None: that of the one before.
+def _pattern(form: str) -> re.Pattern[str]:
+    """An instant of a form: the date, the fraction of its second, and the zone."""
+    if form == _EPOCH:
+        return re.compile(r'"(?:ts|time|timestamp|@timestamp)"\s*:\s*"?'
+                          r"(\d{10})(\.\d{1,9}|\d{3}|\d{6}|\d{9})?()(?![\d.])")  # fmt: skip
+    date = re.sub("%.", lambda field: _FIELDS.get(field[0], r"\d\d"), form)
+    zone = r"(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)\b)?"
+    return re.compile(rf"(?<!\d)({date})([.,]\d{{1,9}})?({zone})")
 
-    Redis writes the time of the machine's own zone, all others that of UTC.
+
+_PATTERNS: Final = {form: _pattern(form) for form in _FORMS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An instant as a line writes it, from its place `begin` to `end`."""
+
+    form: str
+    instant: datetime
+    begin: int
+    end: int
+    fraction: str
+    zone: str
+
+    def again(self, instant: datetime) -> str:
+        """Another instant, written in the same way."""
+        now = instant.astimezone(self.instant.tzinfo)
+        date = str(int(now.timestamp())) if self.form == _EPOCH else now.strftime(self.form)
+        point = self.fraction[:1].strip("0123456789")
+        digits = len(self.fraction) - len(point)
+        return f"{date}{point}{f'{now.microsecond:06}'[:digits]:0<{digits}}{self.zone}"
+
+
+def log_lines(path: Path, recording: Recording) -> Iterator[tuple[float, str]]:
+    """The lines of a log, and the instant that each has, from t = 0; else that of the one before.
+
+    Those before the first instant have that one, too: what stands in them is not known to have
+    been there earlier. A log without any has no lines here.
     """
+    at_s = next((each for each, _ in _dated(path, recording) if each is not None), None)
+    if at_s is None:
+        return
+    for found, text in _dated(path, recording):
+        at_s = at_s if found is None else found
+        yield at_s, text
+
+
+def _dated(path: Path, recording: Recording) -> Iterator[tuple[float | None, str]]:
+    """The lines of a log, and the instants of those that have one."""
     with files.open_file(path) as file:
         for raw in file:
             text = raw.decode(errors="replace").rstrip("\n")
-            found = _instant(text)
-            at_s = None if found is None else (found[1] - recording.wall_t0).total_seconds()
+            found = _written(text)
+            at_s = None if found is None else (found.instant - recording.wall_t0).total_seconds()
             yield (None if at_s is None or abs(at_s) > _LATEST_LOG_S else at_s), text
 
 
 def redated(text: str, by: Callable[[datetime], datetime]) -> str:
     """A line of a log at another instant."""
-    found = _instant(text)
+    found = _written(text)
     if found is None:
         return text
-    written, instant = found
-    now = by(instant).astimezone(instant.tzinfo)
-    shown = now.strftime(_REDIS_FORMAT) if _REDIS.fullmatch(written) else now.isoformat(written[10])
-    return text.replace(written, shown[:-3] if _REDIS.fullmatch(written) else shown[:23], 1)
+    return text[: found.begin] + found.again(by(found.instant)) + text[found.end :]
 
 
-def _instant(text: str) -> tuple[str, datetime] | None:
-    """The instant of a line as it is written, and what it means."""
-    for pattern in (_ISO, _REDIS):
-        found = pattern.search(text[:_WITHIN])
-        if found is not None:
-            return found[0], _meant(found[0])
+def _written(text: str) -> _Written | None:
+    """The first instant of a line."""
+    head = text[: _WITHIN_JSON if text.startswith("{") else _WITHIN]
+    found = [(match, form) for form, each in _PATTERNS.items() if (match := each.search(head))]
+    for match, form in sorted(found, key=lambda each: each[0].start(1)):
+        date, fraction, zone = match[1], match[2] or "", match[3]
+        try:
+            instant = _meant(form, date, zone.strip())
+        except (ValueError, OverflowError, OSError):
+            continue  # no date that there is
+        micros = int(fraction.lstrip(".,")[:6].ljust(6, "0"))
+        instant = instant.replace(microsecond=micros)
+        return _Written(form, instant, match.start(1), match.end(3), fraction, zone)
     return None
 
 
-def _meant(written: str) -> datetime:
-    if _REDIS.fullmatch(written):
-        return datetime.strptime(written, _REDIS_FORMAT).astimezone()
-    return datetime.fromisoformat(written).replace(tzinfo=UTC)
+def _meant(form: str, date: str, zone: str) -> datetime:
+    """The second that is meant. Raises ValueError, OverflowError or OSError for none."""
+    if form == _EPOCH:
+        return datetime.fromtimestamp(int(date), UTC)
+    if not zone and _FORMS[form] is None:
+        return datetime.strptime(date, form).astimezone()
+    named = "+0000" if zone in ("", "Z", "UTC", "GMT") else zone
+    return datetime.strptime(f"{date} {named}", f"{form} %z")
 
 
 class RecordedActs:

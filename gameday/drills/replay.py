@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -193,14 +194,21 @@ class _Playing:
                     session.session.alert()
 
     async def _log(self, path: Path) -> None:
-        """Each line of a log when it was written; those of before the traffic, at once."""
+        """Each line of a log when it was written; those of before the traffic, at once.
+
+        Not what tells how its stack was taken down, and no log of which no line has an instant of
+        the recording: it would tell of the fault before it comes.
+        """
         session, recording = self._session, self._recording
+        lines = takewhile(lambda line: line[0] <= recording.ends_s, log_lines(path, recording))
+        first = next(lines, None)
+        if first is None:
+            if path.stat().st_size:
+                self._leave_out(Message("drill.log_left_out", log=path.name))
+            return
         with (session.dir / "logs" / path.name).open("a", encoding="utf-8") as file:
-            for at_s, text in log_lines(path, recording):
-                if at_s is not None:
-                    if at_s > recording.ends_s:
-                        return  # how its stack was taken down
-                    await session.until(at_s)
+            for at_s, text in chain([first], lines):
+                await session.until(at_s)
                 file.write(recording.neutral(redated(text, self._redate)) + "\n")
                 file.flush()
 

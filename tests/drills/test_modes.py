@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,14 @@ from gameday.cli import drill_modes, main
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UsageError
 from gameday.drills.hands import AskedAct
-from gameday.drills.recording import SAMPLES, RecordedActs, load_recording, log_lines, moved
+from gameday.drills.recording import (
+    SAMPLES,
+    RecordedActs,
+    load_recording,
+    log_lines,
+    moved,
+    redated,
+)
 from gameday.drills.replay import Played, replay
 from gameday.drills.scenario import Setting
 from gameday.drills.tabletop import Table, helping_step, tabletop
@@ -327,7 +334,54 @@ def test_a_log_is_moved_with_its_instants(tmp_path: Path) -> None:
     lines = list(log_lines(path / "logs" / "service.log", found))
     assert WALL_NS == 1_795_422_600 * NS
     assert lines[0][0] == pytest.approx(10.0)
-    assert lines[1] == (None, "  and more")
+    assert lines[1] == (lines[0][0], "  and more")
+
+
+SECOND = datetime(2026, 11, 23, 8, 30, 20, tzinfo=UTC)
+LOCAL = SECOND.astimezone()
+
+
+@pytest.mark.parametrize(
+    ("line", "fraction_s", "later"),
+    [
+        ("2026-11-23 08:30:20 UTC [1] LOG: x", 0, "2026-11-23 08:30:25 UTC [1] LOG: x"),
+        ("2026-11-23 08:30:20,5 WARN x", 0.5, "2026-11-23 08:30:25,5 WARN x"),
+        ("2026-11-23T17:30:20.123456+09:00 x", 0.123456, "2026-11-23T17:30:25.123456+09:00 x"),
+        ("2026-11-23T08:30:20.123456789Z x", 0.123456, "2026-11-23T08:30:25.123456000Z x"),
+        ("[2026-11-23T03:30:20-0500] x", 0, "[2026-11-23T03:30:25-0500] x"),
+        ('1.2.3.4 - - [23/Nov/2026:09:30:20 +0100] "GET /"', 0,
+         '1.2.3.4 - - [23/Nov/2026:09:30:25 +0100] "GET /"'),
+        (f"{LOCAL:%Y/%m/%d %H:%M:%S} [error] x", 0, None),
+        (f"1:M {LOCAL:%d %b %Y %H:%M:%S}.250 * x", 0.25, None),
+        ('{"level":30,"time":1795422620123,"msg":"x"}', 0.123,
+         '{"level":30,"time":1795422625123,"msg":"x"}'),
+        ('{"msg": "x", "ts": 1795422620.5}', 0.5, '{"msg": "x", "ts": 1795422625.5}'),
+        ('{"message": "' + "x" * 300 + '", "time": "2026-11-23T08:30:20Z"}', 0, None),
+    ],
+)  # fmt: skip
+def test_instants_of_logs_are_read_as_they_are_meant(
+    tmp_path: Path, line: str, fraction_s: float, later: str | None
+) -> None:
+    path = recorded(tmp_path)
+    log = path / "logs" / "service.log"
+    log.write_text(f"begins\n{line}\n2026-13-45 99:00:00 of no date\n")
+    lines = list(log_lines(log, load_recording(path)))
+    assert [at_s for at_s, _ in lines] == [pytest.approx(10 + fraction_s, abs=1e-5)] * 3
+    moved_on = redated(line, lambda instant: instant + timedelta(seconds=5))
+    assert moved_on == (later or line.replace(":20", ":25"))
+
+
+@pytest.mark.parametrize("text", ["x\n", "2026-11-23 17:30:20 nine hours later\n"])
+async def test_a_log_of_which_no_instant_is_known_is_left_out_and_told(
+    tmp_path: Path, text: str
+) -> None:
+    path = recorded(tmp_path)
+    (path / "logs" / "own.log").write_text(text)
+    async with room(played(tmp_path, path)) as people:
+        told = await people.until(events.DrillTruth, lambda e: e.what == "left_out")
+        await people.facilitate("debrief")
+    assert told.text == "no line of own.log has an instant of the recording, so it is not shown"
+    assert [each.name for each in (people.dir / "logs").iterdir()] == ["service.log"]
 
 
 def test_what_only_this_run_reads_is_not_shown(tmp_path: Path) -> None:
