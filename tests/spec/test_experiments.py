@@ -118,6 +118,35 @@ def test_every_shipped_drill_is_sound(path: Path) -> None:
     assert len(drill.debrief) >= 3
 
 
+MEANT = {
+    "redis_late": {("network.latency", "redis")},
+    "redis_busy": {("redis.block", "redis")},
+    "redis_gone": {("network.down", "redis")},
+    "redis_full": {("redis.memory", "redis")},
+    "redis_flaps": {("network.flap", "redis")},
+    "db_late": {("network.latency", "postgres")},
+    "db_gone": {("network.down", "postgres")},
+    "db_locked": {("postgres.lock", "postgres")},
+    "db_taken": {("postgres.connections", "postgres")},
+    "service_dead": {("service.kill", "service")},
+    "service_still": {("service.pause", "service")},
+    "crowd": {("traffic.spike", "traffic")},
+    "crowd_and_redis": {("traffic.spike", "traffic"), ("network.latency", "redis")},
+}
+
+
+@pytest.mark.parametrize("path", DRILLED, ids=name)
+def test_only_the_first_hypothesis_is_so(path: Path) -> None:
+    """A decoy is no fault of the experiment; that of a crowd says that nothing is broken."""
+    hypotheses = load(path).under("drill").plain()["hypotheses"]
+    right, *decoys = [each["id"].removeprefix("drill.may.") for each in hypotheses]
+    broken = {
+        (fault.fault, fault.on) for fault in load_drill(str(path), 1).loaded.experiment.method
+    }
+    assert MEANT[right] == broken
+    assert not [each for each in decoys if each != "crowd" and MEANT.get(each, {None}) <= broken]
+
+
 @pytest.mark.parametrize("path", DRILLED, ids=name)
 def test_every_text_of_a_shipped_drill_has_an_id(path: Path) -> None:
     """So that another language needs nothing but a file beside the English one."""
