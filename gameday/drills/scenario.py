@@ -160,8 +160,10 @@ def scenario_of(drilled: LoadedDrill, inputs: Inputs, setting: Setting) -> Sessi
         names={},
         decoys=decoys,
         severity=None if fault_at_s is None else severity,
-        playbook=experiment.playbook,
-        faults=[f"{fault.fault} {fault.on}" for fault in experiment.method],
+        playbook=None if fault_at_s is None else experiment.playbook,
+        faults=[]
+        if fault_at_s is None
+        else [f"{each.fault} {each.on}" for each in experiment.method],
         debrief=list(questions),
     )
     return SessionPlan(

@@ -170,7 +170,13 @@ class Session:
         return Heard(ok=True)
 
     def _hint(self, asked: Asked) -> Heard:
-        """A hint that the facilitator gives, whether or not its time has come."""
+        """A hint that the facilitator gives, whether or not its time has come.
+
+        Where nothing comes there is nothing to hint at: the plan has hints all the same, since
+        their number is told to everybody.
+        """
+        if self.plan.planned.fault_at_s is None:
+            return _no(Message("drill.nothing_comes"))
         waiting: Sequence[events.DrillHintPlanned] = [
             each for each in self.plan.hints if each.number not in self.given
         ]

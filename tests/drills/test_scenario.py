@@ -83,6 +83,8 @@ def test_whether_nothing_came_cannot_be_seen_from_what_is_offered() -> None:
         assert "Nothing is wrong with the system" in each.started.hypotheses
     assert {tuple(each.planned.right) for each in none} == {("Nothing is wrong with the system",)}
     assert {each.planned.severity for each in none} == {None}
+    assert {(each.planned.playbook, *each.planned.faults) for each in none} == {(None,)}
+    assert {each.started.hints for each in made} == {3}
 
 
 def test_a_hypothesis_is_right_by_its_text_or_its_number() -> None:

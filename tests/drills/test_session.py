@@ -170,6 +170,16 @@ def test_a_facilitator_says_what_he_likes_and_what_is_planned_at_once(scene: Sce
     assert scene.session.debriefed.is_set()
 
 
+def test_where_nothing_comes_no_hint_is_given_and_none_is_said_to_be_missing(scene: Scene) -> None:
+    scene.session.plan = replace(PLAN, planned=replace(PLANNED, fault_at_s=None))
+    refused = scene.session.command(Asked(cmd="hint", by="f"))
+    assert refused is not None
+    assert not refused.ok
+    assert refused.why.startswith("nothing comes")
+    assert scene.hint() == "drill.hint_later", "as long as it may still come"
+    assert journal.first(journal.read(scene.journal.path).records, events.DrillHint) is None
+
+
 async def test_an_order_for_a_hint_is_answered_with_it(tmp_path: Path) -> None:
     drill = Drill(tmp_path, "http://127.0.0.1:9", step(1, do="switch"))
     plain = drill.incident.give(IncidentOrder("hint"), "kim", "person")
