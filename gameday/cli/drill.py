@@ -337,7 +337,7 @@ def hint(number: int | None, run: str | None, **options: Any) -> None:
 @token_option
 @key_option
 def pause(run: str | None, **options: Any) -> None:
-    """Hold injects and hints back; traffic, fault and clocks go on."""
+    """Hold injects and hints back; traffic, fault and clocks go on, at a table nothing does."""
     _command("pause", run, **options)
 
 

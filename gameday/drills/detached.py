@@ -156,13 +156,19 @@ class Detached:
         self.journal.write(events.DrillTruth(what=what, fault=fault, text=text), "facilitator")
 
     def seconds(self) -> float:
-        """The time of the plan since t = 0."""
-        return (self.clock.now_ns() - self.t0_ns) / NS * self.opening.speed
+        """The time of the plan since t = 0, at a table without the pauses."""
+        paused_ns = self.session.paused_ns(self.t0_ns) if self.session.stops else 0
+        return (self.clock.now_ns() - self.t0_ns - paused_ns) / NS * self.opening.speed
 
     async def until(self, at_s: float) -> None:
         """Wait for an instant of the plan, counted from t = 0."""
-        left_s = (at_s - self.seconds()) / self.opening.speed
-        await self.clock.sleep(max(0.0, left_s))
+        await self.clock.sleep(self._left_s(at_s))
+        while self.session.stops and self._left_s(at_s):
+            await self.session.going()
+            await self.clock.sleep(self._left_s(at_s))
+
+    def _left_s(self, at_s: float) -> float:
+        return max(0.0, at_s - self.seconds()) / self.opening.speed
 
     async def hold(self, work: Coroutine[Any, Any, None], end_s: float) -> None:
         """Do the mode's `work` until the session ends, at `end_s` of the plan at the latest."""

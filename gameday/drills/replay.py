@@ -172,7 +172,7 @@ class _Playing:
                 group.create_task(part)
         await self._session.until(recording.ends_s)
         over = Message("drill.recording_over", grace_s=GRACE_S).text()
-        self._session.journal.write(events.DrillInject(to="all", text=over))
+        self._session.session.say(over)
         await asyncio.Event().wait()
 
     async def _report(self, truth: Sequence[Instant]) -> None:

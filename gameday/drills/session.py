@@ -2,7 +2,7 @@
 
 The same for every mode. It knows the journal that it writes to, the records that it hears, and a
 clock; what it waits for, it learns from them. A pause holds back injects and hints; traffic, fault
-and clocks go on, and everybody is told so.
+and clocks go on, and everybody is told so. At a table nothing goes on: what happens is only told.
 """
 
 import asyncio
@@ -55,7 +55,15 @@ class Session:
         self._at: dict[InjectEvent, int] = {}
         self._paused_ns: int | None = None
         self._pauses: list[tuple[int, int]] = []
+        self._unsaid: list[events.DrillInject] = []
+        self._going = asyncio.Event()
+        self._going.set()
         self._news = asyncio.Event()
+
+    @property
+    def stops(self) -> bool:
+        """True where a pause stops everything, since there is no system that would go on."""
+        return self.plan.started.mode == "tabletop"
 
     def heard(self, record: Record) -> None:
         """Note what a record says of the instants that injects wait for."""
@@ -88,9 +96,20 @@ class Session:
         """Say every inject whose time has come."""
         if self._paused_ns is not None:
             return
+        while self._unsaid:
+            self._journal.write(self._unsaid.pop(0))
         for inject in self.plan.injects:
             if inject.number not in self.said and self._is_due(inject):
                 self._say(inject)
+
+    def say(self, text: str) -> None:
+        """Say something to all that is in no plan: now, or after the pause."""
+        self._unsaid.append(events.DrillInject(to="all", text=text))
+        self.tick()
+
+    async def going(self) -> None:
+        """Wait for the end of a pause."""
+        await self._going.wait()
 
     def hint(self, by: str) -> Message:
         """The next hint whose time has come, which is journaled; or why there is none."""
@@ -110,9 +129,14 @@ class Session:
         begin_ns = self._at.get("fault")
         if begin_ns is None:
             return -1.0
-        now_ns = self._clock.now_ns() if self._paused_ns is None else self._paused_ns
-        paused_ns = sum(max(0, end - max(begin, begin_ns)) for begin, end in self._pauses)
-        return max(0, now_ns - begin_ns - paused_ns) / NS * self._speed
+        return (self._clock.now_ns() - begin_ns - self.paused_ns(begin_ns)) / NS * self._speed
+
+    def paused_ns(self, since_ns: int) -> int:
+        """How long it was paused since an instant, with a pause that goes on."""
+        now_ns = self._clock.now_ns()
+        open_ = [] if self._paused_ns is None else [(self._paused_ns, now_ns)]
+        spans = [*self._pauses, *open_]
+        return sum(max(0, end - max(begin, since_ns)) for begin, end in spans)
 
     def command(self, asked: Asked) -> Heard | None:
         """Do what a facilitator asks for; None for what a session does not know."""
@@ -190,7 +214,9 @@ class Session:
         if self._paused_ns is not None:
             return _no(Message("drill.is_paused"))
         self._paused_ns = self._journal.write(events.DrillPaused(by=by)).t_ns
-        return Heard(ok=True, why=Message("drill.paused").text())
+        self._going.clear()
+        told = "drill.paused_table" if self.stops else "drill.paused"
+        return Heard(ok=True, why=Message(told).text())
 
     def _resume(self, by: str) -> Heard:
         if self._paused_ns is None:
@@ -198,6 +224,7 @@ class Session:
         resumed_ns = self._journal.write(events.DrillResumed(by=by)).t_ns
         self._pauses.append((self._paused_ns, resumed_ns))
         self._paused_ns = None
+        self._going.set()
         self._news.set()
         return Heard(ok=True)
 

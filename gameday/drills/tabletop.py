@@ -15,6 +15,7 @@ from typing import Final
 
 from gameday.core.clock import Clock
 from gameday.core.messages import Message
+from gameday.core.processes.deadlines import cancelled
 from gameday.core.units import seconds
 from gameday.drills.detached import Begun, Detached, Opening, detached
 from gameday.drills.hands import ActEnd, AskedAct
@@ -176,17 +177,16 @@ class _Events:
             session.truth("injected", fault)
         session.truth("damage")
         helped = asyncio.create_task(self._helped.wait())
+        over = asyncio.create_task(session.until(planned.fault_at_s + planned.lasts_s))
         try:
-            left_s = (planned.fault_at_s + planned.lasts_s - session.seconds()) / self._speed
-            await asyncio.wait({helped}, timeout=max(0.0, left_s))
+            await asyncio.wait({helped, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            helped.cancel()
+            await cancelled(helped, over)
         for fault in planned.faults:
             session.truth("removed", fault)
         await session.until(session.seconds() + RECOVERS_S)
         session.truth("recovered")
-        said = Message("drill.recovered").text()
-        session.journal.write(events.DrillInject(to="all", text=said))
+        session.session.say(Message("drill.recovered").text())
         await asyncio.Event().wait()
 
     def end_of(self, act: AskedAct) -> ActEnd:
@@ -202,10 +202,6 @@ class _Events:
             return ActEnd(StepOutcome("done", None, Message("drill.would_be_done")))
         why = Message("drill.would_be_seen", after=block.after)
         return ActEnd(StepOutcome("done", verified=True, why=why))
-
-    @property
-    def _speed(self) -> float:
-        return self._session.opening.speed
 
     def _helps(self, act: AskedAct) -> bool:
         """True for what takes the cause away: its action in any way, else its step by hand."""

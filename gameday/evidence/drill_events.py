@@ -132,7 +132,7 @@ class DrillHint(Event):
 
 @event("drill.paused")
 class DrillPaused(Event):
-    """Injects and hints wait; traffic, fault and clocks go on."""
+    """Injects and hints wait; traffic, fault and clocks go on, but not at a table."""
 
     by: Needed[Word]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -240,7 +241,7 @@ async def test_a_facilitator_has_the_token_and_others_have_not(tmp_path: Path) -
         said = await people.until(events.DrillInject, lambda e: e.by == "lee")
         assert (said.to, said.text, said.number) == ("commander", "The boss calls", None)
         paused = await people.facilitate("pause")
-        assert paused.why == "injects and hints wait; traffic, fault and clocks go on"
+        assert paused.why == "injects and hints wait, and all that would happen"
         assert (await people.order("hint")).why == "the session is paused: hints wait"
         assert (await people.facilitate("resume")).ok
         assert (await people.facilitate("hint", number=2)).ok
@@ -248,6 +249,27 @@ async def test_a_facilitator_has_the_token_and_others_have_not(tmp_path: Path) -
     ended = journal.first(people.records(), events.RunEnded)
     assert ended is not None
     assert ended.event.why == "gameday drill debrief by lee"
+
+
+async def test_at_a_table_nothing_happens_in_a_pause(tmp_path: Path) -> None:
+    """Neither the time of the session nor what an act brings about goes on."""
+    lasts = timedelta(seconds=100)
+    async with room(at_table(tmp_path, lasts=lasts, speed=50.0)) as people:
+        await people.until(events.DrillTruth, lambda e: e.what == "damage")
+        assert (await people.facilitate("pause")).ok
+        await people.answer(await people.order("act", action="use-postgres"))
+        ends_s = time.monotonic() + 3.6  # of the plan 180 s; it lasts 175
+        while time.monotonic() < ends_s:
+            assert not people.task.done()
+            await asyncio.sleep(0.02)
+        told = [
+            each.event.what for each in journal.every(people.records(people.box), events.DrillTruth)
+        ]
+        assert "recovered" not in told
+        assert not journal.first(people.records(), events.DrillInject)
+        assert (await people.facilitate("resume")).ok
+        await people.until(events.DrillInject, lambda e: "answered again" in e.text)
+        await people.order("resolved")
 
 
 async def test_a_table_ends_when_its_time_is_over(tmp_path: Path) -> None:

@@ -112,19 +112,27 @@ def test_while_it_is_paused_injects_and_hints_wait(scene: Scene) -> None:
     paused = scene.session.command(Asked(cmd="pause", by="f"))
     assert paused is not None
     assert paused.ok
-    assert paused.why == "injects and hints wait; traffic, fault and clocks go on"
+    assert paused.why == "injects and hints wait, and all that would happen"
     scene.session.alert()
+    scene.session.say("it is over")
     scene.at(100)
     assert scene.said() == []
     assert scene.hint() == "drill.hints_wait"
     scene.session.command(Asked(cmd="resume", by="f"))
     scene.at(109)
-    assert scene.said() == ["on alert"]
+    assert scene.said() == ["it is over", "on alert"]
     scene.at(110)
-    assert scene.said() == ["on alert", "at 20"]
+    assert scene.said() == ["it is over", "on alert", "at 20"]
     assert scene.hint() == "drill.hint_later"
     scene.at(121)
     assert scene.hint() == "drill.hint_given"
+
+
+def test_what_a_pause_stops_is_told_in_each_mode(scene: Scene) -> None:
+    scene.session.plan = replace(PLAN, started=replace(STARTED, mode="live"))
+    paused = scene.session.command(Asked(cmd="pause", by="f"))
+    assert paused is not None
+    assert paused.why == "injects and hints wait; traffic, fault and clocks go on"
 
 
 def test_a_fault_in_a_pause_counts_from_its_end(scene: Scene) -> None:
