@@ -271,16 +271,19 @@ def _prepared(experiment: str | None, asked: DrillOptions, clock: Any) -> "LiveD
 
 
 def _loaded(ref: str, seed: int, asked: DrillOptions, clock: Any) -> "LiveDrill":
+    """A drill of files without an error; the warnings, which name the fault, are not told."""
     from gameday.drills.live import LiveDrill
     from gameday.drills.scenario import Setting
-    from gameday.plan.validate import validate
+    from gameday.plan.validate import validate, validate_drill
     from gameday.spec.inputs import find_system, load_drill, load_system
 
     drilled = load_drill(ref, seed)
+    system = load_system(find_system(asked.system))
+    validate_drill(drilled, system)
     held = Setting(
         mode="live", window_s=asked.window.total_seconds(), maybe_nothing=asked.maybe_nothing
     )
-    found = LiveDrill(drilled, load_system(find_system(asked.system)), held, clock)
+    found = LiveDrill(drilled, system, held, clock)
     validate(found.inputs)
     return found
 

@@ -35,6 +35,7 @@ from gameday.run.responder.orders import IncidentOrder
 from gameday.spec.inputs import (
     all_experiments,
     all_playbooks,
+    find_experiment,
     find_system,
     load_drill,
     load_playbook,
@@ -295,6 +296,18 @@ def test_the_window_of_a_table_is_the_one_that_is_said(
     for words in (at_once, [*at_once, "--window", "30s"]):
         assert CliRunner().invoke(main, words).exit_code == 0
     assert windows == [("redis-slow", 600.0), ("redis-slow", 30.0)]
+
+
+@pytest.mark.parametrize("mode", ["live", "tabletop"])
+def test_what_is_wrong_with_the_drill_of_a_file_is_refused_in_every_mode(
+    tmp_path: Path, mode: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    text = find_experiment("redis-slow").read_text()
+    path.write_text(text.replace("  minutes: 20\n", "  minutes: 1\n"))
+    done = CliRunner().invoke(main, ["drill", "live", str(path), "--mode", mode])
+    assert done.exit_code == 2
+    assert "'minutes': 1 is less than what a session takes" in done.output
 
 
 @pytest.mark.parametrize("words", [("--window", "5m"), ("--maybe-nothing", "0.2")])
