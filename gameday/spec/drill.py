@@ -9,11 +9,12 @@ A text is written out, or named by its id: `{id: drill.redis_slow.briefing}` sta
 
 from collections.abc import Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
-from gameday.core.errors import one_of_them
+from gameday.core.errors import excerpt
 from gameday.core.messages import Message, templates
 from gameday.core.units import Duration
 from gameday.spec.yaml import Model
@@ -23,7 +24,6 @@ MOST_HINTS: Final = 20
 MOST_INJECTS: Final = 100
 MOST_QUESTIONS: Final = 50
 LONGEST_TEXT: Final = 2000
-LONGEST_COMPLAINT: Final = 200
 
 Severity = Literal["sev1", "sev2", "sev3", "sev4", "sev5"]
 """How bad an incident is; sev1 is the worst."""
@@ -42,9 +42,10 @@ def _written_out(value: object, info: ValidationInfo) -> object:
     language = (info.context or {}).get("language", "en")
     known = templates("en")
     if value["id"] not in known:
-        near = one_of_them(value["id"], [each for each in known if each.startswith("drill.")])
-        told = f"there is no text {value['id']!r}" + (f": {near}" if near else "")
-        raise ValueError(told[:LONGEST_COMPLAINT])
+        ids = [each for each in known if each.startswith("drill.")]
+        near = get_close_matches(excerpt(value["id"]), ids, n=1)
+        cure = f"did you mean {near[0]!r}?" if near else "write the text itself"
+        raise ValueError(f"there is no text {excerpt(value['id'])!r}: {cure}")
     is_translated = value["id"] in templates(language)
     return Message(value["id"]).text(language if is_translated else "en")
 

@@ -383,7 +383,8 @@ NOT_DRILLED = [
     ("stock: 90000", "stok: 9", "25:25: unknown key 'stok'", "did you mean 'stock'?"),
     ("text: Look", "txt: Look", "29:20: unknown key 'txt'", "did you mean 'text'?"),
     ("to: scribe", "to: scrib", "31:19: 'to': unknown value 'scrib'", "did you mean 'scribe'?"),
-    ("{id: word.unknown}", "{id: drill.no}", "there is no text 'drill.no'", ""),
+    ("{id: word.unknown}", "{id: nope}", "there is no text 'nope': write the text itself", ""),
+    ("{id: word.unknown}", "{id: drill.may.db_lat}", "did you mean 'drill.may.db_late'?", ""),
     ("{id: word.unknown}", "{name: drill.no}", "write the text, or {id: ID}", ""),
 ]
 

@@ -18,6 +18,9 @@ _NEAR: Final = 0.7
 _STEPS: Final = re.compile(
     r"\bsteps?[ \n]+(\d{1,3})((?:[ \n]*(?:,|and|or|to|–|-)[ \n]*\d{1,3}\b)*)", re.IGNORECASE
 )
+_OF_OTHERS: Final = re.compile(
+    r"[ \n]+(?:of|in)[ \n]+(?!(?:this|the)[ \n]+(?:playbook|page)\b)", re.IGNORECASE
+)
 _DIGITS: Final = re.compile(r"\d{1,3}")
 _SPOKEN: Final = re.compile(
     r"(experiment|playbook|drill)s?(?:[ \n]+(?:called|named))?[ \n]*\Z", re.IGNORECASE
@@ -73,7 +76,10 @@ def of_pages(pages: Pages, around: Surroundings) -> Findings:
 
 
 def _steps(passage: Passage, pages: Pages) -> Findings:
+    """Numbers of steps that are not there; "step 9 of the manual" is somebody else's."""
     for match in _STEPS.finditer(passage.text):
+        if _OF_OTHERS.match(passage.text, match.end()):
+            continue
         numbers = [(match.start(1), match[1])]
         numbers += [(match.start(2) + d.start(), d[0]) for d in _DIGITS.finditer(match[2])]
         for at, number in numbers:
