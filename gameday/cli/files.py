@@ -217,12 +217,14 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     told.add_column("experiment", no_wrap=True)
     told.add_column("length", no_wrap=True, justify="right")
     told.add_column("short", no_wrap=True, justify="right")
+    told.add_column("drill", no_wrap=True)
     told.add_column("what happens: title, faults, playbook")
     for row in rows:
         faults = styled("".join(f"\n{fault}" for fault in row.faults), "red")
         book = styled(f"\n{row.playbook}.md" if row.playbook else "", "green")
         what = joined(row.title, faults, book)
-        told.add_row(one_line(row.name), row.length, row.short or "–", what)
+        drill = (row.drill or "–").replace(", ", "\n")
+        told.add_row(one_line(row.name), row.length, row.short or "–", drill, what)
     SafeConsole().print(told)
 
 
@@ -235,17 +237,19 @@ class _Row:
     faults: Sequence[str] = ()
     length: str = "–"
     short: str | None = None
+    drill: str | None = None
     playbook: str | None = None
     file: str = ""
 
 
 def _row(path: Path) -> _Row:
     """One experiment in a few words; a broken file is shown with what is wrong."""
-    from gameday.spec.inputs import has_short, load_experiment
+    from gameday.spec.inputs import has_drill, has_short, load_drill, load_experiment
 
     try:
         loaded = load_experiment(str(path))
         short = load_experiment(str(path), short=True) if has_short(loaded.document) else None
+        drill = load_drill(str(path)).drill if has_drill(loaded.document) else None
     except GamedayError as error:
         return _Row(path.stem, error.message, file=str(path))
     return _Row(
@@ -254,6 +258,7 @@ def _row(path: Path) -> _Row:
         faults=[_fault(fault) for fault in loaded.experiment.method],
         length=_length(loaded),
         short=_length(short) if short else None,
+        drill=f"{drill.difficulty}, {drill.minutes} min" if drill else None,
         playbook=loaded.experiment.playbook,
         file=str(path),
     )

@@ -145,6 +145,9 @@ def test_the_list_names_every_experiment() -> None:
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert rows["redis-slow"]["faults"] == ["network.latency redis"]
     assert rows["redis-slow"]["length"] == "1m"
+    assert rows["redis-slow"]["drill"] == "medium, 20 min"
+    assert rows["peak"]["drill"] is None
+    assert "20 min" in gameday("list").stdout
     assert "redis-slow-under-spike" in gameday("list").stdout
 
 

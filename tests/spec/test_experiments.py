@@ -1,5 +1,6 @@
 """The shipped experiments: valid, timed honestly, and answered by playbooks."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -36,6 +37,7 @@ NAMES = {
     *("redis-slow-under-spike", "normal", "peak", "stress", "load-1500"),
 }
 EXPERIMENTS = all_experiments()
+TRAINING = Path(__file__).parents[2] / "docs" / "training.md"
 
 
 def name(path: Path) -> str:
@@ -133,6 +135,13 @@ MEANT = {
     "crowd": {("traffic.spike", "traffic")},
     "crowd_and_redis": {("traffic.spike", "traffic"), ("network.latency", "redis")},
 }
+
+
+def test_the_guide_tells_how_hard_and_long_each_drill_is() -> None:
+    rows = re.findall(r"\| (`.*`) \| (easy|medium|hard) \| (\d+) \|", TRAINING.read_text())
+    told = {name: row[1:] for row in rows for name in re.findall(r"`([\w-]+)`", row[0])}
+    drills = {path.stem: load_drill(str(path), 1).drill for path in DRILLED}
+    assert told == {name: (one.difficulty, str(one.minutes)) for name, one in drills.items()}
 
 
 @pytest.mark.parametrize("path", DRILLED, ids=name)
