@@ -214,9 +214,13 @@ async def test_what_takes_the_cause_away_helps_at_a_table_and_nothing_else(
         assert (await people.order("mitigated" if helpful is None else "act", **helpful or {})).ok
         await people.until(events.DrillTruth, lambda e: e.what == "recovered")
         assert (await people.order("resolved")).ok
-    orders = [events.OrderGiven, events.DrillTruth]
-    seen = [each.event for each in people.records() if type(each.event) in orders]
-    told = [each.what if isinstance(each, events.DrillTruth) else each.order for each in seen]
+    told = []
+    for each in people.records():
+        match each.event:
+            case events.DrillTruth(what=said) | events.OrderGiven(order=said):
+                told.append(said)
+            case _:
+                pass
     word = "mitigated" if helpful is None else "act"
     assert told == ["injected", "damage", "act", word, "removed", "recovered", "resolved"]
 
