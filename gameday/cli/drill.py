@@ -60,19 +60,14 @@ class DrillGroup(click.Group):
         return super().parse_args(ctx, [LIVE, *args] if is_live else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        there = [name for name in OTHER_COMMANDS if _is_there(OTHER_COMMANDS[name])]
-        return [*super().list_commands(ctx), *there]
+        return [*super().list_commands(ctx), *OTHER_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in OTHER_COMMANDS and _is_there(OTHER_COMMANDS[cmd_name]):
+        if cmd_name in OTHER_COMMANDS:
             module, _, function = OTHER_COMMANDS[cmd_name].partition(":")
             command: click.Command = getattr(importlib.import_module(module), function)
             return command
         return super().get_command(ctx, cmd_name)
-
-
-def _is_there(place: str) -> bool:
-    return importlib.util.find_spec(place.partition(":")[0]) is not None
 
 
 def _go_on_as(args: list[str]) -> None:
