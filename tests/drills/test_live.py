@@ -1,5 +1,7 @@
 """Live drills, whole: a real fault that nobody at rest can read of, worked by orders alone."""
 
+import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +102,24 @@ def test_the_fault_of_a_killed_drill_comes_out_and_its_key_is_told(folder: Path)
     _until((run / "inputs" / "experiment.yaml").exists)
     assert drill.say("heal").returncode == 0
     assert drill.say("report", run.name).returncode != 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux sets limits of another process")
+def test_a_key_that_the_journal_has_no_room_for_is_told_by_the_reaper(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # the limit would cut those files off, too
+    copy = copied("redis-slow", folder / "files", lasts_s=60)
+    with held(copy.path, folder / "d") as drill:
+        drill.until("fault.injected")
+        size = (drill.dir() / "journal.jsonl").stat().st_size
+        resource.prlimit(drill.process.pid, resource.RLIMIT_FSIZE, (size, size))
+        drill.key_file.unlink()
+        assert drill.finish() == 6, drill.output.read_text()
+    assert provenance.vouched(drill.dir()).sealed == 0
+    assert (drill.dir() / "inputs" / "experiment.yaml").exists()
+    healed = drill.say("heal")
+    assert healed.returncode == 0, healed.stderr
 
 
 def test_an_aborted_drill_takes_its_fault_out_and_tells_everything(folder: Path) -> None:
