@@ -9,6 +9,8 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -230,10 +232,9 @@ def _hold(experiment: str | None, asked: DrillOptions) -> int:
 
     responding = who_responds(asked.responder, asked.runs_dir, default="person")
     held = _prepared(experiment, asked, SystemClock())
-    if asked.key_file is not None:
-        write_key(asked.key_file, held.box)
-    refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
-    folder = conduct_run(held.inputs, asked, responding, None, held)
+    with key_written(asked.key_file, held.box, lambda: held.is_begun):
+        refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
+        folder = conduct_run(held.inputs, asked, responding, None, held)
     return judge_run(folder, as_json=asked.as_json)
 
 
@@ -267,7 +268,23 @@ def _loaded(ref: str, seed: int, asked: DrillOptions, clock: Any) -> "LiveDrill"
     return found
 
 
-def write_key(path: Path, box: "Box") -> None:
+@contextmanager
+def key_written(path: Path | None, box: "Box", is_begun: Callable[[], bool]) -> Iterator[None]:
+    """Write the key down, where that is asked; take it away again if nothing could begin.
+
+    It is written before anything is sealed with it. What was refused can be tried again as it is.
+    """
+    if path is not None:
+        _write_key(path, box)
+    try:
+        yield
+    except BaseException:
+        if path is not None and not is_begun():
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write_key(path: Path, box: "Box") -> None:
     """Write a key down for its owner alone, and never over another file."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -115,6 +115,11 @@ class LiveDrill:
         self._session = Session(journal, self._clock, self.scenario)
         journal.listeners.append(lambda record: self._heard(record, journal))
 
+    @property
+    def is_begun(self) -> bool:
+        """True once there is a run, in whose journal something is sealed."""
+        return self._journal is not None
+
     def tasks(self, run: Run) -> Sequence[Coroutine[Any, Any, None]]:
         """Work of the session: what is said in it, and the watch for its end."""
         return [self._talk(run), self._watch(run)]

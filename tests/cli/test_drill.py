@@ -2,6 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gameday.cli import main
+from gameday.run import hold
 
 CONSOLE_SCRIPT = "import sys; from gameday.cli import main; sys.exit(main())"
 """What an installed `gameday` is: `python -m gameday` loads more before it comes to the command."""
@@ -17,3 +24,35 @@ def test_the_installed_command_knows_its_commands() -> None:
     assert done.returncode == 0, done.stderr
     for command in ("live", "abort", "score", "baselines", "forget"):
         assert f"\n  {command} " in done.stdout, command
+
+
+def test_a_drill_that_is_refused_keeps_no_key_file_and_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    key = tmp_path / "key"
+    words = ["drill", "live", "redis-slow", "--runs", str(tmp_path), "--key-file", str(key)]
+    hold.put("incident 7", "ann")
+    for _ in range(2):
+        done = CliRunner().invoke(main, words)
+        assert (done.exit_code, "on hold" in done.stderr) == (2, True), done.stderr
+        assert not key.exists()
+    key.write_text("of another drill")
+    assert "File exists" in CliRunner().invoke(main, words).stderr
+    assert key.read_text() == "of another drill"
+
+
+@pytest.mark.parametrize("mode", [["redis-slow", "--mode", "tabletop"], ["--replay", "r"]], ids=str)
+def test_neither_does_a_session_without_a_system(
+    tmp_path: Path, mode: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    key, runs = tmp_path / "key", tmp_path / "runs"
+    (runs / "r").mkdir(parents=True)
+    (runs / "r" / "journal.jsonl").touch()
+    hold.put("incident 7", "ann")
+    done = CliRunner().invoke(
+        main, ["drill", "live", *mode, "--runs", str(runs), "--key-file", str(key)]
+    )
+    assert done.exit_code == 2, done.output
+    assert not key.exists()

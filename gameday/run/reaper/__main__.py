@@ -4,8 +4,8 @@ Standard input is a socket to the controller. It carries lines: the key that the
 with (hex), in a drill with the one that seals it beside it, then what undoing needs, with the
 target's lock beside it, and in the end that the run is done. When it closes without that, the
 controller is dead, and everything is undone at once; what a drill has sealed is told then, or when
-the controller is done and could not write the key down. When only the lease runs out the controller may be stopped and wake up again: faults and steps are
-undone, and its stack is left to it.
+the controller is done and could not write the key down. When only the lease runs out the controller
+may be stopped and wake up again: faults and steps are undone, and its stack is left to it.
 """
 
 import os
