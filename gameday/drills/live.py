@@ -90,6 +90,7 @@ class LiveDrill:
         self.box = Box.new()
         self.mitigated = asyncio.Event()
         self.real = found.real
+        self.scenarios = found.scenarios
         self.inputs = _inputs(drilled, system, found)
         self.playbooks = _offered(self.inputs, system.system)
         offered = [book.head.name for book in self.playbooks]

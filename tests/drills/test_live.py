@@ -1,5 +1,6 @@
 """Live drills, whole: a real fault that nobody at rest can read of, worked by orders alone."""
 
+import json
 import resource
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ def test_a_drill_is_blind_to_its_debrief_and_ends_with_the_all_clear(folder: Pat
     with held(copy.path, folder / "d") as drill:
         drill.until("fault.injected")
         assert not found_at_rest(drill, words(copy))
+        first = (drill.dir() / "samples.jsonl").read_text().partition("\n")[0]
+        known = {labels.get("scenario") for _, labels in json.loads(first)["series"]}
+        assert known - {None} == {"s1", "s2", "s3"}, "whether a fault adds one is not told"
         seen = journal.read(drill.dir() / "journal.jsonl").records
         assert any(isinstance(each.event, Sealed) for each in seen)
 
