@@ -21,8 +21,8 @@ from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
-from gameday.cli.terminal import echo
-from gameday.core.errors import GamedayError, UsageError
+from gameday.cli.terminal import echo, warn
+from gameday.core.errors import GamedayError, SilentRunError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
 
@@ -365,11 +365,20 @@ def debrief(run: str | None, **options: Any) -> None:
 @by_option
 @token_option
 @key_option
-def abort(run: str | None, by: str | None, **options: Any) -> None:
-    """Take every fault out at once, and end. Exit code 6 when one is not seen gone."""
+def abort(run: str | None, by: str | None, key_file: Path | None, **options: Any) -> None:
+    """Take every fault out at once, and end. Exit code 6 when one is not seen gone.
+
+    With --key-file also where the drill does not answer any more: its reaper takes them out.
+    """
+    from gameday.evidence.sealed_box import read_key_file
+
     found = one_run(run)
-    _command("abort", found.run, by=by, **options)
-    tell_stopped(event_loop.run(stop_all([found], by or me()), Allowed(found.allowed)))
+    box = None if key_file is None else read_key_file(key_file)
+    try:
+        _command("abort", found.run, by=by, key_file=key_file, **options)
+    except SilentRunError as error:
+        warn(error.message)
+    tell_stopped(event_loop.run(stop_all([found], by or me(), box), Allowed(found.allowed)))
 
 
 def _command(

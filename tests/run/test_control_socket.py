@@ -385,4 +385,30 @@ async def test_a_stop_never_says_that_nothing_is_in_while_the_journal_is_sealed(
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
         assert not stopping.done()
-    assert (await stopping).left == ("whatever its sealed journal announced",)
+    assert (await stopping).left == (stop_and_wait.SEALED,)
+
+
+async def test_who_has_the_key_aborts_a_drill_that_does_not_answer(tmp_path: Path) -> None:
+    box = Box.new()
+    (tmp_path / "key").write_text(box.text)
+    (tmp_path / "r").mkdir()
+    for name, told in (
+        ("journal", [event_of("fault.injecting", id="f1", undo=[])]),
+        ("reaper", [event_of("reaper.claimed", why="it hangs"), removed("f1")]),
+    ):
+        book = signed(tmp_path / "r" / f"{name}.jsonl")
+        book.box = box
+        for event in told:
+            book.write(event)
+        book.close()
+    presence = Presence("r", tmp_path).take()
+    words = ["drill", "abort", "--key-file", str(tmp_path / "key")]
+    done = await asyncio.to_thread(CliRunner().invoke, main, words)
+    presence.drop()
+    assert (done.exit_code, "does not answer" in done.stderr) == (0, True), done.output
+    assert "no fault is in" in done.stdout
+    assert "by its reaper: its controller did not answer" in done.stdout
+
+
+def removed(id_: str) -> Any:
+    return event_of("fault.removed", id=id_, gone=True)
