@@ -41,6 +41,8 @@ OTHER_COMMANDS: Final = {
 }
 """Commands that have a file of their own, imported when they are called."""
 GIVEN: Final = "--given"
+TOKEN: Final = "GAMEDAY_DRILL_TOKEN"
+"""The variable with the facilitator's token; no option, as `ps` shows command lines."""
 MOST_ARGUMENTS: Final = 60_000  # bytes; a pipe holds 64 KiB
 TRIES: Final = 20  # experiments that a surprise may not be able to run here
 
@@ -296,11 +298,10 @@ def _write_key(path: Path, box: "Box") -> None:
 
 
 run_argument = click.argument("run", required=False)
-token_option = click.option(
-    "--token", envvar="GAMEDAY_DRILL_TOKEN", help="The facilitator's token; or --key-file."
-)
 key_option = click.option(
-    "--key-file", type=click.Path(path_type=Path), help="The key that `drill --key-file` wrote."
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help=f"The key that `drill --key-file` wrote; or the token in ${TOKEN}.",
 )
 by_option = click.option("--by", default=None, help="Who says it; default the user's name.")
 
@@ -310,7 +311,6 @@ by_option = click.option("--by", default=None, help="Who says it; default the us
 @run_argument
 @click.option("--to", default="all", show_default=True, help="The role that it is for.")
 @by_option
-@token_option
 @key_option
 def inject(what: str, run: str | None, **options: Any) -> None:
     """Say something to the team: TEXT, or a NUMBER of the plan before its time."""
@@ -323,7 +323,6 @@ def inject(what: str, run: str | None, **options: Any) -> None:
 @click.argument("number", type=click.IntRange(1), required=False)
 @click.option("--run", default=None, help="The drill, where several are under way.")
 @by_option
-@token_option
 @key_option
 def hint(number: int | None, run: str | None, **options: Any) -> None:
     """Give the next hint, or that NUMBER."""
@@ -333,7 +332,6 @@ def hint(number: int | None, run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def pause(run: str | None, **options: Any) -> None:
     """Hold injects and hints back; traffic, fault and clocks go on."""
@@ -343,7 +341,6 @@ def pause(run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def resume(run: str | None, **options: Any) -> None:
     """Let injects and hints go on."""
@@ -353,7 +350,6 @@ def resume(run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def debrief(run: str | None, **options: Any) -> None:
     """End the session now: the fault comes out, and everything is told."""
@@ -363,7 +359,6 @@ def debrief(run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def abort(run: str | None, by: str | None, key_file: Path | None, **options: Any) -> None:
     """Take every fault out at once, and end. Exit code 6 when one is not seen gone.
@@ -382,18 +377,17 @@ def abort(run: str | None, by: str | None, key_file: Path | None, **options: Any
 
 
 def _command(
-    cmd: str, run: str | None, *, by: str | None, token: str | None, key_file: Path | None,
-    **said: Any,
-) -> None:  # fmt: skip
+    cmd: str, run: str | None, *, by: str | None, key_file: Path | None, **said: Any
+) -> None:
     """Send a facilitator's command, and tell what is answered."""
     from gameday.evidence.sealed_box import read_key_file
     from gameday.run import locks
 
     found = one_run(run)
-    if token is None and key_file is None:
-        cure = "--token TOKEN, or --key-file FILE as the drill was given"
+    token = os.environ.get(TOKEN) if key_file is None else read_key_file(key_file).token
+    if not token:
+        cure = f"--key-file FILE as the drill was given, or ${TOKEN}"
         raise UsageError(f"{cmd} is the facilitator's, and takes the token of the drill", help=cure)
-    token = token or (read_key_file(key_file).token if key_file is not None else "")
     command: RunCommand = locks.RunCommand(cmd, by or "facilitator", token=token, **said)
     reply = event_loop.run(locks.send_order(found, command))
     if not reply.ok:

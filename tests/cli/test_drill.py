@@ -1,14 +1,17 @@
 """`gameday drill` from the command line: what is asked, refused and said before a drill begins."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from gameday.cli import main
-from gameday.run import hold
+from gameday.evidence.sealed_box import Box
+from gameday.run import hold, locks
+from gameday.run.locks import RunCommand
 
 CONSOLE_SCRIPT = "import sys; from gameday.cli import main; sys.exit(main())"
 """What an installed `gameday` is: `python -m gameday` loads more before it comes to the command."""
@@ -56,3 +59,32 @@ def test_neither_does_a_session_without_a_system(
     )
     assert done.exit_code == 2, done.output
     assert not key.exists()
+
+
+async def test_the_facilitators_token_comes_from_a_file_or_a_variable_and_is_no_argument(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    heard: list[RunCommand] = []
+
+    def answer(command: RunCommand) -> locks.Reply:
+        heard.append(command)
+        return locks.Reply(ok=True, run="r")
+
+    box = Box.new()
+    (tmp_path / "key").write_text(box.text)
+    presence = locks.Presence("r", tmp_path).take()
+    server = await locks.serve(presence.socket, answer)
+
+    async def hint(*more: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, main, ["drill", "hint", *more])
+
+    assert "takes the token of the drill" in (await hint()).stderr
+    assert "No such option" in (await hint("--token", box.token)).stderr
+    assert not heard
+    assert (await hint("--key-file", str(tmp_path / "key"))).exit_code == 0
+    monkeypatch.setenv("GAMEDAY_DRILL_TOKEN", box.token)
+    assert (await hint()).exit_code == 0
+    assert [each.token for each in heard] == [box.token] * 2
+    server.close()
+    presence.drop()

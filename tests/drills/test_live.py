@@ -50,7 +50,6 @@ def test_a_drill_is_blind_to_its_debrief_and_ends_with_the_all_clear(folder: Pat
             assert drill.order(*order).returncode == 0, order
         assert drill.order("act", "1").returncode == 2, "one of several playbooks is to be named"
         assert drill.say("drill", "hint").returncode == 2, "that is the facilitator's"
-        assert drill.say("drill", "hint", "--token", "x").returncode == 2
         for said in (["hint"], ["inject", "the shop calls"], ["pause"], ["resume"]):
             assert drill.facilitate(*said).returncode == 0, said
         drill.until("fault.removed")
