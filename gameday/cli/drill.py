@@ -43,6 +43,10 @@ OTHER_COMMANDS: Final = {
 GIVEN: Final = "--given"
 TOKEN: Final = "GAMEDAY_DRILL_TOKEN"
 """The variable with the facilitator's token; no option, as `ps` shows command lines."""
+NOBODY_LEADS: Final = (
+    "nobody can lead this drill: inject, hint, pause, debrief and abort need --key-file FILE or"
+    " --console; `gameday stop` ends it"
+)
 MOST_ARGUMENTS: Final = 60_000  # bytes; a pipe holds 64 KiB
 TRIES: Final = 20  # experiments that a surprise may not be able to run here
 
@@ -236,6 +240,8 @@ def _hold(experiment: str | None, asked: DrillOptions) -> int:
     held = _prepared(experiment, asked, SystemClock())
     with key_written(asked.key_file, held.box, lambda: held.is_begun):
         refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
+        if asked.key_file is None and asked.listen is None:
+            warn(NOBODY_LEADS)
         folder = conduct_run(held.inputs, asked, responding, None, held)
     return judge_run(folder, as_json=asked.as_json)
 

@@ -40,6 +40,8 @@ def test_a_drill_that_is_refused_keeps_no_key_file_and_can_be_tried_again(
         done = CliRunner().invoke(main, words)
         assert (done.exit_code, "on hold" in done.stderr) == (2, True), done.stderr
         assert not key.exists()
+        assert "nobody can lead" not in done.stderr
+    assert "nobody can lead this drill" in CliRunner().invoke(main, words[:-2]).stderr
     key.write_text("of another drill")
     assert "File exists" in CliRunner().invoke(main, words).stderr
     assert key.read_text() == "of another drill"
