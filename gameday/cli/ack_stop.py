@@ -16,6 +16,7 @@ from gameday.core.network.allow_list import Allowed
 from gameday.run import hold, locks
 
 if TYPE_CHECKING:
+    from gameday.evidence.sealed_box import Box
     from gameday.run.locks import UnderWay
     from gameday.run.stop_and_wait import Stopped
 
@@ -64,26 +65,33 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
     tell_stopped(event_loop.run(stop_all(wanted, who), allowed))
 
 
-async def stop_all(runs: "Sequence[UnderWay]", who: str) -> "Sequence[Stopped]":
-    """Stop runs, and wait until their faults are out."""
+async def stop_all(
+    runs: "Sequence[UnderWay]", who: str, box: "Box | None" = None
+) -> "Sequence[Stopped]":
+    """Stop runs, and wait until their faults are out. `box` opens what a drill has sealed."""
     from gameday.cli.heal import environment
     from gameday.run.stop_and_wait import stop
 
     clock, secrets = SystemClock(), environment()
-    return await asyncio.gather(*(stop(each, who, clock, secrets) for each in runs))
+    return await asyncio.gather(*(stop(each, who, clock, secrets, box) for each in runs))
 
 
 def tell_stopped(stopped: "Sequence[Stopped]") -> None:
     """Print how they ended. Raises StuckFaultError for a fault that was not seen gone."""
+    from gameday.run.stop_and_wait import SEALED
+
     for one in stopped:
         how = ", by its reaper: its controller did not answer" if one.silent else ""
         if not one.left:
             echo(f"run {one.run}: no fault is in, after {one.after_s:.2f} s{how}")
     stuck = [f"{name} of run {one.run}" for one in stopped for name in one.left]
     if stuck:
+        is_sealed = any(SEALED in one.left for one in stopped)
+        told = "gameday drill abort --key-file FILE tells more while it is under way; then "
         raise StuckFaultError(
             f"could not be read back as gone: {', '.join(stuck)}",
-            help="gameday heal; else restart that Toxiproxy, its toxics go with it",
+            help=f"{told if is_sealed else ''}gameday heal; else restart that Toxiproxy, its toxics"
+            " go with it",
         )
 
 

@@ -9,6 +9,8 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +22,8 @@ from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
-from gameday.cli.terminal import echo
-from gameday.core.errors import GamedayError, UsageError
+from gameday.cli.terminal import echo, warn
+from gameday.core.errors import GamedayError, SilentRunError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
 
@@ -40,6 +42,12 @@ OTHER_COMMANDS: Final = {
 }
 """Commands that have a file of their own, imported when they are called."""
 GIVEN: Final = "--given"
+TOKEN: Final = "GAMEDAY_DRILL_TOKEN"
+"""The variable with the facilitator's token; no option, as `ps` shows command lines."""
+NOBODY_LEADS: Final = (
+    "nobody can lead this drill: inject, hint, pause, debrief and abort need --key-file FILE or"
+    " --console; `gameday stop` ends it"
+)
 MOST_ARGUMENTS: Final = 60_000  # bytes; a pipe holds 64 KiB
 TRIES: Final = 20  # experiments that a surprise may not be able to run here
 
@@ -61,19 +69,14 @@ class DrillGroup(click.Group):
         return super().parse_args(ctx, [LIVE, *args] if is_live else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        there = [name for name in OTHER_COMMANDS if _is_there(OTHER_COMMANDS[name])]
-        return [*super().list_commands(ctx), *there]
+        return [*super().list_commands(ctx), *OTHER_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in OTHER_COMMANDS and _is_there(OTHER_COMMANDS[cmd_name]):
+        if cmd_name in OTHER_COMMANDS:
             module, _, function = OTHER_COMMANDS[cmd_name].partition(":")
             command: click.Command = getattr(importlib.import_module(module), function)
             return command
         return super().get_command(ctx, cmd_name)
-
-
-def _is_there(place: str) -> bool:
-    return importlib.util.find_spec(place.partition(":")[0]) is not None
 
 
 def _go_on_as(args: list[str]) -> None:
@@ -248,10 +251,11 @@ def _hold(experiment: str | None, asked: DrillOptions) -> int:
 
     responding = who_responds(asked.responder, asked.runs_dir, default="person")
     held = _prepared(experiment, asked, SystemClock())
-    if asked.key_file is not None:
-        write_key(asked.key_file, held.box)
-    refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
-    folder = conduct_run(held.inputs, asked, responding, None, held)
+    with key_written(asked.key_file, held.box, lambda: held.is_begun):
+        refuse(list(generator.checks(held.inputs, force=asked.force)), owned=True)
+        if asked.key_file is None and asked.listen is None:
+            warn(NOBODY_LEADS)
+        folder = conduct_run(held.inputs, asked, responding, None, held)
     return judge_run(folder, as_json=asked.as_json)
 
 
@@ -288,7 +292,23 @@ def _loaded(ref: str, seed: int, asked: DrillOptions, clock: Any) -> "LiveDrill"
     return found
 
 
-def write_key(path: Path, box: "Box") -> None:
+@contextmanager
+def key_written(path: Path | None, box: "Box", is_begun: Callable[[], bool]) -> Iterator[None]:
+    """Write the key down, where that is asked; take it away again if nothing could begin.
+
+    It is written before anything is sealed with it. What was refused can be tried again as it is.
+    """
+    if path is not None:
+        _write_key(path, box)
+    try:
+        yield
+    except BaseException:
+        if path is not None and not is_begun():
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write_key(path: Path, box: "Box") -> None:
     """Write a key down for its owner alone, and never over another file."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -300,11 +320,10 @@ def write_key(path: Path, box: "Box") -> None:
 
 
 run_argument = click.argument("run", required=False)
-token_option = click.option(
-    "--token", envvar="GAMEDAY_DRILL_TOKEN", help="The facilitator's token; or --key-file."
-)
 key_option = click.option(
-    "--key-file", type=click.Path(path_type=Path), help="The key that `drill --key-file` wrote."
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help=f"The key that `drill --key-file` wrote; or the token in ${TOKEN}.",
 )
 by_option = click.option("--by", default=None, help="Who says it; default the user's name.")
 
@@ -314,7 +333,6 @@ by_option = click.option("--by", default=None, help="Who says it; default the us
 @run_argument
 @click.option("--to", default="all", show_default=True, help="The role that it is for.")
 @by_option
-@token_option
 @key_option
 def inject(what: str, run: str | None, **options: Any) -> None:
     """Say something to the team: TEXT, or a NUMBER of the plan before its time."""
@@ -327,7 +345,6 @@ def inject(what: str, run: str | None, **options: Any) -> None:
 @click.argument("number", type=click.IntRange(1), required=False)
 @click.option("--run", default=None, help="The drill, where several are under way.")
 @by_option
-@token_option
 @key_option
 def hint(number: int | None, run: str | None, **options: Any) -> None:
     """Give the next hint, or that NUMBER."""
@@ -337,7 +354,6 @@ def hint(number: int | None, run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def pause(run: str | None, **options: Any) -> None:
     """Hold injects and hints back; traffic, fault and clocks go on, at a table nothing does."""
@@ -347,7 +363,6 @@ def pause(run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def resume(run: str | None, **options: Any) -> None:
     """Let injects and hints go on."""
@@ -357,7 +372,6 @@ def resume(run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
 def debrief(run: str | None, **options: Any) -> None:
     """End the session now: the fault comes out, and everything is told."""
@@ -367,28 +381,35 @@ def debrief(run: str | None, **options: Any) -> None:
 @drill.command()
 @run_argument
 @by_option
-@token_option
 @key_option
-def abort(run: str | None, by: str | None, **options: Any) -> None:
-    """Take every fault out at once, and end. Exit code 6 when one is not seen gone."""
+def abort(run: str | None, by: str | None, key_file: Path | None, **options: Any) -> None:
+    """Take every fault out at once, and end. Exit code 6 when one is not seen gone.
+
+    With --key-file also where the drill does not answer any more: its reaper takes them out.
+    """
+    from gameday.evidence.sealed_box import read_key_file
+
     found = one_run(run)
-    _command("abort", found.run, by=by, **options)
-    tell_stopped(event_loop.run(stop_all([found], by or me()), Allowed(found.allowed)))
+    box = None if key_file is None else read_key_file(key_file)
+    try:
+        _command("abort", found.run, by=by, key_file=key_file, **options)
+    except SilentRunError as error:
+        warn(error.message)
+    tell_stopped(event_loop.run(stop_all([found], by or me(), box), Allowed(found.allowed)))
 
 
 def _command(
-    cmd: str, run: str | None, *, by: str | None, token: str | None, key_file: Path | None,
-    **said: Any,
-) -> None:  # fmt: skip
+    cmd: str, run: str | None, *, by: str | None, key_file: Path | None, **said: Any
+) -> None:
     """Send a facilitator's command, and tell what is answered."""
     from gameday.evidence.sealed_box import read_key_file
     from gameday.run import locks
 
     found = one_run(run)
-    if token is None and key_file is None:
-        cure = "--token TOKEN, or --key-file FILE as the drill was given"
+    token = os.environ.get(TOKEN) if key_file is None else read_key_file(key_file).token
+    if not token:
+        cure = f"--key-file FILE as the drill was given, or ${TOKEN}"
         raise UsageError(f"{cmd} is the facilitator's, and takes the token of the drill", help=cure)
-    token = token or (read_key_file(key_file).token if key_file is not None else "")
     command: RunCommand = locks.RunCommand(cmd, by or "facilitator", token=token, **said)
     reply = event_loop.run(locks.send_order(found, command))
     if not reply.ok:

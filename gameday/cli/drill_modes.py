@@ -1,5 +1,6 @@
 """`gameday drill` without a system: the tabletop, and a recorded run that plays again."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -8,7 +9,7 @@ from gameday.cli.terminal import echo
 from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gameday.evidence.sealed_box import Box
 
@@ -55,14 +56,11 @@ def tabletop(experiment: str, asked: ModeOptions) -> Path:
         maybe_nothing=asked.maybe_nothing,
         speed=asked.speed,
     )
-    table = Table(
-        drilled=drilled,
-        system=system,
-        runs_dir=asked.runs_dir,
-        setting=setting,
-        box=_new_box(asked.key_file),
-    )
-    return event_loop.run(play(table, SystemClock(), _begun(asked)))
+    with _sealing(asked) as (box, begun):
+        table = Table(
+            drilled=drilled, system=system, runs_dir=asked.runs_dir, setting=setting, box=box
+        )
+        return event_loop.run(play(table, SystemClock(), begun))
 
 
 def replay(run: str, asked: ModeOptions) -> Path:
@@ -74,34 +72,31 @@ def replay(run: str, asked: ModeOptions) -> Path:
     from gameday.drills.replay import replay as play
 
     _check_speed(asked.speed)
-    played = Played(
-        run_dir=find_run(run, asked.runs_dir),
-        runs_dir=asked.runs_dir,
-        speed=asked.speed,
-        seed=asked.seed,
-        box=_new_box(asked.key_file),
-    )
-    return event_loop.run(play(played, SystemClock(), _begun(asked)))
+    run_dir = find_run(run, asked.runs_dir)
+    with _sealing(asked) as (box, begun):
+        played = Played(
+            run_dir=run_dir, runs_dir=asked.runs_dir, speed=asked.speed, seed=asked.seed, box=box
+        )
+        return event_loop.run(play(played, SystemClock(), begun))
 
 
-def _new_box(key_file: Path | None) -> "Box":
-    """The box of a session; its key is written down where that is asked."""
-    from gameday.cli.drill import write_key
+@contextmanager
+def _sealing(asked: ModeOptions) -> "Iterator[tuple[Box, Callable[[Path, Box], None]]]":
+    """The box of a session, its key written down where asked, and who is told of the begin."""
+    from gameday.cli.drill import key_written
     from gameday.evidence.sealed_box import Box
 
-    box = Box.new()
-    if key_file is not None:
-        write_key(key_file, box)
-    return box
+    folders: list[Path] = []
 
-
-def _begun(asked: ModeOptions) -> "Callable[[Path, Box], None]":
-    def announce(folder: Path, box: "Box") -> None:
+    def begun(folder: Path, box: "Box") -> None:
+        folders.append(folder)
         (asked.begun or tell_begun)(folder, box)
         if asked.show_plan:
             tell_plan(folder, box)
 
-    return announce
+    box = Box.new()
+    with key_written(asked.key_file, box, lambda: bool(folders)):
+        yield box, begun
 
 
 def tell_begun(folder: Path, box: "Box") -> None:

@@ -86,6 +86,10 @@ class FileError(UsageError):
         self.problem = problem
 
 
+class SilentRunError(UsageError):
+    """A run that is under way does not answer, or has just ended."""
+
+
 class StackError(GamedayError):
     """A part of the stack did not start, is not healthy, or is not there."""
 

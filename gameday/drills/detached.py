@@ -81,6 +81,7 @@ class Detached:
         self.abort = Abort()
         self.box = opening.box
         self.real = opening.real
+        self.scenarios: Sequence[str] = [*opening.real.traffic]
         self.playbooks = opening.books
         self.hypotheses = opening.plan.started.hypotheses
         self.mitigated = asyncio.Event()

@@ -35,15 +35,21 @@ TAIL_S: Final = 20.0  # of traffic after the last fault, to see that all is well
 _LONG: Final = 0.8  # of the file's traffic: a scenario that lasts so long goes on to the end
 _SPARE: Final = 1.1  # of the stock: a retry may take one more
 _MOST_STOCK: Final = 100_000_000
+SPARE_SCENARIOS: Final = 2
+"""So many more are named to the collector: that a fault will add traffic is not told by a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disguised:
-    """The experiment as it is shown, the same with its own names, and those by what is shown."""
+    """The experiment as it is shown, the same with its own names, and those by what is shown.
+
+    `scenarios` are all that its traffic may have, as many whether or not a fault adds one.
+    """
 
     shown: Experiment
     real: Experiment
     names: Mapping[str, str]
+    scenarios: Sequence[str]
 
 
 def total_s(experiment: Experiment, window_s: float, lasts_s: float) -> float:
@@ -154,11 +160,11 @@ def _without_deadlines(expect: Expect, lasts_s: float, *, nothing: bool) -> Expe
 def disguised(experiment: Experiment, seed: int) -> Disguised:
     """The experiment under names that tell nothing; its traffic is drawn by `seed`."""
     scenarios = {name: f"s{n}" for n, name in enumerate(experiment.traffic, start=1)}
-    faults = {
-        # What a fault adds to the traffic stands among the scenarios, and looks like one.
-        fault.id or fault.fault: f"s{len(scenarios) + n}" if isinstance(fault, Spike) else f"f{n}"
-        for n, fault in enumerate(experiment.method, start=1)
-    }
+    faults = {fault.id or fault.fault: f"f{n}" for n, fault in enumerate(experiment.method, 1)}
+    # What a fault adds to the traffic stands among the scenarios, and looks like one.
+    spikes = [fault.id or fault.fault for fault in experiment.method if isinstance(fault, Spike)]
+    faults |= {name: f"s{n}" for n, name in enumerate(spikes, start=len(scenarios) + 1)}
+    known = len(scenarios) + max(len(spikes), SPARE_SCENARIOS)
     words = _telling(experiment)
     objectives = {
         one.name: f"o{n}"
@@ -172,7 +178,8 @@ def disguised(experiment: Experiment, seed: int) -> Disguised:
     shown = _renamed(experiment, scenarios, faults, objectives)
     plain = {"name": NAME, "title": "", "hypothesis": "", "seed": seed}
     campaign = experiment.campaign.model_copy(update={"coupon": COUPON})
-    return Disguised(shown.model_copy(update={**plain, "campaign": campaign}), real, own)
+    shown = shown.model_copy(update={**plain, "campaign": campaign})
+    return Disguised(shown, real, own, [f"s{n}" for n in range(1, known + 1)])
 
 
 def _telling(experiment: Experiment) -> set[str]:

@@ -90,6 +90,7 @@ class LiveDrill:
         self.box = Box.new()
         self.mitigated = asyncio.Event()
         self.real = found.real
+        self.scenarios = found.scenarios
         self.inputs = _inputs(drilled, system, found)
         self.playbooks = _offered(self.inputs, system.system)
         offered = [book.head.name for book in self.playbooks]
@@ -114,6 +115,11 @@ class LiveDrill:
         self._journal = journal
         self._session = Session(journal, self._clock, self.scenario)
         journal.listeners.append(lambda record: self._heard(record, journal))
+
+    @property
+    def is_begun(self) -> bool:
+        """True once there is a run, in whose journal something is sealed."""
+        return self._journal is not None
 
     def tasks(self, run: Run) -> Sequence[Coroutine[Any, Any, None]]:
         """Work of the session: what is said in it, and the watch for its end."""

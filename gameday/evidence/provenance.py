@@ -115,12 +115,13 @@ def vouched(run_dir: Path, box: Box | None = None) -> Provenance:
     damaged = {name: each.damage for name, each in read.items() if each.damage}
     if first.damage:
         damaged[JOURNAL] = first.damage
+    sealed = sum(_sealed(each.records) for each in [first, *read.values()])
     return Provenance(
         dir=run_dir,
         journal=first.records,
         later=[record for each in read.values() for record in each.records],
         unknown=f"{JOURNAL}: {first.damage}" if first.damage and not first.records else "",
-        sealed=sum(_sealed(each.records) for each in [first, *read.values()]),
+        sealed=0 if _is_detached(first.records) else sealed,
         notes=[f"{name}: {damage}" for name, damage in damaged.items()],
     )
 

@@ -76,7 +76,6 @@ def _traffic_config(run: Run) -> Config:
 def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
     """The configuration of the collector."""
     issue = run.system.requests.issue
-    spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
     offered = run.drill.playbooks if run.drill is not None else ()
     own = None if offered else run.playbook
     read = catalogue.expressions(run.experiment, run.system, own, offered)
@@ -92,7 +91,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         series_to=_stack_bridge(run) if asked is None else None,
         alertmanager=None if asked is None else _alertmanager(run),
         tls=run.system.tls,
-        scenarios=[*run.experiment.traffic, *spikes],
+        scenarios=_scenarios(run),
         rules=list(run.rules),
         expressions={each.key: each.expr for each in read},
         thresholds=list(aborting(run.experiment)),
@@ -101,6 +100,14 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         reach=run.options.allowed.reach(),
         hidden=sorted(run.secrets),
     )
+
+
+def _scenarios(run: Run) -> list[str]:
+    """All that will have traffic. A drill names more: who reads them does not learn of a spike."""
+    if run.drill is not None:
+        return [*run.drill.scenarios]
+    spikes = [f.id or f.fault for f in run.experiment.method if isinstance(f, Spike)]
+    return [*run.experiment.traffic, *spikes]
 
 
 def _prometheus(run: Run, asked: Server) -> PrometheusSettings:

@@ -25,6 +25,8 @@ from gameday.run.responder.incident import Incident
 from gameday.run.responder.orders import MOST_NAME, Heard, IncidentOrder, clipped
 
 FACILITATORS = frozenset({"inject", "hint", "pause", "resume", "debrief", "abort"})
+MOST_JOINED = 200  # names with their roles; no team is larger
+OVER = "it is over: only its stack is still to stop"
 IMPATIENT = 3  # so many Ctrl-C
 IMPATIENT_S = 2.0  # nobody presses Ctrl-C three times in two seconds by mistake
 
@@ -48,6 +50,7 @@ class ControlSocket:
         self._drill = drill
         self._presence: locks.Presence | None = None
         self._server: asyncio.Server | None = None
+        self._joined: set[tuple[str, str]] = set()
         self.run: WithIncident | None = None
 
     async def open(self, runs_dir: Path) -> None:
@@ -76,10 +79,23 @@ class ControlSocket:
             case locks.RunCommand(cmd="stop"):
                 heard = self._stop(by)
             case locks.RunCommand(cmd="join") if self._drill is not None:
-                heard = self._drill.join(by, clipped(command.to, MOST_NAME))
+                heard = self._join(self._drill, by, clipped(command.to, MOST_NAME))
             case _:
                 heard = self._facilitate(command, by)
         return locks.Reply(heard.ok, self._id, heard.why, heard.given, heard.pending)
+
+    def _join(self, drill: DrillHooks, by: str, role: str) -> Heard:
+        """Note who takes part, once: nobody is asked for a token, and each note is a record."""
+        if self._abort.over:
+            return Heard(ok=False, why=OVER)
+        if (by, role) in self._joined:
+            return Heard(ok=True)
+        if len(self._joined) >= MOST_JOINED:
+            return Heard(ok=False, why=f"{MOST_JOINED} have joined, and no more can")
+        heard = drill.join(by, role)
+        if heard.ok:
+            self._joined.add((by, role))
+        return heard
 
     def _facilitate(self, command: locks.RunCommand, by: str) -> Heard:
         """A command of a drill's facilitator, who has the token; nobody else learns of any."""
@@ -93,7 +109,8 @@ class ControlSocket:
         if command.cmd == "debrief":
             self.end("completed", f"gameday drill debrief by {by}")
             return Heard(ok=True)
-        heard = drill.command(command, by)
+        over = Heard(ok=False, why=OVER) if self._abort.over else None
+        heard = over or drill.command(command, by)
         return heard or Heard(ok=False, why=f"unknown order {command.cmd!r:.100}")
 
     def _stop(self, by: str) -> Heard:
@@ -117,7 +134,7 @@ class ControlSocket:
             self.end("operator", f"gameday incident abort by {by}")
             return Heard(ok=True)
         if self._abort.over:
-            return Heard(ok=False, why="it is over: only its stack is still to stop")
+            return Heard(ok=False, why=OVER)
         return Heard(ok=False, why="it is just beginning: there is nothing to take yet")
 
 

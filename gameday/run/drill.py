@@ -24,6 +24,8 @@ class DrillHooks(Protocol):
 
     box: Box
     real: Experiment
+    scenarios: Sequence[str]
+    """All that the traffic may have; not all of them come."""
     playbooks: Sequence[Playbook]
     """All that are offered; their steps say whose they are."""
     hypotheses: Sequence[str]

@@ -233,7 +233,8 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
             events.RunEnded(ended=start.abort.ended, why=start.abort.why, evidence=sums)
         )
         start.journal.close()
-        await start.reaper.finish()
+        untold = start.drill is not None and bool(start.journal.problem)
+        await start.reaper.finish(untold=untold)
 
 
 def _debrief(start: "Begun") -> None:

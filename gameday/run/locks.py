@@ -20,7 +20,7 @@ from typing import Self
 
 from gameday.core import files
 from gameday.core.clock import SystemClock
-from gameday.core.errors import UsageError
+from gameday.core.errors import SilentRunError, UsageError
 from gameday.core.files.private import own_folder, state_dir
 from gameday.core.json_objects import plain, read_object
 from gameday.core.locks import is_locked, try_lock
@@ -310,7 +310,7 @@ def _line(said: RunCommand | Reply) -> bytes:
 
 
 async def send_order(run: UnderWay, order: RunCommand) -> Reply:
-    """Send one order to a running run, and return its answer. Raises UsageError without one."""
+    """Send one order to a running run, and return its answer; SilentRunError without one."""
     try:
         async with asyncio.timeout(ANSWER_S):
             reader, writer = await asyncio.open_unix_connection(run.socket)
@@ -325,4 +325,4 @@ async def send_order(run: UnderWay, order: RunCommand) -> Reply:
             return read_object(Reply, json.loads(line))
     except (OSError, TimeoutError, ValueError) as error:
         why = str(error) or f"nothing within {ANSWER_S:g} s"
-        raise UsageError(f"run {run.run} does not answer: {why}") from error
+        raise SilentRunError(f"run {run.run} does not answer: {why}") from error

@@ -19,7 +19,7 @@ from gameday.core.json_objects import plain
 from gameday.core.network.allow_list import Reach
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence.sealed_box import Box
-from gameday.run.reaper import DONE
+from gameday.run.reaper import DONE, DONE_UNTOLD
 from gameday.run.reaper.hand_over import HandOver
 from gameday.run.reaper.lease import RENEW_S, Lease
 
@@ -99,13 +99,16 @@ class Reaper:
         """The end of its log."""
         return last_words(self._log)
 
-    async def finish(self) -> None:
-        """Tell it that the run is done, and wait for its end."""
+    async def finish(self, *, untold: bool = False) -> None:
+        """Tell it that the run is done, and wait for its end.
+
+        `untold`: the key of a drill is not in the journal, and is its to tell.
+        """
         if self._renewing is None or self._process is None:
             self._close()
             return
         try:
-            self._control.send(DONE + b"\n")
+            self._control.send((DONE_UNTOLD if untold else DONE) + b"\n")
         except OSError:  # it has died before; the run was aborted for it
             self._process.poll()
         self._close()

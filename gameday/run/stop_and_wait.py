@@ -15,6 +15,7 @@ from gameday.core.files.private import state_dir
 from gameday.core.secrets.signing import read_key
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import OperatorStop, ReaperClaimed, Sealed
+from gameday.evidence.sealed_box import Box
 from gameday.injection.drivers import Drivers
 from gameday.injection.heal import Left, left_behind
 from gameday.run import locks
@@ -23,6 +24,7 @@ from gameday.run.locks import UnderWay
 LOOK_S = 0.05  # so that `gameday stop` returns when a person would say at once
 HEARD_S = 3.0  # for the order to show in the journal; a full disk keeps it out
 LIMIT_S = 90.0  # a removal that escalates takes its time
+SEALED = "whatever its sealed journal announced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,20 @@ class Stopped:
     """The controller did not answer."""
 
 
-async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, str]) -> Stopped:
+async def stop(
+    run: UnderWay, by: str, clock: Clock, environment: Mapping[str, str], box: Box | None = None
+) -> Stopped:
     """Order a run to end, and wait for its faults to be out, but not for its audit.
 
-    `environment` has the secrets that a look at a store may need.
+    `environment` has the secrets that a look at a store may need; `box` opens what a drill has
+    sealed, of which nobody else can tell before its debrief.
     """
     begun_ns = clock.now_ns()
     heard = run.has_controller and await _order(run, by)
     deadline_ns = begun_ns + round(LIMIT_S * NS)
     while True:
         over = await asyncio.to_thread(_is_over, run)  # before the reading: nothing comes after it
-        records = await asyncio.to_thread(_records, run)
+        records = await asyncio.to_thread(_records, run, box)
         patience = clock.now_ns() - begun_ns > HEARD_S * NS
         sealed = any(isinstance(record.event, Sealed) for record in records)
         told = any(isinstance(record.event, OperatorStop | ReaperClaimed) for record in records)
@@ -59,7 +64,7 @@ async def stop(run: UnderWay, by: str, clock: Clock, environment: Mapping[str, s
         await clock.sleep(LOOK_S)
     names = tuple(dict.fromkeys(each.name for each in left))
     if sealed:  # a drill that ended without its debrief: nobody can tell
-        names = (*names, "whatever its sealed journal announced")
+        names = (*names, SEALED)
     return Stopped(run.run, (clock.now_ns() - begun_ns) / NS, names, silent=not heard)
 
 
@@ -76,12 +81,12 @@ def _is_over(run: UnderWay) -> bool:
     return run.run not in {each.run for each in locks.running()}
 
 
-def _records(run: UnderWay) -> Sequence[journal.Record]:
+def _records(run: UnderWay, box: Box | None) -> Sequence[journal.Record]:
     """Records that the controller and the reaper of the run have signed; no others count.
 
     Raises UnknownError where that is nothing, as with a key that was lost while the run went on.
     """
-    read = provenance.read(run.dir, read_key(state_dir()))
+    read = provenance.read(run.dir, read_key(state_dir()), box=box)
     if read.foreign and not read.journal:
         raise UnknownError(
             f"run {run.run}: its journal is {read.why_foreign}: whether its faults are out is not"

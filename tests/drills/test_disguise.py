@@ -78,6 +78,17 @@ def test_names_are_replaced_and_kept() -> None:
     assert found.real.title == experiment.title
 
 
+def test_a_crowd_that_will_come_is_told_by_no_name_of_a_scenario() -> None:
+    for name in ("redis-slow", "traffic-spike", "redis-slow-under-spike"):
+        found = disguised(loaded(name), seed=1)
+        assert found.scenarios == ["s1", "s2", "s3"], name
+        assert {*found.shown.traffic} == {"s1"}
+    crowd = loaded("redis-slow-under-spike").method[0]
+    three = [crowd.model_copy(update={"id": f"crowd-{n}"}) for n in range(3)]
+    found = disguised(loaded("redis-slow").model_copy(update={"method": three}), seed=1)
+    assert [fault.id for fault in found.shown.method] == ["s2", "s3", "s4"] == found.scenarios[1:]
+
+
 def test_an_expression_follows_its_scenario() -> None:
     shown = disguised(loaded("bots"), seed=1).shown
     assert 'scenario="s1"' in shown.objectives[0].expr

@@ -22,7 +22,7 @@ from gameday.evidence.sealed_box import Box
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.run import hold, locks, stop_and_wait
 from gameday.run.context import Abort
-from gameday.run.control_socket import ControlSocket
+from gameday.run.control_socket import MOST_JOINED, ControlSocket
 from gameday.run.locks import Presence, RunCommand, TargetLock
 from gameday.run.responder.orders import Heard, IncidentOrder
 from gameday.spec.undos import ToxicState
@@ -385,4 +385,87 @@ async def test_a_stop_never_says_that_nothing_is_in_while_the_journal_is_sealed(
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
         assert not stopping.done()
-    assert (await stopping).left == ("whatever its sealed journal announced",)
+    assert (await stopping).left == (stop_and_wait.SEALED,)
+
+
+async def test_who_has_the_key_aborts_a_drill_that_does_not_answer(tmp_path: Path) -> None:
+    box = Box.new()
+    (tmp_path / "key").write_text(box.text)
+    (tmp_path / "r").mkdir()
+    for name, told in (
+        ("journal", [event_of("fault.injecting", id="f1", undo=[])]),
+        ("reaper", [event_of("reaper.claimed", why="it hangs"), removed("f1")]),
+    ):
+        book = signed(tmp_path / "r" / f"{name}.jsonl")
+        book.box = box
+        for event in told:
+            book.write(event)
+        book.close()
+    presence = Presence("r", tmp_path).take()
+    words = ["drill", "abort", "--key-file", str(tmp_path / "key")]
+    done = await asyncio.to_thread(CliRunner().invoke, main, words)
+    presence.drop()
+    assert (done.exit_code, "does not answer" in done.stderr) == (0, True), done.output
+    assert "no fault is in" in done.stdout
+    assert "by its reaper: its controller did not answer" in done.stdout
+
+
+def removed(id_: str) -> Any:
+    return event_of("fault.removed", id=id_, gone=True)
+
+
+@contextmanager
+def drill_desk(
+    folder: Path, box: Box | None = None
+) -> Iterator[tuple[ControlSocket, Abort, list[str]]]:
+    """Where the orders for the drill `r` arrive, and what of them comes to the drill."""
+    heard: list[str] = []
+
+    def join(by: str, role: str) -> Heard:
+        heard.append(f"{by}: {role}")
+        return Heard(ok=role != "nobody")
+
+    def command(said: RunCommand, by: str) -> Heard:
+        heard.append(f"{by} {said.cmd}")
+        return Heard(ok=True)
+
+    drill: Any = SimpleNamespace(box=box or Box.new(), join=join, command=command)
+    abort = Abort()
+    (folder / "r").mkdir()
+    book = signed(folder / "r" / "journal.jsonl")
+    yield ControlSocket("r", book, abort, drill), abort, heard
+    book.close()
+
+
+def joining(by: str, role: str = "scribe") -> RunCommand:
+    return RunCommand("join", by, to=role)
+
+
+def test_who_joins_again_is_answered_without_a_record(tmp_path: Path) -> None:
+    with drill_desk(tmp_path) as (orders, _, heard):
+        for _ in range(3):
+            assert orders.answer(joining("ann")).ok
+        assert orders.answer(joining("ann", "commander")).ok
+        assert not orders.answer(joining("ann", "nobody")).ok
+        assert heard == ["ann: scribe", "ann: commander", "ann: nobody"]
+
+
+def test_a_drill_is_joined_by_so_many_and_no_more(tmp_path: Path) -> None:
+    with drill_desk(tmp_path) as (orders, _, heard):
+        for number in range(MOST_JOINED + 5):
+            assert orders.answer(joining(f"p{number}")).ok == (number < MOST_JOINED)
+        assert len(heard) == MOST_JOINED
+        assert orders.answer(joining("p1")).ok, "who is in stays in"
+
+
+def test_a_drill_that_is_over_is_not_joined_and_not_led(tmp_path: Path) -> None:
+    box = Box.new()
+    token = box.token
+    with drill_desk(tmp_path, box) as (orders, abort, heard):
+        abort.over = True
+        assert "it is over" in orders.answer(joining("ann")).why
+        for cmd in ("inject", "hint", "pause", "resume"):
+            assert "it is over" in orders.answer(RunCommand(cmd, token=token)).why
+        for cmd in ("abort", "debrief"):
+            assert orders.answer(RunCommand(cmd, token=token)).ok, "it comes by itself"
+        assert (heard, events(tmp_path)) == ([], [])

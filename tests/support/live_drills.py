@@ -135,7 +135,7 @@ class Held:
 
 def environment(place: Path) -> dict[str, str]:
     """What a trainee's shell has, and the folders of one drill."""
-    kept = ("PATH", "HOME", "LANG", "PYTHONPATH")
+    kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     own = {"XDG_STATE_HOME": str(place / "state"), "TMPDIR": str(place / "tmp")}
     return {name: os.environ[name] for name in kept if name in os.environ} | own
 

@@ -80,6 +80,7 @@ def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path)
         system=system,
         rules=inputs.rules,
         playbook=None,
+        drill=None,
         environment={"ADMIN_TOKEN": "t", "AUDIT_REDIS": "r", "AUDIT_POSTGRES": "p"},
         secrets=frozenset(),
         dir=tmp_path,
@@ -89,3 +90,7 @@ def test_a_run_tells_its_collector_whom_the_system_file_believes(tmp_path: Path)
     )
     told = parse_settings(collector_config(cast(Run, run), 0).line)
     assert told.tls == Tls(insecure=True)
+    assert told.scenarios == ["drop"]
+    run.drill = SimpleNamespace(playbooks=(), scenarios=["s1", "s2", "s3"])
+    named = parse_settings(collector_config(cast(Run, run), 0).line).scenarios
+    assert named == ["s1", "s2", "s3"], "a drill names as many, whatever comes"

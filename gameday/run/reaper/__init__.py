@@ -12,3 +12,5 @@ run and undoes what the journal says may still be there; it knows nothing else o
 
 DONE = b"done"
 """The controller's last line: there is nothing to undo any more."""
+DONE_UNTOLD = b"done untold"
+"""The same where its journal could not tell the key of a drill: that is still to be told."""

@@ -3,9 +3,9 @@
 Standard input is a socket to the controller. It carries lines: the key that the journal is signed
 with (hex), in a drill with the one that seals it beside it, then what undoing needs, with the
 target's lock beside it, and in the end that the run is done. When it closes without that, the
-controller is dead, and everything is undone at once; what a drill has sealed is told then. When
-only the lease runs out the controller may be stopped and wake up again: faults and steps are
-undone, and its stack is left to it.
+controller is dead, and everything is undone at once; what a drill has sealed is told then, or when
+the controller is done and could not write the key down. When only the lease runs out the controller
+may be stopped and wake up again: faults and steps are undone, and its stack is left to it.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode
-from gameday.run.reaper import DONE
+from gameday.run.reaper import DONE, DONE_UNTOLD
 from gameday.run.reaper.lease import LEASE_S, LeaseWatch
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Watcher:
         self._sealing = ""
         self._handed = b"{}"  # what undoing needs: read when it is due
         self._done = False
+        self._untold = False
         self._alone = False
         self._held = True
         self._settled = True
@@ -68,7 +69,11 @@ class Watcher:
         while not self._done and not self._alone:
             self._look_at_lease()
             self._hear(POLL_S)
-        return 0 if self._done else self._undo_all()
+        if not self._done:
+            return self._undo_all()
+        if self._untold:
+            self._reaping.debrief()
+        return 0
 
     def _tell_ready(self) -> None:
         try:
@@ -87,8 +92,8 @@ class Watcher:
         self._alone = not raw
         *lines, self._heard = (self._heard + raw).split(b"\n")
         for line in lines:
-            if line == DONE:
-                self._done = True
+            if line in (DONE, DONE_UNTOLD):
+                self._done, self._untold = True, line == DONE_UNTOLD
             elif not self._key:
                 key, _, self._sealing = line.decode().partition(" ")
                 self._key = bytes.fromhex(key)
