@@ -13,6 +13,7 @@ every start. `tests/matrices/bots_real.py` says how far that is off.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 from math import ceil
 from typing import Final
 
@@ -113,12 +114,6 @@ def run_scene(
     The fault lasts as its file says, or as long as it would have in a session.
     """
     fault_at_s = course.fault_at_s or 0.0
-    seconds = 0 if course.harm is None else len(course.harm.curve)
-    due = [
-        forecast.starts_until(experiment, fault_at_s + n + 1)
-        - forecast.starts_until(experiment, fault_at_s + n)
-        for n in range(seconds)
-    ]
     lasts_s = max((f.duration.total_seconds() for f in experiment.method), default=0.0)
     page_s = PAGE_S if course.paged_at_s is None else course.paged_at_s - fault_at_s
     return Scene(
@@ -126,11 +121,26 @@ def run_scene(
         seed=course.seed or 0,
         fault_at_s=fault_at_s,
         lasts_s=lasts_s,
-        due=due,
+        due=_due(experiment, fault_at_s, () if course.harm is None else course.harm.curve.due),
         effect=effect_of(experiment),
         page_s=page_s,
         steps=planned(book),
     )
+
+
+def _due(experiment: Experiment, fault_at_s: float, seen: Sequence[int]) -> Sequence[float]:
+    """The starts of each second from the fault to the end that was planned.
+
+    Those that there were, and where the run was over earlier those that would have come: as
+    planned, and as many of virtual users, whom no plan counts, as there were in the mean.
+    """
+    seconds = max(len(seen), int(forecast.traffic_end_s(experiment) - fault_at_s))
+    edges = [forecast.starts_until(experiment, fault_at_s + n) for n in range(seconds + 1)]
+    by_plan = [after - before for before, after in pairwise(edges)]
+    unplanned = 0.0
+    if seen and forecast.closed(experiment):
+        unplanned = max(0.0, sum(seen) - sum(by_plan[: len(seen)])) / len(seen)
+    return [*map(float, seen), *(each + unplanned for each in by_plan[len(seen) :])]
 
 
 def planned(book: Playbook | PlannedPlaybook | None) -> Sequence[PlannedAct]:

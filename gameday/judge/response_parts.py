@@ -371,6 +371,11 @@ def hints(course: Course) -> ScorePart:
     return _known("hints", cost, message, *(_record(seq) for seq, _ in course.hints))
 
 
+def all_clear_s(course: Course) -> float | None:
+    """When the last all-clear was given."""
+    return next((o.at_s for o in reversed(course.orders) if o.order == "resolved"), None)
+
+
 def all_clear(course: Course) -> ScorePart:
     """The all-clear: after the objectives had held, and with how that was known."""
     name = "all_clear"

@@ -104,6 +104,42 @@ def test_all_three_harms_are_taken_over_the_seconds_of_the_shortest() -> None:
     assert (found.seconds, found.nothing, found.harm) == (10, 1000.0, 500.0)
 
 
+def ended(seconds: int, mended_s: int = 60, **changes: Any) -> Score:
+    """A response that mended a fault of 600 s, whose session its all-clear ended."""
+    own = flat(failed=100, seconds=mended_s).curve.followed_by(flat(seconds=600 - mended_s).curve)
+    well = [ObjectivesSeen(at_s=float(s), well=s > mended_s) for s in range(seconds)]
+    course = Course(
+        run="r", scenario="s", mode="live", seed=7, ended="completed", end_s=float(seconds),
+        fault_at_s=0.0, looked=well, objectives=1,
+        orders=[OrderSeen(seq=9, at_s=seconds - 3.0, order="resolved")],
+        harm=HarmRecord(curve=own.up_to(seconds), before=NONE, slow_ms=200.0),
+    )  # fmt: skip
+    perfect = flat(failed=100, seconds=5).curve.followed_by(flat(seconds=595).curve)
+    given = {"nothing": baseline("nothing", flat(failed=100, seconds=600))}
+    given["perfect"] = baseline("perfect", replace(flat(), curve=perfect))
+    return score(replace(course, **changes), given)
+
+
+@pytest.mark.parametrize("seconds", [70, 200, 600])
+def test_the_score_does_not_hang_on_when_a_verified_all_clear_was_given(seconds: int) -> None:
+    found = ended(seconds)
+    assert (found.score, found.seconds) == (pytest.approx(540 / 595, abs=1e-4), 600)
+    assert ("as calm" in found.harm["own"].how) is (seconds < 600)
+
+
+def test_an_all_clear_that_was_not_verified_or_a_run_that_was_stopped_gains_nothing() -> None:
+    early = ended(70, mended_s=66)
+    assert early.score == pytest.approx(4 / 595, abs=1e-4)
+    assert "as if nobody" in early.harm["own"].how
+    assert ended(70, ended="aborted by user").seconds == 70
+
+
+def test_what_would_have_come_is_hurt_as_often_as_the_calm_seconds() -> None:
+    rest = flat(seconds=90).curve.at_rate_of(flat(failed=1, slow=3, seconds=4).curve)
+    assert (sum(rest.failed), sum(rest.slow), sum(rest.wrong)) == (90, 270, 0)
+    assert flat(seconds=2).curve.at_rate_of(NONE) == flat(seconds=2).curve
+
+
 def test_what_could_be_avoided_within_the_noise_is_not_scored() -> None:
     assert avoidance(flat(failed=50), flat(failed=100), flat(failed=99)).share is None
     assert avoidance(flat(failed=50), flat(failed=100), flat(failed=96)).share is not None
