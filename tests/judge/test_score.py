@@ -302,6 +302,46 @@ def test_a_mode_that_cannot_be_hurt_says_why_there_is_no_score(mode: str, why: s
     assert found.part("hypothesis").value == 4.0
 
 
+@pytest.mark.parametrize("name", ["acknowledge", "hypothesis", "mitigate"])
+def test_what_was_done_before_the_fault_answers_nothing(name: str) -> None:
+    early = (
+        (4.0, "alert.acknowledged", {"by": "ann"}),
+        said(4.0, "ack"),
+        said(4.0, "declare", text=RIGHT),
+        *worked(5.0),
+        *worked(6.0, step=2),
+    )
+    assert part_of(drilled(*early), name)[0] == "never"
+    late = [said(14.0, "ack"), said(14.0, "declare", text=RIGHT), *worked(14.0)]
+    value = part_of(drilled(*early, *late), name)[1]
+    assert value == {"acknowledge": 1.0, "hypothesis": 4.0, "mitigate": 4.9}[name]
+    told = (said(4.0, "mitigated"), said(14.0, "mitigated"))
+    assert part_of(drilled(*told, mode="tabletop"), "mitigate")[1] == 4.0
+
+
+def test_where_nothing_comes_a_hypothesis_counts_from_the_start() -> None:
+    nothing = replace(course_of(read(drilled(said(4.0, "declare", text=RIGHT)))), fault_at_s=None)
+    assert next(each.value for each in parts(nothing) if each.name == "hypothesis") == 4.0
+
+
+def undone(at_s: float, *, ordered: bool = True, by: str = "ann") -> list[Any]:
+    """Step 1, worked at 12 s, and taken back."""
+    begun = {"step": 1, "text": "", "do": "use-redis", "by": by, "undoing": True}
+    done = {"step": 1, "status": "done", "verified": None, "why": "", "undoing": True}
+    order = [said(at_s, "act", step=1, undo=True, by=by)] if ordered else []
+    ended = (at_s + 0.5, "step.done", {**done, "took_s": 0.5, "refuses": False})
+    return [*worked(12.0), *order, (at_s, "step.started", begun), ended]
+
+
+@pytest.mark.parametrize(
+    ("at_s", "ordered", "value"), [(14.0, True, None), (14.0, False, 2.9), (25.0, True, 2.9)]
+)
+def test_a_mitigation_that_was_undone_while_it_was_needed_is_none(
+    at_s: float, *, ordered: bool, value: float | None
+) -> None:
+    assert part_of(drilled(*undone(at_s, ordered=ordered)), "mitigate")[1] == value
+
+
 def test_steps_that_are_left_out_or_turned_round_are_counted() -> None:
     assert part_of(drilled(*worked(15.0)), "steps_skipped")[1:] == (1, "1: 2")
     late = drilled(*worked(15.0, step=2), *worked(16.5))
@@ -348,6 +388,30 @@ def test_an_act_after_which_an_objective_is_breached_is_wrong() -> None:
     assert part_of(while_it_comes_in, "wrong_actions")[1] == 0
 
 
+@pytest.mark.parametrize(("ordered", "wrong"), [(True, 1), (False, 0)])
+def test_an_undo_is_judged_by_its_order_and_not_by_the_name_of_who_gave_it(
+    *, ordered: bool, wrong: int
+) -> None:
+    run = drilled(*undone(24.0, ordered=ordered, by="gameday"))
+    run.evaluations = [
+        each if at < 25 else evaluation(at, fast=False) for at, each in enumerate(run.evaluations)
+    ]
+    assert part_of(run, "wrong_actions")[1] == wrong
+
+
+@pytest.mark.parametrize(("begun_s", "ended_s", "wrong"), [(1, 13, 0), (1, 5, 0), (1, 3, 1)])
+def test_an_act_that_was_under_way_when_the_fault_came_is_not_accused(
+    begun_s: float, ended_s: float, wrong: int
+) -> None:
+    begun, ended = acted(begun_s, "use-redis")
+    course = course_of(read(drilled(begun, (float(ended_s), *ended[1:]))))
+    broke = replace(
+        course.acts[0], after={"objective:fast": False}, before={"objective:fast": True}
+    )
+    told = next(p for p in parts(replace(course, acts=[broke])) if p.name == "wrong_actions")
+    assert told.value == wrong
+
+
 def test_an_act_after_which_more_are_hurt_is_wrong_also_in_the_incident() -> None:
     run = drilled(*acted(17.0, "use-redis"))
     run.answers = [
@@ -366,6 +430,35 @@ def test_an_update_is_late_where_more_than_its_time_passed(
     told = [said(at_s, "update", text="news") for at_s in times]
     run = drilled(*told, said(25.0, "resolved"))
     assert part_of(run, "updates")[1] == late
+
+
+@pytest.mark.parametrize(
+    ("end_s", "every_s", "times", "told"),
+    [
+        (1320.0, 60.0, (), "0 of 22"),
+        (65.0, 60.0, (), "0 of 1"),
+        (240.0, 60.0, (10.0, 130.0, 245.0), "2 of 4"),
+        (120.0, 60.0, (65.0, 120.0), "2 of 2"),
+    ],
+)
+def test_an_update_was_due_in_each_of_its_times(
+    end_s: float, every_s: float, times: Sequence[float], told: str
+) -> None:
+    course = Course(
+        run="r", scenario="s", mode="live", seed=1, ended="completed", end_s=end_s,
+        fault_at_s=0.0, updates_every_s=every_s,
+        orders=[OrderSeen(seq=n, at_s=at_s, order="update") for n, at_s in enumerate(times)],
+    )  # fmt: skip
+    found = next(each for each in parts(course) if each.name == "updates")
+    assert found.summary.startswith(told)
+
+
+@pytest.mark.parametrize(("resolved", "value"), [((11.0,), -3), ((14.0, 25.0), -2)])
+def test_updates_are_due_until_the_last_all_clear_of_the_incident(
+    resolved: Sequence[float], value: int
+) -> None:
+    run = drilled(*(said(at_s, "resolved") for at_s in resolved))
+    assert part_of(run, "updates")[1] == value
 
 
 @pytest.mark.parametrize(("grade", "off"), [("sev2", 0), ("sev4", 2), ("sev1", -1)])
