@@ -36,7 +36,7 @@ from gameday.drills.effects import (
 )
 from gameday.evidence.effective import PlannedPlaybook
 from gameday.evidence.outages import RECOVERY
-from gameday.judge.baselines import Baseline, BaselineKind, Baselines
+from gameday.judge.baselines import Baseline, BaselineKind, Baselines, Made
 from gameday.judge.course import ActSeen, Course, ObjectivesSeen, OrderSeen, PlannedAct
 from gameday.judge.harm import NONE, HarmCurve, HarmRecord
 from gameday.judge.score import Score, score
@@ -162,6 +162,11 @@ def effect_of(experiment: Experiment) -> Effect:
         return Effect(failed=0.0, slow=0.0)
     first = experiment.method[0]
     return EFFECTS.get(f"{first.fault} {first.on}", DEFAULT)
+
+
+def is_guessed(experiment: Experiment) -> bool:
+    """True if nobody has measured the effect of one of its faults."""
+    return any(f"{fault.fault} {fault.on}" not in EFFECTS for fault in experiment.method)
 
 
 def _rate_per_s(experiment: Experiment) -> float:
@@ -403,7 +408,7 @@ def _looked(world: _World) -> Sequence[ObjectivesSeen]:
     ]
 
 
-def baselines(scene: Scene) -> Baselines:
+def baselines(scene: Scene, made: Made = "simulated") -> Baselines:
     """Both baselines of a scene."""
     characters: dict[BaselineKind, CharacterName | None] = {"nothing": None, "perfect": "perfect"}
     found: dict[str, Baseline] = {}
@@ -412,8 +417,8 @@ def baselines(scene: Scene) -> Baselines:
         assert course.harm is not None
         found[kind] = Baseline(
             kind=kind,
-            made="simulated",
-            how=f"simulated: {who or 'nobody'} on the rate and the fault of this seed",
+            made=made,
+            how=f"{made}: {who or 'nobody'} on the rate and the fault of this seed",
             seed=scene.seed,
             harm=course.harm,
         )

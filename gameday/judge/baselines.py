@@ -2,7 +2,8 @@
 
 They are copied into the run directory (`baselines/nothing.json`, `baselines/perfect.json`), so that
 a score is a function of it alone. Each says how it was made: measured by a real run of the same
-plan on this machine, or by the simulation, which is rougher (`drills/simulation.py`).
+plan on this machine, or by the simulation, which is rougher (`drills/simulation.py`), or guessed by
+it: of a fault that was never measured, nothing is scored.
 """
 
 import json
@@ -17,6 +18,7 @@ from gameday.core.json_objects import plain, read_object
 from gameday.judge.harm import HarmRecord
 
 BaselineKind = Literal["nothing", "perfect"]
+Made = Literal["measured", "simulated", "guessed"]
 KINDS: Final = get_args(BaselineKind)
 LARGEST_BYTES: Final = 16 * files.MIB  # a day of seconds has 2 MB
 _CURES: Final = "gameday drill baselines RUN measures both"
@@ -30,7 +32,7 @@ class Baseline:
     """
 
     kind: BaselineKind
-    made: Literal["measured", "simulated"]
+    made: Made
     how: str
     seed: int
     run: str = ""

@@ -348,14 +348,15 @@ def _acts(evidence: Evidence, t0_ns: int) -> Iterable[ActSeen]:
 
 def _is_ordered(earlier: Sequence[Record], undo: events.StepStarted | events.ActionStarted) -> bool:
     """True if an undo is that of an order that is not answered yet, whoever gave it."""
-    is_step = isinstance(undo, events.StepStarted)
     for record in reversed(earlier):
         order = record.event
         if not isinstance(order, events.OrderGiven) or not order.undo:
             continue
-        same = order.step == undo.step if is_step else order.action == undo.do
-        if is_step and order.playbook and undo.playbook:
-            same = same and order.playbook == undo.playbook
+        if isinstance(undo, events.StepStarted):
+            same = order.step == undo.step
+            same = same and undo.playbook in (None, order.playbook or undo.playbook)
+        else:
+            same = order.action == undo.do
         answers = (r.event.given for r in every(earlier, events.OrderAnswered))
         if same and record.seq not in answers:
             return True

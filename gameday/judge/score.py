@@ -128,8 +128,8 @@ def _own(course: Course, baselines: Baselines) -> HarmRecord | None:
     if clear_s is None or course.ended != "completed":
         return course.harm
     calm_from = int(clear_s - (course.fault_at_s or 0.0)) - RECOVERY
-    others = (baselines[name].harm for name in ("nothing", "perfect"))
-    return prolonged(course.harm, *others, calm_from if _is_verified(course) else None)
+    nothing, perfect = (baselines[name].harm for name in ("nothing", "perfect"))
+    return prolonged(course.harm, nothing, perfect, calm_from if _is_verified(course) else None)
 
 
 def _is_verified(course: Course) -> bool:
@@ -145,6 +145,8 @@ def _avoidance(course: Course, own: HarmRecord | None, baselines: Baselines) -> 
         return Message("score.why.no_baselines")
     if any(each.seed != course.seed for each in baselines.values()):
         return Message("score.why.other_seed")
+    if any(each.made == "guessed" for each in baselines.values()):
+        return Message("score.why.guessed")
     return avoidance(own, baselines["nothing"].harm, baselines["perfect"].harm)
 
 
