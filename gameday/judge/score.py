@@ -166,6 +166,8 @@ def _status(
 def _made(baselines: Baselines) -> Message:
     """The origin of the baselines, in words."""
     made = {each.made for each in baselines.values()}
+    if "unsigned" in made:
+        return Message("score.unsigned")
     return Message("score.measured" if made == {"measured"} else "score.simulated")
 
 

@@ -24,6 +24,11 @@ from tests.judge.test_score import baseline, flat, said, whole_response
 from tests.support.rundirs import RUN, RunDir
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
     """A drill in which ann responded, judged and written up."""

@@ -516,6 +516,44 @@ def test_where_no_fault_came_nothing_is_scored() -> None:
     assert (found.status, found.summary) == ("not scored", "no fault came")
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+def edited(run_dir: Path, **changes: Any) -> None:
+    path = run_dir / "baselines" / "nothing.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
+
+
+def test_a_baseline_that_somebody_has_edited_or_copied_is_unknown(tmp_path: Path) -> None:
+    harm = json.loads(baseline("nothing", flat(failed=90)).to_bytes())["harm"]
+    run = tmp_path / "run"
+    run.mkdir()
+    write_baseline(run, baseline("nothing", flat(failed=3)))
+    with pytest.raises(UnknownError, match="altered, or copied"):
+        read_baselines(run.rename(tmp_path / "other"))
+    run = (tmp_path / "other").rename(run)
+    edited(run)
+    assert read_baselines(run)["nothing"].made == "measured"
+    edited(run, harm=harm)
+    with pytest.raises(UnknownError, match="altered, or copied"):
+        read_baselines(run)
+
+
+@pytest.mark.parametrize("signature", ["", "0badc0de.00"])
+def test_a_baseline_that_we_did_not_sign_counts_and_is_not_called_measured(
+    tmp_path: Path, signature: str
+) -> None:
+    for kind, failed in (("nothing", 100), ("perfect", 0)):
+        write_baseline(tmp_path, baseline(kind, flat(failed=failed)))  # type: ignore[arg-type]
+    edited(tmp_path, signature=signature)
+    course = replace(course_of(read(whole_response())), harm=flat(failed=50))
+    found = score(course, read_baselines(tmp_path))
+    assert (found.status, found.harm["nothing"].made) == ("scored", "unsigned")
+    assert "not signed by this user" in found.summary
+
+
 def test_baselines_are_read_as_they_were_written(tmp_path: Path) -> None:
     written = baseline("nothing", flat(failed=3))
     write_baseline(tmp_path, written)
