@@ -17,6 +17,7 @@ from gameday.judge.harm import NONE, HarmCurve, HarmRecord, avoidance, harm_of
 from gameday.judge.hypothesis import is_right
 from gameday.judge.response_parts import parts
 from gameday.judge.score import Score, score
+from gameday.spec.inputs import all_experiments, load_drill
 from gameday.traffic.history import Outcome, Reason
 from tests.support.rundirs import PLAYBOOK, Answer, RunDir, evaluation, issue, read
 
@@ -37,6 +38,8 @@ DECOYS = ("PostgreSQL answers late", "Redis refuses connections")
         ("Redis", False),
         ("redis refuses connections", False),
         ("Redis answers late, or PostgreSQL answers late", False),
+        ("it is not Redis that answers late", False),
+        ("Redis isn't answering, no: it answers late", False),
         ("", False),
         ("?!", False),
     ],
@@ -61,15 +64,32 @@ OTHERS = (
         ("PostgreSQL answers late", False),
         ("Redis is the problem", False),
         ("Redis cannot be reached", False),
+        (f"{LONG}, or not", False),
+        ("; ".join((LONG, *OTHERS)), False),
+        ("Redis answers late, the way to it is slow, or PostgreSQL answers late", False),
     ],
 )
 def test_of_a_long_hypothesis_its_head_is_enough(text: str, is_so: bool) -> None:
     assert is_right(text, [LONG], OTHERS, [LONG, *OTHERS]) is is_so
 
 
+def test_a_denial_that_the_right_one_has_is_none_of_it() -> None:
+    assert is_right("redis can't be reached", [OTHERS[1]], [LONG, OTHERS[0]])
+
+
+@pytest.mark.parametrize("name", [path.stem for path in all_experiments()])
+def test_each_hypothesis_that_is_offered_is_right_in_free_words_where_it_is_true(name: str) -> None:
+    offered = load_drill(name, 0).drill.hypotheses
+    for one in offered:
+        others = [each for each in offered if each != one]
+        assert is_right(f"I think that {one.partition(':')[0]}!", [one], others), one
+        assert not is_right("; ".join((one, *others)), [one], others) or not others
+
+
 @given(st.text(max_size=80))
 def test_no_text_is_right_where_it_is_a_decoy_too(text: str) -> None:
     assert not is_right(text, [RIGHT], [RIGHT.upper()])
+    assert not is_right(text, [": a head of nothing"], [RIGHT]) or "nothing" in text
 
 
 def flat(failed: int = 0, slow: int = 0, wrong: int = 0, seconds: int = 30) -> HarmRecord:
