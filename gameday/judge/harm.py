@@ -151,13 +151,17 @@ def avoidance(own: HarmRecord, nothing: HarmRecord, perfect: HarmRecord) -> Avoi
     """Harm between that of doing nothing and that of a perfect responder."""
     all_three = (own, nothing, perfect)
     seconds = min(len(each.curve) for each in all_three)
+    # What goes up and down in one's own incident is what one did: of that it is no chance.
+    own_calm = replace(own, curve=NONE)
     own_harm, most, least = (each.curve.up_to(seconds).harm for each in all_three)
     return Avoidance(
         seconds=seconds,
         harm=own_harm,
         nothing=most,
         perfect=least,
-        noise=max(NOISE_OF_HARM * most, *(noise(each, seconds) for each in all_three)),
+        noise=max(
+            NOISE_OF_HARM * most, *(noise(each, seconds) for each in (own_calm, nothing, perfect))
+        ),
     )
 
 

@@ -182,6 +182,8 @@ def test_harm_that_comes_and_goes_by_itself_is_noise_and_one_long_outage_is_not(
     assert avoidance(steady, steady, perfect).share == 0.0
     jumping = course_([0, 100] * 15 + [0] * 10)
     assert avoidance(jumping, jumping, perfect).share is None
+    nothing, quick = course_([50] * 30 + [0] * 10), course_([20] * 5 + [0] * 35)
+    assert avoidance(jumping, nothing, quick).share == 0.0
 
 
 def hurt(run: RunDir) -> HarmRecord:
