@@ -164,9 +164,9 @@ def test_a_step_whose_state_nobody_saw_is_not_proven(
 @pytest.mark.parametrize("gained", ["before: up == 1", "undo: use-redis"])
 def test_a_step_that_gained_a_probe_or_an_undo_is_another(tmp_path: Path, gained: str) -> None:
     run = RunDir()
-    first, *others = run.playbook["steps"]
+    first, *others = PLAYBOOK["steps"]
     bare = {**first, "block": {"do": first["block"]["do"]}}
-    write(tmp_path, replace(run, playbook={**run.playbook, "steps": [bare, *others]}))
+    write(tmp_path, replace(run, playbook={**PLAYBOOK, "steps": [bare, *others]}))
     plain = BOOK.replace("   after: up == 1\n   undo: use-redis\n", "")
     assert step(asked(tmp_path, book=read_markdown(plain, "redis-slow.md")[0])).state == "works"
     more = BOOK.replace("   after: up == 1\n   undo: use-redis\n", f"   {gained}\n")
