@@ -24,6 +24,7 @@ from gameday.judge.baselines import (
     Baseline,
     BaselineKind,
     Baselines,
+    Made,
     read_baselines,
     write_baseline,
 )
@@ -49,7 +50,8 @@ def of_run(run_dir: Path, evidence: Evidence, course: Course) -> Baselines:
     if course.harm is None or effective is None or set(found) == set(KINDS):
         return found
     scene = simulation.run_scene(effective.experiment, effective.playbook, course)
-    return {**simulation.baselines(scene), **found}
+    made: Made = "guessed" if simulation.is_guessed(effective.experiment) else "simulated"
+    return {**simulation.baselines(scene, made), **found}
 
 
 def settle(run_dir: Path) -> None:

@@ -206,8 +206,8 @@ class LiveDrill:
 
     def _holds(self, run: Run) -> bool:
         """True if it was said to be mitigated, and every objective has held since for `HELD_S`."""
-        now_ns, said_ns = run.clock.now_ns(), self._mitigated_ns
-        if said_ns is None or self._begun_ns is None or now_ns - said_ns < HELD_S * NS:
+        now_ns = run.clock.now_ns()
+        if not has_waited(now_ns, self._mitigated_ns, self._begun_ns):
             return False
         # Half a period more, so that as many evaluations lie in it as there are seconds.
         seen = run.readings.between(now_ns - int((HELD_S + 0.5) * NS), now_ns)
@@ -230,6 +230,16 @@ class LiveDrill:
             ids = self._begun  # none begins any more
         began_ns = self._begun_ns
         return began_ns is not None and self._resolved_ns >= began_ns and ids <= self._out
+
+
+def has_waited(now_ns: int, said_ns: int | None, begun_ns: int | None) -> bool:
+    """True if it was said to be mitigated `HELD_S` ago, and the fault had begun by then.
+
+    What was said before there was anything to mitigate is to be said again.
+    """
+    if said_ns is None or begun_ns is None or said_ns < begun_ns:
+        return False
+    return now_ns - said_ns >= HELD_S * NS
 
 
 def _disguised(drilled: LoadedDrill, plan: SessionPlan, setting: Setting) -> Disguised:

@@ -4,8 +4,9 @@ A pure fold of the facts of all runs over the playbooks and rules of today. A st
 last that came of it, within `max_age`, was its state seen after it acted. It has `failed` where the
 last was a failure, is `changed` where it was worked only as it was before its text or its block was
 altered, `old` where the last good work is older, `unproven` where it was begun and nothing shows
-that it did anything (a placebo, or not needed), `never` else. All but the first are not ready. What
-was done in a replay or at a tabletop is practice of people, and no proof of a step.
+that it did anything (a placebo, not needed, not seen, or the last was interrupted), `never` else.
+All but the first are not ready. What was done in a replay or at a tabletop is practice of people,
+and no proof of a step.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,6 +33,7 @@ Whose = Literal["anyone", "person", "bot"]
 SCHEMA: Final = 1
 _GOOD: Final = "done"
 _BAD: Final = "failed"
+_CUT: Final = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +232,15 @@ def _step(now: StepText, work: Sequence[Work], question: ReadinessQuestion) -> S
     same = [w for w in work if is_same(w.step, now)]
     before = [w for w in work if w.step.number == now.number and not is_same(w.step, now)]
     counted = [w for w in same if question.whose in ("anyone", w.worker)]
-    good, bad = _last(counted, _GOOD), _last(counted, _BAD)
+    good = _last((w for w in counted if w.verified or now.after is None), _GOOD)
+    bad = _last(counted, _BAD)
+    cut = _last(counted, _CUT)  # it acted, or not: what was so before it is not so any more
     age_s = None if good is None else _age_s(good.at_ns, question)
     state: State
     if bad is not None and (good is None or bad.at_ns > good.at_ns):
         state = "failed"
+    elif cut is not None and (good is None or cut.at_ns > good.at_ns):
+        state = "unproven"
     elif age_s is not None:
         state = "works" if age_s <= question.max_age_s else "old"
     elif any(w.status != REHEARSED for w in counted):
@@ -259,7 +265,7 @@ def is_same(then: StepText, now: StepText) -> bool:
 
     A journal alone knows no more of a step than its words and its action.
     """
-    if then.before is None and then.after is None and then.undo is None:
+    if then.is_journals:
         return (then.text, then.do) == (now.text, now.do) and then.number == now.number
     return replace(then, number=now.number) == now
 

@@ -47,7 +47,10 @@ class LeftOutError(UnknownError):
 
 @dataclass(frozen=True, slots=True)
 class StepText:
-    """Everything of a step that evidence is about: when it changes, what was seen before is old."""
+    """Everything of a step that evidence is about: when it changes, what was seen before is old.
+
+    `is_journals`: its words and its action are all that is known of it.
+    """
 
     number: int
     text: str
@@ -55,6 +58,7 @@ class StepText:
     before: str | None = None
     after: str | None = None
     undo: str | None = None
+    is_journals: bool = False
 
     @classmethod
     def of(cls, number: int, text: str, block: StepBlock) -> "StepText":
@@ -63,7 +67,10 @@ class StepText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One step as somebody worked it; `step` is what it was then. `at_ns` is of the calendar."""
+    """One step as somebody worked it; `step` is what it was then. `at_ns` is of the calendar.
+
+    `verified`: its state was seen after it acted.
+    """
 
     run: str
     at_ns: int
@@ -72,6 +79,7 @@ class Work:
     worker: Worker
     by: str
     status: str
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +133,8 @@ def _facts(run_dir: Path, key: SigningKey | None, now_ns: int) -> RunFacts:
         raise LeftOutError("damaged", "nothing says what was run")
     run = run_dir.name
     begun_ns = _begun_ns(started.event, run, now_ns)
+    if max(record.t_ns for record in records) - started.t_ns > now_ns + _LATEST_NS - begun_ns:
+        raise LeftOutError("damaged", "a record of it is dated in the future")
     reading = _Reading(run, begun_ns - started.t_ns, drill.event.mode if drill else "run")
     return RunFacts(
         run=run,
@@ -210,9 +220,9 @@ def _then(run_dir: Path, effective: Effective | None) -> Mapping[tuple[str, int]
     found: dict[tuple[str, int], StepText] = {}
     for path in sorted((run_dir / "inputs" / "playbooks").glob("*.md")):
         try:
-            text = path.read_bytes()[:_LONGEST_PLAYBOOK].decode()
+            text = files.read_bytes(path, _LONGEST_PLAYBOOK).decode()
             book, _, _ = read_markdown(text, path.name)
-        except (OSError, UnicodeDecodeError, GamedayError):
+        except (OSError, ValueError, GamedayError):
             continue  # its steps are known from the journal alone
         for step in book.steps:
             of = StepText.of(step.number, step.text, step.block)
@@ -265,7 +275,8 @@ class _Reading:
                 if started is None:
                     continue  # nobody saw it begin
                 of = started.playbook or only
-                step = then.get((of, event.step), StepText(event.step, started.text, started.do))
+                journals = StepText(event.step, started.text, started.do, is_journals=True)
+                step = then.get((of, event.step), journals)
                 yield Work(
                     run=self.run,
                     at_ns=record.t_ns + self.offset_ns,
@@ -274,6 +285,7 @@ class _Reading:
                     worker="person" if through == "person" else "bot",
                     by=started.by or "somebody",
                     status=REHEARSED if self.mode in DETACHED else event.status,
+                    verified=event.verified is True,
                 )
 
     def people(self, records: Sequence[Record], experiment: str) -> Iterator[Participation]:

@@ -20,7 +20,7 @@ from gameday.evidence.drill_events import (
     DrillStarted,
 )
 from gameday.evidence.event import Event
-from gameday.evidence.hypotheses import is_right, same
+from gameday.evidence.hypotheses import same
 from gameday.evidence.journal import Audience, Journal
 from gameday.spec.drill import Hint
 from gameday.spec.experiment import Experiment
@@ -41,7 +41,6 @@ __all__ = [
     "Setting",
     "draw",
     "fault_instant_s",
-    "is_right",
     "scenario",
     "scenario_of",
 ]

@@ -13,6 +13,7 @@ every start. `tests/matrices/bots_real.py` says how far that is off.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 from math import ceil
 from typing import Final
 
@@ -35,7 +36,7 @@ from gameday.drills.effects import (
 )
 from gameday.evidence.effective import PlannedPlaybook
 from gameday.evidence.outages import RECOVERY
-from gameday.judge.baselines import Baseline, BaselineKind, Baselines
+from gameday.judge.baselines import Baseline, BaselineKind, Baselines, Made
 from gameday.judge.course import ActSeen, Course, ObjectivesSeen, OrderSeen, PlannedAct
 from gameday.judge.harm import NONE, HarmCurve, HarmRecord
 from gameday.judge.score import Score, score
@@ -113,12 +114,6 @@ def run_scene(
     The fault lasts as its file says, or as long as it would have in a session.
     """
     fault_at_s = course.fault_at_s or 0.0
-    seconds = 0 if course.harm is None else len(course.harm.curve)
-    due = [
-        forecast.starts_until(experiment, fault_at_s + n + 1)
-        - forecast.starts_until(experiment, fault_at_s + n)
-        for n in range(seconds)
-    ]
     lasts_s = max((f.duration.total_seconds() for f in experiment.method), default=0.0)
     page_s = PAGE_S if course.paged_at_s is None else course.paged_at_s - fault_at_s
     return Scene(
@@ -126,11 +121,26 @@ def run_scene(
         seed=course.seed or 0,
         fault_at_s=fault_at_s,
         lasts_s=lasts_s,
-        due=due,
+        due=_due(experiment, fault_at_s, () if course.harm is None else course.harm.curve.due),
         effect=effect_of(experiment),
         page_s=page_s,
         steps=planned(book),
     )
+
+
+def _due(experiment: Experiment, fault_at_s: float, seen: Sequence[int]) -> Sequence[float]:
+    """The starts of each second from the fault to the end that was planned.
+
+    Those that there were, and where the run was over earlier those that would have come: as
+    planned, and as many of virtual users, whom no plan counts, as there were in the mean.
+    """
+    seconds = max(len(seen), int(forecast.traffic_end_s(experiment) - fault_at_s))
+    edges = [forecast.starts_until(experiment, fault_at_s + n) for n in range(seconds + 1)]
+    by_plan = [after - before for before, after in pairwise(edges)]
+    unplanned = 0.0
+    if seen and forecast.closed(experiment):
+        unplanned = max(0.0, sum(seen) - sum(by_plan[: len(seen)])) / len(seen)
+    return [*map(float, seen), *(each + unplanned for each in by_plan[len(seen) :])]
 
 
 def planned(book: Playbook | PlannedPlaybook | None) -> Sequence[PlannedAct]:
@@ -152,6 +162,11 @@ def effect_of(experiment: Experiment) -> Effect:
         return Effect(failed=0.0, slow=0.0)
     first = experiment.method[0]
     return EFFECTS.get(f"{first.fault} {first.on}", DEFAULT)
+
+
+def is_guessed(experiment: Experiment) -> bool:
+    """True if nobody has measured the effect of one of its faults."""
+    return any(f"{fault.fault} {fault.on}" not in EFFECTS for fault in experiment.method)
 
 
 def _rate_per_s(experiment: Experiment) -> float:
@@ -393,7 +408,7 @@ def _looked(world: _World) -> Sequence[ObjectivesSeen]:
     ]
 
 
-def baselines(scene: Scene) -> Baselines:
+def baselines(scene: Scene, made: Made = "simulated") -> Baselines:
     """Both baselines of a scene."""
     characters: dict[BaselineKind, CharacterName | None] = {"nothing": None, "perfect": "perfect"}
     found: dict[str, Baseline] = {}
@@ -402,8 +417,8 @@ def baselines(scene: Scene) -> Baselines:
         assert course.harm is not None
         found[kind] = Baseline(
             kind=kind,
-            made="simulated",
-            how=f"simulated: {who or 'nobody'} on the rate and the fault of this seed",
+            made=made,
+            how=f"{made}: {who or 'nobody'} on the rate and the fault of this seed",
             seed=scene.seed,
             harm=course.harm,
         )

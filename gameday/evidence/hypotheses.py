@@ -4,8 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from gameday.evidence.drill_events import DrillPlanned
-
 _NUMBER: Final = re.compile(r"#?(\d{1,3})\.?")
 _AROUND: Final = " \t\n.!\"'“”"
 
@@ -22,12 +20,6 @@ def chosen(text: str, offered: Sequence[str]) -> str | None:
 def same(one: str, other: str) -> bool:
     """True if two texts differ in case, spaces and what stands around them alone."""
     return _plain(one) == _plain(other)
-
-
-def is_right(text: str, planned: DrillPlanned, offered: Sequence[str] = ()) -> bool:
-    """True if a declared hypothesis is what is true. `offered` is what a number counts in."""
-    meant = chosen(text, offered) or text
-    return any(same(meant, right) for right in planned.right)
 
 
 def _plain(text: str) -> str:

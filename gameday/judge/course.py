@@ -38,7 +38,10 @@ class OrderSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActSeen:
-    """A step of the playbook, or an action beside it (`step` is None), as it was worked."""
+    """A step of the playbook, or an action beside it (`step` is None), as it was worked.
+
+    `taken_back`: the run undid it by itself, and nobody had ordered it.
+    """
 
     seq: int
     do: str
@@ -47,6 +50,7 @@ class ActSeen:
     status: str
     step: int | None = None
     undoing: bool = False
+    taken_back: bool = False
     verified: bool | None = None
     by: str = ""
     before: Truths = field(default_factory=dict)
@@ -130,8 +134,9 @@ def course_of(evidence: Evidence) -> Course:
     harm, why = _harm(evidence, mode, fault_at_s)
     plan = _plan(started, planned)
     looked = _looked(evidence, t0_ns)
-    ack = first(records, events.AlertAcknowledged)
-    claim = next((r for r in _orders(records) if r.event.order == "mitigated"), None)
+    since = [r for r in records if fault_at_s is None or _s(r.t_ns, t0_ns) >= fault_at_s]
+    ack = _acknowledgement(since)
+    claim = next((r for r in _orders(since) if r.event.order == "mitigated"), None)
     effective = evidence.effective
     return Course(
         run=evidence.name,
@@ -214,6 +219,15 @@ def _fault_at_s(
         return None
     at_s = float(planned.event.fault_at_s)
     return at_s if at_s <= _end_s(evidence, t0_ns) else None
+
+
+def _acknowledgement(since: Sequence[Record]) -> Record | None:
+    """Who took it first, from the fault on.
+
+    Only the first that anybody takes is journaled as that; one of before the fault was of nothing.
+    """
+    orders = (r for r in _orders(since) if r.event.order in ("ack", "act"))
+    return first(since, events.AlertAcknowledged) or next(orders, None)
 
 
 def _recovered_at_s(evidence: Evidence, t0_ns: int) -> float | None:
@@ -321,6 +335,7 @@ def _acts(evidence: Evidence, t0_ns: int) -> Iterable[ActSeen]:
             do=do,
             step=step,
             undoing=begun.undoing,
+            taken_back=begun.undoing and not _is_ordered(records[:at], begun),
             by=begun.by or "",
             begun_s=_s(record.t_ns, t0_ns),
             ended_s=None if over is None else _s(over.t_ns, t0_ns),
@@ -329,6 +344,23 @@ def _acts(evidence: Evidence, t0_ns: int) -> Iterable[ActSeen]:
             before=begun.readings or {},
             after=getattr(done, "readings", None) or {},
         )
+
+
+def _is_ordered(earlier: Sequence[Record], undo: events.StepStarted | events.ActionStarted) -> bool:
+    """True if an undo is that of an order that is not answered yet, whoever gave it."""
+    for record in reversed(earlier):
+        order = record.event
+        if not isinstance(order, events.OrderGiven) or not order.undo:
+            continue
+        if isinstance(undo, events.StepStarted):
+            same = order.step == undo.step
+            same = same and undo.playbook in (None, order.playbook or undo.playbook)
+        else:
+            same = order.action == undo.do
+        answers = (r.event.given for r in every(earlier, events.OrderAnswered))
+        if same and record.seq not in answers:
+            return True
+    return False
 
 
 def _with_readings(act: ActSeen, evidence: Evidence, t0_ns: int) -> ActSeen:

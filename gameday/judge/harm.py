@@ -8,7 +8,7 @@ nowhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -74,6 +74,37 @@ class HarmCurve:
             wrong=self.wrong[:seconds],
         )
 
+    def followed_by(self, rest: "HarmCurve") -> "HarmCurve":
+        """The same, and then other seconds."""
+        return HarmCurve(
+            due=[*self.due, *rest.due],
+            failed=[*self.failed, *rest.failed],
+            slow=[*self.slow, *rest.slow],
+            wrong=[*self.wrong, *rest.wrong],
+        )
+
+    def since(self, first: int) -> "HarmCurve":
+        """The same without the seconds before `first`."""
+        return HarmCurve(
+            due=self.due[first:],
+            failed=self.failed[first:],
+            slow=self.slow[first:],
+            wrong=self.wrong[first:],
+        )
+
+    def at_rate_of(self, other: "HarmCurve") -> "HarmCurve":
+        """These starts, hurt as often as those of another curve."""
+        all_due = sum(other.due)
+
+        def column(hurt: Sequence[int]) -> Sequence[int]:
+            share = sum(hurt) / all_due if all_due else 0.0
+            so_far = np.rint(share * np.cumsum([0, *self.due])).astype(int)
+            found: list[int] = np.diff(so_far).tolist()
+            return found
+
+        failed, slow, wrong = (column(each) for each in (other.failed, other.slow, other.wrong))
+        return HarmCurve(due=self.due, failed=failed, slow=slow, wrong=wrong)
+
     def __len__(self) -> int:
         return len(self.due)
 
@@ -94,7 +125,8 @@ class HarmRecord:
 class Avoidance:
     """The harm that could be avoided, and the share of it that was; None where that is noise.
 
-    All over the first `seconds` from the fault on: as long as all three lasted.
+    All over the first `seconds` from the fault on: as long as all three lasted, or, where an
+    all-clear ended one's own, both others.
     """
 
     seconds: int
@@ -119,14 +151,35 @@ def avoidance(own: HarmRecord, nothing: HarmRecord, perfect: HarmRecord) -> Avoi
     """Harm between that of doing nothing and that of a perfect responder."""
     all_three = (own, nothing, perfect)
     seconds = min(len(each.curve) for each in all_three)
+    # What goes up and down in one's own incident is what one did: of that it is no chance.
+    own_calm = replace(own, curve=NONE)
     own_harm, most, least = (each.curve.up_to(seconds).harm for each in all_three)
     return Avoidance(
         seconds=seconds,
         harm=own_harm,
         nothing=most,
         perfect=least,
-        noise=max(NOISE_OF_HARM * most, *(noise(each, seconds) for each in all_three)),
+        noise=max(
+            NOISE_OF_HARM * most, *(noise(each, seconds) for each in (own_calm, nothing, perfect))
+        ),
     )
+
+
+def prolonged(
+    own: HarmRecord, nothing: HarmRecord, perfect: HarmRecord, calm_from: int | None
+) -> HarmRecord:
+    """One's own harm for as long as the others lasted, where an all-clear has ended it.
+
+    What would have come is as calm as it was from the second `calm_from` on; without one, as if
+    nobody had done anything.
+    """
+    there, seconds = len(own.curve), min(len(nothing.curve), len(perfect.curve))
+    if there >= seconds:
+        return own
+    rest = nothing.curve.up_to(seconds).since(there)
+    if calm_from is not None:
+        rest = rest.at_rate_of(own.curve.since(max(0, min(calm_from, there - 1))))
+    return replace(own, curve=own.curve.followed_by(rest))
 
 
 def noise(record: HarmRecord, seconds: int) -> float:

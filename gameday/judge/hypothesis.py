@@ -2,8 +2,9 @@
 
 Hypotheses are chosen from a list, by their text or their number (`evidence.hypotheses`). One that
 was typed freely counts by its words: it is right if it says more of a right one than of any decoy,
-and at least half of what its head (up to a colon) tells. What fits two equally is not right: it has
-not told them apart yet.
+a greater share of its head (up to a colon), and at least half of that. What fits two equally is
+not right: it has not told them apart yet; nor is a list of all. Words alone cannot tell a denial: a
+text that has one, where the right one has none, is not right.
 """
 
 import re
@@ -16,8 +17,29 @@ from gameday.evidence.hypotheses import chosen, same
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
 ENOUGH: Final = 0.5
 """Share of what the head of a hypothesis tells that a free text has to say."""
+_DENIAL: Final = re.compile(
+    r"\b(?:not|no|never|nor|neither|without|cannot|nothing|none|isnt|cant)\b|n['’]t\b",
+    re.IGNORECASE,
+)
 _STOP: Final = frozenset(
-    ("a", "an", "and", "are", "at", "be", "by", "in", "is", "it", "its", "of", "on", "or", "the")
+    (
+        "a",
+        "an",
+        "and",
+        "are",
+        "at",
+        "be",
+        "by",
+        "in",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+    )
 )
 
 
@@ -45,13 +67,17 @@ def is_right(
         return False
     if any(same(meant, each) for each in right):
         return True
+    if _DENIAL.search(meant) and not any(_DENIAL.search(each) for each in right):
+        return False
     known = [set(words(each)) for each in (*right, *decoys)]
     often = Counter(word for each in known for word in each)
-    said_of = [_weight(each & set(said), often) for each in known]
-    best, others = max(said_of[: len(right)], default=0.0), said_of[len(right) :]
-    heads = [set(words(each.partition(":")[0])) for each in right]
-    needed = ENOUGH * _weight(heads[said_of.index(best)], often) if right else 0.0
-    return best >= needed > 0 and best > max(others, default=0.0)
+    heads = [set(words(each.partition(":")[0])) for each in (*right, *decoys)]
+    amounts = [_weight(each & set(said), often) for each in known]
+    shares = [_weight(each & set(said), often) / (_weight(each, often) or 1.0) for each in heads]
+    count = len(right)
+    amount, share = (max(each[count:], default=0.0) for each in (amounts, shares))
+    fits = zip(amounts[:count], shares[:count], strict=True)
+    return any(more > amount and of > share and of >= ENOUGH for more, of in fits)
 
 
 def _weight(said: Collection[str], often: Counter[str]) -> float:

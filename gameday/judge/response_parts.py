@@ -6,7 +6,6 @@ unknown, with the reason. References are those of a postmortem: `#12` is record 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import sqrt
 from typing import Final, Literal
 
@@ -84,6 +83,11 @@ def _after_fault(name: str, course: Course, at: tuple[int, float] | None) -> Sco
     return _known(name, took_s, Message(f"score.{name}.known", after_s=took_s), _record(seq))
 
 
+def _is_since_fault(course: Course, at_s: float) -> bool:
+    """True from the fault on: what comes before it answers nothing. Always, where none came."""
+    return course.fault_at_s is None or at_s >= course.fault_at_s
+
+
 def acknowledge(course: Course) -> ScorePart:
     """Time to acknowledge, from the first alert: before that nobody can know."""
     name = "acknowledge"
@@ -106,9 +110,12 @@ def believes_right(course: Course, text: str) -> bool:
 
 
 def first_right(course: Course) -> OrderSeen | None:
-    """The first hypothesis that was right."""
-    declared = (each for each in course.orders if each.order == "declare")
-    return next((d for d in declared if believes_right(course, d.text)), None)
+    """The first hypothesis that was right, from the fault on."""
+    return next((d for d in _declared(course) if believes_right(course, d.text)), None)
+
+
+def _declared(course: Course) -> Sequence[OrderSeen]:
+    return [o for o in course.orders if o.order == "declare" and _is_since_fault(course, o.at_s)]
 
 
 def hypothesis(course: Course) -> ScorePart:
@@ -118,7 +125,7 @@ def hypothesis(course: Course) -> ScorePart:
         why = "no_fault" if course.fault_at_s is None else "no_plan"
         return _unknown(name, f"score.why.{why}")
     found = first_right(course)
-    declared = [each for each in course.orders if each.order == "declare"]
+    declared = _declared(course)
     if found is None:
         return _never(name, wrong=len(declared))
     wrong = sum(each.seq < found.seq for each in declared)
@@ -133,7 +140,8 @@ def hypothesis(course: Course) -> ScorePart:
 def first_mitigation(course: Course) -> tuple[int, float] | None:
     """The first act that the playbook asks for and that was done, or else the team's word for it.
 
-    The word counts where the mode has nothing that could be done.
+    It comes after the fault, and stands until the system is well again. The word counts where the
+    mode has nothing that could be done.
     """
     wanted = {step.do for step in course.planned if step.do}
     done = [
@@ -142,11 +150,21 @@ def first_mitigation(course: Course) -> tuple[int, float] | None:
         if act.status == "done"
         and not act.undoing
         and act.ended_s is not None
+        and _is_since_fault(course, act.begun_s)
         and (act.step is not None or act.do in wanted)
+        and not any(_undoes(course, other, act) for other in course.acts)
     ]
     if done:
         return min(done, key=lambda each: each[1])
     return course.mitigated_claim if course.mode in ("tabletop", "replay") else None
+
+
+def _undoes(course: Course, undo: ActSeen, act: ActSeen) -> bool:
+    """True if somebody has taken an act back before the system was well again."""
+    is_of_it = undo.step == act.step and (act.step is not None or undo.do == act.do)
+    is_undone = undo.undoing and undo.status == "done" and undo.begun_s >= act.begun_s
+    until_s = course.end_s if course.recovered_at_s is None else course.recovered_at_s
+    return is_of_it and is_undone and not undo.taken_back and undo.begun_s < until_s
 
 
 def mitigate(course: Course) -> ScorePart:
@@ -172,9 +190,6 @@ def recover(course: Course) -> ScorePart:
     return _known(name, took_s, said, f"@{course.recovered_at_s:.3f}")
 
 
-_THE_RUN = frozenset({"gameday", "bot", ""})  # a run of before called itself bot
-
-
 def wrong_acts(course: Course) -> ScorePart:
     """Acts that the playbook warns of, and acts after which an indicator was worse."""
     name = "wrong_actions"
@@ -191,8 +206,7 @@ def wrong_acts(course: Course) -> ScorePart:
 
 def _is_somebodys(course: Course, act: ActSeen) -> bool:
     """It was done by whoever responds while there was traffic, and not taken back by the run."""
-    taken_back = act.undoing and act.by in _THE_RUN
-    return not taken_back and act.begun_s <= course.end_s and act.status not in _DID_NOTHING
+    return not act.taken_back and act.begun_s <= course.end_s and act.status not in _DID_NOTHING
 
 
 def _wrong_act(act: ActSeen, warned: Sequence[ActSeen]) -> Message:
@@ -207,11 +221,13 @@ def _wrong_act(act: ActSeen, warned: Sequence[ActSeen]) -> Message:
 def made_worse(course: Course, act: ActSeen) -> bool:
     """True if an indicator was well before an act and not after it, or many more were hurt.
 
-    While the fault comes in, things get worse by themselves: nothing is concluded from then.
+    While the fault comes in, things get worse by themselves: nothing is concluded from an act that
+    was under way then, or whose effect would show then.
     """
-    fault_s, act_s = course.fault_at_s, act.begun_s
-    if fault_s is not None and fault_s - 1 <= act_s < fault_s + SETTLED_S:
-        return _hurts_itself(course, act) if act_s >= fault_s + WINDOW_S else False
+    fault_s, ended_s = course.fault_at_s, act.begun_s if act.ended_s is None else act.ended_s
+    onset_s = () if fault_s is None else (fault_s - 1 - WINDOW_S, fault_s + SETTLED_S)
+    if onset_s and ended_s >= onset_s[0] and act.begun_s < onset_s[1]:
+        return _hurts_itself(course, act)
     flipped = any(
         act.before.get(name) is well and after is not None and after is not well
         for name, after in act.after.items()
@@ -333,13 +349,13 @@ def updates(course: Course) -> ScorePart:
     if course.fault_at_s is None:
         return _unknown(name, "score.why.no_fault")
     begun_s = course.fault_at_s if course.paged_at_s is None else course.paged_at_s
-    over_s = min([course.end_s, *(o.at_s for o in course.orders if o.order == "resolved")])
-    said = [o for o in course.orders if o.order == "update" and begun_s <= o.at_s <= over_s]
-    times = [begun_s, *(each.at_s for each in said), over_s]
-    every_s = course.updates_every_s
-    due = int(max(0.0, over_s - begun_s) // every_s)
-    gaps = (int((b - a) // (GRACE * every_s)) for a, b in pairwise(times))
-    on_time = max(0, due - sum(gaps))
+    later = [o for o in course.orders if begun_s <= o.at_s <= course.end_s]
+    resolved = [o.at_s for o in later if o.order == "resolved"]
+    over_s, every_s = max([begun_s, *(resolved[-1:] or [course.end_s])]), course.updates_every_s
+    said = [o for o in later if o.order == "update" and o.at_s <= over_s]
+    due = int((over_s - begun_s) // every_s)
+    spans = ((begun_s + n * every_s, begun_s + (n + GRACE) * every_s) for n in range(due))
+    on_time = sum(any(first <= each.at_s <= last for each in said) for first, last in spans)
     values = {"due": due, "on_time": on_time, "every_s": every_s, "given": len(said)}
     message = Message(f"score.updates.{'known' if due else 'none_due'}", **values)
     return _known(name, on_time - due, message, *(_record(each.seq) for each in said))
@@ -369,6 +385,11 @@ def hints(course: Course) -> ScorePart:
     cost = round(sum(cost for _, cost in course.hints), 4)
     message = Message("score.hints.known", n=len(course.hints), cost=cost)
     return _known("hints", cost, message, *(_record(seq) for seq, _ in course.hints))
+
+
+def all_clear_s(course: Course) -> float | None:
+    """When the last all-clear was given."""
+    return next((o.at_s for o in reversed(course.orders) if o.order == "resolved"), None)
 
 
 def all_clear(course: Course) -> ScorePart:

@@ -14,10 +14,11 @@ from typing import Any, Final, Literal
 
 from gameday.core.json_objects import plain
 from gameday.core.messages import Message
+from gameday.evidence.outages import RECOVERY
 from gameday.judge import response_parts
 from gameday.judge.baselines import Baseline, Baselines
 from gameday.judge.course import Course
-from gameday.judge.harm import WEIGHTS, Avoidance, HarmRecord, avoidance
+from gameday.judge.harm import WEIGHTS, Avoidance, HarmRecord, avoidance, prolonged
 from gameday.judge.response_parts import ScorePart
 
 ScoreStatus = Literal["scored", "not scored", "unknown"]
@@ -89,7 +90,8 @@ class Score:
 def score(course: Course, baselines: Baselines) -> Score:
     """The score of a course. Pure: the same course and baselines, the same score."""
     cost = round(sum(cost for _, cost in course.hints), DIGITS)
-    found = _avoidance(course, baselines)
+    own = _own(course, baselines)
+    found = _avoidance(course, own, baselines)
     status, message = _status(found, baselines, cost)
     share = None if isinstance(found, Message) else found.share
     total = None if share is None else round(share - cost, DIGITS) + 0.0
@@ -109,21 +111,43 @@ def score(course: Course, baselines: Baselines) -> Score:
         noise=None if isinstance(found, Message) else found.noise,
         slow_ms=None if course.harm is None else course.harm.slow_ms,
         weights=WEIGHTS,
-        harm=_harms(course, baselines, None if isinstance(found, Message) else found.seconds),
+        harm=_harms(course, own, baselines, None if isinstance(found, Message) else found.seconds),
         parts=response_parts.parts(course),
         people=[Person(who=who, role=role) for who, role in course.people],
     )
 
 
-def _avoidance(course: Course, baselines: Baselines) -> Avoidance | Message:
+def _own(course: Course, baselines: Baselines) -> HarmRecord | None:
+    """The harm of the course; where its all-clear ended it, with the time that was left.
+
+    Else the share would hang on when the all-clear was given: little is avoided by then.
+    """
+    if course.harm is None or not {"nothing", "perfect"} <= set(baselines):
+        return course.harm
+    clear_s = response_parts.all_clear_s(course)
+    if clear_s is None or course.ended != "completed":
+        return course.harm
+    calm_from = int(clear_s - (course.fault_at_s or 0.0)) - RECOVERY
+    nothing, perfect = (baselines[name].harm for name in ("nothing", "perfect"))
+    return prolonged(course.harm, nothing, perfect, calm_from if _is_verified(course) else None)
+
+
+def _is_verified(course: Course) -> bool:
+    """True if the all-clear was given after the objectives had held, and they held on."""
+    return response_parts.all_clear(course).value is True
+
+
+def _avoidance(course: Course, own: HarmRecord | None, baselines: Baselines) -> Avoidance | Message:
     """The avoidable harm, or the reason why it cannot be told."""
-    if course.harm is None:
+    if own is None:
         return Message(course.why_no_harm or "score.why.no_history")
     if not {"nothing", "perfect"} <= set(baselines):
         return Message("score.why.no_baselines")
     if any(each.seed != course.seed for each in baselines.values()):
         return Message("score.why.other_seed")
-    return avoidance(course.harm, baselines["nothing"].harm, baselines["perfect"].harm)
+    if any(each.made == "guessed" for each in baselines.values()):
+        return Message("score.why.guessed")
+    return avoidance(own, baselines["nothing"].harm, baselines["perfect"].harm)
 
 
 def _status(
@@ -142,12 +166,22 @@ def _status(
 def _made(baselines: Baselines) -> Message:
     """The origin of the baselines, in words."""
     made = {each.made for each in baselines.values()}
+    if "unsigned" in made:
+        return Message("score.unsigned")
     return Message("score.measured" if made == {"measured"} else "score.simulated")
 
 
-def _harms(course: Course, baselines: Baselines, seconds: int | None) -> Mapping[str, HarmLine]:
+def _harms(
+    course: Course, own: HarmRecord | None, baselines: Baselines, seconds: int | None
+) -> Mapping[str, HarmLine]:
     """The harm of this course and of both baselines, over the same seconds."""
-    found = {} if course.harm is None else {"own": _line(course.harm, seconds)}
+    found = {}
+    if own is not None and course.harm is not None:
+        seen = len(course.harm.curve)
+        is_longer = seconds is not None and seconds > seen
+        kind = "calm" if _is_verified(course) else "untreated"
+        how = Message(f"score.prolonged.{kind}", seconds=seen).text() if is_longer else ""
+        found["own"] = replace(_line(own, seconds), how=how)
     for name in ("nothing", "perfect"):
         baseline = baselines.get(name)
         if baseline is not None:

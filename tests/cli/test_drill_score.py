@@ -16,11 +16,17 @@ from gameday.evidence import journal
 from gameday.evidence.events import OrderGiven
 from gameday.evidence.forgotten import forget
 from gameday.evidence.read import read as read_evidence
+from gameday.judge.baselines import read_baselines, write_baseline
 from gameday.judge.judge import judge
 from gameday.report import write_report
 from gameday.spec.inputs import load_inputs
 from tests.judge.test_score import baseline, flat, said, whole_response
 from tests.support.rundirs import RUN, RunDir
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture
@@ -75,8 +81,6 @@ def test_reading_a_score_writes_nothing(run_dir: Path) -> None:
 
 
 def test_measured_baselines_are_said_to_be_measured(run_dir: Path) -> None:
-    from gameday.judge.baselines import write_baseline
-
     for kind, failed in (("nothing", 10), ("perfect", 0)):
         write_baseline(run_dir, baseline(kind, flat(failed=failed)))  # type: ignore[arg-type]
     told = json.loads(drill("score", run_dir, "--json").stdout)
@@ -85,12 +89,24 @@ def test_measured_baselines_are_said_to_be_measured(run_dir: Path) -> None:
 
 
 def test_simulated_baselines_are_kept_and_a_measured_one_stays(run_dir: Path) -> None:
-    from gameday.judge.baselines import read_baselines, write_baseline
-
     write_baseline(run_dir, baseline("nothing", flat(failed=10)))
     settle(run_dir)
     made = {kind: each.made for kind, each in read_baselines(run_dir).items()}
     assert made == {"nothing": "measured", "perfect": "simulated"}
+
+
+def test_the_simulation_of_a_fault_that_was_never_measured_is_no_score(tmp_path: Path) -> None:
+    run = whole_response()
+    (fault,) = run.experiment["method"]
+    run.experiment["method"] = [fault, {**fault, "target": "nginx", "id": "other"}]
+    run_dir = run.write(tmp_path / RUN)
+    settle(run_dir)
+    told = json.loads(drill("score", run_dir, "--json").stdout)
+    assert (told["status"], told["harm"]["nothing"]["made"]) == ("unknown", "guessed")
+    assert "gameday drill baselines RUN" in told["summary"]
+    for kind, failed in (("nothing", 10), ("perfect", 0)):
+        write_baseline(run_dir, baseline(kind, flat(failed=failed)))  # type: ignore[arg-type]
+    assert json.loads(drill("score", run_dir, "--json").stdout)["status"] != "unknown"
 
 
 def test_an_anonymous_score_has_no_name(run_dir: Path) -> None:

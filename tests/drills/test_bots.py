@@ -5,14 +5,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from gameday.core.secrets.redaction import nothing
 from gameday.drills.bots.characters import CHARACTERS, Character, CharacterName, Desk
 from gameday.drills.bots.program import BotProgram, options, respond
-from gameday.drills.simulation import baselines, scored, session_scene, simulate
+from gameday.drills.simulation import baselines, run_scene, scored, session_scene, simulate
+from gameday.judge.course import Course
+from gameday.judge.harm import NONE, HarmCurve, HarmRecord
 from gameday.judge.response_parts import parts
 from gameday.run.responder.orders import IncidentOrder
 from gameday.run.responder.protocol import order_in
+from gameday.spec.experiment import AnyScenario
 from tests.matrices.bots import broken, loaded, scores
 
 STEP = {"step": 1, "text": "", "do": "mend", "before": None, "after": None, "within_s": 9.0}
@@ -119,6 +123,28 @@ def test_a_simulation_is_a_function_of_its_seed() -> None:
         scored(scene, "slow", baselines(scene)).to_bytes()
         == scored(session_scene(*loaded("redis-slow"), 5), "slow", baselines(scene)).to_bytes()
     )
+
+
+USERS = {"executor": "constant-vus", "vus": 5, "duration": "100s", "gracefulStop": "0s"}
+RATE = {"executor": "constant-arrival-rate", "rate": "20/s", "duration": "100s"}
+
+
+@pytest.mark.parametrize(
+    ("traffic", "due"), [([RATE], [50] * 10 + [20] * 60), ([RATE, USERS], [50] * 70)]
+)
+def test_the_scene_of_a_run_has_the_starts_that_there_were_and_goes_on_to_its_planned_end(
+    traffic: list[dict[str, Any]], due: list[int]
+) -> None:
+    experiment, _ = loaded("redis-slow")
+    scenarios = TypeAdapter(list[AnyScenario]).validate_python(traffic)
+    named = {str(n): each for n, each in enumerate(scenarios)}
+    longer = experiment.loaded.experiment.model_copy(update={"traffic": named})
+    curve = HarmCurve(due=[50] * 10, failed=[0] * 10, slow=[0] * 10, wrong=[0] * 10)
+    course = Course(
+        run="r", scenario="s", mode="live", seed=1, ended="completed", end_s=40.0,
+        fault_at_s=30.0, harm=HarmRecord(curve=curve, before=NONE, slow_ms=200.0),
+    )  # fmt: skip
+    assert run_scene(longer, None, course).due == pytest.approx(due)
 
 
 def test_the_parts_tell_the_characters_apart_too() -> None:

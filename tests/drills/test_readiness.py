@@ -80,10 +80,14 @@ def step(report: Readiness, number: int = 1) -> StepReadiness:
     return report.playbooks[0].steps[number - 1]
 
 
-def worked(run: RunDir, status: str) -> RunDir:
+def worked(run: RunDir, status: str, **done: Any) -> RunDir:
     """The same run, in which step 1 ended so."""
     run.events = [
-        (at, kind, {**data, "status": status} if (kind, at) == ("step.done", 15.0) else data)
+        (
+            at,
+            kind,
+            {**data, "status": status, **done} if (kind, at) == ("step.done", 15.0) else data,
+        )
         for at, kind, data in run.events
     ]
     return run
@@ -136,12 +140,37 @@ def test_who_worked_it_is_told_by_the_way_the_order_came(
     assert step(asked(tmp_path, whose="person")).ready == (through == "person")
 
 
-def test_a_later_failure_counts_more_than_an_earlier_success(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("status", "state"), [("failed", "failed"), ("interrupted", "unproven"), ("done", "works")]
+)
+def test_what_came_later_counts_more_than_an_earlier_success(
+    tmp_path: Path, status: str, state: str
+) -> None:
     write(tmp_path, RunDir())
     later = RunDir()
-    later.events = [(at + 60, kind, data) for at, kind, data in worked(later, "failed").events]
+    later.events = [(at + 60, kind, data) for at, kind, data in worked(later, status).events]
     write(tmp_path, later, "20261123T083100Z-redis-slow-a1b2")
-    assert step(asked(tmp_path)).state == "failed"
+    assert step(asked(tmp_path)).state == state
+
+
+@pytest.mark.parametrize("verified", [None, False])
+def test_a_step_whose_state_nobody_saw_is_not_proven(
+    tmp_path: Path, *, verified: bool | None
+) -> None:
+    write(tmp_path, worked(RunDir(), "done", verified=verified))
+    assert step(asked(tmp_path)).state == "unproven"
+
+
+@pytest.mark.parametrize("gained", ["before: up == 1", "undo: use-redis"])
+def test_a_step_that_gained_a_probe_or_an_undo_is_another(tmp_path: Path, gained: str) -> None:
+    run = RunDir()
+    first, *others = PLAYBOOK["steps"]
+    bare = {**first, "block": {"do": first["block"]["do"]}}
+    write(tmp_path, replace(run, playbook={**PLAYBOOK, "steps": [bare, *others]}))
+    plain = BOOK.replace("   after: up == 1\n   undo: use-redis\n", "")
+    assert step(asked(tmp_path, book=read_markdown(plain, "redis-slow.md")[0])).state == "works"
+    more = BOOK.replace("   after: up == 1\n   undo: use-redis\n", f"   {gained}\n")
+    assert step(asked(tmp_path, book=read_markdown(more, "redis-slow.md")[0])).state == "changed"
 
 
 @pytest.mark.parametrize("status", ["placebo", "not_applicable", "interrupted"])
@@ -321,6 +350,25 @@ def test_a_run_that_is_dated_in_the_future_proves_nothing(tmp_path: Path) -> Non
     write(tmp_path, RunDir())
     report = asked(tmp_path, days=-2)
     assert [each.why for each in report.left_out] == ["it is dated in the future"]
+
+
+@pytest.mark.parametrize("t_ns", [10**30, 3 * DAY_S * NS])
+def test_a_run_with_a_record_of_the_future_proves_nothing(tmp_path: Path, t_ns: int) -> None:
+    run = RunDir()
+    run.events.append((t_ns / NS, "phase", {"name": "after"}))
+    write(tmp_path, run)
+    assert [each.kind for each in asked(tmp_path).left_out] == ["damaged"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "large"])
+def test_a_playbook_of_a_run_that_cannot_be_read_is_left_out(tmp_path: Path, kind: str) -> None:
+    other = write(tmp_path, RunDir()) / "inputs" / "playbooks" / "x.md"
+    other.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(other)
+    else:
+        other.write_text(BOOK.replace("Take Redis", "Cut Redis") + "\n" + " " * 1_000_000)
+    assert step(asked(tmp_path)).state == "works"
 
 
 def test_a_run_of_another_machine_counts_and_is_named(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from typing import get_args
 import pytest
 
 from gameday.core.messages import templates
-from gameday.drills.scenario import SessionPlan, Setting, fault_instant_s, is_right, scenario
+from gameday.drills.scenario import SessionPlan, Setting, fault_instant_s, scenario
 from gameday.evidence import journal
 from gameday.evidence.drill_events import DrillStarted
 from gameday.evidence.hypotheses import chosen
+from gameday.judge.hypothesis import is_right
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Fault
@@ -91,11 +92,11 @@ def test_a_hypothesis_is_right_by_its_text_or_its_number() -> None:
     made = of("redis-block")
     right, offered = made.planned.right[0], made.started.hypotheses
     number = offered.index(right) + 1
-    assert is_right(f"  {right.upper()}. ", made.planned)
-    assert is_right(str(number), made.planned, offered)
-    assert is_right(f"#{number}", made.planned, offered)
+    planned = made.planned
+    for said in (f"  {right.upper()}. ", str(number), f"#{number}"):
+        assert is_right(said, planned.right, planned.decoys, offered)
     for wrong in (made.planned.decoys[0], "Redis", "", str(number % len(offered) + 1), "99", "0"):
-        assert not is_right(wrong, made.planned, offered)
+        assert not is_right(wrong, planned.right, planned.decoys, offered)
     assert chosen("1", offered) == offered[0]
     assert chosen("something else", offered) is None
 

@@ -7,6 +7,7 @@ import pytest
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
+from gameday.drills.live import has_waited
 from gameday.drills.scenario import SessionPlan
 from gameday.drills.session import Asked, Session
 from gameday.evidence import events, journal
@@ -208,3 +209,14 @@ def test_a_session_without_hints_has_none(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.session.plan = replace(PLAN, hints=[])
     assert scene.hint() == "order.no_hint"
+
+
+@pytest.mark.parametrize(
+    ("said_s", "begun_s", "waited"),
+    [(20, 15, True), (None, 15, False), (20, None, False), (21, 15, False), (14, 15, False)],
+)
+def test_mitigated_counts_once_the_fault_has_begun_and_it_was_said_five_seconds_ago(
+    said_s: int | None, begun_s: int | None, waited: bool
+) -> None:
+    said_ns, begun_ns = (None if s is None else s * NS for s in (said_s, begun_s))
+    assert has_waited(25 * NS, said_ns, begun_ns) is waited

@@ -17,6 +17,7 @@ from gameday.judge.harm import NONE, HarmCurve, HarmRecord, avoidance, harm_of
 from gameday.judge.hypothesis import is_right
 from gameday.judge.response_parts import parts
 from gameday.judge.score import Score, score
+from gameday.spec.inputs import all_experiments, load_drill
 from gameday.traffic.history import Outcome, Reason
 from tests.support.rundirs import PLAYBOOK, Answer, RunDir, evaluation, issue, read
 
@@ -37,6 +38,8 @@ DECOYS = ("PostgreSQL answers late", "Redis refuses connections")
         ("Redis", False),
         ("redis refuses connections", False),
         ("Redis answers late, or PostgreSQL answers late", False),
+        ("it is not Redis that answers late", False),
+        ("Redis isn't answering, no: it answers late", False),
         ("", False),
         ("?!", False),
     ],
@@ -61,15 +64,32 @@ OTHERS = (
         ("PostgreSQL answers late", False),
         ("Redis is the problem", False),
         ("Redis cannot be reached", False),
+        (f"{LONG}, or not", False),
+        ("; ".join((LONG, *OTHERS)), False),
+        ("Redis answers late, the way to it is slow, or PostgreSQL answers late", False),
     ],
 )
 def test_of_a_long_hypothesis_its_head_is_enough(text: str, is_so: bool) -> None:
     assert is_right(text, [LONG], OTHERS, [LONG, *OTHERS]) is is_so
 
 
+def test_a_denial_that_the_right_one_has_is_none_of_it() -> None:
+    assert is_right("redis can't be reached", [OTHERS[1]], [LONG, OTHERS[0]])
+
+
+@pytest.mark.parametrize("name", [path.stem for path in all_experiments()])
+def test_each_hypothesis_that_is_offered_is_right_in_free_words_where_it_is_true(name: str) -> None:
+    offered = load_drill(name, 0).drill.hypotheses
+    for one in offered:
+        others = [each for each in offered if each != one]
+        assert is_right(f"I think that {one.partition(':')[0]}!", [one], others), one
+        assert not is_right("; ".join((one, *others)), [one], others) or not others
+
+
 @given(st.text(max_size=80))
 def test_no_text_is_right_where_it_is_a_decoy_too(text: str) -> None:
     assert not is_right(text, [RIGHT], [RIGHT.upper()])
+    assert not is_right(text, [": a head of nothing"], [RIGHT]) or "nothing" in text
 
 
 def flat(failed: int = 0, slow: int = 0, wrong: int = 0, seconds: int = 30) -> HarmRecord:
@@ -104,6 +124,43 @@ def test_all_three_harms_are_taken_over_the_seconds_of_the_shortest() -> None:
     assert (found.seconds, found.nothing, found.harm) == (10, 1000.0, 500.0)
 
 
+def ended(seconds: int, mended_s: int = 60, **changes: Any) -> Score:
+    """A response that mended a fault of 600 s, whose session its all-clear ended."""
+    own = flat(failed=100, seconds=mended_s).curve.followed_by(flat(seconds=600 - mended_s).curve)
+    well = [ObjectivesSeen(at_s=float(s), well=s > mended_s) for s in range(seconds)]
+    course = Course(
+        run="r", scenario="s", mode="live", seed=7, ended="completed", end_s=float(seconds),
+        fault_at_s=0.0, looked=well, objectives=1,
+        orders=[OrderSeen(seq=9, at_s=seconds - 3.0, order="resolved")],
+        harm=HarmRecord(curve=own.up_to(seconds), before=NONE, slow_ms=200.0),
+    )  # fmt: skip
+    perfect = flat(failed=100, seconds=5).curve.followed_by(flat(seconds=595).curve)
+    given = {"nothing": baseline("nothing", flat(failed=100, seconds=600))}
+    given["perfect"] = baseline("perfect", replace(flat(), curve=perfect))
+    return score(replace(course, **changes), given)
+
+
+@pytest.mark.parametrize("seconds", [70, 200, 600])
+def test_the_score_does_not_hang_on_when_a_verified_all_clear_was_given(seconds: int) -> None:
+    found = ended(seconds)
+    assert found.score == pytest.approx(540 / 595, abs=1e-4)
+    assert found.seconds == 600
+    assert ("as calm" in found.harm["own"].how) is (seconds < 600)
+
+
+def test_an_all_clear_that_was_not_verified_or_a_run_that_was_stopped_gains_nothing() -> None:
+    early = ended(70, mended_s=66)
+    assert early.score == pytest.approx(4 / 595, abs=1e-4)
+    assert "as if nobody" in early.harm["own"].how
+    assert ended(70, ended="aborted by user").seconds == 70
+
+
+def test_what_would_have_come_is_hurt_as_often_as_the_calm_seconds() -> None:
+    rest = flat(seconds=90).curve.at_rate_of(flat(failed=1, slow=3, seconds=4).curve)
+    assert (sum(rest.failed), sum(rest.slow), sum(rest.wrong)) == (90, 270, 0)
+    assert flat(seconds=2).curve.at_rate_of(NONE) == flat(seconds=2).curve
+
+
 def test_what_could_be_avoided_within_the_noise_is_not_scored() -> None:
     assert avoidance(flat(failed=50), flat(failed=100), flat(failed=99)).share is None
     assert avoidance(flat(failed=50), flat(failed=100), flat(failed=96)).share is not None
@@ -125,6 +182,8 @@ def test_harm_that_comes_and_goes_by_itself_is_noise_and_one_long_outage_is_not(
     assert avoidance(steady, steady, perfect).share == 0.0
     jumping = course_([0, 100] * 15 + [0] * 10)
     assert avoidance(jumping, jumping, perfect).share is None
+    nothing, quick = course_([50] * 30 + [0] * 10), course_([20] * 5 + [0] * 35)
+    assert avoidance(jumping, nothing, quick).share == 0.0
 
 
 def hurt(run: RunDir) -> HarmRecord:
@@ -266,6 +325,46 @@ def test_a_mode_that_cannot_be_hurt_says_why_there_is_no_score(mode: str, why: s
     assert found.part("hypothesis").value == 4.0
 
 
+@pytest.mark.parametrize("name", ["acknowledge", "hypothesis", "mitigate"])
+def test_what_was_done_before_the_fault_answers_nothing(name: str) -> None:
+    early = (
+        (4.0, "alert.acknowledged", {"by": "ann"}),
+        said(4.0, "ack"),
+        said(4.0, "declare", text=RIGHT),
+        *worked(5.0),
+        *worked(6.0, step=2),
+    )
+    assert part_of(drilled(*early), name)[0] == "never"
+    late = [said(14.0, "ack"), said(14.0, "declare", text=RIGHT), *worked(14.0)]
+    value = part_of(drilled(*early, *late), name)[1]
+    assert value == {"acknowledge": 1.0, "hypothesis": 4.0, "mitigate": 4.9}[name]
+    told = (said(4.0, "mitigated"), said(14.0, "mitigated"))
+    assert part_of(drilled(*told, mode="tabletop"), "mitigate")[1] == 4.0
+
+
+def test_where_nothing_comes_a_hypothesis_counts_from_the_start() -> None:
+    nothing = replace(course_of(read(drilled(said(4.0, "declare", text=RIGHT)))), fault_at_s=None)
+    assert next(each.value for each in parts(nothing) if each.name == "hypothesis") == 4.0
+
+
+def undone(at_s: float, *, ordered: bool = True, by: str = "ann") -> list[Any]:
+    """Step 1, worked at 12 s, and taken back."""
+    begun = {"step": 1, "text": "", "do": "use-redis", "by": by, "undoing": True}
+    done = {"step": 1, "status": "done", "verified": None, "why": "", "undoing": True}
+    order = [said(at_s, "act", step=1, undo=True, by=by)] if ordered else []
+    ended = (at_s + 0.5, "step.done", {**done, "took_s": 0.5, "refuses": False})
+    return [*worked(12.0), *order, (at_s, "step.started", begun), ended]
+
+
+@pytest.mark.parametrize(
+    ("at_s", "ordered", "value"), [(14.0, True, None), (14.0, False, 2.9), (25.0, True, 2.9)]
+)
+def test_a_mitigation_that_was_undone_while_it_was_needed_is_none(
+    at_s: float, *, ordered: bool, value: float | None
+) -> None:
+    assert part_of(drilled(*undone(at_s, ordered=ordered)), "mitigate")[1] == value
+
+
 def test_steps_that_are_left_out_or_turned_round_are_counted() -> None:
     assert part_of(drilled(*worked(15.0)), "steps_skipped")[1:] == (1, "1: 2")
     late = drilled(*worked(15.0, step=2), *worked(16.5))
@@ -312,6 +411,30 @@ def test_an_act_after_which_an_objective_is_breached_is_wrong() -> None:
     assert part_of(while_it_comes_in, "wrong_actions")[1] == 0
 
 
+@pytest.mark.parametrize(("ordered", "wrong"), [(True, 1), (False, 0)])
+def test_an_undo_is_judged_by_its_order_and_not_by_the_name_of_who_gave_it(
+    *, ordered: bool, wrong: int
+) -> None:
+    run = drilled(*undone(24.0, ordered=ordered, by="gameday"))
+    run.evaluations = [
+        each if at < 25 else evaluation(at, fast=False) for at, each in enumerate(run.evaluations)
+    ]
+    assert part_of(run, "wrong_actions")[1] == wrong
+
+
+@pytest.mark.parametrize(("begun_s", "ended_s", "wrong"), [(1, 13, 0), (1, 5, 0), (1, 3, 1)])
+def test_an_act_that_was_under_way_when_the_fault_came_is_not_accused(
+    begun_s: float, ended_s: float, wrong: int
+) -> None:
+    begun, ended = acted(begun_s, "use-redis")
+    course = course_of(read(drilled(begun, (float(ended_s), *ended[1:]))))
+    broke = replace(
+        course.acts[0], after={"objective:fast": False}, before={"objective:fast": True}
+    )
+    told = next(p for p in parts(replace(course, acts=[broke])) if p.name == "wrong_actions")
+    assert told.value == wrong
+
+
 def test_an_act_after_which_more_are_hurt_is_wrong_also_in_the_incident() -> None:
     run = drilled(*acted(17.0, "use-redis"))
     run.answers = [
@@ -330,6 +453,35 @@ def test_an_update_is_late_where_more_than_its_time_passed(
     told = [said(at_s, "update", text="news") for at_s in times]
     run = drilled(*told, said(25.0, "resolved"))
     assert part_of(run, "updates")[1] == late
+
+
+@pytest.mark.parametrize(
+    ("end_s", "every_s", "times", "told"),
+    [
+        (1320.0, 60.0, (), "0 of 22"),
+        (65.0, 60.0, (), "0 of 1"),
+        (240.0, 60.0, (10.0, 130.0, 245.0), "2 of 4"),
+        (120.0, 60.0, (65.0, 120.0), "2 of 2"),
+    ],
+)
+def test_an_update_was_due_in_each_of_its_times(
+    end_s: float, every_s: float, times: Sequence[float], told: str
+) -> None:
+    course = Course(
+        run="r", scenario="s", mode="live", seed=1, ended="completed", end_s=end_s,
+        fault_at_s=0.0, updates_every_s=every_s,
+        orders=[OrderSeen(seq=n, at_s=at_s, order="update") for n, at_s in enumerate(times)],
+    )  # fmt: skip
+    found = next(each for each in parts(course) if each.name == "updates")
+    assert found.summary.startswith(told)
+
+
+@pytest.mark.parametrize(("resolved", "value"), [((11.0,), -3), ((14.0, 25.0), -2)])
+def test_updates_are_due_until_the_last_all_clear_of_the_incident(
+    resolved: Sequence[float], value: int
+) -> None:
+    run = drilled(*(said(at_s, "resolved") for at_s in resolved))
+    assert part_of(run, "updates")[1] == value
 
 
 @pytest.mark.parametrize(("grade", "off"), [("sev2", 0), ("sev4", 2), ("sev1", -1)])
@@ -384,6 +536,44 @@ def test_where_no_fault_came_nothing_is_scored() -> None:
     run.event("drill.planned", fault_at_s=None)
     found = score(course_of(read(run)), {})
     assert (found.status, found.summary) == ("not scored", "no fault came")
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+def edited(run_dir: Path, **changes: Any) -> None:
+    path = run_dir / "baselines" / "nothing.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
+
+
+def test_a_baseline_that_somebody_has_edited_or_copied_is_unknown(tmp_path: Path) -> None:
+    harm = json.loads(baseline("nothing", flat(failed=90)).to_bytes())["harm"]
+    run = tmp_path / "run"
+    run.mkdir()
+    write_baseline(run, baseline("nothing", flat(failed=3)))
+    with pytest.raises(UnknownError, match="altered, or copied"):
+        read_baselines(run.rename(tmp_path / "other"))
+    run = (tmp_path / "other").rename(run)
+    edited(run)
+    assert read_baselines(run)["nothing"].made == "measured"
+    edited(run, harm=harm)
+    with pytest.raises(UnknownError, match="altered, or copied"):
+        read_baselines(run)
+
+
+@pytest.mark.parametrize("signature", ["", "0badc0de.00"])
+def test_a_baseline_that_we_did_not_sign_counts_and_is_not_called_measured(
+    tmp_path: Path, signature: str
+) -> None:
+    for kind, failed in (("nothing", 100), ("perfect", 0)):
+        write_baseline(tmp_path, baseline(kind, flat(failed=failed)))  # type: ignore[arg-type]
+    edited(tmp_path, signature=signature)
+    course = replace(course_of(read(whole_response())), harm=flat(failed=50))
+    found = score(course, read_baselines(tmp_path))
+    assert (found.status, found.harm["nothing"].made) == ("scored", "unsigned")
+    assert "not signed by this user" in found.summary
 
 
 def test_baselines_are_read_as_they_were_written(tmp_path: Path) -> None:
