@@ -49,6 +49,15 @@ def test_a_console_is_started_and_its_secrets_stand_nowhere(folder: RunFolder) -
         end(launched)
 
 
+def test_the_folder_it_is_started_in_shadows_nothing_that_it_imports(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit('not the real one')")
+    monkeypatch.chdir(tmp_path)
+    launched = launch(folder.dir, ListenSettings(port=0))
+    end(launched)
+
+
 def test_a_console_that_cannot_listen_says_so(folder: RunFolder) -> None:
     with console(folder.dir) as other:
         port = int(other.base.rpartition(":")[2])
