@@ -5,11 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from gameday.console.feed import Feed
 from gameday.console.playbook_text import blocks
 from gameday.console.queries import MOST_POINTS, MOST_SERIES, MOST_TEXT, answer
 from gameday.console.service_logs import LONGEST, MOST_LINES, log_names, search
+from gameday.console.workbench import workbench
 from gameday.core.clock import NS, SystemClock
-from gameday.spec.inputs import all_playbooks
+from gameday.drills.live import LiveDrill
+from gameday.drills.scenario import Setting
+from gameday.evidence.journal import Journal
+from gameday.run.run_dir import lay_out
+from gameday.spec.inputs import (
+    all_experiments,
+    all_playbooks,
+    find_system,
+    load_drill,
+    load_system,
+)
 from gameday.telemetry.promql import SeriesStore, labels
 from tests.support.consoles import ConsoleUnderTest
 
@@ -146,3 +158,30 @@ def test_every_shipped_playbook_is_told_with_its_steps(path: Path) -> None:
 
 def test_a_playbook_of_any_size_has_an_end() -> None:
     assert len(blocks("---\n---\n" + "# a\n\n" * 5000)) == 600
+
+
+@pytest.mark.parametrize("name", ["only-here", "db-slow"])
+def test_a_playbook_of_ones_own_looks_like_every_other_in_a_drill(
+    tmp_path: Path, name: str
+) -> None:
+    shipped = {path.stem: path for path in all_experiments()}["redis-slow"].read_text()
+    path = tmp_path / "own.yaml"
+    path.write_text(shipped.replace("playbook: redis-slow", f"playbook: ./{name}.md"))
+    book = {path.stem: path for path in all_playbooks()}["redis-slow"].read_text()
+    text = book.replace("name: redis-slow", f"name: {name}") + "\nOurs alone.\n"
+    (tmp_path / f"{name}.md").write_text(text)
+    setting = Setting(mode="live", window_s=60)
+    system = load_system(find_system(None))
+    drill = LiveDrill(load_drill(str(path), seed=5), system, setting, SystemClock())
+    folder, _ = lay_out(tmp_path / "runs", "drill-abcd", drill.inputs, drill)
+    drill.begin(Journal(folder / "journal.jsonl", SystemClock(), "m1"))
+    feed = Feed(folder)
+    feed.read()
+
+    told = {each.name: each for each in workbench(feed).playbooks}
+
+    assert feed.drill is not None
+    assert list(told) == list(feed.drill.playbooks)
+    assert name in told
+    assert all(each.steps and each.blocks and not each.own for each in told.values())
+    assert told[name].blocks == blocks(text)
