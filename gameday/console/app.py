@@ -49,6 +49,7 @@ ORDERS_AT_MOST, ORDERS_IN_S = 30, 10.0  # of a session: more than a team types
 ALL_ORDERS_AT_MOST: Final = 120  # of all of them together, in the same time
 QUERIES_AT_MOST: Final = 60
 TRIES_AT_MOST, TRIES_IN_S = 30, 60.0  # tokens that open nothing
+LOGINS_AT_MOST: Final = 120  # of a role, in the same time: a session of this minute is not ended
 LOOK_S: Final = 0.25
 PUBLIC: Final[frozenset[ConsoleRole]] = frozenset()
 
@@ -136,7 +137,7 @@ class Console:
         self.links: Mapping[str, str] = {}
         self.left_ns = self.clock.now_ns()
         self._orders: deque[int] = deque()
-        self.tries: dict[str, deque[int]] = {}
+        self.tries: dict[tuple[str, ConsoleRole | None], deque[int]] = {}
         self._assets = assets()
 
     def app(self, hosts: frozenset[str]) -> ASGIApp:
@@ -201,11 +202,12 @@ class Console:
         peer = request.client.host if request.client else ""
         if len(self.tries) > 1000:
             self.tries.clear()
-        tries = self.tries.setdefault(peer, deque())
         role = self.sessions.role_of((await body(request, TokenShown)).token)
+        tries = self.tries.setdefault((peer, role), deque())
+        most = TRIES_AT_MOST if role is None else LOGINS_AT_MOST
+        if not in_bounds(tries, self.clock, most, TRIES_IN_S):
+            return refusal(429, "too_often")
         if role is None:
-            if not in_bounds(tries, self.clock, TRIES_AT_MOST, TRIES_IN_S):
-                return refusal(429, "too_often")
             return refusal(401, "token")
         cookie, session = self.sessions.begin(role)
         response = _me(self, session)

@@ -6,11 +6,24 @@ import socket
 import httpx
 import pytest
 
-from gameday.console.access import ConsoleRole
-from gameday.console.app import ALL_ORDERS_AT_MOST, ORDERS_AT_MOST, ROUTES, TRIES_AT_MOST
+from gameday.console.access import MOST_SESSIONS, ConsoleRole, Sessions
+from gameday.console.app import (
+    ALL_ORDERS_AT_MOST,
+    LOGINS_AT_MOST,
+    ORDERS_AT_MOST,
+    ROUTES,
+    TRIES_AT_MOST,
+)
 from gameday.console.guard import HEADERS, MOST_BODY, host_name
 from gameday.console.stream import MOST_STREAMS_EACH
-from tests.support.consoles import CSRF, Browser, ConsoleUnderTest, RunFolder, control_socket
+from tests.support.consoles import (
+    CSRF,
+    Browser,
+    ConsoleUnderTest,
+    RunFolder,
+    console,
+    control_socket,
+)
 
 OPEN = {("GET", "/"), ("GET", "/static/{name:path}"), ("POST", "/session")}
 """All that can be had without a session: the files of the page, and the way to one."""
@@ -132,6 +145,34 @@ def test_a_wrong_token_opens_nothing_and_not_for_long(served: ConsoleUnderTest) 
     )
     assert answer.status_code == 429
     assert served.browser("trainee").csrf  # who has a real one still comes in
+
+
+def test_logins_of_a_role_end_no_session_of_another_and_none_that_has_a_page() -> None:
+    sessions = Sessions({})
+    leader, _ = sessions.begin(ConsoleRole.FACILITATOR)
+    watched, page = sessions.begin(ConsoleRole.TRAINEE)
+    page.streams = 1
+    idle, _ = sessions.begin(ConsoleRole.TRAINEE)
+    for _ in range(MOST_SESSIONS * 2):
+        last, _ = sessions.begin(ConsoleRole.TRAINEE)
+    assert sessions.find(leader)
+    assert sessions.find(watched)
+    assert sessions.find(last)
+    assert sessions.find(idle) is None
+
+
+def test_logins_have_a_rate_for_each_role(run: RunFolder) -> None:
+    with console(run.dir) as served, httpx.Client() as http:
+        token = {"token": served.tokens[ConsoleRole.TRAINEE]}
+        statuses = [
+            http.post(
+                served.base + "/session", json=token, headers={"Origin": served.base}
+            ).status_code
+            for _ in range(LOGINS_AT_MOST + 1)
+        ]
+        assert statuses == [200] * LOGINS_AT_MOST + [429]
+        assert LOGINS_AT_MOST < MOST_SESSIONS
+        assert served.browser("facilitator").csrf
 
 
 @pytest.mark.parametrize(
