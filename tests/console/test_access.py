@@ -93,6 +93,23 @@ def test_a_write_from_elsewhere_is_refused(
     assert not heard
 
 
+CLICKED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_that_is_clicked_in_a_chat_opens_the_page_and_nothing_else(
+    served: ConsoleUnderTest, site: str
+) -> None:
+    clicked = {"Sec-Fetch-Site": site, **CLICKED}
+    assert httpx.get(served.base, headers=clicked).status_code == 200
+    browser = served.browser("facilitator")
+    for path in ("/static/look.css", "/api/me", "/api/facilitator/links"):
+        assert browser.ask("GET", path, **clicked).json() == {"error": "origin"}
+    assert browser.ask("POST", "/session", {}, **clicked).json() == {"error": "origin"}
+    for framed in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "no-cors"}):
+        assert httpx.get(served.base, headers={**clicked, **framed}).status_code == 403
+
+
 def test_a_write_without_an_origin_or_a_word_is_refused(served: ConsoleUnderTest) -> None:
     browser = served.browser("trainee")
     bare = browser.http.post("/api/order", json={"order": "ack"}, headers={CSRF: browser.csrf})
