@@ -152,6 +152,10 @@ class Feed:
             taken_by=self.taken_by,
         )
 
+    def hides_nothing(self, *, leads: bool) -> bool:
+        """Say whether there is no record, up to now, that such a session is told only later."""
+        return self.debriefed or (leads and self.box is not None)
+
     def items_after(self, seq: int, *, leads: bool, looks: bool) -> Iterator[Item]:
         """The items after that number, which a session may be told.
 
@@ -220,12 +224,12 @@ class Feed:
 
     def _debrief(self, debriefed: events.DrillDebriefed) -> None:
         """From here on everybody may be told all of it: open what could not be opened before."""
-        self.debriefed = True
         self.box = self.box or next(iter(boxes_of([debriefed])), None)
         records, self._unopened = self._unopened, []
         for record in unsealed(records, self._path, self.box):
             if not isinstance(record.event, events.Sealed):
                 self._take(record)
+        self.debriefed = True  # not before all is there: a page may look at any time
 
     def _take_sample(self, line: bytes, at: int) -> None:
         """Take in a line of the samples; one that is damaged is passed over."""

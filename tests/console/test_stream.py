@@ -117,6 +117,23 @@ def test_the_debrief_tells_everybody_from_the_beginning(drill: RunFolder, box: B
         assert SECRET in repr(told)
 
 
+@pytest.mark.parametrize("role", ["trainee", "facilitator"])
+def test_a_line_that_is_lost_across_the_debrief_loses_nothing_of_it(
+    drill: RunFolder, box: Box, role: str
+) -> None:
+    last = marked(drill)
+    with console(drill.dir) as served:
+        browser = served.browser(role)
+        for cursor, batch in browser.batches():
+            if any(each["kind"] == last for each in batch["items"]):
+                break
+        drill.journal.box = None
+        drill.journal.write(events.DrillDebriefed(key=box.text))
+        follow(served.browser("observer"), "drill.debriefed")  # it was read meanwhile
+        told = follow(browser, "drill.debriefed", cursor)
+        assert {"drill.planned", "fault.injecting"} <= {each["kind"] for each in told}
+
+
 def test_an_observer_sees_all_of_a_run_and_a_responder_what_a_person_on_call_could(
     folder: RunFolder,
 ) -> None:
@@ -180,13 +197,16 @@ def read_until(browser: Browser, *, ticks: int) -> tuple[str, list[float]]:
     raise AssertionError("the stream ended")
 
 
-@pytest.mark.parametrize("text", ["", "x", "1", "1.x", "-1.5.5", "9" * 40 + ".1", "1.1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1", "1.x.0", "1.1", "-1.5.5", "9" * 40 + ".1.0", "1.1.1\n"]
+)
 def test_a_cursor_that_is_none_begins_at_the_beginning(text: str) -> None:
     assert Cursor.of(text) == Cursor()
 
 
 def test_a_cursor_is_read_as_it_is_written() -> None:
-    assert Cursor.of(str(Cursor(12, 3456))) == Cursor(12, 3456)
+    for cursor in (Cursor(12, 3456), Cursor(12, 3456, whole=True)):
+        assert Cursor.of(str(cursor)) == cursor
 
 
 def test_alerts_and_figures_come_as_they_were_sampled(folder: RunFolder) -> None:
