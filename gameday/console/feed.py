@@ -63,6 +63,7 @@ class Tick:
 class SessionState:
     """Stand of the session: `phase` is starting, running or over; `now` is what its clock says.
 
+    `taken` says that somebody has acknowledged, `taken_by` who has it since, by a hand-over perhaps.
     `zero` is when the traffic began, as all times here in seconds from the first record.
     """
 
@@ -74,6 +75,7 @@ class SessionState:
     began_wall_ms: int | None
     debriefed: bool
     paused: bool
+    taken: bool
     taken_by: str
 
 
@@ -95,6 +97,7 @@ class Feed:
         self.over_ns: int | None = None
         self.debriefed = False
         self.paused = False
+        self.taken = False
         self.taken_by = ""
         self.sampled_ns = 0
         self.box = box
@@ -149,6 +152,7 @@ class Feed:
             began_wall_ms=None if wall_ns is None else wall_ns // 10**6,
             debriefed=self.debriefed,
             paused=self.paused,
+            taken=self.taken,
             taken_by=self.taken_by,
         )
 
@@ -216,6 +220,7 @@ class Feed:
             case events.DrillDebriefed():
                 self._debrief(event)
             case events.AlertAcknowledged(by=by):
+                self.taken = True
                 self.taken_by = self.taken_by or by or "?"
             case events.OrderGiven(order="hand-over", to=str() as to):
                 self.taken_by = to
