@@ -134,6 +134,7 @@ class Console:
         self.closing: Callable[[], bool] = lambda: False
         self.streams = 0
         self.reading = asyncio.Lock()
+        self.querying = {role: asyncio.Lock() for role in ConsoleRole}
         self.links: Mapping[str, str] = {}
         self.left_ns = self.clock.now_ns()
         self._orders: deque[int] = deque()
@@ -315,17 +316,19 @@ async def query(console: Console, request: Request, session: BrowserSession) -> 
     if not in_bounds(session.orders_ns, console.clock, QUERIES_AT_MOST, ORDERS_IN_S):
         return refusal(429, "too_often")
     feed = console.feed
-    async with console.reading:
-        found = await asyncio.to_thread(
-            answer,
+    if console.querying[session.role].locked():
+        return refusal(429, "busy")
+    async with console.querying[session.role]:
+        found = await answer(
             asked.query,
             feed.store,
             at_ns=feed.sampled_ns,
             began_ns=feed.began_ns or 0,
             range_s=asked.range_s,
             clock=console.clock,
+            reading=console.reading,
         )
-    return answered(found)
+        return answered(found)
 
 
 @route("/api/logs", "GET", EVERYBODY)

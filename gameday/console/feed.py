@@ -63,7 +63,7 @@ class Tick:
 class SessionState:
     """Stand of the session: `phase` is starting, running or over; `now` is what its clock says.
 
-    `taken` says that somebody has acknowledged, `taken_by` who has it since, by a hand-over perhaps.
+    `taken` says that somebody has acknowledged; `taken_by` is who has it, by a hand-over perhaps.
     `zero` is when the traffic began, as all times here in seconds from the first record.
     """
 
