@@ -2,10 +2,12 @@
 
 import json
 import socket
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
+from gameday.console import connections
 from gameday.console.access import MOST_SESSIONS, ConsoleRole, Sessions
 from gameday.console.app import (
     ALL_ORDERS_AT_MOST,
@@ -27,6 +29,12 @@ from tests.support.consoles import (
 
 OPEN = {("GET", "/"), ("GET", "/static/{name:path}"), ("POST", "/session")}
 """All that can be had without a session: the files of the page, and the way to one."""
+
+
+BEGUN = (
+    b"POST /session HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+    b"Content-Length: 9\r\n\r\n{"
+)
 
 
 def routes_of(served: ConsoleUnderTest) -> set[tuple[str, str]]:
@@ -301,6 +309,46 @@ def test_pages_have_a_number_for_each_session(served: ConsoleUnderTest) -> None:
     next(other.batches())
     for each in open_ones:
         each.close()  # type: ignore[attr-defined]
+
+
+def connected(served: ConsoleUnderTest, host: str = "127.0.0.1") -> socket.socket:
+    """A connection that asks for nothing yet, from an address of this machine."""
+    port = int(served.base.rpartition(":")[2])
+    return socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(host, 0))
+
+
+def is_dropped(raw: socket.socket) -> bool:
+    try:
+        return raw.recv(1000) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: loc", BEGUN])
+def test_a_connection_that_does_not_ask_in_time_is_dropped_and_a_page_is_not(
+    run: RunFolder, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ASKS_WITHIN_S", 0.3)
+    with console(run.dir) as served:
+        batches = served.browser("trainee").batches()
+        next(batches)
+        with connected(served) as raw:
+            raw.sendall(begun)
+            assert is_dropped(raw)
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]
+
+
+def test_one_peer_has_only_so_many_connections(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_OF_ONE_PEER", 3)
+    with console(run.dir) as served, ExitStack() as stack:
+        idle = [stack.enter_context(connected(served)) for _ in range(4)]
+        assert is_dropped(idle[-1])
+        with connected(served, "127.0.0.2") as other:
+            other.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in other.recv(1000)
 
 
 def test_no_file_but_those_of_the_page_can_be_had(served: ConsoleUnderTest) -> None:
