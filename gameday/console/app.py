@@ -46,7 +46,7 @@ from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
 
 CSRF_HEADER: Final = "x-gameday-csrf"
 ORDERS_AT_MOST, ORDERS_IN_S = 30, 10.0  # of a session: more than a team types
-ALL_ORDERS_AT_MOST: Final = 120  # of all of them together, in the same time
+ALL_ORDERS_AT_MOST: Final = 120  # of all who do not lead together, in the same time
 QUERIES_AT_MOST: Final = 60
 TRIES_AT_MOST, TRIES_IN_S = 30, 60.0  # tokens that open nothing
 LOGINS_AT_MOST: Final = 120  # of a role, in the same time: a session of this minute is not ended
@@ -218,8 +218,13 @@ class Console:
         return response
 
     def may_order(self, session: BrowserSession) -> bool:
-        """False for a session, or all of them, that order more often than people do."""
+        """False for a session, or all of those who do not lead, that order more often than people.
+
+        Nobody takes the turn of who leads.
+        """
         mine = in_bounds(session.orders_ns, self.clock, ORDERS_AT_MOST, ORDERS_IN_S)
+        if session.role in LEADERS:
+            return mine
         return mine and in_bounds(self._orders, self.clock, ALL_ORDERS_AT_MOST, ORDERS_IN_S)
 
 
@@ -302,7 +307,8 @@ async def work(console: Console, _request: Request, _session: BrowserSession) ->
 @route("/api/stream", "GET", EVERYBODY)
 async def events(console: Console, request: Request, session: BrowserSession) -> Response:
     """All that happens, from a cursor on."""
-    if console.streams >= MOST_STREAMS or session.streams >= MOST_STREAMS_EACH:
+    full = console.streams >= MOST_STREAMS and session.role not in LEADERS
+    if full or session.streams >= MOST_STREAMS_EACH:
         return refusal(429, "too_many_pages")
     return stream(console, request, session)
 

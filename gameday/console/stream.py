@@ -22,7 +22,7 @@ from gameday.core.json_objects import plain
 if TYPE_CHECKING:
     from gameday.console.app import Console
 
-MOST_STREAMS: Final = 64  # pages of all sessions together
+MOST_STREAMS: Final = 64  # pages of all sessions together; who leads may always have one more
 MOST_STREAMS_EACH: Final = 8
 BEAT_S: Final = 2.0  # a page that hears nothing for some of these says so
 LOOK_S: Final = 0.25  # for the end of the console

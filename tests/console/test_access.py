@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from gameday.console import connections
+from gameday.console import app, connections
 from gameday.console.access import MOST_SESSIONS, ConsoleRole, Sessions
 from gameday.console.app import (
     ALL_ORDERS_AT_MOST,
@@ -17,7 +17,7 @@ from gameday.console.app import (
     TRIES_AT_MOST,
 )
 from gameday.console.guard import HEADERS, MOST_BODY, host_name
-from gameday.console.stream import MOST_STREAMS_EACH
+from gameday.console.stream import MOST_STREAMS, MOST_STREAMS_EACH
 from tests.support.consoles import (
     CSRF,
     Browser,
@@ -298,6 +298,27 @@ def test_orders_have_a_rate_and_abort_has_none(served: ConsoleUnderTest, run: Ru
         assert (refused.status_code, refused.json()) == (429, {"error": "too_often"})
         assert browser.ask("POST", "/api/order", {"order": "abort"}).json()["ok"]
     assert len(heard) == ORDERS_AT_MOST + 1 < ALL_ORDERS_AT_MOST
+
+
+def test_trainees_together_take_no_command_and_no_page_from_who_leads(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "ALL_ORDERS_AT_MOST", 4)
+    with console(run.dir) as served, control_socket(run.dir):
+        leader = served.browser("facilitator")
+        for trainee in (served.browser("trainee"), served.browser("trainee")):
+            for _ in range(2):
+                assert trainee.ask("POST", "/api/order", {"order": "ack"}).status_code == 200
+        refused = served.browser("trainee").ask("POST", "/api/order", {"order": "ack"})
+        assert refused.json() == {"error": "too_often"}
+        pause = {"command": "pause"}
+        assert leader.ask("POST", "/api/facilitator/command", pause).status_code == 200
+        served.server.console.streams = MOST_STREAMS  # as many pages of others
+        refused = served.browser("trainee").ask("GET", "/api/stream")
+        assert refused.json() == {"error": "too_many_pages"}
+        batches = leader.batches()
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]
 
 
 def test_pages_have_a_number_for_each_session(served: ConsoleUnderTest) -> None:
