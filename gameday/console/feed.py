@@ -24,6 +24,7 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import JOURNAL_FILE, Record, RecordOf, parse, unsealed
 from gameday.evidence.read import read_effective
 from gameday.evidence.sealed_box import Box, boxes_of
+from gameday.injection.heal import process_lives
 from gameday.telemetry.promql import Labels, SeriesStore, label_set, value_of
 from gameday.telemetry.promql.labels import NAME
 from gameday.telemetry.samples import LiveEvaluation
@@ -101,6 +102,7 @@ class Feed:
         self.taken_by = ""
         self.sampled_ns = 0
         self.box = box
+        self._last_ns = 0
         self._unopened: list[Record] = []
         self._path = run_dir / JOURNAL_FILE
         self._journal = Tail(self._path)
@@ -112,7 +114,17 @@ class Feed:
         """Take in what was written since; False when that is all there is for now."""
         if self._some(self._journal, self._take_record):
             return True  # samples are told apart by what the journal says of the run
-        return self.began_ns is not None and self._some(self._samples, self._take_sample)
+        if self.began_ns is None or self._some(self._samples, self._take_sample):
+            return self.began_ns is not None
+        if self.over_ns is None and self._is_killed():
+            self.over_ns = self._last_ns
+        return False
+
+    def _is_killed(self) -> bool:
+        """Say whether the process of the run is gone, though it never said how it ended."""
+        if self.began is None or self.began.event.controller is None:
+            return False
+        return not process_lives(self.began.event)
 
     def _some(self, tail: Tail, take: Callable[[bytes, int], None]) -> bool:
         for count, line in enumerate(tail.lines(), 1):
@@ -186,6 +198,7 @@ class Feed:
             record = unsealed([parse(line, checked=True)[0]], self._path, self.box)[0]
         except ValueError:
             return
+        self._last_ns = max(self._last_ns, record.t_ns)
         if not isinstance(record.event, events.Sealed):
             self._take(record)
         elif len(self._unopened) < MOST_UNOPENED:

@@ -31,8 +31,8 @@ from gameday.drills.recording import (
 from gameday.drills.scenario import SessionPlan, Setting, scenario_of
 from gameday.drills.tabletop import offered_playbooks, offering
 from gameday.evidence import events, journal
-from gameday.evidence.sealed_inputs import OFFERED
 from gameday.evidence.sealed_box import Box
+from gameday.evidence.sealed_inputs import OFFERED
 from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,

@@ -1,6 +1,8 @@
 """The stream: what each role is told, from where, and that nothing is lost or told too early."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from gameday.console.stream import Cursor
 from gameday.evidence import events
 from gameday.evidence.events import EVENTS
 from gameday.evidence.sealed_box import FOR_TRAINEES, Box
+from gameday.injection.process.process import record as process_record
 from tests.support.consoles import Browser, ConsoleUnderTest, RunFolder, console
 
 SECRET = "network.latency"
@@ -268,6 +271,23 @@ def test_who_has_it_and_the_end_are_in_the_state(folder: RunFolder) -> None:
     feed.read()
     state = feed.state()
     assert (state.taken_by, state.phase, state.mode) == ("Bo", "over", "run")
+
+
+def test_a_run_that_was_killed_is_over_at_its_last_record(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        controller = process_record(process.pid, "gameday run").as_json()
+        folder = RunFolder(tmp_path / "20261130T000000Z-drill-abcd", controller=controller)
+        folder.traffic()
+        feed = Feed(folder.dir)
+        feed.read()
+        assert feed.state().phase == "running"
+        last = folder.journal.write(events.AlertAcknowledged(by="Ada"))
+        process.kill()
+        process.wait()
+        feed.read()
+        feed.read()
+        assert feed.state().phase == "over"
+        assert feed.state().now == feed.since_began(last.t_ns)
 
 
 def test_a_page_of_a_served_run_is_told_its_state(served: ConsoleUnderTest, run: RunFolder) -> None:
