@@ -61,8 +61,8 @@ async def answer(
     try:
         query = parse(text)
         instants = _instants(at_ns, range_s)
-        found = await _found(query, store, instants, clock, reading)
-        return _told(found, instants, began_ns)
+        found = await _evaluate(query, store, instants, clock, reading)
+        return _as_answer(found, instants, began_ns)
     except GamedayError as error:
         return QueryAnswer(problem=error.message, help=error.help or "")
     except RecursionError:
@@ -77,7 +77,7 @@ def _instants(at_ns: int, range_s: float) -> list[int]:
     return [at_ns - n * step_ns for n in range(count, -1, -1)]
 
 
-async def _found(
+async def _evaluate(
     query: Query,
     store: SeriesStore,
     instants: Sequence[int],
@@ -95,7 +95,7 @@ async def _found(
     return found
 
 
-def _told(
+def _as_answer(
     numbers: Mapping[int, Sequence[tuple[str, float]]], instants: Sequence[int], began_ns: int
 ) -> QueryAnswer:
     found: dict[str, dict[int, float]] = {}
