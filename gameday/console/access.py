@@ -16,7 +16,7 @@ from typing import Final
 
 from gameday.core.clock import NS, Clock
 
-MOST_SESSIONS: Final = 200  # browsers; the one that was used longest ago makes room
+MOST_SESSIONS: Final = 200  # browsers of a role; one without a page makes room for another
 TOKEN_BYTES: Final = 32
 
 
@@ -73,10 +73,16 @@ class Sessions:
     def begin(self, role: ConsoleRole) -> tuple[str, BrowserSession]:
         """A new session, and what its cookie holds."""
         cookie, session = new_token(), BrowserSession(role, new_token())
+        self._make_room(role)
         self._open[_sum(cookie)] = session
-        while len(self._open) > MOST_SESSIONS:
-            self._open.popitem(last=False)
         return cookie, session
+
+    def _make_room(self, role: ConsoleRole) -> None:
+        """End what was used longest ago of the same role, so that nobody ends another's."""
+        same = [(key, each) for key, each in self._open.items() if each.role is role]
+        idle = [key for key, each in same if each.streams == 0]
+        if len(same) >= MOST_SESSIONS and idle:  # pages are fewer than sessions
+            del self._open[idle[0]]
 
     def find(self, cookie: str) -> BrowserSession | None:
         """The session of a cookie."""

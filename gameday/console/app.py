@@ -46,9 +46,10 @@ from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
 
 CSRF_HEADER: Final = "x-gameday-csrf"
 ORDERS_AT_MOST, ORDERS_IN_S = 30, 10.0  # of a session: more than a team types
-ALL_ORDERS_AT_MOST: Final = 120  # of all of them together, in the same time
+ALL_ORDERS_AT_MOST: Final = 120  # of all who do not lead together, in the same time
 QUERIES_AT_MOST: Final = 60
 TRIES_AT_MOST, TRIES_IN_S = 30, 60.0  # tokens that open nothing
+LOGINS_AT_MOST: Final = 120  # of a role, in the same time: a session of this minute is not ended
 LOOK_S: Final = 0.25
 PUBLIC: Final[frozenset[ConsoleRole]] = frozenset()
 
@@ -133,10 +134,11 @@ class Console:
         self.closing: Callable[[], bool] = lambda: False
         self.streams = 0
         self.reading = asyncio.Lock()
+        self.querying = {role: asyncio.Lock() for role in ConsoleRole}
         self.links: Mapping[str, str] = {}
         self.left_ns = self.clock.now_ns()
         self._orders: deque[int] = deque()
-        self.tries: dict[str, deque[int]] = {}
+        self.tries: dict[tuple[str, ConsoleRole | None], deque[int]] = {}
         self._assets = assets()
 
     def app(self, hosts: frozenset[str]) -> ASGIApp:
@@ -201,11 +203,12 @@ class Console:
         peer = request.client.host if request.client else ""
         if len(self.tries) > 1000:
             self.tries.clear()
-        tries = self.tries.setdefault(peer, deque())
         role = self.sessions.role_of((await body(request, TokenShown)).token)
+        tries = self.tries.setdefault((peer, role), deque())
+        most = TRIES_AT_MOST if role is None else LOGINS_AT_MOST
+        if not in_bounds(tries, self.clock, most, TRIES_IN_S):
+            return refusal(429, "too_often")
         if role is None:
-            if not in_bounds(tries, self.clock, TRIES_AT_MOST, TRIES_IN_S):
-                return refusal(429, "too_often")
             return refusal(401, "token")
         cookie, session = self.sessions.begin(role)
         response = _me(self, session)
@@ -215,8 +218,13 @@ class Console:
         return response
 
     def may_order(self, session: BrowserSession) -> bool:
-        """False for a session, or all of them, that order more often than people do."""
+        """False for a session, or all of those who do not lead, that order more often than people.
+
+        Nobody takes the turn of who leads.
+        """
         mine = in_bounds(session.orders_ns, self.clock, ORDERS_AT_MOST, ORDERS_IN_S)
+        if session.role in LEADERS:
+            return mine
         return mine and in_bounds(self._orders, self.clock, ALL_ORDERS_AT_MOST, ORDERS_IN_S)
 
 
@@ -299,7 +307,8 @@ async def work(console: Console, _request: Request, _session: BrowserSession) ->
 @route("/api/stream", "GET", EVERYBODY)
 async def events(console: Console, request: Request, session: BrowserSession) -> Response:
     """All that happens, from a cursor on."""
-    if console.streams >= MOST_STREAMS or session.streams >= MOST_STREAMS_EACH:
+    full = console.streams >= MOST_STREAMS and session.role not in LEADERS
+    if full or session.streams >= MOST_STREAMS_EACH:
         return refusal(429, "too_many_pages")
     return stream(console, request, session)
 
@@ -313,17 +322,19 @@ async def query(console: Console, request: Request, session: BrowserSession) -> 
     if not in_bounds(session.orders_ns, console.clock, QUERIES_AT_MOST, ORDERS_IN_S):
         return refusal(429, "too_often")
     feed = console.feed
-    async with console.reading:
-        found = await asyncio.to_thread(
-            answer,
+    if console.querying[session.role].locked():
+        return refusal(429, "busy")
+    async with console.querying[session.role]:
+        found = await answer(
             asked.query,
             feed.store,
             at_ns=feed.sampled_ns,
             began_ns=feed.began_ns or 0,
             range_s=asked.range_s,
             clock=console.clock,
+            reading=console.reading,
         )
-    return answered(found)
+        return answered(found)
 
 
 @route("/api/logs", "GET", EVERYBODY)

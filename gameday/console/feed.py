@@ -24,6 +24,7 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import JOURNAL_FILE, Record, RecordOf, parse, unsealed
 from gameday.evidence.read import read_effective
 from gameday.evidence.sealed_box import Box, boxes_of
+from gameday.injection.heal import process_lives
 from gameday.telemetry.promql import Labels, SeriesStore, label_set, value_of
 from gameday.telemetry.promql.labels import NAME
 from gameday.telemetry.samples import LiveEvaluation
@@ -63,6 +64,7 @@ class Tick:
 class SessionState:
     """Stand of the session: `phase` is starting, running or over; `now` is what its clock says.
 
+    `taken` says that somebody has acknowledged; `taken_by` is who has it, by a hand-over perhaps.
     `zero` is when the traffic began, as all times here in seconds from the first record.
     """
 
@@ -74,6 +76,7 @@ class SessionState:
     began_wall_ms: int | None
     debriefed: bool
     paused: bool
+    taken: bool
     taken_by: str
 
 
@@ -95,9 +98,11 @@ class Feed:
         self.over_ns: int | None = None
         self.debriefed = False
         self.paused = False
+        self.taken = False
         self.taken_by = ""
         self.sampled_ns = 0
         self.box = box
+        self._last_ns = 0
         self._unopened: list[Record] = []
         self._path = run_dir / JOURNAL_FILE
         self._journal = Tail(self._path)
@@ -109,7 +114,17 @@ class Feed:
         """Take in what was written since; False when that is all there is for now."""
         if self._some(self._journal, self._take_record):
             return True  # samples are told apart by what the journal says of the run
-        return self.began_ns is not None and self._some(self._samples, self._take_sample)
+        if self.began_ns is None or self._some(self._samples, self._take_sample):
+            return self.began_ns is not None
+        if self.over_ns is None and self._is_killed():
+            self.over_ns = self._last_ns
+        return False
+
+    def _is_killed(self) -> bool:
+        """Say whether the process of the run is gone, though it never said how it ended."""
+        if self.began is None or self.began.event.controller is None:
+            return False
+        return not process_lives(self.began.event)
 
     def _some(self, tail: Tail, take: Callable[[bytes, int], None]) -> bool:
         for count, line in enumerate(tail.lines(), 1):
@@ -149,8 +164,13 @@ class Feed:
             began_wall_ms=None if wall_ns is None else wall_ns // 10**6,
             debriefed=self.debriefed,
             paused=self.paused,
+            taken=self.taken,
             taken_by=self.taken_by,
         )
+
+    def hides_nothing(self, *, leads: bool) -> bool:
+        """Say whether there is no record, up to now, that such a session is told only later."""
+        return self.debriefed or (leads and self.box is not None)
 
     def items_after(self, seq: int, *, leads: bool, looks: bool) -> Iterator[Item]:
         """The items after that number, which a session may be told.
@@ -178,6 +198,7 @@ class Feed:
             record = unsealed([parse(line, checked=True)[0]], self._path, self.box)[0]
         except ValueError:
             return
+        self._last_ns = max(self._last_ns, record.t_ns)
         if not isinstance(record.event, events.Sealed):
             self._take(record)
         elif len(self._unopened) < MOST_UNOPENED:
@@ -212,6 +233,7 @@ class Feed:
             case events.DrillDebriefed():
                 self._debrief(event)
             case events.AlertAcknowledged(by=by):
+                self.taken = True
                 self.taken_by = self.taken_by or by or "?"
             case events.OrderGiven(order="hand-over", to=str() as to):
                 self.taken_by = to
@@ -220,12 +242,12 @@ class Feed:
 
     def _debrief(self, debriefed: events.DrillDebriefed) -> None:
         """From here on everybody may be told all of it: open what could not be opened before."""
-        self.debriefed = True
         self.box = self.box or next(iter(boxes_of([debriefed])), None)
         records, self._unopened = self._unopened, []
         for record in unsealed(records, self._path, self.box):
             if not isinstance(record.event, events.Sealed):
                 self._take(record)
+        self.debriefed = True  # not before all is there: a page may look at any time
 
     def _take_sample(self, line: bytes, at: int) -> None:
         """Take in a line of the samples; one that is damaged is passed over."""

@@ -92,7 +92,8 @@ class Gate:
             return refusal(421, "host")
         if self._tells_token(scope):
             return refusal(400, "token_in_address")
-        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        ours = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+        if not ours and not _is_clicked(scope, headers):
             return refusal(403, "origin")
         if scope["method"] not in SAFE and headers.get("origin") != f"{self._scheme}://{hosts[0]}":
             return refusal(403, "origin")
@@ -116,6 +117,15 @@ class Gate:
             or self._is_token(value)
             for name, value in pairs
         ) or any(len(part) > 30 and self._is_token(part) for part in parts)
+
+
+def _is_clicked(scope: Scope, headers: Headers) -> bool:
+    """Say whether a link elsewhere, in a chat for instance, opens the page in a tab of its own.
+
+    It has nothing of a session in it; the page asks for that itself.
+    """
+    fetched = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+    return (scope["method"], scope["path"], *fetched) == ("GET", "/", "navigate", "document")
 
 
 class TooLargeError(Exception):

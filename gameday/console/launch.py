@@ -61,7 +61,8 @@ def launch(
 ) -> Launched:
     """Start a console for a run directory. Raises StackError where it does not answer."""
     reads, writes = os.pipe()
-    argv = [sys.executable, "-m", "gameday.console", "--fd", str(reads)]
+    # It is given secrets: the folder gameday is called from must not shadow what it imports.
+    argv = [sys.executable, "-P", "-m", "gameday.console", "--fd", str(reads)]
     logs = run_dir / "logs"
     logs.mkdir(exist_ok=True)
     with (logs / LOG).open("ab") as log:

@@ -1,23 +1,25 @@
 """The query box: PromQL over the samples of the session, at one instant or over a range.
 
 Somebody types in it what comes to mind, so everything has a bound: the text, the instants, the
-series that are told, and the time. What PromQL says is wrong is told as it says it.
+series that are told, and the time. Between two instants the feed is read on, so that no page waits
+for a query. What PromQL says is wrong is told as it says it.
 """
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError
-from gameday.telemetry.promql import InstantEvaluator, Query, SeriesStore, Value, parse, show
+from gameday.telemetry.promql import InstantEvaluator, Query, SeriesStore, parse, show
 
 MOST_TEXT: Final = 2000
 MOST_POINTS: Final = 240
 MOST_SERIES: Final = 50
 LONGEST_RANGE_S: Final = 3600.0
-LONGEST_S: Final = 3.0  # of evaluating; the feed waits meanwhile
+LONGEST_S: Final = 3.0  # of evaluating
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,27 @@ class QueryAnswer:
     help: str = ""
 
 
-def answer(
-    text: str, store: SeriesStore, *, at_ns: int, began_ns: int, range_s: float, clock: Clock
+async def answer(
+    text: str,
+    store: SeriesStore,
+    *,
+    at_ns: int,
+    began_ns: int,
+    range_s: float,
+    clock: Clock,
+    reading: asyncio.Lock,
 ) -> QueryAnswer:
-    """The value at an instant, or over `range_s` before it."""
+    """The value at an instant, or over `range_s` before it.
+
+    `reading` is held for one instant after the other: whoever waits for it meanwhile comes first.
+    """
     if len(text) > MOST_TEXT:
         return QueryAnswer(problem=f"more than {MOST_TEXT} characters")
     try:
         query = parse(text)
-        return _over(query, store, _instants(at_ns, range_s), began_ns, clock)
+        instants = _instants(at_ns, range_s)
+        found = await _evaluate(query, store, instants, clock, reading)
+        return _as_answer(found, instants, began_ns)
     except GamedayError as error:
         return QueryAnswer(problem=error.message, help=error.help or "")
     except RecursionError:
@@ -63,18 +77,32 @@ def _instants(at_ns: int, range_s: float) -> list[int]:
     return [at_ns - n * step_ns for n in range(count, -1, -1)]
 
 
-def _over(
-    query: Query, store: SeriesStore, instants: Sequence[int], began_ns: int, clock: Clock
-) -> QueryAnswer:
+async def _evaluate(
+    query: Query,
+    store: SeriesStore,
+    instants: Sequence[int],
+    clock: Clock,
+    reading: asyncio.Lock,
+) -> Mapping[int, Sequence[tuple[str, float]]]:
+    """The names and numbers at each instant, as far as there is time."""
     deadline_ns = clock.now_ns() + int(LONGEST_S * NS)
-    found: dict[str, dict[int, float]] = {}
-    seen: list[int] = []
+    found: dict[int, Sequence[tuple[str, float]]] = {}
     for t_ns in instants:
         if clock.now_ns() > deadline_ns:
             break
-        seen.append(t_ns)
-        for name, number in _numbers(InstantEvaluator(store, t_ns).value(query.node)):
+        async with reading:
+            found[t_ns] = await asyncio.to_thread(_numbers, query, store, t_ns)
+    return found
+
+
+def _as_answer(
+    numbers: Mapping[int, Sequence[tuple[str, float]]], instants: Sequence[int], began_ns: int
+) -> QueryAnswer:
+    found: dict[str, dict[int, float]] = {}
+    for t_ns, each in numbers.items():
+        for name, number in each:
             found.setdefault(name, {})[t_ns] = number
+    seen = list(numbers)
     names = list(found)[:MOST_SERIES]
     return QueryAnswer(
         times=[round((t_ns - began_ns) / NS, 3) for t_ns in seen],
@@ -87,7 +115,8 @@ def _over(
     )
 
 
-def _numbers(value: Value) -> list[tuple[str, float]]:
+def _numbers(query: Query, store: SeriesStore, t_ns: int) -> Sequence[tuple[str, float]]:
+    value = InstantEvaluator(store, t_ns).value(query.node)
     if not isinstance(value, dict):
         return [("", value)]
     return [(show(labels) or "{}", number) for labels, number in value.items()]

@@ -12,6 +12,7 @@ import uvicorn
 from gameday.console.access import ConsoleRole, Sessions
 from gameday.console.app import Console
 from gameday.console.certificate import TlsFiles, given, of_our_own
+from gameday.console.connections import MOST_CONNECTIONS, BoundedConnection
 from gameday.console.feed import Feed
 from gameday.console.guard import LOOPBACK
 from gameday.console.orders import ControlLine
@@ -19,7 +20,6 @@ from gameday.console.settings import LINGER_S, ListenSettings, bind
 from gameday.core.clock import NS
 from gameday.evidence.sealed_box import Box
 
-MOST_CONNECTIONS: Final = 200
 LONGEST_S: Final = 8 * 3600.0
 CLOSE_S: Final = 2  # for streams to end, which nobody waits for longer
 LOOK_S: Final = 0.5
@@ -86,7 +86,7 @@ class ConsoleServer:
         tls = self._tls
         config = uvicorn.Config(
             self.console.app(_hosts(self._settings.listen)),
-            http="h11",
+            http=BoundedConnection,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -81,6 +81,7 @@ def bind(settings: ListenSettings) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((settings.address, port))
+            bound.listen()  # two may bind to one port, and only one of them can listen
         except OSError as error:
             bound.close()
             problem = error.strerror or str(error)

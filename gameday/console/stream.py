@@ -22,29 +22,33 @@ from gameday.core.json_objects import plain
 if TYPE_CHECKING:
     from gameday.console.app import Console
 
-MOST_STREAMS: Final = 64  # pages of all sessions together
+MOST_STREAMS: Final = 64  # pages of all sessions together; who leads may always have one more
 MOST_STREAMS_EACH: Final = 8
 BEAT_S: Final = 2.0  # a page that hears nothing for some of these says so
 LOOK_S: Final = 0.25  # for the end of the console
 MOST_AT_ONCE: Final = 300  # records, and samples, of an event
 LONGEST_S: Final = 1800.0  # a stream; the browser goes on with another one
-_CURSOR: Final = re.compile(r"(-?\d{1,15})\.(\d{1,17})", re.ASCII)
+_CURSOR: Final = re.compile(r"(-?\d{1,15})\.(\d{1,17})\.([01])", re.ASCII)
 
 
 class Cursor(NamedTuple):
-    """The last record that a page has, and how far in the samples it is."""
+    """The last record that a page has, and how far in the samples it is.
+
+    `whole` says that nothing was hidden from it up to there.
+    """
 
     seq: int = -1
     at: int = 0
+    whole: bool = False
 
     @classmethod
     def of(cls, text: str) -> "Cursor":
         """The cursor of an event's id; the beginning for what is none."""
         found = _CURSOR.fullmatch(text)
-        return cls(int(found[1]), int(found[2])) if found else cls()
+        return cls(int(found[1]), int(found[2]), found[3] == "1") if found else cls()
 
     def __str__(self) -> str:
-        return f"{self.seq}.{self.at}"
+        return f"{self.seq}.{self.at}.{self.whole:d}"
 
 
 def stream(console: "Console", request: Request, session: BrowserSession) -> StreamingResponse:
@@ -65,15 +69,12 @@ async def _events(
     try:
         while not console.closing() and console.clock.now_ns() - began_ns < LONGEST_S * NS:
             changed = console.changed
-            debriefed = console.feed.debriefed
             text, after = _batch(console, session, cursor)
             more = after != cursor
             cursor = after
             yield text
             if not more:
                 await _changes(console, changed)
-            if console.feed.debriefed and not debriefed and session.role != "facilitator":
-                cursor = Cursor(-1, cursor.at)  # what was hidden is told now, from the beginning
     finally:
         console.streams -= 1
         session.streams -= 1
@@ -96,6 +97,9 @@ def _batch(console: "Console", session: BrowserSession, cursor: Cursor) -> tuple
     feed = console.feed
     leads = session.role is ConsoleRole.FACILITATOR
     looks = session.role is ConsoleRole.OBSERVER
+    whole = feed.hides_nothing(leads=leads)
+    if whole and not cursor.whole:
+        cursor = Cursor(-1, cursor.at)  # what was hidden is told now, from the beginning
     last = feed.items[-1].seq if feed.items else cursor.seq
     items = list(feed.items_after(cursor.seq, leads=leads, looks=looks))
     ticks = feed.ticks_after(cursor.at)
@@ -103,7 +107,7 @@ def _batch(console: "Console", session: BrowserSession, cursor: Cursor) -> tuple
         items = items[:MOST_AT_ONCE]
         last = items[-1].seq
     ticks = ticks[:MOST_AT_ONCE]
-    after = Cursor(max(last, cursor.seq), ticks[-1].at if ticks else cursor.at)
+    after = Cursor(max(last, cursor.seq), ticks[-1].at if ticks else cursor.at, whole)
     data = json.dumps(
         finite(
             {

@@ -1,7 +1,8 @@
 """The workbench: what there is to work with in a session, told in one piece.
 
 The actions of the system file, the playbooks, and what a drill says to its team. In a drill every
-playbook is offered, so none gives away what is broken; elsewhere the run's own stands first.
+playbook is offered, so none gives away what is broken, and its text is told from the run directory,
+where the drill has written all of them alike; elsewhere the run's own stands first.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from gameday.console.playbook_text import ShownBlock, blocks
 from gameday.core import files
 from gameday.core.errors import GamedayError
 from gameday.evidence.effective import Effective
+from gameday.evidence.sealed_inputs import OFFERED
 from gameday.run.responder.orders import SEVERITIES
 from gameday.spec.drill import Role
 from gameday.spec.inputs import all_playbooks, load_system
@@ -123,15 +125,16 @@ def _actions(system: System | None) -> list[ActionTold]:
 
 def _playbooks(feed: Feed, effective: Effective | None) -> list[PlaybookTold]:
     """The run's own first; then those that are offered, by their names."""
-    paths = {path.stem: path for path in all_playbooks()}
-    offered = list(feed.drill.playbooks) if feed.drill and feed.drill.playbooks else sorted(paths)
+    drilled = feed.drill is not None
+    here = (feed.run_dir / OFFERED).glob("*.md") if drilled else all_playbooks()
+    paths = {path.stem: path for path in here}
     own = effective.playbook.head.name if effective and effective.playbook else ""
     found: list[PlaybookTold] = []
     if own:
         found += _playbook(feed.run_dir / "inputs" / "playbook.md", own=True)
-    for name in offered[:MOST_PLAYBOOKS]:
-        if name != own and name in paths:
-            found += _playbook(paths[name], own=False, numbered=feed.drill is not None)
+    for name in sorted(paths)[:MOST_PLAYBOOKS]:
+        if name != own:
+            found += _playbook(paths[name], own=False, numbered=drilled)
     return found
 
 

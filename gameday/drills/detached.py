@@ -33,7 +33,7 @@ from gameday.run.control_socket import ControlSocket, signals
 from gameday.run.readings import Readings
 from gameday.run.responder.incident import Incident
 from gameday.run.responder.orders import Heard
-from gameday.run.run_dir import new_run_id
+from gameday.run.run_dir import new_run_id, write_offered
 from gameday.spec.drill import Role
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
@@ -231,6 +231,7 @@ async def detached(opening: Opening, clock: Clock, begun: Begun) -> AsyncIterato
     hold.refuse()
     one = Detached(opening, clock)
     sealed_inputs.pack(one.dir, one.box, opening.inputs(one.id))
+    write_offered(one.dir, opening.books)
     one.begin(one.journal)
     with signals(one.control, _leave):
         await one.control.open(opening.runs_dir)

@@ -33,6 +33,7 @@ from gameday.drills.scenario import SessionPlan, Setting, scenario_of
 from gameday.drills.tabletop import offered_playbooks, offering
 from gameday.evidence import events, journal
 from gameday.evidence.sealed_box import Box
+from gameday.evidence.sealed_inputs import OFFERED
 from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,
@@ -145,7 +146,7 @@ def _files(run: str, recording: Recording) -> dict[str, bytes]:
     found = {
         path.relative_to(folder).as_posix(): files.read_bytes(path, _INPUTS_BYTES)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent != recording.dir / OFFERED  # it offers those of today
     }
     recorded = recording.effective.run.encode()
     return {**found, EFFECTIVE: found[EFFECTIVE].replace(recorded, run.encode())}

@@ -24,6 +24,7 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
 from gameday.evidence.model import Part
 from gameday.evidence.read import read_effective
+from gameday.evidence.sealed_inputs import OFFERED
 from gameday.injection.heal import controller_lives
 from gameday.spec.playbook import StepBlock, read_markdown
 from gameday.telemetry import samples
@@ -218,7 +219,7 @@ def _name_of_playbook(effective: Effective | None) -> str:
 def _then(run_dir: Path, effective: Effective | None) -> Mapping[tuple[str, int], StepText]:
     """The steps as they were, by playbook and number: the run's own, and others it offered."""
     found: dict[tuple[str, int], StepText] = {}
-    for path in sorted((run_dir / "inputs" / "playbooks").glob("*.md")):
+    for path in sorted((run_dir / OFFERED).glob("*.md")):
         try:
             text = files.read_bytes(path, _LONGEST_PLAYBOOK).decode()
             book, _, _ = read_markdown(text, path.name)

@@ -17,6 +17,8 @@ from gameday.evidence.sealed_box import Box
 
 NAME: Final = "inputs.sealed"
 FOLDER: Final = "inputs"
+OFFERED: Final = "inputs/playbooks"
+"""Never sealed: the playbooks of a drill, which whoever works on it may read."""
 LARGEST_BYTES: Final = 256 * files.MIB
 _PAD: Final = 64 * 1024  # the length tells shipped experiments from one another
 

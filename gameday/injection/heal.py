@@ -191,8 +191,15 @@ def is_under_way(run_dir: Path) -> bool:
 def controller_lives(records: Sequence[journal.Record]) -> bool:
     """True if the controller of the run is alive: then its changes are there on purpose."""
     started = journal.first(records, events.RunStarted)
-    controller = None if started is None else started.event.controller
-    if controller is None or journal.first(records, events.RunEnded) is not None:
+    if started is None or journal.first(records, events.RunEnded) is not None:
+        return False
+    return process_lives(started.event)
+
+
+def process_lives(started: events.RunStarted) -> bool:
+    """True if the process that a run began with is alive."""
+    controller = started.controller
+    if controller is None:
         return False
     pid, began = controller.get("pid"), controller.get("start_time")
     return type(pid) is int and 0 < pid < MOST_PIDS and process.start_time(pid) == began

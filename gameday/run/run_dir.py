@@ -8,6 +8,7 @@ reporting read only that. No secret is in it: the system file has none.
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from gameday.core import settings
@@ -15,10 +16,12 @@ from gameday.core.clock import utc_now
 from gameday.core.files.private import make_folder
 from gameday.evidence import sealed_inputs
 from gameday.evidence.effective import Effective, PlannedPlaybook
+from gameday.evidence.sealed_inputs import OFFERED
 from gameday.run.context import Options
 from gameday.run.drill import DrillHooks
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
+from gameday.spec.playbook import Playbook
 from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
@@ -54,10 +57,23 @@ def lay_out(
     raws = _raws(inputs)
     if drill is not None:
         sealed_inputs.pack(folder, drill.box, raws)
+        write_offered(folder, drill.playbooks)
         return folder, {}
     for name, raw in raws.items():
         (folder / "inputs" / name).write_bytes(raw)
     return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}
+
+
+def write_offered(folder: Path, books: Sequence[Playbook]) -> None:
+    """Write all playbooks that a drill offers, in the open and each as the others.
+
+    Whoever looked them up where they come from would find all but that of an experiment of
+    somebody's own, and would know which one it is.
+    """
+    inside = folder / OFFERED
+    inside.mkdir(parents=True)
+    for book in books:
+        (inside / f"{book.head.name}.md").write_bytes(book.text.encode())
 
 
 def _raws(inputs: Inputs) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ be shown inside its numbered item is an error, not a guess.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -75,10 +75,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """One playbook file."""
+    """One playbook file; `text` is all of it, as it was written."""
 
     head: FrontMatter
     steps: tuple[Step, ...]
+    text: str = field(default="", repr=False)
 
     def among_others(self) -> "Playbook":
         """The same where several are offered: each step says whose it is."""
@@ -114,7 +115,7 @@ def read_markdown(text: str, file: str) -> tuple[Playbook, Document, dict[int, D
         Step(item.number, item.text or "", blocks[item.number].parse(StepBlock), item.line)
         for item in items
     )
-    return Playbook(head, steps), front, blocks
+    return Playbook(head, steps, text), front, blocks
 
 
 def _front_matter(lines: list[str], file: str) -> tuple[Document, int]:

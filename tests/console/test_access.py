@@ -2,18 +2,39 @@
 
 import json
 import socket
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from gameday.console.access import ConsoleRole
-from gameday.console.app import ALL_ORDERS_AT_MOST, ORDERS_AT_MOST, ROUTES, TRIES_AT_MOST
+from gameday.console import app, connections
+from gameday.console.access import MOST_SESSIONS, ConsoleRole, Sessions
+from gameday.console.app import (
+    ALL_ORDERS_AT_MOST,
+    LOGINS_AT_MOST,
+    ORDERS_AT_MOST,
+    ROUTES,
+    TRIES_AT_MOST,
+)
 from gameday.console.guard import HEADERS, MOST_BODY, host_name
-from gameday.console.stream import MOST_STREAMS_EACH
-from tests.support.consoles import CSRF, Browser, ConsoleUnderTest, RunFolder, control_socket
+from gameday.console.stream import MOST_STREAMS, MOST_STREAMS_EACH
+from tests.support.consoles import (
+    CSRF,
+    Browser,
+    ConsoleUnderTest,
+    RunFolder,
+    console,
+    control_socket,
+)
 
 OPEN = {("GET", "/"), ("GET", "/static/{name:path}"), ("POST", "/session")}
 """All that can be had without a session: the files of the page, and the way to one."""
+
+
+BEGUN = (
+    b"POST /session HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+    b"Content-Length: 9\r\n\r\n{"
+)
 
 
 def routes_of(served: ConsoleUnderTest) -> set[tuple[str, str]]:
@@ -80,6 +101,23 @@ def test_a_write_from_elsewhere_is_refused(
     assert not heard
 
 
+CLICKED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_that_is_clicked_in_a_chat_opens_the_page_and_nothing_else(
+    served: ConsoleUnderTest, site: str
+) -> None:
+    clicked = {"Sec-Fetch-Site": site, **CLICKED}
+    assert httpx.get(served.base, headers=clicked).status_code == 200
+    browser = served.browser("facilitator")
+    for path in ("/static/look.css", "/api/me", "/api/facilitator/links"):
+        assert browser.ask("GET", path, **clicked).json() == {"error": "origin"}
+    assert browser.ask("POST", "/session", {}, **clicked).json() == {"error": "origin"}
+    for framed in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "no-cors"}):
+        assert httpx.get(served.base, headers={**clicked, **framed}).status_code == 403
+
+
 def test_a_write_without_an_origin_or_a_word_is_refused(served: ConsoleUnderTest) -> None:
     browser = served.browser("trainee")
     bare = browser.http.post("/api/order", json={"order": "ack"}, headers={CSRF: browser.csrf})
@@ -132,6 +170,35 @@ def test_a_wrong_token_opens_nothing_and_not_for_long(served: ConsoleUnderTest) 
     )
     assert answer.status_code == 429
     assert served.browser("trainee").csrf  # who has a real one still comes in
+
+
+def test_logins_of_a_role_end_no_session_of_another_and_none_that_has_a_page() -> None:
+    sessions = Sessions({})
+    leader, _ = sessions.begin(ConsoleRole.FACILITATOR)
+    watched, page = sessions.begin(ConsoleRole.TRAINEE)
+    page.streams = 1
+    idle, _ = sessions.begin(ConsoleRole.TRAINEE)
+    for _ in range(MOST_SESSIONS * 2):
+        sessions.begin(ConsoleRole.TRAINEE)
+    last, _ = sessions.begin(ConsoleRole.TRAINEE)
+    assert sessions.find(leader)
+    assert sessions.find(watched)
+    assert sessions.find(last)
+    assert sessions.find(idle) is None
+
+
+def test_logins_have_a_rate_for_each_role(run: RunFolder) -> None:
+    with console(run.dir) as served, httpx.Client() as http:
+        token = {"token": served.tokens[ConsoleRole.TRAINEE]}
+        statuses = [
+            http.post(
+                served.base + "/session", json=token, headers={"Origin": served.base}
+            ).status_code
+            for _ in range(LOGINS_AT_MOST + 1)
+        ]
+        assert statuses == [200] * LOGINS_AT_MOST + [429]
+        assert LOGINS_AT_MOST < MOST_SESSIONS
+        assert served.browser("facilitator").csrf
 
 
 @pytest.mark.parametrize(
@@ -233,6 +300,27 @@ def test_orders_have_a_rate_and_abort_has_none(served: ConsoleUnderTest, run: Ru
     assert len(heard) == ORDERS_AT_MOST + 1 < ALL_ORDERS_AT_MOST
 
 
+def test_trainees_together_take_no_command_and_no_page_from_who_leads(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "ALL_ORDERS_AT_MOST", 4)
+    with console(run.dir) as served, control_socket(run.dir):
+        leader = served.browser("facilitator")
+        for trainee in (served.browser("trainee"), served.browser("trainee")):
+            for _ in range(2):
+                assert trainee.ask("POST", "/api/order", {"order": "ack"}).status_code == 200
+        refused = served.browser("trainee").ask("POST", "/api/order", {"order": "ack"})
+        assert refused.json() == {"error": "too_often"}
+        pause = {"command": "pause"}
+        assert leader.ask("POST", "/api/facilitator/command", pause).status_code == 200
+        served.server.console.streams = MOST_STREAMS  # as many pages of others
+        refused = served.browser("trainee").ask("GET", "/api/stream")
+        assert refused.json() == {"error": "too_many_pages"}
+        batches = leader.batches()
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]
+
+
 def test_pages_have_a_number_for_each_session(served: ConsoleUnderTest) -> None:
     browser, other = served.browser("trainee"), served.browser("trainee")
     open_ones = [browser.batches() for _ in range(MOST_STREAMS_EACH)]
@@ -242,6 +330,46 @@ def test_pages_have_a_number_for_each_session(served: ConsoleUnderTest) -> None:
     next(other.batches())
     for each in open_ones:
         each.close()  # type: ignore[attr-defined]
+
+
+def connected(served: ConsoleUnderTest, host: str = "127.0.0.1") -> socket.socket:
+    """A connection that asks for nothing yet, from an address of this machine."""
+    port = int(served.base.rpartition(":")[2])
+    return socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(host, 0))
+
+
+def is_dropped(raw: socket.socket) -> bool:
+    try:
+        return raw.recv(1000) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: loc", BEGUN])
+def test_a_connection_that_does_not_ask_in_time_is_dropped_and_a_page_is_not(
+    run: RunFolder, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ASKS_WITHIN_S", 0.3)
+    with console(run.dir) as served:
+        batches = served.browser("trainee").batches()
+        next(batches)
+        with connected(served) as raw:
+            raw.sendall(begun)
+            assert is_dropped(raw)
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]
+
+
+def test_one_peer_has_only_so_many_connections(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_OF_ONE_PEER", 3)
+    with console(run.dir) as served, ExitStack() as stack:
+        idle = [stack.enter_context(connected(served)) for _ in range(4)]
+        assert is_dropped(idle[-1])
+        with connected(served, "127.0.0.2") as other:
+            other.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in other.recv(1000)
 
 
 def test_no_file_but_those_of_the_page_can_be_had(served: ConsoleUnderTest) -> None:

@@ -304,6 +304,36 @@ def test_the_keys_lead_to_the_parts(chromium: "Chromium", tmp_path: Path) -> Non
         assert page.evaluate("document.cookie") == ""
 
 
+def test_what_was_handed_over_can_be_acknowledged(chromium: "Chromium", tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "20261130T000000Z-redis-slow-abcd")
+    run.traffic()
+    run.journal.write(events.OrderGiven(order="hand-over", by="Ada", through="person", to="Bo"))
+    with console(run.dir) as served:
+        page = opened(chromium, served.base + "/#" + served.tokens["trainee"], "Ada")  # type: ignore[index]
+        page.wait_for_selector("#incident >> text=Bo has it.")
+        page.wait_for_selector("#do-ack:enabled")
+        run.journal.write(events.AlertAcknowledged(by="Ada"))
+        page.wait_for_selector("#do-ack:disabled")
+        assert "Bo has it." in page.inner_text("#incident")
+
+
+def test_another_link_in_an_open_tab_is_used_and_leaves_the_address(
+    chromium: "Chromium", tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "20261130T000000Z-redis-slow-abcd")
+    run.traffic()
+    with console(run.dir) as served:
+        page = opened(chromium, served.base + "/#" + served.tokens["observer"])  # type: ignore[index]
+        page.wait_for_selector("#role >> text=observer")
+        token = served.tokens["facilitator"]  # type: ignore[index]
+        page.evaluate(f"location.hash = '{token}'")  # as one that is pasted
+        page.wait_for_selector("#truth")
+        assert page.evaluate("location.hash") == ""
+        page.route("**/static/locale/**", lambda route: route.abort())
+        page.goto(served.base + "/?again#" + token)  # its texts do not come
+        page.wait_for_function("location.hash === ''")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("role", ["trainee", "facilitator"])
 def test_the_page_is_accessible(

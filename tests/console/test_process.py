@@ -1,7 +1,9 @@
 """The console as a process: its secrets, its certificate, where it listens, and its end."""
 
 import os
+import socket
 import ssl
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -11,7 +13,7 @@ import pytest
 from gameday.console.access import ConsoleRole
 from gameday.console.certificate import fingerprint, given, of_our_own
 from gameday.console.launch import Launched, launch
-from gameday.console.settings import ListenSettings, listen_settings
+from gameday.console.settings import ListenSettings, bind, listen_settings
 from gameday.core.errors import StackError, UsageError
 from gameday.evidence.sealed_box import Box
 from tests.support.consoles import Browser, RunFolder, console
@@ -49,11 +51,31 @@ def test_a_console_is_started_and_its_secrets_stand_nowhere(folder: RunFolder) -
         end(launched)
 
 
+def test_the_folder_it_is_started_in_shadows_nothing_that_it_imports(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit('not the real one')")
+    monkeypatch.chdir(tmp_path)
+    launched = launch(folder.dir, ListenSettings(port=0))
+    end(launched)
+
+
 def test_a_console_that_cannot_listen_says_so(folder: RunFolder) -> None:
     with console(folder.dir) as other:
         port = int(other.base.rpartition(":")[2])
         with pytest.raises(StackError, match="cannot listen"):
             launch(folder.dir, ListenSettings(port=port))
+
+
+def test_a_console_has_its_port_from_the_moment_that_it_has_bound() -> None:
+    with closing(socket.socket()) as first:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))  # as another console does, before it listens
+        port = first.getsockname()[1]
+        with closing(bind(ListenSettings(port=port))) as second:
+            assert second.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            with pytest.raises(OSError, match="in use"):
+                first.listen()
 
 
 def test_only_the_roles_that_are_asked_for_have_a_link(folder: RunFolder) -> None:

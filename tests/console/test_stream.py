@@ -1,6 +1,8 @@
 """The stream: what each role is told, from where, and that nothing is lost or told too early."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from gameday.console.stream import Cursor
 from gameday.evidence import events
 from gameday.evidence.events import EVENTS
 from gameday.evidence.sealed_box import FOR_TRAINEES, Box
+from gameday.injection.process.process import record as process_record
 from tests.support.consoles import Browser, ConsoleUnderTest, RunFolder, console
 
 SECRET = "network.latency"
@@ -117,6 +120,23 @@ def test_the_debrief_tells_everybody_from_the_beginning(drill: RunFolder, box: B
         assert SECRET in repr(told)
 
 
+@pytest.mark.parametrize("role", ["trainee", "facilitator"])
+def test_a_line_that_is_lost_across_the_debrief_loses_nothing_of_it(
+    drill: RunFolder, box: Box, role: str
+) -> None:
+    last = marked(drill)
+    with console(drill.dir) as served:
+        browser = served.browser(role)
+        for cursor, batch in browser.batches():
+            if any(each["kind"] == last for each in batch["items"]):
+                break
+        drill.journal.box = None
+        drill.journal.write(events.DrillDebriefed(key=box.text))
+        follow(served.browser("observer"), "drill.debriefed")  # it was read meanwhile
+        told = follow(browser, "drill.debriefed", cursor)
+        assert {"drill.planned", "fault.injecting"} <= {each["kind"] for each in told}
+
+
 def test_an_observer_sees_all_of_a_run_and_a_responder_what_a_person_on_call_could(
     folder: RunFolder,
 ) -> None:
@@ -180,13 +200,16 @@ def read_until(browser: Browser, *, ticks: int) -> tuple[str, list[float]]:
     raise AssertionError("the stream ended")
 
 
-@pytest.mark.parametrize("text", ["", "x", "1", "1.x", "-1.5.5", "9" * 40 + ".1", "1.1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1", "1.x.0", "1.1", "-1.5.5", "9" * 40 + ".1.0", "1.1.1\n"]
+)
 def test_a_cursor_that_is_none_begins_at_the_beginning(text: str) -> None:
     assert Cursor.of(text) == Cursor()
 
 
 def test_a_cursor_is_read_as_it_is_written() -> None:
-    assert Cursor.of(str(Cursor(12, 3456))) == Cursor(12, 3456)
+    for cursor in (Cursor(12, 3456), Cursor(12, 3456, whole=True)):
+        assert Cursor.of(str(cursor)) == cursor
 
 
 def test_alerts_and_figures_come_as_they_were_sampled(folder: RunFolder) -> None:
@@ -248,6 +271,23 @@ def test_who_has_it_and_the_end_are_in_the_state(folder: RunFolder) -> None:
     feed.read()
     state = feed.state()
     assert (state.taken_by, state.phase, state.mode) == ("Bo", "over", "run")
+
+
+def test_a_run_that_was_killed_is_over_at_its_last_record(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        controller = process_record(process.pid, "gameday run").as_json()
+        folder = RunFolder(tmp_path / "20261130T000000Z-drill-abcd", controller=controller)
+        folder.traffic()
+        feed = Feed(folder.dir)
+        feed.read()
+        assert feed.state().phase == "running"
+        last = folder.journal.write(events.AlertAcknowledged(by="Ada"))
+        process.kill()
+        process.wait()
+        feed.read()
+        feed.read()
+        assert feed.state().phase == "over"
+        assert feed.state().now == feed.since_began(last.t_ns)
 
 
 def test_a_page_of_a_served_run_is_told_its_state(served: ConsoleUnderTest, run: RunFolder) -> None:

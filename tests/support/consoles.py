@@ -28,7 +28,9 @@ CSRF = "X-Gameday-CSRF"
 class RunFolder:
     """A run directory under way: its journal and its samples are appended to."""
 
-    def __init__(self, folder: Path, box: Box | None = None) -> None:
+    def __init__(
+        self, folder: Path, box: Box | None = None, controller: Mapping[str, Any] | None = None
+    ) -> None:
         self.dir = folder
         (folder / "logs").mkdir(parents=True)
         (folder / "inputs").mkdir()
@@ -38,7 +40,7 @@ class RunFolder:
         self.began_ns = self.journal.write(
             events.RunStarted(
                 run=folder.name,
-                controller=None,
+                controller=controller,
                 experiment="redis-slow",
                 stack="embedded",
                 allowed=[],

@@ -281,16 +281,27 @@ function login(why) {
   tools(null);
 }
 
-async function begin() {
-  await loadTexts();
+// Takes the token of a link out of the address, before anything else can go wrong.
+function takeToken() {
   const token = location.hash.slice(1);
-  let me;
-  if (token.length > 20) {
-    history.replaceState(null, "", location.pathname);  // it is used once, and in no history
-    me = await call("/session", { token });
-  } else {
-    me = await call("/api/me");
-  }
+  if (token.length <= 20) return "";
+  history.replaceState(null, "", location.pathname);  // it is used once, and in no history
+  return token;
+}
+
+// Another link was put into this tab: the page begins anew with it.
+async function changeSession() {
+  const token = takeToken();
+  if (!token) return;
+  const me = await call("/session", { token });
+  if (me.error) announce(t(`error.${me.error}`)); else location.reload();
+}
+
+async function begin() {
+  const token = takeToken();
+  window.addEventListener("hashchange", changeSession);
+  await loadTexts();
+  const me = token ? await call("/session", { token }) : await call("/api/me");
   if (me.error) { login(t(`error.${me.error}`)); return; }
   setSession(me);
   const page = new Page(me);

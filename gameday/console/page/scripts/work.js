@@ -120,12 +120,12 @@ export class Work {
   draw() {
     this.drawAnswer();
     const { session } = this;
-    const mark = `${session.items.size}/${session.state.taken_by}/${session.state.phase}`;
+    const mark = `${session.items.size}/${session.state.taken}/${session.state.taken_by}/${session.state.phase}`;
     if (mark === this.drawn) return;
     this.drawn = mark;
     this.holder.textContent = session.state.taken_by ? t("work.taken", { by: session.state.taken_by }) : t("work.not_taken");
     const ack = document.getElementById("do-ack");
-    if (ack) { ack.disabled = session.state.taken_by !== ""; ack.className = session.state.taken_by ? "" : "main"; }
+    if (ack) { ack.disabled = session.state.taken; ack.className = session.state.taken ? "" : "main"; }
     const last = (name) => session.orders(name).at(-1);
     const belief = last("declare"), level = last("severity"), update = last("update");
     const rows = [["work.hypothesis", belief?.data.text], ["work.severity", level?.data.severity], ["work.last_update", update?.data.text]];

@@ -1,0 +1,51 @@
+"""A connection of a browser: it asks within a time, and one machine has only so many of them.
+
+Whoever connects needs no token for it. Connections that ask for nothing, or for something letter by
+letter, would otherwise keep everybody else out once there are as many as the console serves.
+"""
+
+import asyncio
+from typing import Final, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MOST_CONNECTIONS: Final = 200
+MOST_OF_ONE_PEER: Final = 100  # a tunnel is one peer, with all the pages of a team
+ASKS_WITHIN_S: Final = 10.0  # a whole request, of 16 KiB at most
+_INCOMPLETE: Final = (h11.IDLE, h11.SEND_BODY)
+
+
+class BoundedConnection(H11Protocol):
+    """uvicorn's own, which is dropped when a request is not complete in time."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        peer = self.client[0] if self.client else ""
+        same = [each for each in self.connections if each.client and each.client[0] == peer]
+        if len(same) > MOST_OF_ONE_PEER:
+            self.transport.abort()
+        else:
+            self._look()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Begin to wait for the rest of a request, or end it; more of the same wins no time."""
+        if self.conn.their_state not in _INCOMPLETE:
+            self._stop()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(ASKS_WITHIN_S, self.transport.abort)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
