@@ -353,6 +353,7 @@ def _as(uid: int, home: Path) -> dict[str, Any]:
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LANG": "C.UTF-8",
+        "COLUMNS": "400",  # a table that is cut would hide what is looked for
     }
     who: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []}
     return {**who, "env": environment, "cwd": "/"}
