@@ -2,12 +2,10 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +16,13 @@ from gameday.console.settings import ListenSettings
 from gameday.evidence import events
 from gameday.evidence.journal import every, first, read
 from tests.support.consoles import RunFolder, console
+from tests.support.pages import CHROMIUM, opened, sure, tell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
-    from playwright.sync_api import Page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed here")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
-WAIT_MS = 30_000
 HOSTILE = [
     '<img src=x onerror="document.title=1;window.hurt=1">',
     "<script>window.hurt=1</script>",
@@ -36,43 +31,6 @@ HOSTILE = [
     "javascript:window.hurt=1",
     "\u202egnp.exe <b>bold</b> &lt;i&gt;",
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator["Chromium"]:
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def opened(chromium: "Chromium", link: str, name: str = "", **how: Any) -> "Page":
-    """A page of its own browser, whose errors fail the test that looks at them."""
-    context = chromium.new_context(**how)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    page.problems = problems  # type: ignore[attr-defined]
-    page.goto(link)
-    if name:
-        page.fill("#join input", name)
-        page.click("#join button")
-    return page
-
-
-def sure(page: "Page", what: str) -> None:
-    """Click something that asks once, and say yes."""
-    page.click(what)
-    page.click("dialog button.main")
-
-
-def tell(page: "Page", text: str) -> None:
-    """Send an update."""
-    page.fill("#update", text)
-    page.click("#do-update")
-    page.wait_for_selector("#telling .answer.good")
 
 
 @pytest.mark.slow

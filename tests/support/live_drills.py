@@ -6,6 +6,7 @@ under a name and with fault ids that stand nowhere else; they lie with the facil
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,14 +45,14 @@ class Copy:
     experiment: Experiment
 
 
-def copied(name: str, folder: Path, lasts_s: float = LASTS_S) -> Copy:
+def copied(name: str, folder: Path, lasts_s: float = LASTS_S, mark: str = MARK) -> Copy:
     """The short form of a shipped experiment as a drill, under names of its own."""
     source = find_experiment(name)
     raw: dict[str, Any] = yaml.safe_load(source.read_text())
     drill = {**(raw.pop("short", None) or {}), "lasts": f"{lasts_s}s"}
     method = drill.get("method", raw["method"])
     names = {
-        fault.get("id"): f"{fault.get('id', 'it')}-{n}-{MARK}" for n, fault in enumerate(method)
+        fault.get("id"): f"{fault.get('id', 'it')}-{n}-{mark}" for n, fault in enumerate(method)
     }
     drill["method"] = [{**fault, "id": names[fault.get("id")]} for fault in method]
     drill["rules"] = [str((source.parent / each).resolve()) for each in drill.get("rules", [])]
@@ -60,8 +61,8 @@ def copied(name: str, folder: Path, lasts_s: float = LASTS_S) -> Copy:
         if "of" in alert:
             alert["of"] = names[alert["of"]]
     drill["expect"] = {"alerts": expect.get("alerts", [])}
-    raw |= {"name": f"{name}-{MARK}", "drill": drill}
-    path = folder / f"{name}-{MARK}.yaml"
+    raw |= {"name": f"{name}-{mark}", "title": f"{raw['title']} ({mark})", "drill": drill}
+    path = folder / f"{name}-{mark}.yaml"
     path.write_text(yaml.safe_dump(raw))
     return Copy(path, load_drill(str(path), 0).loaded.experiment)
 
@@ -100,6 +101,19 @@ class Held:
             assert not ended, f"it ended before {what}: {self.output.read_text()}"
             assert time.monotonic() < deadline, f"no {what}: {self.output.read_text()}"
             time.sleep(0.05)
+
+    def links(self) -> dict[str, str]:
+        """The console's links, by role, as the terminal shows them."""
+        roles = {"who leads": "facilitator", "those who work": "trainee", "look on": "observer"}
+        found: dict[str, str] = {}
+
+        def told() -> bool:
+            for link, about in re.findall(r"(http\S+#\S+)\s+\(([^)]*)\)", self.output.read_text()):
+                found.update({role: link for word, role in roles.items() if word in about})
+            return len(found) == len(roles)
+
+        self.wait(told, "links")
+        return found
 
     def say(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command in another terminal."""
@@ -148,6 +162,7 @@ def held(experiment: Path, place: Path, *options: str, window: str = "2s") -> It
     (place / "tmp").chmod(0o777)
     key_file = experiment.parent / f"{place.name}.key"
     output = place / "terminal"
+    output.touch(0o600)  # the facilitator's: it shows the links
     with output.open("wb") as terminal:
         process = subprocess.Popen(
             [
@@ -180,6 +195,15 @@ def short_folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder
+
+
+def secrets_of(copy: Copy) -> list[str]:
+    """What another user must not learn: kinds and ids of the faults, name and title."""
+    experiment = copy.experiment
+    told = [experiment.name, experiment.title]
+    for fault in experiment.method:
+        told += [fault.fault, fault.id or ""]
+    return sorted({each for each in told if each})
 
 
 def words(copy: Copy) -> list[str]:
