@@ -21,10 +21,14 @@ class BoundedConnection(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
 
+    @property
+    def peer(self) -> str:
+        return self.client[0] if self.client else ""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        peer = self.client[0] if self.client else ""
-        same = [each for each in self.connections if each.client and each.client[0] == peer]
+        ours = [each for each in self.connections if isinstance(each, BoundedConnection)]
+        same = [each for each in ours if each.peer == self.peer]
         if len(same) > MOST_OF_ONE_PEER:
             self.transport.abort()
         else:
