@@ -109,20 +109,24 @@ def _held(hold: "Grade", folder: Path, number: int, name: str) -> Outcome:
 
 def _told(outcomes: Sequence[Outcome]) -> int:
     """Tell the sums; the exit code."""
-    wrong = sum(bool(one.leaks or one.blind) for one in outcomes)
+    leaked = sum(bool(one.leaks) for one in outcomes)
+    nothing = sum(bool(one.blind and not one.leaks) for one in outcomes)
     searches = sum(one.searched for one in outcomes)
-    sys.stdout.write(f"{len(outcomes)} drills, {searches} searches: {wrong} leaked\n")
+    sys.stdout.write(
+        f"{len(outcomes)} drills, {searches} searches: {leaked} leaked, {nothing} prove nothing\n"
+    )
     looked = sum((one.looked for one in outcomes), Counter[str]())
     if looked:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(looked.items()))
         sys.stdout.write(f"looked through before the debrief: {counts}\n")
-    for through in sorted({one.through for one in outcomes}):
-        every = [one.out_s for one in outcomes if one.through == through]
+    ended = [one for one in outcomes if one.searched]
+    for through in sorted({one.through for one in ended}):
+        every = [one.out_s for one in ended if one.through == through]
         sys.stdout.write(
             f"ended from the {through} {len(every)} times: every fault was out within"
             f" {max(every):.2f} s\n"
         )
-    return int(wrong > 0)
+    return int(leaked + nothing > 0)
 
 
 def drilled(folder: Path, number: int, name: str) -> Outcome:
