@@ -1,4 +1,4 @@
-"""The README's picture of a run: a real run's files, drawn as the live screen and the verdict drew them.
+"""The README's picture of a run: a real run's files, drawn as its screen and verdict drew them.
 
     python -m tests.support.pictures RUN_DIR SECOND OUT.svg
 
