@@ -22,7 +22,7 @@ from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
-from gameday.cli.terminal import echo, warn
+from gameday.cli.terminal import echo, flush, warn
 from gameday.core.errors import GamedayError, SilentRunError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
@@ -85,11 +85,10 @@ def _go_on_as(args: list[str]) -> None:
     if len(raw) > MOST_ARGUMENTS:
         raise UsageError("the command line is too long", help="name fewer hosts")
     reading, writing = os.pipe()
-    os.write(writing, raw)
-    os.close(writing)
+    with os.fdopen(writing, "wb") as out:
+        out.write(raw)
     os.set_inheritable(reading, True)  # noqa: FBT003
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     neutral = ["-P", "-m", "gameday", "drill", LIVE, GIVEN, str(reading)]
     os.execv(sys.executable, [sys.executable, *neutral])
 

@@ -14,7 +14,7 @@ import click
 from gameday.cli.drawing import SafeConsole, joined, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
-from gameday.cli.terminal import echo, emit, one_line
+from gameday.cli.terminal import confirm, echo, emit, one_line
 from gameday.core.errors import UnknownError, UsageError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _delete(found: list[Path], *, yes: bool) -> None:
     for run_dir in found:
         echo(str(run_dir))
     if not yes:
-        click.confirm(f"delete these {len(found)} runs?", abort=True, err=True)
+        confirm(f"delete these {len(found)} runs?")
     for run_dir in found:
         shutil.rmtree(run_dir)
     echo(f"{len(found)} runs are deleted; copies of them elsewhere are not")

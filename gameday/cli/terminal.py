@@ -188,6 +188,19 @@ def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
     to.flush()
 
 
+def flush() -> None:
+    """Bring out all that was printed, before this process becomes another one."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def confirm(question: str) -> None:
+    """Go on only after a yes. Raises click.Abort after a no, and where nobody can be asked."""
+    import click
+
+    click.confirm(question, abort=True, err=True)
+
+
 def emit(text: str) -> None:
     """Print on stdout what a program will read: JSON, YAML, a script. It ends as `text` does."""
     to = output()

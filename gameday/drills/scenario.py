@@ -20,11 +20,11 @@ from gameday.evidence.drill_events import (
     DrillStarted,
 )
 from gameday.evidence.event import Event
-from gameday.evidence.hypotheses import same
 from gameday.evidence.journal import Audience, Journal
 from gameday.spec.drill import Hint
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Fault
+from gameday.spec.hypotheses import same
 from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,

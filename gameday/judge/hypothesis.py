@@ -1,6 +1,6 @@
 """Right or not: what a team believes, held against what is true.
 
-Hypotheses are chosen from a list, by their text or their number (`evidence.hypotheses`). One that
+Hypotheses are chosen from a list, by their text or their number (`spec.hypotheses`). One that
 was typed freely counts by its words: it is right if it says more of a right one than of any decoy,
 a greater share of its head (up to a colon), and at least half of that. What fits two equally is
 not right: it has not told them apart yet; nor is a list of all. Words alone cannot tell a denial: a
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from gameday.evidence.hypotheses import chosen, same
+from gameday.spec.hypotheses import chosen, same
 
 _WORD: Final = re.compile(r"\w+", re.UNICODE)
 ENOUGH: Final = 0.5

@@ -33,15 +33,22 @@ HOSTILE = [
 ]
 
 
+def with_a_phone(chromium: "Chromium", link: str, page: "Page") -> "Page":
+    """Page of somebody who joins later, once `page` tells it."""
+    other = opened(chromium, link, "Bo", viewport={"width": 360, "height": 740})
+    page.wait_for_selector("#timeline >> text=Bo")
+    return other
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_incident_is_worked_by_the_page_alone(chromium: "Chromium", tmp_path: Path) -> None:
     with running(tmp_path) as (process, links):
         page = opened(chromium, links["trainee"], "Ada")
         lead = opened(chromium, links["facilitator"], color_scheme="dark")
-        other = opened(chromium, links["trainee"], "Bo", viewport={"width": 360, "height": 740})
         page.wait_for_selector(".page.firing")
         assert "is firing" in page.inner_text("#announce")
+        other = with_a_phone(chromium, links["trainee"], page)
         page.click("#do-ack")
         page.fill("#hypothesis", "Redis answers late")
         page.click("#do-declare")

@@ -10,11 +10,11 @@ from gameday.core.messages import templates
 from gameday.drills.scenario import SessionPlan, Setting, fault_instant_s, scenario
 from gameday.evidence import journal
 from gameday.evidence.drill_events import DrillStarted
-from gameday.evidence.hypotheses import chosen
 from gameday.judge.hypothesis import is_right
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Fault
+from gameday.spec.hypotheses import chosen
 from gameday.spec.inputs import find_system, load_drill, load_system
 from tests.support.rundirs import SetClock
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from gameday.core.units import format_duration, seconds
-from gameday.evidence.hypotheses import same
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
+from gameday.spec.hypotheses import same
 from gameday.spec.inputs import FileWarning, Findings, LoadedDrill
 from gameday.traffic.forecast import scenarios_of, scheduled, traffic_end_s
 from gameday.traffic.schedule.arrival_rate import exactly_per_s

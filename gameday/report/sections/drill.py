@@ -16,7 +16,6 @@ import numpy as np
 from gameday.core import files
 from gameday.core.json_objects import read_object
 from gameday.evidence import events
-from gameday.evidence.hypotheses import chosen
 from gameday.evidence.journal import Record, RecordOf, every
 from gameday.judge.course import Course, PlannedAct
 from gameday.judge.response_parts import believes_right, first_right
@@ -27,6 +26,7 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
 from gameday.report.sections.timeline import sentence
+from gameday.spec.hypotheses import chosen
 from gameday.telemetry.catalogue import names as reading_names
 
 MOST_MINUTES: Final = 240

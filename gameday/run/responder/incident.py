@@ -16,7 +16,6 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.messages import Message
 from gameday.evidence.events import AlertAcknowledged, OrderAnswered, OrderGiven, ResponderStarted
-from gameday.evidence.hypotheses import chosen
 from gameday.run.responder.hands import Hands, StepOutcome
 from gameday.run.responder.orders import (
     MOST_NAME,
@@ -27,6 +26,7 @@ from gameday.run.responder.orders import (
     Kind,
     clipped,
 )
+from gameday.spec.hypotheses import chosen
 
 LOOK_S = 5.0  # alerts are looked for at every evaluation; without any they are all the same
 # Of each kind of responder, so that a program cannot keep people from being heard.
