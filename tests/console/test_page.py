@@ -20,6 +20,7 @@ from tests.support.pages import CHROMIUM, opened, sure, tell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
