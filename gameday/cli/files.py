@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gameday.cli.options import allow_target
-from gameday.cli.terminal import echo, emit, one_line, print_error, warn
+from gameday.cli.terminal import cut, echo, emit, one_line, print_error, warn
 from gameday.core import settings
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files import is_file
@@ -121,7 +121,8 @@ class _Judge:
                 kind = _kind(ref)
                 path = find_experiment(ref) if kind == "experiment" else Path(ref)
                 judged.file = shown_path(path)
-                judged.warnings = list(dict.fromkeys(self._warnings(kind, path, self._system)))
+                found = map(cut, self._warnings(kind, path, self._system))
+                judged.warnings = list(dict.fromkeys(found))
             except GamedayError as error:
                 judged.error = error
             yield judged

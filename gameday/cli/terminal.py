@@ -210,17 +210,17 @@ def emit(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on stderr."""
-    echo(f"warning: {text}", err=True)
+    echo(f"warning: {cut(text)}", err=True)
 
 
 def print_error(error: GamedayError, *, err: bool = True) -> None:
     """Print an error, and its cure below it."""
-    echo(f"error: {_cut(error.message)}", err=err)
+    echo(f"error: {cut(error.message)}", err=err)
     if error.help:
-        echo(f"  help: {_cut(error.help)}", err=err)
+        echo(f"  help: {cut(error.help)}", err=err)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """The text without the greater part of lines that nobody would read: they quote a value."""
     return "\n".join(
         line if len(line) <= LONGEST_LINE else f"{line[:QUOTED]} … {line[-QUOTED:]}"
