@@ -11,22 +11,12 @@ from typing import Final
 from gameday.core.errors import GamedayError
 from gameday.evidence.sealed_box import Box
 from gameday.run import locks
-from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
+from gameday.run.responder.orders import MOST_NAME, Heard, IncidentOrder, clipped
 
 NOBODY: Final = "console"
 _LONGEST: Final = 4000  # characters; the run says what is too long for it
 COMMANDS: Final = ("inject", "hint", "pause", "resume", "debrief")
 """Commands of who leads a drill, beside the orders that everybody gives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Answer to an order: whether it was heard, why not, its number, whether its end follows."""
-
-    ok: bool
-    why: str = ""
-    given: int | None = None
-    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +37,11 @@ class ControlLine:
         self._dir = run_dir.resolve()
         self.box = box
 
-    async def order(self, order: IncidentOrder, by: str) -> Told:
+    async def order(self, order: IncidentOrder, by: str) -> Heard:
         """Give an order as a page has it."""
         return await self._send(locks.RunCommand("order", by or NOBODY, _clipped(order)))
 
-    async def command(self, asked: LeadCommand, by: str) -> Told:
+    async def command(self, asked: LeadCommand, by: str) -> Heard:
         """Give a command of who leads. Raises ValueError for what is none."""
         if asked.command not in COMMANDS:
             raise ValueError(asked.command)
@@ -75,16 +65,16 @@ class ControlLine:
             told = await self._send(locks.RunCommand("order", name, note))
         return told.ok
 
-    async def _send(self, command: locks.RunCommand) -> Told:
+    async def _send(self, command: locks.RunCommand) -> Heard:
         found = [each for each in locks.running() if each.run == self._run]
         here = [each for each in found if each.has_controller and each.dir.resolve() == self._dir]
         if not here:
-            return Told(ok=False, why="over")
+            return Heard(ok=False, why="over")
         try:
             reply = await locks.send_order(here[0], command)
         except GamedayError as error:
-            return Told(ok=False, why=error.message)
-        return Told(reply.ok, reply.why, reply.given, reply.pending)
+            return Heard(ok=False, why=error.message)
+        return Heard(reply.ok, reply.why, reply.given, reply.pending)
 
 
 def _clipped(order: IncidentOrder) -> IncidentOrder:

@@ -8,19 +8,19 @@ and clocks go on, and everybody is told so. At a table nothing goes on: what hap
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from gameday.core.clock import NS, Clock
 from gameday.core.messages import Message
 from gameday.drills.scenario import SessionPlan
 from gameday.evidence import events
 from gameday.evidence.journal import Journal, Record
+from gameday.run.responder.hands import BOT
 from gameday.run.responder.orders import MOST_TEXT, Heard, clipped
-from gameday.spec.drill import InjectEvent
+from gameday.spec.drill import InjectEvent, Role
 
 LOOK_S: Final = 0.25  # how late an inject may be said
-ROLES: Final = ("all", "commander", "operations", "communications", "scribe")
-BOT: Final = "bot"
+ROLES: Final = ("all", *get_args(Role))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
