@@ -109,7 +109,7 @@ def test_an_abort_of_a_page_that_is_closed_at_once_is_heard(
         lead = opened(chromium, links["facilitator"])
         lead.wait_for_selector("#timeline >> text=network-latency-1: in")
         sure(lead, "#do-abort")
-        lead.context.close()
+        lead.close()  # the page alone, as a person closes it; without its context nothing is sent
         assert process.wait(60) == 5
     records = read(next(tmp_path.glob("runs/*")) / "journal.jsonl").records
     (order,) = [each for each in every(records, events.OrderGiven) if each.event.order == "abort"]

@@ -39,8 +39,11 @@ export function figure(number) {
 // A question before something is done; the answer is true or false.
 export function ask(title, text, yes, no, { danger = false } = {}) {
   return new Promise((resolve) => {
+    // A yes is heard in the click itself, not when the dialog has closed: what follows is sent
+    // even when the page is closed at once.
+    const heard = (event) => { if (event.submitter && event.submitter.value === "yes") resolve(true); };
     const dialog = h("dialog", { "aria-label": title },
-      h("form", { method: "dialog" },
+      h("form", { method: "dialog", onsubmit: heard },
         h("h2", {}, title), text ? h("p", { class: "briefing" }, text) : null,
         h("div", { class: "row" },
           h("button", { value: "no" }, no),
