@@ -56,6 +56,10 @@ COMMANDS = {
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "alerts": (
+        "gameday.cli.alerts:alerts",
+        "Try alert rules on recorded runs, and find what no drill tests.",
+    ),
     "readiness": (
         "gameday.cli.readiness:readiness",
         "Tell which playbooks the runs prove, and which have got old.",

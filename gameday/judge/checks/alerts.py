@@ -121,7 +121,16 @@ def statuses(evidence: Evidence) -> list[AlertStatus]:
     """Status of each expected alert, and of every other that must not have fired."""
     if not has_rules(evidence):
         return []
-    lines = [(e.t_ns, e.alerts) for e in evidence.readings if not e.alerts_problem]
+    return statuses_by(evidence, recorded_lines(evidence))
+
+
+def recorded_lines(evidence: Evidence) -> list[Line]:
+    """The alerts of each evaluation at which it is known which there were."""
+    return [(e.t_ns, e.alerts) for e in evidence.readings if not e.alerts_problem]
+
+
+def statuses_by(evidence: Evidence, lines: Sequence[Line]) -> list[AlertStatus]:
+    """The statuses, had these been the alerts of the run."""
     expect = evidence.experiment.expect
     expected = [_promise(evidence, alert) for alert in expect.alerts]
     return judge_alerts(lines, expected, expect.other_alerts, _times(evidence))

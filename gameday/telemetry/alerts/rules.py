@@ -98,6 +98,16 @@ class RuleFile:
         """The expressions of all rules."""
         return tuple(rule.query for group in self.groups for rule in group.rules)
 
+    @property
+    def window_s(self) -> float:
+        """Seconds that the rule that looks back longest needs samples of."""
+        asked_s = (
+            rule.query.window_s + group.offset_ns / NS
+            for group in self.groups
+            for rule in group.rules
+        )
+        return max(asked_s, default=0.0)
+
 
 def load_rules(path: Path) -> RuleFile:
     """Read a rule file. Raises FileError."""

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from gameday.core.clock import NS
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.alerts.state import Evaluator
 from gameday.telemetry.catalogue import key
@@ -42,12 +41,7 @@ class SeriesEvaluator:
         self.queries = {name: parse(text) for name, text in expressions.items()}
         files = [load_rules(path) for path in rules]
         self._alerts = Evaluator(files, self.queries.values())
-        asked_s = [
-            rule.query.window_s + group.offset_ns / NS
-            for file in files
-            for group in file.groups
-            for rule in group.rules
-        ]
+        asked_s = [file.window_s for file in files]
         asked_s += [query.window_s for query in self.queries.values()]
         longest_s = max(asked_s, default=0.0)
         self.store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)

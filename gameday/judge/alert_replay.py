@@ -1,0 +1,120 @@
+"""A recorded run through other alert rules: what would have fired, and whether it would have done.
+
+The samples of the run are played through the rules (`telemetry.alerts.replay`), and the alerts
+that come of it are held to the experiment's expectations as those of the run were.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gameday.core.errors import UnknownError, UsageError
+from gameday.evidence.events import RunStarted
+from gameday.evidence.journal import first
+from gameday.evidence.model import Evidence
+from gameday.evidence.read import read
+from gameday.judge.checks.alerts import (
+    AlertStatus,
+    Episode,
+    Line,
+    episodes,
+    has_rules,
+    recorded_lines,
+    statuses_by,
+)
+from gameday.spec.yaml import shown_path
+from gameday.telemetry.alerts.replay import replay
+from gameday.telemetry.alerts.rules import RuleFile, load_rules
+from gameday.telemetry.samples import AlertLine, Evaluation, Scrape
+from gameday.telemetry.samples import read as read_samples
+from gameday.telemetry.sources.choice import prometheus_of
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run with its samples; `rules` are the files that it was measured by."""
+
+    evidence: Evidence
+    samples: Sequence[Evaluation | Scrape]
+    rules: Sequence[Path]
+    wall_offset_ns: int
+
+    @property
+    def scrapes(self) -> list[Scrape]:
+        """The scrapes alone."""
+        return [line for line in self.samples if isinstance(line, Scrape)]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The alerts of each instant by some rules, and why rules had no value, by rule."""
+
+    lines: Sequence[Line]
+    problems: dict[str, str]
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """Each time that an alert was on."""
+        return episodes(self.lines)
+
+
+def load_run(run_dir: Path) -> RecordedRun:
+    """A run that rules can be replayed over.
+
+    Raises UsageError where it is none, or was measured by a Prometheus: what that one read for its
+    rules is not recorded. Raises UnknownError where the run has no samples.
+    """
+    evidence = read(run_dir)
+    path = run_dir / "samples.jsonl"
+    if not path.exists():
+        raise UnknownError(f"{shown_path(run_dir)}: the run recorded no samples")
+    plan = evidence.plan
+    if prometheus_of(plan.experiment, plan.system) is not None:
+        raise UsageError(
+            f"{shown_path(run_dir)}: its alerts are those of a Prometheus, and what that one read"
+            " for them is not recorded",
+            help="replay a run of a stack without one: gameday run, without prometheus: in the"
+            " system file",
+        )
+    folder = run_dir / "inputs" / "rules"
+    rules = sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+    started = first(evidence.journal, RunStarted)
+    offset_ns = 0
+    if started is not None and started.event.wall_ns is not None:
+        offset_ns = started.event.wall_ns - started.t_ns
+    return RecordedRun(evidence, list(read_samples(path)), rules, offset_ns)
+
+
+def play(run: RecordedRun, files: Sequence[RuleFile]) -> Replayed:
+    """The run through these rules."""
+    lines: list[Line] = []
+    problems: dict[str, str] = {}
+    for instant in replay(run.samples, files, run.wall_offset_ns):
+        problems |= instant.problems
+        lines.append(
+            (
+                instant.t_ns,
+                [AlertLine(dict(a.labels), a.state, a.active_at_ns) for a in instant.alerts],
+            )
+        )
+    return Replayed(lines, problems)
+
+
+def play_own(run: RecordedRun) -> Replayed:
+    """The run through the rules that it had. Raises FileError for one that cannot be read."""
+    return play(run, [load_rules(path) for path in run.rules])
+
+
+def recorded_episodes(run: RecordedRun) -> list[Episode]:
+    """Each time that an alert was on in the run itself."""
+    return episodes(recorded_lines(run.evidence))
+
+
+def contract(run: RecordedRun, replayed: Replayed) -> list[AlertStatus]:
+    """The experiment's expectations of alerts, held to what was replayed.
+
+    Raises MissingEvidenceError where the run lacks what they count from.
+    """
+    if not has_rules(run.evidence):
+        return []
+    return statuses_by(run.evidence, replayed.lines)

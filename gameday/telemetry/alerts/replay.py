@@ -1,0 +1,81 @@
+"""Rules over the recorded samples of a run: when each alert would have been pending, and fired.
+
+The samples go through the store and the state machine that the collector uses live, one instant
+after the other, so the rules of a run give the alerts that the run recorded. A recorded scrape
+holds all that was told at its instant; what it no longer has has gone stale.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from gameday.core.clock import NS
+from gameday.telemetry.alerts.rules import RuleFile
+from gameday.telemetry.alerts.state import AlertInstance, Evaluator
+from gameday.telemetry.promql import InstantEvaluator, SeriesStore
+from gameday.telemetry.promql.evaluate import PROMETHEUS_3, PromqlSemantics
+from gameday.telemetry.promql.labels import label_set
+from gameday.telemetry.samples import Evaluation, Scrape
+
+_SPARE_S: Final = 10.0  # a sample at the far end of a window still has its predecessor
+_SOURCE: Final = "samples"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedInstant:
+    """The alerts that are pending or firing at an instant, and why rules had no value, by rule."""
+
+    t_ns: int
+    alerts: Sequence[AlertInstance]
+    problems: dict[str, str]
+
+
+class RuleReplay:
+    """Some rule files, and the samples they have seen so far.
+
+    `wall_offset_ns` is what wall time is ahead of the samples' clock: `time()` and dates read it.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[RuleFile],
+        wall_offset_ns: int = 0,
+        semantics: PromqlSemantics = PROMETHEUS_3,
+    ) -> None:
+        self._semantics = semantics
+        self._evaluator = Evaluator(files)
+        longest_s = max((file.window_s for file in files), default=0.0)
+        self._store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
+
+    def take(self, scrape: Scrape) -> None:
+        """One recorded scrape, later than all before it."""
+        series = [(label_set(labels), value) for labels, value in scrape.values]
+        self._store.append(scrape.t_ns, series, source=_SOURCE)
+
+    def at(self, t_ns: int) -> ReplayedInstant:
+        """Every rule at that instant, over what was taken so far."""
+        moment = InstantEvaluator(self._store, t_ns, self._semantics)
+        alerts = self._evaluator.tick(self._store, t_ns, moment)
+        return ReplayedInstant(t_ns, alerts, dict(self._evaluator.problems))
+
+
+def replay(
+    lines: Iterable[Evaluation | Scrape],
+    files: Sequence[RuleFile],
+    wall_offset_ns: int = 0,
+    semantics: PromqlSemantics = PROMETHEUS_3,
+) -> Iterator[ReplayedInstant]:
+    """What the rules say at each instant at which the run evaluated its own."""
+    played = RuleReplay(files, wall_offset_ns, semantics)
+    for line in lines:
+        if isinstance(line, Scrape):
+            played.take(line)
+        else:
+            yield played.at(line.t_ns)
+
+
+def period_ns(scrapes: Sequence[Scrape]) -> int:
+    """The step of the grid on which the scrapes lie: the shortest between two, 1 s for one."""
+    times = [each.t_ns for each in scrapes]
+    return min((b - a for a, b in pairwise(times)), default=NS)
