@@ -200,16 +200,21 @@ def lint(
     """
     from gameday.judge.alert_replay import load_run
     from gameday.plan.alert_lint import lint as find_traps
+    from gameday.plan.alert_lint import slow_rules
     from gameday.spec.inputs import all_experiments, load_inputs
 
     run = None if run_ref is None else load_run(find_run(run_ref, runs_dir))
     scrapes = () if run is None else run.scrapes
-    seen: dict[tuple[str, str], None] = {}
+    scrape_s = scrape.total_seconds()
+    seen: dict[str, None] = {}
     for ref in refs or [str(path) for path in all_experiments()]:
-        for trap in find_traps(load_inputs(ref, system_file), scrapes, scrape.total_seconds()):
-            seen.setdefault((str(trap.place), trap.text))
-    for place, text in seen:
-        echo(f"{place}: {one_line(text)}")
+        inputs = load_inputs(ref, system_file)
+        for trap in find_traps(inputs, scrapes, scrape_s):
+            seen.setdefault(one_line(str(trap)))
+        for slow in slow_rules(inputs, scrape_s):
+            warn(one_line(str(slow)))
+    for trap_line in seen:
+        echo(trap_line)
     if seen:
         sys.exit(NOT_HELD)
     echo("no trap was found", err=True)

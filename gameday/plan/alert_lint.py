@@ -6,13 +6,15 @@ With the scrapes of a run it is also known which series there are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from gameday.core.clock import NS
 from gameday.core.units import format_duration
-from gameday.spec.experiment import Experiment
+from gameday.spec.experiment import ExpectedAlert, Experiment
 from gameday.spec.inputs import FileWarning, Inputs
 from gameday.spec.request import Match, OutcomeName
+from gameday.telemetry.alerts.bounds import worst_case_s
 from gameday.telemetry.alerts.rules import (
     AlertRule,
     RecordingRule,
@@ -51,18 +53,35 @@ def lint(
     Raises FileError for a rule file.
     """
     files = [load_rules(path) for path in inputs.rules]
+    experiment, there = inputs.experiment.experiment, _series(scrapes)
+    for group in (group for file in files for group in file.groups):
+        for rule in group.rules:
+            found = list(_of_rule(rule, inputs, scrape_s))
+            if isinstance(rule, AlertRule):
+                found += _of_alert(rule, experiment)
+                found += _of_series(rule, files, there)
+            name = rule.alert if isinstance(rule, AlertRule) else rule.record
+            yield from (FileWarning(rule.place, f"{name}: {text}") for text in found)
+
+
+def slow_rules(inputs: Inputs, scrape_s: float = 1.0) -> Iterator[FileWarning]:
+    """Expected alerts that may fire only when their fault is over, though most will not.
+
+    That is no trap yet: the bound takes each window to fill, and a rate of errors needs just one.
+    """
     experiment = inputs.experiment.experiment
-    there = _series(scrapes)
-    for file in files:
-        for group in file.groups:
-            for rule in group.rules:
-                name = rule.alert if isinstance(rule, AlertRule) else rule.record
-                for text in _of_rule(rule, inputs, scrape_s):
-                    yield FileWarning(rule.place, f"{name}: {text}")
-    for file in files:
-        for rule in file.alerts:
-            for text in (*_of_alert(rule, experiment), *_of_series(rule, files, there)):
-                yield FileWarning(rule.place, f"{rule.alert}: {text}")
+    for group in (group for path in inputs.rules for group in load_rules(path).groups):
+        for rule in (each for each in group.rules if isinstance(each, AlertRule)):
+            most_s = worst_case_s(rule, group, scrape_s, scrape_s)
+            for each in (each for each in experiment.expect.alerts if each.alert == rule.alert):
+                lasts = _lasts(each, experiment)
+                if lasts and most_s > lasts.total_seconds() > rule.for_ns / NS:
+                    text = (
+                        f"{rule.alert}: it fires after {most_s:g}s at most (scrape, window,"
+                        f" interval, for), and the fault of {experiment.name} lasts"
+                        f" {format_duration(lasts)}"
+                    )
+                    yield FileWarning(rule.place, text)
 
 
 def _of_rule(rule: AlertRule | RecordingRule, inputs: Inputs, scrape_s: float) -> Iterator[str]:
@@ -94,12 +113,11 @@ def _of_alert(rule: AlertRule, experiment: Experiment) -> Iterator[str]:
     """Traps that show in what an experiment expects of a rule."""
     expected = [each for each in experiment.expect.alerts if each.alert == rule.alert]
     for each in expected:
-        fault = next((f for f in experiment.method if each.of in (None, f.id)), None)
-        lasts_s = fault.duration.total_seconds() if fault is not None else 0.0
-        if fault is not None and rule.for_ns / NS >= lasts_s > 0:
+        lasts = _lasts(each, experiment)
+        if lasts and rule.for_ns / NS >= lasts.total_seconds():
             yield (
-                f"its for, {rule.for_ns / NS:g}s, is as long as the fault of"
-                f" {experiment.name}, {format_duration(fault.duration)}, or longer: it cannot fire"
+                f"its for, {rule.for_ns / NS:g}s, is as long as the fault of {experiment.name},"
+                f" {format_duration(lasts)}, or longer: it cannot fire"
             )
     names = [each.name for each in selectors(rule.query.node)]
     if expected and names and all(name.startswith(_GENERATOR) for name in names):
@@ -107,6 +125,11 @@ def _of_alert(rule: AlertRule, experiment: Experiment) -> Iterator[str]:
             f"{experiment.name} expects it of the service, and it reads {names[0]}: that tells of"
             " the load generator"
         )
+
+
+def _lasts(expected: ExpectedAlert, experiment: Experiment) -> timedelta | None:
+    """The duration of the fault that an alert is expected of, None where it is none of them."""
+    return next((f.duration for f in experiment.method if expected.of in (None, f.id)), None)
 
 
 def _of_series(

@@ -207,7 +207,24 @@ class ExpectedAlert(Model):
 
     alert: str = Field(description="The name of an alerting rule")
     of: str | None = Field(default=None, description="The id of the fault it is about")
-    fires_within: Duration = Field(description="Counted from the fault's injection")
+    labels: Mapping[str, str] = Field(
+        default_factory=dict, description="Labels that it must have; it may have others"
+    )
+    from_: Literal["injection", "damage"] = Field(
+        default="injection",
+        alias="from",
+        description="What `fires_within` and `not_before` count from",
+    )
+    fires_within: Duration = Field(description="Counted from the fault's injection, or the damage")
+    not_before: Duration | None = Field(
+        default=None, description="It must not fire sooner than this; counted as `fires_within`"
+    )
+    count: int | None = Field(
+        default=None, ge=1, description="How many times it fires in the run; more is flapping"
+    )
+    receiver: str | None = Field(
+        default=None, description="Who must be notified of it, as Alertmanager names the receiver"
+    )
     resolves_within: Duration | None = Field(
         default=None, description="Counted from the fault's removal or the recovery, the later one"
     )

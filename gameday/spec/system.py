@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gameday.core.units import Duration
+from gameday.spec.experiment import IssuanceCheck
 from gameday.spec.request import IssueRequest, Request, Secret
 from gameday.spec.server import Server, ServerOrAddress, server
 from gameday.spec.tls import Tls
@@ -22,6 +23,10 @@ MOST_REPLICAS = 16  # each has 384 MB and a port of its own on this machine
 """Addresses, proxies, actions: more than anybody has named by hand."""
 ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
 """The keys of a system file that hold an address of the system."""
+
+
+ToldCheck = IssuanceCheck | Literal["generator"]
+"""A check that an alert may tell of: the safety of what is issued, or the test itself."""
 
 
 class Requests(Model):
@@ -154,6 +159,10 @@ class System(Model):
     )
     rules: list[str] = Field(
         default_factory=list, max_length=MOST_PARTS, description="Alerting rules; paths from here"
+    )
+    alert_tells: Mapping[str, ToldCheck] = Field(
+        default_factory=dict,
+        description="Alert to the check whose failure it tells of: it may fire then, unexpected",
     )
     catalogue: list[str] = Field(
         default_factory=list,

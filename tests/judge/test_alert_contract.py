@@ -178,3 +178,40 @@ def test_without_faults_every_alert_during_the_traffic_is_false() -> None:
     lines = record(Other=[(20, 22, 30)], Watchdog=[(0, 1, 99)])
     found = judge_alerts(lines, [], "forbidden", times)
     assert [(s.alert, s.status, s.expected) for s in found] == [("Other", "false", False)]
+
+
+def of(**promise: object) -> Expected:
+    return Expected(**{"alert": "Slow", "of": "slow-1", "fires_within_s": 10.0, **promise})  # type: ignore[arg-type]
+
+
+def test_only_an_alert_with_its_labels_keeps_a_promise() -> None:
+    lines = record(Slow=[(18, 23, 45)])
+    assert status(lines, promise=of(labels={"n": "0"})) == "Slow:hit"
+    (found,) = judge_alerts(lines, [of(labels={"n": "1"})], "forbidden", TIMES)
+    assert found.status == "missed"
+    assert found.why.text() == "fired with other labels: n='0'"
+    assert status(record(), promise=of(labels={"n": "1"})) == "Slow:missed"
+
+
+def test_a_promise_may_count_from_the_damage() -> None:
+    lines = record(Slow=[(18, 26, 45)])
+    damaged = replace(TIMES, damage_at_ns=17 * NS)
+    assert status(lines, damaged, of()) == "Slow:late"
+    assert status(lines, damaged, of(from_damage=True)) == "Slow:hit"
+    assert status(lines, TIMES, of(from_damage=True)) == "Slow:unknown"
+
+
+def test_an_alert_may_fire_too_soon() -> None:
+    lines = record(Slow=[(18, 23, 45)])
+    assert status(lines, promise=of(not_before_s=8.0)) == "Slow:hit"
+    assert status(lines, promise=of(not_before_s=8.5)) == "Slow:false"
+
+
+def test_an_alert_that_flaps_breaks_its_count() -> None:
+    flapping = record(Slow=[(18, 23, 26), (27, 30, 33), (34, 36, 45)])
+    once = record(Slow=[(18, 23, 45)])
+    assert status(flapping) == "Slow:hit"
+    assert status(flapping, promise=of(count=1)) == "Slow:false"
+    assert status(flapping, promise=of(count=3)) == "Slow:hit"
+    assert status(once, promise=of(count=1)) == "Slow:hit"
+    assert status(once, promise=of(count=2)) == "Slow:missed"

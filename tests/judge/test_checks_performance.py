@@ -691,3 +691,36 @@ def test_a_reaction_is_to_one_fault_and_may_stay() -> None:
     assert validity(reacting(range(13, 40)), "reactions") is Validity.VALID
     assert validity(reacting(range(13, 40), of="nothing"), "reactions") is Validity.UNKNOWN
     assert isinstance(said(RunDir(), "reactions"), NotApplicable)
+
+
+def over_issued(tells: dict[str, str], stock: int) -> RunDir:
+    """A run in which `OverIssuance` fires, and with a stock of 249 rightly so."""
+    run = RunDir(stock=stock)
+    run.system["alert_tells"] = tells
+    for at_s, line in enumerate(run.evaluations):
+        if 14 <= at_s < 20:
+            extra = evaluation(at_s, firing=["OverIssuance"], active_s=13.0)["alerts"]
+            line["alerts"] = [*line["alerts"], *extra]
+    return run
+
+
+def test_an_unexpected_alert_that_tells_the_truth_is_no_second_failure() -> None:
+    tells = {"OverIssuance": "no_over_issuance"}
+    true = verdict(over_issued(tells, 249), "alerts")
+    assert true.validity is Validity.VALID
+    assert ("OverIssuance", "truthful") in [(e["alert"], e["status"]) for e in true.evidence]
+    assert verdict(over_issued(tells, 250), "alerts").validity is Validity.INVALID
+    assert verdict(over_issued({}, 249), "alerts").validity is Validity.INVALID
+
+
+@pytest.mark.parametrize(
+    ("receiver", "expected"), [("gameday", Validity.VALID), ("on-call", Validity.INVALID)]
+)
+def test_a_notification_must_reach_the_receiver_that_is_named(
+    receiver: str, expected: Validity
+) -> None:
+    run = routed(RunDir(), ("RedisSlow", 14.5, "firing"))
+    run.expect(alerts=[{"alert": "RedisSlow", "fires_within": "10s", "receiver": receiver}])
+    found = verdict(run, "routing")
+    assert found.validity is expected
+    assert ("gameday was notified, and not on-call" in found.summary) == (receiver == "on-call")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.plan.alert_lint import lint
+from gameday.plan.alert_lint import lint, slow_rules
 from gameday.spec.inputs import all_experiments, load_inputs
 from gameday.telemetry.samples import Scrape
 
@@ -84,13 +84,21 @@ def test_averaged_percentiles_are_named(tmp_path: Path) -> None:
 def test_a_window_shorter_than_two_scrapes_is_named(tmp_path: Path) -> None:
     assert "two samples" in traps(tmp_path, "rate(x_total[1s]) > 1")
     assert "two samples" in traps(tmp_path, "rate(x_total[20s]) > 1", scrape_s=15.0)
-    assert traps(tmp_path, "rate(x_total[30s]) > 1", scrape_s=15.0) == ""
+    assert "two samples" not in traps(tmp_path, "rate(x_total[30s]) > 1", scrape_s=15.0)
     assert traps(tmp_path, "max_over_time(x[1s]) > 1") == ""
 
 
 def test_a_for_as_long_as_the_fault_is_named(tmp_path: Path) -> None:
     assert "it cannot fire" in traps(tmp_path, "x > 1", "      for: 20s\n")
-    assert traps(tmp_path, "x > 1", "      for: 19s\n") == ""
+    assert "cannot fire" not in traps(tmp_path, "x > 1", "      for: 19s\n")
+
+
+def test_a_rule_that_may_fire_after_the_fault_is_named(tmp_path: Path) -> None:
+    assert traps(tmp_path, "rate(x_total[10s]) > 1", "      for: 9s\n") == ""
+    (slow,) = slow_rules(load_inputs(str(tmp_path / "trap.yaml")))
+    assert "it fires after 21s at most" in slow.text
+    assert traps(tmp_path, "rate(x_total[10s]) > 1", "      for: 8s\n") == ""
+    assert list(slow_rules(load_inputs(str(tmp_path / "trap.yaml")))) == []
 
 
 def test_an_alert_about_the_generator_is_no_alert_about_the_service(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ the traffic or nothing was evaluated then, is unknown, never missed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -19,10 +19,14 @@ from gameday.telemetry.samples import AlertLine
 from gameday.telemetry.sources.choice import prometheus_of
 
 Line = tuple[int, Sequence[AlertLine]]
-Status = Literal["hit", "late", "missed", "false", "unknown"]
+Status = Literal["hit", "late", "missed", "false", "truthful", "unknown"]
 Policy = Literal["forbidden", "allowed"] | Collection[str]
 LONGEST_GAP_NS = 5 * NS  # five scrapes in a row may be missing before what they show is unknown
-VALIDITY = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
+VALIDITY = {
+    "hit": Validity.VALID,
+    "truthful": Validity.VALID,
+    "unknown": Validity.UNKNOWN,
+}  # all others: invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,24 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A promise: `alert` fires within so long of the injection of fault `of`, and resolves."""
+    """A promise: `alert` fires within so long of the injection of fault `of`, and resolves.
+
+    With `from_damage` it counts from the first damage instead. Only alerts with all of `labels`
+    are meant.
+    """
 
     alert: str
     of: str
     fires_within_s: float
     resolves_within_s: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    from_damage: bool = False
+    not_before_s: float | None = None
+    count: int | None = None
+
+    def means(self, alert: AlertLine) -> bool:
+        """The alert has the labels of the promise."""
+        return all(alert.labels.get(key) == value for key, value in self.labels.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,7 @@ class Times:
     faults: Mapping[str, FaultTimes] = field(default_factory=dict)
     breached_at_ns: int | None = None
     recovered_at_ns: int | None = None
+    damage_at_ns: int | None = None
 
     @property
     def origin_ns(self) -> int:
@@ -133,7 +150,24 @@ def statuses_by(evidence: Evidence, lines: Sequence[Line]) -> list[AlertStatus]:
     """The statuses, had these been the alerts of the run."""
     expect = evidence.experiment.expect
     expected = [_promise(evidence, alert) for alert in expect.alerts]
-    return judge_alerts(lines, expected, expect.other_alerts, _times(evidence))
+    found = judge_alerts(lines, expected, expect.other_alerts, _times(evidence))
+    return [_truthful(evidence, one) if one.status == "false" else one for one in found]
+
+
+def _truthful(evidence: Evidence, alert: AlertStatus) -> AlertStatus:
+    """The status of an alert that was not expected: truthful where the check it tells of failed.
+
+    The check's own verdict is the finding then; the alert that told of it is no second one.
+    """
+    from gameday.judge.checks import CHECKS, run  # which list this module, too
+
+    name = evidence.plan.system.alert_tells.get(alert.alert)
+    if alert.expected or name is None:
+        return alert
+    verdict = run(name, CHECKS[name], evidence)
+    if isinstance(verdict, NotApplicable) or verdict.validity is Validity.VALID:
+        return alert
+    return replace(alert, status="truthful", why=Message("alert.truthful", check=name))
 
 
 def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
@@ -144,6 +178,10 @@ def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
         of=alert.of or (first.id if first and first.id else ""),
         fires_within_s=alert.fires_within.total_seconds(),
         resolves_within_s=None if resolves is None else resolves.total_seconds(),
+        labels=alert.labels,
+        from_damage=alert.from_ == "damage",
+        not_before_s=None if alert.not_before is None else alert.not_before.total_seconds(),
+        count=alert.count,
     )
 
 
@@ -159,6 +197,7 @@ def _times(evidence: Evidence) -> Times:
         faults=faults,
         breached_at_ns=evidence.anchors.breached_ns,
         recovered_at_ns=evidence.anchors.recovered_ns,
+        damage_at_ns=evidence.anchors.damage_ns,
     )
 
 
@@ -214,7 +253,7 @@ def judge_alerts(
             alert=promise.alert, expected=True, status="unknown", why=Message("alert.was_firing")
         )
         if promise.alert in ignored
-        else _judge(promise, known, lines, times)
+        else _judge_promise(promise, known, lines, times)
         for promise in expected
     ]
     spared = ignored | {promise.alert for promise in expected}
@@ -257,6 +296,60 @@ def _status(
     )
 
 
+def _judge_promise(
+    promise: Expected, known: Sequence[Episode], lines: Sequence[Line], times: Times
+) -> AlertStatus:
+    """The status of a promise, with what it says of labels, of firing too soon and too often."""
+    mine = known
+    if promise.labels:
+        mine = episodes([(t_ns, [a for a in al if promise.means(a)]) for t_ns, al in lines])
+    found = _judge(promise, mine, lines, times)
+    if found.status == "missed" and promise.labels:
+        return _of_other_labels(found, promise, known, lines, times)
+    if found.status not in ("hit", "late") or found.fired_at_ns is None:
+        return found
+    start = _start_of(promise, times)
+    if promise.not_before_s is not None and start is not None:
+        early_s = promise.not_before_s - (found.fired_at_ns - start) / NS
+        if early_s > 0:
+            return replace(found, status="false", why=Message("alert.early", early_s=early_s))
+    if promise.count is None:
+        return found
+    times_fired = len([e for e in mine if e.alert == promise.alert and _counts(e, times)])
+    if times_fired == promise.count:
+        return found
+    why = Message("alert.count", times=times_fired, expected=promise.count)
+    return replace(found, status="false" if times_fired > promise.count else "missed", why=why)
+
+
+def _of_other_labels(
+    found: AlertStatus,
+    promise: Expected,
+    known: Sequence[Episode],
+    lines: Sequence[Line],
+    times: Times,
+) -> AlertStatus:
+    """The same where the alert did fire, with labels that are not those of the promise."""
+    if not any(e.alert == promise.alert and _counts(e, times) for e in known):
+        return found
+    had = next(
+        alert.labels
+        for _, alerts in lines
+        for alert in alerts
+        if alert.name == promise.alert and alert.state == "firing"
+    )
+    wrong = [f"{key}={had.get(key, '')!r}" for key in promise.labels]
+    return replace(found, why=Message("alert.other_labels", labels=", ".join(wrong)))
+
+
+def _start_of(promise: Expected, times: Times) -> int | None:
+    """The instant that a promise counts from, None where it never came."""
+    if promise.from_damage:
+        return times.damage_at_ns
+    fault = times.faults.get(promise.of)
+    return None if fault is None else fault.injected_at_ns
+
+
 def _judge(
     promise: Expected, known: Sequence[Episode], lines: Sequence[Line], times: Times
 ) -> AlertStatus:
@@ -266,7 +359,9 @@ def _judge(
     fault = times.faults.get(promise.of)
     if fault is None or fault.injected_at_ns is None:
         return nothing("unknown", Message("alert.no_fault", fault=repr(promise.of)))
-    start = fault.injected_at_ns
+    start = _start_of(promise, times)
+    if start is None:
+        return nothing("unknown", Message("alert.no_damage"))
     deadline = start + int(promise.fires_within_s * NS)
     mine = [e for e in known if e.alert == promise.alert]
     mine = [e for e in mine if e.resolved_at_ns is None or e.resolved_at_ns > start]

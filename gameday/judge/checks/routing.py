@@ -28,7 +28,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     received = _received(lines)
     if received is None:
         return unknown("check.routing.no_receiver")
-    found = [_judge(one, lines, received) for one in expected]
+    to = {each.alert: each.receiver for each in evidence.experiment.expect.alerts}
+    found = [_judge(one, lines, received, to.get(one.alert)) for one in expected]
     validity = worst([each for each, _ in found])
     parts = [
         Message("check.routing.one", alert=one.alert, why=why)
@@ -54,6 +55,7 @@ def _judge(
     alert: AlertStatus,
     lines: list[Evaluation],
     received: list[NotificationLine],
+    to: str | None,
 ) -> tuple[Validity, Message]:
     if alert.fired_at_ns is None:
         return Validity.UNKNOWN, Message("check.routing.not_fired")
@@ -62,7 +64,10 @@ def _judge(
         (
             one.at_ns
             for one in received
-            if one.name == alert.alert and one.state == "firing" and one.at_ns >= since_ns
+            if one.name == alert.alert
+            and one.state == "firing"
+            and one.at_ns >= since_ns
+            and to in (None, one.receiver)
         ),
         None,
     )
@@ -70,8 +75,12 @@ def _judge(
         after_s = max(0.0, (at_ns - alert.fired_at_ns) / NS)
         return Validity.VALID, Message("check.routing.notified", after_s=after_s)
     after = [e.routing for e in lines if e.t_ns >= since_ns and e.routing is not None]
-    if any(alert.alert in each.suppressed for each in after):
-        return Validity.INVALID, Message("check.routing.suppressed")
+    mine = [n for n in received if n.name == alert.alert and n.state == "firing"]
+    others = {n.receiver for n in mine if n.at_ns >= since_ns}
+    if others or any(alert.alert in each.suppressed for each in after):
+        names = ", ".join(sorted(others))
+        elsewhere = Message("check.routing.other_receiver", receivers=names, to=to)
+        return Validity.INVALID, elsewhere if others else Message("check.routing.suppressed")
     if problem := next((each.problem for each in after if each.problem), ""):
         return Validity.UNKNOWN, Message("check.routing.problem", why=problem)
     shown_s = (lines[-1].t_ns - alert.fired_at_ns) / NS
