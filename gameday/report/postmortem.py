@@ -13,8 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from gameday.core import files
+from gameday.core import files, settings
 from gameday.report.charts.charts import draw
+from gameday.report.format import in_language
 from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup
 from gameday.report.messages import Messages
@@ -50,13 +51,15 @@ SECTIONS: Final[tuple[tuple[Section, tuple[str, ...]], ...]] = (
 )
 
 
-def write_report(run_dir: Path, language: str = "en") -> Path:
+def write_report(run_dir: Path, language: str | None = None) -> Path:
     """Write the postmortem draft and its charts; where the draft went.
 
-    That is `postmortem.md`, or a file beside it where a person has edited that one. Raises
-    UnknownError where there is no result to report on.
+    That is `postmortem.md`, or a file beside it where a person has edited that one. The language
+    is that of the settings where none is given. Raises UnknownError where there is no result to
+    report on.
     """
-    material, say = read_material(run_dir), Messages(language)
+    material = read_material(run_dir)
+    say = Messages(settings.language() if language is None else language)
     charts = run_dir / "charts"
     charts.mkdir(exist_ok=True)
     for name, svg in draw(material, say).items():
@@ -67,10 +70,11 @@ def write_report(run_dir: Path, language: str = "en") -> Path:
 def compose(material: Material, say: Messages) -> str:
     """The whole page."""
     blocks: list[Markup] = []
-    for section, pictures in SECTIONS:
-        blocks += section(material, say)
-        if len(material.curves.t_s):
-            blocks += [_picture(name, say) for name in pictures]
+    with in_language(say.language):
+        for section, pictures in SECTIONS:
+            blocks += section(material, say)
+            if len(material.curves.t_s):
+                blocks += [_picture(name, say) for name in pictures]
     return "\n\n".join(blocks) + "\n\n"
 
 

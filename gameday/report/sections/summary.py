@@ -22,8 +22,8 @@ def title(m: Material, say: Messages) -> list[Markup]:
         experiment=code(name),
         stack=code(result.stack),
         seed=Markup("–" if result.seed is None else result.seed),
-        started=result.started_at,
-        ended=result.ended_at,
+        started=format.date(result.started_at),
+        ended=format.date(result.ended_at),
         verdict=say.word(result.verdict),
         how=_how(m, say),
     )
