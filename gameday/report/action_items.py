@@ -69,12 +69,12 @@ def collect(run_dirs: Sequence[Path]) -> Collected:
     """The action items of the runs. A draft that cannot be read is a problem, not the end."""
     problems: list[str] = []
     outcomes = sorted(_outcomes(run_dirs, problems), key=lambda each: (each.began, each.run))
-    at = {each.run: i for i, each in enumerate(outcomes)}
     items = []
     for run_dir in run_dirs:
+        own = next((each for each in outcomes if each.run == run_dir.name), None)
+        began = own.began if own else _stamp(run_dir)
+        later = [each for each in outcomes if began is not None and each.began > began]
         for item, path in _items(run_dir, problems):
-            known = at.get(run_dir.name)
-            later = [] if known is None else outcomes[known + 1 :]
             state, by = _state(item, later)
             items.append(RunItem(run=run_dir.name, path=path, item=item, state=state, by=by))
     return Collected(items=items, problems=problems)
@@ -167,7 +167,14 @@ def _began(result: Result, run_dir: Path) -> datetime | None:
         if result.started_at:
             at = datetime.fromisoformat(result.started_at)
             return at if at.tzinfo else at.replace(tzinfo=UTC)
-        stamp = run_dir.name.partition("-")[0]
-        return datetime.strptime(stamp, "%Y%m%dT%H%M%S%z")
+    except ValueError:
+        pass
+    return _stamp(run_dir)
+
+
+def _stamp(run_dir: Path) -> datetime | None:
+    """The time that the name of the run begins with; None where it is none."""
+    try:
+        return datetime.strptime(run_dir.name.partition("-")[0], "%Y%m%dT%H%M%S%z")
     except ValueError:
         return None

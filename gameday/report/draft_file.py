@@ -89,12 +89,15 @@ class DraftFile:
 
 def read_draft(path: Path) -> DraftFile:
     """The draft at `path`. Raises UsageError where it cannot be read at all."""
+    file = files.shown_path(path)
+    return parse(files.decode(_bytes(path), file), file)
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        raw = files.read_bytes(path, LARGEST_BYTES)
+        return files.read_bytes(path, LARGEST_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", help=files.HELP) from error
-    file = files.shown_path(path)
-    return parse(files.decode(raw, file), file)
 
 
 def parse(text: str, file: str) -> DraftFile:
@@ -115,8 +118,25 @@ def parse(text: str, file: str) -> DraftFile:
 
 def front_matter(values: Mapping[str, str]) -> str:
     """Front matter of plain values, each on a line of its own."""
-    lines = [_RULE, *(f"{key}: {_written(value)}".rstrip() for key, value in values.items()), _RULE]
+    lines = [_RULE, *(f"{key}: {scalar(value)}".rstrip() for key, value in values.items()), _RULE]
     return "\n".join(lines)
+
+
+def set_head(path: Path, changes: Mapping[str, str]) -> None:
+    """Change the front matter of the draft at `path`, and no other byte of it.
+
+    Raises UsageError where it cannot be read, or somebody saves it at the same moment: what a
+    person writes is never lost.
+    """
+    if path.is_symlink():
+        raise UsageError(f"{path}: it is a link", help="change the file that it leads to")
+    raw = _bytes(path)
+    files.decode(raw, files.shown_path(path))
+    changed = with_head(raw.decode(), changes).encode()
+    if _bytes(path) != raw:
+        raise UsageError(f"{path}: somebody has just saved it", help="do it again")
+    if changed != raw:
+        files.replace(path, [changed])
 
 
 def with_head(text: str, changes: Mapping[str, str]) -> str:
@@ -129,7 +149,7 @@ def with_head(text: str, changes: Mapping[str, str]) -> str:
         return bom + front_matter(changes).replace("\n", end) + end + end + text.removeprefix(bom)
     head = lines[:last]
     for key, value in changes.items():
-        line = f"{key}: {_written(value)}".rstrip() + end[:-1]
+        line = f"{key}: {scalar(value)}".rstrip() + end[:-1]
         at = next((i for i, old in enumerate(head) if re.match(rf"{key}\s*:", old)), None)
         if at is None:
             head.append(line)
@@ -140,8 +160,8 @@ def with_head(text: str, changes: Mapping[str, str]) -> str:
     return bom + "\n".join([*head, *lines[last:]])
 
 
-def _written(value: str) -> str:
-    """A scalar of YAML that reads back as this text."""
+def scalar(value: str) -> str:
+    """The text as a scalar of YAML that reads back as it."""
     plain = _NAMED.fullmatch(value) and value == value.strip() and ": " not in value
     safe = plain and value[0].isalnum() and not value.endswith(":")
     if not value or (safe and not _is_a_number(value)):

@@ -15,17 +15,19 @@ from typing import Final
 
 from gameday.core import files, settings
 from gameday.report.charts.charts import draw
+from gameday.report.draft_file import DRAFT, front_matter
 from gameday.report.format import in_language
 from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup
 from gameday.report.messages import Messages
+from gameday.report.sections.actions import actions
 from gameday.report.sections.checks import proof, supporting_data
 from gameday.report.sections.detection import detection
 from gameday.report.sections.drill import drill
 from gameday.report.sections.impact import impact
-from gameday.report.sections.lessons import actions, factors, lessons, prevention
+from gameday.report.sections.lessons import factors, lessons, prevention
 from gameday.report.sections.response import recovery, response, trigger
-from gameday.report.sections.summary import summary, title
+from gameday.report.sections.summary import head_values, summary, title
 from gameday.report.sections.timeline import timeline
 
 _LARGEST_BYTES: Final = 64 * files.MIB
@@ -75,7 +77,8 @@ def compose(material: Material, say: Messages) -> str:
             blocks += section(material, say)
             if len(material.curves.t_s):
                 blocks += [_picture(name, say) for name in pictures]
-    return "\n\n".join(blocks) + "\n\n"
+    head = front_matter(head_values(material, say.language))
+    return "\n\n".join([head, *blocks]) + "\n\n"
 
 
 def _picture(name: str, say: Messages) -> Markup:
@@ -102,7 +105,7 @@ def unedited(path: Path) -> bool:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    yield folder / "postmortem.md"
+    yield folder / DRAFT
     yield folder / "postmortem.new.md"
     for number in count(2):
         yield folder / f"postmortem.new.{number}.md"
