@@ -9,7 +9,7 @@ references support.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +29,7 @@ from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
 
 _MARKUP: Final = re.compile(r"[*`\\]|^(?:[>#]+ )+")
+Lines = Mapping[str, Counter[str]]
 _LARGEST: Final = max(LARGEST_BYTES, 8 * files.MIB)
 
 
@@ -66,20 +67,19 @@ def lint(run_dir: Path, path: Path) -> Linted:
     return lint_blocks(of_markdown(text), sources, by_words(fresh))
 
 
-def by_words(blocks: Iterable[Block]) -> Mapping[str, Sequence[str]]:
-    """Texts by what they are without their numbers."""
-    found: dict[str, list[str]] = defaultdict(list)
+def by_words(blocks: Iterable[Block]) -> Lines:
+    """Texts, and how often each stands there, by what they are without their numbers."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
     for block in blocks:
-        found[masked(block.text)].append(block.text)
+        found[masked(block.text)][block.text] += 1
     return found
 
 
-def lint_blocks(
-    blocks: Iterable[Block], sources: Sources, fresh: Mapping[str, Sequence[str]]
-) -> Linted:
+def lint_blocks(blocks: Iterable[Block], sources: Sources, fresh: Lines) -> Linted:
     """Look at each number of the blocks; `fresh` is the report as the evidence gives it now."""
     numbers, of_template = 0, 0
     unsupported: list[Finding] = []
+    left = {words: Counter(texts) for words, texts in fresh.items()}
     for block in blocks:
         found = [*numbers_in(block.text)]
         if not found:
@@ -87,7 +87,7 @@ def lint_blocks(
         numbers += len(found)
         ours = _of_sentences(block.text)
         of_template += sum(each.at in ours for each in found)
-        changed = [*_changed(block, fresh)]
+        changed = [*_changed(block, left)]
         unsupported += changed
         at_fault = {each.number for each in changed}
         for each in found:
@@ -96,13 +96,21 @@ def lint_blocks(
     return Linted(numbers=numbers, of_template=of_template, unsupported=unsupported)
 
 
-def _changed(block: Block, fresh: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """The numbers in which a line is not the line that the evidence gives."""
-    known = fresh.get(masked(block.text))
-    if not known or block.text in known:
+def _changed(block: Block, left: Lines) -> Iterator[Finding]:
+    """The numbers in which a line is not the line that the evidence gives.
+
+    Each line of the evidence counts once: a row that was made like another one is a change too.
+    """
+    known = left.get(masked(block.text))
+    if not known:
+        return
+    if known[block.text] > 0:
+        known[block.text] -= 1
         return
     here = [each.word for each in numbers_in(block.text)]
-    options = [[each.word for each in numbers_in(text)] for text in known]
+    options = [[n.word for n in numbers_in(text)] for text, often in known.items() if often > 0]
+    if not options:
+        return
     nearest = min(options, key=lambda other: sum(a != b for a, b in zip(here, other, strict=False)))
     for is_, should in zip(here, nearest, strict=False):
         if is_ != should:

@@ -7,9 +7,10 @@ report made up is in none of them.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import fields, is_dataclass
+from datetime import datetime
 from functools import cached_property
 from itertools import combinations
 from typing import Any, Final
@@ -17,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from gameday.core import files
+from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.inputs import Material
@@ -64,7 +66,7 @@ class Sources:
         traffic = result.get("traffic") or {}
         return split(
             [*leaves(head), *leaves(said), *leaves(self._effective), *leaves(traffic.get("generator")),
-             *self._journal_damage(), *self._counts()]
+             *self._journal_damage(), *self._counts(), *self._of_drill()]
         )  # fmt: skip
 
     @cached_property
@@ -103,11 +105,22 @@ class Sources:
 
     def is_reference(self, code: str) -> bool:
         """True if the code says where something is recorded, though it may lead nowhere."""
-        return bool(_REFERENCE.fullmatch(code)) or code in self._checks or _PLACE.match(code) is not None
+        return (
+            bool(_REFERENCE.fullmatch(code))
+            or code in self._checks
+            or code in self._faults
+            or _PLACE.match(code) is not None
+        )
 
     @cached_property
     def _checks(self) -> frozenset[str]:
         return frozenset(each.name for each in self._m.result.checks)
+
+    @cached_property
+    def _faults(self) -> Mapping[str, Any]:
+        """What was asked of each fault, with the defaults of its kind."""
+        method = self._m.effective.experiment.method if self._m.effective else ()
+        return {fault.id: dump(fault) for fault in method if fault.id}
 
     def delays(self, references: Sequence[str]) -> list[float]:
         """Instants under the references, and how long after one another they lie."""
@@ -128,6 +141,8 @@ class Sources:
         clocks = result.clocks
         found = [f.injected_at for f in result.faults] + [f.removed_at for f in result.faults]
         found += [a.fired_at for a in result.alerts]
+        begun = (r for r in self._m.records if r.event.kind == "fault.injecting")
+        found += [self._m.at_s(record.t_ns) for record in begun]
         if clocks.damage_at is not None:
             turns = ("detected", "acknowledged", "mitigated", "recovered")
             after = [clocks.after_s(name) for name in turns]
@@ -140,9 +155,19 @@ class Sources:
         if reference.startswith("#"):
             record = self._records.get(int(reference[1:]))
             return [] if record is None else [self._m.at_s(record.t_ns)]
+        if place := _PLACE.match(reference):
+            return [*self._instant_of_line(place[1], int(place[2] or 0))]
         place = _walk(self._result, reference)
         own = place if isinstance(place, dict) else {}
         return [v for k, v in own.items() if k.endswith("_at") and isinstance(v, int | float)]
+
+    def _instant_of_line(self, name: str, line: int) -> Iterator[float]:
+        """When a line of a log was written, if it says so."""
+        zero = self._m.wall(0.0)
+        for leaf in self._of_line(name, line) or () if line and zero else ():
+            with suppress(ValueError, TypeError):
+                if isinstance(leaf, str) and zero is not None:
+                    yield (datetime.fromisoformat(leaf) - zero).total_seconds()
 
     def _json(self, name: str) -> Any:
         try:
@@ -157,6 +182,8 @@ class Sources:
             return None if record is None else [*self._of_record(record)]
         if reference.startswith("@"):
             return self._of_sample(float(reference[1:]))
+        if reference in self._faults:
+            return [*leaves(self._faults[reference])]
         if reference in self._checks:
             return self._of_result(f"checks.{reference}")
         if place := _PLACE.match(reference):
@@ -253,8 +280,22 @@ class Sources:
     def _journal_damage(self) -> Iterator[str]:
         yield self._m.journal_damage
 
+    def _of_drill(self) -> Iterator[Leaf]:
+        """The score, which the course of a drill and its baselines give."""
+        if self._m.drill is not None:
+            yield from leaves(_plain(self._m.drill.score))
+
     def _roles(self) -> list[str]:
         return [] if self._m.drill is None else list(self._m.drill.roles.values())
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as JSON."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
 
 
 _NOWHERE: Final = object()
