@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """What was looked at: how many numbers, how many of gameday's sentences, which have no source."""
+    """How many numbers there are, how many are of gameday's sentences, and which have no source."""
 
     numbers: int
     of_template: int
@@ -124,30 +124,31 @@ def _unsupported(number: Number, block: Block, sources: Sources) -> Iterator[Fin
             yield Finding(block.line, number.word, "the reference leads nowhere")
         return
     references = [each for each in block.codes if sources.is_reference(each)]
-    values: list[float] = []
-    texts: list[str] = []
-    for reference in references:
-        known = sources.of(reference)
-        if known is not None:
-            values += known[0]
-            texts += known[1]
-    if number.unit in TIME_UNITS:
-        values += sources.delays(references)
-    values += sources.growth(references)
-    sums = sources.of_file(block.text)
-    general = sources.general
-    if any(number.shows(each) for each in (*values, *sums[0])):
+    if _is_referred_to(number, block, references, sources):
         return
-    if any(number.word in each for each in (*texts, *sums[1])):
+    values, texts = sources.general
+    if any(number.word in each for each in texts):
         return
     if number.value is None and number.word in sources.words:
         return
-    if any(number.shows(each) for each in general[0]) and not references:
-        return
-    if any(number.word in each for each in general[1]):
+    if not references and any(number.shows(each) for each in values):
         return
     why = "no reference of its line has it" if references else "the run does not know it"
     yield Finding(block.line, number.word, why)
+
+
+def _is_referred_to(
+    number: Number, block: Block, references: Sequence[str], sources: Sources
+) -> bool:
+    """True if a reference of the block, or the file that it names, has the number."""
+    values, texts = sources.of_file(block.text)
+    for known in filter(None, map(sources.of, references)):
+        values = [*values, *known[0]]
+        texts = [*texts, *known[1]]
+    if number.unit in TIME_UNITS:
+        values = [*values, *sources.delays(references)]
+    values = [*values, *sources.growth(references)]
+    return any(number.shows(each) for each in values) or any(number.word in each for each in texts)
 
 
 def _of_sentences(text: str) -> set[int]:

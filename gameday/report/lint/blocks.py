@@ -36,29 +36,43 @@ def of_markdown(text: str) -> Iterator[Block]:
     first = 0
     if lines[0].rstrip() == "---":
         first = next((i for i, each in enumerate(lines[1:], 2) if each.rstrip() == "---"), 0)
-        for number, line in enumerate(lines[1 : max(1, first - 1)], 2):
-            yield Block(line.strip(), number, ())
-    row: list[str] | None = None  # of a table, or of a quotation, which is one block
-    codes: list[str] = []
-    line = begun = 1
-    for token in _MARKDOWN.parse("\n".join(lines[first:])):
-        if token.map is not None:
-            line = first + token.map[0] + 1
-        if token.type in {"tr_open", "blockquote_open"}:
-            row, codes, begun = [], [], line
-        elif token.type in {"tr_close", "blockquote_close"} and row is not None:
-            yield _block(" | ".join(row), begun, codes)
-            row, codes = None, []
-        elif token.type == "inline":
-            shown, found = _inline(token)
-            if row is None:
-                yield _block(shown, line, found)
-            else:
-                row.append(shown)
-                codes += found
-        elif token.type in {"fence", "code_block"}:
-            for number, each in enumerate(token.content.splitlines(), line + 1):
-                yield _block(each, number, [])
+        for number, each in enumerate(lines[1 : max(1, first - 1)], 2):
+            yield Block(each.strip(), number, ())
+    yield from _Walk(first).blocks("\n".join(lines[first:]))
+
+
+class _Walk:
+    """Goes through the tokens of Markdown; a row is one block, and a quotation is too."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._line = self._begun = 1
+        self._row: list[str] | None = None
+        self._codes: list[str] = []
+
+    def blocks(self, text: str) -> Iterator[Block]:
+        """The blocks of a text that begins at a line of the file."""
+        for token in _MARKDOWN.parse(text):
+            if token.map is not None:
+                self._line = self._first + token.map[0] + 1
+            if token.type in {"tr_open", "blockquote_open"}:
+                self._row, self._codes, self._begun = [], [], self._line
+            elif token.type in {"tr_close", "blockquote_close"}:
+                yield _block(" | ".join(self._row or ()), self._begun, self._codes)
+                self._row = None
+            elif token.type == "inline":
+                yield from self._inline(token)
+            elif token.type in {"fence", "code_block"}:
+                for number, each in enumerate(token.content.splitlines(), self._line + 1):
+                    yield _block(each, number, [])
+
+    def _inline(self, token: Token) -> Iterator[Block]:
+        shown, found = _inline(token)
+        if self._row is None:
+            yield _block(shown, self._line, found)
+        else:
+            self._row.append(shown)
+            self._codes += found
 
 
 def of_html(text: str) -> Iterator[Block]:

@@ -63,11 +63,10 @@ class Sources:
             for each in result.get(name) or ()
             for key in ("name", "summary", "lacks", "why")
         ]
-        traffic = result.get("traffic") or {}
-        return split(
-            [*leaves(head), *leaves(said), *leaves(self._effective), *leaves(traffic.get("generator")),
-             *self._journal_damage(), *self._counts(), *self._of_drill()]
-        )  # fmt: skip
+        generator = (result.get("traffic") or {}).get("generator")
+        facts = leaves([head, said, self._effective, generator])
+        damage = self._m.journal_damage
+        return split([*facts, damage, float(len(self._m.records)), *self._of_drill()])
 
     @cached_property
     def words(self) -> str:
@@ -272,13 +271,6 @@ class Sources:
         for path in (f"certificates/{name}.json",):
             found = self._json(path)
             yield from leaves(found)
-
-    def _counts(self) -> Iterator[float]:
-        """How many lines there are of what a table may cut."""
-        yield float(len(self._m.records))
-
-    def _journal_damage(self) -> Iterator[str]:
-        yield self._m.journal_damage
 
     def _of_drill(self) -> Iterator[Leaf]:
         """The score, which the course of a drill and its baselines give."""
