@@ -66,7 +66,7 @@ class Sources:
         generator = (result.get("traffic") or {}).get("generator")
         facts = leaves([head, said, self._effective, generator])
         damage = self._m.journal_damage
-        return split([*facts, damage, float(len(self._m.records)), *self._of_drill()])
+        return split([*facts, *self._dates(head), damage, float(len(self._m.records)), *self._of_drill()])
 
     @cached_property
     def words(self) -> str:
@@ -271,6 +271,15 @@ class Sources:
         for path in (f"certificates/{name}.json",):
             found = self._json(path)
             yield from leaves(found)
+
+    def _dates(self, texts: Sequence[Any]) -> Iterator[Leaf]:
+        """The parts of a date, which languages write in an order of their own."""
+        for text in texts:
+            with suppress(ValueError):
+                at = datetime.fromisoformat(text) if isinstance(text, str) else None
+                if at is not None:
+                    yield from map(float, (at.year, at.month, at.day))
+                    yield at.strftime("%H:%M")
 
     def _of_drill(self) -> Iterator[Leaf]:
         """The score, which the course of a drill and its baselines give."""
