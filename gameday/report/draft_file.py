@@ -166,7 +166,8 @@ def scalar(value: str) -> str:
     safe = plain and value[0].isalnum() and not value.endswith(":")
     if not value or (safe and not _is_a_number(value)):
         return value
-    return json.dumps(value)  # which is YAML too
+    shown = "".join(each if each.isprintable() else "\ufffd" for each in value)
+    return json.dumps(shown, ensure_ascii=False)  # which is YAML too
 
 
 def _is_a_number(value: str) -> bool:
