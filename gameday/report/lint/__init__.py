@@ -124,6 +124,7 @@ def _unsupported(number: Number, block: Block, sources: Sources) -> Iterator[Fin
             yield Finding(block.line, number.word, "the reference leads nowhere")
         return
     references = [each for each in block.codes if sources.is_reference(each)]
+    references = references or [each for each in block.above if sources.is_reference(each)]
     if _is_referred_to(number, block, references, sources):
         return
     values, texts = sources.general

@@ -6,7 +6,7 @@ Markdown and HTML become the same blocks, so that one set of rules looks at both
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import Final
 
@@ -23,11 +23,15 @@ _INLINE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of text, its first line in the file, and what is set as code in it: references."""
+    """A piece of text, its first line in the file, and what is set as code in it: references.
+
+    A row has those of the sentence above its table too.
+    """
 
     text: str
     line: int
     codes: Sequence[str]
+    above: Sequence[str] = ()
 
 
 def of_markdown(text: str) -> Iterator[Block]:
@@ -49,6 +53,7 @@ class _Walk:
         self._line = self._begun = 1
         self._row: list[str] | None = None
         self._codes: list[str] = []
+        self._above: Sequence[str] = ()
 
     def blocks(self, text: str) -> Iterator[Block]:
         """The blocks of a text that begins at a line of the file."""
@@ -58,7 +63,9 @@ class _Walk:
             if token.type in {"tr_open", "blockquote_open"}:
                 self._row, self._codes, self._begun = [], [], self._line
             elif token.type in {"tr_close", "blockquote_close"}:
-                yield _block(" | ".join(self._row or ()), self._begun, self._codes)
+                above = self._above if token.type == "tr_close" else ()
+                row = _block(" | ".join(self._row or ()), self._begun, self._codes)
+                yield replace(row, above=above)
                 self._row = None
             elif token.type == "inline":
                 yield from self._inline(token)
@@ -69,6 +76,7 @@ class _Walk:
     def _inline(self, token: Token) -> Iterator[Block]:
         shown, found = _inline(token)
         if self._row is None:
+            self._above = found
             yield _block(shown, self._line, found)
         else:
             self._row.append(shown)

@@ -30,7 +30,7 @@ _REFERENCE: Final = re.compile(
     r"#\d+|@-?\d+\.\d{3}|"
     r"(?:traffic|clocks|checks|alerts|faults|playbook|missing|metrics)(?:[.\[].*)?"
 )
-_PLACE: Final = re.compile(r"((?:logs|inputs|certificates|history)/[^:]+)(?::(\d+))?")
+_PLACE: Final = re.compile(r"((?:(?:logs|inputs|history)/|certificate-)[^:]+)(?::(\d+))?")
 _LARGEST_BYTES: Final = 64 * files.MIB
 _RED: Final = ("unknown", "refused")
 
@@ -131,7 +131,8 @@ class Sources:
         """By how much the failures grew between two samples."""
         ats = [float(each[1:]) for each in references if each.startswith("@")]
         where = [i for i in map(self._nearest, ats) if i is not None]
-        return [abs(self._failed(a) - self._failed(b)) for a, b in combinations(where, 2)]
+        totals = [self._totals(i) for i in where]
+        return [abs(x - y) for a, b in combinations(totals, 2) for x, y in zip(a, b, strict=True)]
 
     @cached_property
     def _turns(self) -> list[float]:
@@ -246,6 +247,14 @@ class Sources:
     def _p95(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         return self._m.curves.percentile(0.95)
 
+    def _totals(self, at: int) -> list[float]:
+        """Counts up to an instant: of failures, of each answer, of those slower than each bound."""
+        curves = self._m.curves
+        every = curves.buckets.get(np.inf)
+        slower = [] if every is None else [every - each for each in curves.buckets.values()]
+        counters = [*curves.answers.values(), curves.drops, *slower]
+        return [self._failed(at), *(float(each[at]) for each in counters)]
+
     def _failed(self, at: int) -> float:
         """Failures up to an instant; those of a window are the difference of two."""
         curves = self._m.curves
@@ -258,7 +267,7 @@ class Sources:
         if path.startswith("checks.") and isinstance(place, dict):
             lines = place.get("checks") or ()
             found = next((each for each in lines if each.get("name") == rest), None)
-            return None if found is None else [*leaves(found), *self._of_check(rest)]
+            return None if found is None else [*leaves(found), *self._of_certificate(rest)]
         if top == "metrics" or path.startswith("metrics."):
             path = f"traffic.{path}"
         place = _walk(place, path)
@@ -266,11 +275,9 @@ class Sources:
             return None
         return [*leaves(place)]
 
-    def _of_check(self, name: str) -> Iterator[Leaf]:
-        """The certificate that stands in a file of its own."""
-        for path in (f"certificates/{name}.json",):
-            found = self._json(path)
-            yield from leaves(found)
+    def _of_certificate(self, name: str) -> Iterator[Leaf]:
+        """The certificate of a check, which stands in a file of its own."""
+        yield from leaves(self._json(f"certificate-{name}.json"))
 
     def _dates(self, texts: Sequence[Any]) -> Iterator[Leaf]:
         """The parts of a date, which languages write in an order of their own."""
