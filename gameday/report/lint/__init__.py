@@ -12,19 +12,20 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Final
 
 from gameday.core import files
 from gameday.core.errors import UsageError
+from gameday.core.language import languages
 from gameday.core.messages import templates
 from gameday.report.draft_file import LARGEST_BYTES, parse
 from gameday.report.inputs import read_material
 from gameday.report.lint.blocks import Block, of_html, of_markdown
-from gameday.report.lint.numbers import TIME_UNITS, Number, masked, numbers_in
-from gameday.report.lint.sources import Sources
+from gameday.report.lint.numbers import Number, masked, numbers_in
+from gameday.report.lint.sources import Sources, Support
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
 
@@ -90,9 +91,12 @@ def lint_blocks(blocks: Iterable[Block], sources: Sources, fresh: Lines) -> Lint
         changed = [*_changed(block, left)]
         unsupported += changed
         at_fault = {each.number for each in changed}
+        support = Support(block, sources)
         for each in found:
-            if each.at not in ours and each.word not in at_fault:
-                unsupported += _unsupported(each, block, sources)
+            if each.at in ours or each.word in at_fault:
+                continue
+            if (why := _unsupported(each, support)) is not None:
+                unsupported.append(Finding(block.line, each.word, why))
     return Linted(numbers=numbers, of_template=of_template, unsupported=unsupported)
 
 
@@ -117,73 +121,63 @@ def _changed(block: Block, left: Lines) -> Iterator[Finding]:
             yield Finding(block.line, is_, f"the evidence gives {should}")
 
 
-def _unsupported(number: Number, block: Block, sources: Sources) -> Iterator[Finding]:
-    """A finding if nothing supports the number."""
-    if sources.is_reference(number.word):
-        if sources.of(number.word) is None:
-            yield Finding(block.line, number.word, "the reference leads nowhere")
-        return
-    references = [each for each in block.codes if sources.is_reference(each)]
-    references = references or [each for each in block.above if sources.is_reference(each)]
-    if _is_referred_to(number, block, references, sources):
-        return
-    values, texts = sources.general
-    if any(number.word in each for each in texts):
-        return
-    if number.value is None and number.word in sources.words:
-        return
-    if not references and any(number.shows(each) for each in values):
-        return
-    why = "no reference of its line has it" if references else "the run does not know it"
-    yield Finding(block.line, number.word, why)
+def _unsupported(number: Number, support: Support) -> str | None:
+    """Why nothing supports the number; None where something does."""
+    if support.is_dead(number.word):
+        return "the reference leads nowhere"
+    if support.has(number):
+        return None
+    return "no reference of its line has it" if support.references else "the run does not know it"
 
 
-def _is_referred_to(
-    number: Number, block: Block, references: Sequence[str], sources: Sources
-) -> bool:
-    """True if a reference of the block, or the file that it names, has the number."""
-    values, texts = sources.of_file(block.text)
-    for known in filter(None, map(sources.of, references)):
-        values = [*values, *known[0]]
-        texts = [*texts, *known[1]]
-    if number.unit in TIME_UNITS:
-        values = [*values, *sources.delays(references)]
-    values = [*values, *sources.growth(references)]
-    return any(number.shows(each) for each in values) or any(number.word in each for each in texts)
-
-
-def _of_sentences(text: str) -> set[int]:
+@lru_cache(maxsize=4096)
+def _of_sentences(text: str) -> frozenset[int]:
     """Where in the text numbers stand that belong to sentences of gameday's own."""
     found: set[int] = set()
-    for pattern, digits in _patterns():
-        if digits.isdisjoint(re.findall(r"\d+", text)):
+    for pattern, needle in _patterns():
+        if needle not in text:
             continue
         for match in pattern.finditer(text):
             for group in range(1, (pattern.groups or 0) + 1):
                 start, end = match.span(group)
                 found |= {n.at for n in numbers_in(text) if start <= n.at < end}
-    return found
+    return frozenset(found)
 
 
 @cache
-def _patterns() -> Sequence[tuple[re.Pattern[str], frozenset[str]]]:
-    """Every sentence that has a number of its own, as a pattern whose groups are its own text."""
-    from gameday.core.language import languages
+def _patterns() -> Sequence[tuple[re.Pattern[str], str]]:
+    """Every sentence that has a number of its own, as a pattern, and a piece that it must have.
 
+    The groups of the pattern are the sentence's own words.
+    """
     found = []
     for language in languages():
         for id_, template in templates(language).items():
-            own = [literal for literal, *_ in Formatter().parse(template)]
-            digits = re.findall(r"\d+", " ".join(own))
-            if not digits or id_.startswith(("date.", "unit.")):
+            if id_.startswith(("date.", "unit.")):
                 continue
-            parts = []
-            for literal, name, *_ in Formatter().parse(template):
-                plain = " ".join(_MARKUP.sub("", literal).split())
-                lead = r"\s*" if literal[:1].isspace() else ""
-                tail = r"\s*" if literal[-1:].isspace() else ""
-                words = r"\s*".join(map(re.escape, plain.split()))
-                parts.append(f"{lead}({words}){tail}" if plain else r"\s*")
-                parts.append(".+?" if name else "")
-            found.append((re.compile("".join(parts)), frozenset(digits)))
+            pieces = [*_pieces(template)]
+            own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
+            if own:
+                needle = max(
+                    (word for each in own for word in each.split() if re.search(r"\d", word)),
+                    key=len,
+                )
+                found.append((re.compile("".join(map(_pattern, pieces))), needle))
     return found
+
+
+def _pieces(template: str) -> Iterator[str | None]:
+    """The sentence's own words without their markup, and None for each gap."""
+    for literal, name, *_ in Formatter().parse(template):
+        yield _MARKUP.sub("", literal)
+        if name:
+            yield None
+
+
+def _pattern(piece: str | None) -> str:
+    if piece is None:
+        return ".+?"
+    words = r"\s+".join(map(re.escape, piece.split()))
+    lead = r"\s*" if piece[:1].isspace() else ""
+    tail = r"\s*" if piece[-1:].isspace() else ""
+    return f"{lead}({words}){tail}" if words else r"\s*"

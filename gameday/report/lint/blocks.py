@@ -25,13 +25,14 @@ _INLINE: Final = {
 class Block:
     """A piece of text, its first line in the file, and what is set as code in it: references.
 
-    A row has those of the sentence above its table too.
+    A row has those of the sentence above its table too, and its number in the table, from 1.
     """
 
     text: str
     line: int
     codes: Sequence[str]
     above: Sequence[str] = ()
+    row: int = 0
 
 
 def of_markdown(text: str) -> Iterator[Block]:
@@ -54,18 +55,22 @@ class _Walk:
         self._row: list[str] | None = None
         self._codes: list[str] = []
         self._above: Sequence[str] = ()
+        self._nth = 0
 
     def blocks(self, text: str) -> Iterator[Block]:
         """The blocks of a text that begins at a line of the file."""
         for token in _MARKDOWN.parse(text):
             if token.map is not None:
                 self._line = self._first + token.map[0] + 1
+            if token.type == "tbody_open":
+                self._nth = 0
             if token.type in {"tr_open", "blockquote_open"}:
                 self._row, self._codes, self._begun = [], [], self._line
             elif token.type in {"tr_close", "blockquote_close"}:
                 above = self._above if token.type == "tr_close" else ()
                 row = _block(" | ".join(self._row or ()), self._begun, self._codes)
-                yield replace(row, above=above)
+                self._nth += 1
+                yield replace(row, above=above, row=self._nth if token.type == "tr_close" else 0)
                 self._row = None
             elif token.type == "inline":
                 yield from self._inline(token)
@@ -127,6 +132,7 @@ class _Reader(HTMLParser):
         self._codes: list[str] = []
         self._hidden: list[str] = []
         self._code: int | None = None
+        self._begun = False
         self._line = 1
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
@@ -153,8 +159,9 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            if not self._shown:
-                self._line = self.getpos()[0]
+            if not self._begun and data.strip():
+                self._begun = True
+                self._line = self.getpos()[0] + data[: len(data) - len(data.lstrip())].count("\n")
             self._shown.append(data)
 
     def end(self) -> None:
@@ -162,4 +169,4 @@ class _Reader(HTMLParser):
         text = "".join(self._shown).strip().removeprefix("| ")
         if text:
             self.blocks.append(_block(text, self._line, self._codes))
-        self._shown, self._codes, self._code = [], [], None
+        self._shown, self._codes, self._code, self._begun = [], [], None, False

@@ -22,7 +22,8 @@ from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.inputs import Material
-from gameday.report.lint.numbers import leaves, split
+from gameday.report.lint.blocks import Block
+from gameday.report.lint.numbers import TIME_UNITS, Number, leaves, numbers_in, split
 
 Leaf = float | str
 _ALIKE_S: Final = 0.0006  # references to instants have three decimals
@@ -31,6 +32,7 @@ _REFERENCE: Final = re.compile(
     r"(?:traffic|clocks|checks|alerts|faults|playbook|missing|metrics)(?:[.\[].*)?"
 )
 _PLACE: Final = re.compile(r"((?:(?:logs|inputs|history)/|certificate-)[^:]+)(?::(\d+))?")
+_MOST_REFERENCES: Final = 40  # of one block; a sentence with more says nothing
 _LARGEST_BYTES: Final = 64 * files.MIB
 _RED: Final = ("unknown", "refused")
 
@@ -66,7 +68,9 @@ class Sources:
         generator = (result.get("traffic") or {}).get("generator")
         facts = leaves([head, said, self._effective, generator])
         damage = self._m.journal_damage
-        return split([*facts, *self._dates(head), damage, float(len(self._m.records)), *self._of_drill()])
+        return split(
+            [*facts, *self._dates(head), damage, float(len(self._m.records)), *self.of_drill()]
+        )
 
     @cached_property
     def words(self) -> str:
@@ -119,7 +123,11 @@ class Sources:
     def _faults(self) -> Mapping[str, Any]:
         """What was asked of each fault, with the defaults of its kind."""
         method = self._m.effective.experiment.method if self._m.effective else ()
-        return {fault.id: dump(fault) for fault in method if fault.id}
+        by_id = {fault.id: dump(fault) for fault in method if fault.id}
+        by_kind = {
+            each.fault: [dump(one) for one in method if one.fault == each.fault] for each in method
+        }
+        return {**by_id, **by_kind}
 
     def delays(self, references: Sequence[str]) -> list[float]:
         """Instants under the references, and how long after one another they lie."""
@@ -288,7 +296,7 @@ class Sources:
                     yield from map(float, (at.year, at.month, at.day))
                     yield at.strftime("%H:%M")
 
-    def _of_drill(self) -> Iterator[Leaf]:
+    def of_drill(self) -> Iterator[Leaf]:
         """The score, which the course of a drill and its baselines give."""
         if self._m.drill is not None:
             yield from leaves(_plain(self._m.drill.score))
@@ -331,3 +339,41 @@ def _walk(place: Any, path: str) -> Any:
 def _names(evaluation: Any) -> Iterator[str]:
     yield from (str(each.labels.get("alertname", "")) for each in evaluation.alerts)
     yield from (name.removeprefix("objective:") for name in evaluation.readings)
+
+
+class Support:
+    """What one block may have: what its references lead to, and what all blocks may have."""
+
+    def __init__(self, block: Block, sources: Sources) -> None:
+        self._sources = sources
+        own = [each for each in dict.fromkeys(block.codes) if sources.is_reference(each)]
+        above = [each for each in dict.fromkeys(block.above) if sources.is_reference(each)]
+        self.references = (own or above)[:_MOST_REFERENCES]
+        self._dead = {each for each in self.references if sources.of(each) is None}
+        numbers, texts = sources.of_file(block.text)
+        for known in filter(None, map(sources.of, self.references)):
+            numbers = [*numbers, *known[0]]
+            texts = [*texts, *known[1]]
+        self._numbers = [*numbers, *sources.growth(self.references)]
+        self._texts = texts
+        self._delays = [*sources.delays(self.references), *split(sources.of_drill())[0]]
+        self._row = block.row
+
+    def is_dead(self, word: str) -> bool:
+        """True if the word is of a reference that leads nowhere."""
+        return any(word in each for each in self._dead)
+
+    def has(self, number: Number) -> bool:
+        """True if one of the sources has the number, or the name."""
+        values, texts = self._sources.general
+        if number.value is None:
+            known = (*self._texts, *texts, *self.references)
+            return any(number.word in each for each in known) or number.word in self._sources.words
+        own = [*self._numbers, *(self._delays if number.unit in TIME_UNITS else ())]
+        # A number inside of a reference, `alerts[0]`, is that of the reference.
+        own += [
+            n.value for each in self.references for n in numbers_in(each) if n.value is not None
+        ]
+        if number.at == 0 and number.value == self._row > 0:
+            return True  # the first cell of a row numbers it
+        return any(map(number.shows, own if self.references else [*own, *values]))
