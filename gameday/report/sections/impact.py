@@ -88,14 +88,20 @@ def _hurt(m: Material, say: Messages) -> list[Row]:
         return []
     lasted_s = m.result.clocks.recovered_after_s
     end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
-    inside = [max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s)]
+    failed, source = failed_between(m, start_s, end_s)
+    what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
+    return [_row(say, what, failed, source)]
+
+
+def failed_between(m: Material, start_s: float, end_s: float) -> tuple[int, Markup]:
+    """The requests that failed between two instants, and the samples that say so."""
+    t_s = m.curves.t_s
+    first, last = (max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s))
     failed = sum(
         (m.curves.answers[name] for name in _FAILED if name in m.curves.answers), m.curves.drops
     )
-    first, last = inside
-    what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
     source = f"{format.of_sample(float(t_s[first]))} {format.of_sample(float(t_s[last]))}"
-    return [_row(say, what, int(failed[last] - failed[first]), Markup(source))]
+    return int(failed[last] - failed[first]), Markup(source)
 
 
 def _latencies(m: Material, say: Messages) -> list[Row]:
