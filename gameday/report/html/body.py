@@ -48,7 +48,7 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
     renderer = reader.renderer
     assert isinstance(renderer, RendererHTML)  # noqa: S101 - markdown-it's default
     scroll = html.escape(say.plain("html.table"))
-    around = f'<div class="wide" tabindex="0" role="region" aria-label="{scroll}"><table>'
+    around = f'<div class="wide" tabindex="0" role="group" aria-label="{scroll}"><table>'
     renderer.rules |= {  # type: ignore[operator]
         "table_open": lambda *_: around,
         "table_close": lambda *_: "</table></div>",

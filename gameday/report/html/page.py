@@ -217,7 +217,7 @@ class _Page:
             f'<section class="wrong" aria-labelledby="wrong"><h2 id="wrong">{html.escape(title)}</h2>'
             f"<p>{html.escape(about)}</p>"
             f'<div class="static" tabindex="0" role="group" aria-label="{html.escape(about)}">{svg}</div>'
-            f'<details><summary>{about_rows}</summary><div class="wide" tabindex="0" role="region" '
+            f'<details><summary>{about_rows}</summary><div class="wide" tabindex="0" role="group" '
             f'aria-label="{html.escape(title)}"><table class="timed"><thead><tr>{head}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div></details></section>"
         )
