@@ -157,12 +157,14 @@ def _patterns() -> Sequence[tuple[re.Pattern[str], str]]:
                 continue
             pieces = [*_pieces(template)]
             own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
-            if own:
+            words = re.findall(r"[^\W\d_]{2,}", " ".join(own))
+            if own and words:  # a number alone is a value, not a sentence
                 needle = max(
                     (word for each in own for word in each.split() if re.search(r"\d", word)),
                     key=len,
                 )
-                found.append((re.compile("".join(map(_pattern, pieces))), needle))
+                whole = "".join(map(_pattern, pieces))
+                found.append((re.compile(rf"(?<![\w.,]){whole}(?![\w])"), needle))
     return found
 
 

@@ -24,6 +24,7 @@ from gameday.evidence.seal import digest_of
 from gameday.report.inputs import Material
 from gameday.report.lint.blocks import Block
 from gameday.report.lint.numbers import TIME_UNITS, Number, leaves, numbers_in, split
+from gameday.report.sections.people import NAMED
 
 Leaf = float | str
 _ALIKE_S: Final = 0.0006  # references to instants have three decimals
@@ -286,6 +287,9 @@ class Sources:
     def _of_certificate(self, name: str) -> Iterator[Leaf]:
         """The certificate of a check, which stands in a file of its own."""
         yield from leaves(self._json(f"certificate-{name}.json"))
+        for wrong in self._m.wrongs:
+            if wrong.check == name:  # "… and 15 more"
+                yield float(max(len(wrong.people), wrong.count or 0) - NAMED)
 
     def _dates(self, texts: Sequence[Any]) -> Iterator[Leaf]:
         """The parts of a date, which languages write in an order of their own."""
@@ -374,6 +378,6 @@ class Support:
         own += [
             n.value for each in self.references for n in numbers_in(each) if n.value is not None
         ]
-        if number.at == 0 and number.value == self._row > 0:
+        if number.at == 0 and self._row > 0 and number.value in {self._row, self._row - 1}:
             return True  # the first cell of a row numbers it
         return any(map(number.shows, own if self.references else [*own, *values]))

@@ -19,7 +19,7 @@ from gameday.report.sections.impact import failed_between
 from gameday.report.sections.names import names
 from gameday.report.sections.response import asked_of
 
-_NAMED: Final = 5  # users in a sentence; the table of the certificate has ten, its file has all
+NAMED: Final = 5  # users in a sentence; the table of the certificate has ten, its file has all
 _SLOW_S: Final = 0.2
 _SAID_APART: Final = frozenset({"at", "duration", "direction", "toxicity"})
 
@@ -97,8 +97,8 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
     if not wrong.people:
         return
     users = list(dict.fromkeys(person.user for person in wrong.people))
-    shown = Markup(", ".join(str(user) for user in users[:_NAMED]))
-    more = max(len(users), wrong.count or 0) - len(users[:_NAMED])
+    shown = Markup(", ".join(str(user) for user in users[:NAMED]))
+    more = max(len(users), wrong.count or 0) - len(users[:NAMED])
     file = code(file_of(wrong.check)) if has_file(m.result, wrong.check) else None
     if more <= 0:
         yield say("people.who", users=shown)
@@ -182,7 +182,7 @@ def _done_before(m: Material, say: Messages) -> Iterator[Markup]:
         return
     done = [record for record in m.records if _changed(record) and m.at_s(record.t_ns) < first_s]
     if done:
-        lines = [_act(m, record, say) for record in done[-_NAMED:]]
+        lines = [_act(m, record, say) for record in done[-NAMED:]]
         yield say("origin.done", acts=Markup("; ".join(lines)), first=format.clock(first_s))
 
 
