@@ -77,10 +77,12 @@ def report(
     if lint and (status is not None or owner is not None):
         raise UsageError("--lint changes nothing", help="leave --status and --owner out")
     if output is not None and (form == "md" or lint or status is not None or owner is not None):
-        raise UsageError("-o is for a form that is not md", help="add --format html, pdf, json or junit")
+        raise UsageError(
+            "-o is for a form that is not md", help="add --format html, pdf, json or junit"
+        )
     _judged(run_dir)
     if lint:
-        _lint(run_dir)
+        _lint(run_dir, form)
     elif status is not None or owner is not None:
         _set_head(run_dir, status, owner)
     elif form == "md":
@@ -180,12 +182,14 @@ def _tell(path: Path, changes: Mapping[str, str], to_do: int) -> None:
         warn(f"{to_do} of its questions to a person are not answered yet: TODO(person)")
 
 
-def _lint(run_dir: Path) -> None:
-    """Tell of each number of the draft that the evidence does not have."""
+def _lint(run_dir: Path, form: str) -> None:
+    """Tell of each number of the draft, or of the page, that the evidence does not have."""
     from gameday.report.draft_file import DRAFT
     from gameday.report.lint import lint
 
-    path = run_dir / DRAFT
+    if form not in {"md", "html"}:
+        raise UsageError(f"--lint cannot read {form}", help="leave --format out, or say html")
+    path = run_dir / (DRAFT if form == "md" else FILES[form])
     found = lint(run_dir, path)
     for each in found.unsupported:
         echo(f"{files.shown_path(path)}:{each.line}: {each.number}: {each.why}")

@@ -62,7 +62,9 @@ def lint(run_dir: Path, path: Path) -> Linted:
     material = read_material(run_dir)
     sources = Sources(material)
     if path.suffix == ".html":
-        return lint_blocks(of_html(text), sources, {})
+        from gameday.report.html import page  # only where there is a page to look at
+
+        return lint_blocks(of_html(text), sources, by_words(of_html(page(run_dir).decode())))
     language = parse(text, files.shown_path(path)).head.language
     fresh = of_markdown(compose(material, Messages(language)))
     return lint_blocks(of_markdown(text), sources, by_words(fresh))

@@ -15,6 +15,7 @@ from markdown_it.token import Token
 
 _MARKDOWN: Final = MarkdownIt("commonmark").enable("table").disable("reference")
 _NOT_TEXT: Final = {"script", "style", "svg", "template", "noscript", "head"}
+_CELLS: Final = {"cell", "columnheader", "rowheader"}
 _INLINE: Final = {
     "a", "abbr", "b", "bdi", "button", "code", "em", "i", "kbd", "label", "mark", "small", "span",
     "strong", "sub", "sup", "time", "u", "td", "th", "br", "data", "input",
@@ -133,10 +134,16 @@ class _Reader(HTMLParser):
         self._hidden: list[str] = []
         self._code: int | None = None
         self._begun = False
+        self._in_row = False
+        self._above: Sequence[str] = ()
         self._line = 1
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        del attrs
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        role = dict(attrs).get("role") or ""
+        if role == "row":
+            self.end()
+        if role in _CELLS:
+            self._shown.append(" | ")
         if tag in _NOT_TEXT:
             self._hidden.append(tag)
         elif tag == "code":
@@ -147,6 +154,7 @@ class _Reader(HTMLParser):
             self._shown.append(" ")
         elif tag not in _INLINE:
             self.end()
+        self._in_row = self._in_row or tag == "tr"
 
     def handle_endtag(self, tag: str) -> None:
         if self._hidden and tag == self._hidden[-1]:
@@ -156,6 +164,7 @@ class _Reader(HTMLParser):
             self._code = None
         elif tag not in _INLINE:
             self.end()
+        self._in_row = self._in_row and tag != "tr"
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
@@ -168,5 +177,10 @@ class _Reader(HTMLParser):
         """The block that was begun, if it has any text."""
         text = "".join(self._shown).strip().removeprefix("| ")
         if text:
-            self.blocks.append(_block(text, self._line, self._codes))
+            block = _block(text, self._line, self._codes)
+            if self._in_row:
+                block = replace(block, above=self._above)
+            else:
+                self._above = block.codes
+            self.blocks.append(block)
         self._shown, self._codes, self._code, self._begun = [], [], None, False

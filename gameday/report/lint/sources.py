@@ -21,6 +21,7 @@ from gameday.core import files
 from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
+from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
 from gameday.report.lint.blocks import Block
 from gameday.report.lint.numbers import TIME_UNITS, Number, leaves, numbers_in, split
@@ -35,6 +36,7 @@ _REFERENCE: Final = re.compile(
 _PLACE: Final = re.compile(r"((?:(?:logs|inputs|history)/|certificate-)[^:]+)(?::(\d+))?")
 _MOST_REFERENCES: Final = 40  # of one block; a sentence with more says nothing
 _LARGEST_BYTES: Final = 64 * files.MIB
+PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _RED: Final = ("unknown", "refused")
 
 
@@ -84,7 +86,7 @@ class Sources:
             if isinstance(each, str)
         ]
         alerts = {name for each in self._m.evaluations for name in _names(each)}
-        return "\n".join([*texts, *alerts, *self._files])
+        return "\n".join([*texts, *alerts, *self._files, *PERCENTILES])
 
     @cached_property
     def _files(self) -> dict[str, tuple[int, str]]:
@@ -115,6 +117,27 @@ class Sources:
             or code in self._faults
             or _PLACE.match(code) is not None
         )
+
+    def is_check(self, name: str) -> bool:
+        """True if the result has a check of this name."""
+        return name in self._checks
+
+    @cached_property
+    def charted(self) -> list[float]:
+        """The lowest and the highest of each curve, and when that was: what a chart says in words."""
+        curves, found = self._m.curves, dict[str, Curve]()
+        for name, q in PERCENTILES.items():
+            found[name] = curves.percentile(q) * 1000
+        for name, counter in [*curves.answers.items(), ("drops", curves.drops)]:
+            found[name] = curves.per_s(counter)
+        values = [each for name, each in found.items() for each in _ends(curves.t_s, each)]
+        names = {name for each in self._m.evaluations for name in each.figures}
+        for name in names:
+            seen = [(self._m.at_s(e.t_ns), e.figures.get(name)) for e in self._m.evaluations]
+            known = [(t, v * 1000) for t, v in seen if v is not None]
+            lines = np.array(known, dtype=np.float64).reshape(-1, 2)
+            values += _ends(lines[:, 0], lines[:, 1])
+        return values
 
     @cached_property
     def _checks(self) -> frozenset[str]:
@@ -318,6 +341,15 @@ def _plain(value: Any) -> Any:
     return [*map(_plain, value)] if isinstance(value, list | tuple) else value
 
 
+def _ends(t_s: Curve, values: Curve) -> list[float]:
+    """The lowest and the highest value, and the instant of the highest."""
+    seen = np.isfinite(values)
+    if not seen.any():
+        return []
+    at = int(np.nanargmax(np.where(seen, values, -np.inf)))
+    return [float(np.nanmin(values[seen])), float(values[at]), float(t_s[at])]
+
+
 _NOWHERE: Final = object()
 
 
@@ -350,7 +382,9 @@ class Support:
 
     def __init__(self, block: Block, sources: Sources) -> None:
         self._sources = sources
-        own = [each for each in dict.fromkeys(block.codes) if sources.is_reference(each)]
+        cells = block.text.split(" | ")
+        named = [*block.codes, *(each for each in cells[1:] if sources.is_check(each))]
+        own = [each for each in dict.fromkeys(named) if sources.is_reference(each)]
         above = [each for each in dict.fromkeys(block.above) if sources.is_reference(each)]
         self.references = (own or above)[:_MOST_REFERENCES]
         self._dead = {each for each in self.references if sources.of(each) is None}
@@ -380,4 +414,6 @@ class Support:
         ]
         if number.at == 0 and self._row > 0 and number.value in {self._row, self._row - 1}:
             return True  # the first cell of a row numbers it
-        return any(map(number.shows, own if self.references else [*own, *values]))
+        if not self.references:
+            own += [*values, *self._sources.charted]
+        return any(map(number.shows, own))
