@@ -57,7 +57,7 @@ def test_a_final_draft_has_an_owner_and_its_open_questions_are_counted(runs: Pat
         (["--lint", "--status", "final"], "--lint changes nothing"),
         (["--lint", "--format", "junit"], "--lint cannot read junit"),
         (["--owner", " "], "is no name"),
-        (["--format", "junit", "-o", "/nowhere/x.xml"], "cannot be written"),
+        (["--format", "junit", "-o", "/proc/none/x.xml"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(runs: Path, options: Sequence[str], told: str) -> None:
