@@ -22,11 +22,11 @@ class Messages:
 
     def __call__(self, message: str, /, **values: Value) -> Markup:
         shown = {name: self.value(value) for name, value in values.items()}
-        return Markup(fill(self.by_id[message], shown))
+        return Markup(fill(self.by_id[message], shown, self.language))
 
     def plain(self, message: str, /, **values: str) -> str:
         """A sentence with its values as they are, for a page that is not Markdown."""
-        return fill(self.by_id[message], values)
+        return fill(self.by_id[message], values, self.language)
 
     def line(self, message: Message | None, english: str) -> str:
         """A message of the result; its English text where there is none, or one of later."""
