@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import echo, warn
 from gameday.core.errors import UsageError
 
@@ -107,6 +107,7 @@ def tell_links(links: "ConsoleLinks") -> None:
 
 
 @click.command()
+@lang_option
 @click.argument("run", required=False)
 @runs_option
 @listen_options

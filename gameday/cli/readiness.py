@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import block, emit, one_line
 from gameday.core.errors import FileError, GamedayError
 
@@ -43,6 +43,7 @@ class AgeType(click.ParamType[int]):
 
 
 @click.command()
+@lang_option
 @runs_option
 @click.option(
     "--max-age", default="90d", type=AgeType(), show_default=True, help="Older is not ready."
