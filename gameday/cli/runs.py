@@ -116,14 +116,14 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
         emit(json.dumps([asdict(each) for each in lines], indent=1) + "\n")
         return
     if not lines:
-        echo(f"no runs in {runs_dir}")
+        echo(say("no_runs", runs=runs_dir))
         return
     told = table()
     for name in ("run", "experiment", "verdict", "ended", "when"):
-        told.add_column(name, no_wrap=name == "run")
+        told.add_column(say(f"col_{name}"), no_wrap=name == "run")
     for each in lines:
         names = one_line(each.run), one_line(each.experiment)
-        told.add_row(*names, _coloured(each.verdict), each.ended, each.when)
+        told.add_row(*names, _coloured(each.verdict), word(each.ended), each.when)
     SafeConsole().print(told)
 
 

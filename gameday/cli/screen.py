@@ -16,8 +16,7 @@ from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
-from gameday.cli.words import line, say, word
-from gameday.core import settings
+from gameday.cli.words import line, say, spoken, word
 from gameday.core.clock import NS, SystemClock
 from gameday.core.files.tail import Tail
 from gameday.core.units import seconds
@@ -127,7 +126,7 @@ def _values(event: events.Event) -> dict[str, Any]:
     if "why" in found:
         found["why"] = line(found.get("message"), found["why"])
     if isinstance(found.get("text"), str):
-        found["text"] = translated(found["text"], settings.language())
+        found["text"] = translated(found["text"], spoken())
     return found
 
 
@@ -169,7 +168,7 @@ def _act(story: Story, event: events.Event) -> str:
     story.steps[name] = "…"
     if isinstance(event, events.ActionStarted):
         return say("act_by", name=name, by=event.by)
-    what = event.do or translated(event.text, settings.language())
+    what = event.do or translated(event.text, spoken())
     return say("act_what", name=name, what=what)
 
 
