@@ -131,7 +131,7 @@ def _plan(inputs: Inputs, stack: Any, question: RunConditions) -> Plan:
 def _address(written: System, found: System, *, starts: bool) -> str:
     """The address that the traffic goes to; a stack of the run's own may choose its port later."""
     if starts and written.start is not None and "port" in asked_for(written.start):
-        return "a free port of this machine"
+        return say("plan_free_port")
     return found.base_url
 
 

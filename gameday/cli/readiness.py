@@ -180,14 +180,15 @@ def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
 
     rows = [row for book in report.playbooks for row in _rows(book)]
     heads = _Row(*(say(f"ready_{name}") for name in ("book", "state", "person", "bot")))
-    widths = [max(cell_len(row[n]) for row in [heads, *rows]) for n in range(1, len(heads))]
+    rows = [row._replace(state=_shown(row.state), kind=row.state) for row in rows]
+    widths = [max(cell_len(row[n]) for row in [heads, *rows]) for n in range(1, 4)]
     most = max(16, console.width - sum(widths) - 2 * len(widths))
     told = table(*heads)
     for row in rows:
         fits = cell_len(row.name) <= most  # a Hangul syllable is two cells wide
         name = row.name if fits else f"{set_cell_size(row.name, most - 1).rstrip()}…"
         shown = styled(name, "" if name.startswith(" ") else "bold")
-        told.add_row(shown, styled(word(row.state), COLOURS.get(row.state, "yellow")), *row[2:])
+        told.add_row(shown, styled(row.state, COLOURS.get(row.kind, "yellow")), *row[2:4])
     console.print(told)
     for book in (book for book in report.playbooks if book.problem):
         console.print(block(say("ready_broken", problem=book.problem)))
@@ -200,6 +201,7 @@ class _Row(NamedTuple):
     state: str
     person: str = ""
     bot: str = ""
+    kind: str = ""
 
 
 def _rows(book: "PlaybookReadiness") -> Iterator[_Row]:
@@ -243,6 +245,10 @@ def _last(work: "LastWork | None") -> str:
         return say("ready_never")
     ago = say("ready_ago", age=age(work.age_s), status=_plain(work.status))
     return f"{ago}{' *' if work.changed else ''}"
+
+
+def _shown(state: str) -> str:
+    return word(_plain(state))
 
 
 def _plain(status: str) -> str:
