@@ -122,7 +122,8 @@ def _about(story: Story, record: Record) -> str:
 
 def _values(event: events.Event) -> dict[str, Any]:
     """The fields of an event by their names, its reason in the language that was chosen."""
-    found = {each.name: getattr(event, each.name) for each in fields(event)}
+    of_class: Any = event  # each kind of event is a dataclass
+    found = {each.name: getattr(event, each.name) for each in fields(of_class)}
     if "why" in found:
         found["why"] = line(found.get("message"), found["why"])
     if isinstance(found.get("text"), str):

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,10 +61,10 @@ def ids() -> Iterator[tuple[str, frozenset[str] | None]]:
 def test_every_id_in_the_code_has_its_sentence_and_its_values() -> None:
     found, by_id = list(ids()), templates()
     assert len(found) > 100
-    for id_, given in found:
+    for id_, values in found:
         assert id_ in by_id
         wanted = {name for _, name, _, _ in Formatter().parse(by_id[id_]) if name}
-        assert given is None or wanted <= given, id_
+        assert values is None or wanted <= values, id_
 
 
 READ = "영일이삼사오육칠팔구"
@@ -138,10 +137,8 @@ def test_a_particle_after_any_text_is_one_of_its_forms(word: str, form: str) -> 
 
 
 def test_a_megabyte_before_a_particle_costs_nothing() -> None:
-    began = time.process_time()
     for text in ("<" * 1_000_000, "(" * 1_000_000, "&" * 1_000_000, "9" * 1_000_000):
-        particle(text, "이")
-    assert time.process_time() - began < 5  # a hang, not a measurement
+        assert particle(text, "이") == "이(가)"  # the suite has a time limit
 
 
 def test_a_template_says_where_a_particle_stands() -> None:
