@@ -180,7 +180,7 @@ def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
 
     rows = [row for book in report.playbooks for row in _rows(book)]
     heads = _Row(*(say(f"ready_{name}") for name in ("book", "state", "person", "bot")))
-    rows = [row._replace(state=_shown(row.state), kind=row.state) for row in rows]
+    rows = [row._replace(state=_state_word(row.state), kind=row.state) for row in rows]
     widths = [max(cell_len(row[n]) for row in [heads, *rows]) for n in range(1, 4)]
     most = max(16, console.width - sum(widths) - 2 * len(widths))
     told = table(*heads)
@@ -247,7 +247,7 @@ def _last(work: "LastWork | None") -> str:
     return f"{ago}{' *' if work.changed else ''}"
 
 
-def _shown(state: str) -> str:
+def _state_word(state: str) -> str:
     return word(_plain(state))
 
 
