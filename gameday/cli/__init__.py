@@ -13,6 +13,7 @@ import click
 
 from gameday import __version__
 from gameday.cli import terminal
+from gameday.cli.options import lang_option
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError
@@ -152,6 +153,7 @@ def _unexpected(error: Exception) -> int:
     epilog=terminal.exit_codes({code: code.meaning for code in ExitCode}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@lang_option
 @click.version_option(__version__, prog_name="gameday")
 def main() -> None:
     """Practise incidents for real: break a system on purpose, watch it, put it back, learn."""

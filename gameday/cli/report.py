@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import lang_option, runs_option
 from gameday.cli.runs import LARGEST_BYTES, RESULT, find_run, list_runs, run_argument
 from gameday.cli.terminal import echo, emit, warn
 from gameday.core import files
@@ -28,6 +28,7 @@ NOT_SUPPORTED: Final = 1
 
 
 @click.command()
+@lang_option
 @run_argument
 @runs_option
 @click.option(

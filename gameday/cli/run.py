@@ -9,6 +9,7 @@ import click
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
+from gameday.cli.words import say
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.stack_registry import STACKS, new_stack
 
@@ -245,8 +246,8 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         emit(raw.decode())
     else:
         show_result(result)
-        echo(f"result      {run_dir / 'result.json'}")
-        echo(f"postmortem  {report or 'not written'}")
+        echo(say("result", path=run_dir / "result.json"))
+        echo(say("postmortem", path=report or say("not_written")))
         if page is not None:
             echo(f"            {page}")
     return int(result.exit_code)

@@ -31,6 +31,7 @@ _SPEC: Final = re.compile(f"(.*?)({'|'.join(sorted(FORMS, key=len, reverse=True)
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LAST_BRACKETS: Final = re.compile(r"(?<=[^\s(])\s*\([^()]*\)$")
 _WORD: Final = re.compile(r"[A-Za-z]+$")
+_LAST_HUMP: Final = re.compile(r"[A-Z][a-z]+$")  # Slow of IssuanceSlow
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?$")
 _CLOSING: Final = " \t\n`*_~\\\"'”’」』》〉)]}>.,:;!?…"
 _DIGITS: Final = "영일이삼사오육칠팔구"
@@ -39,19 +40,31 @@ _LONGEST_NUMBER: Final = 20  # digits; beyond 10^20 nobody agrees on how it is r
 _SIGNS: Final = {"%": "트", "‰": "밀", "℃": "도", "$": "러", "₩": "원", "+": "스", "°": "도"}
 _READ: Final = {
     # What stands in our reports, and how it is said; only the last syllable counts.
-    "alert": "트", "alertmanager": "저", "api": "이", "audit": "트", "bot": "봇", "canary": "리",
-    "cause": "즈", "chromium": "엄", "clocks": "스", "compose": "즈", "cpu": "유", "cron": "론",
-    "db": "비", "docker": "커", "down": "운", "drill": "릴", "embedded": "드", "external": "널",
-    "gameday": "이", "get": "겟", "grafana": "나", "haproxy": "시", "http": "피", "https": "스",
-    "id": "디", "io": "오", "ip": "피", "journal": "널", "json": "슨", "k6": "육", "kafka": "카",
-    "kb": "트", "kubernetes": "스", "lock": "락", "log": "그", "mb": "트", "ms": "초",
-    "nginx": "스", "ping": "핑", "pod": "드", "post": "트", "postgres": "스", "postgresql": "엘",
-    "prometheus": "스", "proxy": "시", "rate": "트", "redis": "스", "resume": "즘", "rps": "스",
-    "run": "런", "s": "초", "scale": "일", "script": "트", "server": "버", "service": "스",
-    "shop": "숍", "slack": "랙", "slo": "오", "slow": "우", "sold": "드", "spike": "크",
-    "sql": "엘", "stop": "톱", "switch": "치", "tcp": "피", "timeout": "웃", "tls": "스",
-    "toml": "엘", "toxic": "식", "toxiproxy": "시", "traffic": "픽", "ttl": "엘", "url": "엘",
-    "utc": "시", "vu": "유", "vus": "스", "yaml": "믈",
+    "alert": "트", "alertmanager": "저", "api": "이", "audit": "트", "balancer": "서",
+    "bandwidth": "스", "block": "록", "bot": "봇", "bots": "스", "canary": "리", "cause": "즈",
+    "chromium": "엄", "clocks": "스", "close": "즈", "collector": "터", "commander": "더",
+    "communications": "스", "completed": "드", "compose": "즈", "conflicts": "스",
+    "connections": "스", "coupon": "폰", "coupons": "스", "cpu": "유", "cron": "론",
+    "data": "터", "database": "스", "db": "비", "docker": "커", "down": "운", "drift": "트",
+    "drill": "릴", "drop": "롭", "dropping": "핑", "elk": "크", "embedded": "드", "error": "러",
+    "errors": "스", "evict": "트", "expire": "어", "external": "널", "failing": "링",
+    "fast": "트", "flap": "랩", "folder": "더", "full": "풀", "gameday": "이", "get": "겟",
+    "github": "브", "grafana": "나", "guard": "드", "haproxy": "시", "http": "피", "https": "스",
+    "id": "디", "index": "스", "initdb": "비", "interrupted": "드", "io": "오", "ip": "피",
+    "issuance": "스", "journal": "널", "json": "슨", "k6": "육", "kafka": "카", "kb": "트",
+    "kill": "킬", "kubernetes": "스", "latency": "시", "limit": "밋", "lock": "락", "log": "그",
+    "mb": "트", "memory": "리", "ms": "초", "mysql": "엘", "nginx": "스", "normal": "멀",
+    "operations": "스", "operator": "터", "partition": "션", "pause": "즈", "peak": "크",
+    "peer": "어", "ping": "핑", "pod": "드", "post": "트", "postgres": "스", "postgresql": "엘",
+    "prometheus": "스", "proxy": "시", "python": "썬", "rabbitmq": "큐", "rate": "트",
+    "redis": "스", "replica": "카", "replicas": "스", "restart": "트", "resume": "즘",
+    "rps": "스", "run": "런", "s": "초", "scale": "일", "scribe": "브", "script": "트",
+    "server": "버", "service": "스", "shop": "숍", "slack": "랙", "slicer": "서", "slo": "오",
+    "slow": "우", "sold": "드", "spike": "크", "sql": "엘", "stop": "톱", "stress": "스",
+    "surge": "지", "switch": "치", "tcp": "피", "timeout": "웃", "tls": "스", "toml": "엘",
+    "torn": "론", "toxic": "식", "toxicity": "티", "toxiproxy": "시", "traffic": "픽",
+    "ttl": "엘", "url": "엘", "users": "스", "utc": "시", "vu": "유", "vus": "스",
+    "webhook": "훅", "worker": "커", "yaml": "믈",
 }  # fmt: skip
 
 
@@ -85,7 +98,8 @@ def ending(word: str) -> Ending:
     if found := _NUMBER.search(said):
         last = _of_number(found[0])
     elif found := _WORD.search(said):
-        last = _READ.get(found[0].lower(), "?")
+        hump = _LAST_HUMP.search(found[0])
+        last = _READ.get(found[0].lower()) or _READ.get(hump[0].lower() if hump else "", "?")
     return _of_syllable(_SIGNS.get(last, last))
 
 

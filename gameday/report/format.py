@@ -87,8 +87,10 @@ def difference(later: float | None, earlier: float | None) -> float | None:
     return None if later is None or earlier is None else later - earlier
 
 
-def date(iso: str) -> str:
+def date(iso: str | None) -> str | None:
     """A point in time of a result, as people write it; as it stands where it is none."""
+    if iso is None:
+        return None
     try:
         at = datetime.fromisoformat(iso).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -98,9 +98,7 @@ def test_open_items_are_listed_and_closed_by_a_later_run(runs: Path) -> None:
     table = gameday(runs, "action-items").stdout
     assert "k3f9  open" in table
     later = "20261124T083000Z-redis-slow-a2b3"
-    write_run(
-        runs / later, result={**RESULT, "run": later, "started_at": "2026-11-24T08:30:00Z"}
-    )
+    write_run(runs / later, result={**RESULT, "run": later, "started_at": "2026-11-24T08:30:00Z"})
     assert gameday(runs, "action-items").stdout.startswith("no open action items")
     (item,) = json.loads(gameday(runs, "action-items", "--all", "--json").stdout)
     assert (item["state"], item["by"]) == ("closed", later)

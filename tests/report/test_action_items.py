@@ -156,7 +156,10 @@ def damaged(tmp_path: Path) -> Collected:
 
 def test_what_cannot_be_read_is_named_and_the_others_are_still_listed(tmp_path: Path) -> None:
     found = damaged(tmp_path)
-    assert [(each.run[-4:], each.state) for each in found.items] == [("d007", "open"), ("d001", "closed")]
+    assert [(each.run[-4:], each.state) for each in found.items] == [
+        ("d007", "open"),
+        ("d001", "closed"),
+    ]
     for day in range(2, 8):
         assert any(f"-d00{day}" in problem for problem in found.problems), day
 

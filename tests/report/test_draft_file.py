@@ -55,7 +55,9 @@ def test_an_item_may_be_ticked_off_and_may_have_no_block() -> None:
 
 
 def test_an_item_of_a_korean_draft_is_one_too() -> None:
-    draft = parse(HEAD + "## 재발 방지 대책\n\n- [ ] 업체에 전화\n\n## 교훈\n\n- [ ] 아님\n", "p.md")
+    draft = parse(
+        HEAD + "## 재발 방지 대책\n\n- [ ] 업체에 전화\n\n## 교훈\n\n- [ ] 아님\n", "p.md"
+    )
     assert [item.title for item in draft.items] == ["업체에 전화"]
 
 

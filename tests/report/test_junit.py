@@ -14,7 +14,9 @@ from gameday.judge.verdict import NotApplicable
 from gameday.report.junit import junit
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
-TEXT = st.text(max_size=30) | st.sampled_from(["", "]]>", "<script>", "\x00\ud800\ufffe", "a" * 9000])
+TEXT = st.text(max_size=30) | st.sampled_from(
+    ["", "]]>", "<script>", "\x00\ud800\ufffe", "a" * 9000]
+)
 
 
 def result(**fields: Any) -> Result:
@@ -80,7 +82,9 @@ def test_a_run_that_did_not_go_to_its_end_is_red_without_any_check() -> None:
 
 
 @given(
-    names=st.lists(st.tuples(TEXT, st.sampled_from(["valid", "invalid", "unknown"]), TEXT), max_size=4),
+    names=st.lists(
+        st.tuples(TEXT, st.sampled_from(["valid", "invalid", "unknown"]), TEXT), max_size=4
+    ),
     ended=st.sampled_from(["completed", "guard", "signal", "of later"]),
     missing=st.lists(TEXT, max_size=1),
     times=st.tuples(TEXT | st.none(), TEXT | st.none()),

@@ -73,7 +73,9 @@ def test_no_digit_can_be_changed_unseen(draft: Path, material: Material) -> None
     assert missed == []
 
 
-def test_most_changes_of_a_cell_are_found_by_the_evidence_alone(draft: Path, material: Material) -> None:
+def test_most_changes_of_a_cell_are_found_by_the_evidence_alone(
+    draft: Path, material: Material
+) -> None:
     """Nothing is compared with what the report's own code writes: it may be wrong itself."""
     sources = Sources(material)
     text = draft.read_text().partition("<!-- gameday draft")[0]
@@ -151,7 +153,14 @@ def test_a_page_is_read_as_the_draft_is(material: Material) -> None:
 
 def test_no_input_makes_the_linter_fall(run_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "postmortem.md"
-    for raw in (b"", b"---\n", b"1" * 100_000, b"| 1 |\n|---|\n" * 2000, b"[" * 5000, b"`#9`" * 5000):
+    for raw in (
+        b"",
+        b"---\n",
+        b"1" * 100_000,
+        b"| 1 |\n|---|\n" * 2000,
+        b"[" * 5000,
+        b"`#9`" * 5000,
+    ):
         path.write_bytes(raw)
         lint(run_dir, path)
     path.write_bytes(b"\xff")

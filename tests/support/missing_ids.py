@@ -70,5 +70,5 @@ def _difference(id_: str, english: Mapping[str, str], own: Mapping[str, str]) ->
 if __name__ == "__main__":
     found = list(differences())
     for each in found:
-        print(f"{each.file}: {each.what}: {each.id} = {json.dumps(each.english)}")
+        sys.stdout.write(f"{each.file}: {each.what}: {each.id} = {json.dumps(each.english)}\n")
     sys.exit(bool(found))

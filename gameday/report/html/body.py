@@ -58,7 +58,9 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
     }
     made = renderer.render(tokens, reader.options, {})
     title = next((text for level, _, text in heads if level == "h1"), "")
-    links = [f'<li><a href="#{id_}">{html.escape(t)}</a></li>' for lv, id_, t in heads if lv == "h2"]
+    links = [
+        f'<li><a href="#{id_}">{html.escape(t)}</a></li>' for lv, id_, t in heads if lv == "h2"
+    ]
     return Body(title, f"<ol>{''.join(links)}</ol>", made)
 
 

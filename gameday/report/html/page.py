@@ -88,7 +88,7 @@ class _Page:
             f'{head}<body><a class="skip" href="#text">{self.words("skip")}</a>'
             f"{self.banner(body, status)}"
             f'<main id="text">{self.wrong_answers()}{body.html}</main>'
-            f'<footer>{self.words("made")}</footer>'
+            f"<footer>{self.words('made')}</footer>"
             f'<script type="application/json" id="data">{data}</script>'
             f"{''.join(f'<script>{script}</script>' for script in scripts)}</body></html>\n"
         )
@@ -132,9 +132,13 @@ class _Page:
         caption = f'<figcaption class="quiet">{made[0]}</figcaption>' if made else ""
         table = self.table(plot) if plot else ""
         return (
-            f'<span class="figure" role="figure" aria-label="{label}" data-chart="{name}">'
-            f'{self.picture(name, self.pictures[name])}{table}{caption}</span>'
-        ).replace("<figcaption", "<span").replace("</figcaption", "</span")
+            (
+                f'<span class="figure" role="figure" aria-label="{label}" data-chart="{name}">'
+                f"{self.picture(name, self.pictures[name])}{table}{caption}</span>"
+            )
+            .replace("<figcaption", "<span")
+            .replace("</figcaption", "</span")
+        )
 
     def picture(self, name: str, svg: str) -> str:
         """A drawing of ours in the page; on a phone it is moved sideways within its frame."""
@@ -146,7 +150,9 @@ class _Page:
             1,
         )
         label = html.escape(self.say.plain(f"chart.{name}_alt"))
-        return f'<span class="static" tabindex="0" role="group" aria-label="{label}">{inside}</span>'
+        return (
+            f'<span class="static" tabindex="0" role="group" aria-label="{label}">{inside}</span>'
+        )
 
     def span(self) -> tuple[float, float]:
         """The instants at both ends of the drawings."""
@@ -164,7 +170,7 @@ class _Page:
         )
         label = html.escape(plot.words.title)
         return (
-            f'<details><summary>{self.words("figures")}</summary>'
+            f"<details><summary>{self.words('figures')}</summary>"
             f'<span class="figures" role="table" aria-label="{label}">'
             f'<span role="row">{head}</span>{rows}</span></details>'
         )
@@ -190,12 +196,17 @@ class _Page:
         if not known:
             return ""
         lanes = [
-            Lane(check, [Bar(each.at_s or 0.0, each.at_s or 0.0, RED) for each in people[:_MOST_SHOWN]])
+            Lane(
+                check,
+                [Bar(each.at_s or 0.0, each.at_s or 0.0, RED) for each in people[:_MOST_SHOWN]],
+            )
             for check, people in known
         ]
         title, about = self.say.plain("html.wrong"), self.say.plain("html.wrong_alt")
         words = Words(title, about, self.say.plain("chart.x"), "", "")
-        svg = lanes_chart(words, time_scale(self.m.curves.t_s), lanes, faults_of(self.m, self.say), [])
+        svg = lanes_chart(
+            words, time_scale(self.m.curves.t_s), lanes, faults_of(self.m, self.say), []
+        )
         rows = [
             f'<tr data-t="{each.at_s:.3f}"><td>{each.at_s:.3f}</td><td>{html.escape(check)}</td>'
             f"<td>{each.user}</td><td>{html.escape(one_line(each.issue_id))}</td></tr>"
@@ -209,7 +220,8 @@ class _Page:
             1,
         )
         head = "".join(
-            f'<th scope="col">{self.words(f"col_{each}")}</th>' for each in ("at", "check", "user", "id")
+            f'<th scope="col">{self.words(f"col_{each}")}</th>'
+            for each in ("at", "check", "user", "id")
         )
         every = sum(len(people) for _, people in known)
         about_rows = self.words("wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
@@ -229,7 +241,11 @@ class _Page:
             "words": {name: self.say.by_id[f"html.{name}"] for name in names},
             "x": self.say.plain("chart.x"),
             "marks": [
-                {"label": one_line(each.label), "from": _number(each.start_s, 3), "to": _number(each.end_s, 3)}
+                {
+                    "label": one_line(each.label),
+                    "from": _number(each.start_s, 3),
+                    "to": _number(each.end_s, 3),
+                }
                 for each in marks_of(self.m, self.say)
             ],
             "charts": {name: _series(plot) for name, plot in self.plots.items()},

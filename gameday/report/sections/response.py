@@ -136,7 +136,7 @@ def _step(m: Material, step: StepLine, say: Messages) -> list[Markup]:
     ref = format.of_records(started, done)
     return [
         Markup(step.step),
-        text(_intent(m, step.step, started)),
+        say.text(_intent(m, step.step, started)),
         say.word(step.by) if step.by else Markup("–"),
         say.word(step.status),
         _or_dash(format.clock(step.started_at)),

@@ -163,7 +163,7 @@ def _value(name: str, value: Any, say: Messages) -> Value:
     if isinstance(value, (int, float)):
         return say.figure(value)
     if isinstance(value, str):
-        return text(value) if name in _PROSE else code(value)
+        return say.text(value) if name in _PROSE else code(value)
     names = isinstance(value, list) and all(isinstance(each, str) for each in value)
     return text(", ".join(value) or "–") if names else code(json.dumps(value))
 
