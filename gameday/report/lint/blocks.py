@@ -63,21 +63,25 @@ class _Walk:
         for token in _MARKDOWN.parse(text):
             if token.map is not None:
                 self._line = self._first + token.map[0] + 1
-            if token.type == "tbody_open":
-                self._nth = 0
-            if token.type in {"tr_open", "blockquote_open"}:
+            if token.type in {"tbody_open", "tr_open", "blockquote_open"}:
+                self._nth = 0 if token.type == "tbody_open" else self._nth
                 self._row, self._codes, self._begun = [], [], self._line
             elif token.type in {"tr_close", "blockquote_close"}:
-                above = self._above if token.type == "tr_close" else ()
-                row = _block(" | ".join(self._row or ()), self._begun, self._codes)
-                self._nth += 1
-                yield replace(row, above=above, row=self._nth if token.type == "tr_close" else 0)
-                self._row = None
+                yield self._ended(token)
             elif token.type == "inline":
                 yield from self._inline(token)
             elif token.type in {"fence", "code_block"}:
                 for number, each in enumerate(token.content.splitlines(), self._line + 1):
                     yield _block(each, number, [])
+
+    def _ended(self, token: Token) -> Block:
+        """The row, or the quotation, that ends here."""
+        self._nth += 1
+        block = _block(" | ".join(self._row or ()), self._begun, self._codes)
+        self._row = None
+        if token.type == "blockquote_close":
+            return block
+        return replace(block, above=self._above, row=self._nth)
 
     def _inline(self, token: Token) -> Iterator[Block]:
         shown, found = _inline(token)

@@ -124,13 +124,13 @@ class Sources:
 
     @cached_property
     def charted(self) -> list[float]:
-        """The lowest and the highest of each curve, and when that was: what a chart says in words."""
+        """The lowest and the highest of each curve, and when that was: a chart in words."""
         curves, found = self._m.curves, dict[str, Curve]()
         for name, q in PERCENTILES.items():
             found[name] = curves.percentile(q) * 1000
         for name, counter in [*curves.answers.items(), ("drops", curves.drops)]:
             found[name] = curves.per_s(counter)
-        values = [each for name, each in found.items() for each in _ends(curves.t_s, each)]
+        values = [end for curve in found.values() for end in _ends(curves.t_s, curve)]
         names = {name for each in self._m.evaluations for name in each.figures}
         for name in names:
             seen = [(self._m.at_s(e.t_ns), e.figures.get(name)) for e in self._m.evaluations]
@@ -147,8 +147,8 @@ class Sources:
     def _faults(self) -> Mapping[str, Any]:
         """What was asked of each fault, with the defaults of its kind."""
         method = self._m.effective.experiment.method if self._m.effective else ()
-        by_id = {fault.id: dump(fault) for fault in method if fault.id}
-        by_kind = {
+        by_id: dict[str, Any] = {fault.id: dump(fault) for fault in method if fault.id}
+        by_kind: dict[str, Any] = {
             each.fault: [dump(one) for one in method if one.fault == each.fault] for each in method
         }
         return {**by_id, **by_kind}
@@ -190,6 +190,8 @@ class Sources:
         if place := _PLACE.match(reference):
             return [*self._instant_of_line(place[1], int(place[2] or 0))]
         place = _walk(self._result, reference)
+        if isinstance(place, int | float) and reference.endswith("_at"):
+            return [float(place)]
         own = place if isinstance(place, dict) else {}
         return [v for k, v in own.items() if k.endswith("_at") and isinstance(v, int | float)]
 
