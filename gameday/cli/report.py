@@ -173,10 +173,10 @@ def _set_head(run_dir: Path, status: str | None, owner: str | None) -> None:
     if owner is not None:
         changes |= {"owner": owner.strip()}
     set_head(path, changes)
-    _tell(path, changes, before.to_do)
+    _show_head(path, changes, before.to_do)
 
 
-def _tell(path: Path, changes: Mapping[str, str], to_do: int) -> None:
+def _show_head(path: Path, changes: Mapping[str, str], to_do: int) -> None:
     told = ", ".join(f"{key}: {value}" for key, value in changes.items())
     echo(f"{path}: {told}")
     if changes.get("status") == "final" and to_do:

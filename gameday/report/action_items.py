@@ -57,7 +57,7 @@ class Collected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """What one run found of its expectations: valid, invalid, or nothing."""
+    """Findings of one run about its expectations: valid, invalid, or nothing."""
 
     run: str
     began: datetime
@@ -96,17 +96,17 @@ def _items(run_dir: Path, problems: list[str]) -> Iterator[tuple[ActionItem, Pat
     except GamedayError as error:
         problems.append(error.message)
         return
-    problems += [_told(each) for each in draft.problems]
+    problems += [_text_of(each) for each in draft.problems]
     for item in draft.items:
         yield item, path
 
 
-def _told(problem: FileError) -> str:
+def _text_of(problem: FileError) -> str:
     return f"{problem.message} ({problem.help})" if problem.help else problem.message
 
 
 def _state(item: ActionItem, later: Sequence[_Outcome]) -> tuple[State, str]:
-    """What became of an item, and the run that says so."""
+    """State of an item, and the run that says so."""
     if item.done:
         return "done", ""
     if not item.experiment or not item.expect:
@@ -123,7 +123,7 @@ def _state(item: ActionItem, later: Sequence[_Outcome]) -> tuple[State, str]:
 
 
 def _found(item: ActionItem, outcome: _Outcome) -> str:
-    """What a run found of all that the item expects, taken together."""
+    """Verdict of a run on all that the item expects, taken together."""
     found = {outcome.verdicts.get(name, "unknown") for name in item.expect}
     if "invalid" in found:
         return "invalid"

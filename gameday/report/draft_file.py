@@ -45,7 +45,9 @@ MOST_ITEMS: Final = 500  # of one draft; more than anybody will ever do
 _RULE: Final = "---"
 _BOX: Final = re.compile(r"\[([ xX])\]\s+")
 _TODO: Final = "TODO(person):"
-_NAMED: Final = re.compile(r"[\w.:/ -]+")
+_NAMED: Final = re.compile(r"(?!www\.)[\w. -]+")
+_WORDS: Final = {"true", "false", "null", "yes", "no", "on", "off"}
+_MARKUP: Final = re.compile(r"[<>&`*_\[\]!:/~|#@$^{}()]|(?<=www)\.")
 _BLOCKS: Final = MarkdownIt("commonmark").disable("reference")
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])
 _HEAD_KEYS: Final = {"status", "owner", "date"}
@@ -149,7 +151,7 @@ def with_head(text: str, changes: Mapping[str, str]) -> str:
         return bom + front_matter(changes).replace("\n", end) + end + end + text.removeprefix(bom)
     head = lines[:last]
     for key, value in changes.items():
-        line = f"{key}: {scalar(value)}".rstrip() + end[:-1]
+        line = f"{key}: {scalar(value, by_person=True)}".rstrip() + end[:-1]
         at = next((i for i, old in enumerate(head) if re.match(rf"{key}\s*:", old)), None)
         if at is None:
             head.append(line)
@@ -160,14 +162,18 @@ def with_head(text: str, changes: Mapping[str, str]) -> str:
     return bom + "\n".join([*head, *lines[last:]])
 
 
-def scalar(value: str) -> str:
-    """The text as a scalar of YAML that reads back as it."""
+def scalar(value: str, *, by_person: bool = False) -> str:
+    """The text as a scalar of YAML that reads back as it.
+
+    What a run was given is never markup, also where a viewer knows no front matter.
+    """
     plain = _NAMED.fullmatch(value) and value == value.strip() and ": " not in value
-    safe = plain and value[0].isalnum() and not value.endswith(":")
+    safe = plain and value.lower() not in _WORDS and value[0].isalnum() and not value.endswith(":")
     if not value or (safe and not _is_a_number(value)):
         return value
     shown = "".join(each if each.isprintable() else "\ufffd" for each in value)
-    return json.dumps(shown, ensure_ascii=False)  # which is YAML too
+    written = json.dumps(shown, ensure_ascii=False)  # which is YAML too
+    return written if by_person else _MARKUP.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def _is_a_number(value: str) -> bool:

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
-
 from gameday.judge.result import Result
 from gameday.report.action_items import RunItem
 
@@ -16,7 +14,7 @@ def with_items(result: Result, items: Sequence[RunItem]) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def item_json(each: RunItem) -> dict[str, Any]:
+def item_json(each: RunItem) -> dict[str, object]:
     """One action item as JSON."""
     item = each.item
     return {

@@ -9,9 +9,9 @@ import pytest
 from gameday.core.errors import UsageError
 from gameday.report import write_report
 from gameday.report.inputs import Material, read_material
-from gameday.report.lint import Finding, by_words, lint, lint_blocks
+from gameday.report.lint import Unsupported, by_words, lint, lint_blocks
 from gameday.report.lint.blocks import of_html, of_markdown
-from gameday.report.lint.numbers import Number, numbers_in
+from gameday.report.lint.numbers import ShownNumber, numbers_in
 from gameday.report.lint.sources import Sources
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
@@ -92,7 +92,7 @@ def test_most_changes_of_a_cell_are_found_by_the_evidence_alone(
     assert found / tried > 0.7
 
 
-def findings(text: str, material: Material) -> Sequence[Finding]:
+def findings(text: str, material: Material) -> Sequence[Unsupported]:
     return lint_blocks(of_markdown(text), Sources(material), {}).unsupported
 
 
@@ -173,12 +173,12 @@ def test_no_input_makes_the_linter_fall(run_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("1,234.50 ms", Number("1,234.50", 0, 1234.5, 2, "ms")),
-        ("12초가", Number("12", 0, 12.0, 0, "초")),
-        ("0.07%를", Number("0.07%", 0, 0.07, 2, "%")),
-        ("p95가", Number("p95", 0, None)),
-        ("−3.", Number("−3", 0, -3.0)),
+        ("1,234.50 ms", ShownNumber("1,234.50", 0, 1234.5, 2, "ms")),
+        ("12초가", ShownNumber("12", 0, 12.0, 0, "초")),
+        ("0.07%를", ShownNumber("0.07%", 0, 0.07, 2, "%")),
+        ("p95가", ShownNumber("p95", 0, None)),
+        ("−3.", ShownNumber("−3", 0, -3.0)),
     ],
 )
-def test_a_number_is_read_with_its_unit(text: str, number: Number) -> None:
+def test_a_number_is_read_with_its_unit(text: str, number: ShownNumber) -> None:
     assert [*numbers_in(text)] == [number]

@@ -24,7 +24,7 @@ from gameday.core.messages import templates
 from gameday.report.draft_file import LARGEST_BYTES, parse
 from gameday.report.inputs import read_material
 from gameday.report.lint.blocks import Block, of_html, of_markdown
-from gameday.report.lint.numbers import Number, masked, numbers_in
+from gameday.report.lint.numbers import ShownNumber, masked, numbers_in
 from gameday.report.lint.sources import Sources, Support
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
@@ -35,7 +35,7 @@ _LARGEST: Final = max(LARGEST_BYTES, 8 * files.MIB)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Unsupported:
     """A number without a source: where it stands, and why it has none."""
 
     line: int
@@ -45,11 +45,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """How many numbers there are, how many are of gameday's sentences, and which have no source."""
+    """Counts of the numbers and of those in gameday's sentences; those without a source."""
 
     numbers: int
     of_template: int
-    unsupported: Sequence[Finding]
+    unsupported: Sequence[Unsupported]
 
 
 def lint(run_dir: Path, path: Path) -> Linted:
@@ -81,7 +81,7 @@ def by_words(blocks: Iterable[Block]) -> Lines:
 def lint_blocks(blocks: Iterable[Block], sources: Sources, fresh: Lines) -> Linted:
     """Look at each number of the blocks; `fresh` is the report as the evidence gives it now."""
     numbers, of_template = 0, 0
-    unsupported: list[Finding] = []
+    unsupported: list[Unsupported] = []
     left = {words: Counter(texts) for words, texts in fresh.items()}
     for block in blocks:
         found = [*numbers_in(block.text)]
@@ -98,11 +98,11 @@ def lint_blocks(blocks: Iterable[Block], sources: Sources, fresh: Lines) -> Lint
             if each.at in ours or each.word in at_fault:
                 continue
             if (why := _unsupported(each, support)) is not None:
-                unsupported.append(Finding(block.line, each.word, why))
+                unsupported.append(Unsupported(block.line, each.word, why))
     return Linted(numbers=numbers, of_template=of_template, unsupported=unsupported)
 
 
-def _changed(block: Block, left: Lines) -> Iterator[Finding]:
+def _changed(block: Block, left: Lines) -> Iterator[Unsupported]:
     """The numbers in which a line is not the line that the evidence gives.
 
     Each line of the evidence counts once: a row that was made like another one is a change too.
@@ -120,10 +120,10 @@ def _changed(block: Block, left: Lines) -> Iterator[Finding]:
     nearest = min(options, key=lambda other: sum(a != b for a, b in zip(here, other, strict=False)))
     for is_, should in zip(here, nearest, strict=False):
         if is_.replace(",", "") != should.replace(",", ""):  # an older version wrote no commas
-            yield Finding(block.line, is_, f"the evidence gives {should}")
+            yield Unsupported(block.line, is_, f"the evidence gives {should}")
 
 
-def _unsupported(number: Number, support: Support) -> str | None:
+def _unsupported(number: ShownNumber, support: Support) -> str | None:
     """Why nothing supports the number; None where something does."""
     if support.is_dead(number.word):
         return "the reference leads nowhere"

@@ -25,7 +25,7 @@ _MOST_LEAVES: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class ShownNumber:
     """A word with a digit in it. `value` is None where it is a name, not a number."""
 
     word: str
@@ -45,13 +45,13 @@ class Number:
         )
 
 
-def numbers_in(text: str) -> Iterator[Number]:
+def numbers_in(text: str) -> Iterator[ShownNumber]:
     """Every word of the text that has a digit."""
     for found in _WORD.finditer(text):
         word = found[0].rstrip(".,:;!?")
         number = _NUMBER.fullmatch(word)
         if number is None:
-            yield Number(word, found.start(), None)
+            yield ShownNumber(word, found.start(), None)
             continue
         digits = number[1].replace(",", "").replace("−", "-")
         unit = (number[2] or "").lower()
@@ -59,7 +59,7 @@ def numbers_in(text: str) -> Iterator[Number]:
             unit = after[1].lower()
         unit = next((known for known in _SCALES if unit.startswith(known)), unit)
         decimals = len(digits.partition(".")[2].partition("e")[0])
-        yield Number(word, found.start(), float(digits), decimals, unit)
+        yield ShownNumber(word, found.start(), float(digits), decimals, unit)
 
 
 def masked(text: str) -> str:

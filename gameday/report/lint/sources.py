@@ -24,7 +24,7 @@ from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
 from gameday.report.lint.blocks import Block
-from gameday.report.lint.numbers import TIME_UNITS, Number, leaves, numbers_in, split
+from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.sections.people import NAMED
 
 Leaf = float | str
@@ -144,11 +144,11 @@ class Sources:
         return frozenset(each.name for each in self._m.result.checks)
 
     @cached_property
-    def _faults(self) -> Mapping[str, Any]:
+    def _faults(self) -> Mapping[str, object]:
         """What was asked of each fault, with the defaults of its kind."""
         method = self._m.effective.experiment.method if self._m.effective else ()
-        by_id: dict[str, Any] = {fault.id: dump(fault) for fault in method if fault.id}
-        by_kind: dict[str, Any] = {
+        by_id: dict[str, object] = {fault.id: dump(fault) for fault in method if fault.id}
+        by_kind: dict[str, object] = {
             each.fault: [dump(one) for one in method if one.fault == each.fault] for each in method
         }
         return {**by_id, **by_kind}
@@ -403,7 +403,7 @@ class Support:
         """True if the word is of a reference that leads nowhere."""
         return any(word in each for each in self._dead)
 
-    def has(self, number: Number) -> bool:
+    def has(self, number: ShownNumber) -> bool:
         """True if one of the sources has the number, or the name."""
         values, texts = self._sources.general
         if number.value is None:
