@@ -169,7 +169,7 @@ def verdicts_of(result: Result) -> dict[str, str]:
 
 
 def _began(result: Result, run_dir: Path) -> datetime | None:
-    """When the run began, by its result, else by its name."""
+    """Begin of the run, by its result, else by its name."""
     try:
         if result.started_at:
             at = datetime.fromisoformat(result.started_at)

@@ -57,7 +57,7 @@ T = TypeVar("T", bound=str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What the front matter says of the draft; `status` is None where nobody can tell."""
+    """Front matter of the draft; `status` is None where nobody can tell."""
 
     status: Status | None = None
     owner: str = ""

@@ -91,13 +91,13 @@ def _case(suite: ET.Element, name: str, result: Result) -> ET.Element:
 
 
 def _timestamp(result: Result) -> str:
-    """When it began, as the schema has it."""
+    """Begin of the run, as the schema has it."""
     stamp = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z?.*", result.started_at or "")
     return stamp[1] if stamp else "1970-01-01T00:00:00"
 
 
 def _seconds(result: Result) -> str:
-    """How long it took; 0 where nobody can tell."""
+    """Length of the run; 0 where nobody can tell."""
     from datetime import datetime
 
     try:

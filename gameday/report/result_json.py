@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+
 from gameday.judge.result import Result
 from gameday.report.action_items import RunItem
 

@@ -1,4 +1,4 @@
-"""What the evidence of a run says under each reference that a report can give.
+"""Evidence of a run under each reference that a report can give.
 
 `#12` is record 12 of the journal, `@23.000` the sample at that instant, a dotted name a place in
 `result.json`. Only the files are asked, never the code that writes a report: a number that the
@@ -23,7 +23,7 @@ from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
-from gameday.report.lint.blocks import Block
+from gameday.report.lint.blocks import TextBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.sections.people import NAMED
 
@@ -59,7 +59,7 @@ class Sources:
 
     @cached_property
     def general(self) -> tuple[list[float], list[str]]:
-        """What sentences without a reference speak of: the run itself, and what was planned."""
+        """Facts for sentences without a reference: the run itself, and what was planned."""
         result = self._result if isinstance(self._result, dict) else {}
         head = [value for value in result.values() if not isinstance(value, dict | list)]
         said = [
@@ -145,7 +145,7 @@ class Sources:
 
     @cached_property
     def _faults(self) -> Mapping[str, object]:
-        """What was asked of each fault, with the defaults of its kind."""
+        """Parameters asked of each fault, with the defaults of its kind."""
         method = self._m.effective.experiment.method if self._m.effective else ()
         by_id: dict[str, object] = {fault.id: dump(fault) for fault in method if fault.id}
         by_kind: dict[str, object] = {
@@ -196,7 +196,7 @@ class Sources:
         return [v for k, v in own.items() if k.endswith("_at") and isinstance(v, int | float)]
 
     def _instant_of_line(self, name: str, line: int) -> Iterator[float]:
-        """When a line of a log was written, if it says so."""
+        """Instant at which a line of a log was written, if it says so."""
         zero = self._m.wall(0.0)
         for leaf in self._of_line(name, line) or () if line and zero else ():
             with suppress(ValueError, TypeError):
@@ -356,7 +356,7 @@ _NOWHERE: Final = object()
 
 
 def _walk(place: Any, path: str) -> Any:
-    """What stands at a dotted path, whose keys may hold dots and brackets themselves."""
+    """Value at a dotted path, whose keys may hold dots and brackets themselves."""
     if not path:
         return place
     if isinstance(place, list):
@@ -380,9 +380,9 @@ def _names(evaluation: Any) -> Iterator[str]:
 
 
 class Support:
-    """What one block may have: what its references lead to, and what all blocks may have."""
+    """Values that one block may have: those of its references, and those of all blocks."""
 
-    def __init__(self, block: Block, sources: Sources) -> None:
+    def __init__(self, block: TextBlock, sources: Sources) -> None:
         self._sources = sources
         cells = block.text.split(" | ")
         named = [*block.codes, *(each for each in cells[1:] if sources.is_check(each))]
