@@ -13,6 +13,7 @@ import click
 
 from gameday import __version__
 from gameday.cli import terminal
+from gameday.cli.options import lang_option
 from gameday.cli.trouble import as_usage, must_have_a_folder
 from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError
@@ -55,7 +56,11 @@ COMMANDS = {
     "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
-    "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "report": ("gameday.cli.report:report", "Write the report of a run, or set its status."),
+    "action-items": (
+        "gameday.cli.action_items:action_items",
+        "List what is still to be done, over all runs.",
+    ),
     "alerts": (
         "gameday.cli.alerts:alerts",
         "Try alert rules on recorded runs, and find what no drill tests.",
@@ -152,6 +157,7 @@ def _unexpected(error: Exception) -> int:
     epilog=terminal.exit_codes({code: code.meaning for code in ExitCode}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@lang_option
 @click.version_option(__version__, prog_name="gameday")
 def main() -> None:
     """Practise incidents for real: break a system on purpose, watch it, put it back, learn."""

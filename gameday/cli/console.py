@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import echo, warn
+from gameday.cli.words import say
 from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,18 +96,14 @@ def open_console(
 
 def tell_links(links: "ConsoleLinks") -> None:
     """Print the links on stderr, each with whom it is for."""
-    about = {
-        "facilitator": "for who leads",
-        "trainee": "for those who work on it",
-        "observer": "to look on",
-    }
     for role, link in links.links.items():
-        echo(f"console     {link}  ({about[role]})", err=True)
+        echo(f"console     {link}  ({say(f'link_{role}')})", err=True)
     if links.fingerprint:
         echo(f"console     SHA-256 of its certificate: {links.fingerprint}", err=True)
 
 
 @click.command()
+@lang_option
 @click.argument("run", required=False)
 @runs_option
 @listen_options

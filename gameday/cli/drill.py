@@ -23,6 +23,7 @@ from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
 from gameday.cli.terminal import echo, flush, warn
+from gameday.core import settings
 from gameday.core.errors import GamedayError, SilentRunError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
@@ -90,7 +91,8 @@ def _go_on_as(args: list[str]) -> None:
     os.set_inheritable(reading, True)  # noqa: FBT003
     flush()
     neutral = ["-P", "-m", "gameday", "drill", LIVE, GIVEN, str(reading)]
-    os.execv(sys.executable, [sys.executable, *neutral])
+    spoken = {**os.environ, "GAMEDAY_LANG": settings.language()}  # `gameday --lang ko drill …`
+    os.execve(sys.executable, [sys.executable, *neutral], spoken)
 
 
 def _given(number: str) -> list[str]:

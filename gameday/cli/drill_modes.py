@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gameday.cli.terminal import echo
+from gameday.cli.words import say
 from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def tell_begun(folder: Path, box: "Box") -> None:
     from gameday.evidence import events, journal
 
     started = journal.first(journal.read(folder / "journal.jsonl").records, events.DrillStarted)
-    echo(f"session {shown_name(folder)}: {folder}")
+    echo(say("session", name=shown_name(folder), path=folder))
     if started is not None:
         echo(started.event.briefing)
         for number, text in enumerate(started.event.hypotheses, start=1):
             echo(f"  {number}. {text}")
-    echo("the team, from another terminal: gameday incident ack, declare, act, hint, resolve, …")
-    echo(f"the facilitator: export GAMEDAY_DRILL_TOKEN={box.token}; gameday drill inject, hint, …")
+    echo(say("session_team"))
+    echo(say("session_leader", token=box.token))
 
 
 def tell_plan(folder: Path, box: "Box") -> None:
@@ -120,12 +121,15 @@ def tell_plan(folder: Path, box: "Box") -> None:
     for record in journal.read(folder / "journal.jsonl", box).records:
         match record.event:
             case events.DrillPlanned() as planned:
-                echo(f"true: {'; '.join(planned.right)} ({planned.severity}, {planned.experiment})")
+                right, of = "; ".join(planned.right), planned.experiment
+                echo(say("plan_true", right=right, severity=planned.severity, experiment=of))
             case events.DrillHintPlanned() as hint:
-                echo(f"hint {hint.number}, from {hint.after_s:g} s after the fault: {hint.text}")
+                shown = {"number": hint.number, "after_s": hint.after_s, "text": hint.text}
+                echo(say("plan_hint", **shown))
             case events.DrillInjectPlanned() as inject:
-                when = f"on {inject.on}" if inject.on else f"{inject.at_s:g} s after the fault"
-                echo(f"inject {inject.number} to {inject.to}, {when}: {inject.text}")
+                said = {"number": inject.number, "to": inject.to, "text": inject.text}
+                kind = "plan_inject_on" if inject.on else "plan_inject_at"
+                echo(say(kind, on=inject.on, at_s=inject.at_s, **said))
             case _:
                 continue
 

@@ -13,6 +13,7 @@ import click
 
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
 from gameday.cli.terminal import echo
+from gameday.cli.words import line, say
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UnknownError, UsageError
 from gameday.core.network import event_loop
@@ -156,13 +157,16 @@ def _give(order: IncidentOrder, run: str | None, by: str | None) -> None:
     if not reply.ok:
         raise UsageError(f"run {found.run}: {reply.why}")
     if not reply.pending:
-        echo(f"run {found.run}: {order.order} by {who}{': ' if reply.why else ''}{reply.why}")
+        kind = "reply_why" if reply.why else "reply"
+        echo(say(kind, run=found.run, order=order.order, by=who, why=reply.why))
         return
-    step = f"step {order.playbook}{':' if order.playbook else ''}{order.step}"
-    what = f"{'undo of ' if order.undo else ''}{order.action or step}"
-    echo(f"run {found.run}: {what} …", err=True)
+    number = f"{order.playbook}{':' if order.playbook else ''}{order.step}"
+    what = order.action or say("step", name=number)
+    what = say("undo_of", what=what) if order.undo else what
+    echo(say("act_of", run=found.run, what=what), err=True)
     answer = _wait(found, reply.given)
-    told = f"run {found.run}: {what}: {answer.status} ({answer.why})"
+    why = line(answer.message, answer.why)
+    told = say("act_answer", run=found.run, what=what, status=answer.status, why=why)
     if answer.status == "refused":
         raise UsageError(told)
     if answer.status in ("failed", "interrupted"):
@@ -200,8 +204,8 @@ def _answers(path: Path) -> "Iterator[OrderAnswered | None]":
 
     tail = Tail(path)
     while True:
-        for line in tail.lines():
-            event: Any = parse(line, checked=True)[0].event
+        for raw in tail.lines():
+            event: Any = parse(raw, checked=True)[0].event
             if isinstance(event, OrderAnswered):
                 yield event
             if isinstance(event, RunEnded):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import click
 from click.core import ParameterSource
 
+from gameday.core.language import languages
 from gameday.core.stack_registry import EMBEDDED, STACKS
 
 if TYPE_CHECKING:
@@ -96,6 +97,24 @@ def allow_target(help: str, *, by_settings: bool = True) -> Callable[[Decorated]
     )
 
 
+def _in_language(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Decide the language, where the command line does."""
+    from gameday.core import settings
+
+    if value is not None and ctx.get_parameter_source(param.name or "") is (
+        ParameterSource.COMMANDLINE
+    ):
+        settings.choose("lang", value, param.opts[0])
+
+
+lang_option = click.option(
+    "--lang",
+    type=click.Choice(languages()),
+    expose_value=False,
+    is_eager=True,
+    callback=_in_language,
+    help="The language of what people read; else GAMEDAY_LANG, else that of the locale.",
+)
 runs_option = click.option(
     "--runs",
     "runs_dir",
@@ -171,7 +190,7 @@ _WHERE = (
 
 def where(command: Decorated) -> Decorated:
     """The options of an experiment on a stack."""
-    for option in reversed(_WHERE):
+    for option in reversed((*_WHERE, lang_option)):
         command = option(command)
     return command
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.terminal import block
+from gameday.cli.words import say, spoken
 from gameday.core.units import format_duration, seconds
 from gameday.plan.blast_radius import touches
 from gameday.spec.experiment import (
@@ -27,6 +28,7 @@ from gameday.spec.experiment import (
     Zipf,
 )
 from gameday.spec.inputs import Inputs
+from gameday.spec.translations import translated
 from gameday.traffic.forecast import closed, expected_starts, sell_out_s, traffic_end_s
 
 WIDTH = 40  # half of 80 columns: the fault's name and times stand beside it
@@ -48,10 +50,12 @@ class Page:
 
     def head(self, experiment: Experiment) -> None:
         """Name, title and hypothesis."""
-        title = block(self.plain(experiment.title))
+        title = block(self.plain(translated(experiment.title, spoken())))
         self._console.print(joined(styled(experiment.name, "bold"), f"  {title}"))
         if experiment.hypothesis:
-            self._console.print(styled(block(self.plain(experiment.hypothesis)), "italic"))
+            self._console.print(
+                styled(block(self.plain(translated(experiment.hypothesis, spoken()))), "italic")
+            )
 
     def section(self, title: str, lines: Iterable[str], indent: int = 2) -> None:
         """A heading with lines below it; nothing where there are none. A tab sets a line deeper."""
@@ -77,7 +81,7 @@ class Page:
             around = self.plain("·")
             bar = joined(around * before, styled(self.plain("█") * during, "red"), around * after)
             table.add_row(f"  {fault.id}", bar, f"{begin_s:g} to {stop_s:g} of {end_s:g} s")
-        self._heading("timeline")
+        self._heading(say("plan_timeline"))
         self._console.print(table)
 
     def table(self, title: str, table: Table) -> None:

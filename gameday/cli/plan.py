@@ -13,6 +13,7 @@ from gameday.cli.drawing import table as new_table
 from gameday.cli.options import WhereOptions, on_stack, where
 from gameday.cli.picture import Page, traffic
 from gameday.cli.terminal import emit
+from gameday.cli.words import say
 from gameday.core.clock import SystemClock
 from gameday.core.locks import is_locked
 from gameday.core.network import event_loop
@@ -130,7 +131,7 @@ def _plan(inputs: Inputs, stack: Any, question: RunConditions) -> Plan:
 def _address(written: System, found: System, *, starts: bool) -> str:
     """The address that the traffic goes to; a stack of the run's own may choose its port later."""
     if starts and written.start is not None and "port" in asked_for(written.start):
-        return "a free port of this machine"
+        return say("plan_free_port")
     return found.base_url
 
 
@@ -154,25 +155,26 @@ def _show(inputs: Inputs, made: Plan) -> None:
     """For the eye, at 80 columns."""
     page, experiment = Page(), inputs.experiment.experiment
     page.head(experiment)
-    page.section("blast radius", _touched(made.blast))
-    at_most = f"at most {made.blast.peak_per_s:g} a second, to {made.blast.address}"
-    page.section("the playbook may do", _acts(made.blast))
-    page.section("traffic", [*traffic(experiment), at_most])
+    page.section(say("plan_blast"), _touched(made.blast))
+    at_most = say("plan_at_most", per_s=made.blast.peak_per_s, address=made.blast.address)
+    page.section(say("plan_acts"), _acts(made.blast))
+    page.section(say("plan_traffic"), [*traffic(experiment), at_most])
     page.timeline(experiment)
-    page.section("expected", _expected(made.blast))
-    page.section("stops early when", made.blast.guards)
-    page.section("length and evidence", _length(made))
+    page.section(say("plan_expected"), _expected(made.blast))
+    page.section(say("plan_stops"), made.blast.guards)
+    page.section(say("plan_length"), _length(made))
     if made.override:
-        page.section("laid over your compose file", made.override.splitlines())
-    page.table("findings", _table(page, made.findings))
+        page.section(say("plan_override"), made.override.splitlines())
+    page.table(say("plan_findings"), _table(page, made.findings))
     wrong = [each for each in made.findings if each.status == "fail"]
     odd = sum(each.status == "warn" for each in made.findings)
-    warnings = f", {odd} warning" + "s" * (odd != 1) if odd else ""
+    warnings = say("plan_warning" if odd == 1 else "plan_warnings", n=odd) if odd else ""
     if wrong:
-        count = f"{len(wrong)} problem" + "s" * (len(wrong) != 1)
-        page.last(f"cannot begin: {count}{warnings} (exit code {made.exit_code})", "bold red")
+        kind = "plan_problem" if len(wrong) == 1 else "plan_problems"
+        told = say(kind, n=len(wrong), warnings=warnings, code=made.exit_code)
+        page.last(told, "bold red")
     else:
-        page.last(f"can begin{warnings}; nothing was touched", "bold green")
+        page.last(say("plan_ready", warnings=warnings), "bold green")
     if made.paste:  # as it is, however long a line: it is to be copied
         emit(f"\nfor alertmanager.yml:\n\n{made.paste}")
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import block, emit, one_line
+from gameday.cli.words import say, spoken, word
 from gameday.core.errors import FileError, GamedayError
+from gameday.core.language import ENGLISH
 
 if TYPE_CHECKING:
     from gameday.cli.drawing import SafeConsole
@@ -43,6 +45,7 @@ class AgeType(click.ParamType[int]):
 
 
 @click.command()
+@lang_option
 @runs_option
 @click.option(
     "--max-age", default="90d", type=AgeType(), show_default=True, help="Older is not ready."
@@ -155,36 +158,40 @@ def _show(report: "Readiness", runs_dir: Path) -> None:
 def _sums(report: "Readiness", runs_dir: Path) -> Iterator[str]:
     """The sentences below the tables."""
     if never := report.never_seen:
-        yield f"{len(never)} of {len(report.alerts)} alerts were never seen: {', '.join(never)}"
+        shown = ", ".join(never)
+        yield say("ready_never_seen", n=len(never), all=len(report.alerts), names=shown)
     elif report.alerts:
-        yield f"each of {len(report.alerts)} alerts was seen in a run or drill"
-    yield f"runs: {report.counted} of {report.read} in {runs_dir} count"
+        yield say("ready_all_seen", all=len(report.alerts))
+    yield say("ready_runs", counted=report.counted, read=report.read, runs=runs_dir)
     for each in report.left_out:
-        yield f"  left out: {one_line(each.run)}: {each.kind}: {each.why}"
+        yield say("ready_left_out", run=one_line(each.run), kind=each.kind, why=each.why)
     for run, why in report.foreign.items():
-        yield f"  not of this user here: {one_line(run)}: {why}"
+        yield say("ready_foreign", run=one_line(run), why=why)
     ready = sum(book.ready for book in report.playbooks)
-    whom = "" if report.whose == "anyone" else f" (by a {report.whose})"
-    old = f"the others not within {age(report.max_age_s)}, as they are now"
-    behind = "" if report.ready else f"; {old}"
-    yield f"ready: {ready} of {len(report.playbooks)} playbooks{whom}{behind}"
+    whom = "" if report.whose == "anyone" else say("ready_by", whose=report.whose)
+    behind = "" if report.ready else say("ready_behind", age=age(report.max_age_s))
+    yield say("ready_sum", ready=ready, all=len(report.playbooks), whom=whom, behind=behind)
 
 
 def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
+    from rich.cells import cell_len, set_cell_size
+
     from gameday.cli.drawing import styled, table
 
     rows = [row for book in report.playbooks for row in _rows(book)]
-    heads = _Row("playbook, step", "state", "by a person", "by a bot")
-    widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(1, len(heads))]
+    heads = _Row(*(say(f"ready_{name}") for name in ("book", "state", "person", "bot")))
+    rows = [row._replace(state=_state_word(row.state), kind=row.state) for row in rows]
+    widths = [max(cell_len(row[n]) for row in [heads, *rows]) for n in range(1, 4)]
     most = max(16, console.width - sum(widths) - 2 * len(widths))
     told = table(*heads)
     for row in rows:
-        name = row.name if len(row.name) <= most else f"{row.name[: most - 1]}…"
+        fits = cell_len(row.name) <= most  # a Hangul syllable is two cells wide
+        name = row.name if fits else f"{set_cell_size(row.name, most - 1).rstrip()}…"
         shown = styled(name, "" if name.startswith(" ") else "bold")
-        told.add_row(shown, styled(row.state, COLOURS.get(row.state, "yellow")), *row[2:])
+        told.add_row(shown, styled(row.state, COLOURS.get(row.kind, "yellow")), *row[2:4])
     console.print(told)
     for book in (book for book in report.playbooks if book.problem):
-        console.print(block(f"broken: {book.problem}"))
+        console.print(block(say("ready_broken", problem=book.problem)))
 
 
 class _Row(NamedTuple):
@@ -194,15 +201,18 @@ class _Row(NamedTuple):
     state: str
     person: str = ""
     bot: str = ""
+    kind: str = ""
 
 
 def _rows(book: "PlaybookReadiness") -> Iterator[_Row]:
     """The line of a playbook, and one for each of its steps."""
-    word = "broken" if book.problem else "ready" if book.ready else "not ready"
-    yield _Row(one_line(book.name), word)
+    state = "broken" if book.problem else "ready" if book.ready else "not_ready"
+    yield _Row(one_line(book.name), state)
+    from gameday.spec.translations import translated
+
     for step in book.steps:
-        bot = "for a person" if step.do is None and step.bot is None else _last(step.bot)
-        name = f"  {step.step}. {one_line(_short(step.text))}"
+        bot = say("ready_for_person") if step.do is None and step.bot is None else _last(step.bot)
+        name = f"  {step.step}. {one_line(_short(translated(step.text, spoken())))}"
         yield _Row(name, step.state, _last(step.person), bot)
 
 
@@ -212,12 +222,12 @@ def _show_people(report: "Readiness", console: "SafeConsole") -> None:
     if not report.people:
         return
     told = table()
-    for head in ("who", "took part in", "as", "when"):
-        told.add_column(head)
+    for head in ("who", "took_part", "as", "when"):
+        told.add_column(say(f"ready_{head}"))
     for person in report.people:
         for n, each in enumerate(person.took_part):
             what = f"{each.experiment} ({each.mode})"
-            orders = f"{each.orders} order{'s' * (each.orders != 1)}"
+            orders = say("ready_order" if each.orders == 1 else "ready_orders", n=each.orders)
             roles = f"{each.role}, {orders}" if each.role else orders
             told.add_row("" if n else one_line(person.who), what, roles, each.at[:10])
     console.print()
@@ -232,8 +242,18 @@ def _short(text: str) -> str:
 def _last(work: "LastWork | None") -> str:
     """`3 d ago, done`; a star where the step was another one then."""
     if work is None:
-        return "never"
-    return f"{age(work.age_s)} ago, {work.status.replace('_', ' ')}{' *' if work.changed else ''}"
+        return say("ready_never")
+    ago = say("ready_ago", age=age(work.age_s), status=_plain(work.status))
+    return f"{ago}{' *' if work.changed else ''}"
+
+
+def _state_word(state: str) -> str:
+    return word(_plain(state))
+
+
+def _plain(status: str) -> str:
+    """A status without its underscore where it is shown as the code has it."""
+    return status.replace("_", " ") if spoken() == ENGLISH else status
 
 
 def age(seconds: int) -> str:

@@ -9,6 +9,7 @@ import click
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
+from gameday.cli.words import say
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.stack_registry import STACKS, new_stack
 
@@ -224,14 +225,16 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
     from gameday.report import write_report
+    from gameday.report.html import write_html
 
     result = judge(read(run_dir))
     raw = result.to_bytes()
-    report = None
+    report = page = None
     try:
         files.replace(run_dir / RESULT, [raw])
         settle(run_dir)
         report = write_report(run_dir)
+        page = write_html(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
         print_error(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
@@ -243,6 +246,8 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         emit(raw.decode())
     else:
         show_result(result)
-        echo(f"result      {run_dir / 'result.json'}")
-        echo(f"postmortem  {report or 'not written'}")
+        echo(say("result", path=run_dir / "result.json"))
+        echo(say("postmortem", path=report or say("not_written")))
+        if page is not None:
+            echo(f"            {page}")
     return int(result.exit_code)

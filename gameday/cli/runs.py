@@ -1,4 +1,4 @@
-"""Looking back: `gameday runs`, `gameday check RUN`, `gameday report RUN`.
+"""Looking back: `gameday runs`, `gameday check RUN`.
 
 RUN is a path, a run's name, the last 4 characters of one, or `last`. Checking never rewrites
 what a run concluded: it judges the evidence again, and shows any difference. A run whose journal
@@ -18,8 +18,9 @@ import click
 from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled, table
-from gameday.cli.options import runs_option
+from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
+from gameday.cli.words import line, say, word
 from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.json_objects import read_object
@@ -100,6 +101,7 @@ class Listed:
 
 
 @click.command()
+@lang_option
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def runs(runs_dir: Path, *, as_json: bool) -> None:
@@ -111,17 +113,17 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
         echo("  help: gameday release lifts it", err=True)
     lines = [_listed(path) for path in list_runs(runs_dir)]
     if as_json:
-        emit(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
+        emit(json.dumps([asdict(each) for each in lines], indent=1) + "\n")
         return
     if not lines:
-        echo(f"no runs in {runs_dir}")
+        echo(say("no_runs", runs=runs_dir))
         return
     told = table()
     for name in ("run", "experiment", "verdict", "ended", "when"):
-        told.add_column(name, no_wrap=name == "run")
-    for line in lines:
-        names = one_line(line.run), one_line(line.experiment)
-        told.add_row(*names, _coloured(line.verdict), line.ended, line.when)
+        told.add_column(say(f"col_{name}"), no_wrap=name == "run")
+    for each in lines:
+        names = one_line(each.run), one_line(each.experiment)
+        told.add_row(*names, _coloured(each.verdict), word(each.ended), each.when)
     SafeConsole().print(told)
 
 
@@ -172,11 +174,12 @@ def _concluded(run_dir: Path) -> _Concluded | None:
         return None
 
 
-def _coloured(word: str) -> Text:
-    return styled(word, COLOURS.get(word, ""))
+def _coloured(verdict: str) -> Text:
+    return styled(word(verdict), COLOURS.get(verdict, ""))
 
 
 @click.command()
+@lang_option
 @run_argument
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead.")
@@ -206,17 +209,18 @@ def show_result(result: "Result", console: SafeConsole | None = None) -> None:
     console = console or SafeConsole()
     verdict = _coloured(result.verdict)
     verdict.stylize("bold")
-    ended = f" (ended: {result.ended}, exit code {result.exit_code})"
+    ended = say("verdict", ended=result.ended, code=result.exit_code)
     console.print(joined(f"{one_line(result.run)}: ", verdict, ended))
     if result.traffic is None and all(c.verdict == "unknown" for c in result.checks):
-        console.print("nothing was asked of the system, so nothing can be said about it")
+        console.print(say("nothing_asked"))
         return
     told = table(header=False)
     for one in result.checks:
-        told.add_row(_coloured(one.verdict), one.name, one.summary)
+        told.add_row(_coloured(one.verdict), one.name, line(one.message, one.summary))
     for other in result.not_applicable:
-        words = ("-", other.name, f"does not apply: {other.lacks} not given")
-        told.add_row(*(styled(word, "dim") for word in words))
+        lacks = line(other.message, other.lacks)
+        words = ("-", other.name, say("not_applicable", lacks=lacks))
+        told.add_row(*(styled(each, "dim") for each in words))
     console.print(told)
     _show_gaps(result, console)
     if closed := result.traffic and result.traffic.closed:
@@ -230,41 +234,46 @@ def show_result(result: "Result", console: SafeConsole | None = None) -> None:
 def _show_gaps(result: "Result", console: SafeConsole) -> None:
     """Print what the verdict does not speak of, and what is missing in the evidence."""
     if result.issuance_unchecked:
-        gap = "nothing about issuance was checked: the system file has no `audit`"
-        console.print(styled(gap, "bold yellow"))
+        console.print(styled(say("no_issuance"), "bold yellow"))
     for each in result.missing:
-        console.print(block(f"missing: {each.part}: {each.why}"))
+        console.print(block(say("missing", part=each.part, why=line(each.message, each.why))))
 
 
 def _own_limit(limit: "LimitLine") -> str:
     """From which rate on the system did not carry its traffic, or up to which it did."""
-    carried = f"it carried {limit.carried_per_s:,.0f}/s"
+    carried = say("limit_carried", per_s=f"{limit.carried_per_s:,.0f}")
     if limit.p95_ms is not None:
-        carried += f" with a p95 of {limit.p95_ms:.0f} ms"
+        per_s = f"{limit.carried_per_s:,.0f}"
+        carried = say("limit_carried_p95", per_s=per_s, p95_ms=limit.p95_ms)
     if not limit.reached:
-        told = f"the system's own limit was not reached: {carried}"
         lost_s = limit.not_carried_s
-        return f"{told}, though for {lost_s} s of the run it did not" if lost_s else told
-    told = f"the system's own limit: {limit.per_s:,.0f}/s, where {limit.why}"
-    return f"{told}; {carried}" if limit.carried_per_s else f"{told}; no lower rate was asked"
+        kind = "limit_lost" if lost_s else "limit_not_reached"
+        return say(kind, carried=carried, lost_s=lost_s)
+    why = line(limit.message, limit.why)
+    kind = "limit_reached" if limit.carried_per_s else "limit_lowest"
+    return say(kind, per_s=f"{limit.per_s:,.0f}", why=why, carried=carried)
 
 
 def _closed_model(names: Sequence[str]) -> str:
     """A note on the figures of scenarios of virtual users: latency has no due time there."""
-    return (
-        f"closed model: {', '.join(names)}: virtual users wait for an answer before they "
-        "ask again, so a slow system is asked less; latency counts from the send, there is no due "
-        "time"
-    )
+    return say("closed_model", names=", ".join(names))
 
 
 def _clocks(clocks: "Clocks") -> str:
     """When the damage began, and how long each thing took from there."""
-    told = [f"damage began at {clocks.damage_at:.1f} s"]
-    for word in ("detected", "acknowledged", "mitigated", "recovered"):
-        after_s = clocks.after_s(word)
-        told.append(f"not {word}" if after_s is None else f"{word} after {after_s:.1f} s")
+    told = [say("damage", at_s=clocks.damage_at)]
+    for clock, kind in _CLOCKS.items():
+        after_s = clocks.after_s(clock)
+        told.append(say(f"not_{clock}") if after_s is None else say(kind, after_s=after_s))
     return ", ".join(told)
+
+
+_CLOCKS = {
+    "detected": "detected",
+    "acknowledged": "acknowledged_after",
+    "mitigated": "mitigated",
+    "recovered": "recovered",
+}
 
 
 def _compare(path: Path, result: "Result") -> None:
@@ -284,33 +293,5 @@ def _compare(path: Path, result: "Result") -> None:
     echo(f"{path.name} differs from what the evidence says now (it stays as it is):", err=True)
     before, after = written.decode(errors="replace"), judged.decode()
     sides = before.splitlines(), after.splitlines()
-    for line in difflib.unified_diff(*sides, "result.json", "judged again", lineterm=""):
-        echo(line, err=True)
-
-
-@click.command()
-@run_argument
-@runs_option
-def report(ref: str, runs_dir: Path) -> None:
-    """Write the postmortem draft of RUN again.
-
-    RUN is a path, a run's name, its last 4 characters, or `last` (the default). A draft that
-    somebody has edited stays; the new one is written beside it. A run that was killed before it
-    was judged is judged first.
-    """
-    from gameday.drills.baselines import settle
-    from gameday.evidence.read import read as read_evidence
-    from gameday.injection.heal import is_under_way
-    from gameday.judge.judge import judge
-    from gameday.report import write_report
-
-    run_dir = find_run(ref, runs_dir)
-    if is_under_way(run_dir):
-        raise UsageError(
-            f"run {run_dir.name} is under way: it writes its own report when it ends",
-            help="gameday stop ends it",
-        )
-    if not (run_dir / RESULT).is_file():
-        files.replace(run_dir / RESULT, [judge(read_evidence(run_dir)).to_bytes()])
-    settle(run_dir)
-    echo(str(write_report(run_dir)))
+    for each in difflib.unified_diff(*sides, "result.json", "judged again", lineterm=""):
+        echo(each, err=True)

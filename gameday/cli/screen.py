@@ -6,7 +6,9 @@ for each thing that happened.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,11 +16,13 @@ from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
+from gameday.cli.words import line, say, spoken, word
 from gameday.core.clock import NS, SystemClock
 from gameday.core.files.tail import Tail
 from gameday.core.units import seconds
 from gameday.evidence import events
 from gameday.evidence.journal import Record, parse
+from gameday.spec.translations import translated
 from gameday.telemetry.samples import LiveEvaluation, evaluation_of
 from gameday.traffic.metrics import Moment
 
@@ -33,7 +37,7 @@ class Story:
     """The state of the run, as far as its files have been read."""
 
     def __init__(self) -> None:
-        self.phase = "starting"
+        self.phase = say("starting")
         self.t0_ns = 0
         self.t_ns = 0
         self.deadline_ns: int | None = None
@@ -61,10 +65,10 @@ class Story:
     def journal(self, record: Record) -> str:
         """Take in one record of the journal; a plain line about it, "" when none is due."""
         self.t_ns = max(self.t_ns, record.t_ns)
-        line = _about(self, record)
-        if line:
-            self.said.append((self._at(record.t_ns), line))
-        return line
+        told = _about(self, record)
+        if told:
+            self.said.append((self._at(record.t_ns), told))
+        return told
 
     def sample(self, seen: LiveEvaluation) -> list[str]:
         """Take in one evaluation; a plain line for each alert that changed."""
@@ -74,12 +78,12 @@ class Story:
         if seen.alerts_problem:
             now = self.alerts  # nobody knows, so nothing has changed
         told = [
-            f"alert {name} is {state}"
+            say("alert_is", name=name, state=state)
             for name, state in now.items()
             if self.alerts.get(name) != state
         ]
         told += [
-            f"alert {name} resolved"
+            say("alert_resolved", name=name)
             for name, state in self.alerts.items()
             if name not in now and state == "firing"
         ]
@@ -110,24 +114,36 @@ def _about(story: Story, record: Record) -> str:
         case events.StackWaiting() | events.AutoscalerScaled() | events.DrillStarted():
             return _long_line(event)
         case events.FaultEvent() if type(event) in _FAULTS:
-            story.faults[event.id] = _FAULTS[type(event)].format(event)
-            return f"fault {event.id} {story.faults[event.id]}"
-    return _LINES.get(type(event), "").format(event)
+            story.faults[event.id] = say(_FAULTS[type(event)], **_values(event))
+            return say("fault", id=event.id, state=story.faults[event.id])
+    kind = _LINES.get(type(event))
+    return "" if kind is None else say(kind, **_values(event))
+
+
+def _values(event: events.Event) -> dict[str, Any]:
+    """The fields of an event by their names, its reason in the language that was chosen."""
+    of_class: Any = event  # each kind of event is a dataclass
+    found = {each.name: getattr(event, each.name) for each in fields(of_class)}
+    if "why" in found:
+        found["why"] = line(found.get("message"), found["why"])
+    if isinstance(found.get("text"), str):
+        found["text"] = translated(found["text"], spoken())
+    return found
 
 
 def _phase(story: Story, event: events.Phase, t_ns: int) -> str:
     if event.problem is not None:
-        return f"{event.phase}: {event.problem}"
+        return say("phase_problem", phase=event.phase, problem=event.problem)
     story.phase = event.phase
     limit_s = event.at_most_s
     story.deadline_ns = None if limit_s is None else t_ns + int(limit_s * NS)
     if event.t0_ns is not None:
         story.t0_ns = event.t0_ns
-        return "traffic begins"
+        return say("traffic_begins")
     if event.phase == "ending" and event.aborted:
-        return "ending early: faults are out, then close, drain and audit (at most 20 s)"
+        return say("ending_early")
     if limit_s is not None:
-        return f"{event.phase} (at most {limit_s:g} s)"
+        return say("phase_limit", phase=event.phase, limit_s=limit_s)
     return "" if event.service is not None else event.phase
 
 
@@ -139,33 +155,35 @@ def _act(story: Story, event: events.Event) -> str:
             | events.StepDone(step=step, undoing=undoing, playbook=book)
         ):
             of = f"{book}:" if book else ""
-            name = f"step {of}{step}{' undo' if undoing else ''}"
+            name = say("step_undo" if undoing else "step", name=f"{of}{step}")
         case (
             events.ActionStarted(do=do, undoing=undoing) | events.ActionDone(do=do, undoing=undoing)
         ):
-            name = f"action {do}{' undo' if undoing else ''}"
+            name = say("action_undo" if undoing else "action", name=do)
         case _:
             return ""
     if isinstance(event, events.StepDone | events.ActionDone):
         story.steps[name] = event.status
-        return f"{name} {event.status} ({event.why})"
+        why = line(event.message, event.why)
+        return say("act_done", name=name, status=event.status, why=why)
     story.steps[name] = "…"
     if isinstance(event, events.ActionStarted):
-        return f"{name}: by {event.by}"
-    return f"{name}: {event.do or event.text}"
+        return say("act_by", name=name, by=event.by)
+    what = event.do or translated(event.text, spoken())
+    return say("act_what", name=name, what=what)
 
 
 def _order(event: events.OrderGiven | events.OrderAnswered | events.AlertAcknowledged) -> str:
     """An order, and what is answered to it where nothing else tells what came of it."""
     if isinstance(event, events.AlertAcknowledged):
-        return "" if event.through == "bot" else f"acknowledged by {event.by}"
+        return "" if event.through == "bot" else say("acknowledged", by=event.by)
     if isinstance(event, events.OrderAnswered):
         told = event.status in ("refused", "answered", "interrupted")
-        return f"order {event.order} {event.status} ({event.why})" if told else ""
+        return say("order_answered", **_values(event)) if told else ""
     of = f"{event.playbook}:" if event.playbook else ""
     step = None if event.step is None else f"step {of}{event.step}"
     parts = (event.severity, step, event.action, event.to, event.text)
-    return f"{event.by}: {' '.join([event.order, *filter(None, parts)])}"
+    return say("order", by=event.by, order=" ".join([event.order, *filter(None, parts)]))
 
 
 def _long_line(
@@ -174,47 +192,49 @@ def _long_line(
     """A line that lists something."""
     if isinstance(event, events.DrillStarted):
         believed = enumerate(event.hypotheses, start=1)
-        return f"{event.briefing} To declare: {'; '.join(f'{n} {text}' for n, text in believed)}"
+        listed = "; ".join(f"{n} {text}" for n, text in believed)
+        return say("drill_started", briefing=event.briefing, believed=listed)
     if isinstance(event, events.StackWaiting):
         return progress_line(event.well, event.waiting)
-    return f"autoscaler: {event.why or f'{event.replicas} replicas serve'}"
+    return say("autoscaler" if event.why else "autoscaler_serves", **_values(event))
 
 
 def progress_line(well: Sequence[str], waiting: Sequence[str]) -> str:
     """How far the start of a stack in containers is; before the first one its images are made."""
     if not well and not waiting:
-        return "fetching and building images"
-    words = (("up", well), ("waiting for", waiting))
-    return "; ".join(f"{word} {', '.join(names)}" for word, names in words if names)
+        return say("fetching")
+    words = (("up", well), ("waiting", waiting))
+    return "; ".join(say(kind, names=", ".join(names)) for kind, names in words if names)
 
 
 _FAULTS: Mapping[type[events.Event], str] = {
-    events.FaultInjecting: "being injected",
-    events.FaultInjected: "injected",
-    events.FaultRemoving: "being removed",
-    events.FaultRemoved: "removed",
-    events.FaultProven: "removed: {0.removed}",
+    events.FaultInjecting: "fault_injecting",
+    events.FaultInjected: "fault_injected",
+    events.FaultRemoving: "fault_removing",
+    events.FaultRemoved: "fault_removed",
+    events.FaultProven: "fault_proven",
 }
 _LINES: Mapping[type[events.Event], str] = {
-    events.StackStarting: "starting {0.name}",
-    events.StackReady: "stack is up after {0.took_s:.1f} s",
-    events.FaultDosed: "fault {0.id} injected: {0.injected} ({0.why})",
-    events.FaultEscalated: "fault {0.id} is stuck ({0.why}): {0.step}",
-    events.ResponderStarted: "{0.by} takes the incident ({0.alert})",
-    events.ResponderLaunched: "the program that responds is started",
-    events.ResponderTrouble: "the program that responds: {0.why}",
-    events.ResponderEnded: "the program that responds is not heard any more ({0.why})",
-    events.AutoscalerScaling: "autoscaler: {0.before} → {0.replicas} replicas",
-    events.GuardTripped: "guard tripped ({0.why}): {0.guard}",
-    events.OperatorAbort: "{0.why}: taking the faults out, then ending",
-    events.WorkerGone: "{0.which} is gone",
-    events.AuditRead: "audit: {0.rows} durable issues, cut {0.cut}",
-    events.DrillInject: "to {0.to}: {0.text}",
-    events.DrillHint: "hint {0.number}: {0.text}",
-    events.DrillPaused: "injects and hints wait; traffic and clocks go on",
-    events.DrillResumed: "injects and hints go on",
-    events.RunEnded: "ended: {0.ended}",
+    events.StackStarting: "stack_starting",
+    events.StackReady: "stack_ready",
+    events.FaultDosed: "fault_dosed",
+    events.FaultEscalated: "fault_escalated",
+    events.ResponderStarted: "responder_started",
+    events.ResponderLaunched: "responder_launched",
+    events.ResponderTrouble: "responder_trouble",
+    events.ResponderEnded: "responder_ended",
+    events.AutoscalerScaling: "autoscaler_scaling",
+    events.GuardTripped: "guard_tripped",
+    events.OperatorAbort: "operator_abort",
+    events.WorkerGone: "worker_gone",
+    events.AuditRead: "audit_read",
+    events.DrillInject: "drill_inject",
+    events.DrillHint: "drill_hint",
+    events.DrillPaused: "drill_paused",
+    events.DrillResumed: "drill_resumed",
+    events.RunEnded: "run_ended",
 }
+"""The sentence of an event, by its id below `screen`."""
 
 
 def draw(story: Story, now_ns: int | None = None) -> RenderableType:
@@ -223,22 +243,22 @@ def draw(story: Story, now_ns: int | None = None) -> RenderableType:
     limit = ""
     if story.deadline_ns is not None:
         now_ns = story.t_ns if now_ns is None else now_ns
-        limit = f" (at most {max(0, story.deadline_ns - now_ns) / NS:.0f} s more)"
+        limit = say("phase_left", left_s=max(0, story.deadline_ns - now_ns) / NS)
     head.add_row(styled(story.clock(story.t_ns), "bold"), styled(story.phase + limit))
     if story.t0_ns and story.end_s:
         head.add_row("", _bar(story))
     if story.traffic is not None:
-        head.add_row("traffic", traffic_line(story.traffic))
+        head.add_row(say("traffic"), traffic_line(story.traffic))
     named = (("faults", story.faults), ("alerts", story.alerts), ("steps", story.steps))
     for title, words in named:
         if words:
-            head.add_row(title, _words(words))
-    lines = [styled(block(_stamp(at) + line), "dim") for at, line in story.said[-SAID_AT_MOST:]]
+            head.add_row(say(title), _words(words))
+    lines = [styled(block(_stamp(at) + told), "dim") for at, told in story.said[-SAID_AT_MOST:]]
     return Group(head, *lines)
 
 
 def _words(words: Mapping[str, str]) -> Text:
-    told = [styled(f"{name} {word}", COLOURS.get(word, "")) for name, word in words.items()]
+    told = [styled(f"{name} {word(is_)}", COLOURS.get(is_, "")) for name, is_ in words.items()]
     return styled(", ").join(told)
 
 
@@ -262,10 +282,10 @@ def traffic_line(now: Moment) -> str:
     """The traffic in a line, as a run and a load test show it."""
     times = "–" if now.p95_ms is None else f"p95 {_ms(now.p95_ms)}"
     if now.service_p95_ms is not None:
-        times += f" (from the send {_ms(now.service_p95_ms)})"
-    counts = " ".join(f"{name} {count}" for name, count in now.by_outcome.items() if count)
-    dropped = f"dropped {now.dropped}" if now.dropped else ""
-    parts = (f"{now.rate_per_s:.0f}/s", times, counts, f"open {now.open}", dropped)
+        times += say("traffic_line_send", ms=_ms(now.service_p95_ms))
+    counts = " ".join(f"{word(name)} {count}" for name, count in now.by_outcome.items() if count)
+    dropped = say("dropped", n=now.dropped) if now.dropped else ""
+    parts = (f"{now.rate_per_s:.0f}/s", times, counts, say("open", n=now.open), dropped)
     return "  ".join(part for part in parts if part)
 
 
@@ -296,7 +316,7 @@ class Screen:
     def _show(self, run_dir: Path) -> None:
         self._story.plan(run_dir)
         tails = Tail(run_dir / "journal.jsonl"), Tail(run_dir / "samples.jsonl")
-        self._console.print(block(f"run {run_dir.name}"))
+        self._console.print(block(say("run", run=run_dir.name)))
         if not self._console.is_terminal:
             self._rounds(tails, self._print)
             return
@@ -323,7 +343,7 @@ class Screen:
         for raw in tails[1].lines():
             if (seen := evaluation_of(raw)) is not None:
                 self._story.sample(seen)
-        lines = [_stamp(at) + line for at, line in self._story.said[before:]]
+        lines = [_stamp(at) + told for at, told in self._story.said[before:]]
         now = self._story.traffic
         if now is not None and now is not beat and self._due():
             lines.append(f"  {self._story.clock(self._story.t_ns)} {traffic_line(now)}")
@@ -335,5 +355,5 @@ class Screen:
         return bool(self._story.t0_ns) and second % BEATS_S == 0
 
     def _print(self, lines: list[str]) -> None:
-        for line in lines:
-            self._console.print(block(line), soft_wrap=True)
+        for told in lines:
+            self._console.print(block(told), soft_wrap=True)

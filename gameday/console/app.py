@@ -42,6 +42,7 @@ from gameday.console.truth import truth
 from gameday.console.workbench import TEAM, workbench
 from gameday.core.clock import SystemClock
 from gameday.core.json_objects import json_object, plain, read_object
+from gameday.core.language import ENGLISH, languages
 from gameday.run.responder.orders import MOST_NAME, IncidentOrder, clipped
 
 CSRF_HEADER: Final = "x-gameday-csrf"
@@ -299,9 +300,11 @@ async def join(console: Console, request: Request, session: BrowserSession) -> R
 
 
 @route("/api/work", "GET", EVERYBODY)
-async def work(console: Console, _request: Request, _session: BrowserSession) -> Response:
-    """The workbench."""
-    return answered(await asyncio.to_thread(workbench, console.feed))
+async def work(console: Console, request: Request, _session: BrowserSession) -> Response:
+    """The workbench, its playbooks in the language of the page."""
+    language = request.query_params.get("lang", ENGLISH)
+    spoken = language if language in languages() else ENGLISH
+    return answered(await asyncio.to_thread(workbench, console.feed, spoken))
 
 
 @route("/api/stream", "GET", EVERYBODY)

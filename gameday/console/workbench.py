@@ -14,6 +14,7 @@ from gameday.console.feed import Feed
 from gameday.console.playbook_text import ShownBlock, blocks
 from gameday.core import files
 from gameday.core.errors import GamedayError
+from gameday.core.language import ENGLISH
 from gameday.evidence.effective import Effective
 from gameday.evidence.sealed_inputs import OFFERED
 from gameday.run.responder.orders import SEVERITIES
@@ -21,6 +22,7 @@ from gameday.spec.drill import Role
 from gameday.spec.inputs import all_playbooks, load_system
 from gameday.spec.playbook import Playbook, read_markdown
 from gameday.spec.system import System
+from gameday.spec.translations import playbook_in
 
 UPDATES_EVERY_S: Final = 300.0  # where no drill says how often those who wait are told
 MOST_BYTES: Final = files.MIB  # of a playbook
@@ -80,8 +82,8 @@ class Workbench:
     playbooks: Sequence[PlaybookTold]
 
 
-def workbench(feed: Feed) -> Workbench:
-    """The workbench of a session, as far as it is known by now."""
+def workbench(feed: Feed, language: str = ENGLISH) -> Workbench:
+    """The workbench of a session, as far as it is known by now; its playbooks in a language."""
     drill = feed.drill
     effective = feed.effective
     system = effective.system if effective is not None else _system(feed.run_dir)
@@ -97,7 +99,7 @@ def workbench(feed: Feed) -> Workbench:
         lasts_s=drill.lasts_s if drill else (effective.traffic_end_s if effective else 0.0),
         speed=drill.speed if drill else 1.0,
         actions=_actions(system),
-        playbooks=_playbooks(feed, None if drill else effective),
+        playbooks=_playbooks(feed, None if drill else effective, language),
     )
 
 
@@ -123,28 +125,40 @@ def _actions(system: System | None) -> list[ActionTold]:
     return [ActionTold(name, found[name]) for name in sorted(found)]
 
 
-def _playbooks(feed: Feed, effective: Effective | None) -> list[PlaybookTold]:
+def _playbooks(feed: Feed, effective: Effective | None, language: str) -> list[PlaybookTold]:
     """The run's own first; then those that are offered, by their names."""
     drilled = feed.drill is not None
     here = (feed.run_dir / OFFERED).glob("*.md") if drilled else all_playbooks()
     paths = {path.stem: path for path in here}
+    words = {path.stem: path for path in all_playbooks()} if language != ENGLISH else {}
     own = effective.playbook.head.name if effective and effective.playbook else ""
     found: list[PlaybookTold] = []
     if own:
-        found += _playbook(feed.run_dir / "inputs" / "playbook.md", own=True)
+        mine = feed.run_dir / "inputs" / "playbook.md"
+        found += _playbook(mine, (words.get(own), language), own=True)
     for name in sorted(paths)[:MOST_PLAYBOOKS]:
         if name != own:
-            found += _playbook(paths[name], own=False, numbered=drilled)
+            offered = (words.get(name), language)
+            found += _playbook(paths[name], offered, own=False, numbered=drilled)
     return found
 
 
-def _playbook(path: Path, *, own: bool, numbered: bool = False) -> list[PlaybookTold]:
-    """A playbook as it is told; none where it cannot be read."""
+def _playbook(
+    path: Path, words: tuple[Path | None, str], *, own: bool, numbered: bool = False
+) -> list[PlaybookTold]:
+    """A playbook as it is told; none where it cannot be read.
+
+    `words` are the shipped file of its name, which may be translated, and the language.
+    """
     try:
         text = files.read_bytes(path, MOST_BYTES).decode()
         book: Playbook = read_markdown(text, path.name)[0]
     except (GamedayError, OSError, ValueError):
         return []
+    shipped, language = words
+    if shipped is not None:
+        book = playbook_in(shipped, book, language)
+        text = book.text
     steps = [
         StepTold(step.number, step.text, step.block.do, own or numbered) for step in book.steps
     ]

@@ -2,8 +2,14 @@
 
 They stand in `report/locale/<language>.toml`, one file for a language. A template takes its values
 by name, as `str.format` does. A value may be a message itself, or a list, joined with "; ".
+
+A value may be followed by a Korean particle, written last in its braces in the form that it has
+after a consonant: `{name:이}` is "Redis가", `{after_s:.1f이}` a number and its particle
+(`particles.py`). `{status!w}` is a status or verdict as a word of the language, where a value
+brings it as the code has it.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,10 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import chain
+from string import Formatter
 from types import MappingProxyType
-from typing import Any, Union
+from typing import Any, Final, Union
 
 from gameday.core.json_objects import Json
+from gameday.core.particles import particle, split
 
 Value = Union[str, int, float, None, "Message", Sequence[Union[str, "Message"]]]
 
@@ -39,7 +47,7 @@ class Message:
     def text(self, language: str = "en") -> str:
         """The sentence as people read it."""
         values = {name: _filled(value, language) for name, value in self.values.items()}
-        return templates(language)[self.id].format_map(values)
+        return fill(templates(language)[self.id], values, language)
 
     def as_json(self) -> object:
         """The id and the values, as they stand beside the English text in a file."""
@@ -86,6 +94,36 @@ def known(message: Message | None, english: str) -> "Message | str":
             message.text()
             return message
     return english
+
+
+def fill(template: str, values: Mapping[str, Any], language: str = "en") -> str:
+    """The template with its values. Raises LookupError, ValueError, TypeError as `str.format`."""
+    return _filler(language).vformat(template, (), values)
+
+
+class _Filler(Formatter):
+    """Fills a value in, and behind it the form of its particle that fits."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        if conversion == "w":
+            return _STATUS.sub(self._word, str(value))
+        return super().convert_field(value, conversion)
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        form, suffix = split(format_spec)
+        shown = format(value, form)
+        return shown + particle(shown, suffix) if suffix else shown
+
+    def _word(self, found: re.Match[str]) -> str:
+        known = templates(self._language).get(f"word.{found[0].lower()}", found[0])
+        return known.strip("*")
+
+
+_STATUS: Final = re.compile(r"[A-Za-z_]+")
+_filler = cache(_Filler)
 
 
 @cache

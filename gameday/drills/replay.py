@@ -14,7 +14,7 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from gameday.core import files
+from gameday.core import files, settings
 from gameday.core.clock import NS, Clock, wall_time_ns
 from gameday.core.errors import FileError, UsageError
 from gameday.core.messages import Message
@@ -57,7 +57,7 @@ class Played:
     runs_dir: Path
     speed: float = 1.0
     seed: int | None = None
-    language: str = "en"
+    language: str = field(default_factory=settings.language)
     box: Box = field(default_factory=Box.new)
 
 
@@ -172,7 +172,7 @@ class _Playing:
             for part in parts:
                 group.create_task(part)
         await self._session.until(recording.ends_s)
-        over = Message("drill.recording_over", grace_s=GRACE_S).text()
+        over = Message("drill.recording_over", grace_s=GRACE_S).text(settings.language())
         self._session.session.say(over)
         await asyncio.Event().wait()
 

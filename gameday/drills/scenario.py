@@ -8,9 +8,10 @@ playbook. Every choice is a function of (seed, purpose, index).
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from gameday.core import settings
 from gameday.core.errors import GamedayError
 from gameday.core.messages import Message, templates
 from gameday.evidence.drill_events import (
@@ -71,7 +72,7 @@ class Setting:
     window_s: float = 0.0
     maybe_nothing: float = 0.0
     speed: float = 1.0
-    language: str = "en"
+    language: str = field(default_factory=settings.language)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from gameday.core import settings
 from gameday.core.clock import Clock
 from gameday.core.messages import Message
 from gameday.core.processes.deadlines import cancelled
@@ -35,6 +36,7 @@ from gameday.spec.inputs import (
 )
 from gameday.spec.playbook import Playbook, Step
 from gameday.spec.system import System
+from gameday.spec.translations import translated
 from gameday.spec.yaml import read_bytes
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.traffic.forecast import traffic_end_s
@@ -146,7 +148,8 @@ def _alerts(
     found = []
     for number, alert in enumerate(inputs.experiment.experiment.expect.alerts, start=first):
         summary = summaries.get(alert.alert, "")
-        said = Message("drill.fires", alert=alert.alert, summary="" if "{{" in summary else summary)
+        summary = "" if "{{" in summary else translated(summary, language)
+        said = Message("drill.fires", alert=alert.alert, summary=summary)
         at_s = round(FIRES_EARLY * seconds(alert.fires_within), 3)
         text = said.text(language).strip()
         found.append(events.DrillInjectPlanned(number=number, to="all", text=text, at_s=at_s))
@@ -186,7 +189,7 @@ class _Events:
             session.truth("removed", fault)
         await session.until(session.seconds() + RECOVERS_S)
         session.truth("recovered")
-        session.session.say(Message("drill.recovered").text())
+        session.session.say(Message("drill.recovered").text(settings.language()))
         await asyncio.Event().wait()
 
     def end_of(self, act: AskedAct) -> ActEnd:

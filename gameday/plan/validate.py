@@ -25,6 +25,7 @@ from gameday.spec.inputs import (
     LoadedSystem,
     gather,
 )
+from gameday.spec.translations import of_translations
 from gameday.traffic import rules as scenarios
 
 MOST_FINDINGS = 100  # nobody reads more, and a hostile file could have millions
@@ -115,6 +116,7 @@ def validate_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> list[File
 def _of_playbook(loaded: LoadedPlaybook, system: LoadedSystem) -> Findings:
     yield from names.of_playbook(loaded, system)
     yield from expressions.of_playbook(loaded)
+    yield from of_translations(loaded)
 
 
 def _raise_first(findings: Iterable[Finding], files: Sequence[str]) -> None:

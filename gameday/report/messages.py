@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from string import Formatter
 
-from gameday.core.messages import Message, templates
+from gameday.core.messages import Message, fill, templates
 from gameday.report.markdown import Markup, text
+from gameday.spec.translations import translated
 
 Value = str | int | float | None
 
@@ -22,11 +23,11 @@ class Messages:
 
     def __call__(self, message: str, /, **values: Value) -> Markup:
         shown = {name: self.value(value) for name, value in values.items()}
-        return Markup(self.by_id[message].format_map(shown))
+        return Markup(fill(self.by_id[message], shown, self.language))
 
     def plain(self, message: str, /, **values: str) -> str:
         """A sentence with its values as they are, for a page that is not Markdown."""
-        return self.by_id[message].format_map(values)
+        return fill(self.by_id[message], values, self.language)
 
     def line(self, message: Message | None, english: str) -> str:
         """A message of the result; its English text where there is none, or one of later."""
@@ -53,8 +54,12 @@ class Messages:
         if isinstance(value, Markup):
             return value
         if isinstance(value, str):
-            return text(value)
+            return self.text(value)
         return Markup(f"{value:,}" if isinstance(value, int) else f"{value:,.3f}")
+
+    def text(self, value: str) -> Markup:
+        """A text of a person or a program, escaped; what shipped files say, in this language."""
+        return text(translated(value, self.language))
 
     def figure(self, value: object) -> Markup:
         """A measured number with the digits that matter; anything else as text."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from gameday.core import files, settings
 from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.files import is_file
+from gameday.core.language import languages
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import AnyFault
@@ -52,8 +53,13 @@ def all_experiments() -> list[Path]:
 
 
 def all_playbooks() -> list[Path]:
-    """Every playbook that can be named."""
-    return _all(_PLAYBOOKS, "*.md")
+    """Every playbook that can be named; the translation of one is not."""
+    return [path for path in _all(_PLAYBOOKS, "*.md") if not _is_translation(path)]
+
+
+def _is_translation(path: Path) -> bool:
+    """True for `redis-slow.ko.md`; the name of a playbook has no dot."""
+    return path.stem.rpartition(".")[2] in languages() and "." in path.stem
 
 
 def find_experiment(ref: str) -> Path:
@@ -189,12 +195,12 @@ class LoadedDrill:
         return key in self.overlay
 
 
-def load_drill(ref: str, seed: int | None = None, language: str = "en") -> LoadedDrill:
+def load_drill(ref: str, seed: int | None = None, language: str | None = None) -> LoadedDrill:
     """The experiment of that name or path, with what `drill:` makes of it.
 
     A file without one is drilled all the same. The seed is `seed`, else random: that of the file
-    is known to whoever can read it. Texts that are named by id are in `language`. Raises
-    UsageError, and FileError at the first thing that is wrong.
+    is known to whoever can read it. Texts that are named by id are in `language`, by default the
+    one of the settings. Raises UsageError, and FileError at the first thing that is wrong.
     """
     path = find_experiment(ref)
     document = load(path)
@@ -210,7 +216,8 @@ def load_drill(ref: str, seed: int | None = None, language: str = "en") -> Loade
     drilled = document.parse(Experiment) if whole.drill is not None else whole
     experiment = _filled(drilled, _random_seed() if seed is None else seed)
     loaded = LoadedExperiment(experiment, path, raw, document)
-    return LoadedDrill(loaded, session.parse(Drill, {"language": language}), session, overlay)
+    spoken = {"language": settings.language() if language is None else language}
+    return LoadedDrill(loaded, session.parse(Drill, spoken), session, overlay)
 
 
 def _keys_of(model: type[Experiment | Drill]) -> set[str]:

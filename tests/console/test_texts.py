@@ -5,7 +5,7 @@ import re
 from typing import get_args
 
 from gameday.console.app import ROUTES
-from gameday.console.assets import LANGUAGES, PAGE, assets
+from gameday.console.assets import LANGUAGES, PAGE, VENDOR, assets
 from gameday.evidence.events import EVENTS
 from gameday.spec.drill import Role
 
@@ -53,7 +53,19 @@ def test_a_language_is_one_file() -> None:
         p.stem for p in (PAGE / "locale").glob("*.json")
     )
     for path in (PAGE / "locale").glob("*.json"):
-        assert set(json.loads(path.read_text())) <= set(TEXTS)
+        own = json.loads(path.read_text())
+        assert set(own) == set(TEXTS), path.name
+        for id_, text in own.items():
+            values = [sorted(re.findall(r"\{(\w+)\}", each)) for each in (text, TEXTS[id_])]
+            assert values[0] == values[1], f"{path.name}: {id_}"
+
+
+def test_the_korean_page_is_korean() -> None:
+    """A value stands where no particle has to fit it: the page has no rule for them."""
+    for id_, text in json.loads((PAGE / "locale" / "ko.json").read_text()).items():
+        bare = re.sub(r"\{\w+\}", "", text)
+        assert re.search("[가-힣]", bare) or text == TEXTS[id_], id_
+        assert not re.search(r"\}(?:이|가|을|를|은|는|과|와|으로|로)(?![가-힣])", text), id_
 
 
 def test_no_script_makes_html_of_a_text() -> None:
@@ -74,10 +86,10 @@ def test_nothing_is_loaded_from_outside() -> None:
 
 
 def test_what_is_vendored_says_its_version_and_licence() -> None:
-    (chart,) = (PAGE / "vendor").glob("uplot-*.js")
+    (chart,) = VENDOR.glob("uplot-*.js")
     version = chart.stem.removeprefix("uplot-")
     assert f"(v{version})" in chart.read_text()[:200]
-    assert "MIT License" in (PAGE / "vendor" / "uplot-LICENSE.txt").read_text()
+    assert "MIT License" in (VENDOR / "uplot-LICENSE.txt").read_text()
     assert f"/static/vendor/{chart.name}" in (PAGE / "index.html").read_text()
 
 

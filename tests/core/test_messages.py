@@ -2,13 +2,19 @@
 
 import ast
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gameday.core.messages import Message, is_message, known, templates
+from gameday.core.messages import Message, fill, is_message, known, templates
+from gameday.core.particles import FORMS, particle
+from gameday.report.markdown import Markup
+from gameday.report.messages import Messages
 
 PACKAGE = Path(__file__).parent.parent.parent / "gameday"
 SEEN = Message("verify.traffic.moved", before_ms=12.0, during_ms=310.5)
@@ -55,7 +61,109 @@ def ids() -> Iterator[tuple[str, frozenset[str] | None]]:
 def test_every_id_in_the_code_has_its_sentence_and_its_values() -> None:
     found, by_id = list(ids()), templates()
     assert len(found) > 100
-    for id_, given in found:
+    for id_, values in found:
         assert id_ in by_id
         wanted = {name for _, name, _, _ in Formatter().parse(by_id[id_]) if name}
-        assert given is None or wanted <= given, id_
+        assert values is None or wanted <= values, id_
+
+
+READ = "영일이삼사오육칠팔구"
+UNITS = {1: "십", 2: "백", 3: "천", 4: "만", 5: "만", 8: "억", 9: "억", 12: "조", 16: "경"}
+SECOND = {form: after_vowel for form, (_, after_vowel, _) in FORMS.items()}
+
+
+def expected(form: str, last: str) -> str:
+    """The particle after a Hangul syllable, from its decomposed form: another way than the code."""
+    jamo = unicodedata.normalize("NFD", last)
+    if len(jamo) == 2 or (form == "으로" and jamo[2] == "\u11af"):
+        return SECOND[form]
+    return form
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_particle_is_right_after_every_syllable(form: str) -> None:
+    for code in range(0xAC00, 0xD7A4):
+        assert particle(f"말{chr(code)}", form) == expected(form, chr(code))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_particle_is_right_after_every_number(form: str) -> None:
+    for number in range(2000):
+        zeros = len(str(number)) - len(str(number).rstrip("0")) if number else 0
+        last = UNITS[zeros] if zeros else READ[number % 10]
+        assert particle(str(number), form) == expected(form, last), number
+    for power, unit in UNITS.items():
+        assert particle(f"{3 * 10**power:,}", form) == expected(form, unit), power
+    for digit, last in enumerate(READ):
+        assert particle(f"0.{digit}", form) == expected(form, last)
+
+
+@pytest.mark.parametrize(
+    ("word", "forms"),
+    [
+        ("Redis", "가 를 는 와 로"),
+        ("PostgreSQL", "이 을 은 과 로"),
+        ("p95", "가 를 는 와 로"),
+        ("p50", "이 을 은 과 으로"),
+        ("#12", "가 를 는 와 로"),
+        ("1.2초", "가 를 는 와 로"),
+        ("300 ms", "가 를 는 와 로"),
+        ("5.00%", "가 를 는 와 로"),
+        ("30개", "가 를 는 와 로"),
+        ("3명", "이 을 은 과 으로"),
+        ("`redis-slow`", "가 를 는 와 로"),
+        ("**위반**", "이 을 은 과 으로"),
+        ("IssuanceSlow", "가 를 는 와 로"),
+        ("<code>redis&#95;down</code>", "이 을 은 과 으로"),
+        ("서울(캐시)", "이 을 은 과 로"),
+        ("봇", "이 을 은 과 으로"),
+        ("서울", "이 을 은 과 로"),
+        (unicodedata.normalize("NFD", "서울"), "이 을 은 과 로"),
+        ("“완화”", "가 를 는 와 로"),
+        ("ㄹ", "이 을 은 과 로"),
+        ("ann", "이(가) 을(를) 은(는) 과(와) (으)로"),
+        ("漢字", "이(가) 을(를) 은(는) 과(와) (으)로"),
+        ("", "이(가) 을(를) 은(는) 과(와) (으)로"),
+        ("–", "이(가) 을(를) 은(는) 과(와) (으)로"),
+    ],
+)
+def test_a_particle_after_a_word(word: str, forms: str) -> None:
+    assert [particle(word, form) for form in ("이", "을", "은", "과", "으로")] == forms.split()
+
+
+@given(st.text(), st.sampled_from(sorted(FORMS)))
+def test_a_particle_after_any_text_is_one_of_its_forms(word: str, form: str) -> None:
+    assert particle(word, form) in FORMS[form]
+
+
+def test_a_megabyte_before_a_particle_costs_nothing() -> None:
+    for text in ("<" * 1_000_000, "(" * 1_000_000, "&" * 1_000_000, "9" * 1_000_000):
+        assert particle(text, "이") == "이(가)"  # the suite has a time limit
+
+
+def test_a_template_says_where_a_particle_stands() -> None:
+    assert fill("{name:이} {at_s:.1f이} {n:,을}", {"name": "Redis", "at_s": 1.26, "n": 2000}) == (
+        "Redis가 1.3이 2,000을"
+    )
+    say = Messages("ko")
+    assert say("event.guard_tripped", guard=Markup("`p95`")) == "가드 `p95`가 실행을 중단"
+    assert say("event.order_severity", by=say.word("bot"), severity="sev1") == (
+        "봇이 심각도를 sev1로 판단"
+    )
+    assert say("ended.other", ended=7) == "7로 끝났다"
+    inner = Message("count.users", n=3)
+    promised = Message("check.no_over_issuance.promised", users=inner, stock=2000, beyond=1)
+    assert promised.text("ko") == "재고는 2,000개인데 사용자 3명이 보유 안내를 받음: 1건 초과"
+
+
+def test_a_status_is_read_as_a_word_of_the_language() -> None:
+    told = Message("check.playbook.steps", steps=Message("count.steps", n=2), statuses="1 done")
+    assert told.text("ko") == "2단계: 1 완료"
+    assert told.text() == "2 steps: 1 done"
+    unknown = Message("check.fault_injected.verdict", fault="f", injected="of tomorrow")
+    assert unknown.text("ko") == "f 주입: of tomorrow"
+
+
+def test_a_korean_text_misses_a_value_as_an_english_one_does() -> None:
+    with pytest.raises(KeyError):
+        Message("event.order_ack").text("ko")

@@ -446,6 +446,8 @@ def test_every_sentence_that_is_there_is_asked_for() -> None:
     for message in Messages().by_id:
         if message.startswith("drill.") and message.count(".") > 1:
             continue  # named by files (tests/spec/test_experiments.py), or by a kind of fault
+        if message.startswith(("unit.", "date.", "screen.", "experiment.", "rule.")):
+            continue  # tests/report/test_korean.py
         known = message in exact or message.startswith((*beginnings, "word.", "event."))
         assert known or f'"{message}"' in source, f"nobody says {message}"
 
@@ -486,6 +488,8 @@ def test_every_event_of_the_journal_has_its_own_sentence() -> None:
 def test_no_sentence_stands_in_the_code() -> None:
     folders = (Path(gameday.report.__file__).parent, Path(checks.__file__).parent)
     for path in (path for folder in folders for path in folder.rglob("*.py")):
+        if path.name == "draft_file.py" or path.parent.name == "lint":
+            continue  # they tell of errors in files that people edit, as all readers do
         tree = ast.parse(path.read_text())
         raised = {id(n) for r in ast.walk(tree) if isinstance(r, ast.Raise) for n in ast.walk(r)}
         said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}

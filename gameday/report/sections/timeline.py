@@ -118,7 +118,9 @@ def sentence(record: Record, say: Messages) -> Markup:
 def quantity(value: Any, unit: str, say: Messages) -> Markup:
     """A measured value with its unit."""
     if isinstance(value, (int, float)) and unit == "share":
-        return Markup(f"{value * 100:.0f} %")
+        return format.unit(f"{value * 100:.0f}", "percent")
+    if format.has_unit(unit):
+        return format.unit(say.figure(value), unit)
     return Markup(f"{say.figure(value)} {text(unit)}".rstrip())
 
 
@@ -161,7 +163,7 @@ def _value(name: str, value: Any, say: Messages) -> Value:
     if isinstance(value, (int, float)):
         return say.figure(value)
     if isinstance(value, str):
-        return text(value) if name in _PROSE else code(value)
+        return say.text(value) if name in _PROSE else code(value)
     names = isinstance(value, list) and all(isinstance(each, str) for each in value)
     return text(", ".join(value) or "–") if names else code(json.dumps(value))
 

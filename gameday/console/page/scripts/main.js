@@ -5,7 +5,7 @@ import { Leader, Truth } from "./leader.js";
 import { Lookup } from "./lookup.js";
 import { call, setSession, Stream } from "./server.js";
 import { Session } from "./session.js";
-import { loadTexts, t } from "./texts.js";
+import { language, loadTexts, t } from "./texts.js";
 import { Timeline } from "./timeline.js";
 import { Work } from "./work.js";
 
@@ -28,7 +28,7 @@ class Page {
   }
 
   async start() {
-    const work = await call("/api/work");
+    const work = await call(`/api/work?lang=${language()}`);
     if (work.error) { setTimeout(() => this.start(), 1500); return; }
     this.work = work;
     const { session } = this;
@@ -70,7 +70,7 @@ class Page {
 
   // What there is to work with may be another thing now: a drill has begun, or is over.
   async again() {
-    const work = await call("/api/work");
+    const work = await call(`/api/work?lang=${language()}`);
     if (work.error) return;
     if (JSON.stringify(work) !== JSON.stringify(this.work)) location.reload();
   }

@@ -1,0 +1,45 @@
+"""Sentences of the screens, in the language that was chosen (`settings.language()`).
+
+Only what people read on a screen goes through here. Errors stay English: they are searched for,
+quoted in tickets, and read by programs.
+"""
+
+import sys
+from typing import Any, Final
+
+from gameday.core import settings
+from gameday.core.language import ENGLISH
+from gameday.core.messages import Message, fill, known, templates
+
+_SAMPLES: Final = {"ko": "한국어"}
+
+
+def spoken() -> str:
+    """The language of the screen: English where the terminal cannot write the chosen one."""
+    language = settings.language()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            _SAMPLES.get(language, "").encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return ENGLISH
+    return language
+
+
+def say(id_: str, /, **values: Any) -> str:
+    """A sentence of a screen."""
+    language = spoken()
+    return fill(templates(language)[f"screen.{id_}"], values, language)
+
+
+def word(value: object) -> str:
+    """A status or verdict as a word of the language; as the code has it where there is none."""
+    language = spoken()
+    if language == ENGLISH:
+        return str(value)
+    return fill("{value!w}", {"value": value}, language)
+
+
+def line(message: Message | None, english: str | None) -> str:
+    """A sentence that was recorded; its English text where there is no other."""
+    told = known(message, english or "")
+    return told.text(spoken()) if isinstance(told, Message) else told

@@ -1,0 +1,187 @@
+"""The linter of reports: each number of a report stands in the evidence, or is a finding.
+
+Two questions are asked of each number. *Is it supported?* Where its row or sentence gives a
+reference, the number must be among what stands there, rounded and in the unit it is shown in;
+without one, it must be of the run's own facts (its seed, its plan), or of a sentence of gameday's
+own. *Was it changed?* A line that is a line of gameday's but for its numbers has been altered:
+what the evidence gives there is said. A sentence that a person wrote may have any number that its
+references support.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import Final
+
+from gameday.core import files
+from gameday.core.errors import UsageError
+from gameday.core.language import languages
+from gameday.core.messages import templates
+from gameday.report.draft_file import LARGEST_BYTES, parse
+from gameday.report.inputs import read_material
+from gameday.report.lint.blocks import TextBlock, of_html, of_markdown
+from gameday.report.lint.numbers import ShownNumber, masked, numbers_in
+from gameday.report.lint.sources import Sources, Support
+from gameday.report.messages import Messages
+from gameday.report.postmortem import compose
+
+_MARKUP: Final = re.compile(r"[*`\\]|^(?:[>#]+ )+")
+Lines = Mapping[str, Counter[str]]
+_LARGEST: Final = max(LARGEST_BYTES, 8 * files.MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A number without a source: where it stands, and why it has none."""
+
+    line: int
+    number: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linted:
+    """Counts of the numbers and of those in gameday's sentences; those without a source."""
+
+    numbers: int
+    of_template: int
+    unsupported: Sequence[Unsupported]
+
+
+def lint(run_dir: Path, path: Path) -> Linted:
+    """Look at a report of the run in `path`, Markdown or HTML. Raises UsageError."""
+    try:
+        raw = files.read_bytes(path, _LARGEST)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", help="gameday report writes it") from error
+    text = files.decode(raw, files.shown_path(path))
+    material = read_material(run_dir)
+    sources = Sources(material)
+    if path.suffix == ".html":
+        from gameday.report.html import page  # only where there is a page to look at
+
+        return lint_blocks(of_html(text), sources, by_words(of_html(page(run_dir).decode())))
+    language = parse(text, files.shown_path(path)).head.language
+    fresh = of_markdown(compose(material, Messages(language)))
+    return lint_blocks(of_markdown(text), sources, by_words(fresh))
+
+
+def by_words(blocks: Iterable[TextBlock]) -> Lines:
+    """Texts, and how often each stands there, by what they are without their numbers."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for block in blocks:
+        found[masked(block.text)][block.text] += 1
+    return found
+
+
+def lint_blocks(blocks: Iterable[TextBlock], sources: Sources, fresh: Lines) -> Linted:
+    """Look at each number of the blocks; `fresh` is the report as the evidence gives it now."""
+    numbers, of_template = 0, 0
+    unsupported: list[Unsupported] = []
+    left = {words: Counter(texts) for words, texts in fresh.items()}
+    for block in blocks:
+        found = [*numbers_in(block.text)]
+        if not found:
+            continue
+        numbers += len(found)
+        ours = _of_sentences(block.text)
+        of_template += sum(each.at in ours for each in found)
+        changed = [*_changed(block, left)]
+        unsupported += changed
+        at_fault = {each.number for each in changed}
+        support = Support(block, sources)
+        for each in found:
+            if each.at in ours or each.word in at_fault:
+                continue
+            if (why := _unsupported(each, support)) is not None:
+                unsupported.append(Unsupported(block.line, each.word, why))
+    return Linted(numbers=numbers, of_template=of_template, unsupported=unsupported)
+
+
+def _changed(block: TextBlock, left: Lines) -> Iterator[Unsupported]:
+    """The numbers in which a line is not the line that the evidence gives.
+
+    Each line of the evidence counts once: a row that was made like another one is a change too.
+    """
+    known = left.get(masked(block.text))
+    if not known:
+        return
+    if known[block.text] > 0:
+        known[block.text] -= 1
+        return
+    here = [each.word for each in numbers_in(block.text)]
+    options = [[n.word for n in numbers_in(text)] for text, often in known.items() if often > 0]
+    if not options:
+        return
+    nearest = min(options, key=lambda other: sum(a != b for a, b in zip(here, other, strict=False)))
+    for is_, should in zip(here, nearest, strict=False):
+        if is_.replace(",", "") != should.replace(",", ""):  # an older version wrote no commas
+            yield Unsupported(block.line, is_, f"the evidence gives {should}")
+
+
+def _unsupported(number: ShownNumber, support: Support) -> str | None:
+    """Reason why nothing supports the number; None where something does."""
+    if support.is_dead(number.word):
+        return "the reference leads nowhere"
+    if support.has(number):
+        return None
+    return "no reference of its line has it" if support.references else "the run does not know it"
+
+
+@lru_cache(maxsize=4096)
+def _of_sentences(text: str) -> frozenset[int]:
+    """Places in the text of numbers that belong to sentences of gameday's own."""
+    found: set[int] = set()
+    for pattern, needle in _patterns():
+        if needle not in text:
+            continue
+        for match in pattern.finditer(text):
+            for group in range(1, (pattern.groups or 0) + 1):
+                start, end = match.span(group)
+                found |= {n.at for n in numbers_in(text) if start <= n.at < end}
+    return frozenset(found)
+
+
+@cache
+def _patterns() -> Sequence[tuple[re.Pattern[str], str]]:
+    """Every sentence that has a number of its own, as a pattern, and a piece that it must have.
+
+    The groups of the pattern are the sentence's own words.
+    """
+    found = []
+    for language in languages():
+        for id_, template in templates(language).items():
+            if id_.startswith(("date.", "unit.")):
+                continue
+            pieces = [*_pieces(template)]
+            own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
+            words = re.findall(r"[^\W\d_]{2,}", " ".join(own))
+            if own and words:  # a number alone is a value, not a sentence
+                needle = max(
+                    (word for each in own for word in each.split() if re.search(r"\d", word)),
+                    key=len,
+                )
+                whole = "".join(map(_pattern, pieces))
+                found.append((re.compile(rf"(?<![\w.,]){whole}(?![\w])"), needle))
+    return found
+
+
+def _pieces(template: str) -> Iterator[str | None]:
+    """The sentence's own words without their markup, and None for each gap."""
+    for literal, name, *_ in Formatter().parse(template):
+        yield _MARKUP.sub("", literal)
+        if name:
+            yield None
+
+
+def _pattern(piece: str | None) -> str:
+    if piece is None:
+        return ".+?"
+    words = r"\s+".join(map(re.escape, piece.split()))
+    lead = r"\s*" if piece[:1].isspace() else ""
+    tail = r"\s*" if piece[-1:].isspace() else ""
+    return f"{lead}({words}){tail}" if words else r"\s*"
