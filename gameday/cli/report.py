@@ -77,7 +77,9 @@ def report(
     if lint and (status is not None or owner is not None):
         raise UsageError("--lint changes nothing", help="leave --status and --owner out")
     if output is not None and (form == "md" or lint or status is not None or owner is not None):
-        raise UsageError("-o is for a form that is not md", help="add --format html, pdf, json or junit")
+        raise UsageError(
+            "-o is for a form that is not md", help="add --format html, pdf, json or junit"
+        )
     _judged(run_dir)
     if lint:
         _lint(run_dir)

@@ -43,4 +43,6 @@ def _extremes(columns: Curve) -> Curve:
     rising = np.argmax(columns == low[:, None], axis=1) <= np.argmax(
         columns == high[:, None], axis=1
     )
-    return np.where(rising[:, None], np.column_stack([low, high]), np.column_stack([high, low])).ravel()
+    return np.where(
+        rising[:, None], np.column_stack([low, high]), np.column_stack([high, low])
+    ).ravel()

@@ -67,7 +67,7 @@
       },
       axes: [
         { ...axis, size: 28, values: (_c, values) => values.map(short) },
-        { ...axis, size: 58, space: bare ? 34 : 26, values: (_c, values) => values.map(short) },
+        { ...axis, size: 58, space: 26, grid: { ...axis.grid, show: !bare }, values: (_c, values) => values.map(short) },
       ],
       series: [{}, ...chart.lines.map((line) => ({ label: line.name, stroke: line.colour, width: 1.8, points: { show: false }, spanGaps: false }))],
       hooks: {

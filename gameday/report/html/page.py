@@ -19,8 +19,7 @@ import numpy as np
 
 from gameday.core import files, settings
 from gameday.report.charts.charts import NAMES, Plot, draw, faults_of, marks_of, plots
-from gameday.report.charts.plot import DARK, LEFT, RED, RIGHT, time_scale
-from gameday.report.charts.plot import Bar, Lane, Words, lanes_chart
+from gameday.report.charts.plot import DARK, RED, Bar, Lane, Words, lanes_chart, time_scale
 from gameday.report.charts.thinning import is_long
 from gameday.report.draft_file import DRAFT, LARGEST_BYTES
 from gameday.report.format import clock, in_language, length
@@ -29,7 +28,6 @@ from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import one_line
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose, unedited
-from gameday.report.sections.summary import CLOCKS
 
 FILE: Final = "postmortem.html"
 _HEAD: Final = re.compile(r"\A---\n(.*?\n)?---\n", re.DOTALL)
@@ -37,6 +35,7 @@ _STATUS: Final = re.compile(r"^status:\s*[\"']?([a-z ]{1,20})", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^<!-- [^\n]* -->\n?\Z", re.MULTILINE)
 _MOST_SHOWN: Final = 500  # wrong answers in the picture; the certificate has all
 _MOST_LISTED: Final = 20
+_CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
 _UPLOT: Final = "uplot-1.6.32"
 
 
@@ -87,11 +86,18 @@ class _Page:
         return (
             f'{head}<body><a class="skip" href="#text">{self.words("skip")}</a>'
             f"{self.banner(body, status)}"
-            f'<main id="text">{self.wrong_answers()}{body.html}</main>'
-            f'<footer>{self.words("made")}</footer>'
+            f'<main id="text">{self.inside(body)}</main>'
+            f"<footer>{self.words('made')}</footer>"
             f'<script type="application/json" id="data">{data}</script>'
             f"{''.join(f'<script>{script}</script>' for script in scripts)}</body></html>\n"
         )
+
+    def inside(self, body: Body) -> str:
+        """The text, and behind its summary the wrong answers."""
+        wrong = self.wrong_answers()
+        heads = [found.start() for found in re.finditer("<h2 ", body.html)] if wrong else []
+        at = heads[1] if len(heads) > 1 else len(body.html)
+        return body.html[:at] + wrong + body.html[at:]
 
     def banner(self, body: Body, status: str) -> str:
         """The verdict, the clocks and the contents."""
@@ -100,7 +106,7 @@ class _Page:
         clocks = [(self.words("damage"), clock(result.clocks.damage_at))]
         clocks += [
             (self.words(name), length(result.clocks.after_s(name)))
-            for name in CLOCKS
+            for name in _CLOCKS
             if result.clocks.damage_at is not None
         ]
         none = self.words("never")
@@ -126,32 +132,25 @@ class _Page:
         if name not in NAMES or name not in self.pictures:
             return ""
         plot = self.plots.get(name)
-        title = self.say.plain(f"chart.{name}")
-        label = html.escape(title)
-        made = [self.words("thinned")] if is_long(self.m.curves.t_s) and plot else []
-        caption = f'<figcaption class="quiet">{made[0]}</figcaption>' if made else ""
-        table = self.table(plot) if plot else ""
+        label = html.escape(self.say.plain(f"chart.{name}"))
+        thin = f'<span class="quiet">{self.words("thinned")}</span>'
+        picture = self.picture(self.pictures[name], self.say.plain(f"chart.{name}_alt"))
         return (
             f'<span class="figure" role="figure" aria-label="{label}" data-chart="{name}">'
-            f'{self.picture(name, self.pictures[name])}{table}{caption}</span>'
-        ).replace("<figcaption", "<span").replace("</figcaption", "</span")
-
-    def picture(self, name: str, svg: str) -> str:
-        """A drawing of ours in the page; on a phone it is moved sideways within its frame."""
-        low, high = self.span()
-        inside = svg.replace(f"<style>{DARK}</style>", "").replace(
-            "<svg ",
-            f'<svg data-from="{low:g}" data-to="{high:g}" data-left="{LEFT:g}" '
-            f'data-right="{RIGHT:g}" ',
-            1,
+            f"{picture}{self.table(plot) if plot else ''}"
+            f"{thin if plot and is_long(self.m.curves.t_s) else ''}</span>"
         )
-        label = html.escape(self.say.plain(f"chart.{name}_alt"))
-        return f'<span class="static" tabindex="0" role="group" aria-label="{label}">{inside}</span>'
 
-    def span(self) -> tuple[float, float]:
-        """The instants at both ends of the drawings."""
-        scale = time_scale(self.m.curves.t_s)
-        return scale.low, scale.high
+    def picture(self, svg: str, about: str) -> str:
+        """A drawing of ours in the page; on a phone it is moved sideways within its frame."""
+        xs = time_scale(self.m.curves.t_s)
+        places = {"from": xs.low, "to": xs.high, "left": xs.start_px, "right": xs.end_px}
+        shown = "".join(f' data-{each}="{value:.10g}"' for each, value in places.items())
+        inside = svg.replace(f"<style>{DARK}</style>", "").replace("<svg", f"<svg{shown}", 1)
+        return (
+            '<span class="static" tabindex="0" role="group" '
+            f'aria-label="{html.escape(about)}">{inside}</span>'
+        )
 
     def table(self, plot: Plot) -> str:
         """The curves in figures: lowest, highest and when."""
@@ -164,7 +163,7 @@ class _Page:
         )
         label = html.escape(plot.words.title)
         return (
-            f'<details><summary>{self.words("figures")}</summary>'
+            f"<details><summary>{self.words('figures')}</summary>"
             f'<span class="figures" role="table" aria-label="{label}">'
             f'<span role="row">{head}</span>{rows}</span></details>'
         )
@@ -182,43 +181,38 @@ class _Page:
 
     def wrong_answers(self) -> str:
         """The offending requests of a failed run over time, and the first of them by name."""
-        known = [
-            (wrong.check, [each for each in wrong.people if each.at_s is not None])
+        known = {
+            wrong.check: [(each.at_s, each) for each in wrong.people if each.at_s is not None]
             for wrong in self.m.wrongs
-        ]
-        known = [(check, people) for check, people in known if people]
+        }
+        known = {check: found for check, found in known.items() if found}
         if not known:
             return ""
         lanes = [
-            Lane(check, [Bar(each.at_s or 0.0, each.at_s or 0.0, RED) for each in people[:_MOST_SHOWN]])
-            for check, people in known
+            Lane(check, [Bar(at_s, at_s, RED) for at_s, _ in found[:_MOST_SHOWN]])
+            for check, found in known.items()
         ]
         title, about = self.say.plain("html.wrong"), self.say.plain("html.wrong_alt")
         words = Words(title, about, self.say.plain("chart.x"), "", "")
-        svg = lanes_chart(words, time_scale(self.m.curves.t_s), lanes, faults_of(self.m, self.say), [])
+        xs, faults = time_scale(self.m.curves.t_s), faults_of(self.m, self.say)
         rows = [
-            f'<tr data-t="{each.at_s:.3f}"><td>{each.at_s:.3f}</td><td>{html.escape(check)}</td>'
+            f'<tr data-t="{at_s:.3f}"><td>{at_s:.3f}</td><td>{html.escape(check)}</td>'
             f"<td>{each.user}</td><td>{html.escape(one_line(each.issue_id))}</td></tr>"
-            for check, people in known
-            for each in people[:_MOST_LISTED]
+            for check, found in known.items()
+            for at_s, each in found[:_MOST_LISTED]
         ]
-        low, high = self.span()
-        svg = svg.replace(f"<style>{DARK}</style>", "").replace(
-            "<svg ",
-            f'<svg data-from="{low:g}" data-to="{high:g}" data-left="{LEFT:g}" data-right="{RIGHT:g}" ',
-            1,
-        )
         head = "".join(
-            f'<th scope="col">{self.words(f"col_{each}")}</th>' for each in ("at", "check", "user", "id")
+            f'<th scope="col">{self.words(f"col_{each}")}</th>'
+            for each in ("at", "check", "user", "id")
         )
-        every = sum(len(people) for _, people in known)
-        about_rows = self.words("wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
+        every = sum(len(found) for found in known.values())
+        listed = self.words("wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
+        picture = self.picture(lanes_chart(words, xs, lanes, faults, []), about)
         return (
-            f'<section class="wrong" aria-labelledby="wrong"><h2 id="wrong">{html.escape(title)}</h2>'
-            f"<p>{html.escape(about)}</p>"
-            f'<div class="static" tabindex="0" role="group" aria-label="{html.escape(about)}">{svg}</div>'
-            f'<details><summary>{about_rows}</summary><div class="wide" tabindex="0" role="group" '
-            f'aria-label="{html.escape(title)}"><table class="timed"><thead><tr>{head}</tr></thead>'
+            f'<section class="wrong" aria-labelledby="wrong"><h2 id="wrong">{html.escape(title)}'
+            f"</h2><p>{html.escape(about)}</p>{picture}<details><summary>{listed}</summary>"
+            '<div class="wide" tabindex="0" role="group" '
+            f'aria-label="{html.escape(title)}"><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div></details></section>"
         )
 
@@ -229,7 +223,11 @@ class _Page:
             "words": {name: self.say.by_id[f"html.{name}"] for name in names},
             "x": self.say.plain("chart.x"),
             "marks": [
-                {"label": one_line(each.label), "from": _number(each.start_s, 3), "to": _number(each.end_s, 3)}
+                {
+                    "label": one_line(each.label),
+                    "from": _number(each.start_s, 3),
+                    "to": _number(each.end_s, 3),
+                }
                 for each in marks_of(self.m, self.say)
             ],
             "charts": {name: _series(plot) for name, plot in self.plots.items()},
