@@ -223,8 +223,6 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     from gameday.drills.baselines import settle
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
-    from gameday.report import write_report
-    from gameday.report.html import write_html
 
     result = judge(read(run_dir))
     raw = result.to_bytes()
@@ -232,8 +230,7 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     try:
         files.replace(run_dir / RESULT, [raw])
         settle(run_dir)
-        report = write_report(run_dir)
-        write_html(run_dir)
+        report = _write_reports(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
         print_error(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
@@ -248,3 +245,13 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         echo(f"result      {run_dir / 'result.json'}")
         echo(f"postmortem  {report or 'not written'}")
     return int(result.exit_code)
+
+
+def _write_reports(run_dir: Path) -> Path:
+    """Write the draft and its page; where the draft went."""
+    from gameday.report import write_report
+    from gameday.report.html import write_html
+
+    draft = write_report(run_dir)
+    write_html(run_dir)
+    return draft
