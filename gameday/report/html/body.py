@@ -46,6 +46,7 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
     for token in tokens:
         token.attrs.pop("style", None)  # of a column that a person aligned: the page forbids it
     heads = _heads(tokens)
+    _free_charts(tokens)
     _mark_to_do(tokens)
     _mark_instants(tokens, say)
     scroll = html.escape(say.plain("html.table"))
@@ -100,6 +101,13 @@ def _heads(tokens: list[Token]) -> list[tuple[str, str, str]]:
             token.attrSet("id", id_)
             found.append((token.tag, id_, _text(inside)))
     return found
+
+
+def _free_charts(tokens: list[Token]) -> None:
+    """Take the paragraph away around a chart: its table may not stand in one."""
+    for before, inside, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if [each.type for each in inside.children or ()] == ["image"]:
+            before.hidden = after.hidden = before.type == "paragraph_open"
 
 
 def _text(token: Token) -> str:
