@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
@@ -71,7 +71,7 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
 def _as_method(rule: Rule) -> Callable[..., str]:
     """The rule as markdown-it calls it: with the renderer, the options and an environment."""
 
-    def rendered(_renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
+    def rendered(_renderer: object, tokens: Sequence[Token], at: int, *_: object) -> str:
         return rule(tokens, at)
 
     return rendered

@@ -33,13 +33,13 @@
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     for (const each of data.marks) {
-      if (each.to !== null) {
+      if (each.end !== null) {
         ctx.fillStyle = css("--window");
-        ctx.fillRect(x(each.from), bbox.top, Math.max(1, x(each.to) - x(each.from)), bbox.height);
+        ctx.fillRect(x(each.start), bbox.top, Math.max(1, x(each.end) - x(each.start)), bbox.height);
       }
       ctx.strokeStyle = css("--quiet");
       ctx.setLineDash([4, 4]);
-      ctx.beginPath(); ctx.moveTo(x(each.from), bbox.top); ctx.lineTo(x(each.from), bbox.top + bbox.height); ctx.stroke();
+      ctx.beginPath(); ctx.moveTo(x(each.start), bbox.top); ctx.lineTo(x(each.start), bbox.top + bbox.height); ctx.stroke();
     }
     ctx.restore();
   }

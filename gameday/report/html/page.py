@@ -11,15 +11,17 @@ import html
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from gameday.core import files, settings
 from gameday.report.charts.charts import NAMES, Plot, draw, faults_of, marks_of, plots
 from gameday.report.charts.plot import DARK, RED, Bar, Lane, Words, lanes_chart, time_scale
+from gameday.report.charts.series import Curve
 from gameday.report.charts.thinning import is_long
 from gameday.report.draft_file import DRAFT, LARGEST_BYTES
 from gameday.report.format import clock, in_language, length
@@ -36,6 +38,16 @@ _COMMENT: Final = re.compile(r"^<!-- [^\n]* -->\n?\Z", re.MULTILINE)
 _MOST_SHOWN: Final = 500  # wrong answers in the picture; the certificate has all
 _MOST_LISTED: Final = 20
 _CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
+_SCRIPT_WORDS: Final = (
+    "mark",
+    "zoom_in",
+    "zoom_out",
+    "earlier",
+    "later",
+    "whole",
+    "how",
+    "overview",
+)
 _UPLOT: Final = "uplot-1.6.32"
 
 
@@ -81,7 +93,7 @@ class _Page:
             '<meta name="color-scheme" content="light dark">'
             f"<title>{title}</title><style>{style}</style></head>\n"
         )
-        data = json.dumps(self.data(), separators=(",", ":"), allow_nan=False)
+        data = json.dumps(asdict(self.data()), separators=(",", ":"), allow_nan=False)
         data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
         return (
             f'{head}<body><a class="skip" href="#text">{self.words("skip")}</a>'
@@ -168,7 +180,7 @@ class _Page:
             f'<span role="row">{head}</span>{rows}</span></details>'
         )
 
-    def row(self, name: str, t_s: Any, values: Any) -> str:
+    def row(self, name: str, t_s: Curve, values: Curve) -> str:
         """One curve of that table."""
         seen = np.isfinite(values)
         cells = ["–", "–", "–"]
@@ -216,43 +228,67 @@ class _Page:
             f"<tbody>{''.join(rows)}</tbody></table></div></details></section>"
         )
 
-    def data(self) -> Mapping[str, Any]:
+    def data(self) -> "_Live":
         """Everything that the script draws from."""
-        names = ("mark", "zoom_in", "zoom_out", "earlier", "later", "whole", "how", "overview")
-        return {
-            "words": {name: self.say.by_id[f"html.{name}"] for name in names},
-            "x": self.say.plain("chart.x"),
-            "marks": [
-                {
-                    "label": one_line(each.label),
-                    "from": _number(each.start_s, 3),
-                    "to": _number(each.end_s, 3),
-                }
+        return _Live(
+            words={name: self.say.by_id[f"html.{name}"] for name in _SCRIPT_WORDS},
+            marks=[
+                _Mark(one_line(each.label), _number(each.start_s), _number(each.end_s))
                 for each in marks_of(self.m, self.say)
             ],
-            "charts": {name: _series(plot) for name, plot in self.plots.items()},
-        }
+            charts={name: _chart(plot) for name, plot in self.plots.items()},
+        )
 
 
-def _series(plot: Plot) -> Mapping[str, Any]:
-    return {
-        "title": plot.words.title,
-        "y": plot.words.y,
-        "log": plot.log,
-        "x": [_number(each, 3) for each in plot.t_s.tolist()],
-        "lines": [
-            {
-                "name": one_line(line.name),
-                "colour": line.colour,
-                "values": [_figures(each) for each in line.values.tolist()],
-            }
-            for line in plot.lines
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """An instant or a window, as the script reads it."""
+
+    label: str
+    start: float | None
+    end: float | None
 
 
-def _number(value: float | None, digits: int) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(value, digits)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A curve; null is a gap."""
+
+    name: str
+    colour: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """A chart as the script reads it."""
+
+    title: str
+    y: str
+    log: bool
+    x: list[float | None]
+    lines: list[_Line]
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The data of the script."""
+
+    words: Mapping[str, str]
+    marks: list[_Mark]
+    charts: Mapping[str, _Chart]
+
+
+def _chart(plot: Plot) -> _Chart:
+    lines = [
+        _Line(one_line(line.name), line.colour, [_figures(each) for each in line.values.tolist()])
+        for line in plot.lines
+    ]
+    xs = [_number(each) for each in plot.t_s.tolist()]
+    return _Chart(plot.words.title, plot.words.y, plot.log, xs, lines)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(value, 3)
 
 
 def _figures(value: float) -> float | None:
