@@ -37,16 +37,21 @@ _STATUS: Final = re.compile(r"^status:\s*[\"']?([a-z ]{1,20})", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^<!-- [^\n]* -->\n?\Z", re.MULTILINE)
 _MOST_SHOWN: Final = 500  # wrong answers in the picture; the certificate has all
 _MOST_LISTED: Final = 20
-_CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
+_CLOCKS: Final = {
+    "detected": "html.detected",
+    "acknowledged": "html.acknowledged",
+    "mitigated": "html.mitigated",
+    "recovered": "html.recovered",
+}
 _SCRIPT_WORDS: Final = (
-    "mark",
-    "zoom_in",
-    "zoom_out",
-    "earlier",
-    "later",
-    "whole",
-    "how",
-    "overview",
+    "html.mark",
+    "html.zoom_in",
+    "html.zoom_out",
+    "html.earlier",
+    "html.later",
+    "html.whole",
+    "html.how",
+    "html.overview",
 )
 _UPLOT: Final = "uplot-1.6.32"
 
@@ -76,7 +81,7 @@ class _Page:
 
     def words(self, message: str, **values: str) -> str:
         """A sentence, escaped for HTML; its values are texts as they are."""
-        return html.escape(self.say.plain(f"html.{message}", **values))
+        return html.escape(self.say.plain(message, **values))
 
     def whole(self) -> str:
         status, text = _source(self.m, self.say)
@@ -95,11 +100,12 @@ class _Page:
         )
         data = json.dumps(asdict(self.data()), separators=(",", ":"), allow_nan=False)
         data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        made = self.words("html.made")
         return (
-            f'{head}<body><a class="skip" href="#text">{self.words("skip")}</a>'
+            f'{head}<body><a class="skip" href="#text">{self.words("html.skip")}</a>'
             f"{self.banner(body, status)}"
             f'<main id="text">{self.inside(body)}</main>'
-            f"<footer>{self.words('made')}</footer>"
+            f"<footer>{made}</footer>"
             f'<script type="application/json" id="data">{data}</script>'
             f"{''.join(f'<script>{script}</script>' for script in scripts)}</body></html>\n"
         )
@@ -115,13 +121,13 @@ class _Page:
         """The verdict, the clocks and the contents."""
         result = self.m.result
         verdict = _plain(self.say.word(result.verdict))
-        clocks = [(self.words("damage"), clock(result.clocks.damage_at))]
+        clocks = [(self.words("html.damage"), clock(result.clocks.damage_at))]
         clocks += [
-            (self.words(name), length(result.clocks.after_s(name)))
-            for name in _CLOCKS
+            (self.words(message), length(result.clocks.after_s(name)))
+            for name, message in _CLOCKS.items()
             if result.clocks.damage_at is not None
         ]
-        none = self.words("never")
+        none = self.words("html.never")
         shown = "".join(
             f"<div><dt>{name}</dt><dd>{html.escape(value) if value else none}</dd></div>"
             for name, value in clocks
@@ -134,8 +140,8 @@ class _Page:
             f'<span class="quiet">{html.escape(one_line(names))}</span> '
             f'<span class="chip">{html.escape(_plain(self.say.word(status)))}</span></p>'
             f'<dl class="clocks">{shown}</dl>'
-            f'<p class="note">{self.words("to_do")}</p>'
-            f'<details class="contents"><summary>{self.words("contents")}</summary>'
+            f'<p class="note">{self.words("html.to_do")}</p>'
+            f'<details class="contents"><summary>{self.words("html.contents")}</summary>'
             f"<nav>{body.contents}</nav></details></header>"
         )
 
@@ -145,7 +151,7 @@ class _Page:
             return ""
         plot = self.plots.get(name)
         label = html.escape(self.say.plain(f"chart.{name}"))
-        thin = f'<span class="quiet">{self.words("thinned")}</span>'
+        thin = f'<span class="quiet">{self.words("html.thinned")}</span>'
         picture = self.picture(self.pictures[name], self.say.plain(f"chart.{name}_alt"))
         return (
             f'<span class="figure" role="figure" aria-label="{label}" data-chart="{name}">'
@@ -170,12 +176,12 @@ class _Page:
         if not rows:
             return ""
         head = "".join(
-            f'<span role="columnheader">{self.words(f"col_{each}")}</span>'
-            for each in ("series", "lowest", "highest", "when")
+            f'<span role="columnheader">{self.words(each)}</span>'
+            for each in ("html.col_series", "html.col_lowest", "html.col_highest", "html.col_when")
         )
-        label = html.escape(plot.words.title)
+        label, figures = html.escape(plot.words.title), self.words("html.figures")
         return (
-            f"<details><summary>{self.words('figures')}</summary>"
+            f"<details><summary>{figures}</summary>"
             f'<span class="figures" role="table" aria-label="{label}">'
             f'<span role="row">{head}</span>{rows}</span></details>'
         )
@@ -214,11 +220,11 @@ class _Page:
             for at_s, each in found[:_MOST_LISTED]
         ]
         head = "".join(
-            f'<th scope="col">{self.words(f"col_{each}")}</th>'
-            for each in ("at", "check", "user", "id")
+            f'<th scope="col">{self.words(each)}</th>'
+            for each in ("html.col_at", "html.col_check", "html.col_user", "html.col_id")
         )
         every = sum(len(found) for found in known.values())
-        listed = self.words("wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
+        listed = self.words("html.wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
         picture = self.picture(lanes_chart(words, xs, lanes, faults, []), about)
         return (
             f'<section class="wrong" aria-labelledby="wrong"><h2 id="wrong">{html.escape(title)}'
@@ -231,7 +237,7 @@ class _Page:
     def data(self) -> "_Live":
         """Everything that the script draws from."""
         return _Live(
-            words={name: self.say.by_id[f"html.{name}"] for name in _SCRIPT_WORDS},
+            words={id_.removeprefix("html."): self.say.by_id[id_] for id_ in _SCRIPT_WORDS},
             marks=[
                 _Mark(one_line(each.label), _number(each.start_s), _number(each.end_s))
                 for each in marks_of(self.m, self.say)
