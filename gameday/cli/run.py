@@ -224,17 +224,14 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     from gameday.drills.baselines import settle
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
-    from gameday.report import write_report
-    from gameday.report.html import write_html
 
     result = judge(read(run_dir))
     raw = result.to_bytes()
-    report = page = None
+    report = None
     try:
         files.replace(run_dir / RESULT, [raw])
         settle(run_dir)
-        report = write_report(run_dir)
-        page = write_html(run_dir)
+        report = _write_reports(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
         print_error(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
@@ -248,6 +245,14 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         show_result(result)
         echo(say("result", path=run_dir / "result.json"))
         echo(say("postmortem", path=report or say("not_written")))
-        if page is not None:
-            echo(f"            {page}")
     return int(result.exit_code)
+
+
+def _write_reports(run_dir: Path) -> Path:
+    """Write the draft and its page; where the draft went."""
+    from gameday.report import write_report
+    from gameday.report.html import write_html
+
+    draft = write_report(run_dir)
+    write_html(run_dir)
+    return draft

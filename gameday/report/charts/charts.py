@@ -117,6 +117,7 @@ def _rates(m: Material, say: Messages, colours: Mapping[str, str]) -> list[Line]
 
 
 def faults_of(m: Material, say: Messages) -> list[Mark]:
+    """The windows of the faults that were there."""
     last = float(m.curves.t_s[-1]) if len(m.curves.t_s) else 0.0
     return [
         Mark(say.plain("chart.fault", fault=fault.id), start, fault.removed_at or last)

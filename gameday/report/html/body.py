@@ -7,12 +7,12 @@ that looks like a tag is shown as text. An address becomes text too: a report le
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
@@ -26,6 +26,7 @@ _SECONDS: Final = re.compile(r"-?\d{1,12}\.\d{3}\Z")
 _TODO: Final = "TODO(person):"
 _BOX: Final = re.compile(r"\[([ xX])\]\s+")
 Figure = Callable[[str], str]
+Rule = Callable[[Sequence[Token], int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +43,38 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.inline.ruler.before("html_inline", "own_markup", _own_markup)
     tokens = reader.parse(markdown)
+    for token in tokens:
+        token.attrs.pop("style", None)  # of a column that a person aligned: the page forbids it
     heads = _heads(tokens)
+    _free_charts(tokens)
     _mark_to_do(tokens)
     _mark_instants(tokens, say)
-    renderer = reader.renderer
-    assert isinstance(renderer, RendererHTML)  # noqa: S101 - markdown-it's default
     scroll = html.escape(say.plain("html.table"))
     around = f'<div class="wide" tabindex="0" role="group" aria-label="{scroll}"><table>'
-    renderer.rules |= {  # type: ignore[operator]
-        "table_open": lambda *_: around,
-        "table_close": lambda *_: "</table></div>",
-        "image": lambda tokens, at, *_: _image(tokens[at], figure),
-        "link_open": lambda tokens, at, *_: _link(tokens[at]),
-        "link_close": lambda tokens, at, *_: "</a>" if _leads(_start(tokens, at)) else "",
+    rules: dict[str, Rule] = {
+        "table_open": lambda _tokens, _at: around,
+        "table_close": lambda _tokens, _at: "</table></div>",
+        "image": lambda tokens, at: _image(tokens[at], figure),
+        "link_open": lambda tokens, at: _link(tokens[at]),
+        "link_close": lambda tokens, at: "</a>" if _leads(_start(tokens, at)) else "",
     }
-    made = renderer.render(tokens, reader.options, {})
+    for name, rule in rules.items():
+        reader.add_render_rule(name, _as_method(rule))
+    made = reader.renderer.render(tokens, reader.options, {})
     title = next((text for level, _, text in heads if level == "h1"), "")
     links = [
         f'<li><a href="#{id_}">{html.escape(t)}</a></li>' for lv, id_, t in heads if lv == "h2"
     ]
     return Body(title, f"<ol>{''.join(links)}</ol>", made)
+
+
+def _as_method(rule: Rule) -> Callable[..., str]:
+    """The rule as markdown-it calls it: with the renderer, the options and an environment."""
+
+    def rendered(_renderer: object, tokens: Sequence[Token], at: int, *_: object) -> str:
+        return rule(tokens, at)
+
+    return rendered
 
 
 def _own_markup(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's signature
@@ -81,13 +94,20 @@ def _own_markup(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - mar
 
 def _heads(tokens: list[Token]) -> list[tuple[str, str, str]]:
     """The headings, each with an id to lead to: their tag, id and text."""
-    found = []
-    for token, inside in zip(tokens, tokens[1:], strict=False):
+    found: list[tuple[str, str, str]] = []
+    for token, inside in pairwise(tokens):
         if token.type == "heading_open":
             id_ = f"s{len(found)}"
             token.attrSet("id", id_)
             found.append((token.tag, id_, _text(inside)))
     return found
+
+
+def _free_charts(tokens: list[Token]) -> None:
+    """Take the paragraph away around a chart: its table may not stand in one."""
+    for before, inside, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if [each.type for each in inside.children or ()] == ["image"]:
+            before.hidden = after.hidden = before.type == "paragraph_open"
 
 
 def _text(token: Token) -> str:
@@ -145,6 +165,6 @@ def _link(token: Token) -> str:
     return f"({html.escape(str(token.attrGet('href') or ''))}) "
 
 
-def _start(tokens: list[Token], at: int) -> Token:
+def _start(tokens: Sequence[Token], at: int) -> Token:
     """The opening of the link that ends at `at`: a link holds no other."""
     return next(each for each in reversed(tokens[:at]) if each.type == "link_open")

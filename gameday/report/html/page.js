@@ -33,13 +33,13 @@
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     for (const each of data.marks) {
-      if (each.to !== null) {
+      if (each.end !== null) {
         ctx.fillStyle = css("--window");
-        ctx.fillRect(x(each.from), bbox.top, Math.max(1, x(each.to) - x(each.from)), bbox.height);
+        ctx.fillRect(x(each.start), bbox.top, Math.max(1, x(each.end) - x(each.start)), bbox.height);
       }
       ctx.strokeStyle = css("--quiet");
       ctx.setLineDash([4, 4]);
-      ctx.beginPath(); ctx.moveTo(x(each.from), bbox.top); ctx.lineTo(x(each.from), bbox.top + bbox.height); ctx.stroke();
+      ctx.beginPath(); ctx.moveTo(x(each.start), bbox.top); ctx.lineTo(x(each.start), bbox.top + bbox.height); ctx.stroke();
     }
     ctx.restore();
   }
@@ -67,7 +67,7 @@
       },
       axes: [
         { ...axis, size: 28, values: (_c, values) => values.map(short) },
-        { ...axis, size: 58, space: bare ? 34 : 26, values: (_c, values) => values.map(short) },
+        { ...axis, size: 58, space: 26, grid: { ...axis.grid, show: !bare }, values: (_c, values) => values.map(short) },
       ],
       series: [{}, ...chart.lines.map((line) => ({ label: line.name, stroke: line.colour, width: 1.8, points: { show: false }, spanGaps: false }))],
       hooks: {

@@ -11,16 +11,17 @@ import html
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from gameday.core import files, settings
 from gameday.report.charts.charts import NAMES, Plot, draw, faults_of, marks_of, plots
-from gameday.report.charts.plot import DARK, LEFT, RED, RIGHT, time_scale
-from gameday.report.charts.plot import Bar, Lane, Words, lanes_chart
+from gameday.report.charts.plot import DARK, RED, Bar, Lane, Words, lanes_chart, time_scale
+from gameday.report.charts.series import Curve
 from gameday.report.charts.thinning import is_long
 from gameday.report.draft_file import DRAFT, LARGEST_BYTES
 from gameday.report.format import clock, in_language, length
@@ -29,7 +30,6 @@ from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import one_line
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose, unedited
-from gameday.report.sections.summary import CLOCKS
 
 FILE: Final = "postmortem.html"
 _HEAD: Final = re.compile(r"\A---\n(.*?\n)?---\n", re.DOTALL)
@@ -37,6 +37,22 @@ _STATUS: Final = re.compile(r"^status:\s*[\"']?([a-z ]{1,20})", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^<!-- [^\n]* -->\n?\Z", re.MULTILINE)
 _MOST_SHOWN: Final = 500  # wrong answers in the picture; the certificate has all
 _MOST_LISTED: Final = 20
+_CLOCKS: Final = {
+    "detected": "html.detected",
+    "acknowledged": "html.acknowledged",
+    "mitigated": "html.mitigated",
+    "recovered": "html.recovered",
+}
+_SCRIPT_WORDS: Final = (
+    "html.mark",
+    "html.zoom_in",
+    "html.zoom_out",
+    "html.earlier",
+    "html.later",
+    "html.whole",
+    "html.how",
+    "html.overview",
+)
 _UPLOT: Final = "uplot-1.6.32"
 
 
@@ -65,7 +81,7 @@ class _Page:
 
     def words(self, message: str, **values: str) -> str:
         """A sentence, escaped for HTML; its values are texts as they are."""
-        return html.escape(self.say.plain(f"html.{message}", **values))
+        return html.escape(self.say.plain(message, **values))
 
     def whole(self) -> str:
         status, text = _source(self.m, self.say)
@@ -82,28 +98,36 @@ class _Page:
             '<meta name="color-scheme" content="light dark">'
             f"<title>{title}</title><style>{style}</style></head>\n"
         )
-        data = json.dumps(self.data(), separators=(",", ":"), allow_nan=False)
+        data = json.dumps(asdict(self.data()), separators=(",", ":"), allow_nan=False)
         data = data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        made = self.words("html.made")
         return (
-            f'{head}<body><a class="skip" href="#text">{self.words("skip")}</a>'
+            f'{head}<body><a class="skip" href="#text">{self.words("html.skip")}</a>'
             f"{self.banner(body, status)}"
-            f'<main id="text">{self.wrong_answers()}{body.html}</main>'
-            f"<footer>{self.words('made')}</footer>"
+            f'<main id="text">{self.inside(body)}</main>'
+            f"<footer>{made}</footer>"
             f'<script type="application/json" id="data">{data}</script>'
             f"{''.join(f'<script>{script}</script>' for script in scripts)}</body></html>\n"
         )
+
+    def inside(self, body: Body) -> str:
+        """The text, and behind its summary the wrong answers."""
+        wrong = self.wrong_answers()
+        heads = [found.start() for found in re.finditer("<h2 ", body.html)] if wrong else []
+        at = heads[1] if len(heads) > 1 else len(body.html)
+        return body.html[:at] + wrong + body.html[at:]
 
     def banner(self, body: Body, status: str) -> str:
         """The verdict, the clocks and the contents."""
         result = self.m.result
         verdict = _plain(self.say.word(result.verdict))
-        clocks = [(self.words("damage"), clock(result.clocks.damage_at))]
+        clocks = [(self.words("html.damage"), clock(result.clocks.damage_at))]
         clocks += [
-            (self.words(name), length(result.clocks.after_s(name)))
-            for name in CLOCKS
+            (self.words(message), length(result.clocks.after_s(name)))
+            for name, message in _CLOCKS.items()
             if result.clocks.damage_at is not None
         ]
-        none = self.words("never")
+        none = self.words("html.never")
         shown = "".join(
             f"<div><dt>{name}</dt><dd>{html.escape(value) if value else none}</dd></div>"
             for name, value in clocks
@@ -116,8 +140,8 @@ class _Page:
             f'<span class="quiet">{html.escape(one_line(names))}</span> '
             f'<span class="chip">{html.escape(_plain(self.say.word(status)))}</span></p>'
             f'<dl class="clocks">{shown}</dl>'
-            f'<p class="note">{self.words("to_do")}</p>'
-            f'<details class="contents"><summary>{self.words("contents")}</summary>'
+            f'<p class="note">{self.words("html.to_do")}</p>'
+            f'<details class="contents"><summary>{self.words("html.contents")}</summary>'
             f"<nav>{body.contents}</nav></details></header>"
         )
 
@@ -126,38 +150,25 @@ class _Page:
         if name not in NAMES or name not in self.pictures:
             return ""
         plot = self.plots.get(name)
-        title = self.say.plain(f"chart.{name}")
-        label = html.escape(title)
-        made = [self.words("thinned")] if is_long(self.m.curves.t_s) and plot else []
-        caption = f'<figcaption class="quiet">{made[0]}</figcaption>' if made else ""
-        table = self.table(plot) if plot else ""
+        label = html.escape(self.say.plain(f"chart.{name}"))
+        thin = f'<span class="quiet">{self.words("html.thinned")}</span>'
+        picture = self.picture(self.pictures[name], self.say.plain(f"chart.{name}_alt"))
         return (
-            (
-                f'<span class="figure" role="figure" aria-label="{label}" data-chart="{name}">'
-                f"{self.picture(name, self.pictures[name])}{table}{caption}</span>"
-            )
-            .replace("<figcaption", "<span")
-            .replace("</figcaption", "</span")
+            f'<span class="figure" role="figure" aria-label="{label}" data-chart="{name}">'
+            f"{picture}{self.table(plot) if plot else ''}"
+            f"{thin if plot and is_long(self.m.curves.t_s) else ''}</span>"
         )
 
-    def picture(self, name: str, svg: str) -> str:
+    def picture(self, svg: str, about: str) -> str:
         """A drawing of ours in the page; on a phone it is moved sideways within its frame."""
-        low, high = self.span()
-        inside = svg.replace(f"<style>{DARK}</style>", "").replace(
-            "<svg ",
-            f'<svg data-from="{low:g}" data-to="{high:g}" data-left="{LEFT:g}" '
-            f'data-right="{RIGHT:g}" ',
-            1,
-        )
-        label = html.escape(self.say.plain(f"chart.{name}_alt"))
+        xs = time_scale(self.m.curves.t_s)
+        places = {"from": xs.low, "to": xs.high, "left": xs.start_px, "right": xs.end_px}
+        shown = "".join(f' data-{each}="{value:.10g}"' for each, value in places.items())
+        inside = svg.replace(f"<style>{DARK}</style>", "").replace("<svg", f"<svg{shown}", 1)
         return (
-            f'<span class="static" tabindex="0" role="group" aria-label="{label}">{inside}</span>'
+            '<span class="static" tabindex="0" role="group" '
+            f'aria-label="{html.escape(about)}">{inside}</span>'
         )
-
-    def span(self) -> tuple[float, float]:
-        """The instants at both ends of the drawings."""
-        scale = time_scale(self.m.curves.t_s)
-        return scale.low, scale.high
 
     def table(self, plot: Plot) -> str:
         """The curves in figures: lowest, highest and when."""
@@ -165,17 +176,17 @@ class _Page:
         if not rows:
             return ""
         head = "".join(
-            f'<span role="columnheader">{self.words(f"col_{each}")}</span>'
-            for each in ("series", "lowest", "highest", "when")
+            f'<span role="columnheader">{self.words(each)}</span>'
+            for each in ("html.col_series", "html.col_lowest", "html.col_highest", "html.col_when")
         )
-        label = html.escape(plot.words.title)
+        label, figures = html.escape(plot.words.title), self.words("html.figures")
         return (
-            f"<details><summary>{self.words('figures')}</summary>"
+            f"<details><summary>{figures}</summary>"
             f'<span class="figures" role="table" aria-label="{label}">'
             f'<span role="row">{head}</span>{rows}</span></details>'
         )
 
-    def row(self, name: str, t_s: Any, values: Any) -> str:
+    def row(self, name: str, t_s: Curve, values: Curve) -> str:
         """One curve of that table."""
         seen = np.isfinite(values)
         cells = ["–", "–", "–"]
@@ -188,89 +199,102 @@ class _Page:
 
     def wrong_answers(self) -> str:
         """The offending requests of a failed run over time, and the first of them by name."""
-        known = [
-            (wrong.check, [each for each in wrong.people if each.at_s is not None])
+        known = {
+            wrong.check: [(each.at_s, each) for each in wrong.people if each.at_s is not None]
             for wrong in self.m.wrongs
-        ]
-        known = [(check, people) for check, people in known if people]
+        }
+        known = {check: found for check, found in known.items() if found}
         if not known:
             return ""
         lanes = [
-            Lane(
-                check,
-                [Bar(each.at_s or 0.0, each.at_s or 0.0, RED) for each in people[:_MOST_SHOWN]],
-            )
-            for check, people in known
+            Lane(check, [Bar(at_s, at_s, RED) for at_s, _ in found[:_MOST_SHOWN]])
+            for check, found in known.items()
         ]
         title, about = self.say.plain("html.wrong"), self.say.plain("html.wrong_alt")
         words = Words(title, about, self.say.plain("chart.x"), "", "")
-        svg = lanes_chart(
-            words, time_scale(self.m.curves.t_s), lanes, faults_of(self.m, self.say), []
-        )
+        xs, faults = time_scale(self.m.curves.t_s), faults_of(self.m, self.say)
         rows = [
-            f'<tr data-t="{each.at_s:.3f}"><td>{each.at_s:.3f}</td><td>{html.escape(check)}</td>'
+            f'<tr data-t="{at_s:.3f}"><td>{at_s:.3f}</td><td>{html.escape(check)}</td>'
             f"<td>{each.user}</td><td>{html.escape(one_line(each.issue_id))}</td></tr>"
-            for check, people in known
-            for each in people[:_MOST_LISTED]
+            for check, found in known.items()
+            for at_s, each in found[:_MOST_LISTED]
         ]
-        low, high = self.span()
-        svg = svg.replace(f"<style>{DARK}</style>", "").replace(
-            "<svg ",
-            f'<svg data-from="{low:g}" data-to="{high:g}" data-left="{LEFT:g}" data-right="{RIGHT:g}" ',
-            1,
-        )
         head = "".join(
-            f'<th scope="col">{self.words(f"col_{each}")}</th>'
-            for each in ("at", "check", "user", "id")
+            f'<th scope="col">{self.words(each)}</th>'
+            for each in ("html.col_at", "html.col_check", "html.col_user", "html.col_id")
         )
-        every = sum(len(people) for _, people in known)
-        about_rows = self.words("wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
+        every = sum(len(found) for found in known.values())
+        listed = self.words("html.wrong_listed", shown=f"{len(rows):,}", all=f"{every:,}")
+        picture = self.picture(lanes_chart(words, xs, lanes, faults, []), about)
         return (
-            f'<section class="wrong" aria-labelledby="wrong"><h2 id="wrong">{html.escape(title)}</h2>'
-            f"<p>{html.escape(about)}</p>"
-            f'<div class="static" tabindex="0" role="group" aria-label="{html.escape(about)}">{svg}</div>'
-            f'<details><summary>{about_rows}</summary><div class="wide" tabindex="0" role="group" '
-            f'aria-label="{html.escape(title)}"><table class="timed"><thead><tr>{head}</tr></thead>'
+            f'<section class="wrong" aria-labelledby="wrong"><h2 id="wrong">{html.escape(title)}'
+            f"</h2><p>{html.escape(about)}</p>{picture}<details><summary>{listed}</summary>"
+            '<div class="wide" tabindex="0" role="group" '
+            f'aria-label="{html.escape(title)}"><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div></details></section>"
         )
 
-    def data(self) -> Mapping[str, Any]:
+    def data(self) -> "_Live":
         """Everything that the script draws from."""
-        names = ("mark", "zoom_in", "zoom_out", "earlier", "later", "whole", "how", "overview")
-        return {
-            "words": {name: self.say.by_id[f"html.{name}"] for name in names},
-            "x": self.say.plain("chart.x"),
-            "marks": [
-                {
-                    "label": one_line(each.label),
-                    "from": _number(each.start_s, 3),
-                    "to": _number(each.end_s, 3),
-                }
+        return _Live(
+            words={id_.removeprefix("html."): self.say.by_id[id_] for id_ in _SCRIPT_WORDS},
+            marks=[
+                _Mark(one_line(each.label), _number(each.start_s), _number(each.end_s))
                 for each in marks_of(self.m, self.say)
             ],
-            "charts": {name: _series(plot) for name, plot in self.plots.items()},
-        }
+            charts={name: _chart(plot) for name, plot in self.plots.items()},
+        )
 
 
-def _series(plot: Plot) -> Mapping[str, Any]:
-    return {
-        "title": plot.words.title,
-        "y": plot.words.y,
-        "log": plot.log,
-        "x": [_number(each, 3) for each in plot.t_s.tolist()],
-        "lines": [
-            {
-                "name": one_line(line.name),
-                "colour": line.colour,
-                "values": [_figures(each) for each in line.values.tolist()],
-            }
-            for line in plot.lines
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """An instant or a window, as the script reads it."""
+
+    label: str
+    start: float | None
+    end: float | None
 
 
-def _number(value: float | None, digits: int) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(value, digits)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A curve; null is a gap."""
+
+    name: str
+    colour: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """A chart as the script reads it."""
+
+    title: str
+    y: str
+    log: bool
+    x: list[float | None]
+    lines: list[_Line]
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The data of the script."""
+
+    words: Mapping[str, str]
+    marks: list[_Mark]
+    charts: Mapping[str, _Chart]
+
+
+def _chart(plot: Plot) -> _Chart:
+    lines = [
+        _Line(one_line(line.name), line.colour, [_figures(each) for each in line.values.tolist()])
+        for line in plot.lines
+    ]
+    xs = [_number(each) for each in plot.t_s.tolist()]
+    return _Chart(plot.words.title, plot.words.y, plot.log, xs, lines)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(value, 3)
 
 
 def _figures(value: float) -> float | None:
