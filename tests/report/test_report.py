@@ -750,9 +750,23 @@ def test_what_a_code_host_links_by_itself_is_parted(value: str, shown: str) -> N
     assert words_of(rendered(text(value))) == value
 
 
-def test_code_that_is_written_as_html_holds_no_link_either() -> None:
-    assert code("`a@b.example`") == "<code>&#96;a&#64;<!-- -->b.example&#96;</code>"
-    assert code("`http://www.a`") == "<code>&#96;http&#58;//www&#46;a&#96;</code>"
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ('rate(x{a="<b>"}[5s]) > 0.5', '`rate(x{a="<b>"}[5s]) > 0.5`'),
+        ("쿠폰 & http://www.a", "`쿠폰 & http://www.a`"),
+        ("`a@b.example`", "`` `a@b.example` ``"),
+        ("a `b`` c", "```a `b`` c```"),
+        ('a{b="c|d"} *x*', '<code>a\\{b="c\\|d"\\} \\*x\\*</code>'),
+        ("a|http://www.a", r"<code>a\|http\://www\.a</code>"),
+    ],
+)
+def test_code_reads_as_itself_in_the_plain_file(value: str, shown: str) -> None:
+    assert code(value) == shown
+    for beside in (f"say {shown} end", table([Markup("a")], [[Markup(shown)]])):
+        tokens = rendered(beside)
+        assert value in words_of(tokens)
+        assert not [t for t in tokens if t.type == "link_open"]
 
 
 TABLE = ("table", "thead", "tbody", "tr", "th", "td")

@@ -84,6 +84,8 @@ def _cells(line: Mapping[str, object], columns: Sequence[str]) -> list[Markup]:
 def _cell(value: object) -> Markup:
     if value is None or value == "":
         return Markup("–")
+    if isinstance(value, float):
+        return code(f"{value:.3f}")
     return code(value if isinstance(value, str) else json.dumps(value))
 
 

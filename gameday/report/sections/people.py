@@ -68,8 +68,10 @@ def _wrong(m: Material, wrong: Wrong, say: Messages) -> Markup:
         values |= {"n": _count(wrong.count), "at": at, "ref": refs, "store": _store(m, wrong)}
         if wrong.kind == "left" and {"stock", "rows"} <= wrong.values.keys():
             values["left"] = _count(wrong.values["stock"] - wrong.values["rows"])
-        wanted = say.placeholders(f"people.{wrong.kind}")
-        told = [say(f"people.{wrong.kind}", **{name: values.get(name) for name in wanted})]
+        one = wrong.count == 1 and f"people.{wrong.kind}_one" in say.by_id
+        kind = f"{wrong.kind}_one" if one else wrong.kind
+        wanted = say.placeholders(f"people.{kind}")
+        told = [say(f"people.{kind}", **{name: values.get(name) for name in wanted})]
     else:
         check = m.check(wrong.check)
         summary = say.line(check.message, check.summary) if check else ""
@@ -100,7 +102,9 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
     shown = Markup(", ".join(str(user) for user in users[:_NAMED]))
     more = max(len(users), wrong.count or 0) - len(users[:_NAMED])
     file = code(file_of(wrong.check)) if has_file(m.result, wrong.check) else None
-    if more <= 0:
+    if more <= 0 and len(users) == 1:
+        yield say("people.who_one", users=shown)
+    elif more <= 0:
         yield say("people.who", users=shown)
     elif file is None:
         yield say("people.who_more", users=shown, more=more)
@@ -127,12 +131,18 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
     shown = {
         "start": format.clock(start_s),
         "end": format.clock(end_s),
-        "failed": failed,
+        "failed": _failed(failed, say),
         "slow": slow,
         "edge": format.length(_SLOW_S),
         "ref": source,
     }
     yield say("people.served_on" if lasted_s is None else "people.served", **shown)
+
+
+def _failed(number: int, say: Messages) -> Markup:
+    if number > 1:
+        return say("people.failed_some", n=number)
+    return say("people.failed_one" if number == 1 else "people.failed_none")
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:

@@ -78,7 +78,10 @@ def title(m: Material, say: Messages) -> list[Markup]:
 
 def summary(m: Material, say: Messages) -> list[Markup]:
     """What happened to people, the cause, the clocks, and what else was found."""
-    blocks = [say("summary.head"), *people(m, say)]
+    blocks = [say("summary.head")]
+    if m.result.ended not in {"completed", "not_steady"}:
+        blocks.append(say("summary.cut_short", how=_how(m, say)))
+    blocks += people(m, say)
     sentences = [] if m.result.clocks.damage_at is not None else _damage(m, say)
     blocks += [Markup(" ".join(sentences))] if sentences else []
     blocks += cause(m, say)
