@@ -49,9 +49,9 @@ def report(
     runs_dir: Path,
     form: str,
     output: str | None,
+    *,
     status: str | None,
     owner: str | None,
-    *,
     lint: bool,
 ) -> None:
     """Write the report of RUN again, or set the status of its draft.

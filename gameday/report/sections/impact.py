@@ -131,7 +131,10 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
     beyond = max(0, stored - stock) if stored is not None and stock is not None else None
     ref = format.of_record(audit)
     what = say("impact.beyond", stock=stock)
-    rows = [_row(say, say("impact.rows"), stored, ref), _row(say, what, beyond, ref)]
+    rows = [
+        _row(say, say("impact.rows"), stored, ref),
+        _row(say, what, beyond, Markup(f"{ref} {code('inputs/effective.json')}")),
+    ]
     check = m.check("no_premature_sold_out")
     if check is None:
         return rows

@@ -1,0 +1,165 @@
+"""The text of a report in blocks: a row, a paragraph, an item, each with the references in it.
+
+Markdown and HTML become the same blocks, so that one set of rules looks at both. What is not text
+(scripts, styles, pictures) is left out.
+"""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_MARKDOWN: Final = MarkdownIt("commonmark").enable("table").disable("reference")
+_NOT_TEXT: Final = {"script", "style", "svg", "template", "noscript", "head"}
+_INLINE: Final = {
+    "a", "abbr", "b", "bdi", "button", "code", "em", "i", "kbd", "label", "mark", "small", "span",
+    "strong", "sub", "sup", "time", "u", "td", "th", "br", "data", "input",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of text, its first line in the file, and what is set as code in it: references.
+
+    A row has those of the sentence above its table too.
+    """
+
+    text: str
+    line: int
+    codes: Sequence[str]
+    above: Sequence[str] = ()
+
+
+def of_markdown(text: str) -> Iterator[Block]:
+    """The blocks of a draft, its front matter among them, a block a line."""
+    lines = text.split("\n")
+    first = 0
+    if lines[0].rstrip() == "---":
+        first = next((i for i, each in enumerate(lines[1:], 2) if each.rstrip() == "---"), 0)
+        for number, each in enumerate(lines[1 : max(1, first - 1)], 2):
+            yield Block(each.strip(), number, ())
+    yield from _Walk(first).blocks("\n".join(lines[first:]))
+
+
+class _Walk:
+    """Goes through the tokens of Markdown; a row is one block, and a quotation is too."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._line = self._begun = 1
+        self._row: list[str] | None = None
+        self._codes: list[str] = []
+        self._above: Sequence[str] = ()
+
+    def blocks(self, text: str) -> Iterator[Block]:
+        """The blocks of a text that begins at a line of the file."""
+        for token in _MARKDOWN.parse(text):
+            if token.map is not None:
+                self._line = self._first + token.map[0] + 1
+            if token.type in {"tr_open", "blockquote_open"}:
+                self._row, self._codes, self._begun = [], [], self._line
+            elif token.type in {"tr_close", "blockquote_close"}:
+                above = self._above if token.type == "tr_close" else ()
+                row = _block(" | ".join(self._row or ()), self._begun, self._codes)
+                yield replace(row, above=above)
+                self._row = None
+            elif token.type == "inline":
+                yield from self._inline(token)
+            elif token.type in {"fence", "code_block"}:
+                for number, each in enumerate(token.content.splitlines(), self._line + 1):
+                    yield _block(each, number, [])
+
+    def _inline(self, token: Token) -> Iterator[Block]:
+        shown, found = _inline(token)
+        if self._row is None:
+            self._above = found
+            yield _block(shown, self._line, found)
+        else:
+            self._row.append(shown)
+            self._codes += found
+
+
+def of_html(text: str) -> Iterator[Block]:
+    """The blocks of a page."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    reader.end()
+    yield from reader.blocks
+
+
+def _block(text: str, line: int, codes: Sequence[str]) -> Block:
+    return Block(" ".join(text.split()), line, tuple(codes))
+
+
+def _inline(token: Token) -> tuple[str, list[str]]:
+    """The text of a line as it is read, and its codes."""
+    shown: list[str] = []
+    codes: list[str] = []
+    begun: int | None = None
+    for child in token.children or ():
+        if child.type == "code_inline":
+            codes.append(child.content)
+            shown.append(child.content)
+        elif child.type in {"softbreak", "hardbreak"}:
+            shown.append(" ")
+        elif child.type == "html_inline" and child.content == "<code>":
+            begun = len(shown)
+        elif child.type == "html_inline" and child.content == "</code>" and begun is not None:
+            codes.append(html.unescape("".join(shown[begun:])))
+            begun = None
+        elif child.type in {"text", "image"}:
+            shown.append(child.content)
+    return "".join(shown), codes
+
+
+class _Reader(HTMLParser):
+    """Gathers the text between two tags that part a page."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[Block] = []
+        self._shown: list[str] = []
+        self._codes: list[str] = []
+        self._hidden: list[str] = []
+        self._code: int | None = None
+        self._line = 1
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        del attrs
+        if tag in _NOT_TEXT:
+            self._hidden.append(tag)
+        elif tag == "code":
+            self._code = len(self._shown)
+        elif tag in {"td", "th"}:
+            self._shown.append(" | ")
+        elif tag == "br":
+            self._shown.append(" ")
+        elif tag not in _INLINE:
+            self.end()
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden and tag == self._hidden[-1]:
+            self._hidden.pop()
+        elif tag == "code" and self._code is not None:
+            self._codes.append("".join(self._shown[self._code :]))
+            self._code = None
+        elif tag not in _INLINE:
+            self.end()
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            if not self._shown:
+                self._line = self.getpos()[0]
+            self._shown.append(data)
+
+    def end(self) -> None:
+        """The block that was begun, if it has any text."""
+        text = "".join(self._shown).strip().removeprefix("| ")
+        if text:
+            self.blocks.append(_block(text, self._line, self._codes))
+        self._shown, self._codes, self._code = [], [], None
