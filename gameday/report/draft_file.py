@@ -160,6 +160,9 @@ def with_head(text: str, changes: Mapping[str, str]) -> str:
     return bom + "\n".join([*head, *lines[last:]])
 
 
+_MARKUP: Final = re.compile(r"[<>&`|!\[\]*_~]")  # where a viewer takes the front matter for text
+
+
 def scalar(value: str) -> str:
     """The text as a scalar of YAML that reads back as it."""
     plain = _NAMED.fullmatch(value) and value == value.strip() and ": " not in value
@@ -167,7 +170,8 @@ def scalar(value: str) -> str:
     if not value or (safe and not _is_a_number(value)):
         return value
     shown = "".join(each if each.isprintable() else "\ufffd" for each in value)
-    return json.dumps(shown, ensure_ascii=False)  # which is YAML too
+    quoted = json.dumps(shown, ensure_ascii=False)  # which is YAML too
+    return _MARKUP.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 
 def _is_a_number(value: str) -> bool:
@@ -354,13 +358,10 @@ def _plain(document: Document, key: str) -> Any:
     return None if step is None else step[1].plain()
 
 
-def _refuse_nearly(
-    document: Document, known: set[str], problems: list[FileError]
-) -> None:
+def _refuse_nearly(document: Document, known: set[str], problems: list[FileError]) -> None:
     """Tell of a key that is nearly one of ours; people may keep keys of their own."""
     content = document.root.content
     for key in content if isinstance(content, dict) else ():
         help = "" if key in known else one_of_them(key, known)
         if help.startswith("did you mean"):
             problems.append(document.error((key,), f"unknown key {excerpt(key)!r}", help=help))
-

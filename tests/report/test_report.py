@@ -371,7 +371,7 @@ def test_what_was_ordered_is_told_with_what_came_of_it(tmp_path: Path) -> None:
         "answered: none",
         "Action use-postgres begins, by ann",
         "Undo of action use-postgres: done after 0.6 s",
-        "The program that responds makes trouble: it said nothing of use",
+        "The responding program does something wrong: it said nothing of use",
     ):
         assert told in draft, told
     assert "The order act" not in draft
@@ -594,7 +594,7 @@ def test_how_many_asked_again_is_told_where_somebody_did(tmp_path: Path, page: s
     assert "asked again" not in page
     result = {**RESULT, "traffic": {**RESULT["traffic"], "asked_again": 265}}
     told = write_report(write_run(tmp_path / "run", result=result)).read_text()
-    assert re.search(r"\| asked again after a timeout, .* \| 265 \| `traffic.asked_again` \|", told)
+    assert re.search(r"\| sent again after a timeout; .* \| 265 \| `traffic.asked_again` \|", told)
 
 
 def test_what_a_person_wrote_is_never_overwritten(tmp_path: Path) -> None:
@@ -649,7 +649,7 @@ ENDS: dict[str, tuple[Json, dict[str, Any], str]] = {
     "no damage": (
         {**RESULT, "clocks": {"damage_at": None, "detected_after_s": None}, "alerts": []},
         {"alerts": lambda _: []},
-        "No damage was seen",
+        "No customer was seen to be affected",
     ),
     "damage nobody noticed": (
         {**RESULT, "clocks": {"damage_at": 17.0}, "playbook": []},
@@ -659,7 +659,7 @@ ENDS: dict[str, tuple[Json, dict[str, Any], str]] = {
     "no samples, nothing known of the plan": (
         RESULT,
         {"last_s": None, "effective": {}},
-        "| told: issued | unknown |",
+        '| answered "issued" | unknown |',
     ),
     "no journal": (RESULT, {"events": []}, "**There is no journal.**"),
 }

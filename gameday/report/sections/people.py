@@ -1,4 +1,4 @@
-"""What happened to people, and the cause that is known because gameday made it."""
+"""The first lines of a summary: what happened to people, and the cause that is known because gameday made it."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ from gameday.report.causes import failures
 from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
-from gameday.report.messages import Messages
+from gameday.report.messages import Messages, Value
 from gameday.report.people import MOST_COUNTED, Wrong
 from gameday.report.sections.impact import failed_between
 from gameday.report.sections.names import names
@@ -63,7 +63,9 @@ def _wrong(m: Material, wrong: Wrong, say: Messages) -> Markup:
     if wrong.kind:
         audit = m.first(AuditRead) if wrong.kind == "over" else None
         refs = Markup(f"{ref} {format.of_record(audit)}") if audit else ref
-        values = {name: _count(value) for name, value in wrong.values.items() if name != "at_s"}
+        values: dict[str, Value] = {
+            name: _count(value) for name, value in wrong.values.items() if name != "at_s"
+        }
         at = format.clock(wrong.values.get("at_s"))
         values |= {"n": _count(wrong.count), "at": at, "ref": refs, "store": _store(m, wrong)}
         if wrong.kind == "left" and {"stock", "rows"} <= wrong.values.keys():
@@ -120,7 +122,7 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
 
 
 def _served(m: Material, say: Messages) -> Iterator[Markup]:
-    """How those fared who asked while it lasted."""
+    """The answers to those who asked while it lasted: late ones, and failures."""
     start_s, t_s = m.result.clocks.damage_at, m.curves.t_s
     if start_s is None or not len(t_s):
         return
