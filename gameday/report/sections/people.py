@@ -195,7 +195,7 @@ def _done_before(m: Material, say: Messages) -> Iterator[Markup]:
     done = [record for record in m.records if _changed(record) and m.at_s(record.t_ns) < first_s]
     if done:
         lines = [_act(m, record, say) for record in done[-_NAMED:]]
-        yield say("origin.done", acts=Markup("; ".join(lines)), first=format.clock(first_s))
+        yield say("origin.done", acts=Markup("; ".join(lines)))
 
 
 def _changed(record: Record) -> bool:
