@@ -5,7 +5,7 @@ put together is still named one by one: an item that groups three checks is clos
 three are valid again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,12 @@ from gameday.report.people import SAFETY, Wrong
 
 _SLOWNESS: Final = ("recovered", "objectives", "thresholds")
 """One state of the system seen in three ways: while it stays slow or fails, each of them fails."""
+_FOLLOWS: Final[Mapping[str, Sequence[str]]] = {
+    "one_per_user": ("no_over_issuance", "stores_agree"),
+    "no_lost_issuance": ("no_premature_sold_out", "stores_agree"),
+}
+"""What a check that failed makes fail as well, if only stores that disagree: a second row is one
+too many where the stock is gone, and whose row is lost is not counted among those who took one."""
 _TOLD_WITHIN_S: Final = 10.0
 """An alert whose condition came true so soon after the first wrong answer tells of it: the
 shipped rules look back over 5 s, and are evaluated each second."""
@@ -35,10 +41,10 @@ def failures(result: Result, wrongs: Sequence[Wrong]) -> Sequence[Failure]:
     """The failed checks of a result, each in exactly one failure."""
     failed = {check.name: check for check in result.checks if check.verdict == "invalid"}
     found: list[Failure] = []
-    safety = [failed.pop(name) for name in SAFETY if name in failed]
+    safety = [failed.pop(name) for name in _in_order(failed, wrongs)]
     if safety:
-        # That the stores disagree is what any of the others looks like from the stores.
-        together = [safety[0], *(c for c in safety[1:] if c.name == "stores_agree")]
+        follows = _FOLLOWS.get(safety[0].name, ("stores_agree",))
+        together = [safety[0], *(check for check in safety[1:] if check.name in follows)]
         told = _told_of(result, wrongs)
         if told and "alerts" in failed and _all_told(result, told):
             together.append(failed.pop("alerts"))
@@ -48,6 +54,15 @@ def failures(result: Result, wrongs: Sequence[Wrong]) -> Sequence[Failure]:
     if slow:
         found.append(Failure(checks=slow))
     return [*found, *(Failure(checks=[each]) for each in failed.values())]
+
+
+def _in_order(failed: Mapping[str, CheckLine], wrongs: Sequence[Wrong]) -> Sequence[str]:
+    """The failed checks of safety; that of second coupons first where they are all the surplus."""
+    counts = {wrong.kind: wrong.count or 0 for wrong in wrongs}
+    order = [name for name in SAFETY if name in failed]
+    if 0 < counts.get("over", 0) <= counts.get("two_rows", 0):
+        order.sort(key=lambda name: name != "one_per_user")
+    return order
 
 
 def _told_of(result: Result, wrongs: Sequence[Wrong]) -> Sequence[AlertOutcome]:

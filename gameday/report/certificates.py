@@ -7,8 +7,9 @@ the verdict has them, the people, and the SHA-256 of the files in which each fac
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gameday.core import files
 from gameday.evidence.seal import digest_of
@@ -17,6 +18,7 @@ from gameday.report.inputs import Material
 from gameday.report.messages import Messages
 from gameday.report.people import SAFETY, Wrong
 
+Field = tuple[str, object]
 _PREFIX: Final = "certificate-"
 _SOURCES: Final = ("audit.json", "inputs/effective.json", "history/*.bin")
 
@@ -39,8 +41,8 @@ def write_certificates(m: Material, say: Messages) -> None:
     for name in SAFETY:
         path = m.run_dir / file_of(name)
         if name in proven:
-            content = _content(m, proven[name], wrongs.get(name), say)
-            files.replace(path, _lines({**content, "files": sources}))
+            fields = [*_fields(m, proven[name], wrongs.get(name), say), ("files", sources)]
+            files.replace(path, _lines(fields))
         else:
             path.unlink(missing_ok=True)
 
@@ -51,25 +53,21 @@ def _proven(result: Result) -> Iterator[CheckLine]:
             yield check
 
 
-def _content(
-    m: Material, check: CheckLine, wrong: Wrong | None, say: Messages
-) -> Mapping[str, Any]:
+def _fields(m: Material, check: CheckLine, wrong: Wrong | None, say: Messages) -> Sequence[Field]:
     kind = wrong.kind if wrong else ""
     known = f"certificate.proof_{kind}" in say.by_id
     found = wrong.people if wrong else ()
-    return {
-        "certificate": 1,
-        "run": m.result.run,
-        "check": check.name,
-        "kind": kind,
-        "says": say.line(check.message, check.summary),
-        "proof": say.plain(f"certificate.proof_{kind if known else 'other'}"),
-        "how_to_check": say.plain("certificate.how", file=file_of(check.name)),
-        "facts": check.certificate,
-        "people": [
-            {"user": each.user, "at_s": each.at_s, "issue_id": each.issue_id} for each in found
-        ],
-    }
+    return [
+        ("certificate", 1),
+        ("run", m.result.run),
+        ("check", check.name),
+        ("kind", kind),
+        ("says", say.line(check.message, check.summary)),
+        ("proof", say.plain(f"certificate.proof_{kind if known else 'other'}")),
+        ("how_to_check", say.plain("certificate.how", file=file_of(check.name))),
+        ("facts", check.certificate),
+        ("people", [asdict(each) for each in found]),
+    ]
 
 
 def _sources(run_dir: Path) -> Mapping[str, str]:
@@ -82,13 +80,13 @@ def _sources(run_dir: Path) -> Mapping[str, str]:
     return found
 
 
-def _lines(content: Mapping[str, Any]) -> Sequence[bytes]:
+def _lines(fields: Sequence[Field]) -> Sequence[bytes]:
     """JSON that a person can read: an item of a list a line, a row in one piece."""
-    fields = [f" {_json(key)}: {_value(value)}" for key, value in content.items()]
-    return [b"{\n", ",\n".join(fields).encode("utf-8", "backslashreplace"), b"\n}\n"]
+    lines = [f" {_json(key)}: {_value(value)}" for key, value in fields]
+    return [b"{\n", ",\n".join(lines).encode("utf-8", "backslashreplace"), b"\n}\n"]
 
 
-def _value(value: Any, indent: str = " ") -> str:
+def _value(value: object, indent: str = " ") -> str:
     inner = indent + " "
     if isinstance(value, list | tuple) and value:
         rows = (f"{inner}{_json(each)}" for each in value)
@@ -99,5 +97,5 @@ def _value(value: Any, indent: str = " ") -> str:
     return _json(value)
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)

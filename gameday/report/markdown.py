@@ -16,7 +16,7 @@ _INVISIBLE: Final = re.compile(
 )
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]{}|~#!$^]")
 _STARTS_A_BLOCK: Final = re.compile(r"^(\d*(?=[.)](?:\s|$)))?([-+=](?!\d)|[.)](?:\s|$))")
-_PLAIN_CODE: Final = re.compile(r"[A-Za-z0-9_ .,:;/%+=()\[\]{}\"'#@*?^$!~-]+")
+_TICKS: Final = re.compile("`+")
 # What code hosts link by themselves after they read the Markdown, so that no escape is seen by
 # then: only what parts the text, as an empty comment does, keeps a@b.c, @name and #1 as they are.
 _LINKED: Final = re.compile(r"@|&#64;|(?:\\#|\bGH-)(?=\d)", re.IGNORECASE)
@@ -40,13 +40,17 @@ def text(value: str) -> Markup:
 
 
 def code(value: str) -> Markup:
-    """`value` as code, on one line; also in a table, where a code span may hold no bar."""
+    """`value` as code, on one line; also in a table, where a code span may hold no bar.
+
+    Nothing in a code span is markup, so it stands there as it is, and a reader of the plain file
+    sees the command or the value itself.
+    """
     line = one_line(value)
-    if _PLAIN_CODE.fullmatch(line) and line == line.strip():
-        return Markup(f"`{line}`")
-    shown = re.sub(r"[^A-Za-z0-9 .,:;/%+=()-]", lambda found: f"&#{ord(found[0])};", line)
-    shown = shown.replace("://", "&#58;//").replace("www.", "www&#46;")
-    return Markup(f"<code>{_LINKED.sub(_PARTED, shown)}</code>")
+    if not line or "|" in line:
+        return Markup(f"<code>{text(line)}</code>")
+    ticks = "`" * (max(map(len, _TICKS.findall(line)), default=0) + 1)
+    gap = " " if line.startswith("`") or line.endswith("`") else ""
+    return Markup(f"{ticks}{gap}{line}{gap}{ticks}")
 
 
 def table(head: Sequence[Markup], rows: Sequence[Sequence[Markup]]) -> Markup:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -60,7 +60,7 @@ _MOST_LISTED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class WrongedUser:
     """A user as the history numbers them, and when the wrong answer came; None if not known."""
 
     user: int
@@ -78,7 +78,7 @@ class Wrong:
     check: str
     kind: str = ""
     count: int | None = None
-    people: Sequence[Person] = ()
+    people: Sequence[WrongedUser] = ()
     values: Mapping[str, int | float]
 
     @property
@@ -92,7 +92,7 @@ class Wrong:
 
 
 def wrongs_of(run_dir: Path, result: Result) -> Sequence[Wrong]:
-    """What each failed check of safety found, the gravest first."""
+    """The wrong that each failed check of safety found, the gravest first."""
     failed = {c.name: c for c in result.checks if c.verdict == "invalid" and c.name in SAFETY}
     if not failed:
         return ()
@@ -105,7 +105,7 @@ def wrongs_of(run_dir: Path, result: Result) -> Sequence[Wrong]:
 def _wrong(check: CheckLine, evidence: Evidence | None) -> Wrong:
     kind, message = _kind(check)
     values = {} if message is None else _numbers(message)
-    found: Sequence[Person] = ()
+    found: Sequence[WrongedUser] = ()
     if evidence is not None:
         with suppress(UnknownError):
             found = _looked_up(kind, evidence)
@@ -113,7 +113,7 @@ def _wrong(check: CheckLine, evidence: Evidence | None) -> Wrong:
         check=check.name,
         kind=kind,
         count=_whole(values.get(_COUNTED.get(kind, ""))),
-        people=found or _shown(check.evidence),
+        people=found or _named(check.evidence),
         values=values,
     )
 
@@ -144,7 +144,7 @@ def _whole(value: object) -> int | None:
     return int(value)
 
 
-def _looked_up(kind: str, evidence: Evidence) -> Sequence[Person]:
+def _looked_up(kind: str, evidence: Evidence) -> Sequence[WrongedUser]:
     """Everybody, from the history, where that says who it was."""
     match kind:
         case "over":
@@ -160,12 +160,12 @@ def _looked_up(kind: str, evidence: Evidence) -> Sequence[Person]:
             return ()
 
 
-def _answered(evidence: Evidence, answers: Indices) -> Sequence[Person]:
+def _answered(evidence: Evidence, answers: Indices) -> Sequence[WrongedUser]:
     lines = evidence.attempts.describe(answers[:_MOST_LISTED], evidence.t0_ns)
-    return [Person(user=a.user, at_s=a.ended_at, issue_id=a.issue_id) for a in lines]
+    return [WrongedUser(user=a.user, at_s=a.ended_at, issue_id=a.issue_id) for a in lines]
 
 
-def _beyond_rows(evidence: Evidence) -> Sequence[Person]:
+def _beyond_rows(evidence: Evidence) -> Sequence[WrongedUser]:
     """The rows beyond the stock, in the order in which people were told of them."""
     attempts = evidence.asked
     answers = wrong_answers.issued(attempts)
@@ -173,21 +173,23 @@ def _beyond_rows(evidence: Evidence) -> Sequence[Person]:
     told = dict(zip(users.tolist(), attempts.ended[answers[first]].tolist(), strict=True))
     rows = sorted(evidence.audited.rows, key=lambda row: (told.get(row[0], 2**63), row))
     return [
-        Person(user=user, at_s=evidence.seconds(told.get(user)), issue_id=id_)
+        WrongedUser(user=user, at_s=evidence.seconds(told.get(user)), issue_id=id_)
         for user, id_ in rows[evidence.stock :][:_MOST_LISTED]
     ]
 
 
-def _shown(lines: Sequence[Any]) -> Sequence[Person]:
+def _named(lines: Sequence[object]) -> Sequence[WrongedUser]:
     """The people that a verdict names: rows, or answers with their time."""
     found = []
     for line in lines:
-        user = line.get("user") if isinstance(line, Mapping) else None
+        if not isinstance(line, Mapping):
+            continue
+        user = line.get("user")
         if not isinstance(user, int) or isinstance(user, bool):
             continue
         at_s, id_ = line.get("ended_at"), line.get("issue_id")
         found.append(
-            Person(
+            WrongedUser(
                 user=user,
                 at_s=float(at_s) if isinstance(at_s, int | float) else None,
                 issue_id=id_ if isinstance(id_, str) else "",

@@ -31,7 +31,7 @@ def test_what_was_true_stands_against_what_was_believed(tmp_path: Path) -> None:
     page = section(draft(whole_response(), tmp_path), "Debrief")
     (line,) = [line for line in page.splitlines() if line.startswith("| 0 |")]
     assert "`network.latency` on `redis` is in" in line
-    assert "customers are well again" in line or "customers are hurt" in line
+    assert "customers are no longer affected" in line or "customers are affected" in line
     assert "*Redis answers late* (right), sev3" in line
     assert "Time to the right hypothesis: 4.5 s after the fault, 1 others before it" in page
 

@@ -26,6 +26,7 @@ _EVIDENCE: Final = (
     "inputs/rules/*",
     "history/*.bin",
 )
+Fact = tuple[str, object]
 _MOST_COLUMNS: Final = 7
 _REQUIRED: Final = ("journal.jsonl", "samples.jsonl", "audit.json", "inputs/effective.json")
 
@@ -53,37 +54,37 @@ def _row(check: CheckLine, say: Messages) -> list[Markup]:
 
 def _certificate(m: Material, check: CheckLine, say: Messages) -> list[Markup]:
     """The first facts of a proof as a table, and the file that has it whole."""
-    file = code(file_of(check.name)) if has_file(m.result, check.name) else None
-    about = say("proof.certificate", check=code(check.name), file=file) if file else None
-    lines = [line for line in _facts(m, check)[:SHOWN] if line]
-    columns = list(dict.fromkeys(key for line in lines for key in line))[:_MOST_COLUMNS]
-    shown = [table(_head(columns, say), [_cells(line, columns) for line in lines])] if lines else []
-    return [*([about] if about else []), *(shown if about else [])]
+    if not has_file(m.result, check.name):
+        return []
+    about = say("proof.certificate", check=code(check.name), file=code(file_of(check.name)))
+    lines = _facts(m, check)[:SHOWN]
+    columns = list(dict.fromkeys(name for line in lines for name, _ in line))[:_MOST_COLUMNS]
+    if not columns:
+        return [about]
+    rows = [[_cell(dict(line).get(name)) for name in columns] for line in lines]
+    return [about, table([_column(name, say) for name in columns], rows)]
 
 
-def _facts(m: Material, check: CheckLine) -> Sequence[Mapping[str, object]]:
+def _facts(m: Material, check: CheckLine) -> Sequence[Sequence[Fact]]:
     """Facts of a verdict: the people where they are known, else the evidence as it stands."""
     wrong = next((each for each in m.wrongs if each.check == check.name), None)
     if wrong and wrong.people and wrong.people[0].at_s is not None:
-        return [{"user": p.user, "ended_at": p.at_s, "issue_id": p.issue_id} for p in wrong.people]
-    return [each for each in check.evidence if isinstance(each, Mapping)]
+        return [
+            [("user", p.user), ("ended_at", p.at_s), ("issue_id", p.issue_id)] for p in wrong.people
+        ]
+    return [list(each.items()) for each in check.evidence if isinstance(each, Mapping)]
 
 
-def _head(columns: Sequence[str], say: Messages) -> list[Markup]:
-    known = (f"certificate.col_{name}" in say.by_id for name in columns)
-    return [
-        say(f"certificate.col_{name}") if there else code(name)
-        for name, there in zip(columns, known, strict=True)
-    ]
-
-
-def _cells(line: Mapping[str, object], columns: Sequence[str]) -> list[Markup]:
-    return [_cell(line.get(name)) for name in columns]
+def _column(name: str, say: Messages) -> Markup:
+    known = f"certificate.col_{name}" in say.by_id
+    return say(f"certificate.col_{name}") if known else code(name)
 
 
 def _cell(value: object) -> Markup:
     if value is None or value == "":
         return Markup("–")
+    if isinstance(value, float):
+        return code(f"{value:.3f}")
     return code(value if isinstance(value, str) else json.dumps(value))
 
 

@@ -1,4 +1,4 @@
-"""What happened to people, and the cause that is known because gameday made it."""
+"""The first lines of a summary: what happened to people, and the cause that is known because gameday made it."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ from gameday.report.causes import failures
 from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
-from gameday.report.messages import Messages
+from gameday.report.messages import Messages, Value
 from gameday.report.people import MOST_COUNTED, Wrong
 from gameday.report.sections.impact import failed_between
 from gameday.report.sections.names import names
@@ -63,13 +63,17 @@ def _wrong(m: Material, wrong: Wrong, say: Messages) -> Markup:
     if wrong.kind:
         audit = m.first(AuditRead) if wrong.kind == "over" else None
         refs = Markup(f"{ref} {format.of_record(audit)}") if audit else ref
-        values = {name: _count(value) for name, value in wrong.values.items() if name != "at_s"}
+        values: dict[str, Value] = {
+            name: _count(value) for name, value in wrong.values.items() if name != "at_s"
+        }
         at = format.clock(wrong.values.get("at_s"))
         values |= {"n": _count(wrong.count), "at": at, "ref": refs, "store": _store(m, wrong)}
         if wrong.kind == "left" and {"stock", "rows"} <= wrong.values.keys():
             values["left"] = _count(wrong.values["stock"] - wrong.values["rows"])
-        wanted = say.placeholders(f"people.{wrong.kind}")
-        told = [say(f"people.{wrong.kind}", **{name: values.get(name) for name in wanted})]
+        one = wrong.count == 1 and f"people.{wrong.kind}_one" in say.by_id
+        kind = f"{wrong.kind}_one" if one else wrong.kind
+        wanted = say.placeholders(f"people.{kind}")
+        told = [say(f"people.{kind}", **{name: values.get(name) for name in wanted})]
     else:
         check = m.check(wrong.check)
         summary = say.line(check.message, check.summary) if check else ""
@@ -100,7 +104,9 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
     shown = Markup(", ".join(str(user) for user in users[:NAMED]))
     more = max(len(users), wrong.count or 0) - len(users[:NAMED])
     file = code(file_of(wrong.check)) if has_file(m.result, wrong.check) else None
-    if more <= 0:
+    if more <= 0 and len(users) == 1:
+        yield say("people.who_one", users=shown)
+    elif more <= 0:
         yield say("people.who", users=shown)
     elif file is None:
         yield say("people.who_more", users=shown, more=more)
@@ -116,7 +122,7 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
 
 
 def _served(m: Material, say: Messages) -> Iterator[Markup]:
-    """How those fared who asked while it lasted."""
+    """The answers to those who asked while it lasted: late ones, and failures."""
     start_s, t_s = m.result.clocks.damage_at, m.curves.t_s
     if start_s is None or not len(t_s):
         return
@@ -127,12 +133,18 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
     shown = {
         "start": format.clock(start_s),
         "end": format.clock(end_s),
-        "failed": failed,
+        "failed": _failed(failed, say),
         "slow": slow,
         "edge": format.length(_SLOW_S),
         "ref": source,
     }
     yield say("people.served_on" if lasted_s is None else "people.served", **shown)
+
+
+def _failed(number: int, say: Messages) -> Markup:
+    if number > 1:
+        return say("people.failed_some", n=number)
+    return say("people.failed_one" if number == 1 else "people.failed_none")
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:

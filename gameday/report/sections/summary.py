@@ -77,8 +77,11 @@ def title(m: Material, say: Messages) -> list[Markup]:
 
 
 def summary(m: Material, say: Messages) -> list[Markup]:
-    """What happened to people, the cause, the clocks, and what else was found."""
-    blocks = [say("summary.head"), *people(m, say)]
+    """The summary: what happened to people, the cause, the clocks, and what else was found."""
+    blocks = [say("summary.head")]
+    if m.result.ended not in {"completed", "not_steady"}:
+        blocks.append(say("summary.cut_short", how=_how(m, say)))
+    blocks += people(m, say)
     sentences = [] if m.result.clocks.damage_at is not None else _damage(m, say)
     blocks += [Markup(" ".join(sentences))] if sentences else []
     blocks += cause(m, say)
@@ -119,7 +122,7 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
 def _findings(m: Material, say: Messages) -> list[Markup]:
     """The verdicts that the sentences before do not speak of."""
     checks, ref = m.result.checks, format.of_result("checks")
-    said = {name for wrong in failures(m.result, m.wrongs) for name in _said(wrong)}
+    said = {name for wrong in failures(m.result, m.wrongs) for name in _checks_of(wrong)}
     invalid = [c for c in checks if c.verdict == "invalid" and c.name not in said]
     unknown = [check.name for check in checks if check.verdict == "unknown"]
     found = [_invalid(check, say) for check in invalid]
@@ -128,7 +131,7 @@ def _findings(m: Material, say: Messages) -> list[Markup]:
     return [*found, say("summary.sound", ref=ref)] if sound else found
 
 
-def _said(failure: Failure) -> list[str]:
+def _checks_of(failure: Failure) -> list[str]:
     """The checks of a failure that is about people, and so has been told in the beginning."""
     if failure.first.name not in SAFETY:
         return []

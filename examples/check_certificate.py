@@ -1,0 +1,109 @@
+"""Check a certificate of a run: look up each of its facts in the run's own files.
+
+    python check_certificate.py RUN/certificate-no_over_issuance.json
+
+Uses nothing of gameday, only Python. Exit code 0: the facts are there and prove the violation;
+1: a fact is not there, or they prove nothing. docs/certificates.md explains each kind.
+"""
+
+import hashlib
+import json
+import struct
+import sys
+from pathlib import Path
+
+# A history file: from byte 4096 on 100 bytes a request (version 2 of the format).
+RECORD = struct.Struct("<IHBBqqqqqiHH3eBB36s")
+ISSUED, DUPLICATE, SOLD_OUT, REFUSED, ACCEPTED, UNKNOWN, DROPPED = range(7)
+
+
+def requests(run):
+    """Every request of the history: user, answer, sent, ended (ns), issue id, reason."""
+    for path in sorted((run / "history").glob("*.bin")):
+        raw = path.read_bytes()
+        raw = raw[4096 : len(raw) - (len(raw) - 4096) % RECORD.size]
+        for _, _, answer, why, user, due, sent, _, ended, *_, id_ in RECORD.iter_unpack(raw):
+            yield user, answer, sent or due, ended, id_.rstrip(b"\0").decode(), why
+
+
+def proves(kind, facts, run):
+    """True if the facts are in the files, and are the violation that they are said to be."""
+    audit = json.loads((run / "audit.json").read_text())
+    rows = [tuple(row) for row in audit["rows"]]
+    history = list(requests(run))
+    stock = facts.get("stock")
+    of_user = [each for each in history if each[0] == facts.get("user")]
+    if kind == "over":
+        claimed = {tuple(row) for row in facts["rows"]}
+        return len(claimed) > audit["stock"] == stock and claimed <= set(rows)
+    if kind == "promised":
+        told = {user for user, answer, *_ in history if answer in (ISSUED, DUPLICATE)}
+        return len(set(facts["users"])) > stock and set(facts["users"]) <= told
+    if kind == "two_rows":
+        mine = [id_ for user, id_ in rows if user == facts["user"]]
+        return len(mine) > 1 and sorted(mine) == sorted(facts["rows"])
+    if kind == "twice":
+        return sum(answer == ISSUED for _, answer, *_ in of_user) > 1
+    if kind == "stock_differs":
+        view = audit["views"][facts["store"]]
+        return view["remaining"] == facts["remaining"] != stock - len(rows)
+    if kind == "users_differ":
+        view = set(audit["views"][the_view(audit, facts)]["holders"])
+        return (facts["user"] in view) != (facts["user"] in {user for user, _ in rows})
+    if kind == "answer_differs":
+        said = {(row["userId"], row.get("issueId")) for row in audit["answer"]["rows"]}
+        return (tuple(facts["row"]) in said) != (tuple(facts["row"]) in rows)
+    if kind == "phantom_row":
+        able = (ISSUED, DUPLICATE, ACCEPTED, UNKNOWN)
+        row = tuple(facts["row"])
+        return row in rows and not any(a in able for user, a, *_ in history if user == row[0])
+    return proves_answer(kind, facts, rows, history)
+
+
+def proves_answer(kind, facts, rows, history):
+    """The same for a certificate that is about one answer."""
+    claimed, stock = facts["answer"], facts.get("stock")
+    user, id_ = claimed["user"], claimed["issue_id"]
+    word = {"lost": ISSUED, "phantom_answer": DUPLICATE}.get(kind, SOLD_OUT)
+    found = [r for r in history if r[0] == user and r[1] == word and (r[4] == id_ or not id_)]
+    if not found:
+        return False
+    if kind == "lost":
+        return not any(u == user and (not id_ or i in (id_, "")) for u, i in rows)
+    if kind == "phantom_answer":
+        return not any(u == user for u, _ in rows)
+    if kind == "left":
+        return len(rows) < stock
+    if kind == "early":  # more than could be taken, at most: so the true number is smaller still
+        holders = {u for u, _ in rows}
+        for _, _, sent, ended, *_ in found:
+            taken = {u for u, _, begun, *_ in history if u in holders and begun <= ended}
+            held = sum(
+                begun <= ended and (end >= sent or answer in (UNKNOWN, ACCEPTED))
+                for u, answer, begun, end, *_ in history
+                if answer not in (ISSUED, DROPPED) and u != user
+            )
+            if len(taken) + held < stock:
+                return True
+    return False
+
+
+def the_view(audit, facts):
+    """The store that a certificate of different users is about; the only one where it says none."""
+    return facts["only_in"] if facts["only_in"] in audit["views"] else next(iter(audit["views"]))
+
+
+def main(path):
+    """Check the certificate at `path`; the exit code."""
+    run, certificate = path.parent, json.loads(path.read_text())
+    for name, digest in certificate["files"].items():
+        if hashlib.sha256((run / name).read_bytes()).hexdigest() != digest:
+            print(f"{name} is not the file that the certificate was made from")
+            return 1
+    proven = proves(certificate["kind"], certificate["facts"], run)
+    print(certificate["says"], "- proven" if proven else "- NOT proven by these files", sep="\n")
+    return 0 if proven else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
