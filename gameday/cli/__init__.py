@@ -61,6 +61,7 @@ COMMANDS = {
         "Tell which playbooks the runs prove, and which have got old.",
     ),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+    "notify": ("gameday.cli.notify:notify", "Send a test message to where runs are told."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }
