@@ -55,7 +55,11 @@ COMMANDS = {
     "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
-    "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "report": ("gameday.cli.report:report", "Write the report of a run, or set its status."),
+    "action-items": (
+        "gameday.cli.action_items:action_items",
+        "List what is still to be done, over all runs.",
+    ),
     "readiness": (
         "gameday.cli.readiness:readiness",
         "Tell which playbooks the runs prove, and which have got old.",
