@@ -28,6 +28,7 @@ COMMANDS = {
     "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
     "plan": ("gameday.cli.plan:plan", "Tell what a run would touch, and whether it can begin."),
     "run": ("gameday.cli.run:run", "Run an experiment and judge it."),
+    "day": ("gameday.cli.day:day", "Run a game day: experiments in order, one report over all."),
     "drill": (
         "gameday.cli.drill:drill",
         "Train people on call: an incident that they know nothing of.",

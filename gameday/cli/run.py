@@ -13,7 +13,7 @@ from gameday.core.errors import GamedayError, UsageError
 from gameday.core.stack_registry import STACKS, new_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
 
     from gameday.console.settings import ListenSettings
@@ -70,16 +70,26 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.
     """
+    asked = RunOptions(**options)
+    folder = run_experiment(experiment, asked)
+    ctx.exit(judge_run(folder, as_json=asked.as_json))
+
+
+def run_experiment(
+    experiment: str, asked: RunOptions, on_begin: "Callable[[Path], None] | None" = None
+) -> Path:
+    """Run an experiment, not judged yet: where its evidence is, which `on_begin` is told at once.
+
+    Raises UsageError before anything is touched.
+    """
     from gameday.plan import generator  # before the file is read, which then is refused at once
     from gameday.spec.inputs import load_inputs
 
-    asked = RunOptions(**options)
     responding = who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
     refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
     kept_per_s = _measured(inputs, shared=STACKS[asked.stack].shares_machine)
-    folder = conduct_run(inputs, asked, responding, kept_per_s)
-    ctx.exit(judge_run(folder, as_json=asked.as_json))
+    return conduct_run(inputs, asked, responding, kept_per_s, on_begin=on_begin)
 
 
 def who_responds(
@@ -109,6 +119,8 @@ def conduct_run(
     responding: "Responding",
     kept_per_s: float | None,
     drill: "DrillHooks | None" = None,
+    *,
+    on_begin: "Callable[[Path], None] | None" = None,
 ) -> Path:
     """The run, from a last look to its end: where its evidence is.
 
@@ -140,6 +152,8 @@ def conduct_run(
 
     def begun(folder: Path) -> None:
         folders.append(folder)
+        if on_begin is not None:
+            on_begin(folder)
         open_console(folder, asked.listen, getattr(drill, "box", None))
         told.begin(folder)
         screen.open(folder)
@@ -230,8 +244,8 @@ def refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
         raise as_error(wrong[0], owned=owned)
 
 
-def judge_run(run_dir: Path, *, as_json: bool) -> int:
-    """Judge the evidence, write it up, show the verdict; the exit code."""
+def judge_run(run_dir: Path, *, as_json: bool, quiet: bool = False) -> int:
+    """Judge the evidence, write it up, show the verdict unless `quiet`; the exit code."""
     from gameday.cli.notify import tell_verdict
     from gameday.cli.runs import show_result
     from gameday.evidence.read import read
@@ -242,7 +256,7 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     report = _written(run_dir, result)
     if as_json:
         emit(result.to_bytes().decode())
-    else:
+    elif not quiet:
         show_result(result)
         echo(f"result      {run_dir / 'result.json'}")
         echo(f"postmortem  {report or 'not written'}")

@@ -5,7 +5,7 @@ raised by a rule over the result (an alert that was missed, a step that failed) 
 figures that raised it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gameday.evidence.events import FaultDosed, ResponderStarted
@@ -121,12 +121,17 @@ def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
 def lessons(m: Material, say: Messages) -> list[Markup]:
     """Facts and questions: what went well, what went wrong, where luck helped."""
     blocks = [say("lessons.head")]
-    for part, facts in (("well", _well), ("wrong", _wrong), ("lucky", _lucky)):
-        found = list(facts(m, say))
+    for part, found in learned(m, say).items():
         blocks.append(say(f"lessons.{part}"))
         blocks += [bullets(found)] if found else []
         blocks.append(say(f"lessons.person_{part}"))
     return blocks
+
+
+def learned(m: Material, say: Messages) -> Mapping[str, Sequence[Markup]]:
+    """Facts that a machine can tell: what went well, what went wrong, where luck helped."""
+    parts = {"well": _well, "wrong": _wrong, "lucky": _lucky}
+    return {part: list(facts(m, say)) for part, facts in parts.items()}
 
 
 def _well(m: Material, say: Messages) -> Iterator[Markup]:
