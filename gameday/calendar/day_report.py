@@ -207,7 +207,9 @@ def _actions(runs: _Runs, say: Messages) -> list[Markup]:
 def _learned(runs: _Runs, say: Messages) -> list[Markup]:
     blocks = [say("day.learned.head")]
     for item, m in runs.read:
-        parts = {part: found for part, found in learned(m, say).items() if found}
+        parts = {
+            part: found for part, found in learned(m, say, valid_checks=False).items() if found
+        }
         if parts:
             blocks.append(_of("day.learned.of", item, say))
         for part, found in parts.items():

@@ -179,6 +179,8 @@ def _item(
         status: ItemStatus = "interrupted" if over else "under_way"
         return _with_verdict(replace(outcome, status=status), folder)
     known = end.exit_code in set(ExitCode)
+    if not item.experiment and end.ended != "completed":
+        return replace(outcome, status="interrupted", ended_at=end.at, ended=end.ended)
     refused = bool(item.experiment) and not run
     return _with_verdict(
         replace(

@@ -119,7 +119,7 @@ class DayRun:
                 self._write("item.left_out", item=index, why=why)
             elif isinstance(item, BreakItem):
                 self._break(index, item)
-            elif self._go("each"):
+            elif not self.codes or self._go("each"):  # before the first all was asked just now
                 self._experiment(index, item)
 
     def _why_left_out(

@@ -321,7 +321,7 @@ class _Hands:
         verdicts = [
             (each.experiment, each.verdict or each.status)
             for each in read.result.agenda
-            if each.experiment
+            if each.experiment and each.started_at
         ]
         text = "\n".join(texts)
         self._send(day_finished(self._plan.title, verdicts, text), shown=bool(text))

@@ -239,7 +239,7 @@ def _print_judged(judged: _Judged) -> None:
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
-    """List the experiments that can be run."""
+    """List the experiments that can be run, and the game days."""
     from gameday.spec.inputs import all_experiments
 
     rows = [_row(path) for path in all_experiments()]
@@ -261,6 +261,28 @@ def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
         drill = (row.drill or "–").replace(", ", "\n")
         told.add_row(one_line(row.name), row.length, row.short or "–", drill, what)
     SafeConsole().print(told)
+    _list_days()
+
+
+def _list_days() -> None:
+    """Print the game days below the experiments."""
+    from gameday.cli.drawing import SafeConsole, table
+    from gameday.spec.day_files import all_days, load_day
+
+    shown = table()
+    shown.add_column("game day", no_wrap=True)
+    shown.add_column("agenda")
+    days = all_days()
+    for path in days:
+        try:
+            day = load_day(str(path), language=settings.language())
+            names = ", ".join(each.experiment for each in day.day.experiments)
+            shown.add_row(one_line(day.day.name), f"{day.title}\n{names}")
+        except GamedayError as error:
+            shown.add_row(one_line(path.stem), error.message)
+    if days:
+        echo()
+        SafeConsole().print(shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,10 +128,15 @@ def lessons(m: Material, say: Messages) -> list[Markup]:
     return blocks
 
 
-def learned(m: Material, say: Messages) -> Mapping[str, Sequence[Markup]]:
-    """Facts that a machine can tell: what went well, what went wrong, where luck helped."""
-    parts = {"well": _well, "wrong": _wrong, "lucky": _lucky}
-    return {part: list(facts(m, say)) for part, facts in parts.items()}
+def learned(
+    m: Material, say: Messages, *, valid_checks: bool = True
+) -> Mapping[str, Sequence[Markup]]:
+    """Facts that a machine can tell: what went well, what went wrong, where luck helped.
+
+    `valid_checks`: each check that held is a fact of its own.
+    """
+    well = [*_well(m, say), *(_valid(m, say) if valid_checks else ())]
+    return {"well": well, "wrong": [*_wrong(m, say)], "lucky": [*_lucky(m, say)]}
 
 
 def _well(m: Material, say: Messages) -> Iterator[Markup]:
@@ -144,6 +149,9 @@ def _well(m: Material, say: Messages) -> Iterator[Markup]:
             ref = format.of_records(*step_records(m, step.step))
             took = format.length(step.took_s)
             yield say("lessons.well_step", step=step.step, took=took, ref=ref)
+
+
+def _valid(m: Material, say: Messages) -> Iterator[Markup]:
     for check in _checks(m, "valid"):
         yield _lesson("well", check, say)
 
