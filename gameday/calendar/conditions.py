@@ -79,7 +79,7 @@ async def _expression(condition: Condition, system: System) -> tuple[bool, str]:
     try:
         value = await client.value(query.text)
         if _is_yes(query, value):
-            return True, shown(value)
+            return True, value_text(value)
         return False, await _why_not(query, value, client)
     finally:
         await client.close()
@@ -98,11 +98,11 @@ async def _why_not(query: Query, value: Value, client: Prometheus) -> str:
     node = query.node
     if isinstance(node, BinaryExpression) and is_condition(node):
         left = await client.value(node.lhs.text)
-        return shown(left)
-    return shown(value)
+        return value_text(left)
+    return value_text(value)
 
 
-def shown(value: Value) -> str:
+def value_text(value: Value) -> str:
     """A value in a few words."""
     if not isinstance(value, dict):
         return f"it is {value:g}"

@@ -41,7 +41,7 @@ Event = Literal[
 DayEnded = Literal[
     "completed", "no_go", "stop_on", "operator", "signal", "hold", "stuck", "error", "interrupted"
 ]
-"""How a day ended; `interrupted` is one whose journal has no end."""
+"""The end of a day; `interrupted` is one whose journal has no end."""
 LeftOut = Literal["asked", "no_time"]
 
 
@@ -69,8 +69,8 @@ class DayRoles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What the day was to be."""
+class DayPlan:
+    """The day as it was to be."""
 
     name: str
     title: str
@@ -82,12 +82,12 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class DayEntry:
     """One line. `at` is the time of day (RFC 3339, UTC), `item` the index of an item."""
 
     at: str
     event: Event
-    plan: Plan | None = None
+    plan: DayPlan | None = None
     item: int | None = None
     name: str = ""
     run: str = ""
@@ -108,11 +108,11 @@ class DayJournal:
     def __init__(self, folder: Path, hide: Callable[[str], str]) -> None:
         self._hide = hide
         self.problem = ""
-        """Why a line could not be written, "" while all are: then nothing more may begin."""
+        """Reason why a line could not be written: then nothing more may begin."""
         how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(folder / FILE, how, 0o600)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: DayEntry) -> None:
         """Write one line, and wait until it is on the disk. Never raises OSError: see `problem`."""
         why = self._hide(entry.why)[:LONGEST_WHY]
         raw = (json.dumps(plain(replace(entry, why=why))) + "\n").encode()
@@ -131,7 +131,7 @@ class DayJournal:
 class ReadJournal:
     """The lines that can be read, and what cannot."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[DayEntry]
     damage: str = ""
 
 
@@ -156,11 +156,11 @@ def read_journal(folder: Path) -> ReadJournal:
     except OSError as error:
         cure = "name the directory of a day, as runs/days/…"
         raise UnknownError(f"{path}: {error.strerror}", help=cure) from error
-    entries: list[Entry] = []
+    entries: list[DayEntry] = []
     damage = ""
     for number, line in enumerate(raw.splitlines()[:MOST_LINES], 1):
         try:
-            entries.append(read_object(Entry, json.loads(line)))
+            entries.append(read_object(DayEntry, json.loads(line)))
         except (ValueError, RecursionError) as error:
             damage = f"line {number}: {str(error)[:200]}"
             break

@@ -13,8 +13,8 @@ from typing import Final, Literal, get_args
 
 from gameday.calendar.day_journal import (
     DayEnded,
-    Entry,
-    Plan,
+    DayEntry,
+    DayPlan,
     PlannedItem,
     ReadJournal,
     read_journal,
@@ -96,7 +96,7 @@ class ReadDay:
     """A day directory that was read."""
 
     folder: Path
-    plan: Plan
+    plan: DayPlan
     result: DayResult
 
     @property
@@ -113,7 +113,7 @@ def read_day(folder: Path, *, under_way: bool = False) -> ReadDay:
     return ReadDay(folder, plan, _result(folder, plan, read, under_way=under_way))
 
 
-def _result(folder: Path, plan: Plan, read: ReadJournal, *, under_way: bool) -> DayResult:
+def _result(folder: Path, plan: DayPlan, read: ReadJournal, *, under_way: bool) -> DayResult:
     entries, start = read.entries, read.entries[0]
     end = next((each for each in reversed(entries) if each.event == "day.ended"), None)
     over = end is not None or not under_way
@@ -149,14 +149,14 @@ def _codes(number: int | None) -> Sequence[ExitCode]:
     return [code for code in ExitCode if code == number]
 
 
-def _conditions(entries: Sequence[Entry]) -> Iterator[ConditionOutcome]:
+def _conditions(entries: Sequence[DayEntry]) -> Iterator[ConditionOutcome]:
     for each in entries:
         if each.event == "condition":
             yield ConditionOutcome(name=each.name, at=each.at, go=each.go is True, why=each.why)
 
 
 def _item(
-    index: int, item: PlannedItem, entries: Sequence[Entry], folder: Path, *, over: bool
+    index: int, item: PlannedItem, entries: Sequence[DayEntry], folder: Path, *, over: bool
 ) -> ItemOutcome:
     mine = {each.event: each for each in entries if each.item == index}
     outcome = ItemOutcome(

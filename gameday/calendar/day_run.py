@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gameday.calendar.conditions import Answered
-from gameday.calendar.day_journal import DayEnded, DayJournal, Entry, Event, LeftOut, Plan, now_text
+from gameday.calendar.day_journal import (
+    DayEnded,
+    DayEntry,
+    DayJournal,
+    DayPlan,
+    Event,
+    LeftOut,
+    now_text,
+)
 from gameday.core.clock import NS
 from gameday.core.errors import ExitCode
 from gameday.run import hold
@@ -41,7 +49,7 @@ class DayClock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """How the run of an item ended. `run` is its name, "" where it was refused before it began.
+    """End of the run of an item. `run` is its name, "" where it was refused before it began.
 
     `ended` is that of its result, `why` what is known beyond its verdict.
     """
@@ -53,7 +61,7 @@ class RunEnd:
 
 
 class DayHands(Protocol):
-    """What a day needs done, and cannot do itself."""
+    """Work that a day needs done, and cannot do itself."""
 
     def run(self, index: int, item: ExperimentItem, begun: Callable[[str], None]) -> RunEnd:
         """Run an experiment and judge it; `begun` is told the name of its run directory."""
@@ -68,10 +76,10 @@ class DayHands(Protocol):
         ...
 
     def stopped(self) -> DayEnded | None:
-        """How the day was ended from outside, None while it goes on."""
+        """The way in which it was ended from outside, None while it goes on."""
         ...
 
-    def tell(self, entry: Entry) -> None:
+    def show(self, entry: DayEntry) -> None:
         """Show on the terminal what was journaled."""
         ...
 
@@ -80,7 +88,7 @@ class DayRun:
     """One day under way."""
 
     def __init__(
-        self, day: Day, plan: Plan, hands: DayHands, journal: DayJournal, clock: DayClock
+        self, day: Day, plan: DayPlan, hands: DayHands, journal: DayJournal, clock: DayClock
     ) -> None:
         self._day = day
         self._plan = plan
@@ -218,7 +226,7 @@ class DayRun:
         self,
         event: Event,
         *,
-        plan: Plan | None = None,
+        plan: DayPlan | None = None,
         item: int | None = None,
         name: str = "",
         run: str = "",
@@ -227,7 +235,7 @@ class DayRun:
         why: str = "",
         ended: str = "",
     ) -> None:
-        entry = Entry(
+        entry = DayEntry(
             at=now_text(),
             event=event,
             plan=plan,
@@ -240,7 +248,7 @@ class DayRun:
             ended=ended,
         )
         self._journal.write(entry)
-        self._hands.tell(entry)
+        self._hands.show(entry)
 
 
 def worst(codes: Sequence[ExitCode]) -> ExitCode:

@@ -20,7 +20,7 @@ from gameday.core.errors import ExitCode, GamedayError, StuckFaultError, UsageEr
 
 if TYPE_CHECKING:
     from gameday.calendar.conditions import Answered
-    from gameday.calendar.day_journal import DayEnded, DayJournal, Entry, Plan
+    from gameday.calendar.day_journal import DayEnded, DayEntry, DayJournal, DayPlan
     from gameday.calendar.day_result import ReadDay
     from gameday.calendar.day_run import RunEnd
     from gameday.report.notify import Notice
@@ -108,8 +108,8 @@ def conduct_day(loaded: "LoadedDay", asked: DayOptions) -> int:
     return _show(folder, read, code, as_json=asked.as_json)
 
 
-def _checked(loaded: "LoadedDay", asked: DayOptions, system: "LoadedSystem") -> "Plan":
-    """What the day is to be, once nothing is found wrong with it. Raises UsageError, FileError."""
+def _checked(loaded: "LoadedDay", asked: DayOptions, system: "LoadedSystem") -> "DayPlan":
+    """The day as it is to be, once nothing is found wrong with it. Raises UsageError, FileError."""
     from gameday.cli.run import who_responds
     from gameday.plan.rules.day import experiments
     from gameday.plan.validate import validate_day
@@ -173,9 +173,9 @@ def _allowed(loaded: "LoadedDay", system: "LoadedSystem", asked: DayOptions) -> 
             raise loaded.document.error(("go", index), text, help=error.help) from None
 
 
-def _plan(loaded: "LoadedDay", asked: DayOptions, found: "Sequence[LoadedExperiment]") -> "Plan":
-    """What the day is to be, for its journal."""
-    from gameday.calendar.day_journal import DayRoles, Plan, PlannedItem
+def _plan(loaded: "LoadedDay", asked: DayOptions, found: "Sequence[LoadedExperiment]") -> "DayPlan":
+    """The day as it is to be, for its journal."""
+    from gameday.calendar.day_journal import DayPlan, DayRoles, PlannedItem
     from gameday.plan.rules.day import planned_s
     from gameday.spec.day import BreakItem
 
@@ -198,7 +198,7 @@ def _plan(loaded: "LoadedDay", asked: DayOptions, found: "Sequence[LoadedExperim
             )
         )
     roles = day.roles
-    return Plan(
+    return DayPlan(
         name=day.name,
         title=loaded.title,
         stack=asked.stack,
@@ -240,14 +240,14 @@ def _heeding() -> "Iterator[_Stopping]":
 
 
 class _Hands:
-    """What a day needs done: runs by the code of `gameday run`, questions, and notifications."""
+    """Work of a day: runs by the code of `gameday run`, questions, and notifications."""
 
     def __init__(
         self,
         loaded: "LoadedDay",
         asked: DayOptions,
         system: "LoadedSystem",
-        of: "tuple[Path, Plan]",
+        of: "tuple[Path, DayPlan]",
         stopping: _Stopping,
     ) -> None:
         self._loaded = loaded
@@ -345,11 +345,11 @@ class _Hands:
             return None if stop_order(self._folder) is None else "operator"
         return None
 
-    def tell(self, entry: "Entry") -> None:
+    def show(self, entry: "DayEntry") -> None:
         """Show on stderr what was journaled, where people would wonder."""
-        from gameday.cli.day_screen import told
+        from gameday.cli.day_screen import lines_of
 
-        for line in told(entry, self._plan):
+        for line in lines_of(entry, self._plan):
             echo(line, err=True)
 
 

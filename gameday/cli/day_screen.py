@@ -11,13 +11,13 @@ from gameday.core.messages import Message
 from gameday.core.units import format_duration
 
 if TYPE_CHECKING:
-    from gameday.calendar.day_journal import Entry, Plan, PlannedItem
+    from gameday.calendar.day_journal import DayEntry, DayPlan, PlannedItem
     from gameday.calendar.day_result import DayResult, ItemOutcome
 
 _COLOURS = {"passed": "green", "failed": "red", "unknown": "yellow"}
 
 
-def told(entry: "Entry", plan: "Plan") -> Iterator[str]:
+def lines_of(entry: "DayEntry", plan: "DayPlan") -> Iterator[str]:
     """Lines for people about a line of the journal."""
     language = settings.language()
 
@@ -57,7 +57,7 @@ def what(item: "PlannedItem | ItemOutcome") -> str:
 
 
 def ending(ended: str, why: str) -> str:
-    """How a day ended, in words."""
+    """The end of a day, in words."""
     return Message(f"day.ended.{ended}", why=why).text(settings.language())
 
 
@@ -93,7 +93,7 @@ def local(at: str) -> str:
 
 
 def took_text(item: "ItemOutcome") -> str:
-    """How long it took, "–" where that is not known."""
+    """The time that it took, "–" where that is not known."""
     try:
         begun, ended = (
             datetime.fromisoformat(at).astimezone(UTC) for at in (item.started_at, item.ended_at)

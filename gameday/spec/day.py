@@ -72,7 +72,7 @@ class BreakItem(Model):
 
 
 def _item(value: object) -> str | None:
-    """Which kind of item a value is meant to be; without either key it is an experiment."""
+    """Tag of the kind of item that is meant; without either key it is an experiment."""
     if isinstance(value, BreakItem) or (isinstance(value, Mapping) and "break" in value):
         return "a break"
     return "an experiment"
@@ -156,7 +156,7 @@ class Day(Model):
         return [each for each in self.agenda if isinstance(each, ExperimentItem)]
 
     def stops_on(self, item: ExperimentItem) -> StopOn:
-        """What ends the day after an item."""
+        """The verdict that ends the day after an item."""
         return item.stop_on or self.stop_on
 
 

@@ -51,6 +51,7 @@ def until_break(err: Path, day: "subprocess.Popen[bytes]") -> None:
         CLOCK.pause(0.1)
 
 
+@pytest.mark.timeout(300)
 def test_a_day_in_its_break_is_ended_by_stop_and_has_one_report(here: Path) -> None:
     with (here / "err").open("wb") as err, (here / "out").open("wb") as out:
         argv = [sys.executable, "-m", "gameday", "day", "two", "--json"]

@@ -11,9 +11,9 @@ import pytest
 from gameday.calendar.conditions import Answered
 from gameday.calendar.day_journal import (
     DayEnded,
+    DayEntry,
     DayJournal,
-    Entry,
-    Plan,
+    DayPlan,
     PlannedItem,
     new_day_dir,
     read_journal,
@@ -76,18 +76,18 @@ class Hands:
     def stopped(self) -> DayEnded | None:
         return "operator" if self.clock.ns >= self.stops_at_s * NS else None
 
-    def tell(self, entry: Entry) -> None:
+    def show(self, entry: DayEntry) -> None:
         pass
 
 
-def plan_of(day: Day) -> Plan:
+def plan_of(day: Day) -> DayPlan:
     agenda = [
         PlannedItem(planned_s=each.break_.total_seconds())
         if isinstance(each, BreakItem)
         else PlannedItem(experiment=each.experiment, optional=each.optional, planned_s=60)
         for each in day.agenda
     ]
-    return Plan(name=day.name, title=day.title or "", stack="embedded", agenda=tuple(agenda))
+    return DayPlan(name=day.name, title=day.title or "", stack="embedded", agenda=tuple(agenda))
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +185,12 @@ def test_a_day_in_a_break_hears_an_order_to_stop(tmp_path: Path) -> None:
 
 
 def test_a_hold_ends_a_day(tmp_path: Path) -> None:
-    hands = Hands(Clock(), after=lambda _: hold.put("a real incident", "somebody") and None)
+    hands = Hands(Clock())
+
+    def incident(_: str) -> None:
+        hold.put("a real incident", "somebody")
+
+    hands.after = incident
     scene = conducted(tmp_path, hands, agenda=A_B)
     assert hands.ran == ["a"]
     assert (scene.read.result.ended, scene.code) == ("hold", ExitCode.ABORTED)

@@ -84,7 +84,7 @@ def _agenda(loaded: LoadedDay) -> Findings:
 
 
 def planned_s(item: ExperimentItem | BreakItem, experiment: LoadedExperiment | None) -> float:
-    """How long an item takes at least: its break, or the traffic of its experiment."""
+    """Seconds that an item takes at least: its break, or the traffic of its experiment."""
     if isinstance(item, BreakItem):
         return item.break_.total_seconds()
     return traffic_end_s(experiment.experiment) if experiment is not None else 0.0
