@@ -112,16 +112,20 @@ class DayJournal:
         how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(folder / FILE, how, 0o600)
 
-    def write(self, entry: DayEntry) -> None:
-        """Write one line, and wait until it is on the disk. Never raises OSError: see `problem`."""
-        why = self._hide(entry.why)[:LONGEST_WHY]
-        raw = (json.dumps(plain(replace(entry, why=why))) + "\n").encode()
+    def write(self, entry: DayEntry) -> DayEntry:
+        """Write one line, and wait until it is on the disk; the entry as it was written.
+
+        It never raises OSError: see `problem`.
+        """
+        written = replace(entry, why=self._hide(entry.why)[:LONGEST_WHY])
+        raw = (json.dumps(plain(written)) + "\n").encode()
         try:
             while raw:
                 raw = raw[os.write(self._file, raw) :]
             os.fsync(self._file)
         except OSError as error:
             self.problem = self.problem or f"{FILE} cannot be written: {error.strerror}"
+        return written
 
     def close(self) -> None:
         os.close(self._file)

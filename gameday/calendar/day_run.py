@@ -247,8 +247,7 @@ class DayRun:
             why=why,
             ended=ended,
         )
-        self._journal.write(entry)
-        self._hands.show(entry)
+        self._hands.show(self._journal.write(entry))
 
 
 def worst(codes: Sequence[ExitCode]) -> ExitCode:

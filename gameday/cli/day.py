@@ -131,9 +131,14 @@ def _begin(
     from gameday.calendar.day_journal import DayJournal, new_day_dir
     from gameday.core import files
     from gameday.core.secrets.redaction import Hidden
-    from gameday.injection.drivers.request import secrets_of
+    from gameday.injection.drivers.request import authorization, secrets_of
+    from gameday.spec.server import server
 
-    hide = Hidden(secrets_of(system.system, os.environ))
+    secrets = secrets_of(system.system, os.environ)
+    for condition in loaded.day.go:
+        if (named := server(condition.prometheus)) is not None:
+            secrets += authorization(named, os.environ).values()
+    hide = Hidden(secrets)
     try:
         folder = new_day_dir(asked.runs_dir, loaded.day.name)
         files.replace(folder / "gameday.yaml", [loaded.raw])

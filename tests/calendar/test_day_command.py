@@ -105,3 +105,13 @@ def test_a_prometheus_elsewhere_needs_to_be_allowed(here: Path) -> None:
     assert told.exit_code == 2
     assert "two.yaml:3:6" in told.stderr
     assert "--allow-target" in told.stderr
+
+
+def test_a_secret_that_is_not_there_is_told_before_anything_begins(here: Path) -> None:
+    server = "{url: 'http://127.0.0.1:9', bearer: {env: GAMEDAY_TEST_NOT_SET}}"
+    go = f"go: [{{name: calm, expr: up == 1, prometheus: {server}}}]\n"
+    (here / "gamedays" / "two.yaml").write_text("name: two\nagenda: [{experiment: quick}]\n" + go)
+    told = CliRunner().invoke(main, ["day", "two"])
+    assert told.exit_code == 2
+    assert "GAMEDAY_TEST_NOT_SET is not set" in told.stderr
+    assert not (here / "runs").exists()

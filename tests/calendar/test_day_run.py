@@ -56,6 +56,7 @@ class Hands:
     ran: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
     after: Callable[[str], None] = lambda _: None
 
     def run(self, index: int, item: ExperimentItem, begun: Callable[[str], None]) -> RunEnd:
@@ -77,7 +78,7 @@ class Hands:
         return "operator" if self.clock.ns >= self.stops_at_s * NS else None
 
     def show(self, entry: DayEntry) -> None:
-        pass
+        self.shown.append(entry.why)
 
 
 def plan_of(day: Day) -> DayPlan:
@@ -295,6 +296,8 @@ def test_secrets_do_not_reach_the_journal_or_the_report(tmp_path: Path) -> None:
     scene = conducted(tmp_path, Hands(Clock()), agenda=A_B, go=go)
     report = write_day_report(scene.read).read_text()
     assert SECRET not in (scene.folder / "day.jsonl").read_text() + report
+    assert "saw ***" in scene.hands.shown
+    assert not [text for text in scene.hands.shown if SECRET in text]
     assert r"saw \*\*\*" in report
 
 
