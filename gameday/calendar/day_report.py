@@ -148,7 +148,7 @@ def _item(item: ItemOutcome, say: Messages) -> Markup:
 def _outcome(item: ItemOutcome, say: Messages) -> Markup:
     if item.status == "left_out":
         known = item.why in ("asked", "no_time")
-        return say(f"day.status.{item.why}" if known else "day.status.left_out")
+        return say(f"day.status.{item.why}") if known else say("day.status.left_out")
     if item.verdict and item.status == "done":
         ended = f"ended.{item.ended}"
         how = f" ({say(ended)})" if item.ended != "completed" and ended in say.by_id else ""
@@ -219,7 +219,7 @@ def _learned(runs: _Runs, say: Messages) -> list[Markup]:
 
 def _questions(read: ReadDay, say: Messages) -> list[Markup]:
     """Questions of every day, and those of its file; the answers are for people."""
-    every: Sequence[str] = [say.by_id[f"day.questions.{name}"] for name in _QUESTIONS]
+    every: Sequence[str] = [say(f"day.questions.{name}") for name in _QUESTIONS]
     listed = [
         f"{say('day.questions.question', question=question)}\n{say('day.questions.answer')}"
         for question in [*every, *read.plan.questions]

@@ -1,6 +1,7 @@
 """Game days as files: found, read, and refused with the place and the cure."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from gameday.cli import main
 from gameday.core.errors import FileError, UsageError
+from gameday.core.messages import templates
 from gameday.plan.validate import validate_day
 from gameday.spec.day import BreakItem, Day
 from gameday.spec.day_files import all_days, load_day
@@ -149,3 +151,16 @@ def test_an_item_of_an_agenda_keeps_its_kind() -> None:
     day = Day.model_validate({"name": "d", "agenda": [{"break": "5m"}, {"experiment": "a"}]})
     assert isinstance(day.agenda[0], BreakItem)
     assert [each.experiment for each in day.experiments] == ["a"]
+
+
+def test_every_text_of_a_shipped_day_has_an_id_and_none_is_left_over() -> None:
+    ids = {f"day.shipped.{found}" for path in SHIPPED for found in named_in(path)}
+    assert ids == {each for each in templates() if each.startswith("day.shipped.")}
+    for path in SHIPPED:
+        raw = yaml.safe_load(path.read_text())
+        texts = [raw["title"], *raw["questions"], *(each["note"] for each in raw["agenda"])]
+        assert all(isinstance(text, dict) for text in texts)
+
+
+def named_in(path: Path) -> list[str]:
+    return re.findall(r"id: day\.shipped\.([a-z_0-9.]+)", path.read_text())
