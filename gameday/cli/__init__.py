@@ -29,6 +29,7 @@ COMMANDS = {
     "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
     "plan": ("gameday.cli.plan:plan", "Tell what a run would touch, and whether it can begin."),
     "run": ("gameday.cli.run:run", "Run an experiment and judge it."),
+    "day": ("gameday.cli.day:day", "Run a game day: experiments in order, one report over all."),
     "drill": (
         "gameday.cli.drill:drill",
         "Train people on call: an incident that they know nothing of.",
@@ -70,6 +71,7 @@ COMMANDS = {
         "Tell which playbooks the runs prove, and which have got old.",
     ),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+    "notify": ("gameday.cli.notify:notify", "Send a test message to where runs are told."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }

@@ -4,12 +4,12 @@ import asyncio
 import getpass
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from gameday.cli.terminal import echo
-from gameday.core.clock import SystemClock
+from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gameday.evidence.sealed_box import Box
     from gameday.run.locks import UnderWay
     from gameday.run.stop_and_wait import Stopped
+
+LOOK_S: Final = 0.05
+DAY_ENDS_NS: Final = 5 * NS  # a day in a break hears at once, then writes its report
 
 
 @click.command()
@@ -44,7 +47,8 @@ def ack(run: str | None, by: str | None) -> None:
 def stop(run: str | None, *, everything: bool, reason: str | None, by: str | None) -> None:
     """Take the faults of the running RUN out at once, and end it.
 
-    Returns when the faults are out: exit code 0; 6 when one could not be read back as gone. With
+    A game day ends with it; one that has a break ends at once, and RUN may name it. Returns when
+    the faults are out: exit code 0; 6 when one could not be read back as gone. With
     --hold every run is stopped, unless RUN is named, and it is no error when there is none.
     """
     who = by or me()
@@ -53,7 +57,14 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
             raise UsageError("--hold: the reason is empty", help='say why: --hold "REASON"')
         echo(str(hold.put(reason, who)))
         echo("  gameday release lifts it")
-    wanted = _all_named(run) if everything or reason is not None else [one_run(run)]
+    every = everything or reason is not None
+    wanted = _all_named(run)
+    ended = _end_days(run, who) if every or not wanted else 0
+    if ended and not wanted:
+        wanted = _begun_meanwhile(run)
+        if not wanted:
+            return
+    wanted = wanted if every or ended else [one_run(run)]
     if not wanted:
         if reason is None:
             raise _none(run)
@@ -63,6 +74,32 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
         echo(f"run {each.run}: stopping …", err=True)
     allowed = Allowed(host for each in wanted for host in each.allowed)
     tell_stopped(event_loop.run(stop_all(wanted, who), allowed))
+
+
+def _end_days(day: str | None, who: str) -> int:
+    """Order the game days that are meant to begin nothing more; how many they are."""
+    from gameday.calendar.day_presence import days_under_way, order_stop
+
+    found = [each for each in days_under_way() if day in (None, each.day, each.day[-4:])]
+    for each in found:
+        order_stop(each, who)
+        echo(f"game day {each.day}: nothing more is begun")
+    return len(found)
+
+
+def _begun_meanwhile(run: str | None) -> list["UnderWay"]:
+    """The runs that a day began just before it heard; none once all days are over, or wait."""
+    from gameday.calendar.day_presence import days_under_way
+
+    clock = SystemClock()
+    end_ns = clock.now_ns() + DAY_ENDS_NS
+    while clock.now_ns() < end_ns:
+        if found := locks.running():
+            return found
+        if not [each for each in days_under_way() if run in (None, each.day, each.day[-4:])]:
+            break
+        clock.pause(LOOK_S)
+    return []
 
 
 async def stop_all(

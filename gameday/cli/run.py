@@ -14,13 +14,16 @@ from gameday.core.errors import GamedayError, UsageError
 from gameday.core.stack_registry import STACKS, new_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
 
     from gameday.console.settings import ListenSettings
+    from gameday.core.network.allow_list import Allowed
+    from gameday.judge.result import Result
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.drill import DrillHooks
+    from gameday.run.lifecycle import Conducted
     from gameday.run.responder.orders import Responding
     from gameday.spec.inputs import Inputs
 
@@ -68,16 +71,26 @@ def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
     The live screen is on stderr, the verdict on stdout; the exit code says what was found.
     """
+    asked = RunOptions(**options)
+    folder = run_experiment(experiment, asked)
+    ctx.exit(judge_run(folder, as_json=asked.as_json))
+
+
+def run_experiment(
+    experiment: str, asked: RunOptions, on_begin: "Callable[[Path], None] | None" = None
+) -> Path:
+    """Run an experiment, not judged yet: where its evidence is, which `on_begin` is told at once.
+
+    Raises UsageError before anything is touched.
+    """
     from gameday.plan import generator  # before the file is read, which then is refused at once
     from gameday.spec.inputs import load_inputs
 
-    asked = RunOptions(**options)
     responding = who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     inputs = load_inputs(experiment, asked.system, short=asked.short, seed=asked.seed)
     refuse(list(generator.checks(inputs, force=asked.force)), owned=True)
     kept_per_s = _measured(inputs, shared=STACKS[asked.stack].shares_machine)
-    folder = conduct_run(inputs, asked, responding, kept_per_s)
-    ctx.exit(judge_run(folder, as_json=asked.as_json))
+    return conduct_run(inputs, asked, responding, kept_per_s, on_begin=on_begin)
 
 
 def who_responds(
@@ -107,15 +120,17 @@ def conduct_run(
     responding: "Responding",
     kept_per_s: float | None,
     drill: "DrillHooks | None" = None,
+    *,
+    on_begin: "Callable[[Path], None] | None" = None,
 ) -> Path:
     """The run, from a last look to its end: where its evidence is.
 
     A drill does not tell what is only odd: it might name the fault. The parts of a run are imported
     here: they take longer than it takes to refuse a file.
     """
+    from gameday.cli.notify import ToldRun
     from gameday.cli.screen import Screen
     from gameday.core.clock import SystemClock
-    from gameday.core.network import event_loop
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
@@ -134,26 +149,40 @@ def conduct_run(
         asked.webhook_listen,
     )
     screen, folders = Screen(), list[Path]()
+    told = ToldRun(inputs, name, is_drill=drill is not None)
 
     def begun(folder: Path) -> None:
         folders.append(folder)
+        if on_begin is not None:
+            on_begin(folder)
         open_console(folder, asked.listen, getattr(drill, "box", None))
+        told.begin(folder)
         screen.open(folder)
 
+    running = conduct(inputs, stack, options, SystemClock(), begun, drill=drill)
     try:
-        conducted = event_loop.run(
-            conduct(inputs, stack, options, SystemClock(), begun, drill=drill), allowed
-        )
+        conducted = _on_loop(running, allowed, folders)
+    finally:
+        screen.close()
+        told.finish()
+    if conducted.error is not None:
+        print_error(conducted.error)
+    return conducted.dir
+
+
+def _on_loop(
+    running: "Coroutine[Any, Any, Conducted]", allowed: "Allowed", folders: "Sequence[Path]"
+) -> "Conducted":
+    """Conduct a run on a loop that connects only to what is allowed."""
+    from gameday.core.network import event_loop
+
+    try:
+        return event_loop.run(running, allowed)
     except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
         if folders and isinstance(error, OSError):
             raise RuntimeError("the run was under way: this is no bad usage") from error
         raise
-    finally:
-        screen.close()
-    if conducted.error is not None:
-        print_error(conducted.error)
-    return conducted.dir
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:
@@ -216,20 +245,36 @@ def refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
         raise as_error(wrong[0], owned=owned)
 
 
-def judge_run(run_dir: Path, *, as_json: bool) -> int:
-    """Judge the evidence, write it up, show the verdict; the exit code."""
-    from gameday.cli.runs import RESULT, show_result
-    from gameday.core import files
-    from gameday.core.errors import UnknownError
-    from gameday.drills.baselines import settle
+def judge_run(run_dir: Path, *, as_json: bool, quiet: bool = False) -> int:
+    """Judge the evidence, write it up, show the verdict unless `quiet`; the exit code."""
+    from gameday.cli.notify import tell_verdict
+    from gameday.cli.runs import show_result
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
 
-    result = judge(read(run_dir))
-    raw = result.to_bytes()
+    evidence = read(run_dir)
+    result = judge(evidence)
+    report = _written(run_dir, result)
+    if as_json:
+        emit(result.to_bytes().decode())
+    elif not quiet:
+        show_result(result)
+        echo(say("result", path=run_dir / "result.json"))
+        echo(say("postmortem", path=report or say("not_written")))
+    tell_verdict(run_dir, result, evidence)
+    return int(result.exit_code)
+
+
+def _written(run_dir: Path, result: "Result") -> Path | None:
+    """Write the result and the draft; path of the draft, None where it cannot be written."""
+    from gameday.cli.runs import RESULT
+    from gameday.core import files
+    from gameday.core.errors import UnknownError
+    from gameday.drills.baselines import settle
+
     report = None
     try:
-        files.replace(run_dir / RESULT, [raw])
+        files.replace(run_dir / RESULT, [result.to_bytes()])
         settle(run_dir)
         report = _write_reports(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
@@ -239,13 +284,7 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         tell_bug()
         text = f"the report cannot be written, the lines above say why: {problem}"
         print_error(UnknownError(text, help=f"gameday report {run_dir} writes it again"))
-    if as_json:
-        emit(raw.decode())
-    else:
-        show_result(result)
-        echo(say("result", path=run_dir / "result.json"))
-        echo(say("postmortem", path=report or say("not_written")))
-    return int(result.exit_code)
+    return report
 
 
 def _write_reports(run_dir: Path) -> Path:

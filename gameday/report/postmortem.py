@@ -87,11 +87,16 @@ def _picture(name: str, say: Messages) -> Markup:
     return Markup(f"![{say(f'chart.{name}_alt')}](charts/{name}.svg)")
 
 
-def write_draft(folder: Path, body: str) -> Path:
-    """Write `postmortem.md`, or `postmortem.new.md` beside an edited one; where it went."""
+def write_draft(folder: Path, body: str, name: str = DRAFT) -> Path:
+    """Write `postmortem.md`, or `postmortem.new.md` beside an edited one; where it went.
+
+    `name` is that of another draft, which is treated alike.
+    """
     raw = body.encode()
     sealed = raw + f"<!-- gameday draft {hashlib.sha256(raw).hexdigest()} -->\n".encode()
-    path = next(path for path in _places(folder) if not os.path.lexists(path) or unedited(path))
+    path = next(
+        path for path in _places(folder, name) if not os.path.lexists(path) or unedited(path)
+    )
     files.replace(path, [sealed])
     return path
 
@@ -106,8 +111,9 @@ def unedited(path: Path) -> bool:
     return seal is not None and hashlib.sha256(raw[: seal.start()]).hexdigest() == seal[1].decode()
 
 
-def _places(folder: Path) -> Iterator[Path]:
-    yield folder / DRAFT
-    yield folder / "postmortem.new.md"
+def _places(folder: Path, name: str) -> Iterator[Path]:
+    stem = name.removesuffix(".md")
+    yield folder / name
+    yield folder / f"{stem}.new.md"
     for number in count(2):
-        yield folder / f"postmortem.new.{number}.md"
+        yield folder / f"{stem}.new.{number}.md"

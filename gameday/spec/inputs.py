@@ -38,7 +38,7 @@ def _folders(kind: str) -> list[Path]:
     return [place / kind for place in places if (place / kind).is_dir()]
 
 
-def _all(kind: str, pattern: str) -> list[Path]:
+def named_files(kind: str, pattern: str) -> list[Path]:
     """The files by name; the current folder's hides a shipped one."""
     found: dict[str, Path] = {}
     for folder in _folders(kind):
@@ -49,12 +49,12 @@ def _all(kind: str, pattern: str) -> list[Path]:
 
 def all_experiments() -> list[Path]:
     """Every experiment that can be run by name."""
-    return _all(_EXPERIMENTS, "*.yaml")
+    return named_files(_EXPERIMENTS, "*.yaml")
 
 
 def all_playbooks() -> list[Path]:
     """Every playbook that can be named; the translation of one is not."""
-    return [path for path in _all(_PLAYBOOKS, "*.md") if not _is_translation(path)]
+    return [path for path in named_files(_PLAYBOOKS, "*.md") if not _is_translation(path)]
 
 
 def _is_translation(path: Path) -> bool:

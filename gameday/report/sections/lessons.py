@@ -5,7 +5,7 @@ raised by a rule over the result (an alert that was missed, a step that failed) 
 figures that raised it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gameday.evidence.events import FaultDosed, ResponderStarted
@@ -127,12 +127,22 @@ def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
 def lessons(m: Material, say: Messages) -> list[Markup]:
     """Facts and questions: what went well, what went wrong, where luck helped."""
     blocks = [say("lessons.head")]
-    for part, facts in (("well", _well), ("wrong", _wrong), ("lucky", _lucky)):
-        found = list(facts(m, say))
+    for part, found in learned(m, say).items():
         blocks.append(say(f"lessons.{part}"))
         blocks += [bullets(found)] if found else []
         blocks.append(say(f"lessons.person_{part}"))
     return blocks
+
+
+def learned(
+    m: Material, say: Messages, *, valid_checks: bool = True
+) -> Mapping[str, Sequence[Markup]]:
+    """Facts that a machine can tell: what went well, what went wrong, where luck helped.
+
+    `valid_checks`: each check that held is a fact of its own.
+    """
+    well = [*_well(m, say), *(_valid(m, say) if valid_checks else ())]
+    return {"well": well, "wrong": [*_wrong(m, say)], "lucky": [*_lucky(m, say)]}
 
 
 def _well(m: Material, say: Messages) -> Iterator[Markup]:
@@ -145,6 +155,9 @@ def _well(m: Material, say: Messages) -> Iterator[Markup]:
             ref = format.of_records(*step_records(m, step.step))
             took = format.length(step.took_s)
             yield say("lessons.well_step", step=step.step, took=took, ref=ref)
+
+
+def _valid(m: Material, say: Messages) -> Iterator[Markup]:
     for check in _checks(m, "valid"):
         yield _lesson("well", check, say)
 

@@ -1,0 +1,1 @@
+"""Game days: run in their order, journaled, and written up together."""
