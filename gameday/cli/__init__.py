@@ -55,12 +55,17 @@ COMMANDS = {
     "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
-    "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "report": ("gameday.cli.report:report", "Write the report of a run, or set its status."),
+    "action-items": (
+        "gameday.cli.action_items:action_items",
+        "List what is still to be done, over all runs.",
+    ),
     "readiness": (
         "gameday.cli.readiness:readiness",
         "Tell which playbooks the runs prove, and which have got old.",
     ),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+    "notify": ("gameday.cli.notify:notify", "Send a test message to where runs are told."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }

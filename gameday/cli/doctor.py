@@ -7,6 +7,7 @@ to be had; `fail` means that the embedded stack will not start.
 
 import importlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from pathlib import Path
 import click
 
 from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.notify import say
 from gameday.cli.terminal import emit
 from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.core.files import is_file
+from gameday.core.settings.notify import anybody_is_told
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
     clock,
@@ -172,6 +175,21 @@ def _as_text(value: object) -> str:
     return "none" if listed in ("", None) else str(listed)
 
 
+def notifications() -> list[Finding]:
+    """The channels that runs are told to; that they take anything, `gameday notify` tries."""
+    if not anybody_is_told(os.environ):
+        return [Finding("notifications", "ok", "nobody is told of runs")]
+    from gameday.report.notify import channels, environment_problems
+
+    named = [each.name for each in channels(os.environ, say)]
+    found = f"runs are told to {', '.join(named) or 'nobody'}"
+    problems = [
+        Finding("notifications", "warn", str(problem), "mend it, then: gameday notify")
+        for problem in environment_problems(os.environ)
+    ]
+    return [Finding("notifications", "ok", found), *problems]
+
+
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     python,
     libraries,
@@ -188,4 +206,5 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     kept_stack,
     on_hold,
     set_values,
+    notifications,
 )

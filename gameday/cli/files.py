@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         LoadedSystem,
     )
 
-KINDS = ("experiment", "drill", "system", "playbook", "settings", "readiness")
+KINDS = ("experiment", "drill", "day", "system", "playbook", "settings", "readiness")
 
 
 @dataclass(slots=True)
@@ -60,18 +60,20 @@ def validate(
     links: bool,
     as_json: bool,
 ) -> None:
-    """Check experiments and playbooks without touching anything.
+    """Check experiments, playbooks and game days without touching anything.
 
-    A name or a path for each; without any, all experiments and all playbooks. Short forms and
+    A name or a path for each; without any, all of them. Short forms and
     drills are checked too. Playbooks (.md) and system files can be named by path. A playbook is
     held against what there is now: metrics, alerts, actions, addresses, commands, links, steps.
     """
+    from gameday.spec.day_files import all_days
     from gameday.spec.inputs import all_experiments, all_playbooks
 
     experiments = [str(path) for path in all_experiments()]
     if not files and not experiments:
         raise UsageError("no experiment to check", help="there is no folder `experiments` here")
-    refs = files or (*experiments, *(str(path) for path in all_playbooks()))
+    others = (*all_playbooks(), *all_days())
+    refs = files or (*experiments, *(str(path) for path in others))
     asked = allowed if links else None
     judged = list(_judge_all(refs, system_file, asked, playbooks_too=bool(files)))
     if as_json:
@@ -111,7 +113,7 @@ class _Judge:
 
     def all(self, refs: Iterable[str]) -> Iterator[_Judged]:
         """Each file by itself."""
-        from gameday.spec.inputs import find_experiment, find_system, load_system
+        from gameday.spec.inputs import find_system, load_system
         from gameday.spec.yaml import shown_path
 
         self._system = load_system(find_system(self.system_file))
@@ -119,7 +121,7 @@ class _Judge:
             judged = _Judged(ref)
             try:
                 kind = _kind(ref)
-                path = find_experiment(ref) if kind == "experiment" else Path(ref)
+                path = _path(kind, ref)
                 judged.file = shown_path(path)
                 found = map(cut, self._warnings(kind, path, self._system))
                 judged.warnings = list(dict.fromkeys(found))
@@ -131,10 +133,12 @@ class _Judge:
         from gameday.plan.rot import surroundings
         from gameday.plan.validate import (
             validate_alone,
+            validate_day,
             validate_drill,
             validate_playbook,
             validate_system,
         )
+        from gameday.spec.day_files import day_system, load_day
         from gameday.spec.inputs import (
             gather,
             has_drill,
@@ -154,6 +158,11 @@ class _Judge:
             named = load_system(path)
             yield from map(str, validate_system(named))
             surroundings(named)  # raises for a catalogue that is not there
+            return
+        if kind == "day":
+            day = load_day(str(path))
+            named = system if day.system is None else load_system(day_system(day))
+            yield from map(str, validate_day(day, named, by_file=self.system_file is None))
             return
         loaded = load_experiment(str(path))
         inputs = gather(loaded, system)
@@ -181,14 +190,39 @@ class _Judge:
 
 
 def _kind(ref: str) -> str:
-    """The kind of a file: Markdown is a playbook, and only a system has a `base_url`."""
+    """The kind of a file: Markdown is a playbook, and only a system has a `base_url`.
+
+    Only a day has an agenda. A name is an experiment's where there is one, else a day's.
+    """
+    from gameday.spec.day_files import all_days, is_day, is_path
+    from gameday.spec.inputs import all_experiments
     from gameday.spec.yaml import load
 
     path = Path(ref)
     if path.suffix == ".md":
         return "playbook"
-    is_system = path.suffix in (".yaml", ".yml") and is_file(path) and load(path)
-    return "system" if is_system and is_system.root.child("base_url") else "experiment"
+    if not is_path(ref):
+        is_experiment = ref in {each.stem for each in all_experiments()}
+        return "day" if not is_experiment and ref in map(_stem, all_days()) else "experiment"
+    if path.suffix not in (".yaml", ".yml") or not is_file(path):
+        return "experiment"
+    if load(path).root.child("base_url"):
+        return "system"
+    return "day" if is_day(path) else "experiment"
+
+
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+def _path(kind: str, ref: str) -> Path:
+    """The file that a reference of that kind means. Raises UsageError."""
+    from gameday.spec.day_files import find_day
+    from gameday.spec.inputs import find_experiment
+
+    if kind == "experiment":
+        return find_experiment(ref)
+    return (find_day(ref) if kind == "day" else None) or Path(ref)
 
 
 def _print_judged(judged: _Judged) -> None:
@@ -314,6 +348,7 @@ def schema(kind: str) -> None:
 
 
 def _schema(kind: str) -> object:
+    from gameday.spec.day import Day
     from gameday.spec.drill import Drill
     from gameday.spec.experiment import Experiment
     from gameday.spec.playbook import FrontMatter, StepBlock
@@ -335,5 +370,10 @@ def _schema(kind: str) -> object:
             "step": StepBlock.model_json_schema(),
         }
         return {**dialect, "$defs": parts}
-    models: dict[str, type[Model]] = {"system": System, "drill": Drill, "experiment": Experiment}
+    models: dict[str, type[Model]] = {
+        "system": System,
+        "drill": Drill,
+        "day": Day,
+        "experiment": Experiment,
+    }
     return {**dialect, **models[kind].model_json_schema(by_alias=True)}

@@ -13,13 +13,16 @@ from gameday.core.errors import GamedayError, UsageError
 from gameday.core.stack_registry import STACKS, new_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
     from datetime import timedelta
 
     from gameday.console.settings import ListenSettings
+    from gameday.core.network.allow_list import Allowed
+    from gameday.judge.result import Result
     from gameday.plan.finding import Finding
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.drill import DrillHooks
+    from gameday.run.lifecycle import Conducted
     from gameday.run.responder.orders import Responding
     from gameday.spec.inputs import Inputs
 
@@ -112,9 +115,9 @@ def conduct_run(
     A drill does not tell what is only odd: it might name the fault. The parts of a run are imported
     here: they take longer than it takes to refuse a file.
     """
+    from gameday.cli.notify import ToldRun
     from gameday.cli.screen import Screen
     from gameday.core.clock import SystemClock
-    from gameday.core.network import event_loop
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
@@ -133,26 +136,38 @@ def conduct_run(
         asked.webhook_listen,
     )
     screen, folders = Screen(), list[Path]()
+    told = ToldRun(inputs, name, is_drill=drill is not None)
 
     def begun(folder: Path) -> None:
         folders.append(folder)
         open_console(folder, asked.listen, getattr(drill, "box", None))
+        told.begin(folder)
         screen.open(folder)
 
+    running = conduct(inputs, stack, options, SystemClock(), begun, drill=drill)
     try:
-        conducted = event_loop.run(
-            conduct(inputs, stack, options, SystemClock(), begun, drill=drill), allowed
-        )
+        conducted = _on_loop(running, allowed, folders)
+    finally:
+        screen.close()
+        told.finish()
+    if conducted.error is not None:
+        print_error(conducted.error)
+    return conducted.dir
+
+
+def _on_loop(
+    running: "Coroutine[Any, Any, Conducted]", allowed: "Allowed", folders: "Sequence[Path]"
+) -> "Conducted":
+    """Conduct a run on a loop that connects only to what is allowed."""
+    from gameday.core.network import event_loop
+
+    try:
+        return event_loop.run(running, allowed)
     except Exception as error:
         _must_be_out(folders)  # a bug must not hide a fault that may still be in
         if folders and isinstance(error, OSError):
             raise RuntimeError("the run was under way: this is no bad usage") from error
         raise
-    finally:
-        screen.close()
-    if conducted.error is not None:
-        print_error(conducted.error)
-    return conducted.dir
 
 
 def _must_be_out(folders: "Sequence[Path]") -> None:
@@ -217,19 +232,35 @@ def refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
 
 def judge_run(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
-    from gameday.cli.runs import RESULT, show_result
+    from gameday.cli.notify import tell_verdict
+    from gameday.cli.runs import show_result
+    from gameday.evidence.read import read
+    from gameday.judge.judge import judge
+
+    evidence = read(run_dir)
+    result = judge(evidence)
+    report = _written(run_dir, result)
+    if as_json:
+        emit(result.to_bytes().decode())
+    else:
+        show_result(result)
+        echo(f"result      {run_dir / 'result.json'}")
+        echo(f"postmortem  {report or 'not written'}")
+    tell_verdict(run_dir, result, evidence)
+    return int(result.exit_code)
+
+
+def _written(run_dir: Path, result: "Result") -> Path | None:
+    """Write the result and the draft; path of the draft, None where it cannot be written."""
+    from gameday.cli.runs import RESULT
     from gameday.core import files
     from gameday.core.errors import UnknownError
     from gameday.drills.baselines import settle
-    from gameday.evidence.read import read
-    from gameday.judge.judge import judge
     from gameday.report import write_report
 
-    result = judge(read(run_dir))
-    raw = result.to_bytes()
     report = None
     try:
-        files.replace(run_dir / RESULT, [raw])
+        files.replace(run_dir / RESULT, [result.to_bytes()])
         settle(run_dir)
         report = write_report(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
@@ -239,10 +270,4 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         tell_bug()
         text = f"the report cannot be written, the lines above say why: {problem}"
         print_error(UnknownError(text, help=f"gameday report {run_dir} writes it again"))
-    if as_json:
-        emit(raw.decode())
-    else:
-        show_result(result)
-        echo(f"result      {run_dir / 'result.json'}")
-        echo(f"postmortem  {report or 'not written'}")
-    return int(result.exit_code)
+    return report

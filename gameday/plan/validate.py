@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TypeGuard
 
 from gameday.core.errors import FileError
-from gameday.plan.rules import deadlines, drill, expressions, names, placeholders, secrets
+from gameday.plan.rules import day, deadlines, drill, expressions, names, placeholders, secrets
+from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.service import PARTS, ServiceFault
@@ -78,6 +79,25 @@ def validate_drill(drilled: LoadedDrill, system: LoadedSystem) -> list[FileWarni
     _raise_first(findings, [drilled.document.file])
     warnings = [each for each in findings if isinstance(each, FileWarning)]
     return [*warnings, *validate_alone(gather(drilled.loaded, system))]
+
+
+def validate_day(
+    loaded: LoadedDay, system: LoadedSystem, *, by_file: bool = True, short: bool = False
+) -> list[FileWarning]:
+    """Check a game day and every experiment of its agenda; the warnings.
+
+    `by_file`: no command line adds a system. `short`: all experiments in their short form. Raises
+    FileError at the first error.
+    """
+    found = day.experiments(loaded, short=short)
+    findings: list[Finding] = []
+    if not loaded.is_one_experiment:
+        findings += _enough(day.of_day(loaded, found, system.system, by_file=by_file))
+    _raise_first(findings, [loaded.document.file])
+    warnings = [each for each in findings if isinstance(each, FileWarning)]
+    for each in found:
+        warnings += validate_alone(gather(each, system))
+    return warnings
 
 
 def _by_the_map(fault: Fault) -> TypeGuard[NetworkFault | ServiceFault]:

@@ -37,7 +37,7 @@ def _folders(kind: str) -> list[Path]:
     return [place / kind for place in places if (place / kind).is_dir()]
 
 
-def _all(kind: str, pattern: str) -> list[Path]:
+def named_files(kind: str, pattern: str) -> list[Path]:
     """The files by name; the current folder's hides a shipped one."""
     found: dict[str, Path] = {}
     for folder in _folders(kind):
@@ -48,12 +48,12 @@ def _all(kind: str, pattern: str) -> list[Path]:
 
 def all_experiments() -> list[Path]:
     """Every experiment that can be run by name."""
-    return _all(_EXPERIMENTS, "*.yaml")
+    return named_files(_EXPERIMENTS, "*.yaml")
 
 
 def all_playbooks() -> list[Path]:
     """Every playbook that can be named."""
-    return _all(_PLAYBOOKS, "*.md")
+    return named_files(_PLAYBOOKS, "*.md")
 
 
 def find_experiment(ref: str) -> Path:

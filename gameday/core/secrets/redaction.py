@@ -22,6 +22,7 @@ SHORTEST = 4
 SHORTEST_PIECE = 8  # longer than the word before a token, such as Bearer
 MASK = "***"
 TELLING = re.compile(r"auth|cookie|credential|dsn|passw|secret|token|api.?key", re.IGNORECASE)
+_WEBHOOK = re.compile(r"web_?hook", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _UNICODE = re.compile(r"\\u([0-9a-f]{4})")
@@ -76,11 +77,16 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def telling(environment: Mapping[str, str]) -> list[str]:
-    """The values that are secret by their name, or as an address with credentials in it."""
+    """The values that are secret by their name, or as an address with credentials in it.
+
+    Whoever has the address of a webhook may post there: it is a secret as a whole.
+    """
     return [
         value
         for name, value in environment.items()
-        if TELLING.search(name) or _password(value) is not None
+        if TELLING.search(name)
+        or _password(value) is not None
+        or (_WEBHOOK.search(name) and _ADDRESS.fullmatch(value.strip()))
     ]
 
 

@@ -16,6 +16,7 @@ from gameday.core import files
 from gameday.core.errors import FileError, Place, excerpt, one_of_them
 from gameday.core.json_objects import Json
 from gameday.core.settings.keys import KEYS, OF_NO_PROJECT, TABLES, Origin, Value, read_path
+from gameday.core.settings.notify import SLACK, WEBHOOK
 
 MOST_BYTES: Final = 64 * files.KIB  # a dozen settings take 1 KiB
 
@@ -77,7 +78,8 @@ class _File:
             why, cure = OF_NO_PROJECT[name]
             raise self.error(name, f"may not stand in a project's file: {why}", cure)
         if name == "webhooks":
-            raise self.error(name, "is no setting yet: there are no notifications", "take it out")
+            cure = f"take it out, and set {SLACK} or {WEBHOOK} in the environment"
+            raise self.error(name, "is no setting: an address of a webhook is a secret", cure)
         if name not in KEYS:
             raise self.error(name, "is no setting", one_of_them(name, KEYS))
 
