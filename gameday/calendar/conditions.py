@@ -1,4 +1,4 @@
-"""`skip_when`: is there something that keeps a day from beginning now?
+"""`skip_when`: whatever keeps a day from beginning now.
 
 A question that nobody answers counts as yes: whoever wrote the condition wanted to be sure.
 """
@@ -64,9 +64,7 @@ def _command(argv: Sequence[str], folder: Path) -> Message | None:
     return Message("schedule.left_out.command_unknown", command=shown, problem=problem)
 
 
-def _alerts(
-    names: Sequence[str] | str, system: System | None, allowed: Allowed
-) -> Message | None:
+def _alerts(names: Sequence[str] | str, system: System | None, allowed: Allowed) -> Message | None:
     try:
         firing = event_loop.run(_firing(system), allowed)
     except (GamedayError, OSError) as error:

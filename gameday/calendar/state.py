@@ -9,7 +9,7 @@ taken back, and whoever comes late with its token may not begin.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,9 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """An instant as a scheduler sees it. `boot_s` counts on while the machine sleeps, `awake_s`
-    does not; both begin anew with each `boot`.
+    """An instant as a scheduler sees it.
+
+    `boot_s` counts on while the machine sleeps, `awake_s` does not; both begin anew with a `boot`.
     """
 
     wall_s: float
@@ -141,16 +142,23 @@ class State:
             db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (path, until_s))
 
     def summarize(
-        self, path: str, name: str, span: tuple[int, int], count: int, why: Message
+        self, path: str, name: str, missed: Sequence[int], why: Callable[[int], Message]
     ) -> None:
-        """Remember many missed ones, `span` is the first and the last, as one."""
+        """Remember many missed ones as one; those that are remembered already stay as they are."""
         with self._done() as db:
-            db.execute(
-                "INSERT INTO occurrence (path, name, at_s, start_s, state, reason, reopens, count)"
-                " VALUES (?, ?, ?, ?, 'skipped', ?, 1, ?) ON CONFLICT DO NOTHING",
-                (path, name, span[0], span[1], _json(why), count),
-            )
-            db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (path, span[1]))
+            db.execute("BEGIN IMMEDIATE")
+            told = "SELECT at_s FROM occurrence WHERE path = ? AND at_s BETWEEN ? AND ?"
+            met = {row[0] for row in db.execute(told, (path, missed[0], missed[-1]))}
+            fresh = [at_s for at_s in missed if at_s not in met]
+            if fresh:
+                db.execute(
+                    "INSERT INTO occurrence"
+                    " (path, name, at_s, start_s, state, reason, reopens, count)"
+                    " VALUES (?, ?, ?, ?, 'skipped', ?, 1, ?)",
+                    (path, name, fresh[0], fresh[0], _json(why(len(fresh))), len(fresh)),
+                )
+            db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (path, missed[-1]))
+            db.execute("COMMIT")
 
     def set_back(self, now_s: int) -> None:
         """The clock was set back: what is remembered of the time to come is no more."""
@@ -269,8 +277,7 @@ class State:
         """Change one that is planned."""
         with self._done() as db:
             done = db.execute(
-                f"UPDATE occurrence SET {change} WHERE path = ? AND at_s = ?"
-                " AND state = 'planned'",
+                f"UPDATE occurrence SET {change} WHERE path = ? AND at_s = ? AND state = 'planned'",
                 (*values, row.path, row.at_s),
             )
             return done.rowcount == 1
