@@ -81,12 +81,14 @@ def kill_many(count: int, seed: int, folder: Path) -> Account:
     first_s: dict[str, int] = {}
     for number in range(count):
         draw = random.Random(f"{seed} {number}")
-        one_life(files, base_s, draw.uniform(0.6, 3.0), state if draw.random() < 1 / 3 else None)
+        one_life(files, base_s, draw.uniform(0.0, 2.5), state if draw.random() < 1 / 3 else None)
         for each in entries:
             rows = state.rows(path=each.key)
             if each.key not in first_s and rows:
                 first_s[each.key] = rows[0].at_s
     one_life(files, base_s, SETTLE_S, None)
+    for each in entries:
+        first_s.setdefault(each.key, state.rows(path=each.key)[0].at_s)
     until_s = int(wall_s(base_s) - SETTLE_S * 60)
     time.sleep(1.0)  # for a day that outlives the last scheduler
     begun = Counter(Path(os.environ["BRIEF_DAY_LOG"]).read_text().splitlines())
@@ -99,7 +101,10 @@ def kill_many(count: int, seed: int, folder: Path) -> Account:
 def one_life(files: list[str], base_s: float, for_s: float, state: State | None) -> None:
     """Start a scheduler, let it live, kill it, and with a state the days under way too."""
     command = [sys.executable, "-m", "tests.support.fast_scheduler", str(base_s), *files]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as scheduler:
+    pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=pipe, stderr=quiet) as scheduler:
+        assert scheduler.stdout is not None
+        scheduler.stdout.readline()  # it has read its files, and looks from now on
         time.sleep(for_s)
         assert scheduler.poll() is None, "the scheduler ended by itself"
         scheduler.send_signal(signal.SIGKILL)

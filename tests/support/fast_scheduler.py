@@ -36,6 +36,8 @@ def main() -> None:
     state = State.of_user()
     launch = ProcessLauncher(state, (sys.executable, str(Path(__file__).with_name("brief_day.py"))))
     one = Scheduler(state, launch, tell, lambda *_: None)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     serve(one, files, timedelta(milliseconds=50), threading.Event(), look)
 
 
