@@ -162,6 +162,7 @@ def test_every_dependency_is_imported_somewhere() -> None:
         "quickjs-ng": "_quickjs",
         "google-re2": "re2",
         "markdown-it-py": "markdown_it",
+        "tzdata": "zoneinfo",  # its data where the system has none
         "recurring-ical-events": "recurring_ical_events",
     }
     text = "\n".join(p.read_text() for p in [*MODULES, *SERVICE])

@@ -25,7 +25,7 @@ THIS_MACHINE: Final = "this machine"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ScheduledDay:
     """A scheduled day. `path` is what it is known by; `target` is what it breaks."""
 
     path: Path
@@ -53,7 +53,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenEntry:
+class BrokenDay:
     """A file that was scheduled and cannot be used."""
 
     path: Path
@@ -66,21 +66,21 @@ class BrokenEntry:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What is scheduled now, and what cannot be read."""
+    """Days that are scheduled now, and files that cannot be read."""
 
-    good: Sequence[Entry] = ()
-    broken: Sequence[BrokenEntry] = ()
+    good: Sequence[ScheduledDay] = ()
+    broken: Sequence[BrokenDay] = ()
 
 
 def load_entries(
     refs: Sequence[str] = (), known: Sequence[str] = (), *, strict: bool = True
 ) -> Entries:
-    """Those of the files named, else all of `gamedays/` here; and those already `known`.
+    """Load those of the files named, else all of `gamedays/` here; and those already `known`.
 
     `strict`: one that is named and cannot be used, or has no `schedule:`, is an error.
     """
-    good: list[Entry] = []
-    broken: list[BrokenEntry] = []
+    good: list[ScheduledDay] = []
+    broken: list[BrokenDay] = []
     for ref in refs or [str(path) for path in _own_days()]:
         try:
             loaded = load_day(ref)
@@ -88,7 +88,7 @@ def load_entries(
         except (GamedayError, OSError) as error:
             if refs and strict:
                 raise
-            broken.append(BrokenEntry(Path(ref).resolve(), str(error)))
+            broken.append(BrokenDay(Path(ref).resolve(), str(error)))
             continue
         if entry is not None:
             good.append(entry)
@@ -97,7 +97,7 @@ def load_entries(
             raise UsageError(f"{loaded.path}: this day has no `schedule`", help=cure)
     met = {each.key for each in good} | {each.key for each in broken}
     gone = [each for each in known if each not in met]
-    broken += [BrokenEntry(Path(each), _gone(Path(each))) for each in gone]
+    broken += [BrokenDay(Path(each), _gone(Path(each))) for each in gone]
     return Entries(good, broken)
 
 
@@ -111,7 +111,7 @@ def _gone(path: Path) -> str:
     return f"{path}: has no `schedule` any more" if path.exists() else f"{path}: is not there"
 
 
-def entry_of(loaded: LoadedDay) -> Entry | None:
+def entry_of(loaded: LoadedDay) -> ScheduledDay | None:
     """The entry of a day, None where it has no schedule. Raises GamedayError."""
     day = loaded.day
     if day.schedule is None:
@@ -125,7 +125,7 @@ def entry_of(loaded: LoadedDay) -> Entry | None:
         cure = "name `prometheus` or `alertmanager` in the system file"
         raise loaded.document.error(where, "the system has no Prometheus to ask", help=cure)
     stack = day.stack or settings.current()["stack"]
-    return Entry(
+    return ScheduledDay(
         path=path,
         name=day.name,
         title=loaded.title,

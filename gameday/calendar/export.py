@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 import yaml
 
-from gameday.calendar.entries import Entry
+from gameday.calendar.entries import ScheduledDay
 from gameday.calendar.occurrences import occurrences
 from gameday.core.errors import UsageError
 from gameday.core.units import format_duration
@@ -29,7 +29,13 @@ _NOT_EVERYWHERE: Final = re.compile(r"[L#]")
 
 
 def export_files(
-    kind: str, entries: Sequence[Entry], folder: Path, now: datetime, *, image: str, path: str
+    kind: str,
+    entries: Sequence[ScheduledDay],
+    folder: Path,
+    now: datetime,
+    *,
+    image: str,
+    path: str,
 ) -> Mapping[str, str]:
     """The files by their names, for days that are run in `folder`. Raises UsageError."""
     if kind not in get_args(ExportKind):
@@ -45,7 +51,7 @@ def export_files(
             return _github(entries, folder, now)
 
 
-def _files(entries: Sequence[Entry], folder: Path) -> list[str]:
+def _files(entries: Sequence[ScheduledDay], folder: Path) -> list[str]:
     """The files of the days, from `folder` where they are below it."""
     return [
         str(each.path.relative_to(folder) if each.path.is_relative_to(folder) else each.path)
@@ -53,11 +59,11 @@ def _files(entries: Sequence[Entry], folder: Path) -> list[str]:
     ]
 
 
-def _names(entries: Sequence[Entry]) -> str:
+def _names(entries: Sequence[ScheduledDay]) -> str:
     return ", ".join(each.name for each in entries)
 
 
-def _systemd(entries: Sequence[Entry], folder: Path, path: str) -> Mapping[str, str]:
+def _systemd(entries: Sequence[ScheduledDay], folder: Path, path: str) -> Mapping[str, str]:
     files = " ".join(map(_unit_word, _files(entries, folder)))
     service = f"""[Unit]
 Description=gameday: begin the game days that are due ({_names(entries)})
@@ -96,7 +102,7 @@ def _unit_word(text: str) -> str:
     return f'"{inside}"'
 
 
-def _cron(entries: Sequence[Entry], folder: Path, path: str) -> Mapping[str, str]:
+def _cron(entries: Sequence[ScheduledDay], folder: Path, path: str) -> Mapping[str, str]:
     files = " ".join(map(shlex.quote, _files(entries, folder)))
     command = f"cd {shlex.quote(str(folder))} && gameday schedule due {files} 2>>schedule.log"
     if any(ord(each) < ord(" ") for each in command + path):
@@ -109,7 +115,7 @@ PATH={path}
     return {"gameday.crontab": text}
 
 
-def _checked(entry: Entry, whose: str) -> str:
+def _checked(entry: ScheduledDay, whose: str) -> str:
     """The cron expression, where others understand it."""
     if _NOT_EVERYWHERE.search(entry.schedule.cron.upper().replace("JUL", "")):
         raise UsageError(
@@ -119,7 +125,7 @@ def _checked(entry: Entry, whose: str) -> str:
     return entry.schedule.cron
 
 
-def _kubernetes(entries: Sequence[Entry], folder: Path, image: str) -> Mapping[str, str]:
+def _kubernetes(entries: Sequence[ScheduledDay], folder: Path, image: str) -> Mapping[str, str]:
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -133,7 +139,7 @@ def _kubernetes(entries: Sequence[Entry], folder: Path, image: str) -> Mapping[s
     return {"gameday-schedule.yaml": yaml.safe_dump_all([claim, *jobs], sort_keys=False)}
 
 
-def _cron_job(entry: Entry, folder: Path, image: str) -> Mapping[str, Any]:
+def _cron_job(entry: ScheduledDay, folder: Path, image: str) -> Mapping[str, Any]:
     asked = entry.schedule
     file = _files([entry], folder)[0]
     late = format_duration(asked.late)
@@ -173,7 +179,7 @@ def _cron_job(entry: Entry, folder: Path, image: str) -> Mapping[str, Any]:
     }
 
 
-def _github(entries: Sequence[Entry], folder: Path, now: datetime) -> Mapping[str, str]:
+def _github(entries: Sequence[ScheduledDay], folder: Path, now: datetime) -> Mapping[str, str]:
     """A workflow; where daylight saving moves a time, it is woken at both, and `due` decides."""
     times: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
     for entry in entries:

@@ -41,7 +41,7 @@ class Freezes:
 
     @classmethod
     def load(cls, schedule: Schedule, folder: Path) -> "Freezes":
-        """Those of a schedule; files count from `folder`. Raises nothing."""
+        """Load those of a schedule; files count from `folder`. Raises nothing."""
         days = [frozen_days(each) for each in schedule.freeze if not each.endswith(CALENDAR)]
         names = [each for each in schedule.freeze if each.endswith(CALENDAR)]
         return cls(schedule.zone, days, [_read(folder / name, name) for name in names])

@@ -24,7 +24,7 @@ from secrets import token_hex
 from typing import Final, Protocol
 
 from gameday.calendar.conditions import why_skip
-from gameday.calendar.entries import BrokenEntry, Entries, Entry
+from gameday.calendar.entries import BrokenDay, Entries, ScheduledDay
 from gameday.calendar.launch import is_alive, this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.state import Look, Row, State
@@ -42,15 +42,15 @@ JUMP_S: Final = 30.0  # two clocks that part by more have not merely been slewed
 BUSY_S: Final = 60.0
 
 
-class Launched(Protocol):
+class LaunchedDay(Protocol):
     """A day that this scheduler began."""
 
     def poll(self) -> int | None: ...
 
 
-Launcher = Callable[[Entry, Row, str], Launched]
+Launcher = Callable[[ScheduledDay, Row, str], LaunchedDay]
 Tell = Callable[[Message], None]
-Notify = Callable[[Entry, Occurrence], None]
+Notify = Callable[[ScheduledDay, Occurrence], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ProcessLauncher:
     state: State
     command: Sequence[str] = (sys.executable, "-m", "gameday", "day")
 
-    def __call__(self, entry: Entry, row: Row, token: str) -> Launched:
+    def __call__(self, entry: ScheduledDay, row: Row, token: str) -> LaunchedDay:
         folder = self.state.path.parent / "logs"
         if not folder.is_dir():
             make_folder(folder)
@@ -88,7 +88,7 @@ class Scheduler:
     notify: Notify
     allowed: Allowed = field(default_factory=Allowed)
     look_back: timedelta = timedelta(0)
-    _begun: dict[str, Launched] = field(default_factory=dict)
+    _begun: dict[str, LaunchedDay] = field(default_factory=dict)
 
     def look(self, entries: Entries, now: Look) -> None:
         """Do what is to be done at an instant. Raises UnknownError where nothing can be written."""
@@ -135,7 +135,7 @@ class Scheduler:
             if row.token == token and row.exit_code is not None:
                 self.tell(Message("schedule.done", name=row.name, code=row.exit_code))
 
-    def _plan(self, entry: Entry, now_s: int, because: Message) -> None:
+    def _plan(self, entry: ScheduledDay, now_s: int, because: Message) -> None:
         """Write down what has come since the last look, and what comes next."""
         until_s = self.state.until(entry.key)
         if until_s is None:
@@ -158,9 +158,9 @@ class Scheduler:
         rows = [(entry.name, each.at_s, int(each.start.timestamp())) for each in found]
         self.state.remember(entry.key, looked_s, rows)
 
-    def _summarize(self, entry: Entry, missed: Sequence[int], because: Message) -> None:
+    def _summarize(self, entry: ScheduledDay, missed: Sequence[int], because: Message) -> None:
         limit = format_duration(entry.schedule.late)
-        ends = {"first": shown(entry, missed[0]), "last": shown(entry, missed[-1])}
+        ends = {"first": zone_time(entry, missed[0]), "last": zone_time(entry, missed[-1])}
 
         def why(count: int) -> Message:
             told = "schedule.left_out.missed_many"
@@ -168,14 +168,14 @@ class Scheduler:
 
         self.state.summarize(entry.key, entry.name, missed, why)
 
-    def _leave_out_broken(self, broken: BrokenEntry, now_s: int) -> None:
-        """What was planned of a file that cannot be used is left out when its time comes."""
+    def _leave_out_broken(self, broken: BrokenDay, now_s: int) -> None:
+        """Leave out, when its time comes, what was planned of a file that cannot be used."""
         why = Message("schedule.left_out.file_gone", problem=broken.problem)
         for row in self.state.rows("planned", broken.key):
             if row.start_s <= now_s:
                 self._leave_out(row, why, None)
 
-    def _decide(self, entry: Entry, row: Row, now_s: int, because: Message) -> None:
+    def _decide(self, entry: ScheduledDay, row: Row, now_s: int, because: Message) -> None:
         """Leave an occurrence out, begin it, or let it wait."""
         one = next(occurrences(entry.schedule, _at(row.at_s - 1)), None)
         if one is None or one.at_s != row.at_s:
@@ -204,16 +204,16 @@ class Scheduler:
             return
         self._begin(entry, row)
 
-    def _remind(self, entry: Entry, row: Row, one: Occurrence, now_s: int) -> None:
+    def _remind(self, entry: ScheduledDay, row: Row, one: Occurrence, now_s: int) -> None:
         """Tell people once, `notify_before` the start, unless it is left out anyway."""
         before_s = int(entry.schedule.notify_before.total_seconds())
         start_s = int(one.start.timestamp())
         if not before_s or row.told_s is not None or not start_s - before_s <= now_s <= start_s:
             return
-        if why_not(entry, one, self.state) is None and self.state.tell(row, now_s):
+        if why_not(entry, one, self.state) is None and self.state.mark_notified(row, now_s):
             self.notify(entry, one)
 
-    def _begin(self, entry: Entry, row: Row) -> None:
+    def _begin(self, entry: ScheduledDay, row: Row) -> None:
         by = entry.in_use_by()
         token = token_hex(16)
         if not by:
@@ -226,8 +226,8 @@ class Scheduler:
             by = holder.name
         self.state.wait(row, Message("schedule.left_out.busy", by=by))
 
-    def _start(self, entry: Entry, row: Row, token: str) -> None:
-        self.tell(Message("schedule.begins", name=entry.name, at=shown(entry, row.at_s)))
+    def _start(self, entry: ScheduledDay, row: Row, token: str) -> None:
+        self.tell(Message("schedule.begins", name=entry.name, at=zone_time(entry, row.at_s)))
         try:
             self._begun[token] = self.launch(entry, row, token)
         except OSError as error:  # no memory, no room for its log: it is tried again
@@ -237,14 +237,14 @@ class Scheduler:
             raise UnknownError(f"{entry.name} cannot be started: {error}") from error
 
     def _leave_out(
-        self, row: Row, why: Message, entry: Entry | None, *, reopens: bool = False
+        self, row: Row, why: Message, entry: ScheduledDay | None, *, reopens: bool = False
     ) -> None:
         if self.state.skip(row, why, reopens=reopens):
-            at = shown(entry, row.at_s) if entry else f"{_at(row.at_s):%Y-%m-%d %H:%M} UTC"
+            at = zone_time(entry, row.at_s) if entry else f"{_at(row.at_s):%Y-%m-%d %H:%M} UTC"
             self.tell(Message("schedule.left_out_now", name=row.name, at=at, why=why))
 
 
-def why_not(entry: Entry, one: Occurrence, state: State) -> Message | None:
+def why_not(entry: ScheduledDay, one: Occurrence, state: State) -> Message | None:
     """A reason against an occurrence that is known before its time: freeze, hold, `at_most`."""
     if (frozen := entry.freezes.why(one)) is not None:
         return frozen
@@ -257,12 +257,12 @@ def why_not(entry: Entry, one: Occurrence, state: State) -> Message | None:
     count = state.begun_since(entry.key, since_s)
     if count < limit.count:
         return None
-    since = shown(entry, since_s)
+    since = zone_time(entry, since_s)
     return Message("schedule.left_out.at_most", limit=str(limit), count=count, since=since)
 
 
 def next_of(
-    entry: Entry, state: State, now_s: int, count: int
+    entry: ScheduledDay, state: State, now_s: int, count: int
 ) -> Iterator[tuple[Occurrence, Message | None]]:
     """The next occurrences of a file, with the reasons known now of those that are left out."""
     for one in islice(occurrences(entry.schedule, _at(now_s)), count):
@@ -287,7 +287,7 @@ def cause(last: Look | None, now: Look) -> Message:
     return Message("schedule.because.busy")
 
 
-def shown(entry: Entry, at_s: int) -> str:
+def zone_time(entry: ScheduledDay, at_s: int) -> str:
     """An instant as people of its zone read it."""
     return f"{_at(at_s).astimezone(entry.schedule.zone):%Y-%m-%d %H:%M %Z}"
 

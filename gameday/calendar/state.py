@@ -1,4 +1,4 @@
-"""What was decided about each occurrence, in SQLite: the memory of all schedulers of a user.
+"""Decisions about each occurrence, in SQLite: the memory of all schedulers of a user.
 
 An occurrence goes one way: `planned`, `claimed`, `running`, and then `finished` or `interrupted`;
 or from `planned` to `skipped`, with its reason. Each step is one transaction, on disk before the
@@ -102,7 +102,7 @@ class State:
 
     @classmethod
     def of_user(cls) -> Self:
-        """That of the user. Raises UsageError and UnknownError."""
+        """Open that of the user. Raises UsageError and UnknownError."""
         return cls(own_folder(state_dir() / "schedule", "remove it") / FILE)
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class State:
         told = "state = 'skipped', reason = ?, reopens = ?"
         return self._step(row, told, _json(why), int(reopens))
 
-    def tell(self, row: Row, now_s: int) -> bool:
+    def mark_notified(self, row: Row, now_s: int) -> bool:
         """Note that people are told of it; False where they were already."""
         with self._done() as db:
             done = db.execute(
@@ -260,7 +260,7 @@ class State:
             return done.rowcount == 1
 
     def begun_since(self, path: str, since_s: int) -> int:
-        """How many days of a file began after an instant."""
+        """Count the days of a file that began after an instant."""
         with self._done() as db:
             told = "SELECT count(*) FROM occurrence WHERE path = ? AND begun_s > ?"
             return int(db.execute(told, (path, since_s)).fetchone()[0])

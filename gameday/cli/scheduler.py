@@ -22,7 +22,7 @@ from gameday.core.errors import ExitCode, UnknownError, UsageError
 from gameday.core.messages import Message
 
 if TYPE_CHECKING:
-    from gameday.calendar.entries import Entries, Entry
+    from gameday.calendar.entries import Entries, ScheduledDay
     from gameday.calendar.occurrences import Occurrence
     from gameday.calendar.scheduler import Scheduler
     from gameday.calendar.state import Look, Row, State
@@ -54,7 +54,7 @@ def _say(message: Message) -> None:
     echo(f"{at:%H:%M:%S} {one_line(message.text())}", err=True)
 
 
-def _notify(entry: "Entry", one: "Occurrence") -> None:
+def _notify(entry: "ScheduledDay", one: "Occurrence") -> None:
     from gameday.report.notify import announce, day_soon
 
     ask = Message("schedule.ask_ack", name=entry.name).text()
@@ -177,7 +177,7 @@ def list_(
 
 
 def _print_next(
-    entry: "Entry", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
 ) -> None:
     asked = entry.schedule
     told = {"name": entry.name, "cron": asked.cron, "timezone": asked.timezone}
@@ -197,7 +197,7 @@ def _print_next(
     SafeConsole().print(lines)
 
 
-def _word(entry: "Entry", row: "Row | None", why: Message | None) -> Text:
+def _word(entry: "ScheduledDay", row: "Row | None", why: Message | None) -> Text:
     """The state of an occurrence that is to come."""
     if why is not None:
         return Text(Message("schedule.word.skipped").text(), "yellow")
@@ -207,7 +207,7 @@ def _word(entry: "Entry", row: "Row | None", why: Message | None) -> Text:
     return Text(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned").text())
 
 
-def _print_past(entry: "Entry", rows: "list[Row]") -> None:
+def _print_past(entry: "ScheduledDay", rows: "list[Row]") -> None:
     if not rows:
         return
     lines = table()
@@ -228,7 +228,7 @@ def _code(code: int) -> str:
 
 
 def _as_json(
-    entry: "Entry", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
 ) -> Any:
     zone = entry.schedule.zone
     return {
@@ -312,7 +312,7 @@ def ack(name: str, by: str | None) -> None:
     import getpass
 
     from gameday.calendar.entries import load_entries
-    from gameday.calendar.scheduler import next_of, shown
+    from gameday.calendar.scheduler import next_of, zone_time
     from gameday.calendar.state import State
 
     entry = load_entries([name]).good[0]
@@ -328,7 +328,7 @@ def ack(name: str, by: str | None) -> None:
     who = by or getpass.getuser()
     if not waiting or not state.ack(waiting[0], who[:100]):
         raise UsageError(f"{name}: nothing of it is planned", help="gameday schedule shows why")
-    at = shown(entry, waiting[0].start_s)
+    at = zone_time(entry, waiting[0].start_s)
     echo(one_line(Message("schedule.acked", name=entry.name, at=at, by=who).text()))
 
 

@@ -132,7 +132,7 @@ def _freeze(text: str) -> str:
 
 
 def _misfire(value: object) -> timedelta | None:
-    """How late a day may begin; None: not at all."""
+    """The longest delay of a day; None: none."""
     if value is None or isinstance(value, timedelta):
         return value
     found = _MISFIRE.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -225,5 +225,5 @@ class Schedule(Model):
 
     @property
     def late(self) -> timedelta:
-        """How long after its time a day may still begin."""
+        """The longest time after its own at which a day may still begin."""
         return SKIP_GRACE if self.misfire is None else max(self.misfire, SKIP_GRACE)

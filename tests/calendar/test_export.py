@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gameday.calendar.entries import Entry, load_entries
+from gameday.calendar.entries import ScheduledDay, load_entries
 from gameday.calendar.export import export_files
 from gameday.core.errors import UsageError
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
-def entry(folder: Path, **schedule: object) -> Entry:
+def entry(folder: Path, **schedule: object) -> ScheduledDay:
     keys = {"cron": "30 10 * * TUE", "timezone": "Europe/Berlin", **schedule}
     day = {"name": "weekly", "agenda": [{"experiment": "redis-slow"}], "schedule": keys}
     folder.mkdir(exist_ok=True)
@@ -26,7 +26,7 @@ def entry(folder: Path, **schedule: object) -> Entry:
     return load_entries([str(path)]).good[0]
 
 
-def made(folder: Path, kind: str, one: Entry) -> list[Path]:
+def made(folder: Path, kind: str, one: ScheduledDay) -> list[Path]:
     """The files, written below `folder`."""
     files = export_files(kind, [one], folder, NOW, image="gameday:1", path="/usr/bin:/bin")
     for name, text in files.items():

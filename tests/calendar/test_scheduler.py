@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.calendar.entries import Entry, load_entries
+from gameday.calendar.entries import ScheduledDay, load_entries
 from gameday.calendar.launch import this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.scheduler import Scheduler, next_of
@@ -62,7 +62,7 @@ class Desk:
         self.scheduler = Scheduler(self.state, self._launch, self._say, self._notify)
         return self.scheduler
 
-    def day(self, name: str = "drop", **schedule: object) -> Entry:
+    def day(self, name: str = "drop", **schedule: object) -> ScheduledDay:
         """Write the file of a day."""
         path = self.folder / f"{name}.yaml"
         keys = {"cron": "0 10 * * *", **schedule}
@@ -87,7 +87,7 @@ class Desk:
         """What came of each occurrence, and why."""
         return [(row.state, str(row.why)) for row in self.state.rows()]
 
-    def _launch(self, entry: Entry, row: Row, token: str) -> Day:
+    def _launch(self, entry: ScheduledDay, row: Row, token: str) -> Day:
         self.begun.append((entry.name, row.at_s))
         assert self.state.begin(token, this_process(), row.start_s)
         if not self.long:
@@ -97,7 +97,7 @@ class Desk:
     def _say(self, message: Message) -> None:
         self.said.append(message.text())
 
-    def _notify(self, entry: Entry, one: Occurrence) -> None:
+    def _notify(self, entry: ScheduledDay, one: Occurrence) -> None:
         self.told.append(f"{entry.name} {one.start:%H:%M}")
 
 

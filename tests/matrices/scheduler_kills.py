@@ -27,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-from gameday.calendar.entries import Entry, load_entries
+from gameday.calendar.entries import ScheduledDay, load_entries
 from gameday.calendar.occurrences import occurrences
 from gameday.calendar.state import State
 from tests.support.fast_scheduler import wall_s
@@ -116,7 +116,7 @@ def one_life(files: list[str], base_s: float, for_s: float, state: State | None)
 
 
 def add(
-    account: Account, entry: Entry, state: State, span: tuple[int, int], begun: Counter[str]
+    account: Account, entry: ScheduledDay, state: State, span: tuple[int, int], begun: Counter[str]
 ) -> None:
     """Account for the occurrences of one day."""
     rows = {row.at_s: row for row in state.rows(path=entry.key)}
