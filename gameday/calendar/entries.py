@@ -43,7 +43,7 @@ class ScheduledDay:
         return str(self.path)
 
     def in_use_by(self) -> str:
-        """What else of gameday uses its target now, as `gameday run` does; "" if nothing."""
+        """Name what else of gameday uses its target now, as `gameday run` does; "" if nothing."""
         if self.target == THIS_MACHINE:
             return next((each.run for each in running()), "")
         if self.system is None:

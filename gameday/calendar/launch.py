@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from gameday.calendar.state import State
+from gameday.calendar.state import ScheduleState
 from gameday.core.clock import NS, SystemClock, wall_time_ns
 from gameday.core.errors import UnknownError
 from gameday.core.files.private import only_for_us
@@ -37,7 +37,7 @@ def is_alive(pid: int | None, began: str | None) -> bool:
 def main(arguments: list[str]) -> int:
     """Run the day of a claim; its exit code, NOT_TAKEN where the claim is worth nothing."""
     database, token, log, _, *argv = arguments
-    state = State(Path(database))
+    state = ScheduleState(Path(database))
     if not state.begin(token, this_process(), wall_time_ns() // NS):
         return NOT_TAKEN
     with only_for_us(), open(log, "ab") as out:

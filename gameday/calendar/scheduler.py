@@ -27,7 +27,7 @@ from gameday.calendar.conditions import why_skip
 from gameday.calendar.entries import BrokenDay, Entries, ScheduledDay
 from gameday.calendar.launch import is_alive, this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
-from gameday.calendar.state import Look, Row, State
+from gameday.calendar.state import Look, Row, ScheduleState
 from gameday.core.errors import UnknownError
 from gameday.core.files import shown_path
 from gameday.core.files.private import make_folder
@@ -57,7 +57,7 @@ Notify = Callable[[ScheduledDay, Occurrence], None]
 class ProcessLauncher:
     """Starts each day as a process of its own session, with a log of its own."""
 
-    state: State
+    state: ScheduleState
     command: Sequence[str] = (sys.executable, "-m", "gameday", "day")
 
     def __call__(self, entry: ScheduledDay, row: Row, token: str) -> LaunchedDay:
@@ -82,7 +82,7 @@ class ProcessLauncher:
 class Scheduler:
     """`tell` says what it does, `notify` tells people that a day comes."""
 
-    state: State
+    state: ScheduleState
     launch: Launcher
     tell: Tell
     notify: Notify
@@ -244,7 +244,7 @@ class Scheduler:
             self.tell(Message("schedule.left_out_now", name=row.name, at=at, why=why))
 
 
-def why_not(entry: ScheduledDay, one: Occurrence, state: State) -> Message | None:
+def why_not(entry: ScheduledDay, one: Occurrence, state: ScheduleState) -> Message | None:
     """A reason against an occurrence that is known before its time: freeze, hold, `at_most`."""
     if (frozen := entry.freezes.why(one)) is not None:
         return frozen
@@ -262,7 +262,7 @@ def why_not(entry: ScheduledDay, one: Occurrence, state: State) -> Message | Non
 
 
 def next_of(
-    entry: ScheduledDay, state: State, now_s: int, count: int
+    entry: ScheduledDay, state: ScheduleState, now_s: int, count: int
 ) -> Iterator[tuple[Occurrence, Message | None]]:
     """The next occurrences of a file, with the reasons known now of those that are left out."""
     for one in islice(occurrences(entry.schedule, _at(now_s)), count):

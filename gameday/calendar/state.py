@@ -90,7 +90,7 @@ class Row:
         return known(Message.from_json(raw), str(raw["id"]))
 
 
-class State:
+class ScheduleState:
     """The database. Every method is one transaction, and raises UnknownError where it fails."""
 
     def __init__(self, path: Path) -> None:

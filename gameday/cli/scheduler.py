@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gameday.calendar.entries import Entries, ScheduledDay
     from gameday.calendar.occurrences import Occurrence
     from gameday.calendar.scheduler import Scheduler
-    from gameday.calendar.state import Look, Row, State
+    from gameday.calendar.state import Look, Row, ScheduleState
     from gameday.core.network.allow_list import Allowed
 
 LISTED: Final = 5
@@ -41,7 +41,7 @@ def now_look() -> "Look":
     return Look(wall_time_ns() / NS, boottime_ns() / NS, time.monotonic(), boot_id())
 
 
-def new_scheduler(state: "State", allowed: "Allowed", look_back: timedelta) -> "Scheduler":
+def new_scheduler(state: "ScheduleState", allowed: "Allowed", look_back: timedelta) -> "Scheduler":
     """A scheduler that begins days as processes and says on stderr what it does."""
     from gameday.calendar.scheduler import ProcessLauncher, Scheduler
 
@@ -78,10 +78,10 @@ def scheduler(files: tuple[str, ...], every: timedelta, allowed: "Allowed") -> N
     next scheduler takes over. Being killed loses nothing and runs nothing twice.
     """
     from gameday.calendar.entries import load_entries
-    from gameday.calendar.state import State
+    from gameday.calendar.state import ScheduleState
 
     entries = load_entries(files)
-    state = State.of_user()
+    state = ScheduleState.of_user()
     one = new_scheduler(state, allowed, timedelta(0))
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -116,7 +116,7 @@ def serve(
         ended.wait(every.total_seconds())
 
 
-def _known(state: "State", files: tuple[str, ...]) -> list[str]:
+def _known(state: "ScheduleState", files: tuple[str, ...]) -> list[str]:
     """The files that something is planned of; only those below here, or those named."""
     here = [Path(each).resolve() for each in files] or [Path("gamedays").resolve()]
     paths = dict.fromkeys(row.path for row in state.rows("planned"))
@@ -150,11 +150,11 @@ def list_(
     """List the next occurrences, with the reasons of those left out, and what came of the last."""
     from gameday.calendar.entries import load_entries
     from gameday.calendar.scheduler import next_of
-    from gameday.calendar.state import State
+    from gameday.calendar.state import ScheduleState
     from gameday.run import hold
 
     entries = load_entries(files)
-    state = State.of_user()
+    state = ScheduleState.of_user()
     now_s = int(wall_time_ns() // NS)
     held = hold.current()
     coming = {each.key: list(next_of(each, state, now_s, count)) for each in entries.good}
@@ -274,11 +274,11 @@ def due(files: tuple[str, ...], look_back: timedelta, allowed: "Allowed", *, wai
     For those who have cron, systemd or Kubernetes: call it once a minute.
     """
     from gameday.calendar.entries import load_entries
-    from gameday.calendar.state import State
+    from gameday.calendar.state import ScheduleState
 
     entries = load_entries(files)
     _warn_broken(entries)
-    state = State.of_user()
+    state = ScheduleState.of_user()
     entries = load_entries(files, known=_known(state, files), strict=False)
     one = new_scheduler(state, allowed, look_back)
     begun_s = wall_time_ns() // NS
@@ -298,7 +298,7 @@ def due(files: tuple[str, ...], look_back: timedelta, allowed: "Allowed", *, wai
     sys.exit(next((int(code) for code in [*ExitCode, *codes] if code in codes), 0))
 
 
-def _in_window(state: "State", entries: "Entries") -> bool:
+def _in_window(state: "ScheduleState", entries: "Entries") -> bool:
     now_s = wall_time_ns() // NS
     rows = [row for each in entries.good for row in state.rows("planned", each.key)]
     return any(row.at_s <= now_s < row.start_s for row in rows)
@@ -313,10 +313,10 @@ def ack(name: str, by: str | None) -> None:
 
     from gameday.calendar.entries import load_entries
     from gameday.calendar.scheduler import next_of, zone_time
-    from gameday.calendar.state import State
+    from gameday.calendar.state import ScheduleState
 
     entry = load_entries([name]).good[0]
-    state = State.of_user()
+    state = ScheduleState.of_user()
     now_s = wall_time_ns() // NS
     waiting = [row for row in state.rows("planned", entry.key) if row.start_s >= now_s]
     if not waiting:

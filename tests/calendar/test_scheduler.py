@@ -1,6 +1,6 @@
 """The scheduler on a clock of the test: ten years, jumps, sleep, a full disk, edited files, holds.
 
-State and files are real; a day is an object that ends when the test says so.
+ScheduleState and files are real; a day is an object that ends when the test says so.
 """
 
 import json
@@ -17,7 +17,7 @@ from gameday.calendar.entries import ScheduledDay, load_entries
 from gameday.calendar.launch import this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.scheduler import Scheduler, next_of
-from gameday.calendar.state import Look, Row, State
+from gameday.calendar.state import Look, Row, ScheduleState
 from gameday.core.errors import UnknownError
 from gameday.core.messages import Message
 from gameday.run import hold
@@ -46,7 +46,7 @@ class Desk:
     """A scheduler, its files, and what it did."""
 
     folder: Path
-    state: State
+    state: ScheduleState
     begun: list[tuple[str, int]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     folder = tmp_path / "gamedays"
     folder.mkdir()
     (folder / "system.yaml").write_text(SYSTEM)
-    state = State.of_user()
+    state = ScheduleState.of_user()
     yield Desk(folder, state)
     state.close()
 
@@ -342,7 +342,7 @@ def test_a_claim_that_cannot_be_written_begins_nothing(desk: Desk) -> None:
     assert len(desk.begun) == 1
 
 
-def limit(state: State, pages: int) -> None:
+def limit(state: ScheduleState, pages: int) -> None:
     """SQLite's own full disk: so many pages and no more."""
     state._db.execute(f"PRAGMA max_page_count = {pages:d}")  # noqa: SLF001
 
@@ -351,7 +351,7 @@ def test_a_state_that_is_no_database_is_told_with_its_cure(tmp_path: Path) -> No
     (tmp_path / "schedule.db").write_bytes(b"no database" * 1000)
 
     with pytest.raises(Exception, match="not a database"):
-        State(tmp_path / "schedule.db")
+        ScheduleState(tmp_path / "schedule.db")
 
 
 def test_the_list_has_the_reasons_of_those_to_come(desk: Desk) -> None:

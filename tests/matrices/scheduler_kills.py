@@ -29,7 +29,7 @@ import psutil
 
 from gameday.calendar.entries import ScheduledDay, load_entries
 from gameday.calendar.occurrences import occurrences
-from gameday.calendar.state import State
+from gameday.calendar.state import ScheduleState
 from tests.support.fast_scheduler import wall_s
 
 DAYS = {
@@ -76,7 +76,7 @@ def kill_many(count: int, seed: int, folder: Path) -> Account:
     os.environ["BRIEF_DAY_SECONDS"] = "0.4"
     files = write_days(folder)
     entries = load_entries(files).good
-    state = State.of_user()
+    state = ScheduleState.of_user()
     base_s = time.time()
     first_s: dict[str, int] = {}
     for number in range(count):
@@ -98,7 +98,7 @@ def kill_many(count: int, seed: int, folder: Path) -> Account:
     return account
 
 
-def one_life(files: list[str], base_s: float, for_s: float, state: State | None) -> None:
+def one_life(files: list[str], base_s: float, for_s: float, state: ScheduleState | None) -> None:
     """Start a scheduler, let it live, kill it, and with a state the days under way too."""
     command = [sys.executable, "-m", "tests.support.fast_scheduler", str(base_s), *files]
     pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
@@ -116,7 +116,11 @@ def one_life(files: list[str], base_s: float, for_s: float, state: State | None)
 
 
 def add(
-    account: Account, entry: ScheduledDay, state: State, span: tuple[int, int], begun: Counter[str]
+    account: Account,
+    entry: ScheduledDay,
+    state: ScheduleState,
+    span: tuple[int, int],
+    begun: Counter[str],
 ) -> None:
     """Account for the occurrences of one day."""
     rows = {row.at_s: row for row in state.rows(path=entry.key)}

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from gameday.calendar.scheduler import ProcessLauncher, Scheduler
-from gameday.calendar.state import Look, State
+from gameday.calendar.state import Look, ScheduleState
 from gameday.cli.scheduler import serve
 from gameday.core.messages import Message
 
@@ -33,7 +33,7 @@ def main() -> None:
     def tell(message: Message) -> None:
         sys.stderr.write(f"{message.text()}\n")
 
-    state = State.of_user()
+    state = ScheduleState.of_user()
     launch = ProcessLauncher(state, (sys.executable, str(Path(__file__).with_name("brief_day.py"))))
     one = Scheduler(state, launch, tell, lambda *_: None)
     sys.stdout.write("ready\n")
