@@ -162,6 +162,8 @@ def test_every_dependency_is_imported_somewhere() -> None:
         "quickjs-ng": "_quickjs",
         "google-re2": "re2",
         "markdown-it-py": "markdown_it",
+        "tzdata": "zoneinfo",  # its data where the system has none
+        "recurring-ical-events": "recurring_ical_events",
     }
     text = "\n".join(p.read_text() for p in [*MODULES, *SERVICE])
     for dependency in project["dependencies"]:
@@ -193,6 +195,7 @@ MAY_CONNECT = {
     ".sock_connect": ["core/network/event_loop.py"],
     ".connect_ex": ["traffic/worker/connection.py"],
     ".connect": [
+        "calendar/state.py",  # a file: SQLite
         "injection/engine.py",
         "injection/drivers/postgres_session.py",
         "stacks/postgres.py",

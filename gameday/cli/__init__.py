@@ -70,6 +70,14 @@ COMMANDS = {
         "gameday.cli.readiness:readiness",
         "Tell which playbooks the runs prove, and which have got old.",
     ),
+    "schedule": (
+        "gameday.cli.scheduler:schedule",
+        "Show when game days begin by themselves, and begin what is due.",
+    ),
+    "scheduler": (
+        "gameday.cli.scheduler:scheduler",
+        "Begin game days when they are due: a daemon.",
+    ),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
     "notify": ("gameday.cli.notify:notify", "Send a test message to where runs are told."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),

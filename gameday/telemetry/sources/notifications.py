@@ -177,7 +177,14 @@ class Alertmanager:
 
     async def suppressed(self) -> list[str]:
         """The names of the alerts that are silenced or inhibited, each once."""
-        ask = Ask("GET", self._base.at("/api/v2/alerts?active=false"), self._headers)
+        return await self._names("active=false", "suppressed")
+
+    async def active(self) -> list[str]:
+        """The names of the alerts that fire and that people are notified of, each once."""
+        return await self._names("silenced=false&inhibited=false", "active")
+
+    async def _names(self, query: str, state: str) -> list[str]:
+        ask = Ask("GET", self._base.at(f"/api/v2/alerts?{query}"), self._headers)
         body = await _answered(self._client, ask, OK)
         try:
             alerts = _ROUTED.validate_python(json.parse(body))
@@ -185,7 +192,7 @@ class Alertmanager:
             raise RoutingError("Alertmanager: an answer that is none of its") from error
         if len(alerts) > MOST_ALERTS:
             raise RoutingError(f"Alertmanager: {len(alerts)} alerts are more than {MOST_ALERTS}")
-        names = (a.labels.get("alertname", "") for a in alerts if a.status.state == "suppressed")
+        names = (a.labels.get("alertname", "") for a in alerts if a.status.state == state)
         return sorted(set(names) - {""})
 
     async def close(self) -> None:

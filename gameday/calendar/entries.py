@@ -1,0 +1,148 @@
+"""Entries: the game days with a `schedule:`, as their files say now.
+
+A scheduler reads them again at every look, so an edited file counts from then on; one that cannot
+be used any more is an entry with its problem, and what was planned of it is left out with that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gameday.calendar.freezes import Freezes
+from gameday.core import settings
+from gameday.core.errors import GamedayError, UsageError
+from gameday.core.locks import is_locked
+from gameday.core.stack_registry import is_owned
+from gameday.run.locks import in_use, running, target_file
+from gameday.spec.day import Day
+from gameday.spec.day_files import FOLDER, LoadedDay, all_days, day_system, load_day
+from gameday.spec.inputs import find_system, load_system
+from gameday.spec.schedule import Schedule
+from gameday.spec.system import System
+
+THIS_MACHINE: Final = "this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledDay:
+    """A scheduled day. `path` is what it is known by; `target` is what it breaks."""
+
+    path: Path
+    name: str
+    title: str
+    schedule: Schedule
+    freezes: Freezes
+    target: str
+    system: System | None = None
+    experiments: Sequence[str] = ()
+    day: Day | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        return str(self.path)
+
+    def in_use_by(self) -> str:
+        """Name what else of gameday uses its target now, as `gameday run` does; "" if nothing."""
+        if self.target == THIS_MACHINE:
+            return next((each.run for each in running()), "")
+        if self.system is None:
+            return ""
+        path = target_file(self.system.base_url, self.system.toxiproxy)
+        return in_use(path).message if is_locked(path) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenDay:
+    """A file that was scheduled and cannot be used."""
+
+    path: Path
+    problem: str
+
+    @property
+    def key(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Days that are scheduled now, and files that cannot be read."""
+
+    good: Sequence[ScheduledDay] = ()
+    broken: Sequence[BrokenDay] = ()
+
+
+def load_entries(
+    refs: Sequence[str] = (), known: Sequence[str] = (), *, strict: bool = True
+) -> Entries:
+    """Load those of the files named, else all of `gamedays/` here; and those already `known`.
+
+    `strict`: one that is named and cannot be used, or has no `schedule:`, is an error.
+    """
+    good: list[ScheduledDay] = []
+    broken: list[BrokenDay] = []
+    for ref in refs or [str(path) for path in _own_days()]:
+        try:
+            loaded = load_day(ref)
+            entry = entry_of(loaded)
+        except (GamedayError, OSError) as error:
+            if refs and strict:
+                raise
+            broken.append(BrokenDay(Path(ref).resolve(), str(error)))
+            continue
+        if entry is not None:
+            good.append(entry)
+        elif refs and strict:
+            cure = "add `schedule:` to it, as docs/schedule.md shows"
+            raise UsageError(f"{loaded.path}: this day has no `schedule`", help=cure)
+    met = {each.key for each in good} | {each.key for each in broken}
+    gone = [each for each in known if each not in met]
+    broken += [BrokenDay(Path(each), _gone(Path(each))) for each in gone]
+    return Entries(good, broken)
+
+
+def _own_days() -> list[Path]:
+    """The days of the folder here: one that is merely shipped is nobody's to begin."""
+    here = Path(FOLDER).absolute()
+    return [path for path in all_days() if path.absolute().parent == here]
+
+
+def _gone(path: Path) -> str:
+    return f"{path}: has no `schedule` any more" if path.exists() else f"{path}: is not there"
+
+
+def entry_of(loaded: LoadedDay) -> ScheduledDay | None:
+    """The entry of a day, None where it has no schedule. Raises GamedayError."""
+    day = loaded.day
+    if day.schedule is None:
+        return None
+    path = loaded.path.resolve()
+    system = _system_of(loaded)
+    needed = day.schedule.skip_when
+    asked = needed.expr is not None, needed.alerts is not None
+    if any(asked) and (system is None or not (system.prometheus or system.alertmanager)):
+        where = ("schedule", "skip_when")
+        cure = "name `prometheus` or `alertmanager` in the system file"
+        raise loaded.document.error(where, "the system has no Prometheus to ask", help=cure)
+    stack = day.stack or settings.current()["stack"]
+    return ScheduledDay(
+        path=path,
+        name=day.name,
+        title=loaded.title,
+        schedule=day.schedule,
+        freezes=Freezes.load(day.schedule, path.parent),
+        target=THIS_MACHINE if is_owned(stack) or system is None else system.base_url,
+        system=system,
+        experiments=[each.experiment for each in day.experiments],
+        day=day,
+    )
+
+
+def _system_of(loaded: LoadedDay) -> System | None:
+    try:
+        path = day_system(loaded) if loaded.day.system else find_system(None)
+    except UsageError:
+        if loaded.day.system:
+            raise
+        return None
+    return load_system(path).system

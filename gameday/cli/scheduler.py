@@ -1,0 +1,373 @@
+"""`gameday scheduler` and `gameday schedule`: days that begin by themselves, and why not."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.text import Text
+
+from gameday.cli.drawing import SafeConsole, table
+from gameday.cli.options import DURATION, allow_target
+from gameday.cli.terminal import echo, emit, one_line, print_error
+from gameday.core.clock import NS, boot_id, boottime_ns, wall_time_ns
+from gameday.core.errors import ExitCode, UnknownError, UsageError
+from gameday.core.messages import Message
+
+if TYPE_CHECKING:
+    from gameday.calendar.entries import Entries, ScheduledDay
+    from gameday.calendar.occurrences import Occurrence
+    from gameday.calendar.scheduler import Scheduler
+    from gameday.calendar.state import Look, Row, ScheduleState
+    from gameday.core.network.allow_list import Allowed
+
+LISTED: Final = 5
+PAST: Final = 10
+EVERY: Final = timedelta(seconds=5)
+files_argument = click.argument("files", nargs=-1, metavar="[DAY]...")
+
+
+def now_look() -> "Look":
+    """The present instant, by all clocks of the machine."""
+    from gameday.calendar.state import Look
+
+    return Look(wall_time_ns() / NS, boottime_ns() / NS, time.monotonic(), boot_id())
+
+
+def new_scheduler(state: "ScheduleState", allowed: "Allowed", look_back: timedelta) -> "Scheduler":
+    """A scheduler that begins days as processes and says on stderr what it does."""
+    from gameday.calendar.scheduler import ProcessLauncher, Scheduler
+
+    launch = ProcessLauncher(state)
+    return Scheduler(state, launch, _say, _notify, allowed=allowed, look_back=look_back)
+
+
+def _say(message: Message) -> None:
+    at = datetime.fromtimestamp(wall_time_ns() // NS, UTC).astimezone()
+    echo(f"{at:%H:%M:%S} {one_line(message.text())}", err=True)
+
+
+def _notify(entry: "ScheduledDay", one: "Occurrence") -> None:
+    from gameday.report.notify import announce, day_soon
+
+    ask = Message("schedule.ask_ack", name=entry.name).text()
+    notice = day_soon(
+        entry.title,
+        one.start.astimezone(entry.schedule.zone),
+        ask if entry.schedule.requires_ack else "",
+    )
+    announce(notice, say=lambda text: echo(text, err=True))
+    _say(notice.headline)
+
+
+@click.command()
+@files_argument
+@click.option("--every", type=DURATION, default=EVERY, show_default="5s", help="Between looks.")
+@allow_target("A host that is not this machine and may be asked for alerts. Can be repeated.")
+def scheduler(files: tuple[str, ...], every: timedelta, allowed: "Allowed") -> None:
+    """Begin the game days of `gamedays/`, or of the files named, when their schedule says so.
+
+    It goes on until it is ended (Ctrl-C, SIGTERM); a day that is under way then goes on, and the
+    next scheduler takes over. Being killed loses nothing and runs nothing twice.
+    """
+    from gameday.calendar.entries import load_entries
+    from gameday.calendar.state import ScheduleState
+
+    entries = load_entries(files)
+    state = ScheduleState.of_user()
+    one = new_scheduler(state, allowed, timedelta(0))
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    told = ", ".join(each.name for each in entries.good) or "-"
+    _say(Message("schedule.watching", days=told, state=str(state.path)))
+    _warn_broken(entries)
+    serve(one, files, every, ended)
+
+
+def serve(
+    one: "Scheduler",
+    files: tuple[str, ...],
+    every: timedelta,
+    ended: threading.Event,
+    clock: Callable[[], "Look"] = now_look,
+) -> None:
+    """Look again and again; a full disk is told once, and again when there was room meanwhile."""
+    from gameday.calendar.entries import load_entries
+
+    problem = ""
+    while not ended.is_set():
+        try:
+            known = _known(one.state, files)
+            entries = load_entries(files, known=known, strict=False)
+            one.look(entries, clock())
+            problem = ""
+        except UnknownError as error:
+            if error.message != problem:
+                problem = error.message
+                _say(Message("schedule.cannot_write", problem=problem))
+        ended.wait(every.total_seconds())
+
+
+def _known(state: "ScheduleState", files: tuple[str, ...]) -> list[str]:
+    """The files that something is planned of; only those below here, or those named."""
+    here = [Path(each).resolve() for each in files] or [Path("gamedays").resolve()]
+    paths = dict.fromkeys(row.path for row in state.rows("planned"))
+    return [each for each in paths if any(Path(each).is_relative_to(one) for one in here)]
+
+
+def _warn_broken(entries: "Entries") -> None:
+    for broken in entries.broken:
+        echo(f"warning: {one_line(broken.problem)}", err=True)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def schedule(ctx: click.Context) -> None:
+    """Show when game days begin, begin what is due, agree to one, write files for others.
+
+    Without a command it lists the next occurrences.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
+
+
+@schedule.command("list")
+@files_argument
+@click.option("--count", default=LISTED, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--past", default=PAST, show_default=True, type=click.IntRange(0, 1000))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def list_(
+    files: tuple[str, ...] = (), count: int = LISTED, past: int = PAST, *, as_json: bool = False
+) -> None:
+    """List the next occurrences, with the reasons of those left out, and what came of the last."""
+    from gameday.calendar.entries import load_entries
+    from gameday.calendar.scheduler import next_of
+    from gameday.calendar.state import ScheduleState
+    from gameday.run import hold
+
+    entries = load_entries(files)
+    state = ScheduleState.of_user()
+    now_s = int(wall_time_ns() // NS)
+    held = hold.current()
+    coming = {each.key: list(next_of(each, state, now_s, count)) for each in entries.good}
+    rows = {each.key: state.rows(path=each.key, newest=past + 100) for each in entries.good}
+    if as_json:
+        told = [_as_json(each, coming[each.key], rows[each.key][-past:]) for each in entries.good]
+        document = {"hold": held and str(held), "days": told}
+        emit(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        return
+    _warn_broken(entries)
+    if held is not None:
+        echo(one_line(Message("schedule.hold", hold=str(held)).text()))
+    if not entries.good:
+        echo(Message("schedule.nothing").text())
+    for each in entries.good:
+        _print_next(each, coming[each.key], rows[each.key])
+        _print_past(
+            each, [row for row in rows[each.key] if row.state != "planned"][-past:] if past else []
+        )
+
+
+def _print_next(
+    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+) -> None:
+    asked = entry.schedule
+    told = {"name": entry.name, "cron": asked.cron, "timezone": asked.timezone}
+    if not coming:
+        echo(Message("schedule.no_more", name=entry.name).text())
+        return
+    echo(Message("schedule.title", **told).text())
+    lines = table()
+    for name in ("when", "state", "why"):
+        lines.add_column(Message(f"schedule.word.{name}").text(), no_wrap=name != "why")
+    remembered = {row.at_s: row for row in rows}
+    for one, why in coming:
+        row = remembered.get(one.at_s)
+        word, notes = _word(entry, row, why), [str(each) for each in (one.note, why) if each]
+        start = one.start.astimezone(asked.zone)
+        lines.add_row(f"{start:%a %Y-%m-%d %H:%M %Z}", word, one_line("; ".join(notes)))
+    SafeConsole().print(lines)
+
+
+def _word(entry: "ScheduledDay", row: "Row | None", why: Message | None) -> Text:
+    """The state of an occurrence that is to come."""
+    if why is not None:
+        return Text(Message("schedule.word.skipped").text(), "yellow")
+    if row is not None and row.acked_by:
+        return Text(one_line(Message("schedule.word.acked", by=row.acked_by).text()), "green")
+    waits = entry.schedule.requires_ack
+    return Text(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned").text())
+
+
+def _print_past(entry: "ScheduledDay", rows: "list[Row]") -> None:
+    if not rows:
+        return
+    lines = table()
+    for name in ("when", "state", "why"):
+        lines.add_column(Message(f"schedule.word.{name}").text(), no_wrap=name != "why")
+    colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
+    for row in rows:
+        at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
+        word = Text(Message(f"schedule.word.{row.state}").text(), colours.get(row.state, ""))
+        why = str(row.why) if row.exit_code is None else _code(row.exit_code)
+        lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
+    SafeConsole().print(lines)
+
+
+def _code(code: int) -> str:
+    meaning = next((each.meaning for each in ExitCode if each == code), "")
+    return f"{code}: {meaning}" if meaning else str(code)
+
+
+def _as_json(
+    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+) -> Any:
+    zone = entry.schedule.zone
+    return {
+        "name": entry.name,
+        "path": entry.key,
+        "next": [
+            {
+                "at": one.at.astimezone(zone).isoformat(),
+                "start": one.start.astimezone(zone).isoformat(),
+                "note": one.note and one.note.text(),
+                "left_out": why and why.text(),
+            }
+            for one, why in coming
+        ],
+        "past": [
+            {
+                "at": datetime.fromtimestamp(row.at_s, UTC).astimezone(zone).isoformat(),
+                "state": row.state,
+                "why": str(row.why),
+                "exit_code": row.exit_code,
+                "count": row.count,
+            }
+            for row in rows
+            if row.state != "planned"
+        ],
+    }
+
+
+@schedule.command()
+@files_argument
+@click.option("--wait", is_flag=True, help="Wait for days whose window has begun.")
+@click.option(
+    "--look-back",
+    type=DURATION,
+    default=timedelta(0),
+    show_default="0s",
+    help="How far back to look where nothing is remembered, as on a fresh runner.",
+)
+@allow_target("A host that is not this machine and may be asked for alerts. Can be repeated.")
+def due(files: tuple[str, ...], look_back: timedelta, allowed: "Allowed", *, wait: bool) -> None:
+    """Begin what is due now, wait for its end, and exit with the worst code of those days.
+
+    For those who have cron, systemd or Kubernetes: call it once a minute.
+    """
+    from gameday.calendar.entries import load_entries
+    from gameday.calendar.state import ScheduleState
+
+    entries = load_entries(files)
+    _warn_broken(entries)
+    state = ScheduleState.of_user()
+    entries = load_entries(files, known=_known(state, files), strict=False)
+    one = new_scheduler(state, allowed, look_back)
+    begun_s = wall_time_ns() // NS
+    one.look(entries, now_look())
+    pause = threading.Event()
+    while one.is_busy or (wait and _in_window(state, entries)):
+        pause.wait(1.0)
+        if one.is_busy:
+            one.settle(wall_time_ns() // NS)
+        else:
+            one.look(entries, now_look())
+    mine = {each.key for each in entries.good}
+    over = [r for r in state.rows() if r.path in mine and (r.begun_s or 0) >= begun_s]
+    if not over:
+        _say(Message("schedule.nothing_due"))
+    codes = {row.exit_code if row.exit_code is not None else ExitCode.UNKNOWN for row in over}
+    sys.exit(next((int(code) for code in [*ExitCode, *codes] if code in codes), 0))
+
+
+def _in_window(state: "ScheduleState", entries: "Entries") -> bool:
+    now_s = wall_time_ns() // NS
+    rows = [row for each in entries.good for row in state.rows("planned", each.key)]
+    return any(row.at_s <= now_s < row.start_s for row in rows)
+
+
+@schedule.command()
+@click.argument("name", metavar="DAY")
+@click.option("--by", help="Who agrees; default the user of this machine.")
+def ack(name: str, by: str | None) -> None:
+    """Agree that the next occurrence of DAY begins (`requires_ack`)."""
+    import getpass
+
+    from gameday.calendar.entries import load_entries
+    from gameday.calendar.scheduler import next_of, zone_time
+    from gameday.calendar.state import ScheduleState
+
+    entry = load_entries([name]).good[0]
+    state = ScheduleState.of_user()
+    now_s = wall_time_ns() // NS
+    waiting = [row for row in state.rows("planned", entry.key) if row.start_s >= now_s]
+    if not waiting:
+        following = [one for one, _ in next_of(entry, state, now_s, 1)]
+        rows = [(entry.name, one.at_s, int(one.start.timestamp())) for one in following]
+        until_s = state.until(entry.key)
+        state.remember(entry.key, now_s if until_s is None else until_s, rows)
+        waiting = state.rows("planned", entry.key)
+    who = by or getpass.getuser()
+    if not waiting or not state.ack(waiting[0], who[:100]):
+        raise UsageError(f"{name}: nothing of it is planned", help="gameday schedule shows why")
+    at = zone_time(entry, waiting[0].start_s)
+    echo(one_line(Message("schedule.acked", name=entry.name, at=at, by=who).text()))
+
+
+@schedule.command()
+@files_argument
+@click.option("--systemd", "kind", flag_value="systemd", help="A service and a timer.")
+@click.option("--cron", "kind", flag_value="cron", help="A crontab.")
+@click.option("--kubernetes", "kind", flag_value="kubernetes", help="A CronJob and its volume.")
+@click.option("--github", "kind", flag_value="github", help="A workflow of GitHub Actions.")
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Write into this folder.")
+@click.option("--image", default="gameday:latest", show_default=True, help="For --kubernetes.")
+def export(files: tuple[str, ...], kind: str | None, folder: Path | None, image: str) -> None:
+    """Write the files of another scheduler, which calls `gameday schedule due`."""
+    from gameday.calendar.entries import load_entries
+    from gameday.calendar.export import export_files
+    from gameday.core.files.private import as_asked
+
+    if kind is None:
+        raise UsageError("export: say for whom", help="--systemd, --cron, --kubernetes or --github")
+    entries = load_entries(files)
+    for broken in entries.broken:
+        raise UsageError(broken.problem)
+    if not entries.good:
+        raise UsageError(Message("schedule.nothing").text(), help="docs/schedule.md shows how")
+    now = datetime.fromtimestamp(wall_time_ns() // NS, UTC)
+    made = export_files(
+        kind, entries.good, Path.cwd(), now, image=image, path=os.environ.get("PATH", "")
+    )
+    for name, text in made.items():
+        if folder is None:
+            emit(f"# {name}\n{text}")
+            continue
+        with as_asked():
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with open(folder / name, "x", encoding="utf-8") as out:
+                    out.write(text)
+            except FileExistsError:
+                cure = "move it away first"
+                print_error(UsageError(f"{folder / name}: is already there", help=cure))
+                sys.exit(ExitCode.USAGE)
+        echo(str(folder / name))
