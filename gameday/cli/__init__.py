@@ -56,6 +56,9 @@ COMMANDS = {
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
     "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "compare": ("gameday.cli.compare:compare", "Compare two runs of one experiment."),
+    "trend": ("gameday.cli.compare:trend", "Show all runs of an experiment over time."),
+    "site": ("gameday.cli.site:site", "Write a site of all runs, for a web server."),
     "readiness": (
         "gameday.cli.readiness:readiness",
         "Tell which playbooks the runs prove, and which have got old.",
