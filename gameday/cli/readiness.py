@@ -83,8 +83,8 @@ def readiness(
     system = load_system(find_system(system_file))
     now_ns = wall_time_ns()
     question = ReadinessQuestion(now_ns=now_ns, max_age_s=max_age, whose=whose, anonymous=anonymous)
-    found = read_all(list_runs(runs_dir), _key(), now_ns)
-    report = report_of(found, _shelf(system), set(_alerts(system)), question)
+    found = read_all(list_runs(runs_dir), user_key(), now_ns)
+    report = report_of(found, playbooks_today(system), set(seen_alerts(system)), question)
     if as_json:
         emit(json.dumps(asdict(report), indent=1) + "\n")
     else:
@@ -93,7 +93,7 @@ def readiness(
         sys.exit(NOT_READY)
 
 
-def _key() -> "SigningKey | None":
+def user_key() -> "SigningKey | None":
     """The user's own key, None where there is none yet, or none that can be used."""
     from gameday.core.files.private import state_dir
     from gameday.core.secrets.signing import NoKeyError, read_key
@@ -104,7 +104,7 @@ def _key() -> "SigningKey | None":
         return None
 
 
-def _shelf(system: "LoadedSystem") -> "Sequence[Shelf]":
+def playbooks_today(system: "LoadedSystem") -> "Sequence[Shelf]":
     """The playbooks of today; one that is broken is told as that."""
     from gameday.drills.readiness import Shelf
     from gameday.plan.validate import validate_playbook
@@ -124,7 +124,7 @@ def _shelf(system: "LoadedSystem") -> "Sequence[Shelf]":
     return found
 
 
-def _alerts(system: "LoadedSystem") -> Iterator[str]:
+def seen_alerts(system: "LoadedSystem") -> Iterator[str]:
     """The alerts of the rule files that runs here use. Raises FileError for a broken one."""
     from gameday.spec.inputs import all_experiments, load_experiment
     from gameday.telemetry.alerts.rules import load_rules
@@ -173,7 +173,7 @@ def _sums(report: "Readiness", runs_dir: Path) -> Iterator[str]:
 def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
     from gameday.cli.drawing import styled, table
 
-    rows = [row for book in report.playbooks for row in _rows(book)]
+    rows = [row for book in report.playbooks for row in rows_of(book)]
     heads = _Row("playbook, step", "state", "by a person", "by a bot")
     widths = [max(len(row[n]) for row in [heads, *rows]) for n in range(1, len(heads))]
     most = max(16, console.width - sum(widths) - 2 * len(widths))
@@ -196,7 +196,7 @@ class _Row(NamedTuple):
     bot: str = ""
 
 
-def _rows(book: "PlaybookReadiness") -> Iterator[_Row]:
+def rows_of(book: "PlaybookReadiness") -> Iterator[_Row]:
     """The line of a playbook, and one for each of its steps."""
     word = "broken" if book.problem else "ready" if book.ready else "not ready"
     yield _Row(one_line(book.name), word)
