@@ -1,7 +1,8 @@
 """The site as a whole: every run that can be told of, each experiment, days, and the readiness.
 
-Drills are left out, as people practise in them. It is bounded: the newest `MOST_RUNS` have a page, and a run that cannot be read costs its own page
-alone. Nothing is copied but what the result and the postmortem hold.
+Drills are left out, as people practise in them. It is bounded: the newest `MOST_RUNS` have a page,
+and a run that cannot be read costs its own page alone. Nothing is copied but what the result and
+the postmortem hold.
 """
 
 import re
