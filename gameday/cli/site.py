@@ -83,4 +83,4 @@ def _lines(report: "Readiness") -> "SiteReadiness":
             step = row.name.strip() if is_step else ""
             lines.append(ReadinessLine(book.name, step, row.state, row.person, row.bot))
     ready = sum(book.ready for book in report.playbooks)
-    return SiteReadiness(lines, ready, len(report.playbooks), MAX_AGE_S // DAY_S)
+    return SiteReadiness(lines, ready, len(report.playbooks), MAX_AGE_S // DAY_S, report.at[:10])

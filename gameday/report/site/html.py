@@ -26,8 +26,11 @@ def element(tag: str, *children: str, **attributes: str | None) -> Html:
 
 
 def text(value: str) -> Html:
-    """Words as HTML shows them, on one line and not endless."""
-    return value if isinstance(value, Html) else Html(escape(one_line(value)))
+    """Words as HTML shows them, on one line and not endless; a space at either end stays."""
+    if isinstance(value, Html):
+        return value
+    before, after = (" " if end == " " else "" for end in (value[:1], value[1:][-1:]))
+    return Html(f"{before}{escape(one_line(value))}{after}")
 
 
 def joined(parts: Iterable[str]) -> Html:

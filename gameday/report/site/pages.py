@@ -45,6 +45,7 @@ class SiteReadiness:
     ready: int
     count: int
     max_age_days: int
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,7 @@ def readiness_page(found: SiteReadiness | None, say: Messages) -> bytes:
         rows.append((name, badge(line.state.replace("_", " "), line.state), line.person, line.bot))
     counts = say.plain(
         "site.ready_counts",
+        at=found.at,
         ready=str(found.ready),
         count=str(found.count),
         days=str(found.max_age_days),

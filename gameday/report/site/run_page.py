@@ -32,7 +32,9 @@ def run_page(
     parts = [about, *_report_link(say, report=report), *_clocks(result, say)]
     parts += [*_checks(result, say), *_faults(result, say), *_alerts(result, say)]
     parts += [*_steps(result, say), element("h2", say.plain("site.traffic"))]
-    parts += [traffic_table(run, say), *_charts(drawn, why, say)]
+    parts.append(traffic_table(run, say))
+    if draft is None or "<img" not in draft:  # else they stand in the postmortem below
+        parts += _charts(drawn, why, say)
     parts += [element("h2", say.plain("site.inputs")), inputs_table(run, say)]
     if not report:
         parts.append(element("h2", say.plain("site.report")))
