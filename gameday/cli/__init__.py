@@ -55,7 +55,11 @@ COMMANDS = {
     "heal": ("gameday.cli.heal:heal", "Take out every fault that a run may have left behind."),
     "runs": ("gameday.cli.runs:runs", "List the runs so far."),
     "check": ("gameday.cli.runs:check", "Judge a run again, from its evidence alone."),
-    "report": ("gameday.cli.runs:report", "Write the postmortem draft of a run again."),
+    "report": ("gameday.cli.report:report", "Write the report of a run, or set its status."),
+    "action-items": (
+        "gameday.cli.action_items:action_items",
+        "List what is still to be done, over all runs.",
+    ),
     "compare": ("gameday.cli.compare:compare", "Compare two runs of one experiment."),
     "trend": ("gameday.cli.compare:trend", "Show all runs of an experiment over time."),
     "site": ("gameday.cli.site:site", "Write a site of all runs, for a web server."),

@@ -1,4 +1,4 @@
-"""Looking back: `gameday runs`, `gameday check RUN`, `gameday report RUN`.
+"""Looking back: `gameday runs`, `gameday check RUN`.
 
 RUN is a path, a run's name, the last 4 characters of one, or `last`. Checking never rewrites
 what a run concluded: it judges the evidence again, and shows any difference. A run whose journal
@@ -286,31 +286,3 @@ def _compare(path: Path, result: "Result") -> None:
     sides = before.splitlines(), after.splitlines()
     for line in difflib.unified_diff(*sides, "result.json", "judged again", lineterm=""):
         echo(line, err=True)
-
-
-@click.command()
-@run_argument
-@runs_option
-def report(ref: str, runs_dir: Path) -> None:
-    """Write the postmortem draft of RUN again.
-
-    RUN is a path, a run's name, its last 4 characters, or `last` (the default). A draft that
-    somebody has edited stays; the new one is written beside it. A run that was killed before it
-    was judged is judged first.
-    """
-    from gameday.drills.baselines import settle
-    from gameday.evidence.read import read as read_evidence
-    from gameday.injection.heal import is_under_way
-    from gameday.judge.judge import judge
-    from gameday.report import write_report
-
-    run_dir = find_run(ref, runs_dir)
-    if is_under_way(run_dir):
-        raise UsageError(
-            f"run {run_dir.name} is under way: it writes its own report when it ends",
-            help="gameday stop ends it",
-        )
-    if not (run_dir / RESULT).is_file():
-        files.replace(run_dir / RESULT, [judge(read_evidence(run_dir)).to_bytes()])
-    settle(run_dir)
-    echo(str(write_report(run_dir)))

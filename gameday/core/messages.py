@@ -2,6 +2,10 @@
 
 They stand in `report/locale/<language>.toml`, one file for a language. A template takes its values
 by name, as `str.format` does. A value may be a message itself, or a list, joined with "; ".
+
+A value may be followed by a Korean particle, written last in its braces in the form that it has
+after a consonant: `{name:이}` is "Redis가", `{after_s:.1f이}` a number and its particle
+(`particles.py`).
 """
 
 import tomllib
@@ -11,10 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import chain
+from string import Formatter
 from types import MappingProxyType
 from typing import Any, Union
 
 from gameday.core.json_objects import Json
+from gameday.core.particles import particle, split
 
 Value = Union[str, int, float, None, "Message", Sequence[Union[str, "Message"]]]
 
@@ -39,7 +45,7 @@ class Message:
     def text(self, language: str = "en") -> str:
         """The sentence as people read it."""
         values = {name: _filled(value, language) for name, value in self.values.items()}
-        return templates(language)[self.id].format_map(values)
+        return fill(templates(language)[self.id], values)
 
     def as_json(self) -> object:
         """The id and the values, as they stand beside the English text in a file."""
@@ -86,6 +92,23 @@ def known(message: Message | None, english: str) -> "Message | str":
             message.text()
             return message
     return english
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """The template with its values. Raises LookupError, ValueError, TypeError as `str.format`."""
+    return _FILLER.vformat(template, (), values)
+
+
+class _Filler(Formatter):
+    """Fills a value in, and behind it the form of its particle that fits."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        form, suffix = split(format_spec)
+        shown = format(value, form)
+        return shown + particle(shown, suffix) if suffix else shown
+
+
+_FILLER = _Filler()
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from string import Formatter
 
-from gameday.core.messages import Message, templates
+from gameday.core.messages import Message, fill, templates
 from gameday.report.markdown import Markup, text
 
 Value = str | int | float | None
@@ -22,11 +22,11 @@ class Messages:
 
     def __call__(self, message: str, /, **values: Value) -> Markup:
         shown = {name: self.value(value) for name, value in values.items()}
-        return Markup(self.by_id[message].format_map(shown))
+        return Markup(fill(self.by_id[message], shown))
 
     def plain(self, message: str, /, **values: str) -> str:
         """A sentence with its values as they are, for a page that is not Markdown."""
-        return self.by_id[message].format_map(values)
+        return fill(self.by_id[message], values)
 
     def line(self, message: Message | None, english: str) -> str:
         """A message of the result; its English text where there is none, or one of later."""

@@ -13,18 +13,21 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from gameday.core import files
+from gameday.core import files, settings
 from gameday.report.charts.charts import draw
+from gameday.report.draft_file import DRAFT, front_matter
+from gameday.report.format import in_language
 from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup
 from gameday.report.messages import Messages
+from gameday.report.sections.actions import actions
 from gameday.report.sections.checks import proof, supporting_data
 from gameday.report.sections.detection import detection
 from gameday.report.sections.drill import drill
 from gameday.report.sections.impact import impact
-from gameday.report.sections.lessons import actions, factors, lessons, prevention
+from gameday.report.sections.lessons import factors, lessons, prevention
 from gameday.report.sections.response import recovery, response, trigger
-from gameday.report.sections.summary import summary, title
+from gameday.report.sections.summary import head_values, summary, title
 from gameday.report.sections.timeline import timeline
 
 _LARGEST_BYTES: Final = 64 * files.MIB
@@ -50,13 +53,15 @@ SECTIONS: Final[tuple[tuple[Section, tuple[str, ...]], ...]] = (
 )
 
 
-def write_report(run_dir: Path, language: str = "en") -> Path:
+def write_report(run_dir: Path, language: str | None = None) -> Path:
     """Write the postmortem draft and its charts; where the draft went.
 
-    That is `postmortem.md`, or a file beside it where a person has edited that one. Raises
-    UnknownError where there is no result to report on.
+    That is `postmortem.md`, or a file beside it where a person has edited that one. The language
+    is that of the settings where none is given. Raises UnknownError where there is no result to
+    report on.
     """
-    material, say = read_material(run_dir), Messages(language)
+    material = read_material(run_dir)
+    say = Messages(settings.language() if language is None else language)
     charts = run_dir / "charts"
     charts.mkdir(exist_ok=True)
     for name, svg in draw(material, say).items():
@@ -67,11 +72,13 @@ def write_report(run_dir: Path, language: str = "en") -> Path:
 def compose(material: Material, say: Messages) -> str:
     """The whole page."""
     blocks: list[Markup] = []
-    for section, pictures in SECTIONS:
-        blocks += section(material, say)
-        if len(material.curves.t_s):
-            blocks += [_picture(name, say) for name in pictures]
-    return "\n\n".join(blocks) + "\n\n"
+    with in_language(say.language):
+        for section, pictures in SECTIONS:
+            blocks += section(material, say)
+            if len(material.curves.t_s):
+                blocks += [_picture(name, say) for name in pictures]
+    head = front_matter(head_values(material, say.language))
+    return "\n\n".join([head, *blocks]) + "\n\n"
 
 
 def _picture(name: str, say: Messages) -> Markup:
@@ -98,7 +105,7 @@ def unedited(path: Path) -> bool:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    yield folder / "postmortem.md"
+    yield folder / DRAFT
     yield folder / "postmortem.new.md"
     for number in count(2):
         yield folder / f"postmortem.new.{number}.md"

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from gameday.core.errors import UsageError
 from gameday.core.json_objects import Json
+from gameday.core.language import of_locale
 from gameday.core.settings.keys import KEYS, OWN_CURE, OWN_ONLY, PREFIX, WHY_OWN, SettingKey, Value
 
 PROJECT_FILE: Final = "gameday.toml"
@@ -54,7 +55,7 @@ def load(environment: Mapping[str, str], folder: Path | None = None) -> Settings
     """Load files and environment, as seen from `folder`. Raises UsageError, FileError."""
     from gameday.core.settings.file import read_file  # not for `--help`, which sets nothing
 
-    settings = Settings()
+    settings = Settings().over(dict(_from_locale(environment)))
     project = _project_file(folder or _current_folder())
     if project is not None:
         settings = settings.over(read_file(project, "project"))
@@ -90,6 +91,12 @@ def _project_file(folder: Path) -> Path | None:
         if os.path.lexists(each / PROJECT_FILE):
             return each / PROJECT_FILE
     return None
+
+
+def _from_locale(environment: Mapping[str, str]) -> Iterator[tuple[str, Value]]:
+    """The language of the shell: the weakest word, as it speaks of all programs and not of ours."""
+    if (found := of_locale(environment)) is not None:
+        yield "lang", Value(found[0], "environment", found[1])
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Value]]:
@@ -157,6 +164,11 @@ class Deciding:
 _deciding = Deciding()
 begin, end = _deciding.begin, _deciding.end
 choose, current = _deciding.choose, _deciding.now
+
+
+def language() -> str:
+    """The language in which people read what this process says. Decided here, and nowhere else."""
+    return str(current()["lang"])
 
 
 def json_schema() -> Json:

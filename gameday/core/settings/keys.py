@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from gameday.core.errors import UsageError
 from gameday.core.json_objects import Json
+from gameday.core.language import ENGLISH, languages
 from gameday.core.stack_registry import EMBEDDED, STACKS
 
 PREFIX: Final = "GAMEDAY_"
@@ -132,6 +133,12 @@ KEYS: Final = {
             "Where the system runs where nothing else is said.",
             EMBEDDED,
             *_choice(*STACKS),
+        ),
+        SettingKey(
+            "lang",
+            "The language of what people read; where nothing says it, that of the locale.",
+            ENGLISH,
+            *_choice(*languages()),
         ),
         SettingKey(
             "responder_delay",

@@ -60,7 +60,7 @@ def _design(m: Material, say: Messages) -> Iterator[Prompt]:
 
 def _alert_factors(m: Material, say: Messages) -> Iterator[Prompt]:
     for i, alert in enumerate(m.result.alerts):
-        name, evidence = code(alert.alert), _alert(alert, i, say)
+        name, evidence = code(alert.alert), alert_evidence(alert, i, say)
         if alert.status == "false":
             yield say("factors.false_alert", alert=name), evidence
         elif alert.expected and alert.status in {"missed", "late"}:
@@ -81,16 +81,16 @@ def _pending_factor(m: Material, say: Messages) -> Iterator[Prompt]:
             )
     if found:
         alerts = names(alert.alert for _, alert, _ in found)
-        evidence = "; ".join(_alert(alert, i, say) for i, alert, _ in found)
+        evidence = "; ".join(alert_evidence(alert, i, say) for i, alert, _ in found)
         yield say("factors.pending", alerts=alerts, **found[0][2]), Markup(evidence)
 
 
 def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
     for check in _checks(m, "invalid"):
         yield say("factors.check", check=code(check.name)), _summary(check, say)
-    for step in _bad_steps(m):
+    for step in bad_steps(m):
         question = say("factors.step", step=step.step, status=say.word(step.status))
-        yield question, _step(m, step, say)
+        yield question, step_evidence(m, step, say)
     unknown = outcome_count(m, "unknown")
     if unknown:
         yield say("factors.unknown"), say("evidence.count", count=unknown, ref=last_sample(m))
@@ -116,31 +116,6 @@ def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
         ref = format.of_result("traffic.generator")
         evidence = say("evidence.summary", summary=reasons or "–", ref=ref)
         yield say("factors.generator", status=say.word(generator.status)), evidence
-
-
-def actions(m: Material, say: Messages) -> list[Markup]:
-    """One item for every expectation that this run broke or could not test."""
-    items = [*_broken(m, say)]
-    shown = [say("actions.item", what=what, evidence=evidence) for what, evidence in items]
-    head = [say("actions.head"), say("actions.about")]
-    listed = "\n".join(shown) if shown else say("actions.none")
-    return [*head, Markup(listed)]
-
-
-def _broken(m: Material, say: Messages) -> Iterator[Prompt]:
-    for check in _checks(m, "invalid"):
-        yield say("actions.check", check=code(check.name)), _summary(check, say)
-    for i, alert in enumerate(m.result.alerts):
-        if alert.expected and alert.status in {"missed", "late"}:
-            status, name = say.word(alert.status), code(alert.alert)
-            yield say("actions.alert", alert=name, status=status), _alert(alert, i, say)
-    for step in _bad_steps(m):
-        what = say("actions.step", step=step.step, status=say.word(step.status))
-        yield what, _step(m, step, say)
-    unknown = _checks(m, "unknown")
-    if unknown:
-        evidence = Markup(", ".join(format.of_result(f"checks.{c.name}") for c in unknown))
-        yield say("actions.unknown", checks=names(check.name for check in unknown)), evidence
 
 
 def lessons(m: Material, say: Messages) -> list[Markup]:
@@ -175,7 +150,7 @@ def _wrong(m: Material, say: Messages) -> Iterator[Markup]:
         if alert.expected and alert.status in {"missed", "late"}:
             status, ref = say.word(alert.status), format.of_result(f"alerts[{i}]")
             yield say("lessons.wrong_alert", alert=code(alert.alert), status=status, ref=ref)
-    for step in _bad_steps(m):
+    for step in bad_steps(m):
         status, ref = say.word(step.status), format.of_result("playbook")
         yield say("lessons.wrong_step", step=step.step, status=status, ref=ref)
 
@@ -204,7 +179,8 @@ def _checks(m: Material, verdict: str) -> list[CheckLine]:
     return [check for check in m.result.checks if check.verdict == verdict]
 
 
-def _bad_steps(m: Material) -> list[StepLine]:
+def bad_steps(m: Material) -> list[StepLine]:
+    """The steps that did not do what they are for."""
     return [step for step in m.result.playbook if step.status in _BAD_STEPS]
 
 
@@ -223,12 +199,14 @@ def _summary(check: CheckLine, say: Messages) -> Markup:
     return say("evidence.summary", summary=say.line(check.message, check.summary), ref=ref)
 
 
-def _alert(alert: AlertOutcome, i: int, say: Messages) -> Markup:
+def alert_evidence(alert: AlertOutcome, i: int, say: Messages) -> Markup:
+    """When the alert's condition was true and when it fired, with the source."""
     active, fired = format.clock(alert.active_at), format.clock(alert.fired_at)
     return say("evidence.alert", active=active, fired=fired, ref=format.of_result(f"alerts[{i}]"))
 
 
-def _step(m: Material, step: StepLine, say: Messages) -> Markup:
+def step_evidence(m: Material, step: StepLine, say: Messages) -> Markup:
+    """Why the step ended as it did, with the source."""
     started, done = step_records(m, step.step)
     why = done and say.line(done.event.message, done.event.why or "")
     ref = format.of_records(started, done)

@@ -1,5 +1,6 @@
 """The first page: what this is, and what happened in a few sentences."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -8,8 +9,36 @@ from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
+from gameday.spec.experiment import ISSUANCE
 
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
+
+
+def head_values(m: Material, language: str) -> dict[str, str]:
+    """The front matter of a new draft; nobody owns it yet."""
+    started = m.result.started_at or ""
+    return {
+        "status": "draft",
+        "owner": "",
+        "date": started[:10] if _DAY.match(started) else "",
+        "severity": _severity(m),
+        "run": m.result.run,
+        "experiment": m.result.experiment,
+        "language": language,
+    }
+
+
+def _severity(m: Material) -> str:
+    """The severity by rule: wrong coupons, then people who were hurt, then nobody.
+
+    A run that cannot tell has none, as a person must say it.
+    """
+    if any(c.name in ISSUANCE and c.verdict == "invalid" for c in m.result.checks):
+        return "critical"
+    if m.result.clocks.damage_at is not None:
+        return "major"
+    return "none" if m.result.verdict == "passed" else ""
 
 
 def title(m: Material, say: Messages) -> list[Markup]:
@@ -22,8 +51,8 @@ def title(m: Material, say: Messages) -> list[Markup]:
         experiment=code(name),
         stack=code(result.stack),
         seed=Markup("–" if result.seed is None else result.seed),
-        started=result.started_at,
-        ended=result.ended_at,
+        started=format.date(result.started_at),
+        ended=format.date(result.ended_at),
         verdict=say.word(result.verdict),
         how=_how(m, say),
     )

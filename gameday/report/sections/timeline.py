@@ -118,7 +118,9 @@ def sentence(record: Record, say: Messages) -> Markup:
 def quantity(value: Any, unit: str, say: Messages) -> Markup:
     """A measured value with its unit."""
     if isinstance(value, (int, float)) and unit == "share":
-        return Markup(f"{value * 100:.0f} %")
+        return format.unit(f"{value * 100:.0f}", "percent")
+    if format.has_unit(unit):
+        return format.unit(say.figure(value), unit)
     return Markup(f"{say.figure(value)} {text(unit)}".rstrip())
 
 

@@ -1,0 +1,69 @@
+"""`gameday action-items`: what is still to be done, over all runs."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.options import runs_option
+from gameday.cli.terminal import echo, emit, one_line, warn
+
+if TYPE_CHECKING:
+    from gameday.report.action_items import RunItem
+
+COLOURS = {"open": "yellow", "broken again": "red", "closed": "green", "done": "green"}
+_LONGEST = 160  # letters of a title in the table; --json has all of it
+
+
+@click.command("action-items")
+@runs_option
+@click.option("--open/--all", "only_open", default=True, help="Those to do (default), or all.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
+    """List the action items of all drafts: who does what until when.
+
+    An item that names an experiment and an expectation is closed when a later run of that
+    experiment finds the expectation valid; the drafts themselves are not changed.
+    """
+    from gameday.cli.runs import list_runs
+    from gameday.core.clock import wall_time_ns
+    from gameday.report.action_items import collect
+    from gameday.report.result_json import item_json
+
+    found = collect(list_runs(runs_dir))
+    for problem in found.problems:
+        warn(problem)
+    items = [each for each in found.items if each.is_open or not only_open]
+    if as_json:
+        emit(json.dumps([item_json(each) for each in items], indent=1) + "\n")
+        return
+    if not items:
+        echo(f"no {'open ' if only_open else ''}action items in {runs_dir}")
+        return
+    today = datetime.fromtimestamp(wall_time_ns() / 1e9, UTC).date()
+    told = table("run", "state", "due", "owner", "type", "what is to be done")
+    for each in items:
+        told.add_row(*_row(each, today))
+    SafeConsole().print(told)
+
+
+def _row(each: "RunItem", today: date) -> list[object]:
+    item = each.item
+    due = "-" if item.due is None else item.due.isoformat()
+    late = each.is_overdue(today)
+    state = f"{each.state} by {each.by[-4:]}" if each.by else each.state
+    title = one_line(item.title)
+    if item.experiment and item.expect:
+        test = f"(test: {item.experiment}, {', '.join(item.expect)})"
+        title = f"{title[:_LONGEST]} {one_line(test)[:_LONGEST]}"
+    return [
+        one_line(each.run)[-4:],
+        styled(state, COLOURS[each.state]),
+        styled(f"{due} overdue" if late else due, "red" if late else ""),
+        one_line(item.owner)[:40] or "-",
+        item.type or "-",
+        title[: 2 * _LONGEST],
+    ]

@@ -1,0 +1,188 @@
+"""`gameday report RUN`: the report of a run in a form, its status, and whether its numbers hold."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gameday.cli.options import runs_option
+from gameday.cli.runs import LARGEST_BYTES, RESULT, find_run, list_runs, run_argument
+from gameday.cli.terminal import echo, emit, warn
+from gameday.core import files
+from gameday.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gameday.judge.result import Result
+
+FORMS: Final = ("md", "json", "junit")
+FILES: Final = {"json": "report.json", "junit": "junit.xml"}
+STATUSES: Final = ("draft", "in-review", "final")
+NOT_SUPPORTED: Final = 1
+
+
+@click.command()
+@run_argument
+@runs_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMS),
+    default="md",
+    show_default=True,
+    help="The form to write it in.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to write it, `-` for here; not for md, which people edit.",
+)
+@click.option("--status", type=click.Choice(STATUSES), help="Set the status of the draft.")
+@click.option("--owner", metavar="NAME", help="Set who owns the draft: a team, or a role.")
+@click.option(
+    "--lint", is_flag=True, help="Look whether each number of the draft is in the evidence."
+)
+def report(
+    ref: str,
+    runs_dir: Path,
+    form: str,
+    output: str | None,
+    status: str | None,
+    owner: str | None,
+    *,
+    lint: bool,
+) -> None:
+    """Write the report of RUN again, or set the status of its draft.
+
+    RUN is a path, a run's name, its last 4 characters, or `last` (the default). A draft that
+    somebody has edited stays; the new one is written beside it. --status and --owner change the
+    head of postmortem.md and nothing else in it. A run that was killed before it was judged is
+    judged first. --lint ends with 1 where a number has no source.
+    """
+    from gameday.injection.heal import is_under_way
+
+    run_dir = find_run(ref, runs_dir)
+    if is_under_way(run_dir):
+        raise UsageError(
+            f"run {run_dir.name} is under way: it writes its own report when it ends",
+            help="gameday stop ends it",
+        )
+    if lint and (status is not None or owner is not None):
+        raise UsageError("--lint changes nothing", help="leave --status and --owner out")
+    if output is not None and (form == "md" or lint or status is not None or owner is not None):
+        raise UsageError("-o is for a form that is not md", help="add --format json, or junit")
+    _judged(run_dir)
+    if lint:
+        _lint(run_dir)
+    elif status is not None or owner is not None:
+        _set_head(run_dir, status, owner)
+    elif form == "md":
+        from gameday.report import write_report
+
+        echo(str(write_report(run_dir)))
+    else:
+        _write(run_dir, form, output, list_runs(run_dir.parent))
+
+
+def _judged(run_dir: Path) -> None:
+    """Judge the run where nobody has."""
+    from gameday.drills.baselines import settle
+    from gameday.evidence.read import read as read_evidence
+    from gameday.judge.judge import judge
+
+    if not (run_dir / RESULT).is_file():
+        files.replace(run_dir / RESULT, [judge(read_evidence(run_dir)).to_bytes()])
+    settle(run_dir)
+
+
+def _result(run_dir: Path) -> "Result":
+    from gameday.core.errors import UnknownError
+    from gameday.judge.result import Result
+
+    path = run_dir / RESULT
+    try:
+        return Result.from_bytes(files.read_bytes(path, LARGEST_BYTES))
+    except OSError as error:
+        raise UnknownError(f"{path}: {error.strerror}", help=files.HELP) from error
+    except (ValueError, RecursionError) as error:
+        raise UnknownError(f"{path}: {error}", help="gameday check judges a run again") from error
+
+
+def _write(run_dir: Path, form: str, output: str | None, run_dirs: list[Path]) -> None:
+    """Write one of the forms that programs read."""
+    from gameday.core import settings
+    from gameday.report.action_items import collect
+    from gameday.report.junit import junit
+    from gameday.report.result_json import with_items
+
+    result = _result(run_dir)
+    if form == "junit":
+        raw = junit(result, settings.language())
+    else:
+        found = collect(run_dirs if run_dir in run_dirs else [run_dir, *run_dirs])
+        for problem in found.problems:
+            warn(problem)
+        raw = with_items(result, [each for each in found.items if each.run == run_dir.name])
+    if output == "-":
+        emit(raw.decode())
+        return
+    path = Path(output) if output else run_dir / FILES[form]
+    try:
+        files.replace(path, [raw])
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{path}: cannot be written: {why}", help="name a file with -o") from error
+    echo(str(path))
+
+
+def _set_head(run_dir: Path, status: str | None, owner: str | None) -> None:
+    """Change the head of the draft; write the draft first where there is none."""
+    from datetime import UTC, datetime
+
+    from gameday.core.clock import wall_time_ns
+    from gameday.report import write_report
+    from gameday.report.draft_file import DRAFT, read_draft, set_head
+
+    path = run_dir / DRAFT
+    if not path.exists() and not path.is_symlink():
+        write_report(run_dir)
+    if owner is not None and (not owner.strip() or len(owner) > 200 or not owner.isprintable()):
+        raise UsageError(f"--owner {owner!r:.60}: is no name", help="a team or a role, on one line")
+    before = read_draft(path)
+    if status == "final" and not (owner or before.head.owner):
+        raise UsageError(f"{path}: nobody owns it", help="say who: --owner NAME")
+    changes: dict[str, str] = {}
+    if status is not None:
+        today = datetime.fromtimestamp(wall_time_ns() / 1e9, UTC).date()
+        changes |= {"status": status.replace("-", " "), "date": today.isoformat()}
+    if owner is not None:
+        changes |= {"owner": owner.strip()}
+    set_head(path, changes)
+    _tell(path, changes, before.to_do)
+
+
+def _tell(path: Path, changes: Mapping[str, str], to_do: int) -> None:
+    told = ", ".join(f"{key}: {value}" for key, value in changes.items())
+    echo(f"{path}: {told}")
+    if changes.get("status") == "final" and to_do:
+        warn(f"{to_do} of its questions to a person are not answered yet: TODO(person)")
+
+
+def _lint(run_dir: Path) -> None:
+    """Tell of each number of the draft that the evidence does not have."""
+    from gameday.report.draft_file import DRAFT
+    from gameday.report.lint import lint
+
+    path = run_dir / DRAFT
+    found = lint(run_dir, path)
+    for each in found.unsupported:
+        echo(f"{files.shown_path(path)}:{each.line}: {each.number}: {each.why}")
+    echo(
+        f"{found.numbers} numbers: {found.numbers - len(found.unsupported)} have a source, "
+        f"{found.of_template} of them in sentences of gameday's own; "
+        f"{len(found.unsupported)} have none"
+    )
+    if found.unsupported:
+        sys.exit(NOT_SUPPORTED)

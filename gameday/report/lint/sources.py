@@ -1,0 +1,284 @@
+"""What the evidence of a run says under each reference that a report can give.
+
+`#12` is record 12 of the journal, `@23.000` the sample at that instant, a dotted name a place in
+`result.json`. Only the files are asked, never the code that writes a report: a number that the
+report made up is in none of them.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import cached_property
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+
+from gameday.core import files
+from gameday.evidence.journal import Record
+from gameday.evidence.seal import digest_of
+from gameday.report.inputs import Material
+from gameday.report.lint.numbers import leaves, split
+
+Leaf = float | str
+_ALIKE_S: Final = 0.0006  # references to instants have three decimals
+_REFERENCE: Final = re.compile(
+    r"#\d+|@-?\d+\.\d{3}|"
+    r"(?:traffic|clocks|checks|alerts|faults|playbook|missing|metrics)(?:[.\[].*)?"
+)
+_PLACE: Final = re.compile(r"((?:logs|inputs|certificates|history)/[^:]+)(?::(\d+))?")
+_LARGEST_BYTES: Final = 64 * files.MIB
+_RED: Final = ("unknown", "refused")
+
+
+class Sources:
+    """The evidence of one run, by reference."""
+
+    def __init__(self, material: Material) -> None:
+        self._m = material
+        self._result: Any = self._json("result.json")
+        self._effective: Any = self._json("inputs/effective.json")
+        self._records = {record.seq: record for record in material.records}
+        self._known: dict[str, tuple[list[float], list[str]] | None] = {}
+
+    def of(self, reference: str) -> tuple[list[float], list[str]] | None:
+        """The numbers and texts under a reference; None where it leads nowhere."""
+        if reference not in self._known:
+            found = self._find(reference)
+            self._known[reference] = None if found is None else split(found)
+        return self._known[reference]
+
+    @cached_property
+    def general(self) -> tuple[list[float], list[str]]:
+        """What sentences without a reference speak of: the run itself, and what was planned."""
+        result = self._result if isinstance(self._result, dict) else {}
+        head = [value for value in result.values() if not isinstance(value, dict | list)]
+        said = [
+            each.get(key)
+            for name in ("checks", "not_applicable", "missing")
+            for each in result.get(name) or ()
+            for key in ("name", "summary", "lacks", "why")
+        ]
+        traffic = result.get("traffic") or {}
+        return split(
+            [*leaves(head), *leaves(said), *leaves(self._effective), *leaves(traffic.get("generator")),
+             *self._journal_damage(), *self._counts()]
+        )  # fmt: skip
+
+    @cached_property
+    def words(self) -> str:
+        """Every text of the evidence, to look for names that have a digit."""
+        data = [record.data for record in self._m.records]
+        kinds = [record.event.kind for record in self._m.records]
+        texts = [
+            each
+            for each in leaves([self._result, self._effective, data, kinds, self._roles()])
+            if isinstance(each, str)
+        ]
+        alerts = {name for each in self._m.evaluations for name in _names(each)}
+        return "\n".join([*texts, *alerts, *self._files])
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[int, str]]:
+        """Size and SHA-256 of each file of the run, by its path."""
+        found = {}
+        for path in sorted(self._m.run_dir.rglob("*")):
+            with suppress(OSError, ValueError):
+                if path.is_file() and not path.is_symlink():
+                    name = path.relative_to(self._m.run_dir).as_posix()
+                    found[name] = (path.stat().st_size, digest_of(path))
+        return found
+
+    def of_file(self, text: str) -> tuple[list[float], list[str]]:
+        """Size and sum of the file that a row begins with; of a file that was run, its sum."""
+        name = text.partition(" ")[0]
+        if name in self._files:
+            size, sum_ = self._files[name]
+            return [float(size)], [sum_]
+        start = next((r.data for r in self._m.records if r.event.kind == "run.started"), {})
+        sums = start.get("inputs")
+        return [], [str(sums.get(name, ""))] if isinstance(sums, dict) else []
+
+    def is_reference(self, code: str) -> bool:
+        """True if the code says where something is recorded, though it may lead nowhere."""
+        return bool(_REFERENCE.fullmatch(code)) or code in self._checks or _PLACE.match(code) is not None
+
+    @cached_property
+    def _checks(self) -> frozenset[str]:
+        return frozenset(each.name for each in self._m.result.checks)
+
+    def delays(self, references: Sequence[str]) -> list[float]:
+        """Instants under the references, and how long after one another they lie."""
+        own = [at for each in references for at in self._instants(each)]
+        every = [*own, *self._turns]
+        return [*every, *(abs(a - b) for a in own or self._turns for b in every)]
+
+    def growth(self, references: Sequence[str]) -> list[float]:
+        """By how much the failures grew between two samples."""
+        ats = [float(each[1:]) for each in references if each.startswith("@")]
+        where = [i for i in map(self._nearest, ats) if i is not None]
+        return [abs(self._failed(a) - self._failed(b)) for a, b in combinations(where, 2)]
+
+    @cached_property
+    def _turns(self) -> list[float]:
+        """The instants that reports count from: of the faults, the damage and the alerts."""
+        result = self._m.result
+        clocks = result.clocks
+        found = [f.injected_at for f in result.faults] + [f.removed_at for f in result.faults]
+        found += [a.fired_at for a in result.alerts]
+        if clocks.damage_at is not None:
+            turns = ("detected", "acknowledged", "mitigated", "recovered")
+            after = [clocks.after_s(name) for name in turns]
+            found += [clocks.damage_at, *(clocks.damage_at + s for s in after if s is not None)]
+        return [each for each in found if each is not None]
+
+    def _instants(self, reference: str) -> list[float]:
+        if reference.startswith("@"):
+            return [float(reference[1:])]
+        if reference.startswith("#"):
+            record = self._records.get(int(reference[1:]))
+            return [] if record is None else [self._m.at_s(record.t_ns)]
+        place = _walk(self._result, reference)
+        own = place if isinstance(place, dict) else {}
+        return [v for k, v in own.items() if k.endswith("_at") and isinstance(v, int | float)]
+
+    def _json(self, name: str) -> Any:
+        try:
+            raw = files.read_bytes(self._m.run_dir / name, _LARGEST_BYTES)
+            return json.loads(raw)
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _find(self, reference: str) -> list[Leaf] | None:
+        if reference.startswith("#"):
+            record = self._records.get(int(reference[1:]))
+            return None if record is None else [*self._of_record(record)]
+        if reference.startswith("@"):
+            return self._of_sample(float(reference[1:]))
+        if reference in self._checks:
+            return self._of_result(f"checks.{reference}")
+        if place := _PLACE.match(reference):
+            return self._of_line(place[1], int(place[2] or 0))
+        return self._of_result(reference)
+
+    def _of_line(self, name: str, line: int) -> list[Leaf] | None:
+        """A line of a file of the run, or all of a small one of JSON."""
+        if name not in self._files:
+            return None
+        if not line:
+            return [*leaves(self._json(name)), name]
+        raw = files.read_bytes(self._m.run_dir / name, _LARGEST_BYTES).split(b"\n")
+        if line > len(raw):
+            return None
+        text = raw[line - 1].decode(errors="replace")
+        with suppress(ValueError, RecursionError):
+            return [*leaves(json.loads(text)), f"{name}:{line}"]
+        return [text, f"{name}:{line}"]
+
+    def _of_record(self, record: Record) -> Iterator[Leaf]:
+        yield from leaves(record.data)
+        at_s = self._m.at_s(record.t_ns)
+        yield from (float(record.seq), at_s)
+        wall = self._m.wall(at_s)
+        if wall is not None:
+            yield wall.strftime("%H:%M:%S")
+        yield record.event.kind
+
+    def _of_sample(self, at_s: float) -> list[Leaf] | None:
+        """The figures of the evaluations at an instant, and the counters there."""
+        found: list[Leaf] = []
+        for each in self._m.evaluations:
+            if abs(self._m.at_s(each.t_ns) - at_s) <= _ALIKE_S:
+                found += leaves([dict(each.figures), sorted(_names(each))])
+                found.append(at_s)
+        curves = self._m.curves
+        nearest = self._nearest(at_s)
+        if nearest is not None:
+            found.append(at_s)
+            found += [float(each[nearest]) for each in curves.answers.values()]
+            found.append(float(curves.drops[nearest]))
+            found += [self._failed(nearest)]
+            for edge in (0.2, 1.0):
+                slower = curves.slower_than(edge)
+                found += [] if slower is None else [float(slower), edge]
+            worst = float(self._p95[nearest]) if len(self._p95) else np.nan
+            found += [worst] if np.isfinite(worst) else []
+        if not found:
+            return None
+        wall = self._m.wall(at_s)
+        return [*found, *([] if wall is None else [wall.strftime("%H:%M:%S")])]
+
+    def _nearest(self, at_s: float) -> int | None:
+        """The index of the sample at an instant."""
+        t_s = self._m.curves.t_s
+        at = int(np.argmin(np.abs(t_s - at_s))) if len(t_s) else None
+        return at if at is not None and abs(float(t_s[at]) - at_s) <= _ALIKE_S else None
+
+    @cached_property
+    def _p95(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return self._m.curves.percentile(0.95)
+
+    def _failed(self, at: int) -> float:
+        """Failures up to an instant; those of a window are the difference of two."""
+        curves = self._m.curves
+        red = sum(float(curves.answers[n][at]) for n in _RED if n in curves.answers)
+        return red + float(curves.drops[at])
+
+    def _of_result(self, path: str) -> list[Leaf] | None:
+        place = self._result
+        top, _, rest = path.partition(".")
+        if path.startswith("checks.") and isinstance(place, dict):
+            lines = place.get("checks") or ()
+            found = next((each for each in lines if each.get("name") == rest), None)
+            return None if found is None else [*leaves(found), *self._of_check(rest)]
+        if top == "metrics" or path.startswith("metrics."):
+            path = f"traffic.{path}"
+        place = _walk(place, path)
+        if place is _NOWHERE:
+            return None
+        return [*leaves(place)]
+
+    def _of_check(self, name: str) -> Iterator[Leaf]:
+        """The certificate that stands in a file of its own."""
+        for path in (f"certificates/{name}.json",):
+            found = self._json(path)
+            yield from leaves(found)
+
+    def _counts(self) -> Iterator[float]:
+        """How many lines there are of what a table may cut."""
+        yield float(len(self._m.records))
+
+    def _journal_damage(self) -> Iterator[str]:
+        yield self._m.journal_damage
+
+    def _roles(self) -> list[str]:
+        return [] if self._m.drill is None else list(self._m.drill.roles.values())
+
+
+_NOWHERE: Final = object()
+
+
+def _walk(place: Any, path: str) -> Any:
+    """What stands at a dotted path, whose keys may hold dots and brackets themselves."""
+    if not path:
+        return place
+    if isinstance(place, list):
+        found = re.match(r"\[(\d+)\]\.?", path)
+        if found is None or int(found[1]) >= len(place):
+            return _NOWHERE
+        return _walk(place[int(found[1])], path[found.end() :])
+    if not isinstance(place, dict):
+        return _NOWHERE
+    for key in sorted(place, key=len, reverse=True):
+        if path == key or path.startswith((f"{key}.", f"{key}[")):
+            found_value = _walk(place[key], path[len(key) :].removeprefix("."))
+            if found_value is not _NOWHERE:
+                return found_value
+    return _NOWHERE
+
+
+def _names(evaluation: Any) -> Iterator[str]:
+    yield from (str(each.labels.get("alertname", "")) for each in evaluation.alerts)
+    yield from (name.removeprefix("objective:") for name in evaluation.readings)

@@ -1,0 +1,98 @@
+"""Action items: each expectation that the run broke or could not test, as a thing to do.
+
+An item is a list item with a box, for people, and a block that a machine reads back
+(`draft_file`). Its expectation is the test of its own cure: `gameday action-items` counts it as
+closed when a later run of the same experiment finds the expectation valid.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gameday.judge.result import CheckLine
+from gameday.report import format
+from gameday.report.draft_file import scalar
+from gameday.report.inputs import Material
+from gameday.report.markdown import Markup, code
+from gameday.report.messages import Messages
+from gameday.report.sections.lessons import alert_evidence, bad_steps, step_evidence
+from gameday.report.sections.summary import names
+
+_INDENT: Final = "  "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A proposed action: words for people, and what a machine must know to close it."""
+
+    what: Markup
+    evidence: Markup
+    type: str
+    expect: Sequence[str]
+
+
+def actions(m: Material, say: Messages) -> list[Markup]:
+    """One item for every expectation that this run broke or could not test."""
+    found = [*proposed(m, say)]
+    head = [say("actions.head"), say("actions.about")]
+    if not found:
+        return [*head, say("actions.none")]
+    return [*head, *(_shown(each, m.result.experiment, say) for each in found)]
+
+
+def proposed(m: Material, say: Messages) -> Iterator[Action]:
+    """The actions that the result calls for."""
+    for check in _checks(m, "invalid"):
+        what = say("actions.check", check=code(check.name))
+        yield Action(
+            what=what, evidence=_summary(check, say), type="prevent", expect=[check.name]
+        )
+    for i, alert in enumerate(m.result.alerts):
+        if alert.expected and alert.status in {"missed", "late"}:
+            status, name = say.word(alert.status), code(alert.alert)
+            yield Action(
+                what=say("actions.alert", alert=name, status=status),
+                evidence=alert_evidence(alert, i, say),
+                type="detect",
+                expect=[f"alerts.{alert.alert}"],
+            )
+    for step in bad_steps(m):
+        yield Action(
+            what=say("actions.step", step=step.step, status=say.word(step.status)),
+            evidence=step_evidence(m, step, say),
+            type="mitigate",
+            expect=[f"playbook.{step.step}"],
+        )
+    unknown = _checks(m, "unknown")
+    if unknown:
+        yield Action(
+            what=say("actions.unknown", checks=names(check.name for check in unknown)),
+            evidence=Markup(", ".join(format.of_result(f"checks.{c.name}") for c in unknown)),
+            type="process",
+            expect=[check.name for check in unknown],
+        )
+
+
+def _shown(action: Action, experiment: str, say: Messages) -> Markup:
+    """The item as Markdown: its block stands inside it, so that code hosts show them together."""
+    expect = action.expect
+    one = len(expect) == 1
+    lines = [
+        f"type: {action.type}",
+        "owner:",
+        "due:",
+        f"experiment: {scalar(experiment)}",
+        "expect: " + (scalar(expect[0]) if one else f"[{', '.join(map(scalar, expect))}]"),
+    ]
+    block = "\n".join(_INDENT + line for line in ("```yaml action", *lines, "```"))
+    first = say("actions.item", what=action.what, evidence=action.evidence)
+    return Markup(f"{first}\n\n{block}")
+
+
+def _checks(m: Material, verdict: str) -> list[CheckLine]:
+    return [check for check in m.result.checks if check.verdict == verdict]
+
+
+def _summary(check: CheckLine, say: Messages) -> Markup:
+    ref = format.of_result(f"checks.{check.name}")
+    return say("evidence.summary", summary=say.line(check.message, check.summary), ref=ref)
