@@ -1,6 +1,5 @@
 """`gameday readiness`: which playbooks are proven by the runs there are, and which have got old."""
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gameday.cli.options import runs_option
+from gameday.cli.options import AGE_UNITS_S, AgeType, runs_option
 from gameday.cli.terminal import block, emit, one_line
 from gameday.core.errors import FileError, GamedayError
 
@@ -18,28 +17,8 @@ if TYPE_CHECKING:
     from gameday.drills.readiness import LastWork, PlaybookReadiness, Readiness, Shelf
     from gameday.spec.inputs import LoadedSystem
 
-_AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)", re.ASCII)
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_MOST_S = 100 * 366 * 86_400
 NOT_READY = 1
 COLOURS = {"works": "green", "ready": "green", "failed": "red", "broken": "red"}
-
-
-class AgeType(click.ParamType[int]):
-    """An age as people write it, in seconds: `90d`, `2w`, `36h`."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = _AGE.fullmatch(value)
-        if match is None:
-            self.fail(f"{value!r} is not an age: write a number and s, m, h, d or w", param, ctx)
-        age_s = int(match[1]) * _UNITS_S[match[2]]
-        if age_s > _MOST_S:
-            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
-        return age_s
 
 
 @click.command()
@@ -240,5 +219,5 @@ def age(seconds: int) -> str:
     """An age in its largest unit that says something: `90d`, `3h`, `20s`."""
     for unit, least_s in (("d", 2 * 86_400), ("h", 2 * 3600), ("m", 120)):
         if seconds >= least_s:
-            return f"{seconds // _UNITS_S[unit]}{unit}"
+            return f"{seconds // AGE_UNITS_S[unit]}{unit}"
     return f"{seconds}s"

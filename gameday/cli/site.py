@@ -7,6 +7,7 @@ import click
 
 from gameday.cli.options import runs_option
 from gameday.cli.terminal import echo, warn
+from gameday.core import settings
 from gameday.core.clock import wall_time_ns
 from gameday.core.errors import GamedayError, UsageError
 
@@ -38,7 +39,7 @@ def site(folder: Path, runs_dir: Path, system_file: str | None) -> None:
     run_dirs = [path for path in list_runs(runs_dir) if not path.is_symlink()]
     found = read_past_runs(run_dirs)
     readiness = _readiness(run_dirs, system_file)
-    built = build_site(folder, found, Messages(), readiness=readiness)
+    built = build_site(folder, found, Messages(settings.language()), readiness=readiness)
     echo(f"{folder / 'index.html'}: {built.runs} runs, {built.made} of them written anew")
     for run, why in found.left_out.items():
         echo(f"left out: {run}: {why}", err=True)

@@ -96,7 +96,9 @@ def _items(run_dir: Path, problems: list[str]) -> Iterator[tuple[ActionItem, Pat
     except GamedayError as error:
         problems.append(error.message)
         return
-    problems += [f"{each.message}" + (f" ({each.help})" if each.help else "") for each in draft.problems]
+    problems += [
+        f"{each.message}" + (f" ({each.help})" if each.help else "") for each in draft.problems
+    ]
     for item in draft.items:
         yield item, path
 

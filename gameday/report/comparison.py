@@ -246,14 +246,15 @@ def figure(value: float | None, unit: Unit, say: Messages) -> str:
     """A figure with its unit, a dash where it is not known."""
     if value is None:
         return say.plain("compare.no_figure")
-    match unit:
-        case "s":
-            return f"{value:.1f} s"
-        case "ms":
-            return str(format.milliseconds(value))
-        case "share":
-            return str(format.percent(value))
-        case "per_s":
-            return f"{value:,.1f}/s"
-        case "number":
-            return f"{value:,.0f}"
+    with format.in_language(say.language):
+        match unit:
+            case "s":
+                return str(format.clock(value))
+            case "ms":
+                return str(format.milliseconds(value))
+            case "share":
+                return str(format.percent(value))
+            case "per_s":
+                return str(format.unit(f"{value:,.1f}", "per_s"))
+            case "number":
+                return f"{value:,.0f}"

@@ -348,13 +348,10 @@ def _plain(document: Document, key: str) -> Any:
     return None if step is None else step[1].plain()
 
 
-def _refuse_nearly(
-    document: Document, known: set[str], problems: list[FileError]
-) -> None:
+def _refuse_nearly(document: Document, known: set[str], problems: list[FileError]) -> None:
     """Tell of a key that is nearly one of ours; people may keep keys of their own."""
     content = document.root.content
     for key in content if isinstance(content, dict) else ():
         help = "" if key in known else one_of_them(key, known)
         if help.startswith("did you mean"):
             problems.append(document.error((key,), f"unknown key {excerpt(key)!r}", help=help))
-

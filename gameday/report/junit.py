@@ -100,7 +100,9 @@ def _seconds(result: Result) -> str:
     from datetime import datetime
 
     try:
-        times = [datetime.fromisoformat(each or "") for each in (result.started_at, result.ended_at)]
+        times = [
+            datetime.fromisoformat(each or "") for each in (result.started_at, result.ended_at)
+        ]
         took_s = (times[1] - times[0]).total_seconds()
     except (ValueError, TypeError):
         return "0"

@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from gameday.judge.comparison import traffic_measures
-from gameday.report import format
 from gameday.report.charts.trend import TrendPoint, draw_trend
-from gameday.report.comparison import plain_word
+from gameday.report.comparison import figure, plain_word
 from gameday.report.messages import Messages
 from gameday.report.past_runs import PastRun, different_inputs
 
@@ -75,11 +74,10 @@ def picture(experiment: str, found: Sequence[TrendRow], say: Messages) -> str:
 
 def cells(row: TrendRow, say: Messages) -> Iterator[str]:
     """The cells of a table: started, run, verdict, three clocks, p95, what changed."""
-    nothing = say.plain("compare.no_figure")
     yield row.started_at[:16].replace("T", " ")
     yield row.run
     yield plain_word(row.verdict, say)
     for seconds in (row.detected_s, row.mitigated_s, row.recovered_s):
-        yield nothing if seconds is None else f"{seconds:.1f} s"
-    yield str(format.milliseconds(row.p95_ms) or nothing)
+        yield figure(seconds, "s", say)
+    yield figure(row.p95_ms, "ms", say)
     yield ", ".join(say.plain(f"compare.input_{name}") for name in row.changed)

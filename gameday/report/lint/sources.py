@@ -103,7 +103,11 @@ class Sources:
 
     def is_reference(self, code: str) -> bool:
         """True if the code says where something is recorded, though it may lead nowhere."""
-        return bool(_REFERENCE.fullmatch(code)) or code in self._checks or _PLACE.match(code) is not None
+        return (
+            bool(_REFERENCE.fullmatch(code))
+            or code in self._checks
+            or _PLACE.match(code) is not None
+        )
 
     @cached_property
     def _checks(self) -> frozenset[str]:

@@ -44,9 +44,7 @@ def proposed(m: Material, say: Messages) -> Iterator[Action]:
     """The actions that the result calls for."""
     for check in _checks(m, "invalid"):
         what = say("actions.check", check=code(check.name))
-        yield Action(
-            what=what, evidence=_summary(check, say), type="prevent", expect=[check.name]
-        )
+        yield Action(what=what, evidence=_summary(check, say), type="prevent", expect=[check.name])
     for i, alert in enumerate(m.result.alerts):
         if alert.expected and alert.status in {"missed", "late"}:
             status, name = say.word(alert.status), code(alert.alert)
