@@ -25,6 +25,7 @@ from gameday.core.messages import Message
 from gameday.core.secrets.signing import SigningKey
 from gameday.evidence import journal, provenance
 from gameday.evidence.drill_events import DrillDebriefed, DrillStarted
+from gameday.evidence.events import FaultInjecting, FaultRemoved
 from gameday.injection.heal import controller_lives, is_gone_here, left_behind
 from gameday.judge.baselines import KINDS, LARGEST_BYTES, path_of
 from gameday.report.postmortem import unedited
@@ -127,9 +128,16 @@ def _by_journal(run_dir: Path, world: World) -> Message | None:
     problems = [read.unknown, *read.notes, "" if records else "no records"]
     if any(problems):
         return Message("prune.why_unknown", why="; ".join(filter(None, problems))[:200])
-    if any(not is_gone_here(left.undo) for left in left_behind(everything)):
-        return Message("prune.why_open")
-    return None
+    return Message("prune.why_open") if _may_be_left(everything) else None
+
+
+def _may_be_left(records: Sequence[journal.Record]) -> bool:
+    """True if a fault or another change was announced, and nobody has seen it gone."""
+    announced = {each.event.id for each in journal.every(records, FaultInjecting)}
+    removals = journal.every(records, FaultRemoved)
+    removed = {each.event.id for each in removals if each.event.gone is True}
+    left = left_behind(records)
+    return bool(announced - removed) or any(not is_gone_here(each.undo) for each in left)
 
 
 def _by_draft(run_dir: Path, world: World) -> Message | None:
