@@ -24,7 +24,7 @@ MAX_AGE_S = 90 * DAY_S
 @runs_option
 @click.option("--system", "system_file", metavar="FILE", help="The system file, for its alerts.")
 def site(folder: Path, runs_dir: Path, system_file: str | None) -> None:
-    """Write a static site of all runs into DIR, for a team's web server.
+    """Write a static site of all runs and game days into DIR, for a team's web server.
 
     It needs no script and no network, works below any path, and opens from disk. DIR is a folder of
     its own: one that holds anything but an earlier site is refused. Runs that are as they were are
@@ -34,12 +34,14 @@ def site(folder: Path, runs_dir: Path, system_file: str | None) -> None:
     from gameday.report.messages import Messages
     from gameday.report.past_runs import read_past_runs
     from gameday.report.site.build import build_site
+    from gameday.report.site.days import read_days
 
     _must_be_apart(folder, runs_dir)
     run_dirs = [path for path in list_runs(runs_dir) if not path.is_symlink()]
     found = read_past_runs(run_dirs)
     readiness = _readiness(run_dirs, system_file)
-    built = build_site(folder, found, Messages(settings.language()), readiness=readiness)
+    say, days = Messages(settings.language()), read_days(runs_dir)
+    built = build_site(folder, found, say, readiness=readiness, days=days)
     echo(f"{folder / 'index.html'}: {built.runs} runs, {built.made} of them written anew")
     for run, why in found.left_out.items():
         echo(f"left out: {run}: {why}", err=True)

@@ -255,6 +255,6 @@ def figure(value: float | None, unit: Unit, say: Messages) -> str:
             case "share":
                 return str(format.percent(value))
             case "per_s":
-                return str(format.unit(f"{value:,.1f}", "per_s"))
+                return say.plain("compare.per_second", n=f"{value:,.1f}")
             case "number":
                 return f"{value:,.0f}"

@@ -21,12 +21,12 @@ from gameday.report.charts.charts import draw
 from gameday.report.inputs import read_material
 from gameday.report.messages import Messages
 from gameday.report.past_runs import PastRun, PastRuns
+from gameday.report.site.days import PastDay, day_page
 from gameday.report.site.draft import LARGEST_BYTES, draft_html
 from gameday.report.site.folder import SiteFolder, mark_of, site_folder
 from gameday.report.site.html import Html
 from gameday.report.site.pages import (
     INDEX,
-    DayLine,
     Overview,
     SiteReadiness,
     experiment_page,
@@ -55,11 +55,12 @@ def build_site(
     say: Messages,
     *,
     readiness: SiteReadiness | None = None,
-    days: Sequence[DayLine] = (),
+    days: Sequence[PastDay] = (),
+    most: int = MOST_RUNS,
 ) -> Built:
     """Build it at `place`. Raises UsageError where that is no folder for it."""
     named = [run for run in found.runs if run.mode == "run" and _is_named(run)]
-    runs, older = named[-MOST_RUNS:], max(0, len(named) - MOST_RUNS)
+    runs, older = named[-most:], max(0, len(named) - most)
     names = dict.fromkeys(run.experiment for run in runs)
     folders = {name: _folder(number, name) for number, name in enumerate(names)}
     key, made = _own_key(), 0
@@ -75,8 +76,17 @@ def build_site(
             site.write(f"experiments/{folder}/{INDEX}", content)
             svg = picture(name, rows, say)
             site.write(f"experiments/{folder}/trend.svg", svg.encode())
+        known = {run.name for run in runs}
+        for day in days:
+            site.write(f"days/{day.dir.name}/{INDEX}", day_page(day, known, say))
         site.write("readiness.html", readiness_page(readiness, say))
-        told = Overview(runs=runs, folders=folders, older=older, left_out=found.left_out, days=days)
+        told = Overview(
+            runs=runs,
+            folders=folders,
+            older=older,
+            left_out=found.left_out,
+            days=[day.line for day in days],
+        )
         site.write(INDEX, index(told, say))
     return Built(len(runs), made)
 

@@ -36,7 +36,7 @@ def draft_html(markdown: str, charts: Collection[str]) -> Html:
         if token.children:
             token.children = list(_own(token.children, charts))
     made = reader.renderer.render(tokens, reader.options, {})
-    wide = '<div class="scroll" role="region" tabindex="0" aria-label="Table"><table>'
+    wide = '<div class="scroll" role="group" tabindex="0" aria-label="Table"><table>'
     made = made.replace("<table>", wide).replace("</table>", "</table></div>")
     return Html(made.replace(_OPEN, "<code>").replace(_CLOSE, "</code>"))
 

@@ -46,7 +46,7 @@ def table(label: str, heads: Sequence[str], rows: Sequence[Sequence[str] | Html]
         for row in rows
     ]
     inside = element("table", element("thead", head), element("tbody", joined(lines)))
-    return element("div", inside, class_="scroll", role="region", tabindex="0", aria_label=label)
+    return element("div", inside, class_="scroll", role="group", tabindex="0", aria_label=label)
 
 
 def badge(word: str, state: str) -> Html:
