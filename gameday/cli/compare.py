@@ -48,10 +48,9 @@ def compare(before: str, after: str, runs_dir: Path, *, every: bool, as_json: bo
     from gameday.report.messages import Messages
     from gameday.report.past_runs import read_past_run, read_past_runs
 
-    pair = [read_past_run(find_run(ref, runs_dir)) for ref in (before, after)]
-    _one_experiment(*pair)
-    stamp = max(run.result.started_at or "" for run in pair)
-    compared = compare_runs(*pair, _earlier(read_past_runs(list_runs(runs_dir)), stamp))
+    first, second = (read_past_run(find_run(ref, runs_dir)) for ref in (before, after))
+    _one_experiment(first, second)
+    compared = compare_runs(first, second, read_past_runs(list_runs(runs_dir)).runs)
     if as_json:
         emit(json.dumps(compared.as_json(), indent=1) + "\n")
         return
@@ -63,10 +62,6 @@ def compare(before: str, after: str, runs_dir: Path, *, every: bool, as_json: bo
     console.print()
     for line in closing(compared, say, every=every):
         console.print(block(line))
-
-
-def _earlier(found: "PastRuns", stamp: str) -> "Sequence[PastRun]":
-    return [each for each in found.runs if (each.result.started_at or "") <= stamp]
 
 
 def _one_experiment(before: "PastRun", after: "PastRun") -> None:

@@ -98,16 +98,19 @@ class Comparison:
     repeats: int
 
     @property
+    def every(self) -> Sequence[Difference | WordDifference]:
+        """All lines in their order."""
+        return [self.verdict, *self.checks, *self.clocks, *self.traffic]
+
+    @property
     def differing(self) -> Sequence[Difference | WordDifference]:
         """The lines that differ by more than noise."""
-        every = [self.verdict, *self.checks, *self.clocks, *self.traffic]
-        return [each for each in every if each.finding == "differs"]
+        return [each for each in self.every if each.finding == "differs"]
 
     @property
     def unknown(self) -> Sequence[Difference | WordDifference]:
         """The lines that differ, where nobody knows the noise."""
-        every = [self.verdict, *self.checks, *self.clocks, *self.traffic]
-        return [each for each in every if each.finding == "unknown"]
+        return [each for each in self.every if each.finding == "unknown"]
 
 
 def clock_measures() -> Sequence[Measure]:

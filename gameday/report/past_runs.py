@@ -38,7 +38,6 @@ INPUTS: Final = (
     "playbook",
     "rules",
 )
-_CURE: Final = "gameday check RUN judges it again, gameday report RUN writes its result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +97,15 @@ def read_past_run(run_dir: Path) -> PastRun:
         return _read(run_dir)
     except FileNotFoundError as error:
         name = Path(str(error.filename)).name
-        raise UnknownError(f"no {name}: it was not judged", help=_CURE) from error
+        raise UnknownError(
+            f"no {name}: it was not judged", help="gameday report RUN judges it"
+        ) from error
     except OSError as error:
         raise UnknownError(f"cannot be read: {error.strerror}", help=files.HELP) from error
     except DAMAGED as error:
-        raise UnknownError(f"damaged: {str(error)[:200]}", help=_CURE) from error
+        raise UnknownError(
+            f"damaged: {str(error)[:200]}", help="gameday check RUN judges it again"
+        ) from error
 
 
 def _read(run_dir: Path) -> PastRun:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.judge.comparison import Difference, compare, noise, student_t95
+from gameday.judge.comparison import Comparison, Difference, compare, noise, student_t95
 from gameday.judge.result import CheckLine, Clocks, Result, TrafficLine
 
 LATENCY = "http_req_duration_intended"
@@ -36,7 +36,7 @@ def result(recovered_s: float | None = 8.0, p95_ms: float = 300.0, **given: Any)
     return Result(**{**told, **given})
 
 
-def line(found: Any, name: str) -> Difference:
+def line(found: Comparison, name: str) -> Difference:
     return next(each for each in (*found.clocks, *found.traffic) if each.name == name)
 
 

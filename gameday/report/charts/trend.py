@@ -18,6 +18,7 @@ from gameday.report.charts.plot import (
     RED,
     RIGHT,
     WIDTH,
+    Attribute,
     Drawing,
     Scale,
     fitted,
@@ -49,7 +50,7 @@ class TrendPoint:
     @property
     def clocks(self) -> Sequence[float | None]:
         """Those that are drawn, in the order of the legend."""
-        return [_shown(s) for s in (self.detected_s, self.mitigated_s, self.recovered_s)]
+        return [_bounded(s) for s in (self.detected_s, self.mitigated_s, self.recovered_s)]
 
 
 def draw_trend(experiment: str, points: Sequence[TrendPoint], say: Messages) -> str:
@@ -75,7 +76,7 @@ def draw_trend(experiment: str, points: Sequence[TrendPoint], say: Messages) -> 
     return str(drawing)
 
 
-def _shown(seconds: float | None) -> float | None:
+def _bounded(seconds: float | None) -> float | None:
     if seconds is None or not math.isfinite(seconds):
         return None
     return min(max(seconds, 0.0), _LARGEST_S)
@@ -93,7 +94,7 @@ def _draw_axis(drawing: Drawing, ys: Scale, label: str) -> None:
         drawing.line((LEFT, ys(tick)), (RIGHT, ys(tick)), "grid")
         drawing.text(LEFT - 8, ys(tick) + 4, f"{tick:,g}", "end soft")
     y = (_TOP + _BOTTOM) / 2
-    turned = {"x": 16, "y": y, "transform": f"rotate(-90 16 {y:.1f})"}
+    turned: dict[str, Attribute] = {"x": 16, "y": y, "transform": f"rotate(-90 16 {y:.1f})"}
     drawing.add("text", turned, "mid soft", label)
 
 
@@ -125,7 +126,12 @@ def _draw_verdicts(
         box = {"x": x - width / 2, "y": _VERDICT_Y - 10, "width": width, "height": 18, "rx": 2}
         drawing.add("rect", {**box, "fill": colour})
         if len(points) <= _MOST_LETTERS:
-            at = {"x": x, "y": _VERDICT_Y + 3.5, "fill": "#ffffff", "font-weight": 600}
+            at: dict[str, Attribute] = {
+                "x": x,
+                "y": _VERDICT_Y + 3.5,
+                "fill": "#ffffff",
+                "font-weight": 600,
+            }
             drawing.add("text", {**at, "text-anchor": "middle"}, "", letter)
         length = width_of(point.label)
         start = min(max(x - length / 2, LEFT), RIGHT - length)

@@ -43,7 +43,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """How many runs have a page, and how many of those were made anew."""
+    """The number of runs that have a page, and of those that were made anew."""
 
     runs: int
     made: int

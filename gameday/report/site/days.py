@@ -8,14 +8,15 @@ costs that day alone.
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gameday.core import files
 from gameday.core.errors import ExitCode
+from gameday.core.json_objects import read_object
 from gameday.report.comparison import plain_word
 from gameday.report.messages import Messages
 from gameday.report.site.draft import LARGEST_BYTES, draft_html
@@ -29,7 +30,26 @@ _REPORT: Final = "day.md"
 _LARGEST_JOURNAL: Final = 8 * files.MIB
 _MOST_ITEMS: Final = 500
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
-_VERDICTS: Final = {ExitCode.PASSED: "passed", ExitCode.INVALID: "failed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayPlan:
+    """The head of a plan; its other keys belong to whoever runs the day."""
+
+    name: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRecord:
+    """One line of the journal of a day, as far as the site shows it."""
+
+    at: str = ""
+    event: str = ""
+    plan: DayPlan | None = None
+    run: str = ""
+    exit_code: int | None = None
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +86,39 @@ def read_days(runs_dir: Path) -> list[PastDay]:
 def _read(folder: Path) -> PastDay:
     """Raises OSError, ValueError for a folder that is none of a day."""
     raw = files.read_bytes(folder / _JOURNAL, _LARGEST_JOURNAL)
-    entries = list(_entries(raw))
-    plan = next((e["plan"] for e in entries if isinstance(e.get("plan"), dict)), None)
+    entries = list(_lines(raw))
+    plan = next((each.plan for each in entries if each.plan is not None), None)
     if plan is None:
         raise ValueError("its journal has no plan")
-    ends = [each for each in entries if each.get("event") == "day.ended"]
-    last: Mapping[str, Any] = ends[-1] if ends else {}
-    code = last.get("exit_code")
+    end = next((each for each in reversed(entries) if each.event == "day.ended"), DayRecord())
     runs: dict[str, int | None] = {}
     for each in entries:
-        run = each.get("run")
-        if isinstance(run, str) and run:
-            code_of_run = each.get("exit_code")
-            runs[run] = code_of_run if type(code_of_run) is int else runs.get(run)
+        if each.run:
+            known = runs.get(each.run)
+            runs[each.run] = known if each.exit_code is None else each.exit_code
     return PastDay(
         dir=folder,
-        title=str(plan.get("title") or plan.get("name") or folder.name),
-        started_at=str(entries[0].get("at", "")),
-        verdict=_VERDICTS.get(code, "unknown") if type(code) is int else "unknown",  # type: ignore[call-overload]
-        ended=str(last.get("ended") or "interrupted"),
+        title=plan.title or plan.name or folder.name,
+        started_at=entries[0].at,
+        verdict=_verdict(end.exit_code),
+        ended=end.ended or "interrupted",
         runs=list(runs.items())[:_MOST_ITEMS],
     )
 
 
-def _entries(raw: bytes) -> Iterator[dict[str, Any]]:
+def _lines(raw: bytes) -> Iterator[DayRecord]:
     """The lines up to the first that makes no sense."""
     for line in raw.splitlines():
         try:
-            entry = json.loads(line)
+            yield read_object(DayRecord, json.loads(line))
         except (ValueError, RecursionError):
             return
-        if isinstance(entry, dict):
-            yield entry
+
+
+def _verdict(code: int | None) -> str:
+    """The word for an exit code; all but two of them say that nothing is known."""
+    known = {int(ExitCode.PASSED): "passed", int(ExitCode.INVALID): "failed"}
+    return "unknown" if code is None else known.get(code, "unknown")
 
 
 def day_page(day: PastDay, known: Collection[str], say: Messages) -> bytes:
@@ -109,7 +130,7 @@ def day_page(day: PastDay, known: Collection[str], say: Messages) -> bytes:
         name: str = run
         if run in known:
             name = element("a", run, href=f"../../runs/{run}/{INDEX}")
-        word = "unknown" if code is None else _VERDICTS.get(code, "unknown")  # type: ignore[call-overload]
+        word = _verdict(code)
         rows.append((name, badge(plain_word(word, say), word)))
     heads = [say.plain(f"site.column_{each}") for each in ("run", "verdict")]
     parts = [

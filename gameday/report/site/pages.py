@@ -124,7 +124,7 @@ def index(overview: Overview, say: Messages) -> bytes:
         "site.counts",
         count=str(len(runs)),
         experiments=str(len({run.experiment for run in runs})),
-        **{word: str(verdicts.count(word)) for word in ("passed", "failed", "unknown")},  # type: ignore[arg-type]
+        **{word: str(verdicts.count(word)) for word in ("passed", "failed", "unknown")},
     )
     parts: list[str] = [element("p", counts)]
     if overview.days:
@@ -257,7 +257,7 @@ def readiness_page(found: SiteReadiness | None, say: Messages) -> bytes:
 
 
 def inputs_table(run: PastRun, say: Messages) -> Html:
-    """What the run was made of."""
+    """The inputs that the run was made of."""
     pairs = [
         (element("dt", say.plain(f"compare.input_{name}")), element("dd", value))
         for name, value in run.inputs.items()
